@@ -1,0 +1,56 @@
+// Package alarm decides when a problem is said aloud, says it at least once,
+// and takes it back once.
+//
+// It owns the alarm items and their delivery; it never decides whether
+// something is wrong. Between two kills of the process an alarm may be sent
+// again with the same fingerprint and transition, and is never lost.
+package alarm
+
+import (
+	"context"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Severity follows syslog's words, worst first.
+type Severity string
+
+// The severities in use.
+const (
+	Critical Severity = "critical"
+	Warning  Severity = "warning"
+	Info     Severity = "info"
+)
+
+// State is where a notice stands.
+type State string
+
+// The states of a notice.
+const (
+	Raised   State = "raised"
+	Cleared  State = "cleared"
+	Repeated State = "repeated"
+)
+
+// Notice is what is sent: the same fields in the JSON-lines file, the webhook
+// body and, as message attributes, SNS (contracts.md).
+type Notice struct {
+	Name        string         `json:"name"`
+	Severity    Severity       `json:"severity"`
+	State       State          `json:"state"`
+	Mesh        string         `json:"mesh"`
+	Cluster     mesh.ClusterID `json:"cluster,omitempty"`
+	Peer        string         `json:"peer,omitempty"`
+	Fingerprint string         `json:"fingerprint"`
+	Transition  int            `json:"transition"`
+	Since       time.Time      `json:"since"`
+	Message     string         `json:"message"`
+	Runbook     string         `json:"runbook"`
+}
+
+// Sink sends notices somewhere. An error means that nobody may have heard it,
+// so it is sent again, with the same fingerprint and transition.
+type Sink interface {
+	Send(ctx context.Context, n Notice) error
+}

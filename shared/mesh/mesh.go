@@ -1,0 +1,292 @@
+// Package mesh says who the clusters are: clusters, nodes, directed peers,
+// the policy, and the limits that Cisco sets for a mesh.
+//
+// It owns no I/O. A Mesh that meshfile has loaded is complete and valid: every
+// default is filled in, every peer names two clusters that exist.
+package mesh
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits that Cisco states for intercluster peering (chapter "Configure
+// Intercluster Peers", 12.5(1)SU3).
+const (
+	MaxClusters     = 30
+	MinSyncInterval = 30 * time.Minute
+	MaxSyncInterval = 1444 * time.Minute // sic: every guide says 1444, a day would be 1440
+	MinOVA          = 15000
+)
+
+// ClusterID is the short name of a cluster in mesh.yaml, such as "emea".
+type ClusterID string
+
+// NodeName is a node's name exactly as Presence Topology shows it.
+type NodeName string
+
+// PeerID names a directed peer: From pulls users from To.
+type PeerID struct{ From, To ClusterID }
+
+// String writes the peer as "emea>apac".
+func (p PeerID) String() string { return string(p.From) + ">" + string(p.To) }
+
+// Reverse is the same pair seen from the other end.
+func (p PeerID) Reverse() PeerID { return PeerID{From: p.To, To: p.From} }
+
+// MarshalText lets a PeerID be a JSON string and a JSON object key.
+func (p PeerID) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (p *PeerID) UnmarshalText(b []byte) error {
+	id, err := ParsePeerID(string(b))
+	*p = id
+	return err
+}
+
+// ParsePeerID reads "emea>apac".
+func ParsePeerID(s string) (PeerID, error) {
+	from, to, ok := strings.Cut(s, ">")
+	if !ok || from == "" || to == "" || from == to || strings.Contains(to, ">") {
+		return PeerID{}, fmt.Errorf("peer %q: want two different clusters as in emea>apac (emea pulls from apac)", s)
+	}
+	return PeerID{From: ClusterID(from), To: ClusterID(to)}, nil
+}
+
+// Duration is a time.Duration that is text ("30m0s") in JSON, so that the
+// normalised mesh.json stays readable.
+type Duration time.Duration
+
+// D is the value as a time.Duration.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+// String is time.Duration's own form.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes time.Duration's own form.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads time.Duration's own form.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// Mesh is one environment's clusters and peers with the policy that governs
+// them.
+type Mesh struct {
+	Name      string    `json:"mesh"`
+	Simulated bool      `json:"simulated,omitempty"`
+	Clock     *Clock    `json:"clock,omitempty"`
+	Domain    string    `json:"domain"`
+	Clusters  []Cluster `json:"clusters"`
+	Peers     []Peer    `json:"peers"`
+	Policy    Policy    `json:"policy"`
+	// Dialect holds the site's overrides of the queries that Cisco does not
+	// document, as read from the file mesh.yaml names; nil means defaults only.
+	Dialect *Dialect `json:"dialect,omitempty"`
+}
+
+// Clock is how a simulated mesh's time runs: virtual = Epoch + Rate x (wall - Epoch).
+type Clock struct {
+	Epoch time.Time `json:"epoch"`
+	Rate  float64   `json:"rate"`
+}
+
+// At is the virtual instant that belongs to a wall instant.
+func (c Clock) At(wall time.Time) time.Time {
+	return c.Epoch.Add(time.Duration(float64(wall.Sub(c.Epoch)) * c.Rate))
+}
+
+// Cluster is one IM and Presence cluster as declared.
+type Cluster struct {
+	ID        ClusterID `json:"id"`
+	Release   string    `json:"release"` // declared, such as "14.0.1SU3"; "" if nowhere declared
+	Publisher NodeName  `json:"publisher"`
+	CUCM      *Node     `json:"cucm,omitempty"`
+	Nodes     []Node    `json:"nodes"`
+
+	Credentials         string `json:"credentials"` // secret names
+	WriteCredentials    string `json:"writeCredentials,omitempty"`
+	PlatformCredentials string `json:"platformCredentials,omitempty"`
+
+	TLS          TLS      `json:"tls"`
+	DNS          []string `json:"dns,omitempty"` // ip:port, first = primary
+	TimeZone     string   `json:"timeZone"`      // IANA name, "UTC" if not declared
+	SyncInterval Duration `json:"syncInterval"`
+	AutoRecovery bool     `json:"autoRecovery"`
+
+	OVA              int    `json:"ova,omitempty"` // users; 0 = not declared
+	Edition          string `json:"edition"`
+	SIPFederation    bool   `json:"sipFederation,omitempty"`
+	DNSSurvivesSplit bool   `json:"dnsSurvivesSplit,omitempty"`
+}
+
+// Node is one server: Peerkeeper dials Address and verifies Name.
+type Node struct {
+	Name    NodeName `json:"name"`
+	Address string   `json:"address"` // host:port
+}
+
+// TLS says what a cluster's servers are verified with; at least one of the two.
+type TLS struct {
+	CA   string   `json:"ca,omitempty"` // PEM text; meshfile reads it from the file mesh.yaml names
+	Pins []string `json:"pins,omitempty"`
+}
+
+// Peer is one directed peer that should exist, with its SIP protocol.
+type Peer struct {
+	ID       PeerID   `json:"id"`
+	Protocol Protocol `json:"protocol"`
+}
+
+// Protocol is the SIP transport of a peer entry.
+type Protocol string
+
+// The two protocols that the Inter-Clustering page offers.
+const (
+	TCP      Protocol = "tcp"
+	TLSProto Protocol = "tls"
+)
+
+// Mode says whether Peerkeeper may change a cluster.
+type Mode string
+
+// The modes. Observe is the default and never changes a cluster.
+const (
+	Observe Mode = "observe"
+	Recover Mode = "recover"
+)
+
+// Policy is what the mesh's owner allows and wants to hear of.
+type Policy struct {
+	Mode              Mode       `json:"mode"`
+	Windows           []Window   `json:"windows,omitempty"`
+	Limits            Limits     `json:"limits"`
+	RestartForOnePeer string     `json:"restartForOnePeer"` // "approve" or "auto"
+	Thresholds        Thresholds `json:"thresholds"`
+	Notify            Notify     `json:"notify"`
+	// AllowUnsupportedWrites lets a write go through the dialect (SQL), which
+	// Cisco does not support.
+	AllowUnsupportedWrites bool `json:"allowUnsupportedWrites,omitempty"`
+}
+
+// Window is a span of the week in which acting is allowed or denied.
+type Window struct {
+	Kind     string   `json:"kind"`           // "allow" or "deny"
+	Days     []string `json:"days,omitempty"` // "mon" … "sun"; empty = every day
+	From     string   `json:"from"`           // "22:00"
+	To       string   `json:"to"`             // "06:00"; before From = over midnight
+	TimeZone string   `json:"timeZone"`
+}
+
+// Limits bound how much Peerkeeper may restart.
+type Limits struct {
+	RestartsPerClusterPerHour int `json:"restartsPerClusterPerHour"`
+	RestartsPerMeshPerHour    int `json:"restartsPerMeshPerHour"`
+}
+
+// Thresholds are the figures that findings turn on.
+type Thresholds struct {
+	CertificateDays []int `json:"certificateDays"` // descending, days before expiry
+}
+
+// Notify says where alarms go besides stdout.
+type Notify struct {
+	Webhook string `json:"webhook,omitempty"`
+	File    string `json:"file,omitempty"`
+}
+
+// Dialect is a site's word on what Cisco does not document: queries by
+// purpose, and which parameter names mean what.
+type Dialect struct {
+	Queries    map[string]Query    `json:"queries,omitempty"`
+	Parameters map[string][]string `json:"parameters,omitempty"`
+}
+
+// Query is one statement with how sure we are of it.
+type Query struct {
+	Evidence string `json:"evidence"` // "verified", "thirdParty", "inferred", "site" or "simulator"
+	SQL      string `json:"sql"`
+}
+
+// Cluster finds a cluster by id.
+func (m *Mesh) Cluster(id ClusterID) (*Cluster, bool) {
+	for i := range m.Clusters {
+		if m.Clusters[i].ID == id {
+			return &m.Clusters[i], true
+		}
+	}
+	return nil, false
+}
+
+// Peer finds a directed peer by id.
+func (m *Mesh) Peer(id PeerID) (Peer, bool) {
+	for _, p := range m.Peers {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return Peer{}, false
+}
+
+// Node finds one of the cluster's nodes by name, without regard to case, as
+// DNS names compare.
+func (c *Cluster) Node(name NodeName) (*Node, bool) {
+	for i := range c.Nodes {
+		if strings.EqualFold(string(c.Nodes[i].Name), string(name)) {
+			return &c.Nodes[i], true
+		}
+	}
+	return nil, false
+}
+
+// Owner finds the cluster whose node or publisher has this name.
+func (m *Mesh) Owner(name NodeName) (ClusterID, bool) {
+	for i := range m.Clusters {
+		if _, ok := m.Clusters[i].Node(name); ok {
+			return m.Clusters[i].ID, true
+		}
+	}
+	return "", false
+}
+
+// Hash identifies the configuration: equal meshes hash equal, whatever the
+// file's layout. A function whose hash differs from the newest run's observes
+// but does not act.
+func (m *Mesh) Hash() string {
+	b, err := json.Marshal(m)
+	if err != nil {
+		// Every field marshals: names, numbers and times only.
+		panic(fmt.Sprintf("mesh %s does not marshal: %v", m.Name, err))
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// IDs lists the clusters in the order of the file.
+func (m *Mesh) IDs() []ClusterID {
+	ids := make([]ClusterID, len(m.Clusters))
+	for i, c := range m.Clusters {
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+// PeersOf lists the directed peers that a cluster is either end of.
+func (m *Mesh) PeersOf(id ClusterID) []PeerID {
+	var out []PeerID
+	for _, p := range m.Peers {
+		if p.ID.From == id || p.ID.To == id {
+			out = append(out, p.ID)
+		}
+	}
+	slices.SortFunc(out, func(a, b PeerID) int { return strings.Compare(a.String(), b.String()) })
+	return out
+}
