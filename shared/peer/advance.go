@@ -1,0 +1,193 @@
+package peer
+
+import (
+	"strconv"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// ringLength bounds the ring of home counts: two of the longest intervals in
+// ticks of five minutes, with room.
+const ringLength = 600
+
+// Advance lays a new look over the record of a cluster: facts that this look
+// did not bring stay until they are too old, nothing is lowered by a partial
+// read, and what jumped back is noticed.
+func Advance(prev ClusterRecord, obs Observation, c *mesh.Cluster) ClusterRecord {
+	now := obs.At
+	next := prev
+	next.Seen = merge(prev.Seen, obs)
+	next.Lost = lost(prev.Lost, obs)
+	next.Restarted = restarted(prev, obs)
+	next.Home = ring(prev, obs, c)
+	next.Interval = interval(prev.Interval, obs, c)
+	if rewound(prev.Seen, obs, c) {
+		next.Rewound = now
+	}
+	return next
+}
+
+func merge(old, obs Observation) Observation {
+	m := obs
+	m.Topology = obs.Topology.Or(old.Topology)
+	m.Users = obs.Users.Or(old.Users)
+	if obs.UsersBasis == "" {
+		m.UsersBasis = old.UsersBasis
+	}
+	m.Entries = obs.Entries.Or(old.Entries)
+	m.SyncAgent = obs.SyncAgent.Or(old.SyncAgent)
+	m.Skew = obs.Skew.Or(old.Skew)
+	m.Nodes = make(map[mesh.NodeName]Node, len(obs.Nodes))
+	for name, n := range obs.Nodes {
+		o := old.Nodes[name]
+		n.Services = n.Services.Or(o.Services)
+		n.Version = n.Version.Or(o.Version)
+		n.HAState = n.HAState.Or(o.HAState)
+		n.Parameters = n.Parameters.Or(o.Parameters)
+		m.Nodes[name] = n
+	}
+	return m
+}
+
+func lost(prev map[mesh.NodeName]time.Time, obs Observation) map[mesh.NodeName]time.Time {
+	var out map[mesh.NodeName]time.Time
+	for name, n := range obs.Nodes {
+		since, was := prev[name]
+		answers, known := n.Answers.Get()
+		switch {
+		case known && answers:
+			continue
+		case known && !was:
+			since = obs.At
+		case !known && !was:
+			continue
+		}
+		if out == nil {
+			out = map[mesh.NodeName]time.Time{}
+		}
+		out[name] = since
+	}
+	return out
+}
+
+// restarted notes the nodes most of whose services have a lower up-time than
+// at the look before: the node went down and came back. UpTime, never
+// StartTime, which carries no zone.
+func restarted(prev ClusterRecord, obs Observation) map[mesh.NodeName]time.Time {
+	out := map[mesh.NodeName]time.Time{}
+	for name, at := range prev.Restarted {
+		if obs.At.Sub(at) < setPeriod {
+			out[name] = at
+		}
+	}
+	for name, n := range obs.Nodes {
+		if NodeRestarted(prev.Seen.Nodes[name].Services, n.Services) {
+			out[name] = obs.At
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// NodeRestarted reports whether at least three services, and most of those
+// comparable, run for a shorter time than before.
+func NodeRestarted(before, after Fact[map[string]Service]) bool {
+	old, ok1 := before.Get()
+	cur, ok2 := after.Get()
+	if !ok1 || !ok2 {
+		return false
+	}
+	fell, compared := 0, 0
+	for name, s := range cur {
+		o, had := old[name]
+		if !had || o.UpTime < 0 || s.UpTime < 0 {
+			continue
+		}
+		compared++
+		if s.UpTime < o.UpTime {
+			fell++
+		}
+	}
+	return fell >= 3 && 2*fell > compared
+}
+
+func ring(prev ClusterRecord, obs Observation, c *mesh.Cluster) []HomeValue {
+	users, ok := countOf(obs.Users, c).Get()
+	if !ok {
+		return prev.Home
+	}
+	home := append([]HomeValue(nil), prev.Home...)
+	if n := len(home); n > 0 && home[n-1].Users == users {
+		home[n-1].To = obs.At
+	} else {
+		home = append(home, HomeValue{Users: users, From: obs.At, To: obs.At})
+	}
+	keep := obs.At.Add(-2*mesh.MaxSyncInterval - time.Hour)
+	for len(home) > 1 && (home[0].To.Before(keep) || len(home) > ringLength) {
+		home = home[1:]
+	}
+	return home
+}
+
+// Purposes of the parameters that the dialect maps.
+const (
+	ParamInterval     = "sync_interval"
+	ParamAutoRecovery = "auto_recovery"
+	ParamCertSync     = "certificate_sync"
+)
+
+func interval(prev Interval, obs Observation, c *mesh.Cluster) Interval {
+	params, ok := obs.Nodes[c.Publisher].Parameters.Get()
+	if !ok {
+		return prev
+	}
+	minutes, err := strconv.Atoi(params[ParamInterval])
+	value := time.Duration(minutes) * time.Minute
+	if err != nil || value < mesh.MinSyncInterval || value > mesh.MaxSyncInterval {
+		return prev
+	}
+	if value == prev.Value {
+		return prev
+	}
+	if prev.Value == 0 {
+		return Interval{Value: value}
+	}
+	return Interval{Value: value, Previous: prev.Value, Changed: obs.At}
+}
+
+// rewound reports whether a clock in the peer table went backwards, or the
+// copies of a peer that is itself unchanged shrank together with the cluster's
+// own users: both are how a restored backup looks.
+func rewound(old, obs Observation, c *mesh.Cluster) bool {
+	before, ok1 := old.Entries.Get()
+	after, ok2 := obs.Entries.Get()
+	if ok1 && ok2 {
+		for _, a := range after {
+			for _, b := range before {
+				if a.Address == b.Address && a.HasClock && b.HasClock && !a.LastSync.IsZero() && b.LastSync.Sub(a.LastSync) > time.Minute {
+					return true
+				}
+			}
+		}
+	}
+	ub, ok1 := old.Users.Get()
+	ua, ok2 := obs.Users.Get()
+	if !ok1 || !ok2 {
+		return false
+	}
+	own, copies := false, false
+	for name, n := range ua {
+		if n >= ub[name] {
+			continue
+		}
+		if _, is := c.Node(name); is {
+			own = true
+		} else {
+			copies = true
+		}
+	}
+	return own && copies
+}

@@ -1,0 +1,181 @@
+// Package peer is the judgement: what is known of each directed peer, what
+// that means, and in which state it leaves the peer.
+//
+// It is pure: no clock, no network, no store. The same facts give the same
+// judgement, on a Lambda and on one machine. What is not Known never turns a
+// condition False and never clears an alarm.
+package peer
+
+import (
+	"time"
+)
+
+// Status is a condition's truth.
+type Status string
+
+// The three truths.
+const (
+	True          Status = "True"
+	False         Status = "False"
+	UnknownStatus Status = "Unknown"
+)
+
+// Basis says how a statement is known.
+type Basis string
+
+// The bases that a person is shown.
+const (
+	Measured Basis = "measured" // read from the cluster concerned
+	Inferred Basis = "inferred" // concluded from what was read elsewhere or by an unconfirmed query
+	Declared Basis = "declared" // mesh.yaml says so
+	Cisco    Basis = "cisco"    // Cisco's own alarm or status
+)
+
+// Type names a condition of a directed peer.
+type Type string
+
+// The conditions, in the order in which they are shown.
+const (
+	Configured         Type = "Configured"
+	Compatible         Type = "Compatible"
+	Reachable          Type = "Reachable"
+	Authenticated      Type = "Authenticated"
+	ServicesRunning    Type = "ServicesRunning"
+	UsersMatch         Type = "UsersMatch"
+	Synced             Type = "Synced"
+	CertificateTrusted Type = "CertificateTrusted"
+	NamesResolve       Type = "NamesResolve"
+	PresencePath       Type = "PresencePath"
+)
+
+// Types lists every condition in order.
+func Types() []Type {
+	return []Type{Configured, Compatible, Reachable, Authenticated, ServicesRunning, UsersMatch, Synced, CertificateTrusted, NamesResolve, PresencePath}
+}
+
+// Causes are the conditions whose falsehood explains a failing sync, in the
+// order in which the first one names the state's cause.
+func Causes() []Type {
+	return []Type{Configured, Compatible, Reachable, Authenticated, ServicesRunning, CertificateTrusted, NamesResolve}
+}
+
+// Condition is one statement about one directed peer.
+type Condition struct {
+	Type    Type      `json:"type"`
+	Status  Status    `json:"status"`
+	Reason  Reason    `json:"reason"`
+	Message string    `json:"message"`
+	Basis   Basis     `json:"basis"`
+	Since   time.Time `json:"since"` // moves only when Status changes
+	// Observed is when the facts behind it were last read; derived when the
+	// record is read, never stored per peer.
+	Observed time.Time `json:"observed,omitzero"`
+}
+
+// Reason is a fixed code that says why.
+type Reason string
+
+// Reasons of facts, conditions and findings. One word each, never reused for
+// another meaning: scripts match on them.
+const (
+	// Why something is not known.
+	NotLookedAt          Reason = "NotLookedAt"
+	Stale                Reason = "Stale"
+	NotObservable        Reason = "NotObservable"
+	NoDialect            Reason = "NoDialect"
+	CannotConnect        Reason = "CannotConnect"
+	TimedOut             Reason = "TimedOut"
+	AccountRejected      Reason = "AccountRejected"
+	Forbidden            Reason = "Forbidden"
+	NoCredentials        Reason = "NoCredentials"
+	BlindedByCertificate Reason = "BlindedByCertificate"
+	ServiceNotActive     Reason = "ServiceNotActive"
+	Overloaded           Reason = "Overloaded"
+	QueryRefused         Reason = "QueryRefused"
+	UnreadableAnswer     Reason = "UnreadableAnswer"
+	RowsIncomplete       Reason = "RowsIncomplete"
+	Crashed              Reason = "Crashed"
+	AwaitingPeerEvidence Reason = "AwaitingPeerEvidence"
+	CannotSeeCluster     Reason = "CannotSeeCluster"
+	NotYetDecided        Reason = "NotYetDecided"
+	ClockNotReadable     Reason = "ClockNotReadable"
+	ClockBackwards       Reason = "ClockBackwards"
+	NewerSchema          Reason = "NewerSchema"
+
+	// Configured and Compatible.
+	EntriesMatch     Reason = "EntriesMatch"
+	CopiesExist      Reason = "CopiesExist"
+	PeerMissing      Reason = "PeerMissing"
+	PeerMissingThere Reason = "PeerMissingOnOtherSide"
+	AddressNotNode   Reason = "AddressNotNodeName"
+	AddressNotPub    Reason = "AddressNotPublisher"
+	ProtocolDiffers  Reason = "ProtocolDiffers"
+	DomainsMatch     Reason = "DomainsMatch"
+	DomainDiffers    Reason = "DomainDiffers"
+	DomainConflict   Reason = "DomainConflict"
+
+	// Reachable and Authenticated.
+	SyncedRecently   Reason = "SyncedRecently"
+	AnswersUs        Reason = "AnswersPeerkeeper"
+	ClusterDown      Reason = "ClusterDown"
+	PublisherDown    Reason = "PublisherDown"
+	PasswordAccepted Reason = "CredentialsAccepted"
+	PasswordRejected Reason = "PeerCredentialsRejected"
+
+	// ServicesRunning.
+	AllStarted     Reason = "AllStarted"
+	ServiceStopped Reason = "ServiceStopped"
+
+	// UsersMatch.
+	CountsEqual  Reason = "CountsEqual"
+	BucketsEqual Reason = "BucketsEqual"
+	SetEqual     Reason = "SetEqual"
+	CatchingUp   Reason = "CatchingUp"
+	UsersMissing Reason = "UsersMissing"
+	UsersExtra   Reason = "UsersExtra"
+	UsersDiffer  Reason = "UsersDiffer"
+
+	// Synced.
+	OnInterval        Reason = "OnInterval"
+	Overdue           Reason = "Overdue"
+	ClockA            Reason = "StuckTwoHours"
+	ClockB            Reason = "FourPeriodsMissed"
+	ProgressSeen      Reason = "ProgressSeen"
+	HomeChangeNotCopd Reason = "HomeChangeNotCopied"
+
+	// CertificateTrusted and NamesResolve.
+	SyncedOverLeaf     Reason = "SyncedOverServedLeaf"
+	CertificateExpired Reason = "CertificateExpired"
+	CertificateIssue   Reason = "CertificateNotUsable"
+	TrustNotRead       Reason = "TrustNotRead"
+	AllResolve         Reason = "AllResolve"
+	OneServerResolves  Reason = "OneServerResolves"
+	NameNotResolving   Reason = "NameNotResolving"
+	NoDNSDeclared      Reason = "NoDNSDeclared"
+	AllServersSilent   Reason = "AllServersSilent"
+	CertificateNotRead Reason = "CertificateNotRead"
+
+	// Findings.
+	NodeUnreachable    Reason = "NodeUnreachable"
+	ReleaseDiffers     Reason = "ReleaseDiffers"
+	ClockSkew          Reason = "ClockSkew"
+	UnlistedNode       Reason = "UnlistedNode"
+	UnlistedPeer       Reason = "UnlistedPeer"
+	SyncAgentNotDone   Reason = "SyncAgentNotCompleted"
+	ParametersDiffer   Reason = "ParametersDiffer"
+	IntervalDiffers    Reason = "IntervalDiffers"
+	CertificateExpires Reason = "CertificateExpiring"
+	CertificateChanged Reason = "CertificateChanged"
+	DNSServerSilent    Reason = "DNSServerSilent"
+)
+
+// Set returns next with Since carried over from prev when the status is the
+// same, as Kubernetes conditions do: Since moves only on a flip.
+func Set(prev Condition, next Condition, now time.Time) Condition {
+	if prev.Status == next.Status && !prev.Since.IsZero() {
+		next.Since = prev.Since
+	} else {
+		next.Since = now
+	}
+	return next
+}

@@ -1,0 +1,83 @@
+package peer
+
+import "time"
+
+// Knowledge says how far a Fact may be trusted.
+type Knowledge string
+
+// The three kinds of knowledge. Only Known may act, lower a count or clear an
+// alarm.
+const (
+	KnownFact   Knowledge = "known"
+	PartialFact Knowledge = "partial"
+	UnknownFact Knowledge = "unknown"
+)
+
+// Fact is a value together with whether, and since when, it is known.
+// The zero Fact is Unknown without a reason: it was never looked at.
+type Fact[T any] struct {
+	Knowledge Knowledge `json:"k,omitempty"`
+	Value     T         `json:"v"`
+	At        time.Time `json:"at,omitzero"`
+	Reason    Reason    `json:"why,omitempty"`
+	// Detail is for a person: which request failed and how.
+	Detail string `json:"detail,omitempty"`
+}
+
+// Known is a value that was read completely at that instant.
+func Known[T any](v T, at time.Time) Fact[T] {
+	return Fact[T]{Knowledge: KnownFact, Value: v, At: at}
+}
+
+// Partial is a value that was read, but not completely.
+func Partial[T any](v T, at time.Time, why Reason, detail string) Fact[T] {
+	return Fact[T]{Knowledge: PartialFact, Value: v, At: at, Reason: why, Detail: detail}
+}
+
+// Unknown is the absence of a value, and why it is absent.
+func Unknown[T any](why Reason, detail string) Fact[T] {
+	return Fact[T]{Knowledge: UnknownFact, Reason: why, Detail: detail}
+}
+
+// Get gives the value if, and only if, it is Known.
+func (f Fact[T]) Get() (T, bool) {
+	if f.Knowledge != KnownFact {
+		var zero T
+		return zero, false
+	}
+	return f.Value, true
+}
+
+// Known reports whether the value may be acted on.
+func (f Fact[T]) Known() bool { return f.Knowledge == KnownFact }
+
+// Why is the reason for not being Known; NotLookedAt for the zero Fact.
+func (f Fact[T]) Why() Reason {
+	if f.Reason == "" {
+		return NotLookedAt
+	}
+	return f.Reason
+}
+
+// Fresh is the fact as it stands at now: older than maxAge it is Unknown, Stale.
+func (f Fact[T]) Fresh(now time.Time, maxAge time.Duration) Fact[T] {
+	if f.Knowledge == KnownFact || f.Knowledge == PartialFact {
+		if now.Sub(f.At) > maxAge {
+			return Unknown[T](Stale, "last read "+f.At.UTC().Format(time.RFC3339))
+		}
+	}
+	return f
+}
+
+// Or keeps the older fact where the new look yielded nothing, so that a
+// single failed request does not forget what was read a tick ago. The age
+// limit of Fresh still ends it.
+func (f Fact[T]) Or(older Fact[T]) Fact[T] {
+	if f.Knowledge == KnownFact || f.Knowledge == PartialFact {
+		return f
+	}
+	if older.Knowledge == KnownFact || older.Knowledge == PartialFact {
+		return older
+	}
+	return f
+}

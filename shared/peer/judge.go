@@ -1,0 +1,621 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// View is everything that is known of one mesh at one instant.
+type View struct {
+	Now      time.Time
+	Tick     time.Duration // peersync's period
+	Mesh     *mesh.Mesh
+	Clusters map[mesh.ClusterID]*ClusterRecord
+}
+
+// maxAge is how long a fact of peersync's stays usable: two of its periods.
+func (v *View) maxAge() time.Duration { return 2 * v.Tick }
+
+// SyncRecord is the PEER#…#SYNC item: every condition of one directed peer but
+// CertificateTrusted and NamesResolve, and the memory that judging needs.
+// It holds nothing that moves while the peer does not.
+type SyncRecord struct {
+	Conditions []Condition `json:"conditions"`
+	// Differs is the episode in which the copy has not equalled the home.
+	Differs Difference `json:"differs,omitzero"`
+	// Progress is when a change of the home was last seen copied in time.
+	Progress time.Time `json:"progress,omitzero"`
+	// FirstSeen is when this peer was first judged: the clock of a peer that
+	// has never synced starts here.
+	FirstSeen time.Time `json:"firstSeen"`
+	// Named are the users that differ, once tier 3 has looked.
+	Named *Named `json:"named,omitempty"`
+}
+
+// Difference is an episode of a copy that does not equal its home.
+type Difference struct {
+	Since time.Time `json:"since,omitzero"`
+}
+
+// Named lists users that one side has and the other has not.
+type Named struct {
+	At      time.Time `json:"at"`
+	Missing []string  `json:"missing,omitempty"` // at home, not copied
+	Extra   []string  `json:"extra,omitempty"`   // copied, not at home
+	More    int       `json:"more,omitempty"`    // beyond those listed
+}
+
+// Condition finds a condition by type; the zero Condition if it has not been
+// judged yet.
+func (r *SyncRecord) Condition(t Type) Condition { return find(r.Conditions, t) }
+
+func find(cs []Condition, t Type) Condition {
+	for _, c := range cs {
+		if c.Type == t {
+			return c
+		}
+	}
+	return Condition{Type: t}
+}
+
+// verdict is a condition before it has a type and a since.
+type verdict struct {
+	status  Status
+	reason  Reason
+	basis   Basis
+	message string
+}
+
+func yes(why Reason, b Basis, format string, args ...any) verdict {
+	return verdict{True, why, b, fmt.Sprintf(format, args...)}
+}
+func no(why Reason, b Basis, format string, args ...any) verdict {
+	return verdict{False, why, b, fmt.Sprintf(format, args...)}
+}
+func unsure(why Reason, format string, args ...any) verdict {
+	return verdict{UnknownStatus, why, Measured, fmt.Sprintf(format, args...)}
+}
+
+// link is one directed peer with both ends at hand.
+type link struct {
+	*View
+	id       mesh.PeerID
+	decl     mesh.Peer
+	from, to *mesh.Cluster
+	a, b     *ClusterRecord // from's and to's records; never nil
+	sa, sb   Sight
+	entry    Entry
+	hasEntry bool
+	other    *Entry
+	prev     *SyncRecord
+}
+
+// Judge gives the peersync conditions of one directed peer. prev is the stored
+// record, the zero one for a new peer.
+func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
+	l := newLink(v, id, &prev)
+	next := prev
+	if next.FirstSeen.IsZero() {
+		next.FirstSeen = v.Now
+	}
+	users := l.users(&next)
+	verdicts := []struct {
+		t Type
+		v verdict
+	}{
+		{Configured, l.configured()},
+		{Compatible, l.compatible()},
+		{Reachable, l.reachable()},
+		{Authenticated, l.authenticated()},
+		{ServicesRunning, l.servicesRunning()},
+		{UsersMatch, users},
+		{Synced, l.synced(&next)},
+		{PresencePath, unsure(NotObservable, "nothing outside the clusters can see the XMPP path on port 7400; user sync says nothing about it")},
+	}
+	next.Conditions = make([]Condition, 0, len(verdicts))
+	for _, x := range verdicts {
+		c := Condition{Type: x.t, Status: x.v.status, Reason: x.v.reason, Basis: x.v.basis, Message: x.v.message}
+		next.Conditions = append(next.Conditions, Set(prev.Condition(x.t), c, v.Now))
+	}
+	return next
+}
+
+func newLink(v *View, id mesh.PeerID, prev *SyncRecord) *link {
+	l := &link{View: v, id: id, prev: prev, a: v.record(id.From), b: v.record(id.To)}
+	l.from, _ = v.Mesh.Cluster(id.From)
+	l.to, _ = v.Mesh.Cluster(id.To)
+	l.decl, _ = v.Mesh.Peer(id)
+	l.sa, l.sb = v.Sight(id.From), v.Sight(id.To)
+	if l.entries().Known() {
+		l.entry, l.hasEntry, l.other = l.a.Seen.EntryFor(l.to)
+	}
+	return l
+}
+
+func (v *View) record(id mesh.ClusterID) *ClusterRecord {
+	if r := v.Clusters[id]; r != nil {
+		return r
+	}
+	return &ClusterRecord{}
+}
+
+func (l *link) entries() Fact[[]Entry] { return l.a.Seen.Entries.Fresh(l.Now, l.maxAge()) }
+
+// blind explains why a datum of a cluster is not Known: our own trouble with
+// the cluster comes before the single request's reason.
+func (l *link) blind(id mesh.ClusterID, s Sight, why Reason, detail string) verdict {
+	if s.Trouble != "" {
+		return unsure(s.Trouble, "%s: %s", id, s.Message)
+	}
+	if detail == "" {
+		return unsure(why, "%s has not told", id)
+	}
+	return unsure(why, "%s: %s", id, detail)
+}
+
+func (l *link) configured() verdict {
+	here := l.entries()
+	if here.Why() == NoDialect && !here.Known() {
+		// Nobody has told how to read the peer table: copies are evidence.
+		if n, ok := l.a.CopiedUsers(l.to).Fresh(l.Now, l.maxAge()).Get(); ok && n > 0 {
+			return yes(CopiesExist, Inferred, "%s holds %d users of %s, so a peer entry has worked; the entry itself is not readable", l.id.From, n, l.id.To)
+		}
+		return unsure(NotObservable, "the peer table is not mapped; `peerkeeper probe` proposes a mapping")
+	}
+	if !here.Known() {
+		return l.blind(l.id.From, l.sa, here.Why(), here.Detail)
+	}
+	if !l.hasEntry {
+		if l.other != nil {
+			if _, ok := l.to.Node(mesh.NodeName(l.other.Address)); ok {
+				return no(AddressNotPub, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, l.other.Address, l.id.To, l.to.Publisher)
+			}
+			return no(AddressNotNode, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, l.other.Address, l.to.Publisher)
+		}
+		return no(PeerMissing, Measured, "%s has no peer entry for %s", l.id.From, l.to.Publisher)
+	}
+	if l.entry.Protocol != "" && l.entry.Protocol != l.decl.Protocol {
+		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, l.entry.Protocol, l.decl.Protocol)
+	}
+	there := l.b.Seen.Entries.Fresh(l.Now, l.maxAge())
+	if !there.Known() {
+		if there.Why() == NoDialect {
+			return yes(EntriesMatch, Measured, "%s has its entry for %s; the other end's is not readable", l.id.From, l.id.To)
+		}
+		return l.blind(l.id.To, l.sb, there.Why(), there.Detail)
+	}
+	back, ok, _ := l.b.Seen.EntryFor(l.from)
+	if !ok {
+		return no(PeerMissingThere, Measured, "%s has no peer entry back to %s; Cisco wants the pair on both sides", l.id.To, l.from.Publisher)
+	}
+	if back.Protocol != l.entry.Protocol {
+		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, l.entry.Protocol, l.id.To, back.Protocol)
+	}
+	return yes(EntriesMatch, Measured, "both ends name each other's publisher, protocol %s", l.decl.Protocol)
+}
+
+func (l *link) compatible() verdict {
+	if l.hasEntry && l.entry.HasError && l.entry.Error == ErrorDomain {
+		return no(DomainConflict, Cisco, "ICSA of %s reports a domain conflict with %s; it retries every 30 min", l.id.From, l.id.To)
+	}
+	for _, end := range []struct {
+		id mesh.ClusterID
+		r  *ClusterRecord
+	}{{l.id.From, l.a}, {l.id.To, l.b}} {
+		if set, ok := end.r.Set.Fresh(l.Now, 2*setPeriod).Get(); ok && set[end.id].Foreign > 0 {
+			return no(DomainDiffers, Measured, "%d users of %s have an IM address outside %s; intercluster peers share one domain", set[end.id].Foreign, end.id, l.Mesh.Domain)
+		}
+	}
+	return yes(DomainsMatch, Declared, "both declared in domain %s; no conflict reported", l.Mesh.Domain)
+}
+
+// recent reports whether the entry's clock shows a success young enough that
+// the network path and the credentials must have worked.
+func (l *link) recent() bool {
+	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() {
+		return false
+	}
+	interval, _ := l.a.EffectiveInterval(l.from, l.entry.LastSync)
+	return l.age() <= interval+2*l.Tick && (!l.entry.HasError || l.entry.Error == "")
+}
+
+// age is how long ago the entry last synced, by the pulling cluster's clock.
+func (l *link) age() time.Duration {
+	now := l.Now
+	if skew, ok := l.a.Seen.Skew.Get(); ok {
+		now = now.Add(skew)
+	}
+	return now.Sub(l.entry.LastSync)
+}
+
+func (l *link) reachable() verdict {
+	if l.sa.Trouble != "" && !l.entries().Known() {
+		return l.blind(l.id.From, l.sa, l.sa.Trouble, "")
+	}
+	if l.recent() {
+		return yes(SyncedRecently, Measured, "%s's ICSA reached %s at its last sync", l.id.From, l.id.To)
+	}
+	switch l.sb.Verdict {
+	case Down:
+		return no(ClusterDown, Inferred, "no node of %s answers Peerkeeper, and no peer that pulls from it has advanced since", l.id.To)
+	case PubDown:
+		return no(PublisherDown, Inferred, "%s of %s does not answer Peerkeeper, and no peer that pulls from it has advanced since", l.to.Publisher, l.id.To)
+	case Awaiting, NotSeen:
+		return unsure(l.sb.Trouble, "%s: %s", l.id.To, l.sb.Message)
+	}
+	if ok, known := l.b.Seen.Nodes[l.to.Publisher].Answers.Fresh(l.Now, l.maxAge()).Get(); known && ok {
+		return yes(AnswersUs, Inferred, "%s answers Peerkeeper; the path from %s itself is not measured", l.to.Publisher, l.id.From)
+	}
+	return l.blind(l.id.To, l.sb, NotLookedAt, "")
+}
+
+// Words of the dialect's optional column last_error. They are ours: the site's
+// SQL (or the simulator's invented column) must yield them.
+const (
+	ErrorCredentials = "credentials"
+	ErrorUnreachable = "unreachable"
+	ErrorCertificate = "certificate"
+	ErrorNames       = "names"
+	ErrorDomain      = "domain"
+	ErrorOther       = "other"
+)
+
+func (l *link) authenticated() verdict {
+	if e := l.entries(); !e.Known() && e.Why() != NoDialect {
+		return l.blind(l.id.From, l.sa, e.Why(), e.Detail)
+	}
+	if l.recent() {
+		return yes(PasswordAccepted, Measured, "the entry's credentials worked at the last sync")
+	}
+	if !l.hasEntry || !l.entry.HasError {
+		return unsure(NotObservable, "only the Inter-Clustering page's Peer Connectivity Test shows whether the entry's credentials are accepted")
+	}
+	switch l.entry.Error {
+	case ErrorCredentials:
+		return no(PasswordRejected, Measured, "%s refuses the AXL user name or password in %s's peer entry", l.id.To, l.id.From)
+	case "":
+		return yes(PasswordAccepted, Measured, "the entry reports no error")
+	}
+	return unsure(NotObservable, "the sync fails earlier than its log-in")
+}
+
+// needed is one service that the peer depends on.
+type needed struct {
+	service string
+	remote  bool
+	all     bool // every node, else the publisher only
+}
+
+// needs is the chapter's word: AXL on all nodes, Sync Agent on the publisher,
+// ICSA on all nodes; XCP Router because presence between clusters runs through it.
+var needs = [...]needed{
+	{service: ICSA, all: true},
+	{service: SyncAgent},
+	{service: AXL, all: true},
+	{service: XCPRouter, all: true},
+	{service: AXL, remote: true},
+}
+
+func (l *link) servicesRunning() verdict {
+	var stopped, unread []string
+	basis := Measured
+	var why Reason
+	for _, n := range needs {
+		c, r, s, id := l.from, l.a, l.sa, l.id.From
+		if n.remote {
+			c, r, s, id = l.to, l.b, l.sb, l.id.To
+		}
+		for _, node := range c.Nodes {
+			if !n.all && node.Name != c.Publisher {
+				continue
+			}
+			if node.Name == c.Publisher && s.Verdict == PubDown && !n.remote {
+				return no(PublisherDown, Inferred, "%s does not answer, so nothing runs there that anyone could use", node.Name)
+			}
+			services := r.Seen.Nodes[node.Name].Services.Fresh(l.Now, l.maxAge())
+			got, known := services.Get()
+			svc, listed := got[n.service]
+			switch {
+			case !known:
+				if why == "" {
+					why = services.Why()
+					if s.Trouble != "" {
+						why = s.Trouble
+					}
+				}
+				unread = append(unread, fmt.Sprintf("%s (%s)", node.Name, id))
+			case !listed || svc.Status == "Unknown":
+				if why == "" {
+					why = NotObservable
+				}
+				unread = append(unread, fmt.Sprintf("%s on %s", n.service, node.Name))
+			case !svc.Started():
+				stopped = append(stopped, fmt.Sprintf("%s is %s on %s", n.service, strings.ToLower(svc.Status), node.Name))
+			}
+		}
+	}
+	if len(stopped) > 0 {
+		return no(ServiceStopped, basis, "%s", strings.Join(stopped, "; "))
+	}
+	if len(unread) > 0 {
+		return unsure(why, "not read: %s", strings.Join(slices.Compact(unread), ", "))
+	}
+	return yes(AllStarted, Measured, "Cisco Intercluster Sync Agent, Sync Agent, AXL and XCP Router run where they must")
+}
+
+// EffectiveInterval is the sync interval that governs a peer whose last sync
+// was at lastSync: a new value takes effect after the next sync. The basis is
+// Declared where the parameter was not read.
+func (r *ClusterRecord) EffectiveInterval(c *mesh.Cluster, lastSync time.Time) (time.Duration, Basis) {
+	iv := r.Interval
+	if iv.Value == 0 {
+		return c.SyncInterval.D(), Declared
+	}
+	if iv.Previous != 0 && !iv.Changed.IsZero() && !lastSync.After(iv.Changed) {
+		return iv.Previous, Measured
+	}
+	return iv.Value, Measured
+}
+
+// Clocks are Cisco's two limits on an unsuccessful sync.
+type Clocks struct {
+	Interval time.Duration
+	Basis    Basis
+	// A is when periodic sync counts as stuck: interval + 2 h (our reading of
+	// "stuck for more than 2 hours").
+	A time.Duration
+	// B is when ICSA restarts after failing for four sync periods.
+	B time.Duration
+}
+
+// First is the limit that is reached first, and its name.
+func (c Clocks) First() (time.Duration, Reason) {
+	if c.A < c.B {
+		return c.A, ClockA
+	}
+	return c.B, ClockB
+}
+
+// ClocksOf computes both limits from the interval in effect.
+func ClocksOf(r *ClusterRecord, c *mesh.Cluster, lastSync time.Time) Clocks {
+	interval, basis := r.EffectiveInterval(c, lastSync)
+	return Clocks{Interval: interval, Basis: basis, A: interval + 2*time.Hour, B: 4 * interval}
+}
+
+func (l *link) synced(next *SyncRecord) verdict {
+	entries := l.entries()
+	if !entries.Known() && entries.Why() != NoDialect {
+		return l.blind(l.id.From, l.sa, entries.Why(), entries.Detail)
+	}
+	if entries.Known() && !l.hasEntry {
+		return unsure(PeerMissing, "there is no entry that could sync")
+	}
+	clocks := ClocksOf(l.a, l.from, l.entry.LastSync)
+	limit, which := clocks.First()
+	if !l.entry.HasClock {
+		return l.syncedByProgress(next, limit)
+	}
+	age, last := l.age(), "last success "+l.entry.LastSync.UTC().Format("2006-01-02 15:04 MST")
+	if l.entry.LastSync.IsZero() {
+		age, last = l.Now.Sub(next.FirstSeen), "it has never succeeded since Peerkeeper first looked"
+	}
+	switch {
+	case age < -2*l.Tick:
+		return unsure(ClockBackwards, "%s lies in the future of %s's own clock", last, l.id.From)
+	case age > limit && which == ClockB:
+		return no(ClockB, Measured, "%s: four periods of %v have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+	case age > limit:
+		return no(ClockA, Measured, "%s: more than 2 h beyond its interval of %v; measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+	case age > clocks.Interval+2*l.Tick:
+		return yes(Overdue, Measured, "%s; one sync of %v was missed, this turns False %v after the last success", last, clocks.Interval, limit)
+	}
+	return yes(OnInterval, Measured, "syncs on its interval of %v (%s)", clocks.Interval, clocks.Basis)
+}
+
+// syncedByProgress stands in where Last Synchronized Time is not readable.
+func (l *link) syncedByProgress(next *SyncRecord, limit time.Duration) verdict {
+	home, hk := l.b.HomeUsers(l.to).Fresh(l.Now, l.maxAge()).Get()
+	copied, ck := l.a.CopiedUsers(l.to).Fresh(l.Now, l.maxAge()).Get()
+	if hk && ck && home != copied && !next.Differs.Since.IsZero() && l.changedSince(next.Differs.Since) && l.Now.Sub(next.Differs.Since) > limit {
+		return no(HomeChangeNotCopd, Inferred, "a change of %s's users at %s has not been copied within %v", l.id.To, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), limit)
+	}
+	if !next.Progress.IsZero() {
+		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, next.Progress.UTC().Format("2006-01-02 15:04 MST"))
+	}
+	return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page, and no change of %s's users has been seen copied yet", l.id.To)
+}
+
+// changedSince reports whether the home really changed around t, as opposed to
+// having differed ever since Peerkeeper first looked.
+func (l *link) changedSince(t time.Time) bool {
+	for i, h := range l.b.Home {
+		if i > 0 && !h.From.Before(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// users judges the copies against the home. A copy may lawfully lag: it is
+// right while it equals what the home was within the window that its own last
+// sync, or two intervals, allow.
+func (l *link) users(next *SyncRecord) verdict {
+	homeFact := l.b.HomeUsers(l.to).Fresh(l.Now, l.maxAge())
+	copyFact := l.a.CopiedUsers(l.to).Fresh(l.Now, l.maxAge())
+	home, hk := homeFact.Get()
+	copied, ck := copyFact.Get()
+	switch {
+	case !hk:
+		return l.blind(l.id.To, l.sb, homeFact.Why(), homeFact.Detail)
+	case !ck:
+		return l.blind(l.id.From, l.sa, copyFact.Why(), copyFact.Detail)
+	}
+	basis := l.a.Seen.UsersBasis
+	if l.b.Seen.UsersBasis == Inferred || basis == "" {
+		basis = Inferred
+	}
+	interval, _ := l.a.EffectiveInterval(l.from, l.entry.LastSync)
+	proof := l.proof(home == copied, interval)
+	if proof != UsersDiffer && home == copied {
+		if since := next.Differs.Since; !since.IsZero() {
+			if limit, _ := ClocksOf(l.a, l.from, l.entry.LastSync).First(); l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
+				next.Progress = l.Now
+			}
+			next.Differs, next.Named = Difference{}, nil
+		}
+		return yes(proof, basis, "%s holds all %d users of %s", l.id.From, home, l.id.To)
+	}
+
+	if next.Differs.Since.IsZero() {
+		next.Differs.Since = l.differsSince(copied)
+	}
+	window := l.Now.Add(-2*interval - l.Tick)
+	if l.hasEntry && l.entry.HasClock {
+		if w := l.entry.LastSync.Add(-interval); w.After(window) {
+			window = w
+		}
+	}
+	lasted := l.Now.Sub(next.Differs.Since)
+	what := describe(l.id, home, copied)
+	switch {
+	case home != copied && l.explained(copied, window):
+		return yes(CatchingUp, basis, "%s; the copy equals what %s was within the last interval", what, l.id.To)
+	case lasted >= 2*interval:
+		why := UsersDiffer
+		if copied < home {
+			why = UsersMissing
+		} else if copied > home {
+			why = UsersExtra
+		}
+		return no(why, basis, "%s since %s%s", what, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), names(next.Named))
+	}
+	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %v", what, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), interval)
+}
+
+func describe(id mesh.PeerID, home, copied int) string {
+	switch {
+	case copied < home:
+		return fmt.Sprintf("%s lacks %d of %s's %d users", id.From, home-copied, id.To, home)
+	case copied > home:
+		return fmt.Sprintf("%s holds %d users of %s that %s itself has not (%d)", id.From, copied-home, id.To, id.To, home)
+	}
+	return fmt.Sprintf("%s holds %d users of %s, as many as there are, but not the same ones", id.From, copied, id.To)
+}
+
+func names(n *Named) string {
+	if n == nil {
+		return ""
+	}
+	var b strings.Builder
+	if len(n.Missing) > 0 {
+		fmt.Fprintf(&b, "; missing: %s", strings.Join(n.Missing, ", "))
+	}
+	if len(n.Extra) > 0 {
+		fmt.Fprintf(&b, "; too many: %s", strings.Join(n.Extra, ", "))
+	}
+	if n.More > 0 {
+		fmt.Fprintf(&b, " and %d more", n.More)
+	}
+	return b.String()
+}
+
+// differsSince is when the home last had the value that the copy has: the
+// copy has been wrong since then. Never seen: since now.
+func (l *link) differsSince(copied int) time.Time {
+	for i := len(l.b.Home) - 1; i >= 0; i-- {
+		if h := l.b.Home[i]; h.Users == copied && i+1 < len(l.b.Home) {
+			return l.b.Home[i+1].From
+		}
+	}
+	return l.Now
+}
+
+// explained reports whether the home's values since window span the copy's.
+func (l *link) explained(copied int, window time.Time) bool {
+	lo, hi, any := 0, 0, false
+	for _, h := range l.b.Home {
+		if h.To.Before(window) {
+			continue
+		}
+		if !any {
+			lo, hi, any = h.Users, h.Users, true
+		}
+		lo, hi = min(lo, h.Users), max(hi, h.Users)
+	}
+	return any && lo <= copied && copied <= hi
+}
+
+// proof is the strongest evidence at hand that home and copy are the same
+// users; UsersDiffer when the digests contradict equal counts.
+func (l *link) proof(countsEqual bool, interval time.Duration) Reason {
+	if !countsEqual {
+		return UsersDiffer
+	}
+	if eq, ok := l.View.SetsEqual(l.id); ok {
+		if !eq {
+			return UsersDiffer
+		}
+		return SetEqual
+	}
+	if diff, ok := l.View.BucketsDiffer(l.id, 2*interval+2*l.Tick); ok {
+		if len(diff) > 0 {
+			return UsersDiffer
+		}
+		return BucketsEqual
+	}
+	return CountsEqual
+}
+
+// BucketsDiffer compares the bucket digests of a peer's home and copy, read in
+// the same tick. ok is false where they are missing, too old, not of one tick,
+// or the home's count has moved since.
+func (v *View) BucketsDiffer(id mesh.PeerID, maxAge time.Duration) (differing []string, ok bool) {
+	a, b := v.record(id.From), v.record(id.To)
+	fa, fb := a.Buckets.Fresh(v.Now, maxAge), b.Buckets.Fresh(v.Now, maxAge)
+	ba, ka := fa.Get()
+	bb, kb := fb.Get()
+	if !ka || !kb || fa.At.Sub(fb.At).Abs() > v.Tick {
+		return nil, false
+	}
+	home, copied := bb[id.To], ba[id.To]
+	for k, h := range home {
+		if copied[k] != h {
+			differing = append(differing, k)
+		}
+	}
+	for k := range copied {
+		if _, there := home[k]; !there {
+			differing = append(differing, k)
+		}
+	}
+	slices.Sort(differing)
+	return differing, true
+}
+
+// setPeriod is how often tier 3 reads every user.
+const setPeriod = 24 * time.Hour
+
+// SetsEqual compares the digests of whole sets (tier 3). ok is false unless
+// both were read within the last two days while the home held still.
+func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
+	a, b := v.record(id.From), v.record(id.To)
+	fa, fb := a.Set.Fresh(v.Now, 2*setPeriod), b.Set.Fresh(v.Now, 2*setPeriod)
+	sa, ka := fa.Get()
+	sb, kb := fb.Get()
+	if !ka || !kb || len(b.Home) == 0 {
+		return false, false
+	}
+	last := b.Home[len(b.Home)-1]
+	interval, _ := a.EffectiveInterval(&mesh.Cluster{SyncInterval: mesh.Duration(mesh.MinSyncInterval)}, fa.At)
+	// The copy may lag: only what was read two intervals after the last
+	// change of the home speaks.
+	if len(b.Home) > 1 && (fa.At.Sub(last.From) < 2*interval || fb.At.Before(last.From)) {
+		return false, false
+	}
+	x, y := sa[id.To], sb[id.To]
+	return x.Sum == y.Sum && x.Users == y.Users, true
+}

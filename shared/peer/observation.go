@@ -1,0 +1,193 @@
+package peer
+
+import (
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Observation is one look at one cluster, through the protocols, by peersync.
+// Each datum is a Fact of its own: a cluster that answers half is half known.
+type Observation struct {
+	Cluster mesh.ClusterID `json:"cluster"`
+	At      time.Time      `json:"at"`
+	// Access is how our own look went: Known(true) when the cluster let us in.
+	// Anything else is our trouble, not the cluster's: AccountRejected,
+	// Forbidden, BlindedByCertificate, NoCredentials, CannotConnect.
+	Access Fact[bool] `json:"access"`
+	// Nodes are the declared nodes by name.
+	Nodes map[mesh.NodeName]Node `json:"nodes"`
+	// Topology lists the node names that the cluster's own database knows.
+	Topology Fact[[]mesh.NodeName] `json:"topology"`
+	// Users counts users by the name of their home node, the cluster's own
+	// and the copies of its peers' users alike (dialect: user_counts).
+	Users Fact[map[mesh.NodeName]int] `json:"users"`
+	// UsersBasis is Measured when the query's evidence lets it be, else Inferred.
+	UsersBasis Basis `json:"usersBasis,omitempty"`
+	// Entries is the peer table (dialect: peers); Unknown/NoDialect where the
+	// site's database has not been mapped.
+	Entries Fact[[]Entry] `json:"entries"`
+	// SyncAgent is the Cisco Sync Agent's own word on its user sync.
+	SyncAgent Fact[string] `json:"syncAgent"`
+	// Skew is the cluster's clock less ours, from the HTTP Date header.
+	Skew Fact[time.Duration] `json:"skew"`
+}
+
+// Node is what one node showed.
+type Node struct {
+	// Answers is Known(true) when the node gave any SOAP or HTTP answer,
+	// Known(false) when no connection came about from our seat.
+	Answers Fact[bool] `json:"answers"`
+	// Services by name, with up-times (Control Center, this node only).
+	Services Fact[map[string]Service] `json:"services"`
+	// Version is the release to SU level, such as 14.0.1.13900-8.
+	Version Fact[string] `json:"version"`
+	// HAState is enterprisenode.tkhaserverstate: 2 idle, 3 normal, 4 backup.
+	HAState Fact[int] `json:"haState"`
+	// Parameters are ICSA's service parameters on this node by purpose
+	// (sync_interval in minutes, auto_recovery, certificate_sync).
+	Parameters Fact[map[string]string] `json:"parameters"`
+}
+
+// Service is a service's status on one node.
+type Service struct {
+	Status string        `json:"status"` // Started, Stopped, Starting, Stopping, Unknown
+	UpTime time.Duration `json:"up"`     // negative when stopped or not told
+}
+
+// Started reports whether the service runs.
+func (s Service) Started() bool { return s.Status == "Started" }
+
+// Entry is one row of the peer table as the dialect reads it.
+type Entry struct {
+	Address  string        `json:"address"`
+	Protocol mesh.Protocol `json:"protocol"`
+	// LastSync is the last successful sync; zero with HasClock means never.
+	LastSync time.Time `json:"lastSync,omitzero"`
+	HasClock bool      `json:"hasClock,omitempty"`
+	// Error is the dialect's word for why the last sync failed; "" with
+	// HasError means that it did not.
+	Error    string `json:"error,omitempty"`
+	HasError bool   `json:"hasError,omitempty"`
+}
+
+// Services whose state the judgement turns on, by Cisco's control names.
+const (
+	ICSA      = "Cisco Intercluster Sync Agent"
+	SyncAgent = "Cisco Sync Agent"
+	AXL       = "Cisco AXL Web Service"
+	XCPRouter = "Cisco XCP Router"
+	SIPProxy  = "Cisco SIP Proxy"
+	SRM       = "Cisco Server Recovery Manager"
+)
+
+// Bucket is a digest of the users of one home cluster whose user IDs end in
+// the same character: equal buckets have equal counts, lengths and extremes.
+type Bucket struct {
+	Users  int    `json:"n"`
+	Weight int    `json:"w"` // sum of the lengths of the user IDs
+	Low    string `json:"l"`
+	High   string `json:"h"`
+}
+
+// HomeValue is one value of a cluster's own user count, and when it was seen.
+type HomeValue struct {
+	Users int       `json:"users"`
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"` // last look that showed it
+}
+
+// Interval is ICSA's sync interval as read from the publisher, and what it
+// was before: "the new setting takes effect following the next sync".
+type Interval struct {
+	Value    time.Duration `json:"value"`
+	Previous time.Duration `json:"previous,omitempty"`
+	Changed  time.Time     `json:"changed,omitzero"`
+}
+
+// ClusterRecord is the CLUSTER item: the newest look merged over older ones,
+// and the short memory that judging needs.
+type ClusterRecord struct {
+	Seen Observation `json:"seen"`
+	// Home is the ring of the cluster's own user counts, oldest first.
+	Home []HomeValue `json:"home,omitempty"`
+	// Buckets by home cluster (tier 2), and when they were read.
+	Buckets Fact[map[mesh.ClusterID]map[string]Bucket] `json:"buckets"`
+	// Set is the digest of every home's user IDs (tier 3, once a day).
+	Set      Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
+	Interval Interval                           `json:"interval"`
+	// Lost is since when a declared node has given no answer.
+	Lost map[mesh.NodeName]time.Time `json:"lost,omitempty"`
+	// Restarted is when a node was last seen to have restarted as a whole.
+	Restarted map[mesh.NodeName]time.Time `json:"restarted,omitempty"`
+	// Rewound is when counts or clocks were last seen to jump back.
+	Rewound  time.Time `json:"rewound,omitzero"`
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// SetDigest is an order-free digest of a set of user IDs.
+type SetDigest struct {
+	Users int    `json:"n"`
+	Sum   string `json:"sum"` // hex, 128 bits
+	// Foreign counts the users whose IM address is in a domain other than
+	// the mesh's.
+	Foreign int `json:"foreign,omitempty"`
+}
+
+// Finding is something about a cluster that a person should know.
+type Finding struct {
+	ID       string        `json:"id"`
+	Severity string        `json:"severity"` // critical, warning, info
+	Reason   Reason        `json:"reason"`
+	Node     mesh.NodeName `json:"node,omitempty"`
+	Message  string        `json:"message"`
+	Since    time.Time     `json:"since"`
+}
+
+// HomeUsers is how many users the cluster itself is home to, by its own word.
+func (r *ClusterRecord) HomeUsers(c *mesh.Cluster) Fact[int] {
+	return countOf(r.Seen.Users, c)
+}
+
+// CopiedUsers is how many of to's users the observed cluster holds copies of.
+func (r *ClusterRecord) CopiedUsers(to *mesh.Cluster) Fact[int] {
+	return countOf(r.Seen.Users, to)
+}
+
+func countOf(users Fact[map[mesh.NodeName]int], c *mesh.Cluster) Fact[int] {
+	f := Fact[int]{Knowledge: users.Knowledge, At: users.At, Reason: users.Reason, Detail: users.Detail}
+	for name, n := range users.Value {
+		if _, ok := c.Node(name); ok {
+			f.Value += n
+		}
+	}
+	return f
+}
+
+// EntryFor finds the entry whose address names the publisher of to; ok is
+// false when there is none. other is an entry that names another node of to.
+func (o *Observation) EntryFor(to *mesh.Cluster) (entry Entry, ok bool, other *Entry) {
+	for _, e := range o.Entries.Value {
+		if strings.EqualFold(e.Address, string(to.Publisher)) {
+			entry, ok = e, true
+			continue
+		}
+		if _, is := to.Node(mesh.NodeName(e.Address)); is || addressOf(to, e.Address) {
+			other = &e
+		}
+	}
+	return entry, ok, other
+}
+
+// addressOf reports whether addr is the host part of one of the cluster's
+// declared addresses: the right server under another name.
+func addressOf(c *mesh.Cluster, addr string) bool {
+	for _, n := range c.Nodes {
+		host, _, ok := strings.Cut(n.Address, ":")
+		if ok && strings.EqualFold(host, addr) && !strings.HasPrefix(host, "127.") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,317 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Verdict is what our own view of a cluster amounts to.
+type Verdict string
+
+// The verdicts on what we see of a cluster. What Peerkeeper cannot reach is
+// not therefore down: the peers that pull from it are asked first.
+const (
+	InSight  Verdict = ""
+	Awaiting Verdict = "awaiting"  // not answering; its peers have not had time to tell
+	NotSeen  Verdict = "notSeen"   // not answering us, but its peers advance, or nobody can tell
+	Down     Verdict = "down"      // not answering us, and no peer advances
+	PubDown  Verdict = "publisher" // the publisher alone does not answer, and no peer advances
+	Refused  Verdict = "refused"   // it answers, but our account or our trust does not fit
+)
+
+// Sight is our own view of one cluster.
+type Sight struct {
+	Verdict Verdict
+	// Trouble is the reason that every fact of the cluster is unknown for; ""
+	// when the cluster lets us in.
+	Trouble Reason
+	Message string
+	Since   time.Time
+}
+
+// Sight judges what we see of a cluster from our seat, with its peers as
+// witnesses.
+func (v *View) Sight(id mesh.ClusterID) Sight {
+	r := v.record(id)
+	c, ok := v.Mesh.Cluster(id)
+	if !ok {
+		return Sight{}
+	}
+	since, whole := r.lostSince(c)
+	if since.IsZero() {
+		access := r.Seen.Access
+		if access.Knowledge == UnknownFact && access.Reason != "" && access.Reason != CannotConnect {
+			return Sight{Verdict: Refused, Trouble: access.Reason, Message: access.Detail, Since: r.Seen.At}
+		}
+		return Sight{}
+	}
+	what := fmt.Sprintf("no node has answered since %s", clock(since))
+	if !whole {
+		what = fmt.Sprintf("its publisher %s has not answered since %s", c.Publisher, clock(since))
+	}
+	advanced, silent, unread := v.witnesses(id, since)
+	if len(advanced) > 0 {
+		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, yet %s still sync from it: Peerkeeper cannot see it, its peers can", what, strings.Join(advanced, ", ")), since}
+	}
+	if v.Now.Sub(since) <= v.patience(id)+v.Tick {
+		return Sight{Awaiting, AwaitingPeerEvidence, what + "; the clusters that pull from it have not had an interval to tell", since}
+	}
+	if silent == 0 {
+		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, and no clock of the clusters that pull from it is readable (%d asked)", what, unread), since}
+	}
+	down := fmt.Sprintf("%s, and none of the %d clusters that pull from it and can be read has synced since", what, silent)
+	if whole {
+		return Sight{Down, ClusterDown, down, since}
+	}
+	return Sight{PubDown, PublisherDown, down, since}
+}
+
+// clock writes an instant for a message: stable text, in UTC.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+// lostSince is since when the cluster (whole) or its publisher has not
+// answered; zero when the publisher answers.
+func (r *ClusterRecord) lostSince(c *mesh.Cluster) (since time.Time, whole bool) {
+	pub, lost := r.Lost[c.Publisher]
+	if !lost {
+		return time.Time{}, false
+	}
+	whole, since = true, pub
+	for _, n := range c.Nodes {
+		t, lost := r.Lost[n.Name]
+		if !lost {
+			return pub, false
+		}
+		if t.After(since) {
+			since = t
+		}
+	}
+	return since, whole
+}
+
+// witnesses asks the clusters that pull from id whether they have synced since.
+func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string, silent, unread int) {
+	to, _ := v.Mesh.Cluster(id)
+	for _, p := range v.Mesh.Peers {
+		if p.ID.To != id {
+			continue
+		}
+		w := v.record(p.ID.From)
+		if !w.Seen.Entries.Fresh(v.Now, v.maxAge()).Known() {
+			unread++
+			continue
+		}
+		e, ok, _ := w.Seen.EntryFor(to)
+		if !ok || !e.HasClock {
+			unread++
+			continue
+		}
+		last := e.LastSync
+		if skew, known := w.Seen.Skew.Get(); known {
+			last = last.Add(-skew)
+		}
+		// One tick of slack: the last answer we had may be that old.
+		if last.After(since.Add(v.Tick)) {
+			advanced = append(advanced, string(p.ID.From))
+		} else {
+			silent++
+		}
+	}
+	return advanced, silent, unread
+}
+
+// patience is the longest interval on which anybody pulls from the cluster.
+func (v *View) patience(id mesh.ClusterID) time.Duration {
+	longest := mesh.MinSyncInterval
+	for _, p := range v.Mesh.Peers {
+		if p.ID.To != id {
+			continue
+		}
+		c, _ := v.Mesh.Cluster(p.ID.From)
+		if iv, _ := v.record(p.ID.From).EffectiveInterval(c, v.Now); iv > longest {
+			longest = iv
+		}
+	}
+	return longest
+}
+
+// Findings lists what a person should know of a cluster, with the since of
+// those that were there before.
+func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
+	r := v.record(id)
+	c, ok := v.Mesh.Cluster(id)
+	if !ok {
+		return nil
+	}
+	var out []Finding
+	add := func(sev string, why Reason, node mesh.NodeName, subject, format string, args ...any) {
+		f := Finding{ID: string(why), Severity: sev, Reason: why, Node: node, Message: fmt.Sprintf(format, args...), Since: v.Now}
+		if node != "" {
+			f.ID += ":" + string(node)
+		}
+		if subject != "" {
+			f.ID += ":" + subject
+		}
+		for _, p := range prev {
+			if p.ID == f.ID {
+				f.Since = p.Since
+			}
+		}
+		out = append(out, f)
+	}
+
+	s := v.Sight(id)
+	switch s.Verdict {
+	case Refused:
+		sev := "critical"
+		add(sev, s.Trouble, "", "", "%s", s.Message)
+	case Awaiting:
+		add("info", s.Trouble, "", "", "%s", s.Message)
+	case NotSeen:
+		add("warning", s.Trouble, "", "", "%s", s.Message)
+	case Down, PubDown:
+		add("critical", s.Trouble, "", "", "%s", s.Message)
+	}
+
+	for _, n := range c.Nodes {
+		seen := r.Seen.Nodes[n.Name]
+		if since, lost := r.Lost[n.Name]; lost && s.Verdict != Down && s.Verdict != NotSeen && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
+			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
+		}
+		services, known := seen.Services.Fresh(v.Now, v.maxAge()).Get()
+		if known {
+			for _, need := range needs {
+				if need.remote || (!need.all && n.Name != c.Publisher) {
+					continue
+				}
+				if svc, listed := services[need.service]; listed && svc.Status == "Stopped" {
+					add("critical", ServiceStopped, n.Name, need.service, "%s is stopped on %s", need.service, n.Name)
+				}
+			}
+		}
+		if got, ok := seen.Version.Get(); ok && n.Name == c.Publisher && c.Release != "" && !sameRelease(c.Release, got) {
+			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, got)
+		}
+	}
+	if skew, ok := r.Seen.Skew.Get(); ok && skew.Abs() > 2*time.Minute {
+		add("warning", ClockSkew, "", "", "the cluster's clock differs from Peerkeeper's by more than 2 min (HTTP Date); times are corrected for it, certificates and logs are not")
+	}
+	if sa, ok := r.Seen.SyncAgent.Get(); ok && !strings.HasPrefix(sa, "Completed") {
+		add("warning", SyncAgentNotDone, c.Publisher, "", "the Sync Agent's user sync reads %q", trunc(sa, 120))
+	}
+	for _, name := range unlisted(v.Mesh, c, r) {
+		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", name)
+	}
+	for _, e := range unlistedPeers(v.Mesh, r) {
+		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", e, mesh.MaxClusters)
+	}
+	if p := r.differingParameters(c); p != "" {
+		add("warning", ParametersDiffer, "", "", "%s", p)
+	}
+	if iv := r.Interval; iv.Value != 0 && iv.Value != c.SyncInterval.D() {
+		add("info", IntervalDiffers, "", "", "the sync interval is %v on %s, mesh.yaml declares %v; the value read is used", iv.Value, c.Publisher, c.SyncInterval.D())
+	}
+	slices.SortStableFunc(out, func(a, b Finding) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+func trunc(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + "…"
+}
+
+func unlisted(m *mesh.Mesh, c *mesh.Cluster, r *ClusterRecord) []string {
+	nodes, ok := r.Seen.Topology.Get()
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, n := range nodes {
+		// Some releases list the peers' nodes in the same table (inferred):
+		// another cluster's node is not a missing one.
+		if _, known := m.Owner(n); !known {
+			out = append(out, string(n))
+		}
+	}
+	return out
+}
+
+func unlistedPeers(m *mesh.Mesh, r *ClusterRecord) []string {
+	entries, ok := r.Seen.Entries.Get()
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		known := false
+		for i := range m.Clusters {
+			if _, is := m.Clusters[i].Node(mesh.NodeName(e.Address)); is || addressOf(&m.Clusters[i], e.Address) {
+				known = true
+			}
+		}
+		if !known {
+			out = append(out, e.Address)
+		}
+	}
+	return out
+}
+
+// differingParameters says which ICSA parameters differ between the nodes.
+func (r *ClusterRecord) differingParameters(c *mesh.Cluster) string {
+	pub, ok := r.Seen.Nodes[c.Publisher].Parameters.Get()
+	if !ok {
+		return ""
+	}
+	var diffs []string
+	for _, n := range c.Nodes {
+		got, ok := r.Seen.Nodes[n.Name].Parameters.Get()
+		if !ok || n.Name == c.Publisher {
+			continue
+		}
+		for _, k := range sortedKeys(pub) {
+			if v, has := got[k]; has && v != pub[k] {
+				diffs = append(diffs, fmt.Sprintf("%s is %s on %s but %s on %s", k, pub[k], c.Publisher, v, n.Name))
+			}
+		}
+	}
+	return strings.Join(diffs, "; ")
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// sameRelease compares a declared release ("14.0.1SU3", "14.0") with a version
+// as the node tells it ("14.0.1.13900-8") on the numbers that both have.
+func sameRelease(declared, read string) bool {
+	d, r := numbers(declared), numbers(read)
+	n := min(len(d), len(r), 3)
+	return n > 0 && slices.Equal(d[:n], r[:n])
+}
+
+func numbers(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ".") {
+		end := strings.IndexFunc(part, func(r rune) bool { return r < '0' || r > '9' })
+		switch {
+		case end < 0:
+			out = append(out, part)
+		case end == 0:
+			return out
+		default:
+			return append(out, part[:end])
+		}
+	}
+	return out
+}

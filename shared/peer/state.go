@@ -1,0 +1,258 @@
+package peer
+
+import (
+	"slices"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// State is where a directed peer stands.
+type State string
+
+// The states, as contracts.md orders them.
+const (
+	StateUnknown State = "Unknown"
+	Healthy      State = "Healthy"
+	Suspect      State = "Suspect"
+	Degraded     State = "Degraded"
+	Stuck        State = "Stuck"
+	Recovering   State = "Recovering"
+	Cooling      State = "Cooling"
+	NeedsHuman   State = "NeedsHuman"
+	Terminated   State = "Terminated"
+)
+
+// States lists every state, worst first, for counts and legends.
+func States() []State {
+	return []State{NeedsHuman, Stuck, Degraded, Recovering, Cooling, Suspect, StateUnknown, Healthy, Terminated}
+}
+
+// Overlay holds notices and actions of a peer, never its judgement.
+type Overlay string
+
+// The overlays.
+const (
+	Paused       Overlay = "Paused"
+	Maintenance  Overlay = "Maintenance"
+	Flapping     Overlay = "Flapping"
+	Acknowledged Overlay = "Acknowledged"
+	Upgrading    Overlay = "Upgrading"
+	Rewound      Overlay = "Rewound"
+)
+
+// DataDiffers is the cause named where only the data differ.
+const DataDiffers = "DataDiffers"
+
+// CertRecord is the PEER#…#CERT item: the two conditions that certcheck judges.
+type CertRecord struct {
+	Conditions []Condition `json:"conditions"`
+	// Observed is when certcheck last looked at both ends; it is kept by
+	// certcheck's own CERT items and filled in when the record is read.
+	Observed time.Time `json:"-"`
+}
+
+// StateRecord is the PEER#…#STUCK item.
+type StateRecord struct {
+	State State     `json:"state"`
+	Since time.Time `json:"since"`
+	// Cause is the first condition that explains the state, or DataDiffers.
+	Cause    string    `json:"cause,omitempty"`
+	Overlays []Overlay `json:"overlays,omitempty"`
+	// Flips is the 24 h ring of conditions that changed.
+	Flips []Flip `json:"flips,omitempty"`
+	// Status is each condition's last status, to notice the next flip.
+	Status map[Type]Status `json:"status,omitempty"`
+}
+
+// Flip is one change of a condition, or of the state itself (Type "State").
+type Flip struct {
+	At     time.Time `json:"at"`
+	Type   Type      `json:"type"`
+	From   string    `json:"from"`
+	To     string    `json:"to"`
+	Reason Reason    `json:"reason,omitempty"`
+}
+
+// stateFlip is the type under which changes of the state are kept in the ring.
+const stateFlip Type = "State"
+
+// certAge is how long certcheck's conditions stay usable: two of its periods.
+const certAge = 2 * 6 * time.Hour
+
+// Conditions puts together what the two writers stored, as it stands at now:
+// Observed filled in, and what is too old made Unknown/Stale.
+func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Condition {
+	observed := v.record(id.From).Seen.At
+	out := make([]Condition, 0, len(Types()))
+	for _, t := range Types() {
+		var c Condition
+		var age time.Duration
+		switch t {
+		case CertificateTrusted, NamesResolve:
+			c, age = find(cert.Conditions, t), certAge
+			c.Observed = cert.Observed
+		default:
+			c, age = sync.Condition(t), v.maxAge()
+			c.Observed = observed
+		}
+		switch {
+		case c.Status == "":
+			c = Condition{Type: t, Status: UnknownStatus, Reason: NotLookedAt, Basis: Measured, Message: "not looked at yet", Observed: c.Observed}
+		case c.Reason != NotObservable && v.Now.Sub(c.Observed) > age:
+			c.Status, c.Reason = UnknownStatus, Stale
+			c.Message = "last read " + clock(c.Observed) + "; it read: " + c.Message
+			c.Since = c.Observed
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// Counted reports whether a condition that is not True keeps a peer from being
+// Healthy. What only a Cisco page shows does not count; nor does an unreadable
+// clock once a change has been seen to arrive.
+func Counted(c Condition, sync SyncRecord) bool {
+	if c.Reason == NotObservable {
+		return false
+	}
+	if c.Type == Synced && c.Reason == ClockNotReadable && !sync.Progress.IsZero() {
+		return false
+	}
+	return true
+}
+
+// StateOf folds conditions into the state, first that fits, with its cause.
+func StateOf(conditions []Condition, sync SyncRecord) (State, string) {
+	for _, t := range Causes() {
+		c := find(conditions, t)
+		if c.Status != False {
+			continue
+		}
+		if firstLook(c) {
+			return Suspect, string(t)
+		}
+		return Degraded, string(t)
+	}
+	synced, users := find(conditions, Synced), find(conditions, UsersMatch)
+	switch {
+	case synced.Status == False:
+		return Stuck, string(Synced)
+	case users.Status == False:
+		return Degraded, DataDiffers
+	case synced.Reason == Overdue:
+		return Suspect, string(Synced)
+	case users.Reason == NotYetDecided:
+		return Suspect, string(UsersMatch)
+	}
+	for _, c := range conditions {
+		if c.Status == UnknownStatus && Counted(c, sync) {
+			return StateUnknown, string(c.Type)
+		}
+	}
+	return Healthy, ""
+}
+
+// firstLook reports whether a condition has been False at one look only.
+// Certificates and names do not come and go, so theirs counts at once.
+func firstLook(c Condition) bool {
+	if c.Type == CertificateTrusted || c.Type == NamesResolve {
+		return false
+	}
+	return !c.Since.Before(c.Observed)
+}
+
+// Thresholds of the flapping overlay: changes between Healthy and not within
+// the ring. Two of them, so that the overlay itself does not flap.
+const (
+	flapsOn  = 12
+	flapsOff = 6
+)
+
+// Fold gives the state of a peer from its conditions, with overlays and ring.
+func Fold(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev StateRecord) StateRecord {
+	state, cause := StateOf(conditions, sync)
+	next := StateRecord{State: state, Cause: cause, Since: prev.Since, Status: make(map[Type]Status, len(conditions))}
+	for _, f := range prev.Flips {
+		if v.Now.Sub(f.At) <= setPeriod {
+			next.Flips = append(next.Flips, f)
+		}
+	}
+	for _, c := range conditions {
+		was := prev.Status[c.Type]
+		next.Status[c.Type] = c.Status
+		if was != "" && was != c.Status {
+			next.Flips = append(next.Flips, Flip{At: v.Now, Type: c.Type, From: string(was), To: string(c.Status), Reason: c.Reason})
+		}
+	}
+	if prev.State != state {
+		next.Since = v.Now
+		if prev.State != "" {
+			next.Flips = append(next.Flips, Flip{At: v.Now, Type: stateFlip, From: string(prev.State), To: string(state)})
+		}
+	}
+	next.Overlays = overlays(v, id, prev, next.Flips)
+	return next
+}
+
+func overlays(v *View, id mesh.PeerID, prev StateRecord, flips []Flip) []Overlay {
+	var out []Overlay
+	for _, o := range prev.Overlays {
+		switch o {
+		case Flapping, Upgrading, Rewound:
+			// Derived anew below.
+		default:
+			out = append(out, o)
+		}
+	}
+	changes := 0
+	for _, f := range flips {
+		if f.Type == stateFlip && (f.To == string(Healthy) || f.From == string(Healthy)) {
+			changes++
+		}
+	}
+	if changes >= flapsOn || (changes > flapsOff && slices.Contains(prev.Overlays, Flapping)) {
+		out = append(out, Flapping)
+	}
+	for _, end := range []mesh.ClusterID{id.From, id.To} {
+		if v.Upgrading(end) && !slices.Contains(out, Upgrading) {
+			out = append(out, Upgrading)
+		}
+	}
+	for _, end := range []mesh.ClusterID{id.From, id.To} {
+		r := v.record(end)
+		c, ok := v.Mesh.Cluster(end)
+		if !ok || r.Rewound.IsZero() || slices.Contains(out, Rewound) {
+			continue
+		}
+		iv, _ := r.EffectiveInterval(c, v.Now)
+		if v.Now.Sub(r.Rewound) <= 2*iv {
+			out = append(out, Rewound)
+		}
+	}
+	return out
+}
+
+// Upgrading reports whether the cluster looks like one whose nodes are being
+// upgraded: their versions differ, or two of them restarted within the hour.
+func (v *View) Upgrading(id mesh.ClusterID) bool {
+	r := v.record(id)
+	version := ""
+	for _, n := range r.Seen.Nodes {
+		got, ok := n.Version.Get()
+		if !ok {
+			continue
+		}
+		if version != "" && got != version {
+			return true
+		}
+		version = got
+	}
+	recent := 0
+	for _, at := range r.Restarted {
+		if v.Now.Sub(at) <= time.Hour {
+			recent++
+		}
+	}
+	return recent >= 2
+}
