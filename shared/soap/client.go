@@ -1,0 +1,506 @@
+package soap
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	defaultTimeout   = 30 * time.Second
+	defaultMaxAnswer = 32 << 20
+	handshakeTimeout = 10 * time.Second // a node that accepts and then says nothing
+	idleTimeout      = 30 * time.Second
+	maxHeader        = 64 << 10
+	maxErrorBody     = 64 << 10 // of a fault or an HTML page
+	maxWriteAnswer   = 1 << 20  // answers to writes are a line or two and are read whole before Do returns
+)
+
+// Endpoint is one node.
+type Endpoint struct {
+	Node     string // node name: what the certificate must say, and the Host header
+	Address  string // host:port dialled
+	Trust    Trust
+	Username string
+	Password Secret
+	// Now is the clock certificates and Skew are judged by; it may be virtual. nil is the wall clock. Network deadlines are wall time always.
+	Now       func() time.Time
+	Timeout   time.Duration // of one request from dialling to the last byte read; 0 is 30 s
+	MaxAnswer int64         // bytes; 0 is 32 MiB
+	// Transport replaces the network (an in-process simulator); Trust and Address's dialling are then its business. URLs carry Address,
+	// the Host header the node name. Its *net.OpError with Op "dial", its *TrustError and its ctx errors of a context that was
+	// done before mean "not sent"; any other error of a Write means that it may have been.
+	Transport http.RoundTripper
+}
+
+// Client talks to one node. It is safe for concurrent use; Limit keeps it to one request at a time.
+type Client struct {
+	node, address string
+	name          string              // Host header
+	basic         func(*http.Request) // a closure, because fmt prints the fields of structs but not what a closure holds
+	now           func() time.Time
+	timeout       time.Duration
+	maxAnswer     int64
+	reads, writes http.RoundTripper
+	ownTransport  bool
+	idle          func()
+
+	mu      sync.Mutex
+	cookies []cookie
+}
+
+// cookie is one of the two session cookies: JSESSIONIDSSO is good for the whole node, JSESSIONID for one web application.
+type cookie struct{ name, value, path string }
+
+// New makes the client of a node. Nothing is dialled.
+func New(e Endpoint) *Client {
+	c := &Client{node: e.Node, address: e.Address, name: e.Node, now: e.Now, timeout: e.Timeout, maxAnswer: e.MaxAnswer, idle: func() {}}
+	username, password := e.Username, e.Password
+	c.basic = func(r *http.Request) { r.SetBasicAuth(username, password.Reveal()) }
+	if _, port, err := net.SplitHostPort(e.Address); err == nil {
+		c.name = net.JoinHostPort(e.Node, port)
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.timeout <= 0 {
+		c.timeout = defaultTimeout
+	}
+	if c.maxAnswer <= 0 {
+		c.maxAnswer = defaultMaxAnswer
+	}
+	if e.Transport != nil {
+		c.reads, c.writes = e.Transport, e.Transport
+		return c
+	}
+	reads, writes := transport(e, c.now), transport(e, c.now)
+	// net/http resends a request by itself when a reused connection turns out dead. For a write that must be impossible: its own
+	// transport never reuses a connection (and the request offers no way to rewind its body).
+	writes.DisableKeepAlives = true
+	c.reads, c.writes, c.ownTransport = reads, writes, true
+	c.idle = func() { reads.CloseIdleConnections(); writes.CloseIdleConnections() }
+	return c
+}
+
+func transport(e Endpoint, now func() time.Time) *http.Transport {
+	return &http.Transport{
+		Proxy: nil, // never HTTPS_PROXY: the credentials are for the node alone
+		TLSClientConfig: &tls.Config{
+			ServerName: e.Node,
+			MinVersion: tls.VersionTLS12,
+			// crypto/tls's own verification is replaced, not dropped: it knows neither the injected clock nor pins (an expired leaf with a
+			// matching pin must stay readable). VerifyConnection runs in every handshake, resumed ones included, before the first byte of HTTP;
+			// there is no session cache either, so every connection shows its certificate.
+			InsecureSkipVerify: true,
+			VerifyConnection: func(s tls.ConnectionState) error {
+				return e.Trust.Verify(s.PeerCertificates, e.Node, now())
+			},
+			SessionTicketsDisabled: true,
+		},
+		TLSHandshakeTimeout:    handshakeTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        idleTimeout,
+		DisableCompression:     true,                                                   // the caps count what was really received, and nothing can unfold
+		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1, as Tomcat speaks it here
+	}
+}
+
+// Node is the node's name.
+func (c *Client) Node() string { return c.node }
+
+// Close lets idle connections go. The client stays usable.
+func (c *Client) Close() { c.idle() }
+
+// Format, and with it every way of printing, shows the node and never the session.
+func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "soap.Client(%s)", c.node) }
+
+// LogValue is the node's name.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.node) }
+
+// Do carries one request. A read rides on the session if there is one; if the server no longer knows it (404 as AXL documents,
+// or 401 although no password was sent) it logs in again, once. A write always carries the password and never a cookie, so
+// that there is no stale session which would make it necessary to send it again.
+func (c *Client) Do(ctx context.Context, req Request) (*Answer, error) {
+	if !strings.HasPrefix(req.Path, "/") {
+		return nil, &Error{Op: req.Op, Node: c.node, Kind: Malformed, Cause: fmt.Errorf("request path %q does not start with a slash", req.Path)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	var session []cookie
+	if !req.Write {
+		session = c.session(req.Path)
+	}
+	a, err := c.exchange(ctx, cancel, req, session)
+	if err != nil && len(session) > 0 && (err.Status == http.StatusNotFound || err.Status == http.StatusUnauthorized) {
+		c.forget(session)
+		a, err = c.exchange(ctx, cancel, req, nil)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return a, nil
+}
+
+// once is a body that net/http cannot rewind.
+type once struct{ r *bytes.Reader }
+
+func (o once) Read(p []byte) (int, error) { return o.r.Read(p) }
+func (o once) Close() error               { return nil }
+
+func (c *Client) exchange(ctx context.Context, cancel context.CancelFunc, req Request, session []cookie) (*Answer, *Error) {
+	var sent, answered atomic.Bool
+	fail := func(err error) *Error { return c.failed(req, sent.Load(), answered.Load(), err) }
+	if err := ctx.Err(); err != nil {
+		return nil, fail(err)
+	}
+	hooks := &httptrace.ClientTrace{
+		// The connection is ready, its certificate verified, and from here on request bytes may leave.
+		GotConn:              func(httptrace.GotConnInfo) { sent.Store(true) },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	}
+	target := &url.URL{Scheme: "https", Host: c.address, Path: req.Path}
+	out, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, hooks), http.MethodPost, target.String(), bytes.NewReader(req.Body))
+	if err != nil {
+		return nil, fail(err)
+	}
+	out.Host = c.name
+	out.Header.Set("Content-Type", "text/xml; charset=utf-8")
+	out.Header.Set("Accept", "text/xml")
+	out.Header.Set("User-Agent", "peerkeeper")
+	out.Header.Set("SOAPAction", req.Action)
+	for _, k := range session {
+		out.AddCookie(&http.Cookie{Name: k.name, Value: k.value})
+	}
+	if len(session) == 0 {
+		c.basic(out)
+	}
+	via := c.reads
+	if req.Write {
+		via = c.writes
+		out.Body, out.GetBody = once{bytes.NewReader(req.Body)}, nil
+	} else {
+		// An empty list is never sent; it tells net/http that this POST may be repeated if a reused connection turns out dead.
+		out.Header["Idempotency-Key"] = []string{}
+	}
+	if !c.ownTransport {
+		sent.Store(true)
+	}
+	before := c.now()
+	resp, err := via.RoundTrip(out)
+	if err != nil {
+		return nil, fail(err)
+	}
+	answered.Store(true)
+	sent.Store(true)
+	after := c.now()
+	body := &cappedBody{c: c, req: req, status: resp.StatusCode, from: resp.Body, left: c.maxAnswer}
+	if len(session) == 0 && resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusNotFound {
+		c.remember(resp, req.Path)
+	}
+	a, failure := c.judge(req, resp, body)
+	if failure != nil {
+		_ = resp.Body.Close() // the failure is the news
+		if req.Write && !refusal(failure) {
+			failure = unknown(failure)
+		}
+		return nil, failure
+	}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		a.Date = date
+		a.Skew = date.Sub(before.Add(after.Sub(before) / 2))
+	}
+	a.close = func() error {
+		err := resp.Body.Close()
+		cancel()
+		return err
+	}
+	return a, nil
+}
+
+// refusal tells whether a failed write was certainly refused: AXL or Tomcat's door said no, or a complete fault came back. 404 is
+// not among them: that it means "not activated" is only believed, not documented.
+func refusal(e *Error) bool {
+	switch e.Kind {
+	case AccountRejected, Forbidden, VersionRefused, Fault, TooLarge, MemoryFull, RateExceeded:
+		return true
+	case Throttled:
+		return e.Status == http.StatusServiceUnavailable
+	}
+	return false
+}
+
+// judge turns a response into an answer or an error.
+func (c *Client) judge(req Request, resp *http.Response, body *cappedBody) (*Answer, *Error) {
+	e := &Error{Op: req.Op, Node: c.node, Status: resp.StatusCode, Sent: true}
+	if resp.StatusCode == http.StatusOK {
+		return c.accept(req, resp, body)
+	}
+	if 300 <= resp.StatusCode && resp.StatusCode < 400 {
+		e.Kind = Redirected
+		e.Cause = fmt.Errorf("to %q", plainText(resp.Header.Get("Location")))
+		return nil, e
+	}
+	page, readErr := io.ReadAll(io.LimitReader(body, maxErrorBody))
+	e.RetryAfter = retryAfter(resp.Header)
+	e.Cause = errors.New(statusText(page, resp.StatusCode))
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		e.Kind = AccountRejected
+	case http.StatusForbidden:
+		e.Kind = Forbidden
+	case http.StatusNotFound:
+		e.Kind = NotFound
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests: // 429 is not documented for these servers
+		e.Kind = Throttled
+	case 599: // AXL's own
+		e.Kind = VersionRefused
+		e.Supported = supportedVersions(string(page))
+	default:
+		var ignore struct{}
+		f, err := decodeEnvelope(bytes.NewReader(page), &ignore)
+		switch {
+		case readErr == nil && err == nil && f != nil:
+			f := f.err(req.Op, c.node, resp.StatusCode)
+			f.RetryAfter = e.RetryAfter
+			return nil, f
+		case readErr != nil:
+			return nil, c.bodyFailure(req, resp.StatusCode, readErr)
+		case resp.StatusCode >= 500:
+			// A page instead of a fault: a refusal for a read, but for a write nobody can say how far it went.
+			e.Kind = Fault
+			if req.Write {
+				e.Kind = Malformed
+			}
+		default:
+			e.Kind = Malformed
+		}
+	}
+	return nil, e
+}
+
+// accept looks into a 200 answer: a fault may hide in it (observed with older servlets), or something that is not SOAP at all.
+func (c *Client) accept(req Request, resp *http.Response, body *cappedBody) (*Answer, *Error) {
+	a := &Answer{Op: req.Op, Node: c.node, write: req.Write}
+	malformed := func(cause error) *Error {
+		return &Error{Op: req.Op, Node: c.node, Kind: Malformed, Status: resp.StatusCode, Sent: true, Cause: cause}
+	}
+	if req.Write {
+		body.left = min(body.left, maxWriteAnswer)
+	}
+	if resp.ContentLength > body.left {
+		return nil, body.tooBig()
+	}
+	if req.Write { // whole, or its outcome is unknown
+		whole, err := io.ReadAll(body)
+		if err != nil {
+			return nil, c.bodyFailure(req, resp.StatusCode, err)
+		}
+		var ignore struct{}
+		f, err := decodeEnvelope(bytes.NewReader(whole), &ignore)
+		switch {
+		case err != nil:
+			return nil, malformed(fmt.Errorf("%w: %s", err, statusText(whole, resp.StatusCode)))
+		case f != nil:
+			return nil, f.err(req.Op, c.node, resp.StatusCode)
+		}
+		a.Body = bytes.NewReader(whole)
+		return a, nil
+	}
+	r := bufio.NewReaderSize(body, 8<<10)
+	a.Body = r
+	for _, n := range []int{512, 2 << 10, 8 << 10} {
+		prefix, readErr := r.Peek(n)
+		if readErr != nil && !errors.Is(readErr, io.EOF) {
+			return nil, c.bodyFailure(req, resp.StatusCode, readErr)
+		}
+		first, err := opening(prefix)
+		switch {
+		case err != nil:
+			return nil, malformed(fmt.Errorf("%w: %s", err, statusText(prefix, resp.StatusCode)))
+		case first == "Fault":
+			var ignore struct{}
+			f, err := decodeEnvelope(io.LimitReader(r, maxErrorBody), &ignore)
+			if err != nil {
+				return nil, c.bodyFailure(req, resp.StatusCode, err)
+			}
+			return nil, f.err(req.Op, c.node, resp.StatusCode)
+		case first != "":
+			return a, nil
+		case readErr != nil: // the whole answer is in prefix, and it never came to a Body
+			return nil, malformed(fmt.Errorf("no SOAP envelope: %s", statusText(prefix, resp.StatusCode)))
+		}
+	}
+	return a, nil // a long Header: whoever decodes the answer will see
+}
+
+func statusText(page []byte, status int) string {
+	if text := plainText(string(page)); text != "" {
+		return text
+	}
+	if text := http.StatusText(status); text != "" && status != http.StatusOK {
+		return text
+	}
+	return "an empty body"
+}
+
+// retryAfter is the wait a server asks for in seconds. The form with a date is not taken: the servers' clocks are not ours.
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.Atoi(strings.TrimSpace(h.Get("Retry-After")))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return time.Duration(min(n, 24*60*60)) * time.Second
+}
+
+// failed types an error that came instead of a response.
+func (c *Client) failed(req Request, sent, answered bool, err error) *Error {
+	e := &Error{Op: req.Op, Node: c.node, Sent: sent, Cause: err}
+	var trust *TrustError
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &trust):
+		e.Kind, e.Sent = Untrusted, false
+	case errors.Is(err, context.Canceled):
+		e.Kind = Cancelled
+	case isTimeout(err):
+		e.Kind = Timeout
+	case answered && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		e.Kind = Malformed // not HTTP, or headers without end
+	default:
+		e.Kind = Unreachable
+	}
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		e.Sent = false
+	}
+	if req.Write && e.Sent {
+		return unknown(e)
+	}
+	return e
+}
+
+// bodyFailure types an error met while reading a response; err may be one of ours already.
+func (c *Client) bodyFailure(req Request, status int, err error) *Error {
+	if e, ok := asError(err); ok {
+		return e
+	}
+	e := &Error{Op: req.Op, Node: c.node, Kind: Malformed, Status: status, Sent: true, Cause: err}
+	switch {
+	case errors.Is(err, context.Canceled):
+		e.Kind = Cancelled
+	case isTimeout(err):
+		e.Kind = Timeout
+	}
+	return e
+}
+
+// cappedBody reads a response, gives its errors a type, and refuses to go beyond the cap.
+type cappedBody struct {
+	c      *Client
+	req    Request
+	status int
+	from   io.Reader
+	left   int64
+	failed *Error
+}
+
+func (b *cappedBody) Read(p []byte) (int, error) {
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1] // one more than allowed, to tell "exactly the cap" from "more"
+	}
+	n, err := b.from.Read(p)
+	if int64(n) > b.left {
+		n = int(b.left)
+		b.left = 0
+		b.failed = b.tooBig()
+		return n, b.failed
+	}
+	b.left -= int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed = b.c.bodyFailure(b.req, b.status, err)
+		return n, b.failed
+	}
+	if err != nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (b *cappedBody) tooBig() *Error {
+	return &Error{Op: b.req.Op, Node: b.c.node, Kind: AnswerTooBig, Status: b.status, Sent: true}
+}
+
+// session returns the cookies to send to path: none unless one of them stands for a log-in there.
+func (c *Client) session(path string) []cookie {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []cookie
+	for _, k := range c.cookies {
+		if k.path == "/" || path == k.path || strings.HasPrefix(path, strings.TrimSuffix(k.path, "/")+"/") {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func (c *Client) remember(resp *http.Response, path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range resp.Cookies() {
+		if k.Name != "JSESSIONIDSSO" && k.Name != "JSESSIONID" {
+			continue
+		}
+		at := k.Path
+		if !strings.HasPrefix(at, "/") {
+			at = path[:strings.LastIndexByte(path, '/')+1]
+		}
+		kept := c.cookies[:0:0]
+		for _, old := range c.cookies {
+			if old.name != k.Name || old.path != at {
+				kept = append(kept, old)
+			}
+		}
+		// Expires is not looked at: an expired session answers 404, and that is handled.
+		if k.Value != "" && k.MaxAge >= 0 {
+			kept = append(kept, cookie{name: k.Name, value: k.Value, path: at})
+		}
+		c.cookies = kept
+	}
+}
+
+// forget drops the cookies of a dead session, unless somebody has logged in again meanwhile.
+func (c *Client) forget(session []cookie) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := c.cookies[:0:0]
+	for _, k := range c.cookies {
+		dead := false
+		for _, s := range session {
+			dead = dead || k == s
+		}
+		if !dead {
+			kept = append(kept, k)
+		}
+	}
+	c.cookies = kept
+}

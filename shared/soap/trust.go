@@ -1,0 +1,116 @@
+package soap
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Trust says which server certificates are believed: a CA pool, pins, or both. The zero value believes none.
+type Trust struct {
+	Roots *x509.CertPool
+	Pins  []string // "sha256:<hex>" of the leaf's DER, as Fingerprint writes it; upper case is accepted
+}
+
+// Reasons of a TrustError.
+const (
+	ReasonExpired           = "expired"
+	ReasonIssuerExpired     = "issuerExpired" // a certificate above the leaf is out of its time
+	ReasonNotYetValid       = "notYetValid"
+	ReasonNameMismatch      = "nameMismatch"
+	ReasonUnknownAuthority  = "unknownAuthority"
+	ReasonPinMismatch       = "pinMismatch" // only pins are configured, and none is this leaf's
+	ReasonNotForServers     = "notForServers"
+	ReasonNoTrustConfigured = "noTrustConfigured"
+	ReasonNoCertificate     = "noCertificate"
+	ReasonInvalid           = "invalid" // any other refusal by crypto/x509: see Cause
+)
+
+// TrustError is a certificate that was refused. Nothing was sent to its holder.
+type TrustError struct {
+	Reason   string
+	Name     string // what the certificate had to say
+	Leaf     string // fingerprint, empty if none was served
+	Subject  string
+	NotAfter time.Time
+	Cause    error
+}
+
+func (e *TrustError) Error() string {
+	s := "certificate for " + e.Name + ": " + e.Reason
+	if e.Leaf != "" {
+		s += fmt.Sprintf(" (%s, subject %q, not after %s)", e.Leaf, e.Subject, e.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s
+}
+
+func (e *TrustError) Unwrap() error { return e.Cause }
+
+// Fingerprint is the pin of a certificate.
+func Fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Verify judges a served chain, leaf first, for name at now. A pinned leaf is accepted whatever else is wrong with it: that is
+// how a node with an expired certificate stays readable. Otherwise chain, name and validity must hold. The error is a *TrustError.
+func (t Trust) Verify(chain []*x509.Certificate, name string, now time.Time) error {
+	if t.Roots == nil && len(t.Pins) == 0 {
+		return refuse(ReasonNoTrustConfigured, chain, name, nil)
+	}
+	if len(chain) == 0 {
+		return refuse(ReasonNoCertificate, nil, name, nil)
+	}
+	leaf := chain[0]
+	own := Fingerprint(leaf)
+	for _, pin := range t.Pins {
+		if strings.EqualFold(strings.TrimSpace(pin), own) {
+			return nil
+		}
+	}
+	if t.Roots == nil {
+		return refuse(ReasonPinMismatch, chain, name, nil)
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: t.Roots, Intermediates: between, DNSName: name, CurrentTime: now})
+	if err == nil {
+		return nil
+	}
+	var invalid x509.CertificateInvalidError
+	var host x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	reason := ReasonInvalid
+	switch {
+	case now.After(leaf.NotAfter):
+		reason = ReasonExpired
+	case now.Before(leaf.NotBefore):
+		reason = ReasonNotYetValid
+	case errors.As(err, &host):
+		reason = ReasonNameMismatch
+	case errors.As(err, &authority):
+		reason = ReasonUnknownAuthority
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		reason = ReasonIssuerExpired
+	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+		reason = ReasonNotForServers
+	}
+	return refuse(reason, chain, name, err)
+}
+
+func refuse(reason string, chain []*x509.Certificate, name string, cause error) *TrustError {
+	e := &TrustError{Reason: reason, Name: name, Cause: cause}
+	if len(chain) > 0 {
+		e.Leaf, e.Subject, e.NotAfter = Fingerprint(chain[0]), plainText(chain[0].Subject.String()), chain[0].NotAfter
+	}
+	return e
+}
