@@ -182,7 +182,7 @@ type Window struct {
 	Kind     string   `json:"kind"`           // "allow" or "deny"
 	Days     []string `json:"days,omitempty"` // "mon" … "sun"; empty = every day
 	From     string   `json:"from"`           // "22:00"
-	To       string   `json:"to"`             // "06:00"; before From = over midnight
+	To       string   `json:"to"`             // "06:00"; before From = over midnight; "24:00" = to the day's end
 	TimeZone string   `json:"timeZone"`
 }
 

@@ -1,0 +1,658 @@
+package meshfile
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"peerkeeper/shared/mesh"
+)
+
+// The words that a mesh may use, each in one place.
+var (
+	protocols      = []string{string(mesh.TCP), string(mesh.TLSProto)}
+	modes          = []string{string(mesh.Observe), string(mesh.Recover)}
+	restartAnswers = []string{"approve", "auto"}
+	windowKinds    = []string{"allow", "deny"}
+	weekdays       = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+	evidences      = []string{"verified", "thirdParty", "inferred", "site", "simulator"}
+
+	dialectQueries    = []string{"user_counts", "user_buckets", "user_rows", "topology", "parameters", "peers"}
+	dialectParameters = []string{"sync_interval", "auto_recovery", "certificate_sync"}
+)
+
+const (
+	fullMesh        = "full-mesh"
+	standardEdition = "standard"
+	dayBegin        = "00:00"
+	dayEnd          = "24:00"
+
+	maxDNSServers = 4 // what an IM&P node can be given is two; room for a change-over
+	maxName       = 63
+	maxThresholds = 10
+	maxRate       = 1e6
+
+	rateCure = "write how many virtual seconds pass per second, above 0 and at most 1000000"
+	ovaCure  = "write 15000 or more, or leave ova out if it is not known"
+	chapter  = `Cisco's chapter "Configure Intercluster Peers"`
+)
+
+// rules judges a mesh whose defaults are filled in, whichever file it came from.
+type rules struct {
+	m   *mesh.Mesh
+	rep *report
+}
+
+func validate(m *mesh.Mesh, rep *report) {
+	v := &rules{m: m, rep: rep}
+	v.mesh()
+	// Past the 31st a file is wrong as a whole; its every line need not be judged.
+	for i := range min(len(m.Clusters), mesh.MaxClusters+1) {
+		v.cluster(&m.Clusters[i], item("clusters", i))
+	}
+	v.uniqueness()
+	v.peers()
+	v.policy(&m.Policy)
+	v.dialect(m.Dialect)
+}
+
+func (v *rules) mesh() {
+	m := v.m
+	switch {
+	case m.Name == "":
+		v.rep.blame("mesh", "missing: the mesh's name", "write a name as in mesh: acme")
+	case !isWord(m.Name, false):
+		v.rep.blame("mesh", show(m.Name)+" is not a name", "use a to z, 0 to 9 and -, at most 63")
+	}
+	switch {
+	case m.Domain == "":
+		v.rep.blame("domain", "missing: the presence domain that all clusters share", "write it as in domain: example.com")
+	case !isHost(m.Domain) || isIP(m.Domain):
+		v.rep.blame("domain", show(m.Domain)+" is not a domain name", "write it as in example.com")
+	}
+	if m.Clock != nil {
+		if !m.Simulated {
+			v.rep.blame("clock", "only a simulated mesh has a clock of its own", "remove clock, or write simulated: true if this mesh is one of `sim`")
+		}
+		// The bounds keep virtual times within what JSON can write.
+		if year := m.Clock.Epoch.Year(); m.Clock.Epoch.IsZero() {
+			v.rep.blame("clock.epoch", "missing: the instant at which virtual and real time agree", "write it as in 2026-01-31T12:00:00Z")
+		} else if year < 2000 || year > 2100 {
+			v.rep.blame("clock.epoch", fmt.Sprintf("the year %d is out of range", year), "write a year from 2000 to 2100")
+		}
+		if r := m.Clock.Rate; !(r > 0 && r <= maxRate) || math.IsNaN(r) {
+			v.rep.blame("clock.rate", strconv.FormatFloat(r, 'g', -1, 64)+" is not a rate", rateCure)
+		}
+	}
+	switch {
+	case len(m.Clusters) == 0:
+		v.rep.blame("clusters", "missing: at least one cluster", "list each as in - id: emea")
+	case len(m.Clusters) > mesh.MaxClusters:
+		// Not blame: a fault within that cluster does not excuse it.
+		v.rep.fail(item("clusters", mesh.MaxClusters), fmt.Sprintf("%s is cluster %d of %d: Cisco supports up to %d in a mesh (%s)",
+			show(string(m.Clusters[mesh.MaxClusters].ID)), mesh.MaxClusters+1, len(m.Clusters), mesh.MaxClusters, chapter),
+			"split the file into meshes that do not peer with each other")
+	}
+}
+
+func (v *rules) cluster(c *mesh.Cluster, path string) {
+	at := func(key string) string { return child(path, key) }
+	switch id := string(c.ID); {
+	case id == "":
+		v.rep.blame(at("id"), "missing: the cluster's short name", "write one as in id: emea")
+	case !isWord(id, true):
+		v.rep.blame(at("id"), show(id)+" is not a cluster id", "begin with a letter, then use a to z, 0 to 9 and -, at most 63")
+	}
+	if message, cure := releaseFault(c.Release); message != "" && c.Release != "" {
+		v.rep.blame(at("release"), message, cure)
+	}
+	v.nodes(c, path)
+	v.secret(at("credentials"), c.Credentials, true)
+	v.secret(at("writeCredentials"), c.WriteCredentials, false)
+	v.secret(at("platformCredentials"), c.PlatformCredentials, false)
+	v.tls(c, at("tls"))
+	v.dns(c, at("dns"))
+	v.timeZone(at("timeZone"), c.TimeZone, "missing: the cluster's time zone")
+	if message, cure := intervalFault(c.SyncInterval); message != "" {
+		v.rep.blame(at("syncInterval"), message, cure)
+	}
+	if c.OVA != 0 && c.OVA < mesh.MinOVA {
+		v.rep.blame(at("ova"), ovaMessage(c.OVA), ovaCure)
+	}
+	switch edition := strings.ToLower(c.Edition); {
+	case c.Edition == standardEdition:
+	case edition == "be6000" || edition == "be6k":
+		v.rep.blame(at("edition"), "be6000 cannot peer: Cisco does not support intercluster peering on Business Edition 6000 ("+chapter+")",
+			"take the cluster out of the mesh, or write standard if it is one")
+	default:
+		v.rep.blame(at("edition"), show(c.Edition)+" is not known here", "write standard")
+	}
+}
+
+func (v *rules) nodes(c *mesh.Cluster, path string) {
+	nodesAt := child(path, "nodes")
+	if len(c.Nodes) == 0 {
+		v.rep.blame(nodesAt, "missing: at least one node", "list them as in - {name: imp-emea-pub.example.com}")
+	}
+	var names []string
+	for i, n := range c.Nodes {
+		v.node(n, item(nodesAt, i))
+		names = append(names, string(n.Name))
+	}
+	if c.CUCM != nil {
+		v.node(*c.CUCM, child(path, "cucm"))
+	}
+	at := child(path, "publisher")
+	switch {
+	case c.Publisher == "":
+		v.rep.blame(at, "missing: the node name of the database publisher", "write one of the nodes' names")
+	case len(c.Nodes) == 0 || slices.Contains(names, string(c.Publisher)) || v.rep.spoiledBelow(nodesAt):
+	default:
+		cure := "add it to nodes, or write " + oneOf(names)
+		if near := suggest(string(c.Publisher), names); near != "" {
+			cure = "did you mean " + near + "?"
+		}
+		v.rep.blame(at, show(string(c.Publisher))+" is not among the cluster's nodes", cure)
+	}
+}
+
+func (v *rules) node(n mesh.Node, path string) {
+	at := child(path, "name")
+	switch name := string(n.Name); {
+	case name == "":
+		v.rep.blame(at, "missing: the node's name", "write it exactly as Presence Topology shows it")
+		return
+	case !isIP(name) && !isHost(name):
+		v.rep.blame(at, show(name)+" is not a host name, FQDN or IP address", "write it exactly as Presence Topology shows it")
+		return
+	}
+	if !isHostPort(n.Address) {
+		v.rep.blame(child(path, "address"), show(n.Address)+" is not host:port", "write it as in "+show(defaultAddress(string(n.Name))))
+	}
+}
+
+// secret checks the name of a secret. It never repeats what was written:
+// somebody may have written the secret itself.
+func (v *rules) secret(at, name string, required bool) {
+	// The characters that a name in AWS Secrets Manager may have.
+	good := func(c rune) bool { return isLetterOrDigit(c) || strings.ContainsRune("/_+=.@-", c) }
+	switch {
+	case name == "" && required:
+		v.rep.blame(at, "missing: the name of the secret with the account", "write a name as in emea/read, never the password")
+	case len(name) > 256 || strings.ContainsFunc(name, func(c rune) bool { return !good(c) }):
+		v.rep.blame(at, "is not the name of a secret", "use letters, digits and /_+=.@-, as in emea/read; never the password")
+	}
+}
+
+func (v *rules) tls(c *mesh.Cluster, path string) {
+	if c.TLS.CA == "" && len(c.TLS.Pins) == 0 && !v.rep.spoiledBelow(path) {
+		v.rep.blame(path, "neither ca nor pins is given: no server could be verified", "write tls: {ca: FILE}, or pins of the nodes' certificates, or both")
+	}
+	if c.TLS.CA != "" {
+		if normal, message, cure := normalCA([]byte(c.TLS.CA)); message != "" {
+			v.rep.blame(child(path, "ca"), message, cure)
+		} else if normal != c.TLS.CA {
+			v.rep.blame(child(path, "ca"), "has more in it than certificates", "keep the PEM certificates only")
+		}
+	}
+	seen := map[string]bool{}
+	for i, pin := range c.TLS.Pins {
+		at := item(child(path, "pins"), i)
+		digits, ok := strings.CutPrefix(pin, "sha256:")
+		if _, err := hex.DecodeString(digits); !ok || err != nil || len(digits) != 64 || pin != strings.ToLower(pin) {
+			v.rep.blame(at, show(pin)+" is not a pin", "write sha256: and the 64 hex digits of the certificate's SHA-256 fingerprint")
+			continue
+		}
+		if seen[pin] {
+			v.rep.blame(at, "the same pin stands above", "remove one")
+		}
+		seen[pin] = true
+	}
+}
+
+func (v *rules) dns(c *mesh.Cluster, path string) {
+	if len(c.DNS) > maxDNSServers {
+		v.rep.blame(item(path, maxDNSServers), fmt.Sprintf("%d DNS servers", len(c.DNS)), fmt.Sprintf("name at most %d, the primary first", maxDNSServers))
+	}
+	seen := map[string]bool{}
+	for i, server := range c.DNS {
+		at := item(path, i)
+		if ap, err := netip.ParseAddrPort(server); err != nil || ap.Port() == 0 || ap.Addr().Zone() != "" || ap.String() != server {
+			v.rep.blame(at, show(server)+" is not the address of a DNS server", `write IP or IP:port, as in "192.0.2.53" or "[2001:db8::53]:53"`)
+			continue
+		}
+		if seen[server] {
+			v.rep.blame(at, server+" stands above already", "remove one")
+		}
+		seen[server] = true
+	}
+}
+
+func (v *rules) timeZone(at, zone, missing string) {
+	if zone == "" {
+		v.rep.blame(at, missing, "write an IANA name as in Europe/Berlin")
+		return
+	}
+	// "Local" would be another zone on every machine.
+	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
+		v.rep.blame(at, show(zone)+" is not a known time zone", "write an IANA name as in Europe/Berlin")
+	}
+}
+
+// uniqueness judges what no two clusters may share.
+func (v *rules) uniqueness() {
+	type place struct{ path, what string }
+	ids, names, addresses := map[mesh.ClusterID]place{}, map[string]place{}, map[string]place{}
+	said := func(p place) string {
+		if o, ok := v.rep.where[p.path]; ok && o.line > 0 {
+			return fmt.Sprintf("%s on line %d", p.what, o.line)
+		}
+		return p.what
+	}
+	type dialled struct {
+		path string
+		node mesh.Node
+		cucm bool
+	}
+	for i, c := range v.m.Clusters {
+		path := item("clusters", i)
+		if first, twice := ids[c.ID]; twice {
+			v.rep.blame(child(path, "id"), show(string(c.ID))+" is "+said(first)+" already", "give every cluster an id of its own")
+		} else if c.ID != "" {
+			ids[c.ID] = place{child(path, "id"), "a cluster"}
+		}
+		var nodes []dialled
+		for k, n := range c.Nodes {
+			nodes = append(nodes, dialled{item(child(path, "nodes"), k), n, false})
+		}
+		if c.CUCM != nil {
+			nodes = append(nodes, dialled{child(path, "cucm"), *c.CUCM, true})
+		}
+		for _, d := range nodes {
+			if d.node.Name == "" {
+				continue
+			}
+			owner := place{child(d.path, "name"), "a node of " + cmp.Or(string(c.ID), "a cluster")}
+			if d.cucm {
+				owner.what = "the CUCM of " + cmp.Or(string(c.ID), "a cluster")
+			}
+			name := strings.ToLower(string(d.node.Name))
+			first, twice := names[name]
+			switch {
+			case twice && d.cucm && strings.HasPrefix(first.what, "the CUCM"):
+				continue // clusters may be served by one CUCM cluster
+			case twice:
+				v.rep.blame(child(d.path, "name"), show(string(d.node.Name))+" is "+said(first)+" already", "node names are unique in a mesh, capitals aside")
+				continue
+			}
+			names[name] = owner
+			// A server answers for itself only: two names at one address would be one server seen twice.
+			address := strings.ToLower(d.node.Address)
+			if first, twice := addresses[address]; twice && address != "" {
+				v.rep.blame(child(d.path, "address"), show(d.node.Address)+" is the address of "+said(first)+" already", "give every node its own address")
+				continue
+			}
+			addresses[address] = place{child(d.path, "address"), owner.what}
+		}
+	}
+}
+
+func (v *rules) peers() {
+	known := map[mesh.ClusterID]bool{}
+	var ids []string
+	for i, c := range v.m.Clusters {
+		if v.rep.spoiled[child(item("clusters", i), "id")] && c.ID == "" || v.rep.spoiled[item("clusters", i)] && c.ID == "" {
+			known = nil // an id could not be read: no peer can be called unknown
+			break
+		}
+		known[c.ID] = true
+		if len(ids) < 2*mesh.MaxClusters {
+			ids = append(ids, string(c.ID))
+		}
+	}
+	seen := map[mesh.PeerID]bool{}
+	for i, p := range v.m.Peers {
+		path := item("peers", i)
+		for _, end := range []struct {
+			key string
+			id  mesh.ClusterID
+		}{{"id.from", p.ID.From}, {"id.to", p.ID.To}} {
+			if known == nil || known[end.id] {
+				continue
+			}
+			cure := "write a cluster's id"
+			if len(ids) > 0 && len(ids) <= 10 {
+				cure = "write " + oneOf(ids)
+			}
+			if near := suggest(string(end.id), ids); near != "" {
+				cure = "did you mean " + near + "?"
+			}
+			v.rep.blame(child(path, end.key), "no cluster has the id "+show(string(end.id)), cure)
+		}
+		switch {
+		case p.ID.From == p.ID.To:
+			v.rep.blame(child(path, "id"), "a cluster is its own peer", "name two different clusters")
+		case seen[p.ID]:
+			v.rep.blame(child(path, "id"), show(p.ID.String())+" is listed already", "remove one")
+		}
+		seen[p.ID] = true
+		v.choice(child(path, "protocol"), string(p.Protocol), protocols)
+	}
+}
+
+func (v *rules) choice(at, value string, words []string) {
+	if !slices.Contains(words, value) {
+		v.rep.blame(at, show(value)+" is not known here", "write "+oneOf(words))
+	}
+}
+
+func (v *rules) policy(p *mesh.Policy) {
+	v.choice("policy.mode", string(p.Mode), modes)
+	v.choice("policy.restartForOnePeer", p.RestartForOnePeer, restartAnswers)
+	for i, w := range p.Windows {
+		v.window(w, item("policy.windows", i))
+	}
+	for _, limit := range []struct {
+		key   string
+		value int
+	}{
+		{"restartsPerClusterPerHour", p.Limits.RestartsPerClusterPerHour},
+		{"restartsPerMeshPerHour", p.Limits.RestartsPerMeshPerHour},
+	} {
+		if limit.value < 1 {
+			v.rep.blame(child("policy.limits", limit.key), fmt.Sprintf("%d is not a limit", limit.value), "write 1 or more; to forbid restarts write mode: observe")
+		}
+	}
+	v.thresholds(p.Thresholds.CertificateDays, "policy.thresholds.certificateDays")
+	v.webhook(p.Notify.Webhook, "policy.notify.webhook")
+	if strings.ContainsFunc(p.Notify.File, unicode.IsControl) {
+		v.rep.blame("policy.notify.file", "is not a file's path", "write a path")
+	}
+}
+
+func (v *rules) thresholds(days []int, path string) {
+	const cure = "write them from many to few, as in [28, 14, 7]"
+	if len(days) == 0 || len(days) > maxThresholds {
+		v.rep.blame(path, fmt.Sprintf("has %d values", len(days)), fmt.Sprintf("write 1 to %d numbers of days, as in [28, 14, 7]", maxThresholds))
+		return
+	}
+	for i, d := range days {
+		switch {
+		case d < 1:
+			v.rep.blame(item(path, i), fmt.Sprintf("%d days is no warning", d), "write 1 or more")
+		case i > 0 && d >= days[i-1] && days[i-1] > 0:
+			v.rep.blame(item(path, i), fmt.Sprintf("%d does not come after %d", d, days[i-1]), cure)
+		}
+	}
+}
+
+// webhook checks where alarms go: the body names clusters and users, so it
+// must be encrypted unless it stays on this machine. The address is not
+// repeated in an error, as many hold a token.
+func (v *rules) webhook(address, at string) {
+	if address == "" {
+		return
+	}
+	const cure = "write an https:// address, or http://localhost or http://127.0.0.1"
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		v.rep.blame(at, "is not a web address", cure)
+	case u.User != nil:
+		v.rep.blame(at, "has a user name or password in it", "take it out: mesh.yaml holds no secrets")
+	case u.Scheme == "https":
+	case u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1"):
+	default:
+		v.rep.blame(at, "is not encrypted", cure)
+	}
+}
+
+func (v *rules) window(w mesh.Window, path string) {
+	at := func(key string) string { return child(path, key) }
+	if w.Kind == "" {
+		v.rep.blame(at("kind"), "missing: whether acting is allowed or denied", "write kind: allow or kind: deny")
+	} else {
+		v.choice(at("kind"), w.Kind, windowKinds)
+	}
+	faults := false
+	for i, day := range w.Days {
+		switch {
+		case !slices.Contains(weekdays, day):
+			v.rep.blame(item(at("days"), i), show(day)+" is not a day", "write "+oneOf(weekdays))
+			faults = true
+		case slices.Contains(w.Days[:i], day):
+			v.rep.blame(item(at("days"), i), day+" stands twice", "remove one")
+			faults = true
+		}
+	}
+	if !faults && !slices.IsSortedFunc(w.Days, byWeekday) {
+		v.rep.blame(at("days"), "the days are out of order", "write them from mon to sun")
+	}
+	good := true
+	for _, end := range []struct{ key, value, last string }{{"from", w.From, "23:59"}, {"to", w.To, dayEnd}} {
+		if _, err := time.Parse("15:04", end.value); (err == nil && len(end.value) == 5) || (end.value == dayEnd && end.last == dayEnd) {
+			continue
+		}
+		good = false
+		cure := `write it as in "22:00", from "00:00" to "` + end.last + `"`
+		if end.value == "" {
+			v.rep.blame(at(end.key), "missing: "+end.key+" is needed with the other end", cure+"; leave both out for whole days")
+		} else {
+			v.rep.blame(at(end.key), show(end.value)+" is not a time of day", cure)
+		}
+	}
+	if good && w.From == w.To {
+		v.rep.blame(at("to"), "the window ends when it begins", "for whole days leave from and to out")
+	}
+	v.timeZone(at("timeZone"), w.TimeZone, "missing: in which time zone the window is meant")
+}
+
+func (v *rules) dialect(d *mesh.Dialect) {
+	if d == nil {
+		return
+	}
+	if len(d.Queries) == 0 && len(d.Parameters) == 0 && !v.rep.spoiledBelow("dialect") {
+		v.rep.blame("dialect", "has neither queries nor parameters", "remove it, or write what this site knows")
+	}
+	for _, name := range dialectQueries {
+		q, ok := d.Queries[name]
+		if !ok {
+			continue
+		}
+		path := "dialect.queries." + name
+		if q.Evidence == "" {
+			v.rep.blame(child(path, "evidence"), "missing: how sure the query is", "write "+oneOf(evidences))
+		} else {
+			v.choice(child(path, "evidence"), q.Evidence, evidences)
+		}
+		if message, cure := queryFault(q.SQL); message != "" {
+			v.rep.blame(child(path, "sql"), message, cure)
+		}
+	}
+	for name := range d.Queries {
+		v.choice("dialect.queries."+showKey(name), name, dialectQueries)
+	}
+	for name, words := range d.Parameters {
+		path := "dialect.parameters." + showKey(name)
+		v.choice(path, name, dialectParameters)
+		if len(words) == 0 {
+			v.rep.blame(path, "names no parameter", "list the names that this site's clusters use")
+		}
+		for i, word := range words {
+			switch {
+			case strings.TrimSpace(word) == "" || strings.ContainsFunc(word, unicode.IsControl):
+				v.rep.blame(item(path, i), show(word)+" is not a name", "write the parameter's name")
+			case slices.Contains(words[:i], word):
+				v.rep.blame(item(path, i), show(word)+" stands twice", "remove one")
+			}
+		}
+	}
+}
+
+// queryFault keeps a dialect to reading: it says what makes sql anything but
+// one SELECT. Accounts should be read-only too; this is not the only fence.
+func queryFault(sql string) (message, cure string) {
+	words := strings.Fields(strings.ToUpper(sql))
+	switch {
+	case len(words) == 0:
+		return "missing: the statement", "write one SELECT statement"
+	case len(sql) > 8<<10:
+		return "is longer than 8 KiB", "shorten it"
+	case strings.Contains(sql, ";"):
+		return "has a ; in it", "write one SELECT statement without ;"
+	case words[0] != "SELECT":
+		return "does not begin with SELECT", "write one SELECT statement: a dialect only reads"
+	case slices.Contains(words, "INTO"): // SELECT … INTO TEMP makes a table
+		return "has INTO in it", "write a SELECT that only reads"
+	}
+	return "", ""
+}
+
+func intervalFault(d mesh.Duration) (message, cure string) {
+	const low, high = int(mesh.MinSyncInterval / time.Minute), int(mesh.MaxSyncInterval / time.Minute)
+	cure = fmt.Sprintf("write %dm to %dm", low, high)
+	minutes := strconv.FormatFloat(d.D().Minutes(), 'f', -1, 64) + "m"
+	switch {
+	case d.D() < mesh.MinSyncInterval:
+		return minutes + " is below Cisco's range", cure
+	case d.D() > mesh.MaxSyncInterval:
+		return minutes + " is above Cisco's range", cure
+	case d.D()%time.Minute != 0:
+		return minutes + " is not in whole minutes", cure
+	}
+	return "", ""
+}
+
+func ovaMessage(users int) string {
+	return fmt.Sprintf("%d users is too small: peering needs at least the 15,000-user OVA on every cluster (%s)", users, chapter)
+}
+
+func releaseFault(s string) (message, cure string) {
+	odd := func(c rune) bool { return !isLetterOrDigit(c) && !strings.ContainsRune(".()-", c) }
+	if s == "" || s[0] < '1' || s[0] > '9' || len(s) > 32 || strings.ContainsFunc(s, odd) {
+		return show(s) + " is not a release", `write it as in "14.0.1SU3"`
+	}
+	return "", ""
+}
+
+// normalPin writes a pin the one way: as openssl and browsers print
+// fingerprints, with colons and capitals, is fine too.
+func normalPin(pin string) string {
+	algorithm, digits, ok := strings.Cut(pin, ":")
+	if !ok {
+		return pin
+	}
+	return strings.ToLower(algorithm) + ":" + strings.ToLower(strings.ReplaceAll(digits, ":", ""))
+}
+
+// normalDNS adds port 53 to a bare address.
+func normalDNS(server string) string {
+	if ap, err := netip.ParseAddrPort(server); err == nil {
+		return ap.String()
+	}
+	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(server, "["), "]")); err == nil {
+		return netip.AddrPortFrom(ip, 53).String()
+	}
+	return server
+}
+
+// normalDays puts the days in the week's order. Words that are no days, and
+// days that stand twice, stay where they are, to be reported there.
+func normalDays(days []string) []string {
+	if len(days) == 0 {
+		return nil
+	}
+	for i, d := range days {
+		if !slices.Contains(weekdays, d) || slices.Contains(days[:i], d) {
+			return days
+		}
+	}
+	return slices.SortedFunc(slices.Values(days), byWeekday)
+}
+
+func byWeekday(a, b string) int {
+	return cmp.Compare(slices.Index(weekdays, a), slices.Index(weekdays, b))
+}
+
+// normalCA keeps the certificates of a PEM file and nothing else, so that a
+// comment does not change the mesh. A private key is refused, since the mesh
+// is copied to where keys must not go.
+func normalCA(data []byte) (normal, message, cure string) {
+	var out bytes.Buffer
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		switch {
+		case strings.Contains(block.Type, "PRIVATE KEY"):
+			return "", "holds a private key", "keep only the CA's certificates in it, and the key elsewhere"
+		case block.Type != "CERTIFICATE":
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return "", "holds a certificate that cannot be read (" + err.Error() + ")", "export the CA's certificate again, as PEM"
+		}
+		if err := pem.Encode(&out, &pem.Block{Type: block.Type, Bytes: block.Bytes}); err != nil {
+			return "", "holds a certificate that cannot be written (" + err.Error() + ")", "export the CA's certificate again, as PEM"
+		}
+	}
+	if out.Len() == 0 {
+		return "", "holds no PEM certificate", "write a file with at least one -----BEGIN CERTIFICATE-----"
+	}
+	return out.String(), "", ""
+}
+
+func isLetterOrDigit(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// isWord says whether s is of a-z, 0-9 and -, and begins with a letter if asked.
+func isWord(s string, letterFirst bool) bool {
+	odd := func(c rune) bool { return (!isLetterOrDigit(c) || c >= 'A' && c <= 'Z') && c != '-' }
+	return s != "" && len(s) <= maxName && !strings.ContainsFunc(s, odd) && (!letterFirst || s[0] >= 'a' && s[0] <= 'z')
+}
+
+func isIP(s string) bool {
+	ip, err := netip.ParseAddr(s)
+	return err == nil && ip.Zone() == ""
+}
+
+// isHost says whether s is a host name or FQDN without the final dot.
+func isHost(s string) bool {
+	if len(s) == 0 || len(s) > 253 {
+		return false
+	}
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		odd := func(c rune) bool { return !isLetterOrDigit(c) && c != '-' }
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.ContainsFunc(l, odd) {
+			return false
+		}
+	}
+	// All digits at the end is a mistyped IP address, such as 192.0.2.300.
+	return strings.ContainsFunc(labels[len(labels)-1], func(c rune) bool { return c < '0' || c > '9' })
+}
+
+func isHostPort(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || !isIP(host) && !isHost(host) {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == port
+}
+
+func defaultAddress(name string) string { return net.JoinHostPort(name, "8443") }
