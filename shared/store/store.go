@@ -59,7 +59,9 @@ type PutError struct {
 	Cause error
 }
 
-func (e *PutError) Error() string { return "writing " + e.Key.PK + " " + e.Key.SK + ": " + e.Cause.Error() }
+func (e *PutError) Error() string {
+	return "writing " + e.Key.PK + " " + e.Key.SK + ": " + e.Cause.Error()
+}
 
 // Unwrap gives the cause.
 func (e *PutError) Unwrap() error { return e.Cause }

@@ -1,0 +1,375 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The top-level fields that belong to the item, not to the document.
+const (
+	fieldSchema  = "schema"
+	fieldVersion = "version"
+	fieldTTL     = "ttl"
+)
+
+// ErrNewerSchema says that an item was written by a newer Peerkeeper: it may
+// be read, and must not be written or acted on.
+var ErrNewerSchema = errors.New("the item was written by a newer version of Peerkeeper")
+
+// DocumentError says that an item's body is not the document it should be.
+type DocumentError struct {
+	Key   Key
+	Cause error
+}
+
+func (e *DocumentError) Error() string {
+	return "item " + e.Key.PK + " " + e.Key.SK + ": " + e.Cause.Error()
+}
+
+// Unwrap gives the cause.
+func (e *DocumentError) Unwrap() error { return e.Cause }
+
+// Doc is one item with its body decoded. T is a struct whose JSON fields stand
+// in the body's one object beside schema, version and ttl (Unix seconds).
+//
+// Top-level fields that T does not know are kept when the document is written
+// back, so that an older and a newer Peerkeeper may share a table.
+type Doc[T any] struct {
+	Value T
+	Key   Key
+	// Version is that of the stored item; 0 if it does not exist yet.
+	Version int64
+	// TTL is when the store may forget the item; zero means never.
+	TTL time.Time
+	// Schema is what the body was written with. A new document says its own.
+	Schema int
+	// Newer is true if the body's schema is newer than ours: Item refuses.
+	Newer bool
+
+	want   int                        // our schema, which Item writes; 0 in a new document
+	extra  map[string]json.RawMessage // top-level fields that T does not know
+	stored []byte                     // the body as read, nil in a new document
+}
+
+// NewDoc is a document that does not exist in the store yet.
+func NewDoc[T any](key Key, schema int, value T) Doc[T] {
+	return Doc[T]{Value: value, Key: key, Schema: schema, want: schema}
+}
+
+// Decode reads an item's body. It accepts our schema, the one before, and any
+// newer one that still decodes (Doc.Newer).
+func Decode[T any](it Item, schema int) (Doc[T], error) {
+	doc, err := decode[T](it, schema)
+	if err != nil {
+		return Doc[T]{}, &DocumentError{Key: it.Key, Cause: err}
+	}
+	return doc, nil
+}
+
+func decode[T any](it Item, schema int) (Doc[T], error) {
+	var none Doc[T]
+	known, err := fieldNames(reflect.TypeFor[T]())
+	if err != nil {
+		return none, err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(it.Body, &fields); err != nil {
+		return none, err
+	}
+	doc := Doc[T]{Key: it.Key, Version: it.Version, TTL: it.TTL, want: schema, stored: it.Body}
+	if err := json.Unmarshal(fields[fieldSchema], &doc.Schema); err != nil || doc.Schema < 1 {
+		return none, fmt.Errorf("no usable schema number (%.20s)", fields[fieldSchema])
+	}
+	if doc.Schema < schema-1 {
+		return none, fmt.Errorf("schema %d is too old: this version reads %d and %d", doc.Schema, schema-1, schema)
+	}
+	doc.Newer = doc.Schema > schema
+	if err := json.Unmarshal(it.Body, &doc.Value); err != nil {
+		if doc.Newer {
+			err = errors.Join(ErrNewerSchema, err)
+		}
+		return none, err
+	}
+	for name, raw := range fields {
+		if own(name) || known.has(name) {
+			continue
+		}
+		if doc.extra == nil {
+			doc.extra = map[string]json.RawMessage{}
+		}
+		doc.extra[name] = raw
+	}
+	return doc, nil
+}
+
+// Item encodes the document for Put. The body's version is the one that the
+// item will have when it is stored. Equal documents give equal bytes.
+func (d Doc[T]) Item() (Item, error) {
+	body, err := d.encode(d.Version + 1)
+	if err != nil {
+		return Item{}, &DocumentError{Key: d.Key, Cause: err}
+	}
+	return Item{Key: d.Key, Version: d.Version, TTL: d.TTL, Body: body}, nil
+}
+
+func (d Doc[T]) encode(version int64) ([]byte, error) {
+	if d.Newer {
+		return nil, ErrNewerSchema
+	}
+	schema := d.want
+	if schema == 0 {
+		schema = d.Schema
+	}
+	if schema < 1 {
+		return nil, errors.New("a document needs a schema number of at least 1")
+	}
+	if _, err := fieldNames(reflect.TypeFor[T]()); err != nil {
+		return nil, err
+	}
+	var value bytes.Buffer
+	enc := json.NewEncoder(&value)
+	enc.SetEscapeHTML(false) // "emea>apac" stays readable in a console
+	if err := enc.Encode(d.Value); err != nil {
+		return nil, err
+	}
+
+	var out bytes.Buffer
+	fmt.Fprintf(&out, `{"%s":%d,"%s":%d`, fieldSchema, schema, fieldVersion, version)
+	if !d.TTL.IsZero() {
+		fmt.Fprintf(&out, `,"%s":%d`, fieldTTL, d.TTL.Unix())
+	}
+	if inner := bytes.TrimSpace(value.Bytes()); len(inner) > len("{}") {
+		out.WriteByte(',')
+		out.Write(inner[1 : len(inner)-1])
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.extra)) {
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		out.WriteByte(',')
+		out.Write(quoted)
+		out.WriteByte(':')
+		if err := json.Compact(&out, d.extra[name]); err != nil {
+			return nil, err
+		}
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// Changed says whether writing the document would change the stored item apart
+// from its version. A tick writes only what changed.
+func (d Doc[T]) Changed() (bool, error) {
+	it, err := d.Item()
+	if err != nil {
+		return false, err
+	}
+	return d.stored == nil || !Same(it, Item{Body: d.stored}), nil
+}
+
+// Same says whether two bodies hold the same document apart from its version.
+// A body that is no JSON object is the same as nothing.
+func Same(a, b Item) bool {
+	left, err := bare(a.Body)
+	if err != nil {
+		return false
+	}
+	right, err := bare(b.Body)
+	if err != nil {
+		return false
+	}
+	return maps.EqualFunc(left, right, func(x, y json.RawMessage) bool { return bytes.Equal(x, y) })
+}
+
+// bare is a body's top-level fields without the version, each compacted.
+func bare(body []byte) (map[string]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, err
+	}
+	if fields == nil {
+		return nil, errors.New("not a JSON object")
+	}
+	delete(fields, fieldVersion)
+	for name, raw := range fields {
+		var buf bytes.Buffer
+		if err := json.Compact(&buf, raw); err != nil {
+			return nil, err
+		}
+		fields[name] = buf.Bytes()
+	}
+	return fields, nil
+}
+
+// own says whether a top-level field is the item's, not the document's.
+func own(name string) bool {
+	return name == fieldSchema || name == fieldVersion || name == fieldTTL
+}
+
+// nameSet holds a struct's JSON names, folded: encoding/json matches names
+// without regard to case.
+type nameSet map[string]bool
+
+func (s nameSet) has(name string) bool { return s[strings.ToLower(name)] }
+
+// fieldNames lists the JSON names of a struct's fields. They are taken from
+// the type and not from an encoded value, because a field that omitempty
+// leaves out is known all the same: were it taken for unknown, its old value
+// would come back from the dead.
+func fieldNames(t reflect.Type) (nameSet, error) {
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("a document must be a struct, %s is not", t)
+	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return nil, fmt.Errorf("a document's fields must be plain: %s writes its own JSON", t)
+	}
+	names := nameSet{}
+	collect(t, names, map[reflect.Type]bool{})
+	for _, reserved := range []string{fieldSchema, fieldVersion, fieldTTL} {
+		if names[reserved] {
+			return nil, fmt.Errorf("a document has no field %q of its own: %s does", reserved, t)
+		}
+	}
+	return names, nil
+}
+
+func collect(t reflect.Type, names nameSet, seen map[reflect.Type]bool) {
+	if seen[t] {
+		return
+	}
+	seen[t] = true
+	for f := range fieldsOf(t) {
+		tag := f.Tag.Get("json")
+		name, _, _ := strings.Cut(tag, ",")
+		if tag == "-" {
+			continue
+		}
+		if f.Anonymous && name == "" {
+			embedded := f.Type
+			if embedded.Kind() == reflect.Pointer {
+				embedded = embedded.Elem()
+			}
+			if embedded.Kind() == reflect.Struct {
+				collect(embedded, names, seen)
+				continue
+			}
+		}
+		if !f.IsExported() {
+			continue
+		}
+		if name == "" {
+			name = f.Name
+		}
+		names[strings.ToLower(name)] = true
+	}
+}
+
+func fieldsOf(t reflect.Type) func(yield func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range t.NumField() {
+			if !yield(t.Field(i)) {
+				return
+			}
+		}
+	}
+}
+
+// LoadDocs loads and decodes every item of a partition under a prefix, by sort
+// key. Items that do not decode are missing from the result and named in the
+// error, one *DocumentError each: with an error the result is not whole.
+func LoadDocs[T any](ctx context.Context, s Store, pk, prefix string, schema int) (map[string]Doc[T], error) {
+	items, err := s.Load(ctx, pk, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s %s*: %w", pk, prefix, err)
+	}
+	docs := make(map[string]Doc[T], len(items))
+	var errs []error
+	for _, it := range items {
+		doc, err := Decode[T](it, schema)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		docs[it.SK] = doc
+	}
+	return docs, errors.Join(errs...)
+}
+
+// claimTries bounds how often Claim starts again. Nobody holds an item for
+// longer than one write takes, so ten conflicts in a row mean that something
+// writes in a loop.
+const claimTries = 10
+
+// Claim changes one item under compare-and-swap: it reads consistently, lets
+// mutate change the document, and writes on condition that nobody else did in
+// between; if somebody did, it starts again with what they wrote. mutate may
+// therefore be called several times and must do nothing but change the
+// document. If it does not proceed, nothing is written and the document read
+// is returned with false.
+//
+// A store whose answer was lost may have written all the same: the error then
+// says nothing about the item.
+func Claim[T any](ctx context.Context, s Store, key Key, schema int, mutate func(doc *Doc[T], exists bool) (proceed bool, err error)) (Doc[T], bool, error) {
+	var none Doc[T]
+	var conflict error
+	for try := range claimTries {
+		if try > 1 {
+			if err := pause(ctx, try); err != nil {
+				return none, false, errors.Join(err, conflict)
+			}
+		}
+		doc := Doc[T]{Key: key, Schema: schema, want: schema}
+		it, err := s.Get(ctx, key)
+		exists := err == nil
+		switch {
+		case exists:
+			if doc, err = Decode[T](it, schema); err != nil {
+				return none, false, err
+			}
+		case !errors.Is(err, ErrNotFound):
+			return none, false, fmt.Errorf("reading %s %s: %w", key.PK, key.SK, err)
+		}
+		proceed, err := mutate(&doc, exists)
+		if err != nil || !proceed {
+			return doc, false, err
+		}
+		if it, err = doc.Item(); err != nil {
+			return doc, false, err
+		}
+		err = s.Put(ctx, it)
+		if err == nil {
+			doc.Version++
+			doc.Schema = doc.want
+			doc.stored = it.Body
+			return doc, true, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return none, false, err
+		}
+		conflict = err
+	}
+	return none, false, fmt.Errorf("gave up after %d tries: %w", claimTries, conflict)
+}
+
+// pause waits a few milliseconds, longer and more scattered with every try, so
+// that writers of one item do not meet again.
+func pause(ctx context.Context, try int) error {
+	timer := time.NewTimer(time.Duration(try) * time.Duration(1+rand.IntN(5)) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Sort-key prefixes, for Load. One per kind of item in contracts.md.
+const (
+	PrefixCluster     = "CLUSTER#"
+	PrefixCert        = "CERT#" // not in contracts.md's list: what certcheck saw of a cluster
+	PrefixPeer        = "PEER#"
+	PrefixRun         = "RUN#"
+	PrefixAuth        = "AUTH#"
+	PrefixAlarm       = "ALARM#"
+	PrefixPause       = "PAUSE#"
+	PrefixAck         = "ACK#"
+	PrefixApproval    = "APPROVAL#"
+	PrefixPin         = "PIN#"
+	PrefixMaintenance = "MAINT#"
+)
+
+// The last part of a peer's sort key: who wrote the item.
+const (
+	PartSync  = "SYNC"
+	PartStuck = "STUCK"
+	PartCert  = "CERT"
+)
+
+// Live is the partition of what the functions know of a mesh.
+func Live(meshName string) string { return meshName + "#live" }
+
+// Override is the partition of what people have told Peerkeeper.
+func Override(meshName string) string { return meshName + "#override" }
+
+// AuditMonth is the partition of one UTC month of the audit trail.
+func AuditMonth(meshName string, at time.Time) string {
+	return meshName + "#audit#" + at.UTC().Format("2006-01")
+}
+
+// Cluster is what peersync saw of a cluster.
+func Cluster(meshName string, id mesh.ClusterID) Key {
+	return Key{Live(meshName), PrefixCluster + string(id)}
+}
+
+// Cert is what certcheck saw of a cluster: certificates served, trust stores,
+// names resolved. It stands apart from CLUSTER# so that each item keeps one
+// writer.
+func Cert(meshName string, id mesh.ClusterID) Key {
+	return Key{Live(meshName), PrefixCert + string(id)}
+}
+
+// PeerSync holds a peer's conditions that peersync judges.
+func PeerSync(meshName string, id mesh.PeerID) Key { return peerKey(meshName, id, PartSync) }
+
+// PeerStuck holds a peer's folded state, written by stucksync.
+func PeerStuck(meshName string, id mesh.PeerID) Key { return peerKey(meshName, id, PartStuck) }
+
+// PeerCert holds a peer's conditions that certcheck judges.
+func PeerCert(meshName string, id mesh.PeerID) Key { return peerKey(meshName, id, PartCert) }
+
+func peerKey(meshName string, id mesh.PeerID, part string) Key {
+	return Key{Live(meshName), PrefixPeer + id.String() + "#" + part}
+}
+
+// ParsePeer reads the sort key of a peer's item back.
+func ParsePeer(sk string) (id mesh.PeerID, part string, err error) {
+	rest, ok := strings.CutPrefix(sk, PrefixPeer)
+	at := strings.LastIndexByte(rest, '#')
+	if !ok || at < 0 {
+		return mesh.PeerID{}, "", fmt.Errorf("sort key %q: want PEER#a>b#SYNC, #STUCK or #CERT", sk)
+	}
+	id, err = mesh.ParsePeerID(rest[:at])
+	if err != nil {
+		return mesh.PeerID{}, "", fmt.Errorf("sort key %q: %w", sk, err)
+	}
+	return id, rest[at+1:], nil
+}
+
+// RunOf is the run record and lease of a function, such as "peersync".
+func RunOf(meshName, function string) Key { return Key{Live(meshName), PrefixRun + function} }
+
+// Auth records which secret version a cluster has rejected.
+func Auth(meshName string, id mesh.ClusterID) Key {
+	return Key{Live(meshName), PrefixAuth + string(id)}
+}
+
+// Alarm is one alarm by its fingerprint.
+func Alarm(meshName, fingerprint string) Key { return Key{Live(meshName), PrefixAlarm + fingerprint} }
+
+// Gate is the mesh's one gate.
+func Gate(meshName string) Key { return Key{meshName + "#gate", "GATE"} }
+
+// Pause is a pause of what it names: the mesh, a cluster or a peer.
+func Pause(meshName, what string) Key { return Key{Override(meshName), PrefixPause + what} }
+
+// Ack is a person's word that an alarm is known.
+func Ack(meshName, what string) Key { return Key{Override(meshName), PrefixAck + what} }
+
+// Approval is a person's consent to one proposed action.
+func Approval(meshName, action string) Key { return Key{Override(meshName), PrefixApproval + action} }
+
+// Pin is a certificate fingerprint that a person accepted for a node.
+func Pin(meshName, node string) Key { return Key{Override(meshName), PrefixPin + node} }
+
+// Maintenance is a declared maintenance of what it names.
+func Maintenance(meshName, what string) Key {
+	return Key{Override(meshName), PrefixMaintenance + what}
+}
+
+// Audit is one entry of the audit trail. The sequence number is padded, so
+// that the order of the sort keys is the order of the entries.
+func Audit(meshName string, at time.Time, seq int64) Key {
+	return Key{AuditMonth(meshName, at), fmt.Sprintf("%012d", seq)}
+}
