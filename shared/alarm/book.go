@@ -1,0 +1,340 @@
+package alarm
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/store"
+)
+
+const (
+	// Schema is the schema number of ALARM items.
+	Schema = 1
+	// RepeatEvery is how often a lasting alarm is said again.
+	RepeatEvery = 24 * time.Hour
+	// KeepCleared is how long a cleared and delivered alarm stays readable.
+	// Transitions start again at 1 when it is forgotten.
+	KeepCleared = 30 * 24 * time.Hour
+	// maxPending bounds an item while its sinks refuse. Beyond it the alarm
+	// waits: it is level-triggered, so whatever is true when the sinks take
+	// notices again is what gets said.
+	maxPending = 40
+)
+
+// Firing is one problem that exists now.
+type Firing struct {
+	Name    string
+	Cluster mesh.ClusterID
+	Peer    string // "emea>apac", or ""
+	// Subject tells several alarms of one name apart, such as the node or the
+	// certificate. It is part of the fingerprint.
+	Subject string
+	Message string
+	// Since is when the problem began; zero means now.
+	Since time.Time
+	// Held says not to raise or repeat now: explained by another alarm,
+	// acknowledged, paused, in maintenance. It does not clear what is raised.
+	Held bool
+}
+
+// Unknown marks alarms that cannot be judged now. An empty field means any.
+// A Cluster also covers the peers that it is either end of.
+type Unknown struct {
+	Name    string
+	Cluster mesh.ClusterID
+	Peer    string
+}
+
+// Covers says whether the marker speaks of an alarm.
+func (u Unknown) Covers(it Item) bool {
+	if u.Name != "" && u.Name != it.Name || u.Peer != "" && u.Peer != it.Peer {
+		return false
+	}
+	if u.Cluster == "" || u.Cluster == it.Cluster {
+		return true
+	}
+	id, err := mesh.ParsePeerID(it.Peer)
+	return err == nil && (id.From == u.Cluster || id.To == u.Cluster)
+}
+
+// AnyOf makes the Unknown function of a Look from markers.
+func AnyOf(marks ...Unknown) func(Item) bool {
+	return func(it Item) bool {
+		return slices.ContainsFunc(marks, func(u Unknown) bool { return u.Covers(it) })
+	}
+}
+
+// Look is what one run found out: what fires, and what it could not judge.
+type Look struct {
+	Mesh   string
+	Firing []Firing
+	// Unknown says that an alarm cannot be judged now: it is neither raised
+	// nor cleared. A partial look never clears. nil means that all is known.
+	Unknown func(Item) bool
+	// Removed says that an alarm's cluster or peer is no longer in mesh.yaml:
+	// it is cleared, whatever else is known. nil means none.
+	Removed func(Item) bool
+	Now     time.Time
+}
+
+// byFingerprint indexes what fires. Of one alarm said twice, the one that is
+// not held wins.
+func (l Look) byFingerprint() map[string]Firing {
+	firing := make(map[string]Firing, len(l.Firing))
+	for _, f := range l.Firing {
+		fp := Fingerprint(l.Mesh, f.Name, f.Cluster, f.Peer, f.Subject)
+		if had, twice := firing[fp]; !twice || had.Held && !f.Held {
+			firing[fp] = f
+		}
+	}
+	return firing
+}
+
+// Pending is a notice that not every sink has taken yet.
+type Pending struct {
+	Notice Notice    `json:"notice"`
+	Queued time.Time `json:"queued"`
+	Done   []string  `json:"done,omitempty"` // names of sinks that took it
+}
+
+// Item is an alarm as it is stored. Its Notice is the last one that was
+// decided; State is "" and Transition 0 while the alarm waits for its grace.
+//
+// Transition counts: 1 is the first raise, 2 its clear, 3 the next raise. A
+// repeat has the transition of its raise.
+type Item struct {
+	Notice
+	Subject string `json:"subject,omitempty"`
+	// FirstSeen is when the problem was first seen of this time; zero while
+	// it does not exist.
+	FirstSeen time.Time `json:"firstSeen,omitzero"`
+	// Shown is when the newest raise was decided.
+	Shown        time.Time `json:"shown,omitzero"`
+	Pending      []Pending `json:"pending,omitempty"` // oldest first
+	ClaimedUntil time.Time `json:"claimedUntil,omitzero"`
+	LastSent     time.Time `json:"lastSent,omitzero"`
+	RepeatAt     time.Time `json:"repeatAt,omitzero"`
+	// Reason says why it was cleared, if not because the problem is gone.
+	Reason string `json:"reason,omitempty"`
+}
+
+// ReasonRemoved is the reason of an alarm whose cluster or peer left the mesh.
+const ReasonRemoved = "Removed"
+
+// Active says whether the alarm stands: raised and not cleared.
+func (it Item) Active() bool { return it.State == Raised || it.State == Repeated }
+
+// settled says that nothing is left to say or to wait for.
+func (it Item) settled() bool {
+	return !it.Active() && it.FirstSeen.IsZero() && len(it.Pending) == 0
+}
+
+// Fingerprint is the stable name of an alarm: equal for equal arguments, in
+// every process and every release.
+func Fingerprint(meshName, name string, cluster mesh.ClusterID, peer, subject string) string {
+	h := sha256.New()
+	for _, part := range []string{meshName, name, string(cluster), peer, subject} {
+		fmt.Fprintf(h, "%d:%s,", len(part), part) // lengths keep ("a", "bc") and ("ab", "c") apart
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Reconcile compares what is stored with what fires and returns the items that
+// change, by fingerprint. It is pure and level-triggered: called again with its
+// own result and the same look it returns nothing.
+func Reconcile(items map[string]Item, look Look) []Item {
+	firing := look.byFingerprint()
+	var changed []Item
+	for _, fp := range slices.Sorted(maps.Keys(union(items, firing))) {
+		it, exists := items[fp]
+		f, fires := firing[fp]
+		if !exists {
+			it = newItem(fp, look.Mesh, f)
+		}
+		var differs bool
+		switch {
+		case fires:
+			differs = it.fire(f, look.Now)
+		case look.Removed != nil && look.Removed(it):
+			differs = it.gone(look.Now, ReasonRemoved)
+		case look.Unknown != nil && look.Unknown(it):
+		default:
+			differs = it.gone(look.Now, "")
+		}
+		if differs {
+			changed = append(changed, it)
+		}
+	}
+	return changed
+}
+
+func union(items map[string]Item, firing map[string]Firing) map[string]bool {
+	all := make(map[string]bool, len(items)+len(firing))
+	for fp := range items {
+		all[fp] = true
+	}
+	for fp := range firing {
+		all[fp] = true
+	}
+	return all
+}
+
+func newItem(fp, meshName string, f Firing) Item {
+	return Item{Notice: Notice{Name: f.Name, Mesh: meshName, Cluster: f.Cluster, Peer: f.Peer, Fingerprint: fp}, Subject: f.Subject}
+}
+
+// fire moves an item whose problem exists, and says whether anything changed.
+func (it *Item) fire(f Firing, now time.Time) bool {
+	entry := entryOf(f.Name)
+	differs := false
+	if it.FirstSeen.IsZero() && (!f.Held || entry.Grace > 0) {
+		it.FirstSeen = now
+		differs = true
+	}
+	if f.Held || now.Sub(it.FirstSeen) < entry.Grace || len(it.Pending) >= maxPending {
+		return differs
+	}
+	if !it.Active() {
+		it.Transition++
+		it.Shown = now
+		it.Reason = ""
+		it.Since = f.Since
+		if it.Since.IsZero() {
+			it.Since = now
+		}
+		it.say(Raised, f.Message, entry, now)
+		it.RepeatAt = now.Add(RepeatEvery)
+		return true
+	}
+	if it.RepeatAt.IsZero() || now.Before(it.RepeatAt) {
+		return differs
+	}
+	it.RepeatAt = now.Add(RepeatEvery)
+	// A notice that is still waiting says the same; a second one would be noise.
+	if len(it.Pending) == 0 {
+		it.say(Repeated, f.Message, entry, now)
+	}
+	return true
+}
+
+// gone moves an item whose problem does not exist, and says whether anything
+// changed.
+func (it *Item) gone(now time.Time, reason string) bool {
+	if it.Active() {
+		if len(it.Pending) >= maxPending {
+			return false
+		}
+		it.FirstSeen = time.Time{}
+		it.RepeatAt = time.Time{}
+		it.Transition++
+		it.Since = now
+		it.Reason = reason
+		message := it.Message
+		if reason == ReasonRemoved {
+			message = "no longer in mesh.yaml; it was: " + message
+		}
+		it.say(Cleared, message, entryOf(it.Name), now)
+		return true
+	}
+	if it.FirstSeen.IsZero() {
+		return false
+	}
+	it.FirstSeen = time.Time{} // resolved before shown: never shown
+	return true
+}
+
+// say decides a notice and queues it.
+func (it *Item) say(state State, message string, entry Entry, now time.Time) {
+	it.State = state
+	it.Message = message
+	it.Severity = entry.Severity
+	it.Runbook = entry.Runbook
+	it.Pending = append(slices.Clone(it.Pending), Pending{Notice: it.Notice, Queued: now})
+}
+
+// entryOf is the catalogue's entry. A name that the catalogue does not know is
+// a mistake in the program, and no reason to keep quiet about a problem.
+func entryOf(name string) Entry {
+	if e, ok := Lookup(name); ok {
+		return e
+	}
+	return Entry{Name: name, Severity: Critical, Urgency: Page, Runbook: "README.md#alarms"}
+}
+
+// Items loads every alarm of a mesh, by fingerprint. With an error the result
+// is not whole.
+func Items(ctx context.Context, s store.Store, meshName string) (map[string]Item, error) {
+	docs, err := store.LoadDocs[Item](ctx, s, store.Live(meshName), store.PrefixAlarm, Schema)
+	items := make(map[string]Item, len(docs))
+	for _, d := range docs {
+		items[d.Value.Fingerprint] = d.Value
+	}
+	return items, err
+}
+
+// Settle brings the stored alarms into line with a look, and returns the items
+// that it changed. Each is read again, consistently, before it is written, so
+// that a stale load cannot raise twice. An alarm that cannot be written does
+// not keep the others from being; the errors are joined.
+func Settle(ctx context.Context, s store.Store, look Look) ([]Item, error) {
+	items, err := Items(ctx, s, look.Mesh)
+	errs := []error{err}
+	firing := look.byFingerprint()
+	var changed []Item
+	for _, stale := range Reconcile(items, look) {
+		fp := stale.Fingerprint
+		one := look
+		one.Firing = nil
+		if f, fires := firing[fp]; fires {
+			one.Firing = []Firing{f}
+		}
+		doc, wrote, err := store.Claim(ctx, s, store.Alarm(look.Mesh, fp), Schema, func(d *store.Doc[Item], exists bool) (bool, error) {
+			now := map[string]Item{}
+			if exists {
+				now[fp] = d.Value
+			}
+			next := Reconcile(now, one)
+			if len(next) == 0 {
+				return false, nil
+			}
+			d.Value = next[0]
+			expire(d, look.Now)
+			return true, nil
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("settling %s: %w", describe(stale.Notice), err))
+			continue
+		}
+		if wrote {
+			changed = append(changed, doc.Value)
+		}
+	}
+	return changed, errors.Join(errs...)
+}
+
+// expire lets the store forget an alarm about which all is said, and keeps it
+// from forgetting any other.
+func expire(d *store.Doc[Item], now time.Time) {
+	d.TTL = time.Time{}
+	if d.Value.settled() {
+		d.TTL = now.Add(KeepCleared)
+	}
+}
+
+func describe(n Notice) string {
+	return n.Name + " " + cmp.Or(n.Peer, string(n.Cluster), n.Mesh)
+}
+
+// DecodeItem reads an alarm item's body, as the dashboard and tests do.
+func DecodeItem(body []byte) (Item, error) {
+	doc, err := store.Decode[Item](store.Item{Body: body}, Schema)
+	return doc.Value, err
+}

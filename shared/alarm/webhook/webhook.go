@@ -1,0 +1,183 @@
+// Package webhook posts alarms to a web address as JSON.
+//
+// It owns the one request per notice. It never follows a redirect, never sends
+// without TLS except to this machine itself, and never puts the address's path
+// or query, which are often the secret, into an error. Anything but a 2xx answer
+// is an error, so the notice is sent again with the same Idempotency-Key.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"peerkeeper/shared/alarm"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	maxAnswer      = 64 << 10 // bytes of the answer that are read, and thrown away
+)
+
+// Reasons why a notice could not be posted.
+var (
+	// ErrAddress says that the address itself cannot be used.
+	ErrAddress = errors.New("want an https address, or http to this machine")
+	// ErrRedirected says that the receiver pointed elsewhere.
+	ErrRedirected = errors.New("the receiver redirects; enter the final address")
+	// ErrRefused says that the receiver's answer was not 2xx.
+	ErrRefused = errors.New("the receiver refused the notice")
+)
+
+// Error says what went wrong with one address, of which it tells only the
+// host.
+type Error struct {
+	Host   string
+	Status int // 0 if there was no answer
+	Cause  error
+}
+
+func (e *Error) Error() string {
+	if e.Status != 0 {
+		return fmt.Sprintf("web hook %s: %d: %v", e.Host, e.Status, e.Cause)
+	}
+	return fmt.Sprintf("web hook %s: %v", e.Host, e.Cause)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Options are what differs from the usual.
+type Options struct {
+	Timeout time.Duration // for one notice; 0 means 10 s
+	TLS     *tls.Config   // nil means the system's roots
+}
+
+// Sink is one web address.
+type Sink struct {
+	url    *url.URL
+	client *http.Client
+}
+
+// New checks an address and makes its sink.
+func New(address string, opt Options) (*Sink, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		// url.Parse's own error quotes the address.
+		return nil, &Error{Host: "address", Cause: fmt.Errorf("%w: it does not parse", ErrAddress)}
+	}
+	local := false
+	switch {
+	case u.Hostname() == "":
+		return nil, &Error{Host: "address", Cause: fmt.Errorf("%w: it names no host", ErrAddress)}
+	case u.Scheme == "https":
+	case u.Scheme == "http" && loopback(u.Hostname()):
+		local = true
+	default:
+		return nil, &Error{Host: u.Host, Cause: ErrAddress}
+	}
+	timeout := opt.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	dialer := &net.Dialer{Timeout: timeout}
+	transport := &http.Transport{
+		TLSClientConfig:       opt.TLS.Clone(),
+		ForceAttemptHTTP2:     true,
+		Proxy:                 http.ProxyFromEnvironment,
+		MaxIdleConns:          1,
+		IdleConnTimeout:       timeout,
+		TLSHandshakeTimeout:   timeout,
+		ResponseHeaderTimeout: timeout,
+	}
+	if local {
+		transport.Proxy = nil
+		// "localhost" is a name, and names can be made to mean anything.
+		dialer.Control = func(_, address string, _ syscall.RawConn) error {
+			if at, err := netip.ParseAddrPort(address); err != nil || !at.Addr().Unmap().IsLoopback() {
+				return ErrAddress
+			}
+			return nil
+		}
+	}
+	transport.DialContext = dialer.DialContext
+	return &Sink{url: u, client: &http.Client{
+		Transport:     transport,
+		Timeout:       timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// Name is the name under which deliveries are recorded.
+func (s *Sink) Name() string { return "webhook" }
+
+// Close lets go of idle connections.
+func (s *Sink) Close() { s.client.CloseIdleConnections() }
+
+// IdempotencyKey is the header by which a receiver knows a notice that was
+// sent again.
+func IdempotencyKey(n alarm.Notice) string {
+	return fmt.Sprintf("%s-%d-%s", n.Fingerprint, n.Transition, n.State)
+}
+
+// Send implements alarm.Sink.
+func (s *Sink) Send(ctx context.Context, n alarm.Notice) error {
+	status, err := s.post(ctx, n)
+	if err == nil {
+		return nil
+	}
+	// *url.Error quotes the whole address; what is inside it does not.
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	return &Error{Host: s.url.Host, Status: status, Cause: err}
+}
+
+func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error) {
+	body, err := json.Marshal(n)
+	if err != nil {
+		return 0, fmt.Errorf("encoding the notice: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", IdempotencyKey(n))
+	req.Header.Set("User-Agent", "peerkeeper")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	// The status is the answer. The rest is read so that the connection can be
+	// used again, and an error in it changes nothing.
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
+	_ = resp.Body.Close()
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode < 300:
+		return resp.StatusCode, nil
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return resp.StatusCode, ErrRedirected
+	default:
+		return resp.StatusCode, ErrRefused
+	}
+}
