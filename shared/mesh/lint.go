@@ -222,7 +222,7 @@ var (
 // parseRelease reads "14.0", "14.0.1SU3", "12.5(1)SU3" and "15"; a word after
 // the SU number, as in "14.0.1SU3a", is left out.
 func parseRelease(s string) (release, bool) {
-	version, su, _ := strings.Cut(strings.ToUpper(strings.NewReplacer("(", ".", ")", "", " ", "").Replace(s)), "SU")
+	version, su, hasSU := strings.Cut(strings.ToUpper(strings.NewReplacer("(", ".", ")", "", " ", "").Replace(s)), "SU")
 	parts := strings.Split(strings.TrimRight(version, "."), ".")
 	var numbers [3]int
 	for i := range min(len(parts), len(numbers)) {
@@ -242,7 +242,7 @@ func parseRelease(s string) (release, bool) {
 	if digits >= 0 {
 		su = su[:digits]
 	}
-	if su != "" {
+	if hasSU {
 		n, err := strconv.Atoi(su)
 		if err != nil {
 			return release{}, false

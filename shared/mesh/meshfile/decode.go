@@ -43,7 +43,9 @@ func (d *decoder) object(n *node, path string, allowed keys) {
 			if near := suggest(e.name, names); near != "" {
 				d.rep.fail(at, "unknown key", "did you mean "+near+"?")
 				// The misspelt key is the fault; that the right one is missing follows from it.
-				d.rep.spoiled[child(path, near)] = true
+				if !slices.ContainsFunc(n.entries, func(e entry) bool { return e.name == near }) {
+					d.rep.spoiled[child(path, near)] = true
+				}
 				continue
 			}
 			d.rep.fail(at, "unknown key", "allowed here: "+strings.Join(names, ", "))
@@ -89,6 +91,8 @@ func (d *decoder) is(want kind, n *node, path string) bool {
 		d.rep.fail(path, "has no value", "write "+want.String()+" or remove the key")
 	case want == text && (n.kind == number || n.kind == boolean):
 		d.rep.fail(path, "is "+n.kind.String()+", not text", "put it in quotes: "+strconv.Quote(n.text))
+	case want == text && n.kind == mapping && len(n.entries) == 1:
+		d.rep.fail(path, "is a mapping, not text", "if it is one word with a colon in it, put it in quotes")
 	case want == number && n.kind == text:
 		d.rep.fail(path, "is text, not a number", "write digits only, without quotes")
 	case want == boolean:
@@ -526,7 +530,7 @@ func (d *decoder) window(n *node, path string) mesh.Window {
 		"to":       into(d, &w.To),
 		"timeZone": into(d, &w.TimeZone),
 	})
-	if w.From == "" && w.To == "" && !d.rep.spoiledBelow(path) {
+	if w.From == "" && w.To == "" && !d.rep.spoiled[child(path, "from")] && !d.rep.spoiled[child(path, "to")] {
 		w.From, w.To = dayBegin, dayEnd
 	}
 	return w

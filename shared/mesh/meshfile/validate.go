@@ -53,10 +53,17 @@ const (
 type rules struct {
 	m   *mesh.Mesh
 	rep *report
+	// idUnread: a cluster has an id that could not be read, so no peer can be
+	// called unknown.
+	idUnread bool
 }
 
 func validate(m *mesh.Mesh, rep *report) {
-	v := &rules{m: m, rep: rep}
+	v := &rules{m: m, rep: rep, idUnread: rep.spoiled["clusters"]}
+	for i, c := range m.Clusters {
+		path := item("clusters", i)
+		v.idUnread = v.idUnread || c.ID == "" && (rep.spoiled[path] || rep.spoiled[child(path, "id")])
+	}
 	v.mesh()
 	// Past the 31st a file is wrong as a whole; its every line need not be judged.
 	for i := range min(len(m.Clusters), mesh.MaxClusters+1) {
@@ -312,15 +319,11 @@ func (v *rules) uniqueness() {
 func (v *rules) peers() {
 	known := map[mesh.ClusterID]bool{}
 	var ids []string
-	for i, c := range v.m.Clusters {
-		if v.rep.spoiled[child(item("clusters", i), "id")] && c.ID == "" || v.rep.spoiled[item("clusters", i)] && c.ID == "" {
-			known = nil // an id could not be read: no peer can be called unknown
-			break
-		}
-		known[c.ID] = true
-		if len(ids) < 2*mesh.MaxClusters {
+	for _, c := range v.m.Clusters {
+		if c.ID != "" && !known[c.ID] && len(ids) < 2*mesh.MaxClusters {
 			ids = append(ids, string(c.ID))
 		}
+		known[c.ID] = true
 	}
 	seen := map[mesh.PeerID]bool{}
 	for i, p := range v.m.Peers {
@@ -329,7 +332,7 @@ func (v *rules) peers() {
 			key string
 			id  mesh.ClusterID
 		}{{"id.from", p.ID.From}, {"id.to", p.ID.To}} {
-			if known == nil || known[end.id] {
+			if v.idUnread || known[end.id] {
 				continue
 			}
 			cure := "write a cluster's id"
