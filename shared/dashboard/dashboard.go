@@ -1,0 +1,485 @@
+// Package dashboard shows a mesh to people: the read model behind status,
+// matrix and explain, its rendering as text, and the page.
+//
+// It reads the store and nothing else: it never writes, never contacts a
+// cluster and never decides; the judgement is package peer's, and the stored
+// state is stucksync's. Everything one call shows comes from one Load, so that
+// no two parts of it contradict each other.
+//
+// Its failure promise: an item that cannot be read makes what it speaks of
+// Unknown and is named (Status.Unread), never left out and never taken for
+// healthy. Only a store that does not answer makes a call fail.
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+)
+
+// ErrNoSuchPeer says that mesh.yaml names no such directed peer and the store
+// remembers none.
+var ErrNoSuchPeer = errors.New("no such peer in this mesh")
+
+// Reader is what the dashboard asks of a store: it has no way to write.
+type Reader interface {
+	Load(ctx context.Context, pk, prefix string) ([]store.Item, error)
+}
+
+// Source is where a mesh's status comes from.
+type Source struct {
+	Store Reader
+	Mesh  *mesh.Mesh
+	// Tick is peersync's period; zero means as run schedules it.
+	Tick time.Duration
+}
+
+// Status is a mesh at one instant, as contracts.md has it for `status`, and
+// more.
+type Status struct {
+	Mesh string    `json:"mesh"`
+	AsOf time.Time `json:"asOf"`
+	// Policy is the mode: observe never changes a cluster.
+	Policy    mesh.Mode `json:"policy"`
+	Simulated bool      `json:"simulated,omitempty"`
+	// LastRun is when each function last completed.
+	LastRun map[string]time.Time `json:"lastRun"`
+	// Overdue are the functions that have not completed for two periods.
+	Overdue  []string           `json:"overdue"`
+	Clusters []Cluster          `json:"clusters"`
+	Peers    []Peer             `json:"peers"`
+	Alarms   []alarm.Notice     `json:"alarms"`
+	Counts   map[peer.State]int `json:"counts"`
+	// Unread are the stored items that could not be read, or not safely.
+	Unread []Unread `json:"unread,omitempty"`
+}
+
+// Cluster is one cluster of a Status.
+type Cluster struct {
+	ID      mesh.ClusterID `json:"id"`
+	Release string         `json:"release"`
+	// Basis says whether the release was read from the publisher or declared.
+	Basis peer.Basis `json:"basis"`
+	// Users is how many users are home there; nil if that was not read.
+	Users    *int           `json:"users,omitempty"`
+	TimeZone string         `json:"timeZone,omitempty"`
+	Observed time.Time      `json:"observed,omitzero"`
+	Findings []peer.Finding `json:"findings"`
+}
+
+// Peer is one directed peer of a Status: emea>apac pulls apac's users to emea.
+type Peer struct {
+	ID    mesh.PeerID `json:"id"`
+	State peer.State  `json:"state"`
+	Since time.Time   `json:"since,omitzero"`
+	// Cause is the condition, or DataDiffers, that explains the state.
+	Cause      string           `json:"cause,omitempty"`
+	Overlays   []peer.Overlay   `json:"overlays"`
+	Conditions []peer.Condition `json:"conditions"`
+
+	sync  peer.SyncRecord
+	flips []peer.Flip
+}
+
+// Unread is a stored item that is not taken into account, and why.
+type Unread struct {
+	Item    string      `json:"item"` // its sort key
+	Reason  peer.Reason `json:"reason"`
+	Message string      `json:"message"`
+}
+
+// Status reads the whole mesh as it stands at now.
+func (s Source) Status(ctx context.Context, now time.Time) (Status, error) {
+	snap, err := s.load(ctx, now)
+	if err != nil {
+		return Status{}, err
+	}
+	return snap.status(), nil
+}
+
+// Healthy reports whether nothing needs anybody: every peer of the mesh is
+// Healthy, nothing stored is unreadable, and no function is overdue. A peer
+// gone from mesh.yaml does not count.
+func (st Status) Healthy() bool {
+	for _, p := range st.Peers {
+		if p.State != peer.Healthy && p.State != peer.Terminated {
+			return false
+		}
+	}
+	return len(st.Overdue) == 0 && len(st.Unread) == 0
+}
+
+// Peer finds a directed peer of the status.
+func (st Status) Peer(id mesh.PeerID) (Peer, bool) {
+	for _, p := range st.Peers {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return Peer{}, false
+}
+
+// Matrix is every directed peer's state: rows pull from columns.
+type Matrix struct {
+	Clusters []mesh.ClusterID `json:"clusters"`
+	Cells    [][]*peer.State  `json:"cells"` // null where there is no peer
+}
+
+// Matrix arranges the peers of the mesh's clusters.
+func (st Status) Matrix() Matrix {
+	n := len(st.Clusters)
+	m := Matrix{Clusters: make([]mesh.ClusterID, n), Cells: make([][]*peer.State, n)}
+	at := make(map[mesh.ClusterID]int, n)
+	for i, c := range st.Clusters {
+		m.Clusters[i], at[c.ID] = c.ID, i
+		m.Cells[i] = make([]*peer.State, n)
+	}
+	for _, p := range st.Peers {
+		row, ok1 := at[p.ID.From]
+		col, ok2 := at[p.ID.To]
+		if ok1 && ok2 {
+			m.Cells[row][col] = &p.State
+		}
+	}
+	return m
+}
+
+// stored is what the store holds of one directed peer.
+type stored struct {
+	sync           peer.SyncRecord
+	cert           peer.CertRecord
+	state          peer.StateRecord
+	judged         bool        // there is a state
+	noSync, noCert peer.Reason // why the record cannot be used; "" if it can
+	noState        peer.Reason
+}
+
+// snapshot is one Load, decoded.
+type snapshot struct {
+	Source
+	now    time.Time
+	view   *peer.View
+	newer  map[mesh.ClusterID]peer.Reason // CLUSTER items that cannot be used
+	certs  map[mesh.ClusterID]*peer.CertClusterRecord
+	peers  map[mesh.PeerID]*stored
+	runs   map[string]store.Run
+	alarms []alarm.Notice
+	unread []Unread
+}
+
+func (s Source) load(ctx context.Context, now time.Time) (*snapshot, error) {
+	if s.Tick == 0 {
+		sched, _ := run.Find("peersync")
+		s.Tick = sched.Period
+	}
+	items, err := s.Store.Load(ctx, store.Live(s.Mesh.Name), "")
+	if err != nil {
+		return nil, fmt.Errorf("reading the store of mesh %s: %w", s.Mesh.Name, err)
+	}
+	snap := &snapshot{
+		Source: s, now: now,
+		newer: map[mesh.ClusterID]peer.Reason{},
+		certs: map[mesh.ClusterID]*peer.CertClusterRecord{},
+		peers: map[mesh.PeerID]*stored{},
+		runs:  map[string]store.Run{}, alarms: []alarm.Notice{},
+		view: &peer.View{
+			Now: now, Tick: s.Tick, Mesh: s.Mesh,
+			Clusters: map[mesh.ClusterID]*peer.ClusterRecord{},
+		},
+	}
+	for _, it := range items {
+		kind, rest, _ := strings.Cut(it.SK, "#")
+		switch kind + "#" {
+		case store.PrefixCluster:
+			id := mesh.ClusterID(rest)
+			if rec, why := decode[peer.ClusterRecord](snap, it, record.ClusterSchema); why == "" {
+				snap.view.Clusters[id] = rec
+			} else {
+				snap.newer[id] = why
+			}
+		case store.PrefixCert:
+			if rec, why := decode[peer.CertClusterRecord](snap, it, record.CertSchema); why == "" {
+				snap.certs[mesh.ClusterID(rest)] = rec
+			}
+		case store.PrefixPeer:
+			snap.peer(it)
+		case store.PrefixRun:
+			if rec, why := decode[store.Run](snap, it, record.RunSchema); why == "" {
+				snap.runs[rest] = *rec
+			}
+		case store.PrefixAlarm:
+			// Cleared alarms are kept for a while; what is shown stands.
+			if a, why := decode[alarm.Item](snap, it, alarm.Schema); why == "" && a.Active() {
+				snap.alarms = append(snap.alarms, a.Notice)
+			}
+		}
+	}
+	for id, p := range snap.peers {
+		a, b := snap.certs[id.From], snap.certs[id.To]
+		if a != nil && b != nil {
+			p.cert.Observed = a.At
+			if b.At.Before(a.At) {
+				p.cert.Observed = b.At
+			}
+		}
+	}
+	slices.SortStableFunc(snap.alarms, func(a, b alarm.Notice) int {
+		return cmp.Or(rank(string(a.Severity))-rank(string(b.Severity)), a.Since.Compare(b.Since), strings.Compare(a.Fingerprint, b.Fingerprint))
+	})
+	return snap, nil
+}
+
+// decode reads an item that this version may rely on. Otherwise it notes the
+// item as unread and says why: NewerSchema or UnreadableAnswer.
+func decode[T any](snap *snapshot, it store.Item, schema int) (*T, peer.Reason) {
+	doc, err := store.Decode[T](it, schema)
+	switch {
+	case errors.Is(err, store.ErrNewerSchema), err == nil && doc.Newer:
+		snap.unread = append(snap.unread, Unread{it.SK, peer.NewerSchema, "written by a newer version of Peerkeeper; not judged by this one"})
+		return nil, peer.NewerSchema
+	case err != nil:
+		snap.unread = append(snap.unread, Unread{it.SK, peer.UnreadableAnswer, err.Error()})
+		return nil, peer.UnreadableAnswer
+	}
+	return &doc.Value, ""
+}
+
+func (snap *snapshot) peer(it store.Item) {
+	id, part, err := store.ParsePeer(it.SK)
+	if err != nil {
+		snap.unread = append(snap.unread, Unread{it.SK, peer.UnreadableAnswer, err.Error()})
+		return
+	}
+	p := snap.peers[id]
+	if p == nil {
+		p = &stored{}
+		snap.peers[id] = p
+	}
+	switch part {
+	case store.PartSync:
+		rec, why := decode[peer.SyncRecord](snap, it, record.SyncSchema)
+		if p.noSync = why; why == "" {
+			p.sync = *rec
+		}
+	case store.PartCert:
+		rec, why := decode[peer.CertRecord](snap, it, record.CertSchema)
+		if p.noCert = why; why == "" {
+			p.cert = *rec
+		}
+	case store.PartStuck:
+		rec, why := decode[peer.StateRecord](snap, it, record.StateSchema)
+		if p.noState = why; why == "" {
+			p.state, p.judged = *rec, true
+		}
+	}
+}
+
+func (snap *snapshot) status() Status {
+	st := Status{
+		Mesh: snap.Mesh.Name, AsOf: snap.now.UTC(), Policy: snap.Mesh.Policy.Mode, Simulated: snap.Mesh.Simulated,
+		LastRun: map[string]time.Time{}, Overdue: []string{}, Counts: map[peer.State]int{},
+		Clusters: make([]Cluster, 0, len(snap.Mesh.Clusters)), Peers: make([]Peer, 0, len(snap.Mesh.Peers)),
+		Alarms: snap.alarms, Unread: snap.unread,
+	}
+	for function, r := range snap.runs {
+		if !r.Completed.IsZero() {
+			st.LastRun[function] = r.Completed
+		}
+		if snap.overdue(function, r) {
+			st.Overdue = append(st.Overdue, function)
+		}
+	}
+	slices.Sort(st.Overdue)
+	for i := range snap.Mesh.Clusters {
+		st.Clusters = append(st.Clusters, snap.cluster(&snap.Mesh.Clusters[i]))
+	}
+	for _, decl := range snap.Mesh.Peers {
+		st.Peers = append(st.Peers, snap.peerAt(decl.ID))
+	}
+	for _, id := range snap.gone() {
+		st.Peers = append(st.Peers, snap.peerAt(id))
+	}
+	for _, p := range st.Peers {
+		st.Counts[p.State]++
+	}
+	return st
+}
+
+// overdue reports whether a scheduled function has not completed for two of
+// its periods. One that never began is not overdue: nobody runs it here.
+func (snap *snapshot) overdue(function string, r store.Run) bool {
+	sched, ok := run.Find(function)
+	if !ok {
+		return false
+	}
+	period := sched.Period
+	if normal, _ := run.Find("peersync"); period == normal.Period {
+		period = snap.Tick
+	}
+	last := r.Completed
+	if last.IsZero() {
+		last = r.Started
+	}
+	return snap.now.Sub(last) > 2*period
+}
+
+func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
+	out := Cluster{ID: c.ID, Release: c.Release, Basis: peer.Declared, TimeZone: c.TimeZone, Findings: []peer.Finding{}}
+	if rec := snap.view.Clusters[c.ID]; rec != nil {
+		out.Observed = rec.Seen.At
+		if v, ok := rec.Seen.Nodes[c.Publisher].Version.Get(); ok {
+			out.Release, out.Basis = v, peer.Measured
+		}
+		if n, ok := rec.HomeUsers(c).Get(); ok {
+			out.Users = &n
+		}
+		out.Findings = append(out.Findings, rec.Findings...)
+	}
+	if rec := snap.certs[c.ID]; rec != nil {
+		out.Findings = append(out.Findings, rec.Findings...)
+	}
+	if why := snap.newer[c.ID]; why != "" {
+		out.Findings = append(out.Findings, peer.Finding{
+			ID: string(why), Severity: string(alarm.Warning), Reason: why, Since: snap.now,
+			Message: "what was last seen of this cluster cannot be used: " + explainUnusable(why),
+		})
+	}
+	slices.SortStableFunc(out.Findings, func(a, b peer.Finding) int { return rank(a.Severity) - rank(b.Severity) })
+	return out
+}
+
+// rank orders severities worst first; an unknown word comes last.
+func rank(severity string) int {
+	order := []string{string(alarm.Critical), string(alarm.Warning), string(alarm.Info)}
+	if i := slices.Index(order, severity); i >= 0 {
+		return i
+	}
+	return len(order)
+}
+
+func explainUnusable(why peer.Reason) string {
+	if why == peer.NewerSchema {
+		return "a newer version of Peerkeeper wrote it"
+	}
+	return "the stored item does not decode"
+}
+
+// goneFor is how long a peer that left mesh.yaml is still shown: as long as
+// its ring of changes goes back.
+const goneFor = 24 * time.Hour
+
+// gone lists the peers that the store remembers and mesh.yaml does not name.
+func (snap *snapshot) gone() []mesh.PeerID {
+	declared := make(map[mesh.PeerID]bool, len(snap.Mesh.Peers))
+	for _, p := range snap.Mesh.Peers {
+		declared[p.ID] = true
+	}
+	var out []mesh.PeerID
+	for id, p := range snap.peers {
+		if declared[id] || (p.judged && p.state.State == peer.Terminated && snap.now.Sub(p.state.Since) > goneFor) {
+			continue
+		}
+		out = append(out, id)
+	}
+	slices.SortFunc(out, func(a, b mesh.PeerID) int { return strings.Compare(a.String(), b.String()) })
+	return out
+}
+
+// peerAt is one directed peer as people see it at now.
+func (snap *snapshot) peerAt(id mesh.PeerID) Peer {
+	s := snap.peers[id]
+	if s == nil {
+		s = &stored{}
+	}
+	out := Peer{ID: id, Overlays: []peer.Overlay{}, sync: s.sync}
+	if _, declared := snap.Mesh.Peer(id); !declared {
+		out.State, out.Since, out.Conditions = peer.Terminated, s.state.Since, []peer.Condition{}
+		out.flips = s.state.Flips
+		return out
+	}
+	out.Conditions = peer.Conditions(snap.view, id, s.sync, s.cert)
+	for i := range out.Conditions {
+		c := &out.Conditions[i]
+		why := s.noSync
+		switch c.Type {
+		case peer.CertificateTrusted, peer.NamesResolve:
+			why = s.noCert
+		default:
+			// The age of these is told by the pulling cluster's item.
+			if why == "" {
+				why = snap.newer[id.From]
+			}
+		}
+		if why != "" {
+			*c = peer.Condition{Type: c.Type, Status: peer.UnknownStatus, Reason: why, Basis: peer.Measured, Message: explainUnusable(why)}
+		}
+	}
+	out.flips = s.state.Flips
+	out.Overlays = append(out.Overlays, s.state.Overlays...)
+	out.State, out.Cause, out.Since = snap.state(s, out.Conditions)
+	return out
+}
+
+// state is the stored state, unless what is known now says less: a state that
+// rests on facts grown too old, or that calls a peer healthy which no longer
+// is, is not repeated. Good news, and the ladder's states, stay stucksync's to
+// tell.
+func (snap *snapshot) state(s *stored, conditions []peer.Condition) (peer.State, string, time.Time) {
+	switch {
+	case s.noState != "":
+		return peer.StateUnknown, string(s.noState), time.Time{}
+	case !s.judged:
+		return peer.StateUnknown, string(peer.NotLookedAt), time.Time{}
+	}
+	is, cause, since := s.state.State, s.state.Cause, s.state.Since
+	now, why := peer.StateOf(conditions, s.sync)
+	known := false
+	switch is {
+	case peer.Recovering, peer.Cooling, peer.NeedsHuman:
+		return is, cause, since
+	case peer.Healthy:
+		known = now == peer.Healthy
+	case peer.Terminated: // named again in mesh.yaml, not judged since
+		now, why = peer.StateUnknown, string(peer.NotLookedAt)
+	case peer.Suspect, peer.Degraded, peer.Stuck, peer.StateUnknown:
+		known = now != peer.StateUnknown || is == peer.StateUnknown
+	default:
+		// A state that this version has no word for.
+		return peer.StateUnknown, string(peer.NewerSchema), since
+	}
+	if known {
+		return is, cause, since
+	}
+	for _, c := range conditions {
+		if string(c.Type) == why || (why == peer.DataDiffers && c.Type == peer.UsersMatch) {
+			since = c.Since
+		}
+	}
+	return now, why, since
+}
+
+// MarshalJSON writes the matrix with its cells as states or null; nil slices
+// become empty ones.
+func (m Matrix) MarshalJSON() ([]byte, error) {
+	type plain Matrix
+	if m.Clusters == nil {
+		m.Clusters, m.Cells = []mesh.ClusterID{}, [][]*peer.State{}
+	}
+	return json.Marshal(plain(m))
+}
+
+// functions lists the functions with a known run, by name.
+func (st Status) functions() []string { return slices.Sorted(maps.Keys(st.LastRun)) }

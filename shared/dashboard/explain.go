@@ -1,0 +1,158 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// Explanation is one peer of a Status with what a person needs to act on it.
+type Explanation struct {
+	Peer
+	AsOf    time.Time   `json:"asOf"`
+	Reverse *Reverse    `json:"reverse"` // nil where mesh.yaml has no peer back
+	Clocks  Clocks      `json:"clocks"`
+	Changes []peer.Flip `json:"changes24h"` // newest first
+	Next    []Step      `json:"next"`
+}
+
+// Reverse is the same pair seen from the other end.
+type Reverse struct {
+	ID    mesh.PeerID `json:"id"`
+	State peer.State  `json:"state"`
+	Since time.Time   `json:"since,omitzero"`
+	Cause string      `json:"cause,omitempty"`
+	// Words says how the two directions compare.
+	Words string `json:"words"`
+}
+
+// Clocks are the instants at which Cisco's two limits on a sync that does not
+// succeed are reached, counted from the last success.
+type Clocks struct {
+	// A is last sync + interval + 2 h ("stuck for more than 2 hours"), B is
+	// last sync + 4 intervals; null while the last sync is not known.
+	A *time.Time `json:"a"`
+	B *time.Time `json:"b"`
+	// First is "a" or "b": which comes first with this interval.
+	First    string        `json:"first"`
+	Interval mesh.Duration `json:"interval"`
+	// Basis says whether the interval was read from the publisher or is
+	// mesh.yaml's.
+	Basis    peer.Basis `json:"basis"`
+	LastSync *time.Time `json:"lastSync"`
+	// Read is when the last sync was read from the peer table.
+	Read time.Time `json:"read,omitzero"`
+	// From says what the instants count from where it is not a last sync.
+	From string `json:"from,omitempty"`
+}
+
+// At is the instant at which the first of the two limits is reached; zero if
+// it cannot be told.
+func (c Clocks) At() time.Time {
+	switch {
+	case c.First == "a" && c.A != nil:
+		return *c.A
+	case c.First == "b" && c.B != nil:
+		return *c.B
+	}
+	return time.Time{}
+}
+
+// Explain reads one peer as it stands at now. ErrNoSuchPeer if neither
+// mesh.yaml nor the store knows it.
+func (s Source) Explain(ctx context.Context, id mesh.PeerID, now time.Time) (Explanation, error) {
+	snap, err := s.load(ctx, now)
+	if err != nil {
+		return Explanation{}, err
+	}
+	return snap.explain(id)
+}
+
+func (snap *snapshot) explain(id mesh.PeerID) (Explanation, error) {
+	if _, declared := snap.Mesh.Peer(id); !declared && !slices.Contains(snap.gone(), id) {
+		return Explanation{}, fmt.Errorf("%s: %w", id, ErrNoSuchPeer)
+	}
+	p := snap.peerAt(id)
+	e := Explanation{Peer: p, AsOf: snap.now.UTC(), Clocks: snap.clocks(id), Changes: []peer.Flip{}, Next: []Step{}}
+	if _, ok := snap.Mesh.Peer(id.Reverse()); ok {
+		back := snap.peerAt(id.Reverse())
+		e.Reverse = &Reverse{ID: back.ID, State: back.State, Since: back.Since, Cause: back.Cause, Words: asymmetry(p, back)}
+	}
+	for _, f := range slices.Backward(p.flips) {
+		if snap.now.Sub(f.At) <= 24*time.Hour {
+			e.Changes = append(e.Changes, f)
+		}
+	}
+	slices.SortStableFunc(e.Changes, func(a, b peer.Flip) int { return b.At.Compare(a.At) })
+	counted := func(c peer.Condition) bool { return peer.Counted(c, p.sync) }
+	if steps := next(snap.Mesh, id, p.State, p.Conditions, counted); steps != nil {
+		e.Next = steps
+	}
+	return e, nil
+}
+
+// clocks computes the limits as peer.Judge applies them: the last sync is by
+// the pulling cluster's clock, so its skew is taken off to get our time.
+func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
+	from, ok1 := snap.Mesh.Cluster(id.From)
+	to, ok2 := snap.Mesh.Cluster(id.To)
+	if !ok1 || !ok2 {
+		return Clocks{}
+	}
+	rec := snap.view.Clusters[id.From]
+	if rec == nil {
+		rec = &peer.ClusterRecord{}
+	}
+	entry, hasEntry, _ := rec.Seen.EntryFor(to)
+	limits := peer.ClocksOf(rec, from, entry.LastSync)
+	out := Clocks{Interval: mesh.Duration(limits.Interval), Basis: limits.Basis, First: "b"}
+	if _, which := limits.First(); which == peer.ClockA {
+		out.First = "a"
+	}
+	if !hasEntry || !entry.HasClock {
+		out.From = "the last sync is not readable here; Cisco's page shows it as Last Synchronized Time"
+		return out
+	}
+	out.Read = rec.Seen.Entries.At
+	start := entry.LastSync
+	if start.IsZero() {
+		// As Judge has it: the clock of a peer that has never synced starts
+		// when it was first judged.
+		if s := snap.peers[id]; s != nil {
+			start = s.sync.FirstSeen
+		}
+		out.From = "it has never synced; counted from when Peerkeeper first looked"
+		if start.IsZero() {
+			return out
+		}
+	} else {
+		skew, _ := rec.Seen.Skew.Get()
+		start = start.Add(-skew).UTC()
+		out.LastSync = &start
+	}
+	a, b := start.Add(limits.A).UTC(), start.Add(limits.B).UTC()
+	out.A, out.B = &a, &b
+	return out
+}
+
+// asymmetry compares the two directions in words.
+func asymmetry(p, back Peer) string {
+	there := strings.ReplaceAll(back.ID.String(), ">", " > ")
+	good, goodBack := p.State == peer.Healthy, back.State == peer.Healthy
+	switch {
+	case good && goodBack:
+		return "Both directions are Healthy."
+	case good:
+		return fmt.Sprintf("This direction is Healthy, the other (%s) is %s: users of %s are known on %s, not surely the other way round.", there, back.State, p.ID.To, p.ID.From)
+	case goodBack:
+		return fmt.Sprintf("One direction only: %s is Healthy, so the two clusters can talk to each other; look at what this direction does not share with it.", there)
+	case p.State == back.State && p.Cause == back.Cause:
+		return fmt.Sprintf("Both directions are %s for the same cause.", p.State)
+	}
+	return fmt.Sprintf("Neither direction is Healthy: %s is %s as well.", there, back.State)
+}

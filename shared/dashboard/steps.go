@@ -1,0 +1,284 @@
+package dashboard
+
+import (
+	"slices"
+	"strings"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// Step is one thing for a person to do next.
+type Step struct {
+	// On is the node or cluster to do it on; "" when it is done elsewhere.
+	On string `json:"on,omitempty"`
+	// Menu is the way through Cisco's pages, as the page titles read.
+	Menu string `json:"menu,omitempty"`
+	Do   string `json:"do"`
+}
+
+// The ways through Cisco's pages. All but the last stand in the chapter
+// "Configure Intercluster Peers", 12.5(1)SU3.
+const (
+	menuPeers       = "Cisco Unified CM IM and Presence Administration > Presence > Inter-Clustering"
+	menuTopology    = "Cisco Unified CM IM and Presence Administration > System > Presence Topology"
+	menuParameters  = "Cisco Unified CM IM and Presence Administration > System > Service Parameters"
+	menuTrouble     = "Cisco Unified CM IM and Presence Administration > Diagnostics > System Troubleshooter"
+	menuNetwork     = "Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services"
+	menuFeature     = "Cisco Unified IM and Presence Serviceability > Tools > Control Center Feature Services"
+	menuCertificate = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management" // the administration guide, not the chapter
+)
+
+// Steps that several reasons share.
+var (
+	waitForRead = Step{Do: "Wait for the next look, one period of peersync; if this stays, see what the last run logged about {from} and {to}."}
+	testPeer    = Step{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}. In Inter-cluster Peer Status read Peer Connectivity Test, Associated Users and Last Synchronized Time; the panel refreshes every 60 s."}
+	troubleshot = Step{On: "{fromPub}", Menu: menuTrouble, Do: "In Inter-Clustering Troubleshooter every row for {toPub} must have a check mark; its Problem and Solution columns say what else is wrong."}
+	forceSync   = Step{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}, click Force Sync and confirm with OK. There is no interface for this button: it is always a person's step."}
+	restartICSA = Step{On: "{fromPub}", Menu: menuNetwork, Do: "If Last Synchronized Time has not moved after one more interval: choose {fromPub} from Server, click Go, select Cisco Intercluster Sync Agent and click Restart. All peers of {from} sync anew; no user is signed out."}
+	autoRecover = Step{On: "{fromPub}", Menu: menuParameters, Do: "Choose {fromPub} and Cisco Intercluster Sync Agent (Active): with Enable Auto Recovery for Inter-Cluster Peer Periodic Syncing Failure set to Enabled, ICSA restarts itself. Give it one interval before restarting it."}
+	pasteEntry  = Step{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}. Enter the AXL user name and password of {to}'s intercluster application user again and click Save. Only this direction uses them; the other end keeps its own copy."}
+	resume      = Step{Do: "Run `peerkeeper resume` for the cluster that refused us: a rejected secret version is not tried again until it changes or a person resumes (Cisco locks an account after repeated failures)."}
+)
+
+// steps says what to do next for every reason that leaves a condition False or
+// Unknown, or makes a peer wait. One table, so that a missing reason shows in
+// its test. In the text, {from} pulls from {to}; see expand.
+var steps = map[peer.Reason][]Step{
+	// Why something is not known.
+	peer.NotLookedAt: {
+		{Do: "Nothing has judged this yet. Let peersync, certcheck and stucksync each complete once: `peerkeeper run --once NAME` runs one now."},
+	},
+	peer.Stale: {
+		{Do: "The last look is more than two periods old. See in the last runs which function is overdue, and read its log: on one machine that `peerkeeper run` is alive; on AWS the function's log group and its schedule."},
+	},
+	peer.NotObservable: {testPeer, troubleshot},
+	peer.NoDialect: {
+		{Do: "Run `peerkeeper probe` against {from} and {to}: it reads the database catalogue and proposes the missing query, which then goes into the dialect file that mesh.yaml names."},
+		testPeer,
+	},
+	peer.CannotConnect: {
+		{Do: "From the machine Peerkeeper runs on, open TCP 8443 to the nodes of {from} and {to}. If that fails here but the peers sync, it is the way of Peerkeeper (VPN, route, firewall), not the mesh."},
+		testPeer,
+	},
+	peer.TimedOut: {
+		{Do: "A node took longer than its deadline. A dead primary DNS server makes such stalls (Cisco's client waits 2 minutes and reads Not reachable): check the cluster findings for a silent DNS server first."},
+		{On: "{fromPub}", Menu: menuFeature, Do: "Choose each node from Server, click Go, and see that Cisco AXL Web Service under Database and Admin Services is Started."},
+	},
+	peer.AccountRejected: {
+		{Do: "Peerkeeper's own read account was refused; this says nothing about the peers. Correct the account on the cluster or put a new version of its secret in place."},
+		resume,
+	},
+	peer.Forbidden: {
+		{Do: "The account logs in but lacks a role. On the cluster's Unified CM it needs Standard AXL API Access or Standard AXL Read Only API Access, and for services a Serviceability role."},
+		resume,
+	},
+	peer.NoCredentials: {
+		{Do: "The secret that mesh.yaml names for this cluster is not there, or lacks username or password. Create it under exactly that name."},
+	},
+	peer.BlindedByCertificate: {
+		{Do: "The node serves a certificate that mesh.yaml does not vouch for, so no password was sent. Compare its SHA-256 with the one on the node itself before accepting it."},
+		{On: "{toPub}", Menu: menuCertificate, Do: "Find tomcat and tomcat-ECDSA and read the fingerprint of the certificate shown."},
+		{Do: "If they are equal: `peerkeeper trust accept NODE SHA256`. If not, somebody is in between: stop and find out who."},
+	},
+	peer.ServiceNotActive: {
+		{On: "{toPub}", Menu: menuFeature, Do: "The web service that answers this is not active. Choose each node of {from} and {to} from Server and click Go; under Database and Admin Services, Cisco AXL Web Service must be Started, else select it and click Restart."},
+	},
+	peer.Overloaded: {
+		{Do: "A node refused because of load (AXL's memory or rate limit, which ICSA itself shares). Peerkeeper asks less by itself; do not start exports or bulk jobs on it until this is gone."},
+	},
+	peer.QueryRefused: {
+		{Do: "The database refused the query: this release names its tables or columns otherwise. Run `peerkeeper probe` and put what it proposes into the dialect file."},
+	},
+	peer.UnreadableAnswer: {
+		{Do: "The answer was not what the interface promises. `peerkeeper evidence {id}` has what is kept of it; a proxy or a login page in between is the usual cause."},
+	},
+	peer.RowsIncomplete: {
+		{Do: "A count moved while it was being read, so it is not used. The next look reads it again."},
+	},
+	peer.Crashed: {
+		{Do: "Peerkeeper failed while reading this cluster; the others were not affected. This is a defect of Peerkeeper: keep the log of the run and report it."},
+	},
+	peer.AwaitingPeerEvidence: {
+		{Do: "Wait one sync interval and a period: until then nobody can tell whether the cluster is down or only out of Peerkeeper's sight."},
+		{Do: "Meanwhile, from the machine Peerkeeper runs on, open TCP 8443 to the nodes that do not answer."},
+	},
+	peer.CannotSeeCluster: {
+		{Do: "Peerkeeper cannot see the cluster. That is no proof that it is down: check the way there first (VPN, Direct Connect, route, firewall for TCP 8443)."},
+		testPeer,
+	},
+	peer.NotYetDecided: {
+		{Do: "Wait: a sync may still bring the difference. It is decided after two intervals, and the users are named by then."},
+	},
+	peer.ClockNotReadable: {
+		testPeer,
+		{Do: "If the site's database has a column for it, map Last Synchronized Time in the dialect file (`peerkeeper probe` looks for one); until then a sync shows only by a change of users that arrives."},
+	},
+	peer.ClockBackwards: {
+		{On: "{fromPub}", Menu: "command line", Do: "Run `utils ntp status` on the nodes of {from}: the last sync lies in the future of the cluster's own clock, so no age can be told from it."},
+		testPeer,
+	},
+	peer.NewerSchema: {
+		{Do: "A newer Peerkeeper wrote this. Read it with that version; this one neither judges nor acts on it."},
+	},
+
+	// Configured and Compatible.
+	peer.PeerMissing: {
+		{On: "{fromPub}", Menu: menuPeers, Do: "Click Add New. Peer Address: {toPub}, exactly as Presence Topology on {to} shows it. Enter {to}'s intercluster AXL credentials, Protocol {protocol}, and Save."},
+		{On: "{fromPub}", Menu: menuNetwork, Do: "Only if a notification at the top right asks for it: restart Cisco XCP Router on every node, in a maintenance window. It signs out every user on the node."},
+		troubleshot,
+	},
+	peer.PeerMissingThere: {
+		{On: "{toPub}", Menu: menuPeers, Do: "Click Add New. Peer Address: {fromPub}, exactly as Presence Topology on {from} shows it. Enter {from}'s intercluster AXL credentials, Protocol {protocol}, and Save. Cisco wants the pair on both sides."},
+		{On: "{toPub}", Menu: menuNetwork, Do: "Only if a notification at the top right asks for it: restart Cisco XCP Router on every node, in a maintenance window. It signs out every user on the node."},
+	},
+	peer.AddressNotNode: {
+		{On: "{toPub}", Menu: menuTopology, Do: "Read the node name of the database publisher; mesh.yaml has {toPub}."},
+		{On: "{fromPub}", Menu: menuPeers, Do: "Find and select the entry for {to}; correct Peer Address to that node name, or delete the entry and add it with it. Save."},
+	},
+	peer.AddressNotPub: {
+		{On: "{fromPub}", Menu: menuPeers, Do: "The entry names a node of {to} that is not its database publisher. Select it, set Peer Address to {toPub} and Save; Cisco refuses a second entry for the same cluster (InterclusterSyncAgentPeerDuplicate)."},
+	},
+	peer.ProtocolDiffers: {
+		{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}, set Protocol to {protocol} and Save. TCP is Cisco's recommendation and default."},
+		{On: "{toPub}", Menu: menuPeers, Do: "Do the same for {fromPub}: both ends must name the same protocol."},
+	},
+	peer.DomainDiffers: {
+		{Do: "Intercluster peers share one domain, {domain}. Find the users outside it with `peerkeeper audit users` and correct their IM address in Unified CM; the next sync carries it over."},
+	},
+	peer.DomainConflict: {
+		{On: "{fromPub}", Menu: menuTrouble, Do: "Compare the domain of {from} with that of {to}: ICSA reports InterClusterSyncAgentDomainConflict and retries every 30 min by itself once they agree on {domain}."},
+	},
+
+	// Reachable and Authenticated.
+	peer.ClusterDown: {
+		{On: "{to}", Do: "Check power, virtual machines and network of {to}. Nothing on {from} needs to be changed or restarted: ICSA retries every 5 min by itself."},
+		testPeer,
+	},
+	peer.PublisherDown: {
+		{On: "{toPub}", Do: "Check the virtual machine and the network of the publisher. ICSA syncs between publishers only, so a subscriber cannot stand in for it."},
+		testPeer,
+	},
+	peer.PasswordRejected: {pasteEntry, testPeer},
+
+	// ServicesRunning.
+	peer.ServiceStopped: {
+		{On: "the node named above", Menu: menuNetwork, Do: "For Cisco Intercluster Sync Agent, Cisco Sync Agent or Cisco XCP Router: choose the node from Server, click Go, select the service and click Start. For XCP Router use Restart, which also brings back the services that depend on it."},
+		{On: "the node named above", Menu: menuFeature, Do: "For Cisco AXL Web Service: choose the node from Server, click Go, select it under Database and Admin Services and click Restart."},
+		testPeer,
+	},
+
+	// UsersMatch.
+	peer.CatchingUp:   {{Do: "Nothing: the copy is what the home was within the last interval, and the next sync brings the rest."}},
+	peer.UsersMissing: {forceSync, troubleshot, {Do: "`peerkeeper user ID` shows for one of them where it is home and who has a copy; a duplicate user ID or directory URI keeps a user from being copied."}},
+	peer.UsersExtra: {
+		{Do: "`peerkeeper user ID` shows for one of them where it is home. A user that left {to} or moved to another cluster may be left over on {from}."},
+		forceSync, troubleshot,
+	},
+	peer.UsersDiffer: {
+		{Do: "The counts agree and the users do not: `peerkeeper audit users` names them within the day."},
+		forceSync, troubleshot,
+	},
+
+	// Synced.
+	peer.Overdue:           {{Do: "Wait: one sync was missed. Below are the instants at which Cisco's own limits are reached."}, testPeer},
+	peer.ClockA:            {autoRecover, forceSync, restartICSA, troubleshot},
+	peer.ClockB:            {autoRecover, forceSync, restartICSA, troubleshot},
+	peer.HomeChangeNotCopd: {testPeer, forceSync, restartICSA},
+
+	// CertificateTrusted and NamesResolve.
+	peer.CertificateExpired: {
+		{On: "{toPub}", Menu: menuCertificate, Do: "Renew the certificate named above on {to}: self-signed, Regenerate; signed by a CA, Generate CSR and upload what the CA returns. Then restart Cisco Tomcat on the node by `utils service restart Cisco Tomcat`."},
+		{On: "{fromPub}", Menu: menuPeers, Do: "Force Sync, choose Also resync peer's Tomcat certificates, click OK; do this on every cluster that pulls from {to}. Certificates marked with an X are copied by hand."},
+	},
+	peer.CertificateIssue: {
+		{On: "{toPub}", Menu: menuCertificate, Do: "Look at the certificate named above: its names (SAN), its dates and its issuer. Correct and reissue it."},
+		{On: "{fromPub}", Menu: menuPeers, Do: "Force Sync, choose Also resync peer's Tomcat certificates, click OK."},
+	},
+	peer.TrustNotRead: {
+		{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}: Certificate Status must read Connection is secure. Otherwise Force Sync with Also resync peer's Tomcat certificates."},
+	},
+	peer.CertificateNotRead: {
+		{Do: "No certificate of {to} has been read yet, or not from every node: see why in the findings of {to}. certcheck looks every 6 h; `peerkeeper run --once certcheck` looks now."},
+	},
+	peer.NameNotResolving: {
+		{Do: "Add the missing record, A or AAAA and PTR, in the DNS of {from} ({fromDNS}). ICSA resolves every name in the certificate of {to} and does not connect if one fails."},
+		{Do: "If the name should no longer be in the certificate: reissue the certificate of {to} without it."},
+		{On: "{fromPub}", Menu: "command line", Do: "`utils network host NAME` shows how the node itself resolves it."},
+	},
+	peer.NoDNSDeclared: {
+		{Do: "Name the DNS servers of {from} in mesh.yaml (dns: [ip:port], first = primary). Answers of any other resolver would say nothing about what ICSA sees."},
+	},
+	peer.AllServersSilent: {
+		{Do: "None of {from}'s DNS servers ({fromDNS}) answers Peerkeeper. Check that UDP and TCP 53 are open from here, then the servers themselves."},
+		{On: "{fromPub}", Menu: "command line", Do: "`utils diagnose test` and `utils network host {toPub}` show whether the node can still resolve."},
+	},
+}
+
+// next lists the steps for one peer: first what explains a failing sync, in
+// the order in which causes are named, then the sync and its data, and what is
+// unknown only where nothing is False. A healthy peer has none.
+func next(m *mesh.Mesh, id mesh.PeerID, state peer.State, conditions []peer.Condition, counted func(peer.Condition) bool) []Step {
+	if state == peer.Healthy || state == peer.Terminated {
+		return nil
+	}
+	by := make(map[peer.Type]peer.Condition, len(conditions))
+	for _, c := range conditions {
+		by[c.Type] = c
+	}
+	var reasons []peer.Reason
+	failing := false
+	for _, t := range peer.Causes() {
+		if c := by[t]; c.Status == peer.False {
+			reasons, failing = append(reasons, c.Reason), true
+		}
+	}
+	if !failing {
+		for _, t := range []peer.Type{peer.Synced, peer.UsersMatch} {
+			if c := by[t]; c.Status == peer.False || c.Reason == peer.Overdue || c.Reason == peer.NotYetDecided {
+				reasons = append(reasons, c.Reason)
+			}
+		}
+	}
+	if len(reasons) == 0 {
+		for _, c := range conditions {
+			if c.Status == peer.UnknownStatus && counted(c) {
+				reasons = append(reasons, c.Reason)
+			}
+		}
+	}
+	fill := expand(m, id)
+	var out []Step
+	for _, r := range reasons {
+		for _, s := range steps[r] {
+			s = Step{On: fill.Replace(s.On), Menu: s.Menu, Do: fill.Replace(s.Do)}
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	if failing && (by[peer.Synced].Status == peer.False || by[peer.UsersMatch].Status == peer.False) {
+		out = append(out, Step{Do: "Do not restart Cisco Intercluster Sync Agent for this: the sync fails for the cause above and ICSA retries every 5 min by itself."})
+	}
+	return out
+}
+
+// expand fills the placeholders of the steps for one peer.
+func expand(m *mesh.Mesh, id mesh.PeerID) *strings.Replacer {
+	pairs := []string{"{id}", id.String(), "{from}", string(id.From), "{to}", string(id.To), "{domain}", m.Domain}
+	fromPub, toPub, dns := "the publisher of "+string(id.From), "the publisher of "+string(id.To), "none declared"
+	if c, ok := m.Cluster(id.From); ok {
+		fromPub = string(c.Publisher)
+		if len(c.DNS) > 0 {
+			dns = strings.Join(c.DNS, ", ")
+		}
+	}
+	if c, ok := m.Cluster(id.To); ok {
+		toPub = string(c.Publisher)
+	}
+	protocol := "TCP"
+	if p, ok := m.Peer(id); ok && p.Protocol == mesh.TLSProto {
+		protocol = "TLS"
+	}
+	return strings.NewReplacer(append(pairs, "{fromPub}", fromPub, "{toPub}", toPub, "{fromDNS}", dns, "{protocol}", protocol)...)
+}
