@@ -1,6 +1,9 @@
 package peer
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -28,6 +31,10 @@ type Served struct {
 	SelfSigned  bool      `json:"selfSigned,omitempty"`
 	// First is when this very certificate was first seen here.
 	First time.Time `json:"first"`
+	// Replaced is the fingerprint that this one took the place of, and Change
+	// what else differs.
+	Replaced string `json:"replaced,omitempty"`
+	Change   string `json:"change,omitempty"`
 	// Error is why the certificate could not be read now; the rest is then
 	// what was read last.
 	Error string `json:"error,omitempty"`
@@ -38,4 +45,47 @@ type NameServer struct {
 	Address string    `json:"address"`
 	Silent  bool      `json:"silent,omitempty"`
 	Since   time.Time `json:"since,omitzero"` // of being silent
+}
+
+// RenewFix is where Cisco renews a node's tomcat certificate.
+const RenewFix = "Cisco Unified IM and Presence OS Administration of the node > Security > Certificate Management > tomcat (or tomcat-ECDSA): generate or upload a new certificate; before it is served, give the new one to every peer cluster's tomcat-trust"
+
+// CertFindings lists what a person should know of a cluster's certificates at
+// now: what certcheck stored, and the expiries, which need no look to come true.
+func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
+	out := slices.Clone(r.Findings)
+	for _, node := range slices.Sorted(maps.Keys(r.Served)) {
+		for _, keyType := range slices.Sorted(maps.Keys(r.Served[node])) {
+			s := r.Served[node][keyType]
+			if s.NotAfter.IsZero() {
+				continue
+			}
+			f := Finding{Node: node, KeyType: keyType, Subject: s.Subject, NotAfter: s.NotAfter, Fix: RenewFix}
+			id := string(node) + ":" + keyType
+			left := s.NotAfter.Sub(now)
+			switch limit, near := nearest(days, left); {
+			case left <= 0:
+				f.ID, f.Severity, f.Reason, f.Since = "CertificateExpired:"+id, "critical", CertificateExpired, s.NotAfter
+				f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", keyType, node, s.Subject, clock(s.NotAfter))
+			case near:
+				f.ID, f.Severity, f.Reason = "CertificateExpiring:"+id, "warning", CertificateExpires
+				f.Since = s.NotAfter.AddDate(0, 0, -limit)
+				f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", keyType, node, s.Subject, clock(s.NotAfter), limit)
+			default:
+				continue
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// nearest is the smallest threshold, in days, that the time left is within.
+func nearest(days []int, left time.Duration) (limit int, within bool) {
+	for _, d := range days {
+		if left <= time.Duration(d)*24*time.Hour && (!within || d < limit) {
+			limit, within = d, true
+		}
+	}
+	return limit, within
 }

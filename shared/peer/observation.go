@@ -143,6 +143,13 @@ type Finding struct {
 	Node     mesh.NodeName `json:"node,omitempty"`
 	Message  string        `json:"message"`
 	Since    time.Time     `json:"since"`
+
+	// Of findings on certificates.
+	KeyType  string    `json:"keyType,omitempty"`
+	Subject  string    `json:"subject,omitempty"`
+	NotAfter time.Time `json:"notAfter,omitzero"`
+	// Fix is what to click or run.
+	Fix string `json:"fix,omitempty"`
 }
 
 // HomeUsers is how many users the cluster itself is home to, by its own word.

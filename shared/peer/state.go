@@ -47,6 +47,11 @@ const DataDiffers = "DataDiffers"
 // CertRecord is the PEER#…#CERT item: the two conditions that certcheck judges.
 type CertRecord struct {
 	Conditions []Condition `json:"conditions"`
+	// LeafFirst is since when the remote publisher has served its present
+	// certificate, as far as is known.
+	LeafFirst time.Time `json:"leafFirst,omitzero"`
+	// LeafEnds is when that certificate expires: no look is needed for that.
+	LeafEnds time.Time `json:"leafEnds,omitzero"`
 	// Observed is when certcheck last looked at both ends; it is kept by
 	// certcheck's own CERT items and filled in when the record is read.
 	Observed time.Time `json:"-"`
@@ -92,6 +97,9 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 		case CertificateTrusted, NamesResolve:
 			c, age = find(cert.Conditions, t), certAge
 			c.Observed = cert.Observed
+			if t == CertificateTrusted {
+				c = trustedNow(v, id, c, cert)
+			}
 		default:
 			c, age = sync.Condition(t), v.maxAge()
 			c.Observed = observed
@@ -107,6 +115,32 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 		out = append(out, c)
 	}
 	return out
+}
+
+// trustedNow answers what certcheck had to leave open at its last look: the
+// certificate may have expired since, and a sync that succeeded over the
+// certificate now served shows that the puller trusts it.
+func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition {
+	if c.Status != False && !cert.LeafEnds.IsZero() && !v.Now.Before(cert.LeafEnds) {
+		c.Status, c.Reason, c.Basis, c.Since = False, CertificateExpired, Measured, cert.LeafEnds
+		c.Message = "the certificate that " + string(id.To) + "'s publisher serves expired on " + clock(cert.LeafEnds)
+		return c
+	}
+	if c.Reason != TrustNotRead || cert.LeafFirst.IsZero() {
+		return c
+	}
+	to, ok := v.Mesh.Cluster(id.To)
+	if !ok {
+		return c
+	}
+	e, ok, _ := v.record(id.From).Seen.EntryFor(to)
+	if !ok || !e.HasClock || !e.LastSync.After(cert.LeafFirst) {
+		return c
+	}
+	c.Status, c.Reason, c.Basis = True, SyncedOverLeaf, Inferred
+	c.Message = "a sync succeeded over the certificate that " + string(to.Publisher) + " serves now; the trust store itself is not read"
+	c.Since = cert.LeafFirst
+	return c
 }
 
 // Counted reports whether a condition that is not True keeps a peer from being

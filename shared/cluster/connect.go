@@ -1,0 +1,251 @@
+// Package cluster is one IM and Presence cluster seen through its protocols:
+// what can be asked of it (capabilities), in which words (dialect), and what
+// it answered (observations).
+//
+// It never judges and never stores. It logs in with the read account only,
+// verifies every server before a credential leaves, asks each node one thing
+// at a time, and after a rejected log-in asks that cluster nothing more. An
+// answer that did not arrive whole is Partial or Unknown, never a smaller
+// number.
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"peerkeeper/shared/axl"
+	"peerkeeper/shared/controlcenter"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/secret"
+	"peerkeeper/shared/soap"
+)
+
+// answersInFlight bounds the bytes of answers held over all clusters.
+const answersInFlight = 64 << 20
+
+// Connector opens clusters and keeps what may be kept between ticks: sessions,
+// connections and learned page sizes.
+type Connector struct {
+	Dialect Dialect
+	Secrets secret.Source
+	Now     func() time.Time // certificates are judged by it; may be virtual
+	Log     *slog.Logger
+	// Timeout is one request's deadline on the wall clock; 0 means 30 s.
+	Timeout time.Duration
+	// Backoff is the first wait after a refusal that passes (503, memory,
+	// rate); 0 means soap's default.
+	Backoff time.Duration
+	// Transport replaces the network by an in-process simulator; nil dials.
+	Transport http.RoundTripper
+
+	mu     sync.Mutex
+	open   map[mesh.ClusterID]*Client
+	budget *soap.Budget
+}
+
+// Client is one cluster opened with one version of its credentials.
+type Client struct {
+	cluster *mesh.Cluster
+	dialect Dialect
+	log     *slog.Logger
+	now     func() time.Time
+	nodes   map[mesh.NodeName]*node
+	cucm    *node
+	// Version is the secret's version this client logs in with.
+	Version string
+	pins    []string
+	counter *soap.Counter
+}
+
+// node is one server's clients. They share one slot: a node is asked one
+// thing at a time.
+type node struct {
+	mesh.Node
+	wire     *soap.Client
+	axl      *axl.Client
+	control  *controlcenter.Client
+	skew     *skewMeter
+	pageSize axl.PageSize
+}
+
+// Refused says why a cluster was not even asked.
+type Refused struct {
+	Reason  peer.Reason
+	Message string
+	Cause   error
+}
+
+func (e *Refused) Error() string { return e.Message }
+
+// Unwrap gives the cause, if there is one.
+func (e *Refused) Unwrap() error { return e.Cause }
+
+// Open gives the client of a cluster. rejected is the secret version that the
+// cluster has refused before ("" if none): it is not tried again. pins are
+// accepted at run time, besides those of mesh.yaml. Errors are *Refused.
+func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*Client, error) {
+	creds, err := c.Secrets.Credentials(ctx, cl.Credentials)
+	if err != nil {
+		return nil, &Refused{peer.NoCredentials, fmt.Sprintf("no credentials %s: %v", cl.Credentials, err), err}
+	}
+	if rejected != "" && rejected == creds.Version {
+		return nil, &Refused{Reason: peer.AccountRejected, Message: fmt.Sprintf("the account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", cl.Credentials, cl.ID)}
+	}
+	trust, all, err := trustOf(cl, pins)
+	if err != nil {
+		return nil, &Refused{peer.BlindedByCertificate, err.Error(), err}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if had := c.open[cl.ID]; had != nil && had.Version == creds.Version && slices.Equal(had.pins, all) {
+		return had, nil
+	}
+	if c.budget == nil {
+		c.budget = soap.NewBudget(answersInFlight)
+	}
+	if c.open == nil {
+		c.open = map[mesh.ClusterID]*Client{}
+	}
+	if had := c.open[cl.ID]; had != nil {
+		had.Close()
+	}
+	client := c.build(cl, creds, trust)
+	client.pins = all
+	c.open[cl.ID] = client
+	return client, nil
+}
+
+func trustOf(cl *mesh.Cluster, pins map[mesh.NodeName][]string) (soap.Trust, []string, error) {
+	all := slices.Clone(cl.TLS.Pins)
+	for _, n := range cl.Nodes {
+		all = append(all, pins[n.Name]...)
+	}
+	t := soap.Trust{Pins: all}
+	if cl.TLS.CA != "" {
+		t.Roots = x509.NewCertPool()
+		if !t.Roots.AppendCertsFromPEM([]byte(cl.TLS.CA)) {
+			return t, nil, fmt.Errorf("tls.ca of %s holds no certificate", cl.ID)
+		}
+	}
+	return t, all, nil
+}
+
+func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap.Trust) *Client {
+	client := &Client{cluster: cl, dialect: c.Dialect, log: c.Log, now: c.Now, nodes: map[mesh.NodeName]*node{}, Version: creds.Version, counter: &soap.Counter{}}
+	version := axlVersion(cl.Release)
+	make1 := func(n mesh.Node) *node {
+		wire := soap.New(soap.Endpoint{
+			Node: string(n.Name), Address: n.Address, Trust: trust,
+			Username: creds.Username, Password: soap.Secret(creds.Password.Reveal()),
+			Now: c.Now, Timeout: c.Timeout, Transport: c.Transport,
+		})
+		report := func(e soap.Event) { client.counter.Add(e) }
+		if c.Log != nil {
+			logged := soap.LogTo(c.Log)
+			report = func(e soap.Event) { client.counter.Add(e); logged(e) }
+		}
+		skew := &skewMeter{next: soap.Limit(soap.Trace(wire, report), soap.NewFlight(c.budget))}
+		// MemoryFull is left out: AXL's pool is shared with the ICSAs, and
+		// asking again would take from them what they need.
+		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})
+		return &node{Node: n, wire: wire, skew: skew, axl: axl.New(t, version), control: controlcenter.New(t)}
+	}
+	for _, n := range cl.Nodes {
+		client.nodes[n.Name] = make1(n)
+	}
+	if cl.CUCM != nil {
+		client.cucm = make1(*cl.CUCM)
+	}
+	return client
+}
+
+// axlVersion is the AXL version that belongs to a declared release: its first
+// two numbers. AXL answers two majors back, and a refusal names what it takes.
+func axlVersion(release string) string {
+	parts := strings.SplitN(release, ".", 3)
+	if len(parts) < 2 {
+		return "14.0"
+	}
+	minor := parts[1]
+	if i := strings.IndexFunc(minor, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		minor = minor[:i]
+	}
+	return parts[0] + "." + minor
+}
+
+// Close lets idle connections go.
+func (c *Client) Close() {
+	for _, n := range c.nodes {
+		n.wire.Close()
+	}
+	if c.cucm != nil {
+		c.cucm.wire.Close()
+	}
+}
+
+// Counts are the requests and bytes since the client was opened.
+func (c *Client) Counts() soap.Counts { return c.counter.Counts() }
+
+// publisher is the node that holds the database publisher.
+func (c *Client) publisher() *node { return c.nodes[c.cluster.Publisher] }
+
+// skewMeter remembers how far a node's HTTP Date is from our clock.
+type skewMeter struct {
+	next soap.RoundTripper
+	mu   sync.Mutex
+	skew time.Duration
+	read bool
+}
+
+// Do carries the request and notes the answer's skew.
+func (s *skewMeter) Do(ctx context.Context, req soap.Request) (*soap.Answer, error) {
+	a, err := s.next.Do(ctx, req)
+	if err == nil && !a.Date.IsZero() {
+		s.mu.Lock()
+		s.skew, s.read = a.Skew, true
+		s.mu.Unlock()
+	}
+	return a, err
+}
+
+func (s *skewMeter) get() (time.Duration, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.skew, s.read
+}
+
+// reasonOf turns a protocol error into the reason of an Unknown fact.
+func reasonOf(err error) peer.Reason {
+	switch soap.KindOf(err) {
+	case soap.Unreachable:
+		return peer.CannotConnect
+	case soap.Timeout, soap.Cancelled:
+		return peer.TimedOut
+	case soap.Untrusted:
+		return peer.BlindedByCertificate
+	case soap.AccountRejected:
+		return peer.AccountRejected
+	case soap.Forbidden:
+		return peer.Forbidden
+	case soap.NotFound:
+		return peer.ServiceNotActive
+	case soap.Throttled, soap.MemoryFull, soap.RateExceeded, soap.TooLarge:
+		return peer.Overloaded
+	case soap.Fault, soap.VersionRefused:
+		return peer.QueryRefused
+	}
+	var refused *Refused
+	if errors.As(err, &refused) {
+		return refused.Reason
+	}
+	return peer.UnreadableAnswer
+}

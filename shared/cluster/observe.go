@@ -1,0 +1,419 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/soap"
+)
+
+// asked are the services whose status every tick reads.
+var asked = [...]string{peer.ICSA, peer.SyncAgent, peer.AXL, peer.XCPRouter, peer.SIPProxy, peer.SRM}
+
+// Blind is the observation of a cluster that could not be opened: everything
+// Unknown, for one reason.
+func Blind(cl *mesh.Cluster, why peer.Reason, detail string, now time.Time) peer.Observation {
+	o := peer.Observation{Cluster: cl.ID, At: now, Access: peer.Unknown[bool](why, detail), Nodes: map[mesh.NodeName]peer.Node{}}
+	for _, n := range cl.Nodes {
+		o.Nodes[n.Name] = unknownNode(why, detail)
+	}
+	o.Topology = peer.Unknown[[]mesh.NodeName](why, detail)
+	o.Users = peer.Unknown[map[mesh.NodeName]int](why, detail)
+	o.Entries = peer.Unknown[[]peer.Entry](why, detail)
+	o.SyncAgent = peer.Unknown[string](why, detail)
+	o.Skew = peer.Unknown[time.Duration](why, "")
+	return o
+}
+
+func unknownNode(why peer.Reason, detail string) peer.Node {
+	return peer.Node{
+		Answers:    peer.Unknown[bool](why, detail),
+		Services:   peer.Unknown[map[string]peer.Service](why, detail),
+		Version:    peer.Unknown[string](why, detail),
+		HAState:    peer.Unknown[int](why, detail),
+		Parameters: peer.Unknown[map[string]string](why, detail),
+	}
+}
+
+// Observe looks at the cluster once. It sends one request to each node, and
+// five more to the publisher. The first one logs in; if the account is
+// rejected nothing else is sent. prev says which version is worth asking for.
+func (c *Client) Observe(ctx context.Context, prev peer.Observation, now time.Time) peer.Observation {
+	o := Blind(c.cluster, peer.NotLookedAt, "", now)
+	order := slices.Clone(c.cluster.Nodes)
+	slices.SortStableFunc(order, func(a, b mesh.Node) int {
+		return boolInt(b.Name == c.cluster.Publisher) - boolInt(a.Name == c.cluster.Publisher)
+	})
+
+	// Log in, node by node until one answers.
+	entered := -1
+	var last error
+	for i, n := range order {
+		seen, err := c.services(ctx, c.nodes[n.Name], now)
+		o.Nodes[n.Name] = seen
+		if soap.KindOf(err) == soap.AccountRejected {
+			return Blind(c.cluster, peer.AccountRejected, fmt.Sprintf("%s refuses the account in secret %s", n.Name, c.cluster.Credentials), now)
+		}
+		if err == nil || soap.KindOf(err) == soap.Forbidden || soap.KindOf(err) == soap.NotFound {
+			entered = i
+			break
+		}
+		last = err
+	}
+	if entered < 0 {
+		why, detail := reasonOf(last), last.Error()
+		blind := Blind(c.cluster, why, detail, now)
+		for name, n := range o.Nodes {
+			b := blind.Nodes[name]
+			b.Answers = n.Answers
+			blind.Nodes[name] = b
+		}
+		return blind
+	}
+	o.Access = peer.Known(true, now)
+
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, n := range order[entered+1:] {
+		wg.Go(func() {
+			seen, err := c.services(ctx, c.nodes[n.Name], now)
+			mu.Lock()
+			defer mu.Unlock()
+			o.Nodes[n.Name] = seen
+			if soap.KindOf(err) == soap.AccountRejected {
+				o.Access = peer.Unknown[bool](peer.AccountRejected, fmt.Sprintf("%s refuses the account in secret %s", n.Name, c.cluster.Credentials))
+			}
+		})
+	}
+	var db database
+	if entered == 0 {
+		db = c.database(ctx, prev, o.Nodes[c.cluster.Publisher], now)
+	} else {
+		why := o.Nodes[c.cluster.Publisher].Services.Why()
+		db = unreadDatabase(why, fmt.Sprintf("the publisher %s did not answer; a subscriber's copy may be old and is not asked", c.cluster.Publisher))
+	}
+	wg.Wait()
+
+	o.Users, o.UsersBasis, o.Entries, o.Topology, o.SyncAgent = db.users, db.basis, db.entries, db.topology, db.syncAgent
+	for name, n := range o.Nodes {
+		if v, ok := db.ha[name]; ok {
+			n.HAState = peer.Known(v, now)
+		}
+		switch p, ok := db.params.Value[name]; {
+		case db.params.Known() && ok:
+			n.Parameters = peer.Known(p, now)
+		case !db.params.Known():
+			n.Parameters = peer.Unknown[map[string]string](db.params.Why(), db.params.Detail)
+		}
+		if name == db.versionOf {
+			n.Version = db.version
+		}
+		o.Nodes[name] = n
+	}
+	if o.Access.Why() == peer.AccountRejected || db.rejected {
+		detail := o.Access.Detail
+		if detail == "" {
+			detail = fmt.Sprintf("AXL on %s refuses the account in secret %s", c.cluster.Publisher, c.cluster.Credentials)
+		}
+		o.Access = peer.Unknown[bool](peer.AccountRejected, detail)
+	}
+	for _, n := range order {
+		if skew, ok := c.nodes[n.Name].skew.get(); ok {
+			o.Skew = peer.Known(skew.Round(time.Second), now)
+			break
+		}
+	}
+	return o
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// services asks one node for its services. It tells a node that gave no
+// connection (Answers false) from one that answered something else.
+func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Node, error) {
+	got, err := n.control.Services(ctx, asked[:]...)
+	if err != nil {
+		seen := unknownNode(reasonOf(err), err.Error())
+		seen.Answers = answered(err, now)
+		return seen, err
+	}
+	services := make(map[string]peer.Service, len(got))
+	for _, s := range got {
+		up := time.Duration(-1)
+		if d, known := s.Up(); known {
+			up = d
+		}
+		services[s.Name] = peer.Service{Status: string(s.Status), UpTime: up}
+	}
+	seen := unknownNode(peer.NotLookedAt, "")
+	seen.Answers = peer.Known(true, now)
+	seen.Services = peer.Known(services, now)
+	return seen, nil
+}
+
+// answered says whether the node gave a connection: a refusal is an answer,
+// silence before the first byte is none, and a node that takes a request and
+// then hangs is undecided.
+func answered(err error, now time.Time) peer.Fact[bool] {
+	var e *soap.Error
+	if !errors.As(err, &e) {
+		return peer.Unknown[bool](peer.UnreadableAnswer, err.Error())
+	}
+	switch e.Kind {
+	case soap.Unreachable:
+		return peer.Known(false, now)
+	case soap.Timeout:
+		if !e.Sent {
+			return peer.Known(false, now)
+		}
+		return peer.Unknown[bool](peer.TimedOut, e.Error())
+	case soap.Cancelled:
+		return peer.Unknown[bool](peer.TimedOut, e.Error())
+	}
+	return peer.Known(true, now)
+}
+
+// database is what the publisher's AXL told in one tick.
+type database struct {
+	users     peer.Fact[map[mesh.NodeName]int]
+	basis     peer.Basis
+	entries   peer.Fact[[]peer.Entry]
+	topology  peer.Fact[[]mesh.NodeName]
+	ha        map[mesh.NodeName]int
+	syncAgent peer.Fact[string]
+	params    peer.Fact[map[mesh.NodeName]map[string]string]
+	version   peer.Fact[string]
+	versionOf mesh.NodeName
+	rejected  bool
+}
+
+func unreadDatabase(why peer.Reason, detail string) database {
+	return database{
+		users:     peer.Unknown[map[mesh.NodeName]int](why, detail),
+		entries:   peer.Unknown[[]peer.Entry](why, detail),
+		topology:  peer.Unknown[[]mesh.NodeName](why, detail),
+		syncAgent: peer.Unknown[string](why, detail),
+		params:    peer.Unknown[map[mesh.NodeName]map[string]string](why, detail),
+		version:   peer.Unknown[string](why, detail),
+	}
+}
+
+// database asks the publisher's AXL its five questions, one after the other.
+// A rejected log-in, or AXL not answering at all, ends the questions.
+func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.Node, now time.Time) database {
+	db := unreadDatabase(peer.NotLookedAt, "")
+	steps := []func() error{
+		func() error { return c.readUsers(ctx, &db, now) },
+		func() error { return c.readEntries(ctx, &db, now) },
+		func() error { return c.readTopology(ctx, &db, now) },
+		func() error { return c.readParameters(ctx, &db, now) },
+		func() error { return c.readVersion(ctx, &db, prev, pub, now) },
+	}
+	for _, step := range steps {
+		err := step()
+		switch soap.KindOf(err) {
+		case soap.AccountRejected:
+			db.rejected = true
+			return db
+		case soap.Unreachable, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.NotFound, soap.Forbidden, soap.MemoryFull:
+			// The rest would meet the same; MemoryFull means that the ICSAs
+			// need the pool more than we do.
+			rest := unreadDatabase(reasonOf(err), err.Error())
+			fillUnlooked(&db, rest)
+			return db
+		}
+	}
+	return db
+}
+
+func fillUnlooked(db *database, rest database) {
+	if db.users.Why() == peer.NotLookedAt {
+		db.users = rest.users
+	}
+	if db.entries.Why() == peer.NotLookedAt {
+		db.entries = rest.entries
+	}
+	if db.topology.Why() == peer.NotLookedAt {
+		db.topology = rest.topology
+	}
+	if db.syncAgent.Why() == peer.NotLookedAt {
+		db.syncAgent = rest.syncAgent
+	}
+	if db.params.Why() == peer.NotLookedAt {
+		db.params = rest.params
+	}
+}
+
+// read runs a purpose's query and gives each row to the callback. What the
+// callback or the wire refuses becomes the fact's reason through wrong.
+func (c *Client) read(ctx context.Context, name string, row func(v [][]byte) error) (p purpose, rows int, err error) {
+	p, ok := c.dialect.query(name)
+	if !ok {
+		return p, 0, &Refused{Reason: peer.NoDialect, Message: fmt.Sprintf("no query for %s: %s", name, p.why)}
+	}
+	rows, err = c.publisher().axl.Query(ctx, p.sql, p.columns, row)
+	return p, rows, err
+}
+
+// unread is the fact of a read that failed: Partial if rows had come already.
+func unread[T any](v T, rows int, err error, now time.Time) peer.Fact[T] {
+	if rows > 0 {
+		return peer.Partial(v, now, peer.RowsIncomplete, err.Error())
+	}
+	return peer.Unknown[T](reasonOf(err), err.Error())
+}
+
+func (c *Client) readUsers(ctx context.Context, db *database, now time.Time) error {
+	counts := map[mesh.NodeName]int{}
+	p, rows, err := c.read(ctx, purposeCounts, func(v [][]byte) error {
+		n, err := strconv.Atoi(string(v[1]))
+		if err != nil {
+			return fmt.Errorf("users of node %q: %w", v[0], err)
+		}
+		counts[mesh.NodeName(v[0])] += n
+		return nil
+	})
+	db.basis = p.basis()
+	if err != nil {
+		db.users = unread(counts, rows, err, now)
+		return err
+	}
+	db.users = peer.Known(counts, now)
+	return nil
+}
+
+func (c *Client) readEntries(ctx context.Context, db *database, now time.Time) error {
+	var entries []peer.Entry
+	_, rows, err := c.read(ctx, purposePeers, func(v [][]byte) error {
+		e := peer.Entry{Address: string(v[0]), Protocol: mesh.Protocol(strings.ToLower(string(v[1]))), HasClock: v[2] != nil, HasError: v[4] != nil, Error: string(v[4])}
+		if s := string(v[2]); s != "" {
+			t, err := parseTime(s)
+			if err != nil {
+				return fmt.Errorf("last_sync of %q: %w", v[0], err)
+			}
+			e.LastSync = t
+		}
+		entries = append(entries, e)
+		return nil
+	})
+	if err != nil {
+		db.entries = unread(entries, rows, err, now)
+		return ignoreNoDialect(err)
+	}
+	db.entries = peer.Known(entries, now)
+	return nil
+}
+
+func ignoreNoDialect(err error) error {
+	var r *Refused
+	if errors.As(err, &r) {
+		return nil
+	}
+	return err
+}
+
+// parseTime reads the forms in which a dialect may give an instant: RFC 3339,
+// Informix's DATETIME text taken as UTC, or Unix seconds.
+func parseTime(s string) (time.Time, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Unix(n, 0).UTC(), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05.999999"} {
+		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no instant: want RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or Unix seconds", s)
+}
+
+func (c *Client) readTopology(ctx context.Context, db *database, now time.Time) error {
+	var nodes []mesh.NodeName
+	ha := map[mesh.NodeName]int{}
+	agent := ""
+	_, rows, err := c.read(ctx, purposeTopology, func(v [][]byte) error {
+		name := mesh.NodeName(v[0])
+		nodes = append(nodes, name)
+		if n, err := strconv.Atoi(string(v[2])); err == nil {
+			ha[name] = n
+		}
+		if len(v[3]) > 0 {
+			agent = string(v[3])
+		}
+		return nil
+	})
+	if err != nil {
+		db.topology = unread(nodes, rows, err, now)
+		db.syncAgent = peer.Unknown[string](reasonOf(err), err.Error())
+		return err
+	}
+	db.topology, db.ha = peer.Known(nodes, now), ha
+	db.syncAgent = peer.Unknown[string](peer.NotObservable, "epassyncagentcfg has no status")
+	if agent != "" {
+		db.syncAgent = peer.Known(agent, now)
+	}
+	return nil
+}
+
+func (c *Client) readParameters(ctx context.Context, db *database, now time.Time) error {
+	params := map[mesh.NodeName]map[string]string{}
+	_, rows, err := c.read(ctx, purposeParameters, func(v [][]byte) error {
+		what := c.dialect.paramPurpose(string(v[1]))
+		if what == "" {
+			return nil
+		}
+		name := mesh.NodeName(v[0])
+		if params[name] == nil {
+			params[name] = map[string]string{}
+		}
+		params[name][what] = string(v[2])
+		return nil
+	})
+	if err != nil {
+		db.params = unread(params, rows, err, now)
+		return err
+	}
+	db.params = peer.Known(params, now)
+	return nil
+}
+
+// readVersion asks for one node's release: the one that restarted since we
+// last looked, for a release only changes by a restart; else one never read;
+// else the one read longest ago.
+func (c *Client) readVersion(ctx context.Context, db *database, prev peer.Observation, pub peer.Node, now time.Time) error {
+	db.versionOf = c.cluster.Publisher
+	oldest := now
+	for _, n := range c.cluster.Nodes {
+		was := prev.Nodes[n.Name]
+		if n.Name == c.cluster.Publisher && peer.NodeRestarted(was.Services, pub.Services) {
+			db.versionOf = n.Name
+			break
+		}
+		if !was.Version.Known() {
+			db.versionOf = n.Name
+			break
+		}
+		if was.Version.At.Before(oldest) {
+			oldest, db.versionOf = was.Version.At, n.Name
+		}
+	}
+	v, err := c.publisher().axl.Version(ctx, string(db.versionOf))
+	if err != nil {
+		db.version = peer.Unknown[string](reasonOf(err), err.Error())
+		return err
+	}
+	db.version = peer.Known(v, now)
+	return nil
+}

@@ -1,0 +1,379 @@
+// Package peersync looks: once per tick it observes every cluster of a mesh,
+// judges every directed peer from that one set of observations, and records
+// both.
+//
+// It owns the CLUSTER, AUTH and PEER…#SYNC items. It never changes a cluster
+// and never raises an alarm. A cluster that cannot be read leaves its facts as
+// they were, to grow too old; it never makes a number smaller.
+package peersync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+)
+
+const (
+	clusterDeadline = 45 * time.Second // wall, one cluster's look
+	spare           = 30 * time.Second // observing stops this long before the context ends
+	namesKept       = 20               // user IDs kept per direction of a difference
+	maxDifferPairs  = 8                // pairs whose users are named in one tick
+)
+
+// Peersync is the use case. All fields are needed but Log.
+type Peersync struct {
+	Mesh     *mesh.Mesh
+	Store    store.Store
+	Clusters *cluster.Connector
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Handle carries out one tick.
+func (p *Peersync) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
+	req.Function = "peersync"
+	return run.Once(ctx, p.Store, p.Mesh, req, p.Now, func(ctx context.Context) (run.Answer, error) {
+		return p.tick(ctx, req)
+	})
+}
+
+// tick holds what one tick works on.
+type tick struct {
+	*Peersync
+	now  time.Time
+	book *record.Book
+	view *peer.View
+
+	mu      sync.Mutex
+	clients map[mesh.ClusterID]*cluster.Client
+	errs    []error
+
+	judged map[mesh.PeerID]peer.SyncRecord
+}
+
+func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
+	t := &tick{Peersync: p, now: p.Now(), clients: map[mesh.ClusterID]*cluster.Client{}, judged: map[mesh.PeerID]peer.SyncRecord{}}
+	book, err := record.Load(ctx, p.Store, p.Mesh)
+	if err != nil {
+		return run.Answer{}, err
+	}
+	t.book, t.view = book, book.View(p.Mesh, tickPeriod(), t.now)
+	looking := ctx
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		looking, cancel = context.WithDeadline(ctx, end.Add(-spare))
+		defer cancel()
+	}
+	observed := t.observe(looking, req.Only)
+	t.deepen(looking, observed)
+	answer := t.judge(looking, observed)
+	if req.DryRun {
+		return answer, nil
+	}
+	return answer, errors.Join(append(t.errs, t.record(ctx, observed))...)
+}
+
+func tickPeriod() time.Duration {
+	s, _ := run.Find("peersync")
+	return s.Period
+}
+
+// observe looks at every cluster at once; one that panics, hangs or refuses
+// costs only its own facts.
+func (t *tick) observe(ctx context.Context, only []mesh.ClusterID) []mesh.ClusterID {
+	var ids []mesh.ClusterID
+	var wg sync.WaitGroup
+	for i := range t.Mesh.Clusters {
+		c := &t.Mesh.Clusters[i]
+		if len(only) > 0 && !slices.Contains(only, c.ID) {
+			continue
+		}
+		ids = append(ids, c.ID)
+		prev := t.book.Clusters[c.ID].Value
+		wg.Go(func() {
+			obs := t.look(ctx, c, prev.Seen)
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			next := peer.Advance(prev, obs, c)
+			t.view.Clusters[c.ID] = &next
+		})
+	}
+	wg.Wait()
+	return ids
+}
+
+// look observes one cluster and keeps the lock-out guard.
+func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation) (obs peer.Observation) {
+	defer func() {
+		if r := recover(); r != nil {
+			obs = cluster.Blind(c, peer.Crashed, fmt.Sprintf("looking at %s failed inside Peerkeeper: %v", c.ID, r), t.now)
+			t.logger().Error("panic while observing", "cluster", c.ID, "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
+	defer cancel()
+	auth := t.book.Auths[c.ID]
+	client, err := t.Clusters.Open(ctx, c, auth.Value.Rejected, t.book.Accepted())
+	if err != nil {
+		var refused *cluster.Refused
+		if errors.As(err, &refused) {
+			return cluster.Blind(c, refused.Reason, refused.Message, t.now)
+		}
+		return cluster.Blind(c, peer.NoCredentials, err.Error(), t.now)
+	}
+	t.mu.Lock()
+	t.clients[c.ID] = client
+	t.mu.Unlock()
+	obs = client.Observe(ctx, prev, t.now)
+	if obs.Access.Why() == peer.AccountRejected {
+		t.reject(ctx, c, client.Version, obs.Access.Detail)
+	}
+	return obs
+}
+
+// reject notes at once that a secret version was refused, before anything
+// else can log in with it: thirty minutes of lock-out would blind the mesh.
+func (t *tick) reject(ctx context.Context, c *mesh.Cluster, version, detail string) {
+	_, _, err := store.Claim(ctx, t.Store, store.Auth(t.Mesh.Name, c.ID), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
+		d.Value = record.Auth{Secret: c.Credentials, Rejected: version, At: t.now, Detail: detail}
+		return true, nil
+	})
+	if err != nil {
+		t.mu.Lock()
+		t.errs = append(t.errs, fmt.Errorf("noting that %s refused its account: %w", c.ID, err))
+		t.mu.Unlock()
+	}
+}
+
+// deepen reads tiers 2 and 3 where they are due, one cluster after the other
+// in tier 3.
+func (t *tick) deepen(ctx context.Context, ids []mesh.ClusterID) {
+	due := t.bucketsDue(ids)
+	var wg sync.WaitGroup
+	for _, id := range due {
+		client := t.clients[id]
+		if client == nil || !t.view.Clusters[id].Seen.Access.Known() {
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
+			defer cancel()
+			got := client.Buckets(ctx, t.Mesh.Owner, t.now)
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			r := t.view.Clusters[id]
+			r.Buckets = got.Or(r.Buckets)
+		})
+	}
+	wg.Wait()
+	t.readSet(ctx, ids)
+}
+
+// bucketsDue lists the clusters whose buckets are to be read: all of them once
+// per sync interval, and both ends of a peer that has differed for an interval.
+func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
+	want := map[mesh.ClusterID]bool{}
+	for _, id := range ids {
+		r := t.view.Clusters[id]
+		c, _ := t.Mesh.Cluster(id)
+		interval, _ := r.EffectiveInterval(c, t.now)
+		if t.now.Sub(r.Buckets.At) >= interval {
+			want[id] = true
+		}
+	}
+	for _, p := range t.Mesh.Peers {
+		d := t.book.Syncs[p.ID].Value.Differs
+		c, _ := t.Mesh.Cluster(p.ID.From)
+		interval, _ := t.view.Clusters[p.ID.From].EffectiveInterval(c, t.now)
+		if !d.Since.IsZero() && t.now.Sub(d.Since) > interval {
+			want[p.ID.From], want[p.ID.To] = true, true
+		}
+	}
+	var due []mesh.ClusterID
+	for _, id := range ids {
+		if want[id] {
+			due = append(due, id)
+		}
+	}
+	return due
+}
+
+// setPeriod is how often every user of a cluster is read.
+const setPeriod = 24 * time.Hour
+
+// readSet reads every user of at most one cluster in a tick: the one read
+// longest ago, if that is a day or more. Never-read clusters wait until the
+// mesh has been watched for an interval, so that the first tick stays light.
+func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
+	var pick mesh.ClusterID
+	oldest := t.now
+	for _, id := range ids {
+		r := t.view.Clusters[id]
+		if t.clients[id] == nil || !r.Seen.Access.Known() || !r.Seen.Users.Known() {
+			continue
+		}
+		at := r.Set.At
+		if at.IsZero() && (len(r.Home) == 0 || t.now.Sub(r.Home[0].From) < mesh.MinSyncInterval) {
+			continue
+		}
+		if t.now.Sub(at) >= setPeriod && at.Before(oldest) {
+			pick, oldest = id, at
+		}
+	}
+	for _, p := range t.Mesh.Peers {
+		// A copy whose set contradicts equal counts is looked at again each
+		// interval, lest yesterday's digest outlive its truth.
+		if eq, ok := t.view.SetsEqual(p.ID); pick == "" && ok && !eq {
+			for _, id := range []mesh.ClusterID{p.ID.From, p.ID.To} {
+				r := t.view.Clusters[id]
+				if t.clients[id] != nil && r.Seen.Access.Known() && t.now.Sub(r.Set.At) >= mesh.MinSyncInterval {
+					pick = id
+				}
+			}
+		}
+	}
+	if pick == "" {
+		return
+	}
+	got := t.clients[pick].Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now)
+	r := t.view.Clusters[pick]
+	if got.Known() {
+		r.Set = got
+	} else {
+		t.logger().Warn("reading every user was not complete", "cluster", pick, "reason", got.Why(), "detail", got.Detail)
+	}
+}
+
+// judge gives every peer whose two ends were looked at its conditions, and
+// every observed cluster its findings.
+func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
+	answer := run.Answer{Peers: map[peer.State]int{}}
+	for _, id := range ids {
+		r := t.view.Clusters[id]
+		r.Findings = peer.Findings(t.view, id, t.book.Clusters[id].Value.Findings)
+		switch {
+		case !r.Seen.Access.Known():
+			answer.Clusters.Unreachable++
+		case !r.Seen.Users.Known() || r.Seen.Users.At != t.now || len(r.Lost) > 0:
+			answer.Clusters.Partial++
+		default:
+			answer.Clusters.Observed++
+		}
+	}
+	named := 0
+	for _, p := range t.Mesh.Peers {
+		if !slices.Contains(ids, p.ID.From) && !slices.Contains(ids, p.ID.To) {
+			continue
+		}
+		stored := t.book.Syncs[p.ID].Value
+		next := peer.Judge(t.view, p.ID, stored)
+		if named < maxDifferPairs && t.nameDue(next) {
+			if n := t.name(ctx, p.ID, next); n != nil {
+				named++
+				next.Named = n
+				next = rejudge(t.view, p.ID, stored, next)
+			}
+		}
+		t.judged[p.ID] = next
+		conditions := peer.Conditions(t.view, p.ID, next, t.book.CertOf(p.ID))
+		state, _ := peer.StateOf(conditions, next)
+		answer.Peers[state]++
+	}
+	return answer
+}
+
+// rejudge judges once more with the names at hand, so that the message of the
+// very tick in which users differ already names them.
+func rejudge(v *peer.View, id mesh.PeerID, stored, next peer.SyncRecord) peer.SyncRecord {
+	stored.Differs, stored.Named, stored.FirstSeen, stored.Progress = next.Differs, next.Named, next.FirstSeen, next.Progress
+	return peer.Judge(v, id, stored)
+}
+
+// nameDue reports whether the users that differ should be named now: data or
+// clock have turned False, and nobody has looked since the last interval.
+func (t *tick) nameDue(r peer.SyncRecord) bool {
+	if r.Differs.Since.IsZero() {
+		return false
+	}
+	if r.Condition(peer.UsersMatch).Status != peer.False && r.Condition(peer.Synced).Status != peer.False {
+		return false
+	}
+	return r.Named == nil || t.now.Sub(r.Named.At) >= mesh.MinSyncInterval
+}
+
+// name reads the differing buckets of both ends and tells who is where.
+// nil when either read was not whole.
+func (t *tick) name(ctx context.Context, id mesh.PeerID, r peer.SyncRecord) *peer.Named {
+	from, to := t.clients[id.From], t.clients[id.To]
+	if from == nil || to == nil || !t.view.Clusters[id.From].Seen.Access.Known() || !t.view.Clusters[id.To].Seen.Access.Known() {
+		return nil
+	}
+	buckets, ok := t.view.BucketsDiffer(id, 2*tickPeriod())
+	if !ok || len(buckets) == 0 {
+		return nil
+	}
+	home, _ := t.Mesh.Cluster(id.To)
+	atHome, fh := to.Named(ctx, home, buckets, t.now)
+	copied, fc := from.Named(ctx, home, buckets, t.now)
+	if !fh.Known() || !fc.Known() {
+		t.logger().Warn("naming differing users was not complete", "peer", id.String(), "home", fh.Detail, "copy", fc.Detail)
+		return nil
+	}
+	n := &peer.Named{At: t.now}
+	n.Missing, n.More = minus(atHome, copied, n.More)
+	n.Extra, n.More = minus(copied, atHome, n.More)
+	return n
+}
+
+// minus lists what a has and b has not, in order, at most namesKept of them.
+func minus(a, b map[string]string, more int) ([]string, int) {
+	var out []string
+	for k, id := range a {
+		if _, there := b[k]; !there {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	if len(out) > namesKept {
+		more += len(out) - namesKept
+		out = out[:namesKept]
+	}
+	return out, more
+}
+
+// record writes what changed: every observed cluster, and the peers whose
+// conditions did.
+func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
+	var changes record.Changes
+	for _, id := range ids {
+		doc := t.book.Clusters[id]
+		doc.Value = *t.view.Clusters[id]
+		record.Add(&changes, doc)
+	}
+	for id, value := range t.judged {
+		doc := t.book.Syncs[id]
+		doc.Value = value
+		record.Add(&changes, doc)
+	}
+	_, err := changes.Write(ctx, t.Store)
+	return err
+}
+
+func (p *Peersync) logger() *slog.Logger {
+	if p.Log != nil {
+		return p.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

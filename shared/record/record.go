@@ -1,0 +1,211 @@
+// Package record is a mesh's stored items with their types: who keeps what
+// under which key, and in which schema.
+//
+// It reads everything that a function judges from in one load, and writes only
+// what changed. It never judges. An item of a newer schema is readable, and is
+// never written over.
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/store"
+)
+
+// Schemas in force. A change of meaning raises the number; a reader accepts
+// the one before.
+const (
+	ClusterSchema = 1
+	SyncSchema    = 1
+	CertSchema    = 1
+	StateSchema   = 1
+	AuthSchema    = 1
+	RunSchema     = store.RunSchema
+	PinSchema     = 1
+)
+
+// Auth is the AUTH#cluster item: the secret version that a cluster refused.
+type Auth struct {
+	Secret   string    `json:"secret"`
+	Rejected string    `json:"rejected"` // the secret's version; "" = resumed by a person
+	At       time.Time `json:"at"`
+	Detail   string    `json:"detail,omitempty"`
+}
+
+// Pin is a PIN#node item: a certificate that a person accepted at run time.
+type Pin struct {
+	Node   mesh.NodeName `json:"node"`
+	SHA256 []string      `json:"sha256"` // "sha256:…"
+	Actor  string        `json:"actor"`
+	At     time.Time     `json:"at"`
+}
+
+// Book is everything stored of a mesh, by what it is about. Documents that do
+// not exist yet are there with their key and a zero value.
+type Book struct {
+	Clusters map[mesh.ClusterID]store.Doc[peer.ClusterRecord]
+	Certs    map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]
+	Auths    map[mesh.ClusterID]store.Doc[Auth]
+	Syncs    map[mesh.PeerID]store.Doc[peer.SyncRecord]
+	PeerCert map[mesh.PeerID]store.Doc[peer.CertRecord]
+	States   map[mesh.PeerID]store.Doc[peer.StateRecord]
+	Runs     map[string]store.Doc[store.Run]
+	// Gone are peers with items whose clusters have left mesh.yaml.
+	Gone []mesh.PeerID
+	Pins map[mesh.NodeName]store.Doc[Pin]
+}
+
+// Load reads a mesh's items: one query for what the functions know, one for
+// what people said.
+func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
+	b := &Book{
+		Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
+		Certs:    map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]{},
+		Auths:    map[mesh.ClusterID]store.Doc[Auth]{},
+		Syncs:    map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
+		PeerCert: map[mesh.PeerID]store.Doc[peer.CertRecord]{},
+		States:   map[mesh.PeerID]store.Doc[peer.StateRecord]{},
+		Runs:     map[string]store.Doc[store.Run]{},
+		Pins:     map[mesh.NodeName]store.Doc[Pin]{},
+	}
+	items, err := s.Load(ctx, store.Live(m.Name), "")
+	if err != nil {
+		return nil, fmt.Errorf("loading mesh %s: %w", m.Name, err)
+	}
+	said, err := s.Load(ctx, store.Override(m.Name), store.PrefixPin)
+	if err != nil {
+		return nil, fmt.Errorf("loading accepted certificates of mesh %s: %w", m.Name, err)
+	}
+	var errs []error
+	for _, it := range append(items, said...) {
+		errs = append(errs, b.take(m, it))
+	}
+	for _, id := range m.IDs() {
+		fill(b.Clusters, id, store.Cluster(m.Name, id), ClusterSchema)
+		fill(b.Certs, id, store.Cert(m.Name, id), CertSchema)
+		fill(b.Auths, id, store.Auth(m.Name, id), AuthSchema)
+	}
+	for _, p := range m.Peers {
+		fill(b.Syncs, p.ID, store.PeerSync(m.Name, p.ID), SyncSchema)
+		fill(b.PeerCert, p.ID, store.PeerCert(m.Name, p.ID), CertSchema)
+		fill(b.States, p.ID, store.PeerStuck(m.Name, p.ID), StateSchema)
+	}
+	return b, errors.Join(errs...)
+}
+
+func (b *Book) take(m *mesh.Mesh, it store.Item) error {
+	kind, rest, _ := strings.Cut(it.SK, "#")
+	switch kind + "#" {
+	case store.PrefixCluster:
+		return decode(b.Clusters, mesh.ClusterID(rest), it, ClusterSchema)
+	case store.PrefixCert:
+		return decode(b.Certs, mesh.ClusterID(rest), it, CertSchema)
+	case store.PrefixAuth:
+		return decode(b.Auths, mesh.ClusterID(rest), it, AuthSchema)
+	case store.PrefixRun:
+		return decode(b.Runs, rest, it, RunSchema)
+	case store.PrefixPin:
+		return decode(b.Pins, mesh.NodeName(rest), it, PinSchema)
+	case store.PrefixPeer:
+		id, part, err := store.ParsePeer(it.SK)
+		if err != nil {
+			return err
+		}
+		if _, ok := m.Peer(id); !ok && part == store.PartStuck {
+			b.Gone = append(b.Gone, id)
+		}
+		switch part {
+		case store.PartSync:
+			return decode(b.Syncs, id, it, SyncSchema)
+		case store.PartCert:
+			return decode(b.PeerCert, id, it, CertSchema)
+		case store.PartStuck:
+			return decode(b.States, id, it, StateSchema)
+		}
+	}
+	return nil
+}
+
+func decode[K comparable, T any](into map[K]store.Doc[T], k K, it store.Item, schema int) error {
+	d, err := store.Decode[T](it, schema)
+	if err != nil {
+		return err
+	}
+	into[k] = d
+	return nil
+}
+
+func fill[K comparable, T any](into map[K]store.Doc[T], k K, key store.Key, schema int) {
+	if _, ok := into[k]; !ok {
+		var zero T
+		into[k] = store.NewDoc(key, schema, zero)
+	}
+}
+
+// View is what the stored looks amount to at now.
+func (b *Book) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View {
+	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	for _, id := range m.IDs() {
+		r := b.Clusters[id].Value
+		v.Clusters[id] = &r
+	}
+	return v
+}
+
+// CertOf is a peer's certificate record with the instant at which both ends
+// were last looked at.
+func (b *Book) CertOf(id mesh.PeerID) peer.CertRecord {
+	r := b.PeerCert[id].Value
+	r.Observed = b.Certs[id.From].Value.At
+	if at := b.Certs[id.To].Value.At; at.Before(r.Observed) {
+		r.Observed = at
+	}
+	return r
+}
+
+// Accepted lists the certificates that people accepted at run time, by node.
+func (b *Book) Accepted() map[mesh.NodeName][]string {
+	out := map[mesh.NodeName][]string{}
+	for name, d := range b.Pins {
+		out[name] = d.Value.SHA256
+	}
+	return out
+}
+
+// Changes collects what a function has to write.
+type Changes struct {
+	items []store.Item
+	errs  []error
+}
+
+// Add notes a document if it differs from what is stored.
+func Add[T any](c *Changes, doc store.Doc[T]) {
+	changed, err := doc.Changed()
+	if err == nil && changed {
+		var it store.Item
+		if it, err = doc.Item(); err == nil {
+			c.items = append(c.items, it)
+		}
+	}
+	if err != nil {
+		c.errs = append(c.errs, err)
+	}
+}
+
+// Write writes the changed documents. A conflict is an error like any other:
+// another run was here, and its word stands until the next tick.
+func (c *Changes) Write(ctx context.Context, s store.Store) (int, error) {
+	errs := c.errs
+	if len(c.items) > 0 {
+		if err := s.Put(ctx, c.items...); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return len(c.items), errors.Join(errs...)
+}

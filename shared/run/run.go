@@ -1,0 +1,121 @@
+// Package run is what starts a function: the request it gets, the answer it
+// gives, and the lease that keeps two of the same function from meeting.
+//
+// It owns RUN#function items and nothing else. A request that was answered
+// before, or that is older than a period, is skipped and says so.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/store"
+)
+
+// Request is what a schedule, an event or a person sends a function.
+type Request struct {
+	Mesh     string `json:"mesh"`
+	Function string `json:"function"`
+	// ScheduledTime is the idempotency key: a scheduler may deliver twice.
+	// Zero means now, whatever is due.
+	ScheduledTime time.Time        `json:"scheduledTime,omitzero"`
+	Only          []mesh.ClusterID `json:"only,omitempty"`
+	DryRun        bool             `json:"dryRun,omitempty"`
+}
+
+// Answer is what a function says when it is done.
+type Answer struct {
+	Mesh          string             `json:"mesh"`
+	Function      string             `json:"function"`
+	ScheduledTime time.Time          `json:"scheduledTime"`
+	Clusters      Clusters           `json:"clusters"`
+	Peers         map[peer.State]int `json:"peers"`
+	Proposals     int                `json:"proposals"`
+	Actions       int                `json:"actions"`
+	Notices       int                `json:"notices"`
+	Skipped       string             `json:"skipped,omitempty"`
+	TookMs        int64              `json:"tookMs"`
+}
+
+// Clusters counts how the looks at the clusters went.
+type Clusters struct {
+	Observed    int `json:"observed"`
+	Partial     int `json:"partial"`
+	Unreachable int `json:"unreachable"`
+}
+
+// Schedule is a function's period and how long one run of it may take.
+type Schedule struct {
+	Function string
+	Period   time.Duration
+	Offset   time.Duration // from the period's start, so that two functions do not meet at the clusters
+	Lease    time.Duration // timeout < lease < period
+}
+
+// Schedules are the functions that run by the clock.
+func Schedules() []Schedule {
+	return []Schedule{
+		{Function: "peersync", Period: 5 * time.Minute, Lease: 4 * time.Minute},
+		{Function: "stucksync", Period: 5 * time.Minute, Offset: 2*time.Minute + 30*time.Second, Lease: 4 * time.Minute},
+		{Function: "certcheck", Period: 6 * time.Hour, Offset: time.Minute, Lease: 30 * time.Minute},
+	}
+}
+
+// Find gives a function's schedule.
+func Find(function string) (Schedule, bool) {
+	for _, s := range Schedules() {
+		if s.Function == function {
+			return s, true
+		}
+	}
+	return Schedule{}, false
+}
+
+// Once carries out one request under the function's lease.
+func Once(ctx context.Context, s store.Store, m *mesh.Mesh, req Request, now func() time.Time, do func(context.Context) (Answer, error)) (Answer, error) {
+	began := time.Now()
+	sched, ok := Find(req.Function)
+	if !ok {
+		return Answer{}, fmt.Errorf("function %q is not one of those that run by the clock", req.Function)
+	}
+	if req.Mesh != "" && req.Mesh != m.Name {
+		return Answer{}, fmt.Errorf("the request is for mesh %q, this is %q", req.Mesh, m.Name)
+	}
+	finish := func(a Answer) Answer {
+		a.Mesh, a.Function, a.ScheduledTime = m.Name, req.Function, req.ScheduledTime
+		if a.Peers == nil {
+			a.Peers = map[peer.State]int{}
+		}
+		a.TookMs = time.Since(began).Milliseconds()
+		return a
+	}
+	for _, id := range req.Only {
+		if _, ok := m.Cluster(id); !ok {
+			return Answer{}, fmt.Errorf("only: %q is no cluster of mesh %s", id, m.Name)
+		}
+	}
+	if req.DryRun {
+		a, err := do(ctx)
+		return finish(a), err
+	}
+	lease, skip, err := store.Begin(ctx, s, m.Name, req.Function, req.ScheduledTime, sched.Period, sched.Lease, m.Hash(), now())
+	if err != nil {
+		return Answer{}, fmt.Errorf("beginning %s: %w", req.Function, err)
+	}
+	if skip != "" {
+		return finish(Answer{Skipped: skip}), nil
+	}
+	a, err := do(ctx)
+	if err != nil {
+		// The lease is given back, so that a retry need not wait it out.
+		return finish(a), errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
+	}
+	if err := lease.Complete(ctx, now()); err != nil {
+		return finish(a), fmt.Errorf("completing %s: %w", req.Function, err)
+	}
+	return finish(a), nil
+}

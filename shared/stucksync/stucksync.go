@@ -1,0 +1,359 @@
+// Package stucksync judges: it folds what peersync and certcheck recorded into
+// one state per directed peer, decides which alarms stand, and has them said.
+//
+// It owns the PEER…#STUCK and ALARM items. It contacts no cluster. What is not
+// known neither raises nor clears an alarm; a first bad look is Suspect and
+// says nothing yet.
+package stucksync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+)
+
+// Stucksync is the use case. All fields are needed but Log.
+type Stucksync struct {
+	Mesh  *mesh.Mesh
+	Store store.Store
+	Sinks []alarm.Sink
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Handle carries out one tick.
+func (s *Stucksync) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
+	req.Function = "stucksync"
+	return run.Once(ctx, s.Store, s.Mesh, req, s.Now, func(ctx context.Context) (run.Answer, error) {
+		return s.tick(ctx, req)
+	})
+}
+
+// judged is what one tick found.
+type judged struct {
+	book       *record.Book
+	view       *peer.View
+	conditions map[mesh.PeerID][]peer.Condition
+	states     map[mesh.PeerID]peer.StateRecord
+}
+
+func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
+	now := s.Now()
+	book, err := record.Load(ctx, s.Store, s.Mesh)
+	if err != nil {
+		return run.Answer{}, err
+	}
+	sched, _ := run.Find("peersync")
+	j := &judged{book: book, view: book.View(s.Mesh, sched.Period, now),
+		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}}
+	answer := run.Answer{Peers: map[peer.State]int{}}
+	var changes record.Changes
+	for _, p := range s.Mesh.Peers {
+		doc := book.States[p.ID]
+		j.conditions[p.ID] = j.read(p.ID)
+		next := peer.Fold(j.view, p.ID, j.conditions[p.ID], book.Syncs[p.ID].Value, doc.Value)
+		doc.Value, j.states[p.ID] = next, next
+		answer.Peers[next.State]++
+		record.Add(&changes, doc)
+	}
+	for _, id := range book.Gone {
+		doc := book.States[id]
+		if doc.Value.State != peer.Terminated {
+			doc.Value.State, doc.Value.Since, doc.Value.Overlays = peer.Terminated, now, nil
+			record.Add(&changes, doc)
+		}
+		answer.Peers[peer.Terminated]++
+	}
+	for _, id := range s.Mesh.IDs() {
+		access := j.view.Clusters[id].Seen.Access
+		switch {
+		case !access.Known():
+			answer.Clusters.Unreachable++
+		case len(j.view.Clusters[id].Lost) > 0:
+			answer.Clusters.Partial++
+		default:
+			answer.Clusters.Observed++
+		}
+	}
+	if req.DryRun {
+		return answer, nil
+	}
+	// A conflict on a state is another run's word and no reason to keep an
+	// alarm back.
+	_, err = changes.Write(ctx, s.Store)
+	errs := []error{err}
+	changed, err := alarm.Settle(ctx, s.Store, alarm.Look{
+		Mesh: s.Mesh.Name, Firing: alarm.Inhibit(j.firing(s.Mesh)), Unknown: j.undecided, Removed: s.removed, Now: now,
+	})
+	errs = append(errs, err)
+	for _, it := range changed {
+		s.logger().Info("alarm", "name", it.Name, "state", it.State, "peer", it.Peer, "cluster", it.Cluster, "message", it.Message)
+	}
+	sent, err := alarm.Deliver(ctx, s.Store, s.Mesh.Name, s.Sinks, s.Now)
+	answer.Notices = sent
+	return answer, errors.Join(append(errs, err)...)
+}
+
+// read is a peer's conditions as they stand now; records of a newer schema are
+// not understood and say nothing.
+func (j *judged) read(id mesh.PeerID) []peer.Condition {
+	cs := peer.Conditions(j.view, id, j.book.Syncs[id].Value, j.book.CertOf(id))
+	if !j.book.Syncs[id].Newer && !j.book.PeerCert[id].Newer && !j.book.Clusters[id.From].Newer && !j.book.Clusters[id.To].Newer {
+		return cs
+	}
+	for i := range cs {
+		cs[i].Status, cs[i].Reason = peer.UnknownStatus, peer.NewerSchema
+		cs[i].Message = "recorded by a newer version of Peerkeeper than this one"
+	}
+	return cs
+}
+
+// removed reports whether an alarm's cluster or peer has left mesh.yaml.
+func (s *Stucksync) removed(it alarm.Item) bool {
+	if it.Peer != "" {
+		id, err := mesh.ParsePeerID(it.Peer)
+		if err != nil {
+			return true
+		}
+		_, ok := s.Mesh.Peer(id)
+		return !ok
+	}
+	if it.Cluster != "" {
+		_, ok := s.Mesh.Cluster(it.Cluster)
+		return !ok
+	}
+	return false
+}
+
+// peerAlarms says which conditions each peer alarm speaks of.
+func peerAlarms(name string) []peer.Type {
+	switch name {
+	case alarm.PeriodicSyncingFailure:
+		return []peer.Type{peer.Synced}
+	case alarm.UsersDiffer:
+		return []peer.Type{peer.UsersMatch}
+	case alarm.PeerCredentialsRejected:
+		return []peer.Type{peer.Authenticated}
+	case alarm.PeerMisconfigured:
+		return []peer.Type{peer.Configured, peer.Compatible}
+	case alarm.NameNotResolving:
+		return []peer.Type{peer.NamesResolve}
+	}
+	return nil
+}
+
+// firing lists every problem that exists now.
+func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
+	var out []alarm.Firing
+	for _, p := range m.Peers {
+		id, st := p.ID, j.states[p.ID]
+		held := quiet(st.Overlays)
+		for _, name := range []string{alarm.PeriodicSyncingFailure, alarm.UsersDiffer, alarm.PeerCredentialsRejected, alarm.PeerMisconfigured, alarm.NameNotResolving} {
+			for _, t := range peerAlarms(name) {
+				c := condition(j.conditions[id], t)
+				if c.Status != peer.False || (st.State == peer.Suspect && st.Cause == string(t)) {
+					continue
+				}
+				out = append(out, alarm.Firing{
+					Name: name, Peer: id.String(), Message: c.Message, Since: c.Since,
+					Held: held || (name == alarm.UsersDiffer && j.clockWillSpeak(m, id)),
+				})
+				break
+			}
+		}
+	}
+	for _, c := range m.Clusters {
+		out = append(out, j.clusterFiring(c.ID)...)
+	}
+	return append(out, j.overdue()...)
+}
+
+// quiet reports whether a peer's overlays hold its notices.
+func quiet(overlays []peer.Overlay) bool {
+	for _, o := range overlays {
+		switch o {
+		case peer.Paused, peer.Maintenance, peer.Acknowledged, peer.Upgrading, peer.Rewound:
+			return true
+		}
+	}
+	return false
+}
+
+// clockWillSpeak reports whether the peer's clock is itself overdue: the alarm
+// of the stuck sync is about to name the same cause.
+func (j *judged) clockWillSpeak(m *mesh.Mesh, id mesh.PeerID) bool {
+	synced := condition(j.conditions[id], peer.Synced)
+	return synced.Reason == peer.Overdue || synced.Status == peer.False
+}
+
+// clusterAlarms maps the findings that are said aloud to their alarm.
+func clusterAlarms(why peer.Reason) string {
+	switch why {
+	case peer.ServiceStopped:
+		return alarm.ServiceStopped
+	case peer.AccountRejected, peer.Forbidden, peer.NoCredentials:
+		return alarm.AccountRejected
+	case peer.CannotSeeCluster, peer.BlindedByCertificate:
+		return alarm.CannotSeeCluster
+	case peer.ClusterDown:
+		return alarm.ClusterDown
+	case peer.PublisherDown:
+		return alarm.PublisherDown
+	case peer.NodeUnreachable:
+		return alarm.NodeUnreachable
+	case peer.CertificateExpired:
+		return alarm.CertificateExpired
+	case peer.CertificateExpires:
+		return alarm.CertificateExpiring
+	case peer.DNSServerSilent:
+		return alarm.DNSServerSilent
+	}
+	return ""
+}
+
+func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
+	r, cert := j.view.Clusters[id], j.book.Certs[id].Value
+	held := j.view.Upgrading(id)
+	var out []alarm.Firing
+	for _, f := range append(slices.Clone(r.Findings), peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now)...) {
+		name := clusterAlarms(f.Reason)
+		if name == "" {
+			continue
+		}
+		// What was seen once may be a restart under way; the next look tells.
+		if f.Reason == peer.ServiceStopped && !f.Since.Before(r.Seen.At) {
+			continue
+		}
+		out = append(out, alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held})
+	}
+	return out
+}
+
+// subject tells a cluster's alarms of one name apart: by finding for what
+// belongs to a node or server, one for the cluster's own state.
+func subject(name string, f peer.Finding) string {
+	switch name {
+	case alarm.AccountRejected, alarm.CannotSeeCluster, alarm.ClusterDown, alarm.PublisherDown:
+		return ""
+	}
+	return f.ID
+}
+
+// overdue lists the functions that have begun once and have not completed for
+// two periods. stucksync cannot tell of itself; the page and `status` do.
+func (j *judged) overdue() []alarm.Firing {
+	var out []alarm.Firing
+	for _, s := range run.Schedules() {
+		r, ok := j.book.Runs[s.Function]
+		if !ok || s.Function == "stucksync" {
+			continue
+		}
+		last := r.Value.Completed
+		if last.IsZero() {
+			last = r.Value.Started
+		}
+		if j.view.Now.Sub(last) > 2*s.Period {
+			out = append(out, alarm.Firing{Name: alarm.RunOverdue, Subject: s.Function, Since: last,
+				Message: fmt.Sprintf("%s has not completed since %s, more than two of its periods (%v)", s.Function, last.UTC().Format("2006-01-02 15:04 MST"), s.Period)})
+		}
+	}
+	return out
+}
+
+// undecided reports whether an alarm that is not firing cannot be judged now,
+// so that it must not be cleared either.
+func (j *judged) undecided(it alarm.Item) bool {
+	if it.Peer != "" {
+		id, err := mesh.ParsePeerID(it.Peer)
+		if err != nil {
+			return false
+		}
+		for _, t := range peerAlarms(it.Name) {
+			if c := condition(j.conditions[id], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable {
+				return true
+			}
+		}
+		return false
+	}
+	if it.Cluster == "" {
+		return false
+	}
+	r, ok := j.view.Clusters[it.Cluster]
+	if !ok {
+		return false
+	}
+	if j.book.Clusters[it.Cluster].Newer || j.view.Now.Sub(r.Seen.At) > 2*j.view.Tick {
+		return true
+	}
+	sight := j.view.Sight(it.Cluster).Verdict
+	switch it.Name {
+	case alarm.CannotSeeCluster, alarm.ClusterDown, alarm.PublisherDown:
+		return sight == peer.Awaiting
+	case alarm.AccountRejected:
+		return sight != peer.InSight && sight != peer.Refused
+	case alarm.NodeUnreachable:
+		return sight != peer.InSight
+	case alarm.ServiceStopped:
+		return sight != peer.InSight || j.servicesUnread(r)
+	case alarm.CertificateExpired, alarm.CertificateExpiring, alarm.DNSServerSilent:
+		return j.certUnread(it)
+	}
+	return false
+}
+
+func (j *judged) servicesUnread(r *peer.ClusterRecord) bool {
+	for _, n := range r.Seen.Nodes {
+		if !n.Services.Fresh(j.view.Now, 2*j.view.Tick).Known() {
+			return true
+		}
+	}
+	return false
+}
+
+// certUnread reports whether certcheck's word is too old, or whether some
+// certificate of the cluster could not be read at its last look.
+func (j *judged) certUnread(it alarm.Item) bool {
+	cert := j.book.Certs[it.Cluster]
+	sched, _ := run.Find("certcheck")
+	if cert.Newer || j.view.Now.Sub(cert.Value.At) > 2*sched.Period {
+		return true
+	}
+	if it.Name == alarm.DNSServerSilent {
+		return false
+	}
+	// The subject is the finding's id, which ends in the node and key type.
+	for node, byType := range cert.Value.Served {
+		for keyType, s := range byType {
+			if s.Error != "" && strings.HasSuffix(it.Subject, ":"+string(node)+":"+keyType) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func condition(cs []peer.Condition, t peer.Type) peer.Condition {
+	i := slices.IndexFunc(cs, func(c peer.Condition) bool { return c.Type == t })
+	if i < 0 {
+		return peer.Condition{Type: t, Status: peer.UnknownStatus, Reason: peer.NotLookedAt}
+	}
+	return cs[i]
+}
+
+func (s *Stucksync) logger() *slog.Logger {
+	if s.Log != nil {
+		return s.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}
