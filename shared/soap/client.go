@@ -272,7 +272,7 @@ func (c *Client) judge(req Request, resp *http.Response, body *cappedBody) (*Ans
 		e.Supported = supportedVersions(string(page))
 	default:
 		var ignore struct{}
-		f, err := decodeEnvelope(bytes.NewReader(page), &ignore)
+		f, err := decodeEnvelope(bytes.NewReader(page), "Fault", &ignore)
 		switch {
 		case readErr == nil && err == nil && f != nil:
 			f := f.err(req.Op, c.node, resp.StatusCode)
@@ -311,7 +311,7 @@ func (c *Client) accept(req Request, resp *http.Response, body *cappedBody) (*An
 			return nil, c.bodyFailure(req, resp.StatusCode, err)
 		}
 		var ignore struct{}
-		f, err := decodeEnvelope(bytes.NewReader(whole), &ignore)
+		f, err := decodeEnvelope(bytes.NewReader(whole), req.Op+"Response", &ignore)
 		switch {
 		case err != nil:
 			return nil, malformed(fmt.Errorf("%w: %s", err, statusText(whole, resp.StatusCode)))
@@ -334,7 +334,7 @@ func (c *Client) accept(req Request, resp *http.Response, body *cappedBody) (*An
 			return nil, malformed(fmt.Errorf("%w: %s", err, statusText(prefix, resp.StatusCode)))
 		case first == "Fault":
 			var ignore struct{}
-			f, err := decodeEnvelope(io.LimitReader(r, maxErrorBody), &ignore)
+			f, err := decodeEnvelope(io.LimitReader(r, maxErrorBody), "Fault", &ignore)
 			if err != nil {
 				return nil, c.bodyFailure(req, resp.StatusCode, err)
 			}

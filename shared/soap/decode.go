@@ -43,8 +43,9 @@ func (g *guard) Token() (xml.Token, error) {
 	return t, err
 }
 
-// decodeEnvelope decodes the first element of the Body into v, or returns the fault it is. It reads to the end of r.
-func decodeEnvelope(r io.Reader, v any) (*fault, error) {
+// decodeEnvelope decodes the first element of the Body, which must be called want, into v, or returns the fault it is. It reads to
+// the end of r. Without the check an answer to another operation would decode as an empty one to this.
+func decodeEnvelope(r io.Reader, want string, v any) (*fault, error) {
 	d := newDecoder(r)
 	if err := descend(d, "Envelope"); err != nil {
 		return nil, err
@@ -60,10 +61,13 @@ func decodeEnvelope(r io.Reader, v any) (*fault, error) {
 		return nil, errors.New("the SOAP Body is empty")
 	}
 	var f *fault
-	if start.Name.Local == "Fault" {
+	switch start.Name.Local {
+	case "Fault":
 		f, err = decodeFault(d)
-	} else {
+	case want:
 		err = d.DecodeElement(v, start)
+	default:
+		err = fmt.Errorf("<%.60s> instead of <%s>", start.Name.Local, want)
 	}
 	if err != nil {
 		return nil, err

@@ -74,10 +74,10 @@ func (a *Answer) Malformed(cause error) *Error {
 	return e
 }
 
-// Decode reads the answer to its end and decodes the first element inside the SOAP Body into v (encoding/xml rules; tags
+// Decode reads the answer to its end and decodes the element <op>Response inside the SOAP Body into v (encoding/xml rules; tags
 // without a name space match any). It fails on faults, on anything but a complete envelope, on document types and on deep nesting.
 func (a *Answer) Decode(v any) error {
-	f, err := decodeEnvelope(a.Body, v)
+	f, err := decodeEnvelope(a.Body, a.Op+"Response", v)
 	if err == nil && f == nil {
 		return nil
 	}
