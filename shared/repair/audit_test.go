@@ -1,0 +1,125 @@
+package repair
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/store"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func entry(i int) Entry {
+	return Entry{Time: noon.Add(time.Duration(i) * time.Hour), Actor: "jdoe", Intent: fmt.Sprintf("resume emea %d", i), Outcome: "done"}
+}
+
+func history(t *testing.T, s store.Store) []Entry {
+	t.Helper()
+	got, err := History(t.Context(), s, "acme", noon.AddDate(0, 0, -1), noon.AddDate(0, 3, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestAppendChainsEntriesOverMonths(t *testing.T) {
+	s := store.NewMemory()
+	for i := range 3 {
+		if _, err := Append(t.Context(), s, "acme", entry(i*24*20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := history(t, s)
+	if len(got) != 3 || got[2].Seq != 3 || got[2].Prev != got[1].Hash {
+		t.Fatalf("chain of three months reads %+v", got)
+	}
+	if err := Verify(t.Context(), s, "acme", got); err != nil {
+		t.Errorf("an untouched chain: %v", err)
+	}
+}
+
+func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
+	s := store.NewMemory()
+	for i := range 4 {
+		if _, err := Append(t.Context(), s, "acme", entry(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := history(t, s)
+	altered := append([]Entry(nil), whole...)
+	altered[1].Actor = "mallory"
+	for name, c := range map[string]struct {
+		entries []Entry
+		want    string
+	}{
+		"an entry altered":         {altered, "entry 2 was altered"},
+		"an entry missing":         {append(append([]Entry(nil), whole[0]), whole[2:]...), "does not follow"},
+		"the newest two missing":   {whole[:2], "newest entries are missing"},
+		"the oldest one forgotten": {whole[1:], ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Verify(t.Context(), s, "acme", c.entries)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestWritersAtOnceEachGetTheirOwnEntry(t *testing.T) {
+	s := store.NewMemory()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for {
+				if _, err := Append(context.WithoutCancel(t.Context()), s, "acme", entry(i)); err == nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got := history(t, s)
+	if len(got) < 8 {
+		t.Fatalf("%d entries of 8 writers", len(got))
+	}
+	if err := Verify(t.Context(), s, "acme", got); err != nil {
+		t.Error(err)
+	}
+}
+
+// A writer that dies after the gate and before its item leaves an entry that
+// the next one writes for it.
+func TestDeadWritersEntryIsNotLost(t *testing.T) {
+	s := store.NewMemory()
+	if _, err := Append(t.Context(), s, "acme", entry(0)); err != nil {
+		t.Fatal(err)
+	}
+	s.Fail = func(op string, key store.Key) error {
+		if op == "put" && strings.Contains(key.PK, "#audit#") {
+			return context.Canceled
+		}
+		return nil
+	}
+	if _, err := Append(t.Context(), s, "acme", entry(1)); err == nil {
+		t.Fatal("the item's write failed and Append said nothing")
+	}
+	s.Fail = nil
+	if got := history(t, s); len(got) != 1 {
+		t.Fatalf("%d items, want the first only", len(got))
+	}
+	if _, err := Append(t.Context(), s, "acme", entry(2)); err != nil {
+		t.Fatal(err)
+	}
+	got := history(t, s)
+	if len(got) != 3 || got[1].Intent != entry(1).Intent {
+		t.Fatalf("after the next writer: %+v", got)
+	}
+	if err := Verify(t.Context(), s, "acme", got); err != nil {
+		t.Error(err)
+	}
+}
