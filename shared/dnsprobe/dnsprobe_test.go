@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,14 +33,7 @@ type script func(network string, q *dns.Msg) [][]byte
 
 func startFake(t testing.TB, answer script) *fakeServer {
 	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", packets.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	packets, listener := listenBoth(t)
 	f := &fakeServer{addr: packets.LocalAddr().String()}
 	respond := func(network string, packet []byte) [][]byte {
 		q := new(dns.Msg)
@@ -90,10 +85,40 @@ func startFake(t testing.TB, answer script) *fakeServer {
 	return f
 }
 
+// listenBoth finds a port that is free for UDP and TCP.
+func listenBoth(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", packets.LocalAddr().String())
+		if err == nil {
+			return packets, listener
+		}
+		packets.Close()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func (f *fakeServer) asked() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.seen)
+}
+
+func (f *fakeServer) askedFor(qtype uint16) (packets int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, q := range f.seen {
+		if q.Qtype == qtype {
+			packets++
+		}
+	}
+	return packets
 }
 
 // zone answers from records in zone file syntax. A name's address leads back to
@@ -180,7 +205,8 @@ const (
 	pubReverse = "10.2.0.192.in-addr.arpa. 5 IN PTR imp-emea-pub.example.com."
 )
 
-var quick = &Client{Timeout: 100 * time.Millisecond}
+// quick is patient enough for a busy machine: a lost answer would be a wrong one.
+var quick = &Client{Timeout: 300 * time.Millisecond}
 
 func addrs(texts ...string) []netip.Addr {
 	var out []netip.Addr
@@ -482,7 +508,7 @@ func tally(s ServerResult) map[Reason]int {
 	return counts
 }
 
-func TestDeadServerCostsAboutOneTimeout(t *testing.T) {
+func TestDeadServerIsAskedAFewTimesOnly(t *testing.T) {
 	names, _ := mesh(200)
 	for _, c := range []struct {
 		name string
@@ -493,16 +519,13 @@ func TestDeadServerCostsAboutOneTimeout(t *testing.T) {
 		{"nothing listens", closedPort, Unreachable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			client := &Client{Timeout: 300 * time.Millisecond}
-			start := time.Now()
-			result, err := client.Lookup(t.Context(), []string{c.addr(t)}, names)
+			result, err := quick.Lookup(t.Context(), []string{c.addr(t)}, names)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s := result.Servers[0]
-			if took := time.Since(start); took > 3*client.Timeout {
-				t.Errorf("took %s", took)
-			}
+			// One question for each family from each worker: all in flight at the same
+			// time, so they last one timeout together.
 			if s.Down != c.want || s.Questions > 2*DefaultWorkers {
 				t.Errorf("down %q after %d questions", s.Down, s.Questions)
 			}
@@ -519,25 +542,21 @@ func TestDeadServerCostsAboutOneTimeout(t *testing.T) {
 func TestServerThatDiesDuringTheRun(t *testing.T) {
 	names, records := mesh(200)
 	whole := zone(t, records...)
-	var server *fakeServer
-	server = startFake(t, func(n string, q *dns.Msg) [][]byte {
-		server.mu.Lock()
-		defer server.mu.Unlock()
-		if len(server.seen) > 100 {
+	var heard atomic.Int64
+	server := startFake(t, func(n string, q *dns.Msg) [][]byte {
+		if heard.Add(1) > 100 {
 			return nil
 		}
 		return whole(n, q)
 	})
-	start := time.Now()
 	result, err := quick.Lookup(t.Context(), []string{server.addr}, names)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := result.Servers[0]
-	if took := time.Since(start); took > 6*quick.Timeout {
-		t.Errorf("took %s", took)
-	}
-	if s.Down != Silent || s.Questions > 250 {
+	// What was in flight when it died, a round or two after it, and the question that
+	// proves it; all names together would be 600.
+	if s.Down != Silent || s.Questions > 300 {
 		t.Errorf("down %q after %d questions", s.Down, s.Questions)
 	}
 	if counts := tally(s); counts[OK] == 0 || counts[Silent] < 100 {
@@ -584,14 +603,13 @@ func TestServerThatDropsOneKindOfQuestion(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := startFake(t, ofType(zone(t, records...), silence, c.qtype))
-			start := time.Now()
 			result, err := quick.Lookup(t.Context(), []string{server.addr}, names)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s := result.Servers[0]
-			if took := time.Since(start); took > 5*quick.Timeout {
-				t.Errorf("took %s", took)
+			if in := server.askedFor(c.qtype); in > 2*2*DefaultWorkers {
+				t.Errorf("%d packets that nobody answers", in)
 			}
 			if diff := cmp.Diff([]string{c.name}, s.SilentTypes); diff != "" || s.Down != "" {
 				t.Errorf("down %q, silent types %v", s.Down, s.SilentTypes)
