@@ -38,6 +38,8 @@ var (
 	ErrRedirected = errors.New("the receiver redirects; enter the final address")
 	// ErrRefused says that the receiver's answer was not 2xx.
 	ErrRefused = errors.New("the receiver refused the notice")
+	// ErrTimeout says that no answer came in time.
+	ErrTimeout = errors.New("the receiver did not answer in time")
 )
 
 // Error says what went wrong with one address, of which it tells only the
@@ -66,8 +68,11 @@ type Options struct {
 
 // Sink is one web address.
 type Sink struct {
-	url    *url.URL
-	client *http.Client
+	url *url.URL
+	// A bare transport, not a client: a client follows redirects, and its
+	// errors quote the whole address.
+	transport *http.Transport
+	timeout   time.Duration
 }
 
 // New checks an address and makes its sink.
@@ -112,11 +117,7 @@ func New(address string, opt Options) (*Sink, error) {
 		}
 	}
 	transport.DialContext = dialer.DialContext
-	return &Sink{url: u, client: &http.Client{
-		Transport:     transport,
-		Timeout:       timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &Sink{url: u, transport: transport, timeout: timeout}, nil
 }
 
 func loopback(host string) bool {
@@ -131,7 +132,7 @@ func loopback(host string) bool {
 func (s *Sink) Name() string { return "webhook" }
 
 // Close lets go of idle connections.
-func (s *Sink) Close() { s.client.CloseIdleConnections() }
+func (s *Sink) Close() { s.transport.CloseIdleConnections() }
 
 // IdempotencyKey is the header by which a receiver knows a notice that was
 // sent again.
@@ -145,10 +146,6 @@ func (s *Sink) Send(ctx context.Context, n alarm.Notice) error {
 	if err == nil {
 		return nil
 	}
-	// *url.Error quotes the whole address; what is inside it does not.
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
 	return &Error{Host: s.url.Host, Status: status, Cause: err}
 }
 
@@ -157,6 +154,8 @@ func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error)
 	if err != nil {
 		return 0, fmt.Errorf("encoding the notice: %w", err)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, ErrTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return 0, err
@@ -164,8 +163,15 @@ func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", IdempotencyKey(n))
 	req.Header.Set("User-Agent", "peerkeeper")
-	resp, err := s.client.Do(req)
+	if user := s.url.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	resp, err := s.transport.RoundTrip(req)
 	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		return 0, err
 	}
 	// The status is the answer. The rest is read so that the connection can be

@@ -1,0 +1,126 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// FormatError says what is wrong with one secret, or with a whole file of
+// them. It tells names and positions, never a value: encoding/json's own
+// errors quote what they could not read, so they are not passed on.
+type FormatError struct {
+	Name   string // of the secret; "" for the text as a whole
+	Reason string
+}
+
+func (e *FormatError) Error() string {
+	if e.Name == "" {
+		return e.Reason
+	}
+	return fmt.Sprintf("secret %q: %s", e.Name, e.Reason)
+}
+
+// Decode reads one secret, {"username": "…", "password": "…", "version": "…"?},
+// as it stands in secrets.json and in Secrets Manager. The credentials' Version
+// is "" if the secret does not say. All that is wrong is said at once, one
+// *FormatError each.
+func Decode(name string, text []byte) (Credentials, error) {
+	fields, err := object(name, text)
+	errs := []error{err}
+	value := map[string]string{}
+	for _, f := range fields {
+		switch f.Name {
+		case "username", "password", "version":
+		default:
+			errs = append(errs, &FormatError{name, fmt.Sprintf("unknown key %q; want username, password and perhaps version", f.Name)})
+			continue
+		}
+		// A string literal decodes or it does not begin with a quote: the
+		// raw value is valid JSON already.
+		var s *string
+		if json.Unmarshal(f.Value, &s) != nil || s == nil {
+			errs = append(errs, &FormatError{name, fmt.Sprintf("%q is not a string", f.Name)})
+			continue
+		}
+		if *s == "" {
+			errs = append(errs, &FormatError{name, fmt.Sprintf("%q is empty", f.Name)})
+			continue
+		}
+		value[f.Name] = *s
+	}
+	if err == nil {
+		for _, need := range []string{"username", "password"} {
+			if !has(fields, need) {
+				errs = append(errs, &FormatError{name, fmt.Sprintf("no %q", need)})
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Credentials{}, err
+	}
+	return Credentials{Username: value["username"], Password: NewText(value["password"]), Version: value["version"]}, nil
+}
+
+// Entry is one name of a secrets file with the raw text of its secret.
+type Entry struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Entries splits a secrets file into its secrets, in the order of the file.
+func Entries(text []byte) ([]Entry, error) { return object("", text) }
+
+func has(fields []Entry, name string) bool {
+	for _, f := range fields {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// object splits one JSON object, strictly: nothing after it, no name twice.
+// Go's own decoder would let the last of two equal names win.
+func object(name string, text []byte) ([]Entry, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // Windows editors begin a file with it
+	if !utf8.Valid(text) {
+		return nil, &FormatError{name, "not UTF-8"}
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	broken := func(what string) error {
+		line := 1 + bytes.Count(text[:min(int(dec.InputOffset()), len(text))], []byte("\n"))
+		return &FormatError{name, fmt.Sprintf("%s, at or after line %d", what, line)}
+	}
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return nil, broken("not a JSON object")
+	}
+	var out []Entry
+	var errs []error
+	for dec.More() {
+		tok, err := dec.Token()
+		key, ok := tok.(string)
+		if err != nil || !ok {
+			return nil, errors.Join(append(errs, broken("broken JSON"))...)
+		}
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return nil, errors.Join(append(errs, broken("broken JSON"))...)
+		}
+		if has(out, key) {
+			errs = append(errs, broken(fmt.Sprintf("%q stands there twice", key)))
+			continue
+		}
+		out = append(out, Entry{key, raw})
+	}
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('}') {
+		return nil, errors.Join(append(errs, broken("broken JSON"))...)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		errs = append(errs, broken("something follows the JSON object"))
+	}
+	return out, errors.Join(errs...)
+}
