@@ -1,0 +1,811 @@
+package clustersim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// State is what GET /state shows.
+type State struct {
+	Time     time.Time      `json:"time"`
+	Clusters []ClusterState `json:"clusters"`
+}
+
+// ClusterState is one cluster. ICSARestarts are those that somebody asked for,
+// ICSASelfRestarts ICSA's own. Writes counts requests that may change a
+// cluster: AXL updates, parameter changes, service control and deployment.
+type ClusterState struct {
+	ID               string      `json:"id"`
+	Release          string      `json:"release"`
+	Users            int         `json:"users"`
+	Nodes            []NodeState `json:"nodes"`
+	Peers            []PeerState `json:"peers"`
+	ICSARestarts     int         `json:"icsaRestarts"`
+	ICSASelfRestarts int         `json:"icsaSelfRestarts"`
+	RouterRestarts   int         `json:"routerRestarts"`
+	Writes           int         `json:"writes"`
+}
+
+// NodeState is one node. LogIns counts user names with passwords that were
+// checked, RejectedLogIns those found wrong.
+type NodeState struct {
+	Name           string                   `json:"name"`
+	Role           string                   `json:"role"`
+	Address        string                   `json:"address"`
+	Release        string                   `json:"release"`
+	Down           bool                     `json:"down"`
+	HAState        int                      `json:"haState"`
+	Services       map[string]serviceStatus `json:"services"`
+	UpTime         map[string]int           `json:"upTime"`
+	Requests       map[string]int           `json:"requests"`
+	LogIns         int                      `json:"logIns"`
+	RejectedLogIns int                      `json:"rejectedLogIns"`
+}
+
+// PeerState is one direction: the cluster pulls from ID.
+type PeerState struct {
+	ID               string     `json:"id"`
+	Address          string     `json:"address"`
+	Protocol         string     `json:"protocol"`
+	Mode             string     `json:"mode"`
+	LastSynchronized *time.Time `json:"lastSynchronized"`
+	NextSync         time.Time  `json:"nextSync"`
+	AssociatedUsers  int        `json:"associatedUsers"`
+	LastError        string     `json:"lastError"`
+}
+
+// State shows the whole mesh.
+func (s *Sim) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	out := State{Time: now.UTC(), Clusters: []ClusterState{}}
+	for _, c := range s.clusters {
+		cs := ClusterState{
+			ID: c.id, Release: c.publisher().release.String(), Users: s.countHome(c), ICSARestarts: c.icsaRestarts, ICSASelfRestarts: c.selfRestarts,
+			RouterRestarts: c.routerRestarts, Writes: c.writes, Nodes: []NodeState{}, Peers: []PeerState{},
+		}
+		for _, n := range c.nodes {
+			ns := NodeState{
+				Name: n.name, Role: string(n.role), Address: n.address(), Release: n.release.String(), Down: n.down, HAState: n.haState,
+				Services: map[string]serviceStatus{}, UpTime: map[string]int{}, Requests: map[string]int{}, LogIns: n.logIns, RejectedLogIns: n.rejected,
+			}
+			for _, v := range n.services {
+				status, up := v.status, v.upTime(now)
+				if n.down {
+					status, up = stopped, -1
+				}
+				ns.Services[v.name], ns.UpTime[v.name] = status, up
+			}
+			for name, count := range n.requests {
+				ns.Requests[name] = count
+			}
+			cs.Nodes = append(cs.Nodes, ns)
+		}
+		for _, p := range c.peers {
+			ps := PeerState{
+				ID: p.id, Address: p.address, Protocol: p.protocol, Mode: string(p.mode), NextSync: p.next.UTC(), AssociatedUsers: p.users, LastError: p.lastError,
+			}
+			if !p.last.IsZero() {
+				last := p.last.UTC()
+				ps.LastSynchronized = &last
+			}
+			cs.Peers = append(cs.Peers, ps)
+		}
+		out.Clusters = append(out.Clusters, cs)
+	}
+	return out
+}
+
+func (s *Sim) countHome(c *cluster) int {
+	if c.homeCounted == c.homeVersion {
+		return c.homeUsers
+	}
+	n, err := c.db.number("SELECT COUNT(*) FROM enduser WHERE " + c.homeCondition())
+	if err != nil {
+		s.log("SIMULATOR FAULT: counting users of %s: %v", c.id, err)
+		return -1
+	}
+	c.homeUsers, c.homeCounted = n, c.homeVersion
+	return n
+}
+
+// adminError is a refusal of the admin interface: what is wrong with which
+// field.
+type adminError struct {
+	status int
+	text   string
+}
+
+func (e *adminError) Error() string { return e.text }
+
+func wrong(field, format string, args ...any) error {
+	return &adminError{http.StatusBadRequest, field + ": " + fmt.Sprintf(format, args...)}
+}
+
+// Admin serves the admin interface: JSON in, 204 out, 400 with {error}.
+func (s *Sim) Admin() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/state" && r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "application/json")
+			if err := json.NewEncoder(w).Encode(s.State()); err != nil {
+				s.log("answering GET /state: %v", err)
+			}
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
+		if err == nil {
+			err = s.Do(r.Method, r.URL.Path, body)
+		}
+		if err == nil {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		status := http.StatusBadRequest
+		var refusal *adminError
+		if errors.As(err, &refusal) {
+			status = refusal.status
+		} else if errors.Is(err, errSimulator) {
+			status = http.StatusInternalServerError
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		if err := json.NewEncoder(w).Encode(map[string]string{"error": err.Error()}); err != nil {
+			s.log("answering %s %s: %v", r.Method, r.URL.Path, err)
+		}
+	})
+}
+
+// errSimulator marks failures that are not the caller's.
+var errSimulator = errors.New("the simulator failed")
+
+// Do is the admin interface without HTTP. What is due by now is done first.
+func (s *Sim) Do(method, path string, body []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if s.closed {
+		return fmt.Errorf("%s %s: simulation is closed: %w", method, path, errSimulator)
+	}
+	s.step(now)
+	s.log("admin: %s %s %s", method, path, bytes.TrimSpace(body))
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch {
+	case path == "/faults" && method == http.MethodPost:
+		return s.addFault(body)
+	case path == "/faults" && method == http.MethodDelete:
+		s.faults = nil
+		return nil
+	case len(parts) == 3 && parts[0] == "clusters" && method == http.MethodPost:
+		c := s.cluster(parts[1])
+		if c == nil {
+			return wrong("cluster", "%q is not in this mesh", parts[1])
+		}
+		if action := s.action(parts[2]); action != nil {
+			return action(c, body, now)
+		}
+	}
+	return &adminError{http.StatusNotFound, method + " " + path + ": no such admin call"}
+}
+
+func (s *Sim) action(name string) func(*cluster, []byte, time.Time) error {
+	switch name {
+	case "peers":
+		return s.adminPeers
+	case "services":
+		return s.adminServices
+	case "users":
+		return s.adminUsers
+	case "parameters":
+		return s.adminParameters
+	case "credentials":
+		return s.adminCredentials
+	case "certificates":
+		return s.adminCertificates
+	case "trust":
+		return s.adminTrust
+	case "dns":
+		return s.adminDNS
+	case "nodes":
+		return s.adminNodes
+	case "reachable":
+		return s.adminReachable
+	case "restore":
+		return s.adminRestore
+	}
+	return nil
+}
+
+// decode is strict: an unknown field, a wrong type or anything after the object
+// is an error that names it.
+func decode(body []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		var mistyped *json.UnmarshalTypeError
+		if errors.As(err, &mistyped) && mistyped.Field != "" {
+			return wrong(mistyped.Field, "is a %s, wanted %s", mistyped.Value, mistyped.Type)
+		}
+		return wrong("body", "%v", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return wrong("body", "more than one JSON value")
+	}
+	return nil
+}
+
+func (s *Sim) adminPeers(c *cluster, body []byte, now time.Time) error {
+	var in struct {
+		Peer             string     `json:"peer"`
+		Mode             *peerMode  `json:"mode"`
+		SelfHeals        *bool      `json:"selfHeals"`
+		LastSynchronized *time.Time `json:"lastSynchronized"`
+		Protocol         *string    `json:"protocol"`
+		Address          *string    `json:"address"`
+		Present          *bool      `json:"present"`
+		ForceSync        bool       `json:"forceSync"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	remote := s.cluster(in.Peer)
+	if remote == nil || remote == c {
+		return wrong("peer", "%q is not another cluster of this mesh", in.Peer)
+	}
+	if in.Mode != nil {
+		switch *in.Mode {
+		case modeOK, modeStuck, modeSlow, modeDeaf, modeBadCredentials:
+		default:
+			return wrong("mode", "%q is none of ok, stuck, slow, deaf, badCredentials", *in.Mode)
+		}
+	}
+	if in.Protocol != nil && *in.Protocol != "tcp" && *in.Protocol != "tls" {
+		return wrong("protocol", "%q is neither tcp nor tls", *in.Protocol)
+	}
+	var p *peer
+	for _, known := range c.peers {
+		if known.id == in.Peer {
+			p = known
+		}
+	}
+	switch {
+	case in.Present != nil && !*in.Present:
+		if p == nil {
+			return nil
+		}
+		return simulatorError(s.removePeer(p))
+	case p == nil && in.Present == nil:
+		return wrong("peer", "%s has no entry for %s; present: true makes one", c.id, in.Peer)
+	case p == nil:
+		p = s.newPeer(c, remote)
+		p.next = now.Add(firstSyncAfter)
+		if err := s.insertPeer(p); err != nil {
+			return simulatorError(err)
+		}
+	}
+	if in.Mode != nil && *in.Mode != p.mode {
+		switch {
+		case *in.Mode == modeSlow:
+			p.next = p.next.Add(p.interval)
+		case p.next.Before(now): // it stood still beyond its time
+			p.next = now.Add(firstSyncAfter)
+		}
+		if p.mode == modeDeaf {
+			p.seen = 0 // what was missed is caught up at the next sync
+		}
+		p.mode = *in.Mode
+	}
+	if in.SelfHeals != nil {
+		p.selfHeals = *in.SelfHeals
+	}
+	if in.LastSynchronized != nil {
+		p.last = in.LastSynchronized.UTC().Truncate(time.Second)
+	}
+	if in.Protocol != nil {
+		p.protocol = *in.Protocol
+	}
+	if in.Address != nil {
+		p.address = *in.Address
+	}
+	if in.ForceSync {
+		// The button of the peer page, with "Also resync peer's Tomcat certificates".
+		for _, n := range remote.presenceNodes() {
+			for _, cert := range n.identities() {
+				delete(c.distrusted, fingerprint(cert.Leaf))
+			}
+			s.learn(c, n)
+		}
+		if p.mode == modeStuck {
+			p.mode = modeOK
+		}
+		p.seen = 0
+		p.next = now
+	}
+	s.recordPeer(p)
+	return nil
+}
+
+func simulatorError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errSimulator, err)
+}
+
+// nodeField finds a node of the cluster by name.
+func (c *cluster) nodeField(name string) (*node, error) {
+	if n := c.node(name); n != nil {
+		return n, nil
+	}
+	return nil, wrong("node", "%q is not a node of %s", name, c.id)
+}
+
+func (s *Sim) adminServices(c *cluster, body []byte, now time.Time) error {
+	var in struct {
+		Node    string `json:"node"`
+		Service string `json:"service"`
+		Status  string `json:"status"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	n, err := c.nodeField(in.Node)
+	if err != nil {
+		return err
+	}
+	v := n.service(in.Service)
+	if v == nil {
+		return wrong("service", "%q is not a service of %s", in.Service, n.name)
+	}
+	switch status := serviceStatus(in.Status); status {
+	case started, stopped, starting, stopping, unknown:
+		if status == v.status {
+			return nil
+		}
+		s.settle(n, v, status, now)
+		if v.name == serviceRouter && status == stopped {
+			for _, x := range n.services {
+				if x.xcp() && x.status == started {
+					s.settle(n, x, stopped, now)
+				}
+			}
+		}
+	case "Restart":
+		if _, code := s.control(n, v.name, "Restart", now); code != reasonNone {
+			return wrong("status", "Restart refused: %d %s", code, reasonTexts[code])
+		}
+	case "NotActivated":
+		v.activated = false
+		s.settle(n, v, stopped, now)
+	default:
+		return wrong("status", "%q is none of Started, Stopped, Starting, Stopping, Unknown, Restart, NotActivated", in.Status)
+	}
+	return nil
+}
+
+func (s *Sim) adminParameters(c *cluster, body []byte, _ time.Time) error {
+	var in struct {
+		Node    string `json:"node"`
+		Service string `json:"service"`
+		Name    string `json:"name"`
+		Value   any    `json:"value"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	var value string
+	switch v := in.Value.(type) {
+	case string:
+		value = v
+	case float64:
+		value = strconv.FormatFloat(v, 'f', -1, 64)
+	case bool:
+		value = boolText(v)
+	default:
+		return wrong("value", "is missing or no string, number or boolean")
+	}
+	where, args := "paramname = ? AND fkprocessnode IN (SELECT pkid FROM processnode WHERE systemnode = 'f'", []any{value, in.Name}
+	if in.Node != "" {
+		n, err := c.nodeField(in.Node)
+		if err != nil {
+			return err
+		}
+		where += " AND pkid = ?"
+		args = append(args, n.pkid)
+	}
+	where += ")"
+	if in.Service != "" {
+		where += " AND tkservice IN (SELECT enum FROM typeservice WHERE nameforcontrol = ?)"
+		args = append(args, in.Service)
+	}
+	rows, err := c.db.exec("UPDATE processconfig SET paramvalue = ? WHERE "+where, args...)
+	if err != nil {
+		return simulatorError(err)
+	}
+	if rows == 0 {
+		return wrong("name", "no parameter %q of service %q on node %q", in.Name, in.Service, in.Node)
+	}
+	s.readAgentParameters(c)
+	return nil
+}
+
+func (s *Sim) adminCredentials(c *cluster, body []byte, _ time.Time) error {
+	var in struct {
+		Username *string `json:"username"`
+		Password *string `json:"password"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	if in.Username == nil && in.Password == nil {
+		return wrong("password", "is missing")
+	}
+	read := c.accounts["read"]
+	changed := *read
+	if in.Username != nil {
+		if *in.Username == "" {
+			return wrong("username", "is empty")
+		}
+		changed.username = *in.Username
+	}
+	if in.Password != nil {
+		if *in.Password == "" {
+			return wrong("password", "is empty")
+		}
+		changed.password = *in.Password
+	}
+	c.accounts["read"] = &changed
+	for _, n := range c.nodes {
+		for id, open := range n.sessions {
+			if open.account == read {
+				delete(n.sessions, id)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
+	var in struct {
+		Node      string     `json:"node"`
+		KeyType   string     `json:"keyType"`
+		NotBefore *time.Time `json:"notBefore"`
+		NotAfter  *time.Time `json:"notAfter"`
+		SANs      *[]string  `json:"sans"`
+		Issuer    string     `json:"issuer"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	n, err := c.nodeField(in.Node)
+	if err != nil {
+		return err
+	}
+	if in.KeyType == "" {
+		in.KeyType = keyRSA
+	}
+	slot := &n.rsa
+	switch in.KeyType {
+	case keyRSA:
+	case keyECDSA:
+		slot = &n.ecdsa
+	default:
+		return wrong("keyType", "%q is neither RSA nor ECDSA", in.KeyType)
+	}
+	old := *slot
+	spec := certSpec{CN: n.name, SANs: []string{n.name}, KeyType: in.KeyType, Issuer: issuerCA, NotBefore: now.Add(-time.Hour).Truncate(time.Second),
+		NotAfter: now.AddDate(1, 0, 0).Truncate(time.Second), Avoid: old}
+	if old != nil { // absent fields stay as they are
+		if s.authority.cert.Subject.String() != old.Leaf.Issuer.String() {
+			spec.Issuer = issuerSelf
+		}
+		spec.SANs = sanTexts(old)
+	}
+	switch in.Issuer {
+	case "":
+	case issuerCA, issuerSelf:
+		spec.Issuer = in.Issuer
+	default:
+		return wrong("issuer", "%q is neither self nor ca", in.Issuer)
+	}
+	if in.SANs != nil {
+		spec.SANs = *in.SANs
+	}
+	if in.NotAfter != nil {
+		spec.NotAfter = *in.NotAfter
+		if !spec.NotBefore.Before(spec.NotAfter) { // one that has expired was valid once
+			spec.NotBefore = spec.NotAfter.AddDate(-1, 0, 0)
+		}
+	}
+	if in.NotBefore != nil {
+		spec.NotBefore = *in.NotBefore
+	}
+	cert, err := s.authority.issue(spec)
+	if err != nil {
+		return wrong("sans", "%v", err)
+	}
+	*slot = &cert
+	s.log("%s: certificate renewed: %s", n.name, fingerprint(cert.Leaf))
+	return nil
+}
+
+func (s *Sim) adminTrust(c *cluster, body []byte, _ time.Time) error {
+	var in struct {
+		Remove string `json:"remove"`
+		Add    string `json:"add"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	if (in.Remove == "") == (in.Add == "") {
+		return wrong("remove", "give one of remove and add")
+	}
+	if in.Add != "" {
+		if !strings.HasPrefix(in.Add, "sha256:") || len(in.Add) != len("sha256:")+64 {
+			return wrong("add", "%q is not sha256: and 64 hexadecimal digits", in.Add)
+		}
+		c.trust[strings.ToLower(in.Add)] = true
+		delete(c.distrusted, strings.ToLower(in.Add))
+		return nil
+	}
+	print := strings.ToLower(in.Remove)
+	if !c.trust[print] {
+		return wrong("remove", "%q is not in tomcat-trust of %s", in.Remove, c.id)
+	}
+	delete(c.trust, print)
+	c.distrusted[print] = true
+	return nil
+}
+
+func (s *Sim) adminDNS(c *cluster, body []byte, _ time.Time) error {
+	var in struct {
+		Name   string  `json:"name"`
+		Answer *string `json:"answer"`
+		Server int     `json:"server"`
+		Silent *bool   `json:"silent"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	switch {
+	case in.Name == "" && in.Server == 0:
+		return wrong("name", "give a name with its answer, or a server with silent")
+	case in.Name != "" && in.Server != 0:
+		return wrong("server", "does not go with name")
+	case in.Server != 0:
+		if in.Server < 1 || in.Server > len(c.dns) {
+			return wrong("server", "%d is neither 1 (primary) nor 2", in.Server)
+		}
+		if in.Silent == nil || in.Answer != nil {
+			return wrong("silent", "is what a server takes")
+		}
+		d := &c.dns[in.Server-1]
+		d.silent = *in.Silent
+		if d.server != nil {
+			d.server.silence(d.silent)
+		}
+		return nil
+	case in.Answer == nil || in.Silent != nil:
+		return wrong("answer", "is what a name takes; empty for the truth again")
+	}
+	if err := c.zone.override(in.Name, *in.Answer); err != nil {
+		return wrong("answer", "%v", err)
+	}
+	return nil
+}
+
+func (s *Sim) adminNodes(c *cluster, body []byte, now time.Time) error {
+	var in struct {
+		Node    string `json:"node"`
+		Down    *bool  `json:"down"`
+		Release string `json:"release"`
+		HAState any    `json:"haState"`
+		Add     string `json:"add"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	if in.Add != "" {
+		if in.Node != "" {
+			return wrong("add", "does not go with node")
+		}
+		return s.addSubscriber(c, in.Add, now)
+	}
+	n, err := c.nodeField(in.Node)
+	if err != nil {
+		return err
+	}
+	version := n.release
+	if in.Release != "" {
+		if version, err = parseRelease(in.Release); err != nil {
+			return wrong("release", "%v", err)
+		}
+	}
+	state := n.haState
+	switch v := in.HAState.(type) {
+	case nil:
+	case float64:
+		state = int(v)
+	case string:
+		known := map[string]int{"idle": haIdle, "normal": haNormal, "backup": haBackup}
+		number, err := strconv.Atoi(v)
+		if named, ok := known[strings.ToLower(v)]; ok {
+			number, err = named, nil
+		}
+		if err != nil {
+			return wrong("haState", "%q is no number and none of idle, normal, backup", v)
+		}
+		state = number
+	default:
+		return wrong("haState", "is neither a string nor a number")
+	}
+	if state != n.haState {
+		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", state, n.id); err != nil {
+			return simulatorError(err)
+		}
+		n.haState = state
+	}
+	if version != n.release {
+		n.release = version
+		// Parameters that the new release brings, at their defaults.
+		if err := s.addParameters(c, n); err != nil {
+			return simulatorError(err)
+		}
+		s.readAgentParameters(c)
+		if !n.down {
+			s.boot(n, now)
+		}
+	}
+	if in.Down != nil && *in.Down != n.down {
+		n.down = *in.Down
+		clear(n.sessions)
+		if !n.down {
+			s.boot(n, now)
+		}
+		s.reconcileListener(n)
+	}
+	return nil
+}
+
+func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
+	if !strings.HasSuffix(name, "."+domain) || len(name) > 255 || strings.ContainsAny(name, " /'\"") {
+		return wrong("add", "%q is not a node name in %s", name, domain)
+	}
+	for _, other := range s.clusters {
+		if other.node(name) != nil {
+			return wrong("add", "%q is a node of %s already", name, other.id)
+		}
+	}
+	n, err := s.addNode(c, name, roleSubscriber, c.publisher().release, now)
+	if err != nil {
+		return simulatorError(err)
+	}
+	if err := s.issueTo(n, now); err != nil {
+		return simulatorError(err)
+	}
+	for _, v := range n.services {
+		if v.activated {
+			v.since = now
+		}
+	}
+	rows := &batch{db: c.db}
+	s.insertNode(c, n, rows)
+	for _, other := range s.clusters {
+		other.zone.set(n.name, n.ip)
+		if other != c {
+			s.learn(other, n)
+			b := &batch{db: other.db}
+			b.add(insertEnterpriseNode, n.id, n.name, nil, "f", nil)
+			rows.err = errors.Join(rows.err, b.err)
+		}
+	}
+	if rows.err != nil {
+		return simulatorError(rows.err)
+	}
+	if s.started {
+		if err := s.open(n); err != nil {
+			return simulatorError(err)
+		}
+		s.reconcileListener(n)
+	}
+	return nil
+}
+
+func (s *Sim) adminReachable(c *cluster, body []byte, _ time.Time) error {
+	var in struct {
+		From  string `json:"from"`
+		Value *bool  `json:"value"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	if in.Value == nil {
+		return wrong("value", "is missing")
+	}
+	var from []string
+	switch {
+	case in.From == "peerkeeper":
+		from = []string{in.From}
+	case in.From == "all":
+		from = []string{"peerkeeper"}
+		for _, other := range s.clusters {
+			if other != c {
+				from = append(from, other.id)
+			}
+		}
+	case s.cluster(in.From) != nil && in.From != c.id:
+		from = []string{in.From}
+	default:
+		return wrong("from", "%q is neither peerkeeper, all nor another cluster", in.From)
+	}
+	for _, f := range from {
+		if *in.Value {
+			delete(c.blocked, f)
+		} else {
+			c.blocked[f] = true
+		}
+	}
+	for _, n := range c.nodes {
+		s.reconcileListener(n)
+	}
+	return nil
+}
+
+func (s *Sim) addFault(body []byte) error {
+	var in struct {
+		Cluster   string    `json:"cluster"`
+		Node      string    `json:"node"`
+		Operation string    `json:"operation"`
+		Kind      faultKind `json:"kind"`
+		When      faultTime `json:"when"`
+		Times     int       `json:"times"`
+		Delay     string    `json:"delay"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	f := &fault{Cluster: in.Cluster, Node: in.Node, Operation: in.Operation, Kind: in.Kind, When: in.When, Times: in.Times, delay: defaultDelay}
+	if in.Cluster != "" && s.cluster(in.Cluster) == nil {
+		return wrong("cluster", "%q is not in this mesh", in.Cluster)
+	}
+	if in.Node != "" {
+		found := false
+		for _, c := range s.clusters {
+			found = found || c.node(in.Node) != nil && (in.Cluster == "" || in.Cluster == c.id)
+		}
+		if !found {
+			return wrong("node", "%q is not in this mesh", in.Node)
+		}
+	}
+	switch in.Kind {
+	case fault503, fault401, faultSOAP, faultDrop, faultDelay, faultTruncate, faultGarbage, faultOversize:
+	default:
+		return wrong("kind", "%q is none of http503, http401, fault, drop, delay, truncate, garbage, oversize", in.Kind)
+	}
+	switch in.When {
+	case "":
+		f.When = before
+	case before, after:
+	default:
+		return wrong("when", "%q is neither before nor after", in.When)
+	}
+	if in.Times == 0 {
+		f.Times = 1
+	}
+	if in.Delay != "" {
+		d, err := time.ParseDuration(in.Delay)
+		if err != nil || d < 0 {
+			return wrong("delay", "%q is not a duration", in.Delay)
+		}
+		f.delay = d
+	}
+	s.faults = append(s.faults, f)
+	return nil
+}

@@ -1,0 +1,20 @@
+// Package clustersim simulates meshes of Cisco IM and Presence clusters, each
+// with a publisher, a subscriber and a CUCM publisher, closely enough that a
+// client of AXL and of the Control Center cannot tell from the wire.
+//
+// It owns the simulated world: the databases (true answers to any query), the
+// services with their states and up-times, the Intercluster Sync Agents that
+// really copy users between clusters on their interval, certificates, DNS, and
+// the faults a scenario puts in. Time is the given Clock's; work happens in
+// Step only, in the order it falls due, so that the same seed and the same
+// steps give the same state.
+//
+// It never shares code or wire structs with Peerkeeper's clients, never runs
+// work on its own, and never dials out. What Cisco does not document is
+// invented in invented.go and nowhere else without a label. What it does not
+// model it answers with a loud 501 and a log line, never with a guess.
+//
+// Failures of the simulation itself (not those simulated) come back from New,
+// Start, Do, Files and Close; inside Step and requests they are logged, and a
+// request gets a 500.
+package clustersim

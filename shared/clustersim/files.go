@@ -1,0 +1,137 @@
+package clustersim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// The structs below are what mesh.yaml looks like; they are this package's own.
+type meshFile struct {
+	Mesh      string        `yaml:"mesh"`
+	Simulated bool          `yaml:"simulated"`
+	Clock     meshClock     `yaml:"clock"`
+	Domain    string        `yaml:"domain"`
+	Dialect   string        `yaml:"dialect"`
+	Defaults  meshDefaults  `yaml:"defaults"`
+	Clusters  []meshCluster `yaml:"clusters"`
+	Peers     meshPeers     `yaml:"peers"`
+	Policy    meshPolicy    `yaml:"policy"`
+}
+
+type meshClock struct {
+	Epoch string  `yaml:"epoch"`
+	Rate  float64 `yaml:"rate"`
+}
+
+type meshDefaults struct {
+	SyncInterval string `yaml:"syncInterval"`
+	AutoRecovery bool   `yaml:"autoRecovery"`
+	Release      string `yaml:"release"`
+}
+
+type meshCluster struct {
+	ID                  string     `yaml:"id"`
+	Release             string     `yaml:"release"`
+	Publisher           string     `yaml:"publisher"`
+	CUCM                meshNode   `yaml:"cucm"`
+	Nodes               []meshNode `yaml:"nodes"`
+	Credentials         string     `yaml:"credentials"`
+	WriteCredentials    string     `yaml:"writeCredentials"`
+	PlatformCredentials string     `yaml:"platformCredentials"`
+	TLS                 meshTLS    `yaml:"tls"`
+	DNS                 []string   `yaml:"dns"`
+	TimeZone            string     `yaml:"timeZone"`
+	SyncInterval        string     `yaml:"syncInterval"`
+	AutoRecovery        bool       `yaml:"autoRecovery"`
+	OVA                 int        `yaml:"ova"`
+	Edition             string     `yaml:"edition"`
+	SIPFederation       bool       `yaml:"sipFederation"`
+	DNSSurvivesSplit    bool       `yaml:"dnsSurvivesSplit"`
+}
+
+type meshNode struct {
+	Name    string `yaml:"name"`
+	Address string `yaml:"address"`
+}
+
+type meshTLS struct {
+	CA   string   `yaml:"ca"`
+	Pins []string `yaml:"pins"`
+}
+
+type meshPeers struct {
+	Topology string `yaml:"topology"`
+	Protocol string `yaml:"protocol"`
+}
+
+type meshPolicy struct {
+	Mode string `yaml:"mode"`
+}
+
+type secretFile struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// Files is what a client of the mesh needs, by file name: mesh.yaml,
+// secrets.json, ca.pem, admin.json and dialect.yaml. It shows the present
+// addresses, passwords and certificates; call it after Start if there are to be
+// sockets.
+func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	epoch := s.cfg.Epoch
+	if epoch.IsZero() {
+		epoch = s.now()
+	}
+	mesh := meshFile{
+		Mesh: "acme", Simulated: true, Clock: meshClock{epoch.UTC().Format(time.RFC3339Nano), s.cfg.Rate}, Domain: domain, Dialect: "dialect.yaml",
+		Peers: meshPeers{"full-mesh", "tcp"}, Policy: meshPolicy{"observe"},
+	}
+	secrets := map[string]secretFile{}
+	for _, c := range s.clusters {
+		pub := c.publisher()
+		if mesh.Defaults.Release == "" {
+			mesh.Defaults = meshDefaults{duration(defaultInterval), true, fmt.Sprintf("%d.%d", pub.release.major, pub.release.minor)}
+		}
+		entry := meshCluster{
+			ID: c.id, Release: pub.release.declared(), Publisher: pub.name,
+			Credentials: c.id + "/read", WriteCredentials: c.id + "/write", PlatformCredentials: c.id + "/platform",
+			TLS: meshTLS{CA: "ca.pem"}, DNS: []string{c.dns[0].address(), c.dns[1].address()}, TimeZone: c.timeZone.String(),
+			SyncInterval: duration(c.agent.interval), AutoRecovery: c.agent.autoRecovery, OVA: 15000, Edition: "standard",
+		}
+		for _, n := range c.nodes {
+			if n.role == roleCUCM {
+				entry.CUCM = meshNode{n.name, n.address()}
+				continue
+			}
+			entry.Nodes = append(entry.Nodes, meshNode{n.name, n.address()})
+			entry.TLS.Pins = append(entry.TLS.Pins, fingerprint(n.rsa.Leaf))
+		}
+		mesh.Clusters = append(mesh.Clusters, entry)
+		for _, kind := range []string{"read", "write", "platform"} {
+			a := c.accounts[kind]
+			secrets[c.id+"/"+kind] = secretFile{a.username, a.password}
+		}
+	}
+	meshYAML, err1 := yaml.Marshal(mesh)
+	secretsJSON, err2 := json.MarshalIndent(secrets, "", "  ")
+	adminJSON, err3 := json.Marshal(map[string]string{"url": adminURL})
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, fmt.Errorf("writing the mesh's files: %w", err)
+	}
+	return map[string][]byte{
+		"mesh.yaml":    append([]byte("# Written by `peerkeeper sim`.\n"), meshYAML...),
+		"secrets.json": append(secretsJSON, '\n'),
+		"ca.pem":       s.authority.PEM(),
+		"admin.json":   append(adminJSON, '\n'),
+		"dialect.yaml": []byte(dialectYAML),
+	}, nil
+}
+
+// duration writes 30m, not 30m0s.
+func duration(d time.Duration) string { return fmt.Sprintf("%dm", int(d/time.Minute)) }

@@ -1,0 +1,410 @@
+package clustersim
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	defaultInterval = 30 * time.Minute
+	retryAfter      = 5 * time.Minute // a failed sync, by the alarm catalogue
+	stuckAfter      = 2 * time.Hour   // on top of one interval: our reading of "stuck for more than 2 hours"
+	failedPeriods   = 4
+)
+
+// peerMode is what a scenario does to one direction.
+type peerMode string
+
+const (
+	modeOK             peerMode = "ok"
+	modeStuck          peerMode = "stuck" // clock and copies stand still
+	modeSlow           peerMode = "slow"  // one interval late
+	modeDeaf           peerMode = "deaf"  // the clock advances, nothing is copied
+	modeBadCredentials peerMode = "badCredentials"
+)
+
+// peer is one entry of a cluster's peer table, and what its ICSA knows of it.
+// The table mirrors it; only entries' presence, address, protocol and user name
+// are read back from there, when somebody has written to it by SQL.
+type peer struct {
+	cluster  *cluster // the one that pulls
+	id       string   // of the remote cluster; the address if no cluster answers to it
+	pkid     string
+	address  string
+	username string
+	protocol string
+
+	mode      peerMode
+	selfHeals bool
+	interval  time.Duration // in effect: the parameter's value at the last sync
+	last      time.Time     // last success; zero = never
+	next      time.Time
+	lastError string
+	users     int
+	seen      int // homeVersion of the remote that was copied; 0 = none
+}
+
+// agentParameters are ICSA's on a publisher, read again when somebody wrote.
+type agentParameters struct {
+	interval        time.Duration
+	autoRecovery    bool
+	certificateSync bool
+}
+
+func (s *Sim) readAgentParameters(c *cluster) {
+	out := agentParameters{interval: defaultInterval, certificateSync: true}
+	rows, err := c.db.rows(`SELECT c.paramname, c.paramvalue FROM processconfig c JOIN processnode p ON c.fkprocessnode = p.pkid WHERE p.name = ?`, c.publisher().name)
+	if err != nil {
+		s.log("%s: reading ICSA's parameters: %v", c.id, err)
+		return
+	}
+	for _, row := range rows {
+		on := strings.EqualFold(row[1], "t")
+		switch row[0] {
+		case paramSyncInterval:
+			if minutes, err := strconv.Atoi(strings.TrimSpace(row[1])); err == nil && minutes > 0 {
+				out.interval = time.Duration(minutes) * time.Minute
+			}
+		case paramAutoRecovery:
+			out.autoRecovery = on
+		case paramCertificateSync:
+			out.certificateSync = on
+		}
+	}
+	c.agent = out
+}
+
+func (p *peer) due() time.Time {
+	if p.mode == modeStuck {
+		return time.Time{}
+	}
+	return p.next
+}
+
+// agentStarted begins anew: all peers sync within seconds, one after the other.
+// Any start mends what was stuck, but one of ICSA's own only where the scenario
+// says that it heals.
+func (s *Sim) agentStarted(c *cluster, now time.Time) {
+	own := c.selfRestarting
+	c.selfRestarting = false
+	for i, p := range c.peers {
+		if p.mode == modeStuck && (!own || p.selfHeals) {
+			p.mode = modeOK
+		}
+		p.next = now.Add(firstSyncAfter + time.Duration(i)*firstSyncStagger)
+	}
+}
+
+// selfRestartDue is when ICSA next restarts itself, by whichever of the two
+// clocks of whichever peer comes first. Both count from the last success or
+// from ICSA's own start, whichever is later, so that a restart that did not help
+// is not repeated sooner than its clock.
+func (c *cluster) selfRestartDue() time.Time {
+	pub := c.publisher()
+	icsa := pub.service(serviceICSA)
+	if !pub.running(serviceICSA) {
+		return time.Time{}
+	}
+	var first time.Time
+	for _, p := range c.peers {
+		from := p.last
+		if icsa.since.After(from) {
+			from = icsa.since
+		}
+		if c.agent.autoRecovery {
+			first = earlier(first, from.Add(p.interval+stuckAfter))
+		}
+		if p.lastError != "" && pub.release.atLeast(sinceSyncInterval) {
+			first = earlier(first, from.Add(failedPeriods*p.interval))
+		}
+	}
+	return first
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (s *Sim) selfRestart(c *cluster, now time.Time) {
+	pub := c.publisher()
+	s.log("%s: ICSA restarts itself: periodic syncing failure", c.id)
+	c.selfRestarts++
+	c.selfRestarting = true
+	s.beginStop(pub, pub.service(serviceICSA), now, true)
+}
+
+// sync is one periodic sync of one peer.
+func (s *Sim) sync(p *peer, now time.Time) {
+	c := p.cluster
+	remote := s.cluster(p.id)
+	if why := s.obstacle(p, remote, now); why != "" {
+		if why != p.lastError {
+			s.log("%s>%s: sync failed: %s", c.id, p.id, why)
+		}
+		p.lastError = why
+		p.next = now.Add(retryAfter)
+		s.recordPeer(p)
+		return
+	}
+	if p.mode != modeDeaf && p.seen != remote.homeVersion {
+		n, err := s.copyUsers(c, remote)
+		if err != nil {
+			s.log("%s>%s: copying users: %v", c.id, p.id, err)
+			p.next = now.Add(retryAfter)
+			return
+		}
+		p.users, p.seen = n, remote.homeVersion
+		s.log("%s>%s: copied %d users", c.id, p.id, n)
+	}
+	if c.agent.certificateSync {
+		for _, n := range remote.presenceNodes() {
+			s.learn(c, n)
+		}
+	}
+	p.last, p.lastError = now, ""
+	p.interval = c.agent.interval
+	p.next = now.Add(p.interval)
+	if p.mode == modeSlow {
+		p.next = now.Add(2 * p.interval)
+	}
+	s.recordPeer(p)
+}
+
+// obstacle is why ICSA cannot pull now, in the words of lasterror; "" if it can.
+func (s *Sim) obstacle(p *peer, remote *cluster, now time.Time) string {
+	c := p.cluster
+	if remote == nil || !equalNames(p.address, remote.publisher().name) {
+		return lastErrorUnreachable(p.address, "no publisher has this node name")
+	}
+	pub := remote.publisher()
+	if !c.resolves(p.address) {
+		return lastErrorUnreachable(p.address, "the address does not resolve")
+	}
+	if remote.blocked[c.id] || !pub.running(serviceTomcat) {
+		return lastErrorUnreachable(p.address, "no answer on TCP port 8443")
+	}
+	for _, cert := range []*tls.Certificate{pub.rsa, pub.ecdsa} {
+		if cert == nil {
+			continue
+		}
+		for _, name := range sans(cert) {
+			if !c.resolves(name) {
+				return lastErrorName(name)
+			}
+		}
+		if now.After(cert.Leaf.NotAfter) || now.Before(cert.Leaf.NotBefore) {
+			return lastErrorExpired(p.address, cert.Leaf.NotAfter)
+		}
+		if !s.trusts(c, cert) {
+			// See trusts: what was trusted a sync ago hands its successor over.
+			if p.lastError != "" || !c.agent.certificateSync || c.distrusted[fingerprint(cert.Leaf)] {
+				return lastErrorUntrusted(p.address, fingerprint(cert.Leaf))
+			}
+			s.log("%s: certificate of %s reached tomcat-trust by periodic certificate sync", c.id, pub.name)
+			c.trust[fingerprint(cert.Leaf)] = true
+		}
+	}
+	if !pub.running(serviceAXL) {
+		return lastErrorService(p.address, serviceAXL)
+	}
+	if p.mode == modeBadCredentials {
+		return lastErrorCredentials(p.address)
+	}
+	return ""
+}
+
+// trusts is the model of tomcat-trust, which is invented: a cluster keeps the
+// fingerprints of the mesh's CA and of its peers' tomcat certificates. A leaf is
+// trusted if it is in there or signed by a CA that is. Each successful sync
+// carries the peer's certificates over, if certificate sync is on, and so a peer
+// that was trusted at the last sync may come back with a new certificate. One
+// that a scenario removed stays out until it is added, or a force sync learns
+// it.
+func (s *Sim) trusts(c *cluster, cert *tls.Certificate) bool {
+	if c.trust[fingerprint(cert.Leaf)] {
+		return true
+	}
+	ca := s.authority.cert
+	return c.trust[fingerprint(ca)] && cert.Leaf.CheckSignatureFrom(ca) == nil
+}
+
+func (s *Sim) learn(c *cluster, n *node) {
+	for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa} {
+		if cert == nil {
+			continue
+		}
+		if print := fingerprint(cert.Leaf); !c.distrusted[print] {
+			c.trust[print] = true
+		}
+	}
+}
+
+// sans are the names of a certificate that need resolving; sanTexts all of them.
+func sans(cert *tls.Certificate) []string { return cert.Leaf.DNSNames }
+
+func sanTexts(cert *tls.Certificate) []string {
+	out := append([]string(nil), cert.Leaf.DNSNames...)
+	for _, ip := range cert.Leaf.IPAddresses {
+		out = append(out, ip.String())
+	}
+	return out
+}
+
+// resolves asks the cluster's own DNS servers in turn, as ICSA does; addresses
+// need no resolving.
+func (c *cluster) resolves(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	for _, server := range c.dns {
+		if server.silent {
+			continue
+		}
+		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			reply := c.zone.answer(new(dns.Msg).SetQuestion(dns.Fqdn(name), kind))
+			if reply != nil && reply.Rcode == dns.RcodeSuccess && len(reply.Answer) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// homeUsers is the condition for a home user: enabled, active, not deleted and
+// assigned to one of the cluster's own nodes.
+func (c *cluster) homeCondition() string {
+	return "enablecups = 't' AND status = 1 AND deletedtimestamp IS NULL AND primarynodeid IN (" + c.nodeIDs() + ")"
+}
+
+func (c *cluster) copyCondition() string {
+	return fmt.Sprintf("tkuserprofile = %d AND primarynodeid IN (%s)", profileCopy, c.nodeIDs())
+}
+
+func (c *cluster) nodeIDs() string {
+	var ids []string
+	for _, n := range c.presenceNodes() {
+		ids = append(ids, strconv.Itoa(n.id))
+	}
+	return strings.Join(ids, ", ")
+}
+
+// copyUsers replaces the copies of remote's home users in c by the present
+// ones.
+func (s *Sim) copyUsers(c, remote *cluster) (copied int, err error) {
+	first, second := c.db, remote.db
+	if remote.index < c.index {
+		first, second = second, first
+	}
+	first.mu.Lock()
+	defer first.mu.Unlock()
+	second.mu.Lock()
+	defer second.mu.Unlock()
+	if _, err := c.db.execLocked("ATTACH ? AS peer", remote.db.uri); err != nil {
+		return 0, err
+	}
+	defer func() {
+		_, detach := c.db.execLocked("DETACH peer")
+		err = errors.Join(err, detach)
+	}()
+	if _, err := c.db.execLocked("DELETE FROM enduser WHERE " + remote.copyCondition()); err != nil {
+		return 0, err
+	}
+	return c.db.execLocked(copyColumns + " FROM peer.enduser WHERE " + remote.homeCondition())
+}
+
+// recordPeer mirrors the entry into the table.
+func (s *Sim) recordPeer(p *peer) {
+	last := ""
+	if !p.last.IsZero() {
+		last = p.last.UTC().Format(peerTimeLayout)
+	}
+	if _, err := p.cluster.db.exec(`UPDATE cupsinterclusterpeers SET peeraddress = ?, axlusername = ?, protocol = ?, lastsynctime = NULLIF(?, ''), associatedusers = ?, lasterror = ? WHERE pkid = ?`,
+		p.address, p.username, p.protocol, last, p.users, p.lastError, p.pkid); err != nil {
+		s.log("%s>%s: recording the peer: %v", p.cluster.id, p.id, err)
+	}
+}
+
+func (s *Sim) insertPeer(p *peer) error {
+	_, err := p.cluster.db.exec("INSERT INTO cupsinterclusterpeers (pkid) VALUES (?)", p.pkid)
+	if err == nil {
+		p.cluster.peers = append(p.cluster.peers, p)
+		s.recordPeer(p)
+	}
+	return err
+}
+
+// removePeer forgets an entry, and the copies it made.
+func (s *Sim) removePeer(p *peer) error {
+	c := p.cluster
+	if _, err := c.db.exec("DELETE FROM cupsinterclusterpeers WHERE pkid = ?", p.pkid); err != nil {
+		return err
+	}
+	return s.forgetPeer(p)
+}
+
+func (s *Sim) forgetPeer(p *peer) error {
+	c := p.cluster
+	for i, other := range c.peers {
+		if other == p {
+			c.peers = append(c.peers[:i:i], c.peers[i+1:]...)
+			break
+		}
+	}
+	remote := s.cluster(p.id)
+	if remote == nil {
+		return nil
+	}
+	_, err := c.db.exec("DELETE FROM enduser WHERE " + remote.copyCondition())
+	return err
+}
+
+// reloadPeers follows what somebody wrote into the peer table by SQL: entries
+// appear, vanish or change their address, protocol and user name.
+func (s *Sim) reloadPeers(c *cluster, now time.Time) error {
+	rows, err := c.db.rows("SELECT pkid, peeraddress, axlusername, protocol FROM cupsinterclusterpeers ORDER BY rowid")
+	if err != nil {
+		return err
+	}
+	kept := map[string]bool{}
+	for _, row := range rows {
+		kept[row[0]] = true
+		var p *peer
+		for _, known := range c.peers {
+			if known.pkid == row[0] {
+				p = known
+			}
+		}
+		if p == nil {
+			p = &peer{cluster: c, id: row[1], pkid: row[0], mode: modeOK, interval: c.agent.interval, next: now.Add(firstSyncAfter)}
+			for _, remote := range s.clusters {
+				if remote != c && equalNames(remote.publisher().name, row[1]) {
+					p.id = remote.id
+				}
+			}
+			c.peers = append(c.peers, p)
+		}
+		p.address, p.username, p.protocol = row[1], row[2], row[3]
+	}
+	for _, p := range append([]*peer(nil), c.peers...) {
+		if !kept[p.pkid] {
+			if err := s.forgetPeer(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func equalNames(a, b string) bool {
+	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+}

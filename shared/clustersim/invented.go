@@ -1,0 +1,112 @@
+package clustersim
+
+// EVERYTHING IN THIS FILE IS INVENTED. Cisco documents none of it, and a real
+// cluster is certain to differ in at least some of it. What other files hold is
+// evidenced in public material or marked there.
+//
+// Invented here:
+//   - the peer table's columns (only its name has been seen, as a label);
+//   - the internal names of service parameters;
+//   - that the nodes of the other clusters are listed in enterprisenode, and that
+//     copied users are enduser rows with tkuserprofile 100, tkassignmentstate 1,
+//     enablecups 'f' and the home node's id as primarynodeid (inferred from one
+//     row in a TAC document);
+//   - the pkid of a copy, the error numbers of SQL refusals in AXL, the texts of
+//     lasterror, dwell times of services, which node uses which form of fault;
+//   - how certificates reach a peer's tomcat-trust (see the comment at trusts).
+
+import (
+	"fmt"
+	"time"
+)
+
+const peerTable = `
+CREATE TABLE cupsinterclusterpeers (pkid CHAR(36), peeraddress VARCHAR(255), axlusername VARCHAR(128), protocol VARCHAR(8),
+	lastsynctime VARCHAR(32), associatedusers INTEGER, lasterror VARCHAR(255));
+`
+
+// peerTimeLayout is how lastsynctime is written, always UTC.
+const peerTimeLayout = "2006-01-02 15:04:05"
+
+// Names of the service parameters that the simulator acts on.
+const (
+	paramSyncInterval    = "ICSAPeriodicSyncInterval"
+	paramAutoRecovery    = "ICSAEnableAutoRecovery"
+	paramCertificateSync = "ICSAPeriodicCertificateSync"
+)
+
+// parameter is one service parameter with its default. valueType is a value of
+// AXL's XParam.
+type parameter struct {
+	service, name, initial, valueType string
+}
+
+var parameters = []parameter{
+	{serviceICSA, paramSyncInterval, "30", "long"},
+	{serviceICSA, paramAutoRecovery, "t", "boolean"},
+	{serviceICSA, paramCertificateSync, "t", "boolean"},
+	{"Cisco SIP Proxy", "SIPProxyMaxProcesses", "20", "long"},
+	{"Cisco SIP Proxy", "SIPProxyMaxSpareProcesses", "20", "long"},
+	{"Cisco SIP Proxy", "SIPProxyMinSpareProcesses", "20", "long"},
+	{"Cisco ReplicationWatcher", "UserCheckInterval", "30", "long"},
+}
+
+// Where copies differ from home users.
+const (
+	profileHome = 1
+	profileCopy = 100
+)
+
+// copyColumns says how a copy is made of the home row u of another cluster. The
+// pkid is turned around so that nobody takes it for the home row's own: real
+// clusters do not promise that they agree.
+const copyColumns = `INSERT INTO enduser (pkid, userid, xcp_user_id, imaddress, directoryuri, mailid, status, tkuserprofile, tkassignmentstate, primarynodeid, enablecups)
+	SELECT SUBSTR(pkid, 29, 8) || SUBSTR(pkid, 9, 20) || SUBSTR(pkid, 1, 8), userid, xcp_user_id, imaddress, directoryuri, mailid, 1, 100, 1, primarynodeid, 'f'`
+
+// What lasterror says. The words before the colon are stable.
+func lastErrorUnreachable(address, why string) string {
+	return fmt.Sprintf("NotReachable: %s: %s", address, why)
+}
+func lastErrorCredentials(address string) string {
+	return fmt.Sprintf("AuthenticationFailed: HTTP 401 from %s: AXL user name or password of this peer rejected", address)
+}
+func lastErrorService(address, service string) string {
+	return fmt.Sprintf("ServiceNotRunning: %s on %s", service, address)
+}
+func lastErrorName(name string) string {
+	return fmt.Sprintf("NameNotResolved: %s, listed in the peer's tomcat certificate", name)
+}
+func lastErrorExpired(address string, at time.Time) string {
+	return fmt.Sprintf("CertificateExpired: %s: not valid after %s", address, at.UTC().Format(time.RFC3339))
+}
+func lastErrorUntrusted(address, print string) string {
+	return fmt.Sprintf("CertificateNotTrusted: %s: %s", address, print)
+}
+
+// Dwell times of a service between two resting states, of the simulated clock.
+const (
+	dwellStop   = 4 * time.Second
+	dwellStart  = 12 * time.Second
+	dwellRouter = 30 * time.Second
+	dwellTomcat = 60 * time.Second
+	// After ICSA has started, its peers sync one after the other.
+	firstSyncAfter   = 3 * time.Second
+	firstSyncStagger = 2 * time.Second
+	// A backup is from this long ago: less than either stuck clock at the shortest
+	// interval, so that restoring it alone does not make a peer stuck.
+	backupAge = 45 * time.Minute
+)
+
+// dialectYAML tells Peerkeeper what the simulator invented.
+const dialectYAML = `# Written by ` + "`peerkeeper sim`" + `: what the simulator invented. Cisco documents none of it.
+queries:
+  peers:
+    evidence: simulator
+    # last_error must be one of the words that Peerkeeper knows: credentials,
+    # unreachable, certificate, names, domain, other, or '' for no error.
+    sql: "SELECT peeraddress AS address, protocol AS protocol, lastsynctime AS last_sync, associatedusers AS users, CASE WHEN lasterror IS NULL OR lasterror = '' THEN '' WHEN lasterror LIKE 'AuthenticationFailed%' THEN 'credentials' WHEN lasterror LIKE 'NotReachable%' THEN 'unreachable' WHEN lasterror LIKE 'Certificate%' THEN 'certificate' WHEN lasterror LIKE 'NameNotResolved%' THEN 'names' ELSE 'other' END AS last_error FROM cupsinterclusterpeers"
+parameters:
+  sync_interval: [` + paramSyncInterval + `]
+  auto_recovery: [` + paramAutoRecovery + `]
+  certificate_sync: [` + paramCertificateSync + `]
+`

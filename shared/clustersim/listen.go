@@ -1,0 +1,173 @@
+package clustersim
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// listenerState is a node's socket. Between two lives of a listener hold keeps
+// the port, so that nobody else gets it while the node refuses connections.
+type listenerState struct {
+	address string // once started
+	server  *http.Server
+	hold    func() error // gives the port free
+}
+
+// listening is whether the node takes connections from outside.
+func (n *node) listening() bool {
+	return !n.down && !n.cluster.blocked["peerkeeper"] && n.service(serviceTomcat).status != stopped && n.service(serviceTomcat).status != stopping
+}
+
+// Start opens a TLS listener per node and two DNS servers per cluster, all on
+// free ports.
+func (s *Sim) Start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started || s.closed {
+		return errors.New("starting the simulation: it is started or closed already")
+	}
+	s.started = true
+	for _, c := range s.clusters {
+		for i := range c.dns {
+			server, err := startDNS(net.JoinHostPort(s.cfg.Listen, "0"), c.zone)
+			if err != nil {
+				return fmt.Errorf("starting DNS of %s: %w", c.id, err)
+			}
+			server.silence(c.dns[i].silent)
+			c.dns[i].server = server
+		}
+		for _, n := range c.nodes {
+			if err := s.open(n); err != nil {
+				return err
+			}
+			s.reconcileListener(n)
+		}
+	}
+	return nil
+}
+
+// open listens, on the port that the node had before if it had one.
+func (s *Sim) open(n *node) error {
+	address := n.listener.address
+	if address == "" {
+		address = net.JoinHostPort(s.cfg.Listen, "0")
+	}
+	if n.listener.hold != nil {
+		if err := n.listener.hold(); err != nil {
+			s.log("%s: freeing port: %v", n.name, err)
+		}
+		n.listener.hold = nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listening for %s: %w", n.name, err)
+	}
+	n.listener.address = listener.Addr().String()
+	server := &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(n, w, r) }),
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       time.Minute,
+		ErrorLog:          log.New(lineLogger{s, n.name}, "", 0),
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1, as Tomcat here
+		TLSConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.tlsFor(n), nil },
+			Certificates:       n.identities(),
+		},
+	}
+	n.listener.server = server
+	s.servers.Go(func() {
+		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			s.log("%s: listener ended: %v", n.name, err)
+		}
+	})
+	return nil
+}
+
+// tlsFor is asked at each handshake, so that a renewed certificate shows at the
+// next connection. Tickets are off: a resumed session would show the old one.
+func (s *Sim) tlsFor(n *node) *tls.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: n.identities(), SessionTicketsDisabled: true}
+}
+
+// reconcileListener opens or closes the node's socket as its state demands.
+// Closing breaks the connections there are.
+func (s *Sim) reconcileListener(n *node) {
+	if !s.started || s.closed {
+		return
+	}
+	switch open := n.listener.server != nil; {
+	case n.listening() && !open:
+		if err := s.open(n); err != nil {
+			s.log("SIMULATOR FAULT: %v", err)
+		}
+	case !n.listening() && open:
+		server := n.listener.server
+		n.listener.server = nil
+		if err := server.Close(); err != nil {
+			s.log("%s: closing: %v", n.name, err)
+		}
+		hold, err := holdPort(n.listener.address)
+		if err != nil {
+			s.log("%s: holding port: %v", n.name, err)
+			return
+		}
+		n.listener.hold = hold
+	}
+}
+
+// Close ends the simulation and waits for everything it started.
+func (s *Sim) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	close(s.done)
+	var errs []error
+	for _, c := range s.clusters {
+		for _, n := range c.nodes {
+			if n.listener.server != nil {
+				errs = append(errs, n.listener.server.Close())
+			}
+			if n.listener.hold != nil {
+				errs = append(errs, n.listener.hold())
+			}
+		}
+	}
+	s.mu.Unlock()
+	s.servers.Wait()
+	s.handlers.Wait()
+	for _, c := range s.clusters {
+		for _, d := range c.dns {
+			if d.server != nil {
+				errs = append(errs, d.server.Close())
+			}
+		}
+		errs = append(errs, c.db.Close())
+		if c.cucm != nil {
+			errs = append(errs, c.cucm.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lineLogger takes net/http's own complaints, handshakes that failed mostly.
+type lineLogger struct {
+	s    *Sim
+	name string
+}
+
+func (l lineLogger) Write(b []byte) (int, error) {
+	l.s.log("%s: %s", l.name, strings.TrimSpace(string(b)))
+	return len(b), nil
+}

@@ -1,0 +1,256 @@
+package clustersim
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	axlPath           = "/axl/"
+	controlCenterPath = "/controlcenterservice2/services/ControlCenterServices"
+
+	sessionCookie = "JSESSIONIDSSO"
+	sessionIdle   = 30 * time.Minute
+
+	contentXML  = "text/xml;charset=UTF-8"
+	contentHTML = "text/html;charset=utf-8"
+)
+
+// answer is one HTTP answer before it is sent, by socket or in process.
+type answer struct {
+	status      int
+	contentType string
+	cookie      string
+	challenge   bool // WWW-Authenticate
+	body        *page
+	sendOnly    int // of the declared body, what is sent before the connection breaks; -1 = all
+}
+
+// errDropped ends a connection without an answer.
+var errDropped = errors.New("connection closed by the node")
+
+func (s *Sim) plain(status int, contentType, text string) *answer {
+	p := &page{from: s.pages}
+	p.WriteString(text)
+	return &answer{status: status, contentType: contentType, body: p, sendOnly: -1}
+}
+
+// html is a Tomcat error page: what is not SOAP comes as HTML from these nodes.
+func (s *Sim) html(status int, text string) *answer {
+	return s.plain(status, contentHTML, fmt.Sprintf(
+		"<!-- custom Cisco error page --><html><head><title>HTTP Status %d</title></head><body><h1>HTTP Status %d - %s</h1></body></html>\n",
+		status, status, xmlEscapes.Replace(text)))
+}
+
+func (s *Sim) soap(status int, body *page) *answer {
+	return &answer{status: status, contentType: contentXML, body: body, sendOnly: -1}
+}
+
+// notModelled is the loud answer to what nobody has modelled.
+func (s *Sim) notModelled(n *node, what string) *answer {
+	s.log("NOT MODELLED: %s on %s", what, n.name)
+	return s.plain(http.StatusNotImplemented, "text/plain;charset=utf-8", "not modelled by the simulator: "+what+"\n")
+}
+
+// broken is a failure of the simulator itself.
+func (s *Sim) broken(n *node, what string, err error) *answer {
+	s.log("SIMULATOR FAULT: %s on %s: %v", what, n.name, err)
+	return s.plain(http.StatusInternalServerError, "text/plain;charset=utf-8", "the simulator itself failed, see its log\n")
+}
+
+// exchange answers one request to a node. The body has been read when it
+// returns, and nothing of the simulation is locked.
+func (s *Sim) exchange(n *node, r *http.Request) (*answer, error) {
+	s.mu.Lock()
+	open := n.listening()
+	tomcat := n.service(serviceTomcat).status
+	s.mu.Unlock()
+	if !open {
+		return nil, errDropped
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequestBytes+1))
+	if err != nil {
+		return nil, errDropped
+	}
+	if tomcat != started {
+		return s.html(http.StatusServiceUnavailable, "Service Unavailable"), nil
+	}
+	if len(body) > maxRequestBytes {
+		return s.html(http.StatusRequestEntityTooLarge, "Request Entity Too Large"), nil
+	}
+	var call exchangeCall
+	switch r.URL.Path {
+	case axlPath:
+		call = exchangeCall{s: s, n: n, r: r, handle: s.axl, axl: true}
+	case controlCenterPath:
+		call = exchangeCall{s: s, n: n, r: r, handle: s.controlCenter}
+	case strings.TrimSuffix(axlPath, "/"):
+		return s.html(http.StatusNotFound, "Not Found"), nil // the trailing slash is required
+	default:
+		return s.notModelled(n, r.Method+" "+r.URL.Path), nil
+	}
+	switch r.Method {
+	case http.MethodPost:
+		call.operation, call.parseError = parseEnvelope(bytes.NewReader(body))
+		call.name = "invalid"
+		if call.operation != nil {
+			call.name = call.operation.Name.Local
+		}
+	case http.MethodGet:
+		call.name = http.MethodGet
+	default:
+		return s.html(http.StatusMethodNotAllowed, "Method Not Allowed"), nil
+	}
+	return call.run()
+}
+
+// exchangeCall is one request on its way through faults, log-in and operation.
+type exchangeCall struct {
+	s          *Sim
+	n          *node
+	r          *http.Request
+	axl        bool
+	name       string // of the operation; GET, or "invalid"
+	operation  *element
+	parseError error
+	account    *account
+	handle     func(*exchangeCall) *answer
+}
+
+func (c *exchangeCall) run() (*answer, error) {
+	s, n := c.s, c.n
+	s.mu.Lock()
+	n.requests[c.name]++
+	f := s.fires(n, c.name)
+	s.mu.Unlock()
+	if f != nil {
+		s.log("%s: fault %s %s on %s", n.name, f.Kind, f.When, c.name)
+		if f.Kind == faultDelay && f.When == before {
+			if err := s.wait(c.r.Context(), f.delay); err != nil {
+				return nil, errDropped
+			}
+		} else if f.When == before {
+			// Nothing has been applied, and nothing will be.
+			return c.fault(f, nil)
+		}
+	}
+	if err := s.wait(c.r.Context(), s.cfg.Latency); err != nil {
+		return nil, errDropped
+	}
+	a := c.answer()
+	switch {
+	case f == nil || f.Kind == faultDelay && f.When == before:
+		return a, nil
+	case f.Kind == faultDelay:
+		if err := s.wait(c.r.Context(), f.delay); err != nil {
+			a.body.drop()
+			return nil, errDropped
+		}
+		return a, nil
+	}
+	return c.fault(f, a)
+}
+
+func (c *exchangeCall) answer() *answer {
+	s, n := c.s, c.n
+	if c.axl {
+		s.mu.Lock()
+		running := n.running(serviceAXL)
+		s.mu.Unlock()
+		if !running {
+			return s.html(http.StatusNotFound, "Not Found")
+		}
+	} else {
+		s.mu.Lock()
+		running := n.running(serviceSOAP)
+		s.mu.Unlock()
+		if !running {
+			return s.html(http.StatusNotFound, "Not Found")
+		}
+	}
+	account, cookie, refusal := c.logIn()
+	if refusal != nil {
+		return refusal
+	}
+	c.account = account
+	var a *answer
+	switch {
+	case c.name == http.MethodGet && c.axl:
+		a = s.plain(http.StatusOK, contentHTML, "<html><head><title>Cisco CallManager: AXL Web Service</title></head><body><h1>Cisco CallManager: AXL Web Service</h1><p>The AXL Web Service is working and accepting requests. Use HTTP POST to send a request.</p></body></html>\n")
+	case c.name == http.MethodGet:
+		a = s.notModelled(n, "GET "+c.r.URL.RequestURI())
+	default:
+		a = c.handle(c)
+	}
+	a.cookie = cookie
+	return a
+}
+
+// logIn finds who asks: by session cookie, or by Basic, which opens a session.
+// A stale cookie without a password is 404; that is Cisco's way of saying "log
+// in again".
+func (c *exchangeCall) logIn() (*account, string, *answer) {
+	s, n := c.s, c.n
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	username, password, basic := c.r.BasicAuth()
+	if cookie, err := c.r.Cookie(sessionCookie); err == nil {
+		if known := n.sessions[cookie.Value]; known != nil && now.Sub(known.used) <= sessionIdle {
+			known.used = now
+			return known.account, "", nil
+		}
+		delete(n.sessions, cookie.Value)
+		if !basic {
+			return nil, "", s.html(http.StatusNotFound, "Not Found")
+		}
+	}
+	refuse := func() (*account, string, *answer) {
+		a := s.html(http.StatusUnauthorized, "Unauthorized")
+		a.challenge = true
+		return nil, "", a
+	}
+	if !basic {
+		return refuse()
+	}
+	n.logIns++
+	for _, kind := range []string{"read", "write"} {
+		known := n.cluster.accounts[kind]
+		if known.username != username || known.password != password {
+			continue
+		}
+		id := s.openSession(n, known, now)
+		return known, fmt.Sprintf("%s=%s; path=/; domain=.%s; Secure; HttpOnly; Expires=%s", sessionCookie, id, n.name,
+			now.Add(sessionIdle).UTC().Format(http.TimeFormat)), nil
+	}
+	n.rejected++
+	s.log("%s: log-in of %q rejected", n.name, username)
+	return refuse()
+}
+
+func (s *Sim) openSession(n *node, a *account, now time.Time) string {
+	if len(n.sessions) >= 256 { // clients that never send the cookie back
+		for id, known := range n.sessions {
+			if now.Sub(known.used) > sessionIdle {
+				delete(n.sessions, id)
+			}
+		}
+	}
+	s.sessions++
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %d", s.cfg.Seed, n.name, s.sessions))
+	id := strings.ToUpper(hex.EncodeToString(sum[:16]))
+	n.sessions[id] = &session{account: a, used: now}
+	return id
+}
+
+// forbidden is what an account gets that may only read.
+func (c *exchangeCall) forbidden() *answer {
+	return c.s.html(http.StatusForbidden, "Access to the requested resource has been denied")
+}

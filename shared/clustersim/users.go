@@ -1,0 +1,142 @@
+package clustersim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// adminUsers changes who is at home in a cluster. Every change reaches the
+// copies at the peers' next syncs only.
+func (s *Sim) adminUsers(c *cluster, body []byte, now time.Time) error {
+	var in struct {
+		Add        int    `json:"add"`
+		Remove     int    `json:"remove"`
+		Duplicate  string `json:"duplicate"`
+		Unassign   int    `json:"unassign"`
+		InvalidURI int    `json:"invalidUri"`
+		Move       string `json:"move"`
+		To         string `json:"to"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	asked := 0
+	for _, set := range []bool{in.Add != 0, in.Remove != 0, in.Duplicate != "", in.Unassign != 0, in.InvalidURI != 0, in.Move != ""} {
+		if set {
+			asked++
+		}
+	}
+	if asked != 1 {
+		return wrong("body", "give exactly one of add, remove, duplicate, unassign, invalidUri, move")
+	}
+	if in.To != "" && in.Move == "" {
+		return wrong("to", "goes with move only")
+	}
+	for field, n := range map[string]int{"add": in.Add, "remove": in.Remove, "unassign": in.Unassign, "invalidUri": in.InvalidURI} {
+		if n < 0 || n > 1_000_000 {
+			return wrong(field, "%d is not a number of users", n)
+		}
+	}
+	switch {
+	case in.Add > 0:
+		return simulatorError(s.addUsers(c, s.drawUsers(c, in.Add)))
+	case in.Remove > 0:
+		// Deleted in the directory: the row stays, inactive.
+		return s.changeLast(c, "remove", in.Remove, "status = 0, deletedtimestamp = ?", now.Unix())
+	case in.Unassign > 0:
+		return s.changeLast(c, "unassign", in.Unassign, "primarynodeid = NULL, tkassignmentstate = 0")
+	case in.InvalidURI > 0:
+		return s.changeLast(c, "invalidUri", in.InvalidURI, "directoryuri = 'invalid uri of ' || userid")
+	case in.Duplicate != "":
+		user := s.drawUsers(c, 1)
+		user[0].userid = in.Duplicate
+		if strings.TrimSpace(in.Duplicate) == "" {
+			return wrong("duplicate", "is empty")
+		}
+		return simulatorError(s.addUsers(c, user))
+	}
+	return s.moveUser(c, in.Move, in.To)
+}
+
+func (s *Sim) addUsers(c *cluster, users []newUser) error {
+	c.db.mu.Lock()
+	defer c.db.mu.Unlock()
+	c.homeVersion++
+	return c.db.insertUsers(users)
+}
+
+// changeLast changes the n home users that were made last.
+func (s *Sim) changeLast(c *cluster, field string, n int, change string, args ...any) error {
+	if have := s.countHome(c); n > have {
+		return wrong(field, "%s has only %d home users", c.id, have)
+	}
+	// rowid is the order in which rows were made.
+	args = append(args, n)
+	_, err := c.db.exec("UPDATE enduser SET "+change+" WHERE rowid IN (SELECT rowid FROM enduser WHERE "+c.homeCondition()+" ORDER BY rowid DESC LIMIT ?)", args...)
+	c.homeVersion++
+	return simulatorError(err)
+}
+
+func (s *Sim) moveUser(c *cluster, userid, to string) error {
+	target := s.cluster(to)
+	if target == nil || target == c {
+		return wrong("to", "%q is not another cluster of this mesh", to)
+	}
+	rows, err := c.db.rows("SELECT pkid, userid FROM enduser WHERE LOWER(userid) = LOWER(?) AND "+c.homeCondition(), userid)
+	if err != nil {
+		return simulatorError(err)
+	}
+	if len(rows) != 1 {
+		return wrong("move", "%d home users of %s are named %q", len(rows), c.id, userid)
+	}
+	if _, err := c.db.exec("DELETE FROM enduser WHERE pkid = ?", rows[0][0]); err != nil {
+		return simulatorError(err)
+	}
+	c.homeVersion++
+	user := s.drawUsers(target, 1)
+	user[0].userid = rows[0][1]
+	return simulatorError(s.addUsers(target, user))
+}
+
+// adminRestore rewinds a cluster's database to a backup: the home users made
+// last are gone, the same number of copies of each peer's users too, and each
+// peer's last synchronized time is that of the backup. The home users stay away
+// (in life, Cisco Sync Agent would bring them back from CUCM), the copies return
+// with the next syncs. Nodes are not restarted.
+func (s *Sim) adminRestore(c *cluster, body []byte, _ time.Time) error {
+	var in struct {
+		Users int `json:"users"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	n := -in.Users
+	if have := s.countHome(c); n <= 0 || n > have {
+		return wrong("users", "%d is not minus the number of users to lose, of %d", in.Users, have)
+	}
+	last := func(condition string) string {
+		return fmt.Sprintf("DELETE FROM enduser WHERE rowid IN (SELECT rowid FROM enduser WHERE %s ORDER BY rowid DESC LIMIT %d)", condition, n)
+	}
+	if _, err := c.db.exec(last(c.homeCondition())); err != nil {
+		return simulatorError(err)
+	}
+	c.homeVersion++
+	for _, p := range c.peers {
+		remote := s.cluster(p.id)
+		if remote == nil {
+			continue
+		}
+		gone, err := c.db.exec(last(remote.copyCondition()))
+		if err != nil {
+			return simulatorError(err)
+		}
+		p.users -= min(gone, p.users)
+		p.seen = 0
+		if !p.last.IsZero() {
+			p.last = p.last.Add(-backupAge)
+		}
+		s.recordPeer(p)
+	}
+	return nil
+}

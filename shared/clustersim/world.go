@@ -1,0 +1,461 @@
+package clustersim
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"time"
+	_ "time/tzdata" // StartTime is local time, also where the machine has no zone files
+
+	"golang.org/x/sync/errgroup"
+)
+
+const domain = "example.com"
+
+// Regions of the first clusters; the rest take the zones in turn.
+var (
+	clusterIDs = []string{"emea", "apac", "amer"}
+	timeZones  = []string{"Europe/Berlin", "Asia/Singapore", "America/New_York", "Europe/London", "Asia/Tokyo", "America/Los_Angeles", "Australia/Sydney", "America/Sao_Paulo"}
+)
+
+func clusterID(index int) string {
+	if index < len(clusterIDs) {
+		return clusterIDs[index]
+	}
+	return fmt.Sprintf("c%02d", index+1)
+}
+
+// New builds the world: databases, users, certificates, and all peers with
+// their first sync behind them. It opens no sockets.
+func New(cfg Config) (*Sim, error) {
+	switch {
+	case cfg.Clock == nil:
+		return nil, errors.New("a simulated mesh needs a clock")
+	case cfg.Clusters < 0 || cfg.Clusters > maxClusters:
+		return nil, fmt.Errorf("%d clusters: a mesh has 1 to %d", cfg.Clusters, maxClusters)
+	case cfg.Users < 0:
+		return nil, fmt.Errorf("%d users per cluster", cfg.Users)
+	}
+	if cfg.Clusters == 0 {
+		cfg.Clusters = 3
+	}
+	if cfg.Users == 0 {
+		cfg.Users = 200
+	}
+	if cfg.Release == "" {
+		cfg.Release = "14.0"
+	}
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1"
+	}
+	if cfg.Rate == 0 {
+		cfg.Rate = 1
+	}
+	if cfg.AnswerBudget == 0 {
+		cfg.AnswerBudget = defaultAnswerBudget
+	}
+	if cfg.ControlCenterRate == 0 {
+		cfg.ControlCenterRate = defaultControlRate
+	}
+	version, err := parseRelease(cfg.Release)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := netip.ParseAddr(cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listening on %q: %w", cfg.Listen, err)
+	}
+	random := rand.New(rand.NewPCG(cfg.Seed, 0x1c5a))
+	s := &Sim{cfg: cfg, random: random, names: newPeople(random), pages: &chunks{}, done: make(chan struct{})}
+	s.log = func(format string, args ...any) {
+		if cfg.Log != nil {
+			cfg.Log(fmt.Sprintf(format, args...))
+		}
+	}
+	if err := s.build(version); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Sim) build(version release) error {
+	now := s.now()
+	var err error
+	if s.authority, err = newAuthority(now); err != nil {
+		return err
+	}
+	for i := range s.cfg.Clusters {
+		if err := s.addCluster(i, version, now); err != nil {
+			return fmt.Errorf("building cluster %s: %w", clusterID(i), err)
+		}
+	}
+	if err := s.issueFirst(now); err != nil {
+		return err
+	}
+	for _, c := range s.clusters {
+		s.publishNames(c)
+	}
+	// User IDs are drawn one after the other, so that they depend on the seed
+	// alone; loading them is independent work.
+	var load errgroup.Group
+	load.SetLimit(4)
+	for _, c := range s.clusters {
+		users := s.drawUsers(c, s.cfg.Users)
+		spare := s.drawUsers(c, 2*max(1, s.cfg.Users/100))
+		load.Go(func() error { return c.load(users, spare, now) })
+	}
+	if err := load.Wait(); err != nil {
+		return err
+	}
+	for _, c := range s.clusters {
+		c.homeVersion = 1
+		s.readAgentParameters(c)
+		if err := s.firstPeers(c, now); err != nil {
+			return fmt.Errorf("peers of %s: %w", c.id, err)
+		}
+	}
+	for _, c := range s.clusters {
+		load.Go(c.db.finishLoad)
+	}
+	return load.Wait()
+}
+
+func (s *Sim) addCluster(index int, version release, now time.Time) error {
+	id := clusterID(index)
+	zoneName := timeZones[index%len(timeZones)]
+	location, err := time.LoadLocation(zoneName)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase()
+	if err != nil {
+		return err
+	}
+	c := &cluster{
+		id: id, index: index, timeZone: location, zone: newZone(), db: db,
+		accounts: map[string]*account{}, trust: map[string]bool{}, distrusted: map[string]bool{}, blocked: map[string]bool{},
+	}
+	s.clusters = append(s.clusters, c)
+	for i := range c.dns {
+		c.dns[i].inProcess = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + 2*index + i)}), 53).String()
+	}
+	c.accounts["read"] = &account{username: "axlreader-" + id, password: newPassword(s.random)}
+	c.accounts["write"] = &account{username: "axlwriter-" + id, password: newPassword(s.random), write: true}
+	c.accounts["platform"] = &account{username: "osadmin-" + id, password: newPassword(s.random)}
+	for _, n := range []struct {
+		name string
+		role role
+	}{
+		{"imp-" + id + "-pub." + domain, rolePublisher},
+		{"imp-" + id + "-sub." + domain, roleSubscriber},
+		{"cucm-" + id + "." + domain, roleCUCM},
+	} {
+		if _, err := s.addNode(c, n.name, n.role, version, now); err != nil {
+			return err
+		}
+	}
+	return s.fillSmallTables(c, now)
+}
+
+// addNode makes a node that has been up for some days. Its rows in databases
+// and zones are the caller's business.
+func (s *Sim) addNode(c *cluster, name string, r role, version release, now time.Time) (*node, error) {
+	n := &node{
+		cluster: c, name: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal,
+		sessions: map[string]*session{}, requests: map[string]int{},
+	}
+	s.nextIP++
+	n.ip = documentationIP(s.nextIP)
+	kinds := callManagerServices
+	if r != roleCUCM {
+		s.nextNode++
+		n.id = s.nextNode
+		kinds = presenceServices
+	}
+	up := now.Add(-time.Duration(3+s.random.IntN(60))*24*time.Hour - time.Duration(s.random.IntN(86400))*time.Second)
+	for i, k := range kinds {
+		v := &service{serviceKind: k, activated: !k.inactive, status: started, since: up.Add(time.Duration(i) * 3 * time.Second)}
+		if k.inactive {
+			v.status, v.since = stopped, time.Time{}
+		}
+		n.services = append(n.services, v)
+	}
+	c.nodes = append(c.nodes, n)
+	return n, nil
+}
+
+const (
+	haIdle   = 2
+	haNormal = 3
+	haBackup = 4
+)
+
+// documentationIP walks through the ranges that documentation may use.
+func documentationIP(n int) netip.Addr {
+	if n <= 250 {
+		return netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})
+	}
+	return netip.AddrFrom4([4]byte{198, 51, 100, byte((n - 251) % 250)})
+}
+
+// issueFirst gives every node a CA-signed RSA tomcat certificate of two years,
+// half of it gone, and fills every tomcat-trust.
+func (s *Sim) issueFirst(now time.Time) error {
+	var work errgroup.Group
+	work.SetLimit(4)
+	for _, c := range s.clusters {
+		for _, n := range c.nodes {
+			work.Go(func() error { return s.issueTo(n, now) })
+		}
+	}
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	for _, c := range s.clusters {
+		c.trust[fingerprint(s.authority.cert)] = true
+		for _, other := range s.clusters {
+			for _, n := range other.presenceNodes() {
+				if other != c {
+					s.learn(c, n)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Sim) issueTo(n *node, now time.Time) error {
+	cert, err := s.authority.issue(certSpec{
+		CN: n.name, SANs: []string{n.name}, KeyType: keyRSA, Issuer: issuerCA,
+		NotBefore: now.AddDate(-1, 0, 0).Truncate(time.Second), NotAfter: now.AddDate(1, 0, 0).Truncate(time.Second),
+	})
+	if err != nil {
+		return fmt.Errorf("certificate of %s: %w", n.name, err)
+	}
+	n.rsa = &cert
+	return nil
+}
+
+// publishNames tells a cluster's DNS about every node of the mesh.
+func (s *Sim) publishNames(c *cluster) {
+	for _, other := range s.clusters {
+		for _, n := range other.nodes {
+			c.zone.set(n.name, n.ip)
+		}
+	}
+}
+
+// newUser is one enduser row to be.
+type newUser struct {
+	pkid, userid string
+	node         int // enterprisenode.id; 0 = unassigned
+}
+
+// drawUsers makes users and spreads them over the cluster's nodes.
+func (s *Sim) drawUsers(c *cluster, n int) []newUser {
+	nodes := c.presenceNodes()
+	out := make([]newUser, n)
+	for i := range out {
+		out[i] = newUser{newPKID(s.random), s.names.next(), nodes[i%len(nodes)].id}
+	}
+	return out
+}
+
+// load fills enduser. The spare ones are what every real table has and no count
+// of home users may include: users deleted in the directory, and users who are
+// not enabled for IM and Presence.
+func (c *cluster) load(users, spare []newUser, now time.Time) error {
+	c.db.mu.Lock()
+	defer c.db.mu.Unlock()
+	if err := c.db.insertUsers(users); err != nil {
+		return err
+	}
+	if err := c.db.insertUsers(spare); err != nil {
+		return err
+	}
+	for i, u := range spare {
+		query, arg := "UPDATE enduser SET enablecups = 'f', primarynodeid = NULL, tkassignmentstate = 0 WHERE pkid = ?", []any{u.pkid}
+		if i%2 == 0 {
+			query, arg = "UPDATE enduser SET status = 0, deletedtimestamp = ? WHERE pkid = ?", []any{now.AddDate(0, 0, -1).Unix(), u.pkid}
+		}
+		// Unindexed as yet, but these rows are the last ones and few.
+		if _, err := c.db.execLocked(query+" AND rowid > (SELECT MAX(rowid) FROM enduser) - ?", append(arg, len(spare))...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertUsers adds home users; the database is locked by the caller.
+func (d *database) insertUsers(users []newUser) error {
+	tx, err := d.db.Begin()
+	if err != nil {
+		return fmt.Errorf("adding users: %w", err)
+	}
+	insert, err := tx.Prepare(`INSERT INTO enduser (pkid, userid, xcp_user_id, imaddress, xep106imaddress, directoryuri, mailid, status, tkuserprofile, tkassignmentstate, primarynodeid, enablecalendarpresence, enablecups)
+		SELECT ?1, ?2, (SELECT COALESCE(MAX(rowid), 0) + 1000 FROM enduser), ?3, ?3, ?3, ?3, 1, 1, ?4 > 0, NULLIF(?4, 0), 'f', 't'`)
+	if err != nil {
+		return errors.Join(fmt.Errorf("adding users: %w", err), tx.Rollback())
+	}
+	for _, u := range users {
+		if _, err := insert.Exec(u.pkid, u.userid, strings.ToLower(u.userid)+"@"+domain, u.node); err != nil {
+			return errors.Join(fmt.Errorf("adding user %s: %w", u.userid, err), tx.Rollback())
+		}
+	}
+	return errors.Join(insert.Close(), tx.Commit())
+}
+
+// firstPeers makes the full mesh's entries of one cluster, as if each had synced
+// within the last interval.
+func (s *Sim) firstPeers(c *cluster, now time.Time) error {
+	for _, remote := range s.clusters {
+		if remote == c {
+			continue
+		}
+		p := s.newPeer(c, remote)
+		offset := time.Duration(s.random.Int64N(int64(p.interval/time.Second)))*time.Second + time.Second
+		p.next = now.Truncate(time.Second).Add(offset)
+		p.last = p.next.Add(-p.interval)
+		n, err := s.copyUsers(c, remote)
+		if err != nil {
+			return err
+		}
+		p.users, p.seen = n, remote.homeVersion
+		if p.seen == 0 {
+			p.seen = 1 // built later in this loop, but loaded already
+		}
+		if err := s.insertPeer(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sim) newPeer(c, remote *cluster) *peer {
+	return &peer{
+		cluster: c, id: remote.id, pkid: newPKID(s.random), address: remote.publisher().name, username: "icsa-" + remote.id,
+		protocol: "tcp", mode: modeOK, interval: c.agent.interval,
+	}
+}
+
+// fillSmallTables writes what one cluster's database knows of nodes, services
+// and parameters. The nodes of other clusters follow in listRemoteNodes.
+func (s *Sim) fillSmallTables(c *cluster, now time.Time) error {
+	statements := &batch{db: c.db}
+	statements.add("INSERT INTO processnode (pkid, name, systemnode, description, isactive, nodeid, tknodeusage, tkprocessnoderole, tkssomode) VALUES (?, 'EnterpriseWideData', 't', '', 't', 1, 1, 1, 0)", newPKID(s.random))
+	for _, n := range c.nodes {
+		s.insertNode(c, n, statements)
+	}
+	statements.add("INSERT INTO enterprisesubcluster (id, name, haenabled) VALUES (?, ?, 't')", c.index+1, "DefaultCUPSubcluster")
+	statements.add("INSERT INTO epassyncagentcfg (ccmpublisherip, axluser, syncstatus) VALUES (?, ?, ?)",
+		"cucm-"+c.id+"."+domain, "axlsync-"+c.id, "Completed "+now.Add(-time.Hour).UTC().Format(peerTimeLayout))
+	for i, k := range presenceServices {
+		statements.add("INSERT INTO typeservice (enum, nameforcontrol, tktracelevelgroups) VALUES (?, ?, 1)", i+1, k.name)
+	}
+	for _, name := range []string{"axlreader-" + c.id, "axlwriter-" + c.id, "icsa-" + c.id} {
+		statements.add("INSERT INTO applicationuser (pkid, name) VALUES (?, ?)", newPKID(s.random), name)
+	}
+	// Ids of nodes are drawn when clusters are made, so earlier clusters learn of
+	// later ones here, and the other way round.
+	for _, other := range s.clusters {
+		if other == c {
+			continue
+		}
+		for _, n := range other.presenceNodes() {
+			statements.add(insertEnterpriseNode, n.id, n.name, nil, boolText(n.role == rolePublisher), nil)
+		}
+		back := &batch{db: other.db}
+		for _, n := range c.presenceNodes() {
+			back.add(insertEnterpriseNode, n.id, n.name, nil, boolText(n.role == rolePublisher), nil)
+		}
+		if back.err != nil {
+			return back.err
+		}
+	}
+	return statements.err
+}
+
+const insertEnterpriseNode = "INSERT INTO enterprisenode (id, name, subclusterid, isprimary, tkhaserverstate) VALUES (?, ?, ?, ?, ?)"
+
+// insertNode writes one node of the cluster itself.
+func (s *Sim) insertNode(c *cluster, n *node, statements *batch) {
+	usage, processRole, description := 0, 2, "IM and Presence publisher"
+	switch n.role {
+	case roleSubscriber:
+		usage, description = 1, "IM and Presence subscriber"
+	case roleCUCM:
+		processRole, description = 1, "Unified CM publisher"
+	}
+	statements.add("INSERT INTO processnode (pkid, name, mac, systemnode, description, isactive, nodeid, tknodeusage, tkprocessnoderole, tkssomode) VALUES (?, ?, '', 'f', ?, 't', ?, ?, ?, 0)",
+		n.pkid, n.name, description, n.nodeid, usage, processRole)
+	if n.role == roleCUCM {
+		return
+	}
+	statements.add(insertEnterpriseNode, n.id, n.name, c.index+1, boolText(n.role == rolePublisher), n.haState)
+	for i, k := range presenceServices {
+		statements.add("INSERT INTO processnodeservice (pkid, servername, tkservice, tracelevel, enable, isactive) VALUES (?, ?, ?, 127, 't', ?)",
+			newPKID(s.random), n.name, i+1, boolText(!k.inactive))
+	}
+	s.insertParameters(n, statements)
+}
+
+// insertParameters writes the node's service parameters at their defaults; those
+// there are stay.
+func (s *Sim) insertParameters(n *node, statements *batch) {
+	for _, p := range parameters {
+		if !n.release.has(p) {
+			continue
+		}
+		service := 0
+		for i, k := range presenceServices {
+			if k.name == p.service {
+				service = i + 1
+			}
+		}
+		statements.add(`INSERT INTO processconfig (pkid, paramname, paramvalue, tkservice, fkprocessnode) SELECT ?1, ?2, ?3, ?4, ?5
+			WHERE NOT EXISTS (SELECT 1 FROM processconfig WHERE paramname = ?2 AND tkservice = ?4 AND fkprocessnode = ?5)`,
+			newPKID(s.random), p.name, p.initial, service, n.pkid)
+	}
+}
+
+func (s *Sim) addParameters(c *cluster, n *node) error {
+	if n.role == roleCUCM {
+		return nil
+	}
+	statements := &batch{db: c.db}
+	s.insertParameters(n, statements)
+	return statements.err
+}
+
+func boolText(b bool) string {
+	if b {
+		return "t"
+	}
+	return "f"
+}
+
+// batch runs statements until the first that fails.
+type batch struct {
+	db  *database
+	err error
+}
+
+func (b *batch) add(query string, args ...any) {
+	if b.err == nil {
+		_, b.err = b.db.exec(query, args...)
+	}
+}
+
+// identities are a node's certificates in the order they are offered: a client
+// that takes both kinds gets RSA.
+func (n *node) identities() []tls.Certificate {
+	var out []tls.Certificate
+	for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa} {
+		if cert != nil {
+			out = append(out, *cert)
+		}
+	}
+	return out
+}
