@@ -27,8 +27,7 @@ type ServerResult struct {
 	Server string
 	// Down is Silent or Unreachable for a server that answers nothing, or nothing
 	// any more: it was asked a few times and then left alone, and the answers to
-	// all other names are marked Skipped. "" for a server that answers. Where a
-	// single name is asked, its silence and the server's cannot be told apart.
+	// all other names are marked Skipped. "" for a server that answers.
 	Down Reason
 	// SilentTypes are kinds of question, such as "AAAA" or "PTR", that the server
 	// never answered while it answered others. They were not asked any more either.
@@ -90,15 +89,16 @@ func (c *Client) Lookup(ctx context.Context, servers []string, names []string) (
 }
 
 func (c *Client) lookupOn(ctx context.Context, server string, names []string) ServerResult {
-	run := newRun(ctx, c, server)
-	defer run.stop(nil)
-	result := ServerResult{Server: server, Names: make([]NameResult, len(names))}
 	workers := c.Workers
 	if workers <= 0 {
 		workers = DefaultWorkers
 	}
+	run := newRun(ctx, c, server, 2*workers)
+	defer run.stop(nil)
+	result := ServerResult{Server: server, Names: make([]NameResult, len(names))}
 	var next atomic.Int64
 	var pool sync.WaitGroup
+	pool.Go(run.greet)
 	for range min(workers, len(names)) {
 		pool.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
@@ -155,12 +155,13 @@ func distinct(list []string) []string {
 	return out
 }
 
-// How soon a server is given up. A single question proves a server dead that has
-// answered nothing at all; once it has, it takes several in a row.
-const (
-	silencesOfType   = 3 // for a kind of question that was never answered
-	silencesOfServer = 4 // for one that was: then an old question is asked again
-)
+// silencesInARow is how many questions of a kind that was answered before may go
+// unanswered until an old question shows whether the server is still there.
+const silencesInARow = 4
+
+// loopback is a question that a server answers by itself, whatever has become of
+// its forwarders and of the zones it is asked for (RFC 6303).
+const loopback = "1.0.0.127.in-addr.arpa."
 
 // errDown ends the questions in flight to a server that is given up.
 var errDown = errors.New("the server has been silent")
@@ -169,8 +170,11 @@ var errDown = errors.New("the server has been silent")
 type run struct {
 	client *Client
 	server string
-	ctx    context.Context
-	stop   context.CancelCauseFunc
+	// patience is how many silences a kind of question gets that was never answered:
+	// two rounds of all workers, because one may be a single peer's dead zone.
+	patience int
+	ctx      context.Context
+	stop     context.CancelCauseFunc
 
 	mu        sync.Mutex
 	questions int
@@ -182,23 +186,42 @@ type run struct {
 // kind is what a server makes of one type of question.
 type kind struct {
 	answered int
-	silences int // in a row, of questions since whose sending nothing of this type was answered
+	silences int // since the last answer
 	mute     bool
 	proven   dns.Question // one that was answered
 	checking bool         // proven is being asked again
 }
 
-func newRun(ctx context.Context, c *Client, server string) *run {
-	r := &run{client: c, server: server, kinds: map[uint16]*kind{}}
+func newRun(ctx context.Context, c *Client, server string, patience int) *run {
+	r := &run{client: c, server: server, patience: patience, kinds: map[uint16]*kind{}}
 	r.ctx, r.stop = context.WithCancelCause(ctx)
 	return r
+}
+
+// greet asks, beside the names, what any living server answers. If that and every
+// name until then meet silence, the server is down.
+func (r *run) greet() {
+	r.mu.Lock()
+	r.questions++
+	r.mu.Unlock()
+	got := r.client.ask(r.ctx, r.server, dns.Question{Name: loopback, Qtype: dns.TypePTR, Qclass: dns.ClassINET})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch got.reason {
+	case Cancelled:
+	case Silent, Unreachable:
+		if r.answered == 0 {
+			r.giveUp(got.reason)
+		}
+	default:
+		r.answered++
+	}
 }
 
 // ask is an asker. The context it takes is that of the Lookup, which r.ctx
 // belongs to.
 func (r *run) ask(_ context.Context, server string, question dns.Question) reply {
-	before, reason := r.begin(question.Qtype)
-	if reason != "" {
+	if reason := r.begin(question.Qtype); reason != "" {
 		return reply{found: found{reason: reason}, skipped: true, err: errDown}
 	}
 	got := r.client.ask(r.ctx, server, question)
@@ -207,14 +230,14 @@ func (r *run) ask(_ context.Context, server string, question dns.Question) reply
 		defer r.mu.Unlock()
 		return reply{found: found{reason: r.down}, skipped: true, err: errDown}
 	}
-	if r.note(question, got.reason, before) {
+	if r.note(question, got.reason) {
 		r.check(question.Qtype)
 	}
 	return got
 }
 
 // begin counts a question, or says why it need not be asked.
-func (r *run) begin(qtype uint16) (answeredBefore int, skip Reason) {
+func (r *run) begin(qtype uint16) (skip Reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := r.kinds[qtype]
@@ -224,17 +247,17 @@ func (r *run) begin(qtype uint16) (answeredBefore int, skip Reason) {
 	}
 	switch {
 	case r.down != "":
-		return 0, r.down
+		return r.down
 	case k.mute:
-		return 0, Silent
+		return Silent
 	}
 	r.questions++
-	return k.answered, ""
+	return ""
 }
 
 // note learns from the outcome of a question, and reports that the server's
 // silence must be checked.
-func (r *run) note(question dns.Question, reason Reason, answeredBefore int) (check bool) {
+func (r *run) note(question dns.Question, reason Reason) (check bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := r.kinds[question.Qtype]
@@ -249,19 +272,12 @@ func (r *run) note(question dns.Question, reason Reason, answeredBefore int) (ch
 		k.proven = question
 		return false
 	}
-	if r.answered == 0 {
-		r.giveUp(reason)
-		return false
-	}
-	if k.answered != answeredBefore {
-		return false // others were answered meanwhile: it is this name
-	}
 	k.silences++
 	if k.answered == 0 {
-		k.mute = k.silences >= silencesOfType
+		k.mute = k.silences >= r.patience
 		return false
 	}
-	if k.silences < silencesOfServer || k.checking {
+	if k.silences < silencesInARow || k.checking {
 		return false
 	}
 	k.checking = true
