@@ -17,8 +17,8 @@ const (
 	pageShare = 0.8
 	// suggestedShare of the number in a size fault is used; public clients take 0.5 to 0.7.
 	suggestedShare = 0.6
-	// growth of a page over the one before it, at most.
-	growth = 4
+	// growth of a page over the one before it, at most: rows further on may be longer than those measured.
+	growth = 2
 )
 
 // PageSize is what was learned about how many rows one node gives at once. The zero value knows nothing. Keep one per node and

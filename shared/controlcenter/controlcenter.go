@@ -125,20 +125,18 @@ func (e *ActivateFirstError) Error() string {
 	return fmt.Sprintf("%s: %s %s: not activated on this node", e.Node, strings.ToLower(string(e.Action)), e.Service)
 }
 
-// answer is ServiceInformationResponse. Every member may be xsi:nil, which decodes as empty.
-type answer struct {
-	Return *struct {
-		Code       string `xml:"ReturnCode"`
+// information is ServiceInformationResponse. Every member may be xsi:nil, which decodes as empty.
+type information struct {
+	Code       string `xml:"ReturnCode"`
+	ReasonCode string `xml:"ReasonCode"`
+	Reason     string `xml:"ReasonString"`
+	Items      []struct {
+		Name       string `xml:"ServiceName"`
+		Status     string `xml:"ServiceStatus"`
 		ReasonCode string `xml:"ReasonCode"`
-		Reason     string `xml:"ReasonString"`
-		Items      []struct {
-			Name       string `xml:"ServiceName"`
-			Status     string `xml:"ServiceStatus"`
-			ReasonCode string `xml:"ReasonCode"`
-			Reason     string `xml:"ReasonCodeString"`
-			UpTime     string `xml:"UpTime"`
-		} `xml:"ServiceInfoList>item"`
-	} `xml:",any"`
+		Reason     string `xml:"ReasonCodeString"`
+		UpTime     string `xml:"UpTime"`
+	} `xml:"ServiceInfoList>item"`
 }
 
 func (c *Client) call(ctx context.Context, op string, write bool, out any, children ...soap.Element) (*soap.Answer, error) {
@@ -166,15 +164,17 @@ func (c *Client) Services(ctx context.Context, names ...string) ([]Service, erro
 	for _, n := range names {
 		asked = append(asked, soap.Text("ServiceStatus", n))
 	}
-	var out answer
+	var out struct {
+		Return *information `xml:"soapGetServiceStatusReturn"`
+	}
 	a, err := c.call(ctx, "soapGetServiceStatus", false, &out, asked...)
 	if err != nil {
 		return nil, err
 	}
-	if out.Return == nil {
+	if out.Return.empty() {
 		return nil, a.Malformed(errNoReturn)
 	}
-	services, err := out.services()
+	services, err := out.Return.services()
 	if err != nil {
 		return nil, a.Malformed(err)
 	}
@@ -203,9 +203,14 @@ func number(text string, absent int) (int, error) {
 	return n, nil
 }
 
-func (out *answer) services() ([]Service, error) {
+// empty: an answer that says nothing is not an answer that there are no services.
+func (out *information) empty() bool {
+	return out == nil || strings.TrimSpace(out.Code) == "" && len(out.Items) == 0
+}
+
+func (out *information) services() ([]Service, error) {
 	var services []Service
-	for _, i := range out.Return.Items {
+	for _, i := range out.Items {
 		s := Service{Name: strings.TrimSpace(i.Name), Status: Status(strings.TrimSpace(i.Status)), Reason: strings.TrimSpace(i.Reason)}
 		switch s.Status {
 		case Started, Stopped, Starting, Stopping:
@@ -232,7 +237,9 @@ func (out *answer) services() ([]Service, error) {
 // Control starts, stops or restarts one service on node, which must be the node the client speaks to. It returns before the service
 // is there: read Services until it is. "Already started" suffices for Start, "already stopped" for Stop; nothing of the kind for Restart.
 func (c *Client) Control(ctx context.Context, node string, action Action, service string) ([]Service, error) {
-	var out answer
+	var out struct {
+		Return *information `xml:"soapDoControlServicesReturn"`
+	}
 	a, err := c.call(ctx, "soapDoControlServices", true, &out,
 		soap.Parent("ControlServiceRequest",
 			soap.Text("NodeName", node),
@@ -241,10 +248,10 @@ func (c *Client) Control(ctx context.Context, node string, action Action, servic
 	if err != nil {
 		return nil, err
 	}
-	if out.Return == nil {
+	if out.Return.empty() {
 		return nil, a.Malformed(errNoReturn)
 	}
-	services, err := out.services()
+	services, err := out.Return.services()
 	if err != nil {
 		return nil, a.Malformed(err)
 	}
@@ -275,7 +282,8 @@ func (c *Client) Control(ctx context.Context, node string, action Action, servic
 		}
 		return nil, refused
 	}
-	return nil, a.Malformed(refused) // a write: OutcomeUnknown, with the reason as its cause
+	// A write, so this is OutcomeUnknown. The cause is not a RefusedError: nobody shall find one by errors.As.
+	return nil, a.Malformed(fmt.Errorf("%s %s: return code %s, reason %d, status %s: %.200q", strings.ToLower(string(action)), service, code, refused.ReasonCode, found.Status, refused.Reason))
 }
 
 type judgement int

@@ -66,7 +66,7 @@ func TestAnsweredKinds(t *testing.T) {
 		{"fault cut short", plain(500, faultBody("<faultstring>x</faultstring>")[:140]), Fault, OutcomeUnknown, Error{Status: 500}, ""},
 		{"bad request", plain(400, "?"), Malformed, OutcomeUnknown, Error{Status: 400}, "?"},
 		{"no content", plain(204, ""), Malformed, OutcomeUnknown, Error{Status: 204}, ""},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ccmadmin/", 302) }, Redirected, OutcomeUnknown, Error{Status: 302}, `to "/ccmadmin/"`},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ccmadmin/", http.StatusFound) }, Redirected, OutcomeUnknown, Error{Status: 302}, `to "/ccmadmin/"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
