@@ -683,10 +683,7 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 			return wrong("add", "%q is a node of %s already", name, other.id)
 		}
 	}
-	n, err := s.addNode(c, name, roleSubscriber, c.publisher().release, now)
-	if err != nil {
-		return simulatorError(err)
-	}
+	n := s.addNode(c, name, roleSubscriber, c.publisher().release, now)
 	if err := s.issueTo(n, now); err != nil {
 		return simulatorError(err)
 	}

@@ -1,7 +1,6 @@
 package clustersim
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,5 +88,3 @@ func TestProductQueries(t *testing.T) {
 		}
 	})
 }
-
-var _ = http.StatusOK

@@ -53,7 +53,7 @@ INSERT INTO syscolumns SELECT c.name, t.tabid, c.cid + 1,
 // as keeping them during it. The second one covers the counts by node.
 const indexes = `
 CREATE UNIQUE INDEX enduser_pkid ON enduser (pkid);
-CREATE INDEX enduser_home ON enduser (primarynodeid, status, deletedtimestamp, enablecups, tkuserprofile, userid);
+CREATE INDEX enduser_home ON enduser (primarynodeid, status, deletedtimestamp, enablecups, tkuserprofile);
 `
 
 // database is one cluster's. Every use of it holds mu; whoever needs two takes
@@ -97,7 +97,7 @@ func (d *database) Close() error { return errors.Join(d.db.Close(), d.anchor.Clo
 func (d *database) finishLoad() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.db.Exec(indexes + "PRAGMA journal_mode = memory; ANALYZE;"); err != nil {
+	if _, err := d.db.Exec(indexes + "PRAGMA journal_mode = memory;"); err != nil {
 		return fmt.Errorf("indexing: %w", err)
 	}
 	return nil

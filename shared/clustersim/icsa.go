@@ -157,7 +157,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 		return
 	}
 	if p.mode != modeDeaf && p.seen != remote.homeVersion {
-		n, err := s.copyUsers(c, remote)
+		n, err := s.copyUsers(c, remote, false)
 		if err != nil {
 			s.log("%s>%s: copying users: %v", c.id, p.id, err)
 			p.next = now.Add(retryAfter)
@@ -299,16 +299,17 @@ func (c *cluster) nodeIDs() string {
 }
 
 // copyUsers replaces the copies of remote's home users in c by the present
-// ones.
-func (s *Sim) copyUsers(c, remote *cluster) (copied int, err error) {
-	first, second := c.db, remote.db
+// ones. Fresh databases have nothing to replace and no index to find it by, but
+// their home users are the first rows.
+func (s *Sim) copyUsers(c, remote *cluster, fresh bool) (copied int, err error) {
+	lower, upper := c.db, remote.db
 	if remote.index < c.index {
-		first, second = second, first
+		lower, upper = upper, lower
 	}
-	first.mu.Lock()
-	defer first.mu.Unlock()
-	second.mu.Lock()
-	defer second.mu.Unlock()
+	lower.mu.Lock()
+	defer lower.mu.Unlock()
+	upper.mu.Lock()
+	defer upper.mu.Unlock()
 	if _, err := c.db.execLocked("ATTACH ? AS peer", remote.db.uri); err != nil {
 		return 0, err
 	}
@@ -316,10 +317,16 @@ func (s *Sim) copyUsers(c, remote *cluster) (copied int, err error) {
 		_, detach := c.db.execLocked("DETACH peer")
 		err = errors.Join(err, detach)
 	}()
-	if _, err := c.db.execLocked("DELETE FROM enduser WHERE " + remote.copyCondition()); err != nil {
-		return 0, err
+	if !fresh {
+		if _, err := c.db.execLocked("DELETE FROM enduser WHERE " + remote.copyCondition()); err != nil {
+			return 0, err
+		}
 	}
-	return c.db.execLocked(copyColumns + " FROM peer.enduser WHERE " + remote.homeCondition())
+	condition := remote.homeCondition()
+	if fresh {
+		condition += fmt.Sprintf(" AND rowid <= %d", remote.loaded)
+	}
+	return c.db.execLocked(copyColumns + " FROM peer.enduser WHERE " + condition)
 }
 
 // recordPeer mirrors the entry into the table.

@@ -92,6 +92,7 @@ type cluster struct {
 	peers      []*peer
 	blocked    map[string]bool // "peerkeeper" or the id of a cluster that cannot reach this one
 
+	loaded         int // rows of enduser before there were copies
 	homeVersion    int // grows with every change of enduser; copies compare it
 	homeCounted    int // homeVersion for which homeUsers is right
 	homeUsers      int

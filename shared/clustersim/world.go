@@ -103,14 +103,21 @@ func (s *Sim) build(version release) error {
 	load.SetLimit(4)
 	for _, c := range s.clusters {
 		users := s.drawUsers(c, s.cfg.Users)
-		spare := s.drawUsers(c, 2*max(1, s.cfg.Users/100))
-		load.Go(func() error { return c.load(users, spare, now) })
+		users = append(users, s.drawSpare(c, 2*max(1, s.cfg.Users/100), now)...)
+		c.loaded = len(users)
+		load.Go(func() error {
+			c.db.mu.Lock()
+			defer c.db.mu.Unlock()
+			return c.db.insertUsers(users)
+		})
 	}
 	if err := load.Wait(); err != nil {
 		return err
 	}
 	for _, c := range s.clusters {
 		c.homeVersion = 1
+	}
+	for _, c := range s.clusters {
 		s.readAgentParameters(c)
 		if err := s.firstPeers(c, now); err != nil {
 			return fmt.Errorf("peers of %s: %w", c.id, err)
@@ -152,16 +159,14 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 		{"imp-" + id + "-sub." + domain, roleSubscriber},
 		{"cucm-" + id + "." + domain, roleCUCM},
 	} {
-		if _, err := s.addNode(c, n.name, n.role, version, now); err != nil {
-			return err
-		}
+		s.addNode(c, n.name, n.role, version, now)
 	}
 	return s.fillSmallTables(c, now)
 }
 
 // addNode makes a node that has been up for some days. Its rows in databases
 // and zones are the caller's business.
-func (s *Sim) addNode(c *cluster, name string, r role, version release, now time.Time) (*node, error) {
+func (s *Sim) addNode(c *cluster, name string, r role, version release, now time.Time) *node {
 	n := &node{
 		cluster: c, name: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal,
 		sessions: map[string]*session{}, requests: map[string]int{},
@@ -183,7 +188,7 @@ func (s *Sim) addNode(c *cluster, name string, r role, version release, now time
 		n.services = append(n.services, v)
 	}
 	c.nodes = append(c.nodes, n)
-	return n, nil
+	return n
 }
 
 const (
@@ -250,7 +255,9 @@ func (s *Sim) publishNames(c *cluster) {
 // newUser is one enduser row to be.
 type newUser struct {
 	pkid, userid string
-	node         int // enterprisenode.id; 0 = unassigned
+	node         int   // enterprisenode.id; 0 = unassigned
+	deleted      int64 // deletedtimestamp of one deleted in the directory; 0 = active
+	disabled     bool  // not enabled for IM and Presence
 }
 
 // drawUsers makes users and spreads them over the cluster's nodes.
@@ -258,53 +265,64 @@ func (s *Sim) drawUsers(c *cluster, n int) []newUser {
 	nodes := c.presenceNodes()
 	out := make([]newUser, n)
 	for i := range out {
-		out[i] = newUser{newPKID(s.random), s.names.next(), nodes[i%len(nodes)].id}
+		out[i] = newUser{pkid: newPKID(s.random), userid: s.names.next(), node: nodes[i%len(nodes)].id}
 	}
 	return out
 }
 
-// load fills enduser. The spare ones are what every real table has and no count
-// of home users may include: users deleted in the directory, and users who are
-// not enabled for IM and Presence.
-func (c *cluster) load(users, spare []newUser, now time.Time) error {
-	c.db.mu.Lock()
-	defer c.db.mu.Unlock()
-	if err := c.db.insertUsers(users); err != nil {
-		return err
-	}
-	if err := c.db.insertUsers(spare); err != nil {
-		return err
-	}
-	for i, u := range spare {
-		query, arg := "UPDATE enduser SET enablecups = 'f', primarynodeid = NULL, tkassignmentstate = 0 WHERE pkid = ?", []any{u.pkid}
+// drawSpare makes those that every real table has and no count of home users
+// may include: users deleted in the directory, and users who are not enabled for
+// IM and Presence.
+func (s *Sim) drawSpare(c *cluster, n int, now time.Time) []newUser {
+	out := s.drawUsers(c, n)
+	for i := range out {
 		if i%2 == 0 {
-			query, arg = "UPDATE enduser SET status = 0, deletedtimestamp = ? WHERE pkid = ?", []any{now.AddDate(0, 0, -1).Unix(), u.pkid}
-		}
-		// Unindexed as yet, but these rows are the last ones and few.
-		if _, err := c.db.execLocked(query+" AND rowid > (SELECT MAX(rowid) FROM enduser) - ?", append(arg, len(spare))...); err != nil {
-			return err
+			out[i].deleted = now.AddDate(0, 0, -1).Unix()
+		} else {
+			out[i].disabled, out[i].node = true, 0
 		}
 	}
-	return nil
+	return out
 }
 
 // insertUsers adds home users; the database is locked by the caller.
 func (d *database) insertUsers(users []newUser) error {
+	const together = 16 // rows per statement: three times as fast as one
+	first := 0
+	if err := d.db.QueryRow("SELECT COALESCE(MAX(rowid), 0) FROM enduser").Scan(&first); err != nil {
+		return fmt.Errorf("adding users: %w", err)
+	}
 	tx, err := d.db.Begin()
 	if err != nil {
 		return fmt.Errorf("adding users: %w", err)
 	}
-	insert, err := tx.Prepare(`INSERT INTO enduser (pkid, userid, xcp_user_id, imaddress, xep106imaddress, directoryuri, mailid, status, tkuserprofile, tkassignmentstate, primarynodeid, enablecalendarpresence, enablecups)
-		SELECT ?1, ?2, (SELECT COALESCE(MAX(rowid), 0) + 1000 FROM enduser), ?3, ?3, ?3, ?3, 1, 1, ?4 > 0, NULLIF(?4, 0), 'f', 't'`)
-	if err != nil {
-		return errors.Join(fmt.Errorf("adding users: %w", err), tx.Rollback())
-	}
-	for _, u := range users {
-		if _, err := insert.Exec(u.pkid, u.userid, strings.ToLower(u.userid)+"@"+domain, u.node); err != nil {
-			return errors.Join(fmt.Errorf("adding user %s: %w", u.userid, err), tx.Rollback())
+	for n := together; len(users) > 0; {
+		n = min(n, len(users))
+		insert, err := tx.Prepare(`WITH new (pkid, userid, address, id, node, deleted, cups) AS (VALUES ` + strings.Repeat("(?, ?, ?, ?, ?, ?, ?), ", n-1) + `(?, ?, ?, ?, ?, ?, ?))
+			INSERT INTO enduser (pkid, userid, xcp_user_id, imaddress, xep106imaddress, directoryuri, mailid, status, deletedtimestamp, tkuserprofile, tkassignmentstate, primarynodeid, enablecalendarpresence, enablecups)
+			SELECT pkid, userid, id, address, address, address, address, deleted = 0, NULLIF(deleted, 0), 1, node > 0, NULLIF(node, 0), 'f', cups FROM new`)
+		if err != nil {
+			return errors.Join(fmt.Errorf("adding users: %w", err), tx.Rollback())
+		}
+		args := make([]any, 0, 7*n)
+		for ; len(users) >= n; users = users[n:] {
+			args = args[:0]
+			for _, u := range users[:n] {
+				first++
+				args = append(args, u.pkid, u.userid, strings.ToLower(u.userid)+"@"+domain, 1000+first, u.node, u.deleted, boolText(!u.disabled))
+			}
+			if _, err := insert.Exec(args...); err != nil {
+				return errors.Join(fmt.Errorf("adding users: %w", err), tx.Rollback())
+			}
+		}
+		if err := insert.Close(); err != nil {
+			return errors.Join(fmt.Errorf("adding users: %w", err), tx.Rollback())
 		}
 	}
-	return errors.Join(insert.Close(), tx.Commit())
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("adding users: %w", err)
+	}
+	return nil
 }
 
 // firstPeers makes the full mesh's entries of one cluster, as if each had synced
@@ -318,14 +336,11 @@ func (s *Sim) firstPeers(c *cluster, now time.Time) error {
 		offset := time.Duration(s.random.Int64N(int64(p.interval/time.Second)))*time.Second + time.Second
 		p.next = now.Truncate(time.Second).Add(offset)
 		p.last = p.next.Add(-p.interval)
-		n, err := s.copyUsers(c, remote)
+		n, err := s.copyUsers(c, remote, true)
 		if err != nil {
 			return err
 		}
 		p.users, p.seen = n, remote.homeVersion
-		if p.seen == 0 {
-			p.seen = 1 // built later in this loop, but loaded already
-		}
 		if err := s.insertPeer(p); err != nil {
 			return err
 		}
