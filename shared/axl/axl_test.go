@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -424,4 +427,49 @@ func TestPages(t *testing.T) {
 			t.Errorf("%+v, %v", s, err)
 		}
 	})
+}
+
+// Over the real transport: a version that is refused by its HTML page, rows over TLS, and an answer that the server cuts.
+func TestOverTLS(t *testing.T) {
+	cut := false
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("SOAPAction") != `"CUCM:DB ver=15.0 executeSQLQuery"` {
+			w.WriteHeader(599)
+			_, _ = io.WriteString(w, `<!-- custom Cisco error page --><html><body>HTTP Status 599 - Incorrect axl version. Supported axl versions are 12.x, 14.0 and 15.0</body></html>`)
+			return
+		}
+		body := bigAnswer(0, 20_000)
+		if cut {
+			body = body[:len(body)/2]
+		}
+		_, _ = w.Write(body)
+		if cut {
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	transport := soap.New(soap.Endpoint{Node: node, Address: server.Listener.Addr().String(), Trust: soap.Trust{Pins: []string{soap.Fingerprint(server.Certificate())}}})
+	defer transport.Close()
+	c := New(soap.Limit(transport, soap.NewFlight(soap.NewBudget(64<<20))), "11.5")
+	query := func() (int, error) {
+		n := 0
+		rows, err := c.Query(t.Context(), "SELECT", []string{"pkid", "node"}, func(v [][]byte) error {
+			if want := fmt.Sprintf("%08x-6f7c-4f0e-9d6b-0a1b2c3d4e5f", n); string(v[0]) != want {
+				return fmt.Errorf("row %d is %s", n, v[0])
+			}
+			n++
+			return nil
+		})
+		return rows, err
+	}
+	if rows, err := query(); err != nil || rows != 20_000 || c.AXLVersion() != "15.0" {
+		t.Fatalf("%d rows, %v, version %s", rows, err, c.AXLVersion())
+	}
+	cut = true
+	if rows, err := query(); soap.KindOf(err) != soap.Malformed || rows < 5_000 || rows > 10_000 {
+		t.Errorf("cut: %d rows, %v", rows, err)
+	}
 }
