@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // The top-level fields that belong to the item, not to the document.
@@ -220,7 +221,19 @@ func own(name string) bool {
 // without regard to case.
 type nameSet map[string]bool
 
-func (s nameSet) has(name string) bool { return s[strings.ToLower(name)] }
+func (s nameSet) has(name string) bool { return s[fold(name)] }
+
+// fold makes equal what strings.EqualFold calls equal, as encoding/json does:
+// "uſers" is "users".
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, name)
+}
 
 // fieldNames lists the JSON names of a struct's fields. They are taken from
 // the type and not from an encoded value, because a field that omitempty
@@ -236,7 +249,7 @@ func fieldNames(t reflect.Type) (nameSet, error) {
 	names := nameSet{}
 	collect(t, names, map[reflect.Type]bool{})
 	for _, reserved := range []string{fieldSchema, fieldVersion, fieldTTL} {
-		if names[reserved] {
+		if names.has(reserved) {
 			return nil, fmt.Errorf("a document has no field %q of its own: %s does", reserved, t)
 		}
 	}
@@ -270,7 +283,7 @@ func collect(t reflect.Type, names nameSet, seen map[reflect.Type]bool) {
 		if name == "" {
 			name = f.Name
 		}
-		names[strings.ToLower(name)] = true
+		names[fold(name)] = true
 	}
 }
 
