@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -54,7 +55,7 @@ func Decode(name string, text []byte) (Credentials, error) {
 	}
 	if err == nil {
 		for _, need := range []string{"username", "password"} {
-			if !has(fields, need) {
+			if !slices.ContainsFunc(fields, func(e Entry) bool { return e.Name == need }) {
 				errs = append(errs, &FormatError{name, fmt.Sprintf("no %q", need)})
 			}
 		}
@@ -74,15 +75,6 @@ type Entry struct {
 // Entries splits a secrets file into its secrets, in the order of the file.
 func Entries(text []byte) ([]Entry, error) { return object("", text) }
 
-func has(fields []Entry, name string) bool {
-	for _, f := range fields {
-		if f.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
 // object splits one JSON object, strictly: nothing after it, no name twice.
 // Go's own decoder would let the last of two equal names win.
 func object(name string, text []byte) ([]Entry, error) {
@@ -99,6 +91,7 @@ func object(name string, text []byte) ([]Entry, error) {
 		return nil, broken("not a JSON object")
 	}
 	var out []Entry
+	seen := map[string]bool{}
 	var errs []error
 	for dec.More() {
 		tok, err := dec.Token()
@@ -110,10 +103,11 @@ func object(name string, text []byte) ([]Entry, error) {
 		if err := dec.Decode(&raw); err != nil {
 			return nil, errors.Join(append(errs, broken("broken JSON"))...)
 		}
-		if has(out, key) {
+		if seen[key] {
 			errs = append(errs, broken(fmt.Sprintf("%q stands there twice", key)))
 			continue
 		}
+		seen[key] = true
 		out = append(out, Entry{key, raw})
 	}
 	if tok, err := dec.Token(); err != nil || tok != json.Delim('}') {
