@@ -180,13 +180,18 @@ func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, stored map[string
 		case reason == tlsprobe.NoCommonSuite || reason == tlsprobe.KeyTypeNotSelectable:
 			// The node has no certificate of this type, or none can be asked for.
 		case was.Fingerprint != "":
-			was.Error = o.Err.Error()
+			was.Error, was.Unreached = o.Err.Error(), unreached(reason)
 			out[keyType] = was
 		case o.Err != nil && o.Asked == tlsprobe.RSA:
-			out[keyType] = peer.Served{Error: o.Err.Error()}
+			out[keyType] = peer.Served{Error: o.Err.Error(), Unreached: unreached(reason)}
 		}
 	}
 	return out
+}
+
+// unreached reports whether no connection came about at all.
+func unreached(r tlsprobe.Reason) bool {
+	return r == tlsprobe.Refused || r == tlsprobe.Unreachable || r == tlsprobe.Timeout
 }
 
 // served lays a leaf over what was served before and says what changed.
@@ -451,7 +456,11 @@ func (c *Certcheck) findings(cl mesh.Cluster, r peer.CertClusterRecord, dns dnsp
 			id := string(node) + ":" + keyType
 			f := peer.Finding{Node: node, KeyType: keyType, Subject: s.Subject, NotAfter: s.NotAfter}
 			if s.Error != "" {
+				// A node that gives no connection is peersync's to report.
 				f.ID, f.Severity, f.Reason = "CertificateNotRead:"+id, "warning", peer.CertificateNotRead
+				if s.Unreached {
+					f.Severity = "info"
+				}
 				f.Message = fmt.Sprintf("the %s certificate of %s could not be read: %s", keyType, node, s.Error)
 				f.Fix = "check that the node is up and that port 8443 is open from Peerkeeper"
 				add(f)

@@ -38,6 +38,8 @@ type Served struct {
 	// Error is why the certificate could not be read now; the rest is then
 	// what was read last.
 	Error string `json:"error,omitempty"`
+	// Unreached says that the error is that there was no connection.
+	Unreached bool `json:"unreached,omitempty"`
 }
 
 // NameServer is one of a cluster's DNS servers as it answered Peerkeeper.

@@ -53,12 +53,13 @@ func (v *View) Sight(id mesh.ClusterID) Sight {
 	if !whole {
 		what = fmt.Sprintf("its publisher %s has not answered since %s", c.Publisher, clock(since))
 	}
+	// Its peers get one interval and a tick to tell, whatever they tell first.
+	if v.Now.Sub(since) <= v.patience(id)+v.Tick {
+		return Sight{Awaiting, AwaitingPeerEvidence, what + "; the clusters that pull from it have not had an interval to tell", since}
+	}
 	advanced, silent, unread := v.witnesses(id, since)
 	if len(advanced) > 0 {
 		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, yet %s still sync from it: Peerkeeper cannot see it, its peers can", what, strings.Join(advanced, ", ")), since}
-	}
-	if v.Now.Sub(since) <= v.patience(id)+v.Tick {
-		return Sight{Awaiting, AwaitingPeerEvidence, what + "; the clusters that pull from it have not had an interval to tell", since}
 	}
 	if silent == 0 {
 		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, and no clock of the clusters that pull from it is readable (%d asked)", what, unread), since}

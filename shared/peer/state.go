@@ -199,8 +199,8 @@ func firstLook(c Condition) bool {
 // Thresholds of the flapping overlay: changes between Healthy and not within
 // the ring. Two of them, so that the overlay itself does not flap.
 const (
-	flapsOn  = 12
-	flapsOff = 6
+	flapsOn  = 24
+	flapsOff = 12
 )
 
 // Fold gives the state of a peer from its conditions, with overlays and ring.

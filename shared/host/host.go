@@ -1,0 +1,210 @@
+// Package host runs the functions of one mesh on one machine: on their
+// schedules, over an embedded store, with alarms to a file, a webhook and the
+// screen, and with the page served on a local port.
+//
+// It is wiring around the same use cases that the Lambdas run, and judges
+// nothing. Killed at any moment it loses no alarm: whatever was decided is in
+// the store and is said at the next start.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certcheck"
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peersync"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/secret"
+	"peerkeeper/shared/store"
+	"peerkeeper/shared/stucksync"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// Host is one mesh on one machine. Mesh, Store, Secrets and Clock are needed.
+type Host struct {
+	Mesh    *mesh.Mesh
+	Store   store.Store
+	Secrets secret.Source
+	Sinks   []alarm.Sink
+	Clock   Clock
+	Log     *slog.Logger
+	// Timeout and Backoff are of one request, in wall time; 0 are the
+	// clients' defaults.
+	Timeout, Backoff time.Duration
+	// Transport replaces the network towards the clusters; nil dials.
+	Transport http.RoundTripper
+	// Ran hears of every run; may be nil.
+	Ran func(run.Answer, error)
+
+	once      sync.Once
+	connector *cluster.Connector
+	functions []Function
+}
+
+// Function is one use case with its schedule.
+type Function struct {
+	run.Schedule
+	Handle func(context.Context, run.Request) (run.Answer, error)
+}
+
+func (h *Host) build() {
+	h.once.Do(func() {
+		now := h.Clock.Now
+		h.connector = &cluster.Connector{Dialect: cluster.NewDialect(h.Mesh.Dialect), Secrets: h.Secrets, Now: now, Log: h.Log, Timeout: h.Timeout, Backoff: h.Backoff, Transport: h.Transport}
+		sync := &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: now, Log: h.Log}
+		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log}
+		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: tlsprobe.Prober{Timeout: h.Timeout}, DNS: &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.dnsTimeout()}, Now: now, Log: h.Log}
+		handle := map[string]func(context.Context, run.Request) (run.Answer, error){
+			"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle,
+		}
+		for _, s := range run.Schedules() {
+			h.functions = append(h.functions, Function{Schedule: s, Handle: handle[s.Function]})
+		}
+	})
+}
+
+// dnsTimeout keeps DNS within the request's deadline where that is short.
+func (h *Host) dnsTimeout() time.Duration {
+	if h.Timeout > 0 && h.Timeout < dnsprobe.DefaultTimeout {
+		return h.Timeout
+	}
+	return dnsprobe.DefaultTimeout
+}
+
+// Functions are the functions in the order in which a first start runs them.
+func (h *Host) Functions() []Function {
+	h.build()
+	out := slices.Clone(h.functions)
+	// stucksync judges what the other two have recorded.
+	slices.SortStableFunc(out, func(a, b Function) int { return rank(a.Function) - rank(b.Function) })
+	return out
+}
+
+func rank(function string) int {
+	if function == "stucksync" {
+		return 1
+	}
+	return 0
+}
+
+// Peersync is the use case with its open clusters, for verbs that look at one
+// thing only.
+func (h *Host) Peersync() *peersync.Peersync {
+	h.build()
+	return &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: h.Clock.Now, Log: h.Log}
+}
+
+// Once runs one function now, whatever is due. An error names the function.
+func (h *Host) Once(ctx context.Context, function string) (run.Answer, error) {
+	h.build()
+	for _, f := range h.functions {
+		if f.Function == function {
+			return h.run(ctx, f, run.Request{Mesh: h.Mesh.Name, Function: function})
+		}
+	}
+	names := make([]string, 0, len(h.functions))
+	for _, f := range h.functions {
+		names = append(names, f.Function)
+	}
+	return run.Answer{}, &UnknownFunctionError{function, names}
+}
+
+// UnknownFunctionError says which functions there are.
+type UnknownFunctionError struct {
+	Name  string
+	Known []string
+}
+
+func (e *UnknownFunctionError) Error() string {
+	return fmt.Sprintf("there is no function %q: this host runs %s", e.Name, strings.Join(e.Known, ", "))
+}
+
+// runDeadline bounds one run on the wall: longer than any cluster's deadline,
+// shorter than the lease of the most frequent function.
+const runDeadline = 3*time.Minute + 30*time.Second
+
+func (h *Host) run(ctx context.Context, f Function, req run.Request) (run.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, runDeadline)
+	defer cancel()
+	a, err := f.Handle(ctx, req)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.Function, err)
+	}
+	if h.Ran != nil {
+		h.Ran(a, err)
+	}
+	return a, err
+}
+
+// Run runs every function once, in order, and then each on its schedule until
+// the context ends. A run that fails is reported and tried again at its next
+// time.
+func (h *Host) Run(ctx context.Context) error {
+	for _, f := range h.Functions() {
+		if _, err := h.run(ctx, f, run.Request{Mesh: h.Mesh.Name, Function: f.Function}); err != nil && ctx.Err() == nil {
+			h.logger().Error("run failed", "function", f.Function, "error", err)
+		}
+	}
+	var wg sync.WaitGroup
+	for _, f := range h.functions {
+		wg.Go(func() { h.loop(ctx, f) })
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+func (h *Host) loop(ctx context.Context, f Function) {
+	for {
+		due := Next(f.Schedule, h.Clock.Now())
+		if h.Clock.Until(ctx, due) != nil {
+			return
+		}
+		_, err := h.run(ctx, f, run.Request{Mesh: h.Mesh.Name, Function: f.Function, ScheduledTime: due})
+		if err != nil && ctx.Err() == nil {
+			h.logger().Error("run failed", "function", f.Function, "error", err)
+		}
+	}
+}
+
+// Next is when a schedule is due after an instant.
+func Next(s run.Schedule, after time.Time) time.Time {
+	due := after.Add(-s.Offset).Truncate(s.Period).Add(s.Offset)
+	for !due.After(after) {
+		due = due.Add(s.Period)
+	}
+	return due
+}
+
+// Serve serves a handler on a local address until the context ends. The error
+// says when the address cannot be had.
+func Serve(ctx context.Context, l Listener, handler http.Handler) error {
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = srv.Shutdown(grace) // whoever is left is cut off by the process's end
+	})
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (h *Host) logger() *slog.Logger {
+	if h.Log != nil {
+		return h.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

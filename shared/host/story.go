@@ -1,0 +1,424 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/dashboard"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// Story is what a demo plays: each step breaks something, waits, says what
+// Peerkeeper must show, mends it, and waits for health.
+type Story struct {
+	Steps []Step `yaml:"steps"`
+}
+
+// Step is one incident.
+type Step struct {
+	Name   string   `yaml:"name"`
+	Break  []Act    `yaml:"break"`
+	Wait   Span     `yaml:"wait"`
+	Expect Expected `yaml:"expect"`
+	Mend   []Act    `yaml:"mend"`
+	// Within is how long the mesh may take to be healthy again; 0 = it is not
+	// asked.
+	Within Span `yaml:"healthyWithin"`
+}
+
+// Act is one deed: a call to the simulator, or what an operator would do.
+type Act struct {
+	Post string         `yaml:"post"` // path of the simulator's admin URL
+	Body map[string]any `yaml:"body"` // a value "@+1h" is an instant from now
+	// Wait lets time pass before the next deed.
+	Wait Span `yaml:"wait"`
+	// Accept accepts the certificate that the node serves now.
+	Accept mesh.NodeName `yaml:"accept"`
+	// Secret writes the simulator's present password of a cluster to the file.
+	Secret mesh.ClusterID `yaml:"secret"`
+	Resume mesh.ClusterID `yaml:"resume"`
+}
+
+// Expected is what must be seen. Peers that it does not name must be Healthy.
+type Expected struct {
+	Peers    map[string]PeerSeen `yaml:"peers"`
+	Findings []string            `yaml:"findings"` // "apac:ClusterDown", of severity warning or worse
+	Alarms   []string            `yaml:"alarms"`   // "ClusterDown apac", those that stand
+}
+
+// Seen is one shape for what was expected and what was found.
+type Seen struct {
+	Peers    map[string]PeerSeen `json:"peers"`
+	Findings []string            `json:"findings"`
+	Alarms   []string            `json:"alarms"`
+}
+
+// PeerSeen is one peer's state and the conditions in question: "False", or
+// "False UsersMissing" with the reason. Says are words in a condition's message.
+type PeerSeen struct {
+	State      peer.State           `yaml:"state" json:"state"`
+	Cause      string               `yaml:"cause" json:"cause,omitempty"`
+	Overlays   []peer.Overlay       `yaml:"overlays" json:"overlays,omitempty"`
+	Conditions map[peer.Type]string `yaml:"conditions" json:"conditions"`
+	Says       map[peer.Type]string `yaml:"says" json:"says,omitempty"`
+}
+
+// Span is a duration in YAML, such as 2h30m.
+type Span time.Duration
+
+// UnmarshalYAML reads time.Duration's form.
+func (s *Span) UnmarshalYAML(b []byte) error {
+	d, err := time.ParseDuration(strings.Trim(strings.TrimSpace(string(b)), `"'`))
+	*s = Span(d)
+	return err
+}
+
+// LoadStory reads every *.yaml of a folder, in the order of their names.
+func LoadStory(files fs.FS) (Story, error) {
+	names, err := fs.Glob(files, "*.yaml")
+	if err != nil {
+		return Story{}, err
+	}
+	slices.Sort(names)
+	var all Story
+	for _, name := range names {
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			return Story{}, err
+		}
+		var one Story
+		if err := yaml.UnmarshalWithOptions(b, &one, yaml.Strict()); err != nil {
+			return Story{}, fmt.Errorf("%s: %w", name, err)
+		}
+		all.Steps = append(all.Steps, one.Steps...)
+	}
+	if len(all.Steps) == 0 {
+		return Story{}, errors.New("no scenario found: want *.yaml with steps")
+	}
+	return all, nil
+}
+
+// Result is how a story went.
+type Result struct {
+	Steps  []StepResult  `json:"steps"`
+	Alarms []AlarmResult `json:"alarms"`
+	OK     bool          `json:"ok"`
+}
+
+// StepResult is one step's outcome. Mended is what was seen after mending,
+// against a mesh in which all is healthy.
+type StepResult struct {
+	Name     string        `json:"name"`
+	Expected Seen          `json:"expected"`
+	Found    Seen          `json:"found"`
+	OK       bool          `json:"ok"`
+	Mended   *MendedResult `json:"mended,omitempty"`
+	Error    string        `json:"error,omitempty"`
+}
+
+// MendedResult is what was seen after a step was mended.
+type MendedResult struct {
+	Found Seen `json:"found"`
+	OK    bool `json:"ok"`
+}
+
+// AlarmResult counts one alarm's distinct transitions over the whole story.
+type AlarmResult struct {
+	Name    string         `json:"name"`
+	Peer    string         `json:"peer,omitempty"`
+	Cluster mesh.ClusterID `json:"cluster,omitempty"`
+	Raised  int            `json:"raised"`
+	Cleared int            `json:"cleared"`
+}
+
+// stage is where a story plays.
+type stage struct {
+	host    *Host
+	source  dashboard.Source
+	admin   func(method, path string, body []byte) error
+	secrets func(mesh.ClusterID) error
+	pass    func(ctx context.Context, d time.Duration) error // lets time pass, and what is due in it happen
+	said    *Collector
+	tell    func(format string, args ...any)
+}
+
+// play plays the steps in order and compares each with what is found.
+func (st *stage) play(ctx context.Context, story Story) (Result, error) {
+	res := Result{OK: true}
+	for _, step := range story.Steps {
+		st.tell("— %s", step.Name)
+		r, err := st.step(ctx, step)
+		if err != nil {
+			return res, fmt.Errorf("step %q: %w", step.Name, err)
+		}
+		res.Steps = append(res.Steps, r)
+		res.OK = res.OK && r.OK && (r.Mended == nil || r.Mended.OK)
+	}
+	res.Alarms = st.said.Results()
+	for _, a := range res.Alarms {
+		if a.Raised != 1 || a.Cleared != 1 {
+			res.OK = false
+		}
+	}
+	return res, nil
+}
+
+func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
+	r := StepResult{Name: step.Name, Expected: st.expected(step.Expect)}
+	if err := st.acts(ctx, step.Break); err != nil {
+		return r, err
+	}
+	if err := st.pass(ctx, time.Duration(step.Wait)); err != nil {
+		return r, err
+	}
+	found, err := st.found(ctx, step.Expect)
+	if err != nil {
+		return r, err
+	}
+	r.Found, r.OK = found, same(r.Expected, found)
+	st.report(r.OK, "seen as it should be", r.Expected, found)
+	if err := st.acts(ctx, step.Mend); err != nil {
+		return r, err
+	}
+	if step.Within == 0 {
+		return r, nil
+	}
+	healthy := st.expected(Expected{})
+	end := st.host.Clock.Now().Add(time.Duration(step.Within))
+	for {
+		found, err := st.found(ctx, Expected{})
+		if err != nil {
+			return r, err
+		}
+		ok := same(healthy, found)
+		if ok || !st.host.Clock.Now().Before(end) {
+			r.Mended = &MendedResult{Found: found, OK: ok}
+			st.report(ok, "healthy again", healthy, found)
+			return r, nil
+		}
+		if err := st.pass(ctx, 5*time.Minute); err != nil {
+			return r, err
+		}
+	}
+}
+
+func (st *stage) report(ok bool, text string, want, got Seen) {
+	if ok {
+		st.tell("  %s", text)
+		return
+	}
+	for _, d := range Differences(want, got) {
+		st.tell("  NOT as expected: %s", d)
+	}
+}
+
+func (st *stage) acts(ctx context.Context, acts []Act) error {
+	for _, a := range acts {
+		switch {
+		case a.Post != "":
+			body, err := json.Marshal(instants(a.Body, st.host.Clock.Now()))
+			if err != nil {
+				return err
+			}
+			st.tell("  simulator: %s %s", a.Post, body)
+			if err := st.admin(http.MethodPost, a.Post, body); err != nil {
+				return fmt.Errorf("%s %s: %w", a.Post, body, err)
+			}
+		case a.Accept != "":
+			if err := st.accept(ctx, a.Accept); err != nil {
+				return err
+			}
+		case a.Secret != "":
+			st.tell("  operator: a new version of the secret %s/read", a.Secret)
+			if err := st.secrets(a.Secret); err != nil {
+				return err
+			}
+		case a.Resume != "":
+			st.tell("  operator: peerkeeper resume %s", a.Resume)
+			if err := st.host.Resume(ctx, a.Resume, "demo"); err != nil {
+				return err
+			}
+		}
+		if a.Wait > 0 {
+			if err := st.pass(ctx, time.Duration(a.Wait)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// accept does what an operator does after reading a fingerprint by hand.
+func (st *stage) accept(ctx context.Context, node mesh.NodeName) error {
+	owner, ok := st.host.Mesh.Owner(node)
+	if !ok {
+		return fmt.Errorf("accept: %s is no node", node)
+	}
+	c, _ := st.host.Mesh.Cluster(owner)
+	n, _ := c.Node(node)
+	served, err := tlsprobe.Prober{Timeout: 5 * time.Second}.Probe(ctx, tlsprobe.Target{Address: n.Address, ServerName: string(n.Name)}, tlsprobe.Any)
+	if served.Leaf() == nil {
+		return fmt.Errorf("accept %s: no certificate read: %w", node, err)
+	}
+	print := tlsprobe.Fingerprint(served.Leaf())
+	st.tell("  operator: peerkeeper trust accept %s %s", node, print)
+	return st.host.Accept(ctx, node, print, "demo")
+}
+
+// instants replaces "@+1h" by the instant an hour from now.
+func instants(body map[string]any, now time.Time) map[string]any {
+	out := maps.Clone(body)
+	for k, v := range out {
+		s, ok := v.(string)
+		if !ok || !strings.HasPrefix(s, "@") {
+			continue
+		}
+		if d, err := time.ParseDuration(s[1:]); err == nil {
+			out[k] = now.Add(d).UTC().Format(time.RFC3339)
+		}
+	}
+	return out
+}
+
+// expected fills in what a story leaves unsaid: every other peer is healthy.
+func (st *stage) expected(e Expected) Seen {
+	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Alarms: sorted(e.Alarms)}
+	for _, p := range st.host.Mesh.Peers {
+		want, named := e.Peers[p.ID.String()]
+		if !named {
+			want = PeerSeen{State: peer.Healthy}
+		}
+		if want.Conditions == nil {
+			want.Conditions = map[peer.Type]string{}
+		}
+		seen.Peers[p.ID.String()] = want
+	}
+	return seen
+}
+
+// found reads the same from the store, through the page's own eyes.
+func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
+	status, err := st.source.Status(ctx, st.host.Clock.Now())
+	if err != nil {
+		return Seen{}, err
+	}
+	seen := Seen{Peers: map[string]PeerSeen{}}
+	for _, p := range status.Peers {
+		want := e.Peers[p.ID.String()]
+		got := PeerSeen{Conditions: map[peer.Type]string{}}
+		if _, named := e.Peers[p.ID.String()]; !named || want.State != "" {
+			got.State = p.State
+		}
+		if want.Cause != "" {
+			got.Cause = p.Cause
+		}
+		if want.Overlays != nil {
+			got.Overlays = p.Overlays
+		}
+		for _, c := range p.Conditions {
+			if asked, ok := want.Conditions[c.Type]; ok {
+				got.Conditions[c.Type] = string(c.Status)
+				if strings.Contains(asked, " ") {
+					got.Conditions[c.Type] += " " + string(c.Reason)
+				}
+			}
+			if words, ok := want.Says[c.Type]; ok {
+				if got.Says == nil {
+					got.Says = map[peer.Type]string{}
+				}
+				got.Says[c.Type] = c.Message
+				if strings.Contains(c.Message, words) {
+					got.Says[c.Type] = words
+				}
+			}
+		}
+		seen.Peers[p.ID.String()] = got
+	}
+	for _, c := range status.Clusters {
+		for _, f := range c.Findings {
+			if f.Severity != "info" {
+				seen.Findings = append(seen.Findings, string(c.ID)+":"+string(f.Reason))
+			}
+		}
+	}
+	for _, a := range status.Alarms {
+		if a.State == alarm.Cleared {
+			continue
+		}
+		seen.Alarms = append(seen.Alarms, a.Name+" "+subjectOf(a))
+	}
+	seen.Findings, seen.Alarms = sorted(seen.Findings), sorted(seen.Alarms)
+	return seen, nil
+}
+
+func subjectOf(n alarm.Notice) string {
+	switch {
+	case n.Peer != "":
+		return n.Peer
+	case n.Cluster != "":
+		return string(n.Cluster)
+	}
+	return n.Mesh
+}
+
+func sorted(s []string) []string {
+	out := append([]string{}, s...)
+	slices.Sort(out)
+	return out
+}
+
+func same(a, b Seen) bool { return len(Differences(a, b)) == 0 }
+
+// Differences names, one line each, where what was found is not what was
+// expected.
+func Differences(want, got Seen) []string {
+	var out []string
+	add := func(what string, w, g any) {
+		ws, gs := fmt.Sprint(w), fmt.Sprint(g)
+		if ws != gs {
+			out = append(out, fmt.Sprintf("%s: expected %s, found %s", what, ws, gs))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(union(want.Peers, got.Peers))) {
+		w, ok1 := want.Peers[id]
+		g, ok2 := got.Peers[id]
+		if !ok1 || !ok2 {
+			out = append(out, fmt.Sprintf("%s: expected %v, found %v", id, ok1, ok2))
+			continue
+		}
+		add(id+" state", w.State, g.State)
+		add(id+" cause", w.Cause, g.Cause)
+		add(id+" overlays", w.Overlays, g.Overlays)
+		for _, t := range peer.Types() {
+			add(id+" "+string(t), w.Conditions[t], g.Conditions[t])
+			add(id+" "+string(t)+" message", w.Says[t], g.Says[t])
+		}
+	}
+	add("findings", want.Findings, got.Findings)
+	add("alarms", want.Alarms, got.Alarms)
+	return out
+}
+
+func union[V any](a, b map[string]V) map[string]bool {
+	all := map[string]bool{}
+	for k := range a {
+		all[k] = true
+	}
+	for k := range b {
+		all[k] = true
+	}
+	return all
+}
