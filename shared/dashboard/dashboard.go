@@ -349,11 +349,11 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 		out.Findings = append(out.Findings, rec.Findings...)
 	}
 	if rec := snap.certs[c.ID]; rec != nil {
-		out.Findings = append(out.Findings, rec.Findings...)
+		out.Findings = append(out.Findings, peer.CertFindings(*rec, snap.Mesh.Policy.Thresholds.CertificateDays, snap.now)...)
 	}
 	if why := snap.newer[c.ID]; why != "" {
 		out.Findings = append(out.Findings, peer.Finding{
-			ID: string(why), Severity: string(alarm.Warning), Reason: why, Since: snap.now,
+			ID: string(why), Severity: string(alarm.Warning), Reason: why,
 			Message: "what was last seen of this cluster cannot be used: " + explainUnusable(why),
 		})
 	}
