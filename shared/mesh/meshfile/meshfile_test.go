@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -314,22 +315,35 @@ func TestMissingFileIsTheSystemsError(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
+	var indented strings.Builder
+	for i := range 900 {
+		indented.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
 	bomb := "a: &a [1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e]\n"
-	for name, data := range map[string]string{
-		"more than 1 MiB":      "mesh: " + strings.Repeat("a", maxYAML),
-		"many keys":            strings.Repeat("a: b\n", maxTokens/3+1),
-		"aliases of aliases":   bomb,
-		"dashes on one line":   strings.Repeat("- ", 1000) + "a",
-		"brackets":             strings.Repeat("[", maxYAML-1),
-		"anchors on one line":  strings.Repeat("&a ", 10_000),
-		"braces never closed":  strings.Repeat("{a: ", 10_000),
-		"question marks":       strings.Repeat("? ", 10_000),
-		"quotes never closed":  `mesh: "` + strings.Repeat("a", 100_000),
-		"one cluster too many": "clusters: [" + strings.Repeat("{}, ", 5000) + "]\npeers: {topology: full-mesh}",
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := Parse("mesh.yaml", []byte(data), nil); err == nil {
-				t.Error("no error")
+	tests := []struct{ name, data, want string }{
+		{"more than 1 MiB", "mesh: " + strings.Repeat("a", maxYAML), "the file is larger than 1024 KiB"},
+		{"many keys", strings.Repeat("a: b\n", maxTokens/3+1), "the file has more than 20000 words and signs"},
+		{"many lines", strings.Repeat("#\n", maxLines+1), "the file has more than 10000 lines"},
+		{"aliases of aliases", bomb, "with its aliases written out the file has more than 20000 values"},
+		{"dashes on one line", strings.Repeat("- ", 1000) + "a", "nested deeper than 12 levels"},
+		{"brackets", strings.Repeat("[", maxYAML-1), "nested deeper than 12 levels"},
+		{"braces never closed", strings.Repeat("{a: ", 5000), "nested deeper than 12 levels"},
+		{"indented keys", indented.String(), "nested deeper than 12 levels"},
+		{"question marks", strings.Repeat("? ", 10_000), "YAML's ? keys are not used here"},
+		{"empty lines in a text", "a: |\n" + strings.Repeat("\n", 500_000), "the file has more than 10000 lines"},
+		{"a text and empty lines", "a: |\n " + strings.Repeat("x", 500_000) + strings.Repeat("\n", 9_000), "8999 empty lines in a file of 497 KiB"},
+		{"thousands of clusters", "mesh: m\ndomain: d\nclusters: [" + strings.Repeat("{}, ", 4000) + "]\npeers: {topology: full-mesh}",
+			`"" is cluster 31 of 4000: Cisco supports up to 30 in a mesh (` + chapter + ")"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Parse("mesh.yaml", []byte(tc.data), nil)
+			var all Errors
+			if !errors.As(err, &all) {
+				t.Fatalf("error %v, want Errors", err)
+			}
+			if !slices.ContainsFunc(all, func(e *Error) bool { return e.Message == tc.want }) {
+				t.Errorf("%d errors, the first %v: none says %q", len(all), all[0], tc.want)
 			}
 		})
 	}

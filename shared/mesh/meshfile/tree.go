@@ -15,12 +15,16 @@ import (
 )
 
 // Caps on a file's shape. They are far above any honest mesh (30 clusters of 6
-// nodes are some 9,000 tokens) and keep the parser's time below a second: it
-// takes quadratic time in the keys of one mapping and recurses on nesting.
+// nodes are some 800 lines and 4000 words and signs) and keep the YAML library
+// to about a second on files made to slow it down: it recurses on nesting, and
+// takes quadratic time in the keys of one mapping and, within a block of text,
+// in empty lines (observed with goccy/go-yaml 1.19.2: minutes for 500 KB).
 const (
-	maxTokens  = 40_000
-	maxNodes   = 40_000 // with every alias counted as what it stands for
-	maxNesting = 12
+	maxTokens     = 20_000
+	maxNodes      = 20_000 // with every alias counted as what it stands for
+	maxNesting    = 12
+	maxLines      = 10_000
+	maxEmptyLines = 100_000_000 // empty lines times bytes of the file
 )
 
 // kind is what a YAML value is.
@@ -86,6 +90,21 @@ func parseTree(rep *report, file string, data []byte) (*node, bool) {
 			rest = rest[size:]
 		}
 		r.fail(line, 0, "the file is not UTF-8 text", "save it as UTF-8")
+		return nil, false
+	}
+	lines, empty := 0, 0
+	for line := range bytes.Lines(data) {
+		lines++
+		if len(bytes.TrimSpace(line)) == 0 {
+			empty++
+		}
+	}
+	if lines > maxLines {
+		r.fail(maxLines+1, 0, fmt.Sprintf("the file has more than %d lines", maxLines), "a mesh of 30 clusters has some 800: is this the right file?")
+		return nil, false
+	}
+	if empty*len(data) > maxEmptyLines {
+		r.fail(0, 0, fmt.Sprintf("%d empty lines in a file of %d KiB", empty, len(data)>>10), "remove the empty lines")
 		return nil, false
 	}
 	doc, ok := r.parse(data)
@@ -174,7 +193,7 @@ func (r *treeReader) fits(tokens token.Tokens) bool {
 			continue
 		}
 		if count++; count > maxTokens {
-			r.failAt(tk, fmt.Sprintf("the file has more than %d words and signs", maxTokens), "a mesh of 30 clusters has some 9000: is this the right file?")
+			r.failAt(tk, fmt.Sprintf("the file has more than %d words and signs", maxTokens), "a mesh of 30 clusters has some 4000: is this the right file?")
 			return false
 		}
 		if tk.Position.Line != line {
