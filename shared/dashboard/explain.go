@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -142,7 +141,7 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 
 // asymmetry compares the two directions in words.
 func asymmetry(p, back Peer) string {
-	there := strings.ReplaceAll(back.ID.String(), ">", " > ")
+	there := back.ID
 	good, goodBack := p.State == peer.Healthy, back.State == peer.Healthy
 	switch {
 	case good && goodBack:

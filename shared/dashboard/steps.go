@@ -43,7 +43,8 @@ var (
 
 // steps says what to do next for every reason that leaves a condition False or
 // Unknown, or makes a peer wait. One table, so that a missing reason shows in
-// its test. In the text, {from} pulls from {to}; see expand.
+// its test. In the text, {from} pulls from {to}; see expand. The commands of
+// the nodes' command line are of Cisco's CLI reference, not of the chapter.
 var steps = map[peer.Reason][]Step{
 	// Why something is not known.
 	peer.NotLookedAt: {
@@ -163,8 +164,8 @@ var steps = map[peer.Reason][]Step{
 
 	// ServicesRunning.
 	peer.ServiceStopped: {
-		{On: "the node named above", Menu: menuNetwork, Do: "For Cisco Intercluster Sync Agent, Cisco Sync Agent or Cisco XCP Router: choose the node from Server, click Go, select the service and click Start. For XCP Router use Restart, which also brings back the services that depend on it."},
-		{On: "the node named above", Menu: menuFeature, Do: "For Cisco AXL Web Service: choose the node from Server, click Go, select it under Database and Admin Services and click Restart."},
+		{Menu: menuNetwork, Do: "{message}. Choose that node from Server and click Go; select Cisco Intercluster Sync Agent or Cisco Sync Agent and click Start. For Cisco XCP Router use Restart, which also brings back the services that depend on it."},
+		{Menu: menuFeature, Do: "If it is Cisco AXL Web Service: choose the node from Server and click Go, select it under Database and Admin Services and click Restart."},
 		testPeer,
 	},
 
@@ -188,11 +189,11 @@ var steps = map[peer.Reason][]Step{
 
 	// CertificateTrusted and NamesResolve.
 	peer.CertificateExpired: {
-		{On: "{toPub}", Menu: menuCertificate, Do: "Renew the certificate named above on {to}: self-signed, Regenerate; signed by a CA, Generate CSR and upload what the CA returns. Then restart Cisco Tomcat on the node by `utils service restart Cisco Tomcat`."},
+		{On: "{toPub}", Menu: menuCertificate, Do: "{message}. Renew it: self-signed, Regenerate; signed by a CA, Generate CSR and upload what the CA returns. Then restart Cisco Tomcat on the node by `utils service restart Cisco Tomcat`."},
 		{On: "{fromPub}", Menu: menuPeers, Do: "Force Sync, choose Also resync peer's Tomcat certificates, click OK; do this on every cluster that pulls from {to}. Certificates marked with an X are copied by hand."},
 	},
 	peer.CertificateIssue: {
-		{On: "{toPub}", Menu: menuCertificate, Do: "Look at the certificate named above: its names (SAN), its dates and its issuer. Correct and reissue it."},
+		{On: "{toPub}", Menu: menuCertificate, Do: "{message}. Look at that certificate's names (SAN), dates and issuer; correct and reissue it."},
 		{On: "{fromPub}", Menu: menuPeers, Do: "Force Sync, choose Also resync peer's Tomcat certificates, click OK."},
 	},
 	peer.TrustNotRead: {
@@ -202,7 +203,7 @@ var steps = map[peer.Reason][]Step{
 		{Do: "No certificate of {to} has been read yet, or not from every node: see why in the findings of {to}. certcheck looks every 6 h; `peerkeeper run --once certcheck` looks now."},
 	},
 	peer.NameNotResolving: {
-		{Do: "Add the missing record, A or AAAA and PTR, in the DNS of {from} ({fromDNS}). ICSA resolves every name in the certificate of {to} and does not connect if one fails."},
+		{Do: "{message}. Add the missing record, A or AAAA and PTR, in the DNS of {from} ({fromDNS}). ICSA resolves every name in the certificate of {to} and does not connect if one fails."},
 		{Do: "If the name should no longer be in the certificate: reissue the certificate of {to} without it."},
 		{On: "{fromPub}", Menu: "command line", Do: "`utils network host NAME` shows how the node itself resolves it."},
 	},
@@ -226,31 +227,31 @@ func next(m *mesh.Mesh, id mesh.PeerID, state peer.State, conditions []peer.Cond
 	for _, c := range conditions {
 		by[c.Type] = c
 	}
-	var reasons []peer.Reason
+	var why []peer.Condition
 	failing := false
 	for _, t := range peer.Causes() {
 		if c := by[t]; c.Status == peer.False {
-			reasons, failing = append(reasons, c.Reason), true
+			why, failing = append(why, c), true
 		}
 	}
 	if !failing {
 		for _, t := range []peer.Type{peer.Synced, peer.UsersMatch} {
 			if c := by[t]; c.Status == peer.False || c.Reason == peer.Overdue || c.Reason == peer.NotYetDecided {
-				reasons = append(reasons, c.Reason)
+				why = append(why, c)
 			}
 		}
 	}
-	if len(reasons) == 0 {
+	if len(why) == 0 {
 		for _, c := range conditions {
 			if c.Status == peer.UnknownStatus && counted(c) {
-				reasons = append(reasons, c.Reason)
+				why = append(why, c)
 			}
 		}
 	}
-	fill := expand(m, id)
 	var out []Step
-	for _, r := range reasons {
-		for _, s := range steps[r] {
+	for _, c := range why {
+		fill := expand(m, id, c.Message)
+		for _, s := range steps[c.Reason] {
 			s = Step{On: fill.Replace(s.On), Menu: s.Menu, Do: fill.Replace(s.Do)}
 			if !slices.Contains(out, s) {
 				out = append(out, s)
@@ -263,9 +264,10 @@ func next(m *mesh.Mesh, id mesh.PeerID, state peer.State, conditions []peer.Cond
 	return out
 }
 
-// expand fills the placeholders of the steps for one peer.
-func expand(m *mesh.Mesh, id mesh.PeerID) *strings.Replacer {
-	pairs := []string{"{id}", id.String(), "{from}", string(id.From), "{to}", string(id.To), "{domain}", m.Domain}
+// expand fills the placeholders of the steps for one peer and the message of
+// the condition that they answer.
+func expand(m *mesh.Mesh, id mesh.PeerID, message string) *strings.Replacer {
+	pairs := []string{"{message}", strings.TrimSuffix(message, "."), "{id}", id.String(), "{from}", string(id.From), "{to}", string(id.To), "{domain}", m.Domain}
 	fromPub, toPub, dns := "the publisher of "+string(id.From), "the publisher of "+string(id.To), "none declared"
 	if c, ok := m.Cluster(id.From); ok {
 		fromPub = string(c.Publisher)

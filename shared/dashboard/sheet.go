@@ -1,0 +1,423 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// sheet is what the template shows: every text already made printable, every
+// instant already in words.
+type sheet struct {
+	Title, DocTitle, Mesh, Headline, Mode, Note string
+	Simulated                                   bool
+	IconColor                                   string // hex, of the worst state
+	Size                                        string // class name by the number of clusters
+	ETag                                        string
+	AsOf                                        time.Time
+	Runs                                        []runRow
+	Counts                                      []countRow
+	Alarms                                      []alarmRow
+	Groups                                      []groupRow
+	Unread                                      []Unread
+	Columns                                     []string
+	Rows                                        []matrixRow
+	Legend                                      []legendRow
+	Clusters                                    []clusterRow
+	Chosen                                      *panel
+}
+
+// instant is a time in the three ways that the page writes it; ISO is "" for
+// a time that is not known.
+type instant struct{ ISO, Rel, Abs string }
+
+// When puts an instant relative to the sheet's own.
+func (s *sheet) When(t time.Time) instant {
+	if t.IsZero() {
+		return instant{}
+	}
+	return instant{t.UTC().Format(time.RFC3339), ago(t, s.AsOf), stamp(t)}
+}
+
+type runRow struct {
+	Name    string
+	At      time.Time
+	Overdue bool
+}
+
+type countRow struct {
+	Slug  string
+	State peer.State
+	N     int
+}
+
+type alarmRow struct {
+	Fingerprint, Severity, Name, About, Message string
+	Linked                                      bool // About is a peer of this mesh
+	Since                                       time.Time
+	Local                                       string
+}
+
+type groupRow struct {
+	Key, Slug, Who, Link   string
+	State                  peer.State
+	Cause, Reason, Message string
+	Since                  time.Time
+	HasSince               bool
+}
+
+type matrixRow struct {
+	ID    string
+	Cells []cell
+}
+
+type cell struct {
+	Peer, Slug, Words string
+	State             peer.State
+	Self, Chosen      bool
+}
+
+type legendRow struct {
+	Slug, Meaning string
+	State         peer.State
+}
+
+type clusterRow struct {
+	ID, Release, UsersText, TimeZone string
+	Declared                         bool
+	Observed                         time.Time
+	Findings                         []findingRow
+}
+
+type findingRow struct {
+	Key, Severity, Reason, Message string
+	Since                          time.Time
+}
+
+type panel struct {
+	From, To, Slug, Cause string
+	State                 peer.State
+	Since                 time.Time
+	HasSince              bool
+	Overlays              []overlayRow
+	Back                  *backRow
+	Next                  []Step
+	Conditions            []conditionRow
+	Clocks                *clockRow
+	Changes               []peer.Flip
+}
+
+type overlayRow struct{ Name, Words string }
+
+type backRow struct{ ID, Slug, Words string }
+
+type conditionRow struct {
+	Type, Status, Class, Icon, Reason, Message string
+	BasisText, BasisClass                      string
+	Since, Observed                            time.Time
+	HasSince, HasObserved                      bool
+}
+
+type clockRow struct {
+	Interval, Basis, From string
+	Last, A, B            time.Time
+	HasLast, HasA, FirstA bool
+	Figure                *figure
+}
+
+// figure is the line from the last success to both limits, in the units of an
+// SVG 360 wide.
+type figure struct {
+	Words                                    string
+	Start, End, OK, LateX, Late, OverX, Over float64
+	Ticks                                    []float64
+	Marks                                    []figureMark
+}
+
+type figureMark struct {
+	X                   float64
+	Y1, Y2, TextY       int
+	Anchor, Text, Class string
+}
+
+func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
+	s := &sheet{
+		Title: h.title(), Mesh: printable(st.Mesh), Mode: modeWords(st.Policy), Note: h.Note, Simulated: st.Simulated,
+		AsOf: st.AsOf, ETag: etag, Headline: headline(st), IconColor: iconColor(st),
+	}
+	s.DocTitle = fmt.Sprintf("%s · %s", s.Headline, s.Mesh)
+	switch n := len(st.Clusters); {
+	case n <= 5:
+		s.Size = "small"
+	case n <= 14:
+		s.Size = "medium"
+	default:
+		s.Size = "large"
+	}
+	for _, f := range st.functions() {
+		s.Runs = append(s.Runs, runRow{f, st.LastRun[f], slices.Contains(st.Overdue, f)})
+	}
+	for _, f := range st.Overdue {
+		if _, ok := st.LastRun[f]; !ok {
+			s.Runs = append(s.Runs, runRow{Name: f, Overdue: true})
+		}
+	}
+	for _, state := range peer.States() {
+		g := signOf(state)
+		if n := st.Counts[state]; n > 0 {
+			s.Counts = append(s.Counts, countRow{g.slug, state, n})
+		}
+		s.Legend = append(s.Legend, legendRow{g.slug, g.meaning, state})
+	}
+	for _, a := range st.Alarms {
+		s.Alarms = append(s.Alarms, h.alarmRow(st, a.Fingerprint, string(a.Severity), a.Name, a.Peer, a.Cluster, a.Message, a.Since))
+	}
+	for _, g := range st.groups() {
+		row := groupRow{
+			Slug: signOf(g.State).slug, State: g.State, Who: g.who(), Since: g.Since, HasSince: !g.Since.IsZero(),
+			Cause: printable(g.Cause), Reason: printable(string(g.Reason)), Message: printable(g.Message),
+			Key: string(g.State) + " " + g.Peers[0].String(),
+		}
+		if len(g.Peers) == 1 {
+			row.Link = g.Peers[0].String()
+		}
+		s.Groups = append(s.Groups, row)
+	}
+	for _, u := range st.Unread {
+		s.Unread = append(s.Unread, Unread{printable(u.Item), u.Reason, printable(u.Message)})
+	}
+	s.matrix(st, chosen)
+	for _, c := range st.Clusters {
+		s.Clusters = append(s.Clusters, clusterRowOf(c))
+	}
+	if chosen != nil {
+		s.Chosen = panelOf(*chosen)
+		s.DocTitle = fmt.Sprintf("%s %s · %s", chosen.ID, chosen.State, s.Mesh)
+	}
+	return s
+}
+
+// headline says in one line how the mesh is.
+func headline(st Status) string {
+	total := len(st.Peers) - st.Counts[peer.Terminated]
+	healthy := st.Counts[peer.Healthy]
+	switch {
+	case total == 0:
+		return "No peers yet"
+	case healthy == total && len(st.Overdue) == 0 && len(st.Unread) == 0:
+		return fmt.Sprintf("All %d peers are healthy", total)
+	case st.Counts[peer.StateUnknown] == total:
+		return fmt.Sprintf("Nothing is known of %d peers", total)
+	case healthy == total:
+		return fmt.Sprintf("All %d peers were healthy at the last look", total)
+	case total-healthy == 1:
+		return fmt.Sprintf("1 of %d peers is not healthy", total)
+	}
+	return fmt.Sprintf("%d of %d peers are not healthy", total-healthy, total)
+}
+
+// iconColor colours the tab's icon: it can be seen while the tab is not.
+func iconColor(st Status) string {
+	for _, s := range []peer.State{peer.NeedsHuman, peer.Stuck, peer.Degraded} {
+		if st.Counts[s] > 0 {
+			return "b3261e"
+		}
+	}
+	if !st.Healthy() {
+		return "7a8288"
+	}
+	return "2f6f4f"
+}
+
+func (h *handler) alarmRow(st Status, fingerprint, severity, name, about string, cluster mesh.ClusterID, message string, since time.Time) alarmRow {
+	row := alarmRow{
+		Fingerprint: fingerprint, Severity: severity, Name: printable(name), Message: printable(message), Since: since,
+		About: printable(cmp.Or(about, string(cluster), st.Mesh)), Local: stamp(since),
+	}
+	if id, err := mesh.ParsePeerID(about); err == nil {
+		_, row.Linked = st.Peer(id)
+		cluster = id.From
+	}
+	// The time zone of the cluster that is concerned: its people are asked.
+	if c, ok := h.Mesh.Cluster(cluster); ok {
+		if zone, err := time.LoadLocation(c.TimeZone); err == nil && zone != time.UTC {
+			row.Local = fmt.Sprintf("%s in %s (%s)", since.In(zone).Format("15:04 on 2 Jan"), c.TimeZone, stamp(since))
+		}
+	}
+	return row
+}
+
+func (s *sheet) matrix(st Status, chosen *Explanation) {
+	m := st.Matrix()
+	by := make(map[mesh.PeerID]*Peer, len(st.Peers))
+	for i := range st.Peers {
+		by[st.Peers[i].ID] = &st.Peers[i]
+	}
+	for i, from := range m.Clusters {
+		s.Columns = append(s.Columns, string(from))
+		row := matrixRow{ID: string(from), Cells: make([]cell, len(m.Clusters))}
+		for j, to := range m.Clusters {
+			p := by[mesh.PeerID{From: from, To: to}]
+			if p == nil {
+				row.Cells[j].Self = i == j
+				continue
+			}
+			words := fmt.Sprintf("%s pulls from %s: %s", from, to, p.State)
+			if !p.Since.IsZero() {
+				words += " since " + stamp(p.Since)
+			}
+			if p.Cause != "" {
+				words += ", " + p.Cause
+			}
+			row.Cells[j] = cell{
+				Peer: p.ID.String(), Slug: signOf(p.State).slug, State: p.State, Words: printable(words),
+				Chosen: chosen != nil && chosen.ID == p.ID,
+			}
+		}
+		s.Rows = append(s.Rows, row)
+	}
+}
+
+func clusterRowOf(c Cluster) clusterRow {
+	row := clusterRow{
+		ID: string(c.ID), Release: printable(cmp.Or(c.Release, "not known")), Declared: c.Basis == peer.Declared && c.Release != "",
+		TimeZone: c.TimeZone, Observed: c.Observed, UsersText: "not read",
+	}
+	if c.Users != nil {
+		row.UsersText = fmt.Sprint(*c.Users)
+	}
+	for _, f := range c.Findings {
+		row.Findings = append(row.Findings, findingRow{
+			Key: string(c.ID) + " " + f.ID, Severity: f.Severity, Reason: printable(string(f.Reason)), Message: printable(f.Message), Since: f.Since,
+		})
+	}
+	return row
+}
+
+func panelOf(e Explanation) *panel {
+	p := &panel{
+		From: string(e.ID.From), To: string(e.ID.To), Slug: signOf(e.State).slug, State: e.State, Cause: printable(e.Cause),
+		Since: e.Since, HasSince: !e.Since.IsZero(),
+	}
+	for _, step := range e.Next {
+		p.Next = append(p.Next, Step{On: printable(step.On), Menu: step.Menu, Do: printable(step.Do)})
+	}
+	for _, o := range e.Overlays {
+		p.Overlays = append(p.Overlays, overlayRow{string(o), overlayWords(o)})
+	}
+	if e.Reverse != nil {
+		p.Back = &backRow{e.Reverse.ID.String(), signOf(e.Reverse.State).slug, e.Reverse.Words}
+	}
+	for _, c := range e.Conditions {
+		row := conditionRow{
+			Type: string(c.Type), Status: string(c.Status), Reason: printable(string(c.Reason)), Message: printable(c.Message),
+			BasisText: basisWords(c.Basis), BasisClass: string(c.Basis), Class: "unknown-c", Icon: "s-unknown",
+			Since: c.Since, HasSince: !c.Since.IsZero(), Observed: c.Observed, HasObserved: !c.Observed.IsZero(),
+		}
+		switch c.Status {
+		case peer.True:
+			row.Class, row.Icon = "true", "c-true"
+		case peer.False:
+			row.Class, row.Icon = "false", "c-false"
+		}
+		p.Conditions = append(p.Conditions, row)
+	}
+	if e.Clocks.Interval != 0 {
+		p.Clocks = clockRowOf(e.Clocks, e.AsOf)
+	}
+	for _, f := range e.Changes {
+		f.From, f.To, f.Reason = printable(f.From), printable(f.To), peer.Reason(printable(string(f.Reason)))
+		p.Changes = append(p.Changes, f)
+	}
+	return p
+}
+
+func clockRowOf(c Clocks, now time.Time) *clockRow {
+	row := &clockRow{Interval: span(c.Interval.D()), Basis: basisWords(c.Basis), From: c.From, FirstA: c.First == "a"}
+	if c.LastSync != nil {
+		row.Last, row.HasLast = *c.LastSync, true
+	}
+	if c.A != nil && c.B != nil {
+		row.A, row.B, row.HasA = *c.A, *c.B, true
+		if row.HasLast {
+			row.Figure = figureOf(c, now)
+		}
+	}
+	return row
+}
+
+// figureOf draws the time since the last success against both limits.
+func figureOf(c Clocks, now time.Time) *figure {
+	const left, right = 4.0, 356.0
+	start, first := *c.LastSync, c.At()
+	end := now
+	for _, t := range []time.Time{*c.A, *c.B} {
+		if t.After(end) {
+			end = t
+		}
+	}
+	whole := max(end.Sub(start), time.Minute)
+	x := func(t time.Time) float64 {
+		at := left + (right-left)*0.96*float64(t.Sub(start))/float64(whole)
+		return math.Round(10*min(max(at, left), right)) / 10
+	}
+	due := start.Add(c.Interval.D())
+	f := &figure{
+		Start: left, End: right, LateX: x(due), OverX: x(first),
+		OK: x(earlier(now, due)) - left,
+	}
+	f.Late = max(0, x(earlier(now, first))-f.LateX)
+	f.Over = max(0, x(now)-f.OverX)
+	for _, w := range []*float64{&f.OK, &f.Late, &f.Over} {
+		*w = math.Round(10**w) / 10
+	}
+	for t := due; !t.After(end) && len(f.Ticks) < 100; t = t.Add(c.Interval.D()) {
+		f.Ticks = append(f.Ticks, x(t))
+	}
+	anchor := func(at float64) string {
+		switch {
+		case at < 40:
+			return "start"
+		case at > 325:
+			return "end"
+		}
+		return "middle"
+	}
+	clock := func(name string, t time.Time, y int) figureMark {
+		m := figureMark{X: x(t), Y1: 28, Y2: 46, TextY: y, Anchor: anchor(x(t)), Text: name + " " + t.Format("15:04")}
+		if t.Equal(first) && strings.EqualFold(name, c.First) {
+			m.Class = "first"
+		}
+		return m
+	}
+	// Labels that would touch go on two lines.
+	yA, yB := 60, 60
+	if math.Abs(x(*c.A)-x(*c.B)) < 60 {
+		yB = 73
+	}
+	for _, m := range []struct {
+		t time.Time
+		y *int
+	}{{*c.A, &yA}, {*c.B, &yB}} {
+		if x(m.t) < 100 { // beside "last success"
+			*m.y = 73
+		}
+	}
+	f.Marks = []figureMark{clock("A", *c.A, yA), clock("B", *c.B, yB)}
+	f.Marks = append(f.Marks, figureMark{X: x(now), Y1: 22, Y2: 46, TextY: 16, Anchor: anchor(x(now)), Text: "now", Class: "now"})
+	f.Words = fmt.Sprintf("Last success %s, now %s; clock A at %s, clock B at %s.", stamp(start), stamp(now), stamp(*c.A), stamp(*c.B))
+	return f
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
