@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -162,7 +163,7 @@ func Reconcile(items map[string]Item, look Look) []Item {
 		var differs bool
 		switch {
 		case fires:
-			differs = it.fire(f, look.Now)
+			differs = it.fire(f, entryOf(f.Name), look.Now)
 		case look.Removed != nil && look.Removed(it):
 			differs = it.gone(look.Now, ReasonRemoved)
 		case look.Unknown != nil && look.Unknown(it):
@@ -192,8 +193,7 @@ func newItem(fp, meshName string, f Firing) Item {
 }
 
 // fire moves an item whose problem exists, and says whether anything changed.
-func (it *Item) fire(f Firing, now time.Time) bool {
-	entry := entryOf(f.Name)
+func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 	differs := false
 	if it.FirstSeen.IsZero() && (!f.Held || entry.Grace > 0) {
 		it.FirstSeen = now
@@ -274,8 +274,11 @@ func entryOf(name string) Entry {
 func Items(ctx context.Context, s store.Store, meshName string) (map[string]Item, error) {
 	docs, err := store.LoadDocs[Item](ctx, s, store.Live(meshName), store.PrefixAlarm, Schema)
 	items := make(map[string]Item, len(docs))
-	for _, d := range docs {
-		items[d.Value.Fingerprint] = d.Value
+	for sk, d := range docs {
+		// The key is the authority: whoever writes the item back writes there.
+		it := d.Value
+		it.Fingerprint = strings.TrimPrefix(sk, store.PrefixAlarm)
+		items[it.Fingerprint] = it
 	}
 	return items, err
 }

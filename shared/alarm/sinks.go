@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ func (l *Lines) Send(ctx context.Context, n Notice) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	torn, err := endsTorn(f)
+	size, torn, err := ending(f)
 	if err != nil {
 		return err
 	}
@@ -54,23 +55,41 @@ func (l *Lines) Send(ctx context.Context, n Notice) (err error) {
 	if _, err := f.Write(append(line, '\n')); err != nil {
 		return err
 	}
-	return f.Sync()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if size == 0 {
+		return syncName(l.Path)
+	}
+	return nil
 }
 
-// endsTorn says whether the file's last line has no end.
-func endsTorn(f *os.File) (bool, error) {
+// syncName puts a new file's name on disk.
+func syncName(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	// Some file systems cannot sync a directory, and keep it in order by
+	// other means.
+	_ = dir.Sync()
+	return dir.Close()
+}
+
+// ending says how long a file is and whether its last line has no end.
+func ending(f *os.File) (size int64, torn bool, _ error) {
 	info, err := f.Stat()
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	if !info.Mode().IsRegular() || info.Size() == 0 {
-		return false, nil // a pipe or a terminal has no past
+		return 0, false, nil // a pipe or a terminal has no past
 	}
 	var last [1]byte
 	if _, err := f.ReadAt(last[:], info.Size()-1); err != nil {
-		return false, err
+		return 0, false, err
 	}
-	return last[0] != '\n', nil
+	return info.Size(), last[0] != '\n', nil
 }
 
 // Writer is a sink for people: one line per notice, such as
