@@ -20,7 +20,8 @@ type State struct {
 
 // ClusterState is one cluster. ICSARestarts are those that somebody asked for,
 // ICSASelfRestarts ICSA's own. Writes counts requests that may change a
-// cluster: AXL updates, parameter changes, service control and deployment.
+// cluster and were carried out: AXL updates, parameter changes, service control
+// and deployment.
 type ClusterState struct {
 	ID               string      `json:"id"`
 	Release          string      `json:"release"`

@@ -58,12 +58,13 @@ func (s *Sim) axl(c *exchangeCall) *answer {
 	if _, ok := c.operation.attr("sequence"); ok && operation.noSequence {
 		return c.soapFault(-1, "Attribute sequence is not allowed on "+c.name)
 	}
-	if operation.write {
+	a := operation.run(s, c)
+	if operation.write && a.status == http.StatusOK {
 		s.mu.Lock()
 		c.n.cluster.writes++
 		s.mu.Unlock()
 	}
-	return operation.run(s, c)
+	return a
 }
 
 func (s *Sim) unsupported(n *node) *answer {

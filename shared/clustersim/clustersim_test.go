@@ -2,11 +2,14 @@ package clustersim
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,6 +22,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var epoch = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+
+// RSA keys are slow to make: all tests share them.
+var sharedAuthority = sync.OnceValues(func() (*authority, error) { return newAuthority(epoch) })
 
 // testClock is a virtual clock.
 type testClock struct {
@@ -39,7 +45,6 @@ type rig struct {
 	t      *testing.T
 	clock  *testClock
 	client *http.Client
-	scheme string
 	mu     sync.Mutex
 	lines  []string
 }
@@ -53,7 +58,11 @@ func newRig(t *testing.T, cfg Config) *rig {
 		defer r.mu.Unlock()
 		r.lines = append(r.lines, line)
 	}
-	s, err := New(cfg)
+	a, err := sharedAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSim(cfg, a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,16 +83,24 @@ func newSocketRig(t *testing.T, cfg Config) *rig {
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: r.tlsConfig(""), DisableKeepAlives: true}}
+	r.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialTLSContext: r.dialTLS}}
 	return r
 }
 
-func (r *rig) tlsConfig(name string) *tls.Config {
+// dialTLS verifies the node's name, which is not what it dials.
+func (r *rig) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	name := ""
+	for _, h := range r.Hosts() {
+		if h.Address == address {
+			name = h.Name
+		}
+	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(r.authority.PEM()) {
-		r.t.Fatal("ca.pem holds no certificate")
+		return nil, errors.New("ca.pem holds no certificate")
 	}
-	return &tls.Config{RootCAs: pool, ServerName: name, VerifyConnection: func(cs tls.ConnectionState) error { return nil }, InsecureSkipVerify: name == ""}
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: pool, ServerName: name, Time: r.clock.Now}}
+	return dialer.DialContext(ctx, network, address)
 }
 
 func (r *rig) advance(d time.Duration) {

@@ -2,6 +2,7 @@ package clustersim
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -36,13 +37,14 @@ func (s *Sim) controlCenter(c *exchangeCall) *answer {
 	if c.n.minuteCount++; c.n.minuteCount > s.cfg.ControlCenterRate {
 		return c.soapFault(0, fmt.Sprintf("Exceeded allowed rate for Control Center requests. Current allowed rate is %d requests per minute.", s.cfg.ControlCenterRate))
 	}
-	if write {
-		if !c.account.write {
-			return c.forbidden()
-		}
+	if write && !c.account.write {
+		return c.forbidden()
+	}
+	a := run(s, c, now)
+	if write && a.status == http.StatusOK {
 		c.n.cluster.writes++
 	}
-	return run(s, c, now)
+	return a
 }
 
 // controlOperation finds what to run, with the simulation locked. A function

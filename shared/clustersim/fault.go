@@ -2,6 +2,7 @@ package clustersim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -181,7 +182,12 @@ func (s *Sim) serve(n *node, w http.ResponseWriter, r *http.Request) {
 	if a.sendOnly >= 0 {
 		a.body.cut(a.sendOnly)
 	}
-	if _, err := a.body.WriteTo(w); err != nil || a.sendOnly >= 0 {
+	_, err = a.body.WriteTo(w)
+	if a.sendOnly >= 0 {
+		// What is cut off must have been sent before the connection breaks.
+		err = errors.Join(err, http.NewResponseController(w).Flush(), errDropped)
+	}
+	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }

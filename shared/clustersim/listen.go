@@ -16,7 +16,8 @@ import (
 type listenerState struct {
 	address string // once started
 	server  *http.Server
-	hold    func() error // gives the port free
+	ended   chan struct{} // closed when server no longer accepts
+	hold    func() error  // gives the port free
 }
 
 // listening is whether the node takes connections from outside.
@@ -82,7 +83,10 @@ func (s *Sim) open(n *node) error {
 		},
 	}
 	n.listener.server = server
+	ended := make(chan struct{})
+	n.listener.ended = ended
 	s.servers.Go(func() {
+		defer close(ended)
 		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			s.log("%s: listener ended: %v", n.name, err)
 		}
@@ -115,6 +119,8 @@ func (s *Sim) reconcileListener(n *node) {
 		if err := server.Close(); err != nil {
 			s.log("%s: closing: %v", n.name, err)
 		}
+		// Until Accept has returned, the kernel goes on taking connections.
+		<-n.listener.ended
 		hold, err := holdPort(n.listener.address)
 		if err != nil {
 			s.log("%s: holding port: %v", n.name, err)

@@ -30,7 +30,11 @@ func clusterID(index int) string {
 
 // New builds the world: databases, users, certificates, and all peers with
 // their first sync behind them. It opens no sockets.
-func New(cfg Config) (*Sim, error) {
+func New(cfg Config) (*Sim, error) { return newSim(cfg, nil) }
+
+// newSim takes an authority so that many small simulations can share its keys;
+// nil makes one.
+func newSim(cfg Config, a *authority) (*Sim, error) {
 	switch {
 	case cfg.Clock == nil:
 		return nil, errors.New("a simulated mesh needs a clock")
@@ -68,7 +72,7 @@ func New(cfg Config) (*Sim, error) {
 		return nil, fmt.Errorf("listening on %q: %w", cfg.Listen, err)
 	}
 	random := rand.New(rand.NewPCG(cfg.Seed, 0x1c5a))
-	s := &Sim{cfg: cfg, random: random, names: newPeople(random), pages: &chunks{}, done: make(chan struct{})}
+	s := &Sim{cfg: cfg, authority: a, random: random, names: newPeople(random), pages: &chunks{}, done: make(chan struct{})}
 	s.log = func(format string, args ...any) {
 		if cfg.Log != nil {
 			cfg.Log(fmt.Sprintf(format, args...))
@@ -82,9 +86,11 @@ func New(cfg Config) (*Sim, error) {
 
 func (s *Sim) build(version release) error {
 	now := s.now()
-	var err error
-	if s.authority, err = newAuthority(now); err != nil {
-		return err
+	if s.authority == nil {
+		var err error
+		if s.authority, err = newAuthority(now); err != nil {
+			return err
+		}
 	}
 	for i := range s.cfg.Clusters {
 		if err := s.addCluster(i, version, now); err != nil {

@@ -1,0 +1,520 @@
+package clustersim
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/miekg/dns"
+)
+
+func versionCall(r *rig, node string) reply {
+	return r.post(node, axlPath, `"CUCM:DB ver=14.0 getCCMVersion"`, axlEnvelope("14.0", "getCCMVersion", ""), "read")
+}
+
+// Each kind of fault, before and after, over real sockets. The call is a write,
+// so that applied and not applied can be told apart.
+func TestFaults(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 5, Clusters: 1})
+	for _, test := range []struct {
+		kind    string
+		applied map[string]bool // by when
+		check   func(reply) bool
+	}{
+		{"http503", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 503 && strings.Contains(r.body, "<html>") }},
+		{"http401", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 401 }},
+		{"fault", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 500 && strings.Contains(r.body, "<axlcode>-1") }},
+		{"drop", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.err != nil && r.status == 0 }},
+		{"delay", map[string]bool{"before": true, "after": true}, func(r reply) bool { return r.status == 200 }},
+		{"truncate", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 200 && errors.Is(r.err, io.ErrUnexpectedEOF) }},
+		{"garbage", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 200 && r.err == nil && xmlValid(r.body) != nil }},
+	} {
+		for _, when := range []string{"before", "after"} {
+			t.Run(test.kind+" "+when, func(t *testing.T) {
+				mark := fmt.Sprintf("%s-%s", test.kind, when)
+				r.do("/faults", fmt.Sprintf(`{"cluster":"emea","node":%q,"operation":"executeSQLUpdate","kind":%q,"when":%q,"delay":"300ms"}`, emeaPub, test.kind, when))
+				if got := versionCall(r, emeaPub); got.status != 200 {
+					t.Errorf("another operation is hit: %d", got.status)
+				}
+				if got := r.axlCall(emeaSub, "executeSQLUpdate", "<sql>UPDATE applicationuser SET name = name</sql>", "write"); got.status != 200 {
+					t.Errorf("another node is hit: %d", got.status)
+				}
+				start := time.Now()
+				got := r.axlCall(emeaPub, "executeSQLUpdate", "<sql>UPDATE processnode SET description = '"+mark+"' WHERE name = '"+emeaPub+"'</sql>", "write")
+				if !test.check(got) {
+					t.Errorf("%d %v %s", got.status, got.err, got.body)
+				}
+				if took := time.Since(start); test.kind == "delay" && took < 300*time.Millisecond {
+					t.Errorf("answered after %v", took)
+				}
+				now := r.query(emeaPub, "SELECT description FROM processnode WHERE name = '"+emeaPub+"'").row(0)["description"]
+				if (now == mark) != test.applied[when] {
+					t.Errorf("applied: %v, want %v", now == mark, test.applied[when])
+				}
+			})
+		}
+	}
+	t.Run("oversize", func(t *testing.T) {
+		r.do("/faults", `{"kind":"oversize","operation":"executeSQLQuery"}`)
+		got := r.axlCall(emeaPub, "executeSQLQuery", "<sql>SELECT 1 FROM processnode</sql>", "read")
+		if got.status != 200 || len(got.body) < oversizeBytes {
+			t.Errorf("%d with %d bytes", got.status, len(got.body))
+		}
+		if !strings.HasSuffix(got.body, "</soapenv:Envelope>") {
+			t.Error("not well formed at its end")
+		}
+	})
+	t.Run("times", func(t *testing.T) {
+		r.do("/faults", `{"kind":"http503","times":2}`)
+		for i, want := range []int{503, 503, 200} {
+			if got := versionCall(r, emeaPub).status; got != want {
+				t.Errorf("call %d: %d, want %d", i, got, want)
+			}
+		}
+	})
+	t.Run("deleted", func(t *testing.T) {
+		r.do("/faults", `{"kind":"http503","times":-1}`)
+		for range 3 {
+			if got := versionCall(r, emeaPub).status; got != 503 {
+				t.Errorf("got %d", got)
+			}
+		}
+		if err := r.Do(http.MethodDelete, "/faults", nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := versionCall(r, emeaPub).status; got != 200 {
+			t.Errorf("still %d", got)
+		}
+	})
+}
+
+// The same faults without sockets.
+func TestFaultsInProcess(t *testing.T) {
+	r := newRig(t, Config{Users: 5, Clusters: 1})
+	for kind, check := range map[string]func(reply) bool{
+		"http503": func(r reply) bool { return r.status == 503 }, "drop": func(r reply) bool { return r.err != nil },
+		"truncate": func(r reply) bool { return errors.Is(r.err, io.ErrUnexpectedEOF) && len(r.body) > 0 },
+		"oversize": func(r reply) bool { return len(r.body) >= oversizeBytes },
+	} {
+		r.do("/faults", `{"kind":"`+kind+`","when":"after"}`)
+		if got := versionCall(r, emeaPub); !check(got) {
+			t.Errorf("%s: %d %v", kind, got.status, got.err)
+		}
+		if got := versionCall(r, emeaPub); got.status != 200 {
+			t.Errorf("after %s: %d %v", kind, got.status, got.err)
+		}
+	}
+	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":true}`)
+	if got := versionCall(r, emeaPub); !errors.Is(got.err, ErrUnreachable) {
+		t.Errorf("node down: %v", got.err)
+	}
+	if _, err := r.Served(r.nodeState(emeaPub).Address); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("certificate of a node that is down: %v", err)
+	}
+	if got := versionCall(r, emeaSub); got.status != 200 {
+		t.Errorf("the other node: %d %v", got.status, got.err)
+	}
+}
+
+func TestNodesDownAndUp(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 5})
+	address := r.nodeState(emeaPub).Address
+	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":true}`)
+	for range 3 {
+		if _, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatalf("dialling a node that is down: %v", err)
+		}
+	}
+	if s := r.nodeState(emeaPub); s.Services[serviceICSA] != stopped || s.UpTime[serviceICSA] != -1 {
+		t.Errorf("services of a node that is down: %v", s.Services[serviceICSA])
+	}
+	before := r.lastSync("emea>apac")
+	r.run(anHourAndABit)
+	if got := r.lastSync("emea>apac"); !got.Equal(before) {
+		t.Error("its ICSA went on")
+	}
+	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":false}`)
+	if got := versionCall(r, emeaPub); got.status != 503 {
+		t.Errorf("while Tomcat starts: %d %v", got.status, got.err)
+	}
+	r.advance(2 * time.Minute)
+	if got := versionCall(r, emeaPub); got.status != 200 || r.nodeState(emeaPub).Address != address {
+		t.Errorf("back again: %d %v at %s, was %s", got.status, got.err, r.nodeState(emeaPub).Address, address)
+	}
+	if up := r.icsaUp(emeaPub); up > 3*time.Minute {
+		t.Errorf("up-time %v", up)
+	}
+	if got := r.lastSync("emea>apac"); !got.After(before) {
+		t.Error("no sync after the start")
+	}
+}
+
+func TestUpgradeRestartsTheNode(t *testing.T) {
+	r := newRig(t, Config{Users: 5})
+	r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"15.0"}`)
+	r.advance(5 * time.Minute)
+	if got := versionCall(r, emeaSub); !strings.Contains(got.body, "15.0.1.") {
+		t.Errorf("subscriber: %s", got.body)
+	}
+	if got := versionCall(r, emeaPub); !strings.Contains(got.body, "14.0.1.") {
+		t.Errorf("publisher: %s", got.body)
+	}
+	if s := r.nodeState(emeaSub); s.UpTime[serviceTomcat] > 300 {
+		t.Errorf("up-time %d", s.UpTime[serviceTomcat])
+	}
+}
+
+func TestReachability(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 5})
+	r.do("/clusters/emea/reachable", `{"from":"peerkeeper","value":false}`)
+	if got := versionCall(r, emeaPub); !errors.Is(got.err, syscall.ECONNREFUSED) {
+		t.Errorf("%d %v", got.status, got.err)
+	}
+	r.do("/clusters/emea/users", `{"add":3}`)
+	r.run(31 * time.Minute)
+	if got := r.copies("apac", "emea"); got != 8 {
+		t.Errorf("ICSA of others stopped too: %d copies", got)
+	}
+	r.do("/clusters/emea/reachable", `{"from":"peerkeeper","value":true}`)
+	if got := versionCall(r, emeaPub); got.status != 200 {
+		t.Errorf("%d %v", got.status, got.err)
+	}
+}
+
+func TestServedCertificate(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 5})
+	address := r.nodeState(emeaPub).Address
+	shake := func(ciphers ...uint16) string {
+		conf := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+		if len(ciphers) > 0 {
+			conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, ciphers
+		}
+		dialer := tls.Dialer{Config: conf}
+		conn, err := dialer.DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			return err.Error()
+		}
+		defer conn.Close()
+		return fingerprint(conn.(*tls.Conn).ConnectionState().PeerCertificates[0])
+	}
+	first := shake()
+	if first != r.leaf(emeaPub) {
+		t.Errorf("served %s, Served says %s", first, r.leaf(emeaPub))
+	}
+	if got := versionCall(r, emeaPub); got.status != 200 {
+		t.Fatalf("a verifying client: %v", got.err)
+	}
+	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","notAfter":"2026-03-01T00:00:00Z"}`)
+	second := shake()
+	if second == first || second != r.leaf(emeaPub) {
+		t.Errorf("renewed: %s after %s", second, first)
+	}
+	if got := versionCall(r, emeaPub); got.err == nil {
+		t.Error("a verifying client takes an expired certificate")
+	}
+	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","sans":["`+emeaPub+`","x.example.com"],"issuer":"self","notAfter":"2027-03-01T00:00:00Z"}`)
+	chain, err := r.Served(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := chain[0]; len(c.DNSNames) != 2 || c.Issuer.String() != c.Subject.String() || c.NotAfter.Year() != 2027 {
+		t.Errorf("%v %v %v", c.DNSNames, c.Issuer, c.NotAfter)
+	}
+	// An ECDSA identity is a second one: who takes RSA still gets that.
+	rsaOnly, ecdsaOnly := uint16(tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256), uint16(tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
+	if got := shake(ecdsaOnly); strings.HasPrefix(got, "sha256:") {
+		t.Error("an ECDSA certificate without one")
+	}
+	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","keyType":"ECDSA"}`)
+	ec, err := r.ServedKey(address, keyECDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shake(ecdsaOnly); got != fingerprint(ec[0]) {
+		t.Errorf("ECDSA client sees %s", got)
+	}
+	if got := shake(rsaOnly); got != r.leaf(emeaPub) || got == fingerprint(ec[0]) {
+		t.Errorf("RSA client sees %s", got)
+	}
+}
+
+func TestDNSServers(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 5})
+	files, err := r.Files("http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mesh struct {
+		Clusters []struct {
+			DNS []string `yaml:"dns"`
+		} `yaml:"clusters"`
+	}
+	if err := yaml.Unmarshal(files["mesh.yaml"], &mesh); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(server int) string {
+		client := dns.Client{Timeout: 300 * time.Millisecond}
+		q := new(dns.Msg).SetQuestion(dns.Fqdn(apacPub), dns.TypeA)
+		reply, _, err := client.ExchangeContext(t.Context(), q, mesh.Clusters[0].DNS[server])
+		inProcess, inErr := r.ResolveAt(mesh.Clusters[0].DNS[server], q)
+		if (err == nil) != (inErr == nil) {
+			t.Errorf("by socket %v, in process %v", err, inErr)
+		}
+		if err != nil {
+			return "silent"
+		}
+		if reply.Rcode != inProcess.Rcode || len(reply.Answer) != len(inProcess.Answer) {
+			t.Errorf("by socket %v, in process %v", reply, inProcess)
+		}
+		if len(reply.Answer) == 0 {
+			return dns.RcodeToString[reply.Rcode]
+		}
+		return reply.Answer[0].(*dns.A).A.String()
+	}
+	truth := ask(0)
+	if !strings.HasPrefix(truth, "192.0.2.") || ask(1) != truth {
+		t.Errorf("answers %s and %s", truth, ask(1))
+	}
+	for _, step := range []struct{ body, first, second string }{
+		{`{"name":"` + apacPub + `","answer":"nxdomain"}`, "NXDOMAIN", "NXDOMAIN"},
+		{`{"name":"` + apacPub + `","answer":"198.51.100.9"}`, "198.51.100.9", "198.51.100.9"},
+		{`{"name":"` + apacPub + `","answer":""}`, truth, truth},
+		{`{"server":1,"silent":true}`, "silent", truth},
+		{`{"server":1,"silent":false}`, truth, truth},
+	} {
+		r.do("/clusters/emea/dns", step.body)
+		if a, b := ask(0), ask(1); a != step.first || b != step.second {
+			t.Errorf("%s: %s and %s", step.body, a, b)
+		}
+	}
+}
+
+func TestSubscriberAdded(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 10})
+	const name = "imp-emea-sub2.example.com"
+	r.do("/clusters/emea/nodes", `{"add":"`+name+`"}`)
+	if got := versionCall(r, name); got.status != 200 {
+		t.Errorf("%d %v", got.status, got.err)
+	}
+	if rows := r.query(apacPub, "SELECT id FROM enterprisenode WHERE name = '"+name+"'").rows(); len(rows) != 1 {
+		t.Errorf("apac knows %d of it", len(rows))
+	}
+	r.do("/clusters/emea/users", `{"add":30}`)
+	r.run(31 * time.Minute)
+	if got := r.query(apacPub, "SELECT COUNT(*) FROM enduser u, enterprisenode e WHERE u.primarynodeid = e.id AND e.name = '"+name+"'").row(0)["count"]; got != "10" {
+		t.Errorf("%s copies of users at home on the new node, want 10", got)
+	}
+}
+
+func TestOtherSettings(t *testing.T) {
+	r := newRig(t, Config{Users: 5})
+	r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","haState":"backup"}`)
+	if got := r.query(emeaPub, "SELECT tkhaserverstate AS s FROM enterprisenode WHERE name = '"+emeaSub+"'").row(0)["s"]; got != "4" || r.nodeState(emeaSub).HAState != 4 {
+		t.Errorf("HA state %s", got)
+	}
+	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceAXL+`","status":"Stopped"}`)
+	if got := versionCall(r, emeaPub); got.status != 404 {
+		t.Errorf("AXL stopped: %d", got.status)
+	}
+	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceTomcat+`","status":"Stopped"}`)
+	if got := versionCall(r, emeaPub); !errors.Is(got.err, ErrUnreachable) {
+		t.Errorf("Tomcat stopped: %v", got.err)
+	}
+	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceICSA+`","status":"NotActivated"}`)
+	r.do("/clusters/emea/peers", `{"peer":"apac","lastSynchronized":"2026-02-28T12:00:00Z"}`)
+	if got := r.query(emeaSub, "SELECT lastsynctime AS t FROM cupsinterclusterpeers WHERE peeraddress = '"+apacPub+"'").row(0)["t"]; got != "2026-02-28 12:00:00" {
+		t.Errorf("last sync time %q", got)
+	}
+}
+
+// A peer made by SQL, as an experimental client might.
+func TestPeerEntryBySQL(t *testing.T) {
+	r := newRig(t, Config{Users: 10})
+	r.do("/clusters/emea/peers", `{"peer":"apac","present":false}`)
+	sql := func(s string) {
+		t.Helper()
+		if got := r.axlCall(emeaPub, "executeSQLUpdate", "<sql>"+escape(s)+"</sql>", "write"); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	sql("INSERT INTO cupsinterclusterpeers (pkid, peeraddress, axlusername, protocol) VALUES ('11111111-1111-4111-8111-111111111111', '" + apacPub + "', 'icsa', 'tcp')")
+	r.run(time.Minute)
+	if p := r.peer("emea>apac"); p.AssociatedUsers != 10 || r.copies("emea", "apac") != 10 {
+		t.Errorf("%+v", p)
+	}
+	sql("UPDATE cupsinterclusterpeers SET peeraddress = 'wrong.example.com' WHERE peeraddress = '" + apacPub + "'")
+	r.run(31 * time.Minute)
+	if p := r.peer("emea>apac"); !strings.HasPrefix(p.LastError, "NotReachable") {
+		t.Errorf("%+v", p)
+	}
+	sql("DELETE FROM cupsinterclusterpeers WHERE peeraddress = 'wrong.example.com'")
+	if got := r.copies("emea", "apac"); got != 0 {
+		t.Errorf("%d copies stay", got)
+	}
+}
+
+func TestAdminRefusals(t *testing.T) {
+	r := newRig(t, Config{Users: 5})
+	server := httptest.NewServer(r.Admin())
+	defer server.Close()
+	send := func(method, path, body string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var b bytes.Buffer
+		if _, err := b.ReadFrom(res.Body); err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, b.String()
+	}
+	for _, test := range []struct {
+		path, body string
+		status     int
+		names      string
+	}{
+		{"/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`, 204, ""},
+		{"/clusters/emea/peers", `{"peer":"apac","mod":"stuck"}`, 400, "mod"},
+		{"/clusters/emea/peers", `{"peer":"apac","mode":"dead"}`, 400, "mode"},
+		{"/clusters/emea/peers", `{"peer":"emea"}`, 400, "peer"},
+		{"/clusters/emea/peers", `{"peer":"apac","protocol":"udp"}`, 400, "protocol"},
+		{"/clusters/emea/peers", `{"peer":7}`, 400, "peer"},
+		{"/clusters/emea/peers", `{"peer":"apac"} {}`, 400, "body"},
+		{"/clusters/emea/peers", ``, 400, "body"},
+		{"/clusters/mars/peers", `{"peer":"apac"}`, 400, "cluster"},
+		{"/clusters/emea/nothing", `{}`, 404, "no such"},
+		{"/clusters/emea/services", `{"node":"` + emeaPub + `","service":"x","status":"Stopped"}`, 400, "service"},
+		{"/clusters/emea/services", `{"node":"` + apacPub + `","service":"` + serviceICSA + `","status":"Stopped"}`, 400, "node"},
+		{"/clusters/emea/services", `{"node":"` + emeaPub + `","service":"` + serviceICSA + `","status":"Broken"}`, 400, "status"},
+		{"/clusters/emea/users", `{"add":1,"remove":1}`, 400, "exactly one"},
+		{"/clusters/emea/users", `{"remove":99}`, 400, "remove"},
+		{"/clusters/emea/users", `{"add":-1}`, 400, "add"},
+		{"/clusters/emea/users", `{"move":"nobody","to":"apac"}`, 400, "move"},
+		{"/clusters/emea/parameters", `{"name":"x","value":"1"}`, 400, "name"},
+		{"/clusters/emea/parameters", `{"name":"` + paramSyncInterval + `"}`, 400, "value"},
+		{"/clusters/emea/credentials", `{}`, 400, "password"},
+		{"/clusters/emea/certificates", `{"node":"` + emeaPub + `","keyType":"DSA"}`, 400, "keyType"},
+		{"/clusters/emea/certificates", `{"node":"` + emeaPub + `","notAfter":"soon"}`, 400, "soon"},
+		{"/clusters/emea/trust", `{"remove":"sha256:00"}`, 400, "remove"},
+		{"/clusters/emea/dns", `{"name":"x.example.com","answer":"maybe"}`, 400, "answer"},
+		{"/clusters/emea/dns", `{"server":3,"silent":true}`, 400, "server"},
+		{"/clusters/emea/nodes", `{"node":"` + emeaPub + `","release":"9.1"}`, 400, "release"},
+		{"/clusters/emea/nodes", `{"node":"` + emeaPub + `","haState":"fine"}`, 400, "haState"},
+		{"/clusters/emea/nodes", `{"add":"` + emeaPub + `"}`, 400, "add"},
+		{"/clusters/emea/reachable", `{"from":"mars","value":true}`, 400, "from"},
+		{"/clusters/emea/reachable", `{"from":"all"}`, 400, "value"},
+		{"/clusters/emea/restore", `{"users":100}`, 400, "users"},
+		{"/faults", `{"kind":"explode"}`, 400, "kind"},
+		{"/faults", `{"kind":"drop","delay":"soon"}`, 400, "delay"},
+		{"/faults", `{"kind":"drop","node":"x"}`, 400, "node"},
+	} {
+		status, body := send(http.MethodPost, test.path, test.body)
+		if status != test.status || !strings.Contains(body, test.names) {
+			t.Errorf("POST %s %s: %d %s, want %d naming %q", test.path, test.body, status, body, test.status, test.names)
+		}
+		if status != 204 {
+			var e struct{ Error string }
+			if err := json.Unmarshal([]byte(body), &e); err != nil || e.Error == "" {
+				t.Errorf("POST %s %s: %q holds no error", test.path, test.body, body)
+			}
+		}
+	}
+	if status, _ := send(http.MethodDelete, "/faults", ""); status != 204 {
+		t.Errorf("DELETE /faults: %d", status)
+	}
+	status, body := send(http.MethodGet, "/state", "")
+	var state State
+	if err := json.Unmarshal([]byte(body), &state); err != nil || status != 200 || len(state.Clusters) != 3 || state.Clusters[0].Peers[0].Mode != "stuck" {
+		t.Errorf("GET /state: %d %v %s", status, err, body)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 5})
+	files, err := r.Files("http://127.0.0.1:9999")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(files["admin.json"]), `"url":"http://127.0.0.1:9999"`) || !bytes.Contains(files["ca.pem"], []byte("BEGIN CERTIFICATE")) {
+		t.Errorf("admin.json %s", files["admin.json"])
+	}
+	var mesh meshFile
+	if err := yaml.UnmarshalWithOptions(files["mesh.yaml"], &mesh, yaml.Strict()); err != nil {
+		t.Fatalf("%v\n%s", err, files["mesh.yaml"])
+	}
+	var secrets map[string]secretFile
+	if err := json.Unmarshal(files["secrets.json"], &secrets); err != nil {
+		t.Fatal(err)
+	}
+	if len(mesh.Clusters) != 3 || !mesh.Simulated || mesh.Dialect != "dialect.yaml" || mesh.Clusters[1].TimeZone != "Asia/Singapore" {
+		t.Errorf("%s", files["mesh.yaml"])
+	}
+	passwords := map[string]bool{}
+	for _, c := range mesh.Clusters {
+		for _, name := range []string{c.Credentials, c.WriteCredentials, c.PlatformCredentials} {
+			if secrets[name].Password == "" || passwords[secrets[name].Password] {
+				t.Errorf("secret %s: %+v", name, secrets[name])
+			}
+			passwords[secrets[name].Password] = true
+		}
+		for i, n := range c.Nodes {
+			if got := r.leaf(n.Name); got != c.TLS.Pins[i] {
+				t.Errorf("pin of %s is %s, served %s", n.Name, c.TLS.Pins[i], got)
+			}
+		}
+	}
+	var dialect struct {
+		Queries map[string]struct {
+			Evidence string `yaml:"evidence"`
+			SQL      string `yaml:"sql"`
+		} `yaml:"queries"`
+		Parameters map[string][]string `yaml:"parameters"`
+	}
+	if err := yaml.UnmarshalWithOptions(files["dialect.yaml"], &dialect, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	if rows := r.query(emeaPub, dialect.Queries["peers"].SQL).rows(); len(rows) != 2 || rows[0]["last_sync"] == "" {
+		t.Errorf("the dialect's query answers %v", rows)
+	}
+	for _, purpose := range []string{"sync_interval", "auto_recovery", "certificate_sync"} {
+		name := dialect.Parameters[purpose]
+		if len(name) != 1 || len(r.query(emeaPub, "SELECT paramvalue FROM processconfig WHERE paramname = '"+name[0]+"'").rows()) != 2 {
+			t.Errorf("parameter %s: %v", purpose, name)
+		}
+	}
+}
+
+func TestLatency(t *testing.T) {
+	r := newRig(t, Config{Users: 1, Clusters: 1, Latency: 80 * time.Millisecond})
+	start := time.Now()
+	if got := versionCall(r, emeaPub); got.status != 200 || time.Since(start) < 80*time.Millisecond {
+		t.Errorf("%d after %v", got.status, time.Since(start))
+	}
+}
+
+func TestConfigRefused(t *testing.T) {
+	clock := &testClock{now: epoch}
+	for name, cfg := range map[string]Config{
+		"no clock": {}, "too many clusters": {Clock: clock, Clusters: 31}, "release": {Clock: clock, Release: "9.1"}, "listen": {Clock: clock, Listen: "localhost"}, "users": {Clock: clock, Users: -1},
+	} {
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
