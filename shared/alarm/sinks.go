@@ -44,7 +44,11 @@ func (l *Lines) Send(ctx context.Context, n Notice) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	size, torn, err := ending(f)
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	torn, err := endsTorn(f, info)
 	if err != nil {
 		return err
 	}
@@ -55,10 +59,13 @@ func (l *Lines) Send(ctx context.Context, n Notice) (err error) {
 	if _, err := f.Write(append(line, '\n')); err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() {
+		return nil // a pipe cannot be synced
+	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if size == 0 {
+	if info.Size() == 0 {
 		return syncName(l.Path)
 	}
 	return nil
@@ -76,20 +83,16 @@ func syncName(path string) error {
 	return dir.Close()
 }
 
-// ending says how long a file is and whether its last line has no end.
-func ending(f *os.File) (size int64, torn bool, _ error) {
-	info, err := f.Stat()
-	if err != nil {
-		return 0, false, err
-	}
+// endsTorn says whether the file's last line has no end.
+func endsTorn(f *os.File, info os.FileInfo) (bool, error) {
 	if !info.Mode().IsRegular() || info.Size() == 0 {
-		return 0, false, nil // a pipe or a terminal has no past
+		return false, nil // a pipe or a terminal has no past
 	}
 	var last [1]byte
 	if _, err := f.ReadAt(last[:], info.Size()-1); err != nil {
-		return 0, false, err
+		return false, err
 	}
-	return info.Size(), last[0] != '\n', nil
+	return last[0] != '\n', nil
 }
 
 // Writer is a sink for people: one line per notice, such as
