@@ -172,6 +172,9 @@ type Policy struct {
 	RestartForOnePeer string     `json:"restartForOnePeer"` // "approve" or "auto"
 	Thresholds        Thresholds `json:"thresholds"`
 	Notify            Notify     `json:"notify"`
+	// WaitForPeople is how long a force sync by hand is waited for before a
+	// restart; 0 skips that rung.
+	WaitForPeople Duration `json:"waitForPeople,omitempty"`
 	// AllowUnsupportedWrites lets a write go through the dialect (SQL), which
 	// Cisco does not support.
 	AllowUnsupportedWrites bool `json:"allowUnsupportedWrites,omitempty"`

@@ -117,6 +117,8 @@ type ClusterRecord struct {
 	// Set is the digest of every home's user IDs (tier 3, once a day).
 	Set      Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
 	Interval Interval                           `json:"interval"`
+	// LongestSync is the longest full sync seen; 0 if none was measured.
+	LongestSync time.Duration `json:"longestSync,omitempty"`
 	// Lost is since when a declared node has given no answer.
 	Lost map[mesh.NodeName]time.Time `json:"lost,omitempty"`
 	// Restarted is when a node was last seen to have restarted as a whole.

@@ -64,6 +64,8 @@ type StateRecord struct {
 	// Cause is the first condition that explains the state, or DataDiffers.
 	Cause    string    `json:"cause,omitempty"`
 	Overlays []Overlay `json:"overlays,omitempty"`
+	// Ladder is how far a stuck peer's repair has come; nil if it is not stuck.
+	Ladder *Ladder `json:"ladder,omitempty"`
 	// Flips is the 24 h ring of conditions that changed.
 	Flips []Flip `json:"flips,omitempty"`
 	// Status is each condition's last status, to notice the next flip.

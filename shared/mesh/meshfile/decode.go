@@ -144,6 +144,18 @@ func (d *decoder) integer(n *node, path string) (int, bool) {
 }
 
 func (d *decoder) interval(n *node, path string) (mesh.Duration, bool) {
+	v, ok := d.span(n, path)
+	if !ok {
+		return 0, false
+	}
+	if message, cure := intervalFault(v); message != "" {
+		d.rep.fail(path, message, cure)
+		return 0, false
+	}
+	return v, true
+}
+
+func (d *decoder) span(n *node, path string) (mesh.Duration, bool) {
 	if n.kind == number {
 		d.rep.fail(path, n.text+" has no unit", "write minutes as in "+n.text+"m")
 		return 0, false
@@ -155,10 +167,6 @@ func (d *decoder) interval(n *node, path string) (mesh.Duration, bool) {
 	v, err := time.ParseDuration(s)
 	if err != nil {
 		d.rep.fail(path, show(s)+" is not a duration", "write minutes as in 30m")
-		return 0, false
-	}
-	if message, cure := intervalFault(mesh.Duration(v)); message != "" {
-		d.rep.fail(path, message, cure)
 		return 0, false
 	}
 	return mesh.Duration(v), true
@@ -474,6 +482,11 @@ func (d *decoder) policy(n *node, path string, p *mesh.Policy) {
 		},
 		"restartForOnePeer": func(v *node, path string) {
 			p.RestartForOnePeer = d.choice(v, path, restartAnswers, p.RestartForOnePeer)
+		},
+		"waitForPeople": func(v *node, path string) {
+			if wait, ok := d.span(v, path); ok {
+				p.WaitForPeople = wait
+			}
 		},
 		"thresholds": func(v *node, path string) {
 			d.object(v, path, keys{

@@ -364,6 +364,9 @@ func (v *rules) choice(at, value string, words []string) {
 func (v *rules) policy(p *mesh.Policy) {
 	v.choice("policy.mode", string(p.Mode), modes)
 	v.choice("policy.restartForOnePeer", p.RestartForOnePeer, restartAnswers)
+	if wait := p.WaitForPeople.D(); wait < 0 || wait > 24*time.Hour {
+		v.rep.blame("policy.waitForPeople", fmt.Sprintf("%v is no time to wait for a force sync by hand", wait), "write 0m (do not wait) to 24h")
+	}
 	for i, w := range p.Windows {
 		v.window(w, item("policy.windows", i))
 	}
