@@ -86,6 +86,7 @@ type cell struct {
 type legendRow struct {
 	Slug, Meaning string
 	State         peer.State
+	Here          bool // in this mesh now
 }
 
 type clusterRow struct {
@@ -147,8 +148,9 @@ type figureMark struct {
 }
 
 func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
+	st = st.printable()
 	s := &sheet{
-		Title: h.title(), Mesh: printable(st.Mesh), Mode: modeWords(st.Policy), Note: h.Note, Simulated: st.Simulated,
+		Title: h.title(), Mesh: st.Mesh, Mode: modeWords(st.Policy), Note: h.Note, Simulated: st.Simulated,
 		AsOf: st.AsOf, ETag: etag, Headline: headline(st), IconColor: iconColor(st),
 	}
 	s.DocTitle = fmt.Sprintf("%s · %s", s.Headline, s.Mesh)
@@ -173,7 +175,7 @@ func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
 		if n := st.Counts[state]; n > 0 {
 			s.Counts = append(s.Counts, countRow{g.slug, state, n})
 		}
-		s.Legend = append(s.Legend, legendRow{g.slug, g.meaning, state})
+		s.Legend = append(s.Legend, legendRow{g.slug, g.meaning, state, st.Counts[state] > 0})
 	}
 	for _, a := range st.Alarms {
 		s.Alarms = append(s.Alarms, h.alarmRow(st, a.Fingerprint, string(a.Severity), a.Name, a.Peer, a.Cluster, a.Message, a.Since))
@@ -181,7 +183,7 @@ func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
 	for _, g := range st.groups() {
 		row := groupRow{
 			Slug: signOf(g.State).slug, State: g.State, Who: g.who(), Since: g.Since, HasSince: !g.Since.IsZero(),
-			Cause: printable(g.Cause), Reason: printable(string(g.Reason)), Message: printable(g.Message),
+			Cause: g.Cause, Reason: string(g.Reason), Message: g.Message,
 			Key: string(g.State) + " " + g.Peers[0].String(),
 		}
 		if len(g.Peers) == 1 {
@@ -190,14 +192,14 @@ func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
 		s.Groups = append(s.Groups, row)
 	}
 	for _, u := range st.Unread {
-		s.Unread = append(s.Unread, Unread{printable(u.Item), u.Reason, printable(u.Message)})
+		s.Unread = append(s.Unread, u)
 	}
 	s.matrix(st, chosen)
 	for _, c := range st.Clusters {
 		s.Clusters = append(s.Clusters, clusterRowOf(c))
 	}
 	if chosen != nil {
-		s.Chosen = panelOf(*chosen)
+		s.Chosen = panelOf(chosen.printable())
 		s.DocTitle = fmt.Sprintf("%s %s · %s", chosen.ID, chosen.State, s.Mesh)
 	}
 	return s
@@ -237,8 +239,8 @@ func iconColor(st Status) string {
 
 func (h *handler) alarmRow(st Status, fingerprint, severity, name, about string, cluster mesh.ClusterID, message string, since time.Time) alarmRow {
 	row := alarmRow{
-		Fingerprint: fingerprint, Severity: severity, Name: printable(name), Message: printable(message), Since: since,
-		About: printable(cmp.Or(about, string(cluster), st.Mesh)), Local: stamp(since),
+		Fingerprint: fingerprint, Severity: severity, Name: name, Message: message, Since: since,
+		About: cmp.Or(about, string(cluster), st.Mesh), Local: stamp(since),
 	}
 	if id, err := mesh.ParsePeerID(about); err == nil {
 		_, row.Linked = st.Peer(id)
@@ -276,7 +278,7 @@ func (s *sheet) matrix(st Status, chosen *Explanation) {
 				words += ", " + p.Cause
 			}
 			row.Cells[j] = cell{
-				Peer: p.ID.String(), Slug: signOf(p.State).slug, State: p.State, Words: printable(words),
+				Peer: p.ID.String(), Slug: signOf(p.State).slug, State: p.State, Words: words,
 				Chosen: chosen != nil && chosen.ID == p.ID,
 			}
 		}
@@ -286,7 +288,7 @@ func (s *sheet) matrix(st Status, chosen *Explanation) {
 
 func clusterRowOf(c Cluster) clusterRow {
 	row := clusterRow{
-		ID: string(c.ID), Release: printable(cmp.Or(c.Release, "not known")), Declared: c.Basis == peer.Declared && c.Release != "",
+		ID: string(c.ID), Release: cmp.Or(c.Release, "not known"), Declared: c.Basis == peer.Declared && c.Release != "",
 		TimeZone: c.TimeZone, Observed: c.Observed, UsersText: "not read",
 	}
 	if c.Users != nil {
@@ -294,7 +296,7 @@ func clusterRowOf(c Cluster) clusterRow {
 	}
 	for _, f := range c.Findings {
 		row.Findings = append(row.Findings, findingRow{
-			Key: string(c.ID) + " " + f.ID, Severity: f.Severity, Reason: printable(string(f.Reason)), Message: printable(f.Message), Since: f.Since,
+			Key: string(c.ID) + " " + f.ID, Severity: f.Severity, Reason: string(f.Reason), Message: f.Message, Since: f.Since,
 		})
 	}
 	return row
@@ -302,11 +304,11 @@ func clusterRowOf(c Cluster) clusterRow {
 
 func panelOf(e Explanation) *panel {
 	p := &panel{
-		From: string(e.ID.From), To: string(e.ID.To), Slug: signOf(e.State).slug, State: e.State, Cause: printable(e.Cause),
+		From: string(e.ID.From), To: string(e.ID.To), Slug: signOf(e.State).slug, State: e.State, Cause: e.Cause,
 		Since: e.Since, HasSince: !e.Since.IsZero(),
 	}
 	for _, step := range e.Next {
-		p.Next = append(p.Next, Step{On: printable(step.On), Menu: step.Menu, Do: printable(step.Do)})
+		p.Next = append(p.Next, step)
 	}
 	for _, o := range e.Overlays {
 		p.Overlays = append(p.Overlays, overlayRow{string(o), overlayWords(o)})
@@ -316,7 +318,7 @@ func panelOf(e Explanation) *panel {
 	}
 	for _, c := range e.Conditions {
 		row := conditionRow{
-			Type: string(c.Type), Status: string(c.Status), Reason: printable(string(c.Reason)), Message: printable(c.Message),
+			Type: string(c.Type), Status: string(c.Status), Reason: string(c.Reason), Message: c.Message,
 			BasisText: basisWords(c.Basis), BasisClass: string(c.Basis), Class: "unknown-c", Icon: "s-unknown",
 			Since: c.Since, HasSince: !c.Since.IsZero(), Observed: c.Observed, HasObserved: !c.Observed.IsZero(),
 		}
@@ -332,7 +334,6 @@ func panelOf(e Explanation) *panel {
 		p.Clocks = clockRowOf(e.Clocks, e.AsOf)
 	}
 	for _, f := range e.Changes {
-		f.From, f.To, f.Reason = printable(f.From), printable(f.To), peer.Reason(printable(string(f.Reason)))
 		p.Changes = append(p.Changes, f)
 	}
 	return p

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"peerkeeper/shared/mesh"
@@ -46,24 +45,6 @@ func signOf(s peer.State) sign {
 		return sign{"--", "2", "terminated", "no longer in mesh.yaml"}
 	}
 	return sign{"??", "2;37", "unknown", "not known now; nothing is concluded from it"}
-}
-
-// printable makes text from a cluster harmless: no control characters (a
-// terminal would obey them) and no invisible ones (which can turn the reading
-// direction around).
-func printable(s string) string {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case !unicode.IsPrint(r):
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }
 
 // span writes a length of time in at most two units: "2 h 10 min".
@@ -140,14 +121,14 @@ func (p *paper) heading(s string) { p.line("\n%s", p.paint("1", s)) }
 
 // wrapped writes text under an indent, broken at spaces.
 func (p *paper) wrapped(indent int, text string) {
-	for _, l := range wrap(printable(text), textWidth-indent) {
+	for _, l := range wrap(text, textWidth-indent) {
 		p.line("%s%s", strings.Repeat(" ", indent), l)
 	}
 }
 
 // hanging writes a label and text beside it, the text wrapped under itself.
 func (p *paper) hanging(indent int, label, text string) {
-	lines := wrap(printable(text), textWidth-indent)
+	lines := wrap(text, textWidth-indent)
 	if len(lines) == 0 {
 		lines = []string{""}
 	}
@@ -213,8 +194,9 @@ const listedPeers = 12
 // WriteStatus writes a status for a terminal of 80 columns. Beyond a dozen
 // peers they are grouped by cause, and the healthy ones counted.
 func WriteStatus(w io.Writer, st Status, color bool) error {
+	st = st.printable()
 	p := &paper{w: w, color: color}
-	p.line("%s  %s", p.paint("1", printable(st.Mesh)), modeWords(st.Policy))
+	p.line("%s  %s", p.paint("1", st.Mesh), modeWords(st.Policy))
 	p.line("as of %s", stamp(st.AsOf))
 	p.wrapped(0, countWords(st.Counts))
 
@@ -239,7 +221,7 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 		p.heading("ALARMS")
 		for _, a := range st.Alarms {
 			about := cmp.Or(a.Peer, string(a.Cluster), st.Mesh)
-			p.line("  %s  %s  since %s", pad(string(a.Severity), 8), printable(about), stamp(a.Since))
+			p.line("  %s  %s  since %s", pad(string(a.Severity), 8), about, stamp(a.Since))
 			p.wrapped(12, a.Name+": "+a.Message)
 		}
 	}
@@ -254,7 +236,7 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 		if c.Users != nil {
 			users = fmt.Sprintf("%d users", *c.Users)
 		}
-		p.line("  %s  %s  %s  seen %s", pad(clip(string(c.ID), 16), idWidth), pad(clip(printable(cmp.Or(c.Release, "?")), 20), relWidth), users, ago(c.Observed, st.AsOf))
+		p.line("  %s  %s  %s  seen %s", pad(clip(string(c.ID), 16), idWidth), pad(clip(cmp.Or(c.Release, "?"), 20), relWidth), users, ago(c.Observed, st.AsOf))
 		for _, f := range c.Findings {
 			p.hanging(14, "    "+f.Severity, fmt.Sprintf("%s: %s (since %s)", f.Reason, f.Message, stamp(f.Since)))
 		}
@@ -289,7 +271,7 @@ func (p *paper) peers(st Status) {
 			rest += "  [" + string(o) + "]"
 		}
 		p.line("  %s  %s  %s", p.paint(s.ansi, s.letters), pad(clip(x.ID.String(), 30), width),
-			strings.TrimRight(pad(string(x.State), 10)+"  "+pad(lasting(x.Since, st.AsOf), 14)+printable(rest), " "))
+			strings.TrimRight(pad(string(x.State), 10)+"  "+pad(lasting(x.Since, st.AsOf), 14)+rest, " "))
 		if c, ok := x.causing(); ok {
 			p.wrapped(6, string(c.Reason)+": "+c.Message)
 		}
@@ -341,6 +323,7 @@ func (x Peer) causing() (peer.Condition, bool) {
 // WriteMatrix writes every directed peer as two letters. Thirty clusters fit
 // 120 columns: their columns are numbered, and the rows carry the numbers.
 func WriteMatrix(w io.Writer, st Status, color bool) error {
+	st = st.printable()
 	p := &paper{w: w, color: color}
 	m := st.Matrix()
 	n := len(m.Clusters)
@@ -357,7 +340,7 @@ func WriteMatrix(w io.Writer, st Status, color bool) error {
 		head = func(i int) string { return fmt.Sprintf("%2d", i+1) }
 		label += 3
 	}
-	p.line("%s  %s  as of %s", p.paint("1", printable(st.Mesh)), "row pulls the users of column", stamp(st.AsOf))
+	p.line("%s  %s  as of %s", p.paint("1", st.Mesh), "row pulls the users of column", stamp(st.AsOf))
 	p.line("")
 	var b strings.Builder
 	b.WriteString(strings.Repeat(" ", label+1))
@@ -405,12 +388,13 @@ func right(s string, width int) string {
 
 // WriteExplain writes one peer for a terminal of 80 columns.
 func WriteExplain(w io.Writer, e Explanation, color bool) error {
+	e = e.printable()
 	p := &paper{w: w, color: color}
 	s := signOf(e.State)
 	p.line("%s  %s pulls the users of %s", p.paint("1", e.ID.String()), e.ID.From, e.ID.To)
 	state := string(e.State)
 	if e.Cause != "" {
-		state += " (" + printable(e.Cause) + ")"
+		state += " (" + e.Cause + ")"
 	}
 	if !e.Since.IsZero() {
 		state += fmt.Sprintf(" for %s, since %s", span(e.AsOf.Sub(e.Since)), stamp(e.Since))
@@ -445,7 +429,7 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 		case peer.False:
 			mark, ansi = "X", "1;31"
 		}
-		p.line("  %s  %s %s", p.paint(ansi, mark), pad(string(c.Type), 18), printable(string(c.Reason)))
+		p.line("  %s  %s %s", p.paint(ansi, mark), pad(string(c.Type), 18), string(c.Reason))
 		p.wrapped(5, c.Message)
 		p.wrapped(5, "("+facts(c)+")")
 	}
@@ -482,7 +466,7 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 		if f.Reason != "" {
 			why = "  " + string(f.Reason)
 		}
-		p.line("  %s  %s %s > %s%s", stamp(f.At), pad(string(f.Type), 18), f.From, f.To, printable(why))
+		p.line("  %s  %s %s > %s%s", stamp(f.At), pad(string(f.Type), 18), f.From, f.To, why)
 	}
 	return p.err
 }

@@ -14,7 +14,7 @@
   // --- laying a new page over the shown one -------------------------------
 
   // What the script itself has put on elements and the server does not know.
-  const OWN = new Set(["tabindex", "role", "aria-colcount"]);
+  const OWN = new Set(["tabindex", "role", "open"]);
   const keyOf = (n) => n.nodeType === 1 ? n.id || n.dataset?.key || "" : "";
 
   function attributes(a, b) {

@@ -1,0 +1,95 @@
+package dashboard
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/peer"
+)
+
+// printable makes text harmless for people to see: no control characters,
+// which a terminal would obey, and no invisible ones, which can turn the
+// reading direction around. Clusters, and whoever writes to them, choose the
+// text in nearly every field; what programs read (JSON) keeps it as it was.
+func printable[S ~string](s S) S {
+	if !strings.ContainsFunc(string(s), func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
+		return s
+	}
+	return S(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			return ' '
+		case !unicode.IsPrint(r):
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(string(s), string(utf8.RuneError))))
+}
+
+// each applies a change to a copy of a list.
+func each[T any](list []T, change func(*T)) []T {
+	list = slices.Clone(list)
+	for i := range list {
+		change(&list[i])
+	}
+	return list
+}
+
+// printable is the status with every text that was read from somewhere made
+// harmless.
+func (st Status) printable() Status {
+	st.Mesh = printable(st.Mesh)
+	st.Overdue = each(st.Overdue, func(s *string) { *s = printable(*s) })
+	runs := make(map[string]time.Time, len(st.LastRun))
+	for f, at := range st.LastRun {
+		runs[printable(f)] = at
+	}
+	st.LastRun = runs
+	st.Clusters = each(st.Clusters, func(c *Cluster) {
+		c.ID, c.Release, c.TimeZone = printable(c.ID), printable(c.Release), printable(c.TimeZone)
+		c.Findings = each(c.Findings, func(f *peer.Finding) {
+			f.ID, f.Severity, f.Reason = printable(f.ID), printable(f.Severity), printable(f.Reason)
+			f.Node, f.Message = printable(f.Node), printable(f.Message)
+		})
+	})
+	st.Peers = each(st.Peers, func(p *Peer) { *p = p.printable() })
+	st.Alarms = each(st.Alarms, func(a *alarm.Notice) {
+		a.Name, a.Severity, a.State, a.Mesh = printable(a.Name), printable(a.Severity), printable(a.State), printable(a.Mesh)
+		a.Cluster, a.Peer, a.Fingerprint = printable(a.Cluster), printable(a.Peer), printable(a.Fingerprint)
+		a.Message, a.Runbook = printable(a.Message), printable(a.Runbook)
+	})
+	st.Unread = each(st.Unread, func(u *Unread) {
+		u.Item, u.Reason, u.Message = printable(u.Item), printable(u.Reason), printable(u.Message)
+	})
+	return st
+}
+
+func (p Peer) printable() Peer {
+	p.ID.From, p.ID.To = printable(p.ID.From), printable(p.ID.To)
+	p.State, p.Cause = printable(p.State), printable(p.Cause)
+	p.Overlays = each(p.Overlays, func(o *peer.Overlay) { *o = printable(*o) })
+	p.Conditions = each(p.Conditions, func(c *peer.Condition) {
+		c.Type, c.Status, c.Reason = printable(c.Type), printable(c.Status), printable(c.Reason)
+		c.Message, c.Basis = printable(c.Message), printable(c.Basis)
+	})
+	return p
+}
+
+func (e Explanation) printable() Explanation {
+	e.Peer = e.Peer.printable()
+	if e.Reverse != nil {
+		r := *e.Reverse
+		r.State, r.Cause, r.Words = printable(r.State), printable(r.Cause), printable(r.Words)
+		e.Reverse = &r
+	}
+	e.Clocks.Basis, e.Clocks.From = printable(e.Clocks.Basis), printable(e.Clocks.From)
+	e.Changes = each(e.Changes, func(f *peer.Flip) {
+		f.Type, f.From, f.To, f.Reason = printable(f.Type), printable(f.From), printable(f.To), printable(f.Reason)
+	})
+	e.Next = each(e.Next, func(s *Step) { s.On, s.Do = printable(s.On), printable(s.Do) })
+	return e
+}
