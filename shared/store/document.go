@@ -69,19 +69,23 @@ func NewDoc[T any](key Key, schema int, value T) Doc[T] {
 // Decode reads an item's body. It accepts our schema, the one before, and any
 // newer one that still decodes (Doc.Newer).
 func Decode[T any](it Item, schema int) (Doc[T], error) {
-	doc, err := decode[T](it, schema)
+	known, err := fieldNames(reflect.TypeFor[T]())
+	if err != nil {
+		return Doc[T]{}, &DocumentError{Key: it.Key, Cause: err}
+	}
+	return decode[T](it, schema, known)
+}
+
+func decode[T any](it Item, schema int, known nameSet) (Doc[T], error) {
+	doc, err := decodeBody[T](it, schema, known)
 	if err != nil {
 		return Doc[T]{}, &DocumentError{Key: it.Key, Cause: err}
 	}
 	return doc, nil
 }
 
-func decode[T any](it Item, schema int) (Doc[T], error) {
+func decodeBody[T any](it Item, schema int, known nameSet) (Doc[T], error) {
 	var none Doc[T]
-	known, err := fieldNames(reflect.TypeFor[T]())
-	if err != nil {
-		return none, err
-	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(it.Body, &fields); err != nil {
 		return none, err
@@ -305,10 +309,14 @@ func LoadDocs[T any](ctx context.Context, s Store, pk, prefix string, schema int
 	if err != nil {
 		return nil, fmt.Errorf("loading %s %s*: %w", pk, prefix, err)
 	}
+	known, err := fieldNames(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, fmt.Errorf("loading %s %s*: %w", pk, prefix, err)
+	}
 	docs := make(map[string]Doc[T], len(items))
 	var errs []error
 	for _, it := range items {
-		doc, err := Decode[T](it, schema)
+		doc, err := decode[T](it, schema, known)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -445,15 +445,19 @@ func isUnknown(name string) bool {
 	return name != "schema" && name != "version" && name != "ttl"
 }
 
-func BenchmarkDecode(b *testing.B) {
-	doc := store.NewDoc(emea, 1, seen{Users: 5, Nodes: []string{"imp-emea-pub.example.com", "imp-emea-sub.example.com"}, Note: strings.Repeat("x", 500)})
-	it, err := doc.Item()
-	if err != nil {
-		b.Fatal(err)
+// The documents of a mesh of 30 clusters: 870 peers with three items each.
+func BenchmarkLoadDocs30Clusters(b *testing.B) {
+	s := store.NewMemory()
+	for i := range 2640 {
+		doc := store.NewDoc(store.RunOf("acme", fmt.Sprint(i)), 1, seen{Users: i, Nodes: []string{"imp-emea-pub.example.com", "imp-emea-sub.example.com"}, Note: strings.Repeat("x", 500)})
+		it, err := doc.Item()
+		if err = errors.Join(err, s.Put(b.Context(), it)); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := store.Decode[seen](it, 1); err != nil {
+		if docs, err := store.LoadDocs[seen](b.Context(), s, store.Live("acme"), "", 1); err != nil || len(docs) != 2640 {
 			b.Fatal(err)
 		}
 	}

@@ -16,6 +16,7 @@ const (
 	PrefixRun         = "RUN#"
 	PrefixAuth        = "AUTH#"
 	PrefixAlarm       = "ALARM#"
+	PrefixProposal    = "PROPOSAL#" // not in contracts.md's list: what Peerkeeper would do
 	PrefixPause       = "PAUSE#"
 	PrefixAck         = "ACK#"
 	PrefixApproval    = "APPROVAL#"
@@ -90,6 +91,9 @@ func Auth(meshName string, id mesh.ClusterID) Key {
 
 // Alarm is one alarm by its fingerprint.
 func Alarm(meshName, fingerprint string) Key { return Key{Live(meshName), PrefixAlarm + fingerprint} }
+
+// Proposal is an action that was asked for.
+func Proposal(meshName, id string) Key { return Key{Live(meshName), PrefixProposal + id} }
 
 // Gate is the mesh's one gate.
 func Gate(meshName string) Key { return Key{meshName + "#gate", "GATE"} }

@@ -249,6 +249,28 @@ func TestExpiredItemsAreRemovedByAndBy(t *testing.T) {
 	}
 }
 
+// An item whose expiry moves on with every write leaves nothing behind.
+func TestRewritingLeavesNoTrace(t *testing.T) {
+	s := open(t)
+	for v := range int64(5) {
+		if err := s.Put(t.Context(), store.Item{Key: key("ALARM#a"), Version: v, TTL: time.Now().Add(time.Duration(v+1) * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Put(t.Context(), store.Item{Key: key("ALARM#b"), TTL: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), key("ALARM#b"), 1); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, s.Path(), func(tx *bbolt.Tx) error {
+		if n := tx.Bucket([]byte("expiry")).Stats().KeyN; n != 1 {
+			t.Errorf("%d expiry entries for one item", n)
+		}
+		return nil
+	})
+}
+
 func stored(t *testing.T, path string) (n int) {
 	t.Helper()
 	edit(t, path, func(tx *bbolt.Tx) error {
