@@ -12,8 +12,10 @@
 package dashboard
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,7 +105,7 @@ type Unread struct {
 
 // Status reads the whole mesh as it stands at now.
 func (s Source) Status(ctx context.Context, now time.Time) (Status, error) {
-	snap, err := s.load(ctx, now)
+	snap, err := s.load(ctx, now, nil)
 	if err != nil {
 		return Status{}, err
 	}
@@ -178,9 +180,24 @@ type snapshot struct {
 	runs   map[string]store.Run
 	alarms []alarm.Notice
 	unread []Unread
+	// declared are the peers of mesh.yaml.
+	declared map[mesh.PeerID]bool
+
+	known map[string]decoded // what an earlier load decoded
+	items map[string]decoded // what this one did
 }
 
-func (s Source) load(ctx context.Context, now time.Time) (*snapshot, error) {
+// decoded is an item's body with what it decodes to. A page that is asked
+// every few seconds meets the same bodies again and again.
+type decoded struct {
+	body   []byte
+	sum    [sha256.Size]byte
+	value  any // *T, not to be changed; nil if it cannot be used
+	unread Unread
+}
+
+// load reads the store once. What known holds is not decoded again.
+func (s Source) load(ctx context.Context, now time.Time, known map[string]decoded) (*snapshot, error) {
 	if s.Tick == 0 {
 		sched, _ := run.Find("peersync")
 		s.Tick = sched.Period
@@ -190,15 +207,19 @@ func (s Source) load(ctx context.Context, now time.Time) (*snapshot, error) {
 		return nil, fmt.Errorf("reading the store of mesh %s: %w", s.Mesh.Name, err)
 	}
 	snap := &snapshot{
-		Source: s, now: now,
-		newer: map[mesh.ClusterID]peer.Reason{},
-		certs: map[mesh.ClusterID]*peer.CertClusterRecord{},
-		peers: map[mesh.PeerID]*stored{},
-		runs:  map[string]store.Run{}, alarms: []alarm.Notice{},
+		Source: s, now: now, known: known, items: make(map[string]decoded, len(items)),
+		declared: make(map[mesh.PeerID]bool, len(s.Mesh.Peers)),
+		newer:    map[mesh.ClusterID]peer.Reason{},
+		certs:    map[mesh.ClusterID]*peer.CertClusterRecord{},
+		peers:    map[mesh.PeerID]*stored{},
+		runs:     map[string]store.Run{}, alarms: []alarm.Notice{},
 		view: &peer.View{
 			Now: now, Tick: s.Tick, Mesh: s.Mesh,
 			Clusters: map[mesh.ClusterID]*peer.ClusterRecord{},
 		},
+	}
+	for _, p := range s.Mesh.Peers {
+		snap.declared[p.ID] = true
 	}
 	for _, it := range items {
 		kind, rest, _ := strings.Cut(it.SK, "#")
@@ -245,16 +266,26 @@ func (s Source) load(ctx context.Context, now time.Time) (*snapshot, error) {
 // decode reads an item that this version may rely on. Otherwise it notes the
 // item as unread and says why: NewerSchema or UnreadableAnswer.
 func decode[T any](snap *snapshot, it store.Item, schema int) (*T, peer.Reason) {
-	doc, err := store.Decode[T](it, schema)
-	switch {
-	case errors.Is(err, store.ErrNewerSchema), err == nil && doc.Newer:
-		snap.unread = append(snap.unread, Unread{it.SK, peer.NewerSchema, "written by a newer version of Peerkeeper; not judged by this one"})
-		return nil, peer.NewerSchema
-	case err != nil:
-		snap.unread = append(snap.unread, Unread{it.SK, peer.UnreadableAnswer, err.Error()})
-		return nil, peer.UnreadableAnswer
+	d, ok := snap.known[it.SK]
+	if !ok || !bytes.Equal(d.body, it.Body) {
+		d = decoded{body: it.Body, sum: sha256.Sum256(it.Body)}
+		doc, err := store.Decode[T](it, schema)
+		switch {
+		case errors.Is(err, store.ErrNewerSchema), err == nil && doc.Newer:
+			d.unread = Unread{it.SK, peer.NewerSchema, "written by a newer version of Peerkeeper; not judged by this one"}
+		case err != nil:
+			d.unread = Unread{it.SK, peer.UnreadableAnswer, err.Error()}
+		default:
+			d.value = &doc.Value
+		}
 	}
-	return &doc.Value, ""
+	snap.items[it.SK] = d
+	value, ok := d.value.(*T)
+	if !ok {
+		snap.unread = append(snap.unread, d.unread)
+		return nil, d.unread.Reason
+	}
+	return value, ""
 }
 
 func (snap *snapshot) peer(it store.Item) {
@@ -383,13 +414,9 @@ const goneFor = 24 * time.Hour
 
 // gone lists the peers that the store remembers and mesh.yaml does not name.
 func (snap *snapshot) gone() []mesh.PeerID {
-	declared := make(map[mesh.PeerID]bool, len(snap.Mesh.Peers))
-	for _, p := range snap.Mesh.Peers {
-		declared[p.ID] = true
-	}
 	var out []mesh.PeerID
 	for id, p := range snap.peers {
-		if declared[id] || (p.judged && p.state.State == peer.Terminated && snap.now.Sub(p.state.Since) > goneFor) {
+		if snap.declared[id] || (p.judged && p.state.State == peer.Terminated && snap.now.Sub(p.state.Since) > goneFor) {
 			continue
 		}
 		out = append(out, id)
@@ -405,7 +432,7 @@ func (snap *snapshot) peerAt(id mesh.PeerID) Peer {
 		s = &stored{}
 	}
 	out := Peer{ID: id, Overlays: []peer.Overlay{}, sync: s.sync}
-	if _, declared := snap.Mesh.Peer(id); !declared {
+	if !snap.declared[id] {
 		out.State, out.Since, out.Conditions = peer.Terminated, s.state.Since, []peer.Condition{}
 		out.flips = s.state.Flips
 		return out

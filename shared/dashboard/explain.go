@@ -65,7 +65,7 @@ func (c Clocks) At() time.Time {
 // Explain reads one peer as it stands at now. ErrNoSuchPeer if neither
 // mesh.yaml nor the store knows it.
 func (s Source) Explain(ctx context.Context, id mesh.PeerID, now time.Time) (Explanation, error) {
-	snap, err := s.load(ctx, now)
+	snap, err := s.load(ctx, now, nil)
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -73,12 +73,12 @@ func (s Source) Explain(ctx context.Context, id mesh.PeerID, now time.Time) (Exp
 }
 
 func (snap *snapshot) explain(id mesh.PeerID) (Explanation, error) {
-	if _, declared := snap.Mesh.Peer(id); !declared && !slices.Contains(snap.gone(), id) {
+	if !snap.declared[id] && !slices.Contains(snap.gone(), id) {
 		return Explanation{}, fmt.Errorf("%s: %w", id, ErrNoSuchPeer)
 	}
 	p := snap.peerAt(id)
 	e := Explanation{Peer: p, AsOf: snap.now.UTC(), Clocks: snap.clocks(id), Changes: []peer.Flip{}, Next: []Step{}}
-	if _, ok := snap.Mesh.Peer(id.Reverse()); ok {
+	if snap.declared[id.Reverse()] {
 		back := snap.peerAt(id.Reverse())
 		e.Reverse = &Reverse{ID: back.ID, State: back.State, Since: back.Since, Cause: back.Cause, Words: asymmetry(p, back)}
 	}

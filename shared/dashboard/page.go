@@ -9,11 +9,15 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -61,6 +65,9 @@ func (p *Page) Handler() http.Handler {
 type handler struct {
 	*Page
 	tmpl *template.Template
+	// known is what the last load decoded; the map is never changed once it
+	// is here.
+	known atomic.Pointer[map[string]decoded]
 }
 
 // policy is the Content-Security-Policy: nothing but this server's own script,
@@ -133,7 +140,11 @@ func (h *handler) logger() *slog.Logger {
 
 // load reads the store, or answers the request itself.
 func (h *handler) load(w http.ResponseWriter, r *http.Request) (*snapshot, bool) {
-	snap, err := h.Source.load(r.Context(), h.now())
+	var known map[string]decoded
+	if last := h.known.Load(); last != nil {
+		known = *last
+	}
+	snap, err := h.Source.load(r.Context(), h.now(), known)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			h.logger().ErrorContext(r.Context(), "the page cannot be shown", "error", err)
@@ -142,6 +153,7 @@ func (h *handler) load(w http.ResponseWriter, r *http.Request) (*snapshot, bool)
 		http.Error(w, "the store does not answer; try again", http.StatusServiceUnavailable)
 		return nil, false
 	}
+	h.known.Store(&snap.items)
 	w.Header().Set(headerAsOf, snap.now.UTC().Format(time.RFC3339Nano))
 	return snap, true
 }
@@ -169,13 +181,8 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 		}
 		chosen = &e
 	}
-	etag, _, err := tagged(st)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
 	var b bytes.Buffer
-	if err := h.tmpl.Execute(&b, h.sheet(st, chosen, etag)); err != nil {
+	if err := h.tmpl.Execute(&b, h.sheet(st, chosen, snap.tag(st.Peers))); err != nil {
 		h.fail(w, r, err)
 		return
 	}
@@ -189,12 +196,7 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := snap.status()
-	etag, body, err := tagged(st)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	h.json(w, r, etag, body)
+	h.json(w, r, snap.tag(st.Peers), st)
 }
 
 func (h *handler) explain(w http.ResponseWriter, r *http.Request) {
@@ -213,53 +215,52 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such peer in this mesh", http.StatusNotFound)
 		return
 	}
-	etag, body, err := taggedExplanation(e)
-	if err != nil {
-		h.fail(w, r, err)
-		return
+	h.json(w, r, snap.tag([]Peer{e.Peer}), e)
+}
+
+// tag names what is shown, without the instant of asking: the items it comes
+// from, and what time alone has made of them (grown too old, overdue).
+func (snap *snapshot) tag(peers []Peer) string {
+	sum := sha256.New()
+	part := func(s string) { fmt.Fprintf(sum, "%d:%s", len(s), s) }
+	part(snap.Mesh.Hash())
+	for _, sk := range slices.Sorted(maps.Keys(snap.items)) {
+		part(sk)
+		d := snap.items[sk]
+		sum.Write(d.sum[:])
 	}
-	h.json(w, r, etag, body)
-}
-
-// tagged is a status as JSON, with a tag that stays the same while nothing but
-// the instant of asking changes.
-func tagged(st Status) (etag string, body []byte, err error) {
-	asOf := st.AsOf
-	st.AsOf = time.Time{}
-	if body, err = json.Marshal(st); err != nil {
-		return "", nil, err
+	for _, p := range peers {
+		part(string(p.State))
+		part(p.Cause)
+		for _, c := range p.Conditions {
+			part(string(c.Status))
+			part(string(c.Reason))
+		}
 	}
-	etag = tagOf(body)
-	st.AsOf = asOf
-	body, err = json.Marshal(st)
-	return etag, body, err
-}
-
-func taggedExplanation(e Explanation) (etag string, body []byte, err error) {
-	asOf := e.AsOf
-	e.AsOf = time.Time{}
-	if body, err = json.Marshal(e); err != nil {
-		return "", nil, err
+	for _, function := range slices.Sorted(maps.Keys(snap.runs)) {
+		if snap.overdue(function, snap.runs[function]) {
+			part(function)
+		}
 	}
-	etag = tagOf(body)
-	e.AsOf = asOf
-	body, err = json.Marshal(e)
-	return etag, body, err
+	// Weak: the body's instant may differ under the same tag.
+	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`
 }
 
-// tagOf is a weak tag: the body's instant may differ under the same tag.
-func tagOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
-}
-
-func (h *handler) json(w http.ResponseWriter, r *http.Request, etag string, body []byte) {
+func (h *handler) json(w http.ResponseWriter, r *http.Request, etag string, value any) {
 	w.Header().Set("ETag", etag)
+	w.Header().Set("Content-Type", "application/json")
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	if r.Method == http.MethodHead {
+		return
+	}
+	body, err := json.Marshal(value)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
 	h.write(w, r, append(body, '\n'))
 }
 

@@ -191,9 +191,7 @@ func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
 		}
 		s.Groups = append(s.Groups, row)
 	}
-	for _, u := range st.Unread {
-		s.Unread = append(s.Unread, u)
-	}
+	s.Unread = st.Unread
 	s.matrix(st, chosen)
 	for _, c := range st.Clusters {
 		s.Clusters = append(s.Clusters, clusterRowOf(c))
@@ -305,10 +303,7 @@ func clusterRowOf(c Cluster) clusterRow {
 func panelOf(e Explanation) *panel {
 	p := &panel{
 		From: string(e.ID.From), To: string(e.ID.To), Slug: signOf(e.State).slug, State: e.State, Cause: e.Cause,
-		Since: e.Since, HasSince: !e.Since.IsZero(),
-	}
-	for _, step := range e.Next {
-		p.Next = append(p.Next, step)
+		Since: e.Since, HasSince: !e.Since.IsZero(), Next: e.Next, Changes: e.Changes,
 	}
 	for _, o := range e.Overlays {
 		p.Overlays = append(p.Overlays, overlayRow{string(o), overlayWords(o)})
@@ -332,9 +327,6 @@ func panelOf(e Explanation) *panel {
 	}
 	if e.Clocks.Interval != 0 {
 		p.Clocks = clockRowOf(e.Clocks, e.AsOf)
-	}
-	for _, f := range e.Changes {
-		p.Changes = append(p.Changes, f)
 	}
 	return p
 }

@@ -31,7 +31,6 @@ const (
 
 // Steps that several reasons share.
 var (
-	waitForRead = Step{Do: "Wait for the next look, one period of peersync; if this stays, see what the last run logged about {from} and {to}."}
 	testPeer    = Step{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}. In Inter-cluster Peer Status read Peer Connectivity Test, Associated Users and Last Synchronized Time; the panel refreshes every 60 s."}
 	troubleshot = Step{On: "{fromPub}", Menu: menuTrouble, Do: "In Inter-Clustering Troubleshooter every row for {toPub} must have a check mark; its Problem and Solution columns say what else is wrong."}
 	forceSync   = Step{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}, click Force Sync and confirm with OK. There is no interface for this button: it is always a person's step."}
