@@ -49,9 +49,16 @@ func fingerprint(s string) (string, error) {
 	hex := strings.ToLower(strings.ReplaceAll(s, ":", ""))
 	hex = strings.TrimPrefix(strings.TrimPrefix(hex, "sha256"), "=")
 	if len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("%q is no SHA-256 fingerprint: want 64 hexadecimal digits, as `peerkeeper check certs` and `openssl x509 -fingerprint -sha256` print them", s)
+		return "", &FingerprintError{s}
 	}
 	return "sha256:" + hex, nil
+}
+
+// FingerprintError says that a text is no fingerprint.
+type FingerprintError struct{ Text string }
+
+func (e *FingerprintError) Error() string {
+	return fmt.Sprintf("%q is no SHA-256 fingerprint: want 64 hexadecimal digits, as `openssl x509 -fingerprint -sha256` prints them", e.Text)
 }
 
 // Resume lets a rejected account be tried again. It is audited.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -116,6 +117,32 @@ type Result struct {
 	Steps  []StepResult  `json:"steps"`
 	Alarms []AlarmResult `json:"alarms"`
 	OK     bool          `json:"ok"`
+}
+
+// Differences names, one line each, what did not go as the story says.
+func (r Result) Differences() []string {
+	var out []string
+	for _, s := range r.Steps {
+		for _, d := range Differences(s.Expected, s.Found) {
+			out = append(out, fmt.Sprintf("step %q: %s", s.Name, d))
+		}
+		if s.Mended == nil {
+			continue
+		}
+		healthy := Seen{Peers: map[string]PeerSeen{}}
+		for id := range s.Mended.Found.Peers {
+			healthy.Peers[id] = PeerSeen{State: peer.Healthy}
+		}
+		for _, d := range Differences(healthy, s.Mended.Found) {
+			out = append(out, fmt.Sprintf("step %q, after mending: %s", s.Name, d))
+		}
+	}
+	for _, a := range r.Alarms {
+		if a.Raised != 1 || a.Cleared != 1 {
+			out = append(out, fmt.Sprintf("alarm %s %s: expected to be raised once and cleared once, found raised %d times and cleared %d times", a.Name, cmp.Or(a.Peer, string(a.Cluster)), a.Raised, a.Cleared))
+		}
+	}
+	return out
 }
 
 // StepResult is one step's outcome. Mended is what was seen after mending,

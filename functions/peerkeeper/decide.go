@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"peerkeeper/shared/host"
+	"peerkeeper/shared/mesh"
+)
+
+type trustVerb struct {
+	Accept acceptVerb `cmd:"" help:"Accept a node's certificate."`
+}
+
+type acceptVerb struct {
+	Node   string `arg:"" help:"The node's name as in mesh.yaml." placeholder:"NODE"`
+	SHA256 string `arg:"" name:"sha256" help:"The certificate's SHA-256 fingerprint, compared by you with the node's own." placeholder:"SHA256"`
+	files
+}
+
+// Help is what peerkeeper trust accept --help teaches.
+func (acceptVerb) Help() string {
+	return `Adds a fingerprint to those by which a node is recognised, from the next look on: after a renewal, or to read a node whose certificate has expired. It is recorded with your name.
+It never fetches the fingerprint for you: compare it with what the node's own administration page shows. It does not touch any cluster's trust store.
+
+Examples:
+
+  openssl x509 -noout -fingerprint -sha256 -in tomcat.pem
+  peerkeeper trust accept imp-emea-sub.example.com 5E:0C:…`
+}
+
+// Run accepts a certificate.
+func (a *acceptVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := a.open()
+	if err != nil {
+		return err
+	}
+	node := mesh.NodeName(a.Node)
+	if _, ok := w.Owner(node); !ok {
+		var names []string
+		for _, c := range w.Clusters {
+			for _, n := range c.Nodes {
+				names = append(names, string(n.Name))
+			}
+		}
+		return usagef("%s is no node of mesh %s: %s", a.Node, w.Name, suggest(a.Node, names))
+	}
+	who, err := actor()
+	if err != nil {
+		return err
+	}
+	h := &host.Host{Mesh: w.Mesh, Store: w.store, Clock: w.clock, Log: t.log}
+	err = h.Accept(ctx, node, a.SHA256, who)
+	var bad *host.FingerprintError
+	if errors.As(err, &bad) {
+		return usage{err}
+	}
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return t.answer(map[string]any{"node": a.Node, "accepted": a.SHA256, "actor": who})
+	}
+	t.sayf("%s is recognised by this certificate from the next look on; recorded as decided by %s.", a.Node, who)
+	return nil
+}
+
+type resumeVerb struct {
+	Cluster string `arg:"" help:"The cluster whose account was rejected." placeholder:"CLUSTER"`
+	files
+}
+
+// Help is what peerkeeper resume --help teaches.
+func (resumeVerb) Help() string {
+	return `Lets the account of a cluster be tried again, once, at the next look, after the cluster rejected it. A new version of the secret does the same by itself. It is recorded with your name.
+It never logs in itself. If the password is still wrong, the account is held back again, because a few rejections lock it for 30 minutes.
+
+Examples:
+
+  peerkeeper resume apac`
+}
+
+// Run resumes a cluster's account.
+func (r *resumeVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := r.known()
+	if err != nil {
+		return err
+	}
+	c, err := w.cluster(r.Cluster)
+	if err != nil {
+		return err
+	}
+	who, err := actor()
+	if err != nil {
+		return err
+	}
+	h := &host.Host{Mesh: w.Mesh, Store: w.store, Clock: w.clock, Log: t.log}
+	if err := h.Resume(ctx, c.ID, who); err != nil {
+		return err
+	}
+	if t.json {
+		return t.answer(map[string]any{"cluster": c.ID, "resumed": true, "actor": who})
+	}
+	t.sayf("The account of %s is tried again at the next look; recorded as decided by %s.", c.ID, who)
+	return nil
+}

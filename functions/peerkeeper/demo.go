@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"peerkeeper/shared/host"
+	"peerkeeper/testdata/scenarios"
+)
+
+// storyClusters is how many clusters the story speaks of: emea, apac, amer.
+const storyClusters = 3
+
+// scenariosHere is where the story is read from when it is there, so that
+// whoever edits it in a checkout sees what comes of it.
+const scenariosHere = "testdata/scenarios"
+
+type demoVerb struct {
+	Clusters  int    `help:"How many clusters; the story needs the first three." default:"3" placeholder:"N"`
+	Users     int    `help:"Users at home in each cluster." default:"200" placeholder:"N"`
+	Once      bool   `help:"Play the story to its end as fast as it goes, without a page, and say whether all went as written."`
+	Listen    string `help:"Where the page is served." default:"127.0.0.1:8080" env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
+	Scenarios string `help:"Folder with the story; default ./testdata/scenarios if there is one, else the built-in story." placeholder:"DIR"`
+	Dir       string `help:"Keep mesh.yaml, secrets, state and alarms here; default a temporary folder, removed at the end." placeholder:"DIR"`
+}
+
+// Help is what peerkeeper demo --help teaches.
+func (demoVerb) Help() string {
+	return `Starts simulated clusters on real TLS sockets of this machine, watches them on a fast clock (a sync interval takes 15 s), breaks and mends one thing after the other, and serves the page.
+It never leaves this machine, needs no account, and touches no cluster of yours.
+
+Examples:
+
+  peerkeeper demo                   # then open http://127.0.0.1:8080
+  peerkeeper demo --once            # the whole story in under a minute
+  peerkeeper demo --once --json     # {steps, alarms, ok}; exit 1 names each difference
+  peerkeeper demo --dir ./demo      # and afterwards: peerkeeper status --mesh demo/mesh.yaml --state demo/state.db`
+}
+
+// Run plays the demo.
+func (d *demoVerb) Run(ctx context.Context, t *terminal) (err error) {
+	if d.Clusters < storyClusters {
+		return usagef("--clusters %d: the story speaks of emea, apac and amer, so it needs at least %d clusters", d.Clusters, storyClusters)
+	}
+	story, err := d.story()
+	if err != nil {
+		return err
+	}
+	demo := host.Demo{Clusters: d.Clusters, Users: d.Users, Story: story, Log: t.log, Dir: d.Dir}
+	if d.Dir == "" {
+		if demo.Dir, err = os.MkdirTemp("", "peerkeeper-demo-"); err != nil {
+			return usagef("no temporary folder can be made: %w; name one with --dir", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(demo.Dir)) }()
+	}
+	if d.Once {
+		return d.once(ctx, t, demo)
+	}
+	return d.watch(ctx, t, demo)
+}
+
+func (d *demoVerb) story() (host.Story, error) {
+	var from fs.FS = scenarios.Files
+	name := "the built-in story"
+	switch {
+	case d.Scenarios != "":
+		from, name = os.DirFS(d.Scenarios), d.Scenarios
+	default:
+		if info, err := os.Stat(scenariosHere); err == nil && info.IsDir() {
+			from, name = os.DirFS(scenariosHere), scenariosHere
+		}
+	}
+	story, err := host.LoadStory(from)
+	if err != nil {
+		return story, usagef("%s: %w", name, err)
+	}
+	return story, nil
+}
+
+func (d *demoVerb) watch(ctx context.Context, t *terminal, demo host.Demo) error {
+	l, err := host.Listen(d.Listen)
+	if err != nil {
+		return usage{err}
+	}
+	defer l.Close()
+	url := "http://" + l.Addr().String()
+	demo.Out = t.stdout
+	if t.json {
+		demo.Out = t.stderr
+		if err := t.line(map[string]string{"url": url, "dir": demo.Dir}); err != nil {
+			return err
+		}
+	} else {
+		t.sayf("Peerkeeper watches a simulated mesh of %d clusters, %d times as fast as time.", d.Clusters, host.Rate)
+		t.sayf("Page: %s   Files: %s   End: Ctrl-C\n", url, demo.Dir)
+	}
+	return ended(ctx, demo.Watch(ctx, l))
+}
+
+// ended turns the end of a verb that runs until it is told to stop into no
+// error.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return nil
+	}
+	return err
+}
+
+func (d *demoVerb) once(ctx context.Context, t *terminal, demo host.Demo) error {
+	said := &newestLine{next: io.Discard}
+	if !t.json {
+		said.next = t.stdout
+	}
+	demo.Out = said
+	var result host.Result
+	err := t.wait(ctx, func() string { return "playing the story" + said.step() }, func(ctx context.Context) (err error) {
+		result, err = demo.PlayOnce(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, difference := range result.Differences() {
+		t.notef("peerkeeper: %s", difference)
+	}
+	if t.json {
+		if err := t.answer(result); err != nil {
+			return err
+		}
+	}
+	if !result.OK {
+		return problem{}
+	}
+	if !t.json {
+		t.sayf("\nThe story went as written: %d steps, %d alarms, each raised once and cleared once.", len(result.Steps), len(result.Alarms))
+	}
+	return nil
+}
+
+// newestLine passes text on and remembers the heading that came last.
+type newestLine struct {
+	next io.Writer
+	mu   sync.Mutex
+	head string
+}
+
+func (n *newestLine) Write(p []byte) (int, error) {
+	if _, head, ok := strings.Cut(string(p), "— "); ok {
+		n.mu.Lock()
+		n.head = strings.TrimSpace(head)
+		n.mu.Unlock()
+	}
+	return n.next.Write(p)
+}
+
+func (n *newestLine) step() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.head == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %s", n.head)
+}

@@ -1,0 +1,24 @@
+// Command peerkeeper watches the intercluster peers of Cisco IM and Presence
+// meshes: a demo on a simulated mesh, the watch itself, and questions about what
+// it has seen.
+//
+// It owns verbs, flags, exit codes and what a terminal shows, and nothing else:
+// what a verb does is package host's and the use cases'. It never changes a
+// cluster. Exit 0 is ok, 1 a problem found, 2 bad usage or configuration; an
+// error is one line on stderr with its cause and its cure, and stdout then
+// holds nothing that a script could take for an answer.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	code := command(ctx, os.Args[1:], newTerminal(os.Stdout, os.Stderr, os.LookupEnv))
+	os.Exit(code)
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/alarm/webhook"
+	"peerkeeper/shared/dashboard"
+	"peerkeeper/shared/host"
+	"peerkeeper/shared/run"
+)
+
+const (
+	pageAddress = "127.0.0.1:8080"
+	noPage      = "off"
+)
+
+type runVerb struct {
+	files
+	secrets
+	Once   string  `help:"Run this function once, now, whatever is due: peersync, stucksync or certcheck." placeholder:"NAME"`
+	Rate   float64 `help:"The rate of a simulated mesh's clock; it must be the one in mesh.yaml." placeholder:"N"`
+	Listen string  `help:"Where the page is served, or off; default 127.0.0.1:8080, and none with --once." env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
+}
+
+// Help is what peerkeeper run --help teaches.
+func (runVerb) Help() string {
+	return `Looks at every cluster every 5 minutes and at certificates every 6 hours, judges every directed peer, keeps what it knows in --state, raises alarms (to stdout, and to policy.notify's webhook and JSON-lines file, a path relative to mesh.yaml) and serves the page.
+It never changes a cluster, never tries a rejected password again, and sends none before the server's certificate is verified. Killed at any moment it loses no alarm. A second run with the same --state is harmless: they take turns.
+
+Examples:
+
+  peerkeeper run --mesh mesh.yaml --secrets secrets.json --state state.db
+  peerkeeper run --listen off                # no page
+  peerkeeper run --once peersync --json      # one look, for cron; exit 0 if it completed, 1 if it could not`
+}
+
+// Run watches a mesh until the context ends, or runs one function.
+func (r *runVerb) Run(ctx context.Context, t *terminal) error {
+	if r.Once != "" {
+		if _, ok := run.Find(r.Once); !ok {
+			return usagef("there is no function %s: %s", r.Once, suggest(r.Once, functions()))
+		}
+	}
+	w, err := r.open()
+	if err != nil {
+		return err
+	}
+	if err := r.checkRate(w); err != nil {
+		return err
+	}
+	h, err := w.host(t, r.files, r.secrets, allSecrets(w.Mesh))
+	if err != nil {
+		return err
+	}
+	if h.Sinks, err = r.sinks(w, t); err != nil {
+		return err
+	}
+	if r.Once != "" {
+		return r.runOnce(ctx, t, h)
+	}
+	return r.watch(ctx, t, w, h)
+}
+
+func functions() []string {
+	var names []string
+	for _, s := range run.Schedules() {
+		names = append(names, s.Function)
+	}
+	return names
+}
+
+func (r *runVerb) checkRate(w *watched) error {
+	switch {
+	case r.Rate == 0:
+		return nil
+	case w.Clock == nil || !w.Simulated:
+		return usagef("--rate %g: mesh %s is not simulated, and real clusters keep real time: leave --rate out", r.Rate, w.Name)
+	case r.Rate != w.Clock.Rate:
+		return usagef("--rate %g: the simulator of mesh %s runs at rate %g: leave --rate out, or start the simulator anew with this rate", r.Rate, w.Name, w.Clock.Rate)
+	}
+	return nil
+}
+
+// sinks are where alarms go: the screen, and what policy.notify names.
+func (r *runVerb) sinks(w *watched, t *terminal) ([]alarm.Sink, error) {
+	var sinks []alarm.Sink
+	switch {
+	case t.json && r.Once != "":
+		// Stdout is the one answer's.
+		sinks = append(sinks, &alarm.Writer{W: t.stderr, Now: w.clock.Now})
+	case t.json:
+		sinks = append(sinks, &jsonAlarms{t})
+	default:
+		sinks = append(sinks, &alarm.Writer{W: t.stdout, Now: w.clock.Now})
+	}
+	notify := w.Policy.Notify
+	if notify.File != "" {
+		sinks = append(sinks, &alarm.Lines{Path: besides(r.Mesh, notify.File)})
+	}
+	if notify.Webhook != "" {
+		hook, err := webhook.New(notify.Webhook, webhook.Options{})
+		if err != nil {
+			return nil, usagef("%s: policy.notify.webhook: %w", r.Mesh, err)
+		}
+		sinks = append(sinks, hook)
+	}
+	return sinks, nil
+}
+
+// jsonAlarms is the screen where answers are JSON: one line per alarm.
+type jsonAlarms struct{ t *terminal }
+
+// Name is that of the screen's other sink: either of them is the screen.
+func (j *jsonAlarms) Name() string { return (*alarm.Writer)(nil).Name() }
+
+// Send implements alarm.Sink.
+func (j *jsonAlarms) Send(_ context.Context, n alarm.Notice) error { return j.t.line(n) }
+
+func (r *runVerb) runOnce(ctx context.Context, t *terminal, h *host.Host) error {
+	var answer run.Answer
+	err := t.wait(ctx, fixed("%s over %d clusters", r.Once, len(h.Mesh.Clusters)), func(ctx context.Context) (err error) {
+		answer, err = h.Once(ctx, r.Once)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if t.json {
+		err = t.answer(answer)
+	} else {
+		t.sayf("%s", inWords(answer))
+	}
+	if err == nil && answer.Skipped != "" {
+		return fmt.Errorf("%s did not run: %s", r.Once, answer.Skipped)
+	}
+	return err
+}
+
+func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Host) error {
+	at := r.Listen
+	if at == "" {
+		at = pageAddress
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	done := make(chan error, 1)
+	done <- nil
+	page := "no page"
+	if at != noPage {
+		l, err := host.Listen(at)
+		if err != nil {
+			return usagef("%w (or --listen off)", err)
+		}
+		page = "page http://" + l.Addr().String()
+		served := &dashboard.Page{Source: w.source(), Now: w.clock.Now, Hosts: host.Hosts(l), Log: t.log}
+		<-done
+		go func() {
+			err := host.Serve(ctx, l, served.Handler())
+			if err != nil {
+				stop(err) // without its page run is not what was asked for
+			}
+			done <- err
+		}()
+	}
+	h.Ran = func(a run.Answer, err error) {
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			t.notef("%s %v", w.clock.Now().Format("15:04:05"), err)
+		case t.json:
+			if err := t.line(a); err != nil {
+				stop(err)
+			}
+		default:
+			t.sayf("%s %s", w.clock.Now().Format("15:04:05"), inWords(a))
+		}
+	}
+	t.notef("watching mesh %s: %d clusters, %d directed peers; state %s, %s%s", w.Name, len(w.Clusters), len(w.Peers), r.State, page, r.notified(w))
+	err := h.Run(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	stop(nil)
+	return errors.Join(ended(ctx, err), <-done)
+}
+
+func (r *runVerb) notified(w *watched) string {
+	var to []string
+	if f := w.Policy.Notify.File; f != "" {
+		to = append(to, filepath.Clean(besides(r.Mesh, f)))
+	}
+	if w.Policy.Notify.Webhook != "" {
+		to = append(to, "the webhook")
+	}
+	if len(to) == 0 {
+		return ""
+	}
+	return "; alarms also to " + strings.Join(to, " and ")
+}
+
+// inWords is one run for people.
+func inWords(a run.Answer) string {
+	if a.Skipped != "" {
+		return fmt.Sprintf("%s skipped: %s", a.Function, a.Skipped)
+	}
+	var parts []string
+	add := func(n int, what string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	add(a.Clusters.Observed, "observed")
+	add(a.Clusters.Partial, "observed in part")
+	add(a.Clusters.Unreachable, "not reached")
+	for _, s := range slices.Sorted(maps.Keys(a.Peers)) {
+		add(a.Peers[s], string(s))
+	}
+	add(a.Proposals, plural(a.Proposals, "proposal", "proposals"))
+	add(a.Actions, plural(a.Actions, "action", "actions"))
+	add(a.Notices, plural(a.Notices, "notice sent", "notices sent"))
+	return fmt.Sprintf("%-9s %s (%d ms)", a.Function, strings.Join(parts, ", "), a.TookMs)
+}

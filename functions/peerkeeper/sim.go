@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/host"
+	"peerkeeper/shared/mesh"
+)
+
+type simVerb struct {
+	Dir      string        `help:"Folder for mesh.yaml, secrets.json, ca.pem, dialect.yaml and admin.json." required:"" placeholder:"DIR"`
+	Clusters int           `help:"How many clusters, 1 to 30: emea, apac, amer, c04 …" default:"3" placeholder:"N"`
+	Users    int           `help:"Users at home in each cluster." default:"200" placeholder:"N"`
+	Latency  time.Duration `help:"Added to every answer, such as 50ms." default:"0" placeholder:"TIME"`
+	Release  string        `help:"12.5, 14.0, 15.0 or a full version such as 14.0.1.13900-8." default:"14.0" placeholder:"RELEASE"`
+	Listen   string        `help:"IP address to listen on; ports are free ones." default:"127.0.0.1" placeholder:"IP"`
+	Rate     float64       `help:"How much faster than time its clock runs." default:"1" placeholder:"N"`
+}
+
+// Help is what peerkeeper sim --help teaches.
+func (simVerb) Help() string {
+	return `Simulates clusters (publisher, subscriber, CUCM publisher each) on real TLS sockets, writes the files a client needs to --dir, prints the line "ready" and lives until it is ended. Its admin URL, in admin.json, breaks and mends things.
+It never contacts anybody, and what Cisco does not document in it is invented and says so.
+
+Examples:
+
+  peerkeeper sim --dir mesh --rate 60 &
+  peerkeeper run --mesh mesh/mesh.yaml --secrets mesh/secrets.json --state mesh/state.db
+  curl -d '{"peer":"apac","mode":"stuck"}' "$(jq -r .url mesh/admin.json)/clusters/emea/peers"`
+}
+
+// Run simulates a mesh until the context ends.
+func (s *simVerb) Run(ctx context.Context, t *terminal) (err error) {
+	if s.Rate <= 0 {
+		return usagef("--rate %g: want more than 0, such as 60 for a minute a second", s.Rate)
+	}
+	clock := host.Fast{Clock: mesh.Clock{Epoch: time.Now().UTC(), Rate: s.Rate}}
+	sim, err := clustersim.New(clustersim.Config{
+		Clusters: s.Clusters, Users: s.Users, Release: s.Release, Listen: s.Listen, Latency: s.Latency,
+		Clock: clock, Seed: 1, Epoch: clock.Epoch, Rate: s.Rate,
+		Log: func(line string) { t.log.Info(line) },
+	})
+	if err != nil {
+		return usagef("no such mesh can be simulated: %w", err)
+	}
+	defer func() { err = errors.Join(err, sim.Close()) }()
+	if err := sim.Start(); err != nil {
+		return usagef("the simulated nodes cannot listen on %s: %w; name an address of this machine with --listen", s.Listen, err)
+	}
+	// Only this machine may break things, wherever the nodes listen.
+	admin, err := host.Listen("127.0.0.1:0")
+	if err != nil {
+		return usage{err}
+	}
+	defer func() {
+		if cerr := admin.Close(); !errors.Is(cerr, net.ErrClosed) {
+			err = errors.Join(err, cerr)
+		}
+	}()
+	url := "http://" + admin.Addr().String()
+	if err := host.WriteFiles(sim, url, s.Dir); err != nil {
+		return usagef("the files of the mesh cannot be written: %w; name another folder with --dir", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return host.Serve(ctx, admin, sim.Admin()) })
+	group.Go(func() error { return host.Drive(ctx, sim, clock) })
+	t.notef("%d clusters of %d users, %g times as fast as time; mesh %s, admin %s", s.Clusters, s.Users, s.Rate, filepath.Join(s.Dir, "mesh.yaml"), url)
+	t.sayf("ready")
+	return ended(ctx, group.Wait())
+}
