@@ -37,17 +37,17 @@ type ClusterState struct {
 // NodeState is one node. LogIns counts user names with passwords that were
 // checked, RejectedLogIns those found wrong.
 type NodeState struct {
-	Name           string                   `json:"name"`
-	Role           string                   `json:"role"`
-	Address        string                   `json:"address"`
-	Release        string                   `json:"release"`
-	Down           bool                     `json:"down"`
-	HAState        int                      `json:"haState"`
-	Services       map[string]serviceStatus `json:"services"`
-	UpTime         map[string]int           `json:"upTime"`
-	Requests       map[string]int           `json:"requests"`
-	LogIns         int                      `json:"logIns"`
-	RejectedLogIns int                      `json:"rejectedLogIns"`
+	Name           string            `json:"name"`
+	Role           string            `json:"role"`
+	Address        string            `json:"address"`
+	Release        string            `json:"release"`
+	Down           bool              `json:"down"`
+	HAState        int               `json:"haState"`
+	Services       map[string]string `json:"services"`
+	UpTime         map[string]int    `json:"upTime"`
+	Requests       map[string]int    `json:"requests"`
+	LogIns         int               `json:"logIns"`
+	RejectedLogIns int               `json:"rejectedLogIns"`
 }
 
 // PeerState is one direction: the cluster pulls from ID.
@@ -76,14 +76,14 @@ func (s *Sim) State() State {
 		for _, n := range c.nodes {
 			ns := NodeState{
 				Name: n.name, Role: string(n.role), Address: n.address(), Release: n.release.String(), Down: n.down, HAState: n.haState,
-				Services: map[string]serviceStatus{}, UpTime: map[string]int{}, Requests: map[string]int{}, LogIns: n.logIns, RejectedLogIns: n.rejected,
+				Services: map[string]string{}, UpTime: map[string]int{}, Requests: map[string]int{}, LogIns: n.logIns, RejectedLogIns: n.rejected,
 			}
 			for _, v := range n.services {
 				status, up := v.status, v.upTime(now)
 				if n.down {
 					status, up = stopped, -1
 				}
-				ns.Services[v.name], ns.UpTime[v.name] = status, up
+				ns.Services[v.name], ns.UpTime[v.name] = string(status), up
 			}
 			for name, count := range n.requests {
 				ns.Requests[name] = count
@@ -369,6 +369,9 @@ func (s *Sim) adminServices(c *cluster, body []byte, now time.Time) error {
 	case started, stopped, starting, stopping, unknown:
 		if status == v.status {
 			return nil
+		}
+		if v.name == serviceICSA {
+			c.selfRestarting = false // whatever ICSA was about to do by itself
 		}
 		s.settle(n, v, status, now)
 		if v.name == serviceRouter && status == stopped {

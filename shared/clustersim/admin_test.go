@@ -136,7 +136,7 @@ func TestNodesDownAndUp(t *testing.T) {
 			t.Fatalf("dialling a node that is down: %v", err)
 		}
 	}
-	if s := r.nodeState(emeaPub); s.Services[serviceICSA] != stopped || s.UpTime[serviceICSA] != -1 {
+	if s := r.nodeState(emeaPub); s.Services[serviceICSA] != "Stopped" || s.UpTime[serviceICSA] != -1 {
 		t.Errorf("services of a node that is down: %v", s.Services[serviceICSA])
 	}
 	before := r.lastSync("emea>apac")

@@ -225,10 +225,14 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	n := s.nodeAt(r.URL.Host)
 	open := n != nil && n.listening() && !s.closed
+	if open {
+		s.handlers.Add(1)
+	}
 	s.mu.Unlock()
 	if !open {
 		return nil, fmt.Errorf("connecting to %s: %w", r.URL.Host, ErrUnreachable)
 	}
+	defer s.handlers.Done()
 	a, err := s.exchange(n, r)
 	if ctxErr := r.Context().Err(); err != nil && ctxErr != nil {
 		return nil, ctxErr

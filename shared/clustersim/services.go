@@ -130,7 +130,6 @@ type service struct {
 	since     time.Time // start of a Started one
 	due       time.Time
 	restart   bool // Stopping goes on to Starting
-	fresh     bool // Starting was asked for by a person: it mends what is stuck
 }
 
 func (k serviceKind) dwell() time.Duration {
@@ -305,6 +304,9 @@ func (s *Sim) deploy(n *node, name string, activate bool, now time.Time) (*servi
 // what a person had stopped comes up too.
 func (s *Sim) boot(n *node, now time.Time) {
 	clear(n.sessions)
+	if n.role == rolePublisher {
+		n.cluster.selfRestarting = false
+	}
 	for _, v := range n.services {
 		if v.activated {
 			s.beginStart(n, v, now)
