@@ -91,6 +91,8 @@ type Peer struct {
 	Cause      string           `json:"cause,omitempty"`
 	Overlays   []peer.Overlay   `json:"overlays"`
 	Conditions []peer.Condition `json:"conditions"`
+	// Ladder is how far a stuck peer's repair has come.
+	Ladder *peer.Ladder `json:"ladder,omitempty"`
 
 	sync  peer.SyncRecord
 	flips []peer.Flip
@@ -457,6 +459,10 @@ func (snap *snapshot) peerAt(id mesh.PeerID) Peer {
 	out.flips = s.state.Flips
 	out.Overlays = append(out.Overlays, s.state.Overlays...)
 	out.State, out.Cause, out.Since = snap.state(s, out.Conditions)
+	switch out.State {
+	case peer.Stuck, peer.Recovering, peer.Cooling, peer.NeedsHuman:
+		out.Ladder = s.state.Ladder
+	}
 	return out
 }
 

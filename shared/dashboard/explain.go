@@ -89,7 +89,7 @@ func (snap *snapshot) explain(id mesh.PeerID) (Explanation, error) {
 	}
 	slices.SortStableFunc(e.Changes, func(a, b peer.Flip) int { return b.At.Compare(a.At) })
 	counted := func(c peer.Condition) bool { return peer.Counted(c, p.sync) }
-	if steps := next(snap.Mesh, id, p.State, p.Conditions, counted); steps != nil {
+	if steps := next(snap.Mesh, p, counted); steps != nil {
 		e.Next = steps
 	}
 	return e, nil

@@ -182,7 +182,7 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 		chosen = &e
 	}
 	var b bytes.Buffer
-	if err := h.tmpl.Execute(&b, h.sheet(st, chosen, snap.tag(st.Peers))); err != nil {
+	if err := h.tmpl.Execute(&b, h.sheet(st, chosen, snap.tag(st.Clusters, st.Peers))); err != nil {
 		h.fail(w, r, err)
 		return
 	}
@@ -196,7 +196,7 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := snap.status()
-	h.json(w, r, snap.tag(st.Peers), st)
+	h.json(w, r, snap.tag(st.Clusters, st.Peers), st)
 }
 
 func (h *handler) explain(w http.ResponseWriter, r *http.Request) {
@@ -215,12 +215,12 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such peer in this mesh", http.StatusNotFound)
 		return
 	}
-	h.json(w, r, snap.tag([]Peer{e.Peer}), e)
+	h.json(w, r, snap.tag(nil, []Peer{e.Peer}), e)
 }
 
 // tag names what is shown, without the instant of asking: the items it comes
-// from, and what time alone has made of them (grown too old, overdue).
-func (snap *snapshot) tag(peers []Peer) string {
+// from, and what time alone has made of them (too old, expiring, overdue).
+func (snap *snapshot) tag(clusters []Cluster, peers []Peer) string {
 	sum := sha256.New()
 	part := func(s string) { fmt.Fprintf(sum, "%d:%s", len(s), s) }
 	part(snap.Mesh.Hash())
@@ -228,6 +228,13 @@ func (snap *snapshot) tag(peers []Peer) string {
 		part(sk)
 		d := snap.items[sk]
 		sum.Write(d.sum[:])
+	}
+	for _, c := range clusters {
+		for _, f := range c.Findings {
+			part(f.ID)
+			part(f.Severity)
+			part(f.Message)
+		}
 	}
 	for _, p := range peers {
 		part(string(p.State))

@@ -76,6 +76,11 @@ func (p Peer) printable() Peer {
 		c.Type, c.Status, c.Reason = printable(c.Type), printable(c.Status), printable(c.Reason)
 		c.Message, c.Basis = printable(c.Message), printable(c.Basis)
 	})
+	if p.Ladder != nil {
+		l := *p.Ladder
+		l.Rung, l.Evidence = printable(l.Rung), printable(l.Evidence)
+		p.Ladder = &l
+	}
 	return p
 }
 

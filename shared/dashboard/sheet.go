@@ -108,6 +108,7 @@ type panel struct {
 	HasSince              bool
 	Overlays              []overlayRow
 	Back                  *backRow
+	Ladder                *ladderRow
 	Next                  []Step
 	Conditions            []conditionRow
 	Clocks                *clockRow
@@ -115,6 +116,11 @@ type panel struct {
 }
 
 type overlayRow struct{ Name, Words string }
+
+type ladderRow struct {
+	Rung, Evidence string
+	Entered        time.Time
+}
 
 type backRow struct{ ID, Slug, Words string }
 
@@ -311,10 +317,13 @@ func panelOf(e Explanation) *panel {
 	if e.Reverse != nil {
 		p.Back = &backRow{e.Reverse.ID.String(), signOf(e.Reverse.State).slug, e.Reverse.Words}
 	}
+	if l := e.Ladder; l != nil {
+		p.Ladder = &ladderRow{rungWords(l.Rung), l.Evidence, l.Entered}
+	}
 	for _, c := range e.Conditions {
 		row := conditionRow{
 			Type: string(c.Type), Status: string(c.Status), Reason: string(c.Reason), Message: c.Message,
-			BasisText: basisWords(c.Basis), BasisClass: string(c.Basis), Class: "unknown-c", Icon: "s-unknown",
+			BasisText: knownBy(c), BasisClass: string(c.Basis), Class: "unknown-c", Icon: "s-unknown",
 			Since: c.Since, HasSince: !c.Since.IsZero(), Observed: c.Observed, HasObserved: !c.Observed.IsZero(),
 		}
 		switch c.Status {
@@ -391,7 +400,7 @@ func figureOf(c Clocks, now time.Time) *figure {
 	}
 	// Labels that would touch go on two lines.
 	yA, yB := 60, 60
-	if math.Abs(x(*c.A)-x(*c.B)) < 60 {
+	if math.Abs(x(*c.A)-x(*c.B)) < 80 {
 		yB = 73
 	}
 	for _, m := range []struct {

@@ -466,6 +466,38 @@ func TestACauseForbidsTheRestart(t *testing.T) {
 	}
 }
 
+// TestARepairUnderWayIsLeftAlone: what a person is told follows the ladder.
+func TestARepairUnderWayIsLeftAlone(t *testing.T) {
+	by := sceneNow.Add(40 * time.Minute)
+	for _, c := range []struct {
+		name   string
+		state  peer.State
+		ladder peer.Ladder
+		first  string
+	}{
+		{"ICSA should restart itself", peer.Recovering, peer.Ladder{Rung: peer.RungCisco, ProveBy: by, Evidence: "auto recovery is on"}, "Wait until 2026-06-02 15:10 UTC: auto recovery is on. Restart nothing"},
+		{"a force sync by hand is waited for", peer.Recovering, peer.Ladder{Rung: peer.RungForce, ProveBy: by, Evidence: "Force Manual Sync"}, "Find and select imp-apac-pub.example.com, click Force Sync"},
+		{"too young to be restarted", peer.Cooling, peer.Ladder{Rung: peer.RungRestart, Until: by, Evidence: "it has run for 5m0s only"}, "Wait until 2026-06-02 15:10 UTC: it has run"},
+		{"the ladder's end", peer.NeedsHuman, peer.Ladder{Rung: peer.RungHuman, Evidence: "the sync still stands"}, "Choose imp-emea-pub.example.com and Cisco Intercluster Sync Agent"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, 2)
+			s.as[id("emea>apac")] = c.state
+			s.stuck("emea>apac", 4*time.Hour)
+			state := s.states[id("emea>apac")]
+			state.Ladder = &c.ladder
+			s.put(store.PeerStuck("acme", id("emea>apac")), state)
+			e, err := s.source().Explain(t.Context(), id("emea>apac"), sceneNow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.State != c.state || e.Ladder == nil || len(e.Next) == 0 || !strings.HasPrefix(e.Next[0].Do, c.first) {
+				t.Errorf("%s, ladder %v, next %v; want first %q", e.State, e.Ladder, e.Next, c.first)
+			}
+		})
+	}
+}
+
 // onlyGood are the reasons that come with True only, or with findings only:
 // there is nothing to do about a peer.
 var onlyGood = map[string]bool{
@@ -531,8 +563,9 @@ func reasonConstants(t *testing.T) map[string]string {
 	return out
 }
 
-// bad lists the names handed as reason to no(…) and unsure(…), and those of
-// Condition literals whose Status is False or UnknownStatus.
+// bad lists the names handed as reason to no(…) and unsure(…), those of
+// Condition literals whose Status is False or UnknownStatus, and those
+// assigned to a Reason without a Status of True beside it.
 func bad(t *testing.T, pkg string) map[string]bool {
 	out := map[string]bool{}
 	ident := func(e ast.Expr) string {
@@ -550,6 +583,23 @@ func bad(t *testing.T, pkg string) map[string]bool {
 			case *ast.CallExpr:
 				if fn := ident(x.Fun); (fn == "no" || fn == "unsure") && len(x.Args) > 0 {
 					out[ident(x.Args[0])] = true
+				}
+			case *ast.AssignStmt:
+				reason, good := "", false
+				for i, lhs := range x.Lhs {
+					if sel, ok := lhs.(*ast.SelectorExpr); ok && len(x.Lhs) == len(x.Rhs) {
+						switch sel.Sel.Name {
+						case "Reason":
+							reason = ident(x.Rhs[i])
+						case "Status":
+							good = ident(x.Rhs[i]) == "True"
+						case "Severity": // a finding, not a condition
+							good = true
+						}
+					}
+				}
+				if !good {
+					out[reason] = true
 				}
 			case *ast.CompositeLit:
 				status, reason := "", ""

@@ -217,13 +217,19 @@ var steps = map[peer.Reason][]Step{
 
 // next lists the steps for one peer: first what explains a failing sync, in
 // the order in which causes are named, then the sync and its data, and what is
-// unknown only where nothing is False. A healthy peer has none.
-func next(m *mesh.Mesh, id mesh.PeerID, state peer.State, conditions []peer.Condition, counted func(peer.Condition) bool) []Step {
-	if state == peer.Healthy || state == peer.Terminated {
+// unknown only where nothing is False. A healthy peer has none. While a repair
+// is under way there is nothing to do but what the repair waits for.
+func next(m *mesh.Mesh, p Peer, counted func(peer.Condition) bool) []Step {
+	switch p.State {
+	case peer.Healthy, peer.Terminated:
 		return nil
+	case peer.Recovering, peer.Cooling:
+		if p.Ladder != nil {
+			return await(m, p.ID, *p.Ladder)
+		}
 	}
-	by := make(map[peer.Type]peer.Condition, len(conditions))
-	for _, c := range conditions {
+	by := make(map[peer.Type]peer.Condition, len(p.Conditions))
+	for _, c := range p.Conditions {
 		by[c.Type] = c
 	}
 	var why []peer.Condition
@@ -241,7 +247,7 @@ func next(m *mesh.Mesh, id mesh.PeerID, state peer.State, conditions []peer.Cond
 		}
 	}
 	if len(why) == 0 {
-		for _, c := range conditions {
+		for _, c := range p.Conditions {
 			if c.Status == peer.UnknownStatus && counted(c) {
 				why = append(why, c)
 			}
@@ -249,7 +255,7 @@ func next(m *mesh.Mesh, id mesh.PeerID, state peer.State, conditions []peer.Cond
 	}
 	var out []Step
 	for _, c := range why {
-		fill := expand(m, id, c.Message)
+		fill := expand(m, p.ID, c.Message)
 		for _, s := range steps[c.Reason] {
 			s = Step{On: fill.Replace(s.On), Menu: s.Menu, Do: fill.Replace(s.Do)}
 			if !slices.Contains(out, s) {
@@ -261,6 +267,38 @@ func next(m *mesh.Mesh, id mesh.PeerID, state peer.State, conditions []peer.Cond
 		out = append(out, Step{Do: "Do not restart Cisco Intercluster Sync Agent for this: the sync fails for the cause above and ICSA retries every 5 min by itself."})
 	}
 	return out
+}
+
+// await says what a repair that is under way waits for.
+func await(m *mesh.Mesh, id mesh.PeerID, l peer.Ladder) []Step {
+	fill := expand(m, id, l.Evidence)
+	filled := func(s Step) Step { return Step{On: fill.Replace(s.On), Menu: s.Menu, Do: fill.Replace(s.Do)} }
+	switch {
+	case l.Rung == peer.RungForce:
+		return []Step{filled(forceSync), filled(testPeer)}
+	case !l.ProveBy.IsZero():
+		return []Step{filled(Step{Do: "Wait until " + stamp(l.ProveBy) + ": {message}. Restart nothing meanwhile; it would start that wait anew."}), filled(testPeer)}
+	case !l.Until.IsZero():
+		return []Step{filled(Step{Do: "Wait until " + stamp(l.Until) + ": {message}."})}
+	}
+	return []Step{filled(Step{Do: "Wait: {message}."}), filled(testPeer)}
+}
+
+// rungWords says what a rung of the ladder is.
+func rungWords(r peer.Rung) string {
+	switch r {
+	case peer.RungCisco:
+		return "ICSA's own recovery"
+	case peer.RungForce:
+		return "a force sync by hand"
+	case peer.RungRestart:
+		return "a restart of ICSA"
+	case peer.RungWithheld:
+		return "no restart, the data are equal"
+	case peer.RungHuman:
+		return "a person"
+	}
+	return string(r)
 }
 
 // expand fills the placeholders of the steps for one peer and the message of

@@ -238,7 +238,11 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 		}
 		p.line("  %s  %s  %s  seen %s", pad(clip(string(c.ID), 16), idWidth), pad(clip(cmp.Or(c.Release, "?"), 20), relWidth), users, ago(c.Observed, st.AsOf))
 		for _, f := range c.Findings {
-			p.hanging(14, "    "+f.Severity, fmt.Sprintf("%s: %s (since %s)", f.Reason, f.Message, stamp(f.Since)))
+			since := ""
+			if !f.Since.IsZero() {
+				since = " (since " + stamp(f.Since) + ")"
+			}
+			p.hanging(14, "    "+f.Severity, string(f.Reason)+": "+f.Message+since)
 		}
 	}
 
@@ -406,6 +410,9 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 	if e.Reverse != nil {
 		p.wrapped(4, e.Reverse.Words)
 	}
+	if l := e.Ladder; l != nil {
+		p.wrapped(4, fmt.Sprintf("Repair since %s: %s. %s.", stamp(l.Entered), rungWords(l.Rung), l.Evidence))
+	}
 
 	if len(e.Next) > 0 {
 		p.heading("WHAT TO DO NEXT")
@@ -473,7 +480,7 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 
 // facts is how a condition is known, since when, and when it was last read.
 func facts(c peer.Condition) string {
-	parts := []string{basisWords(c.Basis)}
+	parts := []string{knownBy(c)}
 	if !c.Since.IsZero() {
 		parts = append(parts, "since "+stamp(c.Since))
 	}
@@ -481,6 +488,14 @@ func facts(c peer.Condition) string {
 		parts = append(parts, "read "+stamp(c.Observed))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// knownBy labels how a condition is known; what is Unknown has no basis.
+func knownBy(c peer.Condition) string {
+	if c.Status == peer.UnknownStatus {
+		return "not known"
+	}
+	return basisWords(c.Basis)
 }
 
 // basisWords labels how a statement is known.
