@@ -47,9 +47,26 @@ type Connector struct {
 	// Transport replaces the network by an in-process simulator; nil dials.
 	Transport http.RoundTripper
 
-	mu     sync.Mutex
-	open   map[mesh.ClusterID]*Client
-	budget *soap.Budget
+	mu      sync.Mutex
+	open    map[mesh.ClusterID]*Client
+	hands   map[mesh.ClusterID]*Hand
+	flights map[mesh.NodeName]*soap.Flight
+	budget  *soap.Budget
+}
+
+// flight is a node's one slot, shared by every account that logs in to it.
+// The caller holds the lock.
+func (c *Connector) flight(name mesh.NodeName) *soap.Flight {
+	if c.budget == nil {
+		c.budget = soap.NewBudget(answersInFlight)
+	}
+	if c.flights == nil {
+		c.flights = map[mesh.NodeName]*soap.Flight{}
+	}
+	if c.flights[name] == nil {
+		c.flights[name] = soap.NewFlight(c.budget)
+	}
+	return c.flights[name]
 }
 
 // Client is one cluster opened with one version of its credentials.
@@ -109,9 +126,6 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	if had := c.open[cl.ID]; had != nil && had.Version == creds.Version && slices.Equal(had.pins, all) {
 		return had, nil
 	}
-	if c.budget == nil {
-		c.budget = soap.NewBudget(answersInFlight)
-	}
 	if c.open == nil {
 		c.open = map[mesh.ClusterID]*Client{}
 	}
@@ -153,7 +167,7 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 			logged := soap.LogTo(c.Log)
 			report = func(e soap.Event) { client.counter.Add(e); logged(e) }
 		}
-		skew := &skewMeter{next: soap.Limit(soap.Trace(wire, report), soap.NewFlight(c.budget))}
+		skew := &skewMeter{next: soap.Limit(soap.Trace(wire, report), c.flight(n.Name))}
 		// MemoryFull is left out: AXL's pool is shared with the ICSAs, and
 		// asking again would take from them what they need.
 		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})

@@ -63,7 +63,7 @@ func (h *Host) build() {
 		now := h.Clock.Now
 		h.connector = &cluster.Connector{Dialect: cluster.NewDialect(h.Mesh.Dialect), Secrets: h.Secrets, Now: now, Log: h.Log, Timeout: h.Timeout, Backoff: h.Backoff, Transport: h.Transport}
 		sync := &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: now, Log: h.Log}
-		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log}
+		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: h.connector}
 		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: tlsprobe.Prober{Timeout: h.Timeout}, DNS: &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.dnsTimeout()}, Now: now, Log: h.Log}
 		handle := map[string]func(context.Context, run.Request) (run.Answer, error){
 			"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle,

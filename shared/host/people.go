@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/store"
@@ -97,6 +99,210 @@ func join[T ~string](ids []T) string {
 		s[i] = string(id)
 	}
 	return strings.Join(s, ", ")
+}
+
+// ApprovalLife is how long an approval waits for its action.
+const ApprovalLife = 4 * time.Hour
+
+// word writes one thing that a person said, and turns the gate's epoch. It
+// returns the actions that are under way all the same.
+func (h *Host) word(ctx context.Context, key store.Key, intent string, w record.Word) ([]repair.Intent, error) {
+	_, _, err := store.Claim(ctx, h.Store, key, record.SaidSchema, func(d *store.Doc[record.Word], _ bool) (bool, error) {
+		d.Value = w
+		return true, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", intent, err)
+	}
+	return repair.Interrupt(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: w.At, Actor: w.Actor, Intent: intent, Outcome: "done", Evidence: w.Reason})
+}
+
+func (h *Host) said(scope record.Scope, reason, actor string, lasts time.Duration) record.Word {
+	w := record.Word{Scope: scope, Reason: reason, Actor: actor, At: h.Clock.Now()}
+	if lasts > 0 {
+		w.Expires = w.At.Add(lasts)
+	}
+	return w
+}
+
+// Pause keeps Peerkeeper from acting on what the scope names; lasts 0 is until
+// resumed. The actions it returns were meant before and are not called back.
+func (h *Host) Pause(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
+	return h.word(ctx, store.Pause(h.Mesh.Name, string(scope)), "pause "+string(scope), h.said(scope, reason, actor, lasts))
+}
+
+// Maintain declares maintenance: neither actions nor notices.
+func (h *Host) Maintain(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
+	return h.word(ctx, store.Maintenance(h.Mesh.Name, string(scope)), "maintenance start "+string(scope), h.said(scope, reason, actor, lasts))
+}
+
+// Unpause takes a pause back, and Unmaintain a maintenance. The error is a
+// *NothingSaidError if there was none.
+func (h *Host) Unpause(ctx context.Context, scope record.Scope, actor string) error {
+	return h.takeBack(ctx, store.Pause(h.Mesh.Name, string(scope)), "resume "+string(scope), scope, actor)
+}
+
+// Unmaintain ends a maintenance.
+func (h *Host) Unmaintain(ctx context.Context, scope record.Scope, actor string) error {
+	return h.takeBack(ctx, store.Maintenance(h.Mesh.Name, string(scope)), "maintenance end "+string(scope), scope, actor)
+}
+
+// NothingSaidError says that there is nothing to take back.
+type NothingSaidError struct{ Scope record.Scope }
+
+func (e *NothingSaidError) Error() string {
+	return fmt.Sprintf("nothing stands for %s that could be ended", e.Scope)
+}
+
+func (h *Host) takeBack(ctx context.Context, key store.Key, intent string, scope record.Scope, actor string) error {
+	now := h.Clock.Now()
+	_, done, err := store.Claim(ctx, h.Store, key, record.SaidSchema, func(d *store.Doc[record.Word], exists bool) (bool, error) {
+		if !exists || !d.Value.Holds(now) {
+			return false, nil
+		}
+		d.Value.Ended = true
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", intent, err)
+	}
+	if !done {
+		return &NothingSaidError{scope}
+	}
+	_, err = repair.Interrupt(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: intent, Outcome: "done"})
+	return err
+}
+
+// Acknowledge says that an alarm is known: it is not repeated. The fingerprint
+// may be shortened as long as it fits one alarm only.
+func (h *Host) Acknowledge(ctx context.Context, fingerprint, reason, actor string, lasts time.Duration) (alarm.Notice, error) {
+	items, err := alarm.Items(ctx, h.Store, h.Mesh.Name)
+	if err != nil {
+		return alarm.Notice{}, err
+	}
+	var fits []alarm.Item
+	for fp, it := range items {
+		if it.Active() && strings.HasPrefix(fp, fingerprint) && fingerprint != "" {
+			fits = append(fits, it)
+		}
+	}
+	if len(fits) != 1 {
+		return alarm.Notice{}, fmt.Errorf("%d alarms that stand have a fingerprint beginning with %q; `peerkeeper status` lists them", len(fits), fingerprint)
+	}
+	it := fits[0]
+	w := h.said(record.WholeMesh, reason, actor, lasts)
+	_, _, err = store.Claim(ctx, h.Store, store.Ack(h.Mesh.Name, it.Fingerprint), record.SaidSchema, func(d *store.Doc[record.Word], _ bool) (bool, error) {
+		d.Value = w
+		return true, nil
+	})
+	if err != nil {
+		return it.Notice, fmt.Errorf("acknowledging %s: %w", it.Name, err)
+	}
+	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: w.At, Actor: actor, Intent: "ack " + it.Name + " " + it.Peer + string(it.Cluster), Outcome: "done", Evidence: reason})
+	return it.Notice, err
+}
+
+// Planned is what `plan` shows of one action.
+type Planned struct {
+	ID       string         `json:"id"`
+	Kind     peer.Action    `json:"kind"`
+	Target   string         `json:"target"`
+	Cluster  mesh.ClusterID `json:"cluster"`
+	Peers    []mesh.PeerID  `json:"peers"`
+	Why      string         `json:"why"`
+	Approval string         `json:"approval"` // why a person is needed; "" if none is
+	// Interrupts is what it costs, Collect what to gather before.
+	Interrupts string    `json:"interrupts"`
+	Collect    []string  `json:"collect,omitempty"`
+	Refused    []string  `json:"refused,omitempty"` // what stopped it at the last look
+	First      time.Time `json:"first"`
+	Ended      time.Time `json:"ended,omitzero"`
+	Outcome    string    `json:"outcome,omitempty"`
+}
+
+// Plan lists the actions that are asked for now. With past it lists those of
+// that time instead, which recover would have taken but for its mode.
+func (h *Host) Plan(ctx context.Context, past time.Duration) ([]Planned, error) {
+	book, err := record.Load(ctx, h.Store, h.Mesh)
+	if err != nil {
+		return nil, err
+	}
+	now := h.Clock.Now()
+	out := []Planned{}
+	for id, d := range book.Proposals {
+		v := d.Value
+		switch {
+		case past == 0 && !v.Ended.IsZero():
+			continue
+		case past > 0 && (now.Sub(v.First) > past || !onlyMode(v.Refused)):
+			continue
+		}
+		out = append(out, Planned{id, v.Proposal.Action, v.Proposal.Target.String(), v.Proposal.Target.Cluster, v.Proposal.Peers, v.Proposal.Why,
+			v.Proposal.Approval, v.Proposal.Interrupts, v.Proposal.Collect, v.Refused, v.First, v.Ended, v.Outcome})
+	}
+	slices.SortFunc(out, func(a, b Planned) int {
+		if c := a.First.Compare(b.First); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out, nil
+}
+
+// onlyMode reports whether nothing but the mode, or an approval that would
+// have been asked for, stood in the way.
+func onlyMode(refused []string) bool {
+	for _, r := range refused {
+		guard, _, _ := strings.Cut(r, ":")
+		if guard != "mode" && guard != "approval" {
+			return false
+		}
+	}
+	return true
+}
+
+// Approve consents to one exact action, once, for the next four hours.
+func (h *Host) Approve(ctx context.Context, id, actor string) (Planned, error) {
+	planned, err := h.Plan(ctx, 0)
+	if err != nil {
+		return Planned{}, err
+	}
+	i := slices.IndexFunc(planned, func(p Planned) bool { return p.ID == id })
+	if i < 0 {
+		return Planned{}, fmt.Errorf("no action %q is asked for now: `peerkeeper plan` lists those that are", id)
+	}
+	p := planned[i]
+	if p.Approval == "" {
+		return p, fmt.Errorf("%s (%s %s) needs no approval", id, p.Kind, p.Target)
+	}
+	if h.Mesh.Policy.Mode != mesh.Recover {
+		return p, fmt.Errorf("policy.mode is observe: nothing is changed, approved or not. By hand: %s", byHand(p))
+	}
+	now := h.Clock.Now()
+	_, _, err = store.Claim(ctx, h.Store, store.Approval(h.Mesh.Name, id), record.SaidSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
+		d.Value = record.Approval{ID: id, Actor: actor, At: now, Expires: now.Add(ApprovalLife)}
+		d.TTL = now.Add(7 * 24 * time.Hour)
+		return true, nil
+	})
+	if err != nil {
+		return p, fmt.Errorf("approving %s: %w", id, err)
+	}
+	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: fmt.Sprintf("approve %s: %s %s", id, p.Kind, p.Target), Outcome: "done", Evidence: p.Why})
+	return p, err
+}
+
+// byHand is how a person does the same on Cisco's pages.
+func byHand(p Planned) string {
+	service, node, _ := strings.Cut(p.Target, " on ")
+	page := "Control Center - Network Services"
+	if service == peer.AXL {
+		page = "Control Center - Feature Services"
+	}
+	verb := "Restart"
+	if p.Kind == peer.StartService {
+		verb = "Start"
+	}
+	return fmt.Sprintf("Cisco Unified IM and Presence Serviceability > Tools > %s, server %s: select %s, %s", page, node, service, verb)
 }
 
 // Whereabouts is where one user stands in the whole mesh.

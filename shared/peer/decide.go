@@ -158,7 +158,7 @@ func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, pre
 		restarted := started.After(due.Add(limit - clocks.A - 2*tick))
 		switch {
 		case restarted && v.Now.Sub(started) <= proof:
-			n := at(RungCisco, "%s restarted at %s, not by Peerkeeper (up-time %v); its next sync is awaited", target, clock(started), icsa.UpTime.Round(time.Minute))
+			n := at(RungCisco, "%s restarted at %s, not by Peerkeeper (by its up-time); its next sync is awaited", target, clock(started))
 			n.ProveBy = started.Add(proof)
 			return n, nil
 		case v.Now.Before(grace):
@@ -195,7 +195,7 @@ func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, pre
 	n := at(RungRestart, "a restart of %s is proposed", target)
 	if icsa.UpTime < minAge {
 		n.Until = started.Add(minAge)
-		n.Evidence = fmt.Sprintf("%s has run for %v only, less than %v: whoever restarted it, its chance is not over", target, icsa.UpTime.Round(time.Minute), minAge)
+		n.Evidence = fmt.Sprintf("%s has run since %s, less than %v: whoever restarted it, its chance is not over", target, clock(started), minAge)
 	}
 	return n, p
 }

@@ -208,6 +208,12 @@ const (
 // Fold gives the state of a peer from its conditions, with overlays and ring.
 func Fold(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev StateRecord) StateRecord {
 	state, cause := StateOf(conditions, sync)
+	return FoldAs(v, id, conditions, prev, state, cause)
+}
+
+// FoldAs is Fold for a state that the ladder has refined: Recovering, Cooling
+// or NeedsHuman in the place of Stuck.
+func FoldAs(v *View, id mesh.PeerID, conditions []Condition, prev StateRecord, state State, cause string) StateRecord {
 	next := StateRecord{State: state, Cause: cause, Since: prev.Since, Status: make(map[Type]Status, len(conditions))}
 	for _, f := range prev.Flips {
 		if v.Now.Sub(f.At) <= setPeriod {

@@ -59,6 +59,23 @@ type Book struct {
 	// Gone are peers with items whose clusters have left mesh.yaml.
 	Gone []mesh.PeerID
 	Pins map[mesh.NodeName]store.Doc[Pin]
+	Said Said
+	// Proposals are the PROPOSAL items, by id: what Peerkeeper would do, or
+	// would have done.
+	Proposals map[string]store.Doc[Proposed]
+}
+
+// ProposedSchema is the schema of PROPOSAL items.
+const ProposedSchema = 1
+
+// Proposed is a PROPOSAL#id item: an action asked for, and what became of it.
+// It is how observe mode shows what recover would have done.
+type Proposed struct {
+	Proposal peer.Proposal `json:"proposal"`
+	First    time.Time     `json:"first"`
+	Ended    time.Time     `json:"ended,omitzero"`    // no longer asked for, or done
+	Refused  []string      `json:"refused,omitempty"` // by which guards, at the last look
+	Outcome  string        `json:"outcome,omitempty"`
 }
 
 // Load reads a mesh's items: one query for what the functions know, one for
@@ -73,14 +90,17 @@ func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
 		States:   map[mesh.PeerID]store.Doc[peer.StateRecord]{},
 		Runs:     map[string]store.Doc[store.Run]{},
 		Pins:     map[mesh.NodeName]store.Doc[Pin]{},
+		Said:     Said{Acks: map[string]Word{}, Approvals: map[string]Approval{}},
+
+		Proposals: map[string]store.Doc[Proposed]{},
 	}
 	items, err := s.Load(ctx, store.Live(m.Name), "")
 	if err != nil {
 		return nil, fmt.Errorf("loading mesh %s: %w", m.Name, err)
 	}
-	said, err := s.Load(ctx, store.Override(m.Name), store.PrefixPin)
+	said, err := s.Load(ctx, store.Override(m.Name), "")
 	if err != nil {
-		return nil, fmt.Errorf("loading accepted certificates of mesh %s: %w", m.Name, err)
+		return nil, fmt.Errorf("loading what people said of mesh %s: %w", m.Name, err)
 	}
 	var errs []error
 	for _, it := range append(items, said...) {
@@ -112,6 +132,10 @@ func (b *Book) take(m *mesh.Mesh, it store.Item) error {
 		return decode(b.Runs, rest, it, RunSchema)
 	case store.PrefixPin:
 		return decode(b.Pins, mesh.NodeName(rest), it, PinSchema)
+	case store.PrefixProposal:
+		return decode(b.Proposals, rest, it, ProposedSchema)
+	case store.PrefixPause, store.PrefixMaintenance, store.PrefixAck, store.PrefixApproval:
+		return b.Said.take(it)
 	case store.PrefixPeer:
 		id, part, err := store.ParsePeer(it.SK)
 		if err != nil {

@@ -28,15 +28,6 @@ const (
 // keepAudit is how long an entry of the audit is kept.
 const keepAudit = 400 * 24 * time.Hour
 
-// Gate is the GATE item of a mesh.
-type Gate struct {
-	// PauseEpoch grows with every pause and resume.
-	PauseEpoch int64 `json:"pauseEpoch"`
-	// Last is the newest entry of the audit: the chain's head. It is written
-	// here first, under compare-and-swap, and then as an item of its own.
-	Last *Entry `json:"last,omitempty"`
-}
-
 // Entry is one line of the audit: who meant to do what, and what came of it.
 type Entry struct {
 	Seq      int64     `json:"seq"`
@@ -63,43 +54,79 @@ func (e Entry) sum() string {
 // Append adds an entry to the audit of a mesh. Time, Actor, Intent, Outcome
 // and Evidence are the caller's; the rest is filled in and returned.
 func Append(ctx context.Context, s store.Store, meshName string, e Entry) (Entry, error) {
-	e.Time = e.Time.UTC().Truncate(time.Millisecond)
-	if err := flush(ctx, s, meshName); err != nil {
+	gate, _, err := change(ctx, s, meshName, func(*Gate) (*Entry, error) { return &e, nil })
+	if err != nil {
 		return Entry{}, err
 	}
+	return *gate.Last, nil
+}
+
+// Interrupt adds an entry to the audit and turns the pause epoch, so that
+// whoever decided before must look again. It returns what is under way.
+func Interrupt(ctx context.Context, s store.Store, meshName string, e Entry) ([]Intent, error) {
+	gate, _, err := change(ctx, s, meshName, func(g *Gate) (*Entry, error) {
+		g.PauseEpoch++
+		return &e, nil
+	})
+	return gate.Open, err
+}
+
+// change is the one way in which a gate changes: under compare-and-swap, and
+// with an entry in the audit. mutate changes the gate and gives the entry; a
+// nil entry means that nothing is to be done. It may be called several times.
+func change(ctx context.Context, s store.Store, meshName string, mutate func(*Gate) (*Entry, error)) (Gate, bool, error) {
+	if err := flush(ctx, s, meshName); err != nil {
+		return Gate{}, false, err
+	}
 	for range 10 {
-		gate, _, err := store.Claim(ctx, s, store.Gate(meshName), GateSchema, func(d *store.Doc[Gate], _ bool) (bool, error) {
-			next := e
+		doc, done, err := store.Claim(ctx, s, store.Gate(meshName), GateSchema, func(d *store.Doc[Gate], _ bool) (bool, error) {
+			if d.Newer {
+				return false, store.ErrNewerSchema
+			}
 			if last := d.Value.Last; last != nil {
 				// The entry before must stand as an item before its place
 				// in the gate is taken.
 				if _, err := s.Get(ctx, store.Audit(meshName, last.Time, last.Seq)); err != nil {
 					return false, err
 				}
-				next.Seq, next.Prev = last.Seq+1, last.Hash
-				if next.Time.Before(last.Time) {
-					next.Time = last.Time // a clock that stepped back must not reorder the trail
-				}
-			} else {
-				next.Seq, next.Prev = 1, ""
 			}
-			next.Hash = next.sum()
-			d.Value.Last = &next
+			last := d.Value.Last
+			e, err := mutate(&d.Value)
+			if err != nil || e == nil {
+				return false, err
+			}
+			d.Value.Last = follow(last, *e)
 			return true, nil
 		})
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			// Another writer died, or is, between the gate and its item.
 			if err := flush(ctx, s, meshName); err != nil {
-				return Entry{}, err
+				return Gate{}, false, err
 			}
 			continue
 		case err != nil:
-			return Entry{}, fmt.Errorf("writing the audit of mesh %s: %w", meshName, err)
+			return Gate{}, false, fmt.Errorf("changing the gate of mesh %s: %w", meshName, err)
+		case !done:
+			return doc.Value, false, nil
 		}
-		return *gate.Value.Last, put(ctx, s, meshName, *gate.Value.Last)
+		return doc.Value, true, put(ctx, s, meshName, *doc.Value.Last)
 	}
-	return Entry{}, fmt.Errorf("writing the audit of mesh %s: others keep writing", meshName)
+	return Gate{}, false, fmt.Errorf("changing the gate of mesh %s: others keep writing", meshName)
+}
+
+// follow chains an entry to the one before.
+func follow(last *Entry, e Entry) *Entry {
+	e.Time = e.Time.UTC().Truncate(time.Millisecond)
+	e.Seq, e.Prev = 1, ""
+	if last != nil {
+		e.Seq, e.Prev = last.Seq+1, last.Hash
+		if e.Time.Before(last.Time) {
+			e.Time = last.Time // a clock that stepped back must not reorder the trail
+		}
+	}
+	e.Hash = e.sum()
+	return &e
 }
 
 // flush writes the newest entry as an item if its writer died before it could.

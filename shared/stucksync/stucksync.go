@@ -1,9 +1,10 @@
 // Package stucksync judges: it folds what peersync and certcheck recorded into
 // one state per directed peer, decides which alarms stand, and has them said.
 //
-// It owns the PEER…#STUCK and ALARM items. It contacts no cluster. What is not
-// known neither raises nor clears an alarm; a first bad look is Suspect and
-// says nothing yet.
+// It owns the PEER…#STUCK, PROPOSAL and ALARM items. It contacts no cluster
+// unless the policy's mode is recover and something is to be done, and then
+// only through shared/repair. What is not known neither raises nor clears an
+// alarm and is never acted on; a first bad look is Suspect and says nothing yet.
 package stucksync
 
 import (
@@ -16,9 +17,11 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
@@ -30,6 +33,12 @@ type Stucksync struct {
 	Sinks []alarm.Sink
 	Now   func() time.Time
 	Log   *slog.Logger
+	// Clusters opens clusters with their write accounts, in mode recover; nil
+	// never acts, whatever the mode.
+	Clusters *cluster.Connector
+	// Crash is called between the steps of an action, for tests that kill the
+	// process there.
+	Crash func(step string)
 }
 
 // Handle carries out one tick.
@@ -46,6 +55,7 @@ type judged struct {
 	view       *peer.View
 	conditions map[mesh.PeerID][]peer.Condition
 	states     map[mesh.PeerID]peer.StateRecord
+	ladders    map[mesh.PeerID]peer.Ladder
 }
 
 func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
@@ -56,15 +66,23 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, erro
 	}
 	sched, _ := run.Find("peersync")
 	j := &judged{book: book, view: book.View(s.Mesh, sched.Period, now),
-		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}}
+		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}}
 	answer := run.Answer{Peers: map[peer.State]int{}}
+	gate, err := s.settled(ctx, req.DryRun)
+	if err != nil {
+		return answer, err
+	}
+	for _, p := range s.Mesh.Peers {
+		j.conditions[p.ID] = j.read(p.ID)
+	}
+	asked := s.climb(j, &gate)
+	answer.Proposals = len(asked)
 	var changes record.Changes
 	for _, p := range s.Mesh.Peers {
 		doc := book.States[p.ID]
-		j.conditions[p.ID] = j.read(p.ID)
-		next := peer.Fold(j.view, p.ID, j.conditions[p.ID], book.Syncs[p.ID].Value, doc.Value)
-		doc.Value, j.states[p.ID] = next, next
-		answer.Peers[next.State]++
+		doc.Value = s.fold(j, p.ID, doc.Value)
+		j.states[p.ID] = doc.Value
+		answer.Peers[doc.Value.State]++
 		record.Add(&changes, doc)
 	}
 	for _, id := range book.Gone {
@@ -93,6 +111,8 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, erro
 	// alarm back.
 	_, err = changes.Write(ctx, s.Store)
 	errs := []error{err}
+	answer.Actions, err = s.act(ctx, j, &gate, asked)
+	errs = append(errs, err)
 	changed, err := alarm.Settle(ctx, s.Store, alarm.Look{
 		Mesh: s.Mesh.Name, Firing: alarm.Inhibit(j.firing(s.Mesh)), Unknown: j.undecided, Removed: s.removed, Now: now,
 	})
@@ -103,6 +123,55 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, erro
 	sent, err := alarm.Deliver(ctx, s.Store, s.Mesh.Name, s.Sinks, s.Now)
 	answer.Notices = sent
 	return answer, errors.Join(append(errs, err)...)
+}
+
+// settled reads the gate after closing what an earlier run left open.
+func (s *Stucksync) settled(ctx context.Context, dry bool) (repair.Gate, error) {
+	if !dry && s.Clusters != nil {
+		if _, err := s.repairer().Settle(ctx); err != nil {
+			// What cannot be read back stays open and keeps its cluster shut;
+			// looking goes on.
+			s.logger().Warn("reading back what is open", "error", err)
+		}
+	}
+	return repair.Load(ctx, s.Store, s.Mesh.Name)
+}
+
+// fold gives a peer its state, with what people said laid over it.
+func (s *Stucksync) fold(j *judged, id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
+	state, cause := peer.StateOf(j.conditions[id], j.book.Syncs[id].Value)
+	ladder, climbing := j.ladders[id]
+	if climbing && s.Mesh.Policy.Mode == mesh.Recover {
+		state = rungState(ladder, j.view.Now)
+	}
+	said := j.book.Said.Overlays(id, j.view.Now)
+	if j.acked(s.Mesh.Name, id) {
+		said = append(said, peer.Acknowledged)
+	}
+	if slices.Contains(prev.Overlays, peer.Flapping) {
+		said = append(said, peer.Flapping) // judged anew, by its lower threshold
+	}
+	prev.Overlays = said
+	next := peer.FoldAs(j.view, id, j.conditions[id], prev, state, cause)
+	if climbing {
+		next.Ladder = &ladder
+	}
+	return next
+}
+
+// acked reports whether a person has acknowledged an alarm of this peer.
+func (j *judged) acked(meshName string, id mesh.PeerID) bool {
+	for fp, w := range j.book.Said.Acks {
+		if !w.Holds(j.view.Now) {
+			continue
+		}
+		for _, name := range peerAlarmNames() {
+			if alarm.Fingerprint(meshName, name, "", id.String(), "") == fp {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // read is a peer's conditions as they stand now; records of a newer schema are
@@ -136,6 +205,10 @@ func (s *Stucksync) removed(it alarm.Item) bool {
 	return false
 }
 
+func peerAlarmNames() []string {
+	return []string{alarm.PeriodicSyncingFailure, alarm.UsersDiffer, alarm.PeerCredentialsRejected, alarm.PeerMisconfigured, alarm.NameNotResolving}
+}
+
 // peerAlarms says which conditions each peer alarm speaks of.
 func peerAlarms(name string) []peer.Type {
 	switch name {
@@ -159,7 +232,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 	for _, p := range m.Peers {
 		id, st := p.ID, j.states[p.ID]
 		held := quiet(st.Overlays)
-		for _, name := range []string{alarm.PeriodicSyncingFailure, alarm.UsersDiffer, alarm.PeerCredentialsRejected, alarm.PeerMisconfigured, alarm.NameNotResolving} {
+		for _, name := range peerAlarmNames() {
 			for _, t := range peerAlarms(name) {
 				c := condition(j.conditions[id], t)
 				if c.Status != peer.False || (st.State == peer.Suspect && st.Cause == string(t)) {
@@ -176,14 +249,22 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 	for _, c := range m.Clusters {
 		out = append(out, j.clusterFiring(c.ID)...)
 	}
-	return append(out, j.overdue()...)
+	out = append(out, j.overdue()...)
+	for i, f := range out {
+		fp := alarm.Fingerprint(m.Name, f.Name, f.Cluster, f.Peer, f.Subject)
+		if w, ok := j.book.Said.Acks[fp]; ok && w.Holds(j.view.Now) {
+			out[i].Held = true
+		}
+	}
+	return out
 }
 
-// quiet reports whether a peer's overlays hold its notices.
+// quiet reports whether a peer's overlays hold its notices. Paused does not:
+// whoever stops repairs still wants to hear what is broken.
 func quiet(overlays []peer.Overlay) bool {
 	for _, o := range overlays {
 		switch o {
-		case peer.Paused, peer.Maintenance, peer.Acknowledged, peer.Upgrading, peer.Rewound:
+		case peer.Maintenance, peer.Acknowledged, peer.Upgrading, peer.Rewound:
 			return true
 		}
 	}
@@ -224,7 +305,7 @@ func clusterAlarms(why peer.Reason) string {
 
 func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	r, cert := j.view.Clusters[id], j.book.Certs[id].Value
-	held := j.view.Upgrading(id)
+	held := j.view.Upgrading(id) || j.book.Said.MaintenanceOf(id, j.view.Now)
 	var out []alarm.Firing
 	for _, f := range append(slices.Clone(r.Findings), peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now)...) {
 		name := clusterAlarms(f.Reason)

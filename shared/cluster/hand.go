@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/axl"
+	"peerkeeper/shared/controlcenter"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/soap"
+)
+
+// Hand is one cluster opened with the write account. Only shared/repair holds
+// one.
+type Hand struct {
+	client *Client
+	// Version is the write secret's version this hand logs in with.
+	Version string
+}
+
+// Hand gives the hand of a cluster, in the same way as Open gives its client.
+func (c *Connector) Hand(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*Hand, error) {
+	if cl.WriteCredentials == "" {
+		return nil, &Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("mesh.yaml names no writeCredentials for %s, so nothing can be changed there", cl.ID)}
+	}
+	creds, err := c.Secrets.Credentials(ctx, cl.WriteCredentials)
+	if err != nil {
+		return nil, &Refused{peer.NoCredentials, fmt.Sprintf("no credentials %s: %v", cl.WriteCredentials, err), err}
+	}
+	if rejected != "" && rejected == creds.Version {
+		return nil, &Refused{Reason: peer.AccountRejected, Message: fmt.Sprintf("the account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given", cl.WriteCredentials, cl.ID)}
+	}
+	trust, all, err := trustOf(cl, pins)
+	if err != nil {
+		return nil, &Refused{peer.BlindedByCertificate, err.Error(), err}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if had := c.hands[cl.ID]; had != nil && had.Version == creds.Version && equal(had.client.pins, all) {
+		return had, nil
+	}
+	if c.hands == nil {
+		c.hands = map[mesh.ClusterID]*Hand{}
+	}
+	if had := c.hands[cl.ID]; had != nil {
+		had.client.Close()
+	}
+	client := c.build(cl, creds, trust)
+	client.pins = all
+	c.hands[cl.ID] = &Hand{client: client, Version: creds.Version}
+	return c.hands[cl.ID], nil
+}
+
+func (h *Hand) node(name mesh.NodeName) (*node, error) {
+	n, ok := h.client.nodes[name]
+	if !ok {
+		return nil, fmt.Errorf("%s is no node of %s", name, h.client.cluster.ID)
+	}
+	return n, nil
+}
+
+// Service reads one service on one node, now.
+func (h *Hand) Service(ctx context.Context, name mesh.NodeName, service string) (peer.Service, error) {
+	n, err := h.node(name)
+	if err != nil {
+		return peer.Service{}, err
+	}
+	got, err := n.control.Services(ctx, service)
+	if err != nil {
+		return peer.Service{}, err
+	}
+	for _, s := range got {
+		if s.Name != service {
+			continue
+		}
+		up := time.Duration(-1)
+		if d, known := s.Up(); known {
+			up = d
+		}
+		return peer.Service{Status: string(s.Status), UpTime: up}, nil
+	}
+	return peer.Service{}, fmt.Errorf("%s does not list %s", name, service)
+}
+
+// Control starts or restarts a service on the node itself. It is sent at most
+// once.
+func (h *Hand) Control(ctx context.Context, name mesh.NodeName, action peer.Action, service string) error {
+	n, err := h.node(name)
+	if err != nil {
+		return err
+	}
+	what := controlcenter.Restart
+	switch action {
+	case peer.StartService:
+		what = controlcenter.Start
+	case peer.RestartService:
+	default:
+		return fmt.Errorf("%s is nothing that Control Center does", action)
+	}
+	_, err = n.control.Control(ctx, string(name), what, service)
+	return err
+}
+
+// Parameter reads a service parameter on a node and how many match its name.
+func (h *Hand) Parameter(ctx context.Context, name mesh.NodeName, service, parameter string) (string, int, error) {
+	all, err := h.client.publisher().axl.ServiceParameters(ctx, string(name), service)
+	if err != nil {
+		return "", 0, err
+	}
+	value, matches := "", 0
+	for _, p := range all {
+		if strings.EqualFold(p.Name, parameter) && strings.EqualFold(p.Node, string(name)) {
+			value = p.Value
+			matches++
+		}
+	}
+	return value, matches, nil
+}
+
+// SetParameter sets a service parameter on a node. It is sent at most once.
+func (h *Hand) SetParameter(ctx context.Context, name mesh.NodeName, service, parameter, value string) error {
+	return h.client.publisher().axl.SetServiceParameter(ctx, string(name), service, parameter, value)
+}
+
+// Uncertain says whether a write with this error may have happened.
+func (h *Hand) Uncertain(err error) bool {
+	if err == nil {
+		return false
+	}
+	var e *soap.Error
+	if errors.As(err, &e) {
+		return e.Kind == soap.OutcomeUnknown
+	}
+	var refused *controlcenter.RefusedError
+	var activate *controlcenter.ActivateFirstError
+	var key *axl.KeyError
+	// Whatever is not known to be a refusal may have happened.
+	return !errors.As(err, &refused) && !errors.As(err, &activate) && !errors.As(err, &key)
+}
+
+func equal(a, b []string) bool { return strings.Join(a, " ") == strings.Join(b, " ") }

@@ -1,0 +1,176 @@
+package record
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/store"
+)
+
+// SaidSchema is the schema of what people say: pauses, maintenance,
+// acknowledgements and approvals.
+const SaidSchema = 1
+
+// Scope is what a person's word is about: "mesh", a cluster ("emea"), one
+// direction ("emea>apac") or a pair ("emea<>apac").
+type Scope string
+
+// WholeMesh is the scope of everything.
+const WholeMesh Scope = "mesh"
+
+// ParseScope reads a scope and checks that the mesh has what it names.
+func ParseScope(s string, m *mesh.Mesh) (Scope, error) {
+	if s == string(WholeMesh) {
+		return WholeMesh, nil
+	}
+	for _, sep := range []string{"<>", ">"} {
+		a, b, ok := strings.Cut(s, sep)
+		if !ok {
+			continue
+		}
+		for _, id := range []string{a, b} {
+			if _, known := m.Cluster(mesh.ClusterID(id)); !known {
+				return "", fmt.Errorf("%q: %q is no cluster of mesh %s", s, id, m.Name)
+			}
+		}
+		if a == b {
+			return "", fmt.Errorf("%q: a cluster is not its own peer", s)
+		}
+		return Scope(s), nil
+	}
+	if _, ok := m.Cluster(mesh.ClusterID(s)); !ok {
+		return "", fmt.Errorf("%q is neither mesh, a cluster of mesh %s, a peer (emea>apac) nor a pair (emea<>apac)", s, m.Name)
+	}
+	return Scope(s), nil
+}
+
+// CoversPeer says whether a scope includes a directed peer.
+func (s Scope) CoversPeer(id mesh.PeerID) bool {
+	if a, b, pair := strings.Cut(string(s), "<>"); pair {
+		x, y := mesh.ClusterID(a), mesh.ClusterID(b)
+		return (id.From == x && id.To == y) || (id.From == y && id.To == x)
+	}
+	return s == WholeMesh || string(s) == id.String() || mesh.ClusterID(s) == id.From || mesh.ClusterID(s) == id.To
+}
+
+// CoversCluster says whether a scope includes a whole cluster.
+func (s Scope) CoversCluster(id mesh.ClusterID) bool {
+	return s == WholeMesh || mesh.ClusterID(s) == id
+}
+
+// Word is one thing that a person said: a PAUSE#, MAINT# or ACK# item.
+type Word struct {
+	Scope   Scope     `json:"scope"`
+	Reason  string    `json:"reason"`
+	Actor   string    `json:"actor"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires,omitzero"` // zero = until taken back
+	Ended   bool      `json:"ended,omitempty"`  // taken back
+}
+
+// Holds says whether the word stands at now.
+func (w Word) Holds(now time.Time) bool {
+	return !w.Ended && w.Scope != "" && (w.Expires.IsZero() || now.Before(w.Expires))
+}
+
+// Approval is an APPROVAL#id item: a person's consent to one exact action.
+type Approval struct {
+	ID      string    `json:"id"` // of the proposal
+	Actor   string    `json:"actor"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires"`
+}
+
+// Said is everything that people have said of a mesh.
+type Said struct {
+	Pauses      []Word
+	Maintenance []Word
+	// Acks are by alarm fingerprint.
+	Acks      map[string]Word
+	Approvals map[string]Approval
+	// Newer says that something was said through a newer version, and is not
+	// understood: nothing may act.
+	Newer bool
+}
+
+func (s *Said) take(it store.Item) error {
+	kind, rest, _ := strings.Cut(it.SK, "#")
+	word := func() (Word, error) {
+		d, err := store.Decode[Word](it, SaidSchema)
+		s.Newer = s.Newer || d.Newer
+		return d.Value, err
+	}
+	switch kind + "#" {
+	case store.PrefixPause:
+		w, err := word()
+		s.Pauses = append(s.Pauses, w)
+		return err
+	case store.PrefixMaintenance:
+		w, err := word()
+		s.Maintenance = append(s.Maintenance, w)
+		return err
+	case store.PrefixAck:
+		w, err := word()
+		s.Acks[rest] = w
+		return err
+	case store.PrefixApproval:
+		d, err := store.Decode[Approval](it, SaidSchema)
+		s.Newer = s.Newer || d.Newer
+		s.Approvals[rest] = d.Value
+		return err
+	}
+	return nil
+}
+
+// Overlays are what people have laid over a peer.
+func (s *Said) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
+	var out []peer.Overlay
+	for _, x := range []struct {
+		words   []Word
+		overlay peer.Overlay
+	}{{s.Pauses, peer.Paused}, {s.Maintenance, peer.Maintenance}} {
+		for _, w := range x.words {
+			if w.Holds(now) && w.Scope.CoversPeer(id) {
+				out = append(out, x.overlay)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// Stops says which word keeps a cluster, or one of these peers, from being
+// acted on.
+func (s *Said) Stops(id mesh.ClusterID, peers []mesh.PeerID, now time.Time) (Word, string, bool) {
+	for _, x := range []struct {
+		words []Word
+		what  string
+	}{{s.Pauses, "paused"}, {s.Maintenance, "in maintenance"}} {
+		for _, w := range x.words {
+			if !w.Holds(now) {
+				continue
+			}
+			covered := w.Scope.CoversCluster(id)
+			for _, p := range peers {
+				covered = covered || w.Scope.CoversPeer(p)
+			}
+			if covered {
+				return w, x.what, true
+			}
+		}
+	}
+	return Word{}, "", false
+}
+
+// MaintenanceOf says whether a cluster as a whole is in maintenance.
+func (s *Said) MaintenanceOf(id mesh.ClusterID, now time.Time) bool {
+	for _, w := range s.Maintenance {
+		if w.Holds(now) && w.Scope.CoversCluster(id) {
+			return true
+		}
+	}
+	return false
+}

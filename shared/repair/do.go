@@ -1,0 +1,298 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/store"
+)
+
+// Hand reads and changes one cluster with the write account, through Control
+// Center on the node itself.
+type Hand interface {
+	// Service reads one service on one node, now.
+	Service(ctx context.Context, node mesh.NodeName, service string) (peer.Service, error)
+	// Control starts or restarts a service. It is sent at most once. The
+	// error tells by Refused and Uncertain what is known of the outcome.
+	Control(ctx context.Context, node mesh.NodeName, action peer.Action, service string) error
+	// Parameter reads a service parameter and how many parameters match.
+	Parameter(ctx context.Context, node mesh.NodeName, service, name string) (value string, matches int, err error)
+	SetParameter(ctx context.Context, node mesh.NodeName, service, name, value string) error
+	// Uncertain says whether a write with this error may have happened.
+	Uncertain(err error) bool
+}
+
+// Repair is the one place from which a cluster is changed. All fields are
+// needed but Log and Crash.
+type Repair struct {
+	Mesh  *mesh.Mesh
+	Store store.Store
+	Open  func(ctx context.Context, id mesh.ClusterID) (Hand, error)
+	Now   func() time.Time
+	Log   *slog.Logger
+	// Actor is who acts, for the audit: the function's name.
+	Actor string
+	// Crash is called between the steps, for tests that kill the process
+	// there; nil does nothing.
+	Crash func(step string)
+}
+
+// Result is what Do did.
+type Result struct {
+	Refused []Refusal // not empty: nothing was meant and nothing sent
+	Outcome Outcome   // "" while the intent is open and awaits its proof
+	Seq     int64
+	Text    string
+}
+
+// Do carries one proposal through the gate: look, one compare-and-swap that is
+// intent, limit, lock and kill switch, look again, send at most once, read
+// back, close. situation must have been read for this very decision; Do fills
+// in the target's service.
+//
+// Killed after the compare-and-swap it leaves an open intent, which Settle
+// reads back; nothing is sent twice.
+func (r *Repair) Do(ctx context.Context, p peer.Proposal, s Situation) (Result, error) {
+	hand, err := r.Open(ctx, p.Target.Cluster)
+	if err != nil {
+		return Result{}, fmt.Errorf("opening %s to %s %s: %w", p.Target.Cluster, p.Action, p.Target, err)
+	}
+	before, err := r.look(ctx, hand, p, &s)
+	if err != nil {
+		return Result{}, err
+	}
+	r.crash("looked")
+
+	intent := Intent{ID: p.ID, Action: p.Action, Target: p.Target, Value: p.Value, Peers: p.Peers, Actor: r.Actor, Before: before}
+	var refused []Refusal
+	gate, meant, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
+		s.Now = r.Now()
+		g.forget(s.Now)
+		if refused = Refusals(g, p, s); len(refused) > 0 {
+			return nil, nil
+		}
+		intent.Written, intent.Deadline = s.Now, s.Now.Add(sendWindow)
+		intent.Seq = 1
+		if g.Last != nil {
+			intent.Seq = g.Last.Seq + 1
+		}
+		g.Open = append(slices.Clone(g.Open), intent)
+		if p.Action == peer.RestartService {
+			g.Restarts = append(slices.Clone(g.Restarts), Restart{intent.Seq, p.Target.Cluster, s.Now})
+		}
+		actor := r.Actor
+		if p.Approval != "" {
+			g.Used = append(slices.Clone(g.Used), Spent{p.ID, s.Now})
+			actor += ", approved by " + s.Said.Approvals[p.ID].Actor
+		}
+		return &Entry{Time: s.Now, Actor: actor, Intent: fmt.Sprintf("%s %s", p.Action, p.Target), Outcome: "intent", Evidence: p.Why}, nil
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	if !meant {
+		return Result{Refused: refused}, nil
+	}
+	r.crash("intent")
+
+	if why := r.lookAgain(ctx, hand, p, s, gate); why != "" {
+		return r.close(ctx, intent, NotSent, why)
+	}
+	r.crash("lookedAgain")
+	if !r.Now().Before(intent.Deadline) {
+		return r.close(ctx, intent, NotSent, "the second look took until the deadline")
+	}
+	sending, cancel := context.WithTimeout(ctx, sendWindow/2)
+	err = send(sending, hand, p)
+	cancel()
+	r.crash("sent")
+	switch {
+	case err != nil && !hand.Uncertain(err):
+		return r.close(ctx, intent, NotSent, "refused: "+err.Error())
+	case err != nil:
+		// OUTCOME UNKNOWN: the next holder waits out the deadline and reads
+		// back. Reading back now could miss what is still on its way.
+		r.logger().Warn("outcome unknown", "intent", intent.Seq, "target", p.Target.String(), "error", err)
+		return Result{Seq: intent.Seq, Text: "OUTCOME UNKNOWN: " + err.Error()}, nil
+	}
+	outcome, text := r.readBack(ctx, hand, intent)
+	r.crash("readBack")
+	if outcome == "" {
+		return Result{Seq: intent.Seq, Text: text}, nil
+	}
+	return r.close(ctx, intent, outcome, text)
+}
+
+// look reads the target for the guards and for the later proof.
+func (r *Repair) look(ctx context.Context, hand Hand, p peer.Proposal, s *Situation) (Before, error) {
+	if p.Action == peer.SetParameter {
+		value, matches, err := hand.Parameter(ctx, p.Target.Node, p.Target.Service, p.Target.Parameter)
+		if err != nil {
+			return Before{}, fmt.Errorf("reading %s: %w", p.Target, err)
+		}
+		if matches != 1 {
+			return Before{}, fmt.Errorf("%d parameters match %s: nothing is set unless exactly one does", matches, p.Target)
+		}
+		return Before{Value: value}, nil
+	}
+	service, err := hand.Service(ctx, p.Target.Node, p.Target.Service)
+	if err != nil {
+		return Before{}, fmt.Errorf("reading %s: %w", p.Target, err)
+	}
+	s.Service = service
+	return Before{Status: service.Status, UpTime: service.UpTime}, nil
+}
+
+// lookAgain says why the action, already meant, must not be sent after all.
+func (r *Repair) lookAgain(ctx context.Context, hand Hand, p peer.Proposal, s Situation, meant Gate) string {
+	gate, err := Load(ctx, r.Store, r.Mesh.Name)
+	if err != nil {
+		return "the gate could not be read again: " + err.Error()
+	}
+	if gate.PauseEpoch != meant.PauseEpoch {
+		return "somebody paused or resumed in the meantime"
+	}
+	if p.Action == peer.SetParameter {
+		return ""
+	}
+	now, err := hand.Service(ctx, p.Target.Node, p.Target.Service)
+	if err != nil {
+		return "the target could not be read again: " + err.Error()
+	}
+	if why := needless(p, now); why != "" {
+		return why
+	}
+	if p.Action == peer.RestartService && now.UpTime < p.MinAge {
+		return fmt.Sprintf("it has been restarted in the meantime (up-time %v)", now.UpTime)
+	}
+	return ""
+}
+
+func send(ctx context.Context, hand Hand, p peer.Proposal) error {
+	if p.Action == peer.SetParameter {
+		return hand.SetParameter(ctx, p.Target.Node, p.Target.Service, p.Target.Parameter, p.Value)
+	}
+	return hand.Control(ctx, p.Target.Node, p.Action, p.Target.Service)
+}
+
+// readBack looks whether an intent came true. "" means that it cannot be told
+// yet.
+func (r *Repair) readBack(ctx context.Context, hand Hand, in Intent) (Outcome, string) {
+	if in.Action == peer.SetParameter {
+		value, matches, err := hand.Parameter(ctx, in.Target.Node, in.Target.Service, in.Target.Parameter)
+		switch {
+		case err != nil:
+			return "", "not read back: " + err.Error()
+		case matches == 1 && value == in.Value:
+			return DoneProven, fmt.Sprintf("it reads %q", value)
+		}
+		return NotDone, fmt.Sprintf("it reads %q, not %q", value, in.Value)
+	}
+	now, err := hand.Service(ctx, in.Target.Node, in.Target.Service)
+	if err != nil {
+		return "", "not read back: " + err.Error()
+	}
+	state := fmt.Sprintf("%s, up-time %v (before: %s, %v)", now.Status, now.UpTime, in.Before.Status, in.Before.UpTime)
+	started := now.Status == "Started"
+	proven := started
+	if in.Action == peer.RestartService {
+		proven = started && now.UpTime >= 0 && now.UpTime < in.Before.UpTime
+	}
+	switch {
+	case proven:
+		return DoneProven, state
+	case started, r.Now().Sub(in.Deadline) > proofWindow:
+		// Started with a higher up-time: it never happened. Not started
+		// although there was time: whatever happened, it is not up.
+		return NotDone, state
+	}
+	return "", state
+}
+
+// Settle reads back every open intent whose deadline has passed, and closes
+// those about which the truth is now known. It sends nothing. It returns how
+// many it closed.
+func (r *Repair) Settle(ctx context.Context) (int, error) {
+	gate, err := Load(ctx, r.Store, r.Mesh.Name)
+	if err != nil {
+		return 0, err
+	}
+	closed := 0
+	var errs []error
+	for _, in := range gate.Open {
+		now := r.Now()
+		if now.Before(in.Deadline) {
+			continue
+		}
+		outcome, text := Outcome(""), ""
+		hand, err := r.Open(ctx, in.Target.Cluster)
+		if err != nil {
+			text = "not read back: " + err.Error()
+		} else {
+			outcome, text = r.readBack(ctx, hand, in)
+			// The moment after the deadline still belongs to what may be on
+			// its way: an up-time that has not fallen is believed later.
+			if outcome == NotDone && now.Sub(in.Deadline) < sendWindow {
+				continue
+			}
+		}
+		if outcome == "" && now.Sub(in.Deadline) < giveUp {
+			continue
+		}
+		if outcome == "" {
+			outcome = Unproven
+		}
+		res, err := r.close(ctx, in, outcome, text)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if res.Outcome != "" {
+			closed++
+		}
+	}
+	return closed, errors.Join(errs...)
+}
+
+// close takes an intent off the gate with its outcome. Somebody else may have
+// closed it already, which is as good.
+func (r *Repair) close(ctx context.Context, in Intent, outcome Outcome, text string) (Result, error) {
+	_, _, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
+		now := r.Now()
+		i := slices.IndexFunc(g.Open, func(o Intent) bool { return o.Seq == in.Seq })
+		if i < 0 {
+			return nil, nil
+		}
+		g.forget(now)
+		g.Open = slices.Delete(slices.Clone(g.Open), i, i+1)
+		if outcome == NotSent {
+			g.Restarts = slices.DeleteFunc(slices.Clone(g.Restarts), func(x Restart) bool { return x.Seq == in.Seq })
+		}
+		g.Closed = append(slices.Clone(g.Closed), Closure{in.Seq, in.ID, in.Action, in.Target, now, in.Written, outcome, text})
+		return &Entry{Time: now, Actor: r.Actor, Intent: fmt.Sprintf("close %d: %s %s", in.Seq, in.Action, in.Target), Outcome: string(outcome), Evidence: text}, nil
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	r.crash("closed")
+	return Result{Outcome: outcome, Seq: in.Seq, Text: text}, nil
+}
+
+func (r *Repair) crash(step string) {
+	if r.Crash != nil {
+		r.Crash(step)
+	}
+}
+
+func (r *Repair) logger() *slog.Logger {
+	if r.Log != nil {
+		return r.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}
