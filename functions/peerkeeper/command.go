@@ -27,7 +27,7 @@ type verbs struct {
 	Explain explainVerb `cmd:"" group:"ask" help:"One directed peer: conditions, clocks, changes, what to do next."`
 	User    userVerb    `cmd:"" group:"ask" help:"Where one user is home, and which clusters hold a copy."`
 	Check   checkVerb   `cmd:"" group:"ask" help:"Certificates that expire, changed or do not fit."`
-	//Probe   probeVerb   `cmd:"" group:"ask" help:"What each cluster can be asked, and a proposal for what is not documented."`
+	Probe   probeVerb   `cmd:"" group:"ask" help:"What each cluster can be asked, and a proposal for what is not documented."`
 	History historyVerb `cmd:"" group:"ask" help:"Who decided what, and when."`
 
 	Trust  trustVerb  `cmd:"" group:"decide" help:"Accept a node's certificate."`

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/host"
+	"peerkeeper/shared/mesh"
+)
+
+type probeVerb struct {
+	Cluster string `help:"Only this cluster." placeholder:"CLUSTER"`
+	Write   string `help:"Write the proposal to this new file; without it, it is only shown." placeholder:"FILE"`
+	files
+	secrets
+}
+
+// Help is what peerkeeper probe --help teaches.
+func (probeVerb) Help() string {
+	return `Asks each cluster what it can be asked: AXL and Control Center on every node, AXL on Unified CM, each query that Peerkeeper uses. Then it reads the names of tables, columns and parameters in the database and proposes how to map what Cisco does not document, as a dialect file for mesh.yaml.
+It only reads. A proposal is a guess until you have compared it with your cluster, and is never used or written by itself. Exit 1 if something cannot be asked.
+
+Examples:
+
+  peerkeeper probe
+  peerkeeper probe --cluster emea --write dialect.yaml
+  # compare it, then in mesh.yaml:  dialect: dialect.yaml`
+}
+
+type probed struct {
+	cluster.Report
+	// Refused is why the cluster could not be asked at all.
+	Refused string `json:"refused,omitempty"`
+}
+
+// Run probes the clusters.
+func (p *probeVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := p.open()
+	if err != nil {
+		return err
+	}
+	clusters := w.Clusters
+	if p.Cluster != "" {
+		c, err := w.cluster(p.Cluster)
+		if err != nil {
+			return err
+		}
+		clusters = []mesh.Cluster{*c}
+	}
+	h, err := w.host(t, p.files, p.secrets, readSecrets(clusters))
+	if err != nil {
+		return err
+	}
+	var reports []probed
+	err = t.ask(ctx, w, len(clusters), func(ctx context.Context) error {
+		reports = probeAll(ctx, h, w, clusters)
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	proposals, err := proposalsOf(reports)
+	if err != nil {
+		return err
+	}
+	if t.json {
+		texts := make([]string, len(proposals))
+		for i, b := range proposals {
+			texts[i] = string(b)
+		}
+		err = t.answer(map[string]any{"clusters": reports, "proposals": texts})
+	} else {
+		showProbe(t, reports, proposals, p.Write == "")
+	}
+	if err != nil {
+		return err
+	}
+	if p.Write != "" {
+		if err := p.write(t, proposals); err != nil {
+			return err
+		}
+	}
+	for _, r := range reports {
+		if !r.well() {
+			return problem{}
+		}
+	}
+	return nil
+}
+
+// atOnce is how many clusters are probed at the same time.
+const atOnce = 8
+
+func probeAll(ctx context.Context, h *host.Host, w *watched, clusters []mesh.Cluster) []probed {
+	reports := make([]probed, len(clusters))
+	slot := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	look := h.Peersync()
+	for i := range clusters {
+		all.Go(func() {
+			slot <- struct{}{}
+			defer func() { <-slot }()
+			c := &clusters[i]
+			err := look.With(ctx, c, func(ctx context.Context, client *cluster.Client) (err error) {
+				reports[i].Report, err = client.Probe(ctx, w.Owner, w.clock.Now())
+				return err
+			})
+			if err != nil {
+				reports[i].Refused = err.Error()
+			}
+			reports[i].Cluster = c.ID
+		})
+	}
+	all.Wait()
+	return reports
+}
+
+func (r probed) well() bool {
+	if r.Refused != "" || r.CUCM != nil && (!r.CUCM.AXL.OK || len(r.CUCM.Lacks) > 0) {
+		return false
+	}
+	for _, n := range r.Nodes {
+		// AXL is asked on the publisher alone.
+		if !n.ControlCenter.OK || n.Publisher && !n.AXL.OK {
+			return false
+		}
+	}
+	for _, q := range r.Queries {
+		if !q.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// proposalsOf writes the proposals down, one for all clusters that agree.
+func proposalsOf(reports []probed) ([][]byte, error) {
+	var out [][]byte
+	taken := make([]bool, len(reports))
+	for i, r := range reports {
+		if taken[i] || r.Proposal.Empty() {
+			continue
+		}
+		from := []mesh.ClusterID{r.Cluster}
+		for j := i + 1; j < len(reports); j++ {
+			if !taken[j] && reports[j].Proposal.Same(r.Proposal) {
+				taken[j] = true
+				from = append(from, reports[j].Cluster)
+			}
+		}
+		b, err := r.Proposal.YAML(from)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+func (p *probeVerb) write(t *terminal, proposals [][]byte) error {
+	switch len(proposals) {
+	case 0:
+		return errors.New("there is nothing to propose, so nothing was written")
+	case 1:
+	default:
+		return fmt.Errorf("the clusters lead to %d different proposals, so nothing was written: choose one with --cluster", len(proposals))
+	}
+	f, err := os.OpenFile(p.Write, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return usagef("%s exists already and is not written over: name another file", p.Write)
+	}
+	if err != nil {
+		return usagef("the proposal cannot be written: %w; name another file", err)
+	}
+	_, err = f.Write(proposals[0])
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing the proposal: %w", err)
+	}
+	t.notef("written to %s; compare it with the cluster before mesh.yaml names it", p.Write)
+	return nil
+}
+
+func showProbe(t *terminal, reports []probed, proposals [][]byte, show bool) {
+	for _, r := range reports {
+		t.sayf("%s", r.Cluster)
+		if r.Refused != "" {
+			t.sayf("  cannot be asked: %s", clean(r.Refused))
+		}
+		for _, n := range r.Nodes {
+			role := n.Role
+			if role == "" {
+				role = "role not told"
+			}
+			t.sayf("  %s (%s)", clean(string(n.Node)), clean(role))
+			t.sayf("    AXL             %s", ability(n.AXL))
+			t.sayf("    Control Center  %s", ability(n.ControlCenter))
+		}
+		if c := r.CUCM; c != nil {
+			t.sayf("  %s (Unified CM)", clean(string(c.Node)))
+			t.sayf("    AXL             %s", ability(c.AXL))
+			for _, lacks := range c.Lacks {
+				t.sayf("    does not list   %s", clean(string(lacks)))
+			}
+		}
+		for _, q := range r.Queries {
+			t.sayf("  query %-13s %s", q.Purpose, fared(q))
+		}
+		for _, remark := range r.Proposal.Remarks {
+			t.sayf("  remark: %s", clean(remark))
+		}
+	}
+	if !show {
+		return
+	}
+	for _, b := range proposals {
+		t.sayf("\n%s", strings.TrimRight(string(b), "\n"))
+	}
+	if len(proposals) == 0 {
+		t.sayf("\nNothing to propose.")
+	}
+}
+
+func ability(a cluster.Ability) string {
+	if a.OK {
+		return "answers, " + clean(a.Version)
+	}
+	return fmt.Sprintf("%s: %s", a.Reason, clean(a.Detail))
+}
+
+func fared(q cluster.QueryReport) string {
+	var text string
+	switch {
+	case !q.OK:
+		return fmt.Sprintf("%s: %s", q.Reason, clean(q.Detail))
+	case q.Rows == 0:
+		text = q.Detail
+	default:
+		text = fmt.Sprintf("fits, %d %s", q.Rows, plural(q.Rows, "row", "rows"))
+	}
+	if len(q.Absent) > 0 {
+		text += ", without " + strings.Join(q.Absent, ", ")
+	}
+	return fmt.Sprintf("%s (%s)", text, q.Evidence)
+}
