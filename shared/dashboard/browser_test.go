@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,12 @@ func browser(t *testing.T) context.Context {
 
 func serve(t *testing.T, s *scene) string {
 	t.Helper()
-	p := &Page{Source: s.source(), Now: func() time.Time { return sceneNow }}
+	return serveAt(t, s, func() time.Time { return sceneNow })
+}
+
+func serveAt(t *testing.T, s *scene, now func() time.Time) string {
+	t.Helper()
+	p := &Page{Source: s.source(), Now: now}
 	srv := httptest.NewServer(p.Handler())
 	t.Cleanup(srv.Close)
 	return srv.URL
@@ -61,7 +67,8 @@ func TestPageInBrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	s := newScene(t, 3)
-	url := serve(t, s)
+	var later atomic.Int64 // ns beyond the scene's now
+	url := serveAt(t, s, func() time.Time { return sceneNow.Add(time.Duration(later.Load())) })
 
 	do := func(name string, steps ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
@@ -101,6 +108,11 @@ func TestPageInBrowser(t *testing.T) {
 	if got := js(`getComputedStyle(document.querySelector(".cell")).borderTopLeftRadius`); got == "0px" {
 		t.Error("the style sheet was not applied")
 	}
+
+	// Nothing changes but the time: the page still tells it.
+	later.Store(int64(3 * time.Minute))
+	await(`document.getElementById("asof").textContent === "2026-06-02 14:33 UTC"`)
+	await(`document.querySelector(".clusters .seen time").textContent === "5 min ago"`)
 
 	// Text that a person has selected stays selected through an update.
 	js(`getSelection().selectAllChildren(document.querySelector("#panel h2")), ""`)

@@ -141,6 +141,10 @@
   }
 
   function relative() {
+    const iso = new Date(asOf).toISOString();
+    const now = document.getElementById("asof");
+    now.dateTime = iso;
+    now.textContent = `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
     for (const t of document.querySelectorAll("time.rel")) {
       const w = words(asOf - Date.parse(t.dateTime));
       if (t.textContent !== w) t.textContent = w;
