@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -273,4 +275,45 @@ func BenchmarkPage870(b *testing.B) {
 			b.ReportMetric(float64(size), "bytes")
 		})
 	}
+}
+
+// FuzzRequest: whatever is asked under whatever name, nothing panics, and only
+// a loopback name gets an answer.
+func FuzzRequest(f *testing.F) {
+	for _, seed := range [][2]string{{"/peer/emea%3Eapac", "localhost"}, {"/api/explain/a%3Eb.json", "[::1]:1"}, {"/peer/%00", "127.0.0.1.example.com"}, {"//", "[::1"}} {
+		f.Add(seed[0], seed[1], `W/"x"`)
+	}
+	h := pageOf(newScene(f, 2)).Handler()
+	f.Fuzz(func(t *testing.T, path, host, tag string) {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		r.Host, r.URL.Path = host, path
+		r.Header.Set("If-None-Match", tag)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		name := strings.ToLower(host)
+		ours := false
+		for _, n := range []string{"localhost", "127.0.0.1", "[::1]"} {
+			rest, ok := strings.CutPrefix(name, n)
+			ours = ours || ok && (rest == "" || rest[0] == ':')
+		}
+		if !ours && w.Code != http.StatusMisdirectedRequest {
+			t.Errorf("Host %q was answered with %d", host, w.Code)
+		}
+	})
+}
+
+func FuzzPrintable(f *testing.F) {
+	f.Add(hostile)
+	f.Add("emea holds all 200 users of apac")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := printable(s)
+		for _, r := range got {
+			if r != utf8.RuneError && !unicode.IsPrint(r) {
+				t.Errorf("%q became %q, which has %q", s, got, r)
+			}
+		}
+		if again := printable(got); again != got {
+			t.Errorf("%q twice gives %q", got, again)
+		}
+	})
 }
