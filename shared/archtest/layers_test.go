@@ -1,0 +1,214 @@
+package archtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layer is who may import what, and why. Imports of the standard library are
+// free; everything else must be named. "/..." stands for a folder's packages.
+type layer struct {
+	pkg    string
+	may    []string
+	reason string
+}
+
+// The core's packages, for short.
+var (
+	core     = []string{"shared/mesh", "shared/peer"}
+	storage  = []string{"shared/store", "shared/record"}
+	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/peering", "shared/dashboard"}
+)
+
+func layers() []layer {
+	all := func(lists ...[]string) []string { return slices.Concat(lists...) }
+	return []layer{
+		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
+		{"shared/peer", []string{"shared/mesh"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
+		{"shared/mesh/meshfile", []string{"shared/mesh", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
+
+		{"shared/soap", nil, "the lowest layer: it knows no operation and no Peerkeeper type"},
+		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
+		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
+		{"shared/certmgr", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
+		{"shared/tlsprobe", nil, "dialling and judging certificates needs crypto/tls only"},
+		{"shared/dnsprobe", []string{"github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
+		{"shared/cluster", all(core, []string{"shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/tlsprobe", "shared/secret"}), "one cluster through the protocols; it never judges, stores or tells"},
+
+		{"shared/store", []string{"shared/mesh"}, "keys name clusters and peers; the meaning of a document is its owner's"},
+		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store"},
+		{"shared/store/bolt", []string{"shared/store", "go.etcd.io/bbolt/..."}, "an adapter knows its port and its library"},
+		{"shared/store/dynamo", []string{"shared/store", "github.com/aws/...", "golang.org/x/sync/errgroup"}, "an adapter knows its port and its library"},
+		{"shared/store/dynamo/emulator", []string{"github.com/aws/..."}, "a fake of the remote, with its own idea of it"},
+		{"shared/secret", nil, "a port: a name in, credentials out"},
+		{"shared/secret/file", []string{"shared/secret"}, "an adapter knows its port and its library"},
+		{"shared/secret/secretsmanager", []string{"shared/secret", "github.com/aws/..."}, "an adapter knows its port and its library"},
+		{"shared/alarm", []string{"shared/mesh", "shared/store"}, "an alarm is stored before it is said, or a kill would lose it; it never judges"},
+		{"shared/alarm/webhook", []string{"shared/alarm"}, "an adapter knows its port and its library"},
+		{"shared/alarm/sns", []string{"shared/alarm", "github.com/aws/..."}, "an adapter knows its port and its library"},
+		{"shared/metric", core, "a port: counted after the fact"},
+
+		{"shared/record", all(core, []string{"shared/store"}), "the stored items with their types, shared by the use cases, which never import each other"},
+		{"shared/run", all(core, []string{"shared/store"}), "requests, answers and leases, shared by the use cases"},
+		{"shared/repair", all(core, storage), "the gate stands below the use cases and knows none of them"},
+
+		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/metric"}), "looks; soap for the kinds of its errors"},
+		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/cluster", "shared/soap", "shared/metric"}), "judges and acts through the gate"},
+		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/metric"}), "looks at certificates and names; sends no credential, so it knows no soap"},
+		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/metric"}), "looks before a mesh is changed"},
+		{"shared/peering", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/repair", "shared/metric"}), "acts on approval, through the gate"},
+		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
+
+		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
+		{"shared/host", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm/...", "shared/repair", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/secret/...", "shared/store/bolt", "shared/clustersim", "shared/metric", "github.com/goccy/go-yaml"}), "wiring for one machine; goccy/go-yaml for the demo's story"},
+		{"shared/archtest", nil, "tests only"},
+		{"testdata/scenarios", nil, "data, embedded"},
+
+		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "testdata/scenarios",
+			"github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
+		{"functions/...", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
+			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
+		{"infra/...", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/...", "github.com/goccy/go-yaml"}, "the stacks read the mesh and the schedules, and run nothing of the engine"},
+		{"events", nil, "samples"},
+	}
+}
+
+func layerOf(dir string) (layer, bool) {
+	for _, l := range layers() {
+		if fits(l.pkg, dir) {
+			return l, true
+		}
+	}
+	return layer{}, false
+}
+
+func fits(pattern, path string) bool {
+	folder, all := strings.CutSuffix(pattern, "/...")
+	return path == folder || all && strings.HasPrefix(path, folder+"/")
+}
+
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return first != module && !strings.Contains(first, ".")
+}
+
+// dependencies is the rule: imports point down.
+func dependencies(p *pkg) []string {
+	if len(p.files) == 0 {
+		return nil // tests only
+	}
+	l, ok := layerOf(p.dir)
+	if !ok {
+		return []string{fmt.Sprintf("%s has no row in the table of layers: add one with its reason", p.dir)}
+	}
+	var out []string
+	for _, path := range p.imports {
+		rel := strings.TrimPrefix(path, module+"/")
+		if standard(path) || slices.ContainsFunc(l.may, func(m string) bool { return fits(m, rel) }) {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s imports %s: %s", p.dir, rel, l.reason))
+	}
+	return out
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range repository(t) {
+		for _, said := range dependencies(p) {
+			t.Error(said)
+		}
+	}
+}
+
+func TestImportsPointDownCatches(t *testing.T) {
+	imports := func(path string) string { return "package x\nimport _ \"" + path + "\"\n" }
+	for _, c := range []struct{ dir, path string }{
+		{"shared/mesh", "peerkeeper/shared/peer"},
+		{"shared/peer", "peerkeeper/shared/store"},
+		{"shared/peer", "github.com/goccy/go-yaml"},
+		{"shared/axl", "peerkeeper/shared/controlcenter"},
+		{"shared/axl", "peerkeeper/shared/cluster"},
+		{"shared/dashboard", "peerkeeper/shared/axl"},
+		{"shared/dashboard", "peerkeeper/shared/cluster"},
+		{"shared/peersync", "peerkeeper/shared/stucksync"},
+		{"shared/certcheck", "peerkeeper/shared/soap"},
+		{"shared/clustersim", "peerkeeper/shared/soap"},
+		{"shared/cluster", "peerkeeper/shared/clustersim"},
+		{"shared/store/bolt", "peerkeeper/shared/store/dynamo"},
+		{"functions/peersync", "peerkeeper/shared/clustersim"},
+		{"functions/peersync", "peerkeeper/shared/host"},
+		{"shared/newcomer", "fmt"},
+	} {
+		if len(dependencies(one(t, c.dir, imports(c.path)))) == 0 {
+			t.Errorf("the rule does not catch %s importing %s", c.dir, c.path)
+		}
+	}
+	if said := dependencies(one(t, "shared/peersync", imports("peerkeeper/shared/cluster"))); len(said) > 0 {
+		t.Errorf("the rule catches the innocent: %v", said)
+	}
+}
+
+func TestLayersHaveReasons(t *testing.T) {
+	seen := map[string]bool{}
+	for _, l := range layers() {
+		if l.reason == "" || seen[l.pkg] {
+			t.Errorf("row %s: without a reason, or there twice", l.pkg)
+		}
+		seen[l.pkg] = true
+	}
+}
+
+// neverInLambda are what no Lambda may link, directly or through others.
+var neverInLambda = [...]string{
+	module + "/shared/clustersim", module + "/shared/host", module + "/shared/store/bolt", module + "/shared/archtest",
+	"modernc.org/sqlite", "github.com/alecthomas/kong", "go.etcd.io/bbolt", "github.com/chromedp/chromedp",
+}
+
+// linked is the rule: what each Lambda links, by following imports.
+func linked(pkgs []*pkg) []string {
+	by := map[string]*pkg{}
+	for _, p := range pkgs {
+		by[module+"/"+p.dir] = p
+	}
+	var out []string
+	for _, p := range pkgs {
+		if !fits("functions/...", p.dir) || p.dir == "functions/peerkeeper" || p.name != "main" {
+			continue
+		}
+		seen := map[string]bool{}
+		todo := slices.Clone(p.imports)
+		for len(todo) > 0 {
+			path := todo[0]
+			todo = todo[1:]
+			if seen[path] {
+				continue
+			}
+			seen[path] = true
+			if slices.Contains(neverInLambda[:], path) {
+				out = append(out, fmt.Sprintf("%s links %s, which has no place in a Lambda", p.dir, path))
+			}
+			if next := by[path]; next != nil {
+				todo = append(todo, next.imports...)
+			}
+		}
+	}
+	return out
+}
+
+func TestLambdasLinkNothingOfTheLaptop(t *testing.T) {
+	for _, said := range linked(repository(t)) {
+		t.Error(said)
+	}
+	through, err := source(map[string]string{
+		"functions/peersync/main.go": "package main\nimport _ \"peerkeeper/shared/peersync\"\n",
+		"shared/peersync/p.go":       "package peersync\nimport _ \"peerkeeper/shared/clustersim\"\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(linked(through)) != 1 {
+		t.Error("the rule does not catch a simulator linked through a use case")
+	}
+}
