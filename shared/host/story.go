@@ -19,6 +19,7 @@ import (
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/repair"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -51,6 +52,10 @@ type Act struct {
 	// Secret writes the simulator's present password of a cluster to the file.
 	Secret mesh.ClusterID `yaml:"secret"`
 	Resume mesh.ClusterID `yaml:"resume"`
+	// Mode is what the operator writes into mesh.yaml.
+	Mode mesh.Mode `yaml:"mode"`
+	// Approve approves what `plan` shows for this cluster.
+	Approve mesh.ClusterID `yaml:"approve"`
 }
 
 // Expected is what must be seen. Peers that it does not name must be Healthy.
@@ -58,6 +63,10 @@ type Expected struct {
 	Peers    map[string]PeerSeen `yaml:"peers"`
 	Findings []string            `yaml:"findings"` // "apac:ClusterDown", of severity warning or worse
 	Alarms   []string            `yaml:"alarms"`   // "ClusterDown apac", those that stand
+	// Actions are those closed since the step began, with their outcome.
+	Actions []string `yaml:"actions"`
+	// Plan are the clusters for which an action awaits approval.
+	Plan []string `yaml:"plan"`
 }
 
 // Seen is one shape for what was expected and what was found.
@@ -65,6 +74,8 @@ type Seen struct {
 	Peers    map[string]PeerSeen `json:"peers"`
 	Findings []string            `json:"findings"`
 	Alarms   []string            `json:"alarms"`
+	Actions  []string            `json:"actions"`
+	Plan     []string            `json:"plan"`
 }
 
 // PeerSeen is one peer's state and the conditions in question: "False", or
@@ -180,6 +191,7 @@ type stage struct {
 	pass    func(ctx context.Context, d time.Duration) error // lets time pass, and what is due in it happen
 	said    *Collector
 	tell    func(format string, args ...any)
+	began   time.Time // of the step
 }
 
 // play plays the steps in order and compares each with what is found.
@@ -205,6 +217,7 @@ func (st *stage) play(ctx context.Context, story Story) (Result, error) {
 
 func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
 	r := StepResult{Name: step.Name, Expected: st.expected(step.Expect)}
+	st.began = st.host.Clock.Now()
 	if err := st.acts(ctx, step.Break); err != nil {
 		return r, err
 	}
@@ -224,12 +237,15 @@ func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
 		return r, nil
 	}
 	healthy := st.expected(Expected{})
+	st.began = st.host.Clock.Now()
 	end := st.host.Clock.Now().Add(time.Duration(step.Within))
 	for {
 		found, err := st.found(ctx, Expected{})
 		if err != nil {
 			return r, err
 		}
+		// What was done on the way to health is the mending's own business.
+		found.Actions = healthy.Actions
 		ok := same(healthy, found)
 		if ok || !st.host.Clock.Now().Before(end) {
 			r.Mended = &MendedResult{Found: found, OK: ok}
@@ -279,6 +295,15 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 				return err
 			}
 		}
+		switch {
+		case a.Mode != "":
+			st.tell("  operator: policy.mode: %s in mesh.yaml", a.Mode)
+			st.host.Mesh.Policy.Mode = a.Mode
+		case a.Approve != "":
+			if err := st.approve(ctx, a.Approve); err != nil {
+				return err
+			}
+		}
 		if a.Wait > 0 {
 			if err := st.pass(ctx, time.Duration(a.Wait)); err != nil {
 				return err
@@ -286,6 +311,22 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 		}
 	}
 	return nil
+}
+
+// approve does what an operator does after reading the plan.
+func (st *stage) approve(ctx context.Context, id mesh.ClusterID) error {
+	planned, err := st.host.Plan(ctx, 0)
+	if err != nil {
+		return err
+	}
+	for _, p := range planned {
+		if p.Cluster == id && p.Approval != "" {
+			st.tell("  operator: peerkeeper approve %s (%s %s)", p.ID, p.Kind, p.Target)
+			_, err := st.host.Approve(ctx, p.ID, "demo")
+			return err
+		}
+	}
+	return fmt.Errorf("approve: nothing on %s awaits approval", id)
 }
 
 // accept does what an operator does after reading a fingerprint by hand.
@@ -322,7 +363,7 @@ func instants(body map[string]any, now time.Time) map[string]any {
 
 // expected fills in what a story leaves unsaid: every other peer is healthy.
 func (st *stage) expected(e Expected) Seen {
-	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Alarms: sorted(e.Alarms)}
+	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan)}
 	for _, p := range st.host.Mesh.Peers {
 		want, named := e.Peers[p.ID.String()]
 		if !named {
@@ -387,7 +428,25 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 		}
 		seen.Alarms = append(seen.Alarms, a.Name+" "+subjectOf(a))
 	}
-	seen.Findings, seen.Alarms = sorted(seen.Findings), sorted(seen.Alarms)
+	gate, err := repair.Load(ctx, st.host.Store, st.host.Mesh.Name)
+	if err != nil {
+		return Seen{}, err
+	}
+	for _, c := range gate.Closed {
+		if !c.At.Before(st.began) {
+			seen.Actions = append(seen.Actions, fmt.Sprintf("%s %s: %s", c.Action, c.Target, c.Outcome))
+		}
+	}
+	planned, err := st.host.Plan(ctx, 0)
+	if err != nil {
+		return Seen{}, err
+	}
+	for _, p := range planned {
+		if p.Approval != "" && st.host.Mesh.Policy.Mode == mesh.Recover {
+			seen.Plan = append(seen.Plan, string(p.Cluster))
+		}
+	}
+	seen.Findings, seen.Alarms, seen.Actions, seen.Plan = sorted(seen.Findings), sorted(seen.Alarms), sorted(seen.Actions), sorted(seen.Plan)
 	return seen, nil
 }
 
@@ -436,6 +495,8 @@ func Differences(want, got Seen) []string {
 	}
 	add("findings", want.Findings, got.Findings)
 	add("alarms", want.Alarms, got.Alarms)
+	add("actions", want.Actions, got.Actions)
+	add("plan", want.Plan, got.Plan)
 	return out
 }
 
