@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -516,5 +517,40 @@ func TestConfigRefused(t *testing.T) {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// Clients, time and scenarios at once: nothing races, nothing hangs, and the
+// AXL memory is all given back.
+func TestManyAtOnce(t *testing.T) {
+	r := newSocketRig(t, Config{Users: 30, Clusters: 2})
+	var work sync.WaitGroup
+	for i := range 4 {
+		work.Go(func() {
+			for range 8 {
+				r.axlCall(emeaPub, "executeSQLQuery", "<sql>SELECT * FROM enduser</sql>", "read")
+				r.axlCall("cucm-emea.example.com", "executeSQLQuery", "<sql>SELECT COUNT(*) FROM enduser</sql>", "read")
+				r.axlCall(emeaPub, "executeSQLUpdate", "<sql>UPDATE enduser SET mailid = mailid WHERE pkid &lt; '2'</sql>", "write")
+				r.control(apacPub, "soapDoControlServices", controlRequest(apacPub, "Restart", serviceICSA), "write")
+				r.control(emeaSub, "soapGetServiceStatus", "<q:ServiceStatus/>", "read")
+				if i == 0 {
+					r.do("/clusters/emea/users", `{"add":1}`)
+					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"15.0"}`)
+					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"14.0"}`)
+					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","down":true}`)
+					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","down":false}`)
+					r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`"}`)
+				}
+				r.advance(7 * time.Minute)
+			}
+		})
+	}
+	work.Wait()
+	r.run(anHourAndABit)
+	if got := r.copies("apac", "emea"); got != 38 {
+		t.Errorf("%d copies at the end, want 38", got)
+	}
+	if left := r.cluster("emea").node(emeaPub).inFlight.Load(); left != 0 {
+		t.Errorf("%d bytes of AXL memory leaked", left)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // version is the AXL version of the request's namespace.
 func (c *exchangeCall) version() string {
 	if c.operation == nil {
-		return fmt.Sprintf("%d.%d", c.n.release.major, c.n.release.minor)
+		return fmt.Sprintf("%d.%d", c.release.major, c.release.minor)
 	}
 	return strings.TrimPrefix(c.operation.Name.Space, axlNamespace)
 }
@@ -29,21 +29,21 @@ func (s *Sim) axl(c *exchangeCall) *answer {
 	if !ok {
 		return c.soapFault(-1, "The operation is not in a namespace of AXL")
 	}
-	supported := func(v string) bool { return c.n.release.answers(v) }
+	supported := func(v string) bool { return c.release.answers(v) }
 	if action := strings.Trim(strings.TrimSpace(c.r.Header.Get("SOAPAction")), `"`); action != "" {
 		declared, operation, ok := strings.Cut(strings.TrimPrefix(action, "CUCM:DB ver="), " ")
 		if !strings.HasPrefix(action, "CUCM:DB ver=") {
 			return c.soapFault(-1, "SOAPAction is not of the form CUCM:DB ver=<version> <operation>")
 		}
 		if !supported(declared) {
-			return s.unsupported(c.n)
+			return c.unsupported()
 		}
 		if declared != version || ok && operation != c.name {
 			return c.soapFault(-1, fmt.Sprintf("SOAPAction %q and body {%s}%s disagree", action, c.operation.Name.Space, c.name))
 		}
 	}
 	if !supported(version) {
-		return s.unsupported(c.n)
+		return c.unsupported()
 	}
 	if f := c.operation.foreign(""); f != nil {
 		return c.soapFault(-1, fmt.Sprintf("Element {%s}%s: children of an AXL operation are unqualified", f.Name.Space, f.Name.Local))
@@ -67,8 +67,8 @@ func (s *Sim) axl(c *exchangeCall) *answer {
 	return a
 }
 
-func (s *Sim) unsupported(n *node) *answer {
-	return s.html(599, "Incorrect axl version. Supported axl versions are "+axlVersions[n.release.major].text+". ")
+func (c *exchangeCall) unsupported() *answer {
+	return c.s.html(599, "Incorrect axl version. Supported axl versions are "+axlVersions[c.release.major].text+". ")
 }
 
 type axlOperation struct {

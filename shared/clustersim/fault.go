@@ -141,7 +141,7 @@ func (c *exchangeCall) soapFault(code int, message string) *answer {
 	if c.axl {
 		m.start("detail")
 		text := fmt.Sprint(code)
-		old := c.n.release.major < 14
+		old := c.release.major < 14
 		switch {
 		case old && c.n.role == roleSubscriber:
 			m.start("axl:Error", "xmlns:axl", axlNamespace+"9.1")

@@ -121,6 +121,7 @@ type exchangeCall struct {
 	operation  *element
 	parseError error
 	account    *account
+	release    release // of the node when the request came
 	handle     func(*exchangeCall) *answer
 }
 
@@ -128,6 +129,7 @@ func (c *exchangeCall) run() (*answer, error) {
 	s, n := c.s, c.n
 	s.mu.Lock()
 	n.requests[c.name]++
+	c.release = n.release
 	f := s.fires(n, c.name)
 	s.mu.Unlock()
 	if f != nil {

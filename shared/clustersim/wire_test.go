@@ -2,7 +2,9 @@ package clustersim
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,7 +16,7 @@ func xmlValid(s string) error {
 	d := xml.NewDecoder(strings.NewReader(s))
 	for {
 		if _, err := d.Token(); err != nil {
-			if err.Error() == "EOF" {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
