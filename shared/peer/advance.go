@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -22,6 +24,12 @@ func Advance(prev ClusterRecord, obs Observation, c *mesh.Cluster) ClusterRecord
 	next.Restarted = restarted(prev, obs)
 	next.Home = ring(prev, obs, c)
 	next.Interval = interval(prev.Interval, obs, c)
+	switch {
+	case obs.Access.Known():
+		next.ShutOut = time.Time{}
+	case next.ShutOut.IsZero():
+		next.ShutOut = now
+	}
 	if rewound(prev.Seen, obs, c) {
 		next.Rewound = now
 	}
@@ -55,13 +63,13 @@ func lost(prev map[mesh.NodeName]time.Time, obs Observation) map[mesh.NodeName]t
 	for name, n := range obs.Nodes {
 		since, was := prev[name]
 		answers, known := n.Answers.Get()
+		// A node that takes the request and then hangs has not answered.
+		silent := (known && !answers) || (!known && n.Answers.Why() == TimedOut)
 		switch {
-		case known && answers:
+		case known && answers, !silent && !was:
 			continue
-		case known && !was:
+		case !was:
 			since = obs.At
-		case !known && !was:
-			continue
 		}
 		if out == nil {
 			out = map[mesh.NodeName]time.Time{}
@@ -155,39 +163,62 @@ func interval(prev Interval, obs Observation, c *mesh.Cluster) Interval {
 	if prev.Value == 0 {
 		return Interval{Value: value}
 	}
-	return Interval{Value: value, Previous: prev.Value, Changed: obs.At}
+	next := Interval{Value: value, Previous: prev.Value, Changed: obs.At}
+	if prev.Previous != 0 {
+		next.Earlier = append(slices.Clone(prev.Earlier), IntervalWas{Value: prev.Previous, Until: prev.Changed})
+		next.Earlier = next.Earlier[max(0, len(next.Earlier)-earlierKept):]
+	}
+	return next
 }
 
-// rewound reports whether a clock in the peer table went backwards, or the
-// copies of a peer that is itself unchanged shrank together with the cluster's
-// own users: both are how a restored backup looks.
+// earlierKept bounds the memory of interval changes.
+const earlierKept = 8
+
+// rewound reports whether the cluster looks like one that was restored from a
+// backup: a clock in the peer table went backwards, or, where no clock can be
+// read, its own users and its copies shrank by a hundredth or more together.
+// In a large mesh a few users leave on both sides in any five minutes; that is
+// no restore.
 func rewound(old, obs Observation, c *mesh.Cluster) bool {
 	before, ok1 := old.Entries.Get()
 	after, ok2 := obs.Entries.Get()
+	clocks := false
 	if ok1 && ok2 {
 		for _, a := range after {
 			for _, b := range before {
-				if a.Address == b.Address && a.HasClock && b.HasClock && !a.LastSync.IsZero() && b.LastSync.Sub(a.LastSync) > time.Minute {
+				if !strings.EqualFold(a.Address, b.Address) || !a.HasClock || !b.HasClock || a.LastSync.IsZero() || b.LastSync.IsZero() {
+					continue
+				}
+				if b.LastSync.Sub(a.LastSync) > time.Minute {
 					return true
 				}
+				clocks = true
 			}
 		}
+	}
+	if clocks {
+		return false // a restore would have turned them back
 	}
 	ub, ok1 := old.Users.Get()
 	ua, ok2 := obs.Users.Get()
 	if !ok1 || !ok2 {
 		return false
 	}
-	own, copies := false, false
+	var own, ownWere, copies, copiesWere int
 	for name, n := range ua {
-		if n >= ub[name] {
-			continue
-		}
 		if _, is := c.Node(name); is {
-			own = true
+			own += n
 		} else {
-			copies = true
+			copies += n
 		}
 	}
-	return own && copies
+	for name, n := range ub {
+		if _, is := c.Node(name); is {
+			ownWere += n
+		} else {
+			copiesWere += n
+		}
+	}
+	shrank := func(is, were int) bool { return is < were && 100*(were-is) >= were }
+	return shrank(own, ownWere) && shrank(copies, copiesWere)
 }

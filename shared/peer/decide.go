@@ -76,32 +76,52 @@ const (
 	RungForce    Rung = "forceSync"     // a person presses Force Manual Sync: the button has no interface
 	RungRestart  Rung = "restartICSA"
 	RungWithheld Rung = "withheld" // the data are equal: no restart of ours
+	RungWait     Rung = "wait"     // something that a restart turns on is not known
 	RungHuman    Rung = "human"
 )
 
-// Ladder is how far up the ladder a stuck peer is.
+// Ladder is how far up the ladder a stuck peer is, and what has been tried in
+// this incident already: the gate forgets after a day, an incident may not.
 type Ladder struct {
 	Rung     Rung      `json:"rung"`
 	Entered  time.Time `json:"entered"`
 	ProveBy  time.Time `json:"proveBy,omitzero"` // by then the rung must have helped
 	Until    time.Time `json:"until,omitzero"`   // Cooling: nothing is done before
 	Evidence string    `json:"evidence"`
+
+	// Incident names what is being repaired: the last success that was not
+	// followed by another. A later success ends it, a flicker of a condition
+	// does not.
+	Incident time.Time `json:"incident,omitzero"`
+	// ForceBy is until when a force sync by hand is waited for.
+	ForceBy time.Time `json:"forceBy,omitzero"`
+	// Tries counts our own restarts, LastTry is the newest, Tried the newest
+	// that was not proven to have failed.
+	Tries   int       `json:"tries,omitempty"`
+	LastTry time.Time `json:"lastTry,omitzero"`
+	Tried   time.Time `json:"tried,omitzero"`
+	// Others counts restarts by anybody else since the sync was overdue.
+	Others    int       `json:"others,omitempty"`
+	OthersTry time.Time `json:"othersTry,omitzero"`
 }
 
-// Done is an action that the gate has closed, as Decide needs to know it.
+// Done is an action of the gate, as Climb needs to know it.
 type Done struct {
 	Target Target
 	Action Action
-	At     time.Time
-	Proven bool
+	At     time.Time // when it was meant
+	// Open says that its outcome is not known yet, Failed that it was read
+	// back and did not happen.
+	Open, Failed bool
 }
 
-// LadderTimes is what the policy says on how long to wait.
-type LadderTimes struct {
-	// WaitForPeople is how long a force sync by hand is waited for; 0 skips
-	// the rung.
-	WaitForPeople time.Duration
-}
+// MaxADay is how often Peerkeeper starts, or restarts, one service in a day.
+// What does not last by then is a person's business.
+const MaxADay = 3
+
+// triesPerIncident is how many restarts of ours, and how many of anybody
+// else's, may fail before the ladder ends at a person.
+const triesPerIncident = 2
 
 // minServiceAge is the least up-time below which nobody restarts a service
 // again: 2 h, four intervals, or one and a half times the longest full sync.
@@ -109,93 +129,213 @@ func minServiceAge(interval, longest time.Duration) time.Duration {
 	return max(2*time.Hour, 4*interval, longest+longest/2)
 }
 
+// proofTime is how long a restart may take to show as a successful sync.
+func proofTime(interval, longest, tick time.Duration) time.Duration {
+	return max(interval, longest+longest/2) + 3*tick
+}
+
 // Climb says where a peer stands on the ladder, and what it asks for. It is
 // asked for peers in state Stuck only, in mode recover or to tell what recover
-// would do; prev is nil at the first look. done are the gate's recent closures.
+// would do; prev is what it said last, nil at first. done are the gate's
+// actions of the last day.
+//
+// It ends: a restart of ours that does not help, two that did not happen, or
+// two by others without help, leave the peer to a person.
 func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev *Ladder, done []Done) (Ladder, *Proposal) {
 	l := newLink(v, id, &sync)
-	synced, users := find(conditions, Synced), find(conditions, UsersMatch)
-	at := func(r Rung, evidence string, args ...any) Ladder {
-		next := Ladder{Rung: r, Entered: v.Now, Evidence: fmt.Sprintf(evidence, args...)}
-		if prev != nil && prev.Rung == r {
-			next.Entered, next.ProveBy, next.Until = prev.Entered, prev.ProveBy, prev.Until
-		}
-		return next
-	}
-	target := Target{Cluster: id.From, Node: l.from.Publisher, Service: ICSA}
-	clocks := ClocksOf(l.a, l.from, l.entry.LastSync)
-	interval, tick := clocks.Interval, v.Tick
-	proof := interval + 3*tick
-
-	agent, known := l.a.Seen.Nodes[l.from.Publisher].Services.Fresh(v.Now, v.maxAge()).Get()
+	c := climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.from.Publisher, Service: ICSA}}
+	c.clocks = ClocksOf(l.a, l.from, l.entry.LastSync)
+	c.proof = proofTime(c.clocks.Interval, l.a.LongestSync, v.Tick)
+	c.begin(prev)
+	services := l.a.Seen.Nodes[l.from.Publisher].Services.Fresh(v.Now, v.maxAge())
+	agent, known := services.Get()
 	icsa, listed := agent[ICSA]
-	if !known || !listed || icsa.UpTime < 0 {
-		return at(RungHuman, "the up-time of %s is not known, so no restart could be proven", target), nil
+	c.remember(done)
+	switch why := c.unsure(); {
+	case !known:
+		return c.wait("the services of %s are not known (%s)", l.from.Publisher, services.Why()), nil
+	case !listed || icsa.UpTime < 0:
+		return c.at(RungHuman, time.Time{}, "the up-time of %s is not told, so no restart could be proven", c.target), nil
+	case why != "":
+		return c.wait("%s; nothing is restarted on what is not known", why), nil
 	}
-	started := v.Now.Add(-icsa.UpTime)
+	// As the node told it at that look; in whole minutes, because seconds of
+	// reading would move it at every look.
+	c.started = services.At.Add(-icsa.UpTime).Round(time.Minute)
+	c.notice()
+	return c.step(icsa)
+}
 
-	// Our own restart, if there was one for this incident.
+// climb is one look at one ladder.
+type climb struct {
+	*link
+	conditions []Condition
+	sync       SyncRecord
+	target     Target
+	clocks     Clocks
+	proof      time.Duration
+	started    time.Time // of ICSA on the pulling publisher
+	last       time.Time // the incident by our clock
+	open       bool      // a restart of ours has no outcome yet
+	today      int       // restarts of ours within a day
+	mem        Ladder    // what is remembered of the incident
+	prev       *Ladder
+}
+
+// begin recalls the incident, or begins a new one.
+func (c *climb) begin(prev *Ladder) {
+	incident := c.entry.LastSync
+	switch {
+	case c.hasEntry && c.entry.HasClock && !incident.IsZero():
+		c.last = incident
+		if skew, ok := c.a.Seen.Skew.Get(); ok {
+			c.last = incident.Add(-skew.Round(time.Minute))
+		}
+	case c.hasEntry && c.entry.HasClock:
+		incident = c.sync.FirstSeen
+		c.last = incident
+	default:
+		incident = c.sync.Differs.Since
+		c.last = incident
+	}
+	c.mem = Ladder{Incident: incident}
+	if prev != nil && prev.Incident.Equal(incident) {
+		c.mem, c.prev = *prev, prev
+	}
+}
+
+// remember takes in what the gate did in this incident.
+func (c *climb) remember(done []Done) {
 	for _, d := range done {
-		if d.Target != target || d.Action != RestartService || d.At.Before(synced.Since.Add(-tick)) {
+		if d.Target != c.target || d.Action != RestartService {
 			continue
 		}
-		if v.Now.Sub(d.At) <= proof {
-			n := at(RungRestart, "%s was restarted at %s; its next sync must succeed by %s", target, clock(d.At), clock(d.At.Add(proof)))
-			n.ProveBy = d.At.Add(proof)
-			return n, nil
+		if c.Now.Sub(d.At) < 24*time.Hour && !d.Open {
+			c.today++
 		}
-		return at(RungHuman, "%s was restarted at %s and the sync still stands", target, clock(d.At)), nil
+		// A minute of slack: the two clocks are not one.
+		if d.At.Before(c.last.Add(-time.Minute)) {
+			continue
+		}
+		c.open = c.open || d.Open
+		if !d.Failed && d.At.After(c.mem.Tried) {
+			c.mem.Tried = d.At
+		}
+		if d.At.After(c.mem.LastTry) && !d.Open {
+			c.mem.Tries++
+			c.mem.LastTry = d.At
+		}
+	}
+}
+
+// unsure says what is not known although a restart turns on it.
+func (c *climb) unsure() string {
+	for _, t := range append(Causes(), UsersMatch) {
+		x := find(c.conditions, t)
+		if x.Status == "" {
+			x.Status, x.Reason = UnknownStatus, NotLookedAt
+		}
+		if x.Status == UnknownStatus && Counted(x, c.sync) {
+			return fmt.Sprintf("%s is Unknown (%s)", t, x.Reason)
+		}
+	}
+	return ""
+}
+
+// notice counts a restart by somebody else since the sync was overdue: ICSA's
+// own recovery, or a person's.
+func (c *climb) notice() {
+	limit, _ := c.clocks.First()
+	ours := !c.mem.Tried.IsZero() && c.started.After(c.mem.Tried.Add(-2*time.Minute)) && c.started.Before(c.mem.Tried.Add(15*time.Minute))
+	if ours || !c.started.After(c.last.Add(limit-2*c.Tick)) || !c.started.After(c.mem.OthersTry.Add(2*time.Minute)) {
+		return
+	}
+	c.mem.Others++
+	c.mem.OthersTry = c.started
+}
+
+// at is a place on the ladder, with the incident's memory.
+func (c *climb) at(r Rung, proveBy time.Time, evidence string, args ...any) Ladder {
+	next := c.mem
+	next.Rung, next.Entered, next.ProveBy, next.Until = r, c.Now, proveBy, time.Time{}
+	next.Evidence = fmt.Sprintf(evidence, args...)
+	if c.prev != nil && c.prev.Rung == r {
+		next.Entered = c.prev.Entered
+	}
+	return next
+}
+
+// wait stays where the ladder was.
+func (c *climb) wait(why string, args ...any) Ladder {
+	next := c.at(RungWait, time.Time{}, why, args...)
+	if c.open {
+		next.ProveBy = c.mem.Tried.Add(c.proof)
+	}
+	return next
+}
+
+func (c *climb) step(icsa Service) (Ladder, *Proposal) {
+	// Our own restart, if there was one for this incident.
+	if at := c.mem.Tried; !at.IsZero() {
+		switch by := at.Add(c.proof); {
+		case c.open:
+			return c.at(RungRestart, by, "a restart of %s was sent at %s and its outcome is not known yet", c.target, clock(at)), nil
+		case c.Now.Before(by):
+			return c.at(RungRestart, by, "%s was restarted at %s; its next sync must succeed by %s", c.target, clock(at), clock(by)), nil
+		}
+		return c.at(RungHuman, time.Time{}, "%s was restarted at %s and the sync still stands", c.target, clock(at)), nil
+	}
+	switch {
+	case c.mem.Tries >= triesPerIncident:
+		return c.at(RungHuman, time.Time{}, "a restart of %s was asked for %d times and did not happen", c.target, c.mem.Tries), nil
+	case c.today >= MaxADay:
+		return c.at(RungHuman, time.Time{}, "%s was restarted %d times within a day and the sync does not last", c.target, c.today), nil
 	}
 
 	// Cisco's own recovery: expected at clock A, recognised by the up-time.
-	limit, _ := clocks.First()
-	due := l.entry.LastSync.Add(clocks.A)
-	if l.entry.LastSync.IsZero() {
-		due = sync.FirstSeen.Add(clocks.A)
-	}
-	if auto := l.autoRecovery(); auto != "off" {
-		grace := due.Add(2 * tick)
-		restarted := started.After(due.Add(limit - clocks.A - 2*tick))
-		switch {
-		case restarted && v.Now.Sub(started) <= proof:
-			n := at(RungCisco, "%s restarted at %s, not by Peerkeeper (by its up-time); its next sync is awaited", target, clock(started))
-			n.ProveBy = started.Add(proof)
-			return n, nil
-		case v.Now.Before(grace):
-			n := at(RungCisco, "auto recovery is %s: ICSA should restart itself by %s", auto, clock(grace))
-			n.ProveBy = grace
-			return n, nil
+	if c.mem.Others > 0 {
+		if by := c.mem.OthersTry.Add(c.proof); c.Now.Before(by) {
+			return c.at(RungCisco, by, "%s restarted at %s, not by Peerkeeper (by its up-time); its next sync is awaited", c.target, clock(c.mem.OthersTry)), nil
+		}
+	} else if auto := c.autoRecovery(); auto != "off" {
+		if grace := c.last.Add(c.clocks.A).Add(2 * c.Tick).Round(time.Minute); c.Now.Before(grace) {
+			return c.at(RungCisco, grace, "auto recovery is %s: ICSA should restart itself by %s", auto, clock(grace)), nil
 		}
 	}
 
+	synced, users := find(c.conditions, Synced), find(c.conditions, UsersMatch)
 	if users.Status == True && users.Reason != CatchingUp {
-		return at(RungWithheld, "the data are equal (%s), so nothing of ours is restarted for a clock alone", users.Reason), nil
+		return c.at(RungWithheld, time.Time{}, "the data are equal (%s), so nothing of ours is restarted for a clock alone", users.Reason), nil
 	}
-	if wait := v.Mesh.Policy.WaitForPeople.D(); wait > 0 && (prev == nil || prev.Rung == RungCisco || prev.Rung == RungForce) {
-		n := at(RungForce, "Presence > Inter-Clustering on %s, peer %s: Force Manual Sync; Peerkeeper waits %v for it", id.From, l.to.Publisher, wait)
-		if n.ProveBy.IsZero() {
-			n.ProveBy = v.Now.Add(wait)
+	if wait := c.Mesh.Policy.WaitForPeople.D(); wait > 0 {
+		if c.mem.ForceBy.IsZero() {
+			c.mem.ForceBy = c.Now.Add(wait)
 		}
-		if v.Now.Before(n.ProveBy) {
-			return n, nil
+		if c.Now.Before(c.mem.ForceBy) {
+			return c.at(RungForce, c.mem.ForceBy, "Presence > Inter-Clustering on %s, peer %s: Force Manual Sync; Peerkeeper waits %v for it", c.id.From, c.to.Publisher, wait), nil
 		}
 	}
 
-	minAge := minServiceAge(interval, l.a.LongestSync)
+	minAge := minServiceAge(c.clocks.Interval, c.a.LongestSync)
 	p := &Proposal{
-		Action: RestartService, Target: target, Peers: []mesh.PeerID{id}, Since: synced.Since, MinAge: minAge,
-		Why:        fmt.Sprintf("%s is stuck: %s", id, synced.Message),
-		Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(pullsOf(v.Mesh, id.From)), id.From),
-		Collect:    Evidence(l.from.Publisher),
+		Action: RestartService, Target: c.target, Peers: []mesh.PeerID{c.id}, Since: c.mem.Incident, MinAge: minAge,
+		Why:        fmt.Sprintf("%s is stuck: %s", c.id, synced.Message),
+		Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(pullsOf(c.Mesh, c.id.From)), c.id.From),
+		Collect:    Evidence(c.from.Publisher),
 	}
 	p.ID = proposalID(p.Action, p.Target, "", p.Since)
-	if why := l.suspectIsPeer(); why != "" && v.Mesh.Policy.RestartForOnePeer != "auto" {
+	if why := c.suspectIsPeer(); why != "" && c.Mesh.Policy.RestartForOnePeer != "auto" {
 		p.Approval = why
 	}
-	n := at(RungRestart, "a restart of %s is proposed", target)
-	if icsa.UpTime < minAge {
-		n.Until = started.Add(minAge)
-		n.Evidence = fmt.Sprintf("%s has run since %s, less than %v: whoever restarted it, its chance is not over", target, clock(started), minAge)
+	if c.mem.Others >= triesPerIncident {
+		// One more of the same; a person may still want it.
+		p.Approval = fmt.Sprintf("%d restarts by others have not helped", c.mem.Others)
+		return c.at(RungHuman, time.Time{}, "%s restarted %d times since the sync stands, the last time at %s, not by Peerkeeper, and it did not help", c.target, c.mem.Others, clock(c.mem.OthersTry)), p
+	}
+	n := c.at(RungRestart, time.Time{}, "a restart of %s is proposed", c.target)
+	if until := c.started.Add(minAge); c.Now.Before(until) {
+		n.Until = until
+		n.Evidence = fmt.Sprintf("%s has run since %s, less than %v: whoever restarted it, its chance is not over", c.target, clock(c.started), minAge)
 	}
 	return n, p
 }
@@ -228,18 +368,22 @@ func (l *link) autoRecovery() string {
 }
 
 // suspectIsPeer says why a restart of the whole agent needs a person: other
-// peers of the same agent advance, or this is the only one and the path
-// between the nodes is not measured.
+// peers of the same agent advance, or this peer alone is seen to stand, and the
+// path between its nodes is not measured.
 func (l *link) suspectIsPeer() string {
-	others, advancing := 0, 0
+	others, advancing, standing := 0, 0, 0
 	for _, other := range pullsOf(l.Mesh, l.id.From) {
 		if other == l.id {
 			continue
 		}
 		o := newLink(l.View, other, &SyncRecord{})
 		others++
-		if o.recent() {
+		limit, _ := ClocksOf(o.a, o.from, o.entry.LastSync).First()
+		switch {
+		case o.recent():
 			advancing++
+		case o.hasEntry && o.entry.HasClock && !o.entry.LastSync.IsZero() && o.age() > limit:
+			standing++
 		}
 	}
 	switch {
@@ -247,6 +391,8 @@ func (l *link) suspectIsPeer() string {
 		return fmt.Sprintf("%d of the %d other peers of this ICSA advance, so this peer is the suspect and not the agent", advancing, others)
 	case others == 0:
 		return "it is the agent's only peer, and the path between the nodes is not measured"
+	case standing == 0:
+		return fmt.Sprintf("none of the %d other peers of this ICSA is seen to stand still, and the path between the nodes is not measured", others)
 	}
 	return ""
 }

@@ -19,7 +19,9 @@ type Fact[T any] struct {
 	Knowledge Knowledge `json:"k,omitempty"`
 	Value     T         `json:"v"`
 	At        time.Time `json:"at,omitzero"`
-	Reason    Reason    `json:"why,omitempty"`
+	// Reason is why the value is not Known. Of a Known value it is why the
+	// newest look brought nothing: it speaks once the value is too old.
+	Reason Reason `json:"why,omitempty"`
 	// Detail is for a person: which request failed and how.
 	Detail string `json:"detail,omitempty"`
 }
@@ -59,24 +61,35 @@ func (f Fact[T]) Why() Reason {
 	return f.Reason
 }
 
-// Fresh is the fact as it stands at now: older than maxAge it is Unknown, Stale.
+// Fresh is the fact as it stands at now: older than maxAge it is Unknown, for
+// the reason that later looks failed for, or Stale if there was no later look.
 func (f Fact[T]) Fresh(now time.Time, maxAge time.Duration) Fact[T] {
-	if f.Knowledge == KnownFact || f.Knowledge == PartialFact {
-		if now.Sub(f.At) > maxAge {
-			return Unknown[T](Stale, "last read "+f.At.UTC().Format(time.RFC3339))
-		}
-	}
-	return f
-}
-
-// Or keeps the older fact where the new look yielded nothing, so that a
-// single failed request does not forget what was read a tick ago. The age
-// limit of Fresh still ends it.
-func (f Fact[T]) Or(older Fact[T]) Fact[T] {
-	if f.Knowledge == KnownFact || f.Knowledge == PartialFact {
+	if f.Knowledge != KnownFact && f.Knowledge != PartialFact || now.Sub(f.At) <= maxAge {
 		return f
 	}
-	if older.Knowledge == KnownFact || older.Knowledge == PartialFact {
+	last := "last read " + f.At.UTC().Format(time.RFC3339)
+	if f.Knowledge == KnownFact && f.Reason != "" {
+		if f.Detail != "" {
+			last = f.Detail + "; " + last
+		}
+		return Unknown[T](f.Reason, last)
+	}
+	return Unknown[T](Stale, last)
+}
+
+// Or keeps the older value where the new look did not yield a Known one, so
+// that a single failed request does not forget what was read a tick ago, and a
+// half read does not displace a whole one. Why the look failed is kept beside
+// the value; the age limit of Fresh still ends it.
+func (f Fact[T]) Or(older Fact[T]) Fact[T] {
+	if f.Knowledge == KnownFact {
+		return f
+	}
+	if older.Knowledge == KnownFact {
+		older.Reason, older.Detail = f.Why(), f.Detail
+		return older
+	}
+	if f.Knowledge != PartialFact && older.Knowledge == PartialFact {
 		return older
 	}
 	return f

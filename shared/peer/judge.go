@@ -29,8 +29,9 @@ type SyncRecord struct {
 	Differs Difference `json:"differs,omitzero"`
 	// Progress is when a change of the home was last seen copied in time.
 	Progress time.Time `json:"progress,omitzero"`
-	// FirstSeen is when this peer was first judged: the clock of a peer that
-	// has never synced starts here.
+	// FirstSeen is where the clock of a peer that has never synced starts: when
+	// its entry was first seen, or its first full sync was last seen to bring
+	// something. Zero while there is no entry.
 	FirstSeen time.Time `json:"firstSeen"`
 	// Named are the users that differ, once tier 3 has looked.
 	Named *Named `json:"named,omitempty"`
@@ -38,7 +39,11 @@ type SyncRecord struct {
 
 // Difference is an episode of a copy that does not equal its home.
 type Difference struct {
+	// Since is when the same difference began: it begins anew whenever a sync
+	// has brought the copy closer than it was.
 	Since time.Time `json:"since,omitzero"`
+	// Least is the smallest difference of the counts in the episode.
+	Least int `json:"least,omitempty"`
 }
 
 // Named lists users that one side has and the other has not.
@@ -99,7 +104,10 @@ type link struct {
 func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 	l := newLink(v, id, &prev)
 	next := prev
-	if next.FirstSeen.IsZero() {
+	switch {
+	case l.entries().Known() && !l.hasEntry:
+		next.FirstSeen = time.Time{}
+	case next.FirstSeen.IsZero():
 		next.FirstSeen = v.Now
 	}
 	users := l.users(&next)
@@ -125,11 +133,17 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 }
 
 func newLink(v *View, id mesh.PeerID, prev *SyncRecord) *link {
+	l := bareLink(v, id, prev)
+	l.sa, l.sb = v.Sight(id.From), v.Sight(id.To)
+	return l
+}
+
+// bareLink is a link without our view of its ends, for those who form that view.
+func bareLink(v *View, id mesh.PeerID, prev *SyncRecord) *link {
 	l := &link{View: v, id: id, prev: prev, a: v.record(id.From), b: v.record(id.To)}
 	l.from, _ = v.Mesh.Cluster(id.From)
 	l.to, _ = v.Mesh.Cluster(id.To)
 	l.decl, _ = v.Mesh.Peer(id)
-	l.sa, l.sb = v.Sight(id.From), v.Sight(id.To)
 	if l.entries().Known() {
 		l.entry, l.hasEntry, l.other = l.a.Seen.EntryFor(l.to)
 	}
@@ -142,6 +156,23 @@ func (v *View) record(id mesh.ClusterID) *ClusterRecord {
 	}
 	return &ClusterRecord{}
 }
+
+// lastSync is the entry's last success by our clock; zero if it never
+// succeeded or cannot be read. The entry itself is in the cluster's clock.
+func (l *link) lastSync() time.Time {
+	last := l.entry.LastSync
+	if skew, ok := l.a.Seen.Skew.Get(); ok && !last.IsZero() {
+		last = last.Add(-skew)
+	}
+	return last
+}
+
+// interval is the sync interval in effect for this peer.
+func (l *link) interval() (time.Duration, Basis) {
+	return l.a.EffectiveInterval(l.from, l.lastSync())
+}
+
+func (l *link) clocks() Clocks { return ClocksOf(l.a, l.from, l.lastSync()) }
 
 func (l *link) entries() Fact[[]Entry] { return l.a.Seen.Entries.Fresh(l.Now, l.maxAge()) }
 
@@ -219,18 +250,12 @@ func (l *link) recent() bool {
 	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() {
 		return false
 	}
-	interval, _ := l.a.EffectiveInterval(l.from, l.entry.LastSync)
+	interval, _ := l.interval()
 	return l.age() <= interval+2*l.Tick && (!l.entry.HasError || l.entry.Error == "")
 }
 
-// age is how long ago the entry last synced, by the pulling cluster's clock.
-func (l *link) age() time.Duration {
-	now := l.Now
-	if skew, ok := l.a.Seen.Skew.Get(); ok {
-		now = now.Add(skew)
-	}
-	return now.Sub(l.entry.LastSync)
-}
+// age is how long ago the entry last synced.
+func (l *link) age() time.Duration { return l.Now.Sub(l.lastSync()) }
 
 func (l *link) reachable() verdict {
 	if l.sa.Trouble != "" && !l.entries().Known() {
@@ -246,6 +271,11 @@ func (l *link) reachable() verdict {
 		return no(PublisherDown, Inferred, "%s of %s does not answer Peerkeeper, and no peer that pulls from it has advanced since", l.to.Publisher, l.id.To)
 	case Awaiting, NotSeen:
 		return unsure(l.sb.Trouble, "%s: %s", l.id.To, l.sb.Message)
+	}
+	if l.hasEntry && l.entry.HasError && l.entry.Error == ErrorUnreachable {
+		// The pulling ICSA's own word comes before what we see from our seat. It
+		// says so of a name that does not resolve too, hence no False.
+		return unsure(CannotConnect, "ICSA of %s reports that it does not reach %s, which answers Peerkeeper: look at the names and at the way between the two clusters", l.id.From, l.to.Publisher)
 	}
 	if ok, known := l.b.Seen.Nodes[l.to.Publisher].Answers.Fresh(l.Now, l.maxAge()).Get(); known && ok {
 		return yes(AnswersUs, Inferred, "%s answers Peerkeeper; the path from %s itself is not measured", l.to.Publisher, l.id.From)
@@ -264,6 +294,16 @@ const (
 	ErrorOther       = "other"
 )
 
+// errorWord keeps what a site's query may yield out of messages, if it is none
+// of our words: it may change with each try.
+func errorWord(s string) string {
+	switch s {
+	case ErrorUnreachable, ErrorCertificate, ErrorNames, ErrorDomain:
+		return s
+	}
+	return ErrorOther
+}
+
 func (l *link) authenticated() verdict {
 	if e := l.entries(); !e.Known() && e.Why() != NoDialect {
 		return l.blind(l.id.From, l.sa, e.Why(), e.Detail)
@@ -280,7 +320,9 @@ func (l *link) authenticated() verdict {
 	case "":
 		return yes(PasswordAccepted, Measured, "the entry reports no error")
 	}
-	return unsure(NotObservable, "the sync fails earlier than its log-in")
+	// Not NotObservable: a password that was refused is not right again because
+	// something else now fails before it is asked for.
+	return unsure(CannotConnect, "the sync of %s from %s fails before or after its log-in (%s), so its credentials are not tried", l.id.From, l.id.To, errorWord(l.entry.Error))
 }
 
 // needed is one service that the peer depends on.
@@ -330,7 +372,7 @@ func (l *link) servicesRunning() verdict {
 				unread = append(unread, fmt.Sprintf("%s (%s)", node.Name, id))
 			case !listed || svc.Status == "Unknown":
 				if why == "" {
-					why = NotObservable
+					why = UnreadableAnswer // not NotObservable: Control Center is where it shows
 				}
 				unread = append(unread, fmt.Sprintf("%s on %s", n.service, node.Name))
 			case !svc.Started():
@@ -355,10 +397,25 @@ func (r *ClusterRecord) EffectiveInterval(c *mesh.Cluster, lastSync time.Time) (
 	if iv.Value == 0 {
 		return c.SyncInterval.D(), Declared
 	}
-	if iv.Previous != 0 && !iv.Changed.IsZero() && !lastSync.After(iv.Changed) {
-		return iv.Previous, Measured
+	if iv.Previous == 0 || iv.Changed.IsZero() || lastSync.After(iv.Changed) {
+		return iv.Value, Measured
 	}
-	return iv.Value, Measured
+	for _, was := range iv.Earlier {
+		if !lastSync.After(was.Until) {
+			return was.Value, Measured
+		}
+	}
+	return iv.Previous, Measured
+}
+
+// longestInterval is the longest interval on which any peer of the cluster may
+// still be syncing: the value read, or the one before while it may be in effect.
+func (r *ClusterRecord) longestInterval(c *mesh.Cluster, now time.Time) time.Duration {
+	longest, _ := r.EffectiveInterval(c, now)
+	if iv := r.Interval; iv.Value != 0 && now.Sub(iv.Changed) <= iv.Previous {
+		longest = max(longest, iv.Previous)
+	}
+	return longest
 }
 
 // Clocks are Cisco's two limits on an unsuccessful sync.
@@ -394,14 +451,14 @@ func (l *link) synced(next *SyncRecord) verdict {
 	if entries.Known() && !l.hasEntry {
 		return unsure(PeerMissing, "there is no entry that could sync")
 	}
-	clocks := ClocksOf(l.a, l.from, l.entry.LastSync)
+	clocks := l.clocks()
 	limit, which := clocks.First()
 	if !l.entry.HasClock {
 		return l.syncedByProgress(next, limit)
 	}
 	age, last := l.age(), "last success "+l.entry.LastSync.UTC().Format("2006-01-02 15:04 MST")
 	if l.entry.LastSync.IsZero() {
-		age, last = l.Now.Sub(next.FirstSeen), "it has never succeeded since Peerkeeper first looked"
+		age, last = l.Now.Sub(next.FirstSeen), "it has never succeeded since Peerkeeper first saw its entry, or its first sync last brought users"
 	}
 	switch {
 	case age < -2*l.Tick:
@@ -458,11 +515,11 @@ func (l *link) users(next *SyncRecord) verdict {
 	if l.b.Seen.UsersBasis == Inferred || basis == "" {
 		basis = Inferred
 	}
-	interval, _ := l.a.EffectiveInterval(l.from, l.entry.LastSync)
-	proof := l.proof(home == copied, interval)
+	interval, _ := l.interval()
+	proof, shown := l.proof(home, copied, interval)
 	if proof != UsersDiffer && home == copied {
 		if since := next.Differs.Since; !since.IsZero() {
-			if limit, _ := ClocksOf(l.a, l.from, l.entry.LastSync).First(); l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
+			if limit, _ := l.clocks().First(); l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
 				next.Progress = l.Now
 			}
 			next.Differs, next.Named = Difference{}, nil
@@ -470,12 +527,21 @@ func (l *link) users(next *SyncRecord) verdict {
 		return yes(proof, basis, "%s holds all %d users of %s", l.id.From, home, l.id.To)
 	}
 
-	if next.Differs.Since.IsZero() {
-		next.Differs.Since = l.differsSince(copied)
+	gap := max(home-copied, copied-home)
+	switch d := &next.Differs; {
+	case d.Since.IsZero():
+		*d = Difference{Since: l.differsSince(home, copied), Least: gap}
+	case gap < d.Least:
+		*d = Difference{Since: l.Now, Least: gap}
+		if l.hasEntry && l.entry.HasClock && l.entry.LastSync.IsZero() {
+			next.FirstSeen = l.Now // the first full sync is under way
+		}
+	case l.unwatched(d.Since, interval):
+		*d = Difference{Since: l.Now, Least: gap}
 	}
 	window := l.Now.Add(-2*interval - l.Tick)
 	if l.hasEntry && l.entry.HasClock {
-		if w := l.entry.LastSync.Add(-interval); w.After(window) {
+		if w := l.lastSync().Add(-interval); w.After(window) && !w.After(l.Now) {
 			window = w
 		}
 	}
@@ -484,6 +550,9 @@ func (l *link) users(next *SyncRecord) verdict {
 	switch {
 	case home != copied && l.explained(copied, window):
 		return yes(CatchingUp, basis, "%s; the copy equals what %s was within the last interval", what, l.id.To)
+	case home == copied && shown.Before(next.Differs.Since.Add(interval)):
+		// Equal counts, and only an old look says that they are not the same
+		// users: the next one decides.
 	case lasted >= 2*interval:
 		why := UsersDiffer
 		if copied < home {
@@ -523,9 +592,25 @@ func names(n *Named) string {
 	return b.String()
 }
 
+// unwatched reports whether Peerkeeper did not look for longer than an
+// interval after t, and the home changed over it: nobody can tell any more that
+// the difference is the same one.
+func (l *link) unwatched(t time.Time, interval time.Duration) bool {
+	n := len(l.b.Home)
+	if n < 2 {
+		return false
+	}
+	from, before := l.b.Home[n-1].From, l.b.Home[n-2].To
+	return from.Equal(l.Now) && before.After(t.Add(-interval)) && from.Sub(before) > max(interval, l.maxAge())
+}
+
 // differsSince is when the home last had the value that the copy has: the
-// copy has been wrong since then. Never seen: since now.
-func (l *link) differsSince(copied int) time.Time {
+// copy has been wrong since then. Never seen: since now. Where the counts are
+// equal the ring tells nothing: the difference was first seen now.
+func (l *link) differsSince(home, copied int) time.Time {
+	if home == copied {
+		return l.Now
+	}
 	for i := len(l.b.Home) - 1; i >= 0; i-- {
 		if h := l.b.Home[i]; h.Users == copied && i+1 < len(l.b.Home) {
 			return l.b.Home[i+1].From
@@ -550,29 +635,50 @@ func (l *link) explained(copied int, window time.Time) bool {
 }
 
 // proof is the strongest evidence at hand that home and copy are the same
-// users; UsersDiffer when the digests contradict equal counts.
-func (l *link) proof(countsEqual bool, interval time.Duration) Reason {
-	if !countsEqual {
-		return UsersDiffer
+// users, and when it was read; UsersDiffer when the digests contradict equal
+// counts. A bucket digest speaks only of the counts that it was read with, and
+// contradicts whatever was read before it.
+func (l *link) proof(home, copied int, interval time.Duration) (why Reason, shown time.Time) {
+	if home != copied {
+		return UsersDiffer, l.Now
 	}
-	if eq, ok := l.View.SetsEqual(l.id); ok {
-		if !eq {
-			return UsersDiffer
-		}
-		return SetEqual
-	}
-	if diff, ok := l.View.BucketsDiffer(l.id, 2*interval+2*l.Tick); ok {
+	why, shown = CountsEqual, l.Now
+	diff, ok := l.View.BucketsDiffer(l.id, 2*interval+2*l.Tick)
+	if ok && usersIn(l.b.Buckets.Value[l.id.To]) == home && usersIn(l.a.Buckets.Value[l.id.To]) == copied {
+		why, shown = BucketsEqual, older(l.a.Buckets.At, l.b.Buckets.At)
 		if len(diff) > 0 {
-			return UsersDiffer
+			why = UsersDiffer
 		}
-		return BucketsEqual
 	}
-	return CountsEqual
+	if equal, ok := l.View.SetsEqual(l.id); ok {
+		read := older(l.a.Set.At, l.b.Set.At)
+		switch {
+		case !equal && (why != UsersDiffer || read.After(shown)):
+			why, shown = UsersDiffer, read
+		case equal && (why != UsersDiffer || !read.Before(shown)):
+			why, shown = SetEqual, read
+		}
+	}
+	return why, shown
 }
 
-// BucketsDiffer compares the bucket digests of a peer's home and copy, read in
-// the same tick. ok is false where they are missing, too old, not of one tick,
-// or the home's count has moved since.
+func older(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func usersIn(buckets map[string]Bucket) int {
+	n := 0
+	for _, b := range buckets {
+		n += b.Users
+	}
+	return n
+}
+
+// BucketsDiffer compares the bucket digests of a peer's home and copy. ok is
+// false where they are missing, too old, or not read in one tick.
 func (v *View) BucketsDiffer(id mesh.PeerID, maxAge time.Duration) (differing []string, ok bool) {
 	a, b := v.record(id.From), v.record(id.To)
 	fa, fb := a.Buckets.Fresh(v.Now, maxAge), b.Buckets.Fresh(v.Now, maxAge)
@@ -610,12 +716,25 @@ func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
 		return false, false
 	}
 	last := b.Home[len(b.Home)-1]
-	interval, _ := a.EffectiveInterval(&mesh.Cluster{SyncInterval: mesh.Duration(mesh.MinSyncInterval)}, fa.At)
+	from, ok := v.Mesh.Cluster(id.From)
+	if !ok {
+		return false, false
+	}
+	interval := a.longestInterval(from, fa.At)
 	// The copy may lag: only what was read two intervals after the last
 	// change of the home speaks.
 	if len(b.Home) > 1 && (fa.At.Sub(last.From) < 2*interval || fb.At.Before(last.From)) {
 		return false, false
 	}
 	x, y := sa[id.To], sb[id.To]
+	// What either side holds now must be what it held then: a copy that has
+	// been mended since is not contradicted by yesterday's digest.
+	to, _ := v.Mesh.Cluster(id.To)
+	if copied, known := a.CopiedUsers(to).Get(); !known || copied != x.Users {
+		return false, false
+	}
+	if home, known := b.HomeUsers(to).Get(); !known || home != y.Users {
+		return false, false
+	}
 	return x.Sum == y.Sum && x.Users == y.Users, true
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"net"
 	"strings"
 	"time"
 
@@ -104,6 +105,15 @@ type Interval struct {
 	Value    time.Duration `json:"value"`
 	Previous time.Duration `json:"previous,omitempty"`
 	Changed  time.Time     `json:"changed,omitzero"`
+	// Earlier are the values before Previous, oldest first: a peer that has
+	// not synced since then is still governed by one of them.
+	Earlier []IntervalWas `json:"earlier,omitempty"`
+}
+
+// IntervalWas is a sync interval that was replaced.
+type IntervalWas struct {
+	Value time.Duration `json:"value"`
+	Until time.Time     `json:"until"`
 }
 
 // ClusterRecord is the CLUSTER item: the newest look merged over older ones,
@@ -115,8 +125,12 @@ type ClusterRecord struct {
 	// Buckets by home cluster (tier 2), and when they were read.
 	Buckets Fact[map[mesh.ClusterID]map[string]Bucket] `json:"buckets"`
 	// Set is the digest of every home's user IDs (tier 3, once a day).
-	Set      Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
-	Interval Interval                           `json:"interval"`
+	Set Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
+	// SetTried is when tier 3 was last attempted, whole or not.
+	SetTried time.Time `json:"setTried,omitzero"`
+	// ShutOut is since when no look has been let in, for whatever reason.
+	ShutOut  time.Time `json:"shutOut,omitzero"`
+	Interval Interval  `json:"interval"`
 	// LongestSync is the longest full sync seen; 0 if none was measured.
 	LongestSync time.Duration `json:"longestSync,omitempty"`
 	// Lost is since when a declared node has given no answer.
@@ -193,8 +207,8 @@ func (o *Observation) EntryFor(to *mesh.Cluster) (entry Entry, ok bool, other *E
 // declared addresses: the right server under another name.
 func addressOf(c *mesh.Cluster, addr string) bool {
 	for _, n := range c.Nodes {
-		host, _, ok := strings.Cut(n.Address, ":")
-		if ok && strings.EqualFold(host, addr) && !strings.HasPrefix(host, "127.") {
+		host, _, err := net.SplitHostPort(n.Address)
+		if err == nil && strings.EqualFold(host, addr) && !strings.HasPrefix(host, "127.") {
 			return true
 		}
 	}

@@ -41,13 +41,21 @@ func (v *View) Sight(id mesh.ClusterID) Sight {
 	if !ok {
 		return Sight{}
 	}
+	access := r.Seen.Access
+	blind := access.Knowledge == UnknownFact && access.Reason != ""
+	if blind && ourTrouble(access.Reason) {
+		// Nothing was asked of the cluster, or it answered: silence proves nothing.
+		return Sight{Verdict: Refused, Trouble: access.Reason, Message: access.Detail, Since: r.Seen.At}
+	}
 	since, whole := r.lostSince(c)
 	if since.IsZero() {
-		access := r.Seen.Access
-		if access.Knowledge == UnknownFact && access.Reason != "" && access.Reason != CannotConnect {
-			return Sight{Verdict: Refused, Trouble: access.Reason, Message: access.Detail, Since: r.Seen.At}
+		switch {
+		case !blind:
+			return Sight{}
+		case v.Now.Sub(r.ShutOut) <= v.patience(id)+v.Tick:
+			return Sight{Awaiting, access.Reason, "no usable answer since " + clock(r.ShutOut), r.ShutOut}
 		}
-		return Sight{}
+		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("its nodes take connections, but none has given a usable answer since %s (%s)", clock(r.ShutOut), access.Reason), r.ShutOut}
 	}
 	what := fmt.Sprintf("no node has answered since %s", clock(since))
 	if !whole {
@@ -64,11 +72,21 @@ func (v *View) Sight(id mesh.ClusterID) Sight {
 	if silent == 0 {
 		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, and no clock of the clusters that pull from it is readable (%d asked)", what, unread), since}
 	}
-	down := fmt.Sprintf("%s, and none of the %d clusters that pull from it and can be read has synced since", what, silent)
+	down := fmt.Sprintf("%s, and none of the %d clusters that pull from it and can tell has synced since", what, silent)
 	if whole {
 		return Sight{Down, ClusterDown, down, since}
 	}
 	return Sight{PubDown, PublisherDown, down, since}
+}
+
+// ourTrouble reports whether a look failed for a reason that lies with
+// Peerkeeper's own account or trust, and that says nothing of the cluster.
+func ourTrouble(why Reason) bool {
+	switch why {
+	case AccountRejected, Forbidden, NoCredentials, BlindedByCertificate:
+		return true
+	}
+	return false
 }
 
 // clock writes an instant for a message: stable text, in UTC.
@@ -96,7 +114,6 @@ func (r *ClusterRecord) lostSince(c *mesh.Cluster) (since time.Time, whole bool)
 
 // witnesses asks the clusters that pull from id whether they have synced since.
 func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string, silent, unread int) {
-	to, _ := v.Mesh.Cluster(id)
 	for _, p := range v.Mesh.Peers {
 		if p.ID.To != id {
 			continue
@@ -106,23 +123,32 @@ func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string,
 			unread++
 			continue
 		}
-		e, ok, _ := w.Seen.EntryFor(to)
-		if !ok || !e.HasClock {
+		l := bareLink(v, p.ID, &SyncRecord{})
+		if !l.hasEntry || !l.entry.HasClock {
 			unread++
 			continue
 		}
-		last := e.LastSync
-		if skew, known := w.Seen.Skew.Get(); known {
-			last = last.Add(-skew)
-		}
+		interval, _ := l.interval()
+		last := l.lastSync()
 		// One tick of slack: the last answer we had may be that old.
-		if last.After(since.Add(v.Tick)) {
+		switch {
+		case last.After(since.Add(v.Tick)):
 			advanced = append(advanced, string(p.ID.From))
-		} else {
+		case since.Sub(last) > interval+2*v.Tick || !l.agentRuns() || (l.entry.HasError && l.entry.Error == ErrorCredentials):
+			// Its sync stood still before, its own agent does not run, or it is
+			// answered and refused: its silence says nothing of the cluster.
+			unread++
+		default:
 			silent++
 		}
 	}
 	return advanced, silent, unread
+}
+
+// agentRuns reports whether the pulling publisher's ICSA is known to run.
+func (l *link) agentRuns() bool {
+	services, ok := l.a.Seen.Nodes[l.from.Publisher].Services.Fresh(l.Now, l.maxAge()).Get()
+	return ok && services[ICSA].Started()
 }
 
 // patience is the longest interval on which anybody pulls from the cluster.
@@ -133,9 +159,7 @@ func (v *View) patience(id mesh.ClusterID) time.Duration {
 			continue
 		}
 		c, _ := v.Mesh.Cluster(p.ID.From)
-		if iv, _ := v.record(p.ID.From).EffectiveInterval(c, v.Now); iv > longest {
-			longest = iv
-		}
+		longest = max(longest, v.record(p.ID.From).longestInterval(c, v.Now))
 	}
 	return longest
 }
@@ -168,8 +192,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	s := v.Sight(id)
 	switch s.Verdict {
 	case Refused:
-		sev := "critical"
-		add(sev, s.Trouble, "", "", "%s", s.Message)
+		add("critical", s.Trouble, "", "", "%s", s.Message)
 	case Awaiting:
 		add("info", s.Trouble, "", "", "%s", s.Message)
 	case NotSeen:
@@ -182,6 +205,9 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		seen := r.Seen.Nodes[n.Name]
 		if since, lost := r.Lost[n.Name]; lost && s.Verdict != Down && s.Verdict != NotSeen && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
 			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
+		}
+		if why := seen.Services.Reason; s.Verdict == InSight && (why == Forbidden || why == BlindedByCertificate) {
+			add("critical", why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)
 		}
 		services, known := seen.Services.Fresh(v.Now, v.maxAge()).Get()
 		if known {

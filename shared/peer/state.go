@@ -128,6 +128,9 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 		c.Message = "the certificate that " + string(id.To) + "'s publisher serves expired on " + clock(cert.LeafEnds)
 		return c
 	}
+	if c.Status == False && c.Reason == CertificateExpired && !cert.LeafEnds.IsZero() && cert.LeafEnds.Before(c.Since) {
+		c.Since = cert.LeafEnds // not when certcheck came by
+	}
 	if c.Reason != TrustNotRead || cert.LeafFirst.IsZero() {
 		return c
 	}
@@ -135,8 +138,10 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 	if !ok {
 		return c
 	}
-	e, ok, _ := v.record(id.From).Seen.EntryFor(to)
-	if !ok || !e.HasClock || !e.LastSync.After(cert.LeafFirst) {
+	puller := v.record(id.From).Seen
+	e, ok, _ := puller.EntryFor(to)
+	skew, _ := puller.Skew.Get()
+	if !ok || !e.HasClock || !e.LastSync.Add(-skew).After(cert.LeafFirst) {
 		return c
 	}
 	c.Status, c.Reason, c.Basis = True, SyncedOverLeaf, Inferred
@@ -160,15 +165,16 @@ func Counted(c Condition, sync SyncRecord) bool {
 
 // StateOf folds conditions into the state, first that fits, with its cause.
 func StateOf(conditions []Condition, sync SyncRecord) (State, string) {
+	var once Type
 	for _, t := range Causes() {
 		c := find(conditions, t)
-		if c.Status != False {
-			continue
+		switch {
+		case c.Status != False:
+		case !FirstLook(c):
+			return Degraded, string(t)
+		case once == "":
+			once = t
 		}
-		if firstLook(c) {
-			return Suspect, string(t)
-		}
-		return Degraded, string(t)
 	}
 	synced, users := find(conditions, Synced), find(conditions, UsersMatch)
 	switch {
@@ -176,6 +182,8 @@ func StateOf(conditions []Condition, sync SyncRecord) (State, string) {
 		return Stuck, string(Synced)
 	case users.Status == False:
 		return Degraded, DataDiffers
+	case once != "":
+		return Suspect, string(once)
 	case synced.Reason == Overdue:
 		return Suspect, string(Synced)
 	case users.Reason == NotYetDecided:
@@ -189,13 +197,16 @@ func StateOf(conditions []Condition, sync SyncRecord) (State, string) {
 	return Healthy, ""
 }
 
-// firstLook reports whether a condition has been False at one look only.
-// Certificates and names do not come and go, so theirs counts at once.
-func firstLook(c Condition) bool {
-	if c.Type == CertificateTrusted || c.Type == NamesResolve {
+// FirstLook reports whether a condition has been False at one look only: the
+// next one tells whether it was a restart under way. Certificates and names do
+// not come and go, and the clocks and the users have waited already: theirs
+// counts at once.
+func FirstLook(c Condition) bool {
+	switch c.Type {
+	case CertificateTrusted, NamesResolve, Synced, UsersMatch:
 		return false
 	}
-	return !c.Since.Before(c.Observed)
+	return c.Status == False && !c.Since.Before(c.Observed)
 }
 
 // Thresholds of the flapping overlay: changes between Healthy and not within
@@ -204,6 +215,10 @@ const (
 	flapsOn  = 24
 	flapsOff = 12
 )
+
+// flipsKept bounds the ring: a peer that flaps at every tick must not outgrow
+// its item. It holds more state changes than the upper threshold needs.
+const flipsKept = 400
 
 // Fold gives the state of a peer from its conditions, with overlays and ring.
 func Fold(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev StateRecord) StateRecord {
@@ -233,6 +248,7 @@ func FoldAs(v *View, id mesh.PeerID, conditions []Condition, prev StateRecord, s
 			next.Flips = append(next.Flips, Flip{At: v.Now, Type: stateFlip, From: string(prev.State), To: string(state)})
 		}
 	}
+	next.Flips = next.Flips[max(0, len(next.Flips)-flipsKept):]
 	next.Overlays = overlays(v, id, prev, next.Flips)
 	return next
 }
@@ -275,13 +291,18 @@ func overlays(v *View, id mesh.PeerID, prev StateRecord, flips []Flip) []Overlay
 	return out
 }
 
+// versionAge is how long a node's version counts. One node's is read per tick,
+// so that it is more than the round of the largest cluster takes.
+const versionAge = 2 * time.Hour
+
 // Upgrading reports whether the cluster looks like one whose nodes are being
 // upgraded: their versions differ, or two of them restarted within the hour.
 func (v *View) Upgrading(id mesh.ClusterID) bool {
 	r := v.record(id)
 	version := ""
 	for _, n := range r.Seen.Nodes {
-		got, ok := n.Version.Get()
+		// A version read long ago is no witness of what is happening now.
+		got, ok := n.Version.Fresh(v.Now, versionAge).Get()
 		if !ok {
 			continue
 		}
