@@ -87,10 +87,12 @@ type Client struct {
 // thing at a time.
 type node struct {
 	mesh.Node
-	wire     *soap.Client
-	axl      *axl.Client
-	control  *controlcenter.Client
-	skew     *skewMeter
+	wire    *soap.Client
+	axl     *axl.Client
+	control *controlcenter.Client
+	skew    *skewMeter
+
+	pages    sync.Mutex // one stream of rows at a time, which also guards pageSize
 	pageSize axl.PageSize
 }
 
@@ -229,6 +231,13 @@ func (s *skewMeter) Do(ctx context.Context, req soap.Request) (*soap.Answer, err
 		s.mu.Unlock()
 	}
 	return a, err
+}
+
+// forget starts anew: a skew is as old as the answer it came with.
+func (s *skewMeter) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skew, s.read = 0, false
 }
 
 func (s *skewMeter) get() (time.Duration, bool) {

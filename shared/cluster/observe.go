@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,63 +45,78 @@ func unknownNode(why peer.Reason, detail string) peer.Node {
 }
 
 // Observe looks at the cluster once. It sends one request to each node, and
-// five more to the publisher. The first one logs in; if the account is
-// rejected nothing else is sent. prev says which version is worth asking for.
+// five more to the publisher. Until one is let in they go one after the other,
+// and if the account is rejected nothing else is sent. prev says what was there
+// before.
 func (c *Client) Observe(ctx context.Context, prev peer.Observation, now time.Time) peer.Observation {
 	o := Blind(c.cluster, peer.NotLookedAt, "", now)
 	order := slices.Clone(c.cluster.Nodes)
 	slices.SortStableFunc(order, func(a, b mesh.Node) int {
 		return boolInt(b.Name == c.cluster.Publisher) - boolInt(a.Name == c.cluster.Publisher)
 	})
+	for _, n := range order {
+		c.nodes[n.Name].skew.forget()
+	}
 
-	// Log in, node by node until one answers.
-	entered := -1
-	var last error
-	for i, n := range order {
+	// Log in, node by node until one lets us in. A publisher that answers in
+	// some other way may still have its AXL.
+	admitted, db := false, database{}
+	rest := order
+	var first error
+	for len(rest) > 0 && !admitted {
+		n := rest[0]
+		rest = rest[1:]
 		seen, err := c.services(ctx, c.nodes[n.Name], now)
 		o.Nodes[n.Name] = seen
 		if soap.KindOf(err) == soap.AccountRejected {
-			return Blind(c.cluster, peer.AccountRejected, fmt.Sprintf("%s refuses the account in secret %s", n.Name, c.cluster.Credentials), now)
+			return c.shutOut(o, peer.AccountRejected, c.refusal(n.Name), now)
 		}
-		if err == nil || soap.KindOf(err) == soap.Forbidden || soap.KindOf(err) == soap.NotFound {
-			entered = i
-			break
+		admitted = err == nil || soap.KindOf(err) == soap.Forbidden
+		if first == nil {
+			first = err
 		}
-		last = err
+		switch {
+		case n.Name != c.cluster.Publisher || admitted:
+		case gone(err):
+			db = unreadDatabase(seen.Services.Why(), fmt.Sprintf("the publisher %s did not answer; a subscriber's copy may be old and is not asked", n.Name))
+		default:
+			if db = c.database(ctx, prev, seen, now); db.rejected {
+				return c.shutOut(o, peer.AccountRejected, c.refusal(n.Name), now)
+			}
+			admitted = db.answered
+		}
 	}
-	if entered < 0 {
-		why, detail := reasonOf(last), last.Error()
-		blind := Blind(c.cluster, why, detail, now)
-		for name, n := range o.Nodes {
-			b := blind.Nodes[name]
-			b.Answers = n.Answers
-			blind.Nodes[name] = b
+	if !admitted {
+		why, detail := reasonOf(first), first.Error()
+		if db.users.Reason != "" && !gone(first) {
+			why, detail = db.users.Why(), db.users.Detail
 		}
-		return blind
+		return c.shutOut(o, why, detail, now)
 	}
 	o.Access = peer.Known(true, now)
 
-	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for _, n := range order[entered+1:] {
-		wg.Go(func() {
+	var each gang
+	for _, n := range rest {
+		each.Go(func() {
 			seen, err := c.services(ctx, c.nodes[n.Name], now)
 			mu.Lock()
 			defer mu.Unlock()
 			o.Nodes[n.Name] = seen
 			if soap.KindOf(err) == soap.AccountRejected {
-				o.Access = peer.Unknown[bool](peer.AccountRejected, fmt.Sprintf("%s refuses the account in secret %s", n.Name, c.cluster.Credentials))
+				o.Access = peer.Unknown[bool](peer.AccountRejected, c.refusal(n.Name))
 			}
 		})
 	}
-	var db database
-	if entered == 0 {
-		db = c.database(ctx, prev, o.Nodes[c.cluster.Publisher], now)
-	} else {
-		why := o.Nodes[c.cluster.Publisher].Services.Why()
-		db = unreadDatabase(why, fmt.Sprintf("the publisher %s did not answer; a subscriber's copy may be old and is not asked", c.cluster.Publisher))
+	if db.users.Knowledge == "" {
+		each.Go(func() {
+			mu.Lock()
+			pub := o.Nodes[c.cluster.Publisher]
+			mu.Unlock()
+			db = c.database(ctx, prev, pub, now)
+		})
 	}
-	wg.Wait()
+	each.Wait()
 
 	o.Users, o.UsersBasis, o.Entries, o.Topology, o.SyncAgent = db.users, db.basis, db.entries, db.topology, db.syncAgent
 	for name, n := range o.Nodes {
@@ -118,12 +134,12 @@ func (c *Client) Observe(ctx context.Context, prev peer.Observation, now time.Ti
 		}
 		o.Nodes[name] = n
 	}
-	if o.Access.Why() == peer.AccountRejected || db.rejected {
-		detail := o.Access.Detail
-		if detail == "" {
-			detail = fmt.Sprintf("AXL on %s refuses the account in secret %s", c.cluster.Publisher, c.cluster.Credentials)
-		}
-		o.Access = peer.Unknown[bool](peer.AccountRejected, detail)
+	switch {
+	case db.rejected:
+		o.Access = peer.Unknown[bool](peer.AccountRejected, c.refusal(c.cluster.Publisher))
+	case o.Access.Known() && db.users.Why() == peer.Forbidden:
+		// It is let in and may not read: the account's trouble, to be said as such.
+		o.Access = peer.Unknown[bool](peer.Forbidden, fmt.Sprintf("AXL on %s lets the account in secret %s in, but it lacks the role: %s", c.cluster.Publisher, c.cluster.Credentials, db.users.Detail))
 	}
 	for _, n := range order {
 		if skew, ok := c.nodes[n.Name].skew.get(); ok {
@@ -132,6 +148,62 @@ func (c *Client) Observe(ctx context.Context, prev peer.Observation, now time.Ti
 		}
 	}
 	return o
+}
+
+func (c *Client) refusal(n mesh.NodeName) string {
+	return fmt.Sprintf("%s refuses the account in secret %s", n, c.cluster.Credentials)
+}
+
+// shutOut is the observation of a cluster that let us in nowhere. Which nodes
+// gave an answer stays known: a refusal is one.
+func (c *Client) shutOut(o peer.Observation, why peer.Reason, detail string, now time.Time) peer.Observation {
+	blind := Blind(c.cluster, why, detail, now)
+	for name, n := range o.Nodes {
+		b := blind.Nodes[name]
+		if n.Answers.Why() != peer.NotLookedAt || n.Answers.Known() {
+			b.Answers = n.Answers
+		}
+		blind.Nodes[name] = b
+	}
+	return blind
+}
+
+// gone reports whether a node did not answer, or is not one that we may speak
+// to: asking it anything else would end the same way.
+func gone(err error) bool {
+	switch soap.KindOf(err) {
+	case soap.Unreachable, soap.Timeout, soap.Cancelled, soap.Untrusted:
+		return true
+	}
+	return false
+}
+
+// gang runs functions side by side. A panic in one of them comes out of Wait,
+// in the caller's goroutine, where it can be recovered.
+type gang struct {
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	panic any
+}
+
+func (g *gang) Go(f func()) {
+	g.wg.Go(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				g.panic = fmt.Sprintf("%v\n%s", r, debug.Stack())
+			}
+		}()
+		f()
+	})
+}
+
+func (g *gang) Wait() {
+	g.wg.Wait()
+	if g.panic != nil {
+		panic(g.panic)
+	}
 }
 
 func boolInt(b bool) int {
@@ -181,10 +253,13 @@ func answered(err error, now time.Time) peer.Fact[bool] {
 		}
 		return peer.Unknown[bool](peer.TimedOut, e.Error())
 	case soap.Cancelled:
-		return peer.Unknown[bool](peer.TimedOut, e.Error())
+		return peer.Unknown[bool](peer.NotLookedAt, e.Error()) // we gave up, not the node
 	}
 	return peer.Known(true, now)
 }
+
+// turnLasts is peersync's period: one node's version is read in each.
+const turnLasts = 5 * time.Minute
 
 // database is what the publisher's AXL told in one tick.
 type database struct {
@@ -198,6 +273,7 @@ type database struct {
 	version   peer.Fact[string]
 	versionOf mesh.NodeName
 	rejected  bool
+	answered  bool // some question was
 }
 
 func unreadDatabase(why peer.Reason, detail string) database {
@@ -216,7 +292,7 @@ func unreadDatabase(why peer.Reason, detail string) database {
 func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.Node, now time.Time) database {
 	db := unreadDatabase(peer.NotLookedAt, "")
 	steps := []func() error{
-		func() error { return c.readUsers(ctx, &db, now) },
+		func() error { return c.readUsers(ctx, &db, prev, now) },
 		func() error { return c.readEntries(ctx, &db, now) },
 		func() error { return c.readTopology(ctx, &db, now) },
 		func() error { return c.readParameters(ctx, &db, now) },
@@ -227,10 +303,16 @@ func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.N
 		switch soap.KindOf(err) {
 		case soap.AccountRejected:
 			db.rejected = true
+			fillUnlooked(&db, unreadDatabase(peer.AccountRejected, err.Error()))
 			return db
-		case soap.Unreachable, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.NotFound, soap.Forbidden, soap.MemoryFull:
-			// The rest would meet the same; MemoryFull means that the ICSAs
-			// need the pool more than we do.
+		case soap.None, soap.Fault:
+			db.answered = true
+		}
+		switch soap.KindOf(err) {
+		case soap.Throttled, soap.Unreachable, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.NotFound, soap.Forbidden, soap.MemoryFull:
+			// The rest would meet the same; MemoryFull and a 503 that lasted
+			// mean that the ICSAs need the server more than we do.
+			db.answered = db.answered || soap.KindOf(err) == soap.Forbidden
 			rest := unreadDatabase(reasonOf(err), err.Error())
 			fillUnlooked(&db, rest)
 			return db
@@ -276,10 +358,19 @@ func unread[T any](v T, rows int, err error, now time.Time) peer.Fact[T] {
 	return peer.Unknown[T](reasonOf(err), err.Error())
 }
 
-func (c *Client) readUsers(ctx context.Context, db *database, now time.Time) error {
+// count reads a number of users; there are no negative ones.
+func count(b []byte) (int, error) {
+	n, err := strconv.Atoi(string(b))
+	if err == nil && n < 0 {
+		err = fmt.Errorf("%d is no number of users", n)
+	}
+	return n, err
+}
+
+func (c *Client) readUsers(ctx context.Context, db *database, prev peer.Observation, now time.Time) error {
 	counts := map[mesh.NodeName]int{}
 	p, rows, err := c.read(ctx, purposeCounts, func(v [][]byte) error {
-		n, err := strconv.Atoi(string(v[1]))
+		n, err := count(v[1])
 		if err != nil {
 			return fmt.Errorf("users of node %q: %w", v[0], err)
 		}
@@ -290,6 +381,12 @@ func (c *Client) readUsers(ctx context.Context, db *database, now time.Time) err
 	if err != nil {
 		db.users = unread(counts, rows, err, now)
 		return err
+	}
+	if before, _ := prev.Users.Get(); rows == 0 && len(before) > 0 {
+		// Not one row where there were users: more likely half an answer, a
+		// database that is being rebuilt, or a right taken away, than nobody.
+		db.users = peer.Partial(counts, now, peer.RowsIncomplete, "no user at all was listed, where there had been some")
+		return nil
 	}
 	db.users = peer.Known(counts, now)
 	return nil
@@ -325,18 +422,32 @@ func ignoreNoDialect(err error) error {
 	return err
 }
 
+// Instants outside these years are no last sync, and JSON takes none beyond 9999.
+const firstYear, lastYear = 1970, 2999
+
 // parseTime reads the forms in which a dialect may give an instant: RFC 3339,
 // Informix's DATETIME text taken as UTC, or Unix seconds.
 func parseTime(s string) (time.Time, error) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return time.Unix(n, 0).UTC(), nil
+	t, err := time.Time{}, error(nil)
+	if n, notSeconds := strconv.ParseInt(s, 10, 64); notSeconds == nil {
+		t = time.Unix(n, 0).UTC()
+	} else if t, err = time.Parse(time.RFC3339, s); err != nil {
+		t, err = time.Parse("2006-01-02 15:04:05.999999", s)
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05.999999"} {
-		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
-			return t.UTC(), nil
-		}
+	t = t.UTC()
+	if err == nil && t.Year() >= firstYear && t.Year() <= lastYear {
+		return t, nil
 	}
 	return time.Time{}, fmt.Errorf("%q is no instant: want RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or Unix seconds", s)
+}
+
+// spelled is a node's name as mesh.yaml spells it: the database may differ in
+// case.
+func (c *Client) spelled(name []byte) mesh.NodeName {
+	if n, ok := c.cluster.Node(mesh.NodeName(name)); ok {
+		return n.Name
+	}
+	return mesh.NodeName(name)
 }
 
 func (c *Client) readTopology(ctx context.Context, db *database, now time.Time) error {
@@ -344,7 +455,7 @@ func (c *Client) readTopology(ctx context.Context, db *database, now time.Time) 
 	ha := map[mesh.NodeName]int{}
 	agent := ""
 	_, rows, err := c.read(ctx, purposeTopology, func(v [][]byte) error {
-		name := mesh.NodeName(v[0])
+		name := c.spelled(v[0])
 		nodes = append(nodes, name)
 		if n, err := strconv.Atoi(string(v[2])); err == nil {
 			ha[name] = n
@@ -374,7 +485,7 @@ func (c *Client) readParameters(ctx context.Context, db *database, now time.Time
 		if what == "" {
 			return nil
 		}
-		name := mesh.NodeName(v[0])
+		name := c.spelled(v[0])
 		if params[name] == nil {
 			params[name] = map[string]string{}
 		}
@@ -389,25 +500,15 @@ func (c *Client) readParameters(ctx context.Context, db *database, now time.Time
 	return nil
 }
 
-// readVersion asks for one node's release: the one that restarted since we
-// last looked, for a release only changes by a restart; else one never read;
-// else the one read longest ago.
+// readVersion asks for one node's release: the publisher's if it restarted
+// since we last looked, for a release only changes by a restart; else the
+// nodes' in turn. Never the one that is unknown for longest, for one that
+// cannot be read would keep the others from being.
 func (c *Client) readVersion(ctx context.Context, db *database, prev peer.Observation, pub peer.Node, now time.Time) error {
-	db.versionOf = c.cluster.Publisher
-	oldest := now
-	for _, n := range c.cluster.Nodes {
-		was := prev.Nodes[n.Name]
-		if n.Name == c.cluster.Publisher && peer.NodeRestarted(was.Services, pub.Services) {
-			db.versionOf = n.Name
-			break
-		}
-		if !was.Version.Known() {
-			db.versionOf = n.Name
-			break
-		}
-		if was.Version.At.Before(oldest) {
-			oldest, db.versionOf = was.Version.At, n.Name
-		}
+	turn := now.Unix() / int64(turnLasts/time.Second)
+	db.versionOf = c.cluster.Nodes[int(turn%int64(len(c.cluster.Nodes)))].Name
+	if peer.NodeRestarted(prev.Nodes[c.cluster.Publisher].Services, pub.Services) {
+		db.versionOf = c.cluster.Publisher
 	}
 	v, err := c.publisher().axl.Version(ctx, string(db.versionOf))
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,8 +23,8 @@ func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 		if !ok {
 			return nil
 		}
-		n, err1 := strconv.Atoi(string(v[2]))
-		w, err2 := strconv.Atoi(string(v[3]))
+		n, err1 := count(v[2])
+		w, err2 := count(v[3])
 		if err1 != nil || err2 != nil {
 			return fmt.Errorf("bucket %q of %q: counts %q and %q are no numbers", v[1], v[0], v[2], v[3])
 		}
@@ -40,7 +39,27 @@ func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 	if err != nil {
 		return unread(out, rows, err, now)
 	}
+	for _, byKey := range out {
+		for k, b := range byKey {
+			b.Low, b.High = short(b.Low), short(b.High)
+			byKey[k] = b
+		}
+	}
 	return peer.Known(out, now)
+}
+
+// shortID bounds what a digest keeps of a user ID, which may have 128
+// characters: thirty clusters' buckets go into one item.
+const shortID = 16
+
+// short is a user ID, or a hash of one that is longer: extremes are compared
+// for equality only.
+func short(id string) string {
+	if len(id) <= shortID {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "#" + hex.EncodeToString(sum[:7])
 }
 
 func addBucket(a, b peer.Bucket) peer.Bucket {
@@ -72,6 +91,8 @@ func (c *Client) Users(ctx context.Context, f Filter, now time.Time, row func(Us
 		return peer.Unknown[axl.PageStats](reasonOf(err), err.Error()), err
 	}
 	n := c.publisher()
+	n.pages.Lock()
+	defer n.pages.Unlock()
 	stats, err := n.axl.Pages(ctx, &n.pageSize, p.columns, func(after string, limit int) string {
 		return rowsSQL(p.sql, f, after, limit)
 	}, func(v [][]byte) error {
@@ -98,7 +119,7 @@ func (c *Client) total(ctx context.Context, f Filter) (int, error) {
 	}
 	total := 0
 	_, _, err := c.read(ctx, purposeCounts, func(v [][]byte) error {
-		n, err := strconv.Atoi(string(v[1]))
+		n, err := count(v[1])
 		if err != nil {
 			return fmt.Errorf("users of node %q: %w", v[0], err)
 		}
