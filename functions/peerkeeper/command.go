@@ -30,8 +30,15 @@ type verbs struct {
 	Probe   probeVerb   `cmd:"" group:"ask" help:"What each cluster can be asked, and a proposal for what is not documented."`
 	History historyVerb `cmd:"" group:"ask" help:"Who decided what, and when."`
 
-	Trust  trustVerb  `cmd:"" group:"decide" help:"Accept a node's certificate."`
-	Resume resumeVerb `cmd:"" group:"decide" help:"Let a rejected account be tried again."`
+	Plan     planVerb     `cmd:"" group:"ask" help:"What Peerkeeper would do, and what stands in the way."`
+	Evidence evidenceVerb `cmd:"" group:"ask" help:"The bundle that a TAC case needs, for one peer."`
+
+	Approve     approveVerb     `cmd:"" group:"decide" help:"Consent to one exact action of the plan."`
+	Pause       pauseVerb       `cmd:"" group:"decide" help:"Keep Peerkeeper from acting."`
+	Resume      resumeVerb      `cmd:"" group:"decide" help:"End a pause, or let a rejected account be tried again."`
+	Maintenance maintenanceVerb `cmd:"" group:"decide" help:"Begin or end maintenance: neither actions nor notices."`
+	Ack         ackVerb         `cmd:"" group:"decide" help:"Say that an alarm is known."`
+	Trust       trustVerb       `cmd:"" group:"decide" help:"Accept a node's certificate."`
 
 	Completion completionVerb `cmd:"" group:"shell" help:"Completion for your shell."`
 }
@@ -44,7 +51,7 @@ var groups = [...]kong.Group{
 	{Key: "shell", Title: "Shell"},
 }
 
-const about = `Peerkeeper watches the intercluster peers of Cisco IM and Presence meshes and tells the truth about every direction of every peer. It reads; it never changes a cluster.
+const about = `Peerkeeper watches the intercluster peers of Cisco IM and Presence meshes and tells the truth about every direction of every peer. In mode observe, the default, it never changes a cluster; in mode recover it starts what is stopped and restarts what is stuck, through one gate.
 
 Start with: peerkeeper demo`
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
@@ -66,27 +67,29 @@ func (a *acceptVerb) Run(ctx context.Context, t *terminal) error {
 }
 
 type resumeVerb struct {
-	Cluster string `arg:"" help:"The cluster whose account was rejected." placeholder:"CLUSTER"`
+	Scope string `arg:"" help:"mesh, a cluster (emea), a peer (emea:apac) or a pair (emea:apac --pair)." placeholder:"SCOPE"`
+	Pair  bool   `help:"Both directions of the peer."`
 	files
 }
 
 // Help is what peerkeeper resume --help teaches.
 func (resumeVerb) Help() string {
-	return `Lets the account of a cluster be tried again, once, at the next look, after the cluster rejected it. A new version of the secret does the same by itself. It is recorded with your name.
+	return `Ends the pause of what you name. Of a cluster it also lets a rejected account be tried again, once, at the next look; a new version of the secret does the same by itself. It is recorded with your name.
 It never logs in itself. If the password is still wrong, the account is held back again, because a few rejections lock it for 30 minutes.
 
 Examples:
 
-  peerkeeper resume apac`
+  peerkeeper resume apac
+  peerkeeper resume mesh`
 }
 
-// Run resumes a cluster's account.
+// Run ends a pause, and resumes a cluster's accounts.
 func (r *resumeVerb) Run(ctx context.Context, t *terminal) error {
 	w, err := r.known()
 	if err != nil {
 		return err
 	}
-	c, err := w.cluster(r.Cluster)
+	scope, err := r.scope(w, r.Scope, r.Pair)
 	if err != nil {
 		return err
 	}
@@ -94,13 +97,32 @@ func (r *resumeVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	h := &host.Host{Mesh: w.Mesh, Store: w.store, Clock: w.clock, Log: t.log}
-	if err := h.Resume(ctx, c.ID, who); err != nil {
+	h := w.person(t)
+	var done []string
+	err = h.Unpause(ctx, scope, who)
+	var none *host.NothingSaidError
+	switch {
+	case err == nil:
+		done = append(done, "the pause is over")
+	case !errors.As(err, &none):
 		return err
 	}
-	if t.json {
-		return t.answer(map[string]any{"cluster": c.ID, "resumed": true, "actor": who})
+	if _, cluster := w.Cluster(mesh.ClusterID(scope)); cluster {
+		err := h.Resume(ctx, mesh.ClusterID(scope), who)
+		var nothing *host.NothingToResumeError
+		switch {
+		case err == nil:
+			done = append(done, "its account is tried again at the next look")
+		case !errors.As(err, &nothing):
+			return err
+		}
 	}
-	t.sayf("The account of %s is tried again at the next look; recorded as decided by %s.", c.ID, who)
+	if len(done) == 0 {
+		return usagef("%s is not paused, and no account of it is held back: nothing to resume", scope)
+	}
+	if t.json {
+		return t.answer(map[string]any{"scope": scope, "resumed": done, "actor": who})
+	}
+	t.sayf("%s: %s; recorded as decided by %s.", scope, strings.Join(done, ", and "), who)
 	return nil
 }

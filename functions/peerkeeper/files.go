@@ -67,8 +67,7 @@ func (f files) open() (*watched, error) {
 	return w, nil
 }
 
-// loadMesh reads mesh.yaml. It is the one place that refuses what this version
-// does not do.
+// loadMesh reads mesh.yaml.
 func loadMesh(path string) (*mesh.Mesh, error) {
 	m, err := meshfile.Load(path)
 	var faults meshfile.Errors
@@ -79,8 +78,6 @@ func loadMesh(path string) (*mesh.Mesh, error) {
 		return nil, usagef("there is no %s: name your mesh with --mesh FILE, or try `peerkeeper demo` first", path)
 	case err != nil:
 		return nil, usagef("%s cannot be read: %w; check the path and its permissions", path, err)
-	case m.Policy.Mode != mesh.Observe:
-		return nil, usagef("%s: policy.mode %s: this version only observes; write `mode: observe`", path, m.Policy.Mode)
 	}
 	return m, nil
 }

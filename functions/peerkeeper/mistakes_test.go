@@ -1,0 +1,141 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMistakesAreExitTwo(t *testing.T) {
+	sim := simulate(t, "--users", "5", "--rate", "60")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(sim.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mesh, err := os.ReadFile(filepath.Join(sim.dir, "mesh.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults, err := os.ReadFile(filepath.Join("..", "..", "testdata", "meshes", "bad", "ten-faults.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(old, replacement string) string { return strings.Replace(string(mesh), old, replacement, 1) }
+	write("recover.yaml", with("mode: observe", "mode: recover"))
+	write("faults.yaml", string(faults))
+	write("real.yaml", real(string(mesh)))
+	write("garbage.db", strings.Repeat("this is no state file. ", 1000))
+	write("few.json", `{"emea/read": {"username": "u", "password": "p"}}`)
+	write("broken.json", `{"emea/read": {"username": "u", "passwort": "p"}}`)
+	write("hook.yaml", with("mode: observe", "mode: observe\n  notify: {webhook: \"http://alarms.example.com/\"}"))
+
+	for _, c := range []struct {
+		name string
+		args []string
+		says []string
+		// several lines are an error for each line of mesh.yaml
+		several bool
+	}{
+		{name: "recover mode", args: []string{"run", "--mesh", "recover.yaml"}, says: []string{"recover.yaml", "this version only observes", "mode: observe"}},
+		{name: "recover mode, asking only", args: []string{"status", "--mesh", "recover.yaml", "--state", "garbage.db"}, says: []string{"this version only observes"}},
+		{name: "faults in mesh.yaml", args: []string{"run", "--mesh", "faults.yaml"}, says: []string{"faults.yaml:"}, several: true},
+		{name: "no mesh.yaml", args: []string{"run", "--mesh", "nowhere.yaml"}, says: []string{"nowhere.yaml", "--mesh"}},
+		{name: "state file that is none", args: []string{"run", "--state", "garbage.db"}, says: []string{"garbage.db", "--state"}},
+		{name: "state file in no folder", args: []string{"run", "--state", "nowhere/state.db"}, says: []string{"nowhere/state.db"}},
+		{name: "asking an absent state", args: []string{"status", "--state", "absent.db"}, says: []string{"absent.db", "peerkeeper run"}},
+		{name: "port in use", args: []string{"run", "--listen", taken.Addr().String()}, says: []string{taken.Addr().String(), "in use", "--listen"}},
+		{name: "port in use, demo", args: []string{"demo", "--listen", taken.Addr().String()}, says: []string{"in use", "--listen"}},
+		{name: "address of no machine", args: []string{"run", "--listen", "203.0.113.1:1"}, says: []string{"203.0.113.1:1", "--listen"}},
+		{name: "secrets missing", args: []string{"run", "--secrets", "few.json"}, says: []string{"few.json", "amer/platform", "amer/read", "apac/write", "emea/write", "add them"}},
+		{name: "no secrets file", args: []string{"probe", "--secrets", "nowhere.json"}, says: []string{"nowhere.json", "--secrets", "emea/read"}},
+		{name: "secret misspelt", args: []string{"user", "someone", "--secrets", "broken.json"}, says: []string{"broken.json", "password"}, several: true},
+		{name: "another rate", args: []string{"run", "--rate", "2"}, says: []string{"--rate 2", "rate 60"}},
+		{name: "rate of a real mesh", args: []string{"run", "--mesh", "real.yaml", "--rate", "2"}, says: []string{"--rate 2", "not simulated"}},
+		{name: "unknown function", args: []string{"run", "--once", "persync"}, says: []string{"persync", "did you mean peersync?"}},
+		{name: "function of a later version", args: []string{"run", "--once", "preflight"}, says: []string{"preflight", "peersync, stucksync, certcheck"}},
+		{name: "webhook without TLS", args: []string{"run", "--mesh", "hook.yaml"}, says: []string{"hook.yaml", "webhook", "https"}},
+		{name: "unknown cluster in a peer", args: []string{"explain", "emea>apca", "--state", "made.db"}, says: []string{"apca", "did you mean apac?"}},
+		{name: "half a peer", args: []string{"explain", "emea", "--state", "made.db"}, says: []string{"emea", "quote it"}},
+		{name: "unknown cluster", args: []string{"resume", "EMAE", "--state", "made.db"}, says: []string{"did you mean emea?"}},
+		{name: "unknown cluster to probe", args: []string{"probe", "--cluster", "latam"}, says: []string{"emea, apac, amer"}},
+		{name: "unknown node", args: []string{"trust", "accept", "imp-emea-sbu.example.com", strings.Repeat("0", 64)}, says: []string{"did you mean imp-emea-sub.example.com?"}},
+		{name: "no fingerprint", args: []string{"trust", "accept", "imp-emea-sub.example.com", "5e0c"}, says: []string{"5e0c", "64 hexadecimal digits"}},
+		{name: "unknown verb", args: []string{"stauts"}, says: []string{"stauts", "--help"}},
+		{name: "verb of a later version", args: []string{"plan"}, says: []string{"plan", "--help"}},
+		{name: "unknown flag", args: []string{"status", "--jason"}, says: []string{"--jason", "peerkeeper status --help"}},
+		{name: "flag without a number", args: []string{"sim", "--dir", "x", "--users", "many"}, says: []string{"--users", "peerkeeper sim --help"}},
+		{name: "sim without a folder", args: []string{"sim"}, says: []string{"--dir"}},
+		{name: "sim of an unknown release", args: []string{"sim", "--dir", "x", "--release", "9"}, says: []string{"9", "14.0"}},
+		{name: "sim of 31 clusters", args: []string{"sim", "--dir", "x", "--clusters", "31"}, says: []string{"31", "30"}},
+		{name: "sim on nobody's address", args: []string{"sim", "--dir", "x", "--listen", "203.0.113.1"}, says: []string{"203.0.113.1", "--listen"}},
+		{name: "sim standing still", args: []string{"sim", "--dir", "x", "--rate", "0"}, says: []string{"--rate 0"}},
+		{name: "story of two clusters", args: []string{"demo", "--once", "--clusters", "2"}, says: []string{"emea, apac and amer"}},
+		{name: "no scenarios", args: []string{"demo", "--once", "--scenarios", "nowhere"}, says: []string{"nowhere"}},
+		{name: "unknown shell", args: []string{"completion", "tcsh"}, says: []string{"bash"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if strings.Contains(strings.Join(c.args, " "), "made.db") {
+				must(t, 0, sim.dir, "run", "--once", "certcheck", "--state", "made.db")
+			}
+			for _, args := range [][]string{c.args, append(c.args, "--json")} {
+				out, errs, code := run1(t, sim.dir, args...)
+				if code != 2 {
+					t.Errorf("exit %d, want 2\n%s%s", code, out, errs)
+				}
+				if out != "" {
+					t.Errorf("stdout is not empty: %q", out)
+				}
+				for _, want := range c.says {
+					if !strings.Contains(errs, want) {
+						t.Errorf("does not say %q: %s", want, errs)
+					}
+				}
+				for line := range strings.Lines(errs) {
+					if !strings.HasPrefix(line, "peerkeeper: ") {
+						t.Errorf("a line that no script can tell from others: %q", line)
+					}
+				}
+				if lines := strings.Count(errs, "\n"); !c.several && lines != 1 || c.several && lines < 1 {
+					t.Errorf("%d lines: %s", lines, errs)
+				}
+			}
+		})
+	}
+	t.Run("every fault has its line", func(t *testing.T) {
+		_, errs, _ := run1(t, sim.dir, "status", "--mesh", "faults.yaml")
+		want, err := os.ReadFile(filepath.Join("..", "..", "testdata", "meshes", "bad", "ten-faults.errors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, expected := strings.Count(errs, "\n"), strings.Count(strings.TrimSpace(string(want)), "\n")+1; got != expected {
+			t.Errorf("%d lines, want %d:\n%s", got, expected, errs)
+		}
+	})
+}
+
+// real makes a simulated mesh look like a real one.
+func real(mesh string) string {
+	var out []string
+	skip := false
+	for line := range strings.Lines(mesh) {
+		if strings.HasPrefix(line, "simulated:") || strings.HasPrefix(line, "clock:") {
+			skip = true
+			continue
+		}
+		if skip && strings.HasPrefix(line, " ") {
+			continue
+		}
+		skip = false
+		out = append(out, line)
+	}
+	return strings.Join(out, "")
+}

@@ -1,0 +1,356 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/host"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
+)
+
+// span is a duration in which days may be written, such as 7d or 36h.
+type span time.Duration
+
+// UnmarshalText reads a duration with days.
+func (s *span) UnmarshalText(b []byte) error {
+	if days, ok := strings.CutSuffix(string(b), "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 {
+			*s = span(time.Duration(n) * 24 * time.Hour)
+			return nil
+		}
+	}
+	d, err := time.ParseDuration(string(b))
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%q is no time: write 30m, 36h or 7d", b)
+	}
+	*s = span(d)
+	return nil
+}
+
+type planVerb struct {
+	WouldHave span `help:"Show instead what mode recover would have done over this time, such as 7d." placeholder:"TIME"`
+	files
+}
+
+// Help is what peerkeeper plan --help teaches.
+func (planVerb) Help() string {
+	return `Lists the actions that are asked for now: on what, why, what they interrupt, what to collect first, and what stands in the way of each. With --would-have it shows, before you turn on mode recover, what it would have done.
+It never acts and contacts no cluster. An action that needs a person is approved with "peerkeeper approve ID".
+
+Examples:
+
+  peerkeeper plan
+  peerkeeper plan --would-have 7d`
+}
+
+// Run shows the plan.
+func (p *planVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := p.known()
+	if err != nil {
+		return err
+	}
+	planned, err := w.person(t).Plan(ctx, time.Duration(p.WouldHave))
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return t.answer(map[string]any{"actions": planned})
+	}
+	if len(planned) == 0 {
+		t.sayf("Nothing is asked for.")
+		return nil
+	}
+	for _, a := range planned {
+		t.sayf("%s  %s %s (%s)", a.ID, a.Kind, a.Target, a.Cluster)
+		t.sayf("    why: %s", a.Why)
+		t.sayf("    interrupts: %s", a.Interrupts)
+		for _, c := range a.Collect {
+			t.sayf("    collect first: %s", c)
+		}
+		if a.Approval != "" {
+			t.sayf("    needs a person: %s", a.Approval)
+		}
+		for _, r := range a.Refused {
+			t.sayf("    not yet: %s", r)
+		}
+		if a.Outcome != "" {
+			t.sayf("    outcome: %s", a.Outcome)
+		}
+		if !a.Ended.IsZero() {
+			t.sayf("    asked for from %s to %s", a.First.UTC().Format(time.RFC3339), a.Ended.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
+}
+
+type approveVerb struct {
+	ID string `arg:"" name:"id" help:"The action, as plan lists it." placeholder:"ID"`
+	files
+}
+
+// Help is what peerkeeper approve --help teaches.
+func (approveVerb) Help() string {
+	return `Consents to one exact action that plan lists, once, for the next four hours. It is recorded with your name.
+It never acts itself: the next run of stucksync looks again, and acts only if the action is still needed and every other guard agrees. In mode observe nothing is changed, approved or not; the steps by hand are printed instead.
+
+Examples:
+
+  peerkeeper approve 5f2ac1d09b`
+}
+
+// Run approves an action.
+func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := a.known()
+	if err != nil {
+		return err
+	}
+	who, err := actor()
+	if err != nil {
+		return err
+	}
+	p, err := w.person(t).Approve(ctx, a.ID, who)
+	if err != nil {
+		return usage{err}
+	}
+	if t.json {
+		return t.answer(map[string]any{"approved": p, "actor": who})
+	}
+	t.sayf("%s %s is approved for the next %v; recorded as decided by %s. It interrupts %s.", p.Kind, p.Target, host.ApprovalLife, who, p.Interrupts)
+	for _, c := range p.Collect {
+		t.sayf("  collect first: %s", c)
+	}
+	return nil
+}
+
+// word is what pause and maintenance take.
+type word struct {
+	Scope  string `arg:"" help:"mesh, a cluster (emea), a peer (emea:apac) or a pair (emea:apac --pair)." placeholder:"SCOPE"`
+	Reason string `help:"Why, for the record." required:"" placeholder:"TEXT"`
+	For    span   `help:"For how long, such as 2h or 7d; otherwise until it is ended." placeholder:"TIME"`
+	Pair   bool   `help:"Both directions of the peer."`
+	files
+}
+
+func (f files) scope(w *watched, name string, pair bool) (record.Scope, error) {
+	sep := ">"
+	if pair {
+		sep = "<>"
+	}
+	scope, err := record.ParseScope(strings.Replace(name, ":", sep, 1), w.Mesh)
+	if err != nil {
+		return "", usage{err}
+	}
+	return scope, nil
+}
+
+func (x *word) run(ctx context.Context, t *terminal, say string, do func(*host.Host, record.Scope, string) ([]repair.Intent, error)) error {
+	w, err := x.known()
+	if err != nil {
+		return err
+	}
+	scope, err := x.scope(w, x.Scope, x.Pair)
+	if err != nil {
+		return err
+	}
+	who, err := actor()
+	if err != nil {
+		return err
+	}
+	under, err := do(w.person(t), scope, who)
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return t.answer(map[string]any{"scope": scope, "actor": who, "underWay": append([]repair.Intent{}, under...)})
+	}
+	t.sayf(say+" Recorded as decided by %s.", scope, who)
+	for _, in := range under {
+		t.sayf("Under way all the same, meant at %s: %s %s.", in.Written.UTC().Format(time.RFC3339), in.Action, in.Target)
+	}
+	return nil
+}
+
+type pauseVerb struct{ word }
+
+// Help is what peerkeeper pause --help teaches.
+func (pauseVerb) Help() string {
+	return `Keeps Peerkeeper from acting on what you name, until resumed or for a time. Judging and alarms go on. It is recorded with your name.
+It never calls back what is already under way, and says what that is.
+
+Examples:
+
+  peerkeeper pause mesh --reason "network change" --for 4h
+  peerkeeper pause emea:apac --pair --reason "TAC case open"`
+}
+
+// Run pauses.
+func (p *pauseVerb) Run(ctx context.Context, t *terminal) error {
+	return p.run(ctx, t, "Nothing is done to %s any more.", func(h *host.Host, scope record.Scope, who string) ([]repair.Intent, error) {
+		return h.Pause(ctx, scope, p.Reason, who, time.Duration(p.For))
+	})
+}
+
+type maintenanceVerb struct {
+	Start maintenanceStartVerb `cmd:"" help:"Neither actions nor notices from now on."`
+	End   maintenanceEndVerb   `cmd:"" help:"Actions and notices again."`
+}
+
+type maintenanceStartVerb struct{ word }
+
+// Help is what peerkeeper maintenance start --help teaches.
+func (maintenanceStartVerb) Help() string {
+	return `Declares maintenance of what you name: Peerkeeper neither acts on it nor sends notices about it. Judging goes on, and the page shows what is seen.
+It never clears an alarm that stands: that one is cleared when its cause is gone.
+
+Examples:
+
+  peerkeeper maintenance start apac --reason "upgrade to SU4" --for 6h`
+}
+
+// Run begins a maintenance.
+func (m *maintenanceStartVerb) Run(ctx context.Context, t *terminal) error {
+	return m.run(ctx, t, "%s is in maintenance.", func(h *host.Host, scope record.Scope, who string) ([]repair.Intent, error) {
+		return h.Maintain(ctx, scope, m.Reason, who, time.Duration(m.For))
+	})
+}
+
+type maintenanceEndVerb struct {
+	Scope string `arg:"" help:"What was named at the start." placeholder:"SCOPE"`
+	Pair  bool   `help:"Both directions of the peer."`
+	files
+}
+
+// Run ends a maintenance.
+func (m *maintenanceEndVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := m.known()
+	if err != nil {
+		return err
+	}
+	scope, err := m.scope(w, m.Scope, m.Pair)
+	if err != nil {
+		return err
+	}
+	who, err := actor()
+	if err != nil {
+		return err
+	}
+	err = w.person(t).Unmaintain(ctx, scope, who)
+	var none *host.NothingSaidError
+	if errors.As(err, &none) {
+		return usage{err}
+	}
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return t.answer(map[string]any{"scope": scope, "ended": true, "actor": who})
+	}
+	t.sayf("The maintenance of %s is over; recorded as decided by %s.", scope, who)
+	return nil
+}
+
+type ackVerb struct {
+	Fingerprint string `arg:"" help:"The alarm, by the beginning of its fingerprint in status --json." placeholder:"FINGERPRINT"`
+	Reason      string `help:"Why, for the record." required:"" placeholder:"TEXT"`
+	For         span   `help:"For how long; otherwise as long as the alarm stands." placeholder:"TIME"`
+	files
+}
+
+// Help is what peerkeeper ack --help teaches.
+func (ackVerb) Help() string {
+	return `Says that you know of an alarm: it is not repeated any more. Its clearing is still sent. It is recorded with your name.
+It never clears the alarm, and stops no repair: for that, pause.
+
+Examples:
+
+  peerkeeper ack 3fa8 --reason "carrier ticket 4711"`
+}
+
+// Run acknowledges an alarm.
+func (a *ackVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := a.known()
+	if err != nil {
+		return err
+	}
+	who, err := actor()
+	if err != nil {
+		return err
+	}
+	n, err := w.person(t).Acknowledge(ctx, a.Fingerprint, a.Reason, who, time.Duration(a.For))
+	if err != nil {
+		return usage{err}
+	}
+	if t.json {
+		return t.answer(map[string]any{"acknowledged": n, "actor": who})
+	}
+	t.sayf("%s %s%s is known to %s and not repeated.", n.Name, n.Peer, n.Cluster, who)
+	return nil
+}
+
+type evidenceVerb struct {
+	Peer string `arg:"" help:"The directed peer, such as emea:apac." placeholder:"PEER"`
+	Out  string `help:"The zip file to write." placeholder:"FILE"`
+	files
+}
+
+// Help is what peerkeeper evidence --help teaches.
+func (evidenceVerb) Help() string {
+	return `Writes a zip with what a TAC case needs of one peer: conditions, clocks, changes, both clusters' records, certificates, history, and the commands whose output belongs to it.
+It contacts no cluster and holds no secret: none is ever stored.
+
+Examples:
+
+  peerkeeper evidence emea:apac --out case.zip`
+}
+
+// Run writes the bundle.
+func (e *evidenceVerb) Run(ctx context.Context, t *terminal) (err error) {
+	w, err := e.known()
+	if err != nil {
+		return err
+	}
+	id, err := w.peer(e.Peer)
+	if err != nil {
+		return err
+	}
+	if _, ok := w.Mesh.Peer(id); !ok {
+		return w.noSuchPeer(id)
+	}
+	out := e.Out
+	if out == "" {
+		out = fmt.Sprintf("evidence-%s-%s-%s.zip", id.From, id.To, w.clock.Now().UTC().Format("20060102T150405Z"))
+	}
+	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return usagef("%w; name another file with --out", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := w.person(t).Evidence(ctx, id, f); err != nil {
+		return err
+	}
+	if t.json {
+		return t.answer(map[string]any{"peer": id, "file": out})
+	}
+	t.sayf("%s holds what is known of %s; its README.txt lists what to add by hand.", out, id)
+	return nil
+}
+
+// person is the host for verbs by which people decide: it contacts no cluster.
+func (w *watched) person(t *terminal) *host.Host {
+	return &host.Host{Mesh: w.Mesh, Store: w.store, Clock: w.clock, Log: t.log}
+}
+
+// mode says what a mesh's policy allows, for the top of a long run.
+func modeText(m *mesh.Mesh) string {
+	if m.Policy.Mode == mesh.Recover {
+		return "recover: may start and restart services, through its gate"
+	}
+	return "observe: never changes a cluster"
+}
