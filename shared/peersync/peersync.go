@@ -27,6 +27,7 @@ import (
 
 const (
 	clusterDeadline = 45 * time.Second // wall, one cluster's look
+	setDeadline     = 90 * time.Second // wall, every user of one cluster
 	spare           = 30 * time.Second // observing stops this long before the context ends
 	namesKept       = 20               // user IDs kept per direction of a difference
 	maxDifferPairs  = 8                // pairs whose users are named in one tick
@@ -124,8 +125,11 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	auth := t.book.Auths[c.ID]
-	client, err := t.Clusters.Open(ctx, c, auth.Value.Rejected, t.book.Accepted())
+	rejected, err := t.rejected(ctx, c)
+	if err != nil {
+		return cluster.Blind(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
+	}
+	client, err := t.Clusters.Open(ctx, c, rejected, t.book.Accepted())
 	if err != nil {
 		var refused *cluster.Refused
 		if errors.As(err, &refused) {
@@ -141,6 +145,55 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 		t.reject(ctx, c, client.Version, obs.Access.Detail)
 	}
 	return obs
+}
+
+// rejected is the version of the cluster's secret that must not be tried. It
+// is read afresh: the book may be a moment old, and one log-in too many locks
+// the account.
+func (p *Peersync) rejected(ctx context.Context, c *mesh.Cluster) (string, error) {
+	it, err := p.Store.Get(ctx, store.Auth(p.Mesh.Name, c.ID))
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	var doc store.Doc[record.Auth]
+	if err == nil {
+		doc, err = store.Decode[record.Auth](it, record.AuthSchema)
+	}
+	if err != nil {
+		return "", fmt.Errorf("whether %s has refused its account cannot be read: %w", c.ID, err)
+	}
+	if doc.Value.Secret != c.Credentials {
+		return "", nil // another secret's version
+	}
+	return doc.Value.Rejected, nil
+}
+
+// guarded runs a look beyond the first. One that panics costs its own facts,
+// and one that meets a rejected account ends the cluster's looks, as the first
+// would have.
+func (t *tick) guarded(ctx context.Context, id mesh.ClusterID, limit time.Duration, look func(ctx context.Context, c *cluster.Client) (peer.Reason, string)) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.logger().Error("panic while observing", "cluster", id, "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	client := t.clients[id]
+	why, detail := look(ctx, client)
+	if why != peer.AccountRejected {
+		return
+	}
+	c, _ := t.Mesh.Cluster(id)
+	t.reject(ctx, c, client.Version, detail)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.view.Clusters[id].Seen.Access = peer.Unknown[bool](peer.AccountRejected, detail)
+}
+
+// open reports whether the cluster let us in at this tick.
+func (t *tick) open(id mesh.ClusterID) bool {
+	return t.clients[id] != nil && t.view.Clusters[id].Seen.Access.Known()
 }
 
 // reject notes at once that a secret version was refused, before anything
@@ -163,18 +216,18 @@ func (t *tick) deepen(ctx context.Context, ids []mesh.ClusterID) {
 	due := t.bucketsDue(ids)
 	var wg sync.WaitGroup
 	for _, id := range due {
-		client := t.clients[id]
-		if client == nil || !t.view.Clusters[id].Seen.Access.Known() {
+		if !t.open(id) {
 			continue
 		}
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
-			defer cancel()
-			got := client.Buckets(ctx, t.Mesh.Owner, t.now)
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			r := t.view.Clusters[id]
-			r.Buckets = got.Or(r.Buckets)
+			t.guarded(ctx, id, clusterDeadline, func(ctx context.Context, client *cluster.Client) (peer.Reason, string) {
+				got := client.Buckets(ctx, t.Mesh.Owner, t.now)
+				t.mu.Lock()
+				defer t.mu.Unlock()
+				r := t.view.Clusters[id]
+				r.Buckets = got.Or(r.Buckets)
+				return got.Reason, got.Detail
+			})
 		})
 	}
 	wg.Wait()
@@ -182,22 +235,33 @@ func (t *tick) deepen(ctx context.Context, ids []mesh.ClusterID) {
 }
 
 // bucketsDue lists the clusters whose buckets are to be read: all of them once
-// per sync interval, and both ends of a peer that has differed for an interval.
+// per sync interval, by the clock on the wall, so that clusters that missed one
+// are read together again; and both ends of a peer that differs, when a sync
+// may have changed it or its users are to be named.
 func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
 	want := map[mesh.ClusterID]bool{}
 	for _, id := range ids {
 		r := t.view.Clusters[id]
 		c, _ := t.Mesh.Cluster(id)
 		interval, _ := r.EffectiveInterval(c, t.now)
-		if t.now.Sub(r.Buckets.At) >= interval {
+		if interval > 0 && r.Buckets.At.Before(t.now.Truncate(interval)) {
 			want[id] = true
 		}
 	}
 	for _, p := range t.Mesh.Peers {
-		d := t.book.Syncs[p.ID].Value.Differs
+		stored := t.book.Syncs[p.ID].Value
+		if stored.Differs.Since.IsZero() {
+			continue
+		}
 		c, _ := t.Mesh.Cluster(p.ID.From)
-		interval, _ := t.view.Clusters[p.ID.From].EffectiveInterval(c, t.now)
-		if !d.Since.IsZero() && t.now.Sub(d.Since) > interval {
+		to, _ := t.Mesh.Cluster(p.ID.To)
+		r := t.view.Clusters[p.ID.From]
+		interval, _ := r.EffectiveInterval(c, t.now)
+		entry, ok, _ := r.Seen.EntryFor(to)
+		skew, _ := r.Seen.Skew.Get()
+		synced := ok && entry.HasClock && entry.LastSync.Add(-skew).After(r.Buckets.At)
+		lasting := t.now.Sub(stored.Differs.Since) > interval && (stored.Named == nil || t.now.Sub(stored.Named.At) >= mesh.MinSyncInterval)
+		if synced || lasting {
 			want[p.ID.From], want[p.ID.To] = true, true
 		}
 	}
@@ -221,8 +285,8 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	oldest := t.now
 	for _, id := range ids {
 		r := t.view.Clusters[id]
-		if t.clients[id] == nil || !r.Seen.Access.Known() || !r.Seen.Users.Known() {
-			continue
+		if !t.open(id) || !r.Seen.Users.Known() || t.now.Sub(r.SetTried) < mesh.MinSyncInterval {
+			continue // one that was tried in vain does not keep the others waiting
 		}
 		at := r.Set.At
 		if at.IsZero() && (len(r.Home) == 0 || t.now.Sub(r.Home[0].From) < mesh.MinSyncInterval) {
@@ -238,7 +302,7 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 		if eq, ok := t.view.SetsEqual(p.ID); pick == "" && ok && !eq {
 			for _, id := range []mesh.ClusterID{p.ID.From, p.ID.To} {
 				r := t.view.Clusters[id]
-				if t.clients[id] != nil && r.Seen.Access.Known() && t.now.Sub(r.Set.At) >= mesh.MinSyncInterval {
+				if slices.Contains(ids, id) && t.open(id) && t.now.Sub(r.Set.At) >= mesh.MinSyncInterval && t.now.Sub(r.SetTried) >= mesh.MinSyncInterval {
 					pick = id
 				}
 			}
@@ -247,13 +311,16 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	if pick == "" {
 		return
 	}
-	got := t.clients[pick].Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now)
-	r := t.view.Clusters[pick]
-	if got.Known() {
-		r.Set = got
-	} else {
-		t.logger().Warn("reading every user was not complete", "cluster", pick, "reason", got.Why(), "detail", got.Detail)
-	}
+	t.view.Clusters[pick].SetTried = t.now
+	t.guarded(ctx, pick, setDeadline, func(ctx context.Context, client *cluster.Client) (peer.Reason, string) {
+		got := client.Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now)
+		if got.Known() {
+			t.view.Clusters[pick].Set = got
+		} else {
+			t.logger().Warn("reading every user was not complete", "cluster", pick, "reason", got.Why(), "detail", got.Detail)
+		}
+		return got.Reason, got.Detail
+	})
 }
 
 // judge gives every peer whose two ends were looked at its conditions, and
@@ -266,7 +333,7 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 		switch {
 		case !r.Seen.Access.Known():
 			answer.Clusters.Unreachable++
-		case !r.Seen.Users.Known() || r.Seen.Users.At != t.now || len(r.Lost) > 0:
+		case !r.Seen.Users.Known() || !r.Seen.Users.At.Equal(t.now) || len(r.Lost) > 0:
 			answer.Clusters.Partial++
 		default:
 			answer.Clusters.Observed++
@@ -297,8 +364,8 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 // rejudge judges once more with the names at hand, so that the message of the
 // very tick in which users differ already names them.
 func rejudge(v *peer.View, id mesh.PeerID, stored, next peer.SyncRecord) peer.SyncRecord {
-	stored.Differs, stored.Named, stored.FirstSeen, stored.Progress = next.Differs, next.Named, next.FirstSeen, next.Progress
-	return peer.Judge(v, id, stored)
+	next.Conditions = stored.Conditions
+	return peer.Judge(v, id, next)
 }
 
 // nameDue reports whether the users that differ should be named now: data or
@@ -316,8 +383,7 @@ func (t *tick) nameDue(r peer.SyncRecord) bool {
 // name reads the differing buckets of both ends and tells who is where.
 // nil when either read was not whole.
 func (t *tick) name(ctx context.Context, id mesh.PeerID, r peer.SyncRecord) *peer.Named {
-	from, to := t.clients[id.From], t.clients[id.To]
-	if from == nil || to == nil || !t.view.Clusters[id.From].Seen.Access.Known() || !t.view.Clusters[id.To].Seen.Access.Known() {
+	if !t.open(id.From) || !t.open(id.To) {
 		return nil
 	}
 	buckets, ok := t.view.BucketsDiffer(id, 2*tickPeriod())
@@ -325,10 +391,22 @@ func (t *tick) name(ctx context.Context, id mesh.PeerID, r peer.SyncRecord) *pee
 		return nil
 	}
 	home, _ := t.Mesh.Cluster(id.To)
-	atHome, fh := to.Named(ctx, home, buckets, t.now)
-	copied, fc := from.Named(ctx, home, buckets, t.now)
-	if !fh.Known() || !fc.Known() {
-		t.logger().Warn("naming differing users was not complete", "peer", id.String(), "home", fh.Detail, "copy", fc.Detail)
+	read := func(at mesh.ClusterID) (ids map[string]string, whole bool) {
+		t.guarded(ctx, at, clusterDeadline, func(ctx context.Context, client *cluster.Client) (peer.Reason, string) {
+			got, f := client.Named(ctx, home, buckets, t.now)
+			if ids, whole = got, f.Known(); !whole {
+				t.logger().Warn("naming differing users was not complete", "peer", id.String(), "cluster", at, "reason", f.Why(), "detail", f.Detail)
+			}
+			return f.Reason, f.Detail
+		})
+		return ids, whole
+	}
+	atHome, ok := read(id.To)
+	if !ok {
+		return nil
+	}
+	copied, ok := read(id.From)
+	if !ok {
 		return nil
 	}
 	n := &peer.Named{At: t.now}
@@ -362,13 +440,30 @@ func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 		doc.Value = *t.view.Clusters[id]
 		record.Add(&changes, doc)
 	}
-	for id, value := range t.judged {
-		doc := t.book.Syncs[id]
-		doc.Value = value
-		record.Add(&changes, doc)
+	for _, p := range t.Mesh.Peers {
+		if value, ok := t.judged[p.ID]; ok {
+			doc := t.book.Syncs[p.ID]
+			doc.Value = value
+			record.Add(&changes, doc)
+		}
 	}
 	_, err := changes.Write(ctx, t.Store)
-	return err
+	return errors.Join(err, t.forget(ctx))
+}
+
+// forget removes what is remembered of peers that have left mesh.yaml: a peer
+// that comes back starts anew, and not with an old difference.
+func (t *tick) forget(ctx context.Context) error {
+	var errs []error
+	for id, doc := range t.book.Syncs {
+		if _, ok := t.Mesh.Peer(id); ok || doc.Newer {
+			continue
+		}
+		if err := t.Store.Delete(ctx, doc.Key, doc.Version); err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
+			errs = append(errs, fmt.Errorf("forgetting %s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (p *Peersync) logger() *slog.Logger {

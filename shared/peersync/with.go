@@ -20,7 +20,11 @@ func (p *Peersync) With(ctx context.Context, c *mesh.Cluster, look func(context.
 	}
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	client, err := p.Clusters.Open(ctx, c, book.Auths[c.ID].Value.Rejected, book.Accepted())
+	rejected, err := p.rejected(ctx, c)
+	if err != nil {
+		return err
+	}
+	client, err := p.Clusters.Open(ctx, c, rejected, book.Accepted())
 	if err != nil {
 		return err
 	}
