@@ -75,6 +75,9 @@ func Find(function string) (Schedule, bool) {
 	return Schedule{}, false
 }
 
+// releaseWithin bounds giving the lease back when the caller's time is up.
+const releaseWithin = 5 * time.Second
+
 // Once carries out one request under the function's lease.
 func Once(ctx context.Context, s store.Store, m *mesh.Mesh, req Request, now func() time.Time, do func(context.Context) (Answer, error)) (Answer, error) {
 	began := time.Now()
@@ -109,10 +112,16 @@ func Once(ctx context.Context, s store.Store, m *mesh.Mesh, req Request, now fun
 	if skip != "" {
 		return finish(Answer{Skipped: skip}), nil
 	}
-	a, err := do(ctx)
+	req.ScheduledTime = lease.Run.ScheduledTime
+	// Past its lease another run may begin, so this one has ended by then.
+	doing, cancel := context.WithTimeout(ctx, sched.Lease)
+	a, err := do(doing)
+	cancel()
 	if err != nil {
 		// The lease is given back, so that a retry need not wait it out.
-		return finish(a), errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
+		giving, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
+		defer cancel()
+		return finish(a), errors.Join(err, lease.Release(giving))
 	}
 	if err := lease.Complete(ctx, now()); err != nil {
 		return finish(a), fmt.Errorf("completing %s: %w", req.Function, err)
