@@ -67,6 +67,11 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, erro
 	sched, _ := run.Find("peersync")
 	j := &judged{book: book, view: book.View(s.Mesh, sched.Period, now),
 		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}}
+	for _, id := range s.Mesh.IDs() {
+		if book.Clusters[id].Newer {
+			j.view.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on
+		}
+	}
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	gate, err := s.settled(ctx, req.DryRun)
 	if err != nil {
@@ -235,7 +240,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 		for _, name := range peerAlarmNames() {
 			for _, t := range peerAlarms(name) {
 				c := condition(j.conditions[id], t)
-				if c.Status != peer.False || (st.State == peer.Suspect && st.Cause == string(t)) {
+				if c.Status != peer.False || peer.FirstLook(c) {
 					continue
 				}
 				out = append(out, alarm.Firing{
@@ -264,7 +269,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 func quiet(overlays []peer.Overlay) bool {
 	for _, o := range overlays {
 		switch o {
-		case peer.Maintenance, peer.Acknowledged, peer.Upgrading, peer.Rewound:
+		case peer.Maintenance, peer.Acknowledged, peer.Flapping, peer.Upgrading, peer.Rewound:
 			return true
 		}
 	}
@@ -305,6 +310,9 @@ func clusterAlarms(why peer.Reason) string {
 
 func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	r, cert := j.view.Clusters[id], j.book.Certs[id].Value
+	if j.book.Certs[id].Newer {
+		cert = peer.CertClusterRecord{}
+	}
 	held := j.view.Upgrading(id) || j.book.Said.MaintenanceOf(id, j.view.Now)
 	var out []alarm.Firing
 	for _, f := range append(slices.Clone(r.Findings), peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now)...) {
@@ -374,21 +382,26 @@ func (j *judged) undecided(it alarm.Item) bool {
 	if !ok {
 		return false
 	}
+	certs := it.Name == alarm.CertificateExpired || it.Name == alarm.CertificateExpiring || it.Name == alarm.DNSServerSilent
+	if certs {
+		return j.certUnread(it)
+	}
 	if j.book.Clusters[it.Cluster].Newer || j.view.Now.Sub(r.Seen.At) > 2*j.view.Tick {
 		return true
 	}
 	sight := j.view.Sight(it.Cluster).Verdict
 	switch it.Name {
 	case alarm.CannotSeeCluster, alarm.ClusterDown, alarm.PublisherDown:
-		return sight == peer.Awaiting
+		// Refused without having been asked says nothing of what was lost.
+		c, _ := j.view.Mesh.Cluster(it.Cluster)
+		_, lost := r.Lost[c.Publisher]
+		return sight == peer.Awaiting || (sight == peer.Refused && (lost || r.Seen.Access.Why() == peer.NoCredentials))
 	case alarm.AccountRejected:
-		return sight != peer.InSight && sight != peer.Refused
+		return sight != peer.InSight
 	case alarm.NodeUnreachable:
 		return sight != peer.InSight
 	case alarm.ServiceStopped:
 		return sight != peer.InSight || j.servicesUnread(r)
-	case alarm.CertificateExpired, alarm.CertificateExpiring, alarm.DNSServerSilent:
-		return j.certUnread(it)
 	}
 	return false
 }
