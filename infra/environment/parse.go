@@ -1,0 +1,460 @@
+package environment
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	yaml "github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/mesh/meshfile"
+)
+
+func parse(name, path string, data []byte, meshPath string) (*Environment, error) {
+	env := &Environment{Name: name}
+	doc := &document{file: path}
+	if root, ok := doc.parse(data); ok {
+		env.read(root)
+	}
+	m, meshErr := meshfile.Load(meshPath)
+	env.Mesh = m
+	if meshErr == nil && len(doc.errs) == 0 {
+		env.agree(doc, meshPath)
+	}
+	slices.SortStableFunc(doc.errs, (*Error).compare)
+	var all Errors
+	for _, e := range doc.errs {
+		all = append(all, e)
+	}
+	var faults meshfile.Errors
+	switch {
+	case errors.As(meshErr, &faults):
+		for _, f := range faults {
+			all = append(all, f)
+		}
+	case meshErr != nil:
+		all = append(all, fmt.Errorf("the mesh of environment %s: %w", name, meshErr))
+	}
+	if len(all) > 0 {
+		return nil, all
+	}
+	return env, nil
+}
+
+func (env *Environment) read(root value) {
+	f := root.fields("account!", "region!", "production", "tags", "network!", "logs", "table", "alarms")
+	env.Account = want(f["account"], isAccount, `an account is twelve digits, such as "111122223333"`)
+	env.Region = want(f["region"], isRegion, "a region is such as eu-central-1")
+	if strings.HasPrefix(env.Region, "cn-") || strings.Contains(env.Region, "-gov-") || strings.Contains(env.Region, "-iso") {
+		f["region"].fail("is in a partition of its own", "only AWS's commercial regions are known to work: names of endpoints and services differ elsewhere")
+	}
+	env.Production = f["production"].boolean()
+	env.Tags = map[string]string{}
+	for key, v := range f["tags"].pairs() {
+		env.Tags[key] = v.text()
+		if strings.HasPrefix(strings.ToLower(key), "aws:") || len(key) > 128 || len(env.Tags[key]) > 256 || env.Tags[key] == "" {
+			v.fail("is no tag", "a key has at most 128 characters and does not begin with aws:, a value 1 to 256")
+		}
+	}
+	env.readNetwork(f["network"])
+	logs := f["logs"].fields("retentionDays")
+	env.LogDays = 30
+	if v := logs["retentionDays"]; v.there() {
+		env.LogDays = v.number(1, 3653)
+		if env.LogDays > 0 && !slices.Contains(LogRetentions(), env.LogDays) {
+			v.fail("is no retention that CloudWatch Logs knows", fmt.Sprintf("want one of %s", strings.Trim(fmt.Sprint(LogRetentions()), "[]")))
+		}
+	}
+	env.Table = "peerkeeper-" + env.Name
+	if f["table"].there() {
+		env.Table = want(f["table"], isTable, "a table's name has 3 to 255 letters, digits, _ . and -")
+	}
+	for _, v := range f["alarms"].fields("subscriberAccounts")["subscriberAccounts"].items() {
+		env.Subscribers = append(env.Subscribers, want(v, isAccount, `an account is twelve digits, such as "444455556666"`))
+	}
+}
+
+// want is a text of a certain form.
+func want(v value, form *regexp.Regexp, cure string) string {
+	s := v.text()
+	if v.there() && !form.MatchString(s) {
+		v.fail(strconv.Quote(s), cure)
+	}
+	return s
+}
+
+func id(prefix string) *regexp.Regexp {
+	return regexp.MustCompile(`^` + prefix + `-[0-9a-f]{8,17}$`)
+}
+
+func (env *Environment) readNetwork(v value) {
+	if !v.there() {
+		return
+	}
+	f := v.fields("create", "attach", "onPremises!", "link!", "dynamodbPrefixList!", "endpoints", "forward")
+	n := &env.Network
+	switch create, attach := f["create"], f["attach"]; {
+	case create.there() && attach.there():
+		attach.fail("stands beside create", "a VPC is either created or attached to: keep one")
+	case create.there():
+		n.Create = env.readCreate(create)
+	case attach.there():
+		n.Attach = env.readAttach(attach)
+	default:
+		v.fail("no VPC", "say create: {cidr, zones} or attach: {vpc, subnets}")
+	}
+	for _, i := range f["onPremises"].items() {
+		p := network(i)
+		for _, had := range n.OnPremises {
+			if p.IsValid() && p.Overlaps(had) {
+				i.fail(p.String()+" overlaps "+had.String(), "name each network once")
+			}
+		}
+		if n.Create != nil && p.IsValid() && n.Create.CIDR.IsValid() && p.Overlaps(n.Create.CIDR) {
+			i.fail(p.String()+" overlaps the VPC's "+n.Create.CIDR.String(), "choose another network for the VPC: addresses of its own are never sent over the link")
+		}
+		n.OnPremises = append(n.OnPremises, p)
+	}
+	// Seven rules each; a security group has 60 by default (VPC quotas).
+	if v := f["onPremises"]; v.there() && (len(n.OnPremises) == 0 || len(n.OnPremises) > 8) {
+		v.fail(fmt.Sprintf("names %d networks", len(n.OnPremises)), "want 1 to 8: each takes 7 of a security group's 60 rules; put them together into larger ones")
+	}
+	n.Link = env.readLink(f["link"])
+	n.DynamoDBPrefixList = want(f["dynamodbPrefixList"], id("pl"), "want the id of com.amazonaws."+env.Region+".dynamodb, see: aws ec2 describe-managed-prefix-lists --region "+env.Region)
+	env.readEndpoints(f["endpoints"])
+	env.readForward(f["forward"])
+}
+
+// network is an IPv4 network without host bits.
+func network(v value) netip.Prefix {
+	s := v.text()
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		v.fail(strconv.Quote(s)+" is no network", "write it as 192.0.2.0/24")
+	case !p.Addr().Is4():
+		v.fail(s+" is IPv6", "the link and the security group are IPv4 only: a VPN gateway carries no IPv6")
+	case p.Masked() != p:
+		v.fail(s+" has host bits", "did you mean "+p.Masked().String()+"?")
+	case p.Bits() == 0:
+		v.fail(s+" is everywhere", "name the clusters' networks")
+	default:
+		return p
+	}
+	return netip.Prefix{}
+}
+
+func (env *Environment) zone(v value) string {
+	s := v.text()
+	if rest, ok := strings.CutPrefix(s, env.Region); env.Region != "" && (!ok || len(rest) != 1 || rest[0] < 'a' || rest[0] > 'z') {
+		v.fail(strconv.Quote(s)+" is no zone of "+env.Region, "write it as "+env.Region+"a")
+	}
+	return s
+}
+
+func (env *Environment) readCreate(v value) *Create {
+	f := v.fields("cidr!", "zones!")
+	c := &Create{}
+	if f["cidr"].there() {
+		c.CIDR = network(f["cidr"])
+	}
+	for _, z := range f["zones"].items() {
+		name := env.zone(z)
+		if slices.Contains(c.Zones, name) {
+			z.fail(name+" is given twice", "name each zone once")
+		}
+		c.Zones = append(c.Zones, name)
+	}
+	switch n := len(c.Zones); {
+	case !f["zones"].there():
+	case n == 0 || n > 4:
+		f["zones"].fail(fmt.Sprintf("names %d zones", n), "want 1 to 4; two outlive the loss of one")
+	case c.CIDR.IsValid() && (c.CIDR.Bits() < 16 || c.Subnets()[0].Bits() > 28):
+		f["cidr"].fail(fmt.Sprintf("%s does not give %d subnets of /16 to /28", c.CIDR, n), "a /26 is plenty: functions share addresses")
+	}
+	return c
+}
+
+func (env *Environment) readAttach(v value) *Attach {
+	f := v.fields("vpc!", "subnets!")
+	a := &Attach{VPC: want(f["vpc"], id("vpc"), "want the VPC's id, such as vpc-0a1b2c3d")}
+	for _, i := range f["subnets"].items() {
+		s := i.fields("id!", "zone!", "routeTable")
+		one := Subnet{
+			ID:         want(s["id"], id("subnet"), "want the subnet's id, such as subnet-0a1b2c3d"),
+			RouteTable: want(s["routeTable"], id("rtb"), "want the route table's id, such as rtb-0a1b2c3d"),
+		}
+		if s["zone"].there() {
+			one.Zone = env.zone(s["zone"])
+		}
+		if slices.ContainsFunc(a.Subnets, func(had Subnet) bool { return had.ID == one.ID }) {
+			s["id"].fail(one.ID+" is given twice", "name each subnet once")
+		}
+		a.Subnets = append(a.Subnets, one)
+	}
+	if f["subnets"].there() && len(a.Subnets) == 0 {
+		f["subnets"].fail("names none", "the functions need at least one private subnet, two outlive the loss of a zone")
+	}
+	return a
+}
+
+func (env *Environment) readLink(v value) Link {
+	if !v.there() {
+		return Link{}
+	}
+	const cure = "write existing, {vpn: {…}} or {transitGateway: tgw-…}"
+	if s, ok := scalar(v); ok {
+		if s != "existing" {
+			v.fail(strconv.Quote(s)+" is no link", cure)
+		} else if env.Network.Create != nil {
+			v.fail("a VPC that is created has no link yet", "write {vpn: {…}} or {transitGateway: tgw-…}")
+		}
+		return Link{}
+	}
+	f := v.fields("vpn", "transitGateway")
+	vpn, tgw := f["vpn"], f["transitGateway"]
+	if vpn.there() == tgw.there() {
+		v.fail("wants one of vpn and transitGateway", cure)
+		return Link{}
+	}
+	if a := env.Network.Attach; a != nil && slices.ContainsFunc(a.Subnets, func(s Subnet) bool { return s.RouteTable == "" }) {
+		v.fail("routes have to be added, and a subnet names no routeTable", "give each subnet its routeTable, or write link: existing")
+	}
+	if tgw.there() {
+		return Link{TransitGateway: want(tgw, id("tgw"), "want the Transit Gateway's id, such as tgw-0a1b2c3d")}
+	}
+	g := vpn.fields("asn", "customerGateway")
+	const last = 1<<32 - 1
+	out := &VPN{ASN: g["asn"].number(1, last)}
+	if c := g["customerGateway"]; c.there() {
+		h := c.fields("address!", "asn!", "static")
+		addr, err := netip.ParseAddr(h["address"].text())
+		if h["address"].there() && (err != nil || !addr.Is4()) {
+			h["address"].fail("is no IPv4 address", "want the public address of the site's VPN device")
+		}
+		out.CustomerGateway = &CustomerGateway{Address: addr, ASN: h["asn"].number(1, last), Static: h["static"].boolean()}
+	}
+	return Link{VPN: out}
+}
+
+// scalar is the text of a value that is no mapping.
+func scalar(v value) (string, bool) {
+	probe := v
+	probe.doc = &document{}
+	s := probe.text()
+	return s, len(probe.doc.errs) == 0
+}
+
+func (env *Environment) readEndpoints(v value) {
+	n := &env.Network
+	f := v.fields("zones", "existing", "securityGroup")
+	e := &n.Endpoints
+	have := env.zones()
+	for _, z := range f["zones"].items() {
+		name := env.zone(z)
+		if !slices.Contains(have, name) {
+			z.fail("no subnet is in "+name, "want some of "+strings.Join(have, ", "))
+		}
+		if slices.Contains(e.Zones, name) {
+			z.fail(name+" is given twice", "name each zone once")
+		}
+		e.Zones = append(e.Zones, name)
+	}
+	if len(e.Zones) == 0 {
+		e.Zones = have
+	}
+	for _, i := range f["existing"].items() {
+		s := i.text()
+		if !slices.Contains(Services(), s) {
+			i.fail(strconv.Quote(s)+" is no such service", "want some of "+strings.Join(Services(), ", "))
+		}
+		e.Existing = append(e.Existing, s)
+	}
+	e.SecurityGroup = want(f["securityGroup"], id("sg"), "want the group's id, such as sg-0a1b2c3d")
+	interfaces := e.Has("secretsmanager") || e.Has("sns")
+	switch {
+	case n.Create != nil && len(e.Existing) > 0:
+		f["existing"].fail("a VPC that is created has no endpoints yet", "remove the key")
+	case interfaces && e.SecurityGroup == "":
+		v.fail("the existing endpoints' group is not named", "give securityGroup: sg-…, whose group lets 443 in from the functions")
+	case !interfaces && e.SecurityGroup != "":
+		f["securityGroup"].fail("belongs to no existing endpoint", "remove the key, or name existing: [secretsmanager, sns]")
+	}
+	if a := n.Attach; a != nil && !e.Has("dynamodb") && slices.ContainsFunc(a.Subnets, func(s Subnet) bool { return s.RouteTable == "" }) {
+		v.fail("DynamoDB's endpoint needs every subnet's routeTable", "give them, or name existing: [dynamodb]")
+	}
+}
+
+// zones are those the functions' subnets are in.
+func (env *Environment) zones() []string {
+	if env.Network.Create != nil {
+		return env.Network.Create.Zones
+	}
+	var out []string
+	if env.Network.Attach != nil {
+		for _, s := range env.Network.Attach.Subnets {
+			if !slices.Contains(out, s.Zone) {
+				out = append(out, s.Zone)
+			}
+		}
+	}
+	return out
+}
+
+func (env *Environment) readForward(v value) {
+	for _, i := range v.items() {
+		f := i.fields("domain!", "servers!")
+		one := Forward{Domain: strings.TrimSuffix(f["domain"].text(), ".")}
+		for _, s := range f["servers"].items() {
+			addr, err := netip.ParseAddr(s.text())
+			switch {
+			case err != nil || !addr.Is4():
+				s.fail("is no IPv4 address", "want a DNS server's, such as 192.0.2.53")
+			case !env.Network.reaches(addr):
+				s.fail(addr.String()+" is in none of onPremises", "name its network there")
+			}
+			one.Servers = append(one.Servers, addr)
+		}
+		if f["servers"].there() && (len(one.Servers) == 0 || len(one.Servers) > 6) {
+			f["servers"].fail(fmt.Sprintf("names %d servers", len(one.Servers)), "want 1 to 6, which is what a resolver rule holds")
+		}
+		env.Network.Forward = append(env.Network.Forward, one)
+	}
+	if len(env.Network.Forward) > 0 && len(env.zones()) < 2 {
+		v.fail("a Route 53 Resolver endpoint needs subnets in two zones", "add a zone, or leave forward out: the functions then ask the clusters' DNS servers themselves")
+	}
+}
+
+// reaches says whether an address is in the clusters' networks.
+func (n *Network) reaches(a netip.Addr) bool {
+	return slices.ContainsFunc(n.OnPremises, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// agree checks the mesh against the environment: what the security group would
+// not let through is found here and not at three in the morning.
+func (env *Environment) agree(doc *document, meshPath string) {
+	lines := lines(meshPath)
+	fail := func(path, message, cure string) {
+		doc.errs = append(doc.errs, &Error{File: meshPath, Line: lines(path), Path: path, Message: message, Cure: cure})
+	}
+	m := env.Mesh
+	if m.Simulated {
+		fail("simulated", "a simulated mesh cannot be deployed", "use `peerkeeper run`, or name the real clusters")
+	}
+	if m.Policy.Notify.File != "" {
+		fail("policy.notify.file", "a Lambda has no disk", "subscribe to the topic instead")
+	}
+	allowed := map[string]bool{}
+	var tcp []string
+	for _, p := range Ports() {
+		allowed[p.Protocol+strconv.Itoa(p.Number)] = true
+		if p.Protocol == "tcp" {
+			tcp = append(tcp, strconv.Itoa(p.Number))
+		}
+	}
+	address := func(path, hostPort, protocol string) {
+		host, port, err := splitPort(hostPort, "8443")
+		if protocol == "udp" {
+			host, port, err = splitPort(hostPort, "53")
+		}
+		if err != nil {
+			return // meshfile has checked it
+		}
+		if !allowed[protocol+port] {
+			fail(path, "port "+port+" is not let out of the functions' security group", "want one of "+strings.Join(tcp, ", "))
+		}
+		if a, err := netip.ParseAddr(host); err == nil && !env.Network.reaches(a) {
+			fail(path, a.String()+" is in none of network.onPremises", "name its network in "+doc.file)
+		}
+	}
+	for i := range m.Clusters {
+		c, at := &m.Clusters[i], fmt.Sprintf("clusters[%d]", i)
+		if c.CUCM != nil {
+			address(at+".cucm.address", c.CUCM.Address, "tcp")
+		}
+		for j, n := range c.Nodes {
+			address(fmt.Sprintf("%s.nodes[%d].address", at, j), n.Address, "tcp")
+		}
+		for j, s := range c.DNS {
+			address(fmt.Sprintf("%s.dns[%d]", at, j), s, "udp")
+		}
+		for key, s := range map[string]string{"credentials": c.Credentials, "writeCredentials": c.WriteCredentials, "platformCredentials": c.PlatformCredentials} {
+			if s != "" && !isSecret.MatchString(s) {
+				fail(at+"."+key, strconv.Quote(s)+" cannot be a secret's name", "Secrets Manager takes letters, digits and / _ + = . @ -")
+			}
+		}
+	}
+}
+
+// splitPort parts host:port; an address without a port has the default one.
+func splitPort(s, standard string) (host, port string, err error) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().String(), strconv.Itoa(int(ap.Port())), nil
+	}
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.String(), standard, nil
+	}
+	host, port, ok := strings.Cut(s, ":")
+	if !ok {
+		return s, standard, nil
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", "", fmt.Errorf("%q is no port: %w", port, err)
+	}
+	return host, port, nil
+}
+
+// lines finds where a value of mesh.yaml stands, or else what is around it.
+func lines(path string) func(string) int {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return func(string) int { return 0 }
+	}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return func(string) int { return 0 }
+	}
+	return func(at string) int {
+		for ; at != ""; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
+			p, err := yaml.PathString("$." + at)
+			if err != nil {
+				continue
+			}
+			if n, err := p.FilterFile(file); err == nil && n != nil && n.GetToken() != nil {
+				return n.GetToken().Position.Line
+			}
+		}
+		return 1
+	}
+}
+
+// Secrets are the names that the mesh gives to credentials, by kind, sorted.
+func (env *Environment) Secrets() (read, write, platform []string) {
+	return SecretsOf(env.Mesh)
+}
+
+// SecretsOf are the names that a mesh gives to credentials.
+func SecretsOf(m *mesh.Mesh) (read, write, platform []string) {
+	add := func(list []string, name string) []string {
+		if name == "" || slices.Contains(list, name) {
+			return list
+		}
+		return append(list, name)
+	}
+	for _, c := range m.Clusters {
+		read = add(read, c.Credentials)
+		write = add(write, c.WriteCredentials)
+		platform = add(platform, c.PlatformCredentials)
+	}
+	slices.Sort(read)
+	slices.Sort(write)
+	slices.Sort(platform)
+	return read, write, platform
+}
