@@ -30,13 +30,13 @@ func (c *completionVerb) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	script := map[string]func([]word) string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[c.Shell]
+	script := map[string]func([]entry) string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[c.Shell]
 	_, err = fmt.Fprint(t.stdout, script(wordsOf(parser.Model.Node, nil)))
 	return err
 }
 
-// word is what may follow a chain of verbs.
-type word struct {
+// entry is what may follow a chain of verbs.
+type entry struct {
 	after []string // the verbs before it
 	text  string
 	help  string
@@ -48,16 +48,16 @@ type word struct {
 
 // wordsOf walks the command line's own model, so that the scripts never lag
 // behind the verbs.
-func wordsOf(n *kong.Node, after []string) []word {
-	var out []word
+func wordsOf(n *kong.Node, after []string) []entry {
+	var out []entry
 	for _, child := range n.Children {
-		out = append(out, word{after: after, text: child.Name, help: firstSentence(child.Help)})
+		out = append(out, entry{after: after, text: child.Name, help: firstSentence(child.Help)})
 		out = append(out, wordsOf(child, append(slices.Clone(after), child.Name))...)
 	}
 	for _, p := range n.Positional {
 		for _, v := range p.EnumSlice() {
 			if v != "" {
-				out = append(out, word{after: after, text: v})
+				out = append(out, entry{after: after, text: v})
 			}
 		}
 	}
@@ -66,7 +66,7 @@ func wordsOf(n *kong.Node, after []string) []word {
 	}
 	for _, level := range n.AllFlags(true) {
 		for _, f := range level {
-			w := word{after: after, text: "--" + f.Name, help: firstSentence(f.Help), takes: !f.IsBool()}
+			w := entry{after: after, text: "--" + f.Name, help: firstSentence(f.Help), takes: !f.IsBool()}
 			w.file = w.takes && (f.PlaceHolder == "FILE" || f.PlaceHolder == "DIR")
 			if f.Name == "once" && w.takes {
 				w.values = functions()
@@ -84,7 +84,7 @@ func firstSentence(s string) string {
 
 // bashScript completes from one table: the verbs typed so far to what may
 // follow.
-func bashScript(words []word) string {
+func bashScript(words []entry) string {
 	next := map[string][]string{}
 	var order, flags []string
 	seen := map[string]bool{}
@@ -125,12 +125,12 @@ func bashScript(words []word) string {
 	return b.String()
 }
 
-func zshScript(words []word) string {
+func zshScript(words []entry) string {
 	// zsh runs bash's completion as it stands.
 	return "#compdef peerkeeper\nautoload -U +X bashcompinit && bashcompinit\n" + bashScript(words)
 }
 
-func fishScript(words []word) string {
+func fishScript(words []entry) string {
 	children := map[string][]string{}
 	for _, w := range words {
 		if !strings.HasPrefix(w.text, "-") {

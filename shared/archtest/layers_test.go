@@ -48,7 +48,7 @@ func layers() []layer {
 		{"shared/alarm", []string{"shared/mesh", "shared/store"}, "an alarm is stored before it is said, or a kill would lose it; it never judges"},
 		{"shared/alarm/webhook", []string{"shared/alarm"}, "an adapter knows its port and its library"},
 		{"shared/alarm/sns", []string{"shared/alarm", "github.com/aws/..."}, "an adapter knows its port and its library"},
-		{"shared/metric", core, "a port: counted after the fact"},
+		{"shared/metric", all(core, []string{"shared/run"}), "what a run's answer amounts to in figures: counted after the fact"},
 
 		{"shared/record", all(core, []string{"shared/store"}), "the stored items with their types, shared by the use cases, which never import each other"},
 		{"shared/run", all(core, []string{"shared/store"}), "requests, answers and leases, shared by the use cases"},
@@ -63,12 +63,14 @@ func layers() []layer {
 
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
 		{"shared/host", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm/...", "shared/repair", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/secret/...", "shared/store/bolt", "shared/clustersim", "shared/metric", "github.com/goccy/go-yaml"}), "wiring for one machine; goccy/go-yaml for the demo's story"},
+		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/alarm/...", "shared/secret/...", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
+		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
 		{"shared/archtest", nil, "tests only"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
 		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "testdata/scenarios",
 			"github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
-		{"functions/...", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
+		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
 		{"infra/...", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/...", "github.com/goccy/go-yaml"}, "the stacks read the mesh and the schedules, and run nothing of the engine"},
 		{"events", nil, "samples"},
