@@ -38,6 +38,9 @@ type Auth struct {
 	Detail   string    `json:"detail,omitempty"`
 }
 
+// WriteAccount is the id of the AUTH item of a cluster's write account.
+func WriteAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/write" }
+
 // Pin is a PIN#node item: a certificate that a person accepted at run time.
 type Pin struct {
 	Node   mesh.NodeName `json:"node"`
@@ -158,6 +161,13 @@ func (b *Book) take(m *mesh.Mesh, it store.Item) error {
 
 func decode[K comparable, T any](into map[K]store.Doc[T], k K, it store.Item, schema int) error {
 	d, err := store.Decode[T](it, schema)
+	if errors.Is(err, store.ErrNewerSchema) {
+		// So new that it cannot even be read: it is there, it is not ours, and
+		// it is no reason to be blind to everything else.
+		var zero T
+		d, err = store.NewDoc(it.Key, schema, zero), nil
+		d.Version, d.Newer = it.Version, true
+	}
 	if err != nil {
 		return err
 	}
@@ -208,8 +218,12 @@ type Changes struct {
 	errs  []error
 }
 
-// Add notes a document if it differs from what is stored.
+// Add notes a document if it differs from what is stored. One of a newer
+// schema is left as it is.
 func Add[T any](c *Changes, doc store.Doc[T]) {
+	if doc.Newer {
+		return
+	}
 	changed, err := doc.Changed()
 	if err == nil && changed {
 		var it store.Item
