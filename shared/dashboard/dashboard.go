@@ -93,9 +93,31 @@ type Peer struct {
 	Conditions []peer.Condition `json:"conditions"`
 	// Ladder is how far a stuck peer's repair has come.
 	Ladder *peer.Ladder `json:"ladder,omitempty"`
+	// Asked are the actions that this peer's state asks for, now.
+	Asked []Asked `json:"asked,omitempty"`
+	// LastAction is what Peerkeeper last did for this peer.
+	LastAction *Acted `json:"lastAction,omitempty"`
 
 	sync  peer.SyncRecord
 	flips []peer.Flip
+}
+
+// Asked is an action that is asked for, and what stands in its way.
+type Asked struct {
+	ID         string   `json:"id"`
+	Action     string   `json:"action"` // "restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com"
+	Approval   string   `json:"approval,omitempty"`
+	Interrupts string   `json:"interrupts"`
+	Collect    []string `json:"collect,omitempty"`
+	Refused    []string `json:"refused,omitempty"`
+}
+
+// Acted is an action that was taken.
+type Acted struct {
+	ID      string    `json:"id"`
+	Action  string    `json:"action"`
+	At      time.Time `json:"at"` // when it was first asked for
+	Outcome string    `json:"outcome"`
 }
 
 // Unread is a stored item that is not taken into account, and why.
@@ -181,6 +203,7 @@ type snapshot struct {
 	peers  map[mesh.PeerID]*stored
 	runs   map[string]store.Run
 	alarms []alarm.Notice
+	asked  []*record.Proposed
 	unread []Unread
 	// declared are the peers of mesh.yaml.
 	declared map[mesh.PeerID]bool
@@ -242,6 +265,10 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		case store.PrefixRun:
 			if rec, why := decode[store.Run](snap, it, record.RunSchema); why == "" {
 				snap.runs[rest] = *rec
+			}
+		case store.PrefixProposal:
+			if p, why := decode[record.Proposed](snap, it, record.ProposedSchema); why == "" {
+				snap.asked = append(snap.asked, p)
 			}
 		case store.PrefixAlarm:
 			// Cleared alarms are kept for a while; what is shown stands.
@@ -463,7 +490,26 @@ func (snap *snapshot) peerAt(id mesh.PeerID) Peer {
 	case peer.Stuck, peer.Recovering, peer.Cooling, peer.NeedsHuman:
 		out.Ladder = s.state.Ladder
 	}
+	out.Asked, out.LastAction = snap.actions(id)
 	return out
+}
+
+// actions are what a peer asks for now, and what was last done for it.
+func (snap *snapshot) actions(id mesh.PeerID) (asked []Asked, last *Acted) {
+	for _, p := range snap.asked {
+		if !slices.Contains(p.Proposal.Peers, id) {
+			continue
+		}
+		what := string(p.Proposal.Action) + " " + p.Proposal.Target.String()
+		if p.Ended.IsZero() && p.Outcome == "" {
+			asked = append(asked, Asked{p.Proposal.ID, what, p.Proposal.Approval, p.Proposal.Interrupts, p.Proposal.Collect, p.Refused})
+		}
+		if p.Outcome != "" && (last == nil || p.First.After(last.At)) {
+			last = &Acted{p.Proposal.ID, what, p.First, p.Outcome}
+		}
+	}
+	slices.SortFunc(asked, func(a, b Asked) int { return strings.Compare(a.ID, b.ID) })
+	return asked, last
 }
 
 // state is the stored state, unless what is known now says less: a state that

@@ -81,6 +81,16 @@ func (p Peer) printable() Peer {
 		l.Rung, l.Evidence = printable(l.Rung), printable(l.Evidence)
 		p.Ladder = &l
 	}
+	p.Asked = each(p.Asked, func(a *Asked) {
+		a.ID, a.Action, a.Approval, a.Interrupts = printable(a.ID), printable(a.Action), printable(a.Approval), printable(a.Interrupts)
+		a.Collect = each(a.Collect, func(s *string) { *s = printable(*s) })
+		a.Refused = each(a.Refused, func(s *string) { *s = printable(*s) })
+	})
+	if p.LastAction != nil {
+		a := *p.LastAction
+		a.ID, a.Action, a.Outcome = printable(a.ID), printable(a.Action), printable(a.Outcome)
+		p.LastAction = &a
+	}
 	return p
 }
 

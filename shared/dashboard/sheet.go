@@ -109,6 +109,7 @@ type panel struct {
 	Overlays              []overlayRow
 	Back                  *backRow
 	Ladder                *ladderRow
+	LastAction            *Acted
 	Next                  []Step
 	Conditions            []conditionRow
 	Clocks                *clockRow
@@ -309,7 +310,7 @@ func clusterRowOf(c Cluster) clusterRow {
 func panelOf(e Explanation) *panel {
 	p := &panel{
 		From: string(e.ID.From), To: string(e.ID.To), Slug: signOf(e.State).slug, State: e.State, Cause: e.Cause,
-		Since: e.Since, HasSince: !e.Since.IsZero(), Next: e.Next, Changes: e.Changes,
+		Since: e.Since, HasSince: !e.Since.IsZero(), Next: e.Next, Changes: e.Changes, LastAction: e.LastAction,
 	}
 	for _, o := range e.Overlays {
 		p.Overlays = append(p.Overlays, overlayRow{string(o), overlayWords(o)})

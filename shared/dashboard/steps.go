@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -253,7 +254,7 @@ func next(m *mesh.Mesh, p Peer, counted func(peer.Condition) bool) []Step {
 			}
 		}
 	}
-	var out []Step
+	out := decide(m, p.Asked)
 	for _, c := range why {
 		fill := expand(m, p.ID, c.Message)
 		for _, s := range steps[c.Reason] {
@@ -265,6 +266,20 @@ func next(m *mesh.Mesh, p Peer, counted func(peer.Condition) bool) []Step {
 	}
 	if failing && (by[peer.Synced].Status == peer.False || by[peer.UsersMatch].Status == peer.False) {
 		out = append(out, Step{Do: "Do not restart Cisco Intercluster Sync Agent for this: the sync fails for the cause above and ICSA retries every 5 min by itself."})
+	}
+	return out
+}
+
+// decide says which of the actions asked for wait for a person, and how that
+// person consents.
+func decide(m *mesh.Mesh, asked []Asked) []Step {
+	var out []Step
+	for _, a := range asked {
+		if a.Approval == "" || m.Policy.Mode != mesh.Recover {
+			continue
+		}
+		out = append(out, Step{Menu: "command line", Do: fmt.Sprintf("`peerkeeper approve %s` lets Peerkeeper %s. It waits for you because %s. It interrupts %s. Collect first: %s.",
+			a.ID, a.Action, a.Approval, a.Interrupts, strings.Join(a.Collect, "; "))})
 	}
 	return out
 }

@@ -410,6 +410,9 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 	if e.Reverse != nil {
 		p.wrapped(4, e.Reverse.Words)
 	}
+	if a := e.LastAction; a != nil {
+		p.wrapped(4, fmt.Sprintf("Last action, asked for since %s: %s. %s", stamp(a.At), a.Action, a.Outcome))
+	}
 	if l := e.Ladder; l != nil {
 		p.wrapped(4, fmt.Sprintf("Repair since %s: %s. %s.", stamp(l.Entered), rungWords(l.Rung), l.Evidence))
 	}
