@@ -69,20 +69,25 @@ func (h *Host) Resume(ctx context.Context, id mesh.ClusterID, actor string) erro
 		return fmt.Errorf("%s is no cluster of mesh %s: want one of %s", id, h.Mesh.Name, join(h.Mesh.IDs()))
 	}
 	now := h.Clock.Now()
-	_, done, err := store.Claim(ctx, h.Store, store.Auth(h.Mesh.Name, id), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
-		if !exists || d.Value.Rejected == "" {
-			return false, nil
+	done := false
+	// The read account and the write account are held back apart.
+	for _, account := range []mesh.ClusterID{id, record.WriteAccount(id)} {
+		_, changed, err := store.Claim(ctx, h.Store, store.Auth(h.Mesh.Name, account), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
+			if !exists || d.Value.Rejected == "" {
+				return false, nil
+			}
+			d.Value.Rejected, d.Value.At, d.Value.Detail = "", now, "resumed by "+actor
+			return true, nil
+		})
+		if err != nil {
+			return fmt.Errorf("resuming %s: %w", id, err)
 		}
-		d.Value.Rejected, d.Value.At, d.Value.Detail = "", now, "resumed by "+actor
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("resuming %s: %w", id, err)
+		done = done || changed
 	}
 	if !done {
 		return &NothingToResumeError{id}
 	}
-	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: "resume " + string(id), Outcome: "done", Evidence: "the account is tried again at the next look"})
+	_, err := repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: "resume " + string(id), Outcome: "done", Evidence: "the account is tried again at the next look"})
 	return err
 }
 
