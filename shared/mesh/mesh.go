@@ -132,6 +132,9 @@ type Cluster struct {
 type Node struct {
 	Name    NodeName `json:"name"`
 	Address string   `json:"address"` // host:port
+	// PlatformAddress is host:port of the platform's own interfaces, such as
+	// certificate management; empty if the cluster has no PlatformCredentials.
+	PlatformAddress string `json:"platformAddress,omitempty"`
 }
 
 // TLS says what a cluster's servers are verified with; at least one of the two.

@@ -357,6 +357,7 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		"sipFederation":    func(v *node, path string) { c.SIPFederation = d.boolean(v, path) },
 		"dnsSurvivesSplit": func(v *node, path string) { c.DNSSurvivesSplit = d.boolean(v, path) },
 	})
+	platformAddresses(&c)
 	return c
 }
 
@@ -369,7 +370,11 @@ func (d *decoder) node(n *node, path string) mesh.Node {
 			given = true
 			into(d, &out.Address)(v, path)
 		},
+		"platformAddress": into(d, &out.PlatformAddress),
 	})
+	if o, ok := d.rep.where[child(path, "name")]; ok && out.PlatformAddress == "" {
+		d.rep.at(child(path, "platformAddress"), o) // it will be made of the name, if at all
+	}
 	if !given && out.Name != "" {
 		out.Address = defaultAddress(string(out.Name))
 		// An address made of a faulty name is that name's fault.

@@ -51,6 +51,7 @@ func normalise(m *mesh.Mesh) {
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
 		c.DNS, c.TLS.Pins = emptyIsNil(c.DNS), emptyIsNil(c.TLS.Pins)
+		platformAddresses(c)
 	}
 	m.Policy.Windows = emptyIsNil(m.Policy.Windows)
 	for i := range m.Policy.Windows {

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,6 +164,11 @@ func TestBadFiles(t *testing.T) {
 		{"cluster id", "id: apac", "id: 1apac", []string{`15: clusters[1].id: "1apac" is not a cluster id: begin with a letter, then use a to z, 0 to 9 and -, at most 63`}},
 		{"node name twice, capitals aside", "{name: imp-emea-sub.example.com}", "{name: IMP-APAC-PUB.example.com}", []string{`18: clusters[1].nodes[0].name: "imp-apac-pub.example.com" is a node of emea on line 9 already: node names are unique in a mesh, capitals aside`}},
 		{"two nodes at one address", "{name: imp-emea-sub.example.com}", `{name: imp-emea-sub.example.com, address: "imp-emea-pub.example.com:8443"}`, []string{`9: clusters[0].nodes[1].address: "imp-emea-pub.example.com:8443" is the address of a node of emea on line 8 already: give every node its own address`}},
+		{"two nodes at one platform address", "{name: imp-emea-sub.example.com}", `{name: imp-emea-sub.example.com, platformAddress: "imp-emea-pub.example.com:443"}
+    platformCredentials: emea/platform`, []string{`9: clusters[0].nodes[1].platformAddress: "imp-emea-pub.example.com:443" is the platform address of a node of emea on line 8 already: give every node its own address`}},
+		{"platform address without a port", "{name: imp-emea-sub.example.com}", "{name: imp-emea-sub.example.com, platformAddress: 192.0.2.12}", []string{`9: clusters[0].nodes[1].platformAddress: "192.0.2.12" is not host:port: write it as in "imp-emea-sub.example.com:443"`}},
+		{"platform account of a node without a name", "{name: imp-emea-sub.example.com}", `{address: "192.0.2.12:8443"}
+    platformCredentials: emea/platform`, []string{`9: clusters[0].nodes[1].name: missing: the node's name: write it exactly as Presence Topology shows it`}},
 		{"node name with a space", "{name: imp-emea-sub.example.com}", "{name: imp emea}", []string{`9: clusters[0].nodes[1].name: "imp emea" is not a host name, FQDN or IP address: write it exactly as Presence Topology shows it`}},
 		{"IP address mistyped", "{name: imp-emea-sub.example.com}", "{name: 192.0.2.300}", []string{`9: clusters[0].nodes[1].name: "192.0.2.300" is not a host name, FQDN or IP address: write it exactly as Presence Topology shows it`}},
 		{"address without a port", "{name: imp-emea-sub.example.com}", "{name: imp-emea-sub.example.com, address: 192.0.2.12}", []string{`9: clusters[0].nodes[1].address: "192.0.2.12" is not host:port: write it as in "imp-emea-sub.example.com:8443"`}},
@@ -394,10 +400,10 @@ func TestContractExample(t *testing.T) {
 		Name: "acme", Simulated: true, Domain: "example.com",
 		Clusters: []mesh.Cluster{{
 			ID: "emea", Release: "14.0.1SU3", Publisher: "imp-emea-pub.example.com",
-			CUCM: &mesh.Node{Name: "cucm-emea.example.com", Address: "127.0.0.1:40003"},
+			CUCM: &mesh.Node{Name: "cucm-emea.example.com", Address: "127.0.0.1:40003", PlatformAddress: "cucm-emea.example.com:443"},
 			Nodes: []mesh.Node{
-				{Name: "imp-emea-pub.example.com", Address: "127.0.0.1:40001"},
-				{Name: "imp-emea-sub.example.com", Address: "127.0.0.1:40002"},
+				{Name: "imp-emea-pub.example.com", Address: "127.0.0.1:40001", PlatformAddress: "imp-emea-pub.example.com:443"},
+				{Name: "imp-emea-sub.example.com", Address: "127.0.0.1:40002", PlatformAddress: "imp-emea-sub.example.com:443"},
 			},
 			Credentials: "emea/read", WriteCredentials: "emea/write", PlatformCredentials: "emea/platform",
 			TLS: mesh.TLS{CA: ca, Pins: []string{pin}},
@@ -412,6 +418,47 @@ func TestContractExample(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("mesh (-want +got):\n%s", diff)
+	}
+}
+
+// Where the platform's interfaces are is asked only where there is an account
+// for them, and written out by either form of the file.
+func TestPlatformAddress(t *testing.T) {
+	ca, _ := newCA(t)
+	for _, tc := range []struct{ name, text, want string }{
+		{"no account", base, ""},
+		{"by default on 443", strings.Replace(base, "credentials: emea/read", "credentials: emea/read\n    platformCredentials: emea/platform", 1), "imp-emea-pub.example.com:443"},
+		{"as declared", strings.Replace(base, "{name: imp-emea-pub.example.com}", `{name: imp-emea-pub.example.com, platformAddress: "127.0.0.1:40443"}`, 1), "127.0.0.1:40443"},
+		{"on the port of all else", strings.Replace(base, "{name: imp-emea-pub.example.com}", `{name: imp-emea-pub.example.com, platformAddress: "imp-emea-pub.example.com:8443"}`, 1), "imp-emea-pub.example.com:8443"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m, err := Parse("mesh.yaml", []byte(tc.text), files(map[string]string{"ca.pem": ca}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.Clusters[0].Nodes[0].PlatformAddress; got != tc.want {
+				t.Errorf("platform address %q, want %q", got, tc.want)
+			}
+			var b bytes.Buffer
+			if err := WriteJSON(&b, m); err != nil {
+				t.Fatal(err)
+			}
+			again, err := ParseJSON(b.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(m, again); diff != "" {
+				t.Errorf("mesh.json read back (-want +got):\n%s", diff)
+			}
+			// A mesh.json from before there were platform addresses.
+			bare := regexp.MustCompile(`,\s*"platformAddress": "[^"]*"`).ReplaceAllString(b.String(), "")
+			if tc.want != "" && bare == b.String() {
+				t.Fatalf("no platform address to take out of %s", bare)
+			}
+			if older, err := ParseJSON([]byte(bare)); err != nil || tc.name == "by default on 443" && older.Clusters[0].Nodes[0].PlatformAddress != tc.want {
+				t.Errorf("an older mesh.json: %v, %+v", err, older.Clusters[0].Nodes[0])
+			}
+		})
 	}
 }
 

@@ -188,6 +188,9 @@ func (v *rules) node(n mesh.Node, path string) {
 	if !isHostPort(n.Address) {
 		v.rep.blame(child(path, "address"), show(n.Address)+" is not host:port", "write it as in "+show(defaultAddress(string(n.Name))))
 	}
+	if n.PlatformAddress != "" && !isHostPort(n.PlatformAddress) {
+		v.rep.blame(child(path, "platformAddress"), show(n.PlatformAddress)+" is not host:port", "write it as in "+show(defaultPlatformAddress(string(n.Name))))
+	}
 }
 
 // secret checks the name of a secret. It never repeats what was written:
@@ -261,7 +264,7 @@ func (v *rules) timeZone(at, zone, missing string) {
 // uniqueness judges what no two clusters may share.
 func (v *rules) uniqueness() {
 	type place struct{ path, what string }
-	ids, names, addresses := map[mesh.ClusterID]place{}, map[string]place{}, map[string]place{}
+	ids, names, addresses, platforms := map[mesh.ClusterID]place{}, map[string]place{}, map[string]place{}, map[string]place{}
 	said := func(p place) string {
 		if o, ok := v.rep.where[p.path]; ok && o.line > 0 {
 			return fmt.Sprintf("%s on line %d", p.what, o.line)
@@ -312,6 +315,13 @@ func (v *rules) uniqueness() {
 				continue
 			}
 			addresses[address] = place{child(d.path, "address"), owner.what}
+			// A node's own address may be its platform's as well: 8443 answers both.
+			platform := strings.ToLower(d.node.PlatformAddress)
+			if first, twice := platforms[platform]; twice && platform != "" {
+				v.rep.blame(child(d.path, "platformAddress"), show(d.node.PlatformAddress)+" is the platform address of "+said(first)+" already", "give every node its own address")
+				continue
+			}
+			platforms[platform] = place{child(d.path, "platformAddress"), owner.what}
 		}
 	}
 }
@@ -662,3 +672,24 @@ func isHostPort(s string) bool {
 }
 
 func defaultAddress(name string) string { return net.JoinHostPort(name, "8443") }
+
+func defaultPlatformAddress(name string) string { return net.JoinHostPort(name, "443") }
+
+// platformAddresses fills in where the platform's interfaces are, for a cluster
+// that has an account for them.
+func platformAddresses(c *mesh.Cluster) {
+	if c.PlatformCredentials == "" {
+		return
+	}
+	fill := func(n *mesh.Node) {
+		if n.PlatformAddress == "" && n.Name != "" {
+			n.PlatformAddress = defaultPlatformAddress(string(n.Name))
+		}
+	}
+	for i := range c.Nodes {
+		fill(&c.Nodes[i])
+	}
+	if c.CUCM != nil {
+		fill(c.CUCM)
+	}
+}
