@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +55,7 @@ const (
 	spare           = 30 * time.Second
 	// changeShown is for how long a replaced certificate stays a finding.
 	changeShown = 7 * 24 * time.Hour
+	namesShown  = 10 // in one finding
 )
 
 // Handle carries out one look at every certificate and name.
@@ -77,6 +80,10 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	}
 	certs := c.readCertificates(looking, book, req.Only, now)
 	dns := c.resolve(looking, certs, req.Only)
+	if suspectOurselves(dns) {
+		c.logger().Warn("no DNS server of any cluster answers: taken for our own trouble")
+		dns = nil
+	}
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	var changes record.Changes
 	for _, cl := range c.Mesh.Clusters {
@@ -105,6 +112,19 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	}
 	_, err = changes.Write(ctx, c.Store)
 	return answer, err
+}
+
+// suspectOurselves reports whether every server of several clusters is silent:
+// then it is our way to them, and no server's fault.
+func suspectOurselves(dns map[mesh.ClusterID]dnsprobe.Result) bool {
+	for _, r := range dns {
+		for _, s := range r.Servers {
+			if s.Down == "" {
+				return false
+			}
+		}
+	}
+	return len(dns) > 1
 }
 
 func wanted(only []mesh.ClusterID, id mesh.ClusterID) bool {
@@ -152,7 +172,7 @@ func (c *Certcheck) readCertificates(ctx context.Context, book *record.Book, onl
 			var nmu sync.Mutex
 			for _, n := range cl.Nodes {
 				nodes.Go(func() {
-					served := c.readNode(ctx, n, stored.Served[n.Name], now)
+					served := c.readNodeGuarded(ctx, n, stored.Served[n.Name], now)
 					nmu.Lock()
 					defer nmu.Unlock()
 					next.Served[n.Name] = served
@@ -168,6 +188,24 @@ func (c *Certcheck) readCertificates(ctx context.Context, book *record.Book, onl
 	return out
 }
 
+// readNodeGuarded costs a node that makes us panic its own certificates only.
+func (c *Certcheck) readNodeGuarded(ctx context.Context, n mesh.Node, stored map[string]peer.Served, now time.Time) (out map[string]peer.Served) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.logger().Error("panic while reading certificates", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
+			out = map[string]peer.Served{}
+			for keyType, was := range stored {
+				was.Error = fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)
+				out[keyType] = was
+			}
+			if len(out) == 0 {
+				out[string(tlsprobe.RSA)] = peer.Served{Error: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
+			}
+		}
+	}()
+	return c.readNode(ctx, n, stored, now)
+}
+
 // readNode reads one node's certificates of both key types.
 func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, stored map[string]peer.Served, now time.Time) map[string]peer.Served {
 	out := map[string]peer.Served{}
@@ -180,25 +218,37 @@ func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, stored map[string
 		case reason == tlsprobe.NoCommonSuite || reason == tlsprobe.KeyTypeNotSelectable:
 			// The node has no certificate of this type, or none can be asked for.
 		case was.Fingerprint != "":
-			was.Error, was.Unreached = o.Err.Error(), unreached(reason)
+			was.Error, was.Unreached = why(o), unreached(reason)
 			out[keyType] = was
 		case o.Err != nil && o.Asked == tlsprobe.RSA:
-			out[keyType] = peer.Served{Error: o.Err.Error(), Unreached: unreached(reason)}
+			out[keyType] = peer.Served{Error: why(o), Unreached: unreached(reason)}
 		}
 	}
 	return out
 }
 
-// unreached reports whether no connection came about at all.
+// why is the error of a probe that yielded no certificate of the type asked for.
+func why(o tlsprobe.Outcome) string {
+	if o.Err == nil {
+		return fmt.Sprintf("the node served %s where %s was asked for", o.Served.KeyType, o.Asked)
+	}
+	return o.Err.Error()
+}
+
+// unreached reports whether no connection came about at all, or we gave up.
 func unreached(r tlsprobe.Reason) bool {
-	return r == tlsprobe.Refused || r == tlsprobe.Unreachable || r == tlsprobe.Timeout
+	switch r {
+	case tlsprobe.Refused, tlsprobe.Unreachable, tlsprobe.Timeout, tlsprobe.Cancelled:
+		return true
+	}
+	return false
 }
 
 // served lays a leaf over what was served before and says what changed.
 func served(leaf *x509.Certificate, was peer.Served, firstLook bool, now time.Time) peer.Served {
 	s := peer.Served{
 		Fingerprint: tlsprobe.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
-		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now,
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now, Read: now,
 	}
 	switch {
 	case was.Fingerprint == s.Fingerprint:
@@ -269,6 +319,11 @@ func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]peer.C
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 			defer cancel()
+			defer func() {
+				if r := recover(); r != nil {
+					c.logger().Error("panic while asking DNS servers", "cluster", id, "panic", r, "stack", string(debug.Stack()))
+				}
+			}()
 			got, err := c.DNS.Lookup(ctx, cl.DNS, slices.Sorted(maps.Keys(set)))
 			if err != nil {
 				c.logger().Warn("asking a cluster's DNS servers", "cluster", id, "error", err)
@@ -296,13 +351,29 @@ func (c *Certcheck) leaf(id mesh.ClusterID, r peer.CertClusterRecord) (peer.Serv
 
 func (c *Certcheck) leafNames(id mesh.ClusterID, r peer.CertClusterRecord) []string {
 	s, _ := c.leaf(id, r)
-	return s.Names
+	return resolvable(s.Names)
+}
+
+// resolvable are the names that a resolver can be asked for: an address needs
+// no resolving, and a wildcard is no name.
+func resolvable(names []string) []string {
+	var out []string
+	for _, n := range names {
+		if _, err := netip.ParseAddr(n); err == nil || strings.HasPrefix(n, "*.") {
+			continue
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 // judge gives a peer its two conditions.
 func (c *Certcheck) judge(id mesh.PeerID, book *record.Book, remote peer.CertClusterRecord, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
 	leaf, ok := c.leaf(id.To, remote)
 	next := peer.CertRecord{LeafFirst: leaf.First, LeafEnds: leaf.NotAfter}
+	if leaf.Stale(now) {
+		next.LeafEnds = time.Time{} // it may have been renewed: nothing follows from it
+	}
 	before := func(t peer.Type) peer.Condition {
 		for _, x := range prev.Conditions {
 			if x.Type == t {
@@ -311,7 +382,7 @@ func (c *Certcheck) judge(id mesh.PeerID, book *record.Book, remote peer.CertClu
 		}
 		return peer.Condition{}
 	}
-	for _, cond := range []peer.Condition{c.trusted(id, book, leaf, ok, now), c.names(id, leaf, ok, dns)} {
+	for _, cond := range []peer.Condition{c.trusted(id, book, leaf, ok, now), c.names(id, leaf, ok, dns, now)} {
 		next.Conditions = append(next.Conditions, peer.Set(before(cond.Type), cond, now))
 	}
 	return next
@@ -324,8 +395,10 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, leaf peer.Served,
 	e, listed, _ := seen.EntryFor(to)
 	switch {
 	case !ok:
-		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("%s shows no certificate: %s", to.Publisher, leaf.Error)
-	case now.After(leaf.NotAfter):
+		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("%s shows no certificate", to.Publisher)
+	case leaf.Stale(now):
+		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("the certificate of %s was last read on %s and may have been renewed", to.Publisher, leaf.Read.UTC().Format("2006-01-02 15:04 MST"))
+	case !now.Before(leaf.NotAfter):
 		cond.Status, cond.Reason = peer.False, peer.CertificateExpired
 		cond.Message = fmt.Sprintf("the certificate of %s expired on %s", to.Publisher, leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
 	case now.Before(leaf.NotBefore):
@@ -341,28 +414,31 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, leaf peer.Served,
 
 // names judges with the pulling cluster's resolver in mind: the first server
 // that gives a definite answer decides, as on the nodes themselves.
-func (c *Certcheck) names(id mesh.PeerID, leaf peer.Served, ok bool, dns dnsprobe.Result) peer.Condition {
+func (c *Certcheck) names(id mesh.PeerID, leaf peer.Served, ok bool, dns dnsprobe.Result, now time.Time) peer.Condition {
 	cond := peer.Condition{Type: peer.NamesResolve, Status: peer.UnknownStatus, Basis: peer.Measured}
 	from, _ := c.Mesh.Cluster(id.From)
 	switch {
 	case len(from.DNS) == 0:
 		cond.Reason, cond.Message = peer.NotObservable, fmt.Sprintf("mesh.yaml names no DNS servers of %s; an answer from any other resolver would prove nothing", id.From)
 		return cond
-	case !ok || len(leaf.Names) == 0:
+	case !ok || leaf.Stale(now) || len(leaf.Names) == 0:
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("no certificate of %s has been read, so its names are not known", id.To)
 		return cond
 	}
 	var failing, open []string
 	second := false
-	for _, name := range leaf.Names {
+	asked := resolvable(leaf.Names)
+	for _, name := range asked {
 		verdict, server := resolved(dns, name)
 		switch verdict {
 		case dnsprobe.OK:
 			second = second || server > 0
+			cond.Basis = basisOf(cond.Basis, server)
 		case "":
 			open = append(open, name)
 		default:
 			failing = append(failing, fmt.Sprintf("%s (%s from %s)", name, verdict, dns.Servers[server].Server))
+			cond.Basis = basisOf(cond.Basis, server)
 		}
 	}
 	switch {
@@ -377,35 +453,50 @@ func (c *Certcheck) names(id mesh.PeerID, leaf peer.Served, ok bool, dns dnsprob
 		cond.Message = fmt.Sprintf("every name in %s's certificate resolves, but not by %s's first server", id.To, id.From)
 	default:
 		cond.Status, cond.Reason = peer.True, peer.AllResolve
-		cond.Message = fmt.Sprintf("all %d names in %s's certificate resolve in %s's DNS", len(leaf.Names), id.To, id.From)
+		cond.Message = fmt.Sprintf("all %d names in %s's certificate resolve in %s's DNS", len(asked), id.To, id.From)
 	}
 	return cond
 }
 
+// basisOf lowers the basis where another than the first server had to answer:
+// the first may be silent to Peerkeeper alone.
+func basisOf(b peer.Basis, server int) peer.Basis {
+	if server > 0 {
+		return peer.Inferred
+	}
+	return b
+}
+
 // resolved is the word of the first server that is definite about a name: OK,
-// or why not. A server that is silent or broken passes the question on, as a
-// node's resolver does; "" when none is definite and none answered.
+// or why not. A server that is silent, or refuses Peerkeeper, passes the
+// question on, as a node's resolver does. A server that fails is definite only
+// if every server fails: one that is silent to us may answer the nodes. "" when
+// nothing is definite.
 func resolved(dns dnsprobe.Result, name string) (verdict dnsprobe.Reason, server int) {
-	broken, at := dnsprobe.Reason(""), 0
+	failed, at, open := dnsprobe.Reason(""), 0, false
 	for i, s := range dns.Servers {
 		n, ok := s.Name(name)
 		if !ok || s.Down != "" {
+			open = true
 			continue
 		}
-		switch r := n.Reason; r {
-		case dnsprobe.OK, dnsprobe.PTRMissing, dnsprobe.PTRMismatch:
-			return dnsprobe.OK, i
-		case dnsprobe.NXDomain, dnsprobe.NoAddress, dnsprobe.BadName:
+		switch r := n.Reason; {
+		case n.Forward.Reason == dnsprobe.OK, r == dnsprobe.OK, r == dnsprobe.PTRMissing, r == dnsprobe.PTRMismatch:
+			return dnsprobe.OK, i // found; the way back is another matter
+		case r == dnsprobe.NXDomain, r == dnsprobe.NoAddress, r == dnsprobe.BadName:
 			return r, i
-		case dnsprobe.Cancelled:
-		default:
-			if n.Forward.Reason == dnsprobe.OK {
-				return dnsprobe.OK, i // found; only the way back failed
+		case r == dnsprobe.ServFail || r == dnsprobe.Rejected:
+			if failed == "" {
+				failed, at = r, i
 			}
-			broken, at = r, i
+		default:
+			open = true
 		}
 	}
-	return broken, at
+	if open {
+		return "", 0
+	}
+	return failed, at
 }
 
 func nameServers(cl mesh.Cluster, dns dnsprobe.Result, prev []peer.NameServer, now time.Time) []peer.NameServer {
@@ -486,17 +577,30 @@ func (c *Certcheck) findings(cl mesh.Cluster, r peer.CertClusterRecord, dns dnsp
 				which = "first DNS server"
 			}
 			add(peer.Finding{ID: "DNSServerSilent:" + s.Address, Severity: "warning", Reason: peer.DNSServerSilent,
-				Message: fmt.Sprintf("%s's %s %s does not answer; each look-up on the nodes waits for it, which Cisco's page shows as \"Not reachable\"", cl.ID, which, s.Address),
+				Message: fmt.Sprintf("%s's %s %s does not answer Peerkeeper; if it does not answer the nodes either, each look-up waits for it, which Cisco's page shows as \"Not reachable\"", cl.ID, which, s.Address),
 				Fix:     "repair the server, or give the nodes another one"})
 		}
 	}
 	for _, s := range dns.Servers {
-		for _, n := range s.Names {
-			if n.Reason == dnsprobe.PTRMissing || n.Reason == dnsprobe.PTRMismatch {
-				add(peer.Finding{ID: string(n.Reason) + ":" + s.Server + ":" + n.Name, Severity: "info", Reason: peer.Reason(n.Reason),
-					Message: fmt.Sprintf("%s resolves by %s, but its address does not lead back to it", n.Name, s.Server),
-					Fix:     "add the PTR record"})
+		// One finding for all names of a server: a zone without PTR records
+		// would else fill the item.
+		for _, why := range []dnsprobe.Reason{dnsprobe.PTRMissing, dnsprobe.PTRMismatch} {
+			var names []string
+			for _, n := range s.Names {
+				if n.Reason == why {
+					names = append(names, n.Name)
+				}
 			}
+			if len(names) == 0 {
+				continue
+			}
+			more := ""
+			if n := len(names) - namesShown; n > 0 {
+				names, more = names[:namesShown], fmt.Sprintf(" and %d more", n)
+			}
+			add(peer.Finding{ID: string(why) + ":" + s.Server, Severity: "info", Reason: peer.Reason(why),
+				Message: fmt.Sprintf("resolved by %s, but the address does not lead back to the name: %s%s", s.Server, strings.Join(names, ", "), more),
+				Fix:     "add or correct the PTR records"})
 		}
 	}
 	return out

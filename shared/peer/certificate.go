@@ -35,11 +35,19 @@ type Served struct {
 	// what else differs.
 	Replaced string `json:"replaced,omitempty"`
 	Change   string `json:"change,omitempty"`
+	// Read is when it was last read.
+	Read time.Time `json:"read,omitzero"`
 	// Error is why the certificate could not be read now; the rest is then
 	// what was read last.
 	Error string `json:"error,omitempty"`
 	// Unreached says that the error is that there was no connection.
 	Unreached bool `json:"unreached,omitempty"`
+}
+
+// Stale reports whether the certificate has not been read for so long that
+// it may have been renewed: what it said no longer counts.
+func (s Served) Stale(now time.Time) bool {
+	return s.Error != "" && now.Sub(s.Read) > certAge
 }
 
 // NameServer is one of a cluster's DNS servers as it answered Peerkeeper.
@@ -59,7 +67,7 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 	for _, node := range slices.Sorted(maps.Keys(r.Served)) {
 		for _, keyType := range slices.Sorted(maps.Keys(r.Served[node])) {
 			s := r.Served[node][keyType]
-			if s.NotAfter.IsZero() {
+			if s.NotAfter.IsZero() || s.Stale(now) {
 				continue
 			}
 			f := Finding{Node: node, KeyType: keyType, Subject: s.Subject, NotAfter: s.NotAfter, Fix: RenewFix}
