@@ -126,20 +126,30 @@ func (h *Hand) SetParameter(ctx context.Context, name mesh.NodeName, service, pa
 	return h.client.publisher().axl.SetServiceParameter(ctx, string(name), service, parameter, value)
 }
 
-// Uncertain says whether a write with this error may have happened.
-func (h *Hand) Uncertain(err error) bool {
-	if err == nil {
-		return false
-	}
-	var e *soap.Error
-	if errors.As(err, &e) {
-		return e.Kind == soap.OutcomeUnknown
-	}
+// Refused says whether a write with this error reached the node, and the node
+// said no.
+func (h *Hand) Refused(err error) bool {
 	var refused *controlcenter.RefusedError
 	var activate *controlcenter.ActivateFirstError
 	var key *axl.KeyError
-	// Whatever is not known to be a refusal may have happened.
-	return !errors.As(err, &refused) && !errors.As(err, &activate) && !errors.As(err, &key)
+	if errors.As(err, &refused) || errors.As(err, &activate) || errors.As(err, &key) {
+		return true
+	}
+	switch soap.KindOf(err) {
+	case soap.AccountRejected, soap.Forbidden, soap.Fault, soap.NotFound, soap.VersionRefused:
+		return true
+	}
+	return false
+}
+
+// Uncertain says whether a write with this error may have happened. Whatever is
+// not known to be a refusal may have.
+func (h *Hand) Uncertain(err error) bool {
+	if err == nil || h.Refused(err) {
+		return false
+	}
+	var e *soap.Error
+	return !errors.As(err, &e) || e.Kind == soap.OutcomeUnknown
 }
 
 func equal(a, b []string) bool { return strings.Join(a, " ") == strings.Join(b, " ") }

@@ -239,7 +239,7 @@ func (h *Host) Plan(ctx context.Context, past time.Duration) ([]Planned, error) 
 		switch {
 		case past == 0 && !v.Ended.IsZero():
 			continue
-		case past > 0 && (now.Sub(v.First) > past || !onlyMode(v.Refused)):
+		case past > 0 && (!v.Ended.IsZero() && now.Sub(v.Ended) > past || !onlyMode(v.Refused)):
 			continue
 		}
 		out = append(out, Planned{id, v.Proposal.Action, v.Proposal.Target.String(), v.Proposal.Target.Cluster, v.Proposal.Peers, v.Proposal.Why,

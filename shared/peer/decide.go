@@ -176,7 +176,7 @@ type climb struct {
 	proof      time.Duration
 	started    time.Time // of ICSA on the pulling publisher
 	last       time.Time // the incident by our clock
-	open       bool      // a restart of ours has no outcome yet
+	open       time.Time // when a restart of ours was meant that has no outcome yet
 	today      int       // restarts of ours within a day
 	mem        Ladder    // what is remembered of the incident
 	prev       *Ladder
@@ -210,18 +210,19 @@ func (c *climb) remember(done []Done) {
 		if d.Target != c.target || d.Action != RestartService {
 			continue
 		}
-		if c.Now.Sub(d.At) < 24*time.Hour && !d.Open {
+		if c.Now.Sub(d.At) < 24*time.Hour {
 			c.today++
 		}
-		// A minute of slack: the two clocks are not one.
-		if d.At.Before(c.last.Add(-time.Minute)) {
+		switch {
+		case d.At.Before(c.last.Add(-time.Minute)): // of an earlier incident; the two clocks are not one
 			continue
-		}
-		c.open = c.open || d.Open
-		if !d.Failed && d.At.After(c.mem.Tried) {
+		case d.Open:
+			c.open = d.At
+			continue
+		case !d.Failed && d.At.After(c.mem.Tried):
 			c.mem.Tried = d.At
 		}
-		if d.At.After(c.mem.LastTry) && !d.Open {
+		if d.At.After(c.mem.LastTry) {
 			c.mem.Tries++
 			c.mem.LastTry = d.At
 		}
@@ -246,7 +247,10 @@ func (c *climb) unsure() string {
 // own recovery, or a person's.
 func (c *climb) notice() {
 	limit, _ := c.clocks.First()
-	ours := !c.mem.Tried.IsZero() && c.started.After(c.mem.Tried.Add(-2*time.Minute)) && c.started.Before(c.mem.Tried.Add(15*time.Minute))
+	ours := false
+	for _, at := range []time.Time{c.mem.Tried, c.open} {
+		ours = ours || !at.IsZero() && c.started.After(at.Add(-2*time.Minute)) && c.started.Before(at.Add(15*time.Minute))
+	}
 	if ours || !c.started.After(c.last.Add(limit-2*c.Tick)) || !c.started.After(c.mem.OthersTry.Add(2*time.Minute)) {
 		return
 	}
@@ -268,19 +272,19 @@ func (c *climb) at(r Rung, proveBy time.Time, evidence string, args ...any) Ladd
 // wait stays where the ladder was.
 func (c *climb) wait(why string, args ...any) Ladder {
 	next := c.at(RungWait, time.Time{}, why, args...)
-	if c.open {
-		next.ProveBy = c.mem.Tried.Add(c.proof)
+	if !c.open.IsZero() {
+		next.ProveBy = c.open.Add(c.proof)
 	}
 	return next
 }
 
 func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	// Our own restart, if there was one for this incident.
+	if at := c.open; !at.IsZero() {
+		return c.at(RungRestart, at.Add(c.proof), "a restart of %s was meant at %s and its outcome is not known yet", c.target, clock(at)), nil
+	}
 	if at := c.mem.Tried; !at.IsZero() {
-		switch by := at.Add(c.proof); {
-		case c.open:
-			return c.at(RungRestart, by, "a restart of %s was sent at %s and its outcome is not known yet", c.target, clock(at)), nil
-		case c.Now.Before(by):
+		if by := at.Add(c.proof); c.Now.Before(by) {
 			return c.at(RungRestart, by, "%s was restarted at %s; its next sync must succeed by %s", c.target, clock(at), clock(by)), nil
 		}
 		return c.at(RungHuman, time.Time{}, "%s was restarted at %s and the sync still stands", c.target, clock(at)), nil

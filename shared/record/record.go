@@ -84,19 +84,7 @@ type Proposed struct {
 // Load reads a mesh's items: one query for what the functions know, one for
 // what people said.
 func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
-	b := &Book{
-		Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
-		Certs:    map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]{},
-		Auths:    map[mesh.ClusterID]store.Doc[Auth]{},
-		Syncs:    map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
-		PeerCert: map[mesh.PeerID]store.Doc[peer.CertRecord]{},
-		States:   map[mesh.PeerID]store.Doc[peer.StateRecord]{},
-		Runs:     map[string]store.Doc[store.Run]{},
-		Pins:     map[mesh.NodeName]store.Doc[Pin]{},
-		Said:     Said{Acks: map[string]Word{}, Approvals: map[string]Approval{}},
-
-		Proposals: map[string]store.Doc[Proposed]{},
-	}
+	b := blank()
 	items, err := s.Load(ctx, store.Live(m.Name), "")
 	if err != nil {
 		return nil, fmt.Errorf("loading mesh %s: %w", m.Name, err)
@@ -109,6 +97,27 @@ func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
 	for _, it := range append(items, said...) {
 		errs = append(errs, b.take(m, it))
 	}
+	b.fillAll(m)
+	return b, errors.Join(errs...)
+}
+
+func blank() *Book {
+	return &Book{
+		Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
+		Certs:    map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]{},
+		Auths:    map[mesh.ClusterID]store.Doc[Auth]{},
+		Syncs:    map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
+		PeerCert: map[mesh.PeerID]store.Doc[peer.CertRecord]{},
+		States:   map[mesh.PeerID]store.Doc[peer.StateRecord]{},
+		Runs:     map[string]store.Doc[store.Run]{},
+		Pins:     map[mesh.NodeName]store.Doc[Pin]{},
+		Said:     Said{Acks: map[string]Word{}, Approvals: map[string]Approval{}},
+
+		Proposals: map[string]store.Doc[Proposed]{},
+	}
+}
+
+func (b *Book) fillAll(m *mesh.Mesh) {
 	for _, id := range m.IDs() {
 		fill(b.Clusters, id, store.Cluster(m.Name, id), ClusterSchema)
 		fill(b.Certs, id, store.Cert(m.Name, id), CertSchema)
@@ -119,7 +128,6 @@ func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
 		fill(b.PeerCert, p.ID, store.PeerCert(m.Name, p.ID), CertSchema)
 		fill(b.States, p.ID, store.PeerStuck(m.Name, p.ID), StateSchema)
 	}
-	return b, errors.Join(errs...)
 }
 
 func (b *Book) take(m *mesh.Mesh, it store.Item) error {

@@ -142,9 +142,11 @@ func (s *Said) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
 	return out
 }
 
-// Stops says which word keeps a cluster, or one of these peers, from being
-// acted on.
-func (s *Said) Stops(id mesh.ClusterID, peers []mesh.PeerID, now time.Time) (Word, string, bool) {
+// Stops says which word keeps a cluster, or one of the peers that ask for it,
+// from being acted on. A word on exactly one of the peers that would be
+// interrupted (itself, or its pair) stops it too; one on the cluster at the
+// other end does not, or a pause of one cluster would be a pause of the mesh.
+func (s *Said) Stops(id mesh.ClusterID, peers, interrupted []mesh.PeerID, now time.Time) (Word, string, bool) {
 	for _, x := range []struct {
 		words []Word
 		what  string
@@ -156,6 +158,9 @@ func (s *Said) Stops(id mesh.ClusterID, peers []mesh.PeerID, now time.Time) (Wor
 			covered := w.Scope.CoversCluster(id)
 			for _, p := range peers {
 				covered = covered || w.Scope.CoversPeer(p)
+			}
+			for _, p := range interrupted {
+				covered = covered || strings.Contains(string(w.Scope), ">") && w.Scope.CoversPeer(p)
 			}
 			if covered {
 				return w, x.what, true

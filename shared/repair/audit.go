@@ -75,7 +75,8 @@ func Interrupt(ctx context.Context, s store.Store, meshName string, e Entry) ([]
 // with an entry in the audit. mutate changes the gate and gives the entry; a
 // nil entry means that nothing is to be done. It may be called several times.
 func change(ctx context.Context, s store.Store, meshName string, mutate func(*Gate) (*Entry, error)) (Gate, bool, error) {
-	if err := flush(ctx, s, meshName); err != nil {
+	stands, err := flush(ctx, s, meshName)
+	if err != nil {
 		return Gate{}, false, err
 	}
 	for range 10 {
@@ -83,7 +84,7 @@ func change(ctx context.Context, s store.Store, meshName string, mutate func(*Ga
 			if d.Newer {
 				return false, store.ErrNewerSchema
 			}
-			if last := d.Value.Last; last != nil {
+			if last := d.Value.Last; last != nil && last.Seq != stands {
 				// The entry before must stand as an item before its place
 				// in the gate is taken.
 				if _, err := s.Get(ctx, store.Audit(meshName, last.Time, last.Seq)); err != nil {
@@ -101,7 +102,7 @@ func change(ctx context.Context, s store.Store, meshName string, mutate func(*Ga
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			// Another writer died, or is, between the gate and its item.
-			if err := flush(ctx, s, meshName); err != nil {
+			if stands, err = flush(ctx, s, meshName); err != nil {
 				return Gate{}, false, err
 			}
 			continue
@@ -130,23 +131,26 @@ func follow(last *Entry, e Entry) *Entry {
 }
 
 // flush writes the newest entry as an item if its writer died before it could.
-func flush(ctx context.Context, s store.Store, meshName string) error {
+// It returns the entry's number: that one stands, or is so old that the store
+// has forgotten it.
+func flush(ctx context.Context, s store.Store, meshName string) (int64, error) {
 	it, err := s.Get(ctx, store.Gate(meshName))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the gate of mesh %s: %w", meshName, err)
+		return 0, fmt.Errorf("reading the gate of mesh %s: %w", meshName, err)
 	}
 	gate, err := store.Decode[Gate](it, GateSchema)
 	if err != nil || gate.Value.Last == nil {
-		return err
+		return 0, err
 	}
 	last := *gate.Value.Last
-	if _, err := s.Get(ctx, store.Audit(meshName, last.Time, last.Seq)); !errors.Is(err, store.ErrNotFound) {
-		return err
+	_, err = s.Get(ctx, store.Audit(meshName, last.Time, last.Seq))
+	if errors.Is(err, store.ErrNotFound) {
+		err = put(ctx, s, meshName, last)
 	}
-	return put(ctx, s, meshName, last)
+	return last.Seq, err
 }
 
 func put(ctx context.Context, s store.Store, meshName string, e Entry) error {
@@ -166,6 +170,15 @@ func put(ctx context.Context, s store.Store, meshName string, e Entry) error {
 func History(ctx context.Context, s store.Store, meshName string, since, now time.Time) ([]Entry, error) {
 	if oldest := now.Add(-keepAudit); since.Before(oldest) {
 		since = oldest
+	}
+	// A clock that was once ahead left entries there; they are part of the
+	// chain.
+	if it, err := s.Get(ctx, store.Gate(meshName)); err == nil {
+		if gate, err := store.Decode[Gate](it, GateSchema); err == nil && gate.Value.Last != nil && gate.Value.Last.Time.After(now) {
+			now = gate.Value.Last.Time
+		}
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("reading the gate of mesh %s: %w", meshName, err)
 	}
 	var out []Entry
 	for month := time.Date(since.UTC().Year(), since.UTC().Month(), 1, 0, 0, 0, 0, time.UTC); !month.After(now); month = month.AddDate(0, 1, 0) {

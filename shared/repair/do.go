@@ -24,18 +24,29 @@ type Hand interface {
 	// Parameter reads a service parameter and how many parameters match.
 	Parameter(ctx context.Context, node mesh.NodeName, service, name string) (value string, matches int, err error)
 	SetParameter(ctx context.Context, node mesh.NodeName, service, name, value string) error
+	// Refused says whether a write with this error reached the node, and the
+	// node said no.
+	Refused(err error) bool
 	// Uncertain says whether a write with this error may have happened.
 	Uncertain(err error) bool
 }
 
 // Repair is the one place from which a cluster is changed. All fields are
-// needed but Log and Crash.
+// needed but Recorded, Log and Crash.
 type Repair struct {
 	Mesh  *mesh.Mesh
 	Store store.Store
-	Open  func(ctx context.Context, id mesh.ClusterID) (Hand, error)
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Open gives the hand of a cluster. It is not asked in mode observe, and
+	// never before every guard has let the action pass.
+	Open func(ctx context.Context, id mesh.ClusterID) (Hand, error)
+	// Held says with an error that the lease of this run is not ours any more.
+	Held func(ctx context.Context) error
+	// Recorded gives the target of an open intent as somebody who only looks
+	// has seen it since the intent's deadline. It stands in for a hand where
+	// none may be opened, in mode observe.
+	Recorded func(ctx context.Context, in Intent) (peer.Service, error)
+	Now      func() time.Time
+	Log      *slog.Logger
 	// Actor is who acts, for the audit: the function's name.
 	Actor string
 	// Crash is called between the steps, for tests that kill the process
@@ -51,14 +62,32 @@ type Result struct {
 	Text    string
 }
 
-// Do carries one proposal through the gate: look, one compare-and-swap that is
-// intent, limit, lock and kill switch, look again, send at most once, read
-// back, close. situation must have been read for this very decision; Do fills
-// in the target's service.
+// Look reads, consistently, everything that the guards judge by but what Do
+// fills in: epoch, actor, lease, and the target's service as it is now. gate
+// was read before.
+type Look func(ctx context.Context, gate *Gate) (Situation, error)
+
+// Do carries one proposal through the gate: judge it by every guard, open the
+// cluster, look, one compare-and-swap that is intent, limit, lock and kill
+// switch, look again, send at most once, read back, close.
 //
 // Killed after the compare-and-swap it leaves an open intent, which Settle
 // reads back; nothing is sent twice.
-func (r *Repair) Do(ctx context.Context, p peer.Proposal, s Situation) (Result, error) {
+func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, error) {
+	// The epoch comes first: who pauses writes the word and then turns it.
+	gate, err := Load(ctx, r.Store, r.Mesh.Name)
+	if err != nil {
+		return Result{}, err
+	}
+	s, err := read(ctx, &gate)
+	if err != nil {
+		return Result{}, fmt.Errorf("looking before %s %s: %w", p.Action, p.Target, err)
+	}
+	s.Epoch, s.Actor, s.Now = gate.PauseEpoch, r.Actor, r.Now()
+	s.Lease = r.lease(ctx)
+	if refused := Refusals(&gate, p, s); len(refused) > 0 {
+		return Result{Refused: refused}, nil
+	}
 	hand, err := r.Open(ctx, p.Target.Cluster)
 	if err != nil {
 		return Result{}, fmt.Errorf("opening %s to %s %s: %w", p.Target.Cluster, p.Action, p.Target, err)
@@ -67,11 +96,12 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, s Situation) (Result, 
 	if err != nil {
 		return Result{}, err
 	}
+	s.Lease = r.lease(ctx)
 	r.crash("looked")
 
 	intent := Intent{ID: p.ID, Action: p.Action, Target: p.Target, Value: p.Value, Peers: p.Peers, Actor: r.Actor, Before: before}
 	var refused []Refusal
-	gate, meant, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
+	meant, wrote, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
 		s.Now = r.Now()
 		g.forget(s.Now)
 		if refused = Refusals(g, p, s); len(refused) > 0 {
@@ -96,25 +126,28 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, s Situation) (Result, 
 	if err != nil {
 		return Result{}, err
 	}
-	if !meant {
+	if !wrote {
 		return Result{Refused: refused}, nil
 	}
 	r.crash("intent")
 
-	if why := r.lookAgain(ctx, hand, p, s, gate); why != "" {
+	if why := r.lookAgain(ctx, hand, p, intent, meant); why != "" {
 		return r.close(ctx, intent, NotSent, why)
 	}
 	r.crash("lookedAgain")
-	if !r.Now().Before(intent.Deadline) {
+	left := intent.Deadline.Sub(r.Now())
+	if left <= 0 || left > sendWindow { // more than the whole: the clock stepped back
 		return r.close(ctx, intent, NotSent, "the second look took until the deadline")
 	}
-	sending, cancel := context.WithTimeout(ctx, sendWindow/2)
+	sending, cancel := context.WithTimeout(ctx, min(left, sendWindow/2))
 	err = send(sending, hand, p)
 	cancel()
 	r.crash("sent")
 	switch {
+	case err != nil && hand.Refused(err):
+		return r.close(ctx, intent, NotDone, "refused: "+err.Error())
 	case err != nil && !hand.Uncertain(err):
-		return r.close(ctx, intent, NotSent, "refused: "+err.Error())
+		return r.close(ctx, intent, NotSent, "nothing was sent: "+err.Error())
 	case err != nil:
 		// OUTCOME UNKNOWN: the next holder waits out the deadline and reads
 		// back. Reading back now could miss what is still on its way.
@@ -123,7 +156,9 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, s Situation) (Result, 
 	}
 	outcome, text := r.readBack(ctx, hand, intent)
 	r.crash("readBack")
-	if outcome == "" {
+	if outcome != DoneProven {
+		// A node may take a moment to begin what it has accepted: that it did
+		// not happen is believed only after the deadline, by Settle.
 		return Result{Seq: intent.Seq, Text: text}, nil
 	}
 	return r.close(ctx, intent, outcome, text)
@@ -150,26 +185,55 @@ func (r *Repair) look(ctx context.Context, hand Hand, p peer.Proposal, s *Situat
 }
 
 // lookAgain says why the action, already meant, must not be sent after all.
-func (r *Repair) lookAgain(ctx context.Context, hand Hand, p peer.Proposal, s Situation, meant Gate) string {
-	gate, err := Load(ctx, r.Store, r.Mesh.Name)
-	if err != nil {
-		return "the gate could not be read again: " + err.Error()
-	}
-	if gate.PauseEpoch != meant.PauseEpoch {
-		return "somebody paused or resumed in the meantime"
-	}
+func (r *Repair) lookAgain(ctx context.Context, hand Hand, p peer.Proposal, in Intent, meant Gate) string {
 	if p.Action == peer.SetParameter {
-		return ""
+		value, matches, err := hand.Parameter(ctx, p.Target.Node, p.Target.Service, p.Target.Parameter)
+		switch {
+		case err != nil:
+			return "the target could not be read again: " + err.Error()
+		case matches != 1 || value != in.Before.Value:
+			return fmt.Sprintf("it now reads %q (%d parameters match)", value, matches)
+		}
+	} else {
+		now, err := hand.Service(ctx, p.Target.Node, p.Target.Service)
+		if err != nil {
+			return "the target could not be read again: " + err.Error()
+		}
+		if why := needless(p, now); why != "" {
+			return why
+		}
+		if p.Action == peer.RestartService {
+			if why := tooYoung(p, now); why != "" {
+				return why
+			}
+			if now.UpTime < in.Before.UpTime {
+				return fmt.Sprintf("it has been restarted in the meantime (up-time %v)", now.UpTime)
+			}
+		}
 	}
-	now, err := hand.Service(ctx, p.Target.Node, p.Target.Service)
-	if err != nil {
-		return "the target could not be read again: " + err.Error()
-	}
-	if why := needless(p, now); why != "" {
+	if why := r.lease(ctx); why != "" {
 		return why
 	}
-	if p.Action == peer.RestartService && now.UpTime < p.MinAge {
-		return fmt.Sprintf("it has been restarted in the meantime (up-time %v)", now.UpTime)
+	if ok, why := r.Mesh.Policy.Allowed(r.Now()); !ok {
+		return why
+	}
+	// The gate last: it is what people stop us by.
+	gate, err := Load(ctx, r.Store, r.Mesh.Name)
+	switch {
+	case err != nil:
+		return "the gate could not be read again: " + err.Error()
+	case gate.PauseEpoch != meant.PauseEpoch:
+		return "somebody paused or resumed in the meantime"
+	case !slices.ContainsFunc(gate.Open, func(o Intent) bool { return o.Seq == in.Seq && o.ID == in.ID }):
+		return "the intent was closed by somebody else in the meantime"
+	}
+	return ""
+}
+
+// lease says why this run may not act any more.
+func (r *Repair) lease(ctx context.Context) string {
+	if err := r.Held(ctx); err != nil {
+		return "this run's lease is not held: " + err.Error()
 	}
 	return ""
 }
@@ -189,7 +253,9 @@ func (r *Repair) readBack(ctx context.Context, hand Hand, in Intent) (Outcome, s
 		switch {
 		case err != nil:
 			return "", "not read back: " + err.Error()
-		case matches == 1 && value == in.Value:
+		case matches != 1:
+			return "", fmt.Sprintf("not read back: %d parameters match", matches)
+		case value == in.Value:
 			return DoneProven, fmt.Sprintf("it reads %q", value)
 		}
 		return NotDone, fmt.Sprintf("it reads %q, not %q", value, in.Value)
@@ -198,21 +264,46 @@ func (r *Repair) readBack(ctx context.Context, hand Hand, in Intent) (Outcome, s
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}
+	return r.prove(in, now)
+}
+
+// prove judges what a read-back showed of a service.
+func (r *Repair) prove(in Intent, now peer.Service) (Outcome, string) {
 	state := fmt.Sprintf("%s, up-time %v (before: %s, %v)", now.Status, now.UpTime, in.Before.Status, in.Before.UpTime)
-	started := now.Status == "Started"
-	proven := started
-	if in.Action == peer.RestartService {
-		proven = started && now.UpTime >= 0 && now.UpTime < in.Before.UpTime
+	late := overdue(r.Now(), in) > proofWindow
+	if in.Action == peer.StartService {
+		switch {
+		case now.Status == "Started":
+			return DoneProven, state
+		case now.Status == "Stopped", late:
+			return NotDone, state
+		}
+		return "", state
 	}
 	switch {
-	case proven:
+	case now.Status != "Started" && late:
+		// It may be our own restart that took it down, and it may not.
+		return Unproven, state
+	case now.Status != "Started" || now.UpTime < 0:
+		return "", state
+	case now.UpTime < in.Before.UpTime:
 		return DoneProven, state
-	case started, r.Now().Sub(in.Deadline) > proofWindow:
-		// Started with a higher up-time: it never happened. Not started
-		// although there was time: whatever happened, it is not up.
-		return NotDone, state
+	case now.UpTime >= in.Before.UpTime+r.Now().Sub(in.Written)-2*time.Minute:
+		return NotDone, state // it has run ever since
 	}
-	return "", state
+	// Read back so late that it has run for longer than before: it was
+	// restarted since, by us or by somebody else.
+	return Unproven, state + ", restarted since, by whomever"
+}
+
+// overdue is how long ago an intent's deadline passed. Beyond a day ahead, the
+// clock that wrote it was wrong.
+func overdue(now time.Time, in Intent) time.Duration {
+	d := now.Sub(in.Deadline)
+	if d < -ahead {
+		return giveUp
+	}
+	return d
 }
 
 // Settle reads back every open intent whose deadline has passed, and closes
@@ -226,23 +317,14 @@ func (r *Repair) Settle(ctx context.Context) (int, error) {
 	closed := 0
 	var errs []error
 	for _, in := range gate.Open {
-		now := r.Now()
-		if now.Before(in.Deadline) {
+		if overdue(r.Now(), in) < 0 {
 			continue
 		}
-		outcome, text := Outcome(""), ""
-		hand, err := r.Open(ctx, in.Target.Cluster)
-		if err != nil {
-			text = "not read back: " + err.Error()
-		} else {
-			outcome, text = r.readBack(ctx, hand, in)
-			// The moment after the deadline still belongs to what may be on
-			// its way: an up-time that has not fallen is believed later.
-			if outcome == NotDone && now.Sub(in.Deadline) < sendWindow {
-				continue
-			}
-		}
-		if outcome == "" && now.Sub(in.Deadline) < giveUp {
+		outcome, text := r.became(ctx, in)
+		since := overdue(r.Now(), in)
+		// The moment after the deadline still belongs to what may be on its
+		// way: that nothing happened is believed later.
+		if outcome == NotDone && since < sendWindow || outcome == "" && since < giveUp {
 			continue
 		}
 		if outcome == "" {
@@ -260,10 +342,31 @@ func (r *Repair) Settle(ctx context.Context) (int, error) {
 	return closed, errors.Join(errs...)
 }
 
+// became looks at what became of an open intent: through the cluster's hand, or
+// in mode observe through what was recorded since.
+func (r *Repair) became(ctx context.Context, in Intent) (Outcome, string) {
+	if r.Mesh.Policy.Mode != mesh.Recover {
+		if r.Recorded == nil || in.Action == peer.SetParameter {
+			return "", "not read back: policy.mode is observe"
+		}
+		now, err := r.Recorded(ctx, in)
+		if err != nil {
+			return "", "not read back: " + err.Error()
+		}
+		return r.prove(in, now)
+	}
+	hand, err := r.Open(ctx, in.Target.Cluster)
+	if err != nil {
+		return "", "not read back: " + err.Error()
+	}
+	return r.readBack(ctx, hand, in)
+}
+
 // close takes an intent off the gate with its outcome. Somebody else may have
 // closed it already, which is as good.
 func (r *Repair) close(ctx context.Context, in Intent, outcome Outcome, text string) (Result, error) {
-	_, _, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
+	text = short(text)
+	_, wrote, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
 		now := r.Now()
 		i := slices.IndexFunc(g.Open, func(o Intent) bool { return o.Seq == in.Seq })
 		if i < 0 {
@@ -281,6 +384,9 @@ func (r *Repair) close(ctx context.Context, in Intent, outcome Outcome, text str
 		return Result{}, err
 	}
 	r.crash("closed")
+	if !wrote {
+		return Result{Seq: in.Seq, Text: "closed by somebody else"}, nil
+	}
 	return Result{Outcome: outcome, Seq: in.Seq, Text: text}, nil
 }
 

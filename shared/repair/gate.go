@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -67,8 +68,8 @@ type Outcome string
 // The outcomes.
 const (
 	DoneProven Outcome = "done"    // read back and proven
-	NotDone    Outcome = "notDone" // read back: it did not happen
-	NotSent    Outcome = "notSent" // the second look made it needless, or the send was refused
+	NotDone    Outcome = "notDone" // read back, or refused by the node: it did not happen
+	NotSent    Outcome = "notSent" // the second look made it needless, or nothing reached the node
 	Unproven   Outcome = "unknown" // it can no longer be told
 )
 
@@ -94,7 +95,20 @@ const (
 	sendWindow  = time.Minute      // from the intent to its deadline
 	proofWindow = 10 * time.Minute // how long a restarted service may take to be up
 	keepClosed  = 24 * time.Hour
+	keepNotSent = time.Hour          // nothing came of it, and another try waits for half an hour only
 	keepSpent   = 7 * 24 * time.Hour // longer than any approval lives
+	// DynamoDB takes 400 KB: what the gate remembers is bounded whatever
+	// happens.
+	maxClosed, maxSpent, maxEvidence = 300, 500, 500
+	// again is how soon the same action on the same target may follow one
+	// that was closed, however it ended.
+	again = 30 * time.Minute
+	// leastAge is the up-time below which nothing is restarted, whatever the
+	// proposal says.
+	leastAge = 2 * time.Hour
+	// ahead is how far in the future a note may lie and still count: further
+	// ahead, the clock that wrote it was wrong.
+	ahead = 24 * time.Hour
 	// giveUp is how long an intent that cannot be read back blocks its
 	// cluster before it is closed as unknown, in so many words.
 	giveUp = 24 * time.Hour
@@ -105,8 +119,10 @@ type Situation struct {
 	Now      time.Time
 	Mesh     *mesh.Mesh
 	Said     *record.Said
-	Epoch    int64  // the gate's pause epoch when Said was read
+	Epoch    int64  // the gate's pause epoch before Said was read
 	Newest   string // configuration hash of the newest run
+	Actor    string // who acts: the function's name
+	Lease    string // why the run's lease is not ours any more; "" if it is
 	Failing  []Failing
 	Unseen   int // clusters that do not answer Peerkeeper
 	Overlays map[mesh.PeerID][]peer.Overlay
@@ -147,6 +163,13 @@ func guards() []guard {
 			}
 			return ""
 		}},
+		{"service", func(_ *Gate, p peer.Proposal, s Situation) string {
+			if s.Actor != "peering" && !mayTouch(p) {
+				return fmt.Sprintf("only peering may %s %s: users or chats hang on it", p.Action, p.Target)
+			}
+			return ""
+		}},
+		{"lease", func(_ *Gate, _ peer.Proposal, s Situation) string { return s.Lease }},
 		{"configuration", func(_ *Gate, _ peer.Proposal, s Situation) string {
 			if h := s.Mesh.Hash(); s.Newest != h {
 				return fmt.Sprintf("this run's configuration (%s) is not that of the newest run (%s)", h, s.Newest)
@@ -155,10 +178,13 @@ func guards() []guard {
 		}},
 		{"facts", func(_ *Gate, _ peer.Proposal, s Situation) string { return s.Facts }},
 		{"said", func(_ *Gate, p peer.Proposal, s Situation) string {
+			if s.Said == nil {
+				return "what people said has not been read"
+			}
 			if s.Said.Newer {
 				return "a newer version of Peerkeeper wrote down what people said"
 			}
-			if w, what, ok := s.Said.Stops(p.Target.Cluster, p.Peers, s.Now); ok {
+			if w, what, ok := s.Said.Stops(p.Target.Cluster, p.Peers, interrupted(s.Mesh, p), s.Now); ok {
 				return fmt.Sprintf("%s is %s by %s: %s", w.Scope, what, w.Actor, w.Reason)
 			}
 			return ""
@@ -214,10 +240,24 @@ func guards() []guard {
 			}
 			return ""
 		}},
+		{"dayLimit", func(g *Gate, p peer.Proposal, s Situation) string {
+			if n := today(g, s.Now, p); n >= peer.MaxADay {
+				return fmt.Sprintf("%s %s was done or tried %d times within a day and does not last: a person must look", p.Action, p.Target, n)
+			}
+			return ""
+		}},
+		{"again", func(g *Gate, p peer.Proposal, s Situation) string {
+			for _, c := range g.Closed {
+				if c.Target == p.Target && c.Action == p.Action && within(s.Now, c.At, again) {
+					return fmt.Sprintf("%s %s ended (%s) less than %v ago", c.Action, c.Target, c.Outcome, again)
+				}
+			}
+			return ""
+		}},
 		{"mass", func(_ *Gate, _ peer.Proposal, s Situation) string { return massStop(s) }},
 		{"age", func(_ *Gate, p peer.Proposal, s Situation) string {
-			if p.Action == peer.RestartService && (s.Service.UpTime < 0 || s.Service.UpTime < p.MinAge) {
-				return fmt.Sprintf("%s has run for %v, less than %v: it was restarted, by whomever", p.Target, s.Service.UpTime.Round(time.Minute), p.MinAge)
+			if p.Action == peer.RestartService {
+				return tooYoung(p, s.Service)
 			}
 			return ""
 		}},
@@ -232,12 +272,44 @@ func guards() []guard {
 				return fmt.Sprintf("it needs a person: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
 			case !s.Now.Before(a.Expires):
 				return fmt.Sprintf("the approval of %s expired at %s", a.Actor, a.Expires.UTC().Format(time.RFC3339))
-			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.ID == p.ID }):
+			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.ID == p.ID && !a.At.After(u.At) }):
 				return "its approval was used"
+			case p.Action == peer.RestartService && s.Now.Add(-s.Service.UpTime).After(a.At.Add(time.Minute)):
+				// Whether the table remembers it or not: an approval is for
+				// the service as the person saw it.
+				return fmt.Sprintf("%s was restarted since %s approved: approve again", p.Target, a.Actor)
 			}
 			return ""
 		}},
 	}
+}
+
+// mayTouch says what may be done without the checks that peering makes first.
+// XCP Router, SIP Proxy and SRM are never among it.
+func mayTouch(p peer.Proposal) bool {
+	switch p.Target.Service {
+	case peer.ICSA, peer.AXL:
+		return p.Action == peer.StartService || p.Action == peer.RestartService
+	case peer.SyncAgent:
+		return p.Action == peer.StartService
+	}
+	return false
+}
+
+// interrupted are the peers that an action touches besides those that ask for
+// it: a restart of ICSA stops every sync of its cluster.
+func interrupted(m *mesh.Mesh, p peer.Proposal) []mesh.PeerID {
+	if p.Action != peer.RestartService {
+		return nil
+	}
+	return m.PeersOf(p.Target.Cluster)
+}
+
+func tooYoung(p peer.Proposal, now peer.Service) string {
+	if least := max(p.MinAge, leastAge); now.UpTime < least { // negative when it is not told
+		return fmt.Sprintf("%s has run for %v, less than %v: it was restarted, by whomever", p.Target, now.UpTime.Round(time.Minute), least)
+	}
+	return ""
 }
 
 // needless says why the target does not want the action any more.
@@ -251,10 +323,29 @@ func needless(p peer.Proposal, now peer.Service) string {
 	return ""
 }
 
+// within reports whether an instant lies less than d ago. What lies ahead
+// counts as just now: the clock stepped back. Nothing is forgotten for that,
+// but a clock that was wrong by more than a day must not block for ever.
+func within(now, at time.Time, d time.Duration) bool {
+	ago := now.Sub(at)
+	return ago < d && ago > -ahead
+}
+
 func restarts(g *Gate, now time.Time, id mesh.ClusterID) int {
 	n := 0
 	for _, r := range g.Restarts {
-		if now.Sub(r.At) < time.Hour && (id == "" || r.Cluster == id) {
+		if within(now, r.At, time.Hour) && (id == "" || r.Cluster == id) {
+			n++
+		}
+	}
+	return n
+}
+
+// today counts how often an action was sent to its target within a day.
+func today(g *Gate, now time.Time, p peer.Proposal) int {
+	n := 0
+	for _, c := range g.Closed {
+		if c.Target == p.Target && c.Action == p.Action && c.Outcome != NotSent && within(now, c.At, keepClosed) {
 			n++
 		}
 	}
@@ -312,21 +403,36 @@ func Load(ctx context.Context, s store.Store, meshName string) (Gate, error) {
 	return d.Value, err
 }
 
-// forget drops what is too old to count.
+// forget drops what is too old to count, and the oldest of what is too much.
 func (g *Gate) forget(now time.Time) {
-	g.Restarts = slices.DeleteFunc(g.Restarts, func(r Restart) bool { return now.Sub(r.At) >= time.Hour })
-	g.Closed = slices.DeleteFunc(g.Closed, func(c Closure) bool { return now.Sub(c.At) >= keepClosed })
-	g.Used = slices.DeleteFunc(g.Used, func(u Spent) bool { return now.Sub(u.At) >= keepSpent })
+	g.Restarts = slices.DeleteFunc(slices.Clone(g.Restarts), func(r Restart) bool { return !within(now, r.At, time.Hour) })
+	g.Closed = slices.DeleteFunc(slices.Clone(g.Closed), func(c Closure) bool {
+		return !within(now, c.At, keepClosed) || c.Outcome == NotSent && !within(now, c.At, keepNotSent)
+	})
+	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return !within(now, u.At, keepSpent) })
+	g.Closed = g.Closed[max(0, len(g.Closed)-maxClosed):]
+	g.Used = g.Used[max(0, len(g.Used)-maxSpent):]
 }
 
-// Done lists the gate's closures as the ladder wants them. An intent whose
-// outcome cannot be told counts as done: nothing is tried on top of it.
+// Done lists what the gate did and does, as the ladder wants it. An intent
+// whose outcome cannot be told counts as done: nothing is tried on top of it.
 func (g *Gate) Done() []peer.Done {
 	var out []peer.Done
 	for _, c := range g.Closed {
-		if c.Outcome == DoneProven || c.Outcome == Unproven {
-			out = append(out, peer.Done{Target: c.Target, Action: c.Action, At: c.Meant, Proven: c.Outcome == DoneProven})
+		if c.Outcome != NotSent {
+			out = append(out, peer.Done{Target: c.Target, Action: c.Action, At: c.Meant, Failed: c.Outcome == NotDone})
 		}
 	}
+	for _, o := range g.Open {
+		out = append(out, peer.Done{Target: o.Target, Action: o.Action, At: o.Written, Open: true})
+	}
 	return out
+}
+
+// short bounds a text that came from a cluster.
+func short(s string) string {
+	if len(s) <= maxEvidence {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxEvidence], "") + "…"
 }

@@ -80,6 +80,12 @@ const releaseWithin = 5 * time.Second
 
 // Once carries out one request under the function's lease.
 func Once(ctx context.Context, s store.Store, m *mesh.Mesh, req Request, now func() time.Time, do func(context.Context) (Answer, error)) (Answer, error) {
+	return Leased(ctx, s, m, req, now, func(ctx context.Context, _ *store.Lease) (Answer, error) { return do(ctx) })
+}
+
+// Leased is Once for a function that acts, and asks before it does whether the
+// lease is still its own. A dry run has none: nil.
+func Leased(ctx context.Context, s store.Store, m *mesh.Mesh, req Request, now func() time.Time, do func(context.Context, *store.Lease) (Answer, error)) (Answer, error) {
 	began := time.Now()
 	sched, ok := Find(req.Function)
 	if !ok {
@@ -102,7 +108,7 @@ func Once(ctx context.Context, s store.Store, m *mesh.Mesh, req Request, now fun
 		}
 	}
 	if req.DryRun {
-		a, err := do(ctx)
+		a, err := do(ctx, nil)
 		return finish(a), err
 	}
 	lease, skip, err := store.Begin(ctx, s, m.Name, req.Function, req.ScheduledTime, sched.Period, sched.Lease, m.Hash(), now())
@@ -115,7 +121,7 @@ func Once(ctx context.Context, s store.Store, m *mesh.Mesh, req Request, now fun
 	req.ScheduledTime = lease.Run.ScheduledTime
 	// Past its lease another run may begin, so this one has ended by then.
 	doing, cancel := context.WithTimeout(ctx, sched.Lease)
-	a, err := do(doing)
+	a, err := do(doing, &lease)
 	cancel()
 	if err != nil {
 		// The lease is given back, so that a retry need not wait it out.

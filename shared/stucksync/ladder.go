@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -57,26 +58,35 @@ func rungState(l peer.Ladder, now time.Time) peer.State {
 }
 
 // act carries the proposals through the gate, if the policy lets it, and
-// records what was asked for and what stopped it.
-func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked []peer.Proposal) (int, error) {
+// records what was asked for and what stopped it. That an action fails is no
+// failure of the run: it is recorded, and judging and saying go on. shut is why
+// the gate cannot be used.
+func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked []peer.Proposal, shut error) (int, error) {
 	actions := 0
-	var errs []error
 	var changes record.Changes
 	for _, p := range asked {
 		doc, ok := j.book.Proposals[p.ID]
 		if !ok {
 			doc = store.NewDoc(store.Proposal(s.Mesh.Name, p.ID), record.ProposedSchema, record.Proposed{First: j.view.Now})
 		}
+		if doc.Newer {
+			continue
+		}
 		doc.Value.Proposal, doc.Value.Ended = p, time.Time{}
-		situation := s.situation(j, gate, p)
-		refused := repair.Refusals(gate, p, situation)
+		// What was loaded may be a moment old; it is good enough to say no.
+		refused := repair.Refusals(gate, p, s.situation(j, gate, p))
 		doc.Value.Refused = texts(refused)
-		if len(refused) == 0 && s.Clusters != nil {
-			res, err := s.repairer().Do(ctx, p, situation)
+		switch {
+		case shut != nil:
+			doc.Value.Refused = append([]string{"gate: written by a newer version of Peerkeeper"}, doc.Value.Refused...)
+		case len(refused) == 0 && s.Clusters != nil && j.lease != nil:
+			res, err := s.repairer(j).Do(ctx, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
+				return s.lookAgain(ctx, j, gate, p)
+			})
 			switch {
 			case err != nil:
-				errs = append(errs, err)
-				doc.Value.Refused = []string{"failed: " + err.Error()}
+				s.logger().Error("an action failed", "action", p.Action, "target", p.Target.String(), "error", err)
+				doc.Value.Refused = []string{"failed: " + failure(err)}
 			case len(res.Refused) > 0:
 				doc.Value.Refused = texts(res.Refused)
 			default:
@@ -95,10 +105,38 @@ func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked
 		doc.TTL = j.view.Now.Add(keepProposal)
 		record.Add(&changes, doc)
 	}
-	if _, err := changes.Write(ctx, s.Store); err != nil {
-		errs = append(errs, err)
+	_, err := changes.Write(ctx, s.Store)
+	return actions, err
+}
+
+// failure says why an action failed, in words that stay the same from one tick
+// to the next.
+func failure(err error) string {
+	var refused *cluster.Refused
+	if errors.As(err, &refused) {
+		return refused.Message
 	}
-	return actions, errors.Join(errs...)
+	if kind := soap.KindOf(err); kind != "" {
+		return string(kind)
+	}
+	return "see the log"
+}
+
+// lookAgain reads consistently what an action turns on, and judges it anew: the
+// whole mesh's clusters, and the peers that ask for it. Of the other peers, by
+// which too many causes are told, what was loaded is good enough.
+func (s *Stucksync) lookAgain(ctx context.Context, j *judged, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {
+	book, err := record.Again(ctx, s.Store, s.Mesh, p.Target.Cluster, p.Peers, p.ID)
+	if err != nil {
+		return repair.Situation{}, err
+	}
+	again := &judged{book: book, view: book.View(s.Mesh, j.view.Tick, s.Now()), lease: j.lease,
+		conditions: maps.Clone(j.conditions), states: map[mesh.PeerID]peer.StateRecord{}, ladders: j.ladders}
+	for _, id := range p.Peers {
+		again.conditions[id] = again.read(id)
+		again.states[id] = s.fold(again, id, book.States[id].Value)
+	}
+	return s.situation(again, gate, p), nil
 }
 
 // texts are refusals as they are stored. What moves with the clock is left to
@@ -107,7 +145,7 @@ func texts(refused []repair.Refusal) []string {
 	var out []string
 	for _, r := range refused {
 		switch r.Guard {
-		case "age", "clusterLimit", "meshLimit":
+		case "age", "clusterLimit", "meshLimit", "again":
 			out = append(out, r.Guard)
 		default:
 			out = append(out, r.Error())
@@ -120,7 +158,7 @@ func texts(refused []repair.Refusal) []string {
 // peersync saw it; the gate reads it anew before it acts.
 func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) repair.Situation {
 	sit := repair.Situation{
-		Now: j.view.Now, Mesh: s.Mesh, Said: &j.book.Said, Epoch: gate.PauseEpoch, Newest: s.newest(j),
+		Now: j.view.Now, Mesh: s.Mesh, Said: &j.book.Said, Epoch: gate.PauseEpoch, Newest: s.newest(j), Actor: actor,
 		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Unknown", UpTime: -1},
 	}
 	for _, pr := range s.Mesh.Peers {
@@ -137,41 +175,99 @@ func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) rep
 	for _, id := range p.Peers {
 		sit.Overlays[id] = j.states[id].Overlays
 	}
-	services := j.view.Clusters[p.Target.Cluster].Seen.Nodes[p.Target.Node].Services.Fresh(j.view.Now, 2*j.view.Tick)
-	if got, ok := services.Get(); ok {
-		if svc, listed := got[p.Target.Service]; listed {
-			sit.Service = svc
-		} else {
-			sit.Facts = fmt.Sprintf("%s is not listed", p.Target)
-		}
-	} else {
-		sit.Facts = fmt.Sprintf("the services of %s are not known (%s)", p.Target.Node, services.Why())
-	}
-	if p.Action == peer.RestartService && p.Target.Service == peer.ICSA {
-		for _, id := range p.Peers {
-			c := condition(j.conditions[id], peer.Synced)
-			if c.Status != peer.False {
-				sit.Facts = fmt.Sprintf("%s: Synced is %s (%s)", id, c.Status, c.Reason)
-			}
-		}
-	}
+	sit.Facts = s.facts(j, p, &sit)
 	return sit
 }
 
-// newest is the configuration hash of the newest run of any other function:
-// our own record carries what this very run wrote.
+// facts says why what is known is not enough to act on, and fills in the
+// target's service. Only what is Known, complete and fresh is.
+func (s *Stucksync) facts(j *judged, p peer.Proposal, sit *repair.Situation) string {
+	r := j.view.Clusters[p.Target.Cluster]
+	if r == nil {
+		return fmt.Sprintf("%s is no longer in mesh.yaml", p.Target.Cluster)
+	}
+	if j.book.Clusters[p.Target.Cluster].Newer {
+		return fmt.Sprintf("the record of %s was written by a newer version of Peerkeeper", p.Target.Cluster)
+	}
+	services := r.Seen.Nodes[p.Target.Node].Services.Fresh(j.view.Now, 2*j.view.Tick)
+	got, known := services.Get()
+	svc, listed := got[p.Target.Service]
+	switch {
+	case !known:
+		return fmt.Sprintf("the services of %s are not known (%s)", p.Target.Node, services.Why())
+	case !listed:
+		return fmt.Sprintf("%s is not listed", p.Target)
+	}
+	if svc.UpTime >= 0 {
+		svc.UpTime += max(0, j.view.Now.Sub(services.At)) // as it must be by now
+	}
+	sit.Service = svc
+	if p.Action != peer.RestartService || p.Target.Service != peer.ICSA {
+		return ""
+	}
+	for _, id := range p.Peers {
+		if c := condition(j.conditions[id], peer.Synced); c.Status != peer.False {
+			return fmt.Sprintf("%s: Synced is %s (%s)", id, c.Status, c.Reason)
+		}
+		users := condition(j.conditions[id], peer.UsersMatch)
+		if users.Status == peer.UnknownStatus || users.Status == peer.True && users.Reason != peer.CatchingUp {
+			return fmt.Sprintf("%s: UsersMatch is %s (%s)", id, users.Status, users.Reason)
+		}
+		for _, t := range peer.Causes() {
+			c := condition(j.conditions[id], t)
+			if c.Status == peer.False || c.Status == peer.UnknownStatus && peer.Counted(c, j.book.Syncs[id].Value) {
+				return fmt.Sprintf("%s: %s is %s (%s)", id, t, c.Status, c.Reason)
+			}
+		}
+	}
+	return ""
+}
+
+// actor is who acts, for the audit.
+const actor = "stucksync"
+
+// newest is the configuration hash of the newest run of any function. Our own
+// record carries what this very run wrote; what it found there counts.
 func (s *Stucksync) newest(j *judged) string {
 	hash, at := s.Mesh.Hash(), time.Time{}
-	for function, r := range j.book.Runs {
-		if function != "stucksync" && r.Value.Started.After(at) {
-			at, hash = r.Value.Started, r.Value.ConfigHash
+	newer := func(r store.Run) {
+		if r.Started.After(at) {
+			at, hash = r.Started, r.ConfigHash
 		}
+	}
+	for function, r := range j.book.Runs {
+		if function != actor {
+			newer(r.Value)
+		}
+	}
+	if j.lease != nil {
+		newer(j.lease.Before)
 	}
 	return hash
 }
 
-func (s *Stucksync) repairer() *repair.Repair {
-	return &repair.Repair{Mesh: s.Mesh, Store: s.Store, Open: s.open, Now: s.Now, Log: s.Log, Actor: "stucksync", Crash: s.Crash}
+func (s *Stucksync) repairer(j *judged) *repair.Repair {
+	return &repair.Repair{Mesh: s.Mesh, Store: s.Store, Open: s.open, Recorded: s.recorded, Now: s.Now, Log: s.Log, Actor: actor, Crash: s.Crash,
+		Held: func(ctx context.Context) error { return j.lease.Check(ctx, s.Now()) }}
+}
+
+// recorded gives a service as peersync's read account saw it after the intent's
+// deadline.
+func (s *Stucksync) recorded(ctx context.Context, in repair.Intent) (peer.Service, error) {
+	r, err := record.Seen(ctx, s.Store, s.Mesh.Name, in.Target.Cluster)
+	if err != nil {
+		return peer.Service{}, err
+	}
+	services := r.Seen.Nodes[in.Target.Node].Services
+	got, known := services.Get()
+	svc, listed := got[in.Target.Service]
+	if !known || !listed || !services.At.After(in.Deadline.Add(time.Minute)) {
+		return peer.Service{}, fmt.Errorf("%s has not been seen since", in.Target)
+	}
+	if svc.UpTime >= 0 {
+		svc.UpTime += max(0, s.Now().Sub(services.At))
+	}
+	return svc, nil
 }
 
 // open gives the hand of a cluster, under the lock-out guard of its write
@@ -181,25 +277,27 @@ func (s *Stucksync) open(ctx context.Context, id mesh.ClusterID) (repair.Hand, e
 	if !ok {
 		return nil, fmt.Errorf("%s is no longer in mesh.yaml", id)
 	}
-	book, err := record.Load(ctx, s.Store, s.Mesh)
+	key := store.Auth(s.Mesh.Name, record.WriteAccount(id))
+	rejected, err := record.Rejected(ctx, s.Store, key)
 	if err != nil {
 		return nil, err
 	}
-	hand, err := s.Clusters.Hand(ctx, c, book.Auths[writeAccount(id)].Value.Rejected, book.Accepted())
+	book, err := record.Load(ctx, s.Store, s.Mesh) // for the pins, which only ever grow
+	if err != nil {
+		return nil, err
+	}
+	hand, err := s.Clusters.Hand(ctx, c, rejected, book.Accepted())
 	if err != nil {
 		return nil, err
 	}
 	return &guarded{Hand: hand, note: func(ctx context.Context, cause error) error {
-		_, _, err := store.Claim(ctx, s.Store, store.Auth(s.Mesh.Name, writeAccount(id)), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
+		_, _, err := store.Claim(ctx, s.Store, key, record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
 			d.Value = record.Auth{Secret: c.WriteCredentials, Rejected: hand.Version, At: s.Now(), Detail: cause.Error()}
 			return true, nil
 		})
 		return err
 	}}, nil
 }
-
-// writeAccount is the AUTH item of a cluster's write account.
-func writeAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/write" }
 
 // guarded is a hand that notes at once when its account is rejected, before
 // anything else can log in with it.

@@ -44,8 +44,8 @@ type Stucksync struct {
 // Handle carries out one tick.
 func (s *Stucksync) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
 	req.Function = "stucksync"
-	return run.Once(ctx, s.Store, s.Mesh, req, s.Now, func(ctx context.Context) (run.Answer, error) {
-		return s.tick(ctx, req)
+	return run.Leased(ctx, s.Store, s.Mesh, req, s.Now, func(ctx context.Context, lease *store.Lease) (run.Answer, error) {
+		return s.tick(ctx, req, lease)
 	})
 }
 
@@ -56,9 +56,10 @@ type judged struct {
 	conditions map[mesh.PeerID][]peer.Condition
 	states     map[mesh.PeerID]peer.StateRecord
 	ladders    map[mesh.PeerID]peer.Ladder
+	lease      *store.Lease // nil in a dry run, which never acts
 }
 
-func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
+func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Lease) (run.Answer, error) {
 	now := s.Now()
 	book, err := record.Load(ctx, s.Store, s.Mesh)
 	if err != nil {
@@ -66,15 +67,16 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, erro
 	}
 	sched, _ := run.Find("peersync")
 	j := &judged{book: book, view: book.View(s.Mesh, sched.Period, now),
-		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}}
+		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease}
 	for _, id := range s.Mesh.IDs() {
 		if book.Clusters[id].Newer {
 			j.view.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on
 		}
 	}
 	answer := run.Answer{Peers: map[peer.State]int{}}
-	gate, err := s.settled(ctx, req.DryRun)
-	if err != nil {
+	gate, err := s.settled(ctx, j)
+	shut := err
+	if err != nil && !errors.Is(err, store.ErrNewerSchema) {
 		return answer, err
 	}
 	for _, p := range s.Mesh.Peers {
@@ -116,7 +118,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, erro
 	// alarm back.
 	_, err = changes.Write(ctx, s.Store)
 	errs := []error{err}
-	answer.Actions, err = s.act(ctx, j, &gate, asked)
+	answer.Actions, err = s.act(ctx, j, &gate, asked, shut)
 	errs = append(errs, err)
 	changed, err := alarm.Settle(ctx, s.Store, alarm.Look{
 		Mesh: s.Mesh.Name, Firing: alarm.Inhibit(j.firing(s.Mesh)), Unknown: j.undecided, Removed: s.removed, Now: now,
@@ -130,10 +132,11 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request) (run.Answer, erro
 	return answer, errors.Join(append(errs, err)...)
 }
 
-// settled reads the gate after closing what an earlier run left open.
-func (s *Stucksync) settled(ctx context.Context, dry bool) (repair.Gate, error) {
-	if !dry && s.Clusters != nil {
-		if _, err := s.repairer().Settle(ctx); err != nil {
+// settled reads the gate after closing what an earlier run left open. A gate
+// of a newer version is an error by which nothing may be done, and judged on.
+func (s *Stucksync) settled(ctx context.Context, j *judged) (repair.Gate, error) {
+	if j.lease != nil && s.Clusters != nil {
+		if _, err := s.repairer(j).Settle(ctx); err != nil {
 			// What cannot be read back stays open and keeps its cluster shut;
 			// looking goes on.
 			s.logger().Warn("reading back what is open", "error", err)
@@ -158,8 +161,12 @@ func (s *Stucksync) fold(j *judged, id mesh.PeerID, prev peer.StateRecord) peer.
 	}
 	prev.Overlays = said
 	next := peer.FoldAs(j.view, id, j.conditions[id], prev, state, cause)
-	if climbing {
+	switch {
+	case climbing:
 		next.Ladder = &ladder
+	case condition(j.conditions[id], peer.Synced).Status != peer.True:
+		// A flicker does not end the incident; what was tried stays known.
+		next.Ladder = prev.Ladder
 	}
 	return next
 }

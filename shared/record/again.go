@@ -1,0 +1,102 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+)
+
+// Again reads, item by item and therefore consistently, what an action turns
+// on: every cluster's record, the given peers' records, who ran last, what
+// people said of the cluster or of a peer that it is an end of, and the
+// approval. Load may be a moment behind; nobody acts on that moment.
+//
+// What it does not read (acknowledgements, alarms, other peers, pins) is empty.
+func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, approval string) (*Book, error) {
+	b := blank()
+	var keys []store.Key
+	for _, c := range m.IDs() {
+		keys = append(keys, store.Cluster(m.Name, c), store.Cert(m.Name, c))
+	}
+	for _, p := range peers {
+		keys = append(keys, store.PeerSync(m.Name, p), store.PeerCert(m.Name, p), store.PeerStuck(m.Name, p))
+	}
+	for _, f := range run.Schedules() {
+		keys = append(keys, store.RunOf(m.Name, f.Function))
+	}
+	for _, scope := range scopes(m, id, peers) {
+		keys = append(keys, store.Pause(m.Name, string(scope)), store.Maintenance(m.Name, string(scope)))
+	}
+	if approval != "" {
+		keys = append(keys, store.Approval(m.Name, approval))
+	}
+	for _, k := range keys {
+		it, err := s.Get(ctx, k)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s %s again: %w", k.PK, k.SK, err)
+		}
+		if err := b.take(m, it); err != nil {
+			return nil, err
+		}
+	}
+	b.fillAll(m)
+	return b, nil
+}
+
+// scopes are all that a person may have named and that could stop an action on
+// the cluster, or for one of the peers.
+func scopes(m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID) []Scope {
+	out := []Scope{WholeMesh}
+	had := map[Scope]bool{WholeMesh: true}
+	add := func(all ...Scope) {
+		for _, x := range all {
+			if !had[x] {
+				had[x] = true
+				out = append(out, x)
+			}
+		}
+	}
+	add(Scope(id))
+	for _, p := range peers {
+		add(Scope(p.From), Scope(p.To))
+	}
+	for _, p := range append(m.PeersOf(id), peers...) {
+		add(Scope(p.String()), Scope(p.From+"<>"+p.To), Scope(p.To+"<>"+p.From))
+	}
+	return out
+}
+
+// Rejected is the secret version that an account was refused with, read
+// consistently: an account that was locked a moment ago is not tried again.
+func Rejected(ctx context.Context, s store.Store, key store.Key) (string, error) {
+	it, err := s.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", key.SK, err)
+	}
+	d, err := store.Decode[Auth](it, AuthSchema)
+	return d.Value.Rejected, err
+}
+
+// Seen is one cluster's record, read consistently.
+func Seen(ctx context.Context, s store.Store, meshName string, id mesh.ClusterID) (peer.ClusterRecord, error) {
+	it, err := s.Get(ctx, store.Cluster(meshName, id))
+	if err != nil {
+		return peer.ClusterRecord{}, fmt.Errorf("reading the record of %s: %w", id, err)
+	}
+	d, err := store.Decode[peer.ClusterRecord](it, ClusterSchema)
+	if err == nil && d.Newer {
+		err = fmt.Errorf("the record of %s: %w", id, store.ErrNewerSchema)
+	}
+	return d.Value, err
+}
