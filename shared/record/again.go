@@ -7,17 +7,16 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
 
 // Again reads, item by item and therefore consistently, what an action turns
-// on: every cluster's record, the given peers' records, who ran last, what
+// on: every cluster's record, the given peers' records, how the functions ran, what
 // people said of the cluster or of a peer that it is an end of, and the
 // approval. Load may be a moment behind; nobody acts on that moment.
 //
 // What it does not read (acknowledgements, alarms, other peers, pins) is empty.
-func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, approval string) (*Book, error) {
+func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, approval string, functions ...string) (*Book, error) {
 	b := blank()
 	var keys []store.Key
 	for _, c := range m.IDs() {
@@ -26,8 +25,8 @@ func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, 
 	for _, p := range peers {
 		keys = append(keys, store.PeerSync(m.Name, p), store.PeerCert(m.Name, p), store.PeerStuck(m.Name, p))
 	}
-	for _, f := range run.Schedules() {
-		keys = append(keys, store.RunOf(m.Name, f.Function))
+	for _, f := range functions {
+		keys = append(keys, store.RunOf(m.Name, f))
 	}
 	for _, scope := range scopes(m, id, peers) {
 		keys = append(keys, store.Pause(m.Name, string(scope)), store.Maintenance(m.Name, string(scope)))

@@ -14,6 +14,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/soap"
 	"peerkeeper/shared/store"
 )
@@ -126,7 +127,11 @@ func failure(err error) string {
 // whole mesh's clusters, and the peers that ask for it. Of the other peers, by
 // which too many causes are told, what was loaded is good enough.
 func (s *Stucksync) lookAgain(ctx context.Context, j *judged, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {
-	book, err := record.Again(ctx, s.Store, s.Mesh, p.Target.Cluster, p.Peers, p.ID)
+	var functions []string
+	for _, f := range run.Schedules() {
+		functions = append(functions, f.Function)
+	}
+	book, err := record.Again(ctx, s.Store, s.Mesh, p.Target.Cluster, p.Peers, p.ID, functions...)
 	if err != nil {
 		return repair.Situation{}, err
 	}
