@@ -1,0 +1,181 @@
+// Infra is the CDK app: it synthesises the stack of one environment. Beside
+// that it prints what can be known without an account: the template, the bill,
+// and who may do what.
+//
+//	go run ./infra                     what the CDK command runs, with -c env=ENV
+//	go run ./infra template -env ENV   the template, with a stand-in for the code
+//	go run ./infra cost -env ENV       the month's bill
+//	go run ./infra iam                 who may do what
+package main
+
+import (
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
+
+	"peerkeeper/infra/cost"
+	"peerkeeper/infra/environment"
+	"peerkeeper/infra/stack"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/mesh/meshfile"
+)
+
+func main() {
+	if err := command(os.Args[1:], os.Stdout); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
+}
+
+func command(args []string, out io.Writer) error {
+	verb := ""
+	if len(args) > 0 {
+		verb, args = args[0], args[1:]
+	}
+	flags := flag.NewFlagSet("infra "+verb, flag.ContinueOnError)
+	dir := flags.String("dir", "infra/environments", "where the environments' files are")
+	name := flags.String("env", "", "environment, such as dev")
+	clusters := flags.Int("clusters", 0, "reckon with so many clusters instead of the mesh's own (cost)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch verb {
+	case "":
+		return deployable(*dir)
+	case "iam":
+		_, err := io.WriteString(out, stack.Markdown(stack.Matrix()))
+		return err
+	case "template", "cost":
+		env, err := environment.Load(*dir, *name)
+		if err != nil {
+			return err
+		}
+		template, err := template(env)
+		if err != nil {
+			return err
+		}
+		if verb == "template" {
+			_, err = out.Write(template)
+			return err
+		}
+		return bill(out, env, template, *clusters)
+	}
+	return fmt.Errorf("no verb %q: want template, cost or iam; the CDK command is what synthesises (make synth ENV=dev)", verb)
+}
+
+// deployable synthesises for the CDK command, which says where to.
+func deployable(dir string) error {
+	defer jsii.Close()
+	app := awscdk.NewApp(nil)
+	name, ok := app.Node().TryGetContext(jsii.String("env")).(string)
+	if !ok {
+		return errors.New("which environment? make synth ENV=dev, or cdk synth -c env=dev")
+	}
+	env, err := environment.Load(dir, name)
+	if err != nil {
+		return err
+	}
+	staged, err := os.MkdirTemp("", "peerkeeper")
+	if err != nil {
+		return fmt.Errorf("staging the functions: %w", err)
+	}
+	defer os.RemoveAll(staged)
+	for _, f := range stack.Functions() {
+		if err := stage(filepath.Join("dist", f.Name), filepath.Join(staged, f.Name), env.Mesh); err != nil {
+			return err
+		}
+	}
+	awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(nil), nil) // a finding is an error of the synthesis
+	stack.New(app, stack.Name(env.Name), stack.Props{Environment: env, Code: func(function string) awslambda.Code {
+		return awslambda.Code_FromAsset(jsii.String(filepath.Join(staged, function)), nil)
+	}})
+	app.Synth(nil)
+	return nil
+}
+
+// stage puts a built function and this environment's mesh into one folder. The
+// mesh.json that make build left in dist may be another environment's.
+func stage(from, to string, m *mesh.Mesh) error {
+	bootstrap := filepath.Join(from, "bootstrap")
+	program, err := elf.Open(bootstrap)
+	if err != nil {
+		return fmt.Errorf("%s is not built, run make build: %w", bootstrap, err)
+	}
+	machine := program.Machine
+	if err := program.Close(); err != nil {
+		return fmt.Errorf("reading %s: %w", bootstrap, err)
+	}
+	if machine != elf.EM_AARCH64 {
+		return fmt.Errorf("%s is built for %s and the functions run on arm64: run make build without GOARCH", bootstrap, machine)
+	}
+	data, err := os.ReadFile(bootstrap)
+	if err != nil {
+		return fmt.Errorf("staging: %w", err)
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fmt.Errorf("staging: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(to, "bootstrap"), data, 0o755); err != nil {
+		return fmt.Errorf("staging: %w", err)
+	}
+	f, err := os.Create(filepath.Join(to, "mesh.json"))
+	if err != nil {
+		return fmt.Errorf("staging: %w", err)
+	}
+	return errors.Join(meshfile.WriteJSON(f, m), f.Close())
+}
+
+// template synthesises an environment with a stand-in for the functions' code.
+func template(env *environment.Environment) ([]byte, error) {
+	defer jsii.Close()
+	dir, err := os.MkdirTemp("", "peerkeeper")
+	if err != nil {
+		return nil, fmt.Errorf("synthesising: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	code := filepath.Join(dir, "code")
+	if err := os.Mkdir(code, 0o755); err != nil {
+		return nil, fmt.Errorf("synthesising: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(code, "bootstrap"), []byte("not a program"), 0o644); err != nil {
+		return nil, fmt.Errorf("synthesising: %w", err)
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(dir, "out")), AnalyticsReporting: jsii.Bool(false)})
+	stack.New(app, stack.Name(env.Name), stack.Props{Environment: env, Code: func(string) awslambda.Code {
+		return awslambda.Code_FromAsset(jsii.String(code), nil)
+	}})
+	app.Synth(nil)
+	data, err := os.ReadFile(filepath.Join(dir, "out", stack.Name(env.Name)+".template.json"))
+	if err != nil {
+		return nil, fmt.Errorf("synthesising: %w", err)
+	}
+	return data, nil
+}
+
+func bill(out io.Writer, env *environment.Environment, template []byte, clusters int) error {
+	var t cost.Template
+	if err := json.Unmarshal(template, &t); err != nil {
+		return fmt.Errorf("reading the template: %w", err)
+	}
+	size := cost.SizeOf(env.Mesh)
+	if clusters > 0 {
+		size.Clusters = clusters
+	}
+	b, err := cost.Of(t, env.Region, size)
+	if err != nil {
+		return err
+	}
+	return b.Write(out)
+}
