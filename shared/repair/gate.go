@@ -378,8 +378,12 @@ func massStop(s Situation) string {
 
 // Refusals judges a proposal by every guard.
 func Refusals(g *Gate, p peer.Proposal, s Situation) []Refusal {
+	return judge(guards(), g, p, s)
+}
+
+func judge(by []guard, g *Gate, p peer.Proposal, s Situation) []Refusal {
 	var out []Refusal
-	for _, gd := range guards() {
+	for _, gd := range by {
 		if why := gd.why(g, p, s); why != "" {
 			out = append(out, Refusal{gd.name, why})
 		}

@@ -1,0 +1,330 @@
+package repair
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+)
+
+func meshOf(n int) *mesh.Mesh {
+	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{
+		Mode: mesh.Recover, RestartForOnePeer: "approve", Limits: mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3},
+	}}
+	for i := range n {
+		id := mesh.ClusterID([]string{"emea", "apac", "amer"}[min(i, 2)])
+		if i > 2 {
+			id = mesh.ClusterID(fmt.Sprintf("c%02d", i+1))
+		}
+		pub := mesh.NodeName("imp-" + id + "-pub.example.com")
+		m.Clusters = append(m.Clusters, mesh.Cluster{ID: id, Publisher: pub, Nodes: []mesh.Node{{Name: pub}}, SyncInterval: mesh.Duration(30 * time.Minute)})
+	}
+	for _, a := range m.Clusters {
+		for _, b := range m.Clusters {
+			if a.ID != b.ID {
+				m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: a.ID, To: b.ID}, Protocol: mesh.TCP})
+			}
+		}
+	}
+	return m
+}
+
+var (
+	icsa     = peer.Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: peer.ICSA}
+	emeaApac = mesh.PeerID{From: "emea", To: "apac"}
+	emeaAmer = mesh.PeerID{From: "emea", To: "amer"}
+)
+
+func restart() peer.Proposal {
+	return peer.Proposal{ID: "r1", Action: peer.RestartService, Target: icsa, Peers: []mesh.PeerID{emeaApac}, MinAge: 2 * time.Hour, Why: "emea>apac is stuck"}
+}
+
+func start() peer.Proposal {
+	return peer.Proposal{ID: "s1", Action: peer.StartService, Target: icsa, Peers: []mesh.PeerID{emeaApac, emeaAmer}}
+}
+
+// calm is a situation in which nothing stops a restart of emea's ICSA.
+func calm() (Gate, peer.Proposal, Situation) {
+	m := meshOf(3)
+	return Gate{PauseEpoch: 4}, restart(), Situation{
+		Now: noon, Mesh: m, Said: &record.Said{Approvals: map[string]record.Approval{}}, Epoch: 4, Newest: m.Hash(), Actor: "stucksync",
+		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Started", UpTime: 5 * time.Hour},
+		Failing: []Failing{{emeaApac, peer.Root{Cause: "Synced:emea>apac", Cluster: "emea"}}},
+	}
+}
+
+// only is one change of a calm situation by which one guard, and no other, stops
+// the action; and what makes it pass again although it is like it.
+type only struct {
+	guard, name string
+	stop        func(g *Gate, p *peer.Proposal, s *Situation)
+	pass        func(g *Gate, p *peer.Proposal, s *Situation)
+}
+
+func said(s *Situation, scope record.Scope, expires time.Time) {
+	s.Said.Pauses = []record.Word{{Scope: scope, Reason: "change freeze", Actor: "jdoe", At: noon.Add(-time.Hour), Expires: expires}}
+}
+
+func closedOnce(o Outcome, ago time.Duration) Closure {
+	return Closure{Seq: 1, Action: peer.RestartService, Target: icsa, At: noon.Add(-ago), Meant: noon.Add(-ago), Outcome: o}
+}
+
+func starting(g *Gate, p *peer.Proposal, s *Situation) {
+	*p, s.Service = start(), peer.Service{Status: "Stopped", UpTime: -1}
+}
+
+func approved(p *peer.Proposal, s *Situation, ago time.Duration) {
+	p.Approval = "the other peers advance"
+	s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon.Add(-ago), Expires: noon.Add(4*time.Hour - ago)}
+}
+
+func cases() []only {
+	type (
+		G = *Gate
+		P = *peer.Proposal
+		S = *Situation
+	)
+	dst := time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC)
+	return []only{
+		{"mode", "observe changes nothing", func(_ G, _ P, s S) { s.Mesh.Policy.Mode = mesh.Observe; s.Newest = s.Mesh.Hash() }, func(G, P, S) {}},
+		{"mode", "observe changes nothing, approved or not", func(_ G, p P, s S) {
+			s.Mesh.Policy.Mode = mesh.Observe
+			s.Newest = s.Mesh.Hash()
+			approved(p, s, time.Minute)
+		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
+		{"service", "XCP Router", func(_ G, p P, _ S) { p.Target.Service = peer.XCPRouter }, func(_ G, p P, s S) { p.Target.Service = peer.XCPRouter; s.Actor = "peering" }},
+		{"service", "SIP Proxy", func(_ G, p P, _ S) { p.Target.Service = peer.SIPProxy }, func(_ G, p P, s S) { p.Target.Service = peer.SIPProxy; s.Actor = "peering" }},
+		{"service", "Server Recovery Manager", func(_ G, p P, _ S) { p.Target.Service = peer.SRM }, func(_ G, p P, s S) { p.Target.Service = peer.SRM; s.Actor = "peering" }},
+		{"service", "the Sync Agent is started, never restarted", func(_ G, p P, _ S) { p.Target.Service = peer.SyncAgent }, func(g G, p P, s S) { starting(g, p, s); p.Target.Service = peer.SyncAgent }},
+		{"lease", "another run took over", func(_ G, _ P, s S) { s.Lease = "taken over" }, func(G, P, S) {}},
+		{"configuration", "a newer mesh.yaml is in force", func(_ G, _ P, s S) { s.Newest = "deadbeef" }, func(G, P, S) {}},
+		{"facts", "what it rests on is stale", func(_ G, _ P, s S) { s.Facts = "the services are not known (Stale)" }, func(G, P, S) {}},
+		{"said", "the mesh is paused", func(_ G, _ P, s S) { said(s, "mesh", time.Time{}) }, func(_ G, _ P, s S) { said(s, "mesh", noon) }},
+		{"said", "the cluster is paused", func(_ G, _ P, s S) { said(s, "emea", noon.Add(time.Minute)) }, func(_ G, _ P, s S) { said(s, "amer", noon.Add(time.Minute)) }},
+		{"said", "the peer is paused", func(_ G, _ P, s S) { said(s, "emea>apac", time.Time{}) }, func(_ G, _ P, s S) { said(s, "apac>amer", time.Time{}) }},
+		{"said", "the pair is paused, named the other way round", func(_ G, _ P, s S) { said(s, "apac<>emea", time.Time{}) }, func(_ G, _ P, s S) { said(s, "apac<>amer", time.Time{}) }},
+		{"said", "the cluster at the other end is paused", func(_ G, _ P, s S) { said(s, "apac", time.Time{}) }, func(_ G, _ P, s S) { said(s, "amer", time.Time{}) }},
+		{"said", "a peer that the restart would interrupt is paused", func(_ G, _ P, s S) { said(s, "emea>amer", time.Time{}) }, func(g G, p P, s S) {
+			starting(g, p, s)
+			p.Peers = []mesh.PeerID{emeaApac}
+			said(s, "emea>amer", time.Time{})
+		}},
+		{"said", "maintenance", func(_ G, _ P, s S) {
+			said(s, "emea", time.Time{})
+			s.Said.Maintenance, s.Said.Pauses = s.Said.Pauses, nil
+		}, func(_ G, _ P, s S) {
+			said(s, "emea", time.Time{})
+			s.Said.Pauses[0].Ended = true
+			s.Said.Maintenance, s.Said.Pauses = s.Said.Pauses, nil
+		}},
+		{"said", "said through a newer version", func(_ G, _ P, s S) { s.Said.Newer = true }, func(G, P, S) {}},
+		{"said", "not read", func(_ G, _ P, s S) { s.Said = nil }, func(G, P, S) {}},
+		{"epoch", "paused since it was decided", func(g G, _ P, _ S) { g.PauseEpoch++ }, func(g G, _ P, s S) { g.PauseEpoch++; s.Epoch++ }},
+		{"overlay", "nodes are being upgraded", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Upgrading} }, func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Acknowledged} }},
+		{"overlay", "the database was restored", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Rewound} }, func(_ G, _ P, s S) { s.Overlays[emeaAmer] = []peer.Overlay{peer.Rewound} }},
+		{"overlay", "flapping", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Flapping} }, func(G, P, S) {}},
+		{"window", "a deny window wins over an allow window", func(_ G, _ P, s S) {
+			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "00:00", To: "24:00", TimeZone: "UTC"}, {Kind: "deny", From: "12:00", To: "13:00", TimeZone: "Europe/London"}}
+			s.Newest = s.Mesh.Hash()
+		}, func(_ G, _ P, s S) {
+			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "00:00", To: "24:00", TimeZone: "UTC"}, {Kind: "deny", From: "12:00", To: "13:00", TimeZone: "Europe/London"}}
+			s.Newest, s.Now = s.Mesh.Hash(), dst
+		}},
+		{"window", "outside every allow window", func(_ G, _ P, s S) {
+			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", Days: []string{"sat"}, From: "22:00", To: "06:00", TimeZone: "UTC"}}
+			s.Newest = s.Mesh.Hash()
+		}, func(_ G, _ P, s S) {
+			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", Days: []string{"sun"}, From: "11:00", To: "13:00", TimeZone: "UTC"}}
+			s.Newest = s.Mesh.Hash()
+		}},
+		{"open", "another node of the cluster is being acted on", func(g G, _ P, _ S) {
+			g.Open = []Intent{{Seq: 9, Action: peer.StartService, Target: peer.Target{Cluster: "emea", Node: "imp-emea-sub.example.com", Service: peer.ICSA}}}
+		}, func(g G, _ P, _ S) {
+			g.Open = []Intent{{Seq: 9, Action: peer.StartService, Target: peer.Target{Cluster: "apac", Node: "imp-apac-pub.example.com", Service: peer.ICSA}}}
+		}},
+		{"clusterLimit", "one restart per cluster and hour", func(g G, _ P, _ S) { g.Restarts = []Restart{{1, "emea", noon.Add(-59 * time.Minute)}} }, func(g G, _ P, _ S) { g.Restarts = []Restart{{1, "emea", noon.Add(-time.Hour)}} }},
+		{"clusterLimit", "meant by a clock that was ahead", func(g G, _ P, _ S) { g.Restarts = []Restart{{1, "emea", noon.Add(3 * time.Hour)}} }, func(g G, _ P, _ S) { g.Restarts = []Restart{{1, "emea", noon.Add(300 * time.Hour)}} }},
+		{"meshLimit", "three restarts per mesh and hour", func(g G, _ P, _ S) {
+			g.Restarts = []Restart{{1, "apac", noon.Add(-50 * time.Minute)}, {2, "amer", noon.Add(-30 * time.Minute)}, {3, "apac", noon.Add(-10 * time.Minute)}}
+		}, func(g G, _ P, _ S) {
+			g.Restarts = []Restart{{2, "amer", noon.Add(-30 * time.Minute)}, {3, "apac", noon.Add(-10 * time.Minute)}}
+		}},
+		{"dayLimit", "three restarts a day did not last", func(g G, _ P, _ S) {
+			g.Closed = []Closure{closedOnce(DoneProven, 20*time.Hour), closedOnce(NotDone, 10*time.Hour), closedOnce(Unproven, 5*time.Hour)}
+		}, func(g G, _ P, _ S) {
+			g.Closed = []Closure{closedOnce(DoneProven, 24*time.Hour), closedOnce(NotDone, 10*time.Hour), closedOnce(NotSent, 5*time.Hour), closedOnce(Unproven, 5*time.Hour)}
+		}},
+		{"dayLimit", "a service that stops again and again is not started for ever", func(g G, p P, s S) {
+			starting(g, p, s)
+			for i := range 3 {
+				c := closedOnce(DoneProven, time.Duration(i+1)*time.Hour)
+				c.Action = peer.StartService
+				g.Closed = append(g.Closed, c)
+			}
+		}, func(g G, p P, s S) {
+			starting(g, p, s)
+			for i := range 3 {
+				g.Closed = append(g.Closed, closedOnce(DoneProven, time.Duration(i+1)*time.Hour)) // restarts, not starts
+			}
+		}},
+		{"again", "the same was refused a moment ago", func(g G, _ P, _ S) { g.Closed = []Closure{closedOnce(NotSent, 29*time.Minute)} }, func(g G, _ P, _ S) { g.Closed = []Closure{closedOnce(NotSent, 30*time.Minute)} }},
+		{"mass", "three clusters of three fail, each by a cause of its own", func(_ G, _ P, s S) { s.Failing = roots("emea", "apac", "amer") }, func(_ G, _ P, s S) { s.Failing = roots("emea", "apac", "apac") }},
+		{"age", "restarted by somebody else", func(_ G, _ P, s S) { s.Service.UpTime = 119 * time.Minute }, func(_ G, _ P, s S) { s.Service.UpTime = 2 * time.Hour }},
+		{"age", "longer where the interval is", func(_ G, p P, s S) { p.MinAge = 16 * time.Hour }, func(_ G, p P, s S) { p.MinAge = 16 * time.Hour; s.Service.UpTime = 16 * time.Hour }},
+		{"age", "never under two hours, whatever is proposed", func(_ G, p P, s S) { p.MinAge = 0; s.Service.UpTime = time.Hour }, func(_ G, p P, s S) { p.MinAge = 0 }},
+		{"age", "its up-time is not told", func(_ G, _ P, s S) { s.Service.UpTime = -1 }, func(G, P, S) {}},
+		{"needed", "what is to be started runs", func(g G, p P, s S) { starting(g, p, s); s.Service = peer.Service{Status: "Started", UpTime: time.Hour} }, starting},
+		{"needed", "what is to be started is on its way", func(g G, p P, s S) { starting(g, p, s); s.Service.Status = "Starting" }, starting},
+		{"needed", "what is to be restarted is not up", func(_ G, _ P, s S) { s.Service.Status = "Stopping" }, func(G, P, S) {}},
+		{"approval", "a person has not agreed", func(_ G, p P, s S) { p.Approval = "the other peers advance" }, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
+		{"approval", "agreed to another action", func(_ G, p P, s S) {
+			approved(p, s, time.Minute)
+			s.Said.Approvals = map[string]record.Approval{"r2": s.Said.Approvals["r1"]}
+		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
+		{"approval", "expired", func(_ G, p P, s S) { approved(p, s, 4*time.Hour) }, func(_ G, p P, s S) { approved(p, s, 4*time.Hour-time.Second) }},
+		{"approval", "used", func(g G, p P, s S) { approved(p, s, time.Hour); g.Used = []Spent{{"r1", noon.Add(-time.Minute)}} }, func(g G, p P, s S) { approved(p, s, time.Minute); g.Used = []Spent{{"r1", noon.Add(-time.Hour)}} }},
+		{"approval", "spent in a table that was restored since: the service itself tells", func(_ G, p P, s S) {
+			approved(p, s, 3*time.Hour)
+			s.Service.UpTime = 2*time.Hour + 50*time.Minute
+		}, func(_ G, p P, s S) {
+			approved(p, s, 3*time.Hour)
+			s.Service.UpTime = 3*time.Hour + time.Minute
+		}},
+	}
+}
+
+func roots(ids ...mesh.ClusterID) []Failing {
+	var out []Failing
+	for i, id := range ids {
+		out = append(out, Failing{mesh.PeerID{From: id, To: "other"}, peer.Root{Cause: fmt.Sprint(i), Cluster: id}})
+	}
+	return out
+}
+
+func refusedBy(by []guard, change func(*Gate, *peer.Proposal, *Situation)) []string {
+	g, p, s := calm()
+	change(&g, &p, &s)
+	var out []string
+	for _, r := range judge(by, &g, p, s) {
+		out = append(out, r.Guard)
+	}
+	return out
+}
+
+func TestEachGuardIsTheOnlyThingThatStops(t *testing.T) {
+	if got := refusedBy(guards(), func(*Gate, *peer.Proposal, *Situation) {}); len(got) > 0 {
+		t.Fatalf("a calm situation is refused by %v", got)
+	}
+	for _, c := range cases() {
+		t.Run(c.guard+"/"+c.name, func(t *testing.T) {
+			if got := refusedBy(guards(), c.stop); !slices.Equal(got, []string{c.guard}) {
+				t.Errorf("stopped by %v, want by %s alone", got, c.guard)
+			}
+			if got := refusedBy(guards(), c.pass); len(got) > 0 {
+				t.Errorf("the like that may pass is stopped by %v", got)
+			}
+		})
+	}
+}
+
+// Take any guard away, and each of its cases above goes through: the named test
+// would fail.
+func TestNoGuardCanBeMissed(t *testing.T) {
+	covered := map[string]int{}
+	for _, c := range cases() {
+		covered[c.guard]++
+		without := slices.DeleteFunc(guards(), func(g guard) bool { return g.name == c.guard })
+		if len(without) != len(guards())-1 {
+			t.Fatalf("%s is no guard, or not one", c.guard)
+		}
+		if got := refusedBy(without, c.stop); len(got) > 0 {
+			t.Errorf("%s/%s is stopped by %v although %s is missing", c.guard, c.name, got, c.guard)
+		}
+	}
+	for _, g := range guards() {
+		if covered[g.name] == 0 {
+			t.Errorf("guard %s has no case", g.name)
+		}
+	}
+}
+
+func TestMassStop(t *testing.T) {
+	many := func(n int) []mesh.ClusterID {
+		var ids []mesh.ClusterID
+		for _, c := range meshOf(30).Clusters[:n] {
+			ids = append(ids, c.ID)
+		}
+		return ids
+	}
+	for _, c := range []struct {
+		name     string
+		clusters int
+		causes   []mesh.ClusterID
+		unseen   int
+		want     string // words of the refusal; "" passes
+	}{
+		{"2 clusters, one fails", 2, []mesh.ClusterID{"emea"}, 0, ""},
+		{"2 clusters, one fails by two causes", 2, []mesh.ClusterID{"emea", "emea"}, 0, ""},
+		{"2 clusters, both fail", 2, []mesh.ClusterID{"emea", "apac"}, 0, "both clusters"},
+		{"2 clusters, one not seen", 2, []mesh.ClusterID{"emea"}, 1, ""},
+		{"2 clusters, none seen", 2, nil, 2, "own network"},
+		{"3 clusters, one fails", 3, []mesh.ClusterID{"emea"}, 0, ""},
+		{"3 clusters, two fail", 3, []mesh.ClusterID{"emea", "apac"}, 0, ""},
+		{"3 clusters, all fail", 3, []mesh.ClusterID{"emea", "apac", "amer"}, 0, "3 independent causes"},
+		{"3 clusters, one not seen", 3, []mesh.ClusterID{"emea"}, 1, ""},
+		{"3 clusters, two not seen", 3, []mesh.ClusterID{"emea"}, 2, "own network"},
+		{"10 clusters, three fail", 10, many(3), 0, ""},
+		{"10 clusters, four fail", 10, many(4), 0, "4 independent causes"},
+		{"10 clusters, four not seen", 10, many(1), 4, ""},
+		{"10 clusters, half not seen", 10, many(1), 5, "own network"},
+		{"30 clusters, nine fail", 30, many(9), 0, ""},
+		{"30 clusters, ten fail", 30, many(10), 0, "10 independent causes"},
+		{"30 clusters, fifteen not seen", 30, many(1), 15, "own network"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := massStop(Situation{Mesh: meshOf(c.clusters), Failing: roots(c.causes...), Unseen: c.unseen})
+			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Twenty-nine peers that fail for one cluster's sake are one cause.
+func TestOneCauseIsNoMass(t *testing.T) {
+	m := meshOf(30)
+	var failing []Failing
+	for _, p := range m.Peers {
+		if p.ID.To == "apac" {
+			failing = append(failing, Failing{p.ID, peer.Root{Cause: "Reachable:apac", Cluster: "apac"}})
+		}
+	}
+	if got := massStop(Situation{Mesh: m, Failing: failing}); got != "" || len(failing) != 29 {
+		t.Errorf("%d peers, one cause: %s", len(failing), got)
+	}
+}
+
+func TestGateStaysSmall(t *testing.T) {
+	g := Gate{}
+	for i := range 5000 {
+		g.Closed = append(g.Closed, Closure{Seq: int64(i), Target: icsa, At: noon, Outcome: NotDone, Evidence: short(strings.Repeat("x", 5000))})
+		g.Used = append(g.Used, Spent{fmt.Sprint(i), noon})
+	}
+	g.Closed = append(g.Closed, closedOnce(NotSent, 61*time.Minute), closedOnce(NotSent, 59*time.Minute))
+	g.forget(noon)
+	if len(g.Closed) != maxClosed || len(g.Used) != maxSpent || len(g.Closed[0].Evidence) > maxEvidence+3 {
+		t.Errorf("%d closures, %d approvals, %d bytes of evidence", len(g.Closed), len(g.Used), len(g.Closed[0].Evidence))
+	}
+	if n := len(g.Closed); g.Closed[n-2].Seq != 4999 {
+		t.Errorf("what was not sent is kept for more than an hour: %+v", g.Closed[n-2:])
+	}
+	g.forget(noon.Add(24 * time.Hour))
+	if len(g.Closed) != 0 {
+		t.Errorf("%d closures are kept for longer than a day", len(g.Closed))
+	}
+}
