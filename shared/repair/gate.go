@@ -274,7 +274,7 @@ func guards() []guard {
 				return fmt.Sprintf("the approval of %s expired at %s", a.Actor, a.Expires.UTC().Format(time.RFC3339))
 			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.ID == p.ID && !a.At.After(u.At) }):
 				return "its approval was used"
-			case p.Action == peer.RestartService && s.Now.Add(-s.Service.UpTime).After(a.At.Add(time.Minute)):
+			case p.Action == peer.RestartService && !s.Now.Add(-s.Service.UpTime).Before(a.At):
 				// Whether the table remembers it or not: an approval is for
 				// the service as the person saw it.
 				return fmt.Sprintf("%s was restarted since %s approved: approve again", p.Target, a.Actor)

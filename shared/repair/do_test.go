@@ -1,0 +1,530 @@
+package repair
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
+)
+
+var (
+	errRefused = errors.New("the node said no")
+	errLost    = errors.New("the answer was lost")
+	errNoWay   = errors.New("connection refused")
+)
+
+// rig is one service on one node, with a hand that reaches it and a clock.
+type rig struct {
+	*Repair
+	t     *testing.T
+	now   time.Time
+	store *store.Memory
+	s     Situation
+
+	status  string
+	since   time.Time // of its start
+	begins  time.Duration
+	answer  error // of the next Control
+	applies bool  // whether Control does what it says
+	sent    []time.Time
+	opened  int
+	looks   int
+	onLook  func(n int)
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, now: noon, store: store.NewMemory(), status: "Started", since: noon.Add(-5 * time.Hour), applies: true}
+	r.store.Now = func() time.Time { return r.now }
+	_, _, r.s = calm()
+	r.Repair = &Repair{
+		Mesh: r.s.Mesh, Store: r.store, Now: func() time.Time { return r.now }, Actor: "stucksync",
+		Open: func(context.Context, mesh.ClusterID) (Hand, error) { r.opened++; return r, nil },
+		Held: func(context.Context) error { return nil },
+	}
+	return r
+}
+
+func (r *rig) Service(context.Context, mesh.NodeName, string) (peer.Service, error) {
+	r.looks++
+	if r.onLook != nil {
+		r.onLook(r.looks)
+	}
+	return r.service(), nil
+}
+
+func (r *rig) service() peer.Service {
+	switch {
+	case r.status != "Started":
+		return peer.Service{Status: r.status, UpTime: -1}
+	case r.since.After(r.now): // it has accepted a restart and not begun it
+		return peer.Service{Status: "Started", UpTime: 6 * time.Hour}
+	}
+	return peer.Service{Status: "Started", UpTime: r.now.Sub(r.since)}
+}
+
+func (r *rig) Control(context.Context, mesh.NodeName, peer.Action, string) error {
+	r.sent = append(r.sent, r.now)
+	if r.applies {
+		r.status, r.since = "Started", r.now.Add(r.begins)
+	}
+	return r.answer
+}
+
+func (r *rig) Parameter(context.Context, mesh.NodeName, string, string) (string, int, error) {
+	return "30", 1, nil
+}
+func (r *rig) SetParameter(context.Context, mesh.NodeName, string, string, string) error { return nil }
+func (r *rig) Refused(err error) bool                                                    { return errors.Is(err, errRefused) }
+func (r *rig) Uncertain(err error) bool                                                  { return errors.Is(err, errLost) }
+
+func (r *rig) do(p peer.Proposal) Result {
+	r.t.Helper()
+	res, err := r.Do(r.t.Context(), p, func(context.Context, *Gate) (Situation, error) {
+		s := r.s
+		s.Service = r.service()
+		return s, nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res
+}
+
+func (r *rig) settle() int {
+	r.t.Helper()
+	n, err := r.Settle(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
+func (r *rig) gate() Gate {
+	r.t.Helper()
+	g, err := Load(r.t.Context(), r.store, "acme")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return g
+}
+
+// ended is how the only action so far ended, "open" while it has not.
+func (r *rig) ended() Outcome {
+	r.t.Helper()
+	g := r.gate()
+	switch {
+	case len(g.Open) == 1 && len(g.Closed) == 0:
+		return "open"
+	case len(g.Open) == 0 && len(g.Closed) == 1:
+		return g.Closed[0].Outcome
+	}
+	r.t.Fatalf("%d open, %d closed", len(g.Open), len(g.Closed))
+	return ""
+}
+
+func (r *rig) verify() {
+	r.t.Helper()
+	entries, err := History(r.t.Context(), r.store, "acme", noon.AddDate(-1, 0, 0), r.now)
+	if err == nil {
+		err = Verify(r.t.Context(), r.store, "acme", entries)
+	}
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+func TestDo(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		prepare func(*rig)
+		now     Outcome // right after Do
+		later   Outcome // after the next ticks' settling
+		sent    int
+		says    string
+	}{
+		{"restarted and proven by a lower up-time", func(*rig) {}, DoneProven, DoneProven, 1, "up-time 0s (before: Started, 5h0m0s)"},
+		{"the node takes a moment to begin: that is no failure", func(r *rig) { r.begins = 20 * time.Second }, "open", DoneProven, 1, "before: Started, 5h0m0s"},
+		{"the answer is lost, and it happened", func(r *rig) { r.answer = errLost }, "open", DoneProven, 1, ""},
+		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, "open", NotDone, 1, "before: Started, 5h0m0s"},
+		{"the node refuses", func(r *rig) { r.answer, r.applies = errRefused, false }, NotDone, NotDone, 1, "refused"},
+		{"nothing reached the node", func(r *rig) { r.answer, r.applies = errNoWay, false }, NotSent, NotSent, 1, "nothing was sent"},
+		{"paused between the intent and the second look", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 2 {
+					if _, err := Interrupt(r.t.Context(), r.store, "acme", Entry{Time: r.now, Actor: "jdoe", Intent: "pause mesh", Outcome: "done"}); err != nil {
+						r.t.Error(err)
+					}
+				}
+			}
+		}, NotSent, NotSent, 0, "paused or resumed"},
+		{"restarted by a person between the intent and the second look", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 2 {
+					r.since = r.now
+				}
+			}
+		}, NotSent, NotSent, 0, "restarted"},
+		{"stopped between the intent and the second look", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 2 {
+					r.status = "Stopped"
+				}
+			}
+		}, NotSent, NotSent, 0, "is Stopped"},
+		{"the lease is lost after the intent", func(r *rig) {
+			n := 0
+			r.Held = func(context.Context) error {
+				if n++; n > 2 {
+					return store.ErrLeaseLost
+				}
+				return nil
+			}
+		}, NotSent, NotSent, 0, "lease"},
+		{"the second look takes until the deadline", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 2 {
+					r.now = r.now.Add(61 * time.Second)
+				}
+			}
+		}, NotSent, NotSent, 0, "deadline"},
+		{"the clock steps back between the two looks", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 2 {
+					r.now = r.now.Add(-time.Hour)
+				}
+			}
+		}, NotSent, NotSent, 0, ""},
+		{"somebody else, with a clock ahead, closed the intent", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 2 {
+					in := r.gate().Open[0]
+					if _, err := r.close(r.t.Context(), in, NotDone, "it has run ever since"); err != nil {
+						r.t.Error(err)
+					}
+				}
+			}
+		}, NotDone, NotDone, 0, "ever since"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			c.prepare(r)
+			r.do(restart())
+			r.onLook = nil
+			if got := r.ended(); got != c.now {
+				t.Errorf("right after: %s, want %s", got, c.now)
+			}
+			for range 3 {
+				r.now = r.now.Add(5 * time.Minute)
+				r.settle()
+			}
+			if got := r.ended(); got != c.later {
+				t.Errorf("after the next ticks: %s, want %s", got, c.later)
+			}
+			if len(r.sent) != c.sent {
+				t.Errorf("sent %d times, want %d", len(r.sent), c.sent)
+			}
+			if g := r.gate(); !strings.Contains(g.Closed[0].Evidence, c.says) {
+				t.Errorf("evidence %q, want %q", g.Closed[0].Evidence, c.says)
+			}
+			r.verify()
+		})
+	}
+}
+
+func TestUnknownOutcomeBlocksUntilItIsReadBack(t *testing.T) {
+	r := newRig(t)
+	r.answer, r.applies = errLost, false
+	r.do(restart())
+	for range 4 {
+		r.now = r.now.Add(20 * time.Second)
+		r.settle()
+		if res := r.do(restart()); len(res.Refused) == 0 || res.Refused[0].Guard != "open" {
+			t.Fatalf("at %v: %+v", r.now.Sub(noon), res)
+		}
+	}
+	r.now = noon.Add(90 * time.Second)
+	if n := r.settle(); n != 0 {
+		t.Error("that nothing happened is believed while it may be on its way")
+	}
+	r.now = noon.Add(2 * time.Minute)
+	if n := r.settle(); n != 1 || len(r.sent) != 1 {
+		t.Errorf("closed %d, sent %d", n, len(r.sent))
+	}
+}
+
+func TestReadBackLate(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		applies bool
+		after   time.Duration
+		want    Outcome
+	}{
+		{"a day later, it happened and has run for longer than before since", true, 20 * time.Hour, Unproven},
+		{"a day later, it did not happen", false, 20 * time.Hour, NotDone},
+		{"an hour later, it happened", true, time.Hour, DoneProven},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.answer, r.applies = errLost, c.applies
+			r.do(restart())
+			r.now = r.now.Add(c.after)
+			r.settle()
+			if got := r.ended(); got != c.want {
+				t.Errorf("%s, want %s: %s", got, c.want, r.gate().Closed[0].Evidence)
+			}
+		})
+	}
+	t.Run("it never came up again", func(t *testing.T) {
+		r := newRig(t)
+		r.answer = errLost
+		r.do(restart())
+		r.status = "Stopped"
+		r.now = r.now.Add(10 * time.Minute)
+		if r.settle(); r.ended() != "open" {
+			t.Error("closed while it may still come up")
+		}
+		r.now = r.now.Add(2 * time.Minute)
+		if r.settle(); r.ended() != Unproven {
+			t.Errorf("%s; our own restart may have taken it down", r.ended())
+		}
+	})
+	t.Run("a start that did not hold", func(t *testing.T) {
+		r := newRig(t)
+		r.status, r.applies = "Stopped", false
+		r.do(start())
+		r.now = r.now.Add(5 * time.Minute)
+		if r.settle(); r.ended() != NotDone {
+			t.Error(r.ended())
+		}
+	})
+	t.Run("the cluster left mesh.yaml", func(t *testing.T) {
+		r := newRig(t)
+		r.answer = errLost
+		r.do(restart())
+		r.Open = func(context.Context, mesh.ClusterID) (Hand, error) { return nil, errors.New("no longer in mesh.yaml") }
+		r.now = r.now.Add(23 * time.Hour)
+		if r.settle(); r.ended() != "open" {
+			t.Error("closed although nobody looked")
+		}
+		r.now = r.now.Add(2 * time.Hour)
+		if r.settle(); r.ended() != Unproven {
+			t.Error(r.ended())
+		}
+	})
+	t.Run("the clock that wrote it was a year ahead", func(t *testing.T) {
+		r := newRig(t)
+		r.answer = errLost
+		r.now = noon.AddDate(1, 0, 0)
+		r.since = r.now.Add(-5 * time.Hour)
+		r.do(restart())
+		r.now = noon
+		r.since = noon.Add(-time.Minute)
+		if r.settle(); r.ended() != DoneProven {
+			t.Error(r.ended())
+		}
+		r.verify()
+	})
+}
+
+func TestObserveOpensNoHand(t *testing.T) {
+	r := newRig(t)
+	r.answer = errLost
+	r.do(restart())
+	r.opened = 0
+	r.Mesh.Policy.Mode = mesh.Observe
+	seen := errors.New("not seen since")
+	r.Recorded = func(context.Context, Intent) (peer.Service, error) { return r.service(), seen }
+	r.now = r.now.Add(5 * time.Minute)
+	r.settle()
+	if got := r.ended(); got != "open" {
+		t.Error(got)
+	}
+	seen = nil
+	r.settle()
+	if got := r.ended(); got != DoneProven {
+		t.Errorf("%s by what the read account saw", got)
+	}
+	r.s.Newest = r.Mesh.Hash()
+	if res := r.do(restart()); len(res.Refused) == 0 {
+		t.Errorf("acts in observe: %+v", res)
+	}
+	if r.opened != 0 {
+		t.Errorf("opened the write account %d times in observe", r.opened)
+	}
+}
+
+func TestRefusedOpensNoHand(t *testing.T) {
+	r := newRig(t)
+	r.s.Facts = "stale"
+	if res := r.do(restart()); len(res.Refused) != 1 || r.opened != 0 {
+		t.Errorf("%+v, opened %d times", res, r.opened)
+	}
+}
+
+// A table restored to before an action holds its intent, open, and its
+// approval, unspent: neither authorises anything.
+func TestRestoredTable(t *testing.T) {
+	r := newRig(t)
+	p := restart()
+	p.Approval = "the other peers advance"
+	r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon, Expires: noon.Add(4 * time.Hour)}
+	var backup store.Item
+	r.Crash = func(step string) {
+		if step == "intent" {
+			backup, _ = r.store.Get(t.Context(), store.Gate("acme"))
+		}
+	}
+	if r.do(p); r.ended() != DoneProven || len(r.sent) != 1 {
+		t.Fatal(r.ended())
+	}
+	r.Crash = nil
+	restore := func(g Gate) {
+		if _, _, err := store.Claim(t.Context(), r.store, store.Gate("acme"), GateSchema, func(d *store.Doc[Gate], _ bool) (bool, error) {
+			d.Value = g
+			return true, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := store.Decode[Gate](backup, GateSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore(old.Value)
+	r.now = noon.Add(10 * time.Minute)
+	if r.settle(); r.ended() != DoneProven || len(r.sent) != 1 {
+		t.Errorf("the old intent: %s, sent %d times", r.ended(), len(r.sent))
+	}
+	restore(Gate{}) // before anything was spent
+	r.now = noon.Add(3 * time.Hour)
+	if res := r.do(p); len(res.Refused) != 1 || res.Refused[0].Guard != "approval" || len(r.sent) != 1 {
+		t.Errorf("the approval spent in a forgotten past: %+v", res)
+	}
+}
+
+func TestApprovalsAreSpentEvenIfNothingWasSent(t *testing.T) {
+	r := newRig(t)
+	p := restart()
+	p.Approval = "the other peers advance"
+	agree := func() {
+		r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: r.now, Expires: r.now.Add(4 * time.Hour)}
+	}
+	agree()
+	r.answer, r.applies = errNoWay, false
+	r.do(p)
+	r.answer, r.applies = nil, true
+	r.now = r.now.Add(time.Hour)
+	if res := r.do(p); len(res.Refused) != 1 || res.Refused[0].Guard != "approval" {
+		t.Errorf("%+v", res)
+	}
+	agree()
+	if res := r.do(p); res.Outcome != DoneProven {
+		t.Errorf("approved anew: %+v", res)
+	}
+}
+
+func TestGateOfANewerVersion(t *testing.T) {
+	r := newRig(t)
+	if _, err := Append(t.Context(), r.store, "acme", entry(0)); err != nil {
+		t.Fatal(err)
+	}
+	it, err := r.store.Get(t.Context(), store.Gate("acme"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body map[string]any
+	if err := json.Unmarshal(it.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	body["schema"] = GateSchema + 1
+	if it.Body, err = json.Marshal(body); err == nil {
+		err = r.store.Put(t.Context(), it)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Do(t.Context(), restart(), func(context.Context, *Gate) (Situation, error) { return r.s, nil }); !errors.Is(err, store.ErrNewerSchema) {
+		t.Errorf("acts by a gate that it does not understand: %v", err)
+	}
+	if _, err := r.Settle(t.Context()); !errors.Is(err, store.ErrNewerSchema) {
+		t.Error(err)
+	}
+	if _, err := Append(t.Context(), r.store, "acme", entry(1)); !errors.Is(err, store.ErrNewerSchema) {
+		t.Error(err)
+	}
+	if len(r.sent)+r.opened != 0 {
+		t.Error("touched the cluster")
+	}
+}
+
+// The answer to the compare-and-swap is lost: whether the intent stands is not
+// known, so nothing is sent; if it stands, it is read back like any other.
+func TestLostAnswerOfTheIntent(t *testing.T) {
+	r := newRig(t)
+	r.store.Fail = func(op string, key store.Key) error {
+		if op == "written" && key == store.Gate("acme") {
+			return fmt.Errorf("lost")
+		}
+		return nil
+	}
+	if _, err := r.Do(t.Context(), restart(), func(context.Context, *Gate) (Situation, error) { return r.s, nil }); err == nil || len(r.sent) != 0 {
+		t.Fatalf("sent %d times, %v", len(r.sent), err)
+	}
+	r.store.Fail = nil
+	r.now = r.now.Add(5 * time.Minute)
+	if r.settle(); r.ended() != NotDone || len(r.sent) != 0 {
+		t.Errorf("%s, sent %d times", r.ended(), len(r.sent))
+	}
+	r.verify()
+}
+
+// Two runs that decide the same at once: one of them acts.
+func TestTwoAtOnce(t *testing.T) {
+	r := newRig(t)
+	var second Result
+	r.onLook = func(n int) {
+		if n == 1 { // both have looked; the other one is quicker
+			r.onLook = nil
+			second = r.do(restart())
+		}
+	}
+	first := r.do(restart())
+	if second.Outcome != DoneProven || len(first.Refused) == 0 || len(r.sent) != 1 {
+		t.Errorf("first %+v, second %+v, sent %d times", first, second, len(r.sent))
+	}
+}
+
+// After 400 days without a word the newest entry's own item is forgotten. The
+// gate still opens.
+func TestSilenceOfYears(t *testing.T) {
+	r := newRig(t)
+	if _, err := Append(t.Context(), r.store, "acme", entry(0)); err != nil {
+		t.Fatal(err)
+	}
+	r.now = noon.AddDate(2, 0, 0)
+	if _, err := Append(t.Context(), r.store, "acme", Entry{Time: r.now, Actor: "jdoe", Intent: "pause mesh", Outcome: "done"}); err != nil {
+		t.Error(err)
+	}
+	r.verify()
+}
+
+// A clock that was ahead for a moment leaves entries in the future; the chain
+// is still read whole.
+func TestClockAhead(t *testing.T) {
+	r := newRig(t)
+	for _, at := range []time.Time{noon, noon.AddDate(0, 7, 0), noon.Add(time.Hour)} {
+		if _, err := Append(t.Context(), r.store, "acme", Entry{Time: at, Actor: "jdoe", Intent: "ack", Outcome: "done"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.now = noon.Add(2 * time.Hour)
+	r.verify()
+}
