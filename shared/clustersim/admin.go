@@ -21,7 +21,7 @@ type State struct {
 // ClusterState is one cluster. ICSARestarts are those that somebody asked for,
 // ICSASelfRestarts ICSA's own. Writes counts requests that may change a
 // cluster and were carried out: AXL updates, parameter changes, service control
-// and deployment.
+// and deployment, certificates added.
 type ClusterState struct {
 	ID               string      `json:"id"`
 	Release          string      `json:"release"`
@@ -32,6 +32,7 @@ type ClusterState struct {
 	ICSASelfRestarts int         `json:"icsaSelfRestarts"`
 	RouterRestarts   int         `json:"routerRestarts"`
 	Writes           int         `json:"writes"`
+	TrustUnderWay    int         `json:"trustUnderWay"` // certificates that have yet to reach another node
 }
 
 // NodeState is one node. LogIns counts user names with passwords that were
@@ -48,6 +49,11 @@ type NodeState struct {
 	Requests       map[string]int    `json:"requests"`
 	LogIns         int               `json:"logIns"`
 	RejectedLogIns int               `json:"rejectedLogIns"`
+	// PlatformAddress is the HTTPS port, 443 on a real node. Trust counts the
+	// certificates of each trust store that somebody has looked into or put one
+	// into.
+	PlatformAddress string         `json:"platformAddress"`
+	Trust           map[string]int `json:"trust"`
 }
 
 // PeerState is one direction: the cluster pulls from ID.
@@ -71,12 +77,16 @@ func (s *Sim) State() State {
 	for _, c := range s.clusters {
 		cs := ClusterState{
 			ID: c.id, Release: c.publisher().release.String(), Users: s.countHome(c), ICSARestarts: c.icsaRestarts, ICSASelfRestarts: c.selfRestarts,
-			RouterRestarts: c.routerRestarts, Writes: c.writes, Nodes: []NodeState{}, Peers: []PeerState{},
+			RouterRestarts: c.routerRestarts, Writes: c.writes, TrustUnderWay: len(c.copying), Nodes: []NodeState{}, Peers: []PeerState{},
 		}
 		for _, n := range c.nodes {
 			ns := NodeState{
 				Name: n.name, Role: string(n.role), Address: n.address(), Release: n.release.String(), Down: n.down, HAState: n.haState,
 				Services: map[string]string{}, UpTime: map[string]int{}, Requests: map[string]int{}, LogIns: n.logIns, RejectedLogIns: n.rejected,
+				PlatformAddress: n.platformAddress(), Trust: map[string]int{},
+			}
+			for name, store := range n.stores {
+				ns.Trust[name] = len(store.prints)
 			}
 			for _, v := range n.services {
 				status, up := v.status, v.upTime(now)
@@ -321,7 +331,7 @@ func (s *Sim) adminPeers(c *cluster, body []byte, now time.Time) error {
 			for _, cert := range n.identities() {
 				delete(c.distrusted, fingerprint(cert.Leaf))
 			}
-			s.learn(c, n)
+			s.learn(c, n, now, p.protocol == "tls")
 		}
 		if p.mode == modeStuck {
 			p.mode = modeOK
@@ -442,16 +452,27 @@ func (s *Sim) adminParameters(c *cluster, body []byte, _ time.Time) error {
 
 func (s *Sim) adminCredentials(c *cluster, body []byte, _ time.Time) error {
 	var in struct {
-		Username *string `json:"username"`
-		Password *string `json:"password"`
+		Account   string  `json:"account"`
+		Username  *string `json:"username"`
+		Password  *string `json:"password"`
+		Privilege *int    `json:"privilege"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
 	}
-	if in.Username == nil && in.Password == nil {
+	if in.Username == nil && in.Password == nil && in.Privilege == nil {
 		return wrong("password", "is missing")
 	}
-	read := c.accounts["read"]
+	if in.Account == "" {
+		in.Account = "read"
+	}
+	read := c.accounts[in.Account]
+	if read == nil {
+		return wrong("account", "%q is none of read, write, platform", in.Account)
+	}
+	if in.Privilege != nil && (in.Account != "platform" || *in.Privilege != 0 && *in.Privilege != 1) {
+		return wrong("privilege", "0 or 1, of the platform account")
+	}
 	changed := *read
 	if in.Username != nil {
 		if *in.Username == "" {
@@ -465,7 +486,10 @@ func (s *Sim) adminCredentials(c *cluster, body []byte, _ time.Time) error {
 		}
 		changed.password = *in.Password
 	}
-	c.accounts["read"] = &changed
+	if in.Privilege != nil {
+		changed.write = *in.Privilege == 1
+	}
+	c.accounts[in.Account] = &changed
 	for _, n := range c.nodes {
 		for id, open := range n.sessions {
 			if open.account == read {
@@ -476,14 +500,18 @@ func (s *Sim) adminCredentials(c *cluster, body []byte, _ time.Time) error {
 	return nil
 }
 
+// adminCertificates renews an identity; absent fields stay as they are. A
+// multi-server certificate is the same on every node of the cluster.
 func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	var in struct {
-		Node      string     `json:"node"`
-		KeyType   string     `json:"keyType"`
-		NotBefore *time.Time `json:"notBefore"`
-		NotAfter  *time.Time `json:"notAfter"`
-		SANs      *[]string  `json:"sans"`
-		Issuer    string     `json:"issuer"`
+		Node        string     `json:"node"`
+		Service     string     `json:"service"`
+		KeyType     string     `json:"keyType"`
+		NotBefore   *time.Time `json:"notBefore"`
+		NotAfter    *time.Time `json:"notAfter"`
+		SANs        *[]string  `json:"sans"`
+		Issuer      string     `json:"issuer"`
+		MultiServer *bool      `json:"multiServer"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
@@ -495,22 +523,48 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	if in.KeyType == "" {
 		in.KeyType = keyRSA
 	}
-	slot := &n.rsa
-	switch in.KeyType {
-	case keyRSA:
-	case keyECDSA:
-		slot = &n.ecdsa
-	default:
+	if in.Service == "" {
+		in.Service = serviceNameTomcat
+	}
+	if in.KeyType != keyRSA && in.KeyType != keyECDSA {
 		return wrong("keyType", "%q is neither RSA nor ECDSA", in.KeyType)
 	}
+	slot := n.slot(in.Service, in.KeyType)
+	if slot == nil {
+		return wrong("service", "%s has no %s identity %q", n.name, in.KeyType, in.Service)
+	}
+	if in.Service != serviceNameTomcat {
+		if err := s.issueOthers(n, now); err != nil {
+			return simulatorError(err)
+		}
+	}
 	old := *slot
+	multi := old != nil && isMultiServer(old)
 	spec := certSpec{CN: n.name, SANs: []string{n.name}, KeyType: in.KeyType, Issuer: issuerCA, NotBefore: now.Add(-time.Hour).Truncate(time.Second),
 		NotAfter: now.AddDate(1, 0, 0).Truncate(time.Second), Avoid: old}
-	if old != nil { // absent fields stay as they are
+	if old != nil {
 		if s.authority.cert.Subject.String() != old.Leaf.Issuer.String() {
 			spec.Issuer = issuerSelf
 		}
 		spec.SANs = sanTexts(old)
+	}
+	if in.MultiServer != nil && *in.MultiServer != multi {
+		multi = *in.MultiServer
+		spec.SANs = []string{n.name}
+		if multi {
+			spec.SANs = nil
+			for _, other := range c.nodes { // every CUCM and IM&P node
+				spec.SANs = append(spec.SANs, other.name)
+			}
+		}
+	}
+	holders := []*node{n}
+	if multi {
+		if in.Service == serviceNameCUP {
+			return wrong("multiServer", "cup has no multi-server certificate")
+		}
+		spec.CN = multiServerName(n.name)
+		holders = c.nodes
 	}
 	switch in.Issuer {
 	case "":
@@ -535,15 +589,24 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	if err != nil {
 		return wrong("sans", "%v", err)
 	}
-	*slot = &cert
+	for _, holder := range holders {
+		if at := holder.slot(in.Service, in.KeyType); at != nil {
+			*at = &cert
+		}
+	}
+	s.trustOwn(n, storeOf(in.Service), &cert, now)
 	s.log("%s: certificate renewed: %s", n.name, fingerprint(cert.Leaf))
 	return nil
 }
 
+// adminTrust changes a store on every node of the cluster, or on one, at once;
+// ICSA sees it as if it had been restarted.
 func (s *Sim) adminTrust(c *cluster, body []byte, _ time.Time) error {
 	var in struct {
 		Remove string `json:"remove"`
 		Add    string `json:"add"`
+		Store  string `json:"store"`
+		Node   string `json:"node"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
@@ -551,20 +614,49 @@ func (s *Sim) adminTrust(c *cluster, body []byte, _ time.Time) error {
 	if (in.Remove == "") == (in.Add == "") {
 		return wrong("remove", "give one of remove and add")
 	}
+	if in.Store == "" {
+		in.Store = tomcatTrust
+	}
+	if !contains(storeNames, in.Store) {
+		return wrong("store", "%q is none of %s", in.Store, strings.Join(storeNames, ", "))
+	}
+	var only *node
+	nodes := c.presenceNodes()
+	if in.Node != "" {
+		n, err := c.nodeField(in.Node)
+		if err != nil {
+			return err
+		}
+		only, nodes = n, []*node{n}
+	}
+	icsa := in.Store == tomcatTrust && (only == nil || only == c.publisher())
 	if in.Add != "" {
-		if !strings.HasPrefix(in.Add, "sha256:") || len(in.Add) != len("sha256:")+64 {
+		print := strings.ToLower(in.Add)
+		if !strings.HasPrefix(print, "sha256:") || len(print) != len("sha256:")+64 {
 			return wrong("add", "%q is not sha256: and 64 hexadecimal digits", in.Add)
 		}
-		c.trust[strings.ToLower(in.Add)] = true
-		delete(c.distrusted, strings.ToLower(in.Add))
+		cert := s.known(print)
+		if cert == nil {
+			return wrong("add", "no certificate of this mesh has the fingerprint %s", in.Add)
+		}
+		for _, n := range nodes {
+			s.trust(n, in.Store).put(cert)
+		}
+		if icsa {
+			c.believed[print] = cert
+			delete(c.distrusted, print)
+		}
 		return nil
 	}
 	print := strings.ToLower(in.Remove)
-	if !c.trust[print] {
-		return wrong("remove", "%q is not in tomcat-trust of %s", in.Remove, c.id)
+	cert := s.known(print)
+	if cert == nil || !s.distrust(c, only, in.Store, print) {
+		return wrong("remove", "%q is not in %s of %s", in.Remove, in.Store, c.id)
 	}
-	delete(c.trust, print)
-	c.distrusted[print] = true
+	if icsa {
+		delete(c.believed, print)
+		c.distrusted[print] = cert
+	}
 	return nil
 }
 
@@ -691,6 +783,7 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 	if err := s.issueTo(n, now); err != nil {
 		return simulatorError(err)
 	}
+	s.joinTrust(n, now)
 	for _, v := range n.services {
 		if v.activated {
 			v.since = now
@@ -701,7 +794,7 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 	for _, other := range s.clusters {
 		other.zone.set(n.name, n.ip)
 		if other != c {
-			s.learn(other, n)
+			s.learn(other, n, now, false)
 			b := &batch{db: other.db}
 			b.add(insertEnterpriseNode, n.id, n.name, nil, "f", nil)
 			rows.err = errors.Join(rows.err, b.err)
@@ -711,7 +804,7 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 		return simulatorError(rows.err)
 	}
 	if s.started {
-		if err := s.open(n); err != nil {
+		if err := s.openBoth(n); err != nil {
 			return simulatorError(err)
 		}
 		s.reconcileListener(n)

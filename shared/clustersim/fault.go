@@ -74,6 +74,9 @@ func (c *exchangeCall) fault(f *fault, a *answer) (*answer, error) {
 		out.challenge = true
 		return out, nil
 	case faultSOAP:
+		if c.rest {
+			return s.restRefusal(c.n, http.StatusInternalServerError, "simulated fault"), nil
+		}
 		return c.soapFault(-1, "simulated fault"), nil
 	case faultTruncate:
 		if a == nil {
@@ -202,7 +205,11 @@ func (s *Sim) writeHeader(a *answer, h http.Header) {
 		h.Set("Set-Cookie", a.cookie)
 	}
 	if a.challenge {
-		h.Set("WWW-Authenticate", `Basic realm="Cisco Web Services Realm"`)
+		realm := a.realm
+		if realm == "" {
+			realm = "Cisco Web Services Realm"
+		}
+		h.Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", realm))
 	}
 }
 

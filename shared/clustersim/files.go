@@ -54,8 +54,9 @@ type meshCluster struct {
 }
 
 type meshNode struct {
-	Name    string `yaml:"name"`
-	Address string `yaml:"address"`
+	Name            string `yaml:"name"`
+	Address         string `yaml:"address"`
+	PlatformAddress string `yaml:"platformAddress"`
 }
 
 type meshTLS struct {
@@ -106,10 +107,10 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 		}
 		for _, n := range c.nodes {
 			if n.role == roleCUCM {
-				entry.CUCM = meshNode{n.name, n.address()}
+				entry.CUCM = meshNode{n.name, n.address(), n.platformAddress()}
 				continue
 			}
-			entry.Nodes = append(entry.Nodes, meshNode{n.name, n.address()})
+			entry.Nodes = append(entry.Nodes, meshNode{n.name, n.address(), n.platformAddress()})
 			entry.TLS.Pins = append(entry.TLS.Pins, fingerprint(n.rsa.Leaf))
 		}
 		mesh.Clusters = append(mesh.Clusters, entry)

@@ -94,6 +94,7 @@ func (p *peer) due() time.Time {
 func (s *Sim) agentStarted(c *cluster, now time.Time) {
 	own := c.selfRestarting
 	c.selfRestarting = false
+	s.agentReads(c)
 	for i, p := range c.peers {
 		if p.mode == modeStuck && (!own || p.selfHeals) {
 			p.mode = modeOK
@@ -168,7 +169,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 	}
 	if c.agent.certificateSync {
 		for _, n := range remote.presenceNodes() {
-			s.learn(c, n)
+			s.learn(c, n, now, p.protocol == "tls")
 		}
 	}
 	p.last, p.lastError = now, ""
@@ -205,13 +206,12 @@ func (s *Sim) obstacle(p *peer, remote *cluster, now time.Time) string {
 		if now.After(cert.Leaf.NotAfter) || now.Before(cert.Leaf.NotBefore) {
 			return lastErrorExpired(p.address, cert.Leaf.NotAfter)
 		}
-		if !s.trusts(c, cert) {
-			// See trusts: what was trusted a sync ago hands its successor over.
-			if p.lastError != "" || !c.agent.certificateSync || c.distrusted[fingerprint(cert.Leaf)] {
+		if !s.trusts(c, cert, now) {
+			if !c.mayHandOver(p, cert) {
 				return lastErrorUntrusted(p.address, fingerprint(cert.Leaf))
 			}
 			s.log("%s: certificate of %s reached tomcat-trust by periodic certificate sync", c.id, pub.name)
-			c.trust[fingerprint(cert.Leaf)] = true
+			s.learnOne(c, cert.Leaf, now)
 		}
 	}
 	if !pub.running(serviceAXL) {
@@ -221,32 +221,6 @@ func (s *Sim) obstacle(p *peer, remote *cluster, now time.Time) string {
 		return lastErrorCredentials(p.address)
 	}
 	return ""
-}
-
-// trusts is the model of tomcat-trust, which is invented: a cluster keeps the
-// fingerprints of the mesh's CA and of its peers' tomcat certificates. A leaf is
-// trusted if it is in there or signed by a CA that is. Each successful sync
-// carries the peer's certificates over, if certificate sync is on, and so a peer
-// that was trusted at the last sync may come back with a new certificate. One
-// that a scenario removed stays out until it is added, or a force sync learns
-// it.
-func (s *Sim) trusts(c *cluster, cert *tls.Certificate) bool {
-	if c.trust[fingerprint(cert.Leaf)] {
-		return true
-	}
-	ca := s.authority.cert
-	return c.trust[fingerprint(ca)] && cert.Leaf.CheckSignatureFrom(ca) == nil
-}
-
-func (s *Sim) learn(c *cluster, n *node) {
-	for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa} {
-		if cert == nil {
-			continue
-		}
-		if print := fingerprint(cert.Leaf); !c.distrusted[print] {
-			c.trust[print] = true
-		}
-	}
 }
 
 // sans are the names of a certificate that need resolving; sanTexts all of them.

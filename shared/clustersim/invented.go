@@ -13,9 +13,14 @@ package clustersim
 //     row in a TAC document);
 //   - the pkid of a copy, the error numbers of SQL refusals in AXL, the texts of
 //     lasterror, dwell times of services, which node uses which form of fault;
-//   - how certificates reach a peer's tomcat-trust (see the comment at trusts).
+//   - how certificates reach a peer's tomcat-trust, and of the certificate
+//     management interface all that is below under "Certificates": who may hand
+//     a new certificate over, what ICSA has read and when, the delay of
+//     replication, texts and status codes, which node answers in which form.
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"time"
 )
@@ -96,6 +101,52 @@ const (
 	// interval, so that restoring it alone does not make a peer stuck.
 	backupAge = 45 * time.Minute
 )
+
+// Certificates. Invented, each for want of a document:
+//
+//   - ICSA goes by what its publisher's tomcat-trust held when ICSA started, and
+//     by what it has put there itself since. Cisco only says to restart ICSA
+//     after an upload; that it needs no restart for what it learned itself is our
+//     reading of "synchronises certificates".
+//   - A periodic sync carries the tomcat certificates of all nodes of the peer
+//     over, if certificate sync is on. A certificate that is new to it is taken
+//     only from a peer that mayHandOver it. The button's force sync takes it
+//     without asking, which is what the button is for.
+//   - What a scenario removed from tomcat-trust does not come back by a periodic
+//     sync, but by the button, by an upload or by the scenario.
+//   - Trust stores of CUCM are its own, and the IM&P nodes of a cluster share
+//     theirs with a delay: 20 minutes, where Cisco speaks of 15 to 30. A removal
+//     is at once everywhere. A node that is down gets its copies when it is back.
+//   - With TLS in a peer entry the cup and cup-xmpp certificates are carried over
+//     as well, into cup-trust and cup-xmpp-trust; ICSA does not check these.
+//   - cup and cup-xmpp are self-signed for five years; there is a tomcat-ECDSA
+//     only where a scenario issues one; the CN of a multi-server certificate is
+//     the named node's host with -ms, CUCM serves the same one, and it may be
+//     self-signed.
+//   - A publisher answers a trust store as an object, a subscriber as a bare
+//     list, CUCM as an object with one text of many certificates. A publisher
+//     takes an upload with 201 and messages, a subscriber with 200 and message,
+//     CUCM with 200 and no body. Errors: publisher and CUCM message, subscriber
+//     messages. A read-only account gets 403, a release before 14 the web server's
+//     404, a service without a certificate 404 with a message. Uploads are all or
+//     nothing. Names of files, tracking ids and the members of options are made up.
+//   - ICSA's clean-up of stale certificates every 30 minutes is not modelled:
+//     which it takes is not documented.
+
+// mayHandOver tells whether a peer's new certificate may come by the periodic
+// certificate sync. The new leaf vouches for itself no more than any other
+// would; what vouches is the session that was good at the last sync, over the
+// old one. A peer whose last sync failed has no such session.
+func (c *cluster) mayHandOver(p *peer, cert *tls.Certificate) bool {
+	return c.agent.certificateSync && p.lastError == "" && c.distrusted[fingerprint(cert.Leaf)] == nil
+}
+
+const defaultReplication = 20 * time.Minute
+
+// trustFile is the name of a certificate in a store.
+func trustFile(cert *x509.Certificate) string {
+	return fmt.Sprintf("%s_%x.pem", cert.Subject.CommonName, cert.SerialNumber)
+}
 
 // dialectYAML tells Peerkeeper what the simulator invented.
 const dialectYAML = `# Written by ` + "`peerkeeper sim`" + `: what the simulator invented. Cisco documents none of it.

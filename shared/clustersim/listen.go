@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// listenerState is a node's socket. Between two lives of a listener hold keeps
+// listenerState is one socket of a node. Between two lives of a listener hold keeps
 // the port, so that nobody else gets it while the node refuses connections.
 type listenerState struct {
 	address string // once started
@@ -25,7 +25,7 @@ func (n *node) listening() bool {
 	return !n.down && !n.cluster.blocked["peerkeeper"] && n.service(serviceTomcat).status != stopped && n.service(serviceTomcat).status != stopping
 }
 
-// Start opens a TLS listener per node and two DNS servers per cluster, all on
+// Start opens two TLS listeners per node and two DNS servers per cluster, all on
 // free ports.
 func (s *Sim) Start() error {
 	s.mu.Lock()
@@ -44,7 +44,7 @@ func (s *Sim) Start() error {
 			c.dns[i].server = server
 		}
 		for _, n := range c.nodes {
-			if err := s.open(n); err != nil {
+			if err := s.openBoth(n); err != nil {
 				return err
 			}
 			s.reconcileListener(n)
@@ -53,23 +53,28 @@ func (s *Sim) Start() error {
 	return nil
 }
 
+// openBoth listens on the node's two ports.
+func (s *Sim) openBoth(n *node) error {
+	return errors.Join(s.open(n, &n.listener), s.open(n, &n.platform))
+}
+
 // open listens, on the port that the node had before if it had one.
-func (s *Sim) open(n *node) error {
-	address := n.listener.address
+func (s *Sim) open(n *node, l *listenerState) error {
+	address := l.address
 	if address == "" {
 		address = net.JoinHostPort(s.cfg.Listen, "0")
 	}
-	if n.listener.hold != nil {
-		if err := n.listener.hold(); err != nil {
+	if l.hold != nil {
+		if err := l.hold(); err != nil {
 			s.log("%s: freeing port: %v", n.name, err)
 		}
-		n.listener.hold = nil
+		l.hold = nil
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening for %s: %w", n.name, err)
 	}
-	n.listener.address = listener.Addr().String()
+	l.address = listener.Addr().String()
 	server := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(n, w, r) }),
 		ReadHeaderTimeout: 30 * time.Second,
@@ -82,9 +87,9 @@ func (s *Sim) open(n *node) error {
 			Certificates:       n.identities(),
 		},
 	}
-	n.listener.server = server
+	l.server = server
 	ended := make(chan struct{})
-	n.listener.ended = ended
+	l.ended = ended
 	s.servers.Go(func() {
 		defer close(ended)
 		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
@@ -102,32 +107,38 @@ func (s *Sim) tlsFor(n *node) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: n.identities(), SessionTicketsDisabled: true}
 }
 
-// reconcileListener opens or closes the node's socket as its state demands.
+// reconcileListener opens or closes the node's sockets as its state demands.
 // Closing breaks the connections there are.
 func (s *Sim) reconcileListener(n *node) {
 	if !s.started || s.closed {
 		return
 	}
-	switch open := n.listener.server != nil; {
-	case n.listening() && !open:
-		if err := s.open(n); err != nil {
-			s.log("SIMULATOR FAULT: %v", err)
+	for _, l := range []*listenerState{&n.listener, &n.platform} {
+		switch open := l.server != nil; {
+		case n.listening() && !open:
+			if err := s.open(n, l); err != nil {
+				s.log("SIMULATOR FAULT: %v", err)
+			}
+		case !n.listening() && open:
+			s.shut(n, l)
 		}
-	case !n.listening() && open:
-		server := n.listener.server
-		n.listener.server = nil
-		if err := server.Close(); err != nil {
-			s.log("%s: closing: %v", n.name, err)
-		}
-		// Until Accept has returned, the kernel goes on taking connections.
-		<-n.listener.ended
-		hold, err := holdPort(n.listener.address)
-		if err != nil {
-			s.log("%s: holding port: %v", n.name, err)
-			return
-		}
-		n.listener.hold = hold
 	}
+}
+
+func (s *Sim) shut(n *node, l *listenerState) {
+	server := l.server
+	l.server = nil
+	if err := server.Close(); err != nil {
+		s.log("%s: closing: %v", n.name, err)
+	}
+	// Until Accept has returned, the kernel goes on taking connections.
+	<-l.ended
+	hold, err := holdPort(l.address)
+	if err != nil {
+		s.log("%s: holding port: %v", n.name, err)
+		return
+	}
+	l.hold = hold
 }
 
 // Close ends the simulation and waits for everything it started.
@@ -142,11 +153,13 @@ func (s *Sim) Close() error {
 	var errs []error
 	for _, c := range s.clusters {
 		for _, n := range c.nodes {
-			if n.listener.server != nil {
-				errs = append(errs, n.listener.server.Close())
-			}
-			if n.listener.hold != nil {
-				errs = append(errs, n.listener.hold())
+			for _, l := range []*listenerState{&n.listener, &n.platform} {
+				if l.server != nil {
+					errs = append(errs, l.server.Close())
+				}
+				if l.hold != nil {
+					errs = append(errs, l.hold())
+				}
 			}
 		}
 	}

@@ -28,7 +28,8 @@ type answer struct {
 	status      int
 	contentType string
 	cookie      string
-	challenge   bool // WWW-Authenticate
+	challenge   bool   // WWW-Authenticate
+	realm       string // of the challenge; "" = that of AXL and the Control Center
 	body        *page
 	sendOnly    int // of the declared body, what is sent before the connection breaks; -1 = all
 }
@@ -94,7 +95,12 @@ func (s *Sim) exchange(n *node, r *http.Request) (*answer, error) {
 	case strings.TrimSuffix(axlPath, "/"):
 		return s.html(http.StatusNotFound, "Not Found"), nil // the trailing slash is required
 	default:
-		return s.notModelled(n, r.Method+" "+r.URL.Path), nil
+		path, rest := strings.CutPrefix(r.URL.Path, certificatePath)
+		if !rest {
+			return s.notModelled(n, r.Method+" "+r.URL.Path), nil
+		}
+		call = exchangeCall{s: s, n: n, r: r, rest: true, name: r.Method + " " + path, body: body}
+		return call.run()
 	}
 	switch r.Method {
 	case http.MethodPost:
@@ -117,7 +123,9 @@ type exchangeCall struct {
 	n          *node
 	r          *http.Request
 	axl        bool
-	name       string // of the operation; GET, or "invalid"
+	rest       bool // certificate management, with body instead of operation
+	body       []byte
+	name       string // of the operation; GET, or "invalid"; method and path of REST
 	operation  *element
 	parseError error
 	account    *account
@@ -162,6 +170,9 @@ func (c *exchangeCall) run() (*answer, error) {
 
 func (c *exchangeCall) answer() *answer {
 	s, n := c.s, c.n
+	if c.rest {
+		return s.certificateREST(c)
+	}
 	if c.axl {
 		s.mu.Lock()
 		running := n.running(serviceAXL)

@@ -37,6 +37,10 @@ type Config struct {
 	// ControlCenterRate is how many Control Center requests a node takes per
 	// minute of the simulated clock; 0 = 600.
 	ControlCenterRate int
+	// TrustReplication is how long a certificate takes from one node's trust
+	// store to those of the other nodes, simulated clock; 0 = 20 minutes (Cisco
+	// speaks of 15 to 30).
+	TrustReplication time.Duration
 }
 
 const (
@@ -87,8 +91,9 @@ type cluster struct {
 	db         *database
 	nodes      []*node // publisher, subscribers, CUCM in the order they were made
 	accounts   map[string]*account
-	trust      map[string]bool // fingerprints in tomcat-trust: peers' leaves and CAs
-	distrusted map[string]bool // fingerprints that a scenario took out
+	believed   map[string]*x509.Certificate // of the publisher's tomcat-trust, what the running ICSA has read
+	distrusted map[string]*x509.Certificate // what a scenario took out of tomcat-trust; ICSA does not learn it again by itself
+	copying    []copying                    // certificates on their way to other nodes, the next due first
 	peers      []*peer
 	blocked    map[string]bool // "peerkeeper" or the id of a cluster that cannot reach this one
 
@@ -134,6 +139,9 @@ type node struct {
 	services []*service
 	rsa      *tls.Certificate
 	ecdsa    *tls.Certificate // nil until a scenario issues one
+	cup      *tls.Certificate // and cupXMPP: nil until somebody asks
+	cupXMPP  *tls.Certificate
+	stores   map[string]*trustStore
 
 	sessions    map[string]*session
 	requests    map[string]int
@@ -143,7 +151,8 @@ type node struct {
 	minute      int64
 	minuteCount int
 
-	listener listenerState
+	listener listenerState // AXL and all else
+	platform listenerState // HTTPS 443; the same web server answers both
 }
 
 type session struct {
@@ -157,6 +166,8 @@ type Host struct {
 	Name    string
 	Role    string // publisher, subscriber or cucm
 	Address string // host:port to dial, or to name to Transport
+	// PlatformAddress is the node's HTTPS port, 443 on a real one.
+	PlatformAddress string
 }
 
 func (s *Sim) now() time.Time { return s.cfg.Clock.Now() }
@@ -207,6 +218,13 @@ func (n *node) address() string {
 	return net.JoinHostPort(n.ip.String(), "8443")
 }
 
+func (n *node) platformAddress() string {
+	if n.platform.address != "" {
+		return n.platform.address
+	}
+	return net.JoinHostPort(n.ip.String(), "443")
+}
+
 func (d dnsAddress) address() string {
 	if d.server != nil {
 		return d.server.Addr()
@@ -221,7 +239,7 @@ func (s *Sim) Hosts() []Host {
 	var out []Host
 	for _, c := range s.clusters {
 		for _, n := range c.nodes {
-			out = append(out, Host{c.id, n.name, string(n.role), n.address()})
+			out = append(out, Host{c.id, n.name, string(n.role), n.address(), n.platformAddress()})
 		}
 	}
 	return out
@@ -230,7 +248,7 @@ func (s *Sim) Hosts() []Host {
 func (s *Sim) nodeAt(address string) *node {
 	for _, c := range s.clusters {
 		for _, n := range c.nodes {
-			if n.address() == address || equalNames(n.name+":8443", address) {
+			if n.address() == address || n.platformAddress() == address || equalNames(n.name+":8443", address) || equalNames(n.name+":443", address) {
 				return n
 			}
 		}
@@ -319,6 +337,8 @@ func (s *Sim) step(now time.Time) {
 			s.serviceDue(d.node, d.service, d.at)
 		case d.peer != nil:
 			s.sync(d.peer, d.at)
+		case d.trust:
+			s.replicate(d.cluster, d.at)
 		default:
 			s.selfRestart(d.cluster, d.at)
 		}
@@ -332,14 +352,16 @@ func (s *Sim) Next() time.Time {
 	return s.earliest().at
 }
 
-// due is one thing to do: a service's dwell ends, a peer syncs, or (with
-// neither) ICSA of a cluster restarts itself.
+// due is one thing to do: a service's dwell ends, a peer syncs, a certificate
+// reaches another node, or (with none of these) ICSA of a cluster restarts
+// itself.
 type due struct {
 	at      time.Time
 	cluster *cluster
 	node    *node
 	service *service
 	peer    *peer
+	trust   bool
 }
 
 // earliest finds what is due first; among equals the first in the order of
@@ -357,6 +379,9 @@ func (s *Sim) earliest() due {
 					first = due{at: v.due, cluster: c, node: n, service: v}
 				}
 			}
+		}
+		if len(c.copying) > 0 && sooner(c.copying[0].at) {
+			first = due{at: c.copying[0].at, cluster: c, trust: true}
 		}
 		if !c.publisher().running(serviceICSA) {
 			continue

@@ -2,6 +2,7 @@ package clustersim
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -60,6 +61,9 @@ func newSim(cfg Config, a *authority) (*Sim, error) {
 	}
 	if cfg.AnswerBudget == 0 {
 		cfg.AnswerBudget = defaultAnswerBudget
+	}
+	if cfg.TrustReplication == 0 {
+		cfg.TrustReplication = defaultReplication
 	}
 	if cfg.ControlCenterRate == 0 {
 		cfg.ControlCenterRate = defaultControlRate
@@ -148,7 +152,7 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 	}
 	c := &cluster{
 		id: id, index: index, timeZone: location, zone: newZone(), db: db,
-		accounts: map[string]*account{}, trust: map[string]bool{}, distrusted: map[string]bool{}, blocked: map[string]bool{},
+		accounts: map[string]*account{}, believed: map[string]*x509.Certificate{}, distrusted: map[string]*x509.Certificate{}, blocked: map[string]bool{},
 	}
 	s.clusters = append(s.clusters, c)
 	for i := range c.dns {
@@ -156,7 +160,7 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 	}
 	c.accounts["read"] = &account{username: "axlreader-" + id, password: newPassword(s.random)}
 	c.accounts["write"] = &account{username: "axlwriter-" + id, password: newPassword(s.random), write: true}
-	c.accounts["platform"] = &account{username: "osadmin-" + id, password: newPassword(s.random)}
+	c.accounts["platform"] = &account{username: "osadmin-" + id, password: newPassword(s.random), write: true} // privilege 1
 	for _, n := range []struct {
 		name string
 		role role
@@ -175,7 +179,7 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 func (s *Sim) addNode(c *cluster, name string, r role, version release, now time.Time) *node {
 	n := &node{
 		cluster: c, name: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal,
-		sessions: map[string]*session{}, requests: map[string]int{},
+		sessions: map[string]*session{}, requests: map[string]int{}, stores: map[string]*trustStore{},
 	}
 	s.nextIP++
 	n.ip = documentationIP(s.nextIP)
@@ -224,16 +228,7 @@ func (s *Sim) issueFirst(now time.Time) error {
 	if err := work.Wait(); err != nil {
 		return err
 	}
-	for _, c := range s.clusters {
-		c.trust[fingerprint(s.authority.cert)] = true
-		for _, other := range s.clusters {
-			for _, n := range other.presenceNodes() {
-				if other != c {
-					s.learn(c, n)
-				}
-			}
-		}
-	}
+	s.firstTrust()
 	return nil
 }
 
