@@ -1,0 +1,280 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/secret"
+)
+
+func TestObserveAWellCluster(t *testing.T) {
+	for _, sockets := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sockets %v", sockets), func(t *testing.T) {
+			r := newRig(t, clustersim.Config{Clusters: 3, Users: 40}, sockets)
+			r.pass(35 * time.Minute)
+			o := r.look("emea")
+			if ok, known := o.Access.Get(); !ok || !known {
+				t.Fatalf("not let in: %+v", o.Access)
+			}
+			emea, _ := r.mesh.Cluster("emea")
+			apac, _ := r.mesh.Cluster("apac")
+			rec := peer.ClusterRecord{Seen: o}
+			if n, ok := rec.HomeUsers(emea).Get(); !ok || n != 40 {
+				t.Errorf("%d home users (%v), want 40", n, ok)
+			}
+			if n, ok := rec.CopiedUsers(apac).Get(); !ok || n != 40 {
+				t.Errorf("%d copies of apac's users (%v), want 40", n, ok)
+			}
+			e, ok, other := o.EntryFor(apac)
+			if !ok || other != nil || !e.HasClock || e.LastSync.IsZero() || e.Protocol != mesh.TCP || e.Error != "" || !e.HasError {
+				t.Errorf("entry for apac: %+v", e)
+			}
+			for name, n := range o.Nodes {
+				services, known := n.Services.Get()
+				if !known || !services[peer.ICSA].Started() || services[peer.ICSA].UpTime <= 0 {
+					t.Errorf("ICSA on %s: %+v (%v)", name, services[peer.ICSA], known)
+				}
+				if p, ok := n.Parameters.Get(); !ok || p[peer.ParamInterval] != "30" {
+					t.Errorf("parameters of %s: %v (%v)", name, p, ok)
+				}
+				if ha, ok := n.HAState.Get(); !ok || ha == 0 {
+					t.Errorf("HA state of %s: %d (%v)", name, ha, ok)
+				}
+			}
+			if agent, ok := o.SyncAgent.Get(); !ok || !has(agent, "Completed") {
+				t.Errorf("Sync Agent: %q (%v)", agent, ok)
+			}
+			if skew, ok := o.Skew.Get(); !ok || skew.Abs() > time.Second {
+				t.Errorf("skew %v (%v) between two who share a clock", skew, ok)
+			}
+			if w := r.state("emea").Writes; w != 0 {
+				t.Errorf("looking wrote %d times", w)
+			}
+		})
+	}
+}
+
+// TestRequestBudget: five and one per node, however many peers, and one log-in
+// per node for as long as sessions last.
+func TestRequestBudget(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 6, Users: 10}, false)
+	r.do("/clusters/apac/nodes", `{"add":"imp-apac-sub2.example.com"}`)
+	r.do("/clusters/apac/nodes", `{"add":"imp-apac-sub3.example.com"}`)
+	apac, _ := r.mesh.Cluster("apac")
+	for _, h := range r.Hosts() {
+		if h.Cluster == "apac" && strings.Contains(h.Name, "sub2") || strings.Contains(h.Name, "sub3") {
+			apac.Nodes = append(apac.Nodes, mesh.Node{Name: mesh.NodeName(h.Name), Address: h.Address})
+		}
+	}
+	r.pass(10 * time.Minute)
+	for id, nodes := range map[mesh.ClusterID]int{"emea": 2, "apac": 4} {
+		for tick := range 3 {
+			before, _, _ := r.requests(id)
+			if o := r.look(id); !o.Access.Known() || !o.Users.Known() || len(o.Nodes) != nodes {
+				t.Fatalf("%s: not read: %+v", id, o.Access)
+			}
+			all, logIns, _ := r.requests(id)
+			if got := all - before; got > 5+nodes {
+				t.Errorf("%s, %d nodes, tick %d: %d requests, want at most %d", id, nodes, tick, got, 5+nodes)
+			}
+			if logIns != nodes {
+				t.Errorf("%s, tick %d: %d log-ins so far, want one per node", id, tick, logIns)
+			}
+			r.pass(5 * time.Minute)
+		}
+	}
+}
+
+// TestEveryNodesVersionIsReadInTurn: also when one of them cannot be.
+func TestEveryNodesVersionIsReadInTurn(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	seen := map[mesh.NodeName]bool{}
+	for range 4 {
+		for name, n := range r.look("emea").Nodes {
+			if n.Version.Known() {
+				seen[name] = true
+			}
+		}
+		r.pass(5 * time.Minute)
+	}
+	if len(seen) != 2 {
+		t.Errorf("read the versions of %v, want both nodes'", seen)
+	}
+}
+
+func TestARejectedAccountIsTriedOnce(t *testing.T) {
+	cases := []struct {
+		name   string
+		damage func(r *rig)
+	}{
+		{"everything runs", func(*rig) {}},
+		{"Control Center of the publisher is garbled", func(r *rig) {
+			r.do("/faults", `{"cluster":"emea","node":"imp-emea-pub.example.com","operation":"soapGetServiceStatus","kind":"garbage","times":-1}`)
+		}},
+		{"the publisher is down", func(r *rig) { r.do("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+			client := r.client("emea") // with the password that is about to be changed
+			r.do("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
+			c.damage(r)
+			o := client.Observe(t.Context(), peer.Observation{}, r.clock.Now())
+			if o.Access.Why() != peer.AccountRejected || o.Access.Known() {
+				t.Errorf("access %+v, want AccountRejected", o.Access)
+			}
+			if _, _, rejected := r.requests("emea"); rejected != 1 {
+				t.Errorf("%d rejected log-ins, want 1", rejected)
+			}
+			answered := 0
+			for _, n := range o.Nodes {
+				if yes, known := n.Answers.Get(); known && yes {
+					answered++
+				}
+			}
+			if answered == 0 {
+				t.Error("a rejection is an answer: the cluster is not lost")
+			}
+			emea, _ := r.mesh.Cluster("emea")
+			r.Secrets = fixed{client.Version}
+			_, err := r.Open(t.Context(), emea, client.Version, nil)
+			var refused *cluster.Refused
+			if !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {
+				t.Errorf("opened again with the rejected version: %v", err)
+			}
+		})
+	}
+}
+
+// TestHalfAnAnswer: whatever is broken, the rest is known, and what is not
+// says why.
+func TestHalfAnAnswer(t *testing.T) {
+	fault := func(s string) func(*rig) { return func(r *rig) { r.do("/faults", s) } }
+	cases := []struct {
+		name     string
+		broken   func(r *rig)
+		users    peer.Reason // "" = known
+		services peer.Reason // of the publisher
+		sub      peer.Reason // of the subscriber
+		access   peer.Reason
+	}{
+		{"well", func(*rig) {}, "", "", "", ""},
+		{"AXL stopped on the publisher", func(r *rig) {
+			r.do("/clusters/emea/services", `{"node":"imp-emea-pub.example.com","service":"Cisco AXL Web Service","status":"Stopped"}`)
+		}, peer.ServiceNotActive, "", "", ""},
+		{"publisher down", func(r *rig) { r.do("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }, peer.CannotConnect, peer.CannotConnect, "", ""},
+		{"subscriber down", func(r *rig) { r.do("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`) }, "", "", peer.CannotConnect, ""},
+		{"both down", func(r *rig) {
+			r.do("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`)
+			r.do("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
+		}, peer.CannotConnect, peer.CannotConnect, peer.CannotConnect, peer.CannotConnect},
+		{"Control Center throttled for good", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"http503","times":-1}`), "", peer.Overloaded, peer.Overloaded, ""},
+		{"Control Center throttled once", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"http503","times":1}`), "", "", "", ""},
+		{"Control Center answers a fault", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"fault","times":-1}`), "", peer.QueryRefused, peer.QueryRefused, ""},
+		{"Control Center answers garbage", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"garbage","times":-1}`), "", peer.UnreadableAnswer, peer.UnreadableAnswer, ""},
+		{"every SQL answer is cut", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"truncate","when":"after","times":-1}`), peer.UnreadableAnswer, "", "", ""},
+		{"SQL answers garbage", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"garbage","times":-1}`), peer.UnreadableAnswer, "", "", ""},
+		{"SQL answers without end", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"oversize","times":1}`), peer.UnreadableAnswer, "", "", ""},
+		{"SQL is refused", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"fault","times":-1}`), peer.QueryRefused, "", "", ""},
+		{"SQL is dropped before", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"before","times":-1}`), peer.CannotConnect, "", "", ""},
+		{"SQL is dropped after", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"after","times":-1}`), peer.CannotConnect, "", "", ""},
+		{"everything is throttled", fault(`{"cluster":"emea","kind":"http503","times":-1}`), peer.Overloaded, peer.Overloaded, peer.Overloaded, peer.Overloaded},
+		{"everything is garbage", fault(`{"cluster":"emea","kind":"garbage","times":-1}`), peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+			before := r.look("emea")
+			if !before.Users.Known() {
+				t.Fatalf("not well to begin with: %+v", before.Users)
+			}
+			c.broken(r)
+			r.pass(5 * time.Minute)
+			o := r.client("emea").Observe(t.Context(), before, r.clock.Now())
+			check := func(what string, known bool, got, want peer.Reason) {
+				t.Helper()
+				if known != (want == "") || (want != "" && got != want) {
+					t.Errorf("%s: known %v, reason %q; want %q", what, known, got, want)
+				}
+			}
+			check("users", o.Users.Known(), o.Users.Reason, c.users)
+			check("publisher's services", o.Nodes[pubOf("emea")].Services.Known(), o.Nodes[pubOf("emea")].Services.Reason, c.services)
+			check("subscriber's services", o.Nodes[subOf("emea")].Services.Known(), o.Nodes[subOf("emea")].Services.Reason, c.sub)
+			check("access", o.Access.Known(), o.Access.Reason, c.access)
+			emea, _ := r.mesh.Cluster("emea")
+			rec := peer.Advance(peer.ClusterRecord{Seen: before}, o, emea)
+			if n, ok := rec.HomeUsers(emea).Get(); !ok || n != 20 {
+				t.Errorf("a tick later the home users are %d (%v): a bad look lowered or forgot them", n, ok)
+			}
+			for _, n := range r.state("emea").Nodes {
+				if n.RejectedLogIns > 0 {
+					t.Errorf("%s counted rejected log-ins", n.Name)
+				}
+			}
+		})
+	}
+}
+
+// TestAnEmptiedTableIsHalfAnAnswer: an empty page upstream has deleted users
+// before.
+func TestAnEmptiedTableIsHalfAnAnswer(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	before := r.look("emea")
+	r.mesh.Dialect.Queries["user_counts"] = mesh.Query{Evidence: "site", SQL: "SELECT e.name AS node, COUNT(*) AS users FROM enduser u, enterprisenode e WHERE u.primarynodeid = e.id AND u.status = 7 GROUP BY e.name"}
+	empty := &cluster.Connector{Dialect: cluster.NewDialect(r.mesh.Dialect), Secrets: r.Secrets, Now: r.clock.Now, Transport: r.Connector.Transport}
+	emea, _ := r.mesh.Cluster("emea")
+	client, err := empty.Open(t.Context(), emea, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := client.Observe(t.Context(), before, r.clock.Now()); o.Users.Known() {
+		t.Errorf("no row where there were users is taken for nobody: %+v", o.Users)
+	}
+	if o := client.Observe(t.Context(), peer.Observation{}, r.clock.Now()); !o.Users.Known() {
+		t.Errorf("a cluster that never had a user is not read: %+v", o.Users)
+	}
+}
+
+func TestAPanicCostsItsClusterOnly(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	r.Connector.Transport = panics{r.Connector.Transport, "imp-emea-sub"}
+	for _, h := range r.Hosts() {
+		if h.Name == string(subOf("emea")) {
+			r.Connector.Transport = panics{r.Sim.Transport(), h.Address}
+		}
+	}
+	defer func() {
+		if got := recover(); got == nil {
+			t.Error("the panic of a node's goroutine did not come out where it can be recovered")
+		}
+	}()
+	r.look("emea")
+}
+
+type panics struct {
+	next http.RoundTripper
+	host string
+}
+
+func (p panics) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == p.host {
+		panic("a defect")
+	}
+	return p.next.RoundTrip(r)
+}
+
+type fixed struct{ version string }
+
+func (f fixed) Credentials(context.Context, string) (c secret.Credentials, err error) {
+	c.Version = f.version
+	return c, nil
+}
