@@ -1,5 +1,5 @@
 // Stucksync is the Lambda that judges a mesh from what is stored of it, and
-// has its alarms said.
+// has its alarms said. In mode recover it also acts, through the gate.
 package main
 
 import (
@@ -9,17 +9,24 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/alarm/sns"
+	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/lambdahost"
+	"peerkeeper/shared/secret/secretsmanager"
 	"peerkeeper/shared/stucksync"
 )
 
 func main() {
-	f, err := lambdahost.New("stucksync", os.LookupEnv, lambdahost.Topic)
+	f, err := lambdahost.New("stucksync", os.LookupEnv, lambdahost.Topic, lambdahost.WriteSecrets)
 	if err != nil {
 		lambdahost.Refuse(os.Stderr, "stucksync", err)
 		os.Exit(1)
 	}
 	topic := &sns.Sink{API: sns.NewClient(f.AWS, f.Endpoint(lambdahost.SNS)), Topic: f.TopicARN}
-	uc := &stucksync.Stucksync{Mesh: f.Mesh, Store: f.Store, Sinks: []alarm.Sink{topic}, Now: f.Now, Log: f.Log}
+	var clusters *cluster.Connector // nil never acts
+	if f.Acts() {
+		secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS, f.Endpoint(lambdahost.SecretsManager)), Prefix: f.SecretPrefix}
+		clusters = &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
+	}
+	uc := &stucksync.Stucksync{Mesh: f.Mesh, Store: f.Store, Sinks: []alarm.Sink{topic}, Now: f.Now, Log: f.Log, Clusters: clusters}
 	lambda.Start(f.Handler(uc.Handle))
 }

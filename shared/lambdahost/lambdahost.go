@@ -77,8 +77,9 @@ type Need int
 
 // The needs.
 const (
-	Secrets Need = iota // the prefix of the secrets' names
-	Topic               // the topic of the alarms
+	Secrets      Need = iota // the prefix of the secrets' names
+	WriteSecrets             // the same, but only if the mesh's mode is recover
+	Topic                    // the topic of the alarms
 )
 
 // Function is one Lambda function, configured.
@@ -86,8 +87,8 @@ type Function struct {
 	Name         string
 	Mesh         *mesh.Mesh
 	Store        *dynamo.Store
-	SecretPrefix string // if it Needs Secrets
-	TopicARN     string // if it Needs Topic
+	SecretPrefix string // if it needs Secrets
+	TopicARN     string // if it needs Topic
 	// AWS is for the clients of the other services.
 	AWS aws.Config
 	Log *slog.Logger
@@ -124,11 +125,23 @@ func newFunction(name string, lookup func(string) (string, bool), logs, metrics 
 		missing = append(missing, names[0])
 		return ""
 	}
+	path, _ := lookup(VarMesh)
+	if path == "" {
+		path = DefaultMesh
+	}
+	var errMesh error
+	f.Mesh, errMesh = meshfile.LoadJSON(path)
 	table := need(VarTable)
 	f.AWS.Region = need(varRegion, varDefaultRegion)
 	need(varKey)
 	need(varSecretKey)
 	for _, n := range needs {
+		if n == WriteSecrets {
+			if !f.Acts() {
+				continue
+			}
+			n = Secrets
+		}
 		switch n {
 		case Topic:
 			f.TopicARN = need(VarTopic)
@@ -151,13 +164,8 @@ func newFunction(name string, lookup func(string) (string, bool), logs, metrics 
 			}
 		}
 	}
-	path, _ := lookup(VarMesh)
-	if path == "" {
-		path = DefaultMesh
-	}
-	var err error
-	if f.Mesh, err = meshfile.LoadJSON(path); err != nil {
-		errs = append(errs, err)
+	if errMesh != nil {
+		errs = append(errs, errMesh)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%s cannot start: %w", name, err)
@@ -171,6 +179,9 @@ func newFunction(name string, lookup func(string) (string, bool), logs, metrics 
 	f.Store.Now = f.Now
 	return f, nil
 }
+
+// Acts says whether the mesh's owner lets Peerkeeper change a cluster.
+func (f *Function) Acts() bool { return f.Mesh != nil && f.Mesh.Policy.Mode == mesh.Recover }
 
 // Now is the time of the mesh: the wall's, unless the mesh is a simulated one
 // with a clock of its own.

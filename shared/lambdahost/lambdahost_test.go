@@ -1,0 +1,231 @@
+package lambdahost
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/run"
+)
+
+func meshJSON(t *testing.T) string {
+	t.Helper()
+	m, err := meshfile.Load("../../testdata/meshes/one-cluster.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := meshfile.WriteJSON(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "mesh.json")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func whole(t *testing.T) map[string]string {
+	return map[string]string{
+		VarTable: "peerkeeper", VarTopic: "arn:aws:sns:eu-central-1:111122223333:alarms", VarMesh: meshJSON(t), VarSecretPrefix: "",
+		"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c",
+	}
+}
+
+func in(env map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	base := whole(t)
+	for _, c := range []struct {
+		name    string
+		without []string
+		with    map[string]string
+		missing []string // nil = starts
+		says    string
+	}{
+		{name: "all there, the prefix empty on purpose"},
+		{name: "everything missing is said at once", without: []string{VarTable, VarTopic, VarSecretPrefix, "AWS_REGION", "AWS_ACCESS_KEY_ID"},
+			missing: []string{VarTable, "AWS_REGION", "AWS_ACCESS_KEY_ID", VarSecretPrefix, VarTopic}},
+		{name: "an empty table is none", with: map[string]string{VarTable: ""}, missing: []string{VarTable}},
+		{name: "the other name of the region", without: []string{"AWS_REGION"}, with: map[string]string{"AWS_DEFAULT_REGION": "eu-west-1"}},
+		{name: "no mesh file, besides what is missing", without: []string{VarTable}, with: map[string]string{VarMesh: "/nowhere/mesh.json"},
+			missing: []string{VarTable}, says: "/nowhere/mesh.json"},
+		{name: "an endpoint that is none", with: map[string]string{"AWS_ENDPOINT_URL_SNS": "localhost:5000"}, says: "SNS"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := maps.Clone(base)
+			for _, name := range c.without {
+				delete(env, name)
+			}
+			maps.Copy(env, c.with)
+			f, err := newFunction("peersync", in(env), &bytes.Buffer{}, &bytes.Buffer{}, Secrets, Topic)
+			if c.missing == nil && c.says == "" {
+				if err != nil || f.Store.Table() != "peerkeeper" {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("it starts")
+			}
+			missing, _ := errors.AsType[*MissingError](err)
+			if missing == nil {
+				missing = &MissingError{}
+			}
+			if diff := cmp.Diff(c.missing, missing.Names); diff != "" {
+				t.Errorf("missing (-want +got):\n%s", diff)
+			}
+			if !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %q does not say %q", err, c.says)
+			}
+		})
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	env := whole(t)
+	f, err := newFunction("peersync", in(env), &bytes.Buffer{}, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, []string{f.Endpoint(DynamoDB), f.Endpoint(SecretsManager), f.Endpoint(SNS)}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	check("none", "", "", "")
+	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
+	check("one for all", "http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:1")
+	env["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "http://127.0.0.1:2"
+	check("one of its own", "http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:1")
+	env["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true"
+	check("ignored", "", "", "")
+}
+
+func TestASimulatedMeshHasItsOwnClock(t *testing.T) {
+	f, err := newFunction("peersync", in(whole(t)), &bytes.Buffer{}, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(f.Now()); d > time.Minute || d < -time.Minute {
+		t.Errorf("a real mesh is %s off", d)
+	}
+	f.Mesh.Simulated, f.Mesh.Clock = true, &mesh.Clock{Epoch: time.Now().Add(-time.Hour), Rate: 120}
+	if ahead := time.Until(f.Now()); ahead < 118*time.Hour || ahead > 121*time.Hour {
+		t.Errorf("the simulated clock is %s ahead, want 119 h", ahead)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	var logs, metrics bytes.Buffer
+	f, err := newFunction("peersync", in(whole(t)), &logs, &metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "run-1"})
+	for _, c := range []struct {
+		name, event string
+		want        *run.Request // nil = refused
+	}{
+		{"nothing at all is a run now", `{}`, &run.Request{}},
+		{"whole", `{"mesh":"m","function":"peersync","scheduledTime":"2026-03-01T12:00:00Z","only":["emea"],"dryRun":true}`,
+			&run.Request{Mesh: "m", Function: "peersync", ScheduledTime: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Only: []mesh.ClusterID{"emea"}, DryRun: true}},
+		{"a misspelled dryRun must not be a real run", `{"dryRunn":true}`, nil},
+		{"for another function", `{"function":"stucksync"}`, nil},
+		{"a time that the Scheduler did not fill in", `{"scheduledTime":"<aws.scheduler.scheduled-time>"}`, nil},
+		{"not an object", `"peersync"`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got *run.Request
+			_, err := f.Handler(func(_ context.Context, r run.Request) (run.Answer, error) {
+				got = &r
+				return run.Answer{Mesh: "m", Function: "peersync"}, nil
+			})(ctx, json.RawMessage(c.event))
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("request (-want +got):\n%s", diff)
+			}
+			if _, refused := errors.AsType[*EventError](err); refused != (c.want == nil) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	if !strings.Contains(logs.String(), `"runId":"run-1"`) || !strings.Contains(logs.String(), `"timestamp":`) {
+		t.Errorf("logs\n%s", logs.String())
+	}
+	if n := strings.Count(metrics.String(), "\n"); n != 1 { // the dry run and the refused have none
+		t.Errorf("%d lines of metrics:\n%s", n, metrics.String())
+	}
+}
+
+func TestAFailedRunIsCountedAndReturned(t *testing.T) {
+	var logs, metrics bytes.Buffer
+	f, err := newFunction("peersync", in(whole(t)), &logs, &metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := int64(40)
+	f.Requests = func() int64 { return sent }
+	broken := errors.New("the table is gone")
+	_, err = f.Handler(func(context.Context, run.Request) (run.Answer, error) {
+		sent += 7
+		return run.Answer{}, broken
+	})(t.Context(), json.RawMessage(`{}`))
+	if !errors.Is(err, broken) {
+		t.Errorf("returned %v", err)
+	}
+	for _, part := range []string{`"RunCompleted":0`, `"Requests":7`, `"function":"peersync"`, `"mesh":"` + f.Mesh.Name + `"`} {
+		if !strings.Contains(metrics.String(), part) {
+			t.Errorf("no %s in %s", part, metrics.String())
+		}
+	}
+	if !strings.Contains(logs.String(), "the table is gone") {
+		t.Errorf("logs\n%s", logs.String())
+	}
+}
+
+// The sample events are what infra gives EventBridge Scheduler.
+func TestSampleEvents(t *testing.T) {
+	files, err := filepath.Glob("../../events/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		name := strings.TrimSuffix(filepath.Base(path), ".json")
+		if _, scheduled := run.Find(name); !scheduled {
+			continue // other functions have tests of their own
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(string(b), "<aws.scheduler.scheduled-time>", "2026-03-01T12:00:00Z")
+		f := &Function{Name: name}
+		req, err := f.request([]byte(text))
+		if err != nil || req.Function != name || req.Mesh == "" || req.ScheduledTime.IsZero() || req.DryRun {
+			t.Errorf("%s: %+v %v", path, req, err)
+		}
+	}
+	for _, s := range run.Schedules() {
+		if _, err := os.Stat("../../events/" + s.Function + ".json"); err != nil {
+			t.Error(err)
+		}
+	}
+}
