@@ -1,0 +1,265 @@
+package cluster_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/store"
+)
+
+// view is what both clusters' digests, read now, amount to.
+func (r *rig) view(ids ...mesh.ClusterID) *peer.View {
+	r.t.Helper()
+	now := r.clock.Now()
+	v := &peer.View{Now: now, Tick: 5 * time.Minute, Mesh: r.mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	for _, id := range ids {
+		c, _ := r.mesh.Cluster(id)
+		o := r.look(id)
+		rec := peer.Advance(peer.ClusterRecord{}, o, c)
+		rec.Buckets = r.client(id).Buckets(r.t.Context(), r.mesh.Owner, now)
+		rec.Set = r.client(id).Set(r.t.Context(), r.mesh.Owner, r.mesh.Domain, now)
+		if !rec.Buckets.Known() || !rec.Set.Known() {
+			r.t.Fatalf("%s: buckets %+v, set %+v", id, rec.Buckets.Reason, rec.Set)
+		}
+		v.Clusters[id] = &rec
+	}
+	return v
+}
+
+var pulled = mesh.PeerID{From: "emea", To: "apac"}
+
+// TestTiersNameExactlyWhoDiffers: the buckets find where, the rows of those
+// buckets find who.
+func TestTiersNameExactlyWhoDiffers(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 120, AnswerBudget: 6 << 10}, false)
+	r.pass(35 * time.Minute)
+	v := r.view("emea", "apac")
+	if diff, ok := v.BucketsDiffer(pulled, time.Hour); !ok || len(diff) != 0 {
+		t.Errorf("copied, and yet buckets %v differ (%v)", diff, ok)
+	}
+	if same, ok := v.SetsEqual(pulled); !ok || !same {
+		t.Errorf("copied, and yet the sets are not equal (%v %v)", same, ok)
+	}
+	apac, _ := r.mesh.Cluster("apac")
+	all := func(id mesh.ClusterID) []string {
+		ids, whole := r.client(id).Named(t.Context(), apac, nil, r.clock.Now())
+		if !whole.Known() {
+			t.Fatalf("%s: %+v", id, whole)
+		}
+		return slices.Sorted(maps.Keys(ids))
+	}
+	before := all("apac")
+	if len(before) != 120 {
+		t.Fatalf("%d users read, want 120", len(before))
+	}
+	r.do("/clusters/apac/users", `{"add":3}`)
+	r.do("/clusters/apac/users", `{"remove":3}`) // others may go than came
+	r.do("/clusters/apac/users", `{"add":4}`)
+	after, copied := all("apac"), all("emea")
+	var missing []string
+	for _, id := range after {
+		if !slices.Contains(copied, id) {
+			missing = append(missing, id)
+		}
+	}
+	v = r.view("emea", "apac")
+	buckets, ok := v.BucketsDiffer(pulled, time.Hour)
+	if !ok || len(buckets) == 0 {
+		t.Fatalf("four users more, and the buckets say %v (%v)", buckets, ok)
+	}
+	atHome, fh := r.client("apac").Named(t.Context(), apac, buckets, r.clock.Now())
+	atCopy, fc := r.client("emea").Named(t.Context(), apac, buckets, r.clock.Now())
+	if !fh.Known() || !fc.Known() {
+		t.Fatalf("not whole: %+v %+v", fh, fc)
+	}
+	var named []string
+	for id := range atHome {
+		if _, there := atCopy[id]; !there {
+			named = append(named, id)
+		}
+	}
+	slices.Sort(named)
+	if !slices.Equal(named, missing) || len(named) == 0 {
+		t.Errorf("named %v, want exactly %v", named, missing)
+	}
+	if len(atHome) >= len(after) {
+		t.Errorf("naming %d users read all %d of them, not the buckets %v alone", len(named), len(atHome), buckets)
+	}
+	for _, id := range []mesh.ClusterID{"emea", "apac"} {
+		if w := r.state(id).Writes; w != 0 {
+			t.Errorf("the read account wrote %d times on %s", w, id)
+		}
+	}
+}
+
+func TestOthersForTheSameNumber(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 60}, false)
+	r.pass(35 * time.Minute)
+	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
+	r.do("/clusters/apac/users", `{"remove":2}`)
+	r.pass(time.Minute)
+	r.do("/clusters/apac/users", `{"add":2}`)
+	v := r.view("emea", "apac")
+	apac, _ := r.mesh.Cluster("apac")
+	home, copied := v.Clusters["apac"].HomeUsers(apac).Value, v.Clusters["emea"].CopiedUsers(apac).Value
+	if home != copied {
+		t.Fatalf("%d at home, %d copied: the case wants equal counts", home, copied)
+	}
+	if same, ok := v.SetsEqual(pulled); !ok || same {
+		t.Errorf("two users were replaced and the sets are called equal (%v)", ok)
+	}
+	if diff, ok := v.BucketsDiffer(pulled, time.Hour); !ok || len(diff) == 0 {
+		t.Errorf("two users were replaced and no bucket differs (%v)", ok)
+	}
+}
+
+// TestTheStreamIsWhole: page sizes are learned from the size fault, and users
+// who come while it runs make it Partial.
+func TestTheStreamIsWhole(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 400, AnswerBudget: 8 << 10}, false)
+	r.pass(35 * time.Minute)
+	read := func(during func(row int)) (int, peer.Fact[map[string]bool]) {
+		seen := map[string]bool{}
+		rows := 0
+		got, _ := r.client("emea").Users(t.Context(), cluster.Filter{}, r.clock.Now(), func(u cluster.User) error {
+			rows++
+			seen[strings.ToLower(u.ID)+"@"+string(u.Node)] = true
+			if during != nil {
+				during(rows)
+			}
+			return nil
+		})
+		return rows, peer.Fact[map[string]bool]{Knowledge: got.Knowledge, Reason: got.Reason, Value: seen}
+	}
+	rows, first := read(nil)
+	if !first.Known() || rows != 800 || len(first.Value) != 800 {
+		t.Fatalf("%d rows, %d users, %s %s; want 800 once each", rows, len(first.Value), first.Knowledge, first.Reason)
+	}
+	before, _, _ := r.requests("emea")
+	if rows, again := read(nil); !again.Known() || rows != 800 {
+		t.Errorf("read again: %d rows, %s", rows, again.Knowledge)
+	}
+	all, _, _ := r.requests("emea")
+	if pages := all - before - 2; pages < 4 || pages > 100 {
+		t.Errorf("%d pages for 800 rows at 8 KB an answer", pages)
+	}
+	_, added := read(func(row int) {
+		if row == 100 {
+			r.do("/clusters/emea/users", `{"add":3}`)
+		}
+	})
+	if added.Known() || added.Knowledge != peer.PartialFact {
+		t.Errorf("users came while it ran, and the stream is %s", added.Knowledge)
+	}
+	r.do("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"truncate","when":"after","times":2}`)
+	if _, cut := read(nil); cut.Known() {
+		t.Error("a stream that was cut is called whole")
+	}
+	if err := r.Do(http.MethodDelete, "/faults", nil); err != nil {
+		t.Fatal(err)
+	}
+	if set := r.client("emea").Set(t.Context(), r.mesh.Owner, r.mesh.Domain, r.clock.Now()); !set.Known() || set.Value["emea"].Users != 403 {
+		t.Errorf("afterwards the set is %s with %d users, want 403", set.Knowledge, set.Value["emea"].Users)
+	}
+}
+
+func TestFindAUser(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	r.pass(35 * time.Minute)
+	apac, _ := r.mesh.Cluster("apac")
+	ids, _ := r.client("apac").Named(t.Context(), apac, nil, r.clock.Now())
+	for _, id := range ids {
+		for _, at := range []mesh.ClusterID{"apac", "emea"} {
+			got, err := r.client(at).Find(t.Context(), strings.ToUpper(id))
+			if err != nil || len(got) != 1 {
+				t.Fatalf("%s on %s: %v, %v", id, at, got, err)
+			}
+			if owner, ok := r.mesh.Owner(got[0].Node); !ok || owner != "apac" {
+				t.Errorf("%s on %s is said to live on %s", id, at, got[0].Node)
+			}
+		}
+		break
+	}
+	if got, err := r.client("emea").Find(t.Context(), "o'nobody"); err != nil || len(got) != 0 {
+		t.Errorf("nobody found: %v, %v", got, err)
+	}
+}
+
+// TestItemOfTheLargestMesh: thirty clusters of 75,000 users fit one item of
+// 400 KB, whatever their user IDs look like.
+func TestItemOfTheLargestMesh(t *testing.T) {
+	if size := largestItem(t); size > 400<<10*3/4 {
+		t.Errorf("the CLUSTER item of 30 clusters x 75,000 users is %d bytes", size)
+	} else {
+		t.Logf("the CLUSTER item of 30 clusters x 75,000 users is %d bytes", size)
+	}
+}
+
+func largestItem(t testing.TB) int {
+	t.Helper()
+	m := &mesh.Mesh{Name: "acme"}
+	users := map[mesh.NodeName]int{}
+	buckets := map[mesh.ClusterID]map[string]peer.Bucket{}
+	set := map[mesh.ClusterID]peer.SetDigest{}
+	var entries []peer.Entry
+	now := start
+	for i := range mesh.MaxClusters {
+		id := mesh.ClusterID(fmt.Sprintf("cluster-%02d", i))
+		c := mesh.Cluster{ID: id, Publisher: mesh.NodeName(fmt.Sprintf("imp-cluster-%02d-pub.collaboration.example.com", i))}
+		for n := range 6 {
+			name := c.Publisher
+			if n > 0 {
+				name = mesh.NodeName(fmt.Sprintf("imp-cluster-%02d-sub%d.collaboration.example.com", i, n))
+			}
+			c.Nodes = append(c.Nodes, mesh.Node{Name: name})
+			users[name] = 12500
+		}
+		m.Clusters = append(m.Clusters, c)
+		buckets[id] = map[string]peer.Bucket{}
+		for _, k := range "abcdefghijklmnopqrstuvwxyz0123456789-_." {
+			buckets[id][string(k)] = peer.Bucket{Users: 1923, Weight: 61534, Low: "#0123456789abcd", High: "#0123456789abcd"}
+		}
+		set[id] = peer.SetDigest{Users: 75000, Sum: strings.Repeat("0123456789abcdef", 2)}
+		entries = append(entries, peer.Entry{Address: string(c.Publisher), Protocol: mesh.TCP, LastSync: now, HasClock: true, HasError: true})
+	}
+	rec := peer.ClusterRecord{Buckets: peer.Known(buckets, now), Set: peer.Known(set, now)}
+	for i := range 600 {
+		at := now.Add(time.Duration(i) * 5 * time.Minute)
+		rec.Home = append(rec.Home, peer.HomeValue{Users: 75000 + i, From: at, To: at})
+	}
+	rec.Seen = peer.Observation{At: now, Users: peer.Known(users, now), Entries: peer.Known(entries, now), Nodes: map[mesh.NodeName]peer.Node{}}
+	for _, n := range m.Clusters[0].Nodes {
+		services := map[string]peer.Service{}
+		for _, s := range []string{peer.ICSA, peer.SyncAgent, peer.AXL, peer.XCPRouter, peer.SIPProxy, peer.SRM} {
+			services[s] = peer.Service{Status: "Started", UpTime: 1000 * time.Hour}
+		}
+		rec.Seen.Nodes[n.Name] = peer.Node{Services: peer.Known(services, now), Parameters: peer.Known(map[string]string{"sync_interval": "30"}, now)}
+	}
+	return encoded(t, rec)
+}
+
+func encoded(t testing.TB, rec peer.ClusterRecord) int {
+	t.Helper()
+	it, err := store.NewDoc(store.Cluster("acme", "emea"), 1, rec).Item()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(it.Body)
+}
+
+func BenchmarkLargestItem(b *testing.B) {
+	size := 0
+	for b.Loop() {
+		size = largestItem(b)
+	}
+	b.ReportMetric(float64(size), "item-bytes")
+}
