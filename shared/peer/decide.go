@@ -206,7 +206,7 @@ func (c *climb) begin(prev *Ladder) {
 
 // remember takes in what the gate did in this incident.
 func (c *climb) remember(done []Done) {
-	for _, d := range done {
+	for _, d := range slices.SortedFunc(slices.Values(done), func(a, b Done) int { return a.At.Compare(b.At) }) {
 		if d.Target != c.target || d.Action != RestartService {
 			continue
 		}
@@ -236,7 +236,9 @@ func (c *climb) unsure() string {
 		if x.Status == "" {
 			x.Status, x.Reason = UnknownStatus, NotLookedAt
 		}
-		if x.Status == UnknownStatus && Counted(x, c.sync) {
+		// NotYetDecided is a difference that was measured, and whose time to
+		// be brought by a sync is not over: the clock decides.
+		if x.Status == UnknownStatus && x.Reason != NotYetDecided && Counted(x, c.sync) {
 			return fmt.Sprintf("%s is Unknown (%s)", t, x.Reason)
 		}
 	}

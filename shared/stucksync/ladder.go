@@ -215,7 +215,7 @@ func (s *Stucksync) facts(j *judged, p peer.Proposal, sit *repair.Situation) str
 			return fmt.Sprintf("%s: Synced is %s (%s)", id, c.Status, c.Reason)
 		}
 		users := condition(j.conditions[id], peer.UsersMatch)
-		if users.Status == peer.UnknownStatus || users.Status == peer.True && users.Reason != peer.CatchingUp {
+		if users.Status == peer.UnknownStatus && users.Reason != peer.NotYetDecided || users.Status == peer.True && users.Reason != peer.CatchingUp {
 			return fmt.Sprintf("%s: UsersMatch is %s (%s)", id, users.Status, users.Reason)
 		}
 		for _, t := range peer.Causes() {

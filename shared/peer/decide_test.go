@@ -1,0 +1,471 @@
+package peer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+var at12 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// stuck is emea>apac as the ladder finds it: its ICSA has not synced from apac
+// for a while, and everything else that is known is good.
+type stuck struct {
+	clusters int           // 0 = 3
+	interval time.Duration // read from the publisher; 0 = 30 min
+	previous time.Duration // not 0: the interval was changed an hour ago, and no sync has been since
+	age      time.Duration // since the last success
+	never    bool          // no success ever; age is since it was first seen
+	auto     string        // auto recovery as read: "t", "f", "" = not readable, declared on
+	declared string        // "off": not readable, and declared off
+	certSync string
+	equal    bool          // the data are equal
+	noClock  bool          // Last Synchronized Time cannot be read
+	others   string        // emea's other peers: "advance" (default), "stand", "unreadable"
+	up       time.Duration // of ICSA on emea's publisher; 0 = 10 days
+	old      time.Duration // age of the look
+	skew     time.Duration // emea's clock less ours
+	longest  time.Duration // longest full sync seen
+	wait     time.Duration // policy.waitForPeople
+	auto1    bool          // policy.restartForOnePeer: auto
+	unknown  Type          // a condition that is not known
+	failing  Type          // a condition that is False
+	change   func(*View, *SyncRecord)
+}
+
+func (s stuck) view() (*View, SyncRecord, CertRecord) {
+	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Recover, RestartForOnePeer: "approve", WaitForPeople: mesh.Duration(s.wait)}}
+	if s.auto1 {
+		m.Policy.RestartForOnePeer = "auto"
+	}
+	ids := []mesh.ClusterID{"emea", "apac", "amer", "c04"}
+	if s.clusters == 0 {
+		s.clusters = 3
+	}
+	if s.interval == 0 {
+		s.interval = 30 * time.Minute
+	}
+	if s.up == 0 {
+		s.up = 240 * time.Hour
+	}
+	v := &View{Now: at12, Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*ClusterRecord{}}
+	seen := at12.Add(-s.old)
+	for _, id := range ids[:s.clusters] {
+		pub := mesh.NodeName("imp-" + id + "-pub.example.com")
+		m.Clusters = append(m.Clusters, mesh.Cluster{ID: id, Publisher: pub, Nodes: []mesh.Node{{Name: pub, Address: string(pub) + ":8443"}}, SyncInterval: mesh.Duration(30 * time.Minute), AutoRecovery: s.declared != "off"})
+		services := map[string]Service{}
+		for _, name := range []string{ICSA, SyncAgent, AXL, XCPRouter} {
+			services[name] = Service{Status: "Started", UpTime: 240 * time.Hour}
+		}
+		params := map[string]string{}
+		if id == "emea" {
+			services[ICSA] = Service{Status: "Started", UpTime: s.up}
+			if s.auto != "" {
+				params[ParamAutoRecovery] = s.auto
+			}
+			if s.certSync != "" {
+				params[ParamCertSync] = s.certSync
+			}
+		}
+		users := map[mesh.NodeName]int{}
+		for _, other := range ids[:s.clusters] {
+			users[mesh.NodeName("imp-"+other+"-pub.example.com")] = 100
+		}
+		if id == "emea" && !s.equal {
+			users["imp-apac-pub.example.com"] = 90
+		}
+		r := &ClusterRecord{Interval: Interval{Value: s.interval}, LongestSync: s.longest, Seen: Observation{
+			Cluster: id, At: seen, Access: Known(true, seen), Users: Known(users, seen), UsersBasis: Measured, Skew: Known(time.Duration(0), seen),
+			Nodes: map[mesh.NodeName]Node{pub: {Answers: Known(true, seen), Services: Known(services, seen), Parameters: Known(params, seen)}},
+		}, Home: []HomeValue{{Users: 100, From: at12.AddDate(0, 0, -9), To: seen}}}
+		if id == "emea" {
+			r.Seen.Skew = Known(s.skew, seen)
+			if s.previous != 0 {
+				r.Interval = Interval{Value: s.interval, Previous: s.previous, Changed: at12.Add(-time.Hour)}
+			}
+		}
+		var entries []Entry
+		for _, other := range ids[:s.clusters] {
+			if other == id {
+				continue
+			}
+			e := Entry{Address: "imp-" + string(other) + "-pub.example.com", Protocol: mesh.TCP, HasClock: true, LastSync: seen.Add(-10 * time.Minute)}
+			switch {
+			case id == "emea" && other == "apac":
+				e.LastSync = at12.Add(-s.age).Add(s.skew)
+				if s.never {
+					e.LastSync = time.Time{}
+				}
+				if s.noClock {
+					e.HasClock, e.LastSync = false, time.Time{}
+				}
+			case id == "emea" && s.others == "stand":
+				e.LastSync = at12.Add(-s.age).Add(s.skew)
+			case id == "emea" && s.others == "unreadable":
+				e.HasClock, e.LastSync = false, time.Time{}
+			}
+			entries = append(entries, e)
+			m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: id, To: other}, Protocol: mesh.TCP})
+		}
+		r.Seen.Entries = Known(entries, seen)
+		v.Clusters[id] = r
+	}
+	first := at12.AddDate(0, 0, -9)
+	sync := SyncRecord{FirstSeen: first}
+	if s.never {
+		sync.FirstSeen = at12.Add(-s.age)
+	}
+	if !s.equal {
+		sync.Differs = Difference{Since: at12.Add(-s.age), Least: 10}
+	}
+	cert := CertRecord{Observed: at12.Add(-time.Hour)}
+	for _, t := range []Type{CertificateTrusted, NamesResolve} {
+		cert.Conditions = append(cert.Conditions, Condition{Type: t, Status: True, Reason: AllResolve, Since: first})
+	}
+	if s.change != nil {
+		s.change(v, &sync)
+	}
+	return v, sync, cert
+}
+
+// look judges, and climbs if the peer is stuck.
+func (s stuck) look(t *testing.T, prev *Ladder, done []Done) (State, Ladder, *Proposal) {
+	t.Helper()
+	v, sync, cert := s.view()
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	sync = Judge(v, id, sync)
+	conditions := Conditions(v, id, sync, cert)
+	for i := range conditions {
+		switch conditions[i].Type {
+		case s.unknown:
+			conditions[i].Status, conditions[i].Reason = UnknownStatus, TimedOut
+		case s.failing:
+			conditions[i].Status, conditions[i].Reason, conditions[i].Since = False, ServiceStopped, v.Now.Add(-time.Hour)
+		}
+	}
+	state, _ := StateOf(conditions, sync)
+	if state != Stuck {
+		return state, Ladder{}, nil
+	}
+	l, p := Climb(v, id, conditions, sync, prev, done)
+	return state, l, p
+}
+
+func TestLadder(t *testing.T) {
+	const h, m = time.Hour, time.Minute
+	for _, c := range []struct {
+		name     string
+		stuck    stuck
+		state    State
+		rung     Rung
+		acts     bool   // a restart is proposed
+		approval string // words of why a person must agree; "" = nobody need
+		cools    bool   // the service is too young
+		says     string
+	}{
+		// The two clocks.
+		{"interval 30, before both clocks", stuck{age: 119 * m, auto: "f", others: "stand", equal: true}, Suspect, "", false, "", false, ""},
+		{"interval 30: clock B comes first", stuck{age: 121 * m, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, "is proposed"},
+		{"interval 31, before clock B", stuck{interval: 31 * m, age: 123 * m, auto: "f", others: "stand", equal: true}, Suspect, "", false, "", false, ""},
+		{"interval 31: clock B", stuck{interval: 31 * m, age: 125 * m, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"interval 60: clock A comes first", stuck{interval: 60 * m, age: 181 * m, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"interval 60, before clock A", stuck{interval: 60 * m, age: 179 * m, auto: "f", others: "stand", equal: true}, Suspect, "", false, "", false, ""},
+		{"interval 240", stuck{interval: 240 * m, age: 361 * m, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"interval 240, before clock A", stuck{interval: 240 * m, age: 359 * m, auto: "f", others: "stand"}, Suspect, "", false, "", false, ""},
+		{"interval 1444", stuck{interval: 1444 * m, age: 1565 * m, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"interval 1444, before clock A", stuck{interval: 1444 * m, age: 1563 * m, auto: "f", others: "stand"}, Suspect, "", false, "", false, ""},
+
+		// Cisco's own recovery.
+		{"auto recovery on: awaited until clock A and two looks", stuck{age: 125 * m, auto: "t", others: "stand"}, Stuck, RungCisco, false, "", false, "auto recovery is on: ICSA should restart itself by 2026-03-01 12:35 UTC"},
+		{"auto recovery on, and nothing came", stuck{age: 161 * m, auto: "t", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"auto recovery on: ICSA restarted itself", stuck{age: 161 * m, auto: "t", others: "stand", up: 10 * m}, Stuck, RungCisco, false, "", false, "not by Peerkeeper"},
+		{"auto recovery on: its own restart has not helped, yet is young", stuck{age: 210 * m, auto: "t", others: "stand", up: 50 * m}, Stuck, RungRestart, true, "", true, "whoever restarted it"},
+		{"auto recovery on: its own restart has not helped", stuck{age: 280 * m, auto: "t", others: "stand", up: 125 * m}, Stuck, RungRestart, true, "", false, ""},
+		{"auto recovery not readable, declared on", stuck{age: 125 * m, others: "stand"}, Stuck, RungCisco, false, "", false, "declared on"},
+		{"auto recovery not readable, declared off", stuck{age: 125 * m, declared: "off", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"auto recovery off: nothing is awaited", stuck{age: 121 * m, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"interval 240, auto recovery on: awaited", stuck{interval: 240 * m, age: 365 * m, auto: "t", others: "stand"}, Stuck, RungCisco, false, "", false, ""},
+
+		// Restarted by somebody.
+		{"a person restarted it after it was overdue", stuck{age: 140 * m, auto: "f", others: "stand", up: 5 * m}, Stuck, RungCisco, false, "", false, "restarted at 2026-03-01 11:55 UTC, not by Peerkeeper"},
+		{"a person restarted it before it was overdue", stuck{age: 125 * m, auto: "f", others: "stand", up: 40 * m}, Stuck, RungRestart, true, "", true, "less than 2h0m0s"},
+		{"long intervals make for a longer age", stuck{interval: 240 * m, age: 400 * m, auto: "f", others: "stand", up: 15 * h}, Stuck, RungRestart, true, "", true, "less than 16h0m0s"},
+		{"a long full sync makes for a longer age", stuck{age: 300 * m, auto: "f", others: "stand", up: 280 * m, longest: 4 * h}, Stuck, RungRestart, true, "", true, "less than 6h0m0s"},
+
+		// The data.
+		{"home idle, data equal, clock old", stuck{age: 200 * m, auto: "f", others: "stand", equal: true}, Stuck, RungWithheld, false, "", false, "the data are equal"},
+		{"data equal, clock old, auto recovery awaited", stuck{age: 125 * m, auto: "t", others: "stand", equal: true}, Stuck, RungCisco, false, "", false, ""},
+		{"certificate sync off changes nothing", stuck{age: 121 * m, auto: "f", certSync: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+
+		// The clock.
+		{"clock not readable, a change not copied for four periods", stuck{age: 130 * m, auto: "f", others: "unreadable", noClock: true, change: changed(130 * m)}, Stuck, RungRestart, true, "none of the 1 other peers", false, ""},
+		{"clock not readable, auto recovery awaited from the change on", stuck{age: 130 * m, auto: "t", others: "unreadable", noClock: true, change: changed(130 * m)}, Stuck, RungCisco, false, "", false, "by 2026-03-01 12:30 UTC"},
+		{"clock not readable, home idle", stuck{age: 300 * m, auto: "f", others: "unreadable", noClock: true, equal: true}, StateUnknown, "", false, "", false, ""},
+		{"clock 3 h ahead of ours", stuck{age: 121 * m, auto: "f", others: "stand", skew: 3 * h}, Stuck, RungRestart, true, "", false, ""},
+		{"clock 3 h ahead of ours, in time", stuck{age: 20 * m, auto: "f", skew: 3 * h, equal: true}, Healthy, "", false, "", false, ""},
+		{"clock 3 h behind ours, in time", stuck{age: 20 * m, auto: "f", skew: -3 * h, equal: true}, Healthy, "", false, "", false, ""},
+		{"interval raised, not yet in effect: the old one counts", stuck{interval: 240 * m, previous: 30 * m, age: 125 * m, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"interval lowered, not yet in effect: the old one counts", stuck{interval: 30 * m, previous: 240 * m, age: 125 * m, auto: "f", others: "stand", equal: true}, Healthy, "", false, "", false, ""},
+
+		// The other peers.
+		{"one direction only, the others advance", stuck{age: 125 * m, auto: "f"}, Stuck, RungRestart, true, "1 of the 1 other peers of this ICSA advance", false, ""},
+		{"one direction only, and the policy lets it", stuck{age: 125 * m, auto: "f", auto1: true}, Stuck, RungRestart, true, "", false, ""},
+		{"the agent's only peer", stuck{clusters: 2, age: 125 * m, auto: "f"}, Stuck, RungRestart, true, "only peer", false, ""},
+		{"nobody knows how the others do", stuck{age: 125 * m, auto: "f", others: "unreadable"}, Stuck, RungRestart, true, "none of the 1 other peers of this ICSA is seen to stand still", false, ""},
+
+		// People.
+		{"a force sync by hand is waited for", stuck{age: 125 * m, auto: "f", others: "stand", wait: h}, Stuck, RungForce, false, "", false, "Force Manual Sync"},
+		{"a force sync is waited for after Cisco's time", stuck{age: 125 * m, auto: "t", others: "stand", wait: h}, Stuck, RungCisco, false, "", false, ""},
+
+		// Failing is not stuck.
+		{"the remote cannot be reached", stuck{age: 300 * m, auto: "f", others: "stand", failing: Reachable}, Degraded, "", false, "", false, ""},
+		{"the password is refused", stuck{age: 300 * m, auto: "f", others: "stand", failing: Authenticated}, Degraded, "", false, "", false, ""},
+		{"a name does not resolve", stuck{age: 300 * m, auto: "f", others: "stand", failing: NamesResolve}, Degraded, "", false, "", false, ""},
+		{"a certificate is not trusted", stuck{age: 300 * m, auto: "f", others: "stand", failing: CertificateTrusted}, Degraded, "", false, "", false, ""},
+		{"a service is stopped", stuck{age: 300 * m, auto: "f", others: "stand", failing: ServicesRunning}, Degraded, "", false, "", false, ""},
+		{"the entry is wrong", stuck{age: 300 * m, auto: "f", others: "stand", failing: Configured}, Degraded, "", false, "", false, ""},
+		{"the domains differ", stuck{age: 300 * m, auto: "f", others: "stand", failing: Compatible}, Degraded, "", false, "", false, ""},
+
+		// What is not known.
+		{"whether the remote can be reached is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: Reachable}, Stuck, RungWait, false, "", false, "Reachable is Unknown"},
+		{"whether services run is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: ServicesRunning}, Stuck, RungWait, false, "", false, "ServicesRunning is Unknown"},
+		{"whether names resolve is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: NamesResolve}, Stuck, RungWait, false, "", false, "NamesResolve is Unknown"},
+		{"whether the data are equal is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: UsersMatch}, Stuck, RungWait, false, "", false, "UsersMatch is Unknown"},
+		{"the look is two periods old: still good", stuck{age: 300 * m, auto: "f", others: "stand", old: 10 * m}, Stuck, RungRestart, true, "", false, ""},
+		{"the look is older", stuck{age: 300 * m, auto: "f", others: "stand", old: 11 * m}, StateUnknown, "", false, "", false, ""},
+		{"the node does not tell up-times", stuck{age: 300 * m, auto: "f", others: "stand", up: -1}, Stuck, RungHuman, false, "", false, "no restart could be proven"},
+
+		// The first full sync.
+		{"never synced, first seen long ago", stuck{age: 300 * m, never: true, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
+		{"the first full sync of 75,000 users is under way", stuck{age: 300 * m, never: true, auto: "f", others: "stand", change: func(v *View, r *SyncRecord) {
+			// The judgement moves the clock along with every user that arrives.
+			pub := mesh.NodeName("imp-apac-pub.example.com")
+			v.Clusters["apac"].Seen.Users.Value[pub], v.Clusters["apac"].Home[0].Users = 75000, 75000
+			v.Clusters["emea"].Seen.Users.Value[pub] = 40000
+			r.Differs = Difference{Since: at12.Add(-300 * m), Least: 36000}
+		}}, Suspect, "", false, "", false, ""},
+		{"the first full sync of 75,000 users has stopped half way", stuck{age: 300 * m, never: true, auto: "f", others: "stand", change: func(v *View, r *SyncRecord) {
+			pub := mesh.NodeName("imp-apac-pub.example.com")
+			v.Clusters["apac"].Seen.Users.Value[pub], v.Clusters["apac"].Home[0].Users = 75000, 75000
+			v.Clusters["emea"].Seen.Users.Value[pub] = 40000
+			r.Differs = Difference{Since: at12.Add(-300 * m), Least: 35000}
+		}}, Stuck, RungRestart, true, "", false, ""},
+		{"never synced, first seen an hour ago", stuck{age: 50 * m, never: true, auto: "f", equal: true}, Suspect, "", false, "", false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			state, l, p := c.stuck.look(t, nil, nil)
+			if state != c.state {
+				t.Fatalf("state %s, want %s", state, c.state)
+			}
+			if l.Rung != c.rung || !strings.Contains(l.Evidence, c.says) {
+				t.Errorf("rung %s (%s), want %s (%s)", l.Rung, l.Evidence, c.rung, c.says)
+			}
+			if (p != nil) != c.acts {
+				t.Fatalf("proposal %+v, want one: %v", p, c.acts)
+			}
+			if (!l.Until.IsZero()) != c.cools {
+				t.Errorf("cools until %v, want to cool: %v", l.Until, c.cools)
+			}
+			if p == nil {
+				return
+			}
+			if (p.Approval == "") != (c.approval == "") || !strings.Contains(p.Approval, c.approval) {
+				t.Errorf("approval %q, want %q", p.Approval, c.approval)
+			}
+			if p.Target != (Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: ICSA}) || p.Action != RestartService || p.MinAge < 2*time.Hour {
+				t.Errorf("%+v", p)
+			}
+			if !strings.Contains(p.Interrupts, "no sessions") || len(p.Collect) == 0 {
+				t.Errorf("says neither what it interrupts nor what to collect: %+v", p)
+			}
+		})
+	}
+}
+
+// changed is a home whose change the copy has missed for a while.
+func changed(ago time.Duration) func(*View, *SyncRecord) {
+	return func(v *View, s *SyncRecord) {
+		at := v.Now.Add(-ago)
+		v.Clusters["apac"].Home = []HomeValue{{Users: 90, From: at.AddDate(0, 0, -9), To: at.Add(-5 * time.Minute)}, {Users: 100, From: at, To: v.Now}}
+		s.Differs = Difference{Since: at, Least: 10}
+	}
+}
+
+func restartOf(at time.Time) Done {
+	return Done{Target: Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: ICSA}, Action: RestartService, At: at}
+}
+
+// The ladder has an end, whatever happens on it.
+func TestLadderEnds(t *testing.T) {
+	const h, m = time.Hour, time.Minute
+	ago := func(d time.Duration) time.Time { return at12.Add(-d) }
+	failed := func(d Done) Done { d.Failed = true; return d }
+	open := func(d Done) Done { d.Open = true; return d }
+	base := stuck{age: 8 * h, auto: "f", others: "stand"}
+	young := base
+	young.up = 20 * m
+	incident := ago(8 * h)
+	for _, c := range []struct {
+		name  string
+		stuck stuck
+		prev  *Ladder
+		done  []Done
+		rung  Rung
+		acts  bool
+		says  string
+	}{
+		{"our restart is under way", young, nil, []Done{open(restartOf(ago(21 * m)))}, RungRestart, false, "outcome is not known yet"},
+		{"our restart has its time to help", young, nil, []Done{restartOf(ago(21 * m))}, RungRestart, false, "must succeed by 2026-03-01 12:24 UTC"},
+		{"our restart did not help", base, nil, []Done{restartOf(ago(46 * m))}, RungHuman, false, "still stands"},
+		{"our restart did not help, and the gate has forgotten it", base, &Ladder{Incident: incident, Tried: ago(7 * h), Rung: RungHuman}, nil, RungHuman, false, "still stands"},
+		{"a restart of an earlier incident does not count", base, nil, []Done{restartOf(ago(9 * h))}, RungRestart, true, "is proposed"},
+		{"the memory of an earlier incident does not count", base, &Ladder{Incident: ago(20 * h), Tried: ago(15 * h), Tries: 2, Others: 5}, nil, RungRestart, true, "is proposed"},
+		{"it was refused once: one more", base, nil, []Done{failed(restartOf(ago(2 * h)))}, RungRestart, true, "is proposed"},
+		{"it was refused twice", base, nil, []Done{failed(restartOf(ago(2 * h))), failed(restartOf(ago(3 * h)))}, RungHuman, false, "did not happen"},
+		{"it was refused twice, and the gate has forgotten one", base, &Ladder{Incident: incident, Tries: 1, LastTry: ago(7 * h)}, []Done{failed(restartOf(ago(2 * h)))}, RungHuman, false, "did not happen"},
+		{"each restart helps for a while only", base, nil, []Done{restartOf(ago(9 * h)), restartOf(ago(13 * h)), restartOf(ago(17 * h))}, RungHuman, false, "does not last"},
+		{"restarted by others once, without help", stuck{age: 5 * h, auto: "t", others: "stand", up: 125 * m}, nil, nil, RungRestart, true, "is proposed"},
+		{"restarted by others twice, without help: a person, who may still want it", stuck{age: 8 * h, auto: "t", others: "stand", up: 125 * m}, &Ladder{Incident: incident, Others: 1, OthersTry: ago(5 * h)}, nil, RungHuman, true, "did not help"},
+		{"the same restart by others is counted once", stuck{age: 8 * h, auto: "t", others: "stand", up: 125 * m}, &Ladder{Incident: incident, Others: 1, OthersTry: ago(126 * m)}, nil, RungRestart, true, "is proposed"},
+		{"interval 60: ICSA's own restarts come sooner than ours may, for ever", stuck{interval: 60 * m, age: 10 * h, auto: "t", others: "stand", up: 80 * m}, &Ladder{Incident: ago(10 * h), Others: 1, OthersTry: ago(4*h + 20*m)}, nil, RungHuman, true, "did not help"},
+		{"the wait for people is over", stuck{age: 8 * h, auto: "f", others: "stand", wait: h}, &Ladder{Incident: incident, Rung: RungForce, ForceBy: ago(m)}, nil, RungRestart, true, "is proposed"},
+		{"the wait for people is not over", stuck{age: 8 * h, auto: "f", others: "stand", wait: h}, &Ladder{Incident: incident, Rung: RungForce, ForceBy: ago(-m)}, nil, RungForce, false, "Force Manual Sync"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			state, l, p := c.stuck.look(t, c.prev, c.done)
+			if state != Stuck || l.Rung != c.rung || (p != nil) != c.acts || !strings.Contains(l.Evidence, c.says) {
+				t.Errorf("%s, rung %s (%s), proposal %v; want %s (%s), %v", state, l.Rung, l.Evidence, p != nil, c.rung, c.says, c.acts)
+			}
+			if p != nil && c.rung == RungHuman && p.Approval == "" {
+				t.Error("beyond the ladder's end without a person")
+			}
+		})
+	}
+}
+
+// A second look at an unchanged world says the same in the same words: nothing
+// is written for it.
+func TestLadderIsSteady(t *testing.T) {
+	for _, s := range []stuck{
+		{age: 125 * time.Minute, auto: "t", others: "stand"},
+		{age: 161 * time.Minute, auto: "t", others: "stand", up: 10 * time.Minute},
+		{age: 125 * time.Minute, auto: "f", others: "stand", up: 40 * time.Minute},
+		{age: 125 * time.Minute, auto: "f", others: "stand", wait: time.Hour},
+		{age: 200 * time.Minute, auto: "f", others: "stand", equal: true},
+	} {
+		_, first, p1 := s.look(t, nil, nil)
+		// A look later: all that is measured in ages is a look older.
+		later := s
+		later.old = 5 * time.Minute
+		later.up = 0
+		if s.up != 0 {
+			later.up = s.up - 5*time.Minute
+		}
+		_, second, p2 := later.look(t, &first, nil)
+		if first != second {
+			t.Errorf("first %+v\nthen  %+v", first, second)
+		}
+		if p1 != nil && p2 != nil && p1.ID != p2.ID {
+			t.Errorf("the proposal changed its name from %s to %s", p1.ID, p2.ID)
+		}
+	}
+}
+
+func TestStarts(t *testing.T) {
+	v, _, _ := stuck{}.view()
+	pub := mesh.NodeName("imp-emea-pub.example.com")
+	stop := func(name string, since time.Time) {
+		r := v.Clusters["emea"]
+		r.Seen.Nodes[pub].Services.Value[name] = Service{Status: "Stopped", UpTime: -1}
+		r.Findings = append(r.Findings, Finding{ID: string(ServiceStopped) + ":" + string(pub) + ":" + name, Reason: ServiceStopped, Node: pub, Since: since})
+	}
+	for _, name := range []string{ICSA, XCPRouter, SIPProxy, SRM} {
+		stop(name, at12.Add(-10*time.Minute))
+	}
+	stop(AXL, at12) // seen once
+	got := Starts(v, "emea")
+	if len(got) != 1 || got[0].Target.Service != ICSA || got[0].Action != StartService {
+		t.Errorf("%+v", got)
+	}
+	v.Clusters["emea"].Seen.Nodes[pub] = Node{} // not read
+	if got := Starts(v, "emea"); len(got) != 0 {
+		t.Errorf("on what is not known: %+v", got)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	a := Proposal{ID: "a", Action: RestartService, Target: Target{Cluster: "emea", Service: ICSA}, Peers: []mesh.PeerID{{From: "emea", To: "apac"}}, Since: at12, Approval: "x", MinAge: time.Hour, Why: "1"}
+	b := a
+	b.ID, b.Peers, b.Since, b.MinAge, b.Why = "b", []mesh.PeerID{{From: "emea", To: "amer"}}, at12.Add(-time.Hour), 2*time.Hour, "2"
+	other := a
+	other.ID, other.Target.Cluster = "c", "apac"
+	got := Merge([]Proposal{a, b, other})
+	if len(got) != 2 || got[0].ID != "b" || len(got[0].Peers) != 2 || got[0].Approval != "x" || got[0].MinAge != 2*time.Hour || got[0].Why != "1; 2" {
+		t.Errorf("%+v", got)
+	}
+	b.Approval = ""
+	if got := Merge([]Proposal{a, b}); got[0].Approval != "" {
+		t.Error("one of them needs nobody")
+	}
+	if !slices.Equal(a.Peers, []mesh.PeerID{{From: "emea", To: "apac"}}) {
+		t.Error("the argument was changed")
+	}
+}
+
+// RootOf: a cause in one cluster is one cause, however many peers feel it.
+func TestRootOf(t *testing.T) {
+	fails := func(t Type) []Condition { return []Condition{{Type: t, Status: False}} }
+	id := func(s string) mesh.PeerID {
+		p, err := mesh.ParsePeerID(s)
+		if err != nil {
+			panic(err)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		name    string
+		failing map[string]Type
+		stop    mesh.ClusterID // whose AXL is stopped
+		want    map[string]mesh.ClusterID
+		causes  int
+	}{
+		{"apac is down", map[string]Type{"emea>apac": Reachable, "amer>apac": Reachable, "c04>apac": Reachable}, "", map[string]mesh.ClusterID{"emea>apac": "apac", "c04>apac": "apac"}, 1},
+		{"apac's certificate expired", map[string]Type{"emea>apac": CertificateTrusted, "amer>apac": CertificateTrusted}, "", map[string]mesh.ClusterID{"amer>apac": "apac"}, 1},
+		{"apac's AXL is stopped", map[string]Type{"emea>apac": ServicesRunning, "amer>apac": ServicesRunning, "apac>emea": ServicesRunning}, "apac", map[string]mesh.ClusterID{"emea>apac": "apac", "apac>emea": "apac"}, 1},
+		{"apac changed the intercluster account", map[string]Type{"emea>apac": Authenticated, "amer>apac": Authenticated}, "", map[string]mesh.ClusterID{"emea>apac": "apac"}, 1},
+		{"one wrong password", map[string]Type{"emea>apac": Authenticated}, "", map[string]mesh.ClusterID{"emea>apac": "emea"}, 1},
+		{"two wrong passwords", map[string]Type{"emea>apac": Authenticated, "amer>emea": Authenticated}, "", map[string]mesh.ClusterID{"amer>emea": "amer"}, 2},
+		{"emea's whole ICSA", map[string]Type{"emea>apac": Synced, "emea>amer": Synced, "emea>c04": Synced}, "", map[string]mesh.ClusterID{"emea>c04": "emea"}, 1},
+		{"all stand towards apac", map[string]Type{"emea>apac": Synced, "amer>apac": Synced, "c04>apac": Synced}, "", map[string]mesh.ClusterID{"emea>apac": "apac"}, 1},
+		{"every cluster's ICSA", map[string]Type{
+			"emea>apac": Synced, "emea>amer": Synced, "emea>c04": Synced, "apac>emea": Synced, "apac>amer": Synced, "apac>c04": Synced,
+			"amer>emea": Synced, "amer>apac": Synced, "amer>c04": Synced,
+		}, "", map[string]mesh.ClusterID{"amer>apac": "amer"}, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, _, _ := stuck{clusters: 4}.view()
+			if c.stop != "" {
+				pub := mesh.NodeName("imp-" + c.stop + "-pub.example.com")
+				v.Clusters[c.stop].Seen.Nodes[pub].Services.Value[AXL] = Service{Status: "Stopped", UpTime: -1}
+			}
+			conditions := map[mesh.PeerID][]Condition{}
+			for s, typ := range c.failing {
+				conditions[id(s)] = fails(typ)
+			}
+			roots := map[Root]bool{}
+			for s := range c.failing {
+				root, ok := RootOf(v, id(s), conditions)
+				if want, named := c.want[s]; !ok || named && root.Cluster != want {
+					t.Errorf("%s: %+v, want in %s", s, root, want)
+				}
+				roots[root] = true
+			}
+			if len(roots) != c.causes {
+				t.Errorf("causes %v, want %d", roots, c.causes)
+			}
+		})
+	}
+}
