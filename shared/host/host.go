@@ -42,8 +42,14 @@ type Host struct {
 	// Timeout and Backoff are of one request, in wall time; 0 are the
 	// clients' defaults.
 	Timeout, Backoff time.Duration
-	// Transport replaces the network towards the clusters; nil dials.
+	// Transport, TLS and DNS replace the network towards the clusters, so that an
+	// in-process simulator may stand in; nil dials.
 	Transport http.RoundTripper
+	TLS       certcheck.Prober
+	DNS       certcheck.Resolver
+	// Crash is called between the steps of an action, for tests that end the
+	// process there; nil does nothing.
+	Crash func(step string)
 	// Ran hears of every run; may be nil.
 	Ran func(run.Answer, error)
 
@@ -63,8 +69,14 @@ func (h *Host) build() {
 		now := h.Clock.Now
 		h.connector = &cluster.Connector{Dialect: cluster.NewDialect(h.Mesh.Dialect), Secrets: h.Secrets, Now: now, Log: h.Log, Timeout: h.Timeout, Backoff: h.Backoff, Transport: h.Transport}
 		sync := &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: now, Log: h.Log}
-		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: h.connector}
-		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: tlsprobe.Prober{Timeout: h.Timeout}, DNS: &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.dnsTimeout()}, Now: now, Log: h.Log}
+		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: h.connector, Crash: h.Crash}
+		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: h.TLS, DNS: h.DNS, Now: now, Log: h.Log}
+		if cert.TLS == nil {
+			cert.TLS = tlsprobe.Prober{Timeout: h.Timeout}
+		}
+		if cert.DNS == nil {
+			cert.DNS = &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.dnsTimeout()}
+		}
 		handle := map[string]func(context.Context, run.Request) (run.Answer, error){
 			"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle,
 		}
