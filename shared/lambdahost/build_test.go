@@ -45,8 +45,11 @@ func forbidden() map[string]string {
 // onlyIn is what some functions have and others must not.
 func onlyIn() map[string][]string {
 	return map[string][]string{
-		"github.com/aws/aws-sdk-go-v2/service/sns": {"stucksync"},
-		"github.com/miekg/dns":                     {"certcheck"},
+		"github.com/aws/aws-sdk-go-v2/service/sns":            {"stucksync"},
+		"github.com/miekg/dns":                                {"certcheck"},
+		"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"peersync", "stucksync"},
+		"peerkeeper/shared/cluster":                           {"peersync", "stucksync"},
+		"peerkeeper/shared/repair":                            {"stucksync"},
 	}
 }
 
