@@ -243,8 +243,9 @@ func (b *builder) endpoint(id, service, variable string, group awsec2.CfnSecurit
 		SubnetIds: b.onePerZone(n.Endpoints.Zones...), SecurityGroupIds: &[]*string{group.AttrGroupId()}, PrivateDnsEnabled: jsii.Bool(ours),
 		PolicyDocument: b.onlyOurs(action, resource),
 	})
-	b.net.ways = append(b.net.ways, e)
-	if !ours {
+	if ours {
+		b.net.ways = append(b.net.ways, e)
+	} else {
 		// DnsEntries are "zone:name"; the first is the regional name.
 		name := awscdk.Fn_Select(jsii.Number(1), awscdk.Fn_Split(jsii.String(":"), awscdk.Fn_Select(jsii.Number(0), e.AttrDnsEntries()), nil))
 		b.net.addresses["AWS_ENDPOINT_URL_"+variable] = awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String("https://"), name})

@@ -9,6 +9,8 @@ package stack
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -56,10 +58,6 @@ type builder struct {
 // New gives the stack of an environment.
 func New(scope constructs.Construct, id string, props Props) awscdk.Stack {
 	env := props.Environment
-	tags := map[string]*string{}
-	for key, value := range env.Tags {
-		tags[key] = jsii.String(value)
-	}
 	b := &builder{Props: props, env: env, secrets: map[string]awssecretsmanager.CfnSecret{}, functions: map[string]awslambda.CfnFunction{}}
 	b.stack = awscdk.NewStack(scope, &id, &awscdk.StackProps{
 		// With a fixed account and region the CDK command refuses to deploy
@@ -69,8 +67,10 @@ func New(scope constructs.Construct, id string, props Props) awscdk.Stack {
 		Description:           jsii.String("Peerkeeper: keeps the intercluster peers of mesh " + env.Mesh.Name + " in sync"),
 		TerminationProtection: jsii.Bool(env.Production),
 		AnalyticsReporting:    jsii.Bool(false),
-		Tags:                  &tags,
 	})
+	for _, key := range slices.Sorted(maps.Keys(env.Tags)) {
+		awscdk.Tags_Of(b.stack).Add(jsii.String(key), jsii.String(env.Tags[key]), nil)
+	}
 	b.network()
 	b.state()
 	b.notices()

@@ -1,0 +1,390 @@
+package stack
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/run"
+)
+
+// TestFunctionsAndSchedules: what runs by the clock is deployed, and under its
+// own name.
+func TestFunctionsAndSchedules(t *testing.T) {
+	for _, s := range run.Schedules() {
+		if !slices.ContainsFunc(Functions(), func(f Function) bool { return f.Name == s.Function }) {
+			t.Errorf("%s runs by the clock and is not deployed", s.Function)
+		}
+	}
+	for _, f := range Functions() {
+		if _, err := os.Stat(filepath.Join("../../functions", f.Name, "main.go")); err != nil {
+			t.Errorf("%s is deployed and not written: %v", f.Name, err)
+		}
+	}
+}
+
+// differences lists the paths at which two decoded values differ.
+func differences(path string, a, b any) []string {
+	am, aok := a.(map[string]any)
+	bm, bok := b.(map[string]any)
+	if aok && bok {
+		var out []string
+		keys := maps.Clone(am)
+		maps.Copy(keys, bm)
+		for _, k := range slices.Sorted(maps.Keys(keys)) {
+			out = append(out, differences(path+"."+k, am[k], bm[k])...)
+		}
+		return out
+	}
+	if reflect.DeepEqual(a, b) {
+		return nil
+	}
+	return []string{path}
+}
+
+// decoded is a whole template, with the environment's name taken out.
+func decoded(t *testing.T, name string) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile(templateFile(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, before := range []string{"peerkeeper-", "peerkeeper/", "Peerkeeper "} {
+		data = bytes.ReplaceAll(data, []byte(before+name), []byte(before+"ENV"))
+	}
+	var out map[string]any
+	if err := json.Unmarshal(data, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestEnvironmentsDifferOnlyWhereTheirFilesDo: the same file under another name
+// gives the same template, so no environment is treated in its own way.
+func TestEnvironmentsDifferOnlyWhereTheirFilesDo(t *testing.T) {
+	for _, at := range differences("", decoded(t, "prod"), decoded(t, "twin")) {
+		t.Errorf("prod's files under another name differ at %s", at)
+	}
+	// And a file that differs in one key shows there, and only there.
+	var want []string
+	for id := range templates["dev"].all("AWS::Logs::LogGroup") {
+		want = append(want, ".Resources."+id+".Properties.RetentionInDays")
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, differences("", decoded(t, "dev"), decoded(t, "logs"))); diff != "" {
+		t.Errorf("another logs.retentionDays (-want +got):\n%s", diff)
+	}
+	if len(differences("", decoded(t, "dev"), decoded(t, "prod"))) == 0 {
+		t.Error("dev and prod do not differ, and their files do")
+	}
+}
+
+// TestObserveReadsNoWriteAccount: mode recover and mode observe differ in one
+// grant, and in that alone.
+func TestObserveReadsNoWriteAccount(t *testing.T) {
+	grants := func(name string) string {
+		data, err := json.Marshal(templates[name].Resources["StucksyncRole"].Properties)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	if s := grants("prod"); !strings.Contains(s, "secretsmanager:GetSecretValue") || !strings.Contains(s, "SecretEmeaWrite") {
+		t.Errorf("in mode recover stucksync reads no write account: %s", s)
+	}
+	if s := grants("observe"); strings.Contains(s, "secretsmanager") {
+		t.Errorf("in mode observe stucksync reads secrets: %s", s)
+	}
+	if a, b := templates["prod"].all("AWS::SecretsManager::Secret"), templates["observe"].all("AWS::SecretsManager::Secret"); len(a) != len(b) {
+		t.Errorf("changing the mode makes %d secrets into %d", len(a), len(b))
+	}
+}
+
+// TestAnotherTableIsAnotherResource: going on with a restored table must let
+// the old one be, not replace it.
+func TestAnotherTableIsAnotherResource(t *testing.T) {
+	if a, b := tableID(templates["prod"]), tableID(templates["restored"]); a == b {
+		t.Errorf("both are %s", a)
+	}
+}
+
+// TestLargestMeshFits AWS's limits on one stack and one role.
+func TestLargestMeshFits(t *testing.T) {
+	m := templates["largest"]
+	if n := len(m.Resources); n > 500 {
+		t.Errorf("%d resources, CloudFormation takes 500", n)
+	}
+	data, err := os.ReadFile(templateFile("largest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > 1<<20 {
+		t.Errorf("%d bytes, CloudFormation takes 1 MB", len(data))
+	}
+	for id, r := range m.all("AWS::IAM::Role") {
+		size := 0
+		for _, p := range r.policies() {
+			size += len(resolved(t, p))
+		}
+		t.Logf("%s: %d characters", id, size)
+		if size > 10240 {
+			t.Errorf("%s: %d characters of inline policies, IAM takes 10,240", id, size)
+		}
+	}
+}
+
+// resolved is a policy with every reference as long as the longest ARN that it
+// can become: a secret's.
+func resolved(t *testing.T, policy map[string]any) string {
+	t.Helper()
+	arn := "arn:aws:secretsmanager:eu-central-1:444455556666:secret:peerkeeper/largest/region-00/platform-AbCdEf"
+	var walk func(v any) any
+	walk = func(v any) any {
+		switch v := v.(type) {
+		case map[string]any:
+			if v["Ref"] != nil || v["Fn::GetAtt"] != nil {
+				return arn
+			}
+			out := map[string]any{}
+			for k, x := range v {
+				out[k] = walk(x)
+			}
+			return out
+		case []any:
+			out := make([]any, len(v))
+			for i, x := range v {
+				out[i] = walk(x)
+			}
+			return out
+		}
+		return v
+	}
+	data, err := json.Marshal(walk(policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestManifest: which account and region a stack goes to, and whether it is
+// protected, stands beside the template.
+func TestManifest(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(out, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct {
+		Artifacts map[string]struct {
+			Environment string `json:"environment"`
+			Properties  struct {
+				TerminationProtection bool   `json:"terminationProtection"`
+				StackName             string `json:"stackName"`
+			} `json:"properties"`
+		} `json:"artifacts"`
+		Missing []any `json:"missing"`
+	}
+	if err := json.Unmarshal(data, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if len(manifest.Missing) > 0 {
+		t.Errorf("synthesis wants to look up %v", manifest.Missing)
+	}
+	for name, m := range templates {
+		a := manifest.Artifacts[Name(name)]
+		if want := fmt.Sprintf("aws://%s/%s", m.env.Account, m.env.Region); a.Environment != want {
+			t.Errorf("%s goes to %q, want %s", name, a.Environment, want)
+		}
+		if a.Properties.TerminationProtection != m.env.Production {
+			t.Errorf("%s: termination protection %v, production %v", name, a.Properties.TerminationProtection, m.env.Production)
+		}
+	}
+}
+
+// finding is a line of cdk-nag's report.
+type finding struct {
+	Rule       string `json:"ruleId"`
+	Resource   string `json:"resourceId"`
+	Compliance string `json:"compliance"`
+	Reason     string `json:"exceptionReason"`
+	Info       string `json:"ruleInfo"`
+}
+
+func findings(t *testing.T, name string) []finding {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(out, "AwsSolutions-"+Name(name)+"-NagReport.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report struct {
+		Lines []finding `json:"lines"`
+	}
+	if err := json.Unmarshal(data, &report); err != nil {
+		t.Fatal(err)
+	}
+	return report.Lines
+}
+
+func TestNagFindsNothing(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(templates)) {
+		compliant := 0
+		for _, f := range findings(t, name) {
+			switch {
+			case f.Compliance == "Compliant":
+				compliant++
+			case f.Compliance == "Suppressed" && len(f.Reason) > 20:
+			default:
+				t.Errorf("%s: %s at %s: %s %s", name, f.Rule, f.Resource, f.Compliance, f.Info)
+			}
+		}
+		if compliant < 10 {
+			t.Errorf("%s: cdk-nag has looked at %d things only", name, compliant)
+		}
+	}
+	// It does find what is there to be found.
+	if !slices.ContainsFunc(findings(t, bare), func(f finding) bool { return f.Rule == "AwsSolutions-SQS4" && f.Compliance == "Non-Compliant" }) {
+		t.Errorf("an open queue is not found: %v", findings(t, bare))
+	}
+}
+
+// granted reads the matrix back from a template, in the words of Matrix.
+func granted(t *testing.T, m *made) []Grant {
+	t.Helper()
+	read, write, platform := m.env.Secrets()
+	kind := map[string]string{}
+	for on, names := range map[string][]string{string(ReadAccount): read, string(WriteAccount) + ", mode recover only": write, string(PlatformAccount): platform} {
+		for _, name := range names {
+			kind["peerkeeper/"+m.env.Name+"/"+name] = on
+		}
+	}
+	name := func(s statement, on any) string {
+		if keys := leadingKeys(s); len(keys) > 0 {
+			return strings.Replace(strings.Join(keys, " "), m.env.Mesh.Name, "MESH", 1)
+		}
+		for id, r := range m.Resources {
+			if !refers(on, id) {
+				continue
+			}
+			switch r.Type {
+			case "AWS::SecretsManager::Secret":
+				return kind[r.text("Name")]
+			case "AWS::SNS::Topic":
+				return "alarm topic"
+			case "AWS::KMS::Key":
+				if via, _ := s.Condition["StringEquals"].(map[string]any); via["kms:ViaService"] == "sns."+m.env.Region+".amazonaws.com" {
+					return "alarm topic's key, through SNS"
+				}
+			case "AWS::SQS::Queue":
+				if id == "Failed" {
+					return "queue of failed runs"
+				}
+			case "AWS::Logs::LogGroup":
+				return "its own logs"
+			case "AWS::Lambda::Function":
+				return "the functions"
+			}
+		}
+		if on == "*" {
+			return "network interfaces, Lambda itself only"
+		}
+		return fmt.Sprintf("%v", on)
+	}
+	var got []Grant
+	add := func(who string, r *resource) {
+		for _, p := range r.policies() {
+			for _, s := range statements(p) {
+				if s.Effect != "Allow" || s.does("sts:") {
+					continue
+				}
+				var actions []string
+				for _, a := range s.Actions {
+					actions = append(actions, a.(string))
+				}
+				slices.Sort(actions)
+				var had []string
+				for _, on := range s.Resources {
+					if n := name(s, on); !slices.Contains(had, n) {
+						had = append(had, n)
+						got = append(got, Grant{who, n, actions})
+					}
+				}
+			}
+		}
+	}
+	for _, f := range Functions() {
+		add(f.Name, m.Resources[f.id()+"Role"])
+	}
+	for _, p := range People() {
+		add(p.Name, m.Resources[strings.ToUpper(p.Name[:1])+p.Name[1:]])
+	}
+	return got
+}
+
+// TestMatrixIsTheTemplates: the matrix that is printed is what is granted, in
+// mode recover; in mode observe the write accounts are missing.
+func TestMatrixIsTheTemplates(t *testing.T) {
+	order := func(g []Grant) []Grant {
+		slices.SortFunc(g, func(a, b Grant) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		return g
+	}
+	for name, m := range templates {
+		want := order(Matrix())
+		if m.env.Mesh.Policy.Mode != mesh.Recover {
+			want = slices.DeleteFunc(want, func(g Grant) bool { return strings.HasPrefix(g.On, string(WriteAccount)) })
+		}
+		if diff := cmp.Diff(want, order(granted(t, m))); diff != "" {
+			t.Errorf("%s (-matrix +template):\n%s", name, diff)
+		}
+	}
+	spoilt := templates["prod"].clone(t)
+	spoil(spoilt, "CertcheckRole", "ItemsOverride")["Action"] = []any{"dynamodb:PutItem"}
+	if cmp.Equal(order(Matrix()), order(granted(t, spoilt))) {
+		t.Error("one more right in the template is not seen")
+	}
+}
+
+// TestMatrixStandsInREADME, between its two marks.
+func TestMatrixStandsInREADME(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if os.IsNotExist(err) {
+		t.Skip("there is no README.md yet")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(data), "<!-- iam -->\n")
+	got, _, closed := strings.Cut(rest, "<!-- /iam -->")
+	if !ok || !closed {
+		t.Fatal("README.md has no marks <!-- iam --> and <!-- /iam -->; put the output of `make iam` between them")
+	}
+	if diff := cmp.Diff(Markdown(Matrix()), got); diff != "" {
+		t.Errorf("README.md's matrix is another, see `make iam` (-want +got):\n%s", diff)
+	}
+}
+
+// TestCfnLint asks AWS's own linter, where it is installed.
+func TestCfnLint(t *testing.T) {
+	lint, err := exec.LookPath("cfn-lint")
+	if err != nil {
+		t.Skip("cfn-lint is not installed: pip install cfn-lint")
+	}
+	// W3010 wants zones to be looked up; here they are named, so that a
+	// template is the same whoever synthesises it.
+	args := []string{"--ignore-checks", "W3010", "--"}
+	for _, name := range []string{"dev", "prod", "attached", "guest", "forward", "static"} {
+		args = append(args, templateFile(name))
+	}
+	if out, err := exec.CommandContext(t.Context(), lint, args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
