@@ -91,7 +91,7 @@ func newSocketRig(t *testing.T, cfg Config) *rig {
 func (r *rig) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
 	name := ""
 	for _, h := range r.Hosts() {
-		if h.Address == address {
+		if h.Address == address || h.PlatformAddress == address {
 			name = h.Name
 		}
 	}

@@ -96,7 +96,7 @@ func (s *Sim) exchange(n *node, r *http.Request) (*answer, error) {
 		return s.html(http.StatusNotFound, "Not Found"), nil // the trailing slash is required
 	default:
 		path, rest := strings.CutPrefix(r.URL.Path, certificatePath)
-		if !rest {
+		if !rest || !strings.HasPrefix(path, "/") {
 			return s.notModelled(n, r.Method+" "+r.URL.Path), nil
 		}
 		call = exchangeCall{s: s, n: n, r: r, rest: true, name: r.Method + " " + path, body: body}
