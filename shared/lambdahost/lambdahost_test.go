@@ -99,6 +99,36 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// Who may act needs the write accounts; in mode observe nobody asks for them.
+func TestWriteSecretsAreNeededInModeRecoverOnly(t *testing.T) {
+	for mode, needed := range map[mesh.Mode]bool{mesh.Observe: false, mesh.Recover: true} {
+		env := whole(t)
+		delete(env, VarSecretPrefix)
+		m, err := meshfile.LoadJSON(env[VarMesh])
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Policy.Mode = mode
+		for i := range m.Clusters {
+			m.Clusters[i].WriteCredentials = "emea/write"
+		}
+		var b bytes.Buffer
+		if err := meshfile.WriteJSON(&b, m); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(env[VarMesh], b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := newFunction("stucksync", in(env), &bytes.Buffer{}, &bytes.Buffer{}, Topic, WriteSecrets)
+		if missing, _ := errors.AsType[*MissingError](err); (missing != nil) != needed {
+			t.Errorf("%s: %v", mode, err)
+		}
+		if err == nil && f.Acts() {
+			t.Errorf("%s: it acts without secrets", mode)
+		}
+	}
+}
+
 func TestEndpoints(t *testing.T) {
 	env := whole(t)
 	f, err := newFunction("peersync", in(env), &bytes.Buffer{}, &bytes.Buffer{})

@@ -1,4 +1,4 @@
-// Invoke runs a built bootstrap on one event, as `make invoke` does.
+// Command invoke runs a built bootstrap on one event, as `make invoke` does.
 //
 // With PEERKEEPER_TABLE in the environment it runs against whatever the
 // environment names. Without it, it sets up a test stand: a simulated mesh of
