@@ -47,7 +47,7 @@ func command(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("infra "+verb, flag.ContinueOnError)
 	dir := flags.String("dir", "infra/environments", "where the environments' files are")
 	name := flags.String("env", "", "environment, such as dev")
-	clusters := flags.Int("clusters", 0, "reckon with so many clusters instead of the mesh's own (cost)")
+	clusters := flags.Int("clusters", 0, "reckon with so many clusters instead of the mesh's own")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -62,6 +62,9 @@ func command(args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
+		if *clusters > 0 {
+			cost.Resize(env.Mesh, *clusters)
+		}
 		template, err := template(env)
 		if err != nil {
 			return err
@@ -70,7 +73,7 @@ func command(args []string, out io.Writer) error {
 			_, err = out.Write(template)
 			return err
 		}
-		return bill(out, env, template, *clusters)
+		return bill(out, env, template)
 	}
 	return fmt.Errorf("no verb %q: want template, cost or iam; the CDK command is what synthesises (make synth ENV=dev)", verb)
 }
@@ -164,16 +167,12 @@ func template(env *environment.Environment) ([]byte, error) {
 	return data, nil
 }
 
-func bill(out io.Writer, env *environment.Environment, template []byte, clusters int) error {
+func bill(out io.Writer, env *environment.Environment, template []byte) error {
 	var t cost.Template
 	if err := json.Unmarshal(template, &t); err != nil {
 		return fmt.Errorf("reading the template: %w", err)
 	}
-	size := cost.SizeOf(env.Mesh)
-	if clusters > 0 {
-		size.Clusters = clusters
-	}
-	b, err := cost.Of(t, env.Region, size)
+	b, err := cost.Of(t, env.Region, len(env.Mesh.Clusters))
 	if err != nil {
 		return err
 	}

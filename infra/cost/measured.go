@@ -1,0 +1,139 @@
+package cost
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/metric"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
+)
+
+// measurement is what one steady run took of a mesh of some size: nothing
+// fails and nothing changes but the counts' times.
+//
+// Measured on 23 November 2026 with the simulator in a process of its own over
+// TLS on loopback, 50 ms latency per answer, 200 users per cluster (5,000
+// users: 3 write units more at 3 clusters), on one x86-64 core shared with
+// others; units counted from the sizes of the items read and written, by
+// DynamoDB's rules. Tiers 2 and 3 of user truth (when something differs, and
+// once a day) are not in it.
+type measurement struct {
+	clusters      int
+	cpu, wait     time.Duration // of the processor, and for answers
+	reads, writes float64       // DynamoDB units
+	stored        float64       // bytes in the table after it
+}
+
+const ms = time.Millisecond
+
+func measured() map[string][]measurement {
+	return map[string][]measurement{
+		"peersync": {
+			{1, 6 * ms, 310 * ms, 4.5, 6, 5_800}, {3, 16 * ms, 320 * ms, 11, 23, 40_900},
+			{10, 82 * ms, 330 * ms, 65, 182, 426_600}, {30, 490 * ms, 440 * ms, 493, 1442, 3_768_500},
+		},
+		"stucksync": {
+			{1, 1 * ms, 1 * ms, 6.5, 2, 0}, {3, 3 * ms, 3 * ms, 11, 2, 0},
+			{10, 32 * ms, 10 * ms, 58, 2, 0}, {30, 185 * ms, 10 * ms, 466, 2, 0},
+		},
+		"certcheck": {
+			{1, 3 * ms, 5 * ms, 3.5, 3, 0}, {3, 15 * ms, 50 * ms, 8, 5, 0},
+			{10, 125 * ms, 75 * ms, 55, 12, 0}, {30, 740 * ms, 110 * ms, 463, 32, 0},
+		},
+	}
+}
+
+const (
+	// roundTrips is what a run waits for AWS itself: some ten requests to
+	// DynamoDB. Assumed, not measured.
+	roundTrips = 100 * ms
+	// logBytes is what a run leaves in its log: two lines of ours and three of
+	// Lambda's. The metrics' line is some 750 bytes; the rest assumed.
+	logBytes = 2_500
+	// fullCore is the memory at which Lambda gives a function one core (Lambda
+	// developer guide, "Configure Lambda function memory").
+	fullCore = 1769
+)
+
+// of is the measurement for a number of clusters; between two it is a straight
+// line, beyond the last it is refused.
+func of(function string, clusters int) (measurement, error) {
+	list := measured()[function]
+	if list == nil {
+		return measurement{}, fmt.Errorf("what %s takes has not been measured", function)
+	}
+	last := list[len(list)-1]
+	if clusters < 1 || clusters > last.clusters {
+		return measurement{}, fmt.Errorf("%d clusters: measured are 1 to %d", clusters, last.clusters)
+	}
+	i := slices.IndexFunc(list, func(m measurement) bool { return m.clusters >= clusters })
+	b := list[i]
+	if b.clusters == clusters {
+		return b, nil
+	}
+	a := list[i-1]
+	part := float64(clusters-a.clusters) / float64(b.clusters-a.clusters)
+	between := func(x, y float64) float64 { return x + part*(y-x) }
+	return measurement{
+		clusters: clusters,
+		cpu:      time.Duration(between(float64(a.cpu), float64(b.cpu))), wait: time.Duration(between(float64(a.wait), float64(b.wait))),
+		reads: between(a.reads, b.reads), writes: between(a.writes, b.writes), stored: between(a.stored, b.stored),
+	}, nil
+}
+
+// duration is how long a run would take in a Lambda of some memory: it waits
+// as long, and computes slower where it has less than a core. Modelled.
+func (m measurement) duration(memoryMB float64) time.Duration {
+	slower := max(1, fullCore/memoryMB)
+	return roundTrips + m.wait + time.Duration(float64(m.cpu)*slower)
+}
+
+// metricsOf counts the metrics a function writes, from a line that it writes.
+func metricsOf(function string) (int, error) {
+	r := metric.Run{Answer: run.Answer{Mesh: "m", Function: function}}
+	if function != "certcheck" { // it judges no peers
+		r.Answer.Peers = map[peer.State]int{peer.Healthy: 1}
+	}
+	var line strings.Builder
+	if err := metric.Write(&line, r, time.Unix(0, 0)); err != nil {
+		return 0, err
+	}
+	var written struct {
+		AWS struct {
+			CloudWatchMetrics []struct{ Metrics []any }
+		} `json:"_aws"`
+	}
+	if err := json.Unmarshal([]byte(line.String()), &written); err != nil {
+		return 0, fmt.Errorf("reading a line of metrics: %w", err)
+	}
+	n := 0
+	for _, d := range written.AWS.CloudWatchMetrics {
+		n += len(d.Metrics)
+	}
+	return n, nil
+}
+
+// Resize makes a mesh of n clusters of one of another size: it leaves clusters
+// out, or repeats the last one under other names with accounts of its own.
+func Resize(m *mesh.Mesh, n int) {
+	for i := len(m.Clusters); i < n; i++ {
+		c := m.Clusters[len(m.Clusters)-1]
+		for _, name := range []*string{&c.Credentials, &c.WriteCredentials, &c.PlatformCredentials} {
+			if *name != "" {
+				_, kind, ok := strings.Cut(*name, "/")
+				if !ok {
+					kind = *name
+				}
+				*name = fmt.Sprintf("c%02d/%s", i+1, kind)
+			}
+		}
+		c.ID = mesh.ClusterID(fmt.Sprintf("c%02d", i+1))
+		m.Clusters = append(m.Clusters, c)
+	}
+	m.Clusters = m.Clusters[:n]
+}
