@@ -104,7 +104,9 @@ func TestAnswers(t *testing.T) {
 		{"busy", says(503, "text/html", page), soap.Throttled, soap.Throttled, "503"},
 		{"429", says(429, "text/html", ""), soap.Throttled, soap.OutcomeUnknown, "429"},
 		{"500 with words", says(500, "application/json", `{"message":"database"}`), soap.Fault, soap.OutcomeUnknown, "database"},
-		{"redirect to a log-in page", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/cmplatform/login", http.StatusFound) }, soap.Redirected, soap.OutcomeUnknown, "/cmplatform/login"},
+		{"redirect to a log-in page", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/cmplatform/login", http.StatusFound)
+		}, soap.Redirected, soap.OutcomeUnknown, "/cmplatform/login"},
 		{"200 and a page", says(200, "text/html", page), soap.Malformed, soap.OutcomeUnknown, ""},
 		{"202, which nobody documents", says(202, "application/json", `{}`), soap.Malformed, soap.OutcomeUnknown, "202"},
 		{"cut short", func(w http.ResponseWriter, _ *http.Request) {

@@ -251,6 +251,16 @@ func TestSimulatorRefusals(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("down, in process", func(t *testing.T) {
+		m := newMesh(t, false, "14.0")
+		apac := m.client(apacPub)
+		m.do("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`)
+		_, err := apac.AddTrust(t.Context(), certmgr.Tomcat, []string{string(m.files["ca.pem"])}, "")
+		var none *certmgr.NotAvailable
+		if !errors.As(err, &none) || none.Cause.Sent || !errors.Is(err, clustersim.ErrUnreachable) {
+			t.Errorf("a write to a node that is down: %v", err)
+		}
+	})
 	t.Run("release 12.5", func(t *testing.T) {
 		old := newMesh(t, true, "12.5")
 		var none *certmgr.NotAvailable

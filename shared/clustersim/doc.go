@@ -1,10 +1,12 @@
 // Package clustersim simulates meshes of Cisco IM and Presence clusters, each
 // with a publisher, a subscriber and a CUCM publisher, closely enough that a
-// client of AXL and of the Control Center cannot tell from the wire.
+// client of AXL, of the Control Center and of certificate management cannot
+// tell from the wire.
 //
 // It owns the simulated world: the databases (true answers to any query), the
 // services with their states and up-times, the Intercluster Sync Agents that
-// really copy users between clusters on their interval, certificates, DNS, and
+// really copy users between clusters on their interval, certificates and the
+// trust stores of every node, DNS, and
 // the faults a scenario puts in. Time is the given Clock's; work happens in
 // Step only, in the order it falls due, so that the same seed and the same
 // steps give the same state.

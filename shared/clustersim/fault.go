@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -221,6 +223,14 @@ type inProcess struct{ s *Sim }
 // show as errors.
 func (s *Sim) Transport() http.RoundTripper { return inProcess{s} }
 
+// refused is ErrUnreachable, and to those who know sockets ECONNREFUSED.
+type refused struct{}
+
+func (refused) Error() string { return ErrUnreachable.Error() }
+func (refused) Is(target error) bool {
+	return target == ErrUnreachable || target == syscall.ECONNREFUSED
+}
+
 // RoundTrip runs the node's handler in the caller's goroutine.
 func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := t.s
@@ -237,7 +247,8 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	s.mu.Unlock()
 	if !open {
-		return nil, fmt.Errorf("connecting to %s: %w", r.URL.Host, ErrUnreachable)
+		// As a socket says it: nothing was sent, which a client must be able to tell.
+		return nil, fmt.Errorf("connecting to %s: %w", r.URL.Host, &net.OpError{Op: "dial", Net: "tcp", Err: refused{}})
 	}
 	defer s.handlers.Done()
 	a, err := s.exchange(n, r)
