@@ -140,6 +140,25 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	return client, nil
 }
 
+// Drop forgets a cluster's client after a panic inside it, with the slots of
+// its nodes: a request that panicked has not given its slot back, and the next
+// one would wait for it for ever.
+func (c *Connector) Drop(cl *mesh.Cluster) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if had := c.open[cl.ID]; had != nil {
+		had.Close()
+	}
+	delete(c.open, cl.ID)
+	delete(c.hands, cl.ID)
+	for _, n := range cl.Nodes {
+		delete(c.flights, n.Name)
+	}
+	if cl.CUCM != nil {
+		delete(c.flights, cl.CUCM.Name)
+	}
+}
+
 func trustOf(cl *mesh.Cluster, pins map[mesh.NodeName][]string) (soap.Trust, []string, error) {
 	all := slices.Clone(cl.TLS.Pins)
 	for _, n := range cl.Nodes {

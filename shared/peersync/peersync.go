@@ -119,8 +119,9 @@ func (t *tick) observe(ctx context.Context, only []mesh.ClusterID) []mesh.Cluste
 func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation) (obs peer.Observation) {
 	defer func() {
 		if r := recover(); r != nil {
-			obs = cluster.Blind(c, peer.Crashed, fmt.Sprintf("looking at %s failed inside Peerkeeper: %v", c.ID, r), t.now)
-			t.logger().Error("panic while observing", "cluster", c.ID, "panic", r, "stack", string(debug.Stack()))
+			// What panicked stays out of the record: it may read otherwise each time.
+			obs = cluster.Blind(c, peer.Crashed, fmt.Sprintf("looking at %s failed inside Peerkeeper; the log of the run says how", c.ID), t.now)
+			t.crashed(c, r)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
@@ -174,12 +175,15 @@ func (p *Peersync) rejected(ctx context.Context, c *mesh.Cluster) (string, error
 func (t *tick) guarded(ctx context.Context, id mesh.ClusterID, limit time.Duration, look func(ctx context.Context, c *cluster.Client) (peer.Reason, string)) {
 	defer func() {
 		if r := recover(); r != nil {
-			t.logger().Error("panic while observing", "cluster", id, "panic", r, "stack", string(debug.Stack()))
+			c, _ := t.Mesh.Cluster(id)
+			t.crashed(c, r)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	t.mu.Lock()
 	client := t.clients[id]
+	t.mu.Unlock()
 	why, detail := look(ctx, client)
 	if why != peer.AccountRejected {
 		return
@@ -189,6 +193,15 @@ func (t *tick) guarded(ctx context.Context, id mesh.ClusterID, limit time.Durati
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.view.Clusters[id].Seen.Access = peer.Unknown[bool](peer.AccountRejected, detail)
+}
+
+// crashed ends a cluster's looks of this tick after a panic.
+func (t *tick) crashed(c *mesh.Cluster, what any) {
+	t.logger().Error("panic while observing", "cluster", c.ID, "panic", what, "stack", string(debug.Stack()))
+	t.Clusters.Drop(c)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.clients, c.ID)
 }
 
 // open reports whether the cluster let us in at this tick.
@@ -216,7 +229,10 @@ func (t *tick) deepen(ctx context.Context, ids []mesh.ClusterID) {
 	due := t.bucketsDue(ids)
 	var wg sync.WaitGroup
 	for _, id := range due {
-		if !t.open(id) {
+		t.mu.Lock()
+		open := t.open(id)
+		t.mu.Unlock()
+		if !open {
 			continue
 		}
 		wg.Go(func() {
