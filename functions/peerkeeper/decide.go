@@ -16,7 +16,7 @@ type trustVerb struct {
 type acceptVerb struct {
 	Node   string `arg:"" help:"The node's name as in mesh.yaml." placeholder:"NODE"`
 	SHA256 string `arg:"" name:"sha256" help:"The certificate's SHA-256 fingerprint, compared by you with the node's own." placeholder:"SHA256"`
-	files
+	kept
 }
 
 // Help is what peerkeeper trust accept --help teaches.
@@ -32,7 +32,7 @@ Examples:
 
 // Run accepts a certificate.
 func (a *acceptVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := a.open()
+	w, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *acceptVerb) Run(ctx context.Context, t *terminal) error {
 type resumeVerb struct {
 	Scope string `arg:"" help:"mesh, a cluster (emea), a peer (emea:apac) or a pair (emea:apac --pair)." placeholder:"SCOPE"`
 	Pair  bool   `help:"Both directions of the peer."`
-	files
+	kept
 }
 
 // Help is what peerkeeper resume --help teaches.
@@ -85,7 +85,7 @@ Examples:
 
 // Run ends a pause, and resumes a cluster's accounts.
 func (r *resumeVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := r.known()
+	w, err := r.known(ctx)
 	if err != nil {
 		return err
 	}

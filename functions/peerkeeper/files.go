@@ -16,6 +16,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/secret/file"
+	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
 )
 
@@ -33,7 +34,7 @@ type secrets struct {
 // watched is a mesh with what is known of it.
 type watched struct {
 	*mesh.Mesh
-	store *bolt.Store
+	store store.Store
 	clock host.Clock
 }
 
@@ -52,6 +53,21 @@ func (f files) known() (*watched, error) {
 
 // open opens a mesh, and begins a state file if there is none.
 func (f files) open() (*watched, error) {
+	w, err := f.mesh()
+	if err != nil {
+		return nil, err
+	}
+	s, err := bolt.Open(f.State)
+	if err != nil {
+		return nil, usage{err}
+	}
+	s.Now = w.clock.Now
+	w.store = s
+	return w, nil
+}
+
+// mesh reads a mesh, with nothing of what is known of it.
+func (f files) mesh() (*watched, error) {
 	m, err := loadMesh(f.Mesh)
 	if err != nil {
 		return nil, err
@@ -60,10 +76,6 @@ func (f files) open() (*watched, error) {
 	if m.Clock != nil {
 		w.clock = host.Fast{Clock: *m.Clock}
 	}
-	if w.store, err = bolt.Open(f.State); err != nil {
-		return nil, usage{err}
-	}
-	w.store.Now = w.clock.Now
 	return w, nil
 }
 

@@ -12,7 +12,7 @@ import (
 type historyVerb struct {
 	Since  time.Duration `help:"How far back, such as 24h; default all that is kept (400 days)." placeholder:"TIME"`
 	Verify bool          `help:"Check that no entry is missing or altered."`
-	files
+	kept
 }
 
 // Help is what peerkeeper history --help teaches.
@@ -29,7 +29,7 @@ Examples:
 
 // Run shows the audit.
 func (h *historyVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := h.known()
+	w, err := h.known(ctx)
 	if err != nil {
 		return err
 	}

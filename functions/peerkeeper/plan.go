@@ -36,7 +36,7 @@ func (s *span) UnmarshalText(b []byte) error {
 
 type planVerb struct {
 	WouldHave span `help:"Show instead what mode recover would have done over this time, such as 7d." placeholder:"TIME"`
-	files
+	kept
 }
 
 // Help is what peerkeeper plan --help teaches.
@@ -52,7 +52,7 @@ Examples:
 
 // Run shows the plan.
 func (p *planVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := p.known()
+	w, err := p.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 
 type approveVerb struct {
 	ID string `arg:"" name:"id" help:"The action, as plan lists it." placeholder:"ID"`
-	files
+	kept
 }
 
 // Help is what peerkeeper approve --help teaches.
@@ -107,7 +107,7 @@ Examples:
 
 // Run approves an action.
 func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := a.known()
+	w, err := a.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,10 +135,10 @@ type word struct {
 	Reason string `help:"Why, for the record." required:"" placeholder:"TEXT"`
 	For    span   `help:"For how long, such as 2h or 7d; otherwise until it is ended." placeholder:"TIME"`
 	Pair   bool   `help:"Both directions of the peer."`
-	files
+	kept
 }
 
-func (f files) scope(w *watched, name string, pair bool) (record.Scope, error) {
+func (k kept) scope(w *watched, name string, pair bool) (record.Scope, error) {
 	sep := ">"
 	if pair {
 		sep = "<>"
@@ -151,7 +151,7 @@ func (f files) scope(w *watched, name string, pair bool) (record.Scope, error) {
 }
 
 func (x *word) run(ctx context.Context, t *terminal, say string, do func(*host.Host, record.Scope, string) ([]repair.Intent, error)) error {
-	w, err := x.known()
+	w, err := x.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -224,12 +224,12 @@ func (m *maintenanceStartVerb) Run(ctx context.Context, t *terminal) error {
 type maintenanceEndVerb struct {
 	Scope string `arg:"" help:"What was named at the start." placeholder:"SCOPE"`
 	Pair  bool   `help:"Both directions of the peer."`
-	files
+	kept
 }
 
 // Run ends a maintenance.
 func (m *maintenanceEndVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := m.known()
+	w, err := m.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ type ackVerb struct {
 	Fingerprint string `arg:"" help:"The alarm, by the beginning of its fingerprint in status --json." placeholder:"FINGERPRINT"`
 	Reason      string `help:"Why, for the record." required:"" placeholder:"TEXT"`
 	For         span   `help:"For how long; otherwise as long as the alarm stands." placeholder:"TIME"`
-	files
+	kept
 }
 
 // Help is what peerkeeper ack --help teaches.
@@ -275,7 +275,7 @@ Examples:
 
 // Run acknowledges an alarm.
 func (a *ackVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := a.known()
+	w, err := a.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -297,7 +297,7 @@ func (a *ackVerb) Run(ctx context.Context, t *terminal) error {
 type evidenceVerb struct {
 	Peer string `arg:"" help:"The directed peer, such as emea:apac." placeholder:"PEER"`
 	Out  string `help:"The zip file to write." placeholder:"FILE"`
-	files
+	kept
 }
 
 // Help is what peerkeeper evidence --help teaches.
@@ -312,7 +312,7 @@ Examples:
 
 // Run writes the bundle.
 func (e *evidenceVerb) Run(ctx context.Context, t *terminal) (err error) {
-	w, err := e.known()
+	w, err := e.known(ctx)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"peerkeeper/shared/peer"
 )
 
-type statusVerb struct{ files }
+type statusVerb struct{ kept }
 
 // Help is what peerkeeper status --help teaches.
 func (statusVerb) Help() string {
@@ -24,7 +24,7 @@ Examples:
 
 // Run shows a mesh.
 func (s *statusVerb) Run(ctx context.Context, t *terminal) error {
-	st, err := statusOf(ctx, s.files)
+	st, err := statusOf(ctx, s.kept)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *statusVerb) Run(ctx context.Context, t *terminal) error {
 	return errors.Join(err, verdict(st))
 }
 
-type matrixVerb struct{ files }
+type matrixVerb struct{ kept }
 
 // Help is what peerkeeper matrix --help teaches.
 func (matrixVerb) Help() string {
@@ -51,7 +51,7 @@ Examples:
 
 // Run shows the matrix.
 func (m *matrixVerb) Run(ctx context.Context, t *terminal) error {
-	st, err := statusOf(ctx, m.files)
+	st, err := statusOf(ctx, m.kept)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func (m *matrixVerb) Run(ctx context.Context, t *terminal) error {
 	return errors.Join(err, verdict(st))
 }
 
-func statusOf(ctx context.Context, f files) (dashboard.Status, error) {
-	w, err := f.known()
+func statusOf(ctx context.Context, k kept) (dashboard.Status, error) {
+	w, err := k.known(ctx)
 	if err != nil {
 		return dashboard.Status{}, err
 	}
@@ -96,7 +96,7 @@ func grave(all []peer.Finding) bool {
 
 type explainVerb struct {
 	Peer string `arg:"" help:"Which direction: 'emea>apac' pulls apac's users to emea. Quote it, or write emea:apac." placeholder:"PEER"`
-	files
+	kept
 }
 
 // Help is what peerkeeper explain --help teaches.
@@ -112,7 +112,7 @@ Examples:
 
 // Run explains a peer.
 func (e *explainVerb) Run(ctx context.Context, t *terminal) error {
-	w, err := e.known()
+	w, err := e.known(ctx)
 	if err != nil {
 		return err
 	}

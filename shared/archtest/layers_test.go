@@ -68,8 +68,8 @@ func layers() []layer {
 		{"shared/archtest", nil, "tests only"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "testdata/scenarios",
-			"github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
+		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
 		{"infra/...", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/...", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/..."}, "the stacks read the mesh and the schedules, and run nothing of the engine"},
