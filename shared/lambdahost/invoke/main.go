@@ -83,7 +83,7 @@ func invoke(ctx context.Context, args []string, out, logs io.Writer) (int, error
 	return ok, nil
 }
 
-func one(ctx context.Context, name, path, file string, env []string, out, logs io.Writer) (code int, err error) {
+func one(ctx context.Context, name, path, file string, env []string, out, logs io.Writer) (int, error) {
 	sample, err := os.ReadFile(file)
 	if err != nil {
 		return usage, err
@@ -95,9 +95,9 @@ func one(ctx context.Context, name, path, file string, env []string, out, logs i
 	if err != nil {
 		return usage, err
 	}
-	defer func() { err = errors.Join(err, i.Close()) }()
 	r, err := i.Invoke(ctx, stand.Event(sample, time.Now()))
-	if err != nil {
+	// Ended first: what it printed comes before the answer, and whole.
+	if err := errors.Join(err, i.Close()); err != nil {
 		return bad, err
 	}
 	fmt.Fprintf(out, "%s\n", r.Payload)

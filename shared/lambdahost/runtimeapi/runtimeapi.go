@@ -48,7 +48,6 @@ type Instance struct {
 	timeout time.Duration
 	server  *http.Server
 	cmd     *exec.Cmd
-	started time.Time
 
 	next   chan *event
 	polled chan struct{} // closed at the first poll
@@ -59,6 +58,7 @@ type Instance struct {
 
 	mu        sync.Mutex
 	current   *event
+	started   time.Time
 	firstPoll time.Duration
 	initError []byte
 }
@@ -119,7 +119,9 @@ func Start(f Function) (*Instance, error) {
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "_HANDLER=bootstrap", "LAMBDA_TASK_ROOT=" + i.cmd.Dir, "LANG=en_US.UTF-8", "TZ=:UTC", "PATH=/usr/bin:/bin",
 	}, f.Env...)
 	i.cmd.Stdout, i.cmd.Stderr = f.Stdout, f.Stderr
+	i.mu.Lock() // the first poll may come before Start returns
 	i.started = time.Now()
+	i.mu.Unlock()
 	if err := i.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", f.Bootstrap, err), i.server.Close())
 	}

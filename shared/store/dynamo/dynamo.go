@@ -348,6 +348,7 @@ func (s *Store) try(ctx context.Context, op string, send func(context.Context) e
 		return false, context.Cause(ctx)
 	}
 	ceiling := cmp.Or(s.FirstWait, firstWait)
+	var before error // why the attempt before failed
 	for attempt := 1; ; attempt++ {
 		s.count(func(u *Usage) {
 			u.Requests++
@@ -365,7 +366,9 @@ func (s *Store) try(ctx context.Context, op string, send func(context.Context) e
 		lost = lost || kind == Lost || kind == Unavailable
 		failure := &Error{Op: op, Table: s.table, Kind: kind, Cause: err}
 		if ctx.Err() != nil {
-			return lost, errors.Join(context.Cause(ctx), failure)
+			// The last attempt was only cut short; the one before says why
+			// there had to be another.
+			return lost, errors.Join(context.Cause(ctx), before, failure)
 		}
 		if !kind.passes() || attempt == maxAttempts {
 			return lost, failure
@@ -376,6 +379,7 @@ func (s *Store) try(ctx context.Context, op string, send func(context.Context) e
 			return lost, errors.Join(waitErr, failure)
 		}
 		ceiling = min(2*ceiling, longestWait)
+		before = failure
 	}
 }
 
