@@ -65,6 +65,10 @@ func layers() []layer {
 		{"shared/host", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm/...", "shared/repair", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/secret/...", "shared/store/bolt", "shared/clustersim", "shared/metric", "github.com/goccy/go-yaml"}), "wiring for one machine; goccy/go-yaml for the demo's story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/alarm/...", "shared/secret/...", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
 		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
+		{"shared/lambdahost/stand", all(core, []string{"shared/mesh/meshfile", "shared/lambdahost", "shared/clustersim", "shared/secret", "shared/store/dynamo/...", "github.com/aws/..."}), "a test stand: all that a function meets, and no use case"},
+		{"shared/lambdahost/invoke", []string{"shared/lambdahost/..."}, "a bootstrap on the test stand: it knows no use case"},
+		{"shared/lambdahost/meshjson", []string{"shared/mesh/meshfile"}, "a build step"},
+		{"shared/lambdahost/testdata/empty", []string{"github.com/aws/aws-lambda-go/lambda"}, "what a Lambda costs that does nothing"},
 		{"shared/archtest", nil, "tests only"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
@@ -72,7 +76,7 @@ func layers() []layer {
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
-		{"infra/...", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/...", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/..."}, "the stacks read the mesh and the schedules, and run nothing of the engine"},
+		{"infra/...", all(core, []string{"infra/...", "shared/mesh/meshfile", "shared/run", "shared/store", "shared/metric", "github.com/aws/...", "github.com/cdklabs/...", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/..."}), "the stacks read the mesh, the schedules, the store's keys and the metrics' names, and run nothing of the engine"},
 		{"events", nil, "samples"},
 	}
 }
