@@ -20,6 +20,7 @@ func main() {
 	}
 	secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS, f.Endpoint(lambdahost.SecretsManager)), Prefix: f.SecretPrefix}
 	clusters := &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
+	f.Requests = func() int64 { return clusters.Counts().Requests }
 	uc := &peersync.Peersync{Mesh: f.Mesh, Store: f.Store, Clusters: clusters, Now: f.Now, Log: f.Log}
 	lambda.Start(f.Handler(uc.Handle))
 }

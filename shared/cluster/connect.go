@@ -116,6 +116,7 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	if err != nil {
 		return nil, &Refused{peer.NoCredentials, fmt.Sprintf("no credentials %s: %v", cl.Credentials, err), err}
 	}
+	creds = c.fresher(ctx, cl.Credentials, creds, rejected)
 	if rejected != "" && rejected == creds.Version {
 		return nil, &Refused{Reason: peer.AccountRejected, Message: fmt.Sprintf("the account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", cl.Credentials, cl.ID)}
 	}
@@ -138,6 +139,38 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	client.pins = all
 	c.open[cl.ID] = client
 	return client, nil
+}
+
+// Counts are the requests and bytes to all clusters that are open.
+func (c *Connector) Counts() soap.Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var sum soap.Counts
+	for _, client := range c.open {
+		n := client.Counts()
+		sum.Requests += n.Requests
+		sum.Writes += n.Writes
+		sum.Failures += n.Failures
+		sum.Sent += n.Sent
+		sum.Received += n.Received
+	}
+	return sum
+}
+
+// fresher asks a source that keeps secrets for a while to look again, once,
+// when what it kept is the version that was rejected.
+func (c *Connector) fresher(ctx context.Context, name string, kept secret.Credentials, rejected string) secret.Credentials {
+	source, ok := c.Secrets.(interface {
+		Fresh(ctx context.Context, name, not string) (secret.Credentials, error)
+	})
+	if rejected == "" || kept.Version != rejected || !ok {
+		return kept
+	}
+	fresh, err := source.Fresh(ctx, name, rejected)
+	if err != nil {
+		return kept // and so it stays refused
+	}
+	return fresh
 }
 
 // Drop forgets a cluster's client after a panic inside it, with the slots of
