@@ -147,7 +147,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 	case err != nil && hand.Refused(err):
 		return r.close(ctx, intent, NotDone, "refused: "+err.Error())
 	case err != nil && !hand.Uncertain(err):
-		return r.close(ctx, intent, NotSent, "nothing was sent: "+err.Error())
+		return r.close(ctx, intent, NotSent, "not taken: "+err.Error())
 	case err != nil:
 		// OUTCOME UNKNOWN: the next holder waits out the deadline and reads
 		// back. Reading back now could miss what is still on its way.

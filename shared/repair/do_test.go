@@ -155,7 +155,7 @@ func TestDo(t *testing.T) {
 		{"the answer is lost, and it happened", func(r *rig) { r.answer = errLost }, "open", DoneProven, 1, ""},
 		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, "open", NotDone, 1, "before: Started, 5h0m0s"},
 		{"the node refuses", func(r *rig) { r.answer, r.applies = errRefused, false }, NotDone, NotDone, 1, "refused"},
-		{"nothing reached the node", func(r *rig) { r.answer, r.applies = errNoWay, false }, NotSent, NotSent, 1, "nothing was sent"},
+		{"nothing reached the node", func(r *rig) { r.answer, r.applies = errNoWay, false }, NotSent, NotSent, 1, "not taken"},
 		{"paused between the intent and the second look", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
