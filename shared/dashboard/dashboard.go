@@ -409,7 +409,12 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 		out.Findings = append(out.Findings, rec.Findings...)
 	}
 	if rec := snap.certs[c.ID]; rec != nil {
-		out.Findings = append(out.Findings, peer.CertFindings(*rec, snap.Mesh.Policy.Thresholds.CertificateDays, snap.now)...)
+		for _, f := range peer.CertFindings(*rec, snap.Mesh.Policy.Thresholds.CertificateDays, snap.now) {
+			// Names that do not resolve are said by NamesResolve of each peer.
+			if f.Reason != peer.SANNotResolving {
+				out.Findings = append(out.Findings, f)
+			}
+		}
 	}
 	if why := snap.newer[c.ID]; why != "" {
 		out.Findings = append(out.Findings, peer.Finding{

@@ -506,7 +506,16 @@ var onlyGood = map[string]bool{
 	"OnInterval": true, "ProgressSeen": true, "SyncedOverServedLeaf": true, "AllResolve": true, "OneServerResolves": true,
 	"NodeUnreachable": true, "ReleaseDiffers": true, "ClockSkew": true, "UnlistedNode": true, "UnlistedPeer": true,
 	"SyncAgentNotCompleted": true, "ParametersDiffer": true, "IntervalDiffers": true, "CertificateExpiring": true,
-	"CertificateChanged": true, "DNSServerSilent": true,
+	"CertificateChanged": true, "DNSServerSilent": true, "InTrustStore": true, "TrustedByCA": true, "BeforeRelease14": true,
+	"CertificateNotYetValid": true, "NodeRenamed": true, "EntryReused": true, "NameMismatch": true, "AddressNotInCertificate": true,
+	"NameInCNOnly": true, "NodeNotInMultiServer": true, "ChainIncomplete": true, "ChainCertificateExpired": true,
+	"UntrustedByPeerkeeper": true, "WeakKey": true, "WeakSignature": true, "WrongKeyUsage": true, "NoClientAuth": true,
+	"SelfSigned": true, "ECDSAMissing": true, "RenewedButNotServed": true, "NotTLS": true, "HandshakeTimeout": true,
+	"ChainTooBig": true, "CertificateUnparsable": true, "HandshakeFailed": true, "ProtocolTooOld": true,
+	"ClientCertificateRequired": true, "OnlyWeakSuites": true, "PortNotDirectTLS": true, "NotTrustedByPeers": true,
+	"NotReplicated": true, "SameSubjectOtherKey": true, "CASignedLeafInTrustStore": true, "CAConflict": true,
+	"TrustedCAExpires": true, "TrustStoreNotRead": true, "PlatformAccountRejected": true, "SANNotResolving": true,
+	"PTRMissing": true, "PTRMismatch": true, "MoreFindings": true,
 }
 
 // TestEveryReasonHasSteps reads the judgement's source: every Reason that is

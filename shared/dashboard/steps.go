@@ -199,6 +199,19 @@ var steps = map[peer.Reason][]Step{
 	peer.TrustNotRead: {
 		{On: "{fromPub}", Menu: menuPeers, Do: "Find and select {toPub}: Certificate Status must read Connection is secure. Otherwise Force Sync with Also resync peer's Tomcat certificates."},
 	},
+	peer.NotInTrustStore: {
+		{On: "{fromPub}", Menu: menuPeers, Do: "{message}. Find and select {toPub}: Force Sync, choose Also resync peer's Tomcat certificates, click OK; wait 60 s, Certificate Status must read Connection is secure."},
+		{On: "{fromPub}", Menu: menuCertificate, Do: "If it does not: upload the file that `peerkeeper check certs --peer {id}` names, with Certificate Purpose tomcat-trust. Of a CA-signed certificate upload its CA certificates, never the leaf."},
+		{On: "{fromPub}", Menu: menuNetwork, Do: "Restart Cisco Intercluster Sync Agent: it reads its trust store when it starts."},
+	},
+	peer.StaleCopy: {
+		{On: "{fromPub}", Menu: menuPeers, Do: "{message}. Find and select {toPub}: Force Sync, choose Also resync peer's Tomcat certificates, click OK; wait 60 s, Certificate Status must read Connection is secure."},
+		{On: "{fromPub}", Menu: menuCertificate, Do: "If it does not: upload the file that `peerkeeper check certs --peer {id}` names. The old copy may be deleted once the new one is there; Peerkeeper deletes nothing."},
+		{On: "{fromPub}", Menu: menuNetwork, Do: "Restart Cisco Intercluster Sync Agent: it reads its trust store when it starts."},
+	},
+	peer.ExchangePending: {
+		{Do: "Wait: {message}. It may take one sync interval, and up to 60 minutes more until every node has it."},
+	},
 	peer.CertificateNotRead: {
 		{Do: "No certificate of {to} has been read yet, or not from every node: see why in the findings of {to}. certcheck looks every 6 h; `peerkeeper run --once certcheck` looks now."},
 	},

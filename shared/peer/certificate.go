@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -15,9 +16,28 @@ type CertClusterRecord struct {
 	At time.Time `json:"at"`
 	// Served are the certificates by node name and key type.
 	Served map[mesh.NodeName]map[string]Served `json:"served,omitempty"`
+	// Ports are the certificates of the SIP and XMPP ports, by node name and then
+	// "5061/RSA"; read only where a peer's protocol is TLS.
+	Ports map[mesh.NodeName]map[string]Served `json:"ports,omitempty"`
+	// Identity are the certificates that the nodes say they have, by node name
+	// and service ("tomcat-ECDSA"). One that differs from what is served waits
+	// for a restart of its service.
+	Identity map[mesh.NodeName]map[string]Served `json:"identity,omitempty"`
+	// Trust are the cluster's trust stores by the name that people see
+	// ("tomcat-trust"); a store that nobody could read is not there.
+	Trust map[string]TrustStore `json:"trust,omitempty"`
+	// NoTrust is why the newest look at the stores brought nothing, or not all.
+	NoTrust *NoLook `json:"noTrust,omitempty"`
 	// Servers are the cluster's own DNS servers and how each answered.
 	Servers  []NameServer `json:"servers,omitempty"`
 	Findings []Finding    `json:"findings,omitempty"`
+}
+
+// NoLook is a look that was not taken, or brought nothing.
+type NoLook struct {
+	Reason Reason        `json:"reason"`
+	Node   mesh.NodeName `json:"node,omitempty"` // "" is the whole cluster
+	Detail string        `json:"detail,omitempty"`
 }
 
 // Served is one leaf certificate as a node served it.
@@ -35,6 +55,17 @@ type Served struct {
 	// what else differs.
 	Replaced string `json:"replaced,omitempty"`
 	Change   string `json:"change,omitempty"`
+	// Cause is what the change amounts to: CertificateChanged, NodeRenamed or
+	// EntryReused.
+	Cause Reason `json:"cause,omitempty"`
+	// MultiServer is Cisco's one certificate for every node (CN with -ms).
+	MultiServer bool `json:"multiServer,omitempty"`
+	// Chain is what was served above the leaf.
+	Chain []Issuer `json:"chain,omitempty"`
+	// Pinned says that mesh.yaml or a person accepted this very certificate, and
+	// CA that tls.ca vouches for it: by what Peerkeeper itself may log in.
+	Pinned bool `json:"pinned,omitempty"`
+	CA     bool `json:"ca,omitempty"`
 	// Read is when it was last read.
 	Read time.Time `json:"read,omitzero"`
 	// Error is why the certificate could not be read now; the rest is then
@@ -42,6 +73,13 @@ type Served struct {
 	Error string `json:"error,omitempty"`
 	// Unreached says that the error is that there was no connection.
 	Unreached bool `json:"unreached,omitempty"`
+}
+
+// Issuer is one certificate of a served chain above the leaf.
+type Issuer struct {
+	Fingerprint string    `json:"fingerprint"`
+	Subject     string    `json:"subject"`
+	NotAfter    time.Time `json:"notAfter"`
 }
 
 // Stale reports whether the certificate has not been read for so long that
@@ -57,36 +95,120 @@ type NameServer struct {
 	Since   time.Time `json:"since,omitzero"` // of being silent
 }
 
-// RenewFix is where Cisco renews a node's tomcat certificate.
-const RenewFix = "Cisco Unified IM and Presence OS Administration of the node > Security > Certificate Management > tomcat (or tomcat-ECDSA): generate or upload a new certificate; before it is served, give the new one to every peer cluster's tomcat-trust"
-
 // CertFindings lists what a person should know of a cluster's certificates at
-// now: what certcheck stored, and the expiries, which need no look to come true.
+// now: what certcheck stored, and the dates, which need no look to come true.
+// One certificate is one finding, however many nodes serve it.
 func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 	out := slices.Clone(r.Findings)
-	for _, node := range slices.Sorted(maps.Keys(r.Served)) {
-		for _, keyType := range slices.Sorted(maps.Keys(r.Served[node])) {
-			s := r.Served[node][keyType]
-			if s.NotAfter.IsZero() || s.Stale(now) {
-				continue
+	had := map[string]bool{}
+	for _, g := range grouped(r) {
+		if g.fresh(now) == 0 {
+			continue
+		}
+		s := g.served
+		f := Finding{Node: g.carrier, KeyType: g.keyType, Subject: s.Subject, NotAfter: s.NotAfter}
+		left := s.NotAfter.Sub(now)
+		var reason Reason
+		switch limit, near := nearest(days, left); {
+		case left <= 0:
+			reason, f.Since = CertificateExpired, s.NotAfter
+			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), s.Subject, clock(s.NotAfter))
+		case now.Before(s.NotBefore):
+			reason, f.Since = CertificateNotYetValid, s.First
+			f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), s.Subject, clock(s.NotBefore))
+		case near:
+			reason, f.Since = CertificateExpires, s.NotAfter.AddDate(0, 0, -limit)
+			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), s.Subject, clock(s.NotAfter), limit)
+			if len(days) > 1 && limit == slices.Min(days) {
+				f.Severity = "critical" // it rises as time runs out
 			}
-			f := Finding{Node: node, KeyType: keyType, Subject: s.Subject, NotAfter: s.NotAfter, Fix: RenewFix}
-			id := string(node) + ":" + keyType
-			left := s.NotAfter.Sub(now)
-			switch limit, near := nearest(days, left); {
-			case left <= 0:
-				f.ID, f.Severity, f.Reason, f.Since = "CertificateExpired:"+id, "critical", CertificateExpired, s.NotAfter
-				f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", keyType, node, s.Subject, clock(s.NotAfter))
-			case near:
-				f.ID, f.Severity, f.Reason = "CertificateExpiring:"+id, "warning", CertificateExpires
-				f.Since = s.NotAfter.AddDate(0, 0, -limit)
-				f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", keyType, node, s.Subject, clock(s.NotAfter), limit)
-			default:
-				continue
-			}
-			out = append(out, f)
+		default:
+			continue
+		}
+		f = certFinding(f, reason, "")
+		f.ID = string(f.Reason) + ":" + string(g.carrier) + ":" + g.place
+		if had[f.ID] { // two certificates of one subject: each keeps its own node
+			f.Node = g.nodes[0]
+			f.ID = string(f.Reason) + ":" + string(f.Node) + ":" + g.place
+		}
+		had[f.ID] = true
+		out = append(out, f)
+	}
+	return out
+}
+
+// group is one certificate with the nodes that serve it.
+type group struct {
+	served  Served
+	keyType string
+	what    string // "RSA", or "RSA (port 5061)"
+	place   string // as it stands in an id: "RSA", "5061/RSA"
+	nodes   []mesh.NodeName
+	all     []Served
+	// carrier is the first of all nodes that have a certificate of this subject:
+	// it stays the same while one node after the other gets a renewed one.
+	carrier mesh.NodeName
+}
+
+func (g *group) fresh(now time.Time) int {
+	n := 0
+	for _, s := range g.all {
+		if !s.Stale(now) {
+			n++
 		}
 	}
+	return n
+}
+
+func (g *group) names() string { return nodeList(g.nodes) }
+
+// nodeList names nodes as a person would: the first three, and how many more.
+func nodeList(nodes []mesh.NodeName) string {
+	const shown = 3
+	names := make([]string, 0, shown)
+	for _, n := range nodes[:min(shown, len(nodes))] {
+		names = append(names, string(n))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(nodes) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// grouped sorts a cluster's served certificates by certificate.
+func grouped(r CertClusterRecord) []*group {
+	var out []*group
+	take := func(served map[mesh.NodeName]map[string]Served) {
+		at := map[string]*group{}
+		carrier := map[string]mesh.NodeName{}
+		for _, node := range slices.Sorted(maps.Keys(served)) {
+			for _, place := range slices.Sorted(maps.Keys(served[node])) {
+				s := served[node][place]
+				if s.NotAfter.IsZero() {
+					continue
+				}
+				subject := place + " " + s.Subject
+				if carrier[subject] == "" {
+					carrier[subject] = node
+				}
+				key := place + " " + s.Fingerprint
+				g := at[key]
+				if g == nil {
+					keyType, what := place, place
+					if port, of, ported := strings.Cut(place, "/"); ported {
+						keyType, what = of, fmt.Sprintf("%s (port %s)", of, port)
+					}
+					g = &group{served: s, place: place, keyType: keyType, what: what, carrier: carrier[subject]}
+					at[key] = g
+					out = append(out, g)
+				}
+				g.nodes, g.all = append(g.nodes, node), append(g.all, s)
+			}
+		}
+	}
+	take(r.Served)
+	take(r.Ports)
 	return out
 }
 

@@ -1,0 +1,442 @@
+package certcheck
+
+import (
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// maxFindings bounds what one cluster's record says: its item has a limit, and
+// nobody reads more.
+const maxFindings = 250
+
+// finder collects the findings of one cluster. Since is kept over looks, by id.
+type finder struct {
+	out  []peer.Finding
+	prev []peer.Finding
+	now  time.Time
+}
+
+func (f *finder) add(x peer.Finding) {
+	if slices.ContainsFunc(f.out, func(o peer.Finding) bool { return o.ID == x.ID }) {
+		return
+	}
+	if x.Since.IsZero() {
+		x.Since = f.now
+	}
+	for _, p := range f.prev {
+		if p.ID == x.ID {
+			x.Since = p.Since
+		}
+	}
+	f.out = append(f.out, x)
+}
+
+// findings lists what does not depend on the clock; expiries are derived when
+// the record is read (peer.CertFindings).
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Book, dns dnsprobe.Result, now time.Time) []peer.Finding {
+	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
+	authorities := knownAuthorities(cl, l)
+	for _, n := range cl.Nodes {
+		for _, port := range []string{"", peer.PortSIPTLS, peer.PortXMPP} {
+			for _, keyType := range []string{"RSA", "ECDSA"} {
+				place := placeOf(port, keyType)
+				s, known := r.Served[n.Name][place], false
+				if port != "" {
+					s = r.Ports[n.Name][place]
+				}
+				o, probed := l.probes[n.Name][place]
+				known = s.Fingerprint != "" || s.Error != ""
+				one := subject{cl: cl, node: n, port: port, keyType: keyType, s: s, o: o, authorities: authorities}
+				if probed {
+					one.behaviour(f, known)
+				}
+				switch {
+				case s.Error != "":
+					f.keep(n.Name, keyType, place, now, s)
+				case known:
+					one.inspect(f, now)
+				}
+			}
+		}
+	}
+	c.twins(f, cl, r)
+	c.platformFindings(f, cl, r)
+	if len(r.Trust) > 0 {
+		for _, x := range peer.StoreFindings(r, c.Mesh.Policy.Thresholds.CertificateDays, now) {
+			f.add(x)
+		}
+		for _, x := range peer.StaleCopies(matrix, r) {
+			f.add(x)
+		}
+	}
+	for _, x := range peer.TrustFindings(c.Mesh, matrix, cl.ID, func(puller mesh.ClusterID) (time.Duration, bool) {
+		from, ok := c.Mesh.Cluster(puller)
+		if !ok {
+			return 0, false
+		}
+		id := mesh.PeerID{From: puller, To: cl.ID}
+		rec := book.Clusters[puller].Value
+		return exchangeTime(from, &rec, now), syncedSince(book, id, cl, missingSince(matrix, id))
+	}, now) {
+		f.add(x)
+	}
+	names(f, cl, r, dns)
+	if more := len(f.out) - maxFindings; more > 0 {
+		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })
+		f.out = f.out[:maxFindings]
+		f.add(peer.CertFinding(peer.MoreFindings, "", "", "", fmt.Sprintf("%d more findings, of no greater severity, are not listed", more)))
+	}
+	return f.out
+}
+
+func severityRank(f peer.Finding) int {
+	return slices.Index([]string{"critical", "warning", "info"}, f.Severity)
+}
+
+// knownAuthorities are all CA certificates that this look came across besides
+// what a node serves: tls.ca, and every store of the cluster.
+func knownAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
+	out := parsePEM(cl.TLS.CA)
+	for _, n := range cl.Nodes {
+		for _, store := range slices.Sorted(maps.Keys(l.holdings[n.Name].Stores)) {
+			for _, c := range l.holdings[n.Name].Stores[store] {
+				if c.X509.IsCA {
+					out = append(out, c.X509)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// keep carries over what was found on a certificate that cannot be read now.
+func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, s peer.Served) {
+	if s.Fingerprint == "" || s.Stale(now) {
+		return
+	}
+	for _, p := range f.prev {
+		switch p.Reason {
+		case peer.NotTrustedByPeers, peer.ECDSAMissing, peer.NotServedYet, peer.CertificateNotRead, peer.NotTLS, peer.HandshakeTimeout,
+			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertDemanded, peer.OnlyWeakSuites:
+			continue // found anew, or not
+		}
+		if p.Node == node && p.KeyType == keyType && strings.Contains(p.ID+":", ":"+place+":") {
+			f.add(p)
+		}
+	}
+}
+
+// subject is one certificate of one port of one node.
+type subject struct {
+	cl            *mesh.Cluster
+	node          mesh.Node
+	port, keyType string
+	s             peer.Served
+	o             tlsprobe.Outcome
+	authorities   []*x509.Certificate
+}
+
+func (x subject) service() string { return peer.ServiceOf(x.port, x.keyType) }
+
+// what names the certificate in a sentence.
+func (x subject) what() string {
+	if x.port == "" {
+		return fmt.Sprintf("the %s certificate of %s", x.keyType, x.node.Name)
+	}
+	return fmt.Sprintf("the %s certificate of %s (port %s)", x.keyType, x.node.Name, x.port)
+}
+
+// of makes a finding of the table about this certificate.
+func (x subject) of(reason peer.Reason, format string, args ...any) peer.Finding {
+	one := peer.CertFinding(reason, x.node.Name, x.keyType, x.service(), fmt.Sprintf(format, args...))
+	one.Subject, one.NotAfter = x.s.Subject, x.s.NotAfter
+	if x.port != "" {
+		one.ID = fmt.Sprintf("%s:%s:%s", reason, x.node.Name, placeOf(x.port, x.keyType))
+	}
+	return one
+}
+
+func (x subject) say(f *finder, reason peer.Reason, format string, args ...any) {
+	f.add(x.of(reason, format, args...))
+}
+
+// behaviour says how the port behaved. A certificate that was seen all the same
+// is judged besides.
+func (x subject) behaviour(f *finder, known bool) {
+	reason := tlsprobe.ReasonOf(x.o.Err)
+	if reason == "" && x.s.Error == "" {
+		return
+	}
+	seen := x.o.Served.Leaf() != nil && x.o.Served.KeyType == x.o.Asked
+	if x.port != "" && !known && !seen {
+		// Whether something should be there is not known: SIP's TLS port may be
+		// closed on a node, and XMPP's does not begin with TLS.
+		if x.keyType == "RSA" && reason != tlsprobe.NoCommonSuite && reason != tlsprobe.KeyTypeNotSelectable {
+			x.say(f, peer.PortNotTLS, "port %s of %s shows no certificate: %s", x.port, x.node.Name, why(x.o))
+		}
+		return
+	}
+	port := x.port
+	if port == "" {
+		port = "8443"
+	}
+	kinds := map[tlsprobe.Reason]peer.Reason{
+		tlsprobe.NotTLS: peer.NotTLS, tlsprobe.Timeout: peer.HandshakeTimeout, tlsprobe.ChainTooBig: peer.ChainTooBig, tlsprobe.Unparsable: peer.CertificateUnparsable,
+		tlsprobe.ProtocolTooOld: peer.ProtocolTooOld, tlsprobe.ClientCertificateRequired: peer.ClientCertDemanded, tlsprobe.OnlyWeakSuites: peer.OnlyWeakSuites,
+		tlsprobe.HandshakeFailed: peer.HandshakeFailed, tlsprobe.Reset: peer.HandshakeFailed,
+	}
+	switch kind, odd := kinds[reason]; {
+	case odd && (known || seen || x.keyType == "RSA"):
+		x.say(f, kind, "port %s of %s, asked for %s: %s", port, x.node.Name, x.keyType, why(x.o))
+	case odd || x.s.Error == "":
+	default:
+		one := x.of(peer.CertificateNotRead, "%s could not be read: %s", x.what(), x.s.Error)
+		if x.s.Unreached {
+			// A node that gives no connection is peersync's to report.
+			one.Severity = "info"
+		}
+		f.add(one)
+	}
+}
+
+// inspect says what is odd about a certificate that was read now.
+func (x subject) inspect(f *finder, now time.Time) {
+	s := x.s
+	if s.Replaced != "" && now.Sub(s.First) < changeShown {
+		reason := peer.CertificateChanged
+		if s.Cause == peer.NodeRenamed || s.Cause == peer.EntryReused {
+			reason = s.Cause
+		}
+		one := x.of(reason, "%s changed: %s", x.what(), s.Change)
+		one.ID += ":" + s.Fingerprint
+		f.add(one)
+	}
+	if x.o.Served.Leaf() == nil {
+		return
+	}
+	name := strings.TrimSuffix(string(x.node.Name), ".")
+	_, notAddress := netip.ParseAddr(name)
+	for _, p := range tlsprobe.Inspect(x.o.Served, name, now) {
+		leaf := p.Depth == 0
+		switch {
+		case p.Code == tlsprobe.NameMismatch && leaf && notAddress == nil:
+			if !s.Pinned { // a pin vouches for a node whose name is an address
+				x.say(f, peer.AddressNotInCert, "%s does not carry the node's address: %s", x.what(), p.Detail)
+			}
+		case p.Code == tlsprobe.NameMismatch && leaf && s.MultiServer:
+			x.say(f, peer.NodeNotInMultiServer, "%s is for all servers, and lacks this node: %s", x.what(), p.Detail)
+		case p.Code == tlsprobe.NameMismatch && leaf:
+			x.say(f, peer.NameMismatch, "%s names %s, but not the node", x.what(), strings.Join(someNames(s.Names), ", "))
+		case p.Code == tlsprobe.NameInCNOnly && leaf:
+			x.say(f, peer.NameInCNOnly, "%s: %s", x.what(), p.Detail)
+		case p.Code == tlsprobe.WeakKey:
+			x.say(f, peer.WeakKey, "%s: %s: %s", x.what(), p.Subject, p.Detail)
+		case p.Code == tlsprobe.WeakSignature:
+			x.say(f, peer.WeakSignature, "%s: %s: %s", x.what(), p.Subject, p.Detail)
+		case (p.Code == tlsprobe.WrongKeyUsage || p.Code == tlsprobe.NoServerAuth) && leaf:
+			x.say(f, peer.WrongKeyUsage, "%s: %s", x.what(), p.Detail)
+		case p.Code == tlsprobe.NoClientAuth && leaf:
+			x.say(f, peer.NoClientAuth, "%s: %s", x.what(), p.Detail)
+		case p.Code == tlsprobe.SelfSigned && leaf:
+			x.say(f, peer.SelfSigned, "%s is self-signed", x.what())
+		case p.Code == tlsprobe.Expired && !leaf:
+			x.chainExpired(f, p)
+		}
+	}
+	if s.MultiServer {
+		x.multiServer(f)
+	}
+	x.chain(f, now)
+	if x.port == "" && !s.Pinned && !s.CA && (len(x.cl.TLS.Pins) > 0 || x.cl.TLS.CA != "") {
+		x.say(f, peer.UntrustedByUs, "Peerkeeper does not trust %s (%s): neither a pin nor tls.ca vouches for it", x.what(), s.Fingerprint)
+	}
+}
+
+// chainExpired reports an expired certificate above the leaf, unless it is a
+// root: that one is only served, and nobody looks at it there.
+func (x subject) chainExpired(f *finder, p tlsprobe.Problem) {
+	if p.Depth < len(x.o.Served.Chain) && !tlsprobe.IsSelfSigned(x.o.Served.Chain[p.Depth]) {
+		x.say(f, peer.ChainExpired, "%s is served with %s, which %s", x.what(), p.Subject, p.Detail)
+	}
+}
+
+// multiServer reports nodes of the cluster that the certificate for all of them
+// does not name.
+func (x subject) multiServer(f *finder) {
+	var missing []string
+	for _, n := range x.cl.Nodes {
+		if n.Name != x.node.Name && !nameMatches(x.s.Names, n.Name) {
+			missing = append(missing, string(n.Name))
+		}
+	}
+	if len(missing) > 0 {
+		x.say(f, peer.NodeNotInMultiServer, "%s is for all servers, and lacks %s", x.what(), strings.Join(missing, ", "))
+	}
+}
+
+// chain reports an issuer that is nowhere to be found. A root need not be
+// served; whether an unknown issuer is one cannot be told, so a chain of more
+// than the leaf is taken for whole.
+func (x subject) chain(f *finder, now time.Time) {
+	chain := x.o.Served.Chain
+	if len(chain) == 0 || tlsprobe.IsSelfSigned(chain[0]) {
+		return
+	}
+	top := chain[0]
+	for range chain {
+		i := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
+			return c != top && string(c.RawSubject) == string(top.RawIssuer)
+		})
+		if i < 0 {
+			break
+		}
+		if top = chain[i]; tlsprobe.IsSelfSigned(top) {
+			return
+		}
+	}
+	issuer := top.Issuer.String()
+	for _, ca := range x.authorities {
+		if string(ca.RawSubject) != string(top.RawIssuer) {
+			continue
+		}
+		if tlsprobe.IsSelfSigned(ca) {
+			return // the root, which servers do not send
+		}
+		x.say(f, peer.ChainIncomplete, "%s is served without the intermediate CA %s", x.what(), issuer)
+		return
+	}
+	if top == chain[0] {
+		x.say(f, peer.ChainIncomplete, "%s is served alone, and its issuer %s is neither in tls.ca nor in a trust store that was read", x.what(), issuer)
+	}
+}
+
+// twins reports nodes that lack the ECDSA certificate which others of the
+// cluster serve.
+func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord) {
+	var with, without []mesh.NodeName
+	for _, n := range cl.Nodes {
+		rsa, ecdsa := r.Served[n.Name]["RSA"], r.Served[n.Name]["ECDSA"]
+		switch {
+		case ecdsa.Fingerprint != "":
+			with = append(with, n.Name)
+		case rsa.Fingerprint != "" && rsa.Error == "":
+			without = append(without, n.Name)
+		}
+	}
+	if len(with) == 0 {
+		return
+	}
+	for _, node := range without {
+		x := peer.CertFinding(peer.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %d other nodes of %s serve ECDSA too", node, len(with), cl.ID))
+		x.Severity = "info"
+		f.add(x)
+	}
+}
+
+func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord) {
+	no := r.NoTrust
+	if no == nil || cl.PlatformCredentials == "" || c.Platform == nil || no.Reason == peer.Before14 {
+		return // nobody meant it to be read
+	}
+	reason, fix := peer.TrustStoreUnread, ""
+	if no.Reason == peer.AccountRejected {
+		reason, fix = peer.PlatformRejected, "put the right password into the secret "+cl.PlatformCredentials+", or `peerkeeper resume "+string(cl.ID)+"`"
+	}
+	x := peer.CertFinding(reason, "", "", "tomcat", fmt.Sprintf("the trust stores of %s are not all read: %s", cl.ID, no.Detail))
+	if fix != "" {
+		x.Fix = fix
+	}
+	f.add(x)
+}
+
+func someNames(names []string) []string {
+	if more := len(names) - namesShown; more > 0 {
+		return append(slices.Clone(names[:namesShown]), fmt.Sprintf("and %d more", more))
+	}
+	return names
+}
+
+// names reports what the cluster's own DNS servers make of its peers' names.
+func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.Result) {
+	say := func(reason peer.Reason, id, severity, message string) {
+		x := peer.CertFinding(reason, "", "", "", message)
+		x.ID = string(reason) + ":" + id
+		if severity != "" {
+			x.Severity = severity
+		}
+		f.add(x)
+	}
+	for i, s := range r.Servers {
+		if s.Silent {
+			which := "DNS server"
+			if i == 0 {
+				which = "first DNS server"
+			}
+			say(peer.DNSServerSilent, s.Address, "", fmt.Sprintf("%s's %s %s does not answer Peerkeeper; if it does not answer the nodes either, each look-up waits for it, which Cisco's page shows as \"Not reachable\"", cl.ID, which, s.Address))
+		}
+	}
+	for _, s := range dns.Servers {
+		if s.Down != "" {
+			continue // said above
+		}
+		// One finding for all names of a server that fail alike: a zone without
+		// records would else fill the item.
+		failing := map[dnsprobe.Reason][]string{}
+		definite := map[dnsprobe.Reason]bool{}
+		for _, n := range s.Names {
+			reason := n.Reason
+			if reason == dnsprobe.OK {
+				continue
+			}
+			if n.Forward.Name != "" && n.Forward.Reason != dnsprobe.OK {
+				reason = n.Forward.Reason
+			}
+			failing[reason] = append(failing[reason], n.Name)
+			if verdict, _ := resolved(dns, n.Name); verdict != dnsprobe.OK && verdict != "" {
+				definite[reason] = true
+			}
+		}
+		for _, reason := range slices.Sorted(maps.Keys(failing)) {
+			list := strings.Join(someNames(failing[reason]), ", ")
+			switch reason {
+			case dnsprobe.PTRMissing, dnsprobe.PTRMismatch:
+				say(peer.Reason(reason), s.Server, "", fmt.Sprintf("resolved by %s, but the address does not lead back to the name: %s", s.Server, list))
+			case dnsprobe.Cancelled, dnsprobe.BadServer:
+				// Says nothing about the server.
+			default:
+				severity := "warning" // another server answers, or nothing is definite
+				if definite[reason] {
+					severity = "critical"
+				}
+				say(peer.SANNotResolving, s.Server+":"+string(reason), severity, fmt.Sprintf("%s's DNS server %s does not resolve names in its peers' certificates (%s): %s", cl.ID, s.Server, reason, list))
+			}
+		}
+	}
+}
+
+// nameMatches compares a node's name with a certificate's names as TLS does,
+// wildcards in the first label included.
+func nameMatches(names []string, node mesh.NodeName) bool {
+	for _, n := range names {
+		if strings.EqualFold(n, string(node)) {
+			return true
+		}
+		if rest, ok := strings.CutPrefix(n, "*."); ok {
+			if _, domain, found := strings.Cut(string(node), "."); found && strings.EqualFold(rest, domain) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,488 @@
+package certcheck
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// nodePlatformDeadline bounds one node's certificate management, so that one
+// that hangs leaves the others their time.
+const nodePlatformDeadline = 15 * time.Second
+
+// noteDeadline bounds writing down that an account was refused.
+const noteDeadline = 5 * time.Second
+
+// look is one look at one cluster: what goes into its record, and the
+// certificates themselves, which do not.
+type look struct {
+	record peer.CertClusterRecord
+	err    error // what could not be written down and must be known
+	// probes are what the ports showed, by node and place ("RSA", "5061/RSA").
+	probes   map[mesh.NodeName]map[string]tlsprobe.Outcome
+	holdings map[mesh.NodeName]peer.Holding
+}
+
+// read looks at every node of the wanted clusters; the others keep what is
+// stored.
+func (c *Certcheck) read(ctx context.Context, book *record.Book, only []mesh.ClusterID, now time.Time) map[mesh.ClusterID]*look {
+	out := map[mesh.ClusterID]*look{}
+	accepted := book.Accepted()
+	var wg sync.WaitGroup
+	for i := range c.Mesh.Clusters {
+		cl := &c.Mesh.Clusters[i]
+		stored := book.Certs[cl.ID].Value
+		l := &look{record: stored, probes: map[mesh.NodeName]map[string]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]peer.Holding{}}
+		out[cl.ID] = l
+		if !wanted(only, cl.ID) {
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
+			defer cancel()
+			ours := trustOf(cl, accepted)
+			c.readPorts(ctx, cl, l, stored, ours, now)
+			c.readPlatform(ctx, cl, l, stored, book, accepted, ours, now)
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// readPorts reads what the cluster's nodes serve, side by side.
+func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, stored peer.CertClusterRecord, ours own, now time.Time) {
+	next := peer.CertClusterRecord{Served: map[mesh.NodeName]map[string]peer.Served{}}
+	var nodes sync.WaitGroup
+	var mu sync.Mutex
+	for _, n := range cl.Nodes {
+		nodes.Go(func() {
+			served, probes := c.readNodeGuarded(ctx, n, "", stored.Served[n.Name], ours, now)
+			mu.Lock()
+			next.Served[n.Name] = served
+			l.probes[n.Name] = probes
+			mu.Unlock()
+			if !overTLS(c.Mesh, cl.ID) {
+				return
+			}
+			// One handshake of ours at a time on a node that is busy with its users.
+			for _, port := range []string{peer.PortSIPTLS, peer.PortXMPP} {
+				at := n
+				at.Address = onPort(n, port)
+				served, probes := c.readNodeGuarded(ctx, at, port, stored.Ports[n.Name], ours, now)
+				mu.Lock()
+				if next.Ports == nil {
+					next.Ports = map[mesh.NodeName]map[string]peer.Served{}
+				}
+				if next.Ports[n.Name] == nil {
+					next.Ports[n.Name] = map[string]peer.Served{}
+				}
+				for place, s := range served {
+					next.Ports[n.Name][place] = s
+				}
+				for place, o := range probes {
+					l.probes[n.Name][place] = o
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	nodes.Wait()
+	l.record = next
+}
+
+// overTLS reports whether some peer of the cluster, either way, says TLS.
+func overTLS(m *mesh.Mesh, id mesh.ClusterID) bool {
+	return slices.ContainsFunc(m.Peers, func(p mesh.Peer) bool {
+		return p.Protocol == mesh.TLSProto && (p.ID.From == id || p.ID.To == id)
+	})
+}
+
+// onPort is where another port of a node is dialled: the host of its address.
+func onPort(n mesh.Node, port string) string {
+	if i := strings.LastIndexByte(n.Address, ':'); i >= 0 {
+		return n.Address[:i+1] + port
+	}
+	return n.Address + ":" + port
+}
+
+// placeOf names a port and key type: "RSA" on 8443, else "5061/RSA".
+func placeOf(port, keyType string) string {
+	if port == "" {
+		return keyType
+	}
+	return port + "/" + keyType
+}
+
+// readNodeGuarded costs a node that makes us panic its own certificates only.
+func (c *Certcheck) readNodeGuarded(ctx context.Context, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (out map[string]peer.Served, probes map[string]tlsprobe.Outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.logger().Error("panic while reading certificates", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
+			out, probes = map[string]peer.Served{}, map[string]tlsprobe.Outcome{}
+			for place, was := range stored {
+				if strings.HasPrefix(place, placeOf(port, "")) {
+					was.Error = fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)
+					out[place] = was
+				}
+			}
+			if len(out) == 0 {
+				out[placeOf(port, string(tlsprobe.RSA))] = peer.Served{Error: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
+			}
+		}
+	}()
+	return c.readNode(ctx, n, port, stored, ours, now)
+}
+
+// readNode reads one port of a node, both key types.
+func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (map[string]peer.Served, map[string]tlsprobe.Outcome) {
+	out, probes := map[string]peer.Served{}, map[string]tlsprobe.Outcome{}
+	firstLook := true
+	for place := range stored {
+		firstLook = firstLook && !strings.HasPrefix(place, placeOf(port, ""))
+	}
+	if port == "" {
+		firstLook = len(stored) == 0
+	}
+	for _, o := range c.TLS.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: string(n.Name)}) {
+		place := placeOf(port, string(o.Asked))
+		was := stored[place]
+		probes[place] = o
+		leaf := o.Served.Leaf()
+		switch reason := tlsprobe.ReasonOf(o.Err); {
+		case leaf != nil && o.Served.KeyType == o.Asked:
+			s := served(leaf, was, firstLook, now)
+			ours.judge(&s, o.Served.Chain, string(n.Name), now)
+			out[place] = s
+		case reason == tlsprobe.NoCommonSuite || reason == tlsprobe.KeyTypeNotSelectable:
+			// The node has no certificate of this type, or none can be asked for.
+		case was.Fingerprint != "":
+			was.Error, was.Unreached = why(o), unreached(reason)
+			out[place] = was
+		case o.Err != nil && o.Asked == tlsprobe.RSA && port == "":
+			out[place] = peer.Served{Error: why(o), Unreached: unreached(reason)}
+		}
+	}
+	return out, probes
+}
+
+// why is the error of a probe that yielded no certificate of the type asked for.
+func why(o tlsprobe.Outcome) string {
+	if o.Err == nil {
+		return fmt.Sprintf("the node served %s where %s was asked for", o.Served.KeyType, o.Asked)
+	}
+	return o.Err.Error()
+}
+
+// unreached reports whether no connection came about at all, or we gave up.
+func unreached(r tlsprobe.Reason) bool {
+	switch r {
+	case tlsprobe.Refused, tlsprobe.Unreachable, tlsprobe.Timeout, tlsprobe.Cancelled:
+		return true
+	}
+	return false
+}
+
+// served lays a leaf over what was served before and says what changed.
+func served(leaf *x509.Certificate, was peer.Served, firstLook bool, now time.Time) peer.Served {
+	s := peer.Served{
+		Fingerprint: tlsprobe.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now, Read: now,
+		MultiServer: tlsprobe.IsMultiServer(leaf),
+	}
+	switch {
+	case was.Fingerprint == s.Fingerprint:
+		s.First, s.Replaced, s.Change, s.Cause = was.First, was.Replaced, was.Change, was.Cause
+	case was.Fingerprint != "":
+		s.Replaced, s.Change, s.Cause = was.Fingerprint, change(was, s), causeOf(was, s)
+	case firstLook:
+		// Nothing was seen before: it may have been served since it was made.
+		s.First = leaf.NotBefore
+	}
+	return s
+}
+
+// change says in words what differs between two certificates of a node.
+func change(was, is peer.Served) string {
+	var parts []string
+	if was.Subject != is.Subject {
+		parts = append(parts, fmt.Sprintf("subject %s became %s", was.Subject, is.Subject))
+	}
+	if was.Issuer != is.Issuer {
+		parts = append(parts, fmt.Sprintf("issuer %s became %s", was.Issuer, is.Issuer))
+	}
+	if gone := without(was.Names, is.Names); len(gone) > 0 {
+		parts = append(parts, "names gone: "+strings.Join(gone, ", "))
+	}
+	if added := without(is.Names, was.Names); len(added) > 0 {
+		parts = append(parts, "names added: "+strings.Join(added, ", "))
+	}
+	if len(parts) == 0 {
+		return "regenerated with the same names and issuer"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func without(a, b []string) []string {
+	var out []string
+	for _, x := range a {
+		if !slices.Contains(b, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// causeOf says what a change amounts to, by the names alone: some of the former
+// hosts or the whole former domain are still there, or none of either. That
+// the names tell it is inferred; chapter "Update Intercluster Sync Agent Tomcat
+// Trust Certificates" names these three causes.
+func causeOf(was, is peer.Served) peer.Reason {
+	before, after := namesOf(was), namesOf(is)
+	kept := 0
+	for _, n := range before {
+		if slices.Contains(after, n) {
+			kept++
+		}
+	}
+	if kept == len(before) {
+		return peer.CertificateChanged // the same names, perhaps more of them
+	}
+	hosts, domains := 0, 0
+	for _, n := range before {
+		host, domain, _ := strings.Cut(n, ".")
+		for _, other := range after {
+			otherHost, otherDomain, _ := strings.Cut(other, ".")
+			if host == otherHost {
+				hosts++
+			}
+			if domain != "" && domain == otherDomain {
+				domains++
+			}
+		}
+	}
+	switch {
+	case hosts > 0 && kept > 0 && len(after) < len(before):
+		return peer.CertificateChanged // names were left out: nobody was renamed
+	case hosts > 0 || domains > 0:
+		return peer.NodeRenamed
+	}
+	return peer.EntryReused
+}
+
+func namesOf(s peer.Served) []string {
+	out := make([]string, 0, len(s.Names)+1)
+	for _, n := range s.Names {
+		out = append(out, strings.ToLower(n))
+	}
+	if len(out) == 0 {
+		out = append(out, strings.ToLower(peer.CommonName(s.Subject)))
+	}
+	return out
+}
+
+// own is what Peerkeeper itself believes of a cluster's servers.
+type own struct {
+	roots *x509.CertPool // nil without tls.ca
+	cas   []*x509.Certificate
+	pins  map[string]bool
+}
+
+func trustOf(cl *mesh.Cluster, accepted map[mesh.NodeName][]string) own {
+	out := own{pins: map[string]bool{}}
+	for _, p := range cl.TLS.Pins {
+		out.pins[strings.ToLower(strings.TrimSpace(p))] = true
+	}
+	for _, n := range cl.Nodes {
+		for _, p := range accepted[n.Name] {
+			out.pins[strings.ToLower(p)] = true
+		}
+	}
+	if cl.TLS.CA != "" {
+		out.cas = parsePEM(cl.TLS.CA)
+		out.roots = x509.NewCertPool()
+		for _, ca := range out.cas {
+			out.roots.AddCert(ca)
+		}
+	}
+	return out
+}
+
+// judge notes by what Peerkeeper may log in over a served certificate, and the
+// chain that came with it.
+func (o own) judge(s *peer.Served, chain []*x509.Certificate, name string, now time.Time) {
+	s.Pinned = o.pins[s.Fingerprint]
+	if len(chain) == 0 {
+		return
+	}
+	between := x509.NewCertPool()
+	for _, cert := range chain[1:] {
+		between.AddCert(cert)
+		s.Chain = append(s.Chain, peer.Issuer{Fingerprint: tlsprobe.Fingerprint(cert), Subject: cert.Subject.String(), NotAfter: cert.NotAfter})
+	}
+	if o.roots != nil {
+		_, err := chain[0].Verify(x509.VerifyOptions{Roots: o.roots, Intermediates: between, DNSName: name, CurrentTime: now})
+		s.CA = err == nil
+	}
+}
+
+// PlatformAccount is the id of the AUTH item of a cluster's platform account,
+// which is held back apart from the others when it was refused.
+func PlatformAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform" }
+
+// readPlatform asks each node of a cluster in turn what it holds, the publisher
+// first: were the password wrong, one log-in would be refused and no more.
+func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored peer.CertClusterRecord, book *record.Book, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
+	// What is not read now keeps what was read last; its age is judged later.
+	l.record.Trust = stored.Trust
+	defer func() { l.record.Identity = mergeIdentity(l, stored) }()
+	unread := func(reason peer.Reason, node mesh.NodeName, detail string) {
+		if l.record.NoTrust == nil {
+			l.record.NoTrust = &peer.NoLook{Reason: reason, Node: node, Detail: detail}
+		}
+	}
+	release := cl.Release
+	if v, ok := book.Clusters[cl.ID].Value.Seen.Nodes[cl.Publisher].Version.Get(); ok {
+		release = v
+	}
+	major, known := peer.Major(release)
+	switch {
+	case known && major < 14:
+		unread(peer.Before14, "", "release "+release+": certificate management came with release 14")
+		return
+	case cl.PlatformCredentials == "":
+		unread(peer.NoCredentials, "", "mesh.yaml names no platformCredentials")
+		return
+	case c.Platform == nil:
+		unread(peer.NotLookedAt, "", "this run has no access to the platform")
+		return
+	}
+	rejected, err := c.rejected(ctx, cl)
+	if err != nil {
+		// Not knowing whether the account was refused is a reason not to try.
+		unread(peer.NotLookedAt, "", err.Error())
+		return
+	}
+	nodes := slices.Clone(cl.Nodes)
+	slices.SortStableFunc(nodes, func(a, b mesh.Node) int { return rank(a, cl) - rank(b, cl) })
+	for _, n := range nodes {
+		held, err := c.holdingGuarded(ctx, cl, n, rejected, accepted[n.Name])
+		if err == nil {
+			l.holdings[n.Name] = held
+			if l.record.Identity == nil {
+				l.record.Identity = map[mesh.NodeName]map[string]peer.Served{}
+			}
+			l.record.Identity[n.Name] = identities(held, stored.Identity[n.Name], ours, string(n.Name), now)
+			continue
+		}
+		refused := &peer.PlatformRefused{Reason: peer.UnreadableAnswer, Message: err.Error()}
+		errors.As(err, &refused)
+		unread(refused.Reason, n.Name, refused.Message)
+		if refused.Reason == peer.AccountRejected && refused.Version != rejected {
+			l.err = c.reject(ctx, cl, refused, now)
+		}
+		switch refused.Reason {
+		case peer.AccountRejected, peer.NoCredentials, peer.Forbidden:
+			// The others have the same account: one refusal is enough.
+			return
+		}
+	}
+}
+
+// mergeIdentity keeps what a node said before where it says nothing now.
+func mergeIdentity(l *look, stored peer.CertClusterRecord) map[mesh.NodeName]map[string]peer.Served {
+	out := l.record.Identity
+	for node, services := range stored.Identity {
+		if _, read := l.holdings[node]; read {
+			continue
+		}
+		if out == nil {
+			out = map[mesh.NodeName]map[string]peer.Served{}
+		}
+		out[node] = map[string]peer.Served{}
+		for service, was := range services {
+			was.Error = "not read at the last look"
+			out[node][service] = was
+		}
+	}
+	return out
+}
+
+func rank(n mesh.Node, cl *mesh.Cluster) int {
+	if n.Name == cl.Publisher {
+		return 0
+	}
+	return 1
+}
+
+func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (held peer.Holding, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.logger().Error("panic while reading certificate management", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
+			err = &peer.PlatformRefused{Reason: peer.Crashed, Message: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, nodePlatformDeadline)
+	defer cancel()
+	return c.Platform.Holding(ctx, cl, n, rejected, pins)
+}
+
+// identities lays what a node says that it has over what it said before.
+func identities(held peer.Holding, stored map[string]peer.Served, ours own, name string, now time.Time) map[string]peer.Served {
+	out := map[string]peer.Served{}
+	for service, chain := range held.Identities {
+		if len(chain) == 0 {
+			continue
+		}
+		s := served(chain[0], stored[service], stored == nil, now)
+		ours.judge(&s, chain, name, now)
+		out[service] = s
+	}
+	return out
+}
+
+// rejected is the version of the platform secret that must not be tried, read
+// afresh: one log-in too many locks the account for half an hour.
+func (c *Certcheck) rejected(ctx context.Context, cl *mesh.Cluster) (string, error) {
+	it, err := c.Store.Get(ctx, store.Auth(c.Mesh.Name, PlatformAccount(cl.ID)))
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	var doc store.Doc[record.Auth]
+	if err == nil {
+		doc, err = store.Decode[record.Auth](it, record.AuthSchema)
+	}
+	if err != nil {
+		return "", fmt.Errorf("whether %s has refused its platform account cannot be read: %w", cl.ID, err)
+	}
+	if doc.Value.Secret != cl.PlatformCredentials {
+		return "", nil // another secret's version
+	}
+	return doc.Value.Rejected, nil
+}
+
+// reject notes at once that a secret version was refused, before anything else
+// can log in with it; also when the cluster's time is up.
+func (c *Certcheck) reject(ctx context.Context, cl *mesh.Cluster, refused *peer.PlatformRefused, now time.Time) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteDeadline)
+	defer cancel()
+	_, _, err := store.Claim(ctx, c.Store, store.Auth(c.Mesh.Name, PlatformAccount(cl.ID)), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
+		d.Value = record.Auth{Secret: cl.PlatformCredentials, Rejected: refused.Version, At: now, Detail: refused.Message}
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("noting that %s refused its platform account: %w", cl.ID, err)
+	}
+	return nil
+}

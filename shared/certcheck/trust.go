@@ -1,0 +1,404 @@
+package certcheck
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// maxAuthorities bounds the CAs kept of one store: a store as installed holds a
+// few dozen of Cisco's own.
+const maxAuthorities = 80
+
+func parsePEM(text string) []*x509.Certificate {
+	var out []*x509.Certificate
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return out
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
+			out = append(out, cert)
+		}
+	}
+}
+
+// judgeStores brings every store that was read now into its record: who holds
+// what, and which of the mesh's certificates it vouches for. It needs all looks
+// at once, because one cluster's store is about the others' certificates.
+func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.ClusterID]peer.CertClusterRecord, now time.Time) {
+	j := &storeJudge{mesh: c.Mesh, looks: looks, certs: certs, now: now, signed: map[[2]string]bool{}}
+	j.collect()
+	for _, cl := range c.Mesh.Clusters {
+		l := looks[cl.ID]
+		if len(l.holdings) == 0 {
+			continue
+		}
+		rec := certs[cl.ID]
+		rec.Trust = j.stores(&cl, l, rec.Trust)
+		certs[cl.ID] = rec
+	}
+}
+
+// storeJudge judges stores against the certificates of a whole mesh.
+type storeJudge struct {
+	mesh  *mesh.Mesh
+	looks map[mesh.ClusterID]*look
+	certs map[mesh.ClusterID]peer.CertClusterRecord
+	now   time.Time
+	// names are the CNs that nodes and their certificates have, by store.
+	names map[string]map[string]bool
+	// chains are the certificates read now, leaf first, by store and short
+	// fingerprint.
+	chains map[string]map[string][]*x509.Certificate
+	// signed remembers who signed whom: the same few CAs stand in every store.
+	signed map[[2]string]bool
+}
+
+func (j *storeJudge) collect() {
+	j.names, j.chains = map[string]map[string]bool{}, map[string]map[string][]*x509.Certificate{}
+	name := func(store, cn string) {
+		if j.names[store] == nil {
+			j.names[store] = map[string]bool{}
+		}
+		j.names[store][strings.ToLower(cn)] = true
+	}
+	chain := func(store string, certs []*x509.Certificate) {
+		if len(certs) == 0 {
+			return
+		}
+		if j.chains[store] == nil {
+			j.chains[store] = map[string][]*x509.Certificate{}
+		}
+		j.chains[store][peer.ShortPrint(tlsprobe.Fingerprint(certs[0]))] = certs
+	}
+	for _, cl := range j.mesh.Clusters {
+		for _, n := range cl.Nodes {
+			for _, store := range []string{"tomcat-trust", "cup-trust", "cup-xmpp-trust"} {
+				name(store, string(n.Name))
+			}
+		}
+		rec := j.certs[cl.ID]
+		for _, byType := range rec.Served {
+			for _, s := range byType {
+				name("tomcat-trust", peer.CommonName(s.Subject))
+			}
+		}
+		for _, byPlace := range rec.Ports {
+			for place, s := range byPlace {
+				name(storeAt(place), peer.CommonName(s.Subject))
+			}
+		}
+		for _, byService := range rec.Identity {
+			for service, s := range byService {
+				name(peer.StoreOfService(service), peer.CommonName(s.Subject))
+			}
+		}
+		l := j.looks[cl.ID]
+		for _, byPlace := range l.probes {
+			for place, o := range byPlace {
+				chain(storeAt(place), o.Served.Chain)
+			}
+		}
+		for _, h := range l.holdings {
+			for service, certs := range h.Identities {
+				chain(peer.StoreOfService(service), certs)
+			}
+		}
+	}
+}
+
+// storeAt is the store behind what a place shows.
+func storeAt(place string) string {
+	port, _, ported := strings.Cut(place, "/")
+	if !ported {
+		port = ""
+	}
+	return peer.StoreOfService(peer.ServiceOf(port, ""))
+}
+
+// stores lays what was read now over what was stored of one cluster.
+func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]peer.TrustStore) map[string]peer.TrustStore {
+	read := map[string]bool{}
+	for _, h := range l.holdings {
+		for name := range h.Stores {
+			read[name] = true
+		}
+	}
+	tls := overTLS(j.mesh, cl.ID)
+	out := map[string]peer.TrustStore{}
+	for name, was := range stored {
+		out[name] = was
+	}
+	for name := range read {
+		if j.names[name] != nil && (tls || name == "tomcat-trust") {
+			out[name] = j.store(cl, l, name, stored[name])
+		}
+	}
+	return out
+}
+
+// at is one certificate of a store, and which nodes hold it.
+type at struct {
+	held peer.Trusted
+	x509 *x509.Certificate // nil if it is known from an earlier look only
+	on   map[mesh.NodeName]bool
+}
+
+func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.TrustStore) peer.TrustStore {
+	next := peer.TrustStore{}
+	all := map[string]*at{}
+	others := map[string]bool{}
+	for _, n := range cl.Nodes {
+		node := peer.StoreNode{Name: n.Name}
+		h, now := l.holdings[n.Name]
+		list, listed := h.Stores[name]
+		if now && listed {
+			node.Read = j.now
+			for _, c := range list {
+				print := peer.ShortPrint(tlsprobe.Fingerprint(c.X509))
+				e := all[print]
+				if e == nil || e.x509 == nil {
+					on := map[mesh.NodeName]bool{}
+					if e != nil {
+						on = e.on
+					}
+					e = &at{held: j.trusted(name, c), x509: c.X509, on: on}
+					all[print] = e
+				}
+				e.on[n.Name] = true
+			}
+		} else if k := slices.IndexFunc(was.Nodes, func(o peer.StoreNode) bool { return o.Name == n.Name }); k >= 0 {
+			// Not read now: as it was, and as old as it was.
+			node.Read = was.Nodes[k].Read
+			for _, held := range was.Held {
+				if node.Read.IsZero() || slices.Contains(held.Not, k) {
+					continue
+				}
+				if all[held.Print] == nil {
+					held.Not = nil
+					all[held.Print] = &at{held: held, on: map[mesh.NodeName]bool{}}
+				}
+				all[held.Print].on[n.Name] = true
+			}
+		}
+		next.Nodes = append(next.Nodes, node)
+	}
+	authorities := 0
+	for _, print := range slices.Sorted(maps.Keys(all)) {
+		e := all[print]
+		switch {
+		case j.names[name][strings.ToLower(e.held.Subject)], j.chains[name][print] != nil:
+		case e.held.CA && authorities < maxAuthorities:
+			authorities++
+		default:
+			others[print] = true
+			continue
+		}
+		for i, n := range next.Nodes {
+			if !n.Read.IsZero() && !e.on[n.Name] {
+				e.held.Not = append(e.held.Not, i)
+			}
+		}
+		next.Held = append(next.Held, e.held)
+	}
+	next.Others = len(others)
+	j.vouch(name, all, &next, was)
+	j.lack(cl, name, &next, was)
+	return next
+}
+
+func (j *storeJudge) trusted(store string, c peer.HeldCertificate) peer.Trusted {
+	cn := c.X509.Subject.CommonName
+	if cn == "" {
+		cn = c.X509.Subject.String()
+	}
+	out := peer.Trusted{
+		Print: peer.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: cn, Ends: c.X509.NotAfter.UTC(), File: c.File,
+		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !tlsprobe.IsSelfSigned(c.X509),
+	}
+	if out.CA {
+		sum := sha256.Sum256(c.X509.RawSubjectPublicKeyInfo)
+		out.Key = hex.EncodeToString(sum[:6])
+	}
+	return out
+}
+
+// vouch finds, for every CA-signed certificate read now, the CA in the store
+// that it chains to. Of others it keeps what was found before.
+func (j *storeJudge) vouch(name string, all map[string]*at, next *peer.TrustStore, was peer.TrustStore) {
+	index := map[string]int{}
+	var anchors []*x509.Certificate
+	for i, h := range next.Held {
+		index[h.Print] = i
+		// A certificate counts as a CA by what it may sign, whatever its name.
+		if e := all[h.Print]; e.x509 != nil && e.x509.IsCA {
+			anchors = append(anchors, e.x509)
+		}
+	}
+	vouched := func(print, ca string) {
+		if i, ok := index[ca]; ok {
+			if next.Vouched == nil {
+				next.Vouched = map[string]int{}
+			}
+			next.Vouched[print] = i
+		}
+	}
+	for print, i := range was.Vouched {
+		if j.chains[name][print] == nil && j.known(name, print) && i >= 0 && i < len(was.Held) {
+			vouched(print, was.Held[i].Print)
+		}
+	}
+	for _, print := range was.Checked {
+		if j.chains[name][print] == nil && j.known(name, print) {
+			next.Checked = append(next.Checked, print)
+		}
+	}
+	for _, print := range slices.Sorted(maps.Keys(j.chains[name])) {
+		chain := j.chains[name][print]
+		if tlsprobe.IsSelfSigned(chain[0]) {
+			continue
+		}
+		if ca := j.anchor(chain[0], chain[1:], anchors, 0); ca != nil {
+			vouched(print, peer.ShortPrint(tlsprobe.Fingerprint(ca)))
+		} else {
+			next.Checked = append(next.Checked, print)
+		}
+	}
+	slices.Sort(next.Checked)
+	next.Checked = slices.Compact(next.Checked)
+}
+
+// deepest is how long a chain may be: Cisco's pages speak of a root, an
+// intermediate or two, and the leaf.
+const deepest = 6
+
+// anchor is the CA of the store that a certificate chains to, by way of what
+// was served with it and of other CAs in the store; nil if there is none.
+func (j *storeJudge) anchor(cert *x509.Certificate, served, store []*x509.Certificate, depth int) *x509.Certificate {
+	if depth > deepest {
+		return nil
+	}
+	for _, ca := range store {
+		if j.by(cert, ca) {
+			return ca
+		}
+	}
+	for _, ca := range served {
+		if !tlsprobe.IsSelfSigned(ca) && j.by(cert, ca) {
+			if found := j.anchor(ca, served, store, depth+1); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// by reports whether a CA signed a certificate and is in its time.
+func (j *storeJudge) by(cert, ca *x509.Certificate) bool {
+	if string(cert.RawIssuer) != string(ca.RawSubject) || j.now.Before(ca.NotBefore) || j.now.After(ca.NotAfter) {
+		return false
+	}
+	key := [2]string{string(cert.Raw), string(ca.Raw)}
+	ok, known := j.signed[key]
+	if !known {
+		ok = cert.CheckSignatureFrom(ca) == nil
+		j.signed[key] = ok
+	}
+	return ok
+}
+
+// known reports whether a certificate is still one that some node has.
+func (j *storeJudge) known(store, print string) bool {
+	for _, rec := range j.certs {
+		for _, byType := range rec.Served {
+			for _, s := range byType {
+				if store == "tomcat-trust" && peer.ShortPrint(s.Fingerprint) == print {
+					return true
+				}
+			}
+		}
+		for _, byPlace := range rec.Ports {
+			for place, s := range byPlace {
+				if storeAt(place) == store && peer.ShortPrint(s.Fingerprint) == print {
+					return true
+				}
+			}
+		}
+		for _, byService := range rec.Identity {
+			for service, s := range byService {
+				if peer.StoreOfService(service) == store && peer.ShortPrint(s.Fingerprint) == print {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// lack notes since when what is needed is not there: in the store as a whole,
+// or on one node while others have it.
+func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, was peer.TrustStore) {
+	since := func(key string) {
+		if next.Lacks == nil {
+			next.Lacks = map[string]time.Time{}
+		}
+		next.Lacks[key] = j.now
+		if t, ok := was.Lacks[key]; ok {
+			next.Lacks[key] = t
+		}
+	}
+	held := map[string]bool{}
+	for _, h := range next.Held {
+		held[h.Print] = true
+		for _, i := range h.Not {
+			since(peer.LackOn(h.Print, i))
+		}
+	}
+	for _, p := range j.mesh.Peers {
+		if p.ID.From != cl.ID {
+			continue
+		}
+		for print := range j.wants(p.ID.To, name) {
+			if _, ok := next.Vouched[print]; !ok && !held[print] {
+				since(print)
+			}
+		}
+	}
+}
+
+// wants are the short fingerprints that a cluster's peers need in a store.
+func (j *storeJudge) wants(id mesh.ClusterID, store string) map[string]bool {
+	out := map[string]bool{}
+	rec := j.certs[id]
+	take := func(at string, s peer.Served) {
+		if at == store && s.Fingerprint != "" {
+			out[peer.ShortPrint(s.Fingerprint)] = true
+		}
+	}
+	for _, byType := range rec.Served {
+		for _, s := range byType {
+			take("tomcat-trust", s)
+		}
+	}
+	for _, byPlace := range rec.Ports {
+		for place, s := range byPlace {
+			take(storeAt(place), s)
+		}
+	}
+	for _, byService := range rec.Identity {
+		for service, s := range byService {
+			take(peer.StoreOfService(service), s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,206 @@
+package peer
+
+import (
+	"slices"
+	"strings"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Reasons of what is judged of certificates, besides those that conditions
+// have in common. Each finding's reason is a row of CertFindingKinds.
+const (
+	// Of the condition CertificateTrusted.
+	InTrustStore    Reason = "InTrustStore"
+	TrustedByCA     Reason = "TrustedByCA"
+	NotInTrustStore Reason = "NotInTrustStore"
+	StaleCopy       Reason = "StaleCopyInTrustStore"
+	ExchangePending Reason = "ExchangePending"
+
+	// Of findings on one certificate.
+	CertificateNotYetValid Reason = "CertificateNotYetValid"
+	NodeRenamed            Reason = "NodeRenamed"
+	EntryReused            Reason = "EntryReused"
+	NameMismatch           Reason = "NameMismatch"
+	AddressNotInCert       Reason = "AddressNotInCertificate"
+	NameInCNOnly           Reason = "NameInCNOnly"
+	NodeNotInMultiServer   Reason = "NodeNotInMultiServer"
+	ChainIncomplete        Reason = "ChainIncomplete"
+	ChainExpired           Reason = "ChainCertificateExpired"
+	UntrustedByUs          Reason = "UntrustedByPeerkeeper"
+	WeakKey                Reason = "WeakKey"
+	WeakSignature          Reason = "WeakSignature"
+	WrongKeyUsage          Reason = "WrongKeyUsage"
+	NoClientAuth           Reason = "NoClientAuth"
+	SelfSigned             Reason = "SelfSigned"
+	ECDSAMissing           Reason = "ECDSAMissing"
+	NotServedYet           Reason = "RenewedButNotServed"
+
+	// Of findings on a server's behaviour; the first five end in no certificate
+	// at all as often as not.
+	NotTLS                Reason = "NotTLS"
+	HandshakeTimeout      Reason = "HandshakeTimeout"
+	ChainTooBig           Reason = "ChainTooBig"
+	CertificateUnparsable Reason = "CertificateUnparsable"
+	HandshakeFailed       Reason = "HandshakeFailed"
+	ProtocolTooOld        Reason = "ProtocolTooOld"
+	ClientCertDemanded    Reason = "ClientCertificateRequired"
+	OnlyWeakSuites        Reason = "OnlyWeakSuites"
+	PortNotTLS            Reason = "PortNotDirectTLS"
+
+	// Of findings on trust stores.
+	NotTrustedByPeers Reason = "NotTrustedByPeers"
+	NotReplicated     Reason = "NotReplicated"
+	SameSubjectOther  Reason = "SameSubjectOtherKey"
+	LeafInStore       Reason = "CASignedLeafInTrustStore"
+	CAConflict        Reason = "CAConflict"
+	CAExpires         Reason = "TrustedCAExpires"
+	TrustStoreUnread  Reason = "TrustStoreNotRead"
+	PlatformRejected  Reason = "PlatformAccountRejected"
+	Before14          Reason = "BeforeRelease14"
+
+	// Of findings on names.
+	SANNotResolving Reason = "SANNotResolving"
+	PTRMissing      Reason = "PTRMissing"
+	PTRMismatch     Reason = "PTRMismatch"
+
+	// MoreFindings stands for those beyond what one item can hold.
+	MoreFindings Reason = "MoreFindings"
+)
+
+// FindingKind is one row of the table of findings on certificates.
+type FindingKind struct {
+	Reason   Reason
+	Severity string // critical, warning, info; an expiry's rises as time runs out
+	Means    string // what it means for peering
+	// Fix is what to click or run. {node}, {service} and {store} are filled in.
+	Fix string
+}
+
+// Places and steps that several rows share. Menus are those of Cisco's guides.
+const (
+	certificatePage = "Cisco Unified IM and Presence OS Administration of {node} > Security > Certificate Management"
+	renew           = certificatePage + " > {service}: generate or upload a new certificate; before it is served (Cisco Tomcat restarts), give it to every peer cluster's {store} (`peerkeeper check certs --peer A:B` lists the steps in order)"
+	resync          = "on every peer cluster: Presence > Inter-Clustering > the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\", wait 60 s, Certificate Status must read \"Connection is secure\""
+	reissue         = certificatePage + " > {service}: generate a new one; "
+)
+
+// CertFindingKinds is the table: every finding on certificates and their names,
+// each declared here and nowhere else. Ids are the reason, the node and the key
+// type, joined by colons.
+func CertFindingKinds() []FindingKind {
+	return []FindingKind{
+		{CertificateExpired, "critical", "every cluster that pulls from the node is refused", renew},
+		{CertificateExpires, "warning", "on that day every peer that pulls from the cluster stops", renew},
+		{CertificateNotYetValid, "critical", "peers refuse it until its first day", reissue + "check the node's clock first (utils ntp status)"},
+		{CertificateNotRead, "warning", "what the node serves is not known", "check that the node is up and that the port is open from Peerkeeper"},
+		{CertificateChanged, "info", "it was regenerated; peers need the new one", resync},
+		{NodeRenamed, "warning", "host or domain was renamed; peers still know the old name", "set the peer address on every peer cluster (Presence > Inter-Clustering) to the new node name, then " + resync},
+		{EntryReused, "warning", "another cluster answers under this node's address; peers hold the former one's certificates", "if that is meant, correct mesh.yaml and " + resync + "; if not, find out who answers there"},
+		{NameMismatch, "warning", "clients that check names refuse it", reissue + "the node name must be among its subject alternative names"},
+		{AddressNotInCert, "info", "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
+		{NameInCNOnly, "warning", "newer clients look at alternative names only", reissue + "the node name must be among its subject alternative names"},
+		{NodeNotInMultiServer, "warning", "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
+		{ChainIncomplete, "warning", "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart Cisco Tomcat (utils service restart Cisco Tomcat)"},
+		{ChainExpired, "warning", "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},
+		{UntrustedByUs, "warning", "Peerkeeper does not log in there; peering itself need not suffer", "compare the fingerprint on the node (show cert own {service}), then `peerkeeper trust accept {node} SHA256`, or add the CA to tls.ca in mesh.yaml"},
+		{WeakKey, "warning", "newer releases refuse it", reissue + "key length 2048 or more"},
+		{WeakSignature, "warning", "newer releases refuse it", reissue + "hash algorithm SHA256 or better"},
+		{WrongKeyUsage, "critical", "handshakes fail: it may not serve TLS", reissue + "have the CA sign with key usage digitalSignature and extended key usage serverAuth and clientAuth"},
+		{NoClientAuth, "info", "a node that is a client of its peers may be refused by them", "have the CA's template allow client authentication at the next renewal"},
+		{SelfSigned, "info", "as installed; every renewal must reach every peer", "nothing; a CA-signed certificate would make renewals easier"},
+		{ECDSAMissing, "warning", "peers that negotiate ECDSA are refused where RSA works", "exchange tomcat-ECDSA as tomcat was: upload it to {store} where it is missing, or " + resync},
+		{NotServedYet, "warning", "a new certificate is installed, the old one is still served", "when every peer trusts the new one (`peerkeeper check certs --trust`): utils service restart Cisco Tomcat on {node}"},
+
+		{NotTLS, "warning", "no TLS on the port: peers cannot pull", "check what listens there (show network status on the CLI of {node})"},
+		{HandshakeTimeout, "warning", "the handshake does not end: Tomcat hangs or is starting", "utils service list on the CLI of {node}; restart Cisco Tomcat if it stays"},
+		{ChainTooBig, "warning", "more than 64 KiB or ten certificates are served", certificatePage + ": remove what does not belong to the chain"},
+		{CertificateUnparsable, "warning", "a served certificate cannot be read", reissue + "the present one is damaged or uses something unknown"},
+		{HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at Cisco Tomcat's log"},
+		{ProtocolTooOld, "warning", "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
+		{ClientCertDemanded, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
+		{OnlyWeakSuites, "warning", "only suites that clients no longer offer", "Cisco Unified OS Administration > Security > Cipher Management"},
+		{PortNotTLS, "info", "the port starts in clear text (XMPP turns to TLS later), so its certificate is not seen there", "nothing; with certificate REST (release 14 and later, platformCredentials) it is read all the same"},
+
+		{NotTrustedByPeers, "critical", "these clusters do not have the certificate in their trust store", "upload it by hand as `peerkeeper check certs --trust` lists it, or " + resync},
+		{NotReplicated, "warning", "the store of this node lacks what its publisher has", "utils service restart Platform Administrative Web Service on {node}; if it stays, upload the certificate there"},
+		{SameSubjectOther, "info", "the store holds a certificate of the same name with another key: an old copy", "certificate page of {node} > {store}: after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
+		{LeafInStore, "info", "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},
+		{CAConflict, "critical", "two CAs of one name with different keys (Cisco: ICSACertificateCAConflict)", "stop ICSA on all nodes, delete the wrong one on every node, reload, start ICSA (Peerkeeper deletes nothing)"},
+		{CAExpires, "warning", "what it vouches for is refused from that day", "obtain the CA's new certificate and upload it to {store}"},
+		{TrustStoreUnread, "info", "whom the cluster trusts is not known; what its syncs show is", "on release 14 and later: platformCredentials in mesh.yaml, port 443 open from Peerkeeper"},
+		{PlatformRejected, "warning", "the OS administrator's account was refused and is not tried again", "put the right password into the secret, or `peerkeeper resume CLUSTER`"},
+
+		{SANNotResolving, "critical", "ICSA resolves every name in a peer's certificate and refuses the peer if one fails", "add the records to the DNS server named, or leave the name out at the next renewal"},
+		{PTRMissing, "info", "the address leads to no name", "add the PTR records"},
+		{PTRMismatch, "info", "the address leads to another name", "correct the PTR records"},
+		{DNSServerSilent, "warning", "each look-up waits for it, which Cisco's page shows as \"Not reachable\"", "repair the server, or give the nodes another one"},
+
+		{MoreFindings, "info", "there are more than are listed", "mend these first: the others come forward"},
+	}
+}
+
+// certFinding gives a finding its reason and what the table says of it: severity
+// (unless it has risen) and fix, and its id unless it has one. identity is the
+// service that the certificate belongs to, "" for tomcat of the key type.
+func certFinding(f Finding, reason Reason, identity string) Finding {
+	kinds := CertFindingKinds()
+	i := slices.IndexFunc(kinds, func(k FindingKind) bool { return k.Reason == reason })
+	if i < 0 {
+		panic("peer: no row for finding " + reason) // a mistake in the program: every reason is a constant
+	}
+	k := kinds[i]
+	f.Reason = k.Reason
+	if f.Severity == "" {
+		f.Severity = k.Severity
+	}
+	if identity == "" {
+		identity = ServiceOf("", f.KeyType)
+	}
+	node := string(f.Node)
+	if node == "" {
+		node = "the node"
+	}
+	f.Fix = strings.NewReplacer("{node}", node, "{service}", identity, "{store}", StoreOfService(identity)).Replace(k.Fix)
+	if f.ID == "" {
+		parts := []string{string(f.Reason)}
+		for _, p := range []string{string(f.Node), f.KeyType} {
+			if p != "" {
+				parts = append(parts, p)
+			}
+		}
+		f.ID = strings.Join(parts, ":")
+	}
+	return f
+}
+
+// CertFinding makes a finding of the table's kind. service is the identity it
+// is about ("cup-xmpp"); "" means tomcat of the key type.
+func CertFinding(reason Reason, node mesh.NodeName, keyType, service, message string) Finding {
+	return certFinding(Finding{Node: node, KeyType: keyType, Message: message}, reason, service)
+}
+
+// Ports of intercluster traffic besides 8443, with the identity that each
+// serves (port usage guide).
+const (
+	PortSIPTLS = "5061" // SIP Proxy: cup
+	PortXMPP   = "7400" // XCP Router: cup-xmpp
+)
+
+// ServiceOf names the identity that a port serves with a key type; "" is 8443.
+func ServiceOf(port, keyType string) string {
+	name := map[string]string{"": "tomcat", PortSIPTLS: "cup", PortXMPP: "cup-xmpp"}[port]
+	if keyType == "ECDSA" {
+		name += "-ECDSA"
+	}
+	return name
+}
+
+// StoreOfService is the trust store behind an identity, as people see it.
+func StoreOfService(service string) string {
+	name := strings.TrimSuffix(service, "-ECDSA")
+	if name == "cup-xmpp-s2s" {
+		name = "cup-xmpp"
+	}
+	return name + "-trust"
+}

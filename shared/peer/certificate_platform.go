@@ -1,0 +1,35 @@
+package peer
+
+import "crypto/x509"
+
+// Holding is what one node's certificate management says that it has.
+type Holding struct {
+	// Version is the version of the secret that was logged in with.
+	Version string
+	// Identities are what services serve as, by service, leaf first.
+	Identities map[string][]*x509.Certificate
+	// Stores are trust stores by the name that people see ("tomcat-trust").
+	Stores map[string][]HeldCertificate
+	// Unreadable counts entries that could not be read, by store.
+	Unreadable map[string]int
+}
+
+// HeldCertificate is one certificate in a store, with its file's name.
+type HeldCertificate struct {
+	File string
+	X509 *x509.Certificate
+}
+
+// PlatformRefused is why a node's certificate management was not read:
+// NoCredentials, AccountRejected, BlindedByCertificate, Before14 …
+type PlatformRefused struct {
+	Reason  Reason
+	Version string // of the secret, where it was tried or held back
+	Message string
+	Cause   error
+}
+
+func (e *PlatformRefused) Error() string { return e.Message }
+
+// Unwrap gives the cause, if there is one.
+func (e *PlatformRefused) Unwrap() error { return e.Cause }

@@ -1,0 +1,307 @@
+package peer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Timeline is what will break one directed peer and when, and in which order
+// its certificates are renewed and exchanged so that it never drops.
+type Timeline struct {
+	Peer mesh.PeerID `json:"peer"`
+	// Events are in the order of time.
+	Events []CertEvent `json:"events"`
+	// Plans are one per certificate that will have to be renewed, soonest first.
+	Plans []RenewalPlan `json:"plans"`
+	// Unread is what the timeline cannot speak of, and why.
+	Unread []string `json:"unread,omitempty"`
+}
+
+// CertEvent is an instant at which something ends or begins.
+type CertEvent struct {
+	At   time.Time     `json:"at"`
+	Node mesh.NodeName `json:"node,omitempty"`
+	What string        `json:"what"`
+	// Breaks says that this very peer stops then; what ends on a node by which
+	// nobody pulls is a nuisance only.
+	Breaks  bool   `json:"breaks"`
+	Service string `json:"service"`
+	KeyType string `json:"keyType"`
+}
+
+// RenewalPlan is the renewal of one certificate.
+type RenewalPlan struct {
+	Node        mesh.NodeName `json:"node"`
+	Service     string        `json:"service"`
+	KeyType     string        `json:"keyType"`
+	Fingerprint string        `json:"fingerprint"`
+	Subject     string        `json:"subject"`
+	NotAfter    time.Time     `json:"notAfter"`
+	// Nodes serve the same certificate (multi-server), Node included.
+	Nodes []mesh.NodeName `json:"nodes"`
+	Start time.Time       `json:"start"` // the largest threshold before the end
+	Trust time.Time       `json:"trust"` // by then the new one is trusted everywhere and pinned here
+	Serve time.Time       `json:"serve"` // by then it is served: the smallest threshold
+	Steps []RenewalStep   `json:"steps"`
+}
+
+// Phase says what a step is for.
+type Phase string
+
+// The phases, in the only order that drops nobody: what is served must be
+// trusted and pinned before.
+const (
+	PhaseMake   Phase = "make"
+	PhaseTrust  Phase = "trust"
+	PhasePin    Phase = "pin"
+	PhaseCheck  Phase = "check"
+	PhaseServe  Phase = "serve"
+	PhaseVerify Phase = "verify"
+)
+
+// RenewalStep is one thing for a person to do.
+type RenewalStep struct {
+	Phase   Phase          `json:"phase"`
+	By      time.Time      `json:"by"`
+	Cluster mesh.ClusterID `json:"cluster,omitempty"`
+	On      string         `json:"on,omitempty"` // node, or "Peerkeeper"
+	Menu    string         `json:"menu,omitempty"`
+	Do      string         `json:"do"`
+	// Done says that certcheck has seen it done already.
+	Done bool `json:"done,omitempty"`
+}
+
+// TimelineOf derives a peer's timeline from what certcheck stored.
+func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.PeerID, now time.Time) Timeline {
+	t := Timeline{Peer: id, Events: []CertEvent{}, Plans: []RenewalPlan{}}
+	to, ok := m.Cluster(id.To)
+	if !ok {
+		return t
+	}
+	matrix := Trust(m, certs, now)
+	rows := matrix.Of(id.To)
+	planned := map[string]int{}
+	readPub := false
+	for _, r := range rows {
+		cell := matrix.Cell(r, id.From)
+		if cell.Verdict == "" || r.Pending {
+			continue
+		}
+		breaks := r.Node == to.Publisher || r.Store != "tomcat-trust"
+		readPub = readPub || r.Node == to.Publisher && r.Store == "tomcat-trust"
+		t.Events = append(t.Events, CertEvent{At: r.NotAfter, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
+			What: fmt.Sprintf("the %s certificate of %s ends", r.Service, r.Node)})
+		if cell.Verdict == TrustByCA && !cell.Ends.IsZero() && cell.Ends.Before(r.NotAfter) {
+			t.Events = append(t.Events, CertEvent{At: cell.Ends, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
+				What: fmt.Sprintf("the CA %s ends, by which %s trusts %s of %s", cell.Held, id.From, r.Service, r.Node)})
+		}
+		if r.NotAfter.After(now) && now.Before(beginsAt(certs[id.To], r)) {
+			t.Events = append(t.Events, CertEvent{At: beginsAt(certs[id.To], r), Node: r.Node, Service: r.Service, KeyType: r.KeyType,
+				What: fmt.Sprintf("the %s certificate of %s becomes valid", r.Service, r.Node)})
+		}
+		key := r.Fingerprint + r.Service
+		if i, had := planned[key]; had {
+			t.Plans[i].Nodes = append(t.Plans[i].Nodes, r.Node)
+			continue
+		}
+		planned[key] = len(t.Plans)
+		t.Plans = append(t.Plans, RenewalPlan{Node: r.Node, Service: r.Service, KeyType: r.KeyType, Fingerprint: r.Fingerprint, Subject: r.Subject, NotAfter: r.NotAfter, Nodes: []mesh.NodeName{r.Node}})
+	}
+	if !readPub {
+		t.Unread = append(t.Unread, fmt.Sprintf("no certificate of %s has been read", to.Publisher))
+	}
+	if v, n := matrix.Worst(id); v == TrustUnknown && n > 0 {
+		t.Unread = append(t.Unread, fmt.Sprintf("%s's trust store is not read, so which steps are done already is not known", id.From))
+	}
+	for i := range t.Plans {
+		t.Plans[i].steps(m, matrix, certs, id.To, now)
+	}
+	slices.SortStableFunc(t.Events, func(a, b CertEvent) int {
+		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.What, b.What))
+	})
+	slices.SortStableFunc(t.Plans, func(a, b RenewalPlan) int { return a.NotAfter.Compare(b.NotAfter) })
+	return t
+}
+
+func beginsAt(r CertClusterRecord, row TrustRow) time.Time {
+	if row.Store == "tomcat-trust" {
+		return r.Served[row.Node][row.KeyType].NotBefore
+	}
+	return time.Time{}
+}
+
+// Breaks is the first event that stops the peer, and whether there is one.
+func (t Timeline) Breaks() (CertEvent, bool) {
+	i := slices.IndexFunc(t.Events, func(e CertEvent) bool { return e.Breaks })
+	if i < 0 {
+		return CertEvent{}, false
+	}
+	return t.Events[i], true
+}
+
+// steps writes the plan down. A certificate is renewed once, for every cluster
+// that pulls from its own, so all of them are named.
+func (p *RenewalPlan) steps(m *mesh.Mesh, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, now time.Time) {
+	days := slices.Sorted(slices.Values(m.Policy.Thresholds.CertificateDays))
+	if len(days) == 0 {
+		days = []int{7, 14, 28}
+	}
+	before := func(n int) time.Time { return p.NotAfter.AddDate(0, 0, -n) }
+	p.Start, p.Trust, p.Serve = before(days[len(days)-1]), before(days[len(days)/2]), before(days[0])
+	var next *TrustRow // the new certificate, installed and not served
+	issuer := ""
+	for i, r := range matrix.Rows {
+		switch {
+		case r.Node != p.Node || r.Service != p.Service:
+		case r.Pending:
+			next = &matrix.Rows[i]
+		default:
+			issuer = r.Issuer
+		}
+	}
+	if next != nil {
+		issuer = next.Issuer
+	}
+	store := StoreOfService(p.Service)
+	add := func(phase Phase, by time.Time, cluster mesh.ClusterID, on, menu, do string, done bool) {
+		p.Steps = append(p.Steps, RenewalStep{phase, by, cluster, on, menu, do, done})
+	}
+	const page = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management"
+	restart := "Cisco Tomcat"
+	switch store {
+	case "cup-trust":
+		restart = "Cisco SIP Proxy and Cisco Presence Engine"
+	case "cup-xmpp-trust":
+		restart = "Cisco XCP Router (it drops the node's users: in a window)"
+	}
+	c, _ := m.Cluster(id)
+	if before12(c.Release) && store == "tomcat-trust" {
+		add(PhaseMake, p.Start, id, string(p.Node), "", "release before 12.0: stop Platform Administrative Web Service and Cisco Intercluster Sync Agent first (TAC-214231)", next != nil)
+	}
+	if issuer == "" {
+		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("Generate Self-signed, Certificate Purpose %s. Do not restart %s yet: until then the old certificate is served, and nobody drops", p.Service, restart), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("open %s, Download .PEM File: the new one", p.Service), next != nil)
+	} else {
+		multi := ""
+		if len(p.Nodes) > 1 {
+			multi = ", Distribution Multi-server (SAN)"
+		}
+		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("Generate CSR, Certificate Purpose %s%s, and have %s sign it", p.Service, multi, CommonName(issuer)), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the CA certificates above the new one", store), next != nil)
+	}
+	p.exchange(m, matrix, next, issuer, store, id, now)
+	covered := true
+	for _, n := range p.Nodes {
+		covered = covered && certs[id].Served[n][p.KeyType].CA
+	}
+	if store == "tomcat-trust" {
+		if covered && issuer != "" {
+			add(PhasePin, p.Trust, "", "Peerkeeper", "", fmt.Sprintf("nothing to pin as long as %s signs again: tls.ca of %s vouches for it", CommonName(issuer), id), true)
+		} else {
+			for _, n := range p.Nodes {
+				print := "SHA256"
+				if next != nil {
+					print = next.Fingerprint
+				}
+				done := next != nil && (certs[id].Identity[n][p.Service].Pinned || certs[id].Identity[n][p.Service].CA)
+				add(PhasePin, p.Trust, "", "Peerkeeper", "", fmt.Sprintf("peerkeeper trust accept %s %s (the new certificate's fingerprint; the present pin stays)", n, print), done)
+			}
+		}
+	}
+	add(PhaseCheck, p.Trust, "", "Peerkeeper", "", "peerkeeper check certs --now --trust: every cell of the new certificate must read trusted (trust stores take up to 60 minutes to reach every node)", false)
+	if issuer != "" {
+		add(PhaseServe, p.Serve, id, string(p.Node), page, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the signed certificate", p.Service), next != nil)
+	}
+	for _, n := range p.Nodes {
+		do := "utils service restart Cisco Tomcat: from now on the new one is served"
+		if restart != "Cisco Tomcat" {
+			do = "Control Center: restart " + restart + ": from now on the new one is served"
+		}
+		add(PhaseServe, p.Serve, id, string(n), "", do, false)
+	}
+	for _, puller := range pullers(m, id) {
+		add(PhaseVerify, p.Serve, puller, publisherOf(m, puller), "Presence > Inter-Clustering > "+string(c.Publisher), "Certificate Status must read \"Connection is secure\"; if not: Force Manual Sync with \"Also resync peer's Tomcat certificates\", wait 60 s; if still not, restart Cisco Intercluster Sync Agent and repeat", false)
+	}
+}
+
+// exchange are the steps by which every peer learns the new certificate.
+func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix TrustMatrix, next *TrustRow, issuer, store string, id mesh.ClusterID, now time.Time) {
+	const page = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management"
+	what := "the new " + p.Service + ".pem of " + string(p.Node)
+	if issuer != "" {
+		what = "the CA certificates of " + CommonName(issuer) + ", never the leaf"
+	}
+	var present TrustRow
+	for _, r := range matrix.Of(id) {
+		if r.Node == p.Node && r.Service == p.Service && !r.Pending {
+			present = r
+		}
+	}
+	var uploaded []mesh.ClusterID
+	for _, puller := range pullers(m, id) {
+		if pr, _ := m.Peer(mesh.PeerID{From: puller, To: id}); store != "tomcat-trust" && pr.Protocol != mesh.TLSProto {
+			continue
+		}
+		done := false
+		switch {
+		case next != nil:
+			v := matrix.Cell(*next, puller).Verdict
+			done = v == TrustYes || v == TrustByCA
+		case issuer != "":
+			// The same CA again: what vouches for the present one will do.
+			cell := matrix.Cell(present, puller)
+			done = cell.Verdict == TrustByCA && cell.Ends.After(p.NotAfter)
+		}
+		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, publisherOf(m, puller), page, fmt.Sprintf("Upload Certificate/Certificate chain, Certificate Purpose %s: %s", store, what), done})
+		if !done {
+			uploaded = append(uploaded, puller)
+		}
+	}
+	if store != "tomcat-trust" {
+		return
+	}
+	for _, puller := range uploaded {
+		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, publisherOf(m, puller), "Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services", "restart Cisco Intercluster Sync Agent, one cluster at a time: it reads its trust store when it starts", false})
+	}
+}
+
+// pullers are the clusters that pull from one, in the order of mesh.yaml.
+func pullers(m *mesh.Mesh, id mesh.ClusterID) []mesh.ClusterID {
+	var out []mesh.ClusterID
+	for _, c := range m.Clusters {
+		if _, ok := m.Peer(mesh.PeerID{From: c.ID, To: id}); ok {
+			out = append(out, c.ID)
+		}
+	}
+	return out
+}
+
+func publisherOf(m *mesh.Mesh, id mesh.ClusterID) string {
+	c, ok := m.Cluster(id)
+	if !ok {
+		return string(id)
+	}
+	return string(c.Publisher)
+}
+
+func before12(release string) bool {
+	major, known := Major(release)
+	return known && major < 12
+}
+
+// Major is the first number of a release, such as 14 of "14.0.1SU3".
+func Major(release string) (int, bool) {
+	n, digits := 0, 0
+	for _, r := range release {
+		if r < '0' || r > '9' || digits > 3 {
+			break
+		}
+		n, digits = 10*n+int(r-'0'), digits+1
+	}
+	return n, digits > 0
+}

@@ -1,0 +1,606 @@
+package peer
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// TrustStore is one trust store of a cluster as its nodes told it, cut down to
+// what the mesh turns on, because 30 clusters of 6 nodes must fit one item of
+// 400 KB.
+type TrustStore struct {
+	// Nodes are the cluster's nodes, and when each was last asked.
+	Nodes []StoreNode `json:"nodes"`
+	// Held are the certificates that any node holds: CAs, and those with the
+	// name of a certificate that some node of the mesh has.
+	Held []Trusted `json:"held,omitempty"`
+	// Others is how many more the store holds.
+	Others int `json:"others,omitempty"`
+	// Vouched are the served certificates, by short fingerprint, that chain to
+	// a CA in the store, signatures checked: the index of the CA in Held.
+	Vouched map[string]int `json:"vouched,omitempty"`
+	// Checked are the other CA-signed certificates that were tried and do not.
+	Checked []string `json:"checked,omitempty"`
+	// Lacks is since when a certificate that is needed is known not to be in the
+	// store, or not in that of one node (LackOn).
+	Lacks map[string]time.Time `json:"lacks,omitempty"`
+}
+
+// StoreNode is one node's store as it was read last.
+type StoreNode struct {
+	Name mesh.NodeName `json:"name"`
+	Read time.Time     `json:"read,omitzero"` // zero: never
+}
+
+// Trusted is one certificate in a store.
+type Trusted struct {
+	Print   string    `json:"p"` // short fingerprint
+	Subject string    `json:"s"`
+	Ends    time.Time `json:"e"`
+	// CA is a certificate authority. A self-signed tomcat calls itself one and
+	// is none: it has the name of a node.
+	CA     bool   `json:"ca,omitempty"`
+	Key    string `json:"k,omitempty"`  // of a CA: the short hash of its public key
+	Signed bool   `json:"by,omitempty"` // by another: a CA-signed leaf or an intermediate
+	File   string `json:"f,omitempty"`
+	// Not are the nodes that were read and do not hold it, by index.
+	Not []int `json:"not,omitempty"`
+}
+
+// ShortPrint is a fingerprint without its prefix, cut to 128 bits.
+func ShortPrint(fingerprint string) string {
+	s := strings.TrimPrefix(fingerprint, "sha256:")
+	return s[:min(32, len(s))]
+}
+
+// LackOn is the key in Lacks of a certificate that one node's store lacks.
+func LackOn(print string, node int) string { return fmt.Sprintf("%s@%d", print, node) }
+
+// TrustVerdict says what one cluster's store makes of one certificate.
+type TrustVerdict string
+
+// The verdicts, worst first.
+const (
+	TrustMissing TrustVerdict = "missing"
+	TrustStale   TrustVerdict = "staleCopy" // an older certificate of the same name stands there
+	TrustUnknown TrustVerdict = "unknown"
+	TrustByCA    TrustVerdict = "caTrusted"
+	TrustYes     TrustVerdict = "trusted"
+)
+
+// TrustVerdicts lists the verdicts, worst first.
+func TrustVerdicts() []TrustVerdict {
+	return []TrustVerdict{TrustMissing, TrustStale, TrustUnknown, TrustByCA, TrustYes}
+}
+
+// TrustCell is one cluster's verdict on one certificate. A zero cell is a pair
+// without a peer.
+type TrustCell struct {
+	Verdict TrustVerdict `json:"verdict"`
+	// Why is the reason of Unknown.
+	Why Reason `json:"why,omitempty"`
+	// Held is what stands in the store: the file of the copy, or the CA.
+	Held string `json:"held,omitempty"`
+	// Ends is when what vouches for the certificate ends by itself: the CA.
+	Ends time.Time `json:"ends,omitzero"`
+	// Lacking are nodes whose store lacks what the publisher's has.
+	Lacking []mesh.NodeName `json:"lacking,omitempty"`
+	// Since is since when it is known to be missing.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// TrustRow is one certificate of one node against every cluster.
+type TrustRow struct {
+	Cluster mesh.ClusterID `json:"cluster"`
+	Node    mesh.NodeName  `json:"node"`
+	KeyType string         `json:"keyType"`
+	Service string         `json:"service"` // identity: tomcat, cup-ECDSA …
+	Store   string         `json:"store"`   // where peers need it
+	// Pending says that the node has this certificate and does not serve it yet.
+	Pending     bool        `json:"pending,omitempty"`
+	Fingerprint string      `json:"fingerprint"`
+	Subject     string      `json:"subject"`
+	Issuer      string      `json:"issuer,omitempty"` // of a CA-signed one
+	NotAfter    time.Time   `json:"notAfter"`
+	First       time.Time   `json:"-"`
+	Cells       []TrustCell `json:"cells"`
+}
+
+// TrustMatrix is every certificate that peers need against every cluster that
+// needs it.
+type TrustMatrix struct {
+	Clusters []mesh.ClusterID `json:"clusters"`
+	Rows     []TrustRow       `json:"rows"`
+}
+
+// Trust derives the matrix from what certcheck stored. It is pure: the same
+// records give the same matrix, on the page, in the command and in judging.
+func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Time) TrustMatrix {
+	out := TrustMatrix{Clusters: m.IDs(), Rows: []TrustRow{}}
+	for i := range m.Clusters {
+		c := &m.Clusters[i]
+		tls := overTLS(m, c.ID)
+		for _, row := range certsNeeded(c, certs[c.ID], len(tls) > 0, now) {
+			row.Cells = make([]TrustCell, len(out.Clusters))
+			for j, id := range out.Clusters {
+				p, ok := m.Peer(mesh.PeerID{From: id, To: c.ID})
+				if !ok || row.Store != "tomcat-trust" && p.Protocol != mesh.TLSProto {
+					continue
+				}
+				puller, _ := m.Cluster(id)
+				row.Cells[j] = trustVerdict(certs[id], puller, row, now)
+			}
+			out.Rows = append(out.Rows, row)
+		}
+	}
+	return out
+}
+
+// overTLS lists the clusters whose peer entry towards id says TLS.
+func overTLS(m *mesh.Mesh, id mesh.ClusterID) []mesh.ClusterID {
+	var out []mesh.ClusterID
+	for _, p := range m.Peers {
+		if p.ID.To == id && p.Protocol == mesh.TLSProto {
+			out = append(out, p.ID.From)
+		}
+	}
+	return out
+}
+
+// certsNeeded are the certificates of a cluster that its peers must trust.
+func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) []TrustRow {
+	var out []TrustRow
+	add := func(node mesh.NodeName, s Served, keyType, service string, pending bool) {
+		if s.Fingerprint == "" || s.Stale(now) {
+			return
+		}
+		row := TrustRow{
+			Cluster: c.ID, Node: node, KeyType: keyType, Service: service, Store: StoreOfService(service), Pending: pending,
+			Fingerprint: s.Fingerprint, Subject: s.Subject, NotAfter: s.NotAfter, First: s.First,
+		}
+		if !s.SelfSigned {
+			row.Issuer = s.Issuer
+		}
+		out = append(out, row)
+	}
+	for _, n := range c.Nodes {
+		for _, keyType := range []string{"RSA", "ECDSA"} {
+			service := ServiceOf("", keyType)
+			served := r.Served[n.Name][keyType]
+			add(n.Name, served, keyType, service, false)
+			if own := r.Identity[n.Name][service]; served.Fingerprint != "" && served.Error == "" && own.Error == "" && own.Fingerprint != served.Fingerprint {
+				add(n.Name, own, keyType, service, true)
+			}
+		}
+		if !tls {
+			continue
+		}
+		for _, port := range []string{PortSIPTLS, PortXMPP} {
+			for _, keyType := range []string{"RSA", "ECDSA"} {
+				service := ServiceOf(port, keyType)
+				s := r.Ports[n.Name][port+"/"+keyType]
+				if s.Fingerprint == "" || s.Stale(now) {
+					s = r.Identity[n.Name][service]
+				}
+				add(n.Name, s, keyType, service, false)
+			}
+		}
+	}
+	return out
+}
+
+// trustVerdict is one cell.
+func trustVerdict(r CertClusterRecord, puller *mesh.Cluster, row TrustRow, now time.Time) TrustCell {
+	store, ok := r.Trust[row.Store]
+	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == puller.Publisher })
+	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || now.Sub(store.Nodes[at].Read) > certAge {
+		why := NotLookedAt
+		switch {
+		case ok && at >= 0 && !store.Nodes[at].Read.IsZero():
+			why = Stale
+		case r.NoTrust != nil:
+			why = r.NoTrust.Reason
+		}
+		return TrustCell{Verdict: TrustUnknown, Why: why}
+	}
+	read := store.Nodes[at].Read
+	lacking := func(h Trusted) (out []mesh.NodeName) {
+		for _, i := range h.Not {
+			if i >= 0 && i < len(store.Nodes) && i != at {
+				out = append(out, store.Nodes[i].Name)
+			}
+		}
+		return out
+	}
+	print := ShortPrint(row.Fingerprint)
+	for _, h := range store.Held {
+		if h.Print == print && !slices.Contains(h.Not, at) {
+			return TrustCell{Verdict: TrustYes, Held: h.File, Lacking: lacking(h)}
+		}
+	}
+	if i, ok := store.Vouched[print]; ok && i >= 0 && i < len(store.Held) {
+		if ca := store.Held[i]; now.Before(ca.Ends) && !slices.Contains(ca.Not, at) {
+			return TrustCell{Verdict: TrustByCA, Held: ca.Subject, Ends: ca.Ends, Lacking: lacking(ca)}
+		}
+	} else if row.Issuer != "" && !slices.Contains(store.Checked, print) {
+		// Not tried against this store yet: it was served for the first time
+		// after the look at the store, or never together with it.
+		return TrustCell{Verdict: TrustUnknown, Why: NotLookedAt}
+	}
+	if row.First.After(read) {
+		return TrustCell{Verdict: TrustUnknown, Why: NotLookedAt}
+	}
+	cell := TrustCell{Verdict: TrustMissing, Since: read}
+	if t, ok := store.Lacks[print]; ok {
+		cell.Since = t
+	}
+	for _, h := range store.Held {
+		if !h.CA && h.Print != print && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
+			cell.Verdict, cell.Held = TrustStale, h.File
+		}
+	}
+	return cell
+}
+
+// CommonName is the CN of a subject as crypto/x509 writes it, or all of it.
+func CommonName(subject string) string {
+	for part := range strings.SplitSeq(subject, ",") {
+		if cn, ok := strings.CutPrefix(strings.TrimSpace(part), "CN="); ok {
+			return cn
+		}
+	}
+	return subject
+}
+
+// Cell is the verdict of a cluster on a row.
+func (m TrustMatrix) Cell(row TrustRow, id mesh.ClusterID) TrustCell {
+	i := slices.Index(m.Clusters, id)
+	if i < 0 || i >= len(row.Cells) {
+		return TrustCell{}
+	}
+	return row.Cells[i]
+}
+
+// Of are the rows of one cluster.
+func (m TrustMatrix) Of(id mesh.ClusterID) []TrustRow {
+	var out []TrustRow
+	for _, r := range m.Rows {
+		if r.Cluster == id {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Worst is the worst verdict of one cluster on all certificates of another, and
+// how many have it; "" without any.
+func (m TrustMatrix) Worst(p mesh.PeerID) (TrustVerdict, int) {
+	counts := map[TrustVerdict]int{}
+	for _, r := range m.Rows {
+		if r.Cluster == p.To {
+			counts[m.Cell(r, p.From).Verdict]++
+		}
+	}
+	for _, v := range TrustVerdicts() {
+		if counts[v] > 0 {
+			return v, counts[v]
+		}
+	}
+	return "", 0
+}
+
+// Copy is a certificate that a person must copy by hand.
+type Copy struct {
+	// File is what to download at the source: a leaf's identity file, or the
+	// chain of a CA-signed one, which is copied instead of the leaf.
+	File string         `json:"file"`
+	From mesh.ClusterID `json:"from"`
+	Node mesh.NodeName  `json:"node"` // where it is downloaded
+	// Issuer is the CA whose chain is meant; "" for a self-signed certificate.
+	Issuer      string         `json:"issuer,omitempty"`
+	Fingerprint string         `json:"fingerprint"` // of the leaf, to compare
+	To          mesh.ClusterID `json:"to"`
+	Publisher   mesh.NodeName  `json:"publisher"` // where it is uploaded; it replicates from there
+	Store       string         `json:"store"`
+	Verdict     TrustVerdict   `json:"verdict"`
+	// Stale is the old copy's file in the store, which a person may delete.
+	Stale string `json:"stale,omitempty"`
+}
+
+// Copies lists what must be copied by hand where nothing carries it over: one
+// line per file and destination. A CA is copied once, however many leaves it
+// signed.
+func (m TrustMatrix) Copies(of *mesh.Mesh) []Copy {
+	out := []Copy{}
+	at := map[string]bool{}
+	for _, r := range m.Rows {
+		for i, id := range m.Clusters {
+			cell := r.Cells[i]
+			if cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+				continue
+			}
+			to, ok := of.Cluster(id)
+			if !ok {
+				continue
+			}
+			c := Copy{
+				File: r.Service + ".pem", From: r.Cluster, Node: r.Node, Issuer: r.Issuer, Fingerprint: r.Fingerprint,
+				To: id, Publisher: to.Publisher, Store: r.Store, Verdict: cell.Verdict, Stale: cell.Held,
+			}
+			key := fmt.Sprint(r.Fingerprint, "|", id, "|", r.Store)
+			if r.Issuer != "" {
+				c.File = "the CA certificates of " + CommonName(r.Issuer)
+				key = fmt.Sprint(r.Issuer, "|", id, "|", r.Store)
+			}
+			if !at[key] {
+				at[key] = true
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// String writes the copy as an instruction.
+func (c Copy) String() string {
+	text := fmt.Sprintf("%s of %s (%s) to %s of %s (%s)", c.File, c.Node, c.From, c.Store, c.Publisher, c.To)
+	if c.Stale != "" && c.Verdict == TrustStale {
+		text += "; the old copy there is " + c.Stale
+	}
+	return text
+}
+
+// ExchangeTime is how long a new certificate may lawfully be on its way: one
+// sync interval, then up to 60 minutes to reach every node (TAC-212647).
+func ExchangeTime(interval time.Duration) time.Duration { return interval + ReplicationTime }
+
+// ReplicationTime is how long a trust store takes to reach every node.
+const ReplicationTime = time.Hour
+
+// TrustOf judges what one cluster's stores say of the certificates that it
+// meets at a peer: of tomcat those of the publisher, by which it pulls, and
+// under TLS those of every node's SIP and XMPP. ok is false when the stores do
+// not decide it: then a sync over the certificate has to.
+//
+// exchange is how long a certificate may be on its way without anything being
+// wrong; 0 where certificate sync is off, so that nothing is on its way.
+func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Duration, now time.Time) (cond Condition, ok bool) {
+	to, known := m.Cluster(id.To)
+	if !known {
+		return Condition{}, false
+	}
+	cond = Condition{Type: CertificateTrusted, Basis: Measured}
+	var missing, stale, pending, ca, direct []string
+	unknown := false
+	for _, r := range matrix.Of(id.To) {
+		if r.Pending || r.Store == "tomcat-trust" && r.Node != to.Publisher {
+			continue
+		}
+		cell := matrix.Cell(r, id.From)
+		what := fmt.Sprintf("%s of %s", r.Service, r.Node)
+		switch cell.Verdict {
+		case "":
+		case TrustUnknown:
+			unknown = true
+		case TrustYes:
+			direct = append(direct, what)
+		case TrustByCA:
+			ca = append(ca, what)
+		default:
+			switch {
+			case now.Sub(r.First) < exchange:
+				pending = append(pending, what)
+			case cell.Verdict == TrustStale:
+				stale = append(stale, what+" ("+r.Store+" holds an older "+cmp.Or(cell.Held, "copy")+")")
+			default:
+				missing = append(missing, what+" ("+r.Store+")")
+			}
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		cond.Status, cond.Reason = False, NotInTrustStore
+		cond.Message = fmt.Sprintf("%s's trust store lacks %s", id.From, strings.Join(append(missing, stale...), ", "))
+	case len(stale) > 0:
+		cond.Status, cond.Reason = False, StaleCopy
+		cond.Message = fmt.Sprintf("%s does not trust %s", id.From, strings.Join(stale, ", "))
+	case len(pending) > 0:
+		cond.Status, cond.Reason = UnknownStatus, ExchangePending
+		cond.Message = fmt.Sprintf("%s was renewed and is not in %s's trust store yet; the next syncs carry it over", strings.Join(pending, ", "), id.From)
+	case unknown || len(ca)+len(direct) == 0:
+		return Condition{}, false
+	case len(direct) == 0:
+		cond.Status, cond.Reason = True, TrustedByCA
+		cond.Message = fmt.Sprintf("%s's trust store holds the CA of %s", id.From, strings.Join(ca, ", "))
+	default:
+		cond.Status, cond.Reason = True, InTrustStore
+		cond.Message = fmt.Sprintf("%s's trust store holds %s", id.From, strings.Join(append(direct, ca...), ", "))
+	}
+	return cond, true
+}
+
+// TrustFindings are what the matrix says of one cluster's certificates: one
+// finding per certificate, however many clusters lack it, so that one renewal
+// is one notice. Of each puller it needs how long an exchange may take, and
+// whether its syncs succeed all the same.
+func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) (exchange time.Duration, works bool), now time.Time) []Finding {
+	var out []Finding
+	had := map[string]bool{} // by reason, certificate and store
+	for _, r := range matrix.Of(id) {
+		var lack, twin []string
+		broken := false
+		for i, puller := range matrix.Clusters {
+			cell := r.Cells[i]
+			if cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+				continue
+			}
+			exchange, works := pulls(puller)
+			if !r.Pending && now.Sub(r.First) < exchange {
+				continue
+			}
+			broken = broken || !works
+			if r.KeyType == "ECDSA" && matrix.rsaTrusted(r, puller) {
+				twin = append(twin, string(puller))
+				continue
+			}
+			lack = append(lack, string(puller))
+		}
+		say := func(reason Reason, clusters []string, format string) {
+			key := string(reason) + r.Fingerprint + r.Store
+			if len(clusters) == 0 || r.Pending || had[key] { // had: another node serves the very same one
+				return
+			}
+			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, CommonName(r.Subject), r.Store, someClusters(clusters)))
+			f.Subject, f.NotAfter = r.Subject, r.NotAfter
+			if r.Store != "tomcat-trust" {
+				f.ID += ":" + r.Service
+			} else if c, ok := m.Cluster(id); ok && r.Node != c.Publisher {
+				f.Severity = "warning" // nobody pulls from a subscriber
+			} else if !broken {
+				f.Severity = "warning"
+				f.Message += "; syncs succeed all the same, until the Intercluster Sync Agent starts again and reads its trust store"
+			}
+			had[key] = true
+			out = append(out, f)
+		}
+		say(NotTrustedByPeers, lack, "the %s certificate of %s (%s) is not in the %s of %s")
+		say(ECDSAMissing, twin, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
+		if r.Pending {
+			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin)))
+			f.Subject, f.NotAfter = r.Subject, r.NotAfter
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func readiness(r TrustRow, lack, twin []string) string {
+	unknown := 0
+	for _, c := range r.Cells {
+		if c.Verdict == TrustUnknown {
+			unknown++
+		}
+	}
+	switch missing := append(lack, twin...); {
+	case len(missing) > 0:
+		return "do not restart Cisco Tomcat yet: it is not trusted by " + someClusters(missing)
+	case unknown > 0:
+		return fmt.Sprintf("whether %d clusters trust it is not known", unknown)
+	}
+	return "every peer trusts it already"
+}
+
+// rsaTrusted reports whether a cluster trusts the RSA twin of an ECDSA row.
+func (m TrustMatrix) rsaTrusted(r TrustRow, puller mesh.ClusterID) bool {
+	for _, other := range m.Rows {
+		if other.Node == r.Node && other.Store == r.Store && other.KeyType == "RSA" && other.Service == strings.TrimSuffix(r.Service, "-ECDSA") && !other.Pending {
+			v := m.Cell(other, puller).Verdict
+			return v == TrustYes || v == TrustByCA
+		}
+	}
+	return false
+}
+
+// someClusters names at most ten clusters, and says how many more there are.
+func someClusters(ids []string) string {
+	const shown = 10
+	if more := len(ids) - shown; more > 0 {
+		return strings.Join(ids[:shown], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(ids, ", ")
+}
+
+// StoreFindings are what a cluster's own stores hold that they should not, or
+// do not hold everywhere. They need no look at anybody else.
+func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
+	var out []Finding
+	add := func(reason Reason, node mesh.NodeName, store, message string) {
+		f := CertFinding(reason, node, "", strings.TrimSuffix(store, "-trust"), message)
+		f.ID += ":" + store
+		out = append(out, f)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Trust)) {
+		store := r.Trust[name]
+		cas := map[string][]Trusted{}
+		var signed []string
+		missing := map[int][]string{}
+		for _, h := range store.Held {
+			switch {
+			case h.CA && h.Ends.After(now):
+				cas[h.Subject] = append(cas[h.Subject], h)
+			case h.Signed && !h.CA:
+				signed = append(signed, h.Subject)
+			}
+			for _, i := range h.Not {
+				if since, ok := store.Lacks[LackOn(h.Print, i)]; ok && now.Sub(since) >= ReplicationTime {
+					missing[i] = append(missing[i], h.Subject)
+				}
+			}
+			if limit, near := nearest(days, h.Ends.Sub(now)); h.CA && near && count(store, h.Print) > 0 {
+				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", h.Subject, name, clock(h.Ends), limit, count(store, h.Print)))
+			}
+		}
+		for _, subject := range slices.Sorted(maps.Keys(cas)) {
+			keys := map[string]bool{}
+			for _, ca := range cas[subject] {
+				keys[ca.Key] = true
+			}
+			if len(keys) > 1 { // the same key twice is a CA whose certificate was renewed
+				add(CAConflict, "", name+":"+subject, fmt.Sprintf("%s holds CA certificates named %s with %d different keys", name, subject, len(keys)))
+			}
+		}
+		if len(signed) > 0 {
+			slices.Sort(signed)
+			add(LeafInStore, "", name, fmt.Sprintf("%s holds %d CA-signed certificates of servers: %s", name, len(signed), someClusters(slices.Compact(signed))))
+		}
+		for _, i := range slices.Sorted(maps.Keys(missing)) {
+			if i >= 0 && i < len(store.Nodes) {
+				add(NotReplicated, store.Nodes[i].Name, name, fmt.Sprintf("%s of %s lacks %d certificates that other nodes of the cluster hold: %s", name, store.Nodes[i].Name, len(missing[i]), someClusters(missing[i])))
+			}
+		}
+	}
+	return out
+}
+
+func count(store TrustStore, print string) int {
+	n := 0
+	for _, i := range store.Vouched {
+		if i >= 0 && i < len(store.Held) && store.Held[i].Print == print {
+			n++
+		}
+	}
+	return n
+}
+
+// StaleCopies are the certificates in a cluster's stores that have the name of
+// one that a peer's node has now, and are none of its present ones. They are
+// listed, never deleted.
+func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
+	present, subjects := map[string]bool{}, map[string]mesh.NodeName{}
+	for _, row := range matrix.Rows {
+		present[row.Store+ShortPrint(row.Fingerprint)] = true
+		subjects[row.Store+strings.ToLower(CommonName(row.Subject))] = row.Node
+	}
+	var out []Finding
+	for _, name := range slices.Sorted(maps.Keys(r.Trust)) {
+		var files []string
+		for _, h := range r.Trust[name].Held {
+			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] {
+				files = append(files, fmt.Sprintf("%s (%s, to %s)", h.Subject, cmp.Or(h.File, h.Print), clock(h.Ends)))
+			}
+		}
+		if len(files) == 0 {
+			continue
+		}
+		f := CertFinding(SameSubjectOther, "", "", strings.TrimSuffix(name, "-trust"), fmt.Sprintf("%s holds %d former certificates of nodes that have another now: %s", name, len(files), someClusters(files)))
+		f.ID = string(SameSubjectOther) + ":" + name
+		out = append(out, f)
+	}
+	return out
+}
