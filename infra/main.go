@@ -6,6 +6,7 @@
 //	go run ./infra template -env ENV   the template, with a stand-in for the code
 //	go run ./infra cost -env ENV       the month's bill
 //	go run ./infra iam                 who may do what
+//	go run ./infra deployer -env ENV   the policies for CloudFormation's role, as files
 package main
 
 import (
@@ -48,6 +49,7 @@ func command(args []string, out io.Writer) error {
 	dir := flags.String("dir", "infra/environments", "where the environments' files are")
 	name := flags.String("env", "", "environment, such as dev")
 	clusters := flags.Int("clusters", 0, "reckon with so many clusters instead of the mesh's own")
+	to := flags.String("to", "dist", "where the policies are written (deployer)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -57,10 +59,13 @@ func command(args []string, out io.Writer) error {
 	case "iam":
 		_, err := io.WriteString(out, stack.Markdown(stack.Matrix()))
 		return err
-	case "template", "cost":
+	case "template", "cost", "deployer":
 		env, err := environment.Load(*dir, *name)
 		if err != nil {
 			return err
+		}
+		if verb == "deployer" {
+			return deployer(out, env, *to)
 		}
 		if *clusters > 0 {
 			cost.Resize(env.Mesh, *clusters)
@@ -75,7 +80,31 @@ func command(args []string, out io.Writer) error {
 		}
 		return bill(out, env, template)
 	}
-	return fmt.Errorf("no verb %q: want template, cost or iam; the CDK command is what synthesises (make synth ENV=dev)", verb)
+	return fmt.Errorf("no verb %q: want template, cost, iam or deployer; the CDK command is what synthesises (make synth ENV=dev)", verb)
+}
+
+// deployer writes the policies for CloudFormation's role, and says where to.
+func deployer(out io.Writer, env *environment.Environment, to string) error {
+	network, rest, err := stack.Deployer(env)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fmt.Errorf("writing the deployer's policies: %w", err)
+	}
+	for _, part := range []struct {
+		name string
+		data []byte
+	}{{"network", network}, {"rest", rest}} {
+		path := filepath.Join(to, fmt.Sprintf("%s-deploy-%s.json", stack.Name(env.Name), part.name))
+		if err := os.WriteFile(path, part.data, 0o644); err != nil {
+			return fmt.Errorf("writing the deployer's policies: %w", err)
+		}
+		if _, err := fmt.Fprintln(out, path); err != nil {
+			return fmt.Errorf("writing the deployer's policies: %w", err)
+		}
+	}
+	return nil
 }
 
 // deployable synthesises for the CDK command, which says where to.

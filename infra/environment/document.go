@@ -194,15 +194,6 @@ func (v value) text() string {
 	return ""
 }
 
-// texts is a list of scalars.
-func (v value) texts() []string {
-	var out []string
-	for _, i := range v.items() {
-		out = append(out, i.text())
-	}
-	return out
-}
-
 func (v value) boolean() bool {
 	if !v.there() {
 		return false

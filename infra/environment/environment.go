@@ -11,7 +11,9 @@ package environment
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -180,6 +182,10 @@ func Load(dir, name string) (*Environment, error) {
 	}
 	path := filepath.Join(dir, name+".yaml")
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		names, _ := Names(dir) // it only helps to tell
+		return nil, fmt.Errorf("there is no environment %s in %s, only %s: %w", name, dir, strings.Join(names, ", "), err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading environment %s: %w", name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -196,6 +197,7 @@ func rules() []rule {
 			"CloudWatch locked out": func(m *made) {
 				spoil(m, "Key", "CloudWatch")["Principal"] = map[string]any{"Service": "events.amazonaws.com"}
 			},
+			"any account's alarms":   func(m *made) { delete(spoil(m, "TopicPolicy", "CloudWatch"), "Condition") },
 			"CloudWatch not allowed": func(m *made) { spoil(m, "TopicPolicy", "CloudWatch")["Effect"] = "Deny" },
 			"plain HTTP":             func(m *made) { spoil(m, "TopicPolicy", "OnlyTLS")["Effect"] = "Allow" },
 			"no rotation":            func(m *made) { m.Resources["Key"].set("EnableKeyRotation", false) },
@@ -827,11 +829,11 @@ func topicAsMeant(m *made) (c complaints) {
 	if !refers(topic.at("KmsMasterKeyId"), "Key") || key.at("EnableKeyRotation") != true {
 		c.say("the topic is not encrypted with the stack's key, or the key does not rotate")
 	}
-	allows := func(r *resource, actions ...string) bool {
+	allows := func(r *resource, onlyHere bool, actions ...string) bool {
 		for _, p := range r.policies() {
 			for _, s := range statements(p) {
 				principal, _ := s.raw["Principal"].(map[string]any)
-				if s.Effect == "Allow" && principal["Service"] == "cloudwatch.amazonaws.com" && s.Condition != nil &&
+				if s.Effect == "Allow" && principal["Service"] == "cloudwatch.amazonaws.com" && (!onlyHere || reflect.DeepEqual(s.Condition["StringEquals"], map[string]any{"aws:SourceAccount": m.env.Account})) &&
 					!slices.ContainsFunc(actions, func(a string) bool { return !slices.Contains(s.Actions, any(a)) }) {
 					return true
 				}
@@ -839,10 +841,10 @@ func topicAsMeant(m *made) (c complaints) {
 		}
 		return false
 	}
-	if !allows(key, "kms:Decrypt", "kms:GenerateDataKey*") {
+	if !allows(key, false, "kms:Decrypt", "kms:GenerateDataKey*") {
 		c.say("CloudWatch may not use the key")
 	}
-	if !allows(rights, "sns:Publish") {
+	if !allows(rights, true, "sns:Publish") {
 		c.say("CloudWatch may not publish")
 	}
 	if !deniesPlain(rights, "sns:Publish") {

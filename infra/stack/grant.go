@@ -119,6 +119,18 @@ func interfaceActions() []string {
 	return []string{"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"}
 }
 
+// itemActions are all that some function does to items.
+func itemActions() []string {
+	var out []string
+	for _, f := range Functions() {
+		for _, i := range f.Items {
+			out = append(out, i.qualified()...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // leading limits a statement to items of one leading key. ForAllValues holds
 // for a request that names no key at all, so Null shuts that door.
 func leading(key string) object {

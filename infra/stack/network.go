@@ -196,7 +196,7 @@ func (b *builder) groups() {
 	if !n.Endpoints.Has("dynamodb") {
 		b.net.ways = append(b.net.ways, awsec2.NewCfnVPCEndpoint(b.stack, jsii.String("DynamodbEndpoint"), &awsec2.CfnVPCEndpointProps{
 			VpcId: b.net.vpc, VpcEndpointType: jsii.String("Gateway"), ServiceName: jsii.String("com.amazonaws." + b.env.Region + ".dynamodb"),
-			RouteTableIds: &b.net.tables, PolicyDocument: b.onlyOurs("dynamodb:*", b.arn("dynamodb", "table/"+b.env.Table)),
+			RouteTableIds: &b.net.tables, PolicyDocument: b.onlyOurs(itemActions(), b.arn("dynamodb", "table/"+b.env.Table)),
 		}))
 	}
 	endpoints := jsii.String(n.Endpoints.SecurityGroup)
@@ -212,8 +212,8 @@ func (b *builder) groups() {
 				CidrIp: jsii.String("127.0.0.1/32"), IpProtocol: jsii.String("-1"), Description: jsii.String("Nowhere"),
 			}},
 		})
-		b.endpoint("SecretsmanagerEndpoint", "secretsmanager", "SECRETS_MANAGER", own, "secretsmanager:GetSecretValue", b.arn("secretsmanager", "secret:"+b.secretPrefix()+"*"))
-		b.endpoint("SnsEndpoint", "sns", "SNS", own, "sns:Publish", b.arn("sns", b.name("alarms")))
+		b.endpoint("SecretsmanagerEndpoint", "secretsmanager", "SECRETS_MANAGER", own, []string{"secretsmanager:GetSecretValue"}, b.arn("secretsmanager", "secret:"+b.secretPrefix()+"*"))
+		b.endpoint("SnsEndpoint", "sns", "SNS", own, []string{"sns:Publish"}, b.arn("sns", b.name("alarms")))
 		b.toEndpoints("Endpoints", group, own.AttrGroupId())
 	}
 	if *endpoints != "" {
@@ -232,7 +232,7 @@ func (b *builder) toEndpoints(id string, from awsec2.CfnSecurityGroup, to *strin
 // not ours it has no private DNS: that would lead everybody in the VPC to an
 // endpoint made for us, and fails where there is another. The functions are
 // told its own name instead.
-func (b *builder) endpoint(id, service, variable string, group awsec2.CfnSecurityGroup, action, resource string) {
+func (b *builder) endpoint(id, service, variable string, group awsec2.CfnSecurityGroup, actions []string, resource string) {
 	n := b.env.Network
 	if n.Endpoints.Has(service) {
 		return
@@ -241,7 +241,7 @@ func (b *builder) endpoint(id, service, variable string, group awsec2.CfnSecurit
 	e := awsec2.NewCfnVPCEndpoint(b.stack, &id, &awsec2.CfnVPCEndpointProps{
 		VpcId: b.net.vpc, VpcEndpointType: jsii.String("Interface"), ServiceName: jsii.String("com.amazonaws." + b.env.Region + "." + service),
 		SubnetIds: b.onePerZone(n.Endpoints.Zones...), SecurityGroupIds: &[]*string{group.AttrGroupId()}, PrivateDnsEnabled: jsii.Bool(ours),
-		PolicyDocument: b.onlyOurs(action, resource),
+		PolicyDocument: b.onlyOurs(actions, resource),
 	})
 	if ours {
 		b.net.ways = append(b.net.ways, e)
@@ -252,15 +252,15 @@ func (b *builder) endpoint(id, service, variable string, group awsec2.CfnSecurit
 	}
 }
 
-// onlyOurs is an endpoint's policy: this account's own, for our resources. A
-// gateway endpoint in an attached VPC serves everybody's route tables, so it
-// is left as AWS makes it.
-func (b *builder) onlyOurs(action, resource string) any {
-	if b.env.Network.Create == nil && strings.HasPrefix(action, "dynamodb") {
+// onlyOurs is an endpoint's policy: this account, for what the functions do to
+// our resources. A gateway endpoint in an attached VPC serves everybody whose
+// route table it is in, so there it is left as AWS makes it.
+func (b *builder) onlyOurs(actions []string, resource string) any {
+	if b.env.Network.Create == nil && strings.HasPrefix(actions[0], "dynamodb:") {
 		return nil
 	}
 	return policy(object{
-		"Effect": "Allow", "Principal": object{"AWS": "*"}, "Action": action, "Resource": resource,
+		"Effect": "Allow", "Principal": "*", "Action": actions, "Resource": resource,
 		"Condition": object{"StringEquals": object{"aws:PrincipalAccount": b.env.Account}},
 	})
 }

@@ -388,3 +388,44 @@ func TestCfnLint(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestDeployerMayMakeEverything that some template has, and no more kinds; and
+// reads no secret, no item, and removes nothing that is to stay.
+func TestDeployerMayMakeEverything(t *testing.T) {
+	unused := map[string]bool{}
+	for _, r := range rights() {
+		for _, kind := range r.types {
+			unused[kind] = true
+		}
+	}
+	known := maps.Clone(unused)
+	delete(unused, "Stack")
+	for name, m := range templates {
+		for id, r := range m.Resources {
+			kind := r.Type[strings.LastIndex(r.Type, ":")+1:]
+			if !known[kind] {
+				t.Errorf("%s: nobody may make %s (%s)", name, id, r.Type)
+			}
+			delete(unused, kind)
+		}
+	}
+	for kind := range unused {
+		t.Errorf("no template has a %s", kind)
+	}
+	for _, name := range []string{"dev", "prod"} {
+		network, rest, err := Deployer(templates[name].env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, data := range [][]byte{network, rest} {
+			if len(data) > 6144 {
+				t.Errorf("%s: %d characters, IAM takes 6,144 in a managed policy", name, len(data))
+			}
+			for _, never := range []string{"GetSecretValue", "PutSecretValue", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "DeleteTable", "DeleteSecret", `"*:*"`, "iam:*", "NAME", "REGION"} {
+				if bytes.Contains(data, []byte(never)) {
+					t.Errorf("%s: the deployer's policy holds %s", name, never)
+				}
+			}
+		}
+	}
+}
