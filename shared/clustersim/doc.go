@@ -6,10 +6,9 @@
 // It owns the simulated world: the databases (true answers to any query), the
 // services with their states and up-times, the Intercluster Sync Agents that
 // really copy users between clusters on their interval, certificates and the
-// trust stores of every node, DNS, and
-// the faults a scenario puts in. Time is the given Clock's; work happens in
-// Step only, in the order it falls due, so that the same seed and the same
-// steps give the same state.
+// trust stores of every node, DNS, and the faults a scenario puts in. Time is
+// the given Clock's; work happens in Step only, in the order it falls due, so
+// that the same seed and the same steps give the same state.
 //
 // It never shares code or wire structs with Peerkeeper's clients, never runs
 // work on its own, and never dials out. What Cisco does not document is
