@@ -70,7 +70,7 @@ func (s *stage) serve(node string, ends time.Duration, names ...string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	template := &x509.Certificate{SerialNumber: big.NewInt(int64(len(names)) + s.now.Unix() + int64(ends)), Subject: pkix.Name{CommonName: node}, NotBefore: start.AddDate(-1, 0, 0), NotAfter: s.now.Add(ends)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(int64(len(names)) + s.now.Unix() + int64(ends)), Subject: pkix.Name{CommonName: "tomcat of " + node}, NotBefore: start.AddDate(-1, 0, 0), NotAfter: s.now.Add(ends)}
 	for _, n := range names {
 		if ip := net.ParseIP(n); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
@@ -225,7 +225,9 @@ func TestNamesResolve(t *testing.T) {
 func findings(b *record.Book, id mesh.ClusterID) []string {
 	var out []string
 	for _, f := range b.Certs[id].Value.Findings {
-		out = append(out, string(f.Reason))
+		if f.Reason != "SelfSigned" { // as every certificate made here is
+			out = append(out, string(f.Reason))
+		}
 	}
 	slices.Sort(out)
 	return out
@@ -324,7 +326,8 @@ func TestAWildcardNamesTheNode(t *testing.T) {
 	for names, want := range map[string]bool{apacPub: true, "*.example.com": true, "IMP-APAC-PUB.EXAMPLE.COM": true, "*.com": false, "other.example.com": false} {
 		s := set(t)
 		s.serve(apacPub, 365*24*time.Hour, names)
-		if got := !slices.Contains(findings(s.check(), "apac"), string(tlsprobe.NameMismatch)); got != want {
+		mismatch := func(reason string) bool { return strings.Contains(reason, "NameMismatch") }
+		if got := !slices.ContainsFunc(findings(s.check(), "apac"), mismatch); got != want {
 			t.Errorf("a certificate for %s names %s: %v, want %v", names, apacPub, got, want)
 		}
 	}
@@ -359,8 +362,10 @@ func TestManyNamesWithoutPTR(t *testing.T) {
 	if got := findings(b, "emea"); !slices.Equal(got, []string{"PTRMissing"}) {
 		t.Fatalf("%v", got)
 	}
-	if m := b.Certs["emea"].Value.Findings[0].Message; !strings.Contains(m, "and 30 more") {
-		t.Error(m)
+	for _, f := range b.Certs["emea"].Value.Findings {
+		if f.Reason == "PTRMissing" && !strings.Contains(f.Message, "and 30 more") {
+			t.Error(f.Message)
+		}
 	}
 }
 
