@@ -113,6 +113,7 @@ func TestKilledAtEachStep(t *testing.T) {
 				r.pass(35 * time.Minute)
 				r.once("peersync")
 			}
+			r.once("stucksync") // tells of what it will do
 			r.pass(5 * time.Minute)
 			r.once("peersync")
 			if c.fault != "" {

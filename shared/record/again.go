@@ -13,10 +13,10 @@ import (
 // Again reads, item by item and therefore consistently, what an action turns
 // on: every cluster's record, the given peers' records, how the functions ran, what
 // people said of the cluster or of a peer that it is an end of, and the
-// approval. Load may be a moment behind; nobody acts on that moment.
+// proposal with its approval. Load may be a moment behind; nobody acts on that moment.
 //
 // What it does not read (acknowledgements, alarms, other peers, pins) is empty.
-func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, approval string, functions ...string) (*Book, error) {
+func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, proposal string, functions ...string) (*Book, error) {
 	b := blank()
 	var keys []store.Key
 	for _, c := range m.IDs() {
@@ -31,8 +31,8 @@ func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, 
 	for _, scope := range scopes(m, id, peers) {
 		keys = append(keys, store.Pause(m.Name, string(scope)), store.Maintenance(m.Name, string(scope)))
 	}
-	if approval != "" {
-		keys = append(keys, store.Approval(m.Name, approval))
+	if proposal != "" {
+		keys = append(keys, store.Approval(m.Name, proposal), store.Proposal(m.Name, proposal))
 	}
 	for _, k := range keys {
 		it, err := s.Get(ctx, k)

@@ -106,6 +106,9 @@ const (
 	// leastAge is the up-time below which nothing is restarted, whatever the
 	// proposal says.
 	leastAge = 2 * time.Hour
+	// notice is how long before it is done an action must have been told of, so
+	// that a person may pause it, or collect the evidence that it wipes away.
+	notice = 4 * time.Minute
 	// ahead is how far in the future a note may lie and still count: further
 	// ahead, the clock that wrote it was wrong.
 	ahead = 24 * time.Hour
@@ -116,16 +119,19 @@ const (
 
 // Situation is what the guards judge by, besides the gate itself.
 type Situation struct {
-	Now      time.Time
-	Mesh     *mesh.Mesh
-	Said     *record.Said
-	Epoch    int64  // the gate's pause epoch before Said was read
-	Newest   string // configuration hash of the newest run
-	Actor    string // who acts: the function's name
-	Lease    string // why the run's lease is not ours any more; "" if it is
-	Failing  []Failing
-	Unseen   int // clusters that do not answer Peerkeeper
-	Overlays map[mesh.PeerID][]peer.Overlay
+	Now    time.Time
+	Mesh   *mesh.Mesh
+	Said   *record.Said
+	Epoch  int64  // the gate's pause epoch before Said was read
+	Newest string // configuration hash of the newest run
+	Actor  string // who acts: the function's name
+	Lease  string // why the run's lease is not ours any more; "" if it is
+	// Announced is when the proposal was first recorded, and with it the notice
+	// that says what will be done and what to collect before; zero = never.
+	Announced time.Time
+	Failing   []Failing
+	Unseen    int // clusters that do not answer Peerkeeper
+	Overlays  map[mesh.PeerID][]peer.Overlay
 	// Facts says why the facts behind the proposal may not be acted on; ""
 	// when they are known and fresh.
 	Facts string
@@ -177,6 +183,15 @@ func guards() []guard {
 			return ""
 		}},
 		{"facts", func(_ *Gate, _ peer.Proposal, s Situation) string { return s.Facts }},
+		{"announced", func(_ *Gate, _ peer.Proposal, s Situation) string {
+			switch ago := s.Now.Sub(s.Announced); {
+			case s.Announced.IsZero():
+				return "it has not been told of yet: the next look does it"
+			case ago < notice && ago > -ahead:
+				return "it was told of a moment ago: the next look does it"
+			}
+			return ""
+		}},
 		{"said", func(_ *Gate, p peer.Proposal, s Situation) string {
 			if s.Said == nil {
 				return "what people said has not been read"

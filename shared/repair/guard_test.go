@@ -52,7 +52,7 @@ func start() peer.Proposal {
 func calm() (Gate, peer.Proposal, Situation) {
 	m := meshOf(3)
 	return Gate{PauseEpoch: 4}, restart(), Situation{
-		Now: noon, Mesh: m, Said: &record.Said{Approvals: map[string]record.Approval{}}, Epoch: 4, Newest: m.Hash(), Actor: "stucksync",
+		Now: noon, Mesh: m, Said: &record.Said{Approvals: map[string]record.Approval{}}, Epoch: 4, Newest: m.Hash(), Actor: "stucksync", Announced: noon.Add(-5 * time.Minute),
 		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Started", UpTime: 5 * time.Hour},
 		Failing: []Failing{{emeaApac, peer.Root{Cause: "Synced:emea>apac", Cluster: "emea"}}},
 	}
@@ -104,6 +104,8 @@ func cases() []only {
 		{"lease", "another run took over", func(_ G, _ P, s S) { s.Lease = "taken over" }, func(G, P, S) {}},
 		{"configuration", "a newer mesh.yaml is in force", func(_ G, _ P, s S) { s.Newest = "deadbeef" }, func(G, P, S) {}},
 		{"facts", "what it rests on is stale", func(_ G, _ P, s S) { s.Facts = "the services are not known (Stale)" }, func(G, P, S) {}},
+		{"announced", "nobody was told", func(_ G, _ P, s S) { s.Announced = time.Time{} }, func(_ G, _ P, s S) { s.Announced = noon.Add(-time.Hour) }},
+		{"announced", "told a moment ago", func(_ G, _ P, s S) { s.Announced = noon.Add(-3 * time.Minute) }, func(_ G, _ P, s S) { s.Announced = noon.Add(-4 * time.Minute) }},
 		{"said", "the mesh is paused", func(_ G, _ P, s S) { said(s, "mesh", time.Time{}) }, func(_ G, _ P, s S) { said(s, "mesh", noon) }},
 		{"said", "the cluster is paused", func(_ G, _ P, s S) { said(s, "emea", noon.Add(time.Minute)) }, func(_ G, _ P, s S) { said(s, "amer", noon.Add(time.Minute)) }},
 		{"said", "the peer is paused", func(_ G, _ P, s S) { said(s, "emea>apac", time.Time{}) }, func(_ G, _ P, s S) { said(s, "apac>amer", time.Time{}) }},
@@ -133,7 +135,7 @@ func cases() []only {
 			s.Newest = s.Mesh.Hash()
 		}, func(_ G, _ P, s S) {
 			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "00:00", To: "24:00", TimeZone: "UTC"}, {Kind: "deny", From: "12:00", To: "13:00", TimeZone: "Europe/London"}}
-			s.Newest, s.Now = s.Mesh.Hash(), dst
+			s.Newest, s.Now, s.Announced = s.Mesh.Hash(), dst, dst.Add(-5*time.Minute)
 		}},
 		{"window", "outside every allow window", func(_ G, _ P, s S) {
 			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", Days: []string{"sat"}, From: "22:00", To: "06:00", TimeZone: "UTC"}}

@@ -42,7 +42,8 @@ func (s *Stucksync) climb(j *judged, gate *repair.Gate) []peer.Proposal {
 		asked = append(asked, peer.Starts(j.view, id)...)
 		asked = append(asked, peer.RemoteAXL(j.view, id)...)
 	}
-	return peer.Merge(asked)
+	j.asked = peer.Merge(asked)
+	return j.asked
 }
 
 // rungState is the state of a stuck peer while the ladder is at work.
@@ -91,11 +92,13 @@ func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked
 			case len(res.Refused) > 0:
 				doc.Value.Refused = texts(res.Refused)
 			default:
+				j.did[p.ID] = true
 				actions++
 				doc.Value.Outcome = strings.TrimSpace(string(res.Outcome) + " " + res.Text)
 			}
 		}
 		doc.TTL = time.Time{}
+		j.refused[p.ID] = doc.Value.Refused
 		record.Add(&changes, doc)
 	}
 	for id, doc := range j.book.Proposals {
@@ -150,7 +153,7 @@ func texts(refused []repair.Refusal) []string {
 	var out []string
 	for _, r := range refused {
 		switch r.Guard {
-		case "age", "clusterLimit", "meshLimit", "again":
+		case "age", "clusterLimit", "meshLimit", "again", "announced":
 			out = append(out, r.Guard)
 		default:
 			out = append(out, r.Error())
@@ -163,7 +166,7 @@ func texts(refused []repair.Refusal) []string {
 // peersync saw it; the gate reads it anew before it acts.
 func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) repair.Situation {
 	sit := repair.Situation{
-		Now: j.view.Now, Mesh: s.Mesh, Said: &j.book.Said, Epoch: gate.PauseEpoch, Newest: s.newest(j), Actor: actor,
+		Now: j.view.Now, Mesh: s.Mesh, Said: &j.book.Said, Epoch: gate.PauseEpoch, Newest: s.newest(j), Actor: actor, Announced: j.book.Proposals[p.ID].Value.First,
 		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Unknown", UpTime: -1},
 	}
 	for _, pr := range s.Mesh.Peers {

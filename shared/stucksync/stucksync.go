@@ -57,6 +57,9 @@ type judged struct {
 	states     map[mesh.PeerID]peer.StateRecord
 	ladders    map[mesh.PeerID]peer.Ladder
 	lease      *store.Lease // nil in a dry run, which never acts
+	asked      []peer.Proposal
+	refused    map[string][]string // by proposal: which guards stopped it at this look
+	did        map[string]bool     // proposals that were carried out at this look
 }
 
 func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Lease) (run.Answer, error) {
@@ -67,7 +70,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	}
 	sched, _ := run.Find("peersync")
 	j := &judged{book: book, view: book.View(s.Mesh, sched.Period, now),
-		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease}
+		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]string{}, did: map[string]bool{}}
 	for _, id := range s.Mesh.IDs() {
 		if book.Clusters[id].Newer {
 			j.view.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on
