@@ -123,21 +123,34 @@ type TrustMatrix struct {
 // records give the same matrix, on the page, in the command and in judging.
 func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Time) TrustMatrix {
 	out := TrustMatrix{Clusters: m.IDs(), Rows: []TrustRow{}}
+	// A node's ECDSA certificate is no old copy of its RSA one.
+	present := map[string]bool{}
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
-		tls := overTLS(m, c.ID)
-		for _, row := range certsNeeded(c, certs[c.ID], len(tls) > 0, now) {
-			row.Cells = make([]TrustCell, len(out.Clusters))
-			for j, id := range out.Clusters {
-				p, ok := m.Peer(mesh.PeerID{From: id, To: c.ID})
-				if !ok || row.Store != "tomcat-trust" && p.Protocol != mesh.TLSProto {
-					continue
-				}
-				puller, _ := m.Cluster(id)
-				row.Cells[j] = trustVerdict(certs[id], puller, row, now)
-			}
-			out.Rows = append(out.Rows, row)
+		rows := certsNeeded(c, certs[c.ID], len(overTLS(m, c.ID)) > 0, now)
+		for _, row := range rows {
+			present[row.Store+ShortPrint(row.Fingerprint)] = true
 		}
+		out.Rows = append(out.Rows, rows...)
+	}
+	peers := map[mesh.PeerID]mesh.Protocol{} // looking each up in the mesh's list would be quadratic
+	for _, p := range m.Peers {
+		peers[p.ID] = p.Protocol
+	}
+	pubs := make([]mesh.NodeName, len(m.Clusters))
+	for i, c := range m.Clusters {
+		pubs[i] = c.Publisher
+	}
+	for i, row := range out.Rows {
+		row.Cells = make([]TrustCell, len(out.Clusters))
+		for j, id := range out.Clusters {
+			p, ok := peers[mesh.PeerID{From: id, To: row.Cluster}]
+			if !ok || row.Store != "tomcat-trust" && p != mesh.TLSProto {
+				continue
+			}
+			row.Cells[j] = trustVerdict(certs[id], pubs[j], row, present, now)
+		}
+		out.Rows[i] = row
 	}
 	return out
 }
@@ -196,9 +209,9 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 }
 
 // trustVerdict is one cell.
-func trustVerdict(r CertClusterRecord, puller *mesh.Cluster, row TrustRow, now time.Time) TrustCell {
+func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, present map[string]bool, now time.Time) TrustCell {
 	store, ok := r.Trust[row.Store]
-	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == puller.Publisher })
+	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
 	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || now.Sub(store.Nodes[at].Read) > certAge {
 		why := NotLookedAt
 		switch {
@@ -241,7 +254,7 @@ func trustVerdict(r CertClusterRecord, puller *mesh.Cluster, row TrustRow, now t
 		cell.Since = t
 	}
 	for _, h := range store.Held {
-		if !h.CA && h.Print != print && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
+		if !h.CA && !present[row.Store+h.Print] && !slices.Contains(h.Not, at) && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
 			cell.Verdict, cell.Held = TrustStale, h.File
 		}
 	}
