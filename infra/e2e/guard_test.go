@@ -27,6 +27,7 @@ type guard struct {
 
 	mu        sync.Mutex
 	policies  map[string][]statement // by access key
+	functions map[string]string      // ARNs of those callers that are functions
 	endpoints map[string][]statement // endpoint policies by service
 	arns      map[string]string      // of secrets, by name
 	keys      map[string]string      // of KMS keys, by the topic that they encrypt
@@ -43,7 +44,7 @@ type statement struct {
 
 func newGuard(next http.Handler, account, region string) *guard {
 	return &guard{
-		next: next, account: account, region: region, policies: map[string][]statement{}, endpoints: map[string][]statement{},
+		next: next, account: account, region: region, policies: map[string][]statement{}, functions: map[string]string{}, endpoints: map[string][]statement{},
 		arns: map[string]string{}, keys: map[string]string{}, used: map[string]bool{},
 	}
 }
@@ -212,8 +213,8 @@ func (g *guard) judge(caller, service string, r *http.Request, body []byte) (ref
 	}
 	for i, a := range attempts {
 		a.context["aws:PrincipalAccount"] = []string{g.account}
-		if strings.HasSuffix(caller, "sync") || caller == "certcheck" { // Lambda says which function's code it is
-			a.context["lambda:SourceFunctionArn"] = []string{"arn:aws:lambda:" + g.region + ":" + g.account + ":function:peerkeeper-dev-" + caller}
+		if arn, ok := g.functions[caller]; ok { // Lambda says which function's code it is
+			a.context["lambda:SourceFunctionArn"] = []string{arn}
 		}
 		ok, sid := decide(statements, a)
 		if !ok {

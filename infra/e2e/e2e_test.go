@@ -1,0 +1,287 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/lambdahost/stand"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store/dynamo/emulator"
+)
+
+// heard keeps what a subscriber has heard, and drops what it has heard before:
+// delivery is at least once, and a repeat has the same fingerprint and
+// transition.
+type heard struct {
+	stage *stage
+	seen  map[string]string // "fingerprint transition" -> the message
+	count map[string]int    // of new messages
+	twice int
+}
+
+// news is what has arrived since, without repeats, sorted.
+func (h *heard) news(t *testing.T) []string {
+	t.Helper()
+	out := []string{}
+	for _, m := range h.stage.receive(t) {
+		key := m.Fingerprint + " " + m.Transition
+		if had, ok := h.seen[key]; ok {
+			if had != m.String() {
+				t.Errorf("transition %s is both %q and %q", key, had, m)
+			}
+			h.twice++
+			continue
+		}
+		h.seen[key] = m.String()
+		h.count[m.String()]++
+		out = append(out, m.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (h *heard) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(append([]string{}, want...), h.news(t)); diff != "" {
+		t.Errorf("heard (-want +got):\n%s", diff)
+	}
+}
+
+// TestDevAsDeployed plays a day of dev: deployed without secrets, healthy, and
+// one incident after the other, each said once and taken back once, whatever
+// AWS does meanwhile. The parts build on each other.
+func TestDevAsDeployed(t *testing.T) {
+	s := newStage(t)
+	command, err := stand.Build(t.Context(), s.dir, "./functions/peerkeeper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &heard{stage: s, seen: map[string]string{}, count: map[string]int{}}
+	part := func(name string, f func(t *testing.T)) {
+		t.Helper()
+		began := time.Now()
+		if !t.Run(name, f) {
+			t.FailNow() // the rest would only repeat it
+		}
+		t.Logf("%s: %.1f s", name, time.Since(began).Seconds())
+	}
+	healthy := func(t *testing.T) {
+		t.Helper()
+		want := map[peer.State]int{peer.Healthy: len(s.env.Mesh.Peers)}
+		var got run.Answer
+		for range 3 { // a first look alone proves nothing
+			if got = s.tick(t); cmp.Equal(want, got.Peers) {
+				return
+			}
+		}
+		t.Fatalf("the peers are %v, want %v", got.Peers, want)
+	}
+
+	part("deployed, and no secret has a value yet", func(t *testing.T) {
+		if a := s.tick(t); a.Peers[peer.StateUnknown] != len(s.env.Mesh.Peers) {
+			t.Errorf("without accounts: %+v", a)
+		}
+		for _, c := range s.sim.State().Clusters {
+			for _, n := range c.Nodes {
+				if len(n.Requests) > 0 {
+					t.Errorf("%s was asked without an account: %v", n.Name, n.Requests)
+				}
+			}
+		}
+	})
+
+	part("the secrets have their values: healthy", func(t *testing.T) {
+		for _, c := range s.env.Mesh.Clusters {
+			s.putSecret(t, c.ID)
+		}
+		b := s.start(t, "certcheck")
+		if a, err := b.send(t, s.event(t, "certcheck")); err != nil || a.Clusters.Observed != len(s.env.Mesh.Clusters) {
+			t.Fatalf("certcheck: %+v %v\n%s", a, err, b.logs)
+		}
+		healthy(t)
+		code, st := s.status(t, command)
+		want := map[string]string{}
+		for _, p := range s.env.Mesh.Peers {
+			want[p.ID.String()] = string(peer.Healthy)
+		}
+		if diff := cmp.Diff(want, st.peers()); diff != "" || code != 0 || st.Mesh != s.env.Mesh.Name {
+			t.Errorf("status: exit %d, mesh %q (-want +got):\n%s", code, st.Mesh, diff)
+		}
+		if got := slices.Sorted(maps.Keys(st.LastRun)); !cmp.Equal(got, []string{"certcheck", "peersync", "stucksync"}) {
+			t.Errorf("status knows the runs of %v", got)
+		}
+		t.Logf("before the first incident: %v", h.news(t))
+	})
+
+	const stopped = "ServiceStopped apac"
+	part("a service stops while DynamoDB throttles and loses answers", func(t *testing.T) {
+		s.service(t, "Stopped")
+		s.faults.Inject(
+			emulator.Rule{Service: "dynamodb", Operation: "PutItem", Kind: emulator.Throttle, Times: 4},
+			emulator.Rule{Service: "dynamodb", Operation: "Query", Kind: emulator.Throttle, Times: 2},
+			emulator.Rule{Service: "dynamodb", Operation: "PutItem", Kind: emulator.LostReply, Times: 5},
+			emulator.Rule{Service: "dynamodb", Operation: "GetItem", Kind: emulator.LostReply, Times: 1},
+			emulator.Rule{Service: "secretsmanager", Kind: emulator.Throttle, Times: 1},
+		)
+		s.tick(t)
+		if left := s.faults.Mend(); left > 0 {
+			t.Errorf("%d faults did not fire", left)
+		}
+	})
+	part("SNS refuses for a whole run, and stucksync is killed twice: the alarm waits, and arrives", func(t *testing.T) {
+		s.faults.Inject(emulator.Rule{Service: "sns", Operation: "Publish", Kind: emulator.Refuse, Times: -1})
+		s.forward(t, 5*time.Minute)
+		s.look(t)
+		b := s.start(t, "stucksync")
+		if _, err := b.send(t, s.event(t, "stucksync")); err == nil || !strings.Contains(err.Error(), "sns:Publish") {
+			t.Errorf("the refusal was not told: %v", err)
+		}
+		s.faults.Mend()
+		h.expect(t)
+
+		// Killed before SNS hears of it, then after SNS has heard and before
+		// that is written down: the lease of a killed run holds four minutes.
+		for _, kind := range []emulator.Kind{emulator.Delay, emulator.LostReply} {
+			s.forward(t, 5*time.Minute)
+			s.look(t)
+			s.faults.Inject(emulator.Rule{Service: "sns", Operation: "Publish", Kind: kind, Times: -1, Wait: time.Minute})
+			s.kill(t, "stucksync", "sns.Publish")
+			s.faults.Mend()
+		}
+		s.tick(t)
+		h.expect(t, stopped+" raised")
+		if h.twice == 0 {
+			t.Error("a publication whose answer was lost did not come again: nobody could have known that it had arrived")
+		}
+		code, st := s.status(t, command)
+		if code != 1 || len(st.Alarms) != 1 || st.Alarms[0].Name != "ServiceStopped" || st.Alarms[0].State != "raised" || st.Alarms[0].Cluster != "apac" {
+			t.Errorf("status: exit %d, %+v", code, st.Alarms)
+		}
+	})
+	part("it runs again, peersync is killed in the middle, and SNS loses an answer", func(t *testing.T) {
+		s.service(t, "Started")
+		s.forward(t, 5*time.Minute)
+		s.faults.Inject(emulator.Rule{Service: "dynamodb", Operation: "PutItem", Contains: "CLUSTER#", Kind: emulator.Delay, Wait: time.Minute, Times: -1})
+		s.kill(t, "peersync", "dynamodb.PutItem")
+		s.faults.Mend()
+		s.faults.Inject(emulator.Rule{Service: "sns", Operation: "Publish", Kind: emulator.LostReply})
+		healthy(t)
+		s.faults.Mend()
+		h.expect(t, stopped+" cleared")
+		if code, st := s.status(t, command); code != 0 || len(st.Alarms) > 0 {
+			t.Errorf("status: exit %d, %+v", code, st.Alarms)
+		}
+	})
+
+	part("a password is changed in the cluster, and later in Secrets Manager", func(t *testing.T) {
+		s.command(t, "/clusters/apac/credentials", `{"password":"Rotated-1"}`)
+		for range 3 {
+			s.tick(t)
+		}
+		h.expect(t, "AccountRejected apac raised")
+		s.putSecret(t, "apac")
+		healthy(t)
+		h.expect(t, "AccountRejected apac cleared")
+	})
+	part("the same, and a warm peersync picks the new version up", func(t *testing.T) {
+		s.forward(t, 5*time.Minute)
+		b := s.start(t, "peersync")
+		if a, err := b.send(t, s.event(t, "peersync")); err != nil || a.Clusters.Observed != 2 {
+			t.Fatalf("%+v %v", a, err)
+		}
+		s.command(t, "/clusters/apac/credentials", `{"password":"Rotated-2"}`)
+		s.putSecret(t, "apac")
+		now := fmt.Appendf(nil, `{"mesh":%q,"function":"peersync"}`, s.env.Mesh.Name)
+		if a, err := b.send(t, now); err != nil || a.Clusters.Observed != 2 {
+			t.Errorf("with a remembered password that no longer holds: %+v %v\n%s", a, err, b.logs)
+		}
+		if strings.Contains(b.logs.String(), "Rotated-") {
+			t.Error("a password was logged")
+		}
+	})
+
+	const stuck = "InterClusterSyncAgentPeerPeriodicSyncingFailure emea>apac"
+	part("a peer is stuck", func(t *testing.T) {
+		s.command(t, "/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+		// Clock B: four intervals of 30 minutes, and some for the judgement.
+		for range 20 {
+			s.forward(t, 5*time.Minute)
+			s.tick(t)
+			if news := h.news(t); len(news) > 0 {
+				if diff := cmp.Diff([]string{stuck + " raised"}, news); diff != "" {
+					t.Fatalf("heard (-want +got):\n%s", diff)
+				}
+				return
+			}
+		}
+		t.Error("nothing was said in more than three hours")
+	})
+	part("it syncs again", func(t *testing.T) {
+		s.command(t, "/clusters/emea/peers", `{"peer":"apac","mode":"ok"}`)
+		s.forward(t, 35*time.Minute)
+		healthy(t)
+		h.expect(t, stuck+" cleared")
+	})
+
+	part("in the end", func(t *testing.T) {
+		for said, n := range h.count {
+			opposite := strings.NewReplacer(" raised", " cleared", " cleared", " raised").Replace(said)
+			if n != h.count[opposite] {
+				t.Errorf("%s: %d, and %s: %d", said, n, opposite, h.count[opposite])
+			}
+		}
+		for _, why := range s.guard.refusals() {
+			t.Errorf("the template's policies refuse what was needed: %s", why)
+		}
+		t.Logf("repeats dropped: %d; not needed on this day: %v; asked of AWS: %v", h.twice, s.guard.unused(), s.faults.Seen())
+	})
+}
+
+// service stops or starts ICSA on apac's subscriber.
+func (s *stage) service(t *testing.T, status string) {
+	t.Helper()
+	s.command(t, "/clusters/apac/services", fmt.Sprintf(`{"node":%q,"service":"Cisco Intercluster Sync Agent","status":%q}`, s.subscriber("apac"), status))
+}
+
+// kill starts a function and kills it (-9) once it has sent a request.
+func (s *stage) kill(t *testing.T, name, request string) {
+	t.Helper()
+	b := s.start(t, name)
+	before := s.faults.Seen()[request]
+	event := s.event(t, name)
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Invoke(context.WithoutCancel(t.Context()), event)
+		done <- err
+	}()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	end := time.NewTimer(30 * time.Second)
+	defer end.Stop()
+	for s.faults.Seen()[request] == before {
+		select {
+		case <-ticker.C:
+		case err := <-done:
+			t.Fatalf("%s ended without %s: %v\n%s", name, request, err, b.logs)
+		case <-end.C:
+			t.Fatalf("%s did not send %s\n%s", name, request, b.logs)
+		}
+	}
+	// A publication that is let through takes a moment to be one.
+	settle := time.NewTimer(100 * time.Millisecond)
+	<-settle.C
+	if err := b.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil {
+		t.Errorf("%s had answered before it was killed", name)
+	}
+}

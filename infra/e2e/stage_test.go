@@ -1,0 +1,493 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/goccy/go-yaml"
+
+	"peerkeeper/infra/environment"
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/lambdahost"
+	"peerkeeper/shared/lambdahost/runtimeapi"
+	"peerkeeper/shared/lambdahost/stand"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/secret"
+	"peerkeeper/shared/store/dynamo/emulator"
+)
+
+// root is the module's folder.
+const root = "../.."
+
+// stage is dev as deployed, on this machine: what the template makes stands in
+// the emulator, the functions are built and wait in a folder each, and the mesh
+// that they look at is simulated.
+type stage struct {
+	*applier
+	faults *emulator.Proxy
+	env    *environment.Environment
+	sim    *clustersim.Sim
+	admin  string // URL
+	clock  *clock
+	dir    string // mesh.yaml, mesh.json and what belongs to them
+	bin    map[string]string
+	queue  string // URL; an operator's subscription to the alarms
+}
+
+// clock is the simulated mesh's time. It runs as the wall's, and can be put
+// forward: the rate, counted from a distant epoch, holds the whole difference.
+type clock struct {
+	mu sync.Mutex
+	c  mesh.Clock
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.c.At(time.Now())
+}
+
+func (c *clock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wall := time.Now()
+	c.c.Rate = float64(c.c.At(wall).Add(d).Sub(c.c.Epoch)) / float64(wall.Sub(c.c.Epoch))
+}
+
+// synthesise has infra synthesise dev as it is shipped.
+func synthesise(t *testing.T) template {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not installed, and the CDK is a JavaScript program: https://nodejs.org")
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./infra", "template", "-env", "dev")
+	cmd.Dir = root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("synthesising dev: %v\n%s", err, &stderr)
+	}
+	var tpl template
+	if err := json.Unmarshal(out, &tpl); err != nil {
+		t.Fatal(err)
+	}
+	return tpl
+}
+
+// account is one of this run's own: several may share an emulator.
+func (s *stage) open(t *testing.T) {
+	t.Helper()
+	e, err := emulator.Start(t.Context())
+	if missing, ok := errors.AsType[*emulator.MissingError](err); ok {
+		t.Skip(missing)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.faults = e.Proxy
+	s.guard = newGuard(e.Proxy, s.env.Account, s.env.Region)
+	front := httptest.NewServer(s.guard)
+	t.Cleanup(func() {
+		front.CloseClientConnections()
+		front.Close()
+	})
+	s.url, s.account, s.region = front.URL, s.env.Account, s.env.Region
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	env, err := environment.Load(filepath.Join(root, "infra/environments"), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{applier: &applier{}, env: env, dir: t.TempDir(), bin: map[string]string{}, clock: &clock{c: mesh.Clock{Epoch: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Rate: 1}}}
+	s.open(t)
+	s.template = synthesise(t)
+	if err := s.apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.remove(context.WithoutCancel(t.Context())) })
+
+	s.sim, err = clustersim.New(clustersim.Config{Clusters: len(env.Mesh.Clusters), Users: 50, Clock: s.clock, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.sim.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.sim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	admin := httptest.NewServer(s.sim.Admin())
+	t.Cleanup(admin.Close)
+	s.admin = admin.URL
+
+	for name := range s.functions {
+		if s.bin[name], err = stand.Build(t.Context(), s.dir, "./functions/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.writeMesh(t)
+	s.subscribe(t)
+	return s
+}
+
+// remove takes the template's resources away, for an emulator that lives on.
+func (s *stage) remove(ctx context.Context) {
+	s.ctx = ctx
+	for _, name := range s.tables {
+		_ = s.call("dynamodb", "DynamoDB_20120810.DeleteTable", map[string]any{"TableName": name}, nil) // the emulator may be gone
+	}
+	for _, name := range s.secrets {
+		_ = s.call("secretsmanager", "secretsmanager.DeleteSecret", map[string]any{"SecretId": name, "ForceDeleteWithoutRecovery": true}, nil)
+	}
+	for _, arn := range s.topics {
+		_, _ = s.sns().DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &arn})
+	}
+	for _, url := range append(s.queues, s.queue) {
+		_ = s.call("sqs", "AmazonSQS.DeleteQueue", map[string]any{"QueueUrl": url}, nil)
+	}
+	for id, r := range s.template.Resources {
+		if r.Type == "AWS::Logs::LogGroup" {
+			_ = s.call("logs", "Logs_20140328.DeleteLogGroup", map[string]any{"logGroupName": s.made[id].ref}, nil)
+		}
+	}
+}
+
+// writeMesh writes dev's mesh with the simulator's clusters in it, and its
+// mesh.json beside every bootstrap as `make build` does.
+func (s *stage) writeMesh(t *testing.T) {
+	t.Helper()
+	files, err := s.sim.Files(s.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := yaml.Unmarshal(files["mesh.yaml"], &m); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.mu.Lock()
+	m["clock"] = map[string]any{"epoch": s.clock.c.Epoch.Format(time.RFC3339), "rate": s.clock.c.Rate}
+	s.clock.mu.Unlock()
+	m["mesh"] = s.env.Mesh.Name
+	m["policy"] = map[string]any{"mode": string(s.env.Mesh.Policy.Mode)}
+	for _, x := range m["clusters"].([]any) {
+		c := x.(map[string]any)
+		of, ok := s.env.Mesh.Cluster(mesh.ClusterID(fmt.Sprint(c["id"])))
+		if !ok {
+			t.Fatalf("dev has no cluster %v", c["id"])
+		}
+		c["credentials"] = of.Credentials
+		for key, name := range map[string]string{"writeCredentials": of.WriteCredentials, "platformCredentials": of.PlatformCredentials} {
+			if c[key] = name; name == "" {
+				delete(c, key)
+			}
+		}
+	}
+	if files["mesh.yaml"], err = yaml.Marshal(m); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(s.dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read, err := meshfile.Load(filepath.Join(s.dir, "mesh.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := meshfile.WriteJSON(&b, read); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range s.bin {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), "mesh.json"), b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// subscribe has a queue hear what an operator wants to hear: no repeats.
+func (s *stage) subscribe(t *testing.T) {
+	t.Helper()
+	var err error
+	if s.queue, err = s.createQueue("somebody-on-call", nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.sns().Subscribe(t.Context(), &sns.SubscribeInput{
+		TopicArn: &s.topics[0], Protocol: ptr("sqs"), Endpoint: ptr(s.arn("sqs", "somebody-on-call")),
+		Attributes: map[string]string{"RawMessageDelivery": "true", "FilterPolicy": `{"state":["raised","cleared"]}`},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ptr(s string) *string { return &s }
+
+// putSecret gives a cluster's secret its present value, as the operator does.
+func (s *stage) putSecret(t *testing.T, id mesh.ClusterID) {
+	t.Helper()
+	files, err := s.sim.Files(s.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := secret.Entries(files["secrets.json"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := string(id) + "/read"
+	i := slices.IndexFunc(entries, func(e secret.Entry) bool { return e.Name == name })
+	if i < 0 {
+		t.Fatalf("the simulator has no account %s", name)
+	}
+	full := s.functions["peersync"].env[lambdahost.VarSecretPrefix] + name
+	if !slices.Contains(s.secrets, full) {
+		t.Fatalf("the template has no secret %s; it has %v", full, s.secrets)
+	}
+	err = s.call("secretsmanager", "secretsmanager.PutSecretValue", map[string]any{"SecretId": full, "SecretString": string(entries[i].Value), "ClientRequestToken": fmt.Sprintf("%032d", time.Now().UnixNano())}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// command posts to the simulator's admin URL.
+func (s *stage) command(t *testing.T, path, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.admin+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%s %s: %s %s", path, body, resp.Status, text)
+	}
+}
+
+// subscriber is a node of a cluster.
+func (s *stage) subscriber(id string) string {
+	for _, h := range s.sim.Hosts() {
+		if h.Cluster == id && h.Role == "subscriber" {
+			return h.Name
+		}
+	}
+	return ""
+}
+
+// sandbox is a started function with what it printed.
+type sandbox struct {
+	*runtimeapi.Instance
+	name string
+	logs *buffer
+}
+
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *buffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *buffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// start starts a function with the template's environment and what Lambda adds
+// to it.
+func (s *stage) start(t *testing.T, name string) *sandbox {
+	t.Helper()
+	f := s.functions[name]
+	env := s.credentials(f.name)
+	env = append(env, "AWS_LAMBDA_LOG_LEVEL="+f.level)
+	for variable, v := range f.env {
+		env = append(env, variable+"="+v)
+	}
+	b := &sandbox{name: name, logs: &buffer{}}
+	i, err := runtimeapi.Start(runtimeapi.Function{Name: f.name, Bootstrap: s.bin[name], Env: env, Timeout: f.timeout, Stdout: b.logs, Stderr: b.logs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Instance = i
+	t.Cleanup(func() { _ = i.Close() })
+	return b
+}
+
+// credentials are a role's, by the access key that the guard knows it by.
+func (s *stage) credentials(key string) []string {
+	return []string{"AWS_REGION=" + s.region, "AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=none", "AWS_ENDPOINT_URL=" + s.url}
+}
+
+// event is the schedule's own, with the time that EventBridge Scheduler puts in.
+func (s *stage) event(t *testing.T, name string) []byte {
+	t.Helper()
+	input := s.functions[name].input
+	if !strings.Contains(input, "<aws.scheduler.scheduled-time>") {
+		t.Fatalf("the schedule of %s sends %q, without its scheduled time", name, input)
+	}
+	return stand.Event([]byte(input), s.clock.Now().Truncate(time.Second))
+}
+
+// send has a function handle one event.
+func (b *sandbox) send(t *testing.T, event []byte) (run.Answer, error) {
+	t.Helper()
+	r, err := b.Invoke(t.Context(), event)
+	if err != nil {
+		return run.Answer{}, err
+	}
+	if r.Failed {
+		return run.Answer{}, fmt.Errorf("%s: %s", b.name, r.Payload)
+	}
+	var a run.Answer
+	if err := json.Unmarshal(r.Payload, &a); err != nil {
+		t.Fatalf("%s answered %s", b.name, r.Payload)
+	}
+	return a, nil
+}
+
+// forward lets time pass: mesh.json tells the functions that start from now on.
+func (s *stage) forward(t *testing.T, d time.Duration) {
+	t.Helper()
+	s.clock.forward(d)
+	s.sim.Step(s.clock.Now())
+	s.writeMesh(t)
+}
+
+// tick is one period of the schedules, each function in a new sandbox. It gives
+// stucksync's answer.
+func (s *stage) tick(t *testing.T) run.Answer {
+	t.Helper()
+	s.forward(t, 5*time.Minute)
+	s.look(t)
+	b := s.start(t, "stucksync")
+	defer b.Close()
+	a, err := b.send(t, s.event(t, "stucksync"))
+	if err != nil || a.Skipped != "" {
+		t.Fatalf("%v %s\n%s", err, a.Skipped, b.logs)
+	}
+	return a
+}
+
+func (s *stage) look(t *testing.T) run.Answer {
+	t.Helper()
+	b := s.start(t, "peersync")
+	defer b.Close()
+	a, err := b.send(t, s.event(t, "peersync"))
+	if err != nil || a.Skipped != "" {
+		t.Fatalf("%v %s\n%s", err, a.Skipped, b.logs)
+	}
+	return a
+}
+
+// message is a notice as it came out of the queue.
+type message struct {
+	Alarm, About, State, Fingerprint, Transition string
+}
+
+func (m message) String() string { return m.Alarm + " " + m.About + " " + m.State }
+
+// receive takes what has arrived in the operator's queue.
+func (s *stage) receive(t *testing.T) []message {
+	t.Helper()
+	all := []message{}
+	for {
+		var got struct {
+			Messages []struct {
+				Body, ReceiptHandle string
+				MessageAttributes   map[string]struct{ StringValue string }
+			}
+		}
+		if err := s.call("sqs", "AmazonSQS.ReceiveMessage", map[string]any{"QueueUrl": s.queue, "MaxNumberOfMessages": 10, "MessageAttributeNames": []string{"All"}}, &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Messages) == 0 {
+			return all
+		}
+		for _, m := range got.Messages {
+			attr := func(name string) string { return m.MessageAttributes[name].StringValue }
+			var n alarm.Notice
+			if err := json.Unmarshal([]byte(m.Body[strings.LastIndexByte(m.Body, '\n')+1:]), &n); err != nil {
+				t.Errorf("the last line of %q: %v", m.Body, err)
+			}
+			if attr("alarm") != n.Name || attr("fingerprint") != n.Fingerprint || attr("transition") != fmt.Sprint(n.Transition) || attr("mesh") != s.env.Mesh.Name {
+				t.Errorf("the attributes %v differ from %+v", m.MessageAttributes, n)
+			}
+			all = append(all, message{attr("alarm"), attr("cluster") + attr("peer"), attr("state"), attr("fingerprint"), attr("transition")})
+			if err := s.call("sqs", "AmazonSQS.DeleteMessage", map[string]any{"QueueUrl": s.queue, "ReceiptHandle": m.ReceiptHandle}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// status asks the command, as somebody who may only read.
+func (s *stage) status(t *testing.T, command string) (code int, st status) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command, "status", "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")
+	cmd.Env = append(s.credentials(s.people["Reader"]), "HOME="+s.dir, "PATH=/usr/bin:/bin")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	}
+	code = cmd.ProcessState.ExitCode()
+	if code > 1 {
+		t.Fatalf("exit %d: %s", code, &stderr)
+	}
+	if err := json.Unmarshal(out, &st); err != nil {
+		t.Fatalf("%v in %s\n%s", err, out, &stderr)
+	}
+	return code, st
+}
+
+type status struct {
+	Mesh    string
+	LastRun map[string]time.Time
+	Peers   []struct{ ID, State string }
+	Alarms  []struct{ Name, State, Cluster, Peer string }
+}
+
+func (s status) peers() map[string]string {
+	out := map[string]string{}
+	for _, p := range s.Peers {
+		out[p.ID] = p.State
+	}
+	return out
+}
