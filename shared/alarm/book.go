@@ -237,7 +237,7 @@ func (it *Item) gone(now time.Time, reason string) bool {
 		it.Transition++
 		it.Since = now
 		it.Reason = reason
-		message := it.Message
+		message, _, _ := strings.Cut(it.Message, "\n") // what was to be done is over
 		if reason == ReasonRemoved {
 			message = "no longer in mesh.yaml; it was: " + message
 		}

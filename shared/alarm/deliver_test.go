@@ -358,7 +358,7 @@ func TestWriter(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	want := "03:12 RAISED ClusterDown apac: no node answers\n03:12 CLEARED UsersDiffer emea>apac: two lines [2J \n03:12 REPEATED RunOverdue acme: peersync\n"
+	want := "03:12 RAISED ClusterDown apac: no node answers\n03:12 CLEARED UsersDiffer emea>apac: two\n03:12 REPEATED RunOverdue acme: peersync\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}

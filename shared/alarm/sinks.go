@@ -119,8 +119,15 @@ func (w *Writer) Send(ctx context.Context, n Notice) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err := fmt.Fprintf(w.W, "%s %s %s: %s\n", at.Format("15:04"), strings.ToUpper(string(n.State)), describe(n), oneLine(n.Message))
+	_, err := fmt.Fprintf(w.W, "%s %s %s: %s\n", at.Format("15:04"), strings.ToUpper(string(n.State)), describe(n), firstLine(n.Message))
 	return err
+}
+
+// firstLine is what a notice says where there is room for one line; its first
+// line is written to stand alone.
+func firstLine(s string) string {
+	first, _, _ := strings.Cut(s, "\n")
+	return oneLine(first)
 }
 
 // oneLine keeps what came from a cluster from looking like lines of ours, or

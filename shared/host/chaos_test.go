@@ -696,14 +696,15 @@ func (c *chaos) help(helped map[mesh.ClusterID]bool) {
 		left := func(guard string) bool {
 			return d.Ended.IsZero() && slices.ContainsFunc(d.Refused, func(r string) bool { return strings.HasPrefix(r, guard) })
 		}
-		// Three a day did not last (chaos stopped it again and again), or so
-		// much is wrong at once that Peerkeeper keeps its hands off.
+		// Three a day did not last (chaos stopped it again and again), it comes
+		// and goes, or so much is wrong at once that Peerkeeper keeps its
+		// hands off.
 		t := d.Proposal.Target
 		switch {
-		case d.Proposal.Action == peer.StartService && (left("dayLimit") || left("mass")):
+		case d.Proposal.Action == peer.StartService && (left("dayLimit") || left("mass") || left("overlay")):
 			c.logf("a person starts %s", t)
 			c.mustAdmin("/clusters/"+string(t.Cluster)+"/services", map[string]any{"node": t.Node, "service": t.Service, "status": "Started"})
-		case d.Proposal.Action == peer.RestartService && left("mass") && !helped[t.Cluster]:
+		case d.Proposal.Action == peer.RestartService && (left("mass") || left("overlay")) && !helped[t.Cluster]:
 			helped[t.Cluster] = true
 			c.logf("a person restarts %s", t)
 			c.mustAdmin("/clusters/"+string(t.Cluster)+"/services", map[string]any{"node": t.Node, "service": t.Service, "status": "Restart"})

@@ -124,7 +124,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	answer.Actions, err = s.act(ctx, j, &gate, asked, shut)
 	errs = append(errs, err)
 	changed, err := alarm.Settle(ctx, s.Store, alarm.Look{
-		Mesh: s.Mesh.Name, Firing: alarm.Inhibit(j.firing(s.Mesh)), Unknown: j.undecided, Removed: s.removed, Now: now,
+		Mesh: s.Mesh.Name, Firing: j.words(s.Mesh, alarm.Inhibit(j.firing(s.Mesh))), Unknown: j.undecided, Removed: s.removed, Now: now,
 	})
 	errs = append(errs, err)
 	for _, it := range changed {

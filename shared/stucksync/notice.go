@@ -1,0 +1,224 @@
+package stucksync
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// told is everything that a notice on a directed peer is composed from.
+type told struct {
+	name      string // of the alarm
+	peer      mesh.PeerID
+	condition peer.Condition
+	reverse   peer.State // of the other direction
+	also      []mesh.PeerID
+	from, to  *mesh.Cluster
+	mode      mesh.Mode
+	ladder    *peer.Ladder
+	proposal  *peer.Proposal // of this peer, if something is asked for
+	refused   []string       // by which guards, at this look
+	did       bool           // it was carried out at this look
+}
+
+// compose writes a notice: what users feel, since when in each cluster's own
+// time, which direction works, the cause and how it is known; then what
+// Peerkeeper will do and what that costs; then what a person does. The first
+// line stands alone where there is room for one only.
+func compose(t told) string {
+	lines := []string{
+		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", feel(t), local(t.condition.Since, t.from, t.to), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
+	}
+	if len(t.also) > 0 {
+		lines = append(lines, fmt.Sprintf("The same cause, and no notice of its own: %s.", list(t.also)))
+	}
+	lines = append(lines, "Peerkeeper: "+will(t))
+	if t.proposal != nil && len(t.proposal.Collect) > 0 && !t.did {
+		lines = append(lines, "Collect before: "+strings.Join(t.proposal.Collect, "; ")+".")
+	}
+	return strings.Join(append(lines, "Next step: "+step(t)), "\n")
+}
+
+// feel is what users notice.
+func feel(t told) string {
+	switch t.name {
+	case alarm.UsersDiffer:
+		return fmt.Sprintf("Users in %s see some users of %s as offline or not at all", t.peer.From, t.peer.To)
+	case alarm.PeerMisconfigured:
+		return fmt.Sprintf("Presence between %s and %s does not flow, or one way only,", t.peer.From, t.peer.To)
+	}
+	return fmt.Sprintf("Users in %s do not see who was added, moved or removed in %s", t.peer.From, t.peer.To)
+}
+
+// local is an instant on the wall clocks of both clusters.
+func local(at time.Time, clusters ...*mesh.Cluster) string {
+	var out []string
+	for _, c := range clusters {
+		zone, err := time.LoadLocation(c.TimeZone)
+		if err != nil {
+			zone = time.UTC
+		}
+		out = append(out, fmt.Sprintf("%s (%s)", at.In(zone).Format("Mon 2 Jan 15:04 MST"), c.ID))
+	}
+	return strings.Join(out, ", ")
+}
+
+// other says how the other direction does.
+func other(t told) string {
+	back := t.peer.Reverse()
+	switch t.reverse {
+	case peer.Healthy:
+		return fmt.Sprintf("the other direction, %s, works", back)
+	case peer.StateUnknown, "":
+		return fmt.Sprintf("how the other direction, %s, does is not known", back)
+	case peer.Terminated:
+		return fmt.Sprintf("there is no direction %s", back)
+	}
+	return fmt.Sprintf("the other direction, %s, is %s", back, t.reverse)
+}
+
+// will is what Peerkeeper does about it, and when, and what that interrupts.
+func will(t told) string {
+	l, p := t.ladder, t.proposal
+	switch {
+	case t.mode != mesh.Recover && p != nil:
+		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s %s, which interrupts %s.", p.Action, p.Target, p.Interrupts)
+	case t.mode != mesh.Recover:
+		return "nothing by itself, policy.mode is observe."
+	case t.did:
+		return fmt.Sprintf("has just sent the %s of %s, which interrupts %s; the next look reads back what came of it.", p.Action, p.Target, p.Interrupts)
+	case p != nil && p.Approval != "":
+		return fmt.Sprintf("waits for a person, because %s. `peerkeeper approve %s` lets it %s %s once; that interrupts %s.", p.Approval, p.ID, p.Action, p.Target, p.Interrupts)
+	case p != nil && l != nil && !l.Until.IsZero():
+		return fmt.Sprintf("%ss %s after %s unless paused (`peerkeeper pause %s`); that interrupts %s. Why then: %s.", p.Action, p.Target, local(l.Until, t.from), p.Target.Cluster, p.Interrupts, l.Evidence)
+	case p != nil && held(t.refused) != "":
+		return fmt.Sprintf("would %s %s and does not: %s.", p.Action, p.Target, held(t.refused))
+	case p != nil:
+		return fmt.Sprintf("%ss %s at its next look, in 5 min, unless paused (`peerkeeper pause %s`); that interrupts %s.", p.Action, p.Target, p.Target.Cluster, p.Interrupts)
+	case l != nil && t.name == alarm.PeriodicSyncingFailure:
+		return l.Evidence + "."
+	}
+	return "restarts nothing for it; ICSA itself tries again every 5 min."
+}
+
+// held names what stops an action, leaving out that it has only now been told of.
+func held(refused []string) string {
+	var out []string
+	for _, r := range refused {
+		guard, why, _ := strings.Cut(r, ": ")
+		switch {
+		case guard == "announced":
+		case why == "":
+			out = append(out, guard)
+		default:
+			out = append(out, why)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// step is the exact next step for a person.
+func step(t told) string {
+	page := fmt.Sprintf("in Cisco Unified CM IM and Presence Administration of %s, Presence > Inter-Clustering, peer %s", t.from.Publisher, t.to.Publisher)
+	switch t.name {
+	case alarm.PeriodicSyncingFailure:
+		switch {
+		case t.ladder != nil && t.ladder.Rung == peer.RungHuman:
+			return fmt.Sprintf("%s: Force Manual Sync; if that does not help, open a TAC case with `peerkeeper evidence %s`.", page, t.peer)
+		case t.proposal != nil && t.proposal.Approval != "" && t.mode == mesh.Recover:
+			return fmt.Sprintf("%s: Force Manual Sync, or `peerkeeper approve %s`.", page, t.proposal.ID)
+		case t.mode == mesh.Recover && t.ladder != nil && t.ladder.Rung != peer.RungForce:
+			return fmt.Sprintf("none needed yet; `peerkeeper explain %s` shows how far the repair is.", t.peer)
+		}
+		return page + ": Force Manual Sync."
+	case alarm.UsersDiffer:
+		return fmt.Sprintf("%s: Force Manual Sync; `peerkeeper explain %s` names the users.", page, t.peer)
+	case alarm.PeerCredentialsRejected:
+		return page + ": enter the intercluster account's user name and password of " + string(t.to.ID) + " again, Save."
+	case alarm.PeerMisconfigured:
+		return page + ": correct the entry on both sides as `peerkeeper explain " + t.peer.String() + "` says."
+	case alarm.NameNotResolving:
+		return fmt.Sprintf("let %s's DNS servers resolve the name, forward and reverse; or take it out of the tomcat certificate of %s.", t.from.ID, t.to.ID)
+	}
+	return fmt.Sprintf("`peerkeeper explain %s`.", t.peer)
+}
+
+func list(ids []mesh.PeerID) string {
+	const shown = 5
+	var out []string
+	for i, id := range ids {
+		if i == shown {
+			out = append(out, fmt.Sprintf("and %d more", len(ids)-shown))
+			break
+		}
+		out = append(out, id.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+// group holds all but one of the peer alarms of one name and one root cause:
+// twenty-nine peers of a stuck ICSA, or of a cluster with a bad certificate, are
+// one notice, which names the others. also are those by the peer that speaks.
+func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (out []alarm.Firing, also map[string][]mesh.PeerID) {
+	type key struct {
+		name string
+		root peer.Root
+	}
+	first, also := map[key]int{}, map[string][]mesh.PeerID{}
+	out = slices.Clone(firing)
+	for pass := range 2 {
+		for i, f := range out {
+			id, err := mesh.ParsePeerID(f.Peer)
+			root, ok := rootOf(id)
+			if err != nil || !ok || f.Held {
+				continue
+			}
+			k := key{f.Name, root}
+			at, led := first[k]
+			switch {
+			case pass == 0 && (!led || f.Since.Before(out[at].Since)):
+				first[k] = i
+			case pass == 1 && at != i:
+				out[i].Held = true
+				also[f.Name+" "+out[at].Peer] = append(also[f.Name+" "+out[at].Peer], id)
+			}
+		}
+	}
+	return out, also
+}
+
+// words groups the peer alarms and puts them into words. Alarms of clusters
+// keep the words of their finding.
+func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
+	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.view, id, j.conditions) })
+	for i, f := range out {
+		id, err := mesh.ParsePeerID(f.Peer)
+		if err != nil {
+			continue
+		}
+		t := told{name: f.Name, peer: id, mode: m.Policy.Mode, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
+		t.from, _ = m.Cluster(id.From)
+		t.to, _ = m.Cluster(id.To)
+		for _, typ := range peerAlarms(f.Name) {
+			if c := condition(j.conditions[id], typ); c.Status == peer.False {
+				t.condition = c
+				break
+			}
+		}
+		if l, ok := j.ladders[id]; ok && f.Name == alarm.PeriodicSyncingFailure {
+			t.ladder = &l
+		}
+		for _, p := range j.asked {
+			if f.Name == alarm.PeriodicSyncingFailure && p.Action == peer.RestartService && p.Target.Service == peer.ICSA && slices.Contains(p.Peers, id) {
+				t.proposal, t.refused, t.did = &p, j.refused[p.ID], j.did[p.ID]
+			}
+		}
+		out[i].Message = compose(t)
+	}
+	return out
+}

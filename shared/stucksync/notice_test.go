@@ -1,0 +1,198 @@
+package stucksync
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+func tell(change func(*told)) told {
+	t := told{
+		name: alarm.PeriodicSyncingFailure, peer: mesh.PeerID{From: "emea", To: "apac"}, reverse: peer.Healthy, mode: mesh.Recover,
+		condition: peer.Condition{Type: peer.Synced, Status: peer.False, Reason: peer.ClockB, Basis: peer.Measured, Since: time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC),
+			Message: "last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed"},
+		from: &mesh.Cluster{ID: "emea", Publisher: "imp-emea-pub.example.com", TimeZone: "Europe/Berlin"},
+		to:   &mesh.Cluster{ID: "apac", Publisher: "imp-apac-pub.example.com", TimeZone: "Asia/Tokyo"},
+	}
+	change(&t)
+	return t
+}
+
+func restartOf(t *told) *peer.Proposal {
+	return &peer.Proposal{ID: "1ebab35c4e", Action: peer.RestartService, Target: peer.Target{Cluster: "emea", Node: t.from.Publisher, Service: peer.ICSA},
+		Interrupts: "the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins", Collect: []string{"file build log inter_cluster 1", "utils service list"}}
+}
+
+const firstLine = "Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, works. Cause: last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed (measured).\n"
+
+func TestNotices(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*told)
+		want   string
+	}{
+		{"a restart is about to come", func(t *told) {
+			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced"}
+		}, firstLine + `Peerkeeper: restarts Cisco Intercluster Sync Agent on imp-emea-pub.example.com at its next look, in 5 min, unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
+Collect before: file build log inter_cluster 1; utils service list.
+Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
+		{"it waits until the service is old enough", func(t *told) {
+			t.proposal, t.ladder = restartOf(t), &peer.Ladder{Rung: peer.RungRestart, Until: time.Date(2026, 3, 2, 11, 0, 0, 0, time.UTC), Evidence: "it has run since 09:00 UTC"}
+		}, firstLine + `Peerkeeper: restarts Cisco Intercluster Sync Agent on imp-emea-pub.example.com after Mon 2 Mar 12:00 CET (emea) unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins. Why then: it has run since 09:00 UTC.
+Collect before: file build log inter_cluster 1; utils service list.
+Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
+		{"a person must agree", func(t *told) {
+			t.proposal, t.ladder = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}
+			t.proposal.Approval = "28 of the 28 other peers of this ICSA advance"
+		}, firstLine + `Peerkeeper: waits for a person, because 28 of the 28 other peers of this ICSA advance. ` + "`peerkeeper approve 1ebab35c4e`" + ` lets it restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com once; that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
+Collect before: file build log inter_cluster 1; utils service list.
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync, or ` + "`peerkeeper approve 1ebab35c4e`" + `.`},
+		{"a window holds it", func(t *told) {
+			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced", "window: outside every allow window"}
+		}, firstLine + `Peerkeeper: would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com and does not: outside every allow window.
+Collect before: file build log inter_cluster 1; utils service list.
+Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
+		{"observe", func(t *told) {
+			t.mode, t.proposal, t.ladder = mesh.Observe, restartOf(t), &peer.Ladder{Rung: peer.RungRestart}
+		}, firstLine + `Peerkeeper: nothing by itself, policy.mode is observe. In mode recover it would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com, which interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
+Collect before: file build log inter_cluster 1; utils service list.
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync.`},
+		{"Cisco's own recovery is awaited", func(t *told) {
+			t.ladder = &peer.Ladder{Rung: peer.RungCisco, Evidence: "auto recovery is on: ICSA should restart itself by 2026-03-02 09:45 UTC"}
+		}, firstLine + `Peerkeeper: auto recovery is on: ICSA should restart itself by 2026-03-02 09:45 UTC.
+Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
+		{"the ladder's end", func(t *told) {
+			t.reverse = peer.Stuck
+			t.ladder = &peer.Ladder{Rung: peer.RungHuman, Evidence: "it was restarted at 09:10 UTC and the sync still stands"}
+		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, is Stuck. Cause: last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed (measured).
+Peerkeeper: it was restarted at 09:10 UTC and the sync still stands.
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync; if that does not help, open a TAC case with ` + "`peerkeeper evidence emea>apac`" + `.`},
+		{"a wrong password", func(t *told) {
+			t.name, t.reverse = alarm.PeerCredentialsRejected, peer.StateUnknown
+			t.condition.Message = "apac refuses the AXL user name or password in emea's peer entry"
+			t.also = []mesh.PeerID{{From: "amer", To: "apac"}}
+		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); how the other direction, apac>emea, does is not known. Cause: apac refuses the AXL user name or password in emea's peer entry (measured).
+The same cause, and no notice of its own: amer>apac.
+Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: enter the intercluster account's user name and password of apac again, Save.`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, compose(tell(c.change))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// mesh30 is a full mesh of thirty clusters.
+func mesh30() (ids []mesh.ClusterID, peers []mesh.PeerID) {
+	for i := range 30 {
+		ids = append(ids, mesh.ClusterID(fmt.Sprintf("c%02d", i+1)))
+	}
+	for _, a := range ids {
+		for _, b := range ids {
+			if a != b {
+				peers = append(peers, mesh.PeerID{From: a, To: b})
+			}
+		}
+	}
+	return ids, peers
+}
+
+// One cause is one notice, in a mesh of thirty clusters.
+func TestOneCauseIsOneNotice(t *testing.T) {
+	at := time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name  string
+		peers func(mesh.PeerID) string // which alarm a peer fires, "" = none
+		also  []alarm.Firing
+		root  func(mesh.PeerID) peer.Root
+		fire  int
+	}{
+		{"c07 is down", func(p mesh.PeerID) string {
+			if p.From == "c07" || p.To == "c07" {
+				return alarm.PeriodicSyncingFailure
+			}
+			return ""
+		}, []alarm.Firing{{Name: alarm.ClusterDown, Cluster: "c07"}}, func(p mesh.PeerID) peer.Root { return peer.Root{Cause: p.String(), Cluster: p.From} }, 58},
+		{"c07's certificate expired", func(p mesh.PeerID) string {
+			if p.To == "c07" {
+				return alarm.PeriodicSyncingFailure
+			}
+			return ""
+		}, []alarm.Firing{{Name: alarm.CertificateExpired, Cluster: "c07"}}, func(p mesh.PeerID) peer.Root { return peer.Root{Cause: p.String(), Cluster: p.From} }, 29},
+		{"a name in c07's certificate resolves nowhere", func(p mesh.PeerID) string {
+			if p.To == "c07" {
+				return alarm.NameNotResolving
+			}
+			return ""
+		}, nil, func(p mesh.PeerID) peer.Root { return peer.Root{Cause: "NamesResolve:c07", Cluster: "c07"} }, 29},
+		{"c07's ICSA stands still", func(p mesh.PeerID) string {
+			if p.From == "c07" {
+				return alarm.PeriodicSyncingFailure
+			}
+			return ""
+		}, nil, func(p mesh.PeerID) peer.Root { return peer.Root{Cause: "ICSA:c07", Cluster: "c07"} }, 29},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, peers := mesh30()
+			var firing []alarm.Firing
+			for _, p := range peers {
+				if name := c.peers(p); name != "" {
+					firing = append(firing, alarm.Firing{Name: name, Peer: p.String(), Since: at})
+				}
+			}
+			if len(firing) != c.fire {
+				t.Fatalf("%d peers fire", len(firing))
+			}
+			grouped, also := group(alarm.Inhibit(append(firing, c.also...)), func(p mesh.PeerID) (peer.Root, bool) { return c.root(p), p.From != "" })
+			raised := alarm.Reconcile(nil, alarm.Look{Mesh: "acme", Firing: grouped, Now: at})
+			loud := 0
+			for _, it := range raised {
+				if it.Active() {
+					loud++
+				}
+			}
+			if loud != 1 {
+				t.Errorf("%d notices", loud)
+			}
+			named := 0
+			for _, ids := range also {
+				named += len(ids)
+			}
+			if len(c.also) == 0 && named != c.fire-1 {
+				t.Errorf("the notice names %d others, want %d", named, c.fire-1)
+			}
+		})
+	}
+}
+
+func TestEachOfTwoCausesHasItsNotice(t *testing.T) {
+	at := time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC)
+	firing := []alarm.Firing{
+		{Name: alarm.PeriodicSyncingFailure, Peer: "emea>apac", Since: at}, {Name: alarm.PeriodicSyncingFailure, Peer: "emea>amer", Since: at.Add(-time.Minute)},
+		{Name: alarm.PeriodicSyncingFailure, Peer: "amer>apac", Since: at}, {Name: alarm.UsersDiffer, Peer: "emea>amer", Since: at},
+	}
+	grouped, also := group(firing, func(p mesh.PeerID) (peer.Root, bool) {
+		return peer.Root{Cause: string(p.From), Cluster: p.From}, p.From != ""
+	})
+	var held []bool
+	for _, f := range grouped {
+		held = append(held, f.Held)
+	}
+	if diff := cmp.Diff([]bool{true, false, false, false}, held); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string][]mesh.PeerID{alarm.PeriodicSyncingFailure + " emea>amer": {{From: "emea", To: "apac"}}}, also); diff != "" {
+		t.Error(diff)
+	}
+	if firing[0].Held {
+		t.Error("the argument was changed")
+	}
+}
