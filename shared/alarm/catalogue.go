@@ -25,6 +25,7 @@ const (
 	CertificateExpiring     = "CertificateExpiring"
 	DNSServerSilent         = "DNSServerSilent"
 	RunOverdue              = "RunOverdue"
+	SelfTest                = "SelfTest"
 )
 
 // Urgency is how soon a person is needed.
@@ -129,6 +130,9 @@ func Catalogue() []Entry {
 		}, {
 			Name: RunOverdue, Severity: Critical, Urgency: Page, Scope: MeshScope,
 			Summary: "A scheduled function has not completed for two periods. Users notice nothing; what Peerkeeper says about this mesh is old.",
+		}, {
+			Name: SelfTest, Severity: Info, Urgency: Ticket, Scope: MeshScope,
+			Summary: "A test, once a day: notices arrive. Nothing is wrong; something is on the day on which it does not come.",
 		},
 	}
 	for i := range entries {

@@ -207,6 +207,9 @@ type Thresholds struct {
 type Notify struct {
 	Webhook string `json:"webhook,omitempty"`
 	File    string `json:"file,omitempty"`
+	// SelfTest sends a notice that is no alarm once a day, by the way that
+	// alarms go: who misses it knows that alarms would not arrive either.
+	SelfTest bool `json:"selfTest,omitempty"`
 }
 
 // Dialect is a site's word on what Cisco does not document: queries by

@@ -10,6 +10,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/store"
 )
 
 func tell(change func(*told)) told {
@@ -194,5 +195,33 @@ func TestEachOfTwoCausesHasItsNotice(t *testing.T) {
 	}
 	if firing[0].Held {
 		t.Error("the argument was changed")
+	}
+}
+
+// Once a day, by the same way as alarms: raised at the day's first look, over at
+// the next, however irregular the looks are.
+func TestSelfTest(t *testing.T) {
+	m := &mesh.Mesh{Name: "acme", Policy: mesh.Policy{Notify: mesh.Notify{SelfTest: true}}}
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 3, day, hour, minute, 0, 0, time.UTC) }
+	looks := []time.Time{at(1, 8, 50), at(1, 8, 57), at(1, 9, 2), at(1, 9, 7), at(1, 23, 57), at(2, 0, 2), at(2, 8, 57), at(2, 14, 0), at(2, 14, 5), at(3, 9, 0), at(3, 9, 5)}
+	items := map[string]alarm.Item{}
+	var said []string
+	var before time.Time
+	for _, now := range looks {
+		j := &judged{view: &peer.View{Now: now}, lease: &store.Lease{Before: store.Run{Completed: before}}}
+		for _, it := range alarm.Reconcile(items, alarm.Look{Mesh: "acme", Firing: j.selfTest(m), Now: now}) {
+			items[it.Fingerprint] = it
+			said = append(said, fmt.Sprintf("%s %s %s", now.Format("2 15:04"), it.State, it.Severity))
+		}
+		before = now
+	}
+	want := []string{"1 09:02 raised info", "1 09:07 cleared info", "2 14:00 raised info", "2 14:05 cleared info", "3 09:00 raised info", "3 09:05 cleared info"}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
+	}
+	m.Policy.Notify.SelfTest = false
+	j := &judged{view: &peer.View{Now: at(4, 9, 0)}, lease: &store.Lease{Before: store.Run{Completed: at(3, 9, 5)}}}
+	if got := j.selfTest(m); len(got) != 0 {
+		t.Error("not asked for, and sent")
 	}
 }

@@ -265,6 +265,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 		out = append(out, j.clusterFiring(c.ID)...)
 	}
 	out = append(out, j.overdue()...)
+	out = append(out, j.selfTest(m)...)
 	for i, f := range out {
 		fp := alarm.Fingerprint(m.Name, f.Name, f.Cluster, f.Peer, f.Subject)
 		if w, ok := j.book.Said.Acks[fp]; ok && w.Holds(j.view.Now) {
@@ -368,6 +369,22 @@ func (j *judged) overdue() []alarm.Firing {
 		}
 	}
 	return out
+}
+
+// selfTestHour is when the day's self-test is sent, in UTC: somebody is awake in
+// most places.
+const selfTestHour = 9 * time.Hour
+
+// selfTest fires at the first look of the day, and is over at the next.
+func (j *judged) selfTest(m *mesh.Mesh) []alarm.Firing {
+	if !m.Policy.Notify.SelfTest || j.lease == nil || j.lease.Before.Completed.IsZero() {
+		return nil
+	}
+	day := func(t time.Time) time.Time { return t.Add(-selfTestHour).UTC().Truncate(24 * time.Hour) }
+	if !day(j.view.Now).After(day(j.lease.Before.Completed)) {
+		return nil
+	}
+	return []alarm.Firing{{Name: alarm.SelfTest, Since: j.view.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", m.Name)}}
 }
 
 // undecided reports whether an alarm that is not firing cannot be judged now,

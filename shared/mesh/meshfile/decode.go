@@ -506,8 +506,9 @@ func (d *decoder) policy(n *node, path string, p *mesh.Policy) {
 		},
 		"notify": func(v *node, path string) {
 			d.object(v, path, keys{
-				"webhook": into(d, &p.Notify.Webhook),
-				"file":    into(d, &p.Notify.File),
+				"webhook":  into(d, &p.Notify.Webhook),
+				"file":     into(d, &p.Notify.File),
+				"selfTest": func(v *node, path string) { p.Notify.SelfTest = d.boolean(v, path) },
 			})
 		},
 		"allowUnsupportedWrites": func(v *node, path string) { p.AllowUnsupportedWrites = d.boolean(v, path) },

@@ -530,7 +530,7 @@ func TestExampleMeshes(t *testing.T) {
 		Limits:            mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 2},
 		RestartForOnePeer: "auto",
 		Thresholds:        mesh.Thresholds{CertificateDays: []int{60, 30, 14, 7, 1}},
-		Notify:            mesh.Notify{Webhook: "https://alarms.example.com/peerkeeper", File: "/var/log/peerkeeper/alarms.jsonl"},
+		Notify:            mesh.Notify{Webhook: "https://alarms.example.com/peerkeeper", File: "/var/log/peerkeeper/alarms.jsonl", SelfTest: true},
 	}
 	if diff := cmp.Diff(wantPolicy, three.Policy); diff != "" {
 		t.Errorf("three-regions policy (-want +got):\n%s", diff)
