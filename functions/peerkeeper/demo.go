@@ -14,15 +14,19 @@ import (
 	"peerkeeper/testdata/scenarios"
 )
 
-// storyClusters is how many clusters the story speaks of: emea, apac, amer.
-const storyClusters = 3
+// The story speaks of emea, apac and amer, and takes 100 users of one of them
+// back.
+const (
+	storyClusters = 3
+	storyUsers    = 120
+)
 
 // scenariosHere is where the story is read from when it is there, so that
 // whoever edits it in a checkout sees what comes of it.
 const scenariosHere = "testdata/scenarios"
 
 type demoVerb struct {
-	Clusters  int    `help:"How many clusters; the story needs the first three." default:"3" placeholder:"N"`
+	Clusters  int    `help:"How many clusters; the story is about the first three." default:"3" placeholder:"N"`
 	Users     int    `help:"Users at home in each cluster." default:"200" placeholder:"N"`
 	Once      bool   `help:"Play the story to its end as fast as it goes, without a page, and say whether all went as written."`
 	Listen    string `help:"Where the page is served." default:"127.0.0.1:8080" env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
@@ -47,6 +51,12 @@ Examples:
 func (d *demoVerb) Run(ctx context.Context, t *terminal) (err error) {
 	if d.Clusters < storyClusters {
 		return usagef("--clusters %d: the story speaks of emea, apac and amer, so it needs at least %d clusters", d.Clusters, storyClusters)
+	}
+	if d.Users < storyUsers {
+		return usagef("--users %d: the story loses 100 users to a restored backup, so it needs at least %d", d.Users, storyUsers)
+	}
+	if d.Once && d.Clusters != storyClusters {
+		return usagef("--clusters %d: --once checks the story, which is written for %d clusters: leave --clusters out, or watch a larger mesh without --once", d.Clusters, storyClusters)
 	}
 	story, err := d.story()
 	if err != nil {

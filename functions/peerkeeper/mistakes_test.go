@@ -30,7 +30,7 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		t.Fatal(err)
 	}
 	with := func(old, replacement string) string { return strings.Replace(string(mesh), old, replacement, 1) }
-	write("recover.yaml", with("mode: observe", "mode: recover"))
+	write("mode.yaml", with("mode: observe", "mode: repair"))
 	write("faults.yaml", string(faults))
 	write("real.yaml", real(string(mesh)))
 	write("garbage.db", strings.Repeat("this is no state file. ", 1000))
@@ -45,8 +45,7 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		// several lines are an error for each line of mesh.yaml
 		several bool
 	}{
-		{name: "recover mode", args: []string{"run", "--mesh", "recover.yaml"}, says: []string{"recover.yaml", "this version only observes", "mode: observe"}},
-		{name: "recover mode, asking only", args: []string{"status", "--mesh", "recover.yaml", "--state", "garbage.db"}, says: []string{"this version only observes"}},
+		{name: "unknown mode", args: []string{"run", "--mesh", "mode.yaml"}, says: []string{"mode.yaml:", "observe"}},
 		{name: "faults in mesh.yaml", args: []string{"run", "--mesh", "faults.yaml"}, says: []string{"faults.yaml:"}, several: true},
 		{name: "no mesh.yaml", args: []string{"run", "--mesh", "nowhere.yaml"}, says: []string{"nowhere.yaml", "--mesh"}},
 		{name: "state file that is none", args: []string{"run", "--state", "garbage.db"}, says: []string{"garbage.db", "--state"}},
@@ -65,12 +64,12 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		{name: "webhook without TLS", args: []string{"run", "--mesh", "hook.yaml"}, says: []string{"hook.yaml", "webhook", "https"}},
 		{name: "unknown cluster in a peer", args: []string{"explain", "emea>apca", "--state", "made.db"}, says: []string{"apca", "did you mean apac?"}},
 		{name: "half a peer", args: []string{"explain", "emea", "--state", "made.db"}, says: []string{"emea", "quote it"}},
-		{name: "unknown cluster", args: []string{"resume", "EMAE", "--state", "made.db"}, says: []string{"did you mean emea?"}},
+		{name: "unknown cluster", args: []string{"resume", "EMAE", "--state", "made.db"}, says: []string{"EMAE", "a cluster of mesh acme"}},
 		{name: "unknown cluster to probe", args: []string{"probe", "--cluster", "latam"}, says: []string{"emea, apac, amer"}},
 		{name: "unknown node", args: []string{"trust", "accept", "imp-emea-sbu.example.com", strings.Repeat("0", 64)}, says: []string{"did you mean imp-emea-sub.example.com?"}},
 		{name: "no fingerprint", args: []string{"trust", "accept", "imp-emea-sub.example.com", "5e0c"}, says: []string{"5e0c", "64 hexadecimal digits"}},
 		{name: "unknown verb", args: []string{"stauts"}, says: []string{"stauts", "--help"}},
-		{name: "verb of a later version", args: []string{"plan"}, says: []string{"plan", "--help"}},
+		{name: "verb of a later version", args: []string{"delete"}, says: []string{"delete", "--help"}},
 		{name: "unknown flag", args: []string{"status", "--jason"}, says: []string{"--jason", "peerkeeper status --help"}},
 		{name: "flag without a number", args: []string{"sim", "--dir", "x", "--users", "many"}, says: []string{"--users", "peerkeeper sim --help"}},
 		{name: "sim without a folder", args: []string{"sim"}, says: []string{"--dir"}},
@@ -79,6 +78,8 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		{name: "sim on nobody's address", args: []string{"sim", "--dir", "x", "--listen", "203.0.113.1"}, says: []string{"203.0.113.1", "--listen"}},
 		{name: "sim standing still", args: []string{"sim", "--dir", "x", "--rate", "0"}, says: []string{"--rate 0"}},
 		{name: "story of two clusters", args: []string{"demo", "--once", "--clusters", "2"}, says: []string{"emea, apac and amer"}},
+		{name: "story of four clusters, checked", args: []string{"demo", "--once", "--clusters", "4"}, says: []string{"written for 3 clusters"}},
+		{name: "story of too few users", args: []string{"demo", "--once", "--users", "30"}, says: []string{"--users 30", "120"}},
 		{name: "no scenarios", args: []string{"demo", "--once", "--scenarios", "nowhere"}, says: []string{"nowhere"}},
 		{name: "unknown shell", args: []string{"completion", "tcsh"}, says: []string{"bash"}},
 	} {

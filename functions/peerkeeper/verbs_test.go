@@ -192,7 +192,7 @@ type certJSON struct {
 func TestRejectedAccountIsResumed(t *testing.T) {
 	sim := simulate(t, "--users", "20")
 	sim.look(t)
-	must(t, 1, sim.dir, "resume", "apac") // nothing is held back
+	must(t, 2, sim.dir, "resume", "apac") // nothing is held back
 	sim.post(t, "/clusters/apac/credentials", `{"password":"changed"}`)
 	must(t, 0, sim.dir, "run", "--once", "peersync")
 	must(t, 0, sim.dir, "run", "--once", "stucksync")

@@ -237,12 +237,6 @@ func TestDemoOnceNamesWhatDiffers(t *testing.T) {
 	}
 }
 
-func TestDemoOfFourClusters(t *testing.T) {
-	if d := mustJSON[demoJSON](t, 0, t.TempDir(), "demo", "--once", "--clusters", "4", "--users", "30"); !d.OK {
-		t.Error("the story differs with a fourth cluster that it does not speak of")
-	}
-}
-
 func TestDemoServesItsPage(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)

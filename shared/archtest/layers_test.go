@@ -69,6 +69,9 @@ func layers() []layer {
 		{"shared/lambdahost/invoke", []string{"shared/lambdahost/..."}, "a bootstrap on the test stand: it knows no use case"},
 		{"shared/lambdahost/meshjson", []string{"shared/mesh/meshfile"}, "a build step"},
 		{"shared/lambdahost/testdata/empty", []string{"github.com/aws/aws-lambda-go/lambda"}, "what a Lambda costs that does nothing"},
+		{"shared/lambdahost/stand", all(core, storage, []string{"shared/lambdahost", "shared/clustersim", "shared/mesh/meshfile", "shared/secret", "shared/alarm", "shared/store/dynamo", "shared/store/dynamo/emulator", "github.com/aws/..."}), "where a Lambda is tried out: a simulated mesh and emulated AWS"},
+		{"shared/lambdahost/invoke", []string{"shared/lambdahost/..."}, "a developer's program: runs a Lambda on the stand"},
+		{"shared/lambdahost/meshjson", []string{"shared/mesh/meshfile"}, "a build step: mesh.yaml to mesh.json"},
 		{"shared/archtest", nil, "tests only"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
@@ -76,6 +79,7 @@ func layers() []layer {
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
+		{"infra", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/..."}, "the app: environments in, stacks out"},
 		{"infra/...", all(core, []string{"infra/...", "shared/mesh/meshfile", "shared/run", "shared/store", "shared/metric", "github.com/aws/...", "github.com/cdklabs/...", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/..."}), "the stacks read the mesh, the schedules, the store's keys and the metrics' names, and run nothing of the engine"},
 		{"events", nil, "samples"},
 	}
@@ -168,7 +172,7 @@ func TestLayersHaveReasons(t *testing.T) {
 
 // neverInLambda are what no Lambda may link, directly or through others.
 var neverInLambda = [...]string{
-	module + "/shared/clustersim", module + "/shared/host", module + "/shared/store/bolt", module + "/shared/archtest",
+	module + "/shared/clustersim", module + "/shared/lambdahost/stand", module + "/shared/lambdahost/runtimeapi", module + "/shared/store/dynamo/emulator", module + "/shared/host", module + "/shared/store/bolt", module + "/shared/archtest",
 	"modernc.org/sqlite", "github.com/alecthomas/kong", "go.etcd.io/bbolt", "github.com/chromedp/chromedp",
 }
 
