@@ -68,10 +68,6 @@ func layers() []layer {
 		{"shared/lambdahost/stand", all(core, []string{"shared/mesh/meshfile", "shared/lambdahost", "shared/clustersim", "shared/secret", "shared/store/dynamo/...", "github.com/aws/..."}), "a test stand: all that a function meets, and no use case"},
 		{"shared/lambdahost/invoke", []string{"shared/lambdahost/..."}, "a bootstrap on the test stand: it knows no use case"},
 		{"shared/lambdahost/meshjson", []string{"shared/mesh/meshfile"}, "a build step"},
-		{"shared/lambdahost/testdata/empty", []string{"github.com/aws/aws-lambda-go/lambda"}, "what a Lambda costs that does nothing"},
-		{"shared/lambdahost/stand", all(core, storage, []string{"shared/lambdahost", "shared/clustersim", "shared/mesh/meshfile", "shared/secret", "shared/alarm", "shared/store/dynamo", "shared/store/dynamo/emulator", "github.com/aws/..."}), "where a Lambda is tried out: a simulated mesh and emulated AWS"},
-		{"shared/lambdahost/invoke", []string{"shared/lambdahost/..."}, "a developer's program: runs a Lambda on the stand"},
-		{"shared/lambdahost/meshjson", []string{"shared/mesh/meshfile"}, "a build step: mesh.yaml to mesh.json"},
 		{"shared/archtest", nil, "tests only"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
