@@ -1,13 +1,17 @@
-package certcheck_test
+package certcheck
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"slices"
@@ -16,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -26,51 +29,100 @@ import (
 	"peerkeeper/shared/tlsprobe"
 )
 
-var start = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC) }
 
-const primary, second = "192.0.2.53:53", "198.51.100.53:53"
-
-// stage is two clusters whose certificates and DNS servers say what a case
-// wants them to say.
-type stage struct {
-	t      *testing.T
-	now    time.Time
-	mesh   *mesh.Mesh
-	memory *store.Memory
-
-	mu     sync.Mutex
-	served map[string]tlsprobe.Outcome // by node name: its RSA certificate
-	panics string                      // node whose probe panics
-	zone   map[string]map[string]dnsprobe.Reason
-	down   map[string]dnsprobe.Reason // servers
+// issued is a certificate with its key.
+type issued struct {
+	cert *x509.Certificate
+	key  crypto.Signer
 }
 
-func set(t *testing.T) *stage {
-	s := &stage{t: t, now: start, memory: store.NewMemory(), served: map[string]tlsprobe.Outcome{}, zone: map[string]map[string]dnsprobe.Reason{}, down: map[string]dnsprobe.Reason{},
-		mesh: &mesh.Mesh{Name: "acme", Domain: "example.com"}}
-	s.memory.Now = func() time.Time { return s.now }
-	for _, id := range []mesh.ClusterID{"emea", "apac"} {
-		pub := mesh.NodeName("imp-" + string(id) + "-pub.example.com")
-		s.mesh.Clusters = append(s.mesh.Clusters, mesh.Cluster{ID: id, Publisher: pub, Nodes: []mesh.Node{{Name: pub, Address: string(pub) + ":8443"}}, DNS: []string{primary, second}})
-		s.serve(string(pub), 365*24*time.Hour, string(pub))
+// wish describes a certificate; zero fields are what a good one has.
+type wish struct {
+	cn       string
+	names    []string // nil: the CN; addresses become IP SANs
+	by       *issued  // nil: self-signed
+	ca       bool
+	ecdsa    bool
+	bits     int // of an RSA key
+	sha1     bool
+	from, to time.Time
+	usage    x509.KeyUsage
+	noServer bool // extended key usage without server authentication
+}
+
+// keys are shared: generating RSA keys is slow, and no test here turns on them.
+type keys struct {
+	mu  sync.Mutex
+	rsa map[int][]*rsa.PrivateKey
+	n   int
+}
+
+// key hands out one of four keys in turn.
+func (k *keys) key(t testing.TB, bits int) *rsa.PrivateKey {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rsa == nil {
+		k.rsa = map[int][]*rsa.PrivateKey{}
 	}
-	s.mesh.Peers = []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}, {ID: mesh.PeerID{From: "apac", To: "emea"}}}
-	return s
+	k.n++
+	if len(k.rsa[bits]) < 4 {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.rsa[bits] = append(k.rsa[bits], key)
+		return key
+	}
+	return k.rsa[bits][k.n%4]
 }
 
-var key = sync.OnceValues(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
-
-// serve gives a node an RSA certificate (as the probe calls it) that ends after
-// so long and names these.
-func (s *stage) serve(node string, ends time.Duration, names ...string) {
-	s.t.Helper()
-	k, err := key()
+// issue makes a certificate.
+func (k *keys) issue(t testing.TB, w wish) *issued {
+	t.Helper()
+	var key crypto.Signer
+	if w.ecdsa {
+		ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key = ec
+	} else {
+		bits := w.bits
+		if bits == 0 {
+			bits = 2048
+		}
+		key = k.key(t, bits)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	template := &x509.Certificate{SerialNumber: big.NewInt(int64(len(names)) + s.now.Unix() + int64(ends)), Subject: pkix.Name{CommonName: "tomcat of " + node}, NotBefore: start.AddDate(-1, 0, 0), NotAfter: s.now.Add(ends)}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: w.cn, Organization: []string{"Example"}},
+		NotBefore: w.from, NotAfter: w.to, BasicConstraintsValid: true, IsCA: w.ca,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if w.from.IsZero() {
+		template.NotBefore = noon().AddDate(-1, 0, 0)
+	}
+	if w.to.IsZero() {
+		template.NotAfter = noon().AddDate(4, 0, 0)
+	}
+	if w.usage != 0 {
+		template.KeyUsage = w.usage
+	}
+	if w.noServer {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	if w.ca {
+		template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageCertSign, nil
+	}
+	names := w.names
+	if names == nil && !w.ca {
+		names = []string{w.cn}
+	}
 	for _, n := range names {
 		if ip := net.ParseIP(n); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
@@ -78,73 +130,216 @@ func (s *stage) serve(node string, ends time.Duration, names ...string) {
 			template.DNSNames = append(template.DNSNames, n)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
+	parent, signer := template, key
+	if w.by != nil {
+		parent, signer = w.by.cert, w.by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	leaf, err := x509.ParseCertificate(der)
+	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s.served[node] = tlsprobe.Outcome{Asked: tlsprobe.RSA, Served: tlsprobe.Served{KeyType: tlsprobe.RSA, Chain: []*x509.Certificate{leaf}}}
-}
-
-func (s *stage) unreadable(node string, why tlsprobe.Reason) {
-	s.served[node] = tlsprobe.Outcome{Asked: tlsprobe.RSA, Err: &tlsprobe.Error{Reason: why, Address: node, Err: errors.New("why")}}
-}
-
-// ProbeAll is the network.
-func (s *stage) ProbeAll(_ context.Context, t tlsprobe.Target) []tlsprobe.Outcome {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t.ServerName == s.panics {
-		panic("a defect")
+	if w.sha1 {
+		cert.SignatureAlgorithm = x509.SHA1WithRSA // Go signs with it no more
 	}
-	return []tlsprobe.Outcome{s.served[t.ServerName], {Asked: tlsprobe.ECDSA, Err: &tlsprobe.Error{Reason: tlsprobe.NoCommonSuite}}}
+	return &issued{cert, key}
 }
 
-// Lookup is the DNS: every name resolves unless a case says otherwise.
-func (s *stage) Lookup(_ context.Context, servers, names []string) (dnsprobe.Result, error) {
+func pemOf(certs ...*issued) string {
+	var b strings.Builder
+	for _, c := range certs {
+		b.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.cert.Raw}))
+	}
+	return b.String()
+}
+
+// bench is a mesh of two clusters of two nodes whose servers are made up.
+type bench struct {
+	*keys
+	t      testing.TB
+	mesh   *mesh.Mesh
+	store  store.Store
+	now    time.Time
+	served map[string]map[tlsprobe.KeyType]tlsprobe.Outcome // by address
+	// stores is what the nodes hold; nil leaves out the platform.
+	stores  map[mesh.NodeName]map[string][]*issued
+	own     map[mesh.NodeName]map[string][]*issued
+	refuse  map[mesh.NodeName]*peer.PlatformRefused
+	asked   []mesh.NodeName
+	mu      sync.Mutex
+	dns     dnsprobe.Result
+	panicAt string
+}
+
+const (
+	emeaPub, emeaSub = mesh.NodeName("imp-emea-pub.example.com"), mesh.NodeName("imp-emea-sub.example.com")
+	apacPub, apacSub = mesh.NodeName("imp-apac-pub.example.com"), mesh.NodeName("imp-apac-sub.example.com")
+)
+
+func newBench(t testing.TB, k *keys) *bench {
+	b := &bench{keys: k, t: t, store: store.NewMemory(), now: noon(), served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, refuse: map[mesh.NodeName]*peer.PlatformRefused{}}
+	b.mesh = &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
+	for _, id := range []mesh.ClusterID{"emea", "apac"} {
+		c := mesh.Cluster{ID: id, Release: "14.0.1SU3", PlatformCredentials: string(id) + "/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"}}
+		for _, role := range []string{"pub", "sub"} {
+			name := mesh.NodeName(fmt.Sprintf("imp-%s-%s.example.com", id, role))
+			c.Nodes = append(c.Nodes, mesh.Node{Name: name, Address: string(name) + ":8443", PlatformAddress: string(name) + ":443"})
+		}
+		c.Publisher = c.Nodes[0].Name
+		b.mesh.Clusters = append(b.mesh.Clusters, c)
+	}
+	for _, id := range []mesh.PeerID{{From: "emea", To: "apac"}, {From: "apac", To: "emea"}} {
+		b.mesh.Peers = append(b.mesh.Peers, mesh.Peer{ID: id, Protocol: mesh.TCP})
+	}
+	for i := range b.mesh.Clusters {
+		c := &b.mesh.Clusters[i]
+		for _, n := range c.Nodes {
+			leaf := b.issue(t, wish{cn: string(n.Name)})
+			b.serve(n.Address, tlsprobe.RSA, leaf)
+			c.TLS.Pins = append(c.TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+		}
+	}
+	return b
+}
+
+// serve has an address serve a chain for a key type.
+func (b *bench) serve(address string, keyType tlsprobe.KeyType, chain ...*issued) {
+	o := tlsprobe.Outcome{Asked: keyType, Served: tlsprobe.Served{Address: address, KeyType: keyType, Version: 0x0303}}
+	for _, c := range chain {
+		o.Served.Chain = append(o.Served.Chain, c.cert)
+		o.Served.Raw = append(o.Served.Raw, c.cert.Raw)
+	}
+	b.outcome(address, o)
+}
+
+// fail has an address fail for a key type, with whatever was seen.
+func (b *bench) fail(address string, keyType tlsprobe.KeyType, reason tlsprobe.Reason, chain ...*issued) {
+	if len(chain) > 0 {
+		b.serve(address, keyType, chain...)
+	}
+	o := b.served[address][keyType]
+	o.Asked, o.Err = keyType, &tlsprobe.Error{Reason: reason, Address: address, KeyType: keyType}
+	if len(chain) == 0 {
+		o.Served = tlsprobe.Served{Address: address, KeyType: keyType}
+	}
+	b.outcome(address, o)
+}
+
+func (b *bench) outcome(address string, o tlsprobe.Outcome) {
+	if b.served[address] == nil {
+		b.served[address] = map[tlsprobe.KeyType]tlsprobe.Outcome{}
+	}
+	b.served[address][o.Asked] = o
+}
+
+func (b *bench) leaf(node mesh.NodeName) *x509.Certificate {
+	return b.served[string(node)+":8443"][tlsprobe.RSA].Served.Leaf()
+}
+
+// ProbeAll answers as the servers made up.
+func (b *bench) ProbeAll(_ context.Context, t tlsprobe.Target) []tlsprobe.Outcome {
+	if t.Address == b.panicAt {
+		panic("a certificate nobody has thought of")
+	}
+	var out []tlsprobe.Outcome
+	for _, keyType := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
+		o, ok := b.served[t.Address][keyType]
+		if !ok {
+			o = tlsprobe.Outcome{Asked: keyType, Err: &tlsprobe.Error{Reason: tlsprobe.NoCommonSuite, Address: t.Address, KeyType: keyType}}
+			if b.served[t.Address] == nil {
+				o.Err = &tlsprobe.Error{Reason: tlsprobe.Refused, Address: t.Address, KeyType: keyType}
+			}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// Lookup answers as the DNS servers made up; without any every name resolves.
+func (b *bench) Lookup(_ context.Context, servers, names []string) (dnsprobe.Result, error) {
+	if b.dns.Servers != nil {
+		return b.dns, nil
+	}
 	var out dnsprobe.Result
-	for _, server := range servers {
-		r := dnsprobe.ServerResult{Server: server, Down: s.down[server]}
+	for _, s := range servers {
+		r := dnsprobe.ServerResult{Server: s}
 		for _, n := range names {
-			if net.ParseIP(n) != nil || strings.HasPrefix(n, "*") {
-				s.t.Errorf("a resolver was asked for %q", n)
-			}
-			why := dnsprobe.OK
-			if x, ok := s.zone[server][n]; ok {
-				why = x
-			}
-			if r.Down != "" {
-				why = r.Down
-			}
-			res := dnsprobe.NameResult{Name: n, Reason: why, Forward: dnsprobe.Answer{Reason: why}}
-			if why == dnsprobe.PTRMissing {
-				res.Forward.Reason = dnsprobe.OK
-			}
-			r.Names = append(r.Names, res)
+			r.Names = append(r.Names, dnsprobe.NameResult{Name: n, Reason: dnsprobe.OK, Forward: dnsprobe.Answer{Name: n, Reason: dnsprobe.OK}})
 		}
 		out.Servers = append(out.Servers, r)
 	}
 	return out, nil
 }
 
-func (s *stage) check() *record.Book {
-	s.t.Helper()
-	c := &certcheck.Certcheck{Mesh: s.mesh, Store: s.memory, TLS: s, DNS: s, Now: func() time.Time { return s.now }}
-	if _, err := c.Handle(s.t.Context(), run.Request{}); err != nil {
-		s.t.Fatal(err)
+// Holding answers as the nodes made up.
+func (b *bench) Holding(_ context.Context, c *mesh.Cluster, n mesh.Node, rejected string, _ []string) (peer.Holding, error) {
+	if rejected == "v1" {
+		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "held back"}
 	}
-	b, err := record.Load(s.t.Context(), s.memory, s.mesh)
-	if err != nil {
-		s.t.Fatal(err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, n.Name)
+	if no := b.refuse[n.Name]; no != nil {
+		return peer.Holding{}, no
 	}
-	return b
+	h := peer.Holding{Version: "v1", Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}}
+	for service, chain := range b.own[n.Name] {
+		for _, c := range chain {
+			h.Identities[service] = append(h.Identities[service], c.cert)
+		}
+	}
+	for store, certs := range b.stores[n.Name] {
+		h.Stores[store] = []peer.HeldCertificate{}
+		for i, c := range certs {
+			h.Stores[store] = append(h.Stores[store], peer.HeldCertificate{File: fmt.Sprintf("%s-%d.pem", c.cert.Subject.CommonName, i), X509: c.cert})
+		}
+	}
+	return h, nil
 }
 
-func condition(b *record.Book, t peer.Type) peer.Condition {
-	for _, c := range b.PeerCert[mesh.PeerID{From: "emea", To: "apac"}].Value.Conditions {
+func (b *bench) certcheck() *Certcheck {
+	c := &Certcheck{Mesh: b.mesh, Store: b.store, TLS: b, DNS: b, Now: func() time.Time { return b.now }}
+	if b.stores != nil {
+		c.Platform = b
+	}
+	return c
+}
+
+// look carries out one run and gives what is stored then.
+func (b *bench) look(req run.Request) *record.Book {
+	b.t.Helper()
+	if _, err := b.certcheck().Handle(b.t.Context(), req); err != nil {
+		b.t.Fatal(err)
+	}
+	book, err := record.Load(b.t.Context(), b.store, b.mesh)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return book
+}
+
+// found lists a cluster's findings as "id severity", those of a healthy bench
+// left out.
+func (b *bench) found(book *record.Book, id mesh.ClusterID) []string {
+	var out []string
+	for _, f := range peer.CertFindings(book.Certs[id].Value, []int{28, 14, 7}, b.now) {
+		if f.Reason == peer.SelfSigned {
+			continue
+		}
+		if f.Message == "" || f.Fix == "" || f.Since.IsZero() {
+			b.t.Errorf("finding without words: %+v", f)
+		}
+		out = append(out, f.ID+" "+f.Severity)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func condOf(book *record.Book, id mesh.PeerID, t peer.Type) peer.Condition {
+	for _, c := range book.PeerCert[id].Value.Conditions {
 		if c.Type == t {
 			return c
 		}
@@ -152,241 +347,539 @@ func condition(b *record.Book, t peer.Type) peer.Condition {
 	return peer.Condition{}
 }
 
-const apacPub = "imp-apac-pub.example.com"
-
-func TestNamesResolve(t *testing.T) {
-	say := func(server, name string, why dnsprobe.Reason) func(*stage) {
-		return func(s *stage) {
-			if s.zone[server] == nil {
-				s.zone[server] = map[string]dnsprobe.Reason{}
-			}
-			s.zone[server][name] = why
-		}
-	}
-	silent := func(servers ...string) func(*stage) {
-		return func(s *stage) {
-			for _, x := range servers {
-				s.down[x] = dnsprobe.Silent
-			}
-		}
-	}
-	both := func(fs ...func(*stage)) func(*stage) {
-		return func(s *stage) {
-			for _, f := range fs {
-				f(s)
-			}
-		}
-	}
-	names := func(n ...string) func(*stage) {
-		return func(s *stage) { s.serve(apacPub, 365*24*time.Hour, n...) }
-	}
-	cases := []struct {
-		name   string
-		change func(s *stage)
-		status peer.Status
-		reason peer.Reason
-		basis  peer.Basis
+// TestFindings: what a node serves, and what is said of it.
+func TestFindings(t *testing.T) {
+	k := &keys{}
+	for _, c := range []struct {
+		name  string
+		serve func(b *bench)
+		want  []string // of apac
 	}{
-		{"all resolve", func(*stage) {}, peer.True, peer.AllResolve, peer.Measured},
-		{"the primary knows no such name: final, whatever the second says", say(primary, apacPub, dnsprobe.NXDomain), peer.False, peer.NameNotResolving, peer.Measured},
-		{"the primary has no address for it", say(primary, apacPub, dnsprobe.NoAddress), peer.False, peer.NameNotResolving, peer.Measured},
-		{"only the second knows no such name", say(second, apacPub, dnsprobe.NXDomain), peer.True, peer.AllResolve, peer.Measured},
-		{"primary silent, second resolves", silent(primary), peer.True, peer.OneServerResolves, peer.Inferred},
-		{"primary silent, second knows no such name", both(silent(primary), say(second, apacPub, dnsprobe.NXDomain)), peer.False, peer.NameNotResolving, peer.Inferred},
-		{"both silent", silent(primary, second), peer.UnknownStatus, peer.AllServersSilent, peer.Measured},
-		{"both silent about this one name", both(say(primary, apacPub, dnsprobe.Silent), say(second, apacPub, dnsprobe.Silent)), peer.UnknownStatus, peer.AllServersSilent, peer.Measured},
-		{"both answer, but not to Peerkeeper", both(say(primary, apacPub, dnsprobe.Refused), say(second, apacPub, dnsprobe.Refused)), peer.UnknownStatus, peer.AllServersSilent, peer.Measured},
-		{"primary fails, second resolves", say(primary, apacPub, dnsprobe.ServFail), peer.True, peer.OneServerResolves, peer.Inferred},
-		{"both fail", both(say(primary, apacPub, dnsprobe.ServFail), say(second, apacPub, dnsprobe.ServFail)), peer.False, peer.NameNotResolving, peer.Measured},
-		{"primary fails, second is silent to us", both(say(primary, apacPub, dnsprobe.ServFail), silent(second)), peer.UnknownStatus, peer.AllServersSilent, peer.Measured},
-		{"resolved, but the address leads nowhere back", say(primary, apacPub, dnsprobe.PTRMissing), peer.True, peer.AllResolve, peer.Measured},
-		{"an address among the SANs needs no resolving", names(apacPub, "192.0.2.7"), peer.True, peer.AllResolve, peer.Measured},
-		{"nor does a wildcard", names(apacPub, "*.example.com"), peer.True, peer.AllResolve, peer.Measured},
-		{"one of many SANs fails", both(names(apacPub, "cucm-apac.example.com"), say(primary, "cucm-apac.example.com", dnsprobe.NXDomain)), peer.False, peer.NameNotResolving, peer.Measured},
-		{"no certificate was ever read", func(s *stage) { s.unreadable(apacPub, tlsprobe.Refused) }, peer.UnknownStatus, peer.CertificateNotRead, peer.Measured},
-		{"mesh.yaml names no servers", func(s *stage) { s.mesh.Clusters[0].DNS = nil }, peer.UnknownStatus, peer.NotObservable, peer.Measured},
-	}
-	for _, c := range cases {
+		{"as installed", func(*bench) {}, nil},
+		{"expired, and reported in full all the same", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, -1)}))
+		}, []string{"CertificateExpired:imp-apac-pub.example.com:RSA critical", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		{"expires in ten days", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, 10)}))
+		}, []string{"CertificateExpiring:imp-apac-pub.example.com:RSA warning", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		{"valid from tomorrow", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), from: noon().AddDate(0, 0, 1)}))
+		}, []string{"CertificateNotYetValid:imp-apac-pub.example.com:RSA critical", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		{"another node's certificate", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, &issued{cert: b.leaf(apacSub)})
+		}, []string{"NameMismatch:imp-apac-pub.example.com:RSA warning"}},
+		{"the name stands in the CN only", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), names: []string{"other.example.com"}}))
+		}, []string{"NameInCNOnly:imp-apac-pub.example.com:RSA warning", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		{"1024 bits", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), bits: 1024}))
+		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WeakKey:imp-apac-pub.example.com:RSA warning"}},
+		{"signed with SHA-1", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), sha1: true}))
+		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WeakSignature:imp-apac-pub.example.com:RSA warning"}},
+		{"may not sign", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), usage: x509.KeyUsageKeyEncipherment}))
+		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WrongKeyUsage:imp-apac-pub.example.com:RSA critical"}},
+		{"not for servers", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), noServer: true}))
+		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WrongKeyUsage:imp-apac-pub.example.com:RSA critical"}},
+		{"CA-signed, the root in tls.ca", func(b *bench) {
+			ca := b.issue(b.t, wish{cn: "Example CA", ca: true})
+			b.mesh.Clusters[1].TLS.CA = pemOf(ca)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: ca}))
+		}, nil},
+		{"CA-signed, the intermediate not served", func(b *bench) {
+			root := b.issue(b.t, wish{cn: "Example Root", ca: true})
+			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root})
+			b.mesh.Clusters[1].TLS.CA = pemOf(root, sub)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: sub}))
+		}, []string{"ChainIncomplete:imp-apac-pub.example.com:RSA warning"}},
+		{"CA-signed, the intermediate served, the root known", func(b *bench) {
+			root := b.issue(b.t, wish{cn: "Example Root", ca: true})
+			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root})
+			b.mesh.Clusters[1].TLS.CA = pemOf(root)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: sub}), sub)
+		}, nil},
+		{"CA-signed, alone, by nobody known", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: b.issue(b.t, wish{cn: "Example CA", ca: true})}))
+		}, []string{"ChainIncomplete:imp-apac-pub.example.com:RSA warning", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		{"an expired root is merely served", func(b *bench) {
+			root := b.issue(b.t, wish{cn: "Old Root", ca: true, to: noon().AddDate(0, 0, -9)})
+			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root})
+			leaf := b.issue(b.t, wish{cn: string(apacPub), by: sub})
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf, sub, root)
+		}, nil},
+		{"an expired intermediate", func(b *bench) {
+			root := b.issue(b.t, wish{cn: "Example Root", ca: true})
+			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root, to: noon().AddDate(0, 0, -9)})
+			leaf := b.issue(b.t, wish{cn: string(apacPub), by: sub})
+			b.mesh.Clusters[1].TLS.CA = pemOf(root)
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf, sub)
+		}, []string{"ChainCertificateExpired:imp-apac-pub.example.com:RSA warning"}},
+		{"multi-server, a node is missing", func(b *bench) {
+			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub)}})
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
+		}, []string{"NodeNotInMultiServer:imp-apac-pub.example.com:RSA warning"}},
+		{"multi-server, all nodes in it", func(b *bench) {
+			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}})
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
+			b.serve(string(apacSub)+":8443", tlsprobe.RSA, ms)
+		}, nil},
+		{"ECDSA on one node only", func(b *bench) {
+			ec := b.issue(b.t, wish{cn: string(apacPub), ecdsa: true})
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ec.cert))
+			b.serve(string(apacPub)+":8443", tlsprobe.ECDSA, ec)
+		}, []string{"ECDSAMissing:imp-apac-sub.example.com:ECDSA info"}},
+		{"rotated, and Peerkeeper does not know the new one", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub)}))
+		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+
+		{"plain HTTP", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.NotTLS) }, []string{"NotTLS:imp-apac-pub.example.com:RSA warning"}},
+		{"hangs in the handshake", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Timeout) }, []string{"HandshakeTimeout:imp-apac-pub.example.com:RSA warning"}},
+		{"a chain of 10 MB", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.ChainTooBig) }, []string{"ChainTooBig:imp-apac-pub.example.com:RSA warning"}},
+		{"an unparsable certificate", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Unparsable) }, []string{"CertificateUnparsable:imp-apac-pub.example.com:RSA warning"}},
+		{"TLS 1.0 only, its certificate read", func(b *bench) {
+			b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.ProtocolTooOld, &issued{cert: b.leaf(apacPub)})
+		}, []string{"ProtocolTooOld:imp-apac-pub.example.com:RSA warning"}},
+		{"a client certificate demanded, its certificate read", func(b *bench) {
+			b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.ClientCertificateRequired, &issued{cert: b.leaf(apacPub)})
+		}, []string{"ClientCertificateRequired:imp-apac-pub.example.com:RSA warning"}},
+		{"nothing listens", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Refused) }, []string{"CertificateNotRead:imp-apac-pub.example.com:RSA info"}},
+		{"reset", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Reset) }, []string{"HandshakeFailed:imp-apac-pub.example.com:RSA warning"}},
+		{"something that makes us panic", func(b *bench) { b.panicAt = string(apacPub) + ":8443" }, []string{"CertificateNotRead:imp-apac-pub.example.com:RSA warning"}},
+	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := set(t)
-			if strings.HasPrefix(c.name, "both silent") {
-				// One cluster's servers only: else we would be the suspect.
-				s.mesh.Clusters[1].DNS = []string{"203.0.113.53:53"}
+			b := newBench(t, k)
+			c.serve(b)
+			book := b.look(run.Request{})
+			if got := b.found(book, "apac"); !slices.Equal(got, c.want) {
+				t.Errorf("found %q, want %q", got, c.want)
 			}
-			c.change(s)
-			got := condition(s.check(), peer.NamesResolve)
-			if got.Status != c.status || got.Reason != c.reason || got.Basis != c.basis {
-				t.Errorf("%s %s (%s): %s\nwant %s %s (%s)", got.Status, got.Reason, got.Basis, got.Message, c.status, c.reason, c.basis)
+			if got := b.found(book, "emea"); len(got) != 0 {
+				t.Errorf("and of emea %q", got)
 			}
 		})
 	}
 }
 
-func findings(b *record.Book, id mesh.ClusterID) []string {
-	var out []string
-	for _, f := range b.Certs[id].Value.Findings {
-		if f.Reason != "SelfSigned" { // as every certificate made here is
-			out = append(out, string(f.Reason))
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-func TestASilentServerIsAFinding(t *testing.T) {
-	s := set(t)
-	s.mesh.Clusters[1].DNS = []string{"203.0.113.53:53"}
-	s.down[primary] = dnsprobe.Silent
-	b := s.check()
-	if got := findings(b, "emea"); !slices.Equal(got, []string{"DNSServerSilent"}) {
-		t.Errorf("emea: %v", got)
-	}
-	since := b.Certs["emea"].Value.Servers[0].Since
-	s.now = s.now.Add(6 * time.Hour)
-	if b = s.check(); !b.Certs["emea"].Value.Servers[0].Since.Equal(since) || !since.Equal(start) {
-		t.Errorf("silent since %s, want %s", b.Certs["emea"].Value.Servers[0].Since, start)
-	}
-	// Now everybody's servers are silent: we are the suspect, and nothing changes.
-	s.down["203.0.113.53:53"], s.down[second] = dnsprobe.Silent, dnsprobe.Silent
-	s.now = s.now.Add(6 * time.Hour)
-	b = s.check()
-	if got := findings(b, "apac"); len(got) != 0 {
-		t.Errorf("every server of the mesh is silent at once, and apac's is blamed: %v", got)
-	}
-	if got := findings(b, "emea"); !slices.Equal(got, []string{"DNSServerSilent"}) {
-		t.Errorf("what was silent before is forgotten: %v", got)
-	}
-	if c := condition(b, peer.NamesResolve); c.Status != peer.UnknownStatus {
-		t.Errorf("NamesResolve is %s", c.Status)
+// TestNodeNamedByAddress: its certificate matches by address or by pin.
+func TestNodeNamedByAddress(t *testing.T) {
+	k := &keys{}
+	const node = mesh.NodeName("192.0.2.10")
+	for _, c := range []struct {
+		name string
+		san  string
+		pin  bool
+		want string
+	}{
+		{"an IP SAN", "192.0.2.10", true, ""},
+		{"a host name, pinned", "imp-apac-pub.example.com", true, ""},
+		{"a host name, not pinned", "imp-apac-pub.example.com", false, "AddressNotInCertificate:192.0.2.10:RSA info"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, k)
+			cl := &b.mesh.Clusters[1]
+			cl.Nodes, cl.Publisher, cl.TLS.Pins = []mesh.Node{{Name: node, Address: "192.0.2.10:8443"}}, node, nil
+			leaf := b.issue(t, wish{cn: c.san})
+			if c.pin {
+				cl.TLS.Pins = []string{tlsprobe.Fingerprint(leaf.cert)}
+			}
+			b.serve("192.0.2.10:8443", tlsprobe.RSA, leaf)
+			if got := strings.Join(b.found(b.look(run.Request{}), "apac"), ", "); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
 	}
 }
 
-func TestCertificatesOverTime(t *testing.T) {
-	s := set(t)
-	b := s.check()
-	first := b.Certs["apac"].Value.Served[apacPub]["RSA"]
-	if !first.First.Equal(start.AddDate(-1, 0, 0)) || first.Change != "" {
-		t.Errorf("at the first look it may have been served since it was made: %+v", first)
+// TestChangedByWhat: what was served last time, and what is served now.
+func TestChangedByWhat(t *testing.T) {
+	k := &keys{}
+	for _, c := range []struct {
+		name          string
+		before, after []string
+		want          peer.Reason
+	}{
+		{"regenerated", []string{"imp-apac-pub.example.com"}, []string{"imp-apac-pub.example.com"}, peer.CertificateChanged},
+		{"a name more", []string{"imp-apac-pub.example.com"}, []string{"imp-apac-pub.example.com", "imp-apac-sub.example.com"}, peer.CertificateChanged},
+		{"a node left the multi-server certificate", []string{"a.example.com", "b.example.com"}, []string{"a.example.com"}, peer.CertificateChanged},
+		{"the domain was renamed", []string{"imp-apac-pub.old.example"}, []string{"imp-apac-pub.example.com"}, peer.NodeRenamed},
+		{"the host was renamed", []string{"imp-sydney.example.com"}, []string{"imp-apac-pub.example.com"}, peer.NodeRenamed},
+		{"the entry was reused for a new cluster", []string{"imp-mars.example.net"}, []string{"imp-apac-pub.example.com"}, peer.EntryReused},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, k)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: c.before[0], names: c.before}))
+			b.look(run.Request{})
+			b.now = b.now.Add(6 * time.Hour)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: c.after[0], names: c.after}))
+			book := b.look(run.Request{})
+			count := func(book *record.Book) (n int) {
+				for _, f := range book.Certs["apac"].Value.Findings {
+					if slices.Contains([]peer.Reason{peer.CertificateChanged, peer.NodeRenamed, peer.EntryReused}, f.Reason) {
+						n++
+						if f.Reason != c.want {
+							t.Errorf("%s (%s), want %s", f.Reason, f.Message, c.want)
+						}
+					}
+				}
+				return n
+			}
+			if n := count(book); n != 1 {
+				t.Errorf("said %d times", n)
+			}
+			b.now = b.now.AddDate(0, 0, 8)
+			if n := count(b.look(run.Request{})); n != 0 {
+				t.Errorf("still said after a week")
+			}
+		})
 	}
+}
 
-	// Unreadable: it keeps what it was, with the reason.
-	s.unreadable(apacPub, tlsprobe.Timeout)
-	s.now = s.now.Add(6 * time.Hour)
-	b = s.check()
-	kept := b.Certs["apac"].Value.Served[apacPub]["RSA"]
-	if kept.Fingerprint != first.Fingerprint || kept.Error == "" || !kept.Unreached || !kept.Read.Equal(start) {
-		t.Errorf("kept %+v", kept)
+// platform gives every node the stores of a mesh that trusts itself.
+func (b *bench) platform() {
+	b.stores, b.own = map[mesh.NodeName]map[string][]*issued{}, map[mesh.NodeName]map[string][]*issued{}
+	var all []*issued
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
+		all = append(all, &issued{cert: b.leaf(n)})
 	}
-	if c := condition(b, peer.NamesResolve); c.Status != peer.True {
-		t.Errorf("NamesResolve by the names read this morning: %s", c.Status)
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
+		b.stores[n] = map[string][]*issued{"tomcat-trust": slices.Clone(all)}
+		b.own[n] = map[string][]*issued{"tomcat": {{cert: b.leaf(n)}}}
 	}
+}
 
-	// For days: it may have been renewed, and nothing follows from it.
-	s.now = s.now.Add(48 * time.Hour)
-	b = s.check()
-	for _, typ := range []peer.Type{peer.NamesResolve, peer.CertificateTrusted} {
-		if c := condition(b, typ); c.Status != peer.UnknownStatus || c.Reason != peer.CertificateNotRead {
-			t.Errorf("%s two days later: %s %s", typ, c.Status, c.Reason)
-		}
-	}
-
-	// Renewed with another name.
-	s.serve(apacPub, 10*time.Hour, apacPub, "cucm-apac.example.com")
-	b = s.check()
-	renewed := b.Certs["apac"].Value.Served[apacPub]["RSA"]
-	if renewed.Replaced != first.Fingerprint || renewed.Change != "names added: cucm-apac.example.com" || renewed.Error != "" {
-		t.Errorf("renewed: %+v", renewed)
-	}
-	if got := findings(b, "apac"); !slices.Contains(got, "CertificateChanged") {
-		t.Errorf("findings %v", got)
-	}
-
-	// It expires between two looks, which needs no look.
-	if c := condition(b, peer.CertificateTrusted); c.Status == peer.False {
-		t.Errorf("it has ten hours, and is %s", c.Reason)
-	}
-	s.now = s.now.Add(11 * time.Hour)
-	v := b.View(s.mesh, 5*time.Minute, s.now)
+func TestTrustIsMeasured(t *testing.T) {
+	k := &keys{}
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	for _, c := range peer.Conditions(v, id, peer.SyncRecord{}, b.CertOf(id)) {
-		if c.Type == peer.CertificateTrusted && (c.Status != peer.False || c.Reason != peer.CertificateExpired || !c.Since.Equal(renewed.NotAfter)) {
-			t.Errorf("after it ended: %+v", c)
-		}
+	without := func(b *bench, node mesh.NodeName, of mesh.NodeName) {
+		b.stores[node]["tomcat-trust"] = slices.DeleteFunc(b.stores[node]["tomcat-trust"], func(c *issued) bool { return c.cert.Subject.CommonName == string(of) })
 	}
-	b = s.check() // an expired one is still read in full
-	if c := condition(b, peer.CertificateTrusted); c.Status != peer.False {
-		t.Errorf("read again: %s", c.Status)
-	}
-	if got := b.Certs["apac"].Value.Served[apacPub]["RSA"]; got.Error != "" || got.Fingerprint != renewed.Fingerprint {
-		t.Errorf("%+v", got)
+	for _, c := range []struct {
+		name   string
+		change func(b *bench)
+		want   string
+		found  []string // of apac
+	}{
+		{"every store holds it", func(*bench) {}, "True InTrustStore", nil},
+		{"emea's stores lack it", func(b *bench) { without(b, emeaPub, apacPub); without(b, emeaSub, apacPub) }, "False NotInTrustStore",
+			[]string{"NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"}},
+		{"only the subscriber's: not for the first hour", func(b *bench) { without(b, emeaSub, apacPub) }, "True InTrustStore", nil},
+		{"a CA in the store signed it", func(b *bench) {
+			ca := b.issue(b.t, wish{cn: "Example CA", ca: true})
+			leaf := b.issue(b.t, wish{cn: string(apacPub), by: ca})
+			b.mesh.Clusters[1].TLS.CA = pemOf(ca)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf)
+			b.own[apacPub] = nil
+			for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
+				without(b, n, apacPub)
+				b.stores[n]["tomcat-trust"] = append(b.stores[n]["tomcat-trust"], ca)
+			}
+		}, "True TrustedByCA", nil},
+		{"a CA of that name, and another key", func(b *bench) {
+			ca, impostor := b.issue(b.t, wish{cn: "Example CA", ca: true}), b.issue(b.t, wish{cn: "Example CA", ca: true})
+			b.mesh.Clusters[1].TLS.CA = pemOf(ca)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: ca}))
+			b.own[apacPub] = nil
+			for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+				without(b, n, apacPub)
+				b.stores[n]["tomcat-trust"] = append(b.stores[n]["tomcat-trust"], impostor)
+			}
+		}, "False NotInTrustStore", []string{"NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"}},
+		{"by way of an intermediate that is served", func(b *bench) {
+			root := b.issue(b.t, wish{cn: "Example Root", ca: true})
+			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root})
+			b.mesh.Clusters[1].TLS.CA = pemOf(root)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: sub}), sub)
+			b.own[apacPub] = nil
+			for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+				without(b, n, apacPub)
+				b.stores[n]["tomcat-trust"] = append(b.stores[n]["tomcat-trust"], root)
+			}
+		}, "True TrustedByCA", nil},
+		{"the stores cannot be read", func(b *bench) {
+			for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+				b.refuse[n] = &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+			}
+		}, "Unknown NotObservable", nil},
+		{"expired wins over trusted", func(b *bench) {
+			leaf := b.issue(b.t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, -1)})
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf)
+			b.stores[emeaPub]["tomcat-trust"] = append(b.stores[emeaPub]["tomcat-trust"], leaf)
+		}, "False CertificateExpired", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, k)
+			b.platform()
+			c.change(b)
+			book := b.look(run.Request{})
+			cond := condOf(book, id, peer.CertificateTrusted)
+			want := c.want
+			if want == "Unknown NotObservable" {
+				want = "Unknown TrustNotRead" // a sync will tell
+				if cond.Reason == peer.NotObservable {
+					want = c.want
+				}
+			}
+			if got := string(cond.Status) + " " + string(cond.Reason); got != want {
+				t.Errorf("%s: %s, want %s", id, got+" ("+cond.Message+")", want)
+			}
+			var found []string
+			for _, f := range b.found(book, "apac") {
+				if strings.HasPrefix(f, "NotTrusted") {
+					found = append(found, f)
+				}
+			}
+			if !slices.Equal(found, c.found) {
+				t.Errorf("found %q, want %q", found, c.found)
+			}
+		})
 	}
 }
 
-func TestAWildcardNamesTheNode(t *testing.T) {
-	for names, want := range map[string]bool{apacPub: true, "*.example.com": true, "IMP-APAC-PUB.EXAMPLE.COM": true, "*.com": false, "other.example.com": false} {
-		s := set(t)
-		s.serve(apacPub, 365*24*time.Hour, names)
-		mismatch := func(reason string) bool { return strings.Contains(reason, "NameMismatch") }
-		if got := !slices.ContainsFunc(findings(s.check(), "apac"), mismatch); got != want {
-			t.Errorf("a certificate for %s names %s: %v, want %v", names, apacPub, got, want)
+// TestStoresAreKept: a node that does not answer keeps its word for a while,
+// and a store that nobody has read is Unknown, never empty.
+func TestStoresAreKept(t *testing.T) {
+	k := &keys{}
+	b := newBench(t, k)
+	b.platform()
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	b.look(run.Request{})
+	down := &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	b.refuse[emeaPub], b.refuse[emeaSub] = down, down
+	b.now = b.now.Add(6 * time.Hour)
+	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
+		t.Errorf("one look later: %s", cond.Reason)
+	}
+	b.now = b.now.Add(12 * time.Hour)
+	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Status != peer.UnknownStatus {
+		t.Errorf("eighteen hours later: %s %s", cond.Status, cond.Reason)
+	}
+	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
+		t.Errorf("read again: %s", cond.Reason)
+	}
+}
+
+// TestRefusedOnce: one log-in is refused, and none follows with that version.
+func TestRefusedOnce(t *testing.T) {
+	k := &keys{}
+	b := newBench(t, k)
+	b.platform()
+	b.refuse[emeaPub] = &peer.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "imp-emea-pub.example.com refuses the platform account"}
+	book := b.look(run.Request{})
+	count := func() (n int) {
+		for _, node := range b.asked {
+			if node == emeaPub || node == emeaSub {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(); n != 1 {
+		t.Errorf("%d log-ins after the first was refused: %v", n-1, b.asked)
+	}
+	auth, ok := book.Auths[PlatformAccount("emea")]
+	if !ok || auth.Value.Rejected != "v1" || auth.Value.Secret != "emea/platform" {
+		t.Errorf("noted %+v", auth.Value)
+	}
+	if got := b.found(book, "emea"); !slices.Contains(got, "PlatformAccountRejected warning") {
+		t.Errorf("found %q", got)
+	}
+	b.now = b.now.Add(6 * time.Hour)
+	b.look(run.Request{})
+	if n := count(); n != 1 {
+		t.Errorf("tried again: %v", b.asked)
+	}
+	// A person resumes: the note is taken back, and it is tried again.
+	if _, _, err := store.Claim(t.Context(), b.store, store.Auth("acme", PlatformAccount("emea")), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
+		d.Value.Rejected = ""
+		return true, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	delete(b.refuse, emeaPub)
+	b.now = b.now.Add(6 * time.Hour)
+	book = b.look(run.Request{})
+	if n := count(); n != 3 || book.Certs["emea"].Value.NoTrust != nil {
+		t.Errorf("after resume %d log-ins, %+v", n, book.Certs["emea"].Value.NoTrust)
+	}
+}
+
+// TestNotAskedBefore14, nor without an account.
+func TestNotAskedBefore14(t *testing.T) {
+	k := &keys{}
+	for _, c := range []struct {
+		name   string
+		change func(c *mesh.Cluster)
+		why    peer.Reason
+	}{
+		{"12.5", func(c *mesh.Cluster) { c.Release = "12.5.1SU4" }, peer.Before14},
+		{"no account", func(c *mesh.Cluster) { c.PlatformCredentials = "" }, peer.NoCredentials},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, k)
+			b.platform()
+			c.change(&b.mesh.Clusters[0])
+			book := b.look(run.Request{})
+			if slices.Contains(b.asked, emeaPub) || slices.Contains(b.asked, emeaSub) {
+				t.Errorf("asked %v", b.asked)
+			}
+			if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != c.why {
+				t.Errorf("%+v, want %s", no, c.why)
+			}
+			if got := b.found(book, "emea"); len(got) != 0 {
+				t.Errorf("nobody meant it to be read, and yet %q", got)
+			}
+		})
+	}
+}
+
+// TestInstalledNotServed: the node has a new certificate and serves the old.
+func TestInstalledNotServed(t *testing.T) {
+	k := &keys{}
+	b := newBench(t, k)
+	b.platform()
+	next := b.issue(t, wish{cn: string(apacPub)})
+	b.own[apacPub]["tomcat"] = []*issued{next}
+	book := b.look(run.Request{})
+	if got := b.found(book, "apac"); !slices.Contains(got, "RenewedButNotServed:imp-apac-pub.example.com:RSA warning") {
+		t.Errorf("found %q", got)
+	}
+	if cond := condOf(book, mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.True {
+		t.Errorf("what is served is trusted: %s %s", cond.Status, cond.Message)
+	}
+}
+
+// TestTheItemFits: 30 clusters of 6 nodes, both key types, SIP over TLS, every
+// store full: an item of 400 KB takes one cluster's record.
+func TestTheItemFits(t *testing.T) {
+	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
+	b := &bench{keys: &keys{}, t: t, store: store.NewMemory(), now: noon(), mesh: m, served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, stores: map[mesh.NodeName]map[string][]*issued{}, own: map[mesh.NodeName]map[string][]*issued{}}
+	var tomcat, cup, xmpp []*issued
+	for i := range 30 {
+		id := mesh.ClusterID(fmt.Sprintf("cluster%02d", i+1))
+		c := mesh.Cluster{ID: id, Release: "14.0.1SU3", PlatformCredentials: string(id) + "/platform", SyncInterval: mesh.Duration(30 * time.Minute)}
+		for n := range 6 {
+			name := mesh.NodeName(fmt.Sprintf("imp-%s-node-%d.presence.corp.example.com", id, n+1))
+			node := mesh.Node{Name: name, Address: string(name) + ":8443"}
+			c.Nodes = append(c.Nodes, node)
+			rsaLeaf, ec := b.issue(t, wish{cn: string(name), ecdsa: true}), b.issue(t, wish{cn: string(name), ecdsa: true})
+			one, two := b.issue(t, wish{cn: string(name), ecdsa: true}), b.issue(t, wish{cn: string(name), ecdsa: true})
+			b.serve(node.Address, tlsprobe.RSA, rsaLeaf)
+			b.serve(node.Address, tlsprobe.ECDSA, ec)
+			b.serve(onPort(node, peer.PortSIPTLS), tlsprobe.RSA, one)
+			b.serve(onPort(node, peer.PortSIPTLS), tlsprobe.ECDSA, two)
+			b.own[name] = map[string][]*issued{"tomcat": {rsaLeaf}, "tomcat-ECDSA": {ec}, "cup": {one}, "cup-ECDSA": {two}, "cup-xmpp": {one}, "cup-xmpp-ECDSA": {two}}
+			tomcat, cup, xmpp = append(tomcat, rsaLeaf, ec), append(cup, one, two), append(xmpp, one, two)
+		}
+		c.Publisher = c.Nodes[0].Name
+		m.Clusters = append(m.Clusters, c)
+	}
+	for _, x := range m.Clusters {
+		for _, n := range x.Nodes {
+			b.stores[n.Name] = map[string][]*issued{"tomcat-trust": tomcat, "cup-trust": cup, "cup-xmpp-trust": xmpp}
+		}
+		for _, y := range m.Clusters {
+			if x.ID != y.ID {
+				m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: x.ID, To: y.ID}, Protocol: mesh.TLSProto})
+			}
+		}
+	}
+	// The worst of it: no store of the last node has anything, so that every
+	// entry says who lacks it, and since when.
+	for _, x := range m.Clusters {
+		b.stores[x.Nodes[5].Name] = map[string][]*issued{"tomcat-trust": {}, "cup-trust": {}, "cup-xmpp-trust": {}}
+	}
+	b.look(run.Request{})
+	b.now = b.now.Add(6 * time.Hour)
+	book := b.look(run.Request{})
+	items, err := b.store.Load(t.Context(), store.Live("acme"), store.PrefixCert)
+	if err != nil || len(items) != 30 {
+		t.Fatalf("%d items, %v", len(items), err)
+	}
+	most := 0
+	for _, it := range items {
+		most = max(most, len(it.Body))
+	}
+	t.Logf("the largest of 30 CERT items has %d bytes of %d", most, store.MaxItemSize)
+	if most > store.MaxItemSize*9/10 {
+		t.Errorf("the largest item has %d bytes, more than nine tenths of what DynamoDB takes (%d)", most, store.MaxItemSize)
+	}
+	if cond := condOf(book, m.Peers[0].ID, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
+		t.Errorf("%s is %s %s", m.Peers[0].ID, cond.Status, cond.Message)
+	}
+}
+
+// TestNamesOfEveryKeyType: the ECDSA certificate's names must resolve as well.
+func TestNamesOfEveryKeyType(t *testing.T) {
+	k := &keys{}
+	b := newBench(t, k)
+	b.serve(string(apacPub)+":8443", tlsprobe.ECDSA, b.issue(t, wish{cn: string(apacPub), names: []string{string(apacPub), "cucm-apac.example.com"}, ecdsa: true}))
+	b.dns = dnsprobe.Result{Servers: []dnsprobe.ServerResult{{Server: "192.0.2.53:53", Names: []dnsprobe.NameResult{
+		{Name: string(apacPub), Reason: dnsprobe.OK, Forward: dnsprobe.Answer{Name: string(apacPub), Reason: dnsprobe.OK}},
+		{Name: string(emeaPub), Reason: dnsprobe.PTRMissing, Forward: dnsprobe.Answer{Name: string(emeaPub), Reason: dnsprobe.OK}},
+		{Name: "cucm-apac.example.com", Reason: dnsprobe.NXDomain, Forward: dnsprobe.Answer{Name: "cucm-apac.example.com", Reason: dnsprobe.NXDomain}},
+	}}}}
+	book := b.look(run.Request{})
+	if cond := condOf(book, mesh.PeerID{From: "emea", To: "apac"}, peer.NamesResolve); cond.Status != peer.False || !strings.Contains(cond.Message, "cucm-apac.example.com (NXDomain from 192.0.2.53:53)") {
+		t.Errorf("emea>apac: %s %s", cond.Status, cond.Message)
+	}
+	got := b.found(book, "emea")
+	for _, want := range []string{"SANNotResolving:192.0.2.53:53:NXDomain critical", "PTRMissing:192.0.2.53:53 info"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("found %q, want %q", got, want)
 		}
 	}
 }
 
-func TestAPanicCostsItsNode(t *testing.T) {
-	s := set(t)
-	s.check()
-	s.panics = apacPub
-	s.now = s.now.Add(6 * time.Hour)
-	b := s.check()
-	if got := b.Certs["apac"].Value.Served[apacPub]["RSA"]; got.Error == "" || got.Fingerprint == "" {
-		t.Errorf("apac: %+v", got)
+// TestPortsUnderTLS are read only where a peer's protocol says so.
+func TestPortsUnderTLS(t *testing.T) {
+	k := &keys{}
+	b := newBench(t, k)
+	cup := b.issue(t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, 3)})
+	b.serve(string(apacPub)+":5061", tlsprobe.RSA, cup)
+	if book := b.look(run.Request{}); book.Certs["apac"].Value.Ports != nil {
+		t.Error("ports were read although every peer is over TCP")
 	}
-	if got := b.Certs["emea"].Value.Served["imp-emea-pub.example.com"]["RSA"]; got.Error != "" {
-		t.Errorf("emea: %+v", got)
-	}
-}
-
-// TestManyNamesWithoutPTR are one finding, not one each.
-func TestManyNamesWithoutPTR(t *testing.T) {
-	s := set(t)
-	names := []string{apacPub}
-	s.zone[primary] = map[string]dnsprobe.Reason{}
-	for i := range 40 {
-		n := string(rune('a'+i%26)) + string(rune('a'+i/26)) + ".example.com"
-		names = append(names, n)
-		s.zone[primary][n] = dnsprobe.PTRMissing
-	}
-	s.serve(apacPub, 365*24*time.Hour, names...)
-	b := s.check()
-	if got := findings(b, "emea"); !slices.Equal(got, []string{"PTRMissing"}) {
-		t.Fatalf("%v", got)
-	}
-	for _, f := range b.Certs["emea"].Value.Findings {
-		if f.Reason == "PTRMissing" && !strings.Contains(f.Message, "and 30 more") {
-			t.Error(f.Message)
+	b.mesh.Peers[0].Protocol = mesh.TLSProto
+	got := b.found(b.look(run.Request{}), "apac")
+	for _, want := range []string{"CertificateExpiring:imp-apac-pub.example.com:5061/RSA critical", "PortNotDirectTLS:imp-apac-pub.example.com:7400/RSA info", "PortNotDirectTLS:imp-apac-sub.example.com:5061/RSA info"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("found %q, want %q", got, want)
 		}
 	}
 }
 
-// TestASteadyLookWritesOneItemPerCluster: a peer's conditions stand still.
-func TestASteadyLookWritesOneItemPerCluster(t *testing.T) {
-	s := set(t)
-	s.check()
-	puts := map[string]int{}
-	s.memory.Fail = func(op string, k store.Key) error {
-		if op == "written" {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			puts[k.SK]++
-		}
-		return nil
+// TestAnUnreadableNote: not knowing whether the account was refused is a reason
+// not to try it.
+func TestAnUnreadableNote(t *testing.T) {
+	k := &keys{}
+	b := newBench(t, k)
+	b.platform()
+	b.store = failing{b.store}
+	c := b.certcheck()
+	if _, err := c.Handle(t.Context(), run.Request{}); err != nil {
+		t.Fatal(err)
 	}
-	s.now = s.now.Add(6 * time.Hour)
-	s.check()
-	for sk, n := range puts {
-		if !strings.HasPrefix(sk, store.PrefixCert) && sk != "RUN#certcheck" || n > 2 {
-			t.Errorf("%s was written %d times although nothing changed", sk, n)
-		}
+	if len(b.asked) != 0 {
+		t.Errorf("asked %v", b.asked)
 	}
+}
+
+var errStore = errors.New("the store does not answer")
+
+// failing is a store that cannot read AUTH items one by one.
+type failing struct{ store.Store }
+
+// Get fails for AUTH items.
+func (f failing) Get(ctx context.Context, k store.Key) (store.Item, error) {
+	if strings.HasPrefix(k.SK, store.PrefixAuth) {
+		return store.Item{}, errStore
+	}
+	return f.Store.Get(ctx, k)
 }

@@ -51,14 +51,14 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 		for _, port := range []string{"", peer.PortSIPTLS, peer.PortXMPP} {
 			for _, keyType := range []string{"RSA", "ECDSA"} {
 				place := placeOf(port, keyType)
-				s, known := r.Served[n.Name][place], false
+				s := r.Served[n.Name][place]
 				if port != "" {
 					s = r.Ports[n.Name][place]
 				}
 				o, probed := l.probes[n.Name][place]
-				known = s.Fingerprint != "" || s.Error != ""
+				known := s.Fingerprint != "" || s.Error != ""
 				one := subject{cl: cl, node: n, port: port, keyType: keyType, s: s, o: o, authorities: authorities}
-				if probed {
+				if probed || s.Error != "" {
 					one.behaviour(f, known)
 				}
 				switch {
