@@ -190,9 +190,20 @@ func TestHalfAnAnswer(t *testing.T) {
 		{"everything is throttled", fault(`{"cluster":"emea","kind":"http503","times":-1}`), peer.Overloaded, peer.Overloaded, peer.Overloaded, peer.Overloaded},
 		{"everything is garbage", fault(`{"cluster":"emea","kind":"garbage","times":-1}`), peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer},
 	}
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	mend := func() {
+		if err := r.Do(http.MethodDelete, "/faults", nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []mesh.NodeName{pubOf("emea"), subOf("emea")} {
+			r.do("/clusters/emea/nodes", fmt.Sprintf(`{"node":%q,"down":false}`, n))
+			r.do("/clusters/emea/services", fmt.Sprintf(`{"node":%q,"service":"Cisco AXL Web Service","status":"Started"}`, n))
+		}
+		r.pass(5 * time.Minute)
+	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+			mend()
 			before := r.look("emea")
 			if !before.Users.Known() {
 				t.Fatalf("not well to begin with: %+v", before.Users)

@@ -101,19 +101,6 @@ func (s *scene) service(id mesh.ClusterID, node mesh.NodeName, name, status stri
 	s.Clusters[id].Seen.Nodes[node].Services.Value[name] = Service{Status: status, UpTime: -1}
 }
 
-// home sets how many users apac is home to, as a ring of counts and since when.
-func (s *scene) home(values ...HomeValue) {
-	last := values[len(values)-1]
-	for i := range values[:len(values)-1] {
-		if values[i].To.IsZero() {
-			values[i].To = values[i+1].From.Add(-tick)
-		}
-	}
-	values[len(values)-1].To = s.Now
-	s.apac().Home = values
-	s.apac().Seen.Users.Value[pub("apac")], s.apac().Seen.Users.Value[sub("apac")] = last.Users, 0
-}
-
 // copied sets how many of apac's users emea holds.
 func (s *scene) copied(n int) {
 	s.emea().Seen.Users.Value[pub("apac")], s.emea().Seen.Users.Value[sub("apac")] = n, 0

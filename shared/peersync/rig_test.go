@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
-	"peerkeeper/shared/peer"
 	"peerkeeper/shared/secret"
 )
 
@@ -39,12 +37,11 @@ type rig struct {
 	clock *clock
 	mesh  *mesh.Mesh
 	*cluster.Connector
-	prev map[mesh.ClusterID]peer.Observation
 }
 
 func newRig(t *testing.T, cfg clustersim.Config, sockets bool) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: &clock{now: start}, prev: map[mesh.ClusterID]peer.Observation{}}
+	r := &rig{t: t, clock: &clock{now: start}}
 	cfg.Clock = r.clock
 	sim, err := clustersim.New(cfg)
 	if err != nil {
@@ -110,25 +107,6 @@ func (r *rig) do(path, body string) {
 	}
 }
 
-func (r *rig) client(id mesh.ClusterID) *cluster.Client {
-	r.t.Helper()
-	c, _ := r.mesh.Cluster(id)
-	client, err := r.Open(r.t.Context(), c, "", nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return client
-}
-
-// look observes a cluster once and lays it over the looks before.
-func (r *rig) look(id mesh.ClusterID) peer.Observation {
-	r.t.Helper()
-	o := r.client(id).Observe(r.t.Context(), r.prev[id], r.clock.Now())
-	c, _ := r.mesh.Cluster(id)
-	r.prev[id] = peer.Advance(peer.ClusterRecord{Seen: r.prev[id]}, o, c).Seen
-	return o
-}
-
 func (r *rig) state(id mesh.ClusterID) clustersim.ClusterState {
 	for _, c := range r.State().Clusters {
 		if c.ID == string(id) {
@@ -154,15 +132,6 @@ func (r *rig) requests(id mesh.ClusterID) (all, logIns, rejected int) {
 	}
 	return all, logIns, rejected
 }
-
-func pubOf(id mesh.ClusterID) mesh.NodeName {
-	return mesh.NodeName("imp-" + string(id) + "-pub.example.com")
-}
-func subOf(id mesh.ClusterID) mesh.NodeName {
-	return mesh.NodeName("imp-" + string(id) + "-sub.example.com")
-}
-
-func has(s, part string) bool { return strings.Contains(s, part) }
 
 // kept are secrets that do not follow the simulator's.
 type kept map[string]secret.Credentials
