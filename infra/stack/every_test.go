@@ -355,10 +355,18 @@ func schedulesAsMeant(m *made) (c complaints) {
 	return c
 }
 
-var cronForm = regexp.MustCompile(`^cron\((\d+)(?:/(\d+))? (?:\*|0/(\d+)) \* \* \? \*\)$`)
+var (
+	cronForm  = regexp.MustCompile(`^cron\((\d+)(?:/(\d+))? (?:\*|0/(\d+)) \* \* \? \*\)$`)
+	cronDaily = regexp.MustCompile(`^cron\((\d+) (\d+) \* \* \? \*\)$`)
+)
 
-// parseCron reads the two forms in use back: every n minutes, every n hours.
+// parseCron reads the forms in use back: every n minutes, every n hours, daily.
 func parseCron(s string) (first, period time.Duration, err error) {
+	if at := cronDaily.FindStringSubmatch(s); at != nil {
+		minute, _ := strconv.Atoi(at[1])
+		hour, _ := strconv.Atoi(at[2])
+		return time.Duration(minute)*time.Minute + time.Duration(hour)*time.Hour, 24 * time.Hour, nil
+	}
 	part := cronForm.FindStringSubmatch(s)
 	if part == nil || (part[2] == "") == (part[3] == "") {
 		return 0, 0, fmt.Errorf("%q is not every n minutes or hours", s)
@@ -368,21 +376,24 @@ func parseCron(s string) (first, period time.Duration, err error) {
 }
 
 func invocationsAsMeant(m *made) (c complaints) {
-	for _, s := range run.Schedules() {
-		id := strings.ToUpper(s.Function[:1]) + s.Function[1:]
-		r := m.Resources[id+"Invoke"]
+	for _, f := range Functions() {
+		r := m.Resources[f.id()+"Invoke"]
 		if r == nil {
-			c.say("%s: Lambda's own two retries", s.Function)
+			c.say("%s: Lambda's own two retries", f.Name)
 			continue
 		}
 		if n, ok := r.at("MaximumRetryAttempts").(float64); !ok || n != 0 {
-			c.say("%s: retries %v", s.Function, r.at("MaximumRetryAttempts"))
+			c.say("%s: retries %v", f.Name, r.at("MaximumRetryAttempts"))
 		}
-		if age := r.number("MaximumEventAgeInSeconds"); age < 60 || age >= s.Period.Seconds() || age > 21600 { // Lambda's bounds
-			c.say("%s: an event may be %v s old", s.Function, age)
+		most := 21600.0 // Lambda's, and 60 its least
+		if s, ok := run.Find(f.Name); ok {
+			most = min(most, s.Period.Seconds()-1)
 		}
-		if !refers(r.at("DestinationConfig.OnFailure.Destination"), "Failed") || !refers(r.at("FunctionName"), id) {
-			c.say("%s: a failed run is kept nowhere", s.Function)
+		if age := r.number("MaximumEventAgeInSeconds"); age < 60 || age > most {
+			c.say("%s: an event may be %v s old", f.Name, age)
+		}
+		if !refers(r.at("DestinationConfig.OnFailure.Destination"), "Failed") || !refers(r.at("FunctionName"), f.id()) {
+			c.say("%s: a failed run is kept nowhere", f.Name)
 		}
 	}
 	return c

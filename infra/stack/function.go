@@ -61,8 +61,15 @@ func Functions() []Function {
 }
 
 // eventAge is how long an event may wait before it is not worth running: the
-// next one is near then.
-func eventAge(s run.Schedule) time.Duration { return s.Period * 4 / 5 }
+// next one is near then, or whoever asked has turned away. Lambda keeps an
+// event for 6 hours at most.
+func eventAge(function string) time.Duration {
+	s, ok := run.Find(function)
+	if !ok {
+		return 5 * time.Minute
+	}
+	return min(s.Period*4/5, 6*time.Hour)
+}
 
 // id is the prefix of a function's logical ids: "peersync" is Peersync.
 func (f Function) id() string { return strings.ToUpper(f.Name[:1]) + f.Name[1:] }
@@ -117,16 +124,15 @@ func (b *builder) function(f Function) {
 	}
 	b.functions[f.Name] = fn
 
-	if s, ok := run.Find(f.Name); ok {
-		awslambda.NewCfnEventInvokeConfig(b.stack, jsii.String(f.id()+"Invoke"), &awslambda.CfnEventInvokeConfigProps{
-			FunctionName: fn.Ref(), Qualifier: jsii.String("$LATEST"),
-			MaximumRetryAttempts:     jsii.Number(0), // the next tick is the retry
-			MaximumEventAgeInSeconds: jsii.Number(eventAge(s).Seconds()),
-			DestinationConfig: &awslambda.CfnEventInvokeConfig_DestinationConfigProperty{
-				OnFailure: &awslambda.CfnEventInvokeConfig_OnFailureProperty{Destination: b.failed.AttrArn()},
-			},
-		})
-	}
+	awslambda.NewCfnEventInvokeConfig(b.stack, jsii.String(f.id()+"Invoke"), &awslambda.CfnEventInvokeConfigProps{
+		FunctionName: fn.Ref(), Qualifier: jsii.String("$LATEST"),
+		// The next tick is the retry; and what acts must not act twice.
+		MaximumRetryAttempts:     jsii.Number(0),
+		MaximumEventAgeInSeconds: jsii.Number(eventAge(f.Name).Seconds()),
+		DestinationConfig: &awslambda.CfnEventInvokeConfig_DestinationConfigProperty{
+			OnFailure: &awslambda.CfnEventInvokeConfig_OnFailureProperty{Destination: b.failed.AttrArn()},
+		},
+	})
 }
 
 // variables are what a function finds in its environment. No secret is ever
@@ -186,7 +192,7 @@ func (b *builder) schedules() {
 				Arn: b.functions[f.Name].AttrArn(), RoleArn: role.AttrArn(),
 				Input: jsii.String(strings.Replace(string(input), "SCHEDULED", "<aws.scheduler.scheduled-time>", 1)),
 				RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{
-					MaximumRetryAttempts: jsii.Number(0), MaximumEventAgeInSeconds: jsii.Number(eventAge(s).Seconds()),
+					MaximumRetryAttempts: jsii.Number(0), MaximumEventAgeInSeconds: jsii.Number(eventAge(f.Name).Seconds()),
 				},
 				DeadLetterConfig: &awsscheduler.CfnSchedule_DeadLetterConfigProperty{Arn: b.lost.AttrArn()},
 			},
@@ -204,7 +210,9 @@ func cron(s run.Schedule) string {
 	switch {
 	case time.Duration(minutes)*time.Minute == s.Period && minutes < 60 && 60%minutes == 0:
 		return fmt.Sprintf("cron(%d/%d * * * ? *)", offset, minutes)
-	case minutes%60 == 0 && minutes <= 24*60 && 24*60%minutes == 0 && offset < 60:
+	case s.Period == 24*time.Hour:
+		return fmt.Sprintf("cron(%d %d * * ? *)", offset%60, offset/60)
+	case minutes%60 == 0 && minutes < 24*60 && 24*60%minutes == 0 && offset < 60:
 		return fmt.Sprintf("cron(%d 0/%d * * ? *)", offset, minutes/60)
 	}
 	panic(fmt.Sprintf("%s: a period of %s is no cron expression", s.Function, s.Period))
