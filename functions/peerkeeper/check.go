@@ -20,19 +20,23 @@ type checkVerb struct {
 }
 
 type certsVerb struct {
-	Now bool `help:"Look at every node now, instead of showing what certcheck saw last."`
+	Now   bool   `help:"Look at every node now, instead of showing what certcheck saw last."`
+	Trust bool   `help:"Who trusts whose certificate, and which files must be copied by hand."`
+	Peer  string `help:"One direction: what breaks when, and in which order to renew. A:B is understood for A>B." placeholder:"A>B"`
 	files
+	secrets
 }
 
 // Help is what peerkeeper check certs --help teaches.
 func (certsVerb) Help() string {
-	return `Lists the certificate that every node serves, how many days it has left, and what is wrong: expired or expiring ones, names that the pulling cluster's DNS does not resolve, changes since last time.
-It never sends a credential and changes nothing. Exit 1 if a finding is critical or a warning.
+	return `Lists the certificate that every node serves, how many days it has left, and what is wrong: expired or expiring ones, names that the pulling cluster's DNS does not resolve, changes since last time, certificates that a peer's trust store lacks. Each finding says what mends it.
+It changes nothing. Trust stores are read on release 14 and later where mesh.yaml names platformCredentials; elsewhere what a cluster trusts is unknown, and said to be. Exit 1 if a finding is critical or a warning, or a peer does not trust or resolve a certificate.
 
 Examples:
 
   peerkeeper check certs
-  peerkeeper check certs --now
+  peerkeeper check certs --now --trust
+  peerkeeper check certs --peer emea:apac
   peerkeeper check certs --json | jq -r '.findings[] | [.severity, .node, .message] | @tsv'`
 }
 
@@ -71,7 +75,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if c.Now {
-		h, err := w.host(t, c.files, secrets{}, nil) // certcheck needs no account
+		h, err := w.host(t, c.files, c.secrets, nil) // without an account the trust stores stay unread
 		if err != nil {
 			return err
 		}
@@ -92,9 +96,39 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 	}
 	now := w.clock.Now()
 	findings, unseen := certFindings(w.Mesh, book, now)
-	if t.json {
-		err = t.answer(map[string]any{"findings": findings})
-	} else {
+	answer := certAnswer{Findings: findings}
+	certs := map[mesh.ClusterID]peer.CertClusterRecord{}
+	for _, id := range w.IDs() {
+		if !book.Certs[id].Newer {
+			certs[id] = book.Certs[id].Value
+		}
+	}
+	if c.Trust {
+		matrix := peer.Trust(w.Mesh, certs, now)
+		answer.Trust, answer.Copy = &matrix, matrix.Copies(w.Mesh)
+	}
+	if c.Peer != "" {
+		id, err := w.peer(c.Peer)
+		if err != nil {
+			return err
+		}
+		if _, ok := w.Mesh.Peer(id); !ok {
+			return w.noSuchPeer(id)
+		}
+		timeline := peer.TimelineOf(w.Mesh, certs, id, now)
+		answer.Timeline = &timeline
+	}
+	switch {
+	case t.json:
+		err = t.answer(answer)
+	case c.Trust || c.Peer != "":
+		if answer.Trust != nil {
+			err = showTrust(t, *answer.Trust, answer.Copy, certs)
+		}
+		if answer.Timeline != nil {
+			showTimeline(t, *answer.Timeline, now)
+		}
+	default:
 		err = showCerts(t, w.Mesh, book, findings, now)
 	}
 	for _, id := range unseen {
@@ -108,11 +142,134 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 			return problem{}
 		}
 	}
-	if len(unseen) > 0 {
+	if len(unseen) > 0 || refused(book, w.Mesh, now) {
 		return problem{}
 	}
 	return nil
 }
+
+// certAnswer is check certs in JSON. Trust, copy and timeline come with their
+// flags: a matrix of thirty clusters is long.
+type certAnswer struct {
+	Findings []certFinding     `json:"findings"`
+	Trust    *peer.TrustMatrix `json:"trust,omitempty"`
+	Copy     []peer.Copy       `json:"copy,omitempty"`
+	Timeline *peer.Timeline    `json:"timeline,omitempty"`
+}
+
+// refused reports whether a peer is known not to trust, or not to resolve, a
+// certificate: then something is wrong, whatever is found on one side.
+func refused(book *record.Book, m *mesh.Mesh, now time.Time) bool {
+	view := book.View(m, 0, now)
+	for _, p := range m.Peers {
+		for _, c := range peer.Conditions(view, p.ID, book.Syncs[p.ID].Value, book.CertOf(p.ID)) {
+			if (c.Type == peer.CertificateTrusted || c.Type == peer.NamesResolve) && c.Status == peer.False {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// showTrust writes one row per pair of clusters whose stores do not trust all,
+// and the copies by hand.
+func showTrust(t *terminal, m peer.TrustMatrix, copies []peer.Copy, certs map[mesh.ClusterID]peer.CertClusterRecord) error {
+	counts := map[peer.TrustVerdict]int{}
+	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CERTIFICATE OF\tSERVICE\tTRUSTED BY\tBY ITS CA\tNOT BY\tOLD COPY AT\tUNKNOWN")
+	for _, r := range m.Rows {
+		by := map[peer.TrustVerdict][]string{}
+		for i, id := range m.Clusters {
+			if v := r.Cells[i].Verdict; v != "" {
+				by[v] = append(by[v], string(id))
+				counts[v]++
+			}
+		}
+		service := r.Service
+		if r.Pending {
+			service += " (installed, not served)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clean(string(r.Node)), clean(service),
+			few(by[peer.TrustYes]), few(by[peer.TrustByCA]), few(by[peer.TrustMissing]), few(by[peer.TrustStale]), few(by[peer.TrustUnknown]))
+	}
+	if len(m.Rows) > 0 {
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		t.sayf("")
+	}
+	if counts[peer.TrustUnknown] > 0 {
+		for _, id := range m.Clusters {
+			if no := certs[id].NoTrust; no != nil {
+				t.sayf("%s's trust stores: %s (%s)", id, clean(no.Detail), no.Reason)
+			}
+		}
+	}
+	if len(copies) == 0 {
+		t.sayf("No certificate must be copied by hand, as far as the trust stores are read.")
+		return nil
+	}
+	t.sayf("Certificates to copy by hand (%d). Force Manual Sync with \"Also resync peer's Tomcat certificates\" may spare it; nothing is ever deleted by Peerkeeper.", len(copies))
+	for _, c := range copies {
+		t.sayf("  %s", clean(c.String()))
+	}
+	return nil
+}
+
+// few names up to four clusters, and counts more.
+func few(ids []string) string {
+	const shown = 4
+	switch {
+	case len(ids) == 0:
+		return "-"
+	case len(ids) > shown:
+		return fmt.Sprintf("%s +%d", strings.Join(ids[:shown], " "), len(ids)-shown)
+	}
+	return strings.Join(ids, " ")
+}
+
+// showTimeline writes what breaks when, and the steps of each renewal.
+func showTimeline(t *terminal, tl peer.Timeline, now time.Time) {
+	t.sayf("%s: what its certificates bring", tl.Peer)
+	for _, why := range tl.Unread {
+		t.sayf("  not known: %s", clean(why))
+	}
+	for _, e := range tl.Events {
+		mark := "      "
+		if e.Breaks {
+			mark = "BREAKS"
+		}
+		t.sayf("  %s  %s  %s (%s)", e.At.UTC().Format("2006-01-02 15:04 MST"), mark, clean(e.What), inDays(e.At, now))
+	}
+	for _, p := range tl.Plans {
+		t.sayf("")
+		t.sayf("%s of %s ends %s. Begin by %s, trusted and pinned by %s, served by %s.", clean(p.Service), clean(nodesOf(p)), day(p.NotAfter), day(p.Start), day(p.Trust), day(p.Serve))
+		for i, s := range p.Steps {
+			done := " "
+			if s.Done {
+				done = "x"
+			}
+			where := s.On
+			if s.Menu != "" {
+				where += " > " + s.Menu
+			}
+			if where != "" {
+				where += ": "
+			}
+			t.sayf("  [%s] %2d %s by %s  %s%s", done, i+1, s.Phase, day(s.By), clean(where), clean(s.Do))
+		}
+	}
+}
+
+func nodesOf(p peer.RenewalPlan) string {
+	names := make([]string, len(p.Nodes))
+	for i, n := range p.Nodes {
+		names[i] = string(n)
+	}
+	return few(names)
+}
+
+func day(at time.Time) string { return at.UTC().Format("2006-01-02") }
 
 // certFindings lists what is known of certificates; unseen are the clusters of
 // which nothing is.
@@ -192,4 +349,12 @@ func seenAt(s peer.Served, at, now time.Time) string {
 	default:
 		return fmt.Sprintf("%d h ago", int(age.Hours()))
 	}
+}
+
+// inDays says when something ends as a person counts.
+func inDays(at, now time.Time) string {
+	if left := daysLeft(at, now); left != "expired" {
+		return "in " + left + " days"
+	}
+	return "over"
 }

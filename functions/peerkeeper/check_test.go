@@ -1,0 +1,75 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCheckCertsTrustAndTimeline: the matrix, the list of copies and the
+// timeline, for people and for machines.
+func TestCheckCertsTrustAndTimeline(t *testing.T) {
+	sim := simulate(t, "--users", "20")
+	must(t, 0, sim.dir, "run", "--once", "peersync")
+	must(t, 0, sim.dir, "run", "--once", "certcheck")
+	a := mustJSON[struct {
+		Findings []any
+		Trust    struct {
+			Clusters []string
+			Rows     []struct {
+				Node, Service, Store string
+				Cells                []struct{ Verdict, Why string }
+			}
+		}
+		Timeline struct {
+			Peer   string
+			Events []struct{ Breaks bool }
+			Plans  []struct {
+				Node  string
+				Steps []struct{ Phase, Do string }
+			}
+		}
+	}](t, 0, sim.dir, "check", "certs", "--trust", "--peer", "emea:apac")
+	if a.Findings == nil || len(a.Trust.Clusters) != 3 || len(a.Trust.Rows) != 6 || len(a.Trust.Rows[0].Cells) != 3 {
+		t.Fatalf("%+v", a.Trust)
+	}
+	for _, r := range a.Trust.Rows {
+		if r.Service != "tomcat" || r.Store != "tomcat-trust" {
+			t.Errorf("row %+v", r)
+		}
+	}
+	if tl := a.Timeline; tl.Peer != "emea>apac" || len(tl.Events) != 2 || !tl.Events[0].Breaks || len(tl.Plans) != 2 || len(tl.Plans[0].Steps) < 8 {
+		t.Errorf("timeline %+v", tl)
+	}
+	if out := must(t, 0, sim.dir, "check", "certs", "--trust"); !strings.Contains(out, "CERTIFICATE OF") || !strings.Contains(out, "copied by hand") {
+		t.Error(out)
+	}
+	if out := must(t, 0, sim.dir, "check", "certs", "--peer", "emea:apac"); !strings.Contains(out, "BREAKS") || !strings.Contains(out, "utils service restart Cisco Tomcat") {
+		t.Error(out)
+	}
+	// Without the flags the answer is what it was.
+	plain := mustJSON[map[string]any](t, 0, sim.dir, "check", "certs")
+	if _, ok := plain["trust"]; ok || plain["findings"] == nil {
+		t.Errorf("%v", plain)
+	}
+	if _, _, code := run1(t, sim.dir, "check", "certs", "--peer", "emea:mars"); code != 2 {
+		t.Errorf("an unknown peer: exit %d, want 2", code)
+	}
+}
+
+// TestCheckCertsExitsByWhatPeersSuffer: a name that does not resolve is a
+// problem, whichever side it is found on.
+func TestCheckCertsExitsByWhatPeersSuffer(t *testing.T) {
+	sim := simulate(t, "--users", "20")
+	must(t, 0, sim.dir, "check", "certs", "--now")
+	sim.post(t, "/clusters/emea/dns", `{"name":"imp-apac-pub.example.com","answer":"nxdomain"}`)
+	a := mustJSON[struct {
+		Findings []struct{ ID, Severity, Reason, Cluster, Fix string }
+	}](t, 1, sim.dir, "check", "certs", "--now")
+	found := false
+	for _, f := range a.Findings {
+		found = found || f.Reason == "SANNotResolving" && f.Cluster == "emea" && f.Severity == "critical" && f.Fix != ""
+	}
+	if !found {
+		t.Errorf("%+v", a.Findings)
+	}
+}
