@@ -41,13 +41,15 @@ func Functions() []Function {
 	return []Function{
 		{
 			Name: "peersync", What: "looks at every cluster", MemoryMB: 512, Timeout: 3 * time.Minute,
-			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
+			// It forgets what it remembers of peers that have left mesh.yaml.
+			Items:    []Items{{Live, []string{"DeleteItem", "GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
 			Accounts: []Account{ReadAccount},
 		},
 		{
 			Name: "stucksync", What: "judges, says alarms, and repairs where that is allowed", MemoryMB: 512, Timeout: 3 * time.Minute,
 			Items: []Items{
-				{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}},
+				// What people said is read again, consistently, before an action.
+				{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"GetItem", "Query"}},
 				{Gate, []string{"GetItem", "PutItem"}}, {Audit, []string{"GetItem", "PutItem"}},
 			},
 			Accounts:  []Account{WriteAccount},
