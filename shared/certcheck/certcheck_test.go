@@ -665,6 +665,43 @@ func TestStoresAreKept(t *testing.T) {
 	}
 }
 
+// TestWhatIsUnknownClearsNothing: a certificate that was not trusted stays a
+// finding, once and with its first instant, while the store cannot be read.
+func TestWhatIsUnknownClearsNothing(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+		b.stores[n]["tomcat-trust"] = slices.DeleteFunc(b.stores[n]["tomcat-trust"], func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
+	}
+	lacking := func(book *record.Book) []peer.Finding {
+		var out []peer.Finding
+		for _, f := range book.Certs["apac"].Value.Findings {
+			if f.Reason == peer.NotTrustedByPeers {
+				out = append(out, f)
+			}
+		}
+		return out
+	}
+	first := lacking(b.look(run.Request{}))
+	if len(first) != 1 {
+		t.Fatalf("%+v", first)
+	}
+	b.now = b.now.Add(20 * time.Hour)
+	down := &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	b.refuse[emeaPub], b.refuse[emeaSub] = down, down
+	if got := lacking(b.look(run.Request{})); len(got) != 1 || !got[0].Since.Equal(first[0].Since) {
+		t.Errorf("while the store cannot be read: %+v", got)
+	}
+	b.now = b.now.Add(6 * time.Hour)
+	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+		b.stores[n]["tomcat-trust"] = append(b.stores[n]["tomcat-trust"], &issued{cert: b.leaf(apacPub)})
+	}
+	if got := lacking(b.look(run.Request{})); len(got) != 0 {
+		t.Errorf("after the exchange: %+v", got)
+	}
+}
+
 // TestRefusedOnce: one log-in is refused, and none follows with that version.
 func TestRefusedOnce(t *testing.T) {
 	k := &keys{}

@@ -91,6 +91,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 	}, now) {
 		f.add(x)
 	}
+	f.keepUndecided(cl.ID, matrix)
 	names(f, cl, r, dns)
 	if more := len(f.out) - maxFindings; more > 0 {
 		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })
@@ -135,6 +136,38 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 			f.add(p)
 		}
 	}
+}
+
+// keepUndecided carries over that a certificate was not trusted where nobody
+// can say so any more, nor the contrary: what is not known clears nothing.
+func (f *finder) keepUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
+	for _, p := range f.prev {
+		if p.Reason != peer.NotTrustedByPeers && p.Reason != peer.ECDSAMissing || p.Subject == "" {
+			continue
+		}
+		undecided := true // also where the certificate itself is not known now
+		for _, row := range matrix.Of(id) {
+			if row.Node != p.Node || row.KeyType != p.KeyType || row.Pending || p.ID != trustID(p, row) {
+				continue
+			}
+			undecided = row.Subject == p.Subject && slices.ContainsFunc(row.Cells, func(c peer.TrustCell) bool {
+				return c.Verdict == peer.TrustUnknown && c.Why != peer.NoCredentials && c.Why != peer.Before14
+			})
+			break
+		}
+		if undecided {
+			f.add(p)
+		}
+	}
+}
+
+// trustID is the id of a finding about a row of the matrix.
+func trustID(p peer.Finding, row peer.TrustRow) string {
+	id := fmt.Sprintf("%s:%s:%s", p.Reason, row.Node, row.KeyType)
+	if row.Store != "tomcat-trust" {
+		id += ":" + row.Service
+	}
+	return id
 }
 
 // subject is one certificate of one port of one node.
