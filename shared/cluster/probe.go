@@ -423,7 +423,7 @@ func (c *Client) proposeParameters(ctx context.Context, p *Proposal) error {
 	}
 	for _, l := range listed {
 		name := strings.ToLower(l.Name)
-		if len(l.Name) > 128 || strings.ContainsFunc(l.Name, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if !plain(l.Name) {
 			continue
 		}
 		minutes, notNumber := strconv.Atoi(l.Value)
@@ -441,6 +441,11 @@ func (c *Client) proposeParameters(ctx context.Context, p *Proposal) error {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("none of the %d parameters of %s looks like one of those wanted", len(listed), peer.ICSA))
 	}
 	return nil
+}
+
+// plain tells a parameter's name that can be written down as it is.
+func plain(name string) bool {
+	return name != "" && len(name) <= 128 && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // SQL is the proposed query of the peer table; "" if there is none.

@@ -1,0 +1,161 @@
+package cluster_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/soap"
+)
+
+func (r *rig) probe(id mesh.ClusterID) cluster.Report {
+	r.t.Helper()
+	report, err := r.client(id).Probe(r.t.Context(), r.mesh.Owner, r.clock.Now())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return report
+}
+
+func query(r cluster.Report, purpose string) cluster.QueryReport {
+	for _, q := range r.Queries {
+		if q.Purpose == purpose {
+			return q
+		}
+	}
+	return cluster.QueryReport{}
+}
+
+func guess(p cluster.Proposal, purpose string) cluster.ColumnGuess {
+	for _, g := range p.Columns {
+		if g.Purpose == purpose {
+			return g
+		}
+	}
+	return cluster.ColumnGuess{}
+}
+
+func TestProbeOfAWellCluster(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 3, Users: 20}, false)
+	before := r.state("emea").Writes
+	p := r.probe("emea")
+	if len(p.Nodes) != 2 || !p.Nodes[0].AXL.OK || !p.Nodes[1].ControlCenter.OK || !strings.Contains(p.Nodes[1].Role, "Subscriber") || p.Nodes[0].AXL.Version == "" {
+		t.Errorf("nodes: %+v", p.Nodes)
+	}
+	if p.CUCM == nil || !p.CUCM.AXL.OK || len(p.CUCM.Lacks) > 0 {
+		t.Errorf("CUCM: %+v", p.CUCM)
+	}
+	for _, q := range p.Queries {
+		if !q.OK || q.Rows == 0 || len(q.Absent) > 0 {
+			t.Errorf("query %+v", q)
+		}
+	}
+	if after := r.state("emea").Writes; after != before {
+		t.Errorf("a probe wrote %d times", after-before)
+	}
+}
+
+func TestProbeProposesThePeerTable(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 3, Users: 20}, false)
+	r.Dialect = cluster.NewDialect(nil) // a site that has mapped nothing
+	p := r.probe("emea")
+	if q := query(p, "peers"); q.OK || q.Reason != peer.NoDialect {
+		t.Errorf("an unmapped table: %+v", q)
+	}
+	for purpose, column := range map[string]string{"address": "peeraddress", "protocol": "protocol", "last_sync": "lastsynctime", "users": "associatedusers"} {
+		if g := guess(p.Proposal, purpose); g.Column != column || g.LeftOut || g.Why == "" {
+			t.Errorf("%s: %+v", purpose, g)
+		}
+	}
+	if g := guess(p.Proposal, "last_error"); g.Column != "lasterror" || !g.LeftOut {
+		t.Errorf("a text that nobody has translated may not be proposed: %+v", g)
+	}
+	sql := p.Proposal.SQL()
+	if !strings.HasSuffix(sql, "FROM cupsinterclusterpeers") || strings.Contains(sql, "axlusername") || strings.Contains(sql, "lasterror") {
+		t.Errorf("SQL: %s", sql)
+	}
+	got := map[string]string{}
+	for _, g := range p.Proposal.Parameters {
+		got[g.Purpose] = g.Name
+	}
+	if len(got) != 3 || len(p.Proposal.Parameters) != 3 {
+		t.Errorf("parameters: %+v", p.Proposal.Parameters)
+	}
+	if !p.Proposal.Same(r.probe("apac").Proposal) {
+		t.Error("two clusters of one release lead to different proposals")
+	}
+	text, err := p.Proposal.YAML([]mesh.ClusterID{"emea", "apac"})
+	if err != nil || !strings.HasPrefix(string(text), "# A PROPOSAL by peerkeeper probe, not a fact") || !strings.Contains(string(text), "emea, apac") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
+	t.Run("addresses that are no node of the mesh", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 3, Users: 5}, false)
+		for _, to := range []string{"apac", "amer"} {
+			r.do("/clusters/emea/peers", `{"peer":"`+to+`","address":"somewhere.example.com"}`)
+		}
+		if g := guess(r.probe("emea").Proposal, "address"); !strings.Contains(g.Why, "0 of 2 values name a node") {
+			t.Errorf("%+v", g)
+		}
+	})
+	t.Run("a table without rows", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 1, Users: 5}, false)
+		if g := guess(r.probe("emea").Proposal, "address"); !strings.Contains(g.Why, "the table is empty") {
+			t.Errorf("%+v", g)
+		}
+	})
+	t.Run("an interval out of Cisco's range", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		// listServiceParameter is asked for the publisher's.
+		r.do("/clusters/emea/parameters", `{"node":"imp-emea-pub.example.com","service":"Cisco Intercluster Sync Agent","name":"ICSAPeriodicSyncInterval","value":"15"}`)
+		if slices.ContainsFunc(r.probe("emea").Proposal.Parameters, func(g cluster.ParameterGuess) bool { return g.Purpose == peer.ParamInterval }) {
+			t.Error("15 is no interval that Cisco allows")
+		}
+	})
+}
+
+func TestProbeOfATroubledCluster(t *testing.T) {
+	t.Run("subscriber down", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		r.do("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
+		p := r.probe("emea")
+		if n := p.Nodes[1]; n.ControlCenter.OK || n.ControlCenter.Reason != peer.CannotConnect || !p.Nodes[0].AXL.OK {
+			t.Errorf("%+v", p.Nodes)
+		}
+	})
+	t.Run("database refuses a query", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		r.Dialect = cluster.NewDialect(&mesh.Dialect{Queries: map[string]mesh.Query{
+			"user_counts": {Evidence: "site", SQL: "SELECT nosuchcolumn AS node, 1 AS users FROM enduser"},
+			"topology":    {Evidence: "site", SQL: "SELECT name AS name FROM processnode"},
+		}})
+		p := r.probe("emea")
+		if q := query(p, "user_counts"); q.OK || q.Reason != peer.QueryRefused {
+			t.Errorf("a column that does not exist: %+v", q)
+		}
+		if q := query(p, "topology"); q.OK || !strings.Contains(q.Detail, "node") {
+			t.Errorf("a column that the answer lacks: %+v", q)
+		}
+		if q := query(p, "user_rows"); !q.OK {
+			t.Errorf("the others are asked all the same: %+v", q)
+		}
+	})
+	t.Run("account rejected", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		client := r.client("emea")
+		r.do("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
+		_, err := client.Probe(t.Context(), r.mesh.Owner, r.clock.Now())
+		if soap.KindOf(err) != soap.AccountRejected {
+			t.Errorf("error %v", err)
+		}
+		if _, _, rejected := r.requests("emea"); rejected != 1 {
+			t.Errorf("%d rejected log-ins, want 1", rejected)
+		}
+	})
+}
