@@ -72,7 +72,7 @@ type step struct {
 func drawStep(t *rapid.T) step {
 	return step{
 		Kind: rapid.SampledFrom([]string{
-			"tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "hour", "hour",
+			"tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "while", "while",
 			"break", "break", "break", "mend", "stop", "stop", "users", "clock", "pause", "resume", "approve", "approve", "approve", "duplicate", "late", "again",
 		}).Draw(t, "kind"),
 		Host:   rapid.IntRange(0, 1).Draw(t, "host"),
@@ -153,7 +153,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("faults: %d of requests, %d of the store, %d crashes, %d overlaps, %d outcomes unknown", total.faults, total.storeFaults, total.crashes, total.overlaps, total.unknown)
 	t.Logf("actions: %d writes reached a node, %d restarts and %d starts carried out, %d notices", total.writes, total.restarts, total.starts, total.notices)
 	t.Logf("event log: %s", total.hash())
-	if !testing.Short() && (total.restarts < 10 || total.starts < 3 || total.crashes < 10 || total.unknown < 3) {
+	if steps >= 2000 && (total.restarts < 10 || total.starts < 3 || total.crashes < 10 || total.unknown < 3) {
 		t.Error("hardly anything was tested")
 	}
 }
@@ -449,8 +449,8 @@ func (c *chaos) do(s step) {
 	switch s.Kind {
 	case "tick":
 		c.tick(s.Host)
-	case "hour":
-		for range 12 {
+	case "while":
+		for range 8 {
 			if c.tick(s.Host); c.broken != nil {
 				return
 			}
@@ -598,7 +598,10 @@ func (c *chaos) calm() {
 	var mend []string
 	for _, cl := range c.sim.State().Clusters {
 		for _, p := range cl.Peers {
-			if p.Mode != "ok" && p.Mode != "stuck" {
+			// What fails by a named cause is a person's to mend, also where the
+			// agent then stood still with that error as its last word.
+			if p.Mode != "ok" && (p.Mode != "stuck" || p.LastError != "") {
+				p.Mode = "ok"
 				c.mustAdmin("/clusters/"+cl.ID+"/peers", map[string]any{"peer": p.ID, "mode": "ok"})
 			}
 			if p.Mode == "stuck" {
