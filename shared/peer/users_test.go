@@ -158,6 +158,8 @@ func TestUsersOverTime(t *testing.T) {
 			"0 True/CountsEqual, 5 True/CatchingUp"},
 		{"busy home, healthy sync, cluster clock an hour ahead", film{interval: half, home: busy, skew: time.Hour}, 1440,
 			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"busy home, healthy sync, cluster clock 29 minutes ahead", film{interval: half, home: busy, skew: 29 * time.Minute}, 1440,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
 		{"busy home, healthy sync, cluster clock two hours behind", film{interval: half, home: busy, skew: -2 * time.Hour}, 1440,
 			"0 True/CountsEqual, 5 True/CatchingUp"},
 		{"busy home, healthy sync, no clock readable", film{interval: half, home: busy, noClock: true}, 1440,
@@ -188,6 +190,16 @@ func TestUsersOverTime(t *testing.T) {
 			}
 			return h, c
 		}}, 300, "0 True/BucketsEqual, 30 Unknown/NotYetDecided, 35 True/BucketsEqual"},
+		{"the same after the count had come and gone before: old counts tell nothing of new users", film{interval: half, home: func(m int) int { return map[int]int{1: 201}[m/100] + 200*(1-map[int]int{1: 1}[m/100]) }, digest: func(m int) (string, string) {
+			h, c := "old", "old"
+			if m >= 320 {
+				h = "new"
+			}
+			if m >= 332 {
+				c = "new"
+			}
+			return h, c
+		}}, 500, "0 True/BucketsEqual, 100 True/CatchingUp, 125 True/BucketsEqual, 200 True/CatchingUp, 215 True/BucketsEqual, 330 Unknown/NotYetDecided, 335 True/BucketsEqual"},
 		{"peersync off from minute 20 to 400, changes copied meanwhile", film{interval: half, home: busy, blackout: func(m int) bool { return m > 20 && m < 400 }}, 700,
 			"0 True/CountsEqual, 5 True/CatchingUp, 400 Unknown/NotYetDecided, 425 True/CatchingUp"},
 	}
