@@ -347,7 +347,7 @@ func (w *watched) person(t *terminal) *host.Host {
 	return &host.Host{Mesh: w.Mesh, Store: w.store, Clock: w.clock, Log: t.log}
 }
 
-// mode says what a mesh's policy allows, for the top of a long run.
+// modeText says what a mesh's policy allows, for the top of a long run.
 func modeText(m *mesh.Mesh) string {
 	if m.Policy.Mode == mesh.Recover {
 		return "recover: may start and restart services, through its gate"

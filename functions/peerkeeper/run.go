@@ -182,7 +182,7 @@ func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Ho
 			t.sayf("%s %s", w.clock.Now().Format("15:04:05"), inWords(a))
 		}
 	}
-	t.notef("watching mesh %s: %d clusters, %d directed peers; state %s, %s%s", w.Name, len(w.Clusters), len(w.Peers), r.State, page, r.notified(w))
+	t.notef("watching mesh %s: %d clusters, %d directed peers; state %s, %s%s; mode %s", w.Name, len(w.Clusters), len(w.Peers), r.State, page, r.notified(w), modeText(w.Mesh))
 	err := h.Run(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
