@@ -57,6 +57,7 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("/peer/{id}", h.page)
 	mux.HandleFunc("/api/status.json", h.status)
 	mux.HandleFunc("/api/explain/{file}", h.explain)
+	mux.HandleFunc("/api/trust.json", h.trust)
 	mux.HandleFunc("/app.css", h.asset("web/app.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("/app.js", h.asset("web/app.js", "text/javascript; charset=utf-8"))
 	return h.guard(mux)
@@ -182,7 +183,12 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 		chosen = &e
 	}
 	var b bytes.Buffer
-	if err := h.tmpl.Execute(&b, h.sheet(st, chosen, snap.tag(st.Clusters, st.Peers))); err != nil {
+	sheet := h.sheet(st, chosen, snap.tag(st.Clusters, st.Peers))
+	sheet.Trust = trustSheetOf(snap)
+	if chosen != nil {
+		sheet.Chosen.Timeline = timelineSheetOf(snap, id)
+	}
+	if err := h.tmpl.Execute(&b, sheet); err != nil {
 		h.fail(w, r, err)
 		return
 	}

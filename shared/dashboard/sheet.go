@@ -30,6 +30,7 @@ type sheet struct {
 	Rows                                        []matrixRow
 	Legend                                      []legendRow
 	Clusters                                    []clusterRow
+	Trust                                       *trustSheet // nil before certcheck has looked
 	Chosen                                      *panel
 }
 
@@ -113,6 +114,7 @@ type panel struct {
 	Next                  []Step
 	Conditions            []conditionRow
 	Clocks                *clockRow
+	Timeline              *timelineSheet // nil while no certificate has been read
 	Changes               []peer.Flip
 }
 

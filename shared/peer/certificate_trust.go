@@ -141,6 +141,16 @@ func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Ti
 	for i, c := range m.Clusters {
 		pubs[i] = c.Publisher
 	}
+	held := map[string]map[string]int{} // by cluster and store: thirty stores of hundreds are not searched for each cell
+	for _, id := range out.Clusters {
+		for name, store := range certs[id].Trust {
+			at := make(map[string]int, len(store.Held))
+			for i, h := range store.Held {
+				at[h.Print] = i
+			}
+			held[string(id)+" "+name] = at
+		}
+	}
 	for i, row := range out.Rows {
 		row.Cells = make([]TrustCell, len(out.Clusters))
 		for j, id := range out.Clusters {
@@ -148,7 +158,7 @@ func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Ti
 			if !ok || row.Store != "tomcat-trust" && p != mesh.TLSProto {
 				continue
 			}
-			row.Cells[j] = trustVerdict(certs[id], pubs[j], row, present, now)
+			row.Cells[j] = trustVerdict(certs[id], pubs[j], row, held[string(id)+" "+row.Store], present, now)
 		}
 		out.Rows[i] = row
 	}
@@ -209,7 +219,7 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 }
 
 // trustVerdict is one cell.
-func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, present map[string]bool, now time.Time) TrustCell {
+func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, index map[string]int, present map[string]bool, now time.Time) TrustCell {
 	store, ok := r.Trust[row.Store]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
 	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || now.Sub(store.Nodes[at].Read) > certAge {
@@ -232,10 +242,9 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, pr
 		return out
 	}
 	print := ShortPrint(row.Fingerprint)
-	for _, h := range store.Held {
-		if h.Print == print && !slices.Contains(h.Not, at) {
-			return TrustCell{Verdict: TrustYes, Held: h.File, Lacking: lacking(h)}
-		}
+	if i, ok := index[print]; ok && !slices.Contains(store.Held[i].Not, at) {
+		h := store.Held[i]
+		return TrustCell{Verdict: TrustYes, Held: h.File, Lacking: lacking(h)}
 	}
 	if i, ok := store.Vouched[print]; ok && i >= 0 && i < len(store.Held) {
 		if ca := store.Held[i]; now.Before(ca.Ends) && !slices.Contains(ca.Not, at) {
