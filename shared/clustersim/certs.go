@@ -37,12 +37,17 @@ const (
 // one small cluster apart in most cases.
 const rsaPoolSize = 4
 
+// leafKeys is the pool of every mesh of this process: tests make hundreds of
+// meshes, and nothing depends on two meshes having different keys of nodes.
+// Each mesh has a CA key of its own, so none trusts another's certificates.
+var leafKeys = sync.OnceValue(func() *rsaPool { return &rsaPool{} })
+
 // authority is the certificate authority of one simulated mesh, and the pool
 // of keys its nodes share. It is safe for concurrent use.
 type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
-	rsa  rsaPool
+	rsa  *rsaPool
 }
 
 // certSpec describes one identity certificate, tomcat or tomcat-ECDSA.
@@ -88,7 +93,7 @@ func newAuthority(now time.Time) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the CA back: %w", err)
 	}
-	return &authority{cert: cert, key: key}, nil
+	return &authority{cert: cert, key: key, rsa: leafKeys()}, nil
 }
 
 // issue makes one identity certificate. The chain of a CA-signed one holds the

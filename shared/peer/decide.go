@@ -238,8 +238,12 @@ func (c *climb) unsure() string {
 		}
 		// NotYetDecided is a difference that was measured, and whose time to
 		// be brought by a sync is not over: the clock decides.
-		if x.Status == UnknownStatus && x.Reason != NotYetDecided && Counted(x, c.sync) {
+		switch {
+		case x.Status == UnknownStatus && x.Reason != NotYetDecided && Counted(x, c.sync):
 			return fmt.Sprintf("%s is Unknown (%s)", t, x.Reason)
+		case x.Status == False && t != UsersMatch:
+			// Seen once only, or the state would name it; it may be the cause.
+			return fmt.Sprintf("%s is False (%s), seen once", t, x.Reason)
 		}
 	}
 	return ""

@@ -209,11 +209,17 @@ func (l limiter) Do(ctx context.Context, req Request) (*Answer, error) {
 	case <-ctx.Done():
 		return nil, waited(req, ctx.Err())
 	}
+	given := false // the slot to the answer
+	defer func() {
+		if !given {
+			<-l.flight.slot // also when what is below panics
+		}
+	}()
 	a, err := l.next.Do(ctx, req)
 	if err != nil {
-		<-l.flight.slot
 		return nil, err
 	}
+	given = true
 	var body *budgetBody
 	if b := l.flight.budget; b != nil && !req.Write { // answers to writes are small and were read whole
 		body = &budgetBody{ctx: ctx, from: a.Body, budget: b, op: a.Op, node: a.Node}
