@@ -32,6 +32,7 @@ type stuck struct {
 	wait     time.Duration // policy.waitForPeople
 	auto1    bool          // policy.restartForOnePeer: auto
 	unknown  Type          // a condition that is not known
+	onceBad  Type          // a cause seen False at this look for the first time
 	failing  Type          // a condition that is False
 	change   func(*View, *SyncRecord)
 }
@@ -144,6 +145,8 @@ func (s stuck) look(t *testing.T, prev *Ladder, done []Done) (State, Ladder, *Pr
 			conditions[i].Status, conditions[i].Reason = UnknownStatus, TimedOut
 		case s.failing:
 			conditions[i].Status, conditions[i].Reason, conditions[i].Since = False, ServiceStopped, v.Now.Add(-time.Hour)
+		case s.onceBad:
+			conditions[i].Status, conditions[i].Reason, conditions[i].Since = False, ServiceStopped, conditions[i].Observed
 		}
 	}
 	state, _ := StateOf(conditions, sync)
@@ -233,6 +236,7 @@ func TestLadder(t *testing.T) {
 		{"whether the remote can be reached is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: Reachable}, Stuck, RungWait, false, "", false, "Reachable is Unknown"},
 		{"whether services run is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: ServicesRunning}, Stuck, RungWait, false, "", false, "ServicesRunning is Unknown"},
 		{"whether names resolve is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: NamesResolve}, Stuck, RungWait, false, "", false, "NamesResolve is Unknown"},
+		{"a service was seen stopped at this very look", stuck{age: 300 * m, auto: "f", others: "stand", onceBad: ServicesRunning}, Stuck, RungWait, false, "", false, "seen once"},
 		{"whether the data are equal is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: UsersMatch}, Stuck, RungWait, false, "", false, "UsersMatch is Unknown"},
 		{"the look is two periods old: still good", stuck{age: 300 * m, auto: "f", others: "stand", old: 10 * m}, Stuck, RungRestart, true, "", false, ""},
 		{"the look is older", stuck{age: 300 * m, auto: "f", others: "stand", old: 11 * m}, StateUnknown, "", false, "", false, ""},
