@@ -29,6 +29,7 @@ type applier struct {
 	resolver resolver
 	made     map[string]physical
 	under    map[string]bool // being made, so that a circle is seen
+	failed   map[string]bool
 	ctx      context.Context // of apply; nothing outlives it
 
 	functions map[string]*deployed // by function name in functions/
@@ -105,7 +106,7 @@ func makers() map[string]maker {
 // apply creates everything that is not left out.
 func (a *applier) apply(ctx context.Context) error {
 	a.ctx = ctx
-	a.made, a.under = map[string]physical{}, map[string]bool{}
+	a.made, a.under, a.failed = map[string]physical{}, map[string]bool{}, map[string]bool{}
 	a.functions, a.people = map[string]*deployed{}, map[string]string{}
 	a.resolver = resolver{
 		pseudo: map[string]string{"AWS::Region": a.region, "AWS::AccountId": a.account, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"},
@@ -116,18 +117,25 @@ func (a *applier) apply(ctx context.Context) error {
 		if _, ok := left()[a.template.Resources[id].Type]; ok {
 			continue
 		}
-		if _, err := a.find(id); err != nil {
+		if _, err := a.find(id); err != nil && !errors.Is(err, errFailed) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// errFailed says that a resource could not be made, which was told already.
+var errFailed = errors.New("it could not be made")
+
 // find gives a resource, made by now if it was not before.
-func (a *applier) find(id string) (physical, error) {
+func (a *applier) find(id string) (p physical, err error) {
 	if p, ok := a.made[id]; ok {
 		return p, nil
 	}
+	if a.failed[id] {
+		return physical{}, fmt.Errorf("%s: %w", id, errFailed)
+	}
+	defer func() { a.failed[id] = err != nil }()
 	r, ok := a.template.Resources[id]
 	if !ok {
 		return physical{}, &notUnderstood{id, "no such resource"}
@@ -158,8 +166,7 @@ func (a *applier) find(id string) (physical, error) {
 			return physical{}, &notUnderstood{id + "." + name, "a property of " + r.Type + " that is not known here"}
 		}
 	}
-	p, err := m.make(a, id, taken)
-	if err != nil {
+	if p, err = m.make(a, id, taken); err != nil {
 		return physical{}, fmt.Errorf("%s, a %s: %w", id, r.Type, err)
 	}
 	a.made[id] = p
@@ -253,7 +260,11 @@ func (a *applier) queue(_ string, p map[string]any) (physical, error) {
 	attributes := map[string]string{}
 	for attr, v := range p {
 		if attr != "QueueName" {
-			attributes[attr] = fmt.Sprint(v)
+			text, err := json.Marshal(v) // SQS wants texts; a number must not come as 1.2e+06
+			if err != nil {
+				return physical{}, err
+			}
+			attributes[attr] = strings.Trim(string(text), `"`)
 		}
 	}
 	url, err := a.createQueue(name, attributes)

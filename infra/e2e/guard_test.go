@@ -298,13 +298,13 @@ func (g *guard) refusals() []string {
 	return slices.Clone(g.refused)
 }
 
-// unused are the statements that no request needed.
+// unused are the functions' statements that no request needed.
 func (g *guard) unused() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []string
-	for caller, statements := range g.policies {
-		for _, s := range statements {
+	for caller := range g.functions {
+		for _, s := range g.policies[caller] {
 			if s.Effect == "Allow" && !g.used[caller+" "+s.Sid] {
 				out = append(out, caller+" "+s.Sid)
 			}

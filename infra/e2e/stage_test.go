@@ -277,8 +277,8 @@ func (s *stage) putSecret(t *testing.T, id mesh.ClusterID) {
 	}
 }
 
-// command posts to the simulator's admin URL.
-func (s *stage) command(t *testing.T, path, body string) {
+// set posts to the simulator's admin URL.
+func (s *stage) set(t *testing.T, path, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.admin+path, strings.NewReader(body))
 	if err != nil {
@@ -454,6 +454,19 @@ func (s *stage) receive(t *testing.T) []message {
 			}
 		}
 	}
+}
+
+// command builds the command: it reads mesh.yaml, which no Lambda does.
+func (s *stage) command(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(s.dir, "peerkeeper")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./functions/peerkeeper")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the command: %v\n%s", err, out)
+	}
+	return path
 }
 
 // status asks the command, as somebody who may only read.
