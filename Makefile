@@ -1,13 +1,26 @@
-# Peerkeeper. `make` alone says what there is. Only Go is needed.
+# Peerkeeper. `make` alone says what there is. Only Go is needed, and Node for
+# what concerns AWS.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick vet lint vuln fmt tests infra build bench fuzz sim clean
+.PHONY: help demo test quick vet lint vuln fmt tests infra build bench fuzz sim clean \
+	invoke e2e synth diff deploy cost iam deployer sbom licences
 
 GO       ?= go
 LISTEN   ?= 127.0.0.1:8080
 DIR      ?= demo
 FUZZTIME ?= 20s
 COUNT    ?= 5
+ENV      ?= dev
+CDK      ?= npx --yes aws-cdk@2.1148.1
+# The Lambdas are every program under functions/ but the command. They run on
+# arm64; GOARCH=amd64 make build builds them for such a machine.
+FUNCTIONS = $(filter-out peerkeeper,$(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go)))
+ARCH     := $(or $(GOARCH),arm64)
+# It is meant for the Lambdas alone, not for what runs here.
+unexport GOARCH
+# Nothing of the machine that builds: the same source gives the same bytes.
+REPRODUCIBLE = -trimpath -buildvcs=false -ldflags='-s -w'
+BUILT     = $(FUNCTIONS:%=dist/%/bootstrap) dist/peerkeeper
 # Packages tested with the race detector: all but infra, whose CDK runs a
 # JavaScript process that the detector only slows down.
 PACKAGES  = $(shell $(GO) list ./... | grep -v '/infra\(/\|$$\)')
@@ -15,7 +28,7 @@ PACKAGES  = $(shell $(GO) list ./... | grep -v '/infra\(/\|$$\)')
 help: ## this list
 	@echo "Peerkeeper watches the intercluster peers of Cisco IM and Presence meshes."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "The command itself: go run ./functions/peerkeeper --help"
 
@@ -62,10 +75,45 @@ tests:
 infra:
 	@if [ -d infra ]; then echo "go test of infra"; $(GO) test -timeout=9m ./infra/...; fi
 
-build: ## the command as one file, dist/peerkeeper
-	@mkdir -p dist
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o dist/peerkeeper ./functions/peerkeeper
-	@ls -l dist/peerkeeper | awk '{printf "dist/peerkeeper: %.1f MB\n", $$5/1e6}'
+build: ## the Lambdas with the mesh of ENV=dev, and the command: dist/NAME/bootstrap, dist/peerkeeper
+	@for f in $(FUNCTIONS); do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -tags lambda.norpc $(REPRODUCIBLE) -o dist/$$f/bootstrap ./functions/$$f || exit 1; \
+	done
+	@$(GO) run ./shared/lambdahost/meshjson infra/environments/$(ENV).mesh.yaml $(FUNCTIONS:%=dist/%)
+	@CGO_ENABLED=0 $(GO) build $(REPRODUCIBLE) -o dist/peerkeeper ./functions/peerkeeper
+	@ls -l $(BUILT) | awk '{printf "%s: %.1f MB\n", $$NF, $$5/1e6}'
+
+invoke: ## a built Lambda on its sample event, against a stand on this machine (FN=peersync, AFTER=peersync)
+	@test -n "$(FN)" || { echo "which function? make invoke FN=peersync (one of $(FUNCTIONS))"; exit 2; }
+	@$(GO) run ./shared/lambdahost/invoke $(if $(AFTER),-after dist/$(AFTER)/bootstrap) $(if $(EVENT),-event $(EVENT)) dist/$(FN)/bootstrap
+
+e2e: ## what is deployed as dev, played through against an AWS emulator
+	@$(GO) test -count=1 -timeout=5m -v -run='^TestDevAsDeployed$$' ./infra/e2e
+
+synth: build ## the template of ENV=dev, into cdk.out; no account is needed
+	$(CDK) synth --quiet -c env=$(ENV) $(CDKFLAGS)
+	@ls cdk.out/peerkeeper-$(ENV).template.json
+
+diff: build ## what a deploy of ENV=dev would change
+	$(CDK) diff -c env=$(ENV) $(CDKFLAGS)
+
+deploy: build ## ENV=dev into its account; its outputs say what to do next
+	$(CDK) deploy -c env=$(ENV) $(CDKFLAGS)
+
+cost: ## the month's bill of ENV=dev, line by line (CLUSTERS=30)
+	@$(GO) run ./infra cost -env $(ENV) $(if $(CLUSTERS),-clusters $(CLUSTERS))
+
+iam: ## who may do what, as in README.md
+	@$(GO) run ./infra iam
+
+deployer: ## the policies that CloudFormation needs for ENV=dev, instead of AdministratorAccess
+	@$(GO) run ./infra deployer -env $(ENV)
+
+sbom: build ## the parts of all that is built, as dist/sbom.json (CycloneDX 1.5)
+	@$(GO) run ./infra/supply sbom -to dist/sbom.json $(BUILT)
+
+licences: build ## the licence of every module that is linked; an unknown one fails
+	@$(GO) run ./infra/supply licences $(BUILT)
 
 bench: ## a tick measured against a simulator in its own process, and the decoders
 	$(GO) test -run='^$$' -bench='^BenchmarkTick' -benchtime=1x -timeout=20m -v ./functions/peerkeeper
