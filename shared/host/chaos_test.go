@@ -196,9 +196,9 @@ type chaos struct {
 	acting  int // the host whose run is under way
 	ctx     context.Context
 	cancel  context.CancelFunc
-	unlucky int  // answers to writes that may be lost in the calm after
-	deep    bool // an overlapping run is under way
-	crashed bool
+	unlucky int            // answers to writes that may be lost in the calm after
+	deep    bool           // an overlapping run is under way
+	lives   int            // how often a run may yet be broken off in this step
 	sent    map[int64]bool // intents that were sent
 	told    map[int64]bool // intents of which whoever paused was told
 	acts    []act
@@ -390,10 +390,10 @@ var errKilled = errors.New("killed")
 
 // between is called between the steps of an action.
 func (c *chaos) between(host int, at string) {
-	if c.step.Crash != at || c.crashed || c.deep {
+	if c.step.Crash != at || c.lives == 0 || c.deep {
 		return
 	}
-	c.crashed = true
+	c.lives--
 	c.logf("host %d: %s at %s", host, c.step.How, at)
 	switch c.step.How {
 	case "panic":
@@ -442,7 +442,7 @@ func (c *chaos) peerAt(i int) mesh.PeerID     { return c.mesh.Peers[i%len(c.mesh
 func (c *chaos) clusterAt(i int) mesh.Cluster { return c.mesh.Clusters[i%len(c.mesh.Clusters)] }
 
 func (c *chaos) do(s step) {
-	c.crashed = false
+	c.lives = 1
 	id := c.peerAt(s.Which)
 	ctx := context.Background()
 	h := c.hosts[s.Host]
@@ -587,9 +587,9 @@ func (c *chaos) notices() {
 // calm ends all trouble that is not Peerkeeper's to end, and waits until it has
 // repaired the rest.
 func (c *chaos) calm() {
-	// The worst may still come once while all is being repaired.
+	// The worst may still come twice while all is being repaired.
 	crash := []string{"", "looked", "intent", "lookedAgain", "sent", "readBack", "closed"}[c.plan.Seed%7]
-	c.n, c.step, c.crashed, c.unlucky = c.n+1, step{Kind: "calm", Crash: crash, How: []string{"panic", "cancel", "overlap"}[c.plan.Seed%3]}, false, 1
+	c.n, c.step, c.lives, c.unlucky = c.n+1, step{Kind: "calm", Crash: crash, How: []string{"panic", "cancel", "overlap"}[c.plan.Seed%3]}, 2, 1
 	c.offset = 0
 	ctx := context.Background()
 	for _, scope := range c.scopes() {
