@@ -371,7 +371,7 @@ func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord)
 		return
 	}
 	for _, node := range without {
-		x := peer.CertFinding(peer.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %d other nodes of %s serve ECDSA too", node, len(with), cl.ID))
+		x := peer.CertFinding(peer.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %s serves ECDSA too", node, with[0]))
 		x.Severity = "info"
 		f.add(x)
 	}

@@ -224,7 +224,7 @@ func (j *storeJudge) trusted(store string, c peer.HeldCertificate) peer.Trusted 
 	}
 	out := peer.Trusted{
 		Print: peer.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: cn, Ends: c.X509.NotAfter.UTC(), File: c.File,
-		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !tlsprobe.IsSelfSigned(c.X509),
+		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !tlsprobe.IsSelfSigned(c.X509), EC: c.X509.PublicKeyAlgorithm == x509.ECDSA,
 	}
 	if out.CA {
 		sum := sha256.Sum256(c.X509.RawSubjectPublicKeyInfo)

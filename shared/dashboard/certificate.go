@@ -52,7 +52,7 @@ type trustSheet struct {
 	Rows    []trustRow
 	Legend  []trustSign
 	Copies  []copyRow
-	More    int // copies beyond those listed
+	More    int // copies of files beyond those listed
 	// Unread says why no store, or not every store, is read.
 	Unread []string
 	None   bool // no store is read at all
@@ -71,10 +71,15 @@ type trustMark struct {
 
 type trustSign struct{ Slug, Icon, Name, Meaning string }
 
-type copyRow struct{ Key, File, Node, From, To, Publisher, Store, Stale string }
+// copyRow is one file with every store that it must be copied to.
+type copyRow struct {
+	Key, File, Node, From, Store string
+	To                           []string // "imp-emea-pub.example.com (emea)"
+	Stale                        int      // of them hold a former copy
+}
 
-// copiesShown is how many copies the page lists; the command lists all.
-const copiesShown = 40
+// copiesShown is how many files the page lists; the command lists all.
+const copiesShown = 20
 
 // trustSigns gives each verdict its sign: colour never carries it alone.
 func trustSigns() map[peer.TrustVerdict]trustSign {
@@ -119,14 +124,24 @@ func trustSheetOf(snap *snapshot) *trustSheet {
 			s.Legend = append(s.Legend, signs[v])
 		}
 	}
-	for _, copied := range c.Copy[:min(copiesShown, len(c.Copy))] {
-		s.Copies = append(s.Copies, copyRow{
-			Key:  printable(fmt.Sprint(copied.Fingerprint, copied.To, copied.Store, copied.Issuer)),
-			File: printable(copied.File), Node: printable(string(copied.Node)), From: printable(string(copied.From)), To: printable(string(copied.To)),
-			Publisher: printable(string(copied.Publisher)), Store: copied.Store, Stale: printable(copied.Stale),
-		})
+	files := map[string]int{}
+	for _, copied := range c.Copy {
+		key := fmt.Sprint(cmp.Or(copied.Issuer, copied.Fingerprint), " ", copied.Store)
+		i, had := files[key]
+		if !had {
+			if len(s.Copies) == copiesShown {
+				s.More++
+				continue
+			}
+			i = len(s.Copies)
+			files[key] = i
+			s.Copies = append(s.Copies, copyRow{Key: printable(key), File: printable(copied.File), Node: printable(string(copied.Node)), From: printable(string(copied.From)), Store: copied.Store})
+		}
+		s.Copies[i].To = append(s.Copies[i].To, printable(fmt.Sprintf("%s (%s)", copied.Publisher, copied.To)))
+		if copied.Stale != "" {
+			s.Copies[i].Stale++
+		}
 	}
-	s.More = len(c.Copy) - len(s.Copies)
 	s.Unread = whyUnread(snap)
 	return s
 }

@@ -48,6 +48,7 @@ type Trusted struct {
 	CA     bool   `json:"ca,omitempty"`
 	Key    string `json:"k,omitempty"`  // of a CA: the short hash of its public key
 	Signed bool   `json:"by,omitempty"` // by another: a CA-signed leaf or an intermediate
+	EC     bool   `json:"ec,omitempty"` // its key is on an elliptic curve
 	File   string `json:"f,omitempty"`
 	// Not are the nodes that were read and do not hold it, by index.
 	Not []int `json:"not,omitempty"`
@@ -263,7 +264,7 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 		cell.Since = t
 	}
 	for _, h := range store.Held {
-		if !h.CA && !present[row.Store+h.Print] && !slices.Contains(h.Not, at) && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
+		if !h.CA && h.EC == (row.KeyType == "ECDSA") && !present[row.Store+h.Print] && !slices.Contains(h.Not, at) && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
 			cell.Verdict, cell.Held = TrustStale, h.File
 		}
 	}

@@ -80,7 +80,7 @@ func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh
 			for _, n := range other.Nodes {
 				for _, keyType := range []string{"RSA", "ECDSA"} {
 					if s, ok := served[n.Name][keyType]; ok {
-						store.Held = append(store.Held, Trusted{Print: ShortPrint(s.Fingerprint), Subject: string(n.Name), Ends: s.NotAfter, File: string(n.Name) + ".pem", Signed: !s.SelfSigned})
+						store.Held = append(store.Held, Trusted{Print: ShortPrint(s.Fingerprint), Subject: string(n.Name), Ends: s.NotAfter, File: string(n.Name) + ".pem", Signed: !s.SelfSigned, EC: keyType == "ECDSA"})
 					}
 				}
 			}
