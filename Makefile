@@ -2,7 +2,7 @@
 # what concerns AWS.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick vet lint vuln fmt tests infra build bench fuzz sim clean \
+.PHONY: help demo test chaos quick vet lint vuln fmt tests infra build bench fuzz sim clean \
 	invoke e2e synth diff deploy cost iam deployer sbom licences
 
 GO       ?= go
@@ -38,7 +38,7 @@ demo: ## a simulated mesh, watched: the page is on http://127.0.0.1:8080 (LISTEN
 sim: ## a simulated mesh alone, its files in ./demo (DIR=folder)
 	$(GO) run ./functions/peerkeeper sim --dir $(DIR)
 
-test: fmt vet lint vuln tests infra ## everything that must hold before a commit, under ten minutes on two cores
+test: fmt vet lint vuln tests chaos infra ## everything that must hold before a commit, under ten minutes on two cores
 	@echo "all checks passed"
 
 quick: ## the tests alone, without the race detector
@@ -68,9 +68,14 @@ vuln:
 	*) echo "$$out"; exit $$code ;; \
 	esac
 
+# Chaos takes minutes under the race detector: a short run of it here, and the
+# whole one without it in the next step.
 tests:
 	@echo "go test, with the race detector, in a new order each time"
-	@$(GO) test -race -shuffle=on -timeout=9m $(PACKAGES)
+	@CHAOS_STEPS=80 $(GO) test -race -shuffle=on -timeout=15m $(PACKAGES)
+
+chaos: ## faults, crashes and overlapping runs over the whole engine (CHAOS_STEPS=2000 CHAOS_SEED=1)
+	@$(GO) test ./shared/host -run='TestChaos$$' -count=1 -v -timeout=60m
 
 infra:
 	@if [ -d infra ]; then echo "go test of infra"; $(GO) test -timeout=9m ./infra/...; fi
