@@ -45,7 +45,8 @@ type hash struct {
 
 type choice struct {
 	Licence struct {
-		ID string `json:"id"`
+		ID   string `json:"id,omitempty"`   // of SPDX's list
+		Name string `json:"name,omitempty"` // of one that is not in it
 	} `json:"license"`
 }
 
@@ -96,7 +97,11 @@ func bomOf(programs []program, licences map[module][]string) bom {
 		}
 		for _, id := range slices.Sorted(slices.Values(licences[m])) {
 			var l choice
-			l.Licence.ID = id
+			if slices.ContainsFunc(kinds(), func(k kind) bool { return k.id == id && !k.named }) {
+				l.Licence.ID = id
+			} else {
+				l.Licence.Name = id
+			}
 			c.Licences = append(c.Licences, l)
 		}
 		b.Components = append(b.Components, c)

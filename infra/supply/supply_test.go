@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	mit    = "The MIT License\n\nPermission is hereby granted, free of charge, to any\nperson obtaining a copy of this software"
+	mit    = "The MIT License\n\nPermission is hereby granted, free of charge, to any\nperson obtaining a copy of this software. The above copyright notice and this permission notice shall be included in all copies"
+	mit0   = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"
 	bsd2   = "Redistribution and use in source and binary forms, with or\n without modification, are permitted provided that"
 	bsd3   = bsd2 + "\nNeither the name of X may be used to endorse or promote products derived from this software"
 	apache = "                                 Apache License\n                           Version 2.0, January 2004"
@@ -26,7 +27,7 @@ const (
 )
 
 func TestLicences(t *testing.T) {
-	m := module{Path: "example.com/m", Version: "v1.0.0"}
+	m := module{Path: "github.com/aws/aws-lambda-go", Version: "v1.0.0"}
 	for _, c := range []struct {
 		name  string
 		files map[string]string
@@ -34,6 +35,7 @@ func TestLicences(t *testing.T) {
 		wrong *licenceError
 	}{
 		{"MIT", map[string]string{"LICENSE": mit}, []string{"MIT"}, nil},
+		{"MIT without its notice", map[string]string{"LICENSE": mit0}, []string{"MIT-0"}, nil},
 		{"BSD with two clauses", map[string]string{"LICENSE.txt": bsd2}, []string{"BSD-2-Clause"}, nil},
 		{"BSD with three", map[string]string{"License.md": bsd3}, []string{"BSD-3-Clause"}, nil},
 		{"Apache", map[string]string{"LICENCE": apache, "NOTICE": "whatever"}, []string{"Apache-2.0"}, nil},
@@ -43,6 +45,7 @@ func TestLicences(t *testing.T) {
 		{"none at all", map[string]string{"README.md": mit}, nil, &licenceError{m, "", ""}},
 		{"one that nobody knows", map[string]string{"LICENSE": "You may look, but not touch."}, nil, &licenceError{m, "LICENSE", ""}},
 		{"a known one beside an unknown one", map[string]string{"LICENSE": mit, "COPYING": "Ask first."}, []string{"MIT"}, &licenceError{m, "COPYING", ""}},
+		{"one that a person has read, in another version", map[string]string{"LICENSE": mit, "LICENSE-SUMMARY": "See LICENSE and LICENSE-GPL."}, []string{"MIT"}, &licenceError{m, "LICENSE-SUMMARY", ""}},
 		{"one that is not accepted", map[string]string{"COPYING": gpl}, []string{"GPL"}, &licenceError{m, "COPYING", "GPL"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,7 +84,7 @@ func TestOfABuiltProgram(t *testing.T) {
 	if err := command(t.Context(), []string{"licences", file}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`github.com/aws/aws-lambda-go +v\S+ +Apache-2.0, MIT +empty`, `stdlib +1\.\S+ +BSD-3-Clause +empty`} {
+	for _, want := range []string{`github.com/aws/aws-lambda-go +v\S+ +Apache-2.0, MIT-0 +empty`, `stdlib +1\.\S+ +BSD-3-Clause +empty`} {
 		if !regexp.MustCompile(want).Match(out.Bytes()) {
 			t.Errorf("%s is not in\n%s", want, &out)
 		}
@@ -147,7 +150,8 @@ func faults(t *testing.T, text []byte) []string {
 			must(h.Algorithm == "SHA-256" && regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(h.Content), "%s: hash %v", c.Name, h)
 		}
 		for _, l := range c.Licences {
-			must(slices.ContainsFunc(kinds(), func(k kind) bool { return k.id == l.Licence.ID }), "%s: licence %q is no SPDX id", c.Name, l.Licence.ID)
+			known := slices.ContainsFunc(kinds(), func(k kind) bool { return k.id == l.Licence.ID && !k.named })
+			must((known || l.Licence.ID == "") && (l.Licence.ID == "") != (l.Licence.Name == ""), "%s: licence %+v is neither an id of SPDX nor a name", c.Name, l.Licence)
 		}
 	}
 	told := map[string]bool{}
