@@ -314,6 +314,12 @@ func (b *bench) look(req run.Request) *record.Book {
 	if _, err := b.certcheck().Handle(b.t.Context(), req); err != nil {
 		b.t.Fatal(err)
 	}
+	return b.stored()
+}
+
+// stored is what is stored now.
+func (b *bench) stored() *record.Book {
+	b.t.Helper()
 	book, err := record.Load(b.t.Context(), b.store, b.mesh)
 	if err != nil {
 		b.t.Fatal(err)

@@ -1,0 +1,142 @@
+package certcheck_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/certcheck"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// serveVariable makes the test binary a simulator of its own process, so that
+// the client's CPU can be told from the servers'.
+const serveVariable = "PEERKEEPER_BENCH_SIMULATOR"
+
+// TestMain runs the tests, or is the simulator.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serveVariable); dir != "" {
+		if err := serve(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+type wall struct{}
+
+// Now is the wall's clock.
+func (wall) Now() time.Time { return time.Now() }
+
+// serve simulates 30 clusters of 6 nodes until its stdin ends.
+func serve(dir string) error {
+	sim, err := clustersim.New(clustersim.Config{Clusters: 30, Users: 1, Clock: wall{}})
+	if err != nil {
+		return err
+	}
+	defer sim.Close()
+	if err := sim.Start(); err != nil {
+		return err
+	}
+	for _, c := range sim.State().Clusters {
+		for i := range 4 {
+			body, err := json.Marshal(map[string]string{"add": fmt.Sprintf("imp-%s-sub%d.example.com", c.ID, i+2)})
+			if err != nil {
+				return err
+			}
+			if err := sim.Do("POST", "/clusters/"+c.ID+"/nodes", body); err != nil {
+				return err
+			}
+		}
+	}
+	files, err := sim.Files("http://192.0.2.1")
+	if err != nil {
+		return err
+	}
+	for name, body := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), body, 0o600); err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// cpu is what this process has used so far.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkCertcheck30 is the whole certcheck of 30 clusters of 6 nodes, both
+// key types, on real sockets to a simulator in a process of its own: wall,
+// client CPU, TLS handshakes, and handshakes per second.
+func BenchmarkCertcheck30(b *testing.B) {
+	dir := b.TempDir()
+	sim := exec.Command(os.Args[0])
+	sim.Env = append(os.Environ(), serveVariable+"="+dir)
+	sim.Stderr = os.Stderr
+	in, err := sim.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := sim.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := sim.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { in.Close(); _ = sim.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || strings.TrimSpace(line) != "ready" {
+		b.Fatalf("the simulator says %q: %v", line, err)
+	}
+	m, err := meshfile.Load(filepath.Join(dir, "mesh.yaml"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	nodes := 0
+	for _, c := range m.Clusters {
+		nodes += len(c.Nodes)
+	}
+	if nodes != 180 {
+		b.Fatalf("%d nodes, want 180", nodes)
+	}
+	var used time.Duration
+	for b.Loop() {
+		uc := &certcheck.Certcheck{Mesh: m, Store: store.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: m.Domain}, Now: time.Now}
+		before := cpu(b)
+		a, err := uc.Handle(b.Context(), run.Request{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		used += cpu(b) - before
+		if a.Clusters.Observed != 30 {
+			b.Fatalf("%+v", a.Clusters)
+		}
+	}
+	per := float64(b.N)
+	handshakes := float64(2 * nodes) // RSA and ECDSA; the second ends in an alert where there is none
+	b.ReportMetric(used.Seconds()*1e3/per, "client-ms-CPU/op")
+	b.ReportMetric(handshakes, "handshakes/op")
+	b.ReportMetric(handshakes*per/b.Elapsed().Seconds(), "handshakes/s")
+}
