@@ -55,9 +55,9 @@ type Emulator struct {
 	stop   func() error
 }
 
-// Start runs moto_server on a free port of the loopback, or takes the one that
-// AWS_ENDPOINT_URL names, and puts the proxy in front. Without either the
-// error is a *MissingError.
+// Start takes the emulator that AWS_ENDPOINT_URL names, or runs moto_server on a
+// free port of the loopback, or else moto's image where a Docker engine answers,
+// and puts the proxy in front. With none of them the error is a *MissingError.
 func Start(ctx context.Context) (*Emulator, error) {
 	target, stop := os.Getenv(Variable), func() error { return nil }
 	if target == "" {
@@ -84,7 +84,11 @@ func (e *Emulator) Close() error {
 func moto(ctx context.Context) (url string, stop func() error, _ error) {
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
-		return "", nil, &MissingError{err}
+		url, stop, dockerErr := image(ctx)
+		if errors.Is(dockerErr, errNoEngine) {
+			return "", nil, &MissingError{errors.Join(err, dockerErr)}
+		}
+		return url, stop, dockerErr
 	}
 	port, err := freePort()
 	if err != nil {
@@ -107,23 +111,29 @@ func moto(ctx context.Context) (url string, stop func() error, _ error) {
 		return err
 	}
 	url = "http://127.0.0.1:" + port
+	if err := await(ctx, path, url, ended); err != nil {
+		return "", nil, errors.Join(err, stop())
+	}
+	return url, stop, nil
+}
+
+// await waits until an emulator answers. ended is closed if its process ends.
+func await(ctx context.Context, what, url string, ended <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	for {
-		if ready(ctx, url) {
-			return url, stop, nil
-		}
+	for !ready(ctx, url) {
 		timer := time.NewTimer(50 * time.Millisecond)
 		select {
 		case <-timer.C:
 		case <-ended:
 			timer.Stop()
-			return "", nil, fmt.Errorf("%s ended before it answered", path)
+			return fmt.Errorf("%s ended before it answered", what)
 		case <-ctx.Done():
 			timer.Stop()
-			return "", nil, errors.Join(fmt.Errorf("%s does not answer: %w", path, context.Cause(ctx)), stop())
+			return fmt.Errorf("%s does not answer: %w", what, context.Cause(ctx))
 		}
 	}
+	return nil
 }
 
 func ready(ctx context.Context, url string) bool {
