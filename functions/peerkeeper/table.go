@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go/logging"
 
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/dynamo"
@@ -55,7 +56,7 @@ const tableWithin = 20 * time.Second
 func table(ctx context.Context, name, mesh string) (*dynamo.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, tableWithin)
 	defer cancel()
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{})) // stderr is for our own lines
 	if err != nil {
 		return nil, usagef("the AWS configuration cannot be read: %w", err)
 	}

@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 	case Unavailable, Lost:
 		cure = "; DynamoDB cannot be reached: look at the gateway endpoint, the route tables and the security group"
 	case Denied:
-		cure = "; grant this function dynamodb:" + e.Op + " on the table"
+		cure = "; whoever runs this needs dynamodb:" + e.Op + " on the table"
 	case NoTable:
 		cure = "; check PEERKEEPER_TABLE and AWS_REGION"
 	}
