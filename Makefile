@@ -130,7 +130,7 @@ bench: ## a tick measured against a simulator in its own process, the decoders, 
 	$(GO) test -run='^$$' -bench='^BenchmarkTick' -benchtime=1x -timeout=20m -v ./functions/peerkeeper
 	$(GO) test -run='^$$' -bench=Decode75000 -benchmem -count=$(COUNT) ./shared/axl
 	$(GO) test -run='^$$' -bench=Probe -count=$(COUNT) ./shared/tlsprobe
-	$(GO) test -run='^2520625206' -bench='^BenchmarkStart2520625206' -benchtime=10x ./shared/lambdahost
+	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=10x ./shared/lambdahost
 
 fuzz: ## every fuzz test for 20 s each (FUZZTIME=1m)
 	@for pkg in $$($(GO) list ./...); do \
