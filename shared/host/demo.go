@@ -36,7 +36,8 @@ const Rate = 120
 
 // Short deadlines: everything is on this machine.
 const (
-	demoTimeout = 400 * time.Millisecond
+	demoTimeout = 5 * time.Second // only a machine at its limits needs it
+	demoDNS     = 700 * time.Millisecond
 	demoBackoff = 20 * time.Millisecond
 )
 
@@ -231,7 +232,7 @@ func (d Demo) equip(sim *clustersim.Sim, clock Clocked) (*set, error) {
 		sinks = append(sinks, &alarm.Writer{W: d.Out})
 	}
 	secrets := filepath.Join(d.Dir, "secrets.json")
-	h := &Host{Mesh: m, Store: state, Secrets: file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: tickless{clock}, Log: d.Log, Timeout: demoTimeout, Backoff: demoBackoff}
+	h := &Host{Mesh: m, Store: state, Secrets: file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: tickless{clock}, Log: d.Log, Timeout: demoTimeout, DNSTimeout: demoDNS, Backoff: demoBackoff}
 	st := &stage{host: h, source: dashboard.Source{Store: state, Mesh: m}, admin: sim.Do, said: said, tell: tell}
 	st.secrets = func(id mesh.ClusterID) error { return renewSecret(sim, secrets, string(id)+"/read") }
 	return &set{sim: sim, host: h, stage: st}, nil

@@ -42,6 +42,8 @@ type Host struct {
 	// Timeout and Backoff are of one request, in wall time; 0 are the
 	// clients' defaults.
 	Timeout, Backoff time.Duration
+	// DNSTimeout is of one DNS question, in wall time; 0 is dnsprobe's.
+	DNSTimeout time.Duration
 	// Transport, TLS and DNS replace the network towards the clusters, so that an
 	// in-process simulator may stand in; nil dials.
 	Transport http.RoundTripper
@@ -86,10 +88,10 @@ func (h *Host) build() {
 	})
 }
 
-// dnsTimeout keeps DNS within the request's deadline where that is short.
+// dnsTimeout is that of one DNS question.
 func (h *Host) dnsTimeout() time.Duration {
-	if h.Timeout > 0 && h.Timeout < dnsprobe.DefaultTimeout {
-		return h.Timeout
+	if h.DNSTimeout > 0 {
+		return h.DNSTimeout
 	}
 	return dnsprobe.DefaultTimeout
 }

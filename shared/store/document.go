@@ -179,6 +179,13 @@ func (d Doc[T]) Changed() (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	// Most documents have not changed, and then their bytes are those stored:
+	// equal documents encode alike.
+	if d.stored != nil && d.Version > 0 {
+		if now, err := d.encode(d.Version); err == nil && bytes.Equal(now, d.stored) {
+			return false, nil
+		}
+	}
 	return d.stored == nil || !Same(it, Item{Body: d.stored}), nil
 }
 

@@ -169,8 +169,13 @@ func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error)
 	}
 	resp, err := s.transport.RoundTrip(req)
 	if err != nil {
+		// Whichever of the two deadlines, the context's and the transport's,
+		// is noticed first: it is one deadline.
+		var late net.Error
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
+		} else if errors.As(err, &late) && late.Timeout() {
+			err = ErrTimeout
 		}
 		return 0, err
 	}

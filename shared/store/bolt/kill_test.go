@@ -70,9 +70,13 @@ func TestKilledWriter(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// The kill comes at another moment of the write each round.
-		killer := time.AfterFunc(150*time.Millisecond+time.Duration(round)*1700*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		// The kill comes at another moment of the write each round, and never
+		// before the first one was acknowledged, however slow the machine.
+		var killer *time.Timer
 		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if killer == nil {
+				killer = time.AfterFunc(20*time.Millisecond+time.Duration(round)*1700*time.Microsecond, func() { _ = cmd.Process.Kill() })
+			}
 			n, err := strconv.ParseInt(lines.Text(), 10, 64)
 			if err != nil {
 				t.Fatalf("the child said %q", lines.Text())
@@ -80,6 +84,9 @@ func TestKilledWriter(t *testing.T) {
 			acknowledged = n
 		}
 		err = cmd.Wait()
+		if killer == nil {
+			t.Fatalf("the child wrote nothing: %v", err)
+		}
 		killer.Stop()
 		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != -1 {
 			t.Fatalf("the child ended by itself: %v", err)
