@@ -36,6 +36,15 @@ func TestCheckCertsTrustAndTimeline(t *testing.T) {
 		if r.Service != "tomcat" || r.Store != "tomcat-trust" {
 			t.Errorf("row %+v", r)
 		}
+		trusted := 0
+		for _, c := range r.Cells {
+			if c.Verdict == "trusted" {
+				trusted++
+			}
+		}
+		if trusted != 2 {
+			t.Errorf("%s is trusted by %d of 2 clusters: %+v", r.Node, trusted, r.Cells)
+		}
 	}
 	if tl := a.Timeline; tl.Peer != "emea>apac" || len(tl.Events) != 2 || !tl.Events[0].Breaks || len(tl.Plans) != 2 || len(tl.Plans[0].Steps) < 8 {
 		t.Errorf("timeline %+v", tl)

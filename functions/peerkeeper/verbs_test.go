@@ -80,7 +80,7 @@ func TestEveryVerbOnAHealthyMesh(t *testing.T) {
 	}
 
 	certs := mustJSON[struct{ Findings []struct{ Severity string } }](t, 0, sim.dir, "check", "certs", "--now")
-	if certs.Findings == nil || len(certs.Findings) != 0 {
+	if certs.Findings == nil || slices.ContainsFunc(certs.Findings, func(f struct{ Severity string }) bool { return f.Severity != "info" }) {
 		t.Errorf("check certs: %+v", certs)
 	}
 	if table := must(t, 0, sim.dir, "check", "certs"); strings.Count(table, "example.com ") != 6 {

@@ -39,6 +39,8 @@ type Firing struct {
 	// certificate. It is part of the fingerprint.
 	Subject string
 	Message string
+	// Severity is the catalogue's unless it has risen; "" is the catalogue's.
+	Severity Severity
 	// Since is when the problem began; zero means now.
 	Since time.Time
 	// Held says not to raise or repeat now: explained by another alarm,
@@ -199,6 +201,9 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 		it.FirstSeen = now
 		differs = true
 	}
+	if f.Severity != "" {
+		entry.Severity = f.Severity
+	}
 	if f.Held || now.Sub(it.FirstSeen) < entry.Grace || len(it.Pending) >= maxPending {
 		return differs
 	}
@@ -214,12 +219,14 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 		it.RepeatAt = now.Add(RepeatEvery)
 		return true
 	}
-	if it.RepeatAt.IsZero() || now.Before(it.RepeatAt) {
+	// What has become worse is said at once, under the same transition.
+	risen := it.Severity != Critical && entry.Severity == Critical
+	if !risen && (it.RepeatAt.IsZero() || now.Before(it.RepeatAt)) {
 		return differs
 	}
 	it.RepeatAt = now.Add(RepeatEvery)
 	// A notice that is still waiting says the same; a second one would be noise.
-	if len(it.Pending) == 0 {
+	if risen || len(it.Pending) == 0 {
 		it.say(Repeated, f.Message, entry, now)
 	}
 	return true

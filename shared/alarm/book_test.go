@@ -463,3 +463,34 @@ func FuzzDecodeItem(f *testing.F) {
 		}
 	})
 }
+
+// TestSeverityRises: what becomes critical is said at once, under the same
+// transition, and cleared once.
+func TestSeverityRises(t *testing.T) {
+	now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
+	items := map[string]alarm.Item{}
+	var said []string
+	look := func(at time.Time, severity alarm.Severity) {
+		l := alarm.Look{Mesh: "acme", Now: at}
+		if severity != "" {
+			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity}}
+		}
+		for _, it := range alarm.Reconcile(items, l) {
+			for _, p := range it.Pending {
+				if p.Queued.Equal(at) {
+					said = append(said, fmt.Sprintf("%s %s %d", p.Notice.State, p.Notice.Severity, p.Notice.Transition))
+				}
+			}
+			items[it.Fingerprint] = it
+		}
+	}
+	look(now, alarm.Warning)
+	look(now.Add(time.Hour), alarm.Warning)
+	look(now.Add(2*time.Hour), alarm.Critical)
+	look(now.Add(3*time.Hour), alarm.Critical)
+	look(now.Add(4*time.Hour), "")
+	want := []string{"raised warning 1", "repeated critical 1", "cleared warning 2"}
+	if !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}

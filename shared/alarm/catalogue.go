@@ -23,6 +23,7 @@ const (
 	NodeUnreachable         = "NodeUnreachable"
 	CertificateExpired      = "CertificateExpired"
 	CertificateExpiring     = "CertificateExpiring"
+	CertificateNotTrusted   = "CertificateNotTrusted"
 	DNSServerSilent         = "DNSServerSilent"
 	RunOverdue              = "RunOverdue"
 	SelfTest                = "SelfTest"
@@ -83,7 +84,7 @@ type Entry struct {
 // Catalogue lists every alarm. Each is declared here and nowhere else.
 func Catalogue() []Entry {
 	outage := []string{ClusterDown, PublisherDown, CannotSeeCluster}
-	causes := append([]string{ServiceStopped, AccountRejected, CertificateExpired, NameNotResolving, PeerCredentialsRejected, PeerMisconfigured}, outage...)
+	causes := append([]string{ServiceStopped, AccountRejected, CertificateExpired, CertificateNotTrusted, NameNotResolving, PeerCredentialsRejected, PeerMisconfigured}, outage...)
 	entries := []Entry{
 		{
 			Name: PeriodicSyncingFailure, Severity: Critical, Urgency: Page, Scope: PeerScope, InhibitedBy: causes,
@@ -121,6 +122,9 @@ func Catalogue() []Entry {
 		}, {
 			Name: CertificateExpired, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesPulled,
 			Summary: "A node serves an expired certificate. Every cluster that pulls from this one is refused until it is renewed.",
+		}, {
+			Name: CertificateNotTrusted, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesPulled, InhibitedBy: []string{CertificateExpired},
+			Summary: "A publisher's certificate is not in the trust store of clusters that pull from it. Those named in the message are refused, now or when their Intercluster Sync Agent next starts.",
 		}, {
 			Name: CertificateExpiring, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
 			Summary: "A node's certificate expires soon. Users notice nothing yet; on that day every peer that pulls from this cluster stops.",

@@ -72,7 +72,8 @@ func (h *Host) build() {
 		h.connector = &cluster.Connector{Dialect: cluster.NewDialect(h.Mesh.Dialect), Secrets: h.Secrets, Now: now, Log: h.Log, Timeout: h.Timeout, Backoff: h.Backoff, Transport: h.Transport}
 		sync := &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: now, Log: h.Log}
 		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: h.connector, Crash: h.Crash}
-		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: h.TLS, DNS: h.DNS, Now: now, Log: h.Log}
+		cert := &certcheck.Certcheck{Platform: &cluster.Platform{Secrets: h.Secrets, Now: now, Timeout: h.Timeout, Transport: h.Transport},
+			Mesh: h.Mesh, Store: h.Store, TLS: h.TLS, DNS: h.DNS, Now: now, Log: h.Log}
 		if cert.TLS == nil {
 			cert.TLS = tlsprobe.Prober{Timeout: h.Timeout}
 		}

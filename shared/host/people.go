@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -70,8 +71,8 @@ func (h *Host) Resume(ctx context.Context, id mesh.ClusterID, actor string) erro
 	}
 	now := h.Clock.Now()
 	done := false
-	// The read account and the write account are held back apart.
-	for _, account := range []mesh.ClusterID{id, record.WriteAccount(id)} {
+	// The read, write and platform accounts are held back apart.
+	for _, account := range []mesh.ClusterID{id, record.WriteAccount(id), certcheck.PlatformAccount(id)} {
 		_, changed, err := store.Claim(ctx, h.Store, store.Auth(h.Mesh.Name, account), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
 			if !exists || d.Value.Rejected == "" {
 				return false, nil

@@ -313,6 +313,8 @@ func clusterAlarms(why peer.Reason) string {
 		return alarm.CertificateExpired
 	case peer.CertificateExpires:
 		return alarm.CertificateExpiring
+	case peer.NotTrustedByPeers, peer.CertificateNotYetValid:
+		return alarm.CertificateNotTrusted
 	case peer.DNSServerSilent:
 		return alarm.DNSServerSilent
 	}
@@ -331,11 +333,18 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		if name == "" {
 			continue
 		}
+		if f.Reason == peer.NotTrustedByPeers && f.Severity != string(alarm.Critical) {
+			continue // a subscriber's certificate, or one over which syncs succeed still
+		}
 		// What was seen once may be a restart under way; the next look tells.
 		if f.Reason == peer.ServiceStopped && !f.Since.Before(r.Seen.At) {
 			continue
 		}
-		out = append(out, alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held})
+		one := alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held}
+		if name == alarm.CertificateExpiring {
+			one.Severity = alarm.Severity(f.Severity) // it rises as time runs out
+		}
+		out = append(out, one)
 	}
 	return out
 }
@@ -409,7 +418,7 @@ func (j *judged) undecided(it alarm.Item) bool {
 	if !ok {
 		return false
 	}
-	certs := it.Name == alarm.CertificateExpired || it.Name == alarm.CertificateExpiring || it.Name == alarm.DNSServerSilent
+	certs := it.Name == alarm.CertificateExpired || it.Name == alarm.CertificateExpiring || it.Name == alarm.CertificateNotTrusted || it.Name == alarm.DNSServerSilent
 	if certs {
 		return j.certUnread(it)
 	}

@@ -1,0 +1,121 @@
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"peerkeeper/shared/certmgr"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/secret"
+	"peerkeeper/shared/soap"
+)
+
+// Platform reads what one node holds through its certificate management, by
+// the OS administrator's account. It is its own account with its own lock-out,
+// so it shares no session with Connector.
+type Platform struct {
+	Secrets secret.Source
+	Now     func() time.Time
+	// Timeout is one request's deadline on the wall clock; 0 is certmgr's.
+	Timeout time.Duration
+	// Transport replaces the network by an in-process simulator; nil dials.
+	Transport http.RoundTripper
+}
+
+// Holding reads one node. rejected is the secret version that the cluster has
+// refused ("" if none): it is not tried again. pins are accepted for the node
+// at run time, besides those of mesh.yaml. Errors are *peer.PlatformRefused.
+func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
+	creds, err := p.Secrets.Credentials(ctx, cl.PlatformCredentials)
+	if err != nil {
+		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", cl.PlatformCredentials, err), Cause: err}
+	}
+	if rejected != "" && rejected == creds.Version {
+		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", cl.PlatformCredentials, cl.ID)}
+	}
+	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
+	if err != nil {
+		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.BlindedByCertificate, Message: err.Error(), Cause: err}
+	}
+	client := certmgr.New(soap.Endpoint{
+		Node: string(n.Name), Address: n.PlatformAddress, Trust: trust,
+		Username: creds.Username, Password: soap.Secret(creds.Password.Reveal()),
+		Now: p.Now, Timeout: p.Timeout, Transport: p.Transport,
+	})
+	defer client.Close()
+	out := holding{peer.Holding{Version: creds.Version, Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}, Unreadable: map[string]int{}}}
+	snap, err := client.Snapshot(ctx)
+	switch kind := soap.KindOf(err); {
+	case err == nil:
+		for _, store := range certmgr.Stores() {
+			if id, ok := snap.Identity(store.Identity); ok {
+				out.identity(store.Identity, id.Bundle)
+			}
+			if b, ok := snap.Trust(store.Identity); ok {
+				out.store(store.TrustStore, b)
+			}
+		}
+		return out.Holding, nil
+	case kind != soap.NotFound && kind != soap.Malformed || missing(err):
+		return peer.Holding{}, refusedBy(n, creds.Version, err)
+	}
+	// The snapshot is third-party knowledge; what follows is too, but older. Each
+	// store is asked for by itself, and all of them must answer.
+	for _, service := range []certmgr.Service{certmgr.Tomcat, certmgr.CUP, certmgr.CUPXMPP} {
+		store, _ := certmgr.StoreOf(service)
+		b, err := client.Trust(ctx, service)
+		if err != nil {
+			return peer.Holding{}, refusedBy(n, creds.Version, err)
+		}
+		out.store(store.TrustStore, b)
+		if id, err := client.Identity(ctx, service); err == nil {
+			out.identity(service, id)
+		} else if k := soap.KindOf(err); k != soap.NotFound && k != soap.Fault {
+			return peer.Holding{}, refusedBy(n, creds.Version, err)
+		}
+	}
+	return out.Holding, nil
+}
+
+// holding fills a peer.Holding.
+type holding struct{ peer.Holding }
+
+func (h holding) identity(service certmgr.Service, b certmgr.Bundle) {
+	for _, c := range b.Certificates {
+		h.Identities[string(service)] = append(h.Identities[string(service)], c.X509)
+	}
+}
+
+func (h holding) store(name string, b certmgr.Bundle) {
+	if _, had := h.Stores[name]; had {
+		return // an ECDSA identity has the store of its twin
+	}
+	h.Stores[name] = make([]peer.HeldCertificate, 0, len(b.Certificates))
+	for _, c := range b.Certificates {
+		h.Stores[name] = append(h.Stores[name], peer.HeldCertificate{File: c.File, X509: c.X509})
+	}
+	h.Unreadable[name] = len(b.Unreadable)
+}
+
+// missing reports whether the node has no such interface at all.
+func missing(err error) bool {
+	var none *certmgr.NotAvailable
+	return errors.As(err, &none)
+}
+
+func refusedBy(n mesh.Node, version string, err error) *peer.PlatformRefused {
+	out := &peer.PlatformRefused{Reason: reasonOf(err), Version: version, Message: err.Error(), Cause: err}
+	var none *certmgr.NotAvailable
+	if errors.As(err, &none) && none.Reason == certmgr.ReasonNoSuchPath {
+		out.Reason = peer.Before14
+	}
+	if out.Reason == peer.AccountRejected {
+		out.Message = fmt.Sprintf("%s refuses the platform account", n.Name)
+	}
+	return out
+}
