@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,6 +181,7 @@ func TestChaosRepeats(t *testing.T) {
 
 // chaos is one episode under way.
 type chaos struct {
+	wireMu sync.Mutex // what the wire counts: clusters are looked at side by side
 	plan
 	*tally
 	sim     *clustersim.Sim
@@ -826,22 +828,7 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !control && (strings.Contains(what, "soapDo") || strings.Contains(what, "update") || strings.Contains(what, "executeSQLUpdate")) {
 		c.fail("an unforeseen write: %s", what)
 	}
-	fault := c.chance("wire", r.URL.Host, what)
-	lose := fault < c.step.Faults
-	if control && (c.step.Faults > 0 || c.step.Kind == "calm" && c.unlucky > 0) {
-		lose = fault%3 != 0 // rare enough as it is
-		c.unlucky--
-	}
-	late := fault%2 == 1
-	if control {
-		c.check(body, !lose || late)
-	}
-	if lose {
-		c.faults++
-		if control {
-			c.unknown++
-		}
-	}
+	lose, late := c.lot(r.URL.Host, what, control, body)
 	if lose && !late {
 		return nil, fmt.Errorf("chaos before: %w", io.ErrUnexpectedEOF)
 	}
@@ -851,6 +838,29 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("chaos after: %w", io.ErrUnexpectedEOF)
 	}
 	return resp, err
+}
+
+// lot decides whether a request, or its answer, is lost, and counts it.
+func (c *chaos) lot(host, what string, control bool, body []byte) (lose, late bool) {
+	c.wireMu.Lock()
+	defer c.wireMu.Unlock()
+	fault := c.chance("wire", host, what)
+	lose = fault < c.step.Faults
+	if control && (c.step.Faults > 0 || c.step.Kind == "calm" && c.unlucky > 0) {
+		lose = fault%3 != 0 // rare enough as it is
+		c.unlucky--
+	}
+	late = fault%2 == 1
+	if control {
+		c.check(body, !lose || late)
+	}
+	if lose {
+		c.faults++
+		if control {
+			c.unknown++
+		}
+	}
+	return lose, late
 }
 
 // check is called for every write on its way to a node.
