@@ -197,7 +197,8 @@ func TestRejectedAccountIsResumed(t *testing.T) {
 	must(t, 0, sim.dir, "run", "--once", "peersync")
 	must(t, 0, sim.dir, "run", "--once", "stucksync")
 	st := mustJSON[statusJSON](t, 1, sim.dir, "status")
-	if f := st.Clusters[1].Findings; st.Clusters[1].ID != "apac" || len(f) != 1 || f[0].Reason != "AccountRejected" {
+	f := st.Clusters[1].Findings // the worst first; what is only information may follow
+	if st.Clusters[1].ID != "apac" || len(f) == 0 || f[0].Reason != "AccountRejected" || len(f) > 1 && f[1].Severity != "info" {
 		t.Errorf("with a rejected account: %+v", st.Clusters)
 	}
 	// A look that a person asks for does not try the account either.
