@@ -57,8 +57,7 @@ func Functions() []Function {
 		},
 		{
 			Name: "certcheck", What: "looks at certificates and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 15 * time.Minute,
-			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
-			Accounts: []Account{PlatformAccount}, // trust stores are the OS administrator's to see
+			Items: []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
 		},
 	}
 }

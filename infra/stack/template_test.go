@@ -373,9 +373,6 @@ func TestMatrixIsTheTemplates(t *testing.T) {
 		if m.env.Mesh.Policy.Mode != mesh.Recover {
 			want = slices.DeleteFunc(want, func(g Grant) bool { return strings.HasPrefix(g.On, string(WriteAccount)) })
 		}
-		if _, _, platform := m.env.Secrets(); len(platform) == 0 { // its mesh names no platformCredentials
-			want = slices.DeleteFunc(want, func(g Grant) bool { return g.On == string(PlatformAccount) })
-		}
 		if diff := cmp.Diff(want, order(granted(t, m))); diff != "" {
 			t.Errorf("%s (-matrix +template):\n%s", name, diff)
 		}
