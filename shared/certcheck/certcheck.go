@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/dnsprobe"
@@ -210,35 +209,10 @@ func (c *Certcheck) judge(id mesh.PeerID, book *record.Book, remote peer.CertClu
 	return next
 }
 
-// exchangeTime is how long a new certificate may be on its way to a cluster
-// without anything being wrong; 0 where its certificate sync is off.
-func exchangeTime(cl *mesh.Cluster, r *peer.ClusterRecord, now time.Time) time.Duration {
-	params, ok := r.Seen.Nodes[cl.Publisher].Parameters.Get()
-	switch strings.ToLower(params[peer.ParamCertSync]) {
-	case "f", "false", "0", "disabled":
-		if ok {
-			return 0
-		}
-	}
-	interval, _ := r.EffectiveInterval(cl, now)
-	return peer.ExchangeTime(interval)
-}
-
-// syncedSince reports whether a sync of the peer has succeeded after an
-// instant, by our clock.
-func syncedSince(book *record.Book, id mesh.PeerID, to *mesh.Cluster, at time.Time) bool {
-	seen := book.Clusters[id.From].Value.Seen
-	e, ok, _ := seen.EntryFor(to)
-	skew, _ := seen.Skew.Get()
-	return ok && e.HasClock && !e.LastSync.IsZero() && e.LastSync.Add(-skew).After(at)
-}
-
 func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served, matrix peer.TrustMatrix, now time.Time) peer.Condition {
 	cond := peer.Condition{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Basis: peer.Measured}
 	to, _ := c.Mesh.Cluster(id.To)
-	from, _ := c.Mesh.Cluster(id.From)
-	puller := book.Clusters[id.From].Value
-	seen := puller.Seen
+	seen := book.Clusters[id.From].Value.Seen
 	e, listed, _ := seen.EntryFor(to)
 	if len(met) == 0 {
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("%s shows no certificate", to.Publisher)
@@ -259,12 +233,14 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 			return cond
 		}
 	}
-	if measured, ok := peer.TrustOf(c.Mesh, matrix, id, exchangeTime(from, &puller, now), now); ok {
-		if since := missingSince(matrix, id); measured.Status == peer.False && syncedSince(book, id, to, since) {
+	view := c.view(book, now)
+	exchange, _ := view.CertExchange(id.From)
+	if measured, ok := peer.TrustOf(c.Mesh, matrix, id, exchange, now); ok {
+		if since := matrix.MissingSince(id); measured.Status == peer.False && view.SyncedSince(id, since) {
 			measured.Status, measured.Reason, measured.Basis = peer.True, peer.SyncedOverLeaf, peer.Inferred
 			measured.Message += "; a sync has succeeded all the same: the Intercluster Sync Agent goes by what it read when it started"
 		}
-		return measured
+		return peer.NotReloaded(view, matrix, id, measured)
 	}
 	switch {
 	case seen.Entries.Known() && listed && !e.HasClock, !seen.Entries.Known() && seen.Entries.Why() == peer.NoDialect:
@@ -275,22 +251,10 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 	return cond
 }
 
-// missingSince is since when one of the certificates of a peer has been served
-// and known not to be in the puller's store.
-func missingSince(matrix peer.TrustMatrix, id mesh.PeerID) time.Time {
-	var out time.Time
-	for _, r := range matrix.Of(id.To) {
-		cell := matrix.Cell(r, id.From)
-		if r.Pending || cell.Verdict != peer.TrustMissing && cell.Verdict != peer.TrustStale {
-			continue
-		}
-		for _, t := range []time.Time{cell.Since, r.First} {
-			if t.After(out) {
-				out = t
-			}
-		}
-	}
-	return out
+// view is what peersync knows, for what certificates turn on.
+func (c *Certcheck) view(book *record.Book, now time.Time) *peer.View {
+	sched, _ := run.Find("peersync")
+	return book.View(c.Mesh, sched.Period, now)
 }
 
 func (c *Certcheck) logger() *slog.Logger {

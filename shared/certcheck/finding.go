@@ -80,14 +80,9 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 			f.add(x)
 		}
 	}
-	for _, x := range peer.TrustFindings(c.Mesh, matrix, cl.ID, func(puller mesh.ClusterID) (time.Duration, bool) {
-		from, ok := c.Mesh.Cluster(puller)
-		if !ok {
-			return 0, false
-		}
-		id := mesh.PeerID{From: puller, To: cl.ID}
-		rec := book.Clusters[puller].Value
-		return exchangeTime(from, &rec, now), syncedSince(book, id, cl, missingSince(matrix, id))
+	view := c.view(book, now)
+	for _, x := range peer.TrustFindings(c.Mesh, matrix, cl.ID, func(puller mesh.ClusterID) peer.Pull {
+		return peer.PullOf(view, matrix, mesh.PeerID{From: puller, To: cl.ID})
 	}, now) {
 		f.add(x)
 	}

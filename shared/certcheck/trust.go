@@ -346,7 +346,7 @@ func (j *storeJudge) known(store, print string) bool {
 }
 
 // lack notes since when what is needed is not there: in the store as a whole,
-// or on one node while others have it.
+// or on one node while others have it; and when it came, if it had not been.
 func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, was peer.TrustStore) {
 	since := func(key string) {
 		if next.Lacks == nil {
@@ -369,8 +369,19 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 			continue
 		}
 		for print := range j.wants(p.ID.To, name) {
-			if _, ok := next.Vouched[print]; !ok && !held[print] {
+			_, lacked := was.Lacks[print]
+			came, had := was.Came[print]
+			switch _, vouched := next.Vouched[print]; {
+			case !vouched && !held[print]:
 				since(print)
+			case lacked, had:
+				if next.Came == nil {
+					next.Came = map[string]time.Time{}
+				}
+				next.Came[print] = j.now
+				if had {
+					next.Came[print] = came
+				}
 			}
 		}
 	}

@@ -115,6 +115,9 @@ type Cluster struct {
 	Credentials         string `json:"credentials"` // secret names
 	WriteCredentials    string `json:"writeCredentials,omitempty"`
 	PlatformCredentials string `json:"platformCredentials,omitempty"`
+	// PlatformWriteCredentials is the OS administrator's account that may add to
+	// a trust store; "" where Peerkeeper may not.
+	PlatformWriteCredentials string `json:"platformWriteCredentials,omitempty"`
 
 	TLS          TLS      `json:"tls"`
 	DNS          []string `json:"dns,omitempty"` // ip:port, first = primary
@@ -175,6 +178,10 @@ type Policy struct {
 	RestartForOnePeer string     `json:"restartForOnePeer"` // "approve" or "auto"
 	Thresholds        Thresholds `json:"thresholds"`
 	Notify            Notify     `json:"notify"`
+	// ImportCertificates says who decides that a certificate is put into a trust
+	// store: ImportManual, ImportApprove or ImportAuto. Whatever it says, a CA and
+	// a certificate that is not served yet need a person.
+	ImportCertificates string `json:"importCertificates"`
 	// WaitForPeople is how long a force sync by hand is waited for before a
 	// restart; 0 skips that rung.
 	WaitForPeople Duration `json:"waitForPeople,omitempty"`
@@ -182,6 +189,13 @@ type Policy struct {
 	// Cisco does not support.
 	AllowUnsupportedWrites bool `json:"allowUnsupportedWrites,omitempty"`
 }
+
+// Who decides on an import. Anything else, "" included, is ImportManual.
+const (
+	ImportManual  = "manual"  // people import; Peerkeeper lists the steps
+	ImportApprove = "approve" // Peerkeeper imports what a person approved
+	ImportAuto    = "auto"    // Peerkeeper imports a node's own certificate by itself
+)
 
 // Window is a span of the week in which acting is allowed or denied.
 type Window struct {
@@ -192,10 +206,13 @@ type Window struct {
 	TimeZone string   `json:"timeZone"`
 }
 
-// Limits bound how much Peerkeeper may restart.
+// Limits bound how much Peerkeeper may change.
 type Limits struct {
 	RestartsPerClusterPerHour int `json:"restartsPerClusterPerHour"`
 	RestartsPerMeshPerHour    int `json:"restartsPerMeshPerHour"`
+	// ImportsPerMeshPerHour bounds certificates put into trust stores: one that
+	// was renewed is one import in each cluster that pulls from its own.
+	ImportsPerMeshPerHour int `json:"importsPerMeshPerHour"`
 }
 
 // Thresholds are the figures that findings turn on.

@@ -16,6 +16,8 @@ const (
 	NotInTrustStore Reason = "NotInTrustStore"
 	StaleCopy       Reason = "StaleCopyInTrustStore"
 	ExchangePending Reason = "ExchangePending"
+	// TrustNotReloaded: the store holds it, and ICSA may not have read it yet.
+	TrustNotReloaded Reason = "TrustNotReloaded"
 
 	// Of findings on one certificate.
 	CertificateNotYetValid Reason = "CertificateNotYetValid"

@@ -30,6 +30,9 @@ type TrustStore struct {
 	// Lacks is since when a certificate that is needed is known not to be in the
 	// store, or not in that of one node (LackOn).
 	Lacks map[string]time.Time `json:"lacks,omitempty"`
+	// Came is when a certificate that is needed was first seen to be vouched for
+	// by the store after it had been known to lack it.
+	Came map[string]time.Time `json:"came,omitempty"`
 }
 
 // StoreNode is one node's store as it was read last.
@@ -94,6 +97,9 @@ type TrustCell struct {
 	Lacking []mesh.NodeName `json:"lacking,omitempty"`
 	// Since is since when it is known to be missing.
 	Since time.Time `json:"since,omitzero"`
+	// Came is when it was first seen there after it had been missing; zero for
+	// one that was always seen there.
+	Came time.Time `json:"came,omitzero"`
 }
 
 // TrustRow is one certificate of one node against every cluster.
@@ -245,11 +251,11 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 	print := ShortPrint(row.Fingerprint)
 	if i, ok := index[print]; ok && !slices.Contains(store.Held[i].Not, at) {
 		h := store.Held[i]
-		return TrustCell{Verdict: TrustYes, Held: h.File, Lacking: lacking(h)}
+		return TrustCell{Verdict: TrustYes, Held: h.File, Lacking: lacking(h), Came: store.Came[print]}
 	}
 	if i, ok := store.Vouched[print]; ok && i >= 0 && i < len(store.Held) {
 		if ca := store.Held[i]; now.Before(ca.Ends) && !slices.Contains(ca.Not, at) {
-			return TrustCell{Verdict: TrustByCA, Held: ca.Subject, Ends: ca.Ends, Lacking: lacking(ca)}
+			return TrustCell{Verdict: TrustByCA, Held: ca.Subject, Ends: ca.Ends, Lacking: lacking(ca), Came: store.Came[print]}
 		}
 	} else if row.Issuer != "" && !slices.Contains(store.Checked, print) {
 		// Not tried against this store yet: it was served for the first time
@@ -383,6 +389,26 @@ func (c Copy) String() string {
 // sync interval, then up to 60 minutes to reach every node (TAC-212647).
 func ExchangeTime(interval time.Duration) time.Duration { return interval + ReplicationTime }
 
+// CertExchange is how long a new certificate may be on its way to a cluster
+// without anything being wrong; carried is false where ICSA's certificate sync
+// is known to be off, so that nothing is on its way.
+func (v *View) CertExchange(puller mesh.ClusterID) (wait time.Duration, carried bool) {
+	c, ok := v.Mesh.Cluster(puller)
+	if !ok {
+		return 0, false
+	}
+	r := v.record(puller)
+	params, known := r.Seen.Nodes[c.Publisher].Parameters.Get()
+	switch strings.ToLower(params[ParamCertSync]) {
+	case "f", "false", "0", "disabled":
+		if known {
+			return 0, false
+		}
+	}
+	interval, _ := r.EffectiveInterval(c, v.Now)
+	return ExchangeTime(interval), true
+}
+
 // ReplicationTime is how long a trust store takes to reach every node.
 const ReplicationTime = time.Hour
 
@@ -448,33 +474,74 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 	return cond, true
 }
 
+// Pull is how one cluster's syncs of another are.
+type Pull struct {
+	Exchange time.Duration // how long a certificate may be on its way to it
+	Works    bool          // they have succeeded since the certificate is missing
+	// Unread says of a certificate that came into its store at an instant that
+	// ICSA has not read it yet, by the look of things; nil never does.
+	Unread func(came time.Time) bool
+}
+
+// PullOf tells how a peer's syncs are from what peersync knows.
+func PullOf(v *View, matrix TrustMatrix, id mesh.PeerID) Pull {
+	exchange, _ := v.CertExchange(id.From)
+	return Pull{exchange, v.SyncedSince(id, matrix.MissingSince(id)), func(came time.Time) bool { return v.awaitsReload(id, came) }}
+}
+
+// MissingSince is since when one of the certificates of a peer has been served
+// and known not to be in the puller's store; zero if none is.
+func (m TrustMatrix) MissingSince(id mesh.PeerID) time.Time {
+	var out time.Time
+	for _, r := range m.Of(id.To) {
+		cell := m.Cell(r, id.From)
+		if r.Pending || cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+			continue
+		}
+		for _, t := range []time.Time{cell.Since, r.First} {
+			if t.After(out) {
+				out = t
+			}
+		}
+	}
+	return out
+}
+
 // TrustFindings are what the matrix says of one cluster's certificates: one
 // finding per certificate, however many clusters lack it, so that one renewal
-// is one notice. Of each puller it needs how long an exchange may take, and
-// whether its syncs succeed all the same.
-func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) (exchange time.Duration, works bool), now time.Time) []Finding {
+// is one notice. Of each puller it needs to know how its syncs are.
+//
+// A certificate that has come into a store, and that ICSA must read yet, stays
+// the same finding: the cause is gone when a sync succeeds.
+func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) Pull, now time.Time) []Finding {
 	var out []Finding
 	had := map[string]bool{} // by reason, certificate and store
 	for _, r := range matrix.Of(id) {
-		var lack, twin []string
+		var lack, twin, unread []string
 		broken := false
 		for i, puller := range matrix.Clusters {
 			cell := r.Cells[i]
+			if cell.Verdict == TrustUnknown || cell.Verdict == "" {
+				continue
+			}
+			pull := pulls(puller)
 			if cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+				if c, ok := m.Cluster(id); ok && r.Node == c.Publisher && pull.Unread != nil && !cell.Came.IsZero() && pull.Unread(cell.Came) {
+					unread = append(unread, string(puller))
+				}
 				continue
 			}
-			exchange, works := pulls(puller)
-			if !r.Pending && now.Sub(r.First) < exchange {
+			if !r.Pending && now.Sub(r.First) < pull.Exchange {
 				continue
 			}
-			broken = broken || !works
+			broken = broken || !pull.Works
 			if r.KeyType == "ECDSA" && matrix.rsaTrusted(r, puller) {
 				twin = append(twin, string(puller))
 				continue
 			}
 			lack = append(lack, string(puller))
 		}
-		say := func(reason Reason, clusters []string, format string) {
+		say := func(reason Reason, clusters []string, broken bool, format string) {
 			key := string(reason) + r.Fingerprint + r.Store
 			if len(clusters) == 0 || r.Pending || had[key] { // had: another node serves the very same one
 				return
@@ -492,8 +559,9 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			had[key] = true
 			out = append(out, f)
 		}
-		say(NotTrustedByPeers, lack, "the %s certificate of %s (%s) is not in the %s of %s")
-		say(ECDSAMissing, twin, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
+		say(NotTrustedByPeers, lack, broken, "the %s certificate of %s (%s) is not in the %s of %s")
+		say(NotTrustedByPeers, unread, true, "the %s certificate of %s (%s) is in the %s of %s, and the Intercluster Sync Agent there, which reads it when it starts, has run since before: syncs still fail")
+		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
 		if r.Pending {
 			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter

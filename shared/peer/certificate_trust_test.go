@@ -304,7 +304,7 @@ func TestOneRenewalOneFinding(t *testing.T) {
 		}
 	})
 	matrix := Trust(m, r, certNoon())
-	pulls := func(mesh.ClusterID) (time.Duration, bool) { return ExchangeTime(30 * time.Minute), false }
+	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: ExchangeTime(30 * time.Minute)} }
 	got := TrustFindings(m, matrix, "apac", pulls, certNoon())
 	if len(got) != 2 || got[0].Severity != "critical" || !strings.Contains(got[0].Message, "and 19 more") {
 		t.Errorf("%+v", got)
@@ -313,7 +313,7 @@ func TestOneRenewalOneFinding(t *testing.T) {
 		t.Errorf("%d copies, want two files for each of 29 clusters", n)
 	}
 	// Syncs that succeed all the same lower it: it breaks at ICSA's next start.
-	got = TrustFindings(m, matrix, "apac", func(mesh.ClusterID) (time.Duration, bool) { return time.Hour, true }, certNoon())
+	got = TrustFindings(m, matrix, "apac", func(mesh.ClusterID) Pull { return Pull{Exchange: time.Hour, Works: true} }, certNoon())
 	if len(got) != 2 || got[0].Severity != "warning" || !strings.Contains(got[0].Message, "starts again") {
 		t.Errorf("with working syncs: %+v", got)
 	}
@@ -335,7 +335,7 @@ func TestPendingCertificate(t *testing.T) {
 	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
 		r.Identity = map[mesh.NodeName]map[string]Served{pub: {"tomcat": next}}
 	})
-	pulls := func(mesh.ClusterID) (time.Duration, bool) { return time.Hour, false }
+	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: time.Hour} }
 	says := func() string {
 		got := TrustFindings(m, Trust(m, r, certNoon()), "apac", pulls, certNoon())
 		if len(got) != 1 || got[0].Reason != NotServedYet {

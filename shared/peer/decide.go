@@ -19,21 +19,28 @@ const (
 	StartService   Action = "start"
 	RestartService Action = "restart"
 	SetParameter   Action = "setParameter"
+	// ImportCertificate puts a certificate into a trust store.
+	ImportCertificate Action = "importCertificate"
 )
 
 // Target is what an action is done to. Actions are keyed by target, not by
 // peer: one restart touches every peer of the agent.
 type Target struct {
-	Cluster   mesh.ClusterID `json:"cluster"`
-	Node      mesh.NodeName  `json:"node"`
-	Service   string         `json:"service"`
-	Parameter string         `json:"parameter,omitempty"`
+	Cluster mesh.ClusterID `json:"cluster"`
+	Node    mesh.NodeName  `json:"node"`
+	Service string         `json:"service"` // or the trust store
+	// Parameter is what of it: a service parameter, or a certificate by its
+	// service and node.
+	Parameter string `json:"parameter,omitempty"`
 }
 
 // String writes the target as a person would say it.
 func (t Target) String() string {
 	s := fmt.Sprintf("%s on %s", t.Service, t.Node)
-	if t.Parameter != "" {
+	switch {
+	case t.Service == TomcatTrust:
+		s = t.Parameter + " in " + s
+	case t.Parameter != "":
 		s = t.Parameter + " of " + s
 	}
 	return s
@@ -44,12 +51,16 @@ func (t Target) String() string {
 type Proposal struct {
 	// ID names this very action for this very incident: an approval is bound
 	// to it and to nothing else.
-	ID     string        `json:"id"`
-	Action Action        `json:"action"`
-	Target Target        `json:"target"`
-	Value  string        `json:"value,omitempty"` // of SetParameter
-	Peers  []mesh.PeerID `json:"peers"`           // whose state asks for it
-	Since  time.Time     `json:"since"`           // of the incident
+	ID     string      `json:"id"`
+	Action Action      `json:"action"`
+	Target Target      `json:"target"`
+	Value  string      `json:"value,omitempty"`  // of SetParameter; the fingerprint of ImportCertificate
+	Source *CertSource `json:"source,omitempty"` // of ImportCertificate
+	// Reload is a restart of ICSA that is asked for because its trust store has
+	// changed, and not because it is stuck.
+	Reload bool          `json:"reload,omitempty"`
+	Peers  []mesh.PeerID `json:"peers"` // whose state asks for it
+	Since  time.Time     `json:"since"` // of the incident
 	Why    string        `json:"why"`
 	// Approval says why a person must agree first; "" means nobody need.
 	Approval string `json:"approval,omitempty"`

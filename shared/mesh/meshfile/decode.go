@@ -217,10 +217,11 @@ func decodeMesh(rep *report, file string, root *node, read func(string) ([]byte,
 		Clusters: []mesh.Cluster{},
 		Peers:    []mesh.Peer{},
 		Policy: mesh.Policy{
-			Mode:              mesh.Observe,
-			Limits:            mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3},
-			RestartForOnePeer: "approve",
-			Thresholds:        mesh.Thresholds{CertificateDays: []int{28, 14, 7}},
+			Mode:               mesh.Observe,
+			Limits:             mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3, ImportsPerMeshPerHour: 30},
+			RestartForOnePeer:  "approve",
+			ImportCertificates: mesh.ImportApprove,
+			Thresholds:         mesh.Thresholds{CertificateDays: []int{28, 14, 7}},
 		},
 	}
 	// Cisco's defaults: interval 30 min (the chapter), auto recovery enabled
@@ -318,9 +319,10 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		"nodes": func(v *node, path string) {
 			d.list(v, path, func(v *node, path string) { c.Nodes = append(c.Nodes, d.node(v, path)) })
 		},
-		"credentials":         into(d, &c.Credentials),
-		"writeCredentials":    into(d, &c.WriteCredentials),
-		"platformCredentials": into(d, &c.PlatformCredentials),
+		"credentials":              into(d, &c.Credentials),
+		"writeCredentials":         into(d, &c.WriteCredentials),
+		"platformCredentials":      into(d, &c.PlatformCredentials),
+		"platformWriteCredentials": into(d, &c.PlatformWriteCredentials),
 		"tls": func(v *node, path string) {
 			d.object(v, path, keys{
 				"ca": func(v *node, path string) { c.TLS.CA = d.caFile(v, path, files) },
@@ -483,10 +485,14 @@ func (d *decoder) policy(n *node, path string, p *mesh.Policy) {
 			d.object(v, path, keys{
 				"restartsPerClusterPerHour": figure(&p.Limits.RestartsPerClusterPerHour),
 				"restartsPerMeshPerHour":    figure(&p.Limits.RestartsPerMeshPerHour),
+				"importsPerMeshPerHour":     figure(&p.Limits.ImportsPerMeshPerHour),
 			})
 		},
 		"restartForOnePeer": func(v *node, path string) {
 			p.RestartForOnePeer = d.choice(v, path, restartAnswers, p.RestartForOnePeer)
+		},
+		"importCertificates": func(v *node, path string) {
+			p.ImportCertificates = d.choice(v, path, importAnswers, p.ImportCertificates)
 		},
 		"waitForPeople": func(v *node, path string) {
 			if wait, ok := d.span(v, path); ok {

@@ -101,7 +101,7 @@ func TestBadFiles(t *testing.T) {
 		fmt.Fprintf(&thirtyOne, "  - {id: c%d, publisher: p%d, nodes: [{name: p%d}], credentials: c, tls: {ca: ca.pem}}\n", i+1, i+1, i+1)
 	}
 	const chapterCure = `(Cisco's chapter "Configure Intercluster Peers")`
-	const allKeys = "autoRecovery, credentials, cucm, dns, dnsSurvivesSplit, edition, id, nodes, ova, platformCredentials, publisher, release, sipFederation, syncInterval, timeZone, tls, writeCredentials"
+	const allKeys = "autoRecovery, credentials, cucm, dns, dnsSurvivesSplit, edition, id, nodes, ova, platformCredentials, platformWriteCredentials, publisher, release, sipFederation, syncInterval, timeZone, tls, writeCredentials"
 	tests := []struct {
 		name     string
 		old, new string // in base; old "" = the whole file
@@ -221,6 +221,10 @@ func TestBadFiles(t *testing.T) {
 			"24: policy.thresholds.certificateDays[2]: -1 days is no warning: write 1 or more"}},
 		{"no thresholds", "windows: []", "thresholds: {certificateDays: []}", []string{"24: policy.thresholds.certificateDays: has 0 values: write 1 to 10 numbers of days, as in [28, 14, 7]"}},
 		{"restart answer", "windows: []", "restartForOnePeer: ask", []string{`24: policy.restartForOnePeer: "ask" is not known here: write approve or auto`}},
+		{"import answer", "windows: []", "importCertificates: always", []string{`24: policy.importCertificates: "always" is not known here: write manual, approve or auto`}},
+		{"no imports", "windows: []", "limits: {importsPerMeshPerHour: 0}", []string{"24: policy.limits.importsPerMeshPerHour: 0 is not a limit: write 1 or more; to forbid imports write importCertificates: manual"}},
+		{"an account that writes and none that reads", "credentials: emea/read", "credentials: emea/read\n    platformWriteCredentials: emea/platform-write", []string{
+			"11: clusters[0].platformWriteCredentials: is there without platformCredentials: what a store holds is read before anything is put into it: name an account that reads as well, as in platformCredentials: emea/platform"}},
 		{"webhook in clear", "windows: []", `notify: {webhook: "http://alarms.example.com/x"}`, []string{"24: policy.notify.webhook: is not encrypted: write an https:// address, or http://localhost or http://127.0.0.1"}},
 		{"webhook to localhost's namesake", "windows: []", `notify: {webhook: "http://localhost.example.com/x"}`, []string{"24: policy.notify.webhook: is not encrypted: write an https:// address, or http://localhost or http://127.0.0.1"}},
 		{"webhook with a password", "windows: []", `notify: {webhook: "https://u:p@alarms.example.com/x"}`, []string{"24: policy.notify.webhook: has a user name or password in it: take it out: mesh.yaml holds no secrets"}},
@@ -412,8 +416,8 @@ func TestContractExample(t *testing.T) {
 		}},
 		Peers: []mesh.Peer{},
 		Policy: mesh.Policy{
-			Mode: mesh.Observe, Limits: mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3},
-			RestartForOnePeer: "approve", Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}},
+			Mode: mesh.Observe, Limits: mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3, ImportsPerMeshPerHour: 30},
+			RestartForOnePeer: "approve", ImportCertificates: mesh.ImportApprove, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -527,10 +531,10 @@ func TestExampleMeshes(t *testing.T) {
 			{Kind: "allow", Days: []string{"mon", "tue", "wed", "thu", "fri"}, From: "22:00", To: "05:30", TimeZone: "Europe/Berlin"},
 			{Kind: "deny", Days: []string{"sat", "sun"}, From: "00:00", To: "24:00", TimeZone: "Europe/Berlin"},
 		},
-		Limits:            mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 2},
-		RestartForOnePeer: "auto",
-		Thresholds:        mesh.Thresholds{CertificateDays: []int{60, 30, 14, 7, 1}},
-		Notify:            mesh.Notify{Webhook: "https://alarms.example.com/peerkeeper", File: "/var/log/peerkeeper/alarms.jsonl", SelfTest: true},
+		Limits:            mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 2, ImportsPerMeshPerHour: 10},
+		RestartForOnePeer: "auto", ImportCertificates: mesh.ImportAuto,
+		Thresholds: mesh.Thresholds{CertificateDays: []int{60, 30, 14, 7, 1}},
+		Notify:     mesh.Notify{Webhook: "https://alarms.example.com/peerkeeper", File: "/var/log/peerkeeper/alarms.jsonl", SelfTest: true},
 	}
 	if diff := cmp.Diff(wantPolicy, three.Policy); diff != "" {
 		t.Errorf("three-regions policy (-want +got):\n%s", diff)

@@ -25,6 +25,7 @@ var (
 	protocols      = []string{string(mesh.TCP), string(mesh.TLSProto)}
 	modes          = []string{string(mesh.Observe), string(mesh.Recover)}
 	restartAnswers = []string{"approve", "auto"}
+	importAnswers  = []string{mesh.ImportManual, mesh.ImportApprove, mesh.ImportAuto}
 	windowKinds    = []string{"allow", "deny"}
 	weekdays       = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 	evidences      = []string{"verified", "thirdParty", "inferred", "site", "simulator"}
@@ -129,6 +130,10 @@ func (v *rules) cluster(c *mesh.Cluster, path string) {
 	v.secret(at("credentials"), c.Credentials, true)
 	v.secret(at("writeCredentials"), c.WriteCredentials, false)
 	v.secret(at("platformCredentials"), c.PlatformCredentials, false)
+	v.secret(at("platformWriteCredentials"), c.PlatformWriteCredentials, false)
+	if c.PlatformWriteCredentials != "" && c.PlatformCredentials == "" {
+		v.rep.blame(at("platformWriteCredentials"), "is there without platformCredentials: what a store holds is read before anything is put into it", "name an account that reads as well, as in platformCredentials: "+string(c.ID)+"/platform")
+	}
 	v.tls(c, at("tls"))
 	v.dns(c, at("dns"))
 	v.timeZone(at("timeZone"), c.TimeZone, "missing: the cluster's time zone")
@@ -374,6 +379,7 @@ func (v *rules) choice(at, value string, words []string) {
 func (v *rules) policy(p *mesh.Policy) {
 	v.choice("policy.mode", string(p.Mode), modes)
 	v.choice("policy.restartForOnePeer", p.RestartForOnePeer, restartAnswers)
+	v.choice("policy.importCertificates", p.ImportCertificates, importAnswers)
 	if wait := p.WaitForPeople.D(); wait < 0 || wait > 24*time.Hour {
 		v.rep.blame("policy.waitForPeople", fmt.Sprintf("%v is no time to wait for a force sync by hand", wait), "write 0m (do not wait) to 24h")
 	}
@@ -381,14 +387,15 @@ func (v *rules) policy(p *mesh.Policy) {
 		v.window(w, item("policy.windows", i))
 	}
 	for _, limit := range []struct {
-		key   string
-		value int
+		key, forbid string
+		value       int
 	}{
-		{"restartsPerClusterPerHour", p.Limits.RestartsPerClusterPerHour},
-		{"restartsPerMeshPerHour", p.Limits.RestartsPerMeshPerHour},
+		{"restartsPerClusterPerHour", "restarts write mode: observe", p.Limits.RestartsPerClusterPerHour},
+		{"restartsPerMeshPerHour", "restarts write mode: observe", p.Limits.RestartsPerMeshPerHour},
+		{"importsPerMeshPerHour", "imports write importCertificates: manual", p.Limits.ImportsPerMeshPerHour},
 	} {
 		if limit.value < 1 {
-			v.rep.blame(child("policy.limits", limit.key), fmt.Sprintf("%d is not a limit", limit.value), "write 1 or more; to forbid restarts write mode: observe")
+			v.rep.blame(child("policy.limits", limit.key), fmt.Sprintf("%d is not a limit", limit.value), "write 1 or more; to forbid "+limit.forbid)
 		}
 	}
 	v.thresholds(p.Thresholds.CertificateDays, "policy.thresholds.certificateDays")

@@ -1,0 +1,274 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// TomcatTrust is the store that Peerkeeper may add to. ICSA trusts by it whom
+// it pulls from; the stores of SIP and XMPP are left to people.
+const TomcatTrust = "tomcat-trust"
+
+// CertSource is the certificate that an import is about. It is read anew, from
+// its own node over a verified connection, right before it is imported.
+type CertSource struct {
+	Cluster mesh.ClusterID `json:"cluster"`
+	Node    mesh.NodeName  `json:"node"`
+	Service string         `json:"service"` // tomcat or tomcat-ECDSA
+	KeyType string         `json:"keyType"`
+	// Fingerprint is that of the node's own certificate, in full. Anything else
+	// that is found there is not imported.
+	Fingerprint string `json:"fingerprint"`
+	// Issuer is the CA of a CA-signed one: its chain is imported, never itself.
+	Issuer string `json:"issuer,omitempty"`
+	// Pending says that the node has it and does not serve it yet.
+	Pending bool `json:"pending,omitempty"`
+}
+
+// importLife is how long a certificate that came into a store is waited for to
+// be read by ICSA. After a week whatever ails the peer is something else.
+const importLife = 7 * 24 * time.Hour
+
+// Imports proposes to put the certificates by which clusters are pulled from
+// into the stores that lack them: of each publisher, as nobody pulls from a
+// subscriber. Nothing is proposed of a certificate that Peerkeeper itself does
+// not trust (by tls.ca, a pin, or `trust accept`), that has expired, that the
+// next syncs may still carry over, or where somebody has switched ICSA's own
+// certificate sync off: there people copy certificates, by Force Manual Sync.
+//
+// A CA is trusted for all that it will ever sign, and a certificate that is not
+// served yet is needed by nobody: both wait for a person whatever the policy.
+func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord) []Proposal {
+	m, now := v.Mesh, v.Now
+	if p := m.Policy.ImportCertificates; p != mesh.ImportApprove && p != mesh.ImportAuto {
+		return nil
+	}
+	var out []Proposal
+	had := map[string]bool{}
+	for _, row := range matrix.Rows {
+		to, ok := m.Cluster(row.Cluster)
+		if !ok || row.Store != TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || !vouchedFor(certs[row.Cluster], row) {
+			continue
+		}
+		for i, id := range matrix.Clusters {
+			cell := row.Cells[i]
+			from, ok := m.Cluster(id)
+			if !ok || from.PlatformWriteCredentials == "" || cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+				continue
+			}
+			if exchange, carried := v.CertExchange(id); !carried || !row.Pending && now.Sub(row.First) < exchange {
+				continue
+			}
+			what := row.Fingerprint
+			if row.Issuer != "" {
+				what = row.Issuer
+			}
+			if key := fmt.Sprint(id, "|", what, "|", row.Pending); !had[key] {
+				had[key] = true
+				out = append(out, importOf(m, row, cell, from))
+			}
+		}
+	}
+	return out
+}
+
+// vouchedFor reports whether Peerkeeper would log in over the certificate.
+func vouchedFor(r CertClusterRecord, row TrustRow) bool {
+	s := r.Served[row.Node][row.KeyType]
+	if row.Pending {
+		s = r.Identity[row.Node][row.Service]
+	}
+	return s.Error == "" && s.Fingerprint == row.Fingerprint && (s.Pinned || s.CA)
+}
+
+func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster) Proposal {
+	what := row.Service + " of " + string(row.Node)
+	p := Proposal{
+		Action: ImportCertificate,
+		Target: Target{Cluster: from.ID, Node: from.Publisher, Service: row.Store, Parameter: what},
+		Value:  row.Fingerprint,
+		Source: &CertSource{Cluster: row.Cluster, Node: row.Node, Service: row.Service, KeyType: row.KeyType, Fingerprint: row.Fingerprint, Issuer: row.Issuer, Pending: row.Pending},
+		Peers:  []mesh.PeerID{{From: from.ID, To: row.Cluster}},
+		Since:  cell.Since,
+		Why:    fmt.Sprintf("the %s of %s lacks %s (%s), by which %s is pulled from", row.Store, from.ID, what, printStart(row.Fingerprint), row.Cluster),
+
+		Interrupts: "nothing: a trust store grows, and Peerkeeper removes nothing from it",
+	}
+	var asks []string
+	if row.Issuer != "" {
+		what = "the CA certificates of " + CommonName(row.Issuer)
+		p.Target.Parameter = what
+		p.Why = fmt.Sprintf("the %s of %s holds no CA of %s of %s, by which %s is pulled from", row.Store, from.ID, row.Service, row.Node, row.Cluster)
+		asks = append(asks, "a CA is trusted for everything that it signs")
+	}
+	if row.Pending {
+		p.Why = fmt.Sprintf("%s has a new %s certificate (%s) and does not serve it yet; the %s of %s does not trust it", row.Node, row.Service, printStart(row.Fingerprint), row.Store, from.ID)
+		asks = append(asks, "it prepares a renewal that only you know of")
+	}
+	if m.Policy.ImportCertificates == mesh.ImportApprove {
+		asks = append(asks, "policy.importCertificates is approve")
+	}
+	if p.Since.IsZero() {
+		p.Since = row.First
+	}
+	p.Approval = strings.Join(asks, ", and ")
+	p.ID = proposalID(p.Action, p.Target, p.Value, p.Since)
+	return p
+}
+
+// printStart is the beginning of a fingerprint, as people compare it first.
+func printStart(fingerprint string) string {
+	s := ShortPrint(fingerprint)
+	return "sha256:" + s[:min(16, len(s))] + "…"
+}
+
+// Reloads proposes a restart of ICSA where a certificate has come into its
+// trust store, by whomever, and ICSA has run since before: Cisco's flow asks for
+// one then (TAC-212647, steps 2 and 6). Always with approval. It waits until
+// every node has the certificate, or the hour that this may take is over, and
+// until a sync has had its chance; a sync since then shows that it is not needed.
+func Reloads(v *View, matrix TrustMatrix) []Proposal {
+	var out []Proposal
+	for _, p := range v.Mesh.Peers {
+		came, ok := v.cameLast(matrix, p.ID)
+		if !ok {
+			continue
+		}
+		if unread, _ := v.TrustUnread(p.ID, came.at); !unread {
+			continue
+		}
+		from, _ := v.Mesh.Cluster(p.ID.From)
+		interval, _ := v.record(from.ID).EffectiveInterval(from, v.Now)
+		age := v.Now.Sub(came.at)
+		if age < interval+v.Tick || came.spreading && age < ReplicationTime || age > importLife {
+			continue
+		}
+		t := Target{Cluster: from.ID, Node: from.Publisher, Service: ICSA}
+		one := Proposal{
+			Action: RestartService, Reload: true, Target: t, Peers: []mesh.PeerID{p.ID}, Since: came.at, MinAge: 2 * time.Hour,
+			Why:        fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, TomcatTrust, from.ID, clock(came.at)),
+			Approval:   "it reads its trust store when it starts, as Cisco's flow has it; whether it needs to, its next sync shows",
+			Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(pullsOf(v.Mesh, from.ID)), from.ID),
+			Collect:    Evidence(from.Publisher),
+		}
+		one.ID = proposalID(one.Action, one.Target, "reload", one.Since)
+		out = append(out, one)
+	}
+	return Merge(out)
+}
+
+// arrival is a certificate that came into a store which had lacked it.
+type arrival struct {
+	at        time.Time
+	node      mesh.NodeName
+	service   string
+	spreading bool // some node of the puller does not have it yet
+}
+
+// cameLast is the newest arrival among the certificates that a cluster meets
+// when it pulls.
+func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID) (arrival, bool) {
+	to, ok := v.Mesh.Cluster(id.To)
+	if !ok {
+		return arrival{}, false
+	}
+	var out arrival
+	for _, r := range matrix.Of(id.To) {
+		cell := matrix.Cell(r, id.From)
+		if r.Pending || r.Store != TomcatTrust || r.Node != to.Publisher || cell.Verdict != TrustYes && cell.Verdict != TrustByCA {
+			continue
+		}
+		if cell.Came.After(out.at) {
+			out = arrival{cell.Came, r.Node, r.Service, len(cell.Lacking) > 0}
+		}
+	}
+	return out, !out.at.IsZero()
+}
+
+// TrustUnread reports whether the ICSA that pulls has run since before an
+// instant at which its store changed, so that it may not have read the change.
+// measured says that the peer's clock tells it: its sync is overdue, and none has
+// succeeded since. Without a clock only the up-time speaks.
+func (v *View) TrustUnread(id mesh.PeerID, changed time.Time) (unread, measured bool) {
+	from, ok := v.Mesh.Cluster(id.From)
+	to, known := v.Mesh.Cluster(id.To)
+	if !ok || !known {
+		return false, false
+	}
+	r := v.record(id.From)
+	services := r.Seen.Nodes[from.Publisher].Services.Fresh(v.Now, v.maxAge())
+	got, known := services.Get()
+	agent, listed := got[ICSA]
+	if !known || !listed || !agent.Started() || agent.UpTime < 0 || services.At.Add(-agent.UpTime).After(changed) {
+		return false, false
+	}
+	e, listed, _ := r.Seen.EntryFor(to)
+	if !listed || !e.HasClock {
+		return true, false
+	}
+	interval, _ := r.EffectiveInterval(from, v.Now)
+	skew, _ := r.Seen.Skew.Get()
+	overdue := v.Now.Sub(e.LastSync.Add(-skew)) > interval+2*v.Tick // never counts as overdue too
+	return overdue && !v.SyncedSince(id, changed), true
+}
+
+// SyncedSince reports whether a sync of the peer is known to have succeeded
+// after an instant, by our clock.
+func (v *View) SyncedSince(id mesh.PeerID, at time.Time) bool {
+	to, ok := v.Mesh.Cluster(id.To)
+	if !ok {
+		return false
+	}
+	seen := v.record(id.From).Seen
+	e, listed, _ := seen.EntryFor(to)
+	skew, _ := seen.Skew.Get()
+	return listed && e.HasClock && !e.LastSync.IsZero() && e.LastSync.Add(-skew).After(at)
+}
+
+// awaitsReload reports whether a peer is seen to fail over a certificate that
+// its store holds by now.
+func (v *View) awaitsReload(id mesh.PeerID, came time.Time) bool {
+	unread, measured := v.TrustUnread(id, came)
+	return !came.IsZero() && unread && measured
+}
+
+// NotReloaded lays over a verdict of the stores that ICSA may not have read them
+// since: the store holds the certificate, and the sync stands all the same.
+func NotReloaded(v *View, matrix TrustMatrix, id mesh.PeerID, cond Condition) Condition {
+	came, ok := v.cameLast(matrix, id)
+	if cond.Status != True || !ok || !v.awaitsReload(id, came.at) {
+		return cond
+	}
+	cond.Status, cond.Reason, cond.Basis = UnknownStatus, TrustNotReloaded, Inferred
+	cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since, and the Intercluster Sync Agent, which reads the store when it starts, has run since before", came.service, came.node, id.From, clock(came.at))
+	return cond
+}
+
+// mendingLife is for how long what is wrong with a certificate is looked at
+// more often than otherwise: whoever mends it does so within a day, or not now.
+const mendingLife = 24 * time.Hour
+
+// LookAgain lists the clusters whose certificates are worth a look before their
+// time, because something is being mended, so that an alarm does not outlive its
+// cause by hours: both ends of a peer whose certificate or names are at fault,
+// and where a certificate is about to be imported or has just been.
+func LookAgain(m *mesh.Mesh, conditions map[mesh.PeerID][]Condition, importing []mesh.ClusterID, now time.Time) []mesh.ClusterID {
+	again := map[mesh.ClusterID]bool{}
+	for _, id := range importing {
+		again[id] = true
+	}
+	for _, p := range m.Peers {
+		for _, t := range []Type{CertificateTrusted, NamesResolve} {
+			c := find(conditions[p.ID], t)
+			open := c.Status == False || c.Status == UnknownStatus && (c.Reason == ExchangePending || c.Reason == TrustNotReloaded)
+			if open && now.Sub(c.Since) < mendingLife {
+				again[p.ID.From], again[p.ID.To] = true, true
+			}
+		}
+	}
+	return slices.DeleteFunc(m.IDs(), func(id mesh.ClusterID) bool { return !again[id] })
+}
