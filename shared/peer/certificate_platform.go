@@ -1,6 +1,10 @@
 package peer
 
-import "crypto/x509"
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+)
 
 // Holding is what one node's certificate management says that it has.
 type Holding struct {
@@ -33,3 +37,10 @@ func (e *PlatformRefused) Error() string { return e.Message }
 
 // Unwrap gives the cause, if there is one.
 func (e *PlatformRefused) Unwrap() error { return e.Cause }
+
+// Fingerprint is a certificate's SHA-256 as everything here writes it:
+// "sha256:…" over the DER.
+func Fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

@@ -2,6 +2,7 @@ package repair
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,14 +32,33 @@ type Hand interface {
 	Uncertain(err error) bool
 }
 
+// Keeper reads and adds to the trust stores of one cluster, with the platform's
+// write account, through certificate management on the node itself.
+type Keeper interface {
+	// Lacks tells which of the certificates (by "sha256:…") a node's store does
+	// not hold now.
+	Lacks(ctx context.Context, node mesh.NodeName, store string, certificates []string) ([]string, error)
+	// Add puts certificates into a node's store. It is sent at most once.
+	Add(ctx context.Context, node mesh.NodeName, store string, certs []*x509.Certificate, description string) error
+	Refused(err error) bool
+	Uncertain(err error) bool
+}
+
 // Repair is the one place from which a cluster is changed. All fields are
-// needed but Recorded, Log and Crash.
+// needed but Keeper with Source, Recorded, Log and Crash.
 type Repair struct {
 	Mesh  *mesh.Mesh
 	Store store.Store
 	// Open gives the hand of a cluster. It is not asked in mode observe, and
 	// never before every guard has let the action pass.
 	Open func(ctx context.Context, id mesh.ClusterID) (Hand, error)
+	// Keeper gives the trust stores of a cluster, as Open gives its hand; nil
+	// imports nothing.
+	Keeper func(ctx context.Context, id mesh.ClusterID) (Keeper, error)
+	// Source reads what an import is about from its own node, over a connection
+	// that was verified before anything read there counts: a self-signed
+	// certificate itself, of a CA-signed one the chain of CAs above it.
+	Source func(ctx context.Context, of peer.CertSource) ([]*x509.Certificate, error)
 	// Held says with an error that the lease of this run is not ours any more.
 	Held func(ctx context.Context) error
 	// Recorded gives the target of an open intent as somebody who only looks
@@ -88,18 +108,18 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 	if refused := Refusals(&gate, p, s); len(refused) > 0 {
 		return Result{Refused: refused}, nil
 	}
-	hand, err := r.Open(ctx, p.Target.Cluster)
+	deed, err := r.deed(ctx, p.Action, p.Target, p.Value, p.Source)
 	if err != nil {
 		return Result{}, fmt.Errorf("opening %s to %s %s: %w", p.Target.Cluster, p.Action, p.Target, err)
 	}
-	before, err := r.look(ctx, hand, p, &s)
+	before, err := deed.look(ctx, &s)
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("looking at %s: %w", p.Target, err)
 	}
 	s.Lease = r.lease(ctx)
 	r.crash("looked")
 
-	intent := Intent{ID: p.ID, Action: p.Action, Target: p.Target, Value: p.Value, Peers: p.Peers, Actor: r.Actor, Before: before}
+	intent := Intent{ID: p.ID, Action: p.Action, Target: p.Target, Value: p.Value, Peers: p.Peers, Actor: r.Actor, MinAge: p.MinAge, Before: before}
 	var refused []Refusal
 	meant, wrote, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
 		s.Now = r.Now()
@@ -131,7 +151,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 	}
 	r.crash("intent")
 
-	if why := r.lookAgain(ctx, hand, p, intent, meant); why != "" {
+	if why := r.lookAgain(ctx, deed, intent, meant); why != "" {
 		return r.close(ctx, intent, NotSent, why)
 	}
 	r.crash("lookedAgain")
@@ -140,13 +160,13 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 		return r.close(ctx, intent, NotSent, "the second look took until the deadline")
 	}
 	sending, cancel := context.WithTimeout(ctx, min(left, sendWindow/2))
-	err = send(sending, hand, p)
+	err = deed.send(sending)
 	cancel()
 	r.crash("sent")
 	switch {
-	case err != nil && hand.Refused(err):
+	case err != nil && deed.Refused(err):
 		return r.close(ctx, intent, NotDone, "refused: "+err.Error())
-	case err != nil && !hand.Uncertain(err):
+	case err != nil && !deed.Uncertain(err):
 		return r.close(ctx, intent, NotSent, "not taken: "+err.Error())
 	case err != nil:
 		// OUTCOME UNKNOWN: the next holder waits out the deadline and reads
@@ -154,7 +174,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 		r.logger().Warn("outcome unknown", "intent", intent.Seq, "target", p.Target.String(), "error", err)
 		return Result{Seq: intent.Seq, Text: "OUTCOME UNKNOWN: " + err.Error()}, nil
 	}
-	outcome, text := r.readBack(ctx, hand, intent)
+	outcome, text := deed.readBack(ctx, intent)
 	r.crash("readBack")
 	if outcome != DoneProven {
 		// A node may take a moment to begin what it has accepted: that it did
@@ -164,52 +184,10 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 	return r.close(ctx, intent, outcome, text)
 }
 
-// look reads the target for the guards and for the later proof.
-func (r *Repair) look(ctx context.Context, hand Hand, p peer.Proposal, s *Situation) (Before, error) {
-	if p.Action == peer.SetParameter {
-		value, matches, err := hand.Parameter(ctx, p.Target.Node, p.Target.Service, p.Target.Parameter)
-		if err != nil {
-			return Before{}, fmt.Errorf("reading %s: %w", p.Target, err)
-		}
-		if matches != 1 {
-			return Before{}, fmt.Errorf("%d parameters match %s: nothing is set unless exactly one does", matches, p.Target)
-		}
-		return Before{Value: value}, nil
-	}
-	service, err := hand.Service(ctx, p.Target.Node, p.Target.Service)
-	if err != nil {
-		return Before{}, fmt.Errorf("reading %s: %w", p.Target, err)
-	}
-	s.Service = service
-	return Before{Status: service.Status, UpTime: service.UpTime}, nil
-}
-
 // lookAgain says why the action, already meant, must not be sent after all.
-func (r *Repair) lookAgain(ctx context.Context, hand Hand, p peer.Proposal, in Intent, meant Gate) string {
-	if p.Action == peer.SetParameter {
-		value, matches, err := hand.Parameter(ctx, p.Target.Node, p.Target.Service, p.Target.Parameter)
-		switch {
-		case err != nil:
-			return "the target could not be read again: " + err.Error()
-		case matches != 1 || value != in.Before.Value:
-			return fmt.Sprintf("it now reads %q (%d parameters match)", value, matches)
-		}
-	} else {
-		now, err := hand.Service(ctx, p.Target.Node, p.Target.Service)
-		if err != nil {
-			return "the target could not be read again: " + err.Error()
-		}
-		if why := needless(p, now); why != "" {
-			return why
-		}
-		if p.Action == peer.RestartService {
-			if why := tooYoung(p, now); why != "" {
-				return why
-			}
-			if now.UpTime < in.Before.UpTime {
-				return fmt.Sprintf("it has been restarted in the meantime (up-time %v)", now.UpTime)
-			}
-		}
+func (r *Repair) lookAgain(ctx context.Context, d deed, in Intent, meant Gate) string {
+	if why := d.again(ctx, in); why != "" {
+		return why
 	}
 	if why := r.lease(ctx); why != "" {
 		return why
@@ -236,35 +214,6 @@ func (r *Repair) lease(ctx context.Context) string {
 		return "this run's lease is not held: " + err.Error()
 	}
 	return ""
-}
-
-func send(ctx context.Context, hand Hand, p peer.Proposal) error {
-	if p.Action == peer.SetParameter {
-		return hand.SetParameter(ctx, p.Target.Node, p.Target.Service, p.Target.Parameter, p.Value)
-	}
-	return hand.Control(ctx, p.Target.Node, p.Action, p.Target.Service)
-}
-
-// readBack looks whether an intent came true. "" means that it cannot be told
-// yet.
-func (r *Repair) readBack(ctx context.Context, hand Hand, in Intent) (Outcome, string) {
-	if in.Action == peer.SetParameter {
-		value, matches, err := hand.Parameter(ctx, in.Target.Node, in.Target.Service, in.Target.Parameter)
-		switch {
-		case err != nil:
-			return "", "not read back: " + err.Error()
-		case matches != 1:
-			return "", fmt.Sprintf("not read back: %d parameters match", matches)
-		case value == in.Value:
-			return DoneProven, fmt.Sprintf("it reads %q", value)
-		}
-		return NotDone, fmt.Sprintf("it reads %q, not %q", value, in.Value)
-	}
-	now, err := hand.Service(ctx, in.Target.Node, in.Target.Service)
-	if err != nil {
-		return "", "not read back: " + err.Error()
-	}
-	return r.prove(in, now)
 }
 
 // prove judges what a read-back showed of a service.
@@ -346,7 +295,7 @@ func (r *Repair) Settle(ctx context.Context) (int, error) {
 // in mode observe through what was recorded since.
 func (r *Repair) became(ctx context.Context, in Intent) (Outcome, string) {
 	if r.Mesh.Policy.Mode != mesh.Recover {
-		if r.Recorded == nil || in.Action == peer.SetParameter {
+		if r.Recorded == nil || in.Action != peer.StartService && in.Action != peer.RestartService {
 			return "", "not read back: policy.mode is observe"
 		}
 		now, err := r.Recorded(ctx, in)
@@ -355,11 +304,11 @@ func (r *Repair) became(ctx context.Context, in Intent) (Outcome, string) {
 		}
 		return r.prove(in, now)
 	}
-	hand, err := r.Open(ctx, in.Target.Cluster)
+	deed, err := r.deed(ctx, in.Action, in.Target, in.Value, nil)
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}
-	return r.readBack(ctx, hand, in)
+	return deed.readBack(ctx, in)
 }
 
 // close takes an intent off the gate with its outcome. Somebody else may have

@@ -35,13 +35,15 @@ type Gate struct {
 
 // Intent is one action that is meant, written before anything is sent.
 type Intent struct {
-	Seq      int64         `json:"seq"` // of the audit entry that opened it
-	ID       string        `json:"id"`  // of the proposal
-	Action   peer.Action   `json:"action"`
-	Target   peer.Target   `json:"target"`
-	Value    string        `json:"value,omitempty"`
-	Peers    []mesh.PeerID `json:"peers,omitempty"`
-	Actor    string        `json:"actor"`
+	Seq    int64         `json:"seq"` // of the audit entry that opened it
+	ID     string        `json:"id"`  // of the proposal
+	Action peer.Action   `json:"action"`
+	Target peer.Target   `json:"target"`
+	Value  string        `json:"value,omitempty"`
+	Peers  []mesh.PeerID `json:"peers,omitempty"`
+	Actor  string        `json:"actor"`
+	// MinAge is how long the service must have run, as the proposal had it.
+	MinAge   time.Duration `json:"minAge,omitempty"`
 	Before   Before        `json:"before"`
 	Written  time.Time     `json:"written"`
 	Deadline time.Time     `json:"deadline"` // nothing is sent after it
@@ -53,6 +55,9 @@ type Before struct {
 	Status string        `json:"status,omitempty"`
 	UpTime time.Duration `json:"upTime,omitempty"`
 	Value  string        `json:"value,omitempty"`
+	// Certificates are what an import puts into the store, all of it, whether or
+	// not some of it was there.
+	Certificates []string `json:"certificates,omitempty"`
 }
 
 // Restart is one restart that was meant.
@@ -137,6 +142,8 @@ type Situation struct {
 	Facts string
 	// Service is the target as it looked just now.
 	Service peer.Service
+	// Present says that the store holds already what would be imported.
+	Present bool
 }
 
 // Failing is a peer that is not well, with the root cause it is put down to.
@@ -172,6 +179,14 @@ func guards() []guard {
 		{"service", func(_ *Gate, p peer.Proposal, s Situation) string {
 			if s.Actor != "peering" && !mayTouch(p) {
 				return fmt.Sprintf("only peering may %s %s: users or chats hang on it", p.Action, p.Target)
+			}
+			return ""
+		}},
+		{"import", func(_ *Gate, p peer.Proposal, s Situation) string { return mayImport(p, s) }},
+		{"importLimit", func(g *Gate, p peer.Proposal, s Situation) string {
+			limit := s.Mesh.Policy.Limits.ImportsPerMeshPerHour
+			if n := imports(g, s.Now); p.Action == peer.ImportCertificate && n >= limit {
+				return fmt.Sprintf("%d certificates were imported in the mesh within the hour, the limit is %d", n, limit)
 			}
 			return ""
 		}},
@@ -276,7 +291,7 @@ func guards() []guard {
 			}
 			return ""
 		}},
-		{"needed", func(_ *Gate, p peer.Proposal, s Situation) string { return needless(p, s.Service) }},
+		{"needed", func(_ *Gate, p peer.Proposal, s Situation) string { return needless(p, s) }},
 		{"approval", func(g *Gate, p peer.Proposal, s Situation) string {
 			if p.Approval == "" {
 				return ""
@@ -307,8 +322,44 @@ func mayTouch(p peer.Proposal) bool {
 		return p.Action == peer.StartService || p.Action == peer.RestartService
 	case peer.SyncAgent:
 		return p.Action == peer.StartService
+	case peer.TomcatTrust:
+		return p.Action == peer.ImportCertificate
 	}
 	return false
+}
+
+// mayImport says why a certificate may not be imported whatever it is needed
+// for. The judgement asks a person where it should; the gate makes sure.
+func mayImport(p peer.Proposal, s Situation) string {
+	if p.Action != peer.ImportCertificate {
+		return ""
+	}
+	switch policy := s.Mesh.Policy.ImportCertificates; {
+	case policy != mesh.ImportApprove && policy != mesh.ImportAuto:
+		return "policy.importCertificates is manual: people copy certificates"
+	case p.Source == nil || p.Source.Fingerprint == "" || p.Source.Fingerprint != p.Value:
+		return "it does not say which certificate, and of which node"
+	case p.Approval == "" && (policy != mesh.ImportAuto || p.Source.Issuer != "" || p.Source.Pending):
+		return "a CA, and a certificate that is not served yet, are imported with approval only"
+	}
+	return ""
+}
+
+// imports counts those of the last hour, whatever came of them, and those under
+// way.
+func imports(g *Gate, now time.Time) int {
+	n := 0
+	for _, c := range g.Closed {
+		if c.Action == peer.ImportCertificate && c.Outcome != NotSent && within(now, c.Meant, time.Hour) {
+			n++
+		}
+	}
+	for _, o := range g.Open {
+		if o.Action == peer.ImportCertificate {
+			n++
+		}
+	}
+	return n
 }
 
 // interrupted are the peers that an action touches besides those that ask for
@@ -328,8 +379,10 @@ func tooYoung(p peer.Proposal, now peer.Service) string {
 }
 
 // needless says why the target does not want the action any more.
-func needless(p peer.Proposal, now peer.Service) string {
-	switch {
+func needless(p peer.Proposal, s Situation) string {
+	switch now := s.Service; {
+	case p.Action == peer.ImportCertificate && s.Present:
+		return fmt.Sprintf("%s: it is there already", p.Target)
 	case p.Action == peer.StartService && now.Status != "Stopped":
 		return fmt.Sprintf("%s is %s", p.Target, now.Status)
 	case p.Action == peer.RestartService && now.Status != "Started":

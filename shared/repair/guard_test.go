@@ -14,7 +14,8 @@ import (
 
 func meshOf(n int) *mesh.Mesh {
 	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{
-		Mode: mesh.Recover, RestartForOnePeer: "approve", Limits: mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3},
+		Mode: mesh.Recover, RestartForOnePeer: "approve", ImportCertificates: mesh.ImportAuto,
+		Limits: mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3, ImportsPerMeshPerHour: 2},
 	}}
 	for i := range n {
 		id := mesh.ClusterID([]string{"emea", "apac", "amer"}[min(i, 2)])
@@ -46,6 +47,25 @@ func restart() peer.Proposal {
 
 func start() peer.Proposal {
 	return peer.Proposal{ID: "s1", Action: peer.StartService, Target: icsa, Peers: []mesh.PeerID{emeaApac, emeaAmer}}
+}
+
+// imported is apac's tomcat certificate for emea's trust store.
+func imported() peer.Proposal {
+	return peer.Proposal{
+		ID: "i1", Action: peer.ImportCertificate, Value: "sha256:ab", Peers: []mesh.PeerID{emeaApac},
+		Target: peer.Target{Cluster: "emea", Node: icsa.Node, Service: peer.TomcatTrust, Parameter: "tomcat of imp-apac-pub.example.com"},
+		Source: &peer.CertSource{Cluster: "apac", Node: "imp-apac-pub.example.com", Service: "tomcat", KeyType: "RSA", Fingerprint: "sha256:ab"},
+	}
+}
+
+func importing1(_ *Gate, p *peer.Proposal, s *Situation) {
+	*p, s.Service = imported(), peer.Service{UpTime: -1}
+}
+
+func importedAgo(o Outcome, ago time.Duration) Closure {
+	t := imported().Target
+	t.Cluster = "amer" // of another cluster: neither again nor dayLimit
+	return Closure{Action: peer.ImportCertificate, Target: t, At: noon.Add(-ago), Meant: noon.Add(-ago), Outcome: o}
 }
 
 // calm is a situation in which nothing stops a restart of emea's ICSA.
@@ -101,6 +121,53 @@ func cases() []only {
 		{"service", "SIP Proxy", func(_ G, p P, _ S) { p.Target.Service = peer.SIPProxy }, func(_ G, p P, s S) { p.Target.Service = peer.SIPProxy; s.Actor = "peering" }},
 		{"service", "Server Recovery Manager", func(_ G, p P, _ S) { p.Target.Service = peer.SRM }, func(_ G, p P, s S) { p.Target.Service = peer.SRM; s.Actor = "peering" }},
 		{"service", "the Sync Agent is started, never restarted", func(_ G, p P, _ S) { p.Target.Service = peer.SyncAgent }, func(g G, p P, s S) { starting(g, p, s); p.Target.Service = peer.SyncAgent }},
+		{"service", "a store that is not tomcat-trust", func(g G, p P, s S) { importing1(g, p, s); p.Target.Service = "cup-trust" }, importing1},
+		{"service", "a store is not restarted", func(_ G, p P, _ S) { p.Target.Service = peer.TomcatTrust }, importing1},
+		{"import", "people copy certificates", func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.Mesh.Policy.ImportCertificates = mesh.ImportManual
+			s.Newest = s.Mesh.Hash()
+		}, importing1},
+		{"import", "nothing is said of the policy", func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.Mesh.Policy.ImportCertificates = ""
+			s.Newest = s.Mesh.Hash()
+		}, importing1},
+		{"import", "the policy asks for a person, and the proposal does not", func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.Mesh.Policy.ImportCertificates = mesh.ImportApprove
+			s.Newest = s.Mesh.Hash()
+		}, func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.Mesh.Policy.ImportCertificates = mesh.ImportApprove
+			s.Newest = s.Mesh.Hash()
+			approved(p, s, time.Minute)
+			p.ID = "r1"
+		}},
+		{"import", "a CA without approval", func(g G, p P, s S) { importing1(g, p, s); p.Source.Issuer = "CN=Example CA" }, func(g G, p P, s S) {
+			importing1(g, p, s)
+			p.Source.Issuer = "CN=Example CA"
+			approved(p, s, time.Minute)
+			p.ID = "r1"
+		}},
+		{"import", "not served yet, without approval", func(g G, p P, s S) { importing1(g, p, s); p.Source.Pending = true }, importing1},
+		{"import", "it says of no node where it is from", func(g G, p P, s S) { importing1(g, p, s); p.Source = nil }, importing1},
+		{"import", "another certificate than was proposed", func(g G, p P, s S) { importing1(g, p, s); p.Source.Fingerprint = "sha256:cd" }, importing1},
+		{"importLimit", "as many as the policy lets in an hour", func(g G, p P, s S) {
+			importing1(g, p, s)
+			g.Closed = []Closure{importedAgo(DoneProven, 59*time.Minute), importedAgo(NotDone, time.Minute)}
+		}, func(g G, p P, s S) {
+			importing1(g, p, s)
+			g.Closed = []Closure{importedAgo(DoneProven, time.Hour), importedAgo(NotDone, time.Minute), importedAgo(NotSent, time.Minute)}
+		}},
+		{"importLimit", "those under way count", func(g G, p P, s S) {
+			importing1(g, p, s)
+			g.Closed = []Closure{importedAgo(DoneProven, 59*time.Minute)}
+			g.Open = []Intent{{Seq: 9, Action: peer.ImportCertificate, Target: importedAgo(DoneProven, 0).Target}}
+		}, func(g G, _ P, _ S) {
+			g.Closed = []Closure{importedAgo(DoneProven, 2*time.Minute), importedAgo(DoneProven, time.Minute)} // and it is a restart
+		}},
+		{"needed", "what is to be imported is there", func(g G, p P, s S) { importing1(g, p, s); s.Present = true }, importing1},
 		{"lease", "another run took over", func(_ G, _ P, s S) { s.Lease = "taken over" }, func(G, P, S) {}},
 		{"configuration", "a newer mesh.yaml is in force", func(_ G, _ P, s S) { s.Newest = "deadbeef" }, func(G, P, S) {}},
 		{"facts", "what it rests on is stale", func(_ G, _ P, s S) { s.Facts = "the services are not known (Stale)" }, func(G, P, S) {}},

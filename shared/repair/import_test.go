@@ -1,0 +1,242 @@
+package repair
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// made is a certificate with its key, for signing more.
+type made struct {
+	*x509.Certificate
+	key *ecdsa.PrivateKey
+}
+
+// issue makes a certificate; by nil signs it with its own key.
+func issue(t *testing.T, name string, ca bool, ends time.Time, by *made) *made {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: noon.AddDate(-1, 0, 0), NotAfter: ends,
+		IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	if ca {
+		tmpl.KeyUsage = x509.KeyUsageCertSign
+	}
+	parent, signer := tmpl, key
+	if by != nil {
+		parent, signer = by.Certificate, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &made{cert, key}
+}
+
+func certsOf(all ...*made) []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, m := range all {
+		out = append(out, m.Certificate)
+	}
+	return out
+}
+
+// shelf is the trust store of one node, and how it behaves.
+type shelf struct {
+	holds   []string
+	applies bool
+	answer  error // of the next Add
+	broken  error // of every read
+	added   [][]*x509.Certificate
+	reads   int
+	onRead  func(n int)
+}
+
+func (s *shelf) Lacks(_ context.Context, _ mesh.NodeName, _ string, want []string) ([]string, error) {
+	s.reads++
+	if s.onRead != nil {
+		s.onRead(s.reads)
+	}
+	return slices.DeleteFunc(slices.Clone(want), func(p string) bool { return slices.Contains(s.holds, p) }), s.broken
+}
+
+func (s *shelf) Add(_ context.Context, _ mesh.NodeName, _ string, certs []*x509.Certificate, _ string) error {
+	s.added = append(s.added, certs)
+	if s.applies {
+		for _, c := range certs {
+			s.holds = append(s.holds, peer.Fingerprint(c))
+		}
+	}
+	return s.answer
+}
+
+func (s *shelf) Refused(err error) bool   { return errors.Is(err, errRefused) }
+func (s *shelf) Uncertain(err error) bool { return errors.Is(err, errLost) }
+
+// importRig is a rig with a store, a source, and a proposal that fits it.
+func importRig(t *testing.T) (*rig, *shelf, peer.Proposal, *made) {
+	r, s := newRig(t), &shelf{applies: true}
+	leaf := issue(t, "imp-apac-pub.example.com", false, noon.AddDate(1, 0, 0), nil)
+	r.Keeper = func(context.Context, mesh.ClusterID) (Keeper, error) { return s, nil }
+	r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) { return certsOf(leaf), nil }
+	p := imported()
+	p.Value = peer.Fingerprint(leaf.Certificate)
+	p.Source.Fingerprint = p.Value
+	return r, s, p, leaf
+}
+
+func TestImport(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		prepare func(*rig, *shelf)
+		now     Outcome // right after Do
+		later   Outcome // after the next ticks' settling
+		sent    int
+		says    string
+	}{
+		{"put in and read back", func(*rig, *shelf) {}, DoneProven, DoneProven, 1, "tomcat-trust of imp-emea-pub.example.com holds sha256:"},
+		{"the answer is lost, and it was put in", func(_ *rig, s *shelf) { s.answer = errLost }, "open", DoneProven, 1, "holds"},
+		{"the answer is lost, and it was not", func(_ *rig, s *shelf) { s.answer, s.applies = errLost, false }, "open", NotDone, 1, "lacks"},
+		{"the node says yes and does not do it", func(_ *rig, s *shelf) { s.applies = false }, "open", NotDone, 1, "lacks"},
+		{"the node refuses", func(_ *rig, s *shelf) { s.answer, s.applies = errRefused, false }, NotDone, NotDone, 1, "refused"},
+		{"nothing reached the node", func(_ *rig, s *shelf) { s.answer, s.applies = errNoWay, false }, NotSent, NotSent, 1, "not taken"},
+		{"a person puts it in between the two looks", func(r *rig, s *shelf) {
+			s.onRead = func(n int) {
+				if n == 2 {
+					s.holds = append(s.holds, r.gate().Open[0].Before.Certificates...)
+				}
+			}
+		}, NotSent, NotSent, 0, "there by now"},
+		{"the second look fails", func(_ *rig, s *shelf) {
+			s.onRead = func(n int) {
+				s.broken = nil
+				if n == 2 {
+					s.broken = errNoWay
+				}
+			}
+		}, NotSent, NotSent, 0, "could not be read again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, s, p, _ := importRig(t)
+			c.prepare(r, s)
+			r.do(p)
+			s.onRead = nil
+			if got := r.ended(); got != c.now {
+				t.Errorf("right after: %s, want %s", got, c.now)
+			}
+			for range 3 {
+				r.now = r.now.Add(5 * time.Minute)
+				r.settle()
+			}
+			if got := r.ended(); got != c.later {
+				t.Errorf("after the next ticks: %s, want %s", got, c.later)
+			}
+			if len(s.added) != c.sent {
+				t.Errorf("sent %d times, want %d", len(s.added), c.sent)
+			}
+			if g := r.gate(); !strings.Contains(g.Closed[0].Evidence, c.says) {
+				t.Errorf("evidence %q, want %q", g.Closed[0].Evidence, c.says)
+			}
+			r.verify()
+		})
+	}
+}
+
+// What was read of the source is judged here once more, whoever read it.
+func TestImportOfWhat(t *testing.T) {
+	year := noon.AddDate(1, 0, 0)
+	root := issue(t, "Example Root", true, year, nil)
+	between := issue(t, "Example Issuing", true, year, root)
+	leaf := issue(t, "imp-apac-pub.example.com", false, year, between)
+	own := issue(t, "imp-apac-pub.example.com", false, year, nil)
+	other := issue(t, "imp-apac-pub.example.com", false, year, nil)
+	namesake := issue(t, "Example Root", true, year, nil)
+	lapsed := issue(t, "imp-apac-pub.example.com", false, noon.Add(-time.Hour), nil)
+	for _, c := range []struct {
+		name  string
+		is    *made // the node's certificate, as proposed
+		bySig bool  // it is CA-signed, as proposed
+		read  []*made
+		want  string // words of the error; "" goes through
+	}{
+		{"its own certificate", own, false, []*made{own}, ""},
+		{"its chain", leaf, true, []*made{between, root}, ""},
+		{"it was renewed since", own, false, []*made{other}, "and not sha256:"},
+		{"it has expired", lapsed, false, []*made{lapsed}, "not valid now"},
+		{"nothing", own, false, nil, "nothing of"},
+		{"more than asked for", own, false, []*made{own, other}, "2 certificates"},
+		{"the leaf, under a chain", leaf, true, []*made{leaf, between, root}, "never itself"},
+		{"the leaf of a CA, as if it were its own", leaf, false, []*made{leaf}, "never itself"},
+		{"a chain without its root", leaf, true, []*made{between}, "not complete"},
+		{"a chain under a root of the same name", leaf, true, []*made{between, namesake}, "not signed by the next"},
+		{"a server's certificate in the chain", leaf, true, []*made{own, root}, "is no CA"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, s, p, _ := importRig(t)
+			p.Value = peer.Fingerprint(c.is.Certificate)
+			p.Source.Fingerprint = p.Value
+			if c.bySig {
+				p.Source.Issuer = "CN=Example Issuing"
+				approved(&p, &r.s, time.Minute)
+				p.ID = "r1"
+			}
+			r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) { return certsOf(c.read...), nil }
+			_, err := r.Do(t.Context(), p, func(context.Context, *Gate) (Situation, error) { return r.s, nil })
+			switch {
+			case c.want == "" && (err != nil || len(s.added) != 1 || len(s.added[0]) != len(c.read)):
+				t.Errorf("%v; sent %d times", err, len(s.added))
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || len(s.added) > 0 || len(r.gate().Open) > 0):
+				t.Errorf("%v, want %q; sent %d times", err, c.want, len(s.added))
+			}
+		})
+	}
+}
+
+// Of a chain, only what the store lacks is sent; all of it is read back.
+func TestImportOfHalfAChain(t *testing.T) {
+	r, s, p, _ := importRig(t)
+	root := issue(t, "Example Root", true, noon.AddDate(1, 0, 0), nil)
+	between := issue(t, "Example Issuing", true, noon.AddDate(1, 0, 0), root)
+	p.Source.Issuer = "CN=Example Issuing"
+	approved(&p, &r.s, time.Minute)
+	p.ID = "r1"
+	r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) {
+		return certsOf(between, root), nil
+	}
+	s.holds = []string{peer.Fingerprint(root.Certificate)}
+	r.do(p)
+	if len(s.added) != 1 || len(s.added[0]) != 1 || !s.added[0][0].Equal(between.Certificate) || r.ended() != DoneProven {
+		t.Errorf("sent %d, ended %s", len(s.added), r.ended())
+	}
+	if got := r.gate().Used; len(got) != 1 || got[0].ID != "r1" {
+		t.Errorf("the approval is not spent: %v", got)
+	}
+}
+
+func TestImportNeedsAKeeper(t *testing.T) {
+	r, _, p, _ := importRig(t)
+	r.Keeper = nil
+	if _, err := r.Do(t.Context(), p, func(context.Context, *Gate) (Situation, error) { return r.s, nil }); err == nil || len(r.gate().Open) > 0 {
+		t.Errorf("%v", err)
+	}
+}
