@@ -72,7 +72,7 @@ func (m *mesh) client(node string) *certmgr.Client {
 		if err := json.Unmarshal(m.files["secrets.json"], &secrets); err != nil {
 			m.t.Fatal(err)
 		}
-		account := secrets[h.Cluster+"/platform"]
+		account := secrets[h.Cluster+"/platform-write"]
 		e := soap.Endpoint{
 			Node: node, Address: h.PlatformAddress, Username: account.Username, Password: soap.Secret(account.Password),
 			Now: m.clock.Now, Timeout: 10 * time.Second, Trust: soap.Trust{Roots: m.pool},
@@ -220,7 +220,7 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("privilege 0", func(t *testing.T) {
-		m.do("/clusters/emea/credentials", `{"account":"platform","privilege":0}`)
+		m.do("/clusters/emea/credentials", `{"account":"platform-write","privilege":0}`)
 		if err := add(emeaPub); soap.KindOf(err) != soap.Forbidden {
 			t.Errorf("writing: %v", err)
 		}
@@ -229,7 +229,7 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("another password", func(t *testing.T) {
-		m.do("/clusters/emea/credentials", `{"account":"platform","password":"changed"}`)
+		m.do("/clusters/emea/credentials", `{"account":"platform-write","password":"changed"}`)
 		if err := m.client(emeaPub).Probe(t.Context()); soap.KindOf(err) != soap.AccountRejected {
 			t.Error(err)
 		}

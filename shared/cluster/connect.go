@@ -116,7 +116,7 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	if err != nil {
 		return nil, &Refused{peer.NoCredentials, fmt.Sprintf("no credentials %s: %v", cl.Credentials, err), err}
 	}
-	creds = c.fresher(ctx, cl.Credentials, creds, rejected)
+	creds = fresher(ctx, c.Secrets, cl.Credentials, creds, rejected)
 	if rejected != "" && rejected == creds.Version {
 		return nil, &Refused{Reason: peer.AccountRejected, Message: fmt.Sprintf("the account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", cl.Credentials, cl.ID)}
 	}
@@ -159,8 +159,8 @@ func (c *Connector) Counts() soap.Counts {
 
 // fresher asks a source that keeps secrets for a while to look again, once,
 // when what it kept is the version that was rejected.
-func (c *Connector) fresher(ctx context.Context, name string, kept secret.Credentials, rejected string) secret.Credentials {
-	source, ok := c.Secrets.(interface {
+func fresher(ctx context.Context, secrets secret.Source, name string, kept secret.Credentials, rejected string) secret.Credentials {
+	source, ok := secrets.(interface {
 		Fresh(ctx context.Context, name, not string) (secret.Credentials, error)
 	})
 	if rejected == "" || kept.Version != rejected || !ok {

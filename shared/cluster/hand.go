@@ -31,7 +31,7 @@ func (c *Connector) Hand(ctx context.Context, cl *mesh.Cluster, rejected string,
 	if err != nil {
 		return nil, &Refused{peer.NoCredentials, fmt.Sprintf("no credentials %s: %v", cl.WriteCredentials, err), err}
 	}
-	creds = c.fresher(ctx, cl.WriteCredentials, creds, rejected)
+	creds = fresher(ctx, c.Secrets, cl.WriteCredentials, creds, rejected)
 	if rejected != "" && rejected == creds.Version {
 		return nil, &Refused{Reason: peer.AccountRejected, Message: fmt.Sprintf("the account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given", cl.WriteCredentials, cl.ID)}
 	}

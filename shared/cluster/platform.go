@@ -13,11 +13,13 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
+	"peerkeeper/shared/tlsprobe"
 )
 
 // Platform reads what one node holds through its certificate management, by
-// the OS administrator's account. It is its own account with its own lock-out,
-// so it shares no session with Connector.
+// the OS administrator's account, and opens the trust stores of a cluster by the
+// one that may write. They are accounts with lock-outs of their own, so they
+// share no session with Connector.
 type Platform struct {
 	Secrets secret.Source
 	Now     func() time.Time
@@ -25,30 +27,62 @@ type Platform struct {
 	Timeout time.Duration
 	// Transport replaces the network by an in-process simulator; nil dials.
 	Transport http.RoundTripper
+	// TLS replaces the network where a served certificate is read; nil dials.
+	TLS Prober
+}
+
+// Prober reads the certificates that a TLS server serves.
+type Prober interface {
+	ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Outcome
+}
+
+// account is a platform account, ready to log in on one node.
+func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected string) (secret.Credentials, *peer.PlatformRefused) {
+	creds, err := p.Secrets.Credentials(ctx, name)
+	if err != nil {
+		return creds, &peer.PlatformRefused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", name, err), Cause: err}
+	}
+	creds = fresher(ctx, p.Secrets, name, creds, rejected)
+	if rejected != "" && rejected == creds.Version {
+		return creds, &peer.PlatformRefused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", name, cl.ID)}
+	}
+	return creds, nil
+}
+
+func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trust) *certmgr.Client {
+	return certmgr.New(soap.Endpoint{
+		Node: string(n.Name), Address: n.PlatformAddress, Trust: trust,
+		Username: creds.Username, Password: soap.Secret(creds.Password.Reveal()),
+		Now: p.Now, Timeout: p.Timeout, Transport: p.Transport,
+	})
 }
 
 // Holding reads one node. rejected is the secret version that the cluster has
 // refused ("" if none): it is not tried again. pins are accepted for the node
 // at run time, besides those of mesh.yaml. Errors are *peer.PlatformRefused.
 func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
-	creds, err := p.Secrets.Credentials(ctx, cl.PlatformCredentials)
-	if err != nil {
-		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", cl.PlatformCredentials, err), Cause: err}
-	}
-	if rejected != "" && rejected == creds.Version {
-		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", cl.PlatformCredentials, cl.ID)}
+	creds, refused := p.account(ctx, cl, cl.PlatformCredentials, rejected)
+	if refused != nil {
+		return peer.Holding{}, refused
 	}
 	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
 	if err != nil {
 		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.BlindedByCertificate, Message: err.Error(), Cause: err}
 	}
-	client := certmgr.New(soap.Endpoint{
-		Node: string(n.Name), Address: n.PlatformAddress, Trust: trust,
-		Username: creds.Username, Password: soap.Secret(creds.Password.Reveal()),
-		Now: p.Now, Timeout: p.Timeout, Transport: p.Transport,
-	})
+	client := p.client(n, creds, trust)
 	defer client.Close()
-	out := holding{peer.Holding{Version: creds.Version, Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}, Unreadable: map[string]int{}}}
+	out, err := holdingOf(ctx, client)
+	if err != nil {
+		return peer.Holding{}, refusedBy(n, creds.Version, err)
+	}
+	out.Version = creds.Version
+	return out, nil
+}
+
+// holdingOf asks a node for all that it holds, in one question or, where it does
+// not know that one, store by store. It is all there or an error.
+func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error) {
+	out := holding{peer.Holding{Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}, Unreadable: map[string]int{}}}
 	snap, err := client.Snapshot(ctx)
 	switch kind := soap.KindOf(err); {
 	case err == nil:
@@ -62,7 +96,7 @@ func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, r
 		}
 		return out.Holding, nil
 	case kind != soap.NotFound && kind != soap.Malformed || missing(err):
-		return peer.Holding{}, refusedBy(n, creds.Version, err)
+		return peer.Holding{}, err
 	}
 	// The snapshot is third-party knowledge; what follows is too, but older. Each
 	// store is asked for by itself, and all of them must answer.
@@ -70,13 +104,13 @@ func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, r
 		store, _ := certmgr.StoreOf(service)
 		b, err := client.Trust(ctx, service)
 		if err != nil {
-			return peer.Holding{}, refusedBy(n, creds.Version, err)
+			return peer.Holding{}, err
 		}
 		out.store(store.TrustStore, b)
 		if id, err := client.Identity(ctx, service); err == nil {
 			out.identity(service, id)
 		} else if k := soap.KindOf(err); k != soap.NotFound && k != soap.Fault {
-			return peer.Holding{}, refusedBy(n, creds.Version, err)
+			return peer.Holding{}, err
 		}
 	}
 	return out.Holding, nil

@@ -468,10 +468,10 @@ func (s *Sim) adminCredentials(c *cluster, body []byte, _ time.Time) error {
 	}
 	read := c.accounts[in.Account]
 	if read == nil {
-		return wrong("account", "%q is none of read, write, platform", in.Account)
+		return wrong("account", "%q is none of read, write, platform, platform-write", in.Account)
 	}
-	if in.Privilege != nil && (in.Account != "platform" || *in.Privilege != 0 && *in.Privilege != 1) {
-		return wrong("privilege", "0 or 1, of the platform account")
+	if in.Privilege != nil && (!strings.HasPrefix(in.Account, "platform") || *in.Privilege != 0 && *in.Privilege != 1) {
+		return wrong("privilege", "0 or 1, of a platform account")
 	}
 	changed := *read
 	if in.Username != nil {

@@ -43,27 +43,27 @@ func TestCertificateRESTWire(t *testing.T) {
 		{"no account", func() reply { return r.rest(emeaPub, "GET", "/options", "", "") }, 401, []string{"<html>"}},
 		{"the account of AXL", func() reply { return r.rest(emeaPub, "GET", "/options", "", "write") }, 401, []string{"<html>"}},
 		{"deleting is not modelled", func() reply { return r.rest(emeaPub, "DELETE", "/trust/certificate?service=tomcat", "", "platform") }, 501, []string{"not modelled"}},
-		{"signing requests are not modelled", func() reply { return r.rest(emeaPub, "POST", "/csr", "{}", "platform") }, 501, []string{"not modelled"}},
+		{"signing requests are not modelled", func() reply { return r.rest(emeaPub, "POST", "/csr", "{}", "platform-write") }, 501, []string{"not modelled"}},
 		{"another path", func() reply { return r.rest(emeaPub, "GET", "x/y", "", "platform") }, 501, []string{"not modelled"}},
-		{"add, not JSON", func() reply { return r.rest(emeaPub, "POST", "/trust/certificates", "x", "platform") }, 400, []string{"message"}},
+		{"add, not JSON", func() reply { return r.rest(emeaPub, "POST", "/trust/certificates", "x", "platform-write") }, 400, []string{"message"}},
 		{"add, service as text", func() reply {
-			return r.rest(emeaPub, "POST", "/trust/certificates", `{"service":"tomcat","certificates":[""]}`, "platform")
+			return r.rest(emeaPub, "POST", "/trust/certificates", `{"service":"tomcat","certificates":[""]}`, "platform-write")
 		}, 400, []string{"message"}},
-		{"add nothing", func() reply { return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat"), "platform") }, 400, []string{"message"}},
+		{"add nothing", func() reply { return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat"), "platform-write") }, 400, []string{"message"}},
 		{"add a key", func() reply {
-			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root, key), "platform")
+			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root, key), "platform-write")
 		}, 400, []string{"not a certificate"}},
 		{"add to no store", func() reply {
-			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("ipsec", root), "platform")
+			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("ipsec", root), "platform-write")
 		}, 400, []string{"not one of"}},
 		{"add what is there", func() reply {
-			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root), "platform")
+			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root), "platform-write")
 		}, 201, []string{`{"messages":[`}},
 		{"add on a subscriber", func() reply {
-			return r.rest(emeaSub, "POST", "/trust/certificates", addBody("tomcat", root), "platform")
+			return r.rest(emeaSub, "POST", "/trust/certificates", addBody("tomcat", root), "platform-write")
 		}, 200, []string{`{"message":`}},
 		{"add on CUCM", func() reply {
-			return r.rest(cucm, "POST", "/trust/certificates", addBody("tomcat", root), "platform")
+			return r.rest(cucm, "POST", "/trust/certificates", addBody("tomcat", root), "platform-write")
 		}, 200, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,26 +88,26 @@ func TestCertificateRESTWire(t *testing.T) {
 	}
 	t.Run("a chain without its root", func(t *testing.T) {
 		leaf := r.served("imp-apac-sub.example.com") // CA-signed
-		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf), "platform"); got.status != 201 {
+		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf), "platform-write"); got.status != 201 {
 			t.Errorf("with the CA in the store: %d %s", got.status, got.body)
 		}
 		r.do("/clusters/emea/trust", `{"remove":"`+fingerprint(r.authority.cert)+`"}`)
-		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf), "platform"); got.status != 400 || !strings.Contains(got.body, "chain is incomplete") {
+		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf), "platform-write"); got.status != 400 || !strings.Contains(got.body, "chain is incomplete") {
 			t.Errorf("without: %d %s", got.status, got.body)
 		}
-		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf, root), "platform"); got.status != 201 {
+		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf, root), "platform-write"); got.status != 201 {
 			t.Errorf("with the CA along: %d %s", got.status, got.body)
 		}
 	})
 	t.Run("privilege 0", func(t *testing.T) {
-		r.do("/clusters/emea/credentials", `{"account":"platform","privilege":0}`)
-		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root), "platform"); got.status != 403 {
+		r.do("/clusters/emea/credentials", `{"account":"platform-write","privilege":0}`)
+		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root), "platform-write"); got.status != 403 {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 		if got := r.rest(emeaPub, "GET", "/options", "", "platform"); got.status != 200 {
 			t.Errorf("%d %s", got.status, got.body)
 		}
-		r.do("/clusters/emea/credentials", `{"account":"platform","privilege":1}`)
+		r.do("/clusters/emea/credentials", `{"account":"platform-write","privilege":1}`)
 	})
 	t.Run("release before 14", func(t *testing.T) {
 		r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"12.5"}`)

@@ -42,6 +42,7 @@ type meshCluster struct {
 	Credentials         string     `yaml:"credentials"`
 	WriteCredentials    string     `yaml:"writeCredentials"`
 	PlatformCredentials string     `yaml:"platformCredentials"`
+	PlatformWrite       string     `yaml:"platformWriteCredentials"`
 	TLS                 meshTLS    `yaml:"tls"`
 	DNS                 []string   `yaml:"dns"`
 	TimeZone            string     `yaml:"timeZone"`
@@ -101,7 +102,7 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 		}
 		entry := meshCluster{
 			ID: c.id, Release: pub.release.declared(), Publisher: pub.name,
-			Credentials: c.id + "/read", WriteCredentials: c.id + "/write", PlatformCredentials: c.id + "/platform",
+			Credentials: c.id + "/read", WriteCredentials: c.id + "/write", PlatformCredentials: c.id + "/platform", PlatformWrite: c.id + "/platform-write",
 			TLS: meshTLS{CA: "ca.pem"}, DNS: []string{c.dns[0].address(), c.dns[1].address()}, TimeZone: c.timeZone.String(),
 			SyncInterval: duration(c.agent.interval), AutoRecovery: c.agent.autoRecovery, OVA: 15000, Edition: "standard",
 		}
@@ -114,7 +115,7 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 			entry.TLS.Pins = append(entry.TLS.Pins, fingerprint(n.rsa.Leaf))
 		}
 		mesh.Clusters = append(mesh.Clusters, entry)
-		for _, kind := range []string{"read", "write", "platform"} {
+		for _, kind := range []string{"read", "write", "platform", "platform-write"} {
 			a := c.accounts[kind]
 			secrets[c.id+"/"+kind] = secretFile{a.username, a.password}
 		}

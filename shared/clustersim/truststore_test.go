@@ -83,7 +83,7 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 	}
 	upload := func(r *rig, node string, status int) {
 		r.t.Helper()
-		if got := r.rest(node, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform"); got.status != status {
+		if got := r.rest(node, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform-write"); got.status != status {
 			r.t.Fatalf("upload to %s: %d %s %v", node, got.status, got.body, got.err)
 		}
 	}
@@ -125,7 +125,7 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 	})
 	t.Run("cup-trust is not tomcat-trust", func(t *testing.T) {
 		r := setUp(t)
-		if got := r.rest(emeaPub, http.MethodPost, "/trust/certificates", addBody("cup", r.served(apacPub)), "platform"); got.status != 201 {
+		if got := r.rest(emeaPub, http.MethodPost, "/trust/certificates", addBody("cup", r.served(apacPub)), "platform-write"); got.status != 201 {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 		restartICSA(r, emeaPub)
@@ -147,7 +147,7 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 		r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"ca"}`)
 		r.run(10 * time.Minute)
 		lost(r, "CA removed")
-		if got := r.rest(emeaPub, http.MethodPost, "/trust/certificates", addBody("tomcat", string(r.authority.PEM())), "platform"); got.status != 201 {
+		if got := r.rest(emeaPub, http.MethodPost, "/trust/certificates", addBody("tomcat", string(r.authority.PEM())), "platform-write"); got.status != 201 {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 		restartICSA(r, emeaPub)
@@ -163,7 +163,7 @@ func TestReplication(t *testing.T) {
 	certificateSyncOff(r, "emea")
 	r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
 	print := r.leaf(apacPub)
-	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform"); got.status != 200 {
+	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform-write"); got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	check := func(when string, want ...string) {
@@ -186,7 +186,7 @@ func TestReplication(t *testing.T) {
 		t.Errorf("%d under way", got)
 	}
 	// Again: nothing new, nothing sent.
-	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform"); got.status != 200 || r.state("emea").TrustUnderWay != 0 {
+	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform-write"); got.status != 200 || r.state("emea").TrustUnderWay != 0 {
 		t.Errorf("the same again: %d, %d under way", got.status, r.state("emea").TrustUnderWay)
 	}
 	r.do("/clusters/emea/trust", `{"remove":"`+print+`","node":"`+emeaSub+`"}`)
@@ -195,7 +195,7 @@ func TestReplication(t *testing.T) {
 	r.do("/clusters/emea/trust", `{"remove":"`+print+`"}`)
 	check("removed")
 	// What is under way when it is removed does not come back.
-	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform"); got.status != 200 {
+	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform-write"); got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	r.do("/clusters/emea/trust", `{"remove":"`+print+`"}`)

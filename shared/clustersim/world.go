@@ -160,7 +160,8 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 	}
 	c.accounts["read"] = &account{username: "axlreader-" + id, password: newPassword(s.random)}
 	c.accounts["write"] = &account{username: "axlwriter-" + id, password: newPassword(s.random), write: true}
-	c.accounts["platform"] = &account{username: "osadmin-" + id, password: newPassword(s.random), write: true} // privilege 1
+	c.accounts["platform"] = &account{username: "osreader-" + id, password: newPassword(s.random)}                   // privilege 0
+	c.accounts["platform-write"] = &account{username: "osadmin-" + id, password: newPassword(s.random), write: true} // privilege 1
 	for _, n := range []struct {
 		name string
 		role role

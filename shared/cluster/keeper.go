@@ -1,0 +1,206 @@
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"peerkeeper/shared/certmgr"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/soap"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// Keeper is the trust stores of one cluster, opened with the platform's write
+// account. Only shared/repair holds one.
+type Keeper struct {
+	platform *Platform
+	cluster  *mesh.Cluster
+	nodes    map[mesh.NodeName]*certmgr.Client
+	// Version is the secret's version this keeper logs in with.
+	Version string
+}
+
+// Keeper gives the trust stores of a cluster. rejected is the version of the
+// write secret that the cluster has refused ("" if none): it is not tried again.
+// pins are accepted at run time, besides those of mesh.yaml. Errors are *Refused.
+func (p *Platform) Keeper(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*Keeper, error) {
+	if cl.PlatformWriteCredentials == "" {
+		return nil, &Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("mesh.yaml names no platformWriteCredentials for %s, so nothing can be put into its trust stores", cl.ID)}
+	}
+	creds, no := p.account(ctx, cl, cl.PlatformWriteCredentials, rejected)
+	if no != nil {
+		return nil, &Refused{no.Reason, no.Message, no.Cause}
+	}
+	trust, _, err := trustOf(cl, pins)
+	if err != nil {
+		return nil, &Refused{peer.BlindedByCertificate, err.Error(), err}
+	}
+	k := &Keeper{platform: p, cluster: cl, nodes: map[mesh.NodeName]*certmgr.Client{}, Version: creds.Version}
+	for _, n := range cl.Nodes {
+		k.nodes[n.Name] = p.client(n, creds, trust)
+	}
+	return k, nil
+}
+
+func (k *Keeper) node(name mesh.NodeName) (*certmgr.Client, error) {
+	c, ok := k.nodes[name]
+	if !ok {
+		return nil, fmt.Errorf("%s is no node of %s", name, k.cluster.ID)
+	}
+	return c, nil
+}
+
+// Lacks tells which of the certificates (by "sha256:…") a node's store does not
+// hold now. A store that the node does not show is an error, not an empty one.
+func (k *Keeper) Lacks(ctx context.Context, name mesh.NodeName, store string, certificates []string) ([]string, error) {
+	c, err := k.node(name)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	held, err := holdingOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := held.Stores[store]
+	if !ok {
+		return nil, fmt.Errorf("%s does not show its %s", name, store)
+	}
+	return slices.DeleteFunc(slices.Clone(certificates), func(print string) bool {
+		return slices.ContainsFunc(list, func(h peer.HeldCertificate) bool { return peer.Fingerprint(h.X509) == print })
+	}), nil
+}
+
+// Add puts certificates into a node's store. It is sent at most once.
+func (k *Keeper) Add(ctx context.Context, name mesh.NodeName, store string, certs []*x509.Certificate, description string) error {
+	c, err := k.node(name)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, s := range certmgr.Stores() {
+		if s.TrustStore != store {
+			continue
+		}
+		var texts []string
+		for _, cert := range certs {
+			texts = append(texts, certmgr.Certificate{X509: cert}.PEM())
+		}
+		_, err := c.AddTrust(ctx, s.TrustService, texts, description)
+		return err
+	}
+	return fmt.Errorf("%s is no trust store", store)
+}
+
+// Refused says whether a write with this error reached the node, and the node
+// said no.
+func (k *Keeper) Refused(err error) bool {
+	switch soap.KindOf(err) {
+	case soap.AccountRejected, soap.Forbidden, soap.Fault, soap.NotFound, soap.Throttled:
+		return true
+	}
+	return false
+}
+
+// Uncertain says whether a write with this error may have happened. Whatever is
+// not known to be a refusal, or not to have been sent, may have.
+func (k *Keeper) Uncertain(err error) bool {
+	var input *certmgr.InputError
+	var e *soap.Error
+	switch {
+	case err == nil, k.Refused(err), errors.As(err, &input):
+		return false
+	}
+	return !errors.As(err, &e) || e.Kind == soap.OutcomeUnknown
+}
+
+// Source reads what an import is about from its own node: a self-signed
+// certificate itself, of a CA-signed one the CAs above it, from the one that
+// signed it up to the root. The certificate must be the one that was proposed,
+// and one by which Peerkeeper would log in there: by tls.ca, a pin, or one of
+// pins, which people accepted at run time.
+//
+// One that is served is read in a handshake, which proves that the node has its
+// key. One that is not served yet is told by the node's certificate management,
+// with the read account; rejected is the version of that secret that must not be
+// tried.
+func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSource, rejected string, pins []string) ([]*x509.Certificate, error) {
+	n, ok := cl.Node(of.Node)
+	if !ok {
+		return nil, fmt.Errorf("%s is no node of %s", of.Node, cl.ID)
+	}
+	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
+	if err != nil {
+		return nil, err
+	}
+	var chain []*x509.Certificate
+	if of.Pending {
+		held, err := p.Holding(ctx, cl, *n, rejected, pins)
+		if err != nil {
+			return nil, err
+		}
+		chain = held.Identities[of.Service]
+	} else if chain, err = p.served(ctx, *n, of); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(chain) == 0:
+		return nil, fmt.Errorf("%s shows no %s certificate", n.Name, of.Service)
+	case peer.Fingerprint(chain[0]) != of.Fingerprint:
+		return nil, fmt.Errorf("%s shows %s, and not %s any more", n.Name, peer.Fingerprint(chain[0]), of.Fingerprint)
+	}
+	if err := trust.Verify(chain, string(n.Name), p.Now()); err != nil {
+		return nil, fmt.Errorf("Peerkeeper itself does not trust it: %w", err)
+	}
+	if of.Issuer == "" {
+		return chain[:1], nil
+	}
+	return p.above(chain, trust)
+}
+
+// served reads the certificate of one key type in a handshake that ended well.
+func (p *Platform) served(ctx context.Context, n mesh.Node, of peer.CertSource) ([]*x509.Certificate, error) {
+	var prober Prober = tlsprobe.Prober{Timeout: p.Timeout}
+	if p.TLS != nil {
+		prober = p.TLS
+	}
+	want := tlsprobe.KeyType(of.KeyType)
+	for _, o := range prober.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: string(n.Name), KeyTypes: []tlsprobe.KeyType{want}}) {
+		switch {
+		case o.Asked != want:
+		case o.Err != nil:
+			return nil, o.Err
+		case o.Served.KeyType == want:
+			return o.Served.Chain, nil
+		}
+	}
+	return nil, fmt.Errorf("%s serves no %s certificate", n.Name, want)
+}
+
+// above is the chain of CAs above a leaf, root included. The root is one of
+// tls.ca, or the one that was served with a leaf that is pinned.
+func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.Certificate, error) {
+	between, served := x509.NewCertPool(), x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+		if string(c.RawIssuer) == string(c.RawSubject) {
+			served.AddCert(c)
+		}
+	}
+	var why error
+	for _, roots := range []*x509.CertPool{trust.Roots, served} {
+		if roots == nil {
+			continue
+		}
+		chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: p.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		if err == nil && len(chains[0]) > 1 {
+			return chains[0][1:], nil
+		}
+		why = err
+	}
+	return nil, fmt.Errorf("the CA chain above %s is not known whole: put its root into tls.ca: %w", chain[0].Subject, why)
+}

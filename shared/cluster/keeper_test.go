@@ -1,0 +1,211 @@
+package cluster_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/soap"
+	"peerkeeper/shared/tlsprobe"
+)
+
+const (
+	emeaPub = mesh.NodeName("imp-emea-pub.example.com")
+	emeaSub = mesh.NodeName("imp-emea-sub.example.com")
+	apacPub = mesh.NodeName("imp-apac-pub.example.com")
+)
+
+// shelves is a simulated mesh on real sockets with its platform.
+func shelves(t *testing.T) (*rig, *cluster.Platform) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5, Seed: 1, TrustReplication: 20 * time.Minute}, true)
+	return r, &cluster.Platform{Secrets: secrets{r.Sim}, Now: r.clock.Now, Timeout: 5 * time.Second}
+}
+
+func (r *rig) cluster(id mesh.ClusterID) *mesh.Cluster {
+	c, _ := r.mesh.Cluster(id)
+	return c
+}
+
+// leaf is what a node serves now.
+func (r *rig) leaf(id mesh.ClusterID, name mesh.NodeName) *x509.Certificate {
+	r.t.Helper()
+	n, _ := r.cluster(id).Node(name)
+	for _, o := range (tlsprobe.Prober{Timeout: 5 * time.Second}).ProbeAll(r.t.Context(), tlsprobe.Target{Address: n.Address, ServerName: string(name), KeyTypes: []tlsprobe.KeyType{tlsprobe.RSA}}) {
+		if leaf := o.Served.Leaf(); leaf != nil {
+			return leaf
+		}
+	}
+	r.t.Fatalf("%s serves nothing", name)
+	return nil
+}
+
+func (r *rig) source(leaf *x509.Certificate) peer.CertSource {
+	of := peer.CertSource{Cluster: "apac", Node: apacPub, Service: "tomcat", KeyType: "RSA", Fingerprint: peer.Fingerprint(leaf)}
+	if !tlsprobe.IsSelfSigned(leaf) {
+		of.Issuer = leaf.Issuer.String()
+	}
+	return of
+}
+
+func TestKeeper(t *testing.T) {
+	r, platform := shelves(t)
+	r.do("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
+	leaf := r.leaf("apac", apacPub)
+	certs, err := platform.Source(t.Context(), r.cluster("apac"), r.source(leaf), "", []string{peer.Fingerprint(leaf)})
+	if err != nil || len(certs) != 1 || !certs[0].Equal(leaf) {
+		t.Fatalf("%d certificates, %v", len(certs), err)
+	}
+	k, err := platform.Keeper(t.Context(), r.cluster("emea"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacks := func(node mesh.NodeName) int {
+		t.Helper()
+		out, err := k.Lacks(t.Context(), node, peer.TomcatTrust, []string{peer.Fingerprint(leaf)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(out)
+	}
+	if lacks(emeaPub) != 1 {
+		t.Error("it is there before anybody put it in")
+	}
+	if err := k.Add(t.Context(), emeaPub, peer.TomcatTrust, certs, "Peerkeeper: tomcat of imp-apac-pub.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if lacks(emeaPub) != 0 || lacks(emeaSub) != 1 {
+		t.Error("it is not where it was put, or already where it was not")
+	}
+	r.pass(21 * time.Minute)
+	if lacks(emeaSub) != 0 {
+		t.Error("it did not replicate")
+	}
+}
+
+func TestKeeperRefusals(t *testing.T) {
+	r, platform := shelves(t)
+	leaf := r.leaf("apac", apacPub)
+	keeper := func() *cluster.Keeper {
+		t.Helper()
+		k, err := platform.Keeper(t.Context(), r.cluster("emea"), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	add := func(k *cluster.Keeper) error {
+		return k.Add(t.Context(), emeaPub, peer.TomcatTrust, []*x509.Certificate{leaf}, "x")
+	}
+	t.Run("no account that may write", func(t *testing.T) {
+		c := *r.cluster("emea")
+		c.PlatformWriteCredentials = ""
+		var refused *cluster.Refused
+		if _, err := platform.Keeper(t.Context(), &c, "", nil); !errors.As(err, &refused) || refused.Reason != peer.NoCredentials {
+			t.Error(err)
+		}
+	})
+	t.Run("the account that reads may not write", func(t *testing.T) {
+		c := *r.cluster("emea")
+		c.PlatformWriteCredentials = c.PlatformCredentials
+		k, err := platform.Keeper(t.Context(), &c, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := add(k); soap.KindOf(err) != soap.Forbidden || !k.Refused(err) || k.Uncertain(err) {
+			t.Error(err)
+		}
+	})
+	t.Run("a rejected version is not tried again", func(t *testing.T) {
+		k := keeper()
+		before := r.state("emea").Nodes
+		var refused *cluster.Refused
+		if _, err := platform.Keeper(t.Context(), r.cluster("emea"), k.Version, nil); !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {
+			t.Error(err)
+		}
+		if after := r.state("emea").Nodes; len(after) != len(before) {
+			t.Error("it was asked")
+		}
+	})
+	t.Run("the answer is lost", func(t *testing.T) {
+		if err := r.Do("POST", "/faults", []byte(`{"cluster":"emea","operation":"POST /trust/certificates","kind":"drop","when":"after","times":1}`)); err != nil {
+			t.Fatal(err)
+		}
+		k := keeper()
+		if err := add(k); !k.Uncertain(err) || k.Refused(err) {
+			t.Error(err)
+		}
+	})
+	t.Run("a store that there is not", func(t *testing.T) {
+		k := keeper()
+		if _, err := k.Lacks(t.Context(), emeaPub, "ipsec-trust", []string{"sha256:00"}); err == nil || !strings.Contains(err.Error(), "does not show its ipsec-trust") {
+			t.Error(err)
+		}
+		if err := k.Add(t.Context(), emeaPub, "cellar", []*x509.Certificate{leaf}, "x"); err == nil {
+			t.Error("put into nothing")
+		}
+	})
+	t.Run("a node of another cluster", func(t *testing.T) {
+		if _, err := keeper().Lacks(t.Context(), apacPub, peer.TomcatTrust, nil); err == nil {
+			t.Error("asked")
+		}
+	})
+}
+
+// What an import is about is believed only from its own node, and only if
+// Peerkeeper would log in over it.
+func TestSource(t *testing.T) {
+	r, platform := shelves(t)
+	apac := r.cluster("apac")
+	t.Run("a CA-signed one gives its chain and never itself", func(t *testing.T) {
+		r.do("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"ca"}`)
+		leaf := r.leaf("apac", apacPub)
+		certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil)
+		if err != nil || len(certs) != 1 || !certs[0].IsCA || certs[0].Equal(leaf) {
+			t.Errorf("%d certificates, %v", len(certs), err)
+		}
+		c := *apac
+		c.TLS = mesh.TLS{Pins: []string{peer.Fingerprint(leaf)}}
+		if _, err := platform.Source(t.Context(), &c, r.source(leaf), "", nil); err == nil || !strings.Contains(err.Error(), "put its root into tls.ca") {
+			t.Errorf("pinned, and its CA is not known: %v", err)
+		}
+	})
+	r.do("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
+	leaf := r.leaf("apac", apacPub)
+	t.Run("nobody has vouched for it", func(t *testing.T) {
+		var trust *soap.TrustError
+		if _, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil); !errors.As(err, &trust) {
+			t.Error(err)
+		}
+	})
+	t.Run("a person has", func(t *testing.T) {
+		if certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", []string{peer.Fingerprint(leaf)}); err != nil || len(certs) != 1 {
+			t.Error(err)
+		}
+	})
+	t.Run("renewed since it was proposed", func(t *testing.T) {
+		of := r.source(leaf)
+		r.do("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
+		if _, err := platform.Source(t.Context(), apac, of, "", []string{of.Fingerprint, peer.Fingerprint(r.leaf("apac", apacPub))}); err == nil || !strings.Contains(err.Error(), "any more") {
+			t.Error(err)
+		}
+	})
+	t.Run("the node has no such certificate", func(t *testing.T) {
+		of := r.source(leaf)
+		of.KeyType = "ECDSA"
+		if _, err := platform.Source(t.Context(), apac, of, "", nil); err == nil {
+			t.Error("read")
+		}
+	})
+	t.Run("the node is down", func(t *testing.T) {
+		r.do("/clusters/apac/nodes", `{"node":"imp-apac-pub.example.com","down":true}`)
+		if _, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil); err == nil {
+			t.Error("read")
+		}
+	})
+}
