@@ -46,7 +46,7 @@ type Platform interface {
 	Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error)
 }
 
-// Certcheck is the use case. All fields are needed but Platform and Log.
+// Certcheck is the use case. All fields are needed but Platform, Every and Log.
 type Certcheck struct {
 	Mesh  *mesh.Mesh
 	Store store.Store
@@ -54,8 +54,11 @@ type Certcheck struct {
 	DNS   Resolver
 	// Platform reads trust stores; nil leaves them Unknown.
 	Platform Platform
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Every is how often a scheduled run looks at each cluster of itself; 0 is
+	// peer.CertLook.
+	Every time.Duration
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 const (
@@ -79,6 +82,11 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	book, err := record.Load(ctx, c.Store, c.Mesh)
 	if err != nil {
 		return run.Answer{}, err
+	}
+	if !req.ScheduledTime.IsZero() && len(req.Only) == 0 {
+		if req.Only = c.due(book, now); len(req.Only) == 0 {
+			return run.Answer{}, nil // it completed: there is nothing to look at yet
+		}
 	}
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
@@ -136,6 +144,40 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	}
 	_, err = changes.Write(ctx, c.Store)
 	return answer, errors.Join(append(errs, err)...)
+}
+
+// due are the clusters that a scheduled run looks at: those whose last look is
+// old enough, and those at which something is being mended.
+func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
+	conditions := map[mesh.PeerID][]peer.Condition{}
+	for _, p := range c.Mesh.Peers {
+		conditions[p.ID] = book.PeerCert[p.ID].Value.Conditions
+	}
+	var importing []mesh.ClusterID
+	for _, d := range book.Proposals {
+		// Until this look shows it, what was imported is still asked for.
+		p := d.Value
+		if p.Proposal.Action != peer.ImportCertificate || !p.Ended.IsZero() && now.Sub(p.Ended) > peer.ReplicationTime || p.Ended.IsZero() && p.Outcome == "" {
+			continue
+		}
+		importing = append(importing, p.Proposal.Target.Cluster)
+		if p.Proposal.Source != nil {
+			importing = append(importing, p.Proposal.Source.Cluster)
+		}
+	}
+	again := peer.LookAgain(c.Mesh, conditions, importing, now)
+	every := c.Every
+	if every == 0 {
+		every = peer.CertLook
+	}
+	var out []mesh.ClusterID
+	for _, id := range c.Mesh.IDs() {
+		// A run begins a moment earlier or later than the one before.
+		if now.Sub(book.Certs[id].Value.At) >= every-time.Minute || slices.Contains(again, id) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // suspectOurselves reports whether every server of several clusters is silent:

@@ -22,9 +22,6 @@ import (
 // that hangs leaves the others their time.
 const nodePlatformDeadline = 15 * time.Second
 
-// noteDeadline bounds writing down that an account was refused.
-const noteDeadline = 5 * time.Second
-
 // look is one look at one cluster: what goes into its record, and the
 // certificates themselves, which do not.
 type look struct {
@@ -337,10 +334,6 @@ func (o own) judge(s *peer.Served, chain []*x509.Certificate, name string, now t
 	}
 }
 
-// PlatformAccount is the id of the AUTH item of a cluster's platform account,
-// which is held back apart from the others when it was refused.
-func PlatformAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform" }
-
 // readPlatform asks each node of a cluster in turn what it holds, the publisher
 // first: were the password wrong, one log-in would be refused and no more.
 func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored peer.CertClusterRecord, book *record.Book, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
@@ -368,7 +361,8 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		unread(peer.NotLookedAt, "", "this run has no access to the platform")
 		return
 	}
-	rejected, err := c.rejected(ctx, cl)
+	account := store.Auth(c.Mesh.Name, record.PlatformAccount(cl.ID))
+	rejected, err := record.Rejected(ctx, c.Store, account, cl.PlatformCredentials)
 	if err != nil {
 		// Not knowing whether the account was refused is a reason not to try.
 		unread(peer.NotLookedAt, "", err.Error())
@@ -390,7 +384,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		errors.As(err, &refused)
 		unread(refused.Reason, n.Name, refused.Message)
 		if refused.Reason == peer.AccountRejected && refused.Version != rejected {
-			l.err = c.reject(ctx, cl, refused, now)
+			l.err = record.Reject(ctx, c.Store, account, record.Auth{Secret: cl.PlatformCredentials, Rejected: refused.Version, At: now, Detail: refused.Message})
 		}
 		switch refused.Reason {
 		case peer.AccountRejected, peer.NoCredentials, peer.Forbidden:
@@ -450,39 +444,4 @@ func identities(held peer.Holding, stored map[string]peer.Served, ours own, name
 		out[service] = s
 	}
 	return out
-}
-
-// rejected is the version of the platform secret that must not be tried, read
-// afresh: one log-in too many locks the account for half an hour.
-func (c *Certcheck) rejected(ctx context.Context, cl *mesh.Cluster) (string, error) {
-	it, err := c.Store.Get(ctx, store.Auth(c.Mesh.Name, PlatformAccount(cl.ID)))
-	if errors.Is(err, store.ErrNotFound) {
-		return "", nil
-	}
-	var doc store.Doc[record.Auth]
-	if err == nil {
-		doc, err = store.Decode[record.Auth](it, record.AuthSchema)
-	}
-	if err != nil {
-		return "", fmt.Errorf("whether %s has refused its platform account cannot be read: %w", cl.ID, err)
-	}
-	if doc.Value.Secret != cl.PlatformCredentials {
-		return "", nil // another secret's version
-	}
-	return doc.Value.Rejected, nil
-}
-
-// reject notes at once that a secret version was refused, before anything else
-// can log in with it; also when the cluster's time is up.
-func (c *Certcheck) reject(ctx context.Context, cl *mesh.Cluster, refused *peer.PlatformRefused, now time.Time) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteDeadline)
-	defer cancel()
-	_, _, err := store.Claim(ctx, c.Store, store.Auth(c.Mesh.Name, PlatformAccount(cl.ID)), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
-		d.Value = record.Auth{Secret: cl.PlatformCredentials, Rejected: refused.Version, At: now, Detail: refused.Message}
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("noting that %s refused its platform account: %w", cl.ID, err)
-	}
-	return nil
 }

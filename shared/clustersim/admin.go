@@ -2,6 +2,8 @@ package clustersim
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -648,16 +650,42 @@ func (s *Sim) adminTrust(c *cluster, body []byte, _ time.Time) error {
 		}
 		return nil
 	}
-	print := strings.ToLower(in.Remove)
-	cert := s.known(print)
-	if cert == nil || !s.distrust(c, only, in.Store, print) {
+	certs, found := s.named(in.Remove)
+	for _, cert := range certs {
+		print := fingerprint(cert)
+		found = s.distrust(c, only, in.Store, print) || found
+		if icsa {
+			delete(c.believed, print)
+			c.distrusted[print] = cert
+		}
+	}
+	if !found {
 		return wrong("remove", "%q is not in %s of %s", in.Remove, in.Store, c.id)
 	}
-	if icsa {
-		delete(c.believed, print)
-		c.distrusted[print] = cert
-	}
 	return nil
+}
+
+// named are the certificates that a text means: one by its fingerprint, or what
+// a node serves on 8443 now by the node's name. node says that it is the latter,
+// which need not have reached anybody yet.
+func (s *Sim) named(text string) (certs []*x509.Certificate, node bool) {
+	if cert := s.known(strings.ToLower(text)); cert != nil {
+		return []*x509.Certificate{cert}, false
+	}
+	for _, c := range s.clusters {
+		for _, n := range c.nodes {
+			if !equalNames(n.name, text) {
+				continue
+			}
+			for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa} {
+				if cert != nil {
+					certs = append(certs, cert.Leaf)
+				}
+			}
+			return certs, true
+		}
+	}
+	return nil, false
 }
 
 func (s *Sim) adminDNS(c *cluster, body []byte, _ time.Time) error {

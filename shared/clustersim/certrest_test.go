@@ -49,7 +49,9 @@ func TestCertificateRESTWire(t *testing.T) {
 		{"add, service as text", func() reply {
 			return r.rest(emeaPub, "POST", "/trust/certificates", `{"service":"tomcat","certificates":[""]}`, "platform-write")
 		}, 400, []string{"message"}},
-		{"add nothing", func() reply { return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat"), "platform-write") }, 400, []string{"message"}},
+		{"add nothing", func() reply {
+			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat"), "platform-write")
+		}, 400, []string{"message"}},
 		{"add a key", func() reply {
 			return r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root, key), "platform-write")
 		}, 400, []string{"not a certificate"}},

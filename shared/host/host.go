@@ -52,6 +52,8 @@ type Host struct {
 	// Crash is called between the steps of an action, for tests that end the
 	// process there; nil does nothing.
 	Crash func(step string)
+	// CertLook is how often certcheck looks at each cluster; 0 is its own.
+	CertLook time.Duration
 	// Ran hears of every run; may be nil.
 	Ran func(run.Answer, error)
 
@@ -71,12 +73,13 @@ func (h *Host) build() {
 		now := h.Clock.Now
 		h.connector = &cluster.Connector{Dialect: cluster.NewDialect(h.Mesh.Dialect), Secrets: h.Secrets, Now: now, Log: h.Log, Timeout: h.Timeout, Backoff: h.Backoff, Transport: h.Transport}
 		sync := &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: now, Log: h.Log}
-		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: h.connector, Crash: h.Crash}
-		cert := &certcheck.Certcheck{Platform: &cluster.Platform{Secrets: h.Secrets, Now: now, Timeout: h.Timeout, Transport: h.Transport},
-			Mesh: h.Mesh, Store: h.Store, TLS: h.TLS, DNS: h.DNS, Now: now, Log: h.Log}
-		if cert.TLS == nil {
-			cert.TLS = tlsprobe.Prober{Timeout: h.Timeout}
+		prober := h.TLS
+		if prober == nil {
+			prober = tlsprobe.Prober{Timeout: h.Timeout}
 		}
+		platform := &cluster.Platform{Secrets: h.Secrets, Now: now, Timeout: h.Timeout, Transport: h.Transport, TLS: prober}
+		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: h.connector, Platform: platform, Crash: h.Crash}
+		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: prober, DNS: h.DNS, Platform: platform, Every: h.CertLook, Now: now, Log: h.Log}
 		if cert.DNS == nil {
 			cert.DNS = &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.dnsTimeout()}
 		}

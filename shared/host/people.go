@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
-	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -71,8 +70,8 @@ func (h *Host) Resume(ctx context.Context, id mesh.ClusterID, actor string) erro
 	}
 	now := h.Clock.Now()
 	done := false
-	// The read, write and platform accounts are held back apart.
-	for _, account := range []mesh.ClusterID{id, record.WriteAccount(id), certcheck.PlatformAccount(id)} {
+	// Each account is held back by itself.
+	for _, account := range []mesh.ClusterID{id, record.WriteAccount(id), record.PlatformAccount(id), record.PlatformWriteAccount(id)} {
 		_, changed, err := store.Claim(ctx, h.Store, store.Auth(h.Mesh.Name, account), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
 			if !exists || d.Value.Rejected == "" {
 				return false, nil

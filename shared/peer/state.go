@@ -84,8 +84,11 @@ type Flip struct {
 // stateFlip is the type under which changes of the state are kept in the ring.
 const stateFlip Type = "State"
 
-// certAge is how long certcheck's conditions stay usable: two of its periods.
-const certAge = 2 * 6 * time.Hour
+// CertLook is how often certcheck looks at each cluster of itself.
+const CertLook = 6 * time.Hour
+
+// certAge is how long what certcheck saw stays usable: two of its looks.
+const certAge = 2 * CertLook
 
 // Conditions puts together what the two writers stored, as it stands at now:
 // Observed filled in, and what is too old made Unknown/Stale.

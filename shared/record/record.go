@@ -41,6 +41,12 @@ type Auth struct {
 // WriteAccount is the id of the AUTH item of a cluster's write account.
 func WriteAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/write" }
 
+// PlatformAccount is that of its platform account, which reads certificates.
+func PlatformAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform" }
+
+// PlatformWriteAccount is that of the platform account that may write.
+func PlatformWriteAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform-write" }
+
 // Pin is a PIN#node item: a certificate that a person accepted at run time.
 type Pin struct {
 	Node   mesh.NodeName `json:"node"`

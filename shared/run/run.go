@@ -61,7 +61,8 @@ func Schedules() []Schedule {
 	return []Schedule{
 		{Function: "peersync", Period: 5 * time.Minute, Lease: 4 * time.Minute},
 		{Function: "stucksync", Period: 5 * time.Minute, Offset: 2*time.Minute + 30*time.Second, Lease: 4 * time.Minute},
-		{Function: "certcheck", Period: 6 * time.Hour, Offset: time.Minute, Lease: 30 * time.Minute},
+		// Each cluster every peer.CertLook; more often where something is mended.
+		{Function: "certcheck", Period: 15 * time.Minute, Offset: time.Minute, Lease: 12 * time.Minute},
 	}
 }
 

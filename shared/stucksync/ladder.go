@@ -43,6 +43,13 @@ func (s *Stucksync) climb(j *judged, gate *repair.Gate) []peer.Proposal {
 		asked = append(asked, peer.RemoteAXL(j.view, id)...)
 	}
 	j.asked = peer.Merge(asked)
+	for _, p := range s.exchange(j) {
+		// One restart is enough, and one that repairs a stuck sync reads the trust
+		// store as well.
+		if !p.Reload || !slices.ContainsFunc(j.asked, func(o peer.Proposal) bool { return o.Target == p.Target && o.Action == p.Action }) {
+			j.asked = append(j.asked, p)
+		}
+	}
 	return j.asked
 }
 
@@ -197,6 +204,9 @@ func (s *Stucksync) facts(j *judged, p peer.Proposal, sit *repair.Situation) str
 	if j.book.Clusters[p.Target.Cluster].Newer {
 		return fmt.Sprintf("the record of %s was written by a newer version of Peerkeeper", p.Target.Cluster)
 	}
+	if p.Action == peer.ImportCertificate {
+		return s.stillAsked(j, p)
+	}
 	services := r.Seen.Nodes[p.Target.Node].Services.Fresh(j.view.Now, 2*j.view.Tick)
 	got, known := services.Get()
 	svc, listed := got[p.Target.Service]
@@ -210,6 +220,9 @@ func (s *Stucksync) facts(j *judged, p peer.Proposal, sit *repair.Situation) str
 		svc.UpTime += max(0, j.view.Now.Sub(services.At)) // as it must be by now
 	}
 	sit.Service = svc
+	if p.Reload {
+		return s.stillAsked(j, p)
+	}
 	if p.Action != peer.RestartService || p.Target.Service != peer.ICSA {
 		return ""
 	}
@@ -255,8 +268,12 @@ func (s *Stucksync) newest(j *judged) string {
 }
 
 func (s *Stucksync) repairer(j *judged) *repair.Repair {
-	return &repair.Repair{Mesh: s.Mesh, Store: s.Store, Open: s.open, Recorded: s.recorded, Now: s.Now, Log: s.Log, Actor: actor, Crash: s.Crash,
+	r := &repair.Repair{Mesh: s.Mesh, Store: s.Store, Open: s.open, Recorded: s.recorded, Now: s.Now, Log: s.Log, Actor: actor, Crash: s.Crash,
 		Held: func(ctx context.Context) error { return j.lease.Check(ctx, s.Now()) }}
+	if s.Platform != nil {
+		r.Keeper, r.Source = s.keeper, s.source
+	}
+	return r
 }
 
 // recorded gives a service as peersync's read account saw it after the intent's
@@ -286,25 +303,32 @@ func (s *Stucksync) open(ctx context.Context, id mesh.ClusterID) (repair.Hand, e
 		return nil, fmt.Errorf("%s is no longer in mesh.yaml", id)
 	}
 	key := store.Auth(s.Mesh.Name, record.WriteAccount(id))
-	rejected, err := record.Rejected(ctx, s.Store, key)
+	rejected, pins, err := s.admitted(ctx, key, c.WriteCredentials)
 	if err != nil {
 		return nil, err
 	}
-	book, err := record.Load(ctx, s.Store, s.Mesh) // for the pins, which only ever grow
+	hand, err := s.Clusters.Hand(ctx, c, rejected, pins)
 	if err != nil {
 		return nil, err
 	}
-	hand, err := s.Clusters.Hand(ctx, c, rejected, book.Accepted())
-	if err != nil {
-		return nil, err
+	return &guarded{Hand: hand, note: s.note(key, c.WriteCredentials, hand.Version)}, nil
+}
+
+// admitted is what is known of a log-in before it is tried: the version of the
+// secret that was refused, and the certificates that people accepted.
+func (s *Stucksync) admitted(ctx context.Context, key store.Key, secret string) (rejected string, pins map[mesh.NodeName][]string, err error) {
+	if rejected, err = record.Rejected(ctx, s.Store, key, secret); err != nil {
+		return "", nil, err
 	}
-	return &guarded{Hand: hand, note: func(ctx context.Context, cause error) error {
-		_, _, err := store.Claim(ctx, s.Store, key, record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
-			d.Value = record.Auth{Secret: c.WriteCredentials, Rejected: hand.Version, At: s.Now(), Detail: cause.Error()}
-			return true, nil
-		})
-		return err
-	}}, nil
+	pins, err = record.Accepted(ctx, s.Store, s.Mesh.Name)
+	return rejected, pins, err
+}
+
+// note writes down that an account was refused.
+func (s *Stucksync) note(key store.Key, secret, version string) func(context.Context, error) error {
+	return func(ctx context.Context, cause error) error {
+		return record.Reject(ctx, s.Store, key, record.Auth{Secret: secret, Rejected: version, At: s.Now(), Detail: cause.Error()})
+	}
 }
 
 // guarded is a hand that notes at once when its account is rejected, before

@@ -26,7 +26,7 @@ import (
 	"peerkeeper/shared/store"
 )
 
-// Stucksync is the use case. All fields are needed but Log.
+// Stucksync is the use case. All fields are needed but Platform, Log and Crash.
 type Stucksync struct {
 	Mesh  *mesh.Mesh
 	Store store.Store
@@ -36,6 +36,9 @@ type Stucksync struct {
 	// Clusters opens clusters with their write accounts, in mode recover; nil
 	// never acts, whatever the mode.
 	Clusters *cluster.Connector
+	// Platform reads certificates and opens trust stores, in mode recover; nil
+	// imports none.
+	Platform *cluster.Platform
 	// Crash is called between the steps of an action, for tests that kill the
 	// process there.
 	Crash func(step string)
@@ -455,8 +458,7 @@ func (j *judged) servicesUnread(r *peer.ClusterRecord) bool {
 // certificate of the cluster could not be read at its last look.
 func (j *judged) certUnread(it alarm.Item) bool {
 	cert := j.book.Certs[it.Cluster]
-	sched, _ := run.Find("certcheck")
-	if cert.Newer || j.view.Now.Sub(cert.Value.At) > 2*sched.Period {
+	if cert.Newer || j.view.Now.Sub(cert.Value.At) > 2*peer.CertLook {
 		return true
 	}
 	if it.Name == alarm.DNSServerSilent {

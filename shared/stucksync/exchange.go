@@ -1,0 +1,102 @@
+package stucksync
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
+	"peerkeeper/shared/soap"
+	"peerkeeper/shared/store"
+)
+
+// exchange is what the mesh's certificates ask for: those that a trust store
+// lacks, and a restart of an ICSA that has not read what came into its own.
+func (s *Stucksync) exchange(j *judged) []peer.Proposal {
+	certs := map[mesh.ClusterID]peer.CertClusterRecord{}
+	for _, id := range s.Mesh.IDs() {
+		if doc := j.book.Certs[id]; !doc.Newer {
+			certs[id] = doc.Value
+		}
+	}
+	matrix := peer.Trust(s.Mesh, certs, j.view.Now)
+	return append(peer.Imports(j.view, matrix, certs), peer.Reloads(j.view, matrix)...)
+}
+
+// stillAsked says why an action for a certificate may not be taken: what is
+// known now does not lead to it any more.
+func (s *Stucksync) stillAsked(j *judged, p peer.Proposal) string {
+	if slices.ContainsFunc(s.exchange(j), func(o peer.Proposal) bool { return o.ID == p.ID }) {
+		return ""
+	}
+	return "what is known of the certificates now does not ask for it"
+}
+
+// keeper gives the trust stores of a cluster, under the lock-out guard of the
+// account that may write them.
+func (s *Stucksync) keeper(ctx context.Context, id mesh.ClusterID) (repair.Keeper, error) {
+	c, ok := s.Mesh.Cluster(id)
+	if !ok {
+		return nil, fmt.Errorf("%s is no longer in mesh.yaml", id)
+	}
+	key := store.Auth(s.Mesh.Name, record.PlatformWriteAccount(id))
+	rejected, pins, err := s.admitted(ctx, key, c.PlatformWriteCredentials)
+	if err != nil {
+		return nil, err
+	}
+	k, err := s.Platform.Keeper(ctx, c, rejected, pins)
+	if err != nil {
+		return nil, err
+	}
+	return &guardedKeeper{Keeper: k, note: s.note(key, c.PlatformWriteCredentials, k.Version)}, nil
+}
+
+// source reads what an import is about from its own node.
+func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Certificate, error) {
+	c, ok := s.Mesh.Cluster(of.Cluster)
+	if !ok {
+		return nil, fmt.Errorf("%s is no longer in mesh.yaml", of.Cluster)
+	}
+	key := store.Auth(s.Mesh.Name, record.PlatformAccount(c.ID))
+	rejected, pins, err := s.admitted(ctx, key, c.PlatformCredentials)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := s.Platform.Source(ctx, c, of, rejected, pins[of.Node])
+	var refused *peer.PlatformRefused
+	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != rejected {
+		err = errors.Join(err, s.note(key, c.PlatformCredentials, refused.Version)(ctx, refused))
+	}
+	return certs, err
+}
+
+// guardedKeeper notes at once when its account is rejected, before anything else
+// can log in with it.
+type guardedKeeper struct {
+	*cluster.Keeper
+	note func(context.Context, error) error
+}
+
+func (g *guardedKeeper) told(ctx context.Context, err error) error {
+	if soap.KindOf(err) == soap.AccountRejected {
+		return errors.Join(err, g.note(ctx, err))
+	}
+	return err
+}
+
+// Lacks is Keeper's.
+func (g *guardedKeeper) Lacks(ctx context.Context, node mesh.NodeName, name string, certificates []string) ([]string, error) {
+	out, err := g.Keeper.Lacks(ctx, node, name, certificates)
+	return out, g.told(ctx, err)
+}
+
+// Add is Keeper's.
+func (g *guardedKeeper) Add(ctx context.Context, node mesh.NodeName, name string, certs []*x509.Certificate, description string) error {
+	return g.told(ctx, g.Keeper.Add(ctx, node, name, certs, description))
+}
