@@ -823,6 +823,15 @@ func TestTheItemFits(t *testing.T) {
 		c.Publisher = c.Nodes[0].Name
 		m.Clusters = append(m.Clusters, c)
 	}
+	// At first nobody trusts anybody, so that of every entry it is known when it
+	// came.
+	for _, x := range m.Clusters {
+		for _, n := range x.Nodes {
+			b.stores[n.Name] = map[string][]*issued{"tomcat-trust": {}, "cup-trust": {}, "cup-xmpp-trust": {}}
+		}
+	}
+	b.look(run.Request{})
+	b.now = b.now.Add(6 * time.Hour)
 	for _, x := range m.Clusters {
 		for _, n := range x.Nodes {
 			b.stores[n.Name] = map[string][]*issued{"tomcat-trust": tomcat, "cup-trust": cup, "cup-xmpp-trust": xmpp}
@@ -925,4 +934,89 @@ func (f failing) Get(ctx context.Context, k store.Key) (store.Item, error) {
 		return store.Item{}, errStore
 	}
 	return f.Store.Get(ctx, k)
+}
+
+// TestSchedule: a scheduled run looks at what is old, and at what is being
+// mended; a person's run looks at everything.
+func TestSchedule(t *testing.T) {
+	k := &keys{}
+	b := newBench(t, k)
+	b.platform()
+	scheduled := func(after time.Duration) []mesh.NodeName {
+		b.now = b.now.Add(after)
+		b.asked = nil
+		a, err := b.certcheck().Handle(t.Context(), run.Request{ScheduledTime: b.now})
+		if err != nil || a.Skipped != "" {
+			t.Fatalf("%v %q", err, a.Skipped)
+		}
+		return b.asked
+	}
+	both := func(when string, got []mesh.NodeName) {
+		t.Helper()
+		if len(got) != 4 {
+			t.Errorf("%s: asked %v, want every node", when, got)
+		}
+	}
+	none := func(when string, got []mesh.NodeName) {
+		t.Helper()
+		if len(got) != 0 {
+			t.Errorf("%s: asked %v", when, got)
+		}
+	}
+	both("never looked at", scheduled(0))
+	none("a quarter of an hour later", scheduled(15*time.Minute))
+	none("a moment short of its time", scheduled(5*time.Hour+43*time.Minute))
+	both("six hours after the last look, begun a little early", scheduled(time.Minute+30*time.Second))
+	b.now = b.now.Add(15 * time.Minute)
+	b.asked = nil
+	b.look(run.Request{})
+	both("asked for by a person", b.asked)
+
+	missing := b.stores[emeaPub]["tomcat-trust"]
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+		b.stores[n]["tomcat-trust"] = slices.DeleteFunc(slices.Clone(missing), func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
+	}
+	b.look(run.Request{})
+	both("a certificate is missing", scheduled(15*time.Minute))
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+		b.stores[n]["tomcat-trust"] = missing
+	}
+	both("it is still known as missing", scheduled(15*time.Minute))
+	book := b.stored()
+	if cond := condOf(book, mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.True {
+		t.Errorf("a quarter of an hour after it was mended: %s %s", cond.Status, cond.Reason)
+	}
+	came := book.Certs["emea"].Value.Trust["tomcat-trust"].Came
+	if at, ok := came[peer.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))]; !ok || !at.Equal(b.now) || len(came) != 1 {
+		t.Errorf("when it came is not kept: %v", came)
+	}
+	none("mended", scheduled(15*time.Minute))
+
+	// An import under way, or done and not seen yet, is looked for.
+	id := "0123456789"
+	put := func(p record.Proposed) {
+		doc, ok := b.stored().Proposals[id]
+		if !ok {
+			doc = store.NewDoc(store.Proposal("acme", id), record.ProposedSchema, record.Proposed{})
+		}
+		doc.Value = p
+		it, err := doc.Item()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.store.Put(t.Context(), it); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proposal := peer.Proposal{ID: id, Action: peer.ImportCertificate, Target: peer.Target{Cluster: "emea"}, Source: &peer.CertSource{Cluster: "apac"}}
+	put(record.Proposed{Proposal: proposal, First: b.now})
+	none("it waits for a person", scheduled(15*time.Minute))
+	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done"})
+	both("done, and still asked for", scheduled(15*time.Minute))
+	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done", Ended: b.now})
+	both("done, and not an hour ago", scheduled(15*time.Minute))
+	none("done long ago", scheduled(time.Hour))
+	proposal.Action = peer.RestartService
+	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done"})
+	none("another action", scheduled(15*time.Minute))
 }

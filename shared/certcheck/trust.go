@@ -374,7 +374,7 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 			switch _, vouched := next.Vouched[print]; {
 			case !vouched && !held[print]:
 				since(print)
-			case lacked, had:
+			case lacked, had && j.now.Sub(came) < peer.ImportLife:
 				if next.Came == nil {
 					next.Came = map[string]time.Time{}
 				}

@@ -505,7 +505,7 @@ func (snap *snapshot) actions(id mesh.PeerID) (asked []Asked, last *Acted) {
 		if !slices.Contains(p.Proposal.Peers, id) {
 			continue
 		}
-		what := string(p.Proposal.Action) + " " + p.Proposal.Target.String()
+		what := p.Proposal.Deed()
 		if p.Ended.IsZero() && p.Outcome == "" {
 			asked = append(asked, Asked{p.Proposal.ID, what, p.Proposal.Approval, p.Proposal.Interrupts, p.Proposal.Collect, p.Refused})
 		}

@@ -203,8 +203,8 @@ func TestOverdueRuns(t *testing.T) {
 	}{
 		{"peersync completed 10 minutes ago", store.Run{Completed: sceneNow.Add(-10 * time.Minute)}, "peersync", false},
 		{"peersync completed 11 minutes ago", store.Run{Completed: sceneNow.Add(-11 * time.Minute)}, "peersync", true},
-		{"certcheck completed 11 hours ago", store.Run{Completed: sceneNow.Add(-11 * time.Hour)}, "certcheck", false},
-		{"certcheck completed 13 hours ago", store.Run{Completed: sceneNow.Add(-13 * time.Hour)}, "certcheck", true},
+		{"certcheck completed 30 minutes ago", store.Run{Completed: sceneNow.Add(-30 * time.Minute)}, "certcheck", false},
+		{"certcheck completed 31 minutes ago", store.Run{Completed: sceneNow.Add(-31 * time.Minute)}, "certcheck", true},
 		{"stucksync began an hour ago and never completed", store.Run{Started: sceneNow.Add(-time.Hour)}, "stucksync", true},
 		{"peering does not run by the clock", store.Run{Completed: sceneNow.Add(-90 * 24 * time.Hour)}, "peering", false},
 	} {

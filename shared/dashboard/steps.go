@@ -209,11 +209,15 @@ var steps = map[peer.Reason][]Step{
 		{On: "{fromPub}", Menu: menuCertificate, Do: "If it does not: upload the file that `peerkeeper check certs --peer {id}` names. The old copy may be deleted once the new one is there; Peerkeeper deletes nothing."},
 		{On: "{fromPub}", Menu: menuNetwork, Do: "Restart Cisco Intercluster Sync Agent: it reads its trust store when it starts."},
 	},
+	peer.TrustNotReloaded: {
+		{Do: "{message}. The next sync shows whether it has; it is tried every 5 min. After an interval without success Peerkeeper asks to restart the agent, with your approval."},
+		{On: "{fromPub}", Menu: menuNetwork, Do: "Or restart Cisco Intercluster Sync Agent yourself; then find and select {toPub} under Presence > Inter-Clustering: Certificate Status must read Connection is secure."},
+	},
 	peer.ExchangePending: {
 		{Do: "Wait: {message}. It may take one sync interval, and up to 60 minutes more until every node has it."},
 	},
 	peer.CertificateNotRead: {
-		{Do: "No certificate of {to} has been read yet, or not from every node: see why in the findings of {to}. certcheck looks every 6 h; `peerkeeper run --once certcheck` looks now."},
+		{Do: "No certificate of {to} has been read yet, or not from every node: see why in the findings of {to}. certcheck looks every 6 h, and every 15 min where something is being mended; `peerkeeper run --once certcheck` looks now."},
 	},
 	peer.NameNotResolving: {
 		{Do: "{message}. Add the missing record, A or AAAA and PTR, in the DNS of {from} ({fromDNS}). ICSA resolves every name in the certificate of {to} and does not connect if one fails."},
@@ -291,8 +295,11 @@ func decide(m *mesh.Mesh, asked []Asked) []Step {
 		if a.Approval == "" || m.Policy.Mode != mesh.Recover {
 			continue
 		}
-		out = append(out, Step{Menu: "command line", Do: fmt.Sprintf("`peerkeeper approve %s` lets Peerkeeper %s. It waits for you because %s. It interrupts %s. Collect first: %s.",
-			a.ID, a.Action, a.Approval, a.Interrupts, strings.Join(a.Collect, "; "))})
+		do := fmt.Sprintf("`peerkeeper approve %s` lets Peerkeeper %s. It waits for you because %s. It interrupts %s.", a.ID, a.Action, a.Approval, a.Interrupts)
+		if len(a.Collect) > 0 {
+			do += fmt.Sprintf(" Collect first: %s.", strings.Join(a.Collect, "; "))
+		}
+		out = append(out, Step{Menu: "command line", Do: do})
 	}
 	return out
 }

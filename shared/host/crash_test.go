@@ -36,7 +36,7 @@ func crashHost(dir string, clock Clocked) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Policy.Mode = mesh.Recover
+	m.Policy.Mode, m.Policy.ImportCertificates = mesh.Recover, mesh.ImportAuto
 	state, err := bolt.Open(filepath.Join(dir, "state.db"))
 	if err != nil {
 		return nil, err

@@ -298,6 +298,11 @@ func (h *Host) Approve(ctx context.Context, id, actor string) (Planned, error) {
 
 // byHand is how a person does the same on Cisco's pages.
 func byHand(p Planned) string {
+	if p.Kind == peer.ImportCertificate {
+		what, node, _ := strings.Cut(p.Target, " in "+peer.TomcatTrust+" on ")
+		return fmt.Sprintf("Cisco Unified CM IM and Presence Administration of %s, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\", wait 60 s, Certificate Status must read \"Connection is secure\"; "+
+			"if it does not: Cisco Unified IM and Presence OS Administration of %s > Security > Certificate Management > Upload Certificate/Certificate chain, Certificate Purpose %s: %s (`peerkeeper check certs --trust` names the file), then restart Cisco Intercluster Sync Agent", node, node, peer.TomcatTrust, what)
+	}
 	service, node, _ := strings.Cut(p.Target, " on ")
 	page := "Control Center - Network Services"
 	if service == peer.AXL {

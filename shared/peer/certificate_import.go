@@ -29,9 +29,10 @@ type CertSource struct {
 	Pending bool `json:"pending,omitempty"`
 }
 
-// importLife is how long a certificate that came into a store is waited for to
-// be read by ICSA. After a week whatever ails the peer is something else.
-const importLife = 7 * 24 * time.Hour
+// ImportLife is how long it is remembered that a certificate came into a store,
+// and ICSA is waited for to read it. After a week whatever ails the peer is
+// something else.
+const ImportLife = 7 * 24 * time.Hour
 
 // Imports proposes to put the certificates by which clusters are pulled from
 // into the stores that lack them: of each publisher, as nobody pulls from a
@@ -144,7 +145,7 @@ func Reloads(v *View, matrix TrustMatrix) []Proposal {
 		from, _ := v.Mesh.Cluster(p.ID.From)
 		interval, _ := v.record(from.ID).EffectiveInterval(from, v.Now)
 		age := v.Now.Sub(came.at)
-		if age < interval+v.Tick || came.spreading && age < ReplicationTime || age > importLife {
+		if age < interval+v.Tick || came.spreading && age < ReplicationTime || age > ImportLife {
 			continue
 		}
 		t := Target{Cluster: from.ID, Node: from.Publisher, Service: ICSA}

@@ -257,7 +257,11 @@ func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix TrustMatrix, next *TrustRow,
 			cell := matrix.Cell(present, puller)
 			done = cell.Verdict == TrustByCA && cell.Ends.After(p.NotAfter)
 		}
-		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, publisherOf(m, puller), page, fmt.Sprintf("Upload Certificate/Certificate chain, Certificate Purpose %s: %s", store, what), done})
+		do := fmt.Sprintf("Upload Certificate/Certificate chain, Certificate Purpose %s: %s", store, what)
+		if next != nil && !done && importable(m, puller, store) {
+			do += "; or let Peerkeeper do it (`peerkeeper plan`, then `peerkeeper approve ID`) once the new one is accepted here"
+		}
+		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, publisherOf(m, puller), page, do, done})
 		if !done {
 			uploaded = append(uploaded, puller)
 		}
@@ -268,6 +272,14 @@ func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix TrustMatrix, next *TrustRow,
 	for _, puller := range uploaded {
 		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, publisherOf(m, puller), "Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services", "restart Cisco Intercluster Sync Agent, one cluster at a time: it reads its trust store when it starts", false})
 	}
+}
+
+// importable reports whether Peerkeeper may put certificates into a store of a
+// cluster.
+func importable(m *mesh.Mesh, id mesh.ClusterID, store string) bool {
+	c, ok := m.Cluster(id)
+	policy := m.Policy.ImportCertificates
+	return ok && store == TomcatTrust && m.Policy.Mode == mesh.Recover && c.PlatformWriteCredentials != "" && (policy == mesh.ImportApprove || policy == mesh.ImportAuto)
 }
 
 // pullers are the clusters that pull from one, in the order of mesh.yaml.

@@ -73,6 +73,17 @@ type Proposal struct {
 	MinAge time.Duration `json:"minAge,omitempty"`
 }
 
+// Deed says what the action does, as in "lets Peerkeeper …".
+func (p Proposal) Deed() string {
+	switch p.Action {
+	case ImportCertificate:
+		return fmt.Sprintf("put %s into %s on %s", p.Target.Parameter, p.Target.Service, p.Target.Node)
+	case SetParameter:
+		return fmt.Sprintf("set %s to %s", p.Target, p.Value)
+	}
+	return fmt.Sprintf("%s %s", p.Action, p.Target)
+}
+
 func proposalID(a Action, t Target, value string, since time.Time) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s|%s|%d", a, t.Cluster, t.Node, t.Service, t.Parameter, value, since.Unix()))
 	return hex.EncodeToString(sum[:5])

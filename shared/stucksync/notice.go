@@ -87,19 +87,19 @@ func will(t told) string {
 	l, p := t.ladder, t.proposal
 	switch {
 	case t.mode != mesh.Recover && p != nil:
-		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s %s, which interrupts %s.", p.Action, p.Target, p.Interrupts)
+		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s, which interrupts %s.", p.Deed(), p.Interrupts)
 	case t.mode != mesh.Recover:
 		return "nothing by itself, policy.mode is observe."
 	case t.did:
-		return fmt.Sprintf("has just sent the %s of %s, which interrupts %s; the next look reads back what came of it.", p.Action, p.Target, p.Interrupts)
+		return fmt.Sprintf("has just asked the node to %s, which interrupts %s; the next look reads back what came of it.", p.Deed(), p.Interrupts)
 	case p != nil && p.Approval != "":
-		return fmt.Sprintf("waits for a person, because %s. `peerkeeper approve %s` lets it %s %s once; that interrupts %s.", p.Approval, p.ID, p.Action, p.Target, p.Interrupts)
+		return fmt.Sprintf("waits for a person, because %s. `peerkeeper approve %s` lets it %s once; that interrupts %s.", p.Approval, p.ID, p.Deed(), p.Interrupts)
 	case p != nil && l != nil && !l.Until.IsZero():
-		return fmt.Sprintf("%ss %s after %s unless paused (`peerkeeper pause %s`); that interrupts %s. Why then: %s.", p.Action, p.Target, local(l.Until, t.from), p.Target.Cluster, p.Interrupts, l.Evidence)
+		return fmt.Sprintf("will %s after %s unless paused (`peerkeeper pause %s`); that interrupts %s. Why then: %s.", p.Deed(), local(l.Until, t.from), p.Target.Cluster, p.Interrupts, l.Evidence)
 	case p != nil && held(t.refused) != "":
-		return fmt.Sprintf("would %s %s and does not: %s.", p.Action, p.Target, held(t.refused))
+		return fmt.Sprintf("would %s and does not: %s.", p.Deed(), held(t.refused))
 	case p != nil:
-		return fmt.Sprintf("%ss %s at its next look, in 5 min, unless paused (`peerkeeper pause %s`); that interrupts %s.", p.Action, p.Target, p.Target.Cluster, p.Interrupts)
+		return fmt.Sprintf("will %s at its next look, in 5 min, unless paused (`peerkeeper pause %s`); that interrupts %s.", p.Deed(), p.Target.Cluster, p.Interrupts)
 	case l != nil && t.name == alarm.PeriodicSyncingFailure:
 		return l.Evidence + "."
 	}
@@ -192,6 +192,32 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 	return out, also
 }
 
+// offers says what Peerkeeper does about a certificate of a cluster that others
+// do not trust, and what is left to people.
+func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) string {
+	const shown = 3
+	var lines []string
+	for _, p := range j.asked {
+		ours := p.Source != nil && p.Source.Cluster == id
+		for _, pr := range p.Peers {
+			ours = ours || p.Reload && pr.To == id
+		}
+		if !ours {
+			continue
+		}
+		switch t := (told{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
+		case len(lines) == shown:
+			lines = append(lines, "Peerkeeper: more of the same, `peerkeeper plan` lists it.")
+		case len(lines) < shown:
+			lines = append(lines, "Peerkeeper: "+will(t))
+		}
+	}
+	if len(lines) > 0 {
+		return strings.Join(lines, "\n")
+	}
+	return "Peerkeeper: puts nothing into a trust store here (`peerkeeper check certs --trust` says who lacks what). Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again within 15 min."
+}
+
 // words groups the peer alarms and puts them into words. Alarms of clusters
 // keep the words of their finding.
 func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
@@ -199,6 +225,9 @@ func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 	for i, f := range out {
 		id, err := mesh.ParsePeerID(f.Peer)
 		if err != nil {
+			if f.Name == alarm.CertificateNotTrusted {
+				out[i].Message = f.Message + "\n" + j.offers(m, f.Cluster)
+			}
 			continue
 		}
 		t := told{name: f.Name, peer: id, mode: m.Policy.Mode, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}

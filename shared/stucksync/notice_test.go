@@ -40,12 +40,12 @@ func TestNotices(t *testing.T) {
 	}{
 		{"a restart is about to come", func(t *told) {
 			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced"}
-		}, firstLine + `Peerkeeper: restarts Cisco Intercluster Sync Agent on imp-emea-pub.example.com at its next look, in 5 min, unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
+		}, firstLine + `Peerkeeper: will restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com at its next look, in 5 min, unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
 		{"it waits until the service is old enough", func(t *told) {
 			t.proposal, t.ladder = restartOf(t), &peer.Ladder{Rung: peer.RungRestart, Until: time.Date(2026, 3, 2, 11, 0, 0, 0, time.UTC), Evidence: "it has run since 09:00 UTC"}
-		}, firstLine + `Peerkeeper: restarts Cisco Intercluster Sync Agent on imp-emea-pub.example.com after Mon 2 Mar 12:00 CET (emea) unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins. Why then: it has run since 09:00 UTC.
+		}, firstLine + `Peerkeeper: will restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com after Mon 2 Mar 12:00 CET (emea) unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins. Why then: it has run since 09:00 UTC.
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
 		{"a person must agree", func(t *told) {
@@ -80,7 +80,7 @@ Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.ex
 			t.also = []mesh.PeerID{{From: "amer", To: "apac"}}
 		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); how the other direction, apac>emea, does is not known. Cause: apac refuses the AXL user name or password in emea's peer entry (measured).
 The same cause, and no notice of its own: amer>apac.
-Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
+Peerkeeper: will restart nothing for it; ICSA itself tries again every 5 min.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: enter the intercluster account's user name and password of apac again, Save.`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

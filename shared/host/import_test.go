@@ -1,0 +1,239 @@
+package host
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
+	"peerkeeper/shared/store"
+	"peerkeeper/shared/tlsprobe"
+)
+
+const apacPublisher = "imp-apac-pub.example.com"
+
+// unlearned is a mesh in which apac serves a certificate that emea has never
+// learned, told of by stucksync and about to be imported.
+func unlearned(t *testing.T) *crashRig {
+	r := newCrashRig(t)
+	r.once("peersync")
+	r.once("certcheck")
+	r.admin(http.MethodPost, "/clusters/emea/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAEnableAutoRecovery", "value": "f"})
+	r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self"})
+	r.admin(http.MethodPost, "/clusters/emea/trust", map[string]any{"remove": apacPublisher})
+	c, _ := r.host.Mesh.Cluster("apac")
+	n, _ := c.Node(apacPublisher)
+	served, _ := tlsprobe.Prober{}.Probe(t.Context(), tlsprobe.Target{Address: n.Address, ServerName: apacPublisher}, tlsprobe.Any)
+	if served.Leaf() == nil {
+		t.Fatal("apac serves nothing")
+	}
+	if err := r.host.Accept(t.Context(), apacPublisher, tlsprobe.Fingerprint(served.Leaf()), "jdoe"); err != nil {
+		t.Fatal(err)
+	}
+	r.once("certcheck")
+	for range 4 { // until no sync can bring it any more
+		r.pass(25 * time.Minute)
+		r.once("peersync")
+	}
+	r.once("certcheck")
+	r.once("stucksync") // tells of what it will do
+	r.pass(5 * time.Minute)
+	r.once("peersync")
+	return r
+}
+
+// puts is how often somebody put something into emea's trust stores.
+func (r *crashRig) puts() int {
+	for _, c := range r.sim.State().Clusters {
+		if c.ID != "emea" {
+			continue
+		}
+		n := 0
+		for _, node := range c.Nodes {
+			n += node.Requests["POST /trust/certificates"]
+		}
+		return n
+	}
+	return -1
+}
+
+// asked are the actions that are asked for now.
+func (r *crashRig) asked() []Planned {
+	r.t.Helper()
+	all, err := r.host.Plan(r.t.Context(), 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return all
+}
+
+// trusted is the condition of emea>apac.
+func (r *crashRig) trusted() peer.Condition {
+	r.t.Helper()
+	book, err := record.Load(r.t.Context(), r.host.Store, r.host.Mesh)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, c := range book.PeerCert[mesh.PeerID{From: "emea", To: "apac"}].Value.Conditions {
+		if c.Type == peer.CertificateTrusted {
+			return c
+		}
+	}
+	return peer.Condition{}
+}
+
+// TestImportKilledAtEachStep is the same table as TestKilledAtEachStep, of an
+// import: whatever dies where, it is put in once, and proven.
+func TestImportKilledAtEachStep(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		step  string
+		fault string // of the simulator, on the request: "before" or "after" it is carried out
+		open  int    // intents in the gate after the kill
+		put   int    // requests by then
+		next  repair.Outcome
+	}{
+		{"looked: nothing is meant yet, nothing was sent", "looked", "", 0, 0, repair.DoneProven},
+		{"intent: meant, not sent", "intent", "", 1, 0, repair.NotDone},
+		{"lookedAgain: meant, not sent", "lookedAgain", "", 1, 0, repair.NotDone},
+		{"sent, and the node never carried it out", "sent", "before", 1, 1, repair.NotDone},
+		{"sent, carried out, and the answer was lost", "sent", "after", 1, 1, repair.DoneProven},
+		{"sent and answered", "sent", "", 1, 1, repair.DoneProven},
+		{"closed: proven and closed", "closed", "", 0, 1, repair.DoneProven},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := unlearned(t)
+			if c.fault != "" {
+				r.admin(http.MethodPost, "/faults", map[string]any{"cluster": "emea", "operation": "POST /trust/certificates", "kind": "drop", "when": c.fault, "times": 1})
+			}
+			r.child(c.step)
+			if gate := r.gate(); len(gate.Open) != c.open || r.puts() != c.put {
+				t.Fatalf("after the kill: %d open intents and %d requests, want %d and %d", len(gate.Open), r.puts(), c.open, c.put)
+			}
+			r.pass(5 * time.Minute)
+			r.once("peersync")
+			r.once("stucksync")
+			if gate := r.gate(); len(gate.Open) != 0 || len(gate.Closed) != 1 || gate.Closed[0].Outcome != c.next {
+				t.Errorf("after the next tick: open %+v, closed %+v, want one closed %s", gate.Open, gate.Closed, c.next)
+			}
+			for range 12 {
+				if r.trusted().Status != peer.False {
+					break
+				}
+				r.pass(5 * time.Minute)
+				r.once("peersync")
+				r.once("certcheck")
+				r.once("stucksync")
+			}
+			want := 1
+			if c.fault == "before" {
+				want = 2 // the first of them changed nothing, as was read back
+			}
+			if cond := r.trusted(); cond.Reason != peer.TrustNotReloaded || r.puts() != want {
+				t.Errorf("CertificateTrusted %s %s after %d requests, want %d", cond.Status, cond.Reason, r.puts(), want)
+			}
+			r.verify()
+		})
+	}
+}
+
+// TestImportIsHeldBack: each of these keeps the certificate out, says so, and
+// sends nothing.
+func TestImportIsHeldBack(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(*crashRig)
+		says string // why, in the plan; "" if it is not even asked for
+	}{
+		{"mode observe", func(r *crashRig) { r.host.Mesh.Policy.Mode = mesh.Observe }, "mode: policy.mode is observe"},
+		{"people import", func(r *crashRig) { r.host.Mesh.Policy.ImportCertificates = mesh.ImportManual }, ""},
+		{"the cluster is paused", func(r *crashRig) {
+			if _, err := r.host.Pause(r.t.Context(), "emea", "change freeze", "jdoe", time.Hour); err != nil {
+				r.t.Fatal(err)
+			}
+		}, "said: emea is paused by jdoe"},
+		{"apac has another certificate by now", func(r *crashRig) {
+			r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self"})
+		}, "failed"},
+		{"apac does not answer now", func(r *crashRig) {
+			r.admin(http.MethodPost, "/clusters/apac/nodes", map[string]any{"node": apacPublisher, "down": true})
+		}, "failed"},
+		{"emea does not answer now", func(r *crashRig) {
+			r.admin(http.MethodPost, "/faults", map[string]any{"cluster": "emea", "operation": "GET /snapshot/server", "kind": "http503", "times": 5})
+		}, "failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := unlearned(t)
+			c.do(r)
+			r.once("stucksync")
+			asked := r.asked()
+			if c.says == "" && len(asked) == 0 && r.puts() == 0 {
+				return
+			}
+			if len(asked) != 1 || !strings.Contains(strings.Join(asked[0].Refused, "; "), c.says) || r.puts() != 0 || len(r.gate().Open) != 0 {
+				t.Errorf("asked %+v, sent %d; want %q", asked, r.puts(), c.says)
+			}
+		})
+	}
+}
+
+// TestImportByHandMeanwhile: a person was quicker. Nothing is sent.
+func TestImportByHandMeanwhile(t *testing.T) {
+	r := unlearned(t)
+	asked := r.asked()
+	if len(asked) != 1 || asked[0].Kind != peer.ImportCertificate || asked[0].Approval != "" {
+		t.Fatalf("%+v", asked)
+	}
+	book, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.admin(http.MethodPost, "/clusters/emea/trust", map[string]any{"add": book.Proposals[asked[0].ID].Value.Proposal.Value})
+	r.once("stucksync")
+	if got := r.asked()[0].Refused; r.puts() != 0 || !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "needed: ") }) {
+		t.Errorf("sent %d, refused by %v", r.puts(), got)
+	}
+}
+
+// TestImportByARejectedAccount: the write account is tried once, noted, and not
+// tried again until a person resumes it.
+func TestImportByARejectedAccount(t *testing.T) {
+	r := unlearned(t)
+	r.admin(http.MethodPost, "/clusters/emea/credentials", map[string]any{"account": "platform-write", "password": "another"})
+	rejected := func() int {
+		n := 0
+		for _, c := range r.sim.State().Clusters {
+			for _, node := range c.Nodes {
+				n += node.RejectedLogIns
+			}
+		}
+		return n
+	}
+	for range 3 {
+		r.once("stucksync")
+		r.pass(35 * time.Minute)
+		r.once("peersync")
+	}
+	if rejected() != 1 || r.puts() != 0 {
+		t.Errorf("%d log-ins rejected, %d requests sent", rejected(), r.puts())
+	}
+	it, err := r.host.Store.Get(t.Context(), store.Auth(r.host.Mesh.Name, record.PlatformWriteAccount("emea")))
+	if err != nil || !strings.Contains(string(it.Body), "emea/platform-write") {
+		t.Errorf("%s %v", it.Body, err)
+	}
+	if err := r.host.Resume(t.Context(), "emea", "jdoe"); err != nil {
+		t.Fatal(err)
+	}
+	r.once("certcheck")
+	r.once("stucksync")
+	if rejected() != 2 {
+		t.Errorf("after resume: %d log-ins rejected, want one more", rejected())
+	}
+}

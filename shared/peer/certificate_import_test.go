@@ -1,0 +1,338 @@
+package peer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/mesh"
+)
+
+// exchange is a mesh of three in which apac's publisher serves a certificate
+// that emea's trust store lacks, for a day by now.
+type exchange struct {
+	m     *mesh.Mesh
+	v     *View
+	certs map[mesh.ClusterID]CertClusterRecord
+}
+
+const (
+	apacPublisher = mesh.NodeName("imp-apac-pub.example.com")
+	apacSubject   = mesh.NodeName("imp-apac-sub1.example.com")
+)
+
+func emeaApac() mesh.PeerID { return mesh.PeerID{From: "emea", To: "apac"} }
+
+func newExchange() *exchange {
+	m := certMesh(3, 2, mesh.TCP)
+	m.Policy.ImportCertificates = mesh.ImportAuto
+	e := &exchange{m: m, v: &View{Now: certNoon(), Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*ClusterRecord{}}}
+	served := map[mesh.NodeName]map[string]Served{}
+	for i := range m.Clusters {
+		c := &m.Clusters[i]
+		c.SyncInterval, c.PlatformWriteCredentials = mesh.Duration(30*time.Minute), string(c.ID)+"/platform-write"
+		for _, n := range c.Nodes {
+			s := selfSigned(n.Name, string(n.Name)+" RSA")
+			s.Pinned = true
+			served[n.Name] = map[string]Served{"RSA": s}
+		}
+		e.v.Clusters[c.ID] = &ClusterRecord{}
+		e.icsa(c.ID, 30*24*time.Hour)
+	}
+	e.certs = trusting(m, served)
+	e.lack(apacPublisher, 24*time.Hour)
+	return e
+}
+
+// icsa says since when the Intercluster Sync Agent of a publisher runs.
+func (e *exchange) icsa(id mesh.ClusterID, up time.Duration) {
+	c, _ := e.m.Cluster(id)
+	e.v.Clusters[id].Seen.Nodes = map[mesh.NodeName]Node{c.Publisher: {
+		Services: Known(map[string]Service{ICSA: {Status: "Started", UpTime: up}}, certNoon()),
+	}}
+}
+
+// lack takes a node's certificate out of emea's store.
+func (e *exchange) lack(node mesh.NodeName, ago time.Duration) {
+	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+		print := print64(string(node) + " RSA")
+		forget(store, print)
+		store.Lacks = map[string]time.Time{ShortPrint(print): certNoon().Add(-ago)}
+	})
+}
+
+// came puts it back, as seen for the first time a while ago.
+func (e *exchange) came(ago time.Duration, notOn ...int) {
+	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+		print := ShortPrint(print64(string(apacPublisher) + " RSA"))
+		store.Held = append(store.Held, Trusted{Print: print, Subject: string(apacPublisher), Ends: certNoon().AddDate(4, 0, 0), Not: notOn})
+		store.Lacks, store.Came = nil, map[string]time.Time{print: certNoon().Add(-ago)}
+	})
+}
+
+// synced is when emea last pulled from apac, as its peer table says.
+func (e *exchange) synced(ago time.Duration) {
+	e.v.Clusters["emea"].Seen.Entries = Known([]Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-ago)}}, certNoon())
+}
+
+func (e *exchange) serve(node mesh.NodeName, do func(*Served)) {
+	s := e.certs["apac"].Served[node]["RSA"]
+	do(&s)
+	e.certs["apac"].Served[node]["RSA"] = s
+}
+
+func (e *exchange) imports() []Proposal {
+	return Imports(e.v, Trust(e.m, e.certs, e.v.Now), e.certs)
+}
+
+func (e *exchange) reloads() []Proposal { return Reloads(e.v, Trust(e.m, e.certs, e.v.Now)) }
+
+func TestImports(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(e *exchange)
+		want []string // targets; "!" behind one that needs approval
+	}{
+		{"a publisher's certificate that one cluster lacks", func(*exchange) {}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
+		{"the policy asks for a person", func(e *exchange) { e.m.Policy.ImportCertificates = mesh.ImportApprove }, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
+		{"people import", func(e *exchange) { e.m.Policy.ImportCertificates = mesh.ImportManual }, nil},
+		{"nothing is said of the policy", func(e *exchange) { e.m.Policy.ImportCertificates = "" }, nil},
+		{"no account may write there", func(e *exchange) { e.m.Clusters[0].PlatformWriteCredentials = "" }, nil},
+		{"Peerkeeper itself does not trust it", func(e *exchange) { e.serve(apacPublisher, func(s *Served) { s.Pinned = false }) }, nil},
+		{"it could not be read now", func(e *exchange) { e.serve(apacPublisher, func(s *Served) { s.Error = "timed out" }) }, nil},
+		{"it has expired", func(e *exchange) {
+			e.serve(apacPublisher, func(s *Served) { s.NotAfter = certNoon().Add(-time.Minute) })
+		}, nil},
+		{"it is new, and a sync may still bring it", func(e *exchange) {
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-89 * time.Minute) })
+		}, nil},
+		{"it is new, and a sync should have brought it", func(e *exchange) {
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-91 * time.Minute) })
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
+		{"somebody switched certificate sync off", func(e *exchange) {
+			nodes := e.v.Clusters["emea"].Seen.Nodes
+			n := nodes["imp-emea-pub.example.com"]
+			n.Parameters = Known(map[string]string{ParamCertSync: "f"}, certNoon())
+			nodes["imp-emea-pub.example.com"] = n
+		}, nil},
+		{"certificate sync is on", func(e *exchange) {
+			nodes := e.v.Clusters["emea"].Seen.Nodes
+			n := nodes["imp-emea-pub.example.com"]
+			n.Parameters = Known(map[string]string{ParamCertSync: "t"}, certNoon())
+			nodes["imp-emea-pub.example.com"] = n
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
+		{"nobody pulls from a subscriber", func(e *exchange) {
+			e.came(time.Hour)
+			e.lack(apacSubject, 24*time.Hour)
+		}, nil},
+		{"whether the store holds it is not known", func(e *exchange) {
+			change(e.certs, "emea", func(r *CertClusterRecord, _ *TrustStore) { r.Trust = nil })
+		}, nil},
+		{"the store was read too long ago", func(e *exchange) {
+			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) { store.Nodes[0].Read = certNoon().Add(-13 * time.Hour) })
+		}, nil},
+		{"a CA needs a person whatever the policy, and is imported once for all that it signed", func(e *exchange) {
+			for _, keyType := range []string{"RSA", "ECDSA"} {
+				s := caSigned(apacPublisher, "by CA "+keyType, "Example CA")
+				s.CA = true
+				e.certs["apac"].Served[apacPublisher][keyType] = s
+			}
+			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+				store.Checked = []string{ShortPrint(print64("by CA RSA")), ShortPrint(print64("by CA ECDSA"))}
+			})
+			for _, id := range []mesh.ClusterID{"amer"} {
+				change(e.certs, id, func(r *CertClusterRecord, _ *TrustStore) { r.Trust = nil })
+			}
+		}, []string{"the CA certificates of Example CA in tomcat-trust on imp-emea-pub.example.com!"}},
+		{"what is not served yet needs a person whatever the policy", func(e *exchange) {
+			e.came(48 * time.Hour)
+			r := e.certs["apac"]
+			s := selfSigned(apacPublisher, "the next one")
+			s.Pinned, s.First = true, certNoon().Add(-time.Minute)
+			r.Identity = map[mesh.NodeName]map[string]Served{apacPublisher: {"tomcat": s}}
+			e.certs["apac"] = r
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-amer-pub.example.com!", "tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
+		{"what is not served yet and not accepted here", func(e *exchange) {
+			e.came(48 * time.Hour)
+			r := e.certs["apac"]
+			r.Identity = map[mesh.NodeName]map[string]Served{apacPublisher: {"tomcat": selfSigned(apacPublisher, "the next one")}}
+			e.certs["apac"] = r
+		}, nil},
+		{"nothing is missing", func(e *exchange) { e.came(48 * time.Hour) }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newExchange()
+			c.do(e)
+			var got []string
+			for _, p := range e.imports() {
+				s := p.Target.String()
+				if p.Approval != "" {
+					s += "!"
+				}
+				if p.Source == nil || p.Source.Fingerprint != p.Value || p.Source.Node != apacPublisher || len(p.Peers) != 1 || p.ID == "" || p.Since.IsZero() {
+					t.Errorf("half a proposal: %+v", p)
+				}
+				got = append(got, s)
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// An approval is for this certificate, here, missing since then.
+func TestImportIsNamedByWhatItIs(t *testing.T) {
+	id := func(do func(*exchange)) string {
+		e := newExchange()
+		do(e)
+		for _, p := range e.imports() {
+			if p.Target.Cluster == "emea" {
+				return p.ID
+			}
+		}
+		t.Fatal("nothing is proposed for emea")
+		return ""
+	}
+	same := id(func(*exchange) {})
+	if got := id(func(e *exchange) { e.v.Now = e.v.Now.Add(time.Hour) }); got != same {
+		t.Error("an hour later it has another name")
+	}
+	if got := id(func(e *exchange) { e.lack(apacPublisher, 23*time.Hour) }); got == same {
+		t.Error("missing anew, it has the old name")
+	}
+	if got := id(func(e *exchange) {
+		e.serve(apacPublisher, func(s *Served) { s.Fingerprint = print64("another") })
+	}); got == same {
+		t.Error("another certificate has the old name")
+	}
+}
+
+func TestReloads(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(e *exchange)
+		want bool
+	}{
+		{"it came, no sync has succeeded since, and ICSA has run since before", func(e *exchange) { e.came(time.Hour); e.synced(26 * time.Hour) }, true},
+		{"a sync has succeeded since", func(e *exchange) { e.came(time.Hour); e.synced(10 * time.Minute) }, false},
+		{"syncs have worked all along", func(e *exchange) { e.came(20 * time.Minute); e.synced(25 * time.Minute) }, false},
+		{"ICSA was restarted since", func(e *exchange) { e.came(time.Hour); e.synced(26 * time.Hour); e.icsa("emea", 50*time.Minute) }, false},
+		{"ICSA is stopped", func(e *exchange) { e.came(time.Hour); e.synced(26 * time.Hour); e.icsa("emea", -1) }, false},
+		{"how ICSA is is not known", func(e *exchange) { e.came(time.Hour); e.synced(26 * time.Hour); e.v.Clusters["emea"].Seen.Nodes = nil }, false},
+		{"the next sync has not had its chance", func(e *exchange) { e.came(34 * time.Minute); e.synced(26 * time.Hour) }, false},
+		{"it has not reached every node, within the hour that this may take", func(e *exchange) { e.came(59*time.Minute, 1); e.synced(26 * time.Hour) }, false},
+		{"it has not reached every node in an hour", func(e *exchange) { e.came(61*time.Minute, 1); e.synced(26 * time.Hour) }, true},
+		{"the clock cannot be read: the up-time alone speaks", func(e *exchange) { e.came(time.Hour) }, true},
+		{"a week later it is something else", func(e *exchange) { e.came(8 * 24 * time.Hour) }, false},
+		{"it is still missing", func(e *exchange) { e.synced(26 * time.Hour) }, false},
+		{"it was always there", func(e *exchange) {
+			e.came(time.Hour)
+			e.synced(26 * time.Hour)
+			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) { store.Came = nil })
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newExchange()
+			c.do(e)
+			got := e.reloads()
+			if (len(got) > 0) != c.want {
+				t.Fatalf("%d proposals, want %t", len(got), c.want)
+			}
+			for _, p := range got {
+				if !p.Reload || p.Approval == "" || p.Action != RestartService || p.Target.String() != "Cisco Intercluster Sync Agent on imp-emea-pub.example.com" || p.MinAge != 2*time.Hour {
+					t.Errorf("%+v", p)
+				}
+			}
+		})
+	}
+}
+
+// The finding, and with it the alarm, stands until ICSA has read the store.
+func TestNotReloaded(t *testing.T) {
+	e := newExchange()
+	look := func() (Condition, []string) {
+		matrix := Trust(e.m, e.certs, e.v.Now)
+		wait, _ := e.v.CertExchange("emea")
+		cond, ok := TrustOf(e.m, matrix, emeaApac(), wait, e.v.Now)
+		if !ok {
+			t.Fatal("the stores do not decide it")
+		}
+		var findings []string
+		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull {
+			return PullOf(e.v, matrix, mesh.PeerID{From: id, To: "apac"})
+		}, e.v.Now) {
+			findings = append(findings, f.ID+" "+f.Severity)
+		}
+		return NotReloaded(e.v, matrix, emeaApac(), cond), findings
+	}
+	want := func(when string, reason Reason, status Status, findings ...string) {
+		t.Helper()
+		cond, got := look()
+		if cond.Reason != reason || cond.Status != status || !slices.Equal(got, findings) {
+			t.Errorf("%s: %s %s %v, want %s %s %v", when, cond.Status, cond.Reason, got, status, reason, findings)
+		}
+	}
+	const critical = "NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"
+	e.synced(26 * time.Hour)
+	want("missing", NotInTrustStore, False, critical)
+	e.came(20 * time.Minute)
+	want("there, and not read", TrustNotReloaded, UnknownStatus, critical)
+	e.icsa("emea", 10*time.Minute)
+	want("read, and its sync is still to come", InTrustStore, True)
+	e.icsa("emea", 30*24*time.Hour)
+	e.synced(5 * time.Minute)
+	want("a sync has succeeded", InTrustStore, True)
+	e.synced(25 * time.Minute)
+	want("it worked all along", InTrustStore, True)
+}
+
+func TestLookAgain(t *testing.T) {
+	m := certMesh(4, 1, mesh.TCP)
+	at := func(id mesh.PeerID, t Type, s Status, why Reason, ago time.Duration) map[mesh.PeerID][]Condition {
+		return map[mesh.PeerID][]Condition{id: {{Type: t, Status: s, Reason: why, Since: certNoon().Add(-ago)}}}
+	}
+	for _, c := range []struct {
+		name       string
+		conditions map[mesh.PeerID][]Condition
+		importing  []mesh.ClusterID
+		want       string
+	}{
+		{"all is well", at(emeaApac(), CertificateTrusted, True, InTrustStore, time.Hour), nil, ""},
+		{"not trusted", at(emeaApac(), CertificateTrusted, False, NotInTrustStore, time.Hour), nil, "emea apac"},
+		{"not trusted for longer than a day", at(emeaApac(), CertificateTrusted, False, NotInTrustStore, 25*time.Hour), nil, ""},
+		{"a name does not resolve", at(emeaApac(), NamesResolve, False, NameNotResolving, time.Hour), nil, "emea apac"},
+		{"on its way", at(emeaApac(), CertificateTrusted, UnknownStatus, ExchangePending, time.Hour), nil, "emea apac"},
+		{"not read by ICSA", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotReloaded, time.Hour), nil, "emea apac"},
+		{"unknown because of Peerkeeper", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotRead, time.Hour), nil, ""},
+		{"another condition", at(emeaApac(), Synced, False, ClockA, time.Hour), nil, ""},
+		{"imported", nil, []mesh.ClusterID{"c04", "apac"}, "apac c04"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, id := range LookAgain(m, c.conditions, c.importing, certNoon()) {
+				got = append(got, string(id))
+			}
+			if s := strings.Join(got, " "); s != c.want {
+				t.Errorf("%q, want %q", s, c.want)
+			}
+		})
+	}
+}
+
+func TestDeed(t *testing.T) {
+	p := newExchange().imports()[0]
+	if got := p.Deed(); got != "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com" {
+		t.Error(got)
+	}
+	if got := (Proposal{Action: RestartService, Target: Target{Node: "n", Service: ICSA}}).Deed(); got != "restart Cisco Intercluster Sync Agent on n" {
+		t.Error(got)
+	}
+	if got := (Proposal{Action: SetParameter, Value: "45", Target: Target{Node: "n", Service: ICSA, Parameter: "interval"}}).Deed(); got != "set interval of Cisco Intercluster Sync Agent on n to 45" {
+		t.Error(got)
+	}
+}
