@@ -30,6 +30,7 @@ func layers() []layer {
 		{"shared/mesh/meshfile", []string{"shared/mesh", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
 
 		{"shared/soap", nil, "the lowest layer: it knows no operation and no Peerkeeper type"},
+		{"shared/soap/soaptest", nil, "a node for tests; it knows no client, so that it cannot share a client's mistakes"},
 		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/certmgr", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
@@ -163,6 +164,47 @@ func TestLayersHaveReasons(t *testing.T) {
 			t.Errorf("row %s: without a reason, or there twice", l.pkg)
 		}
 		seen[l.pkg] = true
+	}
+}
+
+// testOnly are packages that only tests may import: code that runs has no use
+// for a node that answers what it is told, or a clock that is moved by hand.
+var testOnly = [...]string{module + "/shared/soap/soaptest", module + "/shared/store/storetest"}
+
+// forTests is the rule: what is for tests stays there.
+func forTests(p *pkg) []string {
+	var out []string
+	for _, path := range p.imports {
+		if slices.Contains(testOnly[:], path) && !slices.Contains(testOnly[:], module+"/"+p.dir) {
+			out = append(out, fmt.Sprintf("%s imports %s, which is for tests", p.dir, strings.TrimPrefix(path, module+"/")))
+		}
+	}
+	return out
+}
+
+func TestWhatIsForTestsStaysThere(t *testing.T) {
+	found := map[string]bool{}
+	for _, p := range repository(t) {
+		found[module+"/"+p.dir] = true
+		for _, said := range forTests(p) {
+			t.Error(said)
+		}
+	}
+	for _, name := range testOnly {
+		if !found[name] {
+			t.Errorf("there is no package %s", name)
+		}
+		text := "package host\nimport _ \"" + name + "\"\n"
+		if len(forTests(one(t, "shared/host", text))) != 1 {
+			t.Errorf("the rule does not catch %s in code that runs", name)
+		}
+		inTest, err := source(map[string]string{"shared/host/x_test.go": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := forTests(inTest[0]); len(said) > 0 {
+			t.Errorf("the rule catches a test: %v", said)
+		}
 	}
 }
 

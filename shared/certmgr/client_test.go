@@ -46,7 +46,7 @@ func calls(pem string) []call {
 func TestRequestsOnTheWire(t *testing.T) {
 	n := newNode(t, json200(`{"certificates":[],"identities":[],"trusts":[]}`))
 	c := client(t, n.endpoint())
-	ca := issue(t, "CA", nil, nil)
+	ca := issue(t, "CA", nil)
 	if _, err := c.Snapshot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 	if _, err := c.Trust(t.Context(), CUPXMPPECDSA); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.AddTrust(t.Context(), TomcatECDSA, []string{"CN=CA, a comment\n" + ca.pem()}, "peer apac"); err != nil {
+	if _, err := c.AddTrust(t.Context(), TomcatECDSA, []string{"CN=CA, a comment\n" + ca.PEM()}, "peer apac"); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -66,28 +66,28 @@ func TestRequestsOnTheWire(t *testing.T) {
 		"POST /platformcom/api/v1/certmgr/config/trust/certificates",
 	}
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("osadmin:"+password))
-	_, port, _ := net.SplitHostPort(n.server.Listener.Addr().String())
-	for i, r := range n.requests() {
-		if got := r.method + " " + r.uri; got != want[i] {
+	_, port, _ := net.SplitHostPort(n.Address)
+	for i, r := range n.Requests() {
+		if got := r.Method + " " + r.URI; got != want[i] {
 			t.Errorf("request %d: %s, want %s", i, got, want[i])
 		}
-		if r.auth != basic || r.host != nodeName+":"+port {
-			t.Errorf("%s: authorization %q, host %q", r.uri, r.auth, r.host)
+		if auth := r.Header.Get("Authorization"); auth != basic || r.Host != nodeName+":"+port {
+			t.Errorf("%s: authorization %q, host %q", r.URI, auth, r.Host)
 		}
 	}
 	var body map[string]any
-	post := n.requests()[3]
-	if err := json.Unmarshal([]byte(post.body), &body); err != nil || post.contentType != "application/json" {
-		t.Fatalf("%v, content type %s", err, post.contentType)
+	post := n.Requests()[3]
+	if err := json.Unmarshal([]byte(post.Body), &body); err != nil || post.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%v, content type %s", err, post.Header.Get("Content-Type"))
 	}
-	if fmt.Sprint(body["service"]) != "[tomcat]" || body["description"] != "peer apac" || fmt.Sprint(body["certificates"]) != "["+ca.pem()+"]" {
-		t.Errorf("body %s", post.body)
+	if fmt.Sprint(body["service"]) != "[tomcat]" || body["description"] != "peer apac" || fmt.Sprint(body["certificates"]) != "["+ca.PEM()+"]" {
+		t.Errorf("body %s", post.Body)
 	}
 }
 
 // A node that refuses, breaks or lies: what a read and what a write end in.
 func TestAnswers(t *testing.T) {
-	ca := issue(t, "CA", nil, nil)
+	ca := issue(t, "CA", nil)
 	page := "<html><head><title>HTTP Status</title></head></html>"
 	for _, tc := range []struct {
 		name        string
@@ -124,12 +124,12 @@ func TestAnswers(t *testing.T) {
 			e := n.endpoint()
 			e.MaxAnswer = 2 << 20
 			c := client(t, e)
-			for _, op := range calls(ca.pem()) {
+			for _, op := range calls(ca.PEM()) {
 				want := tc.read
 				if op.write {
 					want = tc.write
 				}
-				before := len(n.requests())
+				before := len(n.Requests())
 				err := op.run(t.Context(), c)
 				e := mustKind(t, err, want)
 				if e.Node != nodeName || !e.Sent && want != soap.Untrusted {
@@ -143,7 +143,7 @@ func TestAnswers(t *testing.T) {
 					t.Errorf("%s: NotAvailable is %v for %v", op.name, got, err)
 				}
 				// net/http itself may repeat a read on a connection that died; a write never.
-				if made := len(n.requests()) - before; op.write && made != 1 {
+				if made := len(n.Requests()) - before; op.write && made != 1 {
 					t.Errorf("%s: sent %d times", op.name, made)
 				}
 			}
@@ -152,7 +152,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestAddTrustIsTaken(t *testing.T) {
-	ca := issue(t, "CA", nil, nil)
+	ca := issue(t, "CA", nil)
 	for name, tc := range map[string]struct {
 		status        int
 		body, message string
@@ -164,7 +164,7 @@ func TestAddTrustIsTaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, says(tc.status, "application/json", tc.body))
-			got, err := client(t, n.endpoint()).AddTrust(t.Context(), Tomcat, []string{ca.pem()}, "")
+			got, err := client(t, n.endpoint()).AddTrust(t.Context(), Tomcat, []string{ca.PEM()}, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,16 +176,16 @@ func TestAddTrustIsTaken(t *testing.T) {
 }
 
 func TestIncompleteChain(t *testing.T) {
-	root := issue(t, "Root CA", nil, nil)
-	middle := issue(t, "Issuing CA", &root, nil)
+	root := issue(t, "Root CA", nil)
+	middle := issue(t, "Issuing CA", &root)
 	n := newNode(t, says(400, "application/json", `{"messages":["whatever the node says"]}`))
 	c := client(t, n.endpoint())
-	_, err := c.AddTrust(t.Context(), Tomcat, []string{middle.pem()}, "")
+	_, err := c.AddTrust(t.Context(), Tomcat, []string{middle.PEM()}, "")
 	var chain *ChainError
 	if !errors.As(err, &chain) || len(chain.Missing) != 1 || chain.Missing[0] != "CN=Root CA" || soap.KindOf(err) != soap.Fault {
 		t.Errorf("without its root: %v", err)
 	}
-	_, err = c.AddTrust(t.Context(), Tomcat, []string{middle.pem() + root.pem()}, "")
+	_, err = c.AddTrust(t.Context(), Tomcat, []string{middle.PEM() + root.PEM()}, "")
 	if mustKind(t, err, soap.Fault); errors.As(err, &chain) {
 		t.Errorf("with its root the 400 has another reason: %v", err)
 	}
@@ -195,7 +195,7 @@ func TestIncompleteChain(t *testing.T) {
 func TestInputRefused(t *testing.T) {
 	n := newNode(t, json200(`{}`))
 	c := client(t, n.endpoint())
-	good := issue(t, "CA", nil, nil).pem()
+	good := issue(t, "CA", nil).PEM()
 	key := "-----BEGIN PRIVATE KEY-----\nc2VjcmV0IGtleQ==\n-----END PRIVATE KEY-----\n"
 	many := make([]string, maxAdded+1)
 	for i := range many {
@@ -233,7 +233,7 @@ func TestInputRefused(t *testing.T) {
 	if _, err := c.Trust(t.Context(), ""); err == nil {
 		t.Error("an empty service was read")
 	}
-	if sent := n.requests(); len(sent) != 0 {
+	if sent := n.Requests(); len(sent) != 0 {
 		t.Errorf("%d requests were sent", len(sent))
 	}
 	if _, err := c.AddTrust(t.Context(), Tomcat, []string{good}, "fine"); err != nil {
@@ -242,11 +242,11 @@ func TestInputRefused(t *testing.T) {
 }
 
 func TestNobodyElseGetsThePassword(t *testing.T) {
-	ca := issue(t, "CA", nil, nil)
-	other := issue(t, "other", nil, nil)
+	ca := issue(t, "CA", nil)
+	other := issue(t, "other", nil)
 	for name, spoil := range map[string]func(*soap.Endpoint){
-		"another CA":        func(e *soap.Endpoint) { e.Trust.Roots = x509.NewCertPool(); e.Trust.Roots.AddCert(other.leaf) },
-		"another pin":       func(e *soap.Endpoint) { e.Trust = soap.Trust{Pins: []string{soap.Fingerprint(other.leaf)}} },
+		"another CA":        func(e *soap.Endpoint) { e.Trust.Roots = x509.NewCertPool(); e.Trust.Roots.AddCert(other.Leaf) },
+		"another pin":       func(e *soap.Endpoint) { e.Trust = soap.Trust{Pins: []string{soap.Fingerprint(other.Leaf)}} },
 		"another name":      func(e *soap.Endpoint) { e.Node = "imp-apac-pub.example.com" },
 		"expired by clock":  func(e *soap.Endpoint) { e.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) } },
 		"nothing to go by":  func(e *soap.Endpoint) { e.Trust = soap.Trust{} },
@@ -256,7 +256,7 @@ func TestNobodyElseGetsThePassword(t *testing.T) {
 			n := newNode(t, json200(`{}`))
 			e := n.endpoint()
 			spoil(&e)
-			for _, op := range calls(ca.pem()) {
+			for _, op := range calls(ca.PEM()) {
 				err := op.run(t.Context(), client(t, e))
 				if got := mustKind(t, err, soap.Untrusted); got.Sent {
 					t.Errorf("%s: says that something was sent", op.name)
@@ -266,7 +266,7 @@ func TestNobodyElseGetsThePassword(t *testing.T) {
 					t.Errorf("%s: %v holds no TrustError", op.name, err)
 				}
 			}
-			if len(n.requests()) != 0 {
+			if len(n.Requests()) != 0 {
 				t.Error("a request was sent")
 			}
 		})
@@ -274,7 +274,7 @@ func TestNobodyElseGetsThePassword(t *testing.T) {
 	t.Run("an expired leaf with its pin stays readable", func(t *testing.T) {
 		n := newNode(t, json200(`{"certificates":[]}`))
 		e := n.endpoint()
-		e.Trust = soap.Trust{Pins: []string{soap.Fingerprint(n.cert.leaf)}}
+		e.Trust = soap.Trust{Pins: []string{soap.Fingerprint(n.Cert.Leaf)}}
 		e.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) }
 		if _, err := client(t, e).Trust(t.Context(), Tomcat); err != nil {
 			t.Error(err)
@@ -283,15 +283,15 @@ func TestNobodyElseGetsThePassword(t *testing.T) {
 }
 
 func TestNotAvailable(t *testing.T) {
-	ca := issue(t, "CA", nil, nil)
+	ca := issue(t, "CA", nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
 	l.Close()
-	c := client(t, soap.Endpoint{Node: nodeName, Address: address, Trust: soap.Trust{Pins: []string{soap.Fingerprint(ca.leaf)}}})
-	for _, op := range calls(ca.pem()) {
+	c := client(t, soap.Endpoint{Node: nodeName, Address: address, Trust: soap.Trust{Pins: []string{soap.Fingerprint(ca.Leaf)}}})
+	for _, op := range calls(ca.PEM()) {
 		err := op.run(t.Context(), c)
 		e := mustKind(t, err, soap.Unreachable)
 		var none *NotAvailable
@@ -305,7 +305,7 @@ func TestNotAvailable(t *testing.T) {
 			http.NotFound(w, r)
 			return
 		}
-		_, _ = io.WriteString(w, ca.pem())
+		_, _ = io.WriteString(w, ca.PEM())
 	})
 	if err := client(t, n.endpoint()).Probe(t.Context()); err != nil {
 		t.Errorf("options missing, identity there: %v", err)
@@ -316,13 +316,13 @@ func TestNotAvailable(t *testing.T) {
 		t.Errorf("release 12.5: %v", err)
 	}
 	n = newNode(t, says(401, "text/html", ""))
-	if err := client(t, n.endpoint()).Probe(t.Context()); soap.KindOf(err) != soap.AccountRejected || len(n.requests()) != 1 {
-		t.Errorf("rejected account: %v after %d log-ins", err, len(n.requests()))
+	if err := client(t, n.endpoint()).Probe(t.Context()); soap.KindOf(err) != soap.AccountRejected || len(n.Requests()) != 1 {
+		t.Errorf("rejected account: %v after %d log-ins", err, len(n.Requests()))
 	}
 }
 
 func TestDeadlineAndCancel(t *testing.T) {
-	ca := issue(t, "CA", nil, nil)
+	ca := issue(t, "CA", nil)
 	release := make(chan struct{})
 	n := newNode(t, func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -333,7 +333,7 @@ func TestDeadlineAndCancel(t *testing.T) {
 	defer close(release)
 	e := n.endpoint()
 	e.Timeout = 150 * time.Millisecond
-	for _, op := range calls(ca.pem()) {
+	for _, op := range calls(ca.PEM()) {
 		want := soap.Timeout
 		if op.write {
 			want = soap.OutcomeUnknown
@@ -342,13 +342,13 @@ func TestDeadlineAndCancel(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	sent := len(n.requests())
-	for _, op := range calls(ca.pem()) {
+	sent := len(n.Requests())
+	for _, op := range calls(ca.PEM()) {
 		if e := mustKind(t, op.run(gone, client(t, e)), soap.Cancelled); e.Sent {
 			t.Errorf("%s: says that something was sent", op.name)
 		}
 	}
-	if len(n.requests()) != sent {
+	if len(n.Requests()) != sent {
 		t.Error("a cancelled request was sent")
 	}
 }
@@ -356,9 +356,9 @@ func TestDeadlineAndCancel(t *testing.T) {
 // net/http repeats requests on reused connections that turn out dead. A write
 // must not be among them, even after reads have warmed a connection.
 func TestWriteIsNeverRepeated(t *testing.T) {
-	cert := issue(t, nodeName, nil, nil)
-	ca := issue(t, "CA", nil, nil)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.leaf.Raw}, PrivateKey: cert.key}}})
+	cert := issue(t, nodeName, nil)
+	ca := issue(t, "CA", nil)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert.TLS()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,12 +390,12 @@ func TestWriteIsNeverRepeated(t *testing.T) {
 			serving.Go(func() { serve(conn) })
 		}
 	})
-	c := New(soap.Endpoint{Node: nodeName, Address: l.Addr().String(), Trust: soap.Trust{Pins: []string{soap.Fingerprint(cert.leaf)}}, Password: password, Timeout: 2 * time.Second})
+	c := New(soap.Endpoint{Node: nodeName, Address: l.Addr().String(), Trust: soap.Trust{Pins: []string{soap.Fingerprint(cert.Leaf)}}, Password: password, Timeout: 2 * time.Second})
 	t.Cleanup(func() { l.Close(); c.Close(); serving.Wait() })
 	if _, err := c.Trust(t.Context(), Tomcat); err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.AddTrust(t.Context(), Tomcat, []string{ca.pem()}, "")
+	_, err = c.AddTrust(t.Context(), Tomcat, []string{ca.PEM()}, "")
 	mustKind(t, err, soap.OutcomeUnknown)
 	if posts.Load() != 1 {
 		t.Errorf("sent %d times", posts.Load())
@@ -414,10 +414,25 @@ func TestClientPrintsNoSecret(t *testing.T) {
 	if c.Node() != nodeName {
 		t.Errorf("node %q", c.Node())
 	}
-	if d := New(soap.Endpoint{Node: nodeName}); d.address != nodeName+":443" {
-		t.Errorf("default address %q", d.address)
+}
+
+// The default port is HTTPS's, and a node that is reached by another transport is asked there too.
+func TestDefaultAddress(t *testing.T) {
+	asked := ""
+	c := New(soap.Endpoint{Node: nodeName, Password: password, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		asked = r.URL.Host + " as " + r.Host
+		return nil, io.ErrUnexpectedEOF
+	})})
+	_, err := c.Snapshot(t.Context())
+	mustKind(t, err, soap.Unreachable)
+	if asked != nodeName+":443 as "+nodeName+":443" {
+		t.Errorf("asked %s", asked)
 	}
 }
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestStoresTable(t *testing.T) {
 	seen := map[Service]bool{}

@@ -1,112 +1,41 @@
 package certmgr
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
-	"log"
-	"math/big"
 	"net/http"
-	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/soap"
+	"peerkeeper/shared/soap/soaptest"
 )
 
 const (
-	nodeName = "imp-emea-pub.example.com"
+	nodeName = soaptest.NodeName
 	password = "correct horse"
 )
 
-type certificate struct {
-	leaf *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+type certificate = soaptest.Certificate
 
-func (c certificate) pem() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.leaf.Raw}))
-}
-
-// issue makes a certificate; by is nil for a self-signed one.
-func issue(t testing.TB, cn string, by *certificate, alter func(*x509.Certificate)) certificate {
+// issue makes a certificate that may sign others; by is nil for a self-signed one.
+func issue(t testing.TB, cn string, by *certificate) certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: cn}, DNSNames: []string{cn},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	if alter != nil {
-		alter(template)
-	}
-	parent, signer := template, key
-	if by != nil {
-		parent, signer = by.leaf, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate{leaf, key}
+	return soaptest.Issue(t, cn, by, func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
 }
 
-type seen struct {
-	method, uri, auth, contentType, body, host string
-}
+// node is a TLS server that records what it is sent, with the endpoint that believes it.
+type node struct{ *soaptest.Node }
 
-// node is a TLS server that records what it is sent.
-type node struct {
-	server *httptest.Server
-	cert   certificate
-
-	mu   sync.Mutex
-	list []seen
-}
-
-func (n *node) requests() []seen {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return append([]seen(nil), n.list...)
-}
-
-func newNode(t testing.TB, handle http.HandlerFunc) *node {
+func newNode(t testing.TB, handle http.HandlerFunc) node {
 	t.Helper()
-	n := &node{cert: issue(t, nodeName, nil, nil)}
-	n.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		n.mu.Lock()
-		n.list = append(n.list, seen{r.Method, r.URL.RequestURI(), r.Header.Get("Authorization"), r.Header.Get("Content-Type"), string(body), r.Host})
-		n.mu.Unlock()
-		handle(w, r)
-	}))
-	n.server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{n.cert.leaf.Raw}, PrivateKey: n.cert.key}}}
-	n.server.StartTLS()
-	t.Cleanup(n.server.Close)
-	return n
+	return node{soaptest.NewNode(t, issue(t, nodeName, nil), handle)}
 }
 
-func (n *node) endpoint() soap.Endpoint {
-	roots := x509.NewCertPool()
-	roots.AddCert(n.cert.leaf)
+func (n node) endpoint() soap.Endpoint {
 	return soap.Endpoint{
-		Node: nodeName, Address: n.server.Listener.Addr().String(), Trust: soap.Trust{Roots: roots},
+		Node: nodeName, Address: n.Address, Trust: soap.Trust{Roots: n.Cert.Pool()},
 		Username: "osadmin", Password: password, Timeout: 5 * time.Second,
 	}
 }

@@ -31,23 +31,23 @@ func reasons(b Bundle) []string {
 }
 
 func TestPEMBundles(t *testing.T) {
-	a, b := issue(t, "a.example.com", nil, nil), issue(t, "b.example.com", nil, nil)
-	damaged := strings.Replace(b.pem(), "MII", "%%%", 1)
-	cut := b.pem()[:len(b.pem())/2]
+	a, b := issue(t, "a.example.com", nil), issue(t, "b.example.com", nil)
+	damaged := strings.Replace(b.PEM(), "MII", "%%%", 1)
+	cut := b.PEM()[:len(b.PEM())/2]
 	notX509 := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("hello")}))
 	for _, tc := range []struct {
 		name, text    string
 		names, faults []string
 	}{
-		{"one", a.pem(), []string{"a.example.com"}, nil},
-		{"two", a.pem() + b.pem(), []string{"a.example.com", "b.example.com"}, nil},
-		{"comments around", "subject=a\n" + a.pem() + "\nsubject=b\n" + b.pem() + "end\n", []string{"a.example.com", "b.example.com"}, nil},
-		{"Windows line ends", strings.ReplaceAll(a.pem()+b.pem(), "\n", "\r\n"), []string{"a.example.com", "b.example.com"}, nil},
-		{"damaged one between", a.pem() + damaged + a.pem(), []string{"a.example.com", "a.example.com"}, []string{"x#1 damaged PEM block"}},
-		{"cut off", a.pem() + cut, []string{"a.example.com"}, []string{"x#1 damaged PEM block"}},
-		{"no X.509 within", notX509 + a.pem(), []string{"a.example.com"}, []string{"x#0 x509: malformed certificate"}},
-		{"a key among them", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n" + a.pem(), []string{"a.example.com"}, []string{`x#0 a PEM block of type "EC PRIVATE KEY"`}},
-		{"bare base64", base64.StdEncoding.EncodeToString(a.leaf.Raw), []string{"a.example.com"}, nil},
+		{"one", a.PEM(), []string{"a.example.com"}, nil},
+		{"two", a.PEM() + b.PEM(), []string{"a.example.com", "b.example.com"}, nil},
+		{"comments around", "subject=a\n" + a.PEM() + "\nsubject=b\n" + b.PEM() + "end\n", []string{"a.example.com", "b.example.com"}, nil},
+		{"Windows line ends", strings.ReplaceAll(a.PEM()+b.PEM(), "\n", "\r\n"), []string{"a.example.com", "b.example.com"}, nil},
+		{"damaged one between", a.PEM() + damaged + a.PEM(), []string{"a.example.com", "a.example.com"}, []string{"x#1 damaged PEM block"}},
+		{"cut off", a.PEM() + cut, []string{"a.example.com"}, []string{"x#1 damaged PEM block"}},
+		{"no X.509 within", notX509 + a.PEM(), []string{"a.example.com"}, []string{"x#0 x509: malformed certificate"}},
+		{"a key among them", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n" + a.PEM(), []string{"a.example.com"}, []string{`x#0 a PEM block of type "EC PRIVATE KEY"`}},
+		{"bare base64", base64.StdEncoding.EncodeToString(a.Leaf.Raw), []string{"a.example.com"}, nil},
 		{"words", "no certificate!", nil, []string{"x#0 no PEM block"}},
 		{"nothing", " \n", nil, []string{"x#0 empty"}},
 	} {
@@ -76,18 +76,18 @@ func marshal(t testing.TB, v any) string {
 }
 
 func TestTrustForms(t *testing.T) {
-	a, b := issue(t, "a.example.com", nil, nil), issue(t, "b.example.com", nil, nil)
+	a, b := issue(t, "a.example.com", nil), issue(t, "b.example.com", nil)
 	type one map[string]any
 	for _, tc := range []struct {
 		name, body    string
 		names, faults []string
 		refused       bool
 	}{
-		{"object", marshal(t, one{"certificates": []one{{"certificate": a.pem()}, {"certificate": b.pem()}}}), []string{"a.example.com", "b.example.com"}, nil, false},
-		{"bare list", marshal(t, []one{{"certificate": a.pem()}, {"certificate": b.pem()}}), []string{"a.example.com", "b.example.com"}, nil, false},
-		{"list of texts", marshal(t, []string{a.pem(), b.pem()}), []string{"a.example.com", "b.example.com"}, nil, false},
-		{"many in one text", marshal(t, one{"certificates": []one{{"certificate": a.pem() + b.pem()}}}), []string{"a.example.com", "b.example.com"}, nil, false},
-		{"bad ones among them", marshal(t, []any{one{"certificate": a.pem()}, 5, one{"certificate": nil}, one{"certificate": []int{1}}, one{"certificate": "x", "filename": "x.pem"}, one{"certificate": b.pem()}}),
+		{"object", marshal(t, one{"certificates": []one{{"certificate": a.PEM()}, {"certificate": b.PEM()}}}), []string{"a.example.com", "b.example.com"}, nil, false},
+		{"bare list", marshal(t, []one{{"certificate": a.PEM()}, {"certificate": b.PEM()}}), []string{"a.example.com", "b.example.com"}, nil, false},
+		{"list of texts", marshal(t, []string{a.PEM(), b.PEM()}), []string{"a.example.com", "b.example.com"}, nil, false},
+		{"many in one text", marshal(t, one{"certificates": []one{{"certificate": a.PEM() + b.PEM()}}}), []string{"a.example.com", "b.example.com"}, nil, false},
+		{"bad ones among them", marshal(t, []any{one{"certificate": a.PEM()}, 5, one{"certificate": nil}, one{"certificate": []int{1}}, one{"certificate": "x", "filename": "x.pem"}, one{"certificate": b.PEM()}}),
 			[]string{"a.example.com", "b.example.com"}, []string{"#1 neither an object with a certificate nor a text", "#2 empty", "#3 neither an object with a certificate nor a text", "x.pem#4 no PEM block"}, false},
 		{"empty store", `{"certificates":[]}`, nil, nil, false},
 		{"empty list", `[]`, nil, nil, false},
@@ -116,14 +116,14 @@ func TestTrustForms(t *testing.T) {
 }
 
 func TestIdentityForms(t *testing.T) {
-	a := issue(t, "a.example.com", nil, nil)
+	a := issue(t, "a.example.com", nil)
 	for name, body := range map[string]string{
-		"PEM": a.pem(), "PEM after spaces": "\r\n" + a.pem(), "JSON text": marshal(t, a.pem()),
-		"object": marshal(t, map[string]string{"certificate": a.pem()}), "list": marshal(t, []string{a.pem()}),
-		"object with a list": marshal(t, map[string]any{"certificates": []string{a.pem()}}),
+		"PEM": a.PEM(), "PEM after spaces": "\r\n" + a.PEM(), "JSON text": marshal(t, a.PEM()),
+		"object": marshal(t, map[string]string{"certificate": a.PEM()}), "list": marshal(t, []string{a.PEM()}),
+		"object with a list": marshal(t, map[string]any{"certificates": []string{a.PEM()}}),
 	} {
 		got, err := parseIdentity([]byte(body))
-		if err != nil || len(got.Certificates) != 1 || len(got.Unreadable) != 0 || got.Certificates[0].PEM() != a.pem() {
+		if err != nil || len(got.Certificates) != 1 || len(got.Unreadable) != 0 || got.Certificates[0].PEM() != a.PEM() {
 			t.Errorf("%s: %v %v %v", name, err, names(got), reasons(got))
 		}
 	}
@@ -135,13 +135,13 @@ func TestIdentityForms(t *testing.T) {
 }
 
 func TestSnapshot(t *testing.T) {
-	a, b := issue(t, "a.example.com", nil, nil), issue(t, "b.example.com", nil, nil)
+	a, b := issue(t, "a.example.com", nil), issue(t, "b.example.com", nil)
 	type one map[string]any
 	body := marshal(t, one{
 		"trackingId": "t-1", "server": nodeName, "another": one{"x": 1},
-		"identities": []one{{"service": "tomcat", "certificate": a.pem(), "csr": ""}, {"service": "ipsec", "certificate": "", "csr": "-----BEGIN CERTIFICATE REQUEST-----"}},
+		"identities": []one{{"service": "tomcat", "certificate": a.PEM(), "csr": ""}, {"service": "ipsec", "certificate": "", "csr": "-----BEGIN CERTIFICATE REQUEST-----"}},
 		"trusts": []one{
-			{"service": "tomcat", "certificate_data": []one{{"filename": "b.pem", "certificate": b.pem()}, {"filename": "bad.pem", "certificate": "?"}}},
+			{"service": "tomcat", "certificate_data": []one{{"filename": "b.pem", "certificate": b.PEM()}, {"filename": "bad.pem", "certificate": "?"}}},
 			{"service": "cup-trust", "certificate_data": []one{}},
 		},
 		"revokedCertificates": []any{"x", one{}},
@@ -154,7 +154,7 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	id, ok := s.Identity("TOMCAT")
-	if !ok || soap.Fingerprint(id.Certificates[0].X509) != soap.Fingerprint(a.leaf) {
+	if !ok || soap.Fingerprint(id.Certificates[0].X509) != soap.Fingerprint(a.Leaf) {
 		t.Errorf("tomcat: %v %v", ok, names(id.Bundle))
 	}
 	if id, ok := s.Identity(IPsec); !ok || len(id.Certificates)+len(id.Unreadable) != 0 || id.CSR == "" {
@@ -190,11 +190,11 @@ func TestSnapshot(t *testing.T) {
 // FuzzAnswers feeds every parser: none panics, an answer never loses an entry
 // without a word, and nothing unprintable gets through.
 func FuzzAnswers(f *testing.F) {
-	a := issue(f, "a.example.com", nil, nil)
+	a := issue(f, "a.example.com", nil)
 	for _, seed := range []string{
-		"", "[]", "{}", "null", `{"certificates":[]}`, `{"message":"x"}`, `{"messages":["x",{"message":"y"},5]}`, a.pem(), a.pem() + a.pem()[:80] + a.pem(),
-		marshal(f, []string{a.pem(), "x"}), marshal(f, map[string]any{"certificates": []any{map[string]string{"certificate": a.pem(), "filename": "a\x1b[2J.pem"}, 7}}),
-		marshal(f, map[string]any{"identities": []any{map[string]string{"service": "tomcat", "certificate": a.pem()}}, "trusts": []any{map[string]any{"service": "tomcat", "certificate_data": []any{map[string]string{"certificate": "-----BEGIN "}}}}}),
+		"", "[]", "{}", "null", `{"certificates":[]}`, `{"message":"x"}`, `{"messages":["x",{"message":"y"},5]}`, a.PEM(), a.PEM() + a.PEM()[:80] + a.PEM(),
+		marshal(f, []string{a.PEM(), "x"}), marshal(f, map[string]any{"certificates": []any{map[string]string{"certificate": a.PEM(), "filename": "a\x1b[2J.pem"}, 7}}),
+		marshal(f, map[string]any{"identities": []any{map[string]string{"service": "tomcat", "certificate": a.PEM()}}, "trusts": []any{map[string]any{"service": "tomcat", "certificate_data": []any{map[string]string{"certificate": "-----BEGIN "}}}}}),
 		strings.Repeat("-----BEGIN ", 50), "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
 	} {
 		f.Add([]byte(seed))

@@ -4,28 +4,19 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
 	defaultTimeout   = 30 * time.Second
 	defaultMaxAnswer = 32 << 20
-	handshakeTimeout = 10 * time.Second // a node that accepts and then says nothing
-	idleTimeout      = 30 * time.Second
-	maxHeader        = 64 << 10
 	maxErrorBody     = 64 << 10 // of a fault or an HTML page
 	maxWriteAnswer   = 1 << 20  // answers to writes are a line or two and are read whole before Do returns
 )
@@ -49,15 +40,11 @@ type Endpoint struct {
 
 // Client talks to one node. It is safe for concurrent use; Limit keeps it to one request at a time.
 type Client struct {
-	node, address string
-	name          string              // Host header
-	basic         func(*http.Request) // a closure, because fmt prints the fields of structs but not what a closure holds
-	now           func() time.Time
-	timeout       time.Duration
-	maxAnswer     int64
-	reads, writes http.RoundTripper
-	ownTransport  bool
-	idle          func()
+	node      string
+	wire      *Transport
+	now       func() time.Time
+	timeout   time.Duration
+	maxAnswer int64
 
 	mu      sync.Mutex
 	cookies []cookie
@@ -68,12 +55,7 @@ type cookie struct{ name, value, path string }
 
 // New makes the client of a node. Nothing is dialled.
 func New(e Endpoint) *Client {
-	c := &Client{node: e.Node, address: e.Address, name: e.Node, now: e.Now, timeout: e.Timeout, maxAnswer: e.MaxAnswer, idle: func() {}}
-	username, password := e.Username, e.Password
-	c.basic = func(r *http.Request) { r.SetBasicAuth(username, password.Reveal()) }
-	if _, port, err := net.SplitHostPort(e.Address); err == nil {
-		c.name = net.JoinHostPort(e.Node, port)
-	}
+	c := &Client{node: e.Node, wire: NewTransport(e), now: e.Now, timeout: e.Timeout, maxAnswer: e.MaxAnswer}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -83,48 +65,14 @@ func New(e Endpoint) *Client {
 	if c.maxAnswer <= 0 {
 		c.maxAnswer = defaultMaxAnswer
 	}
-	if e.Transport != nil {
-		c.reads, c.writes = e.Transport, e.Transport
-		return c
-	}
-	reads, writes := transport(e, c.now), transport(e, c.now)
-	// net/http resends a request by itself when a reused connection turns out dead. For a write that must be impossible: its own
-	// transport never reuses a connection (and the request offers no way to rewind its body).
-	writes.DisableKeepAlives = true
-	c.reads, c.writes, c.ownTransport = reads, writes, true
-	c.idle = func() { reads.CloseIdleConnections(); writes.CloseIdleConnections() }
 	return c
-}
-
-func transport(e Endpoint, now func() time.Time) *http.Transport {
-	return &http.Transport{
-		Proxy: nil, // never HTTPS_PROXY: the credentials are for the node alone
-		TLSClientConfig: &tls.Config{
-			ServerName: e.Node,
-			MinVersion: tls.VersionTLS12,
-			// crypto/tls's own verification is replaced, not dropped: it knows neither the injected clock nor pins (an expired leaf with a
-			// matching pin must stay readable). VerifyConnection runs in every handshake, resumed ones included, before the first byte of HTTP;
-			// there is no session cache either, so every connection shows its certificate.
-			InsecureSkipVerify: true,
-			VerifyConnection: func(s tls.ConnectionState) error {
-				return e.Trust.Verify(s.PeerCertificates, e.Node, now())
-			},
-			SessionTicketsDisabled: true,
-		},
-		TLSHandshakeTimeout:    handshakeTimeout,
-		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConnsPerHost:    2,
-		IdleConnTimeout:        idleTimeout,
-		DisableCompression:     true,                                                   // the caps count what was really received, and nothing can unfold
-		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1, as Tomcat speaks it here
-	}
 }
 
 // Node is the node's name.
 func (c *Client) Node() string { return c.node }
 
 // Close lets idle connections go. The client stays usable.
-func (c *Client) Close() { c.idle() }
+func (c *Client) Close() { c.wire.Close() }
 
 // Format, and with it every way of printing, shows the node and never the session.
 func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "soap.Client(%s)", c.node) }
@@ -156,57 +104,20 @@ func (c *Client) Do(ctx context.Context, req Request) (*Answer, error) {
 	return a, nil
 }
 
-// once is a body that net/http cannot rewind.
-type once struct{ r *bytes.Reader }
-
-func (o once) Read(p []byte) (int, error) { return o.r.Read(p) }
-func (o once) Close() error               { return nil }
-
 func (c *Client) exchange(ctx context.Context, cancel context.CancelFunc, req Request, session []cookie) (*Answer, *Error) {
-	var sent, answered atomic.Bool
-	fail := func(err error) *Error { return c.failed(req, sent.Load(), answered.Load(), err) }
-	if err := ctx.Err(); err != nil {
-		return nil, fail(err)
-	}
-	hooks := &httptrace.ClientTrace{
-		// The connection is ready, its certificate verified, and from here on request bytes may leave.
-		GotConn:              func(httptrace.GotConnInfo) { sent.Store(true) },
-		GotFirstResponseByte: func() { answered.Store(true) },
-	}
-	target := &url.URL{Scheme: "https", Host: c.address, Path: req.Path}
-	out, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, hooks), http.MethodPost, target.String(), bytes.NewReader(req.Body))
-	if err != nil {
-		return nil, fail(err)
-	}
-	out.Host = c.name
-	out.Header.Set("Content-Type", "text/xml; charset=utf-8")
-	out.Header.Set("Accept", "text/xml")
-	out.Header.Set("User-Agent", "peerkeeper")
-	out.Header.Set("SOAPAction", req.Action)
+	call := Call{Op: req.Op, Method: http.MethodPost, Path: req.Path, Body: req.Body, Write: req.Write, Header: http.Header{
+		"Content-Type": {"text/xml; charset=utf-8"},
+		"Accept":       {"text/xml"},
+		"Soapaction":   {req.Action},
+	}}
 	for _, k := range session {
-		out.AddCookie(&http.Cookie{Name: k.name, Value: k.value})
-	}
-	if len(session) == 0 {
-		c.basic(out)
-	}
-	via := c.reads
-	if req.Write {
-		via = c.writes
-		out.Body, out.GetBody = once{bytes.NewReader(req.Body)}, nil
-	} else {
-		// An empty list is never sent; it tells net/http that this POST may be repeated if a reused connection turns out dead.
-		out.Header["Idempotency-Key"] = []string{}
-	}
-	if !c.ownTransport {
-		sent.Store(true)
+		call.Session = append(call.Session, &http.Cookie{Name: k.name, Value: k.value})
 	}
 	before := c.now()
-	resp, err := via.RoundTrip(out)
-	if err != nil {
-		return nil, fail(err)
+	resp, failure := c.wire.Do(ctx, call)
+	if failure != nil {
+		return nil, failure
 	}
-	answered.Store(true)
-	sent.Store(true)
 	after := c.now()
 	body := &cappedBody{c: c, req: req, status: resp.StatusCode, from: resp.Body, left: c.maxAnswer}
 	if len(session) == 0 && resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusNotFound {
@@ -216,7 +127,7 @@ func (c *Client) exchange(ctx context.Context, cancel context.CancelFunc, req Re
 	if failure != nil {
 		_ = resp.Body.Close() // the failure is the news
 		if req.Write && !refusal(failure) {
-			failure = unknown(failure)
+			failure = Unknown(failure)
 		}
 		return nil, failure
 	}
@@ -256,7 +167,7 @@ func (c *Client) judge(req Request, resp *http.Response, body *cappedBody) (*Ans
 		return nil, e
 	}
 	page, readErr := io.ReadAll(io.LimitReader(body, maxErrorBody))
-	e.RetryAfter = retryAfter(resp.Header)
+	e.RetryAfter = RetryAfter(resp.Header)
 	e.Cause = errors.New(statusText(page, resp.StatusCode))
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
@@ -279,7 +190,7 @@ func (c *Client) judge(req Request, resp *http.Response, body *cappedBody) (*Ans
 			f.RetryAfter = e.RetryAfter
 			return nil, f
 		case readErr != nil:
-			return nil, c.bodyFailure(req, resp.StatusCode, readErr)
+			return nil, c.wire.Cut(req.Op, resp.StatusCode, readErr)
 		case resp.StatusCode >= 500:
 			// A page instead of a fault: a refusal for a read, but for a write nobody can say how far it went.
 			e.Kind = Fault
@@ -308,7 +219,7 @@ func (c *Client) accept(req Request, resp *http.Response, body *cappedBody) (*An
 	if req.Write { // whole, or its outcome is unknown
 		whole, err := io.ReadAll(body)
 		if err != nil {
-			return nil, c.bodyFailure(req, resp.StatusCode, err)
+			return nil, c.wire.Cut(req.Op, resp.StatusCode, err)
 		}
 		var ignore struct{}
 		f, err := decodeEnvelope(bytes.NewReader(whole), req.Op+"Response", &ignore)
@@ -326,7 +237,7 @@ func (c *Client) accept(req Request, resp *http.Response, body *cappedBody) (*An
 	for _, n := range []int{512, 2 << 10, 8 << 10} {
 		prefix, readErr := r.Peek(n)
 		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			return nil, c.bodyFailure(req, resp.StatusCode, readErr)
+			return nil, c.wire.Cut(req.Op, resp.StatusCode, readErr)
 		}
 		first, err := opening(prefix)
 		switch {
@@ -336,7 +247,7 @@ func (c *Client) accept(req Request, resp *http.Response, body *cappedBody) (*An
 			var ignore struct{}
 			f, err := decodeEnvelope(io.LimitReader(r, maxErrorBody), "Fault", &ignore)
 			if err != nil {
-				return nil, c.bodyFailure(req, resp.StatusCode, err)
+				return nil, c.wire.Cut(req.Op, resp.StatusCode, err)
 			}
 			return nil, f.err(req.Op, c.node, resp.StatusCode)
 		case first != "":
@@ -356,56 +267,6 @@ func statusText(page []byte, status int) string {
 		return text
 	}
 	return "an empty body"
-}
-
-// retryAfter is the wait a server asks for in seconds. The form with a date is not taken: the servers' clocks are not ours.
-func retryAfter(h http.Header) time.Duration {
-	n, err := strconv.Atoi(strings.TrimSpace(h.Get("Retry-After")))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return time.Duration(min(n, 24*60*60)) * time.Second
-}
-
-// failed types an error that came instead of a response.
-func (c *Client) failed(req Request, sent, answered bool, err error) *Error {
-	e := &Error{Op: req.Op, Node: c.node, Sent: sent, Cause: err}
-	var trust *TrustError
-	var dial *net.OpError
-	switch {
-	case errors.As(err, &trust):
-		e.Kind, e.Sent = Untrusted, false
-	case errors.Is(err, context.Canceled):
-		e.Kind = Cancelled
-	case isTimeout(err):
-		e.Kind = Timeout
-	case answered && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-		e.Kind = Malformed // not HTTP, or headers without end
-	default:
-		e.Kind = Unreachable
-	}
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		e.Sent = false
-	}
-	if req.Write && e.Sent {
-		return unknown(e)
-	}
-	return e
-}
-
-// bodyFailure types an error met while reading a response; err may be one of ours already.
-func (c *Client) bodyFailure(req Request, status int, err error) *Error {
-	if e, ok := asError(err); ok {
-		return e
-	}
-	e := &Error{Op: req.Op, Node: c.node, Kind: Malformed, Status: status, Sent: true, Cause: err}
-	switch {
-	case errors.Is(err, context.Canceled):
-		e.Kind = Cancelled
-	case isTimeout(err):
-		e.Kind = Timeout
-	}
-	return e
 }
 
 // cappedBody reads a response, gives its errors a type, and refuses to go beyond the cap.
@@ -437,7 +298,7 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 	}
 	b.left -= int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
-		b.failed = b.c.bodyFailure(b.req, b.status, err)
+		b.failed = b.c.wire.Cut(b.req.Op, b.status, err)
 		return n, b.failed
 	}
 	if err != nil {

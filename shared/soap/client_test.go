@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/soap/soaptest"
 )
 
 func TestAnsweredKinds(t *testing.T) {
@@ -95,7 +97,7 @@ func TestAnsweredKinds(t *testing.T) {
 					t.Errorf("text is %q, want %q", e.Cause, tt.text)
 				}
 			}
-			if got := len(n.requests()); got != 2 {
+			if got := len(n.Requests()); got != 2 {
 				t.Errorf("the node got %d requests for one read and one write", got)
 			}
 		})
@@ -107,7 +109,7 @@ func TestErrorReadsLikeASentence(t *testing.T) {
 	if got, want := e.Error(), "emea pub: executeSQLQuery: account rejected (HTTP 401): Unauthorized"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, want := unknown(&Error{Op: "op", Node: "pub", Kind: NotFound, Status: 404, Cause: errors.New("x")}).Error(), "pub: op: OUTCOME UNKNOWN (HTTP 404): service not found: x"; got != want {
+	if got, want := Unknown(&Error{Op: "op", Node: "pub", Kind: NotFound, Status: 404, Cause: errors.New("x")}).Error(), "pub: op: OUTCOME UNKNOWN (HTTP 404): service not found: x"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if KindOf(fmt.Errorf("listing peers: %w", e)) != AccountRejected || KindOf(nil) != None || KindOf(io.EOF) != Other || KindOf(context.Canceled) != Cancelled || KindOf(&TrustError{}) != Untrusted {
@@ -134,10 +136,13 @@ func TestRequestOnTheWire(t *testing.T) {
 	if a.Skew < 29*time.Minute || a.Skew > 31*time.Minute {
 		t.Errorf("skew is %s, want about 30m", a.Skew)
 	}
-	got := n.requests()[0]
+	got := n.Requests()[0]
 	_, port, _ := net.SplitHostPort(e.Address)
-	want := seen{auth: "Basic cmVhZGVyOmNvcnJlY3QgaG9yc2U=", action: `"CUCM:DB ver=14.0 getCCMVersion"`, host: nodeName + ":" + port, body: "<request/>", path: "/axl/"}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(seen{})); diff != "" {
+	want := soaptest.Seen{Method: "POST", Path: "/axl/", URI: "/axl/", Host: nodeName + ":" + port, Body: "<request/>", Header: http.Header{
+		"Authorization": {"Basic cmVhZGVyOmNvcnJlY3QgaG9yc2U="}, "Soapaction": {`"CUCM:DB ver=14.0 getCCMVersion"`}, "Content-Type": {"text/xml; charset=utf-8"},
+		"Accept": {"text/xml"}, "User-Agent": {"peerkeeper"}, "Content-Length": {"10"},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 	if err := a.Close(); err != nil {
@@ -262,12 +267,12 @@ func TestNotSent(t *testing.T) {
 		}), Unreachable},
 		{"closes in the handshake", plain(func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }), Unreachable},
 		{"speaks TLS 1.1 only", plain(func(c net.Conn) {
-			_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{old.tls()}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}).Handshake()
+			_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{old.TLS()}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}).Handshake()
 		}), Unreachable},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := client(t, Endpoint{Node: nodeName, Address: tt.address(t), Trust: Trust{Roots: old.pool()}, Timeout: 300 * time.Millisecond})
+			c := client(t, Endpoint{Node: nodeName, Address: tt.address(t), Trust: Trust{Roots: old.Pool()}, Timeout: 300 * time.Millisecond})
 			for _, req := range []Request{read("getCCMVersion"), change("executeSQLUpdate")} {
 				_, err := exchange(t, c, req)
 				if e := mustKind(t, err, tt.want); e.Sent {
@@ -299,16 +304,16 @@ func TestNoCredentialsToAnUnverifiedServer(t *testing.T) {
 		now    time.Duration
 		reason string // empty: accepted
 	}{
-		{"trusted", good, Trust{Roots: good.pool()}, 0, ""},
-		{"pinned", good, Trust{Pins: []string{"sha256:00", strings.ToUpper(Fingerprint(good.leaf))}}, 0, ""},
-		{"expired, but pinned", expired, Trust{Pins: []string{Fingerprint(expired.leaf)}}, 0, ""},
-		{"expired, pinned, and a CA that does not know it", expired, Trust{Roots: good.pool(), Pins: []string{Fingerprint(expired.leaf)}}, 0, ""},
-		{"expired", expired, Trust{Roots: expired.pool()}, 0, ReasonExpired},
-		{"expires by the injected clock", good, Trust{Roots: good.pool()}, 48 * time.Hour, ReasonExpired},
-		{"not yet valid by the injected clock", good, Trust{Roots: good.pool()}, -48 * time.Hour, ReasonNotYetValid},
-		{"another node's name", other, Trust{Roots: other.pool()}, 0, ReasonNameMismatch},
-		{"unknown authority", good, Trust{Roots: other.pool()}, 0, ReasonUnknownAuthority},
-		{"another pin", good, Trust{Pins: []string{Fingerprint(other.leaf)}}, 0, ReasonPinMismatch},
+		{"trusted", good, Trust{Roots: good.Pool()}, 0, ""},
+		{"pinned", good, Trust{Pins: []string{"sha256:00", strings.ToUpper(Fingerprint(good.Leaf))}}, 0, ""},
+		{"expired, but pinned", expired, Trust{Pins: []string{Fingerprint(expired.Leaf)}}, 0, ""},
+		{"expired, pinned, and a CA that does not know it", expired, Trust{Roots: good.Pool(), Pins: []string{Fingerprint(expired.Leaf)}}, 0, ""},
+		{"expired", expired, Trust{Roots: expired.Pool()}, 0, ReasonExpired},
+		{"expires by the injected clock", good, Trust{Roots: good.Pool()}, 48 * time.Hour, ReasonExpired},
+		{"not yet valid by the injected clock", good, Trust{Roots: good.Pool()}, -48 * time.Hour, ReasonNotYetValid},
+		{"another node's name", other, Trust{Roots: other.Pool()}, 0, ReasonNameMismatch},
+		{"unknown authority", good, Trust{Roots: other.Pool()}, 0, ReasonUnknownAuthority},
+		{"another pin", good, Trust{Pins: []string{Fingerprint(other.Leaf)}}, 0, ReasonPinMismatch},
 		{"nothing to believe", good, Trust{}, 0, ReasonNoTrustConfigured},
 	}
 	for _, tt := range tests {
@@ -330,13 +335,13 @@ func TestNoCredentialsToAnUnverifiedServer(t *testing.T) {
 					t.Error("counts as sent")
 				}
 				var trust *TrustError
-				if !errors.As(err, &trust) || trust.Reason != tt.reason || trust.Leaf != Fingerprint(tt.served.leaf) || trust.NotAfter.IsZero() {
+				if !errors.As(err, &trust) || trust.Reason != tt.reason || trust.Leaf != Fingerprint(tt.served.Leaf) || trust.NotAfter.IsZero() {
 					t.Errorf("got %+v, want reason %s", trust, tt.reason)
 				}
 			}
-			if got := n.requests(); tt.reason != "" && len(got) != 0 {
+			if got := n.Requests(); tt.reason != "" && len(got) != 0 {
 				t.Errorf("the server saw %+v", got)
-			} else if tt.reason == "" && got[0].auth == "" {
+			} else if tt.reason == "" && got[0].Header.Get("Authorization") == "" {
 				t.Error("a verified server got no credentials")
 			}
 		})
@@ -369,7 +374,7 @@ func TestVerifyChains(t *testing.T) {
 	leaf := issue(t, &middle, nil)
 	client := issue(t, &root, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
 	reason := func(chain []*x509.Certificate, now time.Time) string {
-		err := Trust{Roots: root.pool()}.Verify(chain, nodeName, now)
+		err := Trust{Roots: root.Pool()}.Verify(chain, nodeName, now)
 		var e *TrustError
 		if err != nil && !errors.As(err, &e) {
 			t.Fatalf("%T", err)
@@ -379,12 +384,12 @@ func TestVerifyChains(t *testing.T) {
 		}
 		return e.Reason
 	}
-	whole := []*x509.Certificate{leaf.leaf, middle.leaf}
+	whole := []*x509.Certificate{leaf.Leaf, middle.Leaf}
 	for name, got := range map[string][2]string{
 		"chain of three":          {reason(whole, time.Now()), ""},
 		"intermediate not served": {reason(whole[:1], time.Now()), ReasonUnknownAuthority},
 		"intermediate expired":    {reason(whole, time.Now().Add(2*time.Hour)), ReasonIssuerExpired},
-		"client certificate":      {reason([]*x509.Certificate{client.leaf}, time.Now()), ReasonNotForServers},
+		"client certificate":      {reason([]*x509.Certificate{client.Leaf}, time.Now()), ReasonNotForServers},
 		"no certificate":          {reason(nil, time.Now()), ReasonNoCertificate},
 	} {
 		if got[0] != got[1] {
@@ -434,8 +439,8 @@ func TestSession(t *testing.T) {
 	valid.Store("three")
 	do(read("getCCMVersion")) // some answer 401 to a dead session: that says nothing about the account
 	var got []string
-	for _, s := range n.requests() {
-		got = append(got, s.auth+"|"+s.cookie)
+	for _, s := range n.Requests() {
+		got = append(got, s.Header.Get("Authorization")+"|"+s.Header.Get("Cookie"))
 	}
 	want := []string{
 		basic + "|",
@@ -482,7 +487,7 @@ func TestLogsInAgainOnce(t *testing.T) {
 	down.Store(true)
 	_, err := exchange(t, c, read("getCCMVersion"))
 	mustKind(t, err, NotFound)
-	if got := len(n.requests()); got != 3 {
+	if got := len(n.Requests()); got != 3 {
 		t.Errorf("%d requests, want the first, the stale one and one log-in", got)
 	}
 }
@@ -491,11 +496,11 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	cert := issue(t, nil, nil)
 	elsewhere := newNode(t, cert, ok)
 	n := newNode(t, cert, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "https://"+elsewhere.server.Listener.Addr().String()+"/axl/", http.StatusTemporaryRedirect)
+		http.Redirect(w, r, "https://"+elsewhere.Address+"/axl/", http.StatusTemporaryRedirect)
 	})
 	_, err := exchange(t, client(t, n.endpoint()), read("getCCMVersion"))
 	mustKind(t, err, Redirected)
-	if got := elsewhere.requests(); len(got) != 0 {
+	if got := elsewhere.Requests(); len(got) != 0 {
 		t.Errorf("the other server saw %+v", got)
 	}
 }
@@ -544,7 +549,7 @@ func TestWritesAreNeverSentTwice(t *testing.T) {
 	})
 	t.Run("not even over a transport that reuses connections", func(t *testing.T) {
 		n := newRawNode(t, trap)
-		shared := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: n.cert.pool(), ServerName: nodeName}}
+		shared := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: n.cert.Pool(), ServerName: nodeName}}
 		defer shared.CloseIdleConnections()
 		e := n.endpoint()
 		e.Transport = shared
@@ -563,12 +568,12 @@ func TestWritesAreNeverSentTwice(t *testing.T) {
 		rt := Retry(client(t, n.endpoint()), RetryPolicy{Base: time.Millisecond})
 		_, err := exchange(t, rt, change("getCCMVersion"))
 		mustKind(t, err, Throttled)
-		if got := len(n.requests()); got != 1 {
+		if got := len(n.Requests()); got != 1 {
 			t.Errorf("%d requests", got)
 		}
 		_, err = exchange(t, rt, read("getCCMVersion"))
 		mustKind(t, err, Throttled)
-		if got := len(n.requests()); got != 4 {
+		if got := len(n.Requests()); got != 4 {
 			t.Errorf("%d requests for a write and a read of 3 attempts", got)
 		}
 	})

@@ -137,8 +137,8 @@ func asError(err error) (*Error, bool) {
 	return e, ok
 }
 
-// unknown turns a failure after a write left into OutcomeUnknown, which keeps the failure as its cause.
-func unknown(e *Error) *Error {
+// Unknown turns a failure after a write left into OutcomeUnknown, which keeps the failure as its cause.
+func Unknown(e *Error) *Error {
 	return &Error{Op: e.Op, Node: e.Node, Kind: OutcomeUnknown, Code: e.Code, Status: e.Status, Sent: true, RetryAfter: e.RetryAfter, Cause: e}
 }
 

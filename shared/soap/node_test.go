@@ -2,116 +2,40 @@ package soap
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
-	"log"
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"peerkeeper/shared/soap/soaptest"
 )
 
-const nodeName = "imp-emea-pub.example.com"
+const nodeName = soaptest.NodeName
 
-// certificate is what a test needs of one.
-type certificate struct {
-	leaf *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+type certificate = soaptest.Certificate
 
-func (c certificate) tls() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{c.leaf.Raw}, PrivateKey: c.key, Leaf: c.leaf}
-}
-
-func (c certificate) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(c.leaf)
-	return p
-}
-
-// issue makes a certificate; alter may change the template, by is nil for a self-signed one.
 func issue(t testing.TB, by *certificate, alter func(*x509.Certificate)) certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		Subject:      pkix.Name{CommonName: nodeName},
-		DNSNames:     []string{nodeName},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
-		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	if alter != nil {
-		alter(template)
-	}
-	parent, signer := template, key
-	if by != nil {
-		parent, signer = by.leaf, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate{leaf, key}
+	return soaptest.Issue(t, nodeName, by, alter)
 }
 
-// seen is a request as a node saw it.
-type seen struct {
-	auth, cookie, action, host, body, path string
-}
+// node is a TLS server that records what it is sent, with the endpoint that believes it.
+type node struct{ *soaptest.Node }
 
-// node is a TLS server that records what it is sent.
-type node struct {
-	server *httptest.Server
-	cert   certificate
-
-	mu   sync.Mutex
-	seen []seen
-}
-
-func (n *node) requests() []seen {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return append([]seen(nil), n.seen...)
-}
-
-func newNode(t testing.TB, cert certificate, handle http.HandlerFunc) *node {
+func newNode(t testing.TB, cert certificate, handle http.HandlerFunc) node {
 	t.Helper()
-	n := &node{cert: cert}
-	n.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		n.mu.Lock()
-		n.seen = append(n.seen, seen{r.Header.Get("Authorization"), r.Header.Get("Cookie"), r.Header.Get("SOAPAction"), r.Host, string(body), r.URL.Path})
-		n.mu.Unlock()
-		handle(w, r)
-	}))
-	n.server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{cert.tls()}}
-	n.server.StartTLS()
-	t.Cleanup(n.server.Close)
-	return n
+	return node{soaptest.NewNode(t, cert, handle)}
 }
 
-func (n *node) endpoint() Endpoint {
+func (n node) endpoint() Endpoint {
 	return Endpoint{
-		Node: nodeName, Address: n.server.Listener.Addr().String(), Trust: Trust{Roots: n.cert.pool()},
+		Node: nodeName, Address: n.Address, Trust: Trust{Roots: n.Cert.Pool()},
 		Username: "reader", Password: "correct horse", Timeout: 5 * time.Second,
 	}
 }
@@ -169,7 +93,7 @@ type rawNode struct {
 func newRawNode(t *testing.T, serve func(n *rawNode, connection int, c net.Conn)) *rawNode {
 	t.Helper()
 	cert := issue(t, nil, nil)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert.tls()}})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert.TLS()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +137,7 @@ func (n *rawNode) take(r *bufio.Reader) bool {
 }
 
 func (n *rawNode) endpoint() Endpoint {
-	return Endpoint{Node: nodeName, Address: n.listener.Addr().String(), Trust: Trust{Roots: n.cert.pool()}, Username: "reader", Password: "correct horse", Timeout: 2 * time.Second}
+	return Endpoint{Node: nodeName, Address: n.listener.Addr().String(), Trust: Trust{Roots: n.cert.Pool()}, Username: "reader", Password: "correct horse", Timeout: 2 * time.Second}
 }
 
 func httpAnswer(body string) string {

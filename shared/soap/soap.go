@@ -69,7 +69,7 @@ func (a *Answer) Close() error {
 func (a *Answer) Malformed(cause error) *Error {
 	e := &Error{Op: a.Op, Node: a.Node, Kind: Malformed, Status: 200, Sent: true, Cause: cause}
 	if a.write {
-		return unknown(e)
+		return Unknown(e)
 	}
 	return e
 }
@@ -87,7 +87,7 @@ func (a *Answer) Decode(v any) error {
 	if e, ok := asError(err); !ok {
 		return a.Malformed(err)
 	} else if a.write && e.Kind != OutcomeUnknown {
-		return unknown(e)
+		return Unknown(e)
 	} else {
 		return e
 	}
