@@ -29,7 +29,7 @@ func layers() []layer {
 		{"shared/peer", []string{"shared/mesh"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
 
-		{"shared/soap", nil, "the lowest layer: it knows no operation and no Peerkeeper type"},
+		{"shared/soap", []string{"shared/secret"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself"},
 		{"shared/soap/soaptest", nil, "a node for tests; it knows no client, so that it cannot share a client's mistakes"},
 		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
@@ -135,6 +135,7 @@ func TestImportsPointDownCatches(t *testing.T) {
 		{"shared/mesh", "peerkeeper/shared/peer"},
 		{"shared/peer", "peerkeeper/shared/store"},
 		{"shared/peer", "github.com/goccy/go-yaml"},
+		{"shared/soap", "peerkeeper/shared/secret/file"},
 		{"shared/axl", "peerkeeper/shared/controlcenter"},
 		{"shared/axl", "peerkeeper/shared/cluster"},
 		{"shared/dashboard", "peerkeeper/shared/axl"},

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
 )
 
@@ -390,7 +391,7 @@ func TestWriteIsNeverRepeated(t *testing.T) {
 			serving.Go(func() { serve(conn) })
 		}
 	})
-	c := New(soap.Endpoint{Node: nodeName, Address: l.Addr().String(), Trust: soap.Trust{Pins: []string{soap.Fingerprint(cert.Leaf)}}, Password: password, Timeout: 2 * time.Second})
+	c := New(soap.Endpoint{Node: nodeName, Address: l.Addr().String(), Trust: soap.Trust{Pins: []string{soap.Fingerprint(cert.Leaf)}}, Password: secret.NewText(password), Timeout: 2 * time.Second})
 	t.Cleanup(func() { l.Close(); c.Close(); serving.Wait() })
 	if _, err := c.Trust(t.Context(), Tomcat); err != nil {
 		t.Fatal(err)
@@ -403,7 +404,7 @@ func TestWriteIsNeverRepeated(t *testing.T) {
 }
 
 func TestClientPrintsNoSecret(t *testing.T) {
-	c := New(soap.Endpoint{Node: nodeName, Address: "192.0.2.1:443", Username: "osadmin", Password: password})
+	c := New(soap.Endpoint{Node: nodeName, Address: "192.0.2.1:443", Username: "osadmin", Password: secret.NewText(password)})
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("client", "c", c)
 	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %s %x", c, c, c, c), log.String()} {
@@ -419,7 +420,7 @@ func TestClientPrintsNoSecret(t *testing.T) {
 // The default port is HTTPS's, and a node that is reached by another transport is asked there too.
 func TestDefaultAddress(t *testing.T) {
 	asked := ""
-	c := New(soap.Endpoint{Node: nodeName, Password: password, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	c := New(soap.Endpoint{Node: nodeName, Password: secret.NewText(password), Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		asked = r.URL.Host + " as " + r.Host
 		return nil, io.ErrUnexpectedEOF
 	})})

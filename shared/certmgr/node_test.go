@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
 	"peerkeeper/shared/soap/soaptest"
 )
@@ -36,7 +37,7 @@ func newNode(t testing.TB, handle http.HandlerFunc) node {
 func (n node) endpoint() soap.Endpoint {
 	return soap.Endpoint{
 		Node: nodeName, Address: n.Address, Trust: soap.Trust{Roots: n.Cert.Pool()},
-		Username: "osadmin", Password: password, Timeout: 5 * time.Second,
+		Username: "osadmin", Password: secret.NewText(password), Timeout: 5 * time.Second,
 	}
 }
 

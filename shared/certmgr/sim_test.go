@@ -13,6 +13,7 @@ import (
 
 	"peerkeeper/shared/certmgr"
 	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
 )
 
@@ -74,7 +75,7 @@ func (m *mesh) client(node string) *certmgr.Client {
 		}
 		account := secrets[h.Cluster+"/platform-write"]
 		e := soap.Endpoint{
-			Node: node, Address: h.PlatformAddress, Username: account.Username, Password: soap.Secret(account.Password),
+			Node: node, Address: h.PlatformAddress, Username: account.Username, Password: secret.NewText(account.Password),
 			Now: m.clock.Now, Timeout: 10 * time.Second, Trust: soap.Trust{Roots: m.pool},
 		}
 		if !m.sockets {

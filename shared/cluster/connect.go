@@ -213,7 +213,7 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 	make1 := func(n mesh.Node) *node {
 		wire := soap.New(soap.Endpoint{
 			Node: string(n.Name), Address: n.Address, Trust: trust,
-			Username: creds.Username, Password: soap.Secret(creds.Password.Reveal()),
+			Username: creds.Username, Password: creds.Password,
 			Now: c.Now, Timeout: c.Timeout, Transport: c.Transport,
 		})
 		report := func(e soap.Event) { client.counter.Add(e) }

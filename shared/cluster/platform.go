@@ -52,7 +52,7 @@ func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected
 func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trust) *certmgr.Client {
 	return certmgr.New(soap.Endpoint{
 		Node: string(n.Name), Address: n.PlatformAddress, Trust: trust,
-		Username: creds.Username, Password: soap.Secret(creds.Password.Reveal()),
+		Username: creds.Username, Password: creds.Password,
 		Now: p.Now, Timeout: p.Timeout, Transport: p.Transport,
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"peerkeeper/shared/secret"
 )
 
 const (
@@ -27,7 +29,7 @@ type Endpoint struct {
 	Address  string // host:port dialled
 	Trust    Trust
 	Username string
-	Password Secret
+	Password secret.Text
 	// Now is the clock certificates and Skew are judged by; it may be virtual. nil is the wall clock. Network deadlines are wall time always.
 	Now       func() time.Time
 	Timeout   time.Duration // of one request from dialling to the last byte read; 0 is 30 s

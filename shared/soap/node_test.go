@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap/soaptest"
 )
 
@@ -36,7 +37,7 @@ func newNode(t testing.TB, cert certificate, handle http.HandlerFunc) node {
 func (n node) endpoint() Endpoint {
 	return Endpoint{
 		Node: nodeName, Address: n.Address, Trust: Trust{Roots: n.Cert.Pool()},
-		Username: "reader", Password: "correct horse", Timeout: 5 * time.Second,
+		Username: "reader", Password: secret.NewText("correct horse"), Timeout: 5 * time.Second,
 	}
 }
 
@@ -137,7 +138,7 @@ func (n *rawNode) take(r *bufio.Reader) bool {
 }
 
 func (n *rawNode) endpoint() Endpoint {
-	return Endpoint{Node: nodeName, Address: n.listener.Addr().String(), Trust: Trust{Roots: n.cert.Pool()}, Username: "reader", Password: "correct horse", Timeout: 2 * time.Second}
+	return Endpoint{Node: nodeName, Address: n.listener.Addr().String(), Trust: Trust{Roots: n.cert.Pool()}, Username: "reader", Password: secret.NewText("correct horse"), Timeout: 2 * time.Second}
 }
 
 func httpAnswer(body string) string {
