@@ -63,6 +63,7 @@ func layers() []layer {
 		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
 
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
+		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
 		{"shared/host", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm/...", "shared/repair", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/secret/...", "shared/store/bolt", "shared/clustersim", "shared/metric", "github.com/goccy/go-yaml"}), "wiring for one machine; goccy/go-yaml for the demo's story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/alarm/...", "shared/secret/...", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
 		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
@@ -170,7 +171,7 @@ func TestLayersHaveReasons(t *testing.T) {
 
 // testOnly are packages that only tests may import: code that runs has no use
 // for a node that answers what it is told, or a clock that is moved by hand.
-var testOnly = [...]string{module + "/shared/soap/soaptest", module + "/shared/store/storetest"}
+var testOnly = [...]string{module + "/shared/soap/soaptest", module + "/shared/clustersim/simtest", module + "/shared/store/storetest"}
 
 // forTests is the rule: what is for tests stays there.
 func forTests(p *pkg) []string {

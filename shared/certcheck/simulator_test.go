@@ -1,102 +1,42 @@
 package certcheck_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
-	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
 )
 
-// clock stands still until it is told otherwise.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// Now is the instant it stands at.
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
 // rig is a simulated mesh on real sockets, looked at by certcheck.
 type rig struct {
+	*simtest.Rig
 	t     *testing.T
-	sim   *clustersim.Sim
-	clock *clock
 	check *certcheck.Certcheck
 }
 
 func newRig(t *testing.T, cfg clustersim.Config, change func(m *mesh.Mesh)) *rig {
 	t.Helper()
-	c := &clock{now: time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)}
-	cfg.Clock, cfg.Users = c, 5
-	sim, err := clustersim.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { sim.Close() })
-	if err := sim.Start(); err != nil {
-		t.Fatal(err)
-	}
-	files, err := sim.Files("http://192.0.2.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for name, body := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), body, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m, err := meshfile.Load(filepath.Join(dir, "mesh.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg.Users = 5
+	r := simtest.New(t, time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC), cfg, true)
 	if change != nil {
-		change(m)
+		change(r.Mesh)
 	}
-	salt, err := file.LoadSalt(filepath.Join(dir, "salt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets := file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}
-	return &rig{t, sim, c, &certcheck.Certcheck{
-		Mesh: m, Store: store.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: m.Domain}, Now: c.Now,
-		Platform: &cluster.Platform{Secrets: secrets, Now: c.Now, Timeout: 20 * time.Second},
+	return &rig{r, t, &certcheck.Certcheck{
+		Mesh: r.Mesh, Store: store.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain}, Now: r.Clock.Now,
+		Platform: &cluster.Platform{Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: 20 * time.Second},
 	}}
-}
-
-func (r *rig) do(path, body string) {
-	r.t.Helper()
-	if err := r.sim.Do("POST", path, []byte(body)); err != nil {
-		r.t.Fatalf("%s %s: %v", path, body, err)
-	}
-}
-
-// later moves our clock and the simulator's.
-func (r *rig) later(d time.Duration) {
-	r.clock.mu.Lock()
-	r.clock.now = r.clock.now.Add(d)
-	r.clock.mu.Unlock()
 }
 
 func (r *rig) look() (*record.Book, peer.TrustMatrix) {
@@ -112,7 +52,7 @@ func (r *rig) look() (*record.Book, peer.TrustMatrix) {
 	for id, d := range book.Certs {
 		certs[id] = d.Value
 	}
-	return book, peer.Trust(r.check.Mesh, certs, r.clock.Now())
+	return book, peer.Trust(r.check.Mesh, certs, r.Clock.Now())
 }
 
 func conditionOf(book *record.Book, id mesh.PeerID) string {
@@ -163,8 +103,8 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	}
 
 	// Renewed by the same CA: nothing has to be exchanged.
-	r.do("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"keyType":"RSA","issuer":"ca"}`, pub))
-	r.later(6 * time.Hour)
+	r.Post("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"keyType":"RSA","issuer":"ca"}`, pub))
+	r.Clock.Move(6 * time.Hour)
 	if book, _ = r.look(); conditionOf(book, id) != "True TrustedByCA" {
 		t.Errorf("renewed by the CA: %s", conditionOf(book, id))
 	}
@@ -174,13 +114,13 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 
 	// Self-signed: on its way at first, then not trusted.
 	for _, c := range []string{"emea", "amer"} { // or their next sync would carry it over
-		r.do("/clusters/"+c+"/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+		r.Post("/clusters/"+c+"/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
 	}
-	r.do("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"keyType":"RSA","issuer":"self"}`, pub))
+	r.Post("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"keyType":"RSA","issuer":"self"}`, pub))
 	if book, _ = r.look(); conditionOf(book, id) != "Unknown ExchangePending" {
 		t.Errorf("just renewed: %s", conditionOf(book, id))
 	}
-	r.later(6 * time.Hour)
+	r.Clock.Move(6 * time.Hour)
 	book, m = r.look()
 	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") {
 		t.Errorf("six hours later: %s", got)
@@ -197,7 +137,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 		}
 	}
 	for _, c := range []string{"emea", "amer"} {
-		r.do("/clusters/"+c+"/trust", fmt.Sprintf(`{"add":%q}`, print))
+		r.Post("/clusters/"+c+"/trust", fmt.Sprintf(`{"add":%q}`, print))
 	}
 	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", peer.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 0 {
 		t.Errorf("after the upload: %s", conditionOf(book, id))
@@ -218,7 +158,7 @@ func TestReleasesBefore14(t *testing.T) {
 	if got := conditionOf(book, mesh.PeerID{From: "emea", To: "apac"}); !strings.HasPrefix(got, "Unknown ") {
 		t.Errorf("emea>apac: %s", got)
 	}
-	if n := logIns(t, r); n != 0 {
+	if n := logIns(r); n != 0 {
 		t.Errorf("%d requests to certificate management", n)
 	}
 }
@@ -226,16 +166,16 @@ func TestReleasesBefore14(t *testing.T) {
 // TestPlatformPasswordIsTriedOnce on real sockets.
 func TestPlatformPasswordIsTriedOnce(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, nil)
-	r.do("/clusters/emea/credentials", `{"account":"platform","password":"changed-by-somebody"}`)
+	r.Post("/clusters/emea/credentials", `{"account":"platform","password":"changed-by-somebody"}`)
 	for range 3 {
 		book, _ := r.look()
 		if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.AccountRejected {
 			t.Errorf("%+v", no)
 		}
-		r.later(6 * time.Hour)
+		r.Clock.Move(6 * time.Hour)
 	}
 	rejected := 0
-	for name, n := range requests(t, r, "emea") {
+	for name, n := range r.Requests("emea") {
 		if strings.Contains(name, "snapshot") {
 			rejected += n
 		}
@@ -256,50 +196,21 @@ func TestUnverifiedNodeGetsNoPassword(t *testing.T) {
 	if !has(book, "emea", peer.UntrustedByUs) {
 		t.Error("that Peerkeeper is blind there is not said")
 	}
-	for name, n := range requests(t, r, "emea") {
+	for name, n := range r.Requests("emea") {
 		if strings.Contains(name, "snapshot") {
 			t.Errorf("%d requests %s reached an unverified node", n, name)
 		}
 	}
 }
 
-func logIns(t *testing.T, r *rig) int {
+func logIns(r *rig) int {
 	sum := 0
 	for _, id := range r.check.Mesh.IDs() {
-		for name, n := range requests(t, r, id) {
+		for name, n := range r.Requests(id) {
 			if strings.Contains(name, "snapshot") || strings.Contains(name, "certificate") {
 				sum += n
 			}
 		}
 	}
 	return sum
-}
-
-// requests counts a cluster's requests by operation.
-func requests(t *testing.T, r *rig, id mesh.ClusterID) map[string]int {
-	t.Helper()
-	raw, err := json.Marshal(r.sim.State())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var st struct {
-		Clusters []struct {
-			ID    mesh.ClusterID
-			Nodes []struct{ Requests map[string]int }
-		}
-	}
-	if err := json.Unmarshal(raw, &st); err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]int{}
-	for _, c := range st.Clusters {
-		if c.ID == id {
-			for _, n := range c.Nodes {
-				for name, k := range n.Requests {
-					out[name] += k
-				}
-			}
-		}
-	}
-	return out
 }

@@ -2,64 +2,32 @@ package certmgr_test
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/certmgr"
 	"peerkeeper/shared/clustersim"
-	"peerkeeper/shared/secret"
+	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/soap"
 )
 
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-// mesh is a simulated mesh as a client finds it: by the files it wrote.
+// mesh is a simulated mesh and what a client believes of it.
 type mesh struct {
-	*clustersim.Sim
+	*simtest.Rig
 	t       *testing.T
-	clock   *clock
 	sockets bool
-	files   map[string][]byte
 	pool    *x509.CertPool
+	secrets simtest.Secrets // as they were at first
 }
 
 func newMesh(t *testing.T, sockets bool, release string) *mesh {
 	t.Helper()
-	m := &mesh{t: t, clock: &clock{now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)}, sockets: sockets, pool: x509.NewCertPool()}
-	sim, err := clustersim.New(clustersim.Config{Clusters: 2, Users: 5, Clock: m.clock, Release: release})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Sim = sim
-	t.Cleanup(func() {
-		if err := sim.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if sockets {
-		if err := sim.Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if m.files, err = sim.Files("http://127.0.0.1:1"); err != nil {
-		t.Fatal(err)
-	}
-	m.pool.AppendCertsFromPEM(m.files["ca.pem"])
+	r := simtest.New(t, simtest.Start(), clustersim.Config{Clusters: 2, Users: 5, Release: release}, sockets)
+	m := &mesh{r, t, sockets, x509.NewCertPool(), r.SecretsNow()}
+	m.pool.AppendCertsFromPEM(r.Files["ca.pem"])
 	return m
 }
 
@@ -69,14 +37,13 @@ func (m *mesh) client(node string) *certmgr.Client {
 		if h.Name != node {
 			continue
 		}
-		var secrets map[string]struct{ Username, Password string }
-		if err := json.Unmarshal(m.files["secrets.json"], &secrets); err != nil {
+		account, err := m.secrets.Credentials(m.t.Context(), h.Cluster+"/platform-write")
+		if err != nil {
 			m.t.Fatal(err)
 		}
-		account := secrets[h.Cluster+"/platform-write"]
 		e := soap.Endpoint{
-			Node: node, Address: h.PlatformAddress, Username: account.Username, Password: secret.NewText(account.Password),
-			Now: m.clock.Now, Timeout: 10 * time.Second, Trust: soap.Trust{Roots: m.pool},
+			Node: node, Address: h.PlatformAddress, Username: account.Username, Password: account.Password,
+			Now: m.Clock.Now, Timeout: 10 * time.Second, Trust: soap.Trust{Roots: m.pool},
 		}
 		if !m.sockets {
 			e.Transport = m.Transport()
@@ -87,23 +54,6 @@ func (m *mesh) client(node string) *certmgr.Client {
 	}
 	m.t.Fatalf("no node %s", node)
 	return nil
-}
-
-func (m *mesh) do(path, body string) {
-	m.t.Helper()
-	if err := m.Do(http.MethodPost, path, []byte(body)); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
-func (m *mesh) advance(d time.Duration) {
-	for ; d > 0; d -= time.Minute {
-		m.clock.mu.Lock()
-		m.clock.now = m.clock.now.Add(min(d, time.Minute))
-		now := m.clock.now
-		m.clock.mu.Unlock()
-		m.Step(now)
-	}
 }
 
 const (
@@ -130,8 +80,8 @@ func TestAgainstTheSimulator(t *testing.T) {
 	for name, sockets := range map[string]bool{"over sockets": true, "in process": false} {
 		t.Run(name, func(t *testing.T) {
 			m := newMesh(t, sockets, "14.0")
-			m.do("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
-			m.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
+			m.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+			m.Post("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
 			// What is to be copied is read from its source, as a person would.
 			own, err := m.sourceClient(apacPub).Identity(t.Context(), certmgr.Tomcat)
 			if err != nil || len(own.Certificates) != 1 {
@@ -154,7 +104,9 @@ func TestAgainstTheSimulator(t *testing.T) {
 			if !m.holds(emeaPub, print) || m.holds(emeaSub, print) {
 				t.Error("it is not on the publisher, or on the subscriber at once")
 			}
-			m.advance(21 * time.Minute)
+			for range 21 { // it spreads in steps
+				m.Pass(time.Minute)
+			}
 			if !m.holds(emeaSub, print) {
 				t.Error("it has not reached the subscriber")
 			}
@@ -212,7 +164,7 @@ func TestSimulatorRefusals(t *testing.T) {
 	}
 	t.Run("the CA of a chain is gone", func(t *testing.T) {
 		ca, _ := m.client(emeaPub).Trust(t.Context(), certmgr.Tomcat)
-		m.do("/clusters/emea/trust", `{"remove":"`+soap.Fingerprint(ca.Certificates[0].X509)+`"}`)
+		m.Post("/clusters/emea/trust", `{"remove":"`+soap.Fingerprint(ca.Certificates[0].X509)+`"}`)
 		for _, node := range []string{emeaPub, emeaSub} {
 			var chain *certmgr.ChainError
 			if err := add(node); !errors.As(err, &chain) || !strings.Contains(err.Error(), "incomplete") {
@@ -221,7 +173,7 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("privilege 0", func(t *testing.T) {
-		m.do("/clusters/emea/credentials", `{"account":"platform-write","privilege":0}`)
+		m.Post("/clusters/emea/credentials", `{"account":"platform-write","privilege":0}`)
 		if err := add(emeaPub); soap.KindOf(err) != soap.Forbidden {
 			t.Errorf("writing: %v", err)
 		}
@@ -230,14 +182,14 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("another password", func(t *testing.T) {
-		m.do("/clusters/emea/credentials", `{"account":"platform-write","password":"changed"}`)
+		m.Post("/clusters/emea/credentials", `{"account":"platform-write","password":"changed"}`)
 		if err := m.client(emeaPub).Probe(t.Context()); soap.KindOf(err) != soap.AccountRejected {
 			t.Error(err)
 		}
 	})
 	t.Run("the answer to a write is lost", func(t *testing.T) {
 		before := m.State().Clusters[1].Writes
-		m.do("/faults", `{"cluster":"apac","operation":"POST /trust/certificates","kind":"drop","when":"after"}`)
+		m.Post("/faults", `{"cluster":"apac","operation":"POST /trust/certificates","kind":"drop","when":"after"}`)
 		if err := add(apacPub); soap.KindOf(err) != soap.OutcomeUnknown {
 			t.Error(err)
 		}
@@ -246,7 +198,7 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("down", func(t *testing.T) {
-		m.do("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`)
+		m.Post("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`)
 		var none *certmgr.NotAvailable
 		if err := m.client(apacPub).Probe(t.Context()); !errors.As(err, &none) || none.Reason != certmgr.ReasonRefused {
 			t.Error(err)
@@ -255,8 +207,8 @@ func TestSimulatorRefusals(t *testing.T) {
 	t.Run("down, in process", func(t *testing.T) {
 		m := newMesh(t, false, "14.0")
 		apac := m.client(apacPub)
-		m.do("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`)
-		_, err := apac.AddTrust(t.Context(), certmgr.Tomcat, []string{string(m.files["ca.pem"])}, "")
+		m.Post("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`)
+		_, err := apac.AddTrust(t.Context(), certmgr.Tomcat, []string{string(m.Files["ca.pem"])}, "")
 		var none *certmgr.NotAvailable
 		if !errors.As(err, &none) || none.Cause.Sent || !errors.Is(err, clustersim.ErrUnreachable) {
 			t.Errorf("a write to a node that is down: %v", err)

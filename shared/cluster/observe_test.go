@@ -20,13 +20,13 @@ func TestObserveAWellCluster(t *testing.T) {
 	for _, sockets := range []bool{false, true} {
 		t.Run(fmt.Sprintf("sockets %v", sockets), func(t *testing.T) {
 			r := newRig(t, clustersim.Config{Clusters: 3, Users: 40}, sockets)
-			r.pass(35 * time.Minute)
+			r.Pass(35 * time.Minute)
 			o := r.look("emea")
 			if ok, known := o.Access.Get(); !ok || !known {
 				t.Fatalf("not let in: %+v", o.Access)
 			}
-			emea, _ := r.mesh.Cluster("emea")
-			apac, _ := r.mesh.Cluster("apac")
+			emea, _ := r.Mesh.Cluster("emea")
+			apac, _ := r.Mesh.Cluster("apac")
 			rec := peer.ClusterRecord{Seen: o}
 			if n, ok := rec.HomeUsers(emea).Get(); !ok || n != 40 {
 				t.Errorf("%d home users (%v), want 40", n, ok)
@@ -56,7 +56,7 @@ func TestObserveAWellCluster(t *testing.T) {
 			if skew, ok := o.Skew.Get(); !ok || skew.Abs() > time.Second {
 				t.Errorf("skew %v (%v) between two who share a clock", skew, ok)
 			}
-			if w := r.state("emea").Writes; w != 0 {
+			if w := r.Cluster("emea").Writes; w != 0 {
 				t.Errorf("looking wrote %d times", w)
 			}
 		})
@@ -67,29 +67,29 @@ func TestObserveAWellCluster(t *testing.T) {
 // per node for as long as sessions last.
 func TestRequestBudget(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 6, Users: 10}, false)
-	r.do("/clusters/apac/nodes", `{"add":"imp-apac-sub2.example.com"}`)
-	r.do("/clusters/apac/nodes", `{"add":"imp-apac-sub3.example.com"}`)
-	apac, _ := r.mesh.Cluster("apac")
+	r.Post("/clusters/apac/nodes", `{"add":"imp-apac-sub2.example.com"}`)
+	r.Post("/clusters/apac/nodes", `{"add":"imp-apac-sub3.example.com"}`)
+	apac, _ := r.Mesh.Cluster("apac")
 	for _, h := range r.Hosts() {
 		if h.Cluster == "apac" && strings.Contains(h.Name, "sub2") || strings.Contains(h.Name, "sub3") {
 			apac.Nodes = append(apac.Nodes, mesh.Node{Name: mesh.NodeName(h.Name), Address: h.Address})
 		}
 	}
-	r.pass(10 * time.Minute)
+	r.Pass(10 * time.Minute)
 	for id, nodes := range map[mesh.ClusterID]int{"emea": 2, "apac": 4} {
 		for tick := range 3 {
-			before, _, _ := r.requests(id)
+			before, _, _ := r.Load(id)
 			if o := r.look(id); !o.Access.Known() || !o.Users.Known() || len(o.Nodes) != nodes {
 				t.Fatalf("%s: not read: %+v", id, o.Access)
 			}
-			all, logIns, _ := r.requests(id)
+			all, logIns, _ := r.Load(id)
 			if got := all - before; got > 5+nodes {
 				t.Errorf("%s, %d nodes, tick %d: %d requests, want at most %d", id, nodes, tick, got, 5+nodes)
 			}
 			if logIns != nodes {
 				t.Errorf("%s, tick %d: %d log-ins so far, want one per node", id, tick, logIns)
 			}
-			r.pass(5 * time.Minute)
+			r.Pass(5 * time.Minute)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestEveryNodesVersionIsReadInTurn(t *testing.T) {
 				seen[name] = true
 			}
 		}
-		r.pass(5 * time.Minute)
+		r.Pass(5 * time.Minute)
 	}
 	if len(seen) != 2 {
 		t.Errorf("read the versions of %v, want both nodes'", seen)
@@ -118,21 +118,21 @@ func TestARejectedAccountIsTriedOnce(t *testing.T) {
 	}{
 		{"everything runs", func(*rig) {}},
 		{"Control Center of the publisher is garbled", func(r *rig) {
-			r.do("/faults", `{"cluster":"emea","node":"imp-emea-pub.example.com","operation":"soapGetServiceStatus","kind":"garbage","times":-1}`)
+			r.Post("/faults", `{"cluster":"emea","node":"imp-emea-pub.example.com","operation":"soapGetServiceStatus","kind":"garbage","times":-1}`)
 		}},
-		{"the publisher is down", func(r *rig) { r.do("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }},
+		{"the publisher is down", func(r *rig) { r.Post("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 			client := r.client("emea") // with the password that is about to be changed
-			r.do("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
+			r.Post("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
 			c.damage(r)
-			o := client.Observe(t.Context(), peer.Observation{}, r.clock.Now())
+			o := client.Observe(t.Context(), peer.Observation{}, r.Clock.Now())
 			if o.Access.Why() != peer.AccountRejected || o.Access.Known() {
 				t.Errorf("access %+v, want AccountRejected", o.Access)
 			}
-			if _, _, rejected := r.requests("emea"); rejected != 1 {
+			if _, _, rejected := r.Load("emea"); rejected != 1 {
 				t.Errorf("%d rejected log-ins, want 1", rejected)
 			}
 			answered := 0
@@ -144,7 +144,7 @@ func TestARejectedAccountIsTriedOnce(t *testing.T) {
 			if answered == 0 {
 				t.Error("a rejection is an answer: the cluster is not lost")
 			}
-			emea, _ := r.mesh.Cluster("emea")
+			emea, _ := r.Mesh.Cluster("emea")
 			r.Secrets = fixed{client.Version}
 			_, err := r.Open(t.Context(), emea, client.Version, nil)
 			var refused *cluster.Refused
@@ -158,7 +158,7 @@ func TestARejectedAccountIsTriedOnce(t *testing.T) {
 // TestHalfAnAnswer: whatever is broken, the rest is known, and what is not
 // says why.
 func TestHalfAnAnswer(t *testing.T) {
-	fault := func(s string) func(*rig) { return func(r *rig) { r.do("/faults", s) } }
+	fault := func(s string) func(*rig) { return func(r *rig) { r.Post("/faults", s) } }
 	cases := []struct {
 		name     string
 		broken   func(r *rig)
@@ -169,13 +169,13 @@ func TestHalfAnAnswer(t *testing.T) {
 	}{
 		{"well", func(*rig) {}, "", "", "", ""},
 		{"AXL stopped on the publisher", func(r *rig) {
-			r.do("/clusters/emea/services", `{"node":"imp-emea-pub.example.com","service":"Cisco AXL Web Service","status":"Stopped"}`)
+			r.Post("/clusters/emea/services", `{"node":"imp-emea-pub.example.com","service":"Cisco AXL Web Service","status":"Stopped"}`)
 		}, peer.ServiceNotActive, "", "", ""},
-		{"publisher down", func(r *rig) { r.do("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }, peer.CannotConnect, peer.CannotConnect, "", ""},
-		{"subscriber down", func(r *rig) { r.do("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`) }, "", "", peer.CannotConnect, ""},
+		{"publisher down", func(r *rig) { r.Post("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }, peer.CannotConnect, peer.CannotConnect, "", ""},
+		{"subscriber down", func(r *rig) { r.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`) }, "", "", peer.CannotConnect, ""},
 		{"both down", func(r *rig) {
-			r.do("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`)
-			r.do("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
+			r.Post("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`)
+			r.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
 		}, peer.CannotConnect, peer.CannotConnect, peer.CannotConnect, peer.CannotConnect},
 		{"Control Center throttled for good", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"http503","times":-1}`), "", peer.Overloaded, peer.Overloaded, ""},
 		{"Control Center throttled once", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"http503","times":1}`), "", "", "", ""},
@@ -196,10 +196,10 @@ func TestHalfAnAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, n := range []mesh.NodeName{pubOf("emea"), subOf("emea")} {
-			r.do("/clusters/emea/nodes", fmt.Sprintf(`{"node":%q,"down":false}`, n))
-			r.do("/clusters/emea/services", fmt.Sprintf(`{"node":%q,"service":"Cisco AXL Web Service","status":"Started"}`, n))
+			r.Post("/clusters/emea/nodes", fmt.Sprintf(`{"node":%q,"down":false}`, n))
+			r.Post("/clusters/emea/services", fmt.Sprintf(`{"node":%q,"service":"Cisco AXL Web Service","status":"Started"}`, n))
 		}
-		r.pass(5 * time.Minute)
+		r.Pass(5 * time.Minute)
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -209,8 +209,8 @@ func TestHalfAnAnswer(t *testing.T) {
 				t.Fatalf("not well to begin with: %+v", before.Users)
 			}
 			c.broken(r)
-			r.pass(5 * time.Minute)
-			o := r.client("emea").Observe(t.Context(), before, r.clock.Now())
+			r.Pass(5 * time.Minute)
+			o := r.client("emea").Observe(t.Context(), before, r.Clock.Now())
 			check := func(what string, known bool, got, want peer.Reason) {
 				t.Helper()
 				if known != (want == "") || (want != "" && got != want) {
@@ -221,12 +221,12 @@ func TestHalfAnAnswer(t *testing.T) {
 			check("publisher's services", o.Nodes[pubOf("emea")].Services.Known(), o.Nodes[pubOf("emea")].Services.Reason, c.services)
 			check("subscriber's services", o.Nodes[subOf("emea")].Services.Known(), o.Nodes[subOf("emea")].Services.Reason, c.sub)
 			check("access", o.Access.Known(), o.Access.Reason, c.access)
-			emea, _ := r.mesh.Cluster("emea")
+			emea, _ := r.Mesh.Cluster("emea")
 			rec := peer.Advance(peer.ClusterRecord{Seen: before}, o, emea)
 			if n, ok := rec.HomeUsers(emea).Get(); !ok || n != 20 {
 				t.Errorf("a tick later the home users are %d (%v): a bad look lowered or forgot them", n, ok)
 			}
-			for _, n := range r.state("emea").Nodes {
+			for _, n := range r.Cluster("emea").Nodes {
 				if n.RejectedLogIns > 0 {
 					t.Errorf("%s counted rejected log-ins", n.Name)
 				}
@@ -240,17 +240,17 @@ func TestHalfAnAnswer(t *testing.T) {
 func TestAnEmptiedTableIsHalfAnAnswer(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 	before := r.look("emea")
-	r.mesh.Dialect.Queries["user_counts"] = mesh.Query{Evidence: "site", SQL: "SELECT e.name AS node, COUNT(*) AS users FROM enduser u, enterprisenode e WHERE u.primarynodeid = e.id AND u.status = 7 GROUP BY e.name"}
-	empty := &cluster.Connector{Dialect: cluster.NewDialect(r.mesh.Dialect), Secrets: r.Secrets, Now: r.clock.Now, Transport: r.Connector.Transport}
-	emea, _ := r.mesh.Cluster("emea")
+	r.Mesh.Dialect.Queries["user_counts"] = mesh.Query{Evidence: "site", SQL: "SELECT e.name AS node, COUNT(*) AS users FROM enduser u, enterprisenode e WHERE u.primarynodeid = e.id AND u.status = 7 GROUP BY e.name"}
+	empty := &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r.Secrets, Now: r.Clock.Now, Transport: r.Connector.Transport}
+	emea, _ := r.Mesh.Cluster("emea")
 	client, err := empty.Open(t.Context(), emea, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := client.Observe(t.Context(), before, r.clock.Now()); o.Users.Known() {
+	if o := client.Observe(t.Context(), before, r.Clock.Now()); o.Users.Known() {
 		t.Errorf("no row where there were users is taken for nobody: %+v", o.Users)
 	}
-	if o := client.Observe(t.Context(), peer.Observation{}, r.clock.Now()); !o.Users.Known() {
+	if o := client.Observe(t.Context(), peer.Observation{}, r.Clock.Now()); !o.Users.Known() {
 		t.Errorf("a cluster that never had a user is not read: %+v", o.Users)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 func (r *rig) probe(id mesh.ClusterID) cluster.Report {
 	r.t.Helper()
-	report, err := r.client(id).Probe(r.t.Context(), r.mesh.Owner, r.clock.Now())
+	report, err := r.client(id).Probe(r.t.Context(), r.Mesh.Owner, r.Clock.Now())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func guess(p cluster.Proposal, purpose string) cluster.ColumnGuess {
 
 func TestProbeOfAWellCluster(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 3, Users: 20}, false)
-	before := r.state("emea").Writes
+	before := r.Cluster("emea").Writes
 	p := r.probe("emea")
 	if len(p.Nodes) != 2 || !p.Nodes[0].AXL.OK || !p.Nodes[1].ControlCenter.OK || !strings.Contains(p.Nodes[1].Role, "Subscriber") || p.Nodes[0].AXL.Version == "" {
 		t.Errorf("nodes: %+v", p.Nodes)
@@ -54,7 +54,7 @@ func TestProbeOfAWellCluster(t *testing.T) {
 			t.Errorf("query %+v", q)
 		}
 	}
-	if after := r.state("emea").Writes; after != before {
+	if after := r.Cluster("emea").Writes; after != before {
 		t.Errorf("a probe wrote %d times", after-before)
 	}
 }
@@ -98,7 +98,7 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 	t.Run("addresses that are no node of the mesh", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 3, Users: 5}, false)
 		for _, to := range []string{"apac", "amer"} {
-			r.do("/clusters/emea/peers", `{"peer":"`+to+`","address":"somewhere.example.com"}`)
+			r.Post("/clusters/emea/peers", `{"peer":"`+to+`","address":"somewhere.example.com"}`)
 		}
 		if g := guess(r.probe("emea").Proposal, "address"); !strings.Contains(g.Why, "0 of 2 values name a node") {
 			t.Errorf("%+v", g)
@@ -113,7 +113,7 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 	t.Run("an interval out of Cisco's range", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 		// listServiceParameter is asked for the publisher's.
-		r.do("/clusters/emea/parameters", `{"node":"imp-emea-pub.example.com","service":"Cisco Intercluster Sync Agent","name":"ICSAPeriodicSyncInterval","value":"15"}`)
+		r.Post("/clusters/emea/parameters", `{"node":"imp-emea-pub.example.com","service":"Cisco Intercluster Sync Agent","name":"ICSAPeriodicSyncInterval","value":"15"}`)
 		if slices.ContainsFunc(r.probe("emea").Proposal.Parameters, func(g cluster.ParameterGuess) bool { return g.Purpose == peer.ParamInterval }) {
 			t.Error("15 is no interval that Cisco allows")
 		}
@@ -123,7 +123,7 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 func TestProbeOfATroubledCluster(t *testing.T) {
 	t.Run("subscriber down", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-		r.do("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
+		r.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
 		p := r.probe("emea")
 		if n := p.Nodes[1]; n.ControlCenter.OK || n.ControlCenter.Reason != peer.CannotConnect || !p.Nodes[0].AXL.OK {
 			t.Errorf("%+v", p.Nodes)
@@ -149,12 +149,12 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 	t.Run("account rejected", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 		client := r.client("emea")
-		r.do("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
-		_, err := client.Probe(t.Context(), r.mesh.Owner, r.clock.Now())
+		r.Post("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
+		_, err := client.Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
 		if soap.KindOf(err) != soap.AccountRejected {
 			t.Errorf("error %v", err)
 		}
-		if _, _, rejected := r.requests("emea"); rejected != 1 {
+		if _, _, rejected := r.Load("emea"); rejected != 1 {
 			t.Errorf("%d rejected log-ins, want 1", rejected)
 		}
 	})

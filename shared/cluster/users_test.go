@@ -11,6 +11,7 @@ import (
 
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
@@ -19,14 +20,14 @@ import (
 // view is what both clusters' digests, read now, amount to.
 func (r *rig) view(ids ...mesh.ClusterID) *peer.View {
 	r.t.Helper()
-	now := r.clock.Now()
-	v := &peer.View{Now: now, Tick: 5 * time.Minute, Mesh: r.mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	now := r.Clock.Now()
+	v := &peer.View{Now: now, Tick: 5 * time.Minute, Mesh: r.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
 	for _, id := range ids {
-		c, _ := r.mesh.Cluster(id)
+		c, _ := r.Mesh.Cluster(id)
 		o := r.look(id)
 		rec := peer.Advance(peer.ClusterRecord{}, o, c)
-		rec.Buckets = r.client(id).Buckets(r.t.Context(), r.mesh.Owner, now)
-		rec.Set = r.client(id).Set(r.t.Context(), r.mesh.Owner, r.mesh.Domain, now)
+		rec.Buckets = r.client(id).Buckets(r.t.Context(), r.Mesh.Owner, now)
+		rec.Set = r.client(id).Set(r.t.Context(), r.Mesh.Owner, r.Mesh.Domain, now)
 		if !rec.Buckets.Known() || !rec.Set.Known() {
 			r.t.Fatalf("%s: buckets %+v, set %+v", id, rec.Buckets.Reason, rec.Set)
 		}
@@ -41,7 +42,7 @@ var pulled = mesh.PeerID{From: "emea", To: "apac"}
 // buckets find who.
 func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 120, AnswerBudget: 6 << 10}, false)
-	r.pass(35 * time.Minute)
+	r.Pass(35 * time.Minute)
 	v := r.view("emea", "apac")
 	if diff, ok := v.BucketsDiffer(pulled, time.Hour); !ok || len(diff) != 0 {
 		t.Errorf("copied, and yet buckets %v differ (%v)", diff, ok)
@@ -49,9 +50,9 @@ func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 	if same, ok := v.SetsEqual(pulled); !ok || !same {
 		t.Errorf("copied, and yet the sets are not equal (%v %v)", same, ok)
 	}
-	apac, _ := r.mesh.Cluster("apac")
+	apac, _ := r.Mesh.Cluster("apac")
 	all := func(id mesh.ClusterID) []string {
-		ids, whole := r.client(id).Named(t.Context(), apac, nil, r.clock.Now())
+		ids, whole := r.client(id).Named(t.Context(), apac, nil, r.Clock.Now())
 		if !whole.Known() {
 			t.Fatalf("%s: %+v", id, whole)
 		}
@@ -61,9 +62,9 @@ func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 	if len(before) != 120 {
 		t.Fatalf("%d users read, want 120", len(before))
 	}
-	r.do("/clusters/apac/users", `{"add":3}`)
-	r.do("/clusters/apac/users", `{"remove":3}`) // others may go than came
-	r.do("/clusters/apac/users", `{"add":4}`)
+	r.Post("/clusters/apac/users", `{"add":3}`)
+	r.Post("/clusters/apac/users", `{"remove":3}`) // others may go than came
+	r.Post("/clusters/apac/users", `{"add":4}`)
 	after, copied := all("apac"), all("emea")
 	var missing []string
 	for _, id := range after {
@@ -76,8 +77,8 @@ func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 	if !ok || len(buckets) == 0 {
 		t.Fatalf("four users more, and the buckets say %v (%v)", buckets, ok)
 	}
-	atHome, fh := r.client("apac").Named(t.Context(), apac, buckets, r.clock.Now())
-	atCopy, fc := r.client("emea").Named(t.Context(), apac, buckets, r.clock.Now())
+	atHome, fh := r.client("apac").Named(t.Context(), apac, buckets, r.Clock.Now())
+	atCopy, fc := r.client("emea").Named(t.Context(), apac, buckets, r.Clock.Now())
 	if !fh.Known() || !fc.Known() {
 		t.Fatalf("not whole: %+v %+v", fh, fc)
 	}
@@ -95,7 +96,7 @@ func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 		t.Errorf("naming %d users read all %d of them, not the buckets %v alone", len(named), len(atHome), buckets)
 	}
 	for _, id := range []mesh.ClusterID{"emea", "apac"} {
-		if w := r.state(id).Writes; w != 0 {
+		if w := r.Cluster(id).Writes; w != 0 {
 			t.Errorf("the read account wrote %d times on %s", w, id)
 		}
 	}
@@ -103,13 +104,13 @@ func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 
 func TestOthersForTheSameNumber(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 60}, false)
-	r.pass(35 * time.Minute)
-	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
-	r.do("/clusters/apac/users", `{"remove":2}`)
-	r.pass(time.Minute)
-	r.do("/clusters/apac/users", `{"add":2}`)
+	r.Pass(35 * time.Minute)
+	r.Post("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
+	r.Post("/clusters/apac/users", `{"remove":2}`)
+	r.Pass(time.Minute)
+	r.Post("/clusters/apac/users", `{"add":2}`)
 	v := r.view("emea", "apac")
-	apac, _ := r.mesh.Cluster("apac")
+	apac, _ := r.Mesh.Cluster("apac")
 	home, copied := v.Clusters["apac"].HomeUsers(apac).Value, v.Clusters["emea"].CopiedUsers(apac).Value
 	if home != copied {
 		t.Fatalf("%d at home, %d copied: the case wants equal counts", home, copied)
@@ -126,11 +127,11 @@ func TestOthersForTheSameNumber(t *testing.T) {
 // who come while it runs make it Partial.
 func TestTheStreamIsWhole(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 400, AnswerBudget: 8 << 10}, false)
-	r.pass(35 * time.Minute)
+	r.Pass(35 * time.Minute)
 	read := func(during func(row int)) (int, peer.Fact[map[string]bool]) {
 		seen := map[string]bool{}
 		rows := 0
-		got, _ := r.client("emea").Users(t.Context(), cluster.Filter{}, r.clock.Now(), func(u cluster.User) error {
+		got, _ := r.client("emea").Users(t.Context(), cluster.Filter{}, r.Clock.Now(), func(u cluster.User) error {
 			rows++
 			seen[strings.ToLower(u.ID)+"@"+string(u.Node)] = true
 			if during != nil {
@@ -144,46 +145,46 @@ func TestTheStreamIsWhole(t *testing.T) {
 	if !first.Known() || rows != 800 || len(first.Value) != 800 {
 		t.Fatalf("%d rows, %d users, %s %s; want 800 once each", rows, len(first.Value), first.Knowledge, first.Reason)
 	}
-	before, _, _ := r.requests("emea")
+	before, _, _ := r.Load("emea")
 	if rows, again := read(nil); !again.Known() || rows != 800 {
 		t.Errorf("read again: %d rows, %s", rows, again.Knowledge)
 	}
-	all, _, _ := r.requests("emea")
+	all, _, _ := r.Load("emea")
 	if pages := all - before - 2; pages < 4 || pages > 100 {
 		t.Errorf("%d pages for 800 rows at 8 KB an answer", pages)
 	}
 	_, added := read(func(row int) {
 		if row == 100 {
-			r.do("/clusters/emea/users", `{"add":3}`)
+			r.Post("/clusters/emea/users", `{"add":3}`)
 		}
 	})
 	if added.Known() || added.Knowledge != peer.PartialFact {
 		t.Errorf("users came while it ran, and the stream is %s", added.Knowledge)
 	}
-	r.do("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"truncate","when":"after","times":2}`)
+	r.Post("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"truncate","when":"after","times":2}`)
 	if _, cut := read(nil); cut.Known() {
 		t.Error("a stream that was cut is called whole")
 	}
 	if err := r.Do(http.MethodDelete, "/faults", nil); err != nil {
 		t.Fatal(err)
 	}
-	if set := r.client("emea").Set(t.Context(), r.mesh.Owner, r.mesh.Domain, r.clock.Now()); !set.Known() || set.Value["emea"].Users != 403 {
+	if set := r.client("emea").Set(t.Context(), r.Mesh.Owner, r.Mesh.Domain, r.Clock.Now()); !set.Known() || set.Value["emea"].Users != 403 {
 		t.Errorf("afterwards the set is %s with %d users, want 403", set.Knowledge, set.Value["emea"].Users)
 	}
 }
 
 func TestFindAUser(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
-	r.pass(35 * time.Minute)
-	apac, _ := r.mesh.Cluster("apac")
-	ids, _ := r.client("apac").Named(t.Context(), apac, nil, r.clock.Now())
+	r.Pass(35 * time.Minute)
+	apac, _ := r.Mesh.Cluster("apac")
+	ids, _ := r.client("apac").Named(t.Context(), apac, nil, r.Clock.Now())
 	for _, id := range ids {
 		for _, at := range []mesh.ClusterID{"apac", "emea"} {
 			got, err := r.client(at).Find(t.Context(), strings.ToUpper(id))
 			if err != nil || len(got) != 1 {
 				t.Fatalf("%s on %s: %v, %v", id, at, got, err)
 			}
-			if owner, ok := r.mesh.Owner(got[0].Node); !ok || owner != "apac" {
+			if owner, ok := r.Mesh.Owner(got[0].Node); !ok || owner != "apac" {
 				t.Errorf("%s on %s is said to live on %s", id, at, got[0].Node)
 			}
 		}
@@ -211,7 +212,7 @@ func largestItem(t testing.TB) int {
 	buckets := map[mesh.ClusterID]map[string]peer.Bucket{}
 	set := map[mesh.ClusterID]peer.SetDigest{}
 	var entries []peer.Entry
-	now := start
+	now := simtest.Start()
 	for i := range mesh.MaxClusters {
 		id := mesh.ClusterID(fmt.Sprintf("cluster-%02d", i))
 		c := mesh.Cluster{ID: id, Publisher: mesh.NodeName(fmt.Sprintf("imp-cluster-%02d-pub.collaboration.example.com", i))}

@@ -12,6 +12,7 @@ import (
 
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/peersync"
@@ -35,7 +36,7 @@ type watcher struct {
 func watch(t *testing.T, cfg clustersim.Config) *watcher {
 	t.Helper()
 	w := &watcher{rig: newRig(t, cfg, false), memory: store.NewMemory(), puts: map[string]int{}}
-	w.memory.Now = w.clock.Now
+	w.memory.Now = w.Clock.Now
 	w.memory.Fail = func(op string, key store.Key) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -47,7 +48,7 @@ func watch(t *testing.T, cfg clustersim.Config) *watcher {
 		}
 		return nil
 	}
-	w.Peersync = &peersync.Peersync{Mesh: w.mesh, Store: w.memory, Clusters: w.Connector, Now: w.clock.Now}
+	w.Peersync = &peersync.Peersync{Mesh: w.rig.Mesh, Store: w.memory, Clusters: w.Connector, Now: w.Clock.Now}
 	return w
 }
 
@@ -56,7 +57,7 @@ func (w *watcher) tick() run.Answer {
 	w.t.Helper()
 	a, err := w.Handle(w.t.Context(), run.Request{})
 	if err != nil {
-		w.t.Fatalf("tick at %s: %v", w.clock.Now(), err)
+		w.t.Fatalf("tick at %s: %v", w.Clock.Now(), err)
 	}
 	return a
 }
@@ -71,7 +72,7 @@ func (w *watcher) counted() map[string]int {
 
 func (w *watcher) book() *record.Book {
 	w.t.Helper()
-	b, err := record.Load(w.t.Context(), w.memory, w.mesh)
+	b, err := record.Load(w.t.Context(), w.memory, w.Mesh)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -93,19 +94,19 @@ func TestASteadyTickWritesOneItemPerCluster(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 4, Users: 15})
 	for range 30 { // two and a half hours: first looks, buckets and sets are behind us
 		w.tick()
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 	}
 	w.counted()
 	for range 24 {
 		w.tick()
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 		puts := w.counted()
 		for sk, n := range puts {
 			switch {
 			case strings.HasPrefix(sk, store.PrefixCluster) && n == 1:
 			case sk == "RUN#peersync" && n == 2:
 			default:
-				t.Errorf("%s: %s was written %d times although nothing changed", w.clock.Now().Format("15:04"), sk, n)
+				t.Errorf("%s: %s was written %d times although nothing changed", w.Clock.Now().Format("15:04"), sk, n)
 			}
 		}
 	}
@@ -134,13 +135,13 @@ func TestFirstTickKnowsAndAlarmsNobody(t *testing.T) {
 func TestARejectedSecretIsTriedOnce(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 3, Users: 10})
 	w.tick()
-	old := secretsNow(t, w)
-	w.do("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
+	old := w.SecretsNow()
+	w.Post("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
 	w.Connector.Secrets = old
-	rejected := func() int { _, _, n := w.requests("apac"); return n }
+	rejected := func() int { _, _, n := w.Load("apac"); return n }
 	for range 5 {
-		w.pass(5 * time.Minute)
-		w.Clusters = &cluster.Connector{Dialect: w.Connector.Dialect, Secrets: w.Connector.Secrets, Now: w.clock.Now, Backoff: time.Millisecond, Transport: w.Connector.Transport} // a new process, no session
+		w.Pass(5 * time.Minute)
+		w.Clusters = &cluster.Connector{Dialect: w.Connector.Dialect, Secrets: w.Connector.Secrets, Now: w.Clock.Now, Backoff: time.Millisecond, Transport: w.Connector.Transport} // a new process, no session
 		w.Store = storetest.Stale(w.memory, 40)
 		w.tick()
 	}
@@ -165,17 +166,17 @@ func TestARejectedSecretIsTriedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Store = w.memory
-	w.pass(5 * time.Minute)
+	w.Pass(5 * time.Minute)
 	w.tick()
-	w.pass(5 * time.Minute)
+	w.Pass(5 * time.Minute)
 	w.tick()
 	if n := rejected(); n != 2 {
 		t.Errorf("%d rejected log-ins after resume, want one more", n)
 	}
 
 	// The secret changes.
-	w.Clusters.Secrets = secrets{w.Sim}
-	w.pass(5 * time.Minute)
+	w.Clusters.Secrets = w.Rig
+	w.Pass(5 * time.Minute)
 	w.tick()
 	if c := w.condition("emea>apac", peer.UsersMatch); c.Status != peer.True {
 		t.Errorf("after a new secret UsersMatch is %s %s: %s", c.Status, c.Reason, c.Message)
@@ -189,16 +190,16 @@ func TestARejectedSecretIsTriedOnce(t *testing.T) {
 // the first look and the buckets.
 func TestARejectionInADeepLookEndsTheClustersLooks(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
-	old := secretsNow(t, w)
+	old := w.SecretsNow()
 	w.Connector.Secrets = old
 	w.Connector.Transport = &meddler{next: w.Sim.Transport(), when: "SUM(LENGTH(u.userid))", do: func() {
-		w.do("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
+		w.Post("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
 	}}
 	for range 4 {
 		w.tick()
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 	}
-	if _, _, n := w.requests("apac"); n != 1 {
+	if _, _, n := w.Load("apac"); n != 1 {
 		t.Errorf("%d rejected log-ins, want 1", n)
 	}
 	if a := w.book().Auths["apac"].Value; a.Rejected == "" {
@@ -232,20 +233,6 @@ func (m *meddler) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.next.RoundTrip(r)
 }
 
-// secretsNow keeps the secrets as they are, whatever the simulator does later.
-func secretsNow(t *testing.T, w *watcher) kept {
-	t.Helper()
-	k := kept{}
-	for _, c := range w.mesh.Clusters {
-		got, err := (secrets{w.Sim}).Credentials(t.Context(), c.Credentials)
-		if err != nil {
-			t.Fatal(err)
-		}
-		k[c.Credentials] = got
-	}
-	return k
-}
-
 // TestAPanicCostsItsCluster, at every kind of look.
 func TestAPanicCostsItsCluster(t *testing.T) {
 	for _, request := range []string{"soapGetServiceStatus", "GROUP BY e.name", "SUM(LENGTH(u.userid))", "ORDER BY u.pkid"} {
@@ -258,7 +245,7 @@ func TestAPanicCostsItsCluster(t *testing.T) {
 			w.Connector.Transport = panicking{w.Sim.Transport(), hosts, request}
 			for range 12 {
 				w.tick()
-				w.pass(5 * time.Minute)
+				w.Pass(5 * time.Minute)
 			}
 			if c := w.condition("emea>amer", peer.UsersMatch); c.Status != peer.True {
 				t.Errorf("emea>amer UsersMatch is %s %s", c.Status, c.Reason)
@@ -296,10 +283,10 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	for _, when := range []string{"put", "written"} {
 		for nth := 1; nth <= 9; nth++ {
 			w.tick()
-			w.pass(35 * time.Minute) // all is copied
+			w.Pass(35 * time.Minute) // all is copied
 			w.tick()
-			w.pass(5 * time.Minute)
-			w.do("/clusters/apac/users", `{"add":4}`)
+			w.Pass(5 * time.Minute)
+			w.Post("/clusters/apac/users", `{"add":4}`)
 			users += 4
 			n := 0
 			w.fail = func(op, _ string) error {
@@ -319,7 +306,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 					t.Errorf("%s %d: nothing could be written any more, and the run says that it completed", when, nth)
 				}
 			}
-			w.pass(5 * time.Minute) // past the lease
+			w.Pass(5 * time.Minute) // past the lease
 			w.tick()
 			for _, p := range []string{"emea>apac", "apac>emea"} {
 				for _, typ := range []peer.Type{peer.Configured, peer.Reachable, peer.UsersMatch, peer.Synced} {
@@ -328,7 +315,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 					}
 				}
 			}
-			apac, _ := w.mesh.Cluster("apac")
+			apac, _ := w.Mesh.Cluster("apac")
 			rec := w.book().Clusters["apac"].Value
 			if n := rec.HomeUsers(apac).Value; n != users {
 				t.Errorf("%s %d: apac is home to %d users, want %d", when, nth, n, users)
@@ -344,7 +331,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 // older than a period.
 func TestDeliveredTwiceAndLate(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
-	due := w.clock.Now()
+	due := w.Clock.Now()
 	handle := func(at time.Time) run.Answer {
 		t.Helper()
 		a, err := w.Handle(t.Context(), run.Request{ScheduledTime: at})
@@ -356,15 +343,15 @@ func TestDeliveredTwiceAndLate(t *testing.T) {
 	if a := handle(due); a.Skipped != "" || !a.ScheduledTime.Equal(due) {
 		t.Errorf("the first delivery: %+v", a)
 	}
-	before, _, _ := w.requests("emea")
+	before, _, _ := w.Load("emea")
 	if a := handle(due); a.Skipped == "" {
 		t.Error("the second delivery ran again")
 	}
-	w.pass(11 * time.Minute)
+	w.Pass(11 * time.Minute)
 	if a := handle(due.Add(5 * time.Minute)); a.Skipped == "" {
 		t.Error("an event six minutes old ran")
 	}
-	if after, _, _ := w.requests("emea"); after != before {
+	if after, _, _ := w.Load("emea"); after != before {
 		t.Errorf("%d requests for what was skipped", after-before)
 	}
 	if _, err := w.Handle(t.Context(), run.Request{Only: []mesh.ClusterID{"mars"}}); err == nil {
@@ -382,7 +369,7 @@ func TestOverlappingRunsMeetOnce(t *testing.T) {
 	ran := 0
 	for range 4 {
 		wg.Go(func() {
-			a, err := w.Handle(context.WithoutCancel(t.Context()), run.Request{ScheduledTime: start})
+			a, err := w.Handle(context.WithoutCancel(t.Context()), run.Request{ScheduledTime: simtest.Start()})
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -423,7 +410,7 @@ func TestANewerSchemaIsLeftAlone(t *testing.T) {
 		if err := w.memory.Put(t.Context(), it); err != nil {
 			t.Fatal(err)
 		}
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 		w.tick()
 		if got, err := w.memory.Get(t.Context(), key); err != nil || string(got.Body) != body {
 			t.Errorf("written over: %s (%v)", got.Body, err)
@@ -438,20 +425,20 @@ func TestANewerSchemaIsLeftAlone(t *testing.T) {
 func TestAPeerThatComesBackStartsAnew(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 3, Users: 10})
 	w.tick()
-	all := w.mesh.Peers
-	w.mesh.Peers = nil
+	all := w.Mesh.Peers
+	w.Mesh.Peers = nil
 	for _, p := range all {
 		if p.ID.To != "apac" && p.ID.From != "apac" {
-			w.mesh.Peers = append(w.mesh.Peers, p)
+			w.Mesh.Peers = append(w.Mesh.Peers, p)
 		}
 	}
-	w.pass(5 * time.Minute)
+	w.Pass(5 * time.Minute)
 	w.tick()
 	if _, err := w.memory.Get(t.Context(), store.PeerSync("acme", mesh.PeerID{From: "emea", To: "apac"})); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("emea>apac left mesh.yaml and is still remembered: %v", err)
 	}
-	w.mesh.Peers = all
-	w.pass(5 * time.Minute)
+	w.Mesh.Peers = all
+	w.Pass(5 * time.Minute)
 	w.tick()
 	if c := w.condition("emea>apac", peer.UsersMatch); c.Status != peer.True {
 		t.Errorf("emea>apac came back %s %s", c.Status, c.Reason)
@@ -463,10 +450,10 @@ func TestAPeerThatComesBackStartsAnew(t *testing.T) {
 func TestDifferingUsersAreNamed(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 3, Users: 30})
 	w.tick()
-	w.do("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
-	w.do("/clusters/apac/users", `{"add":3}`)
+	w.Post("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
+	w.Post("/clusters/apac/users", `{"add":3}`)
 	for range 40 {
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 		w.tick()
 		c := w.condition("emea>apac", peer.UsersMatch)
 		if c.Status != peer.False {
@@ -475,7 +462,7 @@ func TestDifferingUsersAreNamed(t *testing.T) {
 		if !strings.Contains(c.Message, "missing: ") || strings.Count(c.Message, ",") != 2 {
 			t.Errorf("False without the three names: %s", c.Message)
 		}
-		if lasted := w.clock.Now().Sub(start); lasted < time.Hour || lasted > 100*time.Minute {
+		if lasted := w.Clock.Now().Sub(simtest.Start()); lasted < time.Hour || lasted > 100*time.Minute {
 			t.Errorf("False after %v, want after two intervals", lasted)
 		}
 		if c := w.condition("amer>apac", peer.UsersMatch); c.Status != peer.True {
@@ -491,9 +478,9 @@ func TestDifferingUsersAreNamed(t *testing.T) {
 func TestTiersStayOnCommonBoundaries(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 20})
 	w.tick()
-	w.do("/faults", `{"cluster":"apac","kind":"drop","times":-1}`)
+	w.Post("/faults", `{"cluster":"apac","kind":"drop","times":-1}`)
 	for range 9 { // emea's are read meanwhile, at half past
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 		w.tick()
 	}
 	if err := w.Do(http.MethodDelete, "/faults", nil); err != nil {
@@ -501,7 +488,7 @@ func TestTiersStayOnCommonBoundaries(t *testing.T) {
 	}
 	for range 12 {
 		w.tick()
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 	}
 	b := w.book()
 	if a, z := b.Clusters["emea"].Value.Buckets.At, b.Clusters["apac"].Value.Buckets.At; !a.Equal(z) {
@@ -522,7 +509,7 @@ func TestOneClusterWhoseRowsAreNeverWhole(t *testing.T) {
 	w.Connector.Transport = refusing{w.Sim.Transport(), hosts}
 	for range 14 {
 		w.tick()
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 	}
 	for id, want := range map[mesh.ClusterID]bool{"emea": false, "apac": true, "amer": true} {
 		if got := w.book().Clusters[id].Value.Set.Known(); got != want {
@@ -552,9 +539,9 @@ func (p refusing) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 
 func TestWithKeepsTheGuard(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
-	w.Connector.Secrets = secretsNow(t, w)
-	w.do("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
-	apac, _ := w.mesh.Cluster("apac")
+	w.Connector.Secrets = w.SecretsNow()
+	w.Post("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
+	apac, _ := w.Mesh.Cluster("apac")
 	for range 3 {
 		err := w.With(t.Context(), apac, func(ctx context.Context, c *cluster.Client) error {
 			_, err := c.Find(ctx, "jdoe")
@@ -565,7 +552,7 @@ func TestWithKeepsTheGuard(t *testing.T) {
 			t.Errorf("%v, want AccountRejected", err)
 		}
 	}
-	if _, _, n := w.requests("apac"); n != 1 {
+	if _, _, n := w.Load("apac"); n != 1 {
 		t.Errorf("%d rejected log-ins by a person who asked three times, want 1", n)
 	}
 }
