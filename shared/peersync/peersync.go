@@ -126,7 +126,7 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	rejected, err := t.rejected(ctx, c)
+	rejected, err := record.Rejected(ctx, t.Store, store.Auth(t.Mesh.Name, c.ID), c.Credentials)
 	if err != nil {
 		return cluster.Blind(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
 	}
@@ -146,27 +146,6 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 		t.reject(ctx, c, client.Version, obs.Access.Detail)
 	}
 	return obs
-}
-
-// rejected is the version of the cluster's secret that must not be tried. It
-// is read afresh: the book may be a moment old, and one log-in too many locks
-// the account.
-func (p *Peersync) rejected(ctx context.Context, c *mesh.Cluster) (string, error) {
-	it, err := p.Store.Get(ctx, store.Auth(p.Mesh.Name, c.ID))
-	if errors.Is(err, store.ErrNotFound) {
-		return "", nil
-	}
-	var doc store.Doc[record.Auth]
-	if err == nil {
-		doc, err = store.Decode[record.Auth](it, record.AuthSchema)
-	}
-	if err != nil {
-		return "", fmt.Errorf("whether %s has refused its account cannot be read: %w", c.ID, err)
-	}
-	if doc.Value.Secret != c.Credentials {
-		return "", nil // another secret's version
-	}
-	return doc.Value.Rejected, nil
 }
 
 // guarded runs a look beyond the first. One that panics costs its own facts,
@@ -212,10 +191,7 @@ func (t *tick) open(id mesh.ClusterID) bool {
 // reject notes at once that a secret version was refused, before anything
 // else can log in with it: thirty minutes of lock-out would blind the mesh.
 func (t *tick) reject(ctx context.Context, c *mesh.Cluster, version, detail string) {
-	_, _, err := store.Claim(ctx, t.Store, store.Auth(t.Mesh.Name, c.ID), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
-		d.Value = record.Auth{Secret: c.Credentials, Rejected: version, At: t.now, Detail: detail}
-		return true, nil
-	})
+	err := record.Reject(ctx, t.Store, store.Auth(t.Mesh.Name, c.ID), record.Auth{Secret: c.Credentials, Rejected: version, At: t.now, Detail: detail})
 	if err != nil {
 		t.mu.Lock()
 		t.errs = append(t.errs, fmt.Errorf("noting that %s refused its account: %w", c.ID, err))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -73,42 +72,6 @@ func scopes(m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID) []Scope {
 	}
 	return out
 }
-
-// Rejected is the version of a secret that an account was refused with, read
-// consistently: an account that was locked a moment ago is not tried again. ""
-// if it was not, or with another secret.
-func Rejected(ctx context.Context, s store.Store, key store.Key, secret string) (string, error) {
-	it, err := s.Get(ctx, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", key.SK, err)
-	}
-	d, err := store.Decode[Auth](it, AuthSchema)
-	if err != nil || d.Value.Secret != secret {
-		return "", err
-	}
-	return d.Value.Rejected, nil
-}
-
-// Reject notes that a secret's version was refused, before anything else can log
-// in with it; also when the caller's time is up.
-func Reject(ctx context.Context, s store.Store, key store.Key, refused Auth) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rejectWithin)
-	defer cancel()
-	_, _, err := store.Claim(ctx, s, key, AuthSchema, func(d *store.Doc[Auth], _ bool) (bool, error) {
-		d.Value = refused
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("noting that %s was refused: %w", key.SK, err)
-	}
-	return nil
-}
-
-// rejectWithin bounds that note.
-const rejectWithin = 5 * time.Second
 
 // Accepted lists the certificates that people accepted at run time, by node.
 // It may be a moment behind: pins only ever grow.

@@ -25,27 +25,9 @@ const (
 	SyncSchema    = 1
 	CertSchema    = 1
 	StateSchema   = 1
-	AuthSchema    = 1
 	RunSchema     = store.RunSchema
 	PinSchema     = 1
 )
-
-// Auth is the AUTH#cluster item: the secret version that a cluster refused.
-type Auth struct {
-	Secret   string    `json:"secret"`
-	Rejected string    `json:"rejected"` // the secret's version; "" = resumed by a person
-	At       time.Time `json:"at"`
-	Detail   string    `json:"detail,omitempty"`
-}
-
-// WriteAccount is the id of the AUTH item of a cluster's write account.
-func WriteAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/write" }
-
-// PlatformAccount is that of its platform account, which reads certificates.
-func PlatformAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform" }
-
-// PlatformWriteAccount is that of the platform account that may write.
-func PlatformWriteAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform-write" }
 
 // Pin is a PIN#node item: a certificate that a person accepted at run time.
 type Pin struct {

@@ -1,0 +1,69 @@
+package record_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
+)
+
+func TestRejectedSecrets(t *testing.T) {
+	key := store.Auth("acme", record.PlatformAccount("emea"))
+	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name, secret string
+		note         *record.Auth
+		want         string
+	}{
+		{"nothing was refused", "emea/platform", nil, ""},
+		{"this version was", "emea/platform", &record.Auth{Secret: "emea/platform", Rejected: "v1", At: at}, "v1"},
+		{"a person has resumed", "emea/platform", &record.Auth{Secret: "emea/platform", At: at}, ""},
+		{"mesh.yaml names another secret now, whose first version is called v1 too", "emea/new", &record.Auth{Secret: "emea/platform", Rejected: "v1", At: at}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := store.NewMemory()
+			if tt.note != nil {
+				if err := record.Reject(t.Context(), s, key, *tt.note); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := record.Rejected(t.Context(), s, key, tt.secret); got != tt.want || err != nil {
+				t.Errorf("%q %v, want %q", got, err, tt.want)
+			}
+			if got, err := record.Rejected(t.Context(), s, store.Auth("acme", "emea"), tt.secret); got != "" || err != nil {
+				t.Errorf("another account of the cluster: %q %v", got, err)
+			}
+		})
+	}
+	t.Run("the newest refusal counts", func(t *testing.T) {
+		s := store.NewMemory()
+		for _, v := range []string{"v1", "v2"} {
+			if err := record.Reject(t.Context(), s, key, record.Auth{Secret: "emea/platform", Rejected: v, At: at}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := record.Rejected(t.Context(), s, key, "emea/platform"); got != "v2" || err != nil {
+			t.Errorf("%q %v", got, err)
+		}
+	})
+	t.Run("what cannot be read is no leave to try", func(t *testing.T) {
+		s := store.NewMemory()
+		if err := s.Put(t.Context(), store.Item{Key: key, Body: []byte(`{"schema":1,"version":1,"rejected":7}`)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := record.Rejected(t.Context(), s, key, "emea/platform"); err == nil || !strings.Contains(err.Error(), "emea/platform") {
+			t.Errorf("a damaged note: %v", err)
+		}
+		down := errors.New("down")
+		s.Fail = func(string, store.Key) error { return down }
+		if _, err := record.Rejected(t.Context(), s, key, "emea/platform"); !errors.Is(err, down) {
+			t.Errorf("a store that is down: %v", err)
+		}
+		if err := record.Reject(t.Context(), s, key, record.Auth{}); !errors.Is(err, down) {
+			t.Errorf("noting it: %v", err)
+		}
+	})
+}
