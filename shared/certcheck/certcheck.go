@@ -108,6 +108,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		if wanted(req.Only, cl.ID) {
 			next := certs[cl.ID]
 			next.At = now
+			c.sayChanges(&cl, &next, book, now)
 			next.Servers = nameServers(cl, dns[cl.ID], book.Certs[cl.ID].Value.Servers, now)
 			certs[cl.ID] = next
 		}

@@ -42,6 +42,7 @@ type wish struct {
 	cn       string
 	names    []string // nil: the CN; addresses become IP SANs
 	by       *issued  // nil: self-signed
+	key      *issued  // nil: a new key
 	ca       bool
 	ecdsa    bool
 	bits     int // of an RSA key
@@ -81,7 +82,9 @@ func (k *keys) key(t testing.TB, bits int) *rsa.PrivateKey {
 func (k *keys) issue(t testing.TB, w wish) *issued {
 	t.Helper()
 	var key crypto.Signer
-	if w.ecdsa {
+	if w.key != nil {
+		key = w.key.key
+	} else if w.ecdsa {
 		ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -497,50 +500,6 @@ func TestNodeNamedByAddress(t *testing.T) {
 			b.serve("192.0.2.10:8443", tlsprobe.RSA, leaf)
 			if got := strings.Join(b.found(b.look(run.Request{}), "apac"), ", "); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
-// TestChangedByWhat: what was served last time, and what is served now.
-func TestChangedByWhat(t *testing.T) {
-	k := &keys{}
-	for _, c := range []struct {
-		name          string
-		before, after []string
-		want          peer.Reason
-	}{
-		{"regenerated", []string{"imp-apac-pub.example.com"}, []string{"imp-apac-pub.example.com"}, peer.CertificateChanged},
-		{"a name more", []string{"imp-apac-pub.example.com"}, []string{"imp-apac-pub.example.com", "imp-apac-sub.example.com"}, peer.CertificateChanged},
-		{"a node left the multi-server certificate", []string{"a.example.com", "b.example.com"}, []string{"a.example.com"}, peer.CertificateChanged},
-		{"the domain was renamed", []string{"imp-apac-pub.old.example"}, []string{"imp-apac-pub.example.com"}, peer.NodeRenamed},
-		{"the host was renamed", []string{"imp-sydney.example.com"}, []string{"imp-apac-pub.example.com"}, peer.NodeRenamed},
-		{"the entry was reused for a new cluster", []string{"imp-mars.example.net"}, []string{"imp-apac-pub.example.com"}, peer.EntryReused},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, k)
-			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: c.before[0], names: c.before}))
-			b.look(run.Request{})
-			b.now = b.now.Add(6 * time.Hour)
-			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: c.after[0], names: c.after}))
-			book := b.look(run.Request{})
-			count := func(book *record.Book) (n int) {
-				for _, f := range book.Certs["apac"].Value.Findings {
-					if slices.Contains([]peer.Reason{peer.CertificateChanged, peer.NodeRenamed, peer.EntryReused}, f.Reason) {
-						n++
-						if f.Reason != c.want {
-							t.Errorf("%s (%s), want %s", f.Reason, f.Message, c.want)
-						}
-					}
-				}
-				return n
-			}
-			if n := count(book); n != 1 {
-				t.Errorf("said %d times", n)
-			}
-			b.now = b.now.AddDate(0, 0, 8)
-			if n := count(b.look(run.Request{})); n != 0 {
-				t.Errorf("still said after a week")
 			}
 		})
 	}

@@ -242,11 +242,11 @@ func (x subject) behaviour(f *finder, known bool) {
 func (x subject) inspect(f *finder, now time.Time) {
 	s := x.s
 	if s.Replaced != "" && now.Sub(s.First) < changeShown {
-		reason := peer.CertificateChanged
-		if s.Cause == peer.NodeRenamed || s.Cause == peer.EntryReused {
-			reason = s.Cause
+		reason := s.Cause
+		if !slices.ContainsFunc(peer.CertFindingKinds(), func(k peer.FindingKind) bool { return k.Reason == reason }) {
+			reason = peer.CertificateChanged // noted by a release that knew no causes, or others
 		}
-		one := x.of(reason, "%s changed: %s", x.what(), s.Change)
+		one := x.of(reason, "%s changed; %s", x.what(), s.Change)
 		one.ID += ":" + s.Fingerprint
 		f.add(one)
 	}

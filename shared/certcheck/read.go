@@ -2,7 +2,9 @@ package certcheck
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -159,7 +161,7 @@ func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, port string, stor
 		leaf := o.Served.Leaf()
 		switch reason := tlsprobe.ReasonOf(o.Err); {
 		case leaf != nil && o.Served.KeyType == o.Asked:
-			s := served(leaf, was, firstLook, now)
+			s := served(leaf, was, string(o.Asked), firstLook, now)
 			ours.judge(&s, o.Served.Chain, string(n.Name), now)
 			out[place] = s
 		case reason == tlsprobe.NoCommonSuite || reason == tlsprobe.KeyTypeNotSelectable:
@@ -171,7 +173,33 @@ func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, port string, stor
 			out[place] = peer.Served{Error: why(o), Unreached: unreached(reason)}
 		}
 	}
+	otherKeyType(out, stored, port)
 	return out, probes
+}
+
+// otherKeyType notes that a certificate took the place of one of the other key
+// type: RSA is gone, and ECDSA is served that was not there before.
+func otherKeyType(out, stored map[string]peer.Served, port string) {
+	rsa, ecdsa := placeOf(port, string(tlsprobe.RSA)), placeOf(port, string(tlsprobe.ECDSA))
+	for came, went := range map[string]string{rsa: ecdsa, ecdsa: rsa} {
+		s, is := out[came]
+		_, still := out[went]
+		was := stored[went]
+		if !is || still || s.Fingerprint == "" || stored[came].Fingerprint != "" || was.Fingerprint == "" {
+			continue
+		}
+		s.Replaced, s.Former = was.Fingerprint, peer.FormerOf(was, keyTypeAt(went))
+		out[came] = s
+	}
+}
+
+// keyTypeAt is the key type of a place: "RSA" of "5061/RSA".
+func keyTypeAt(place string) string { return place[strings.LastIndexByte(place, '/')+1:] }
+
+// keyOf is a short hash of a certificate's public key: equal hashes, equal keys.
+func keyOf(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:16])
 }
 
 // why is the error of a probe that yielded no certificate of the type asked for.
@@ -191,102 +219,24 @@ func unreached(r tlsprobe.Reason) bool {
 	return false
 }
 
-// served lays a leaf over what was served before and says what changed.
-func served(leaf *x509.Certificate, was peer.Served, firstLook bool, now time.Time) peer.Served {
+// served lays a leaf over what was served before, of the key type given. Why it
+// changed is said when the whole mesh has been looked at (sayChanges).
+func served(leaf *x509.Certificate, was peer.Served, keyType string, firstLook bool, now time.Time) peer.Served {
 	s := peer.Served{
 		Fingerprint: tlsprobe.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now, Read: now,
-		MultiServer: tlsprobe.IsMultiServer(leaf),
+		MultiServer: tlsprobe.IsMultiServer(leaf), Key: keyOf(leaf),
 	}
 	switch {
 	case was.Fingerprint == s.Fingerprint:
-		s.First, s.Replaced, s.Change, s.Cause = was.First, was.Replaced, was.Change, was.Cause
+		s.First, s.Replaced, s.Change, s.Cause, s.Former = was.First, was.Replaced, was.Change, was.Cause, was.Former
 	case was.Fingerprint != "":
-		s.Replaced, s.Change, s.Cause = was.Fingerprint, change(was, s), causeOf(was, s)
+		s.Replaced, s.Former = was.Fingerprint, peer.FormerOf(was, keyType)
 	case firstLook:
 		// Nothing was seen before: it may have been served since it was made.
 		s.First = leaf.NotBefore
 	}
 	return s
-}
-
-// change says in words what differs between two certificates of a node.
-func change(was, is peer.Served) string {
-	var parts []string
-	if was.Subject != is.Subject {
-		parts = append(parts, fmt.Sprintf("subject %s became %s", was.Subject, is.Subject))
-	}
-	if was.Issuer != is.Issuer {
-		parts = append(parts, fmt.Sprintf("issuer %s became %s", was.Issuer, is.Issuer))
-	}
-	if gone := without(was.Names, is.Names); len(gone) > 0 {
-		parts = append(parts, "names gone: "+strings.Join(gone, ", "))
-	}
-	if added := without(is.Names, was.Names); len(added) > 0 {
-		parts = append(parts, "names added: "+strings.Join(added, ", "))
-	}
-	if len(parts) == 0 {
-		return "regenerated with the same names and issuer"
-	}
-	return strings.Join(parts, "; ")
-}
-
-func without(a, b []string) []string {
-	var out []string
-	for _, x := range a {
-		if !slices.Contains(b, x) {
-			out = append(out, x)
-		}
-	}
-	return out
-}
-
-// causeOf says what a change amounts to, by the names alone: some of the former
-// hosts or the whole former domain are still there, or none of either. That
-// the names tell it is inferred; chapter "Update Intercluster Sync Agent Tomcat
-// Trust Certificates" names these three causes.
-func causeOf(was, is peer.Served) peer.Reason {
-	before, after := namesOf(was), namesOf(is)
-	kept := 0
-	for _, n := range before {
-		if slices.Contains(after, n) {
-			kept++
-		}
-	}
-	if kept == len(before) {
-		return peer.CertificateChanged // the same names, perhaps more of them
-	}
-	hosts, domains := 0, 0
-	for _, n := range before {
-		host, domain, _ := strings.Cut(n, ".")
-		for _, other := range after {
-			otherHost, otherDomain, _ := strings.Cut(other, ".")
-			if host == otherHost {
-				hosts++
-			}
-			if domain != "" && domain == otherDomain {
-				domains++
-			}
-		}
-	}
-	switch {
-	case hosts > 0 && kept > 0 && len(after) < len(before):
-		return peer.CertificateChanged // names were left out: nobody was renamed
-	case hosts > 0 || domains > 0:
-		return peer.NodeRenamed
-	}
-	return peer.EntryReused
-}
-
-func namesOf(s peer.Served) []string {
-	out := make([]string, 0, len(s.Names)+1)
-	for _, n := range s.Names {
-		out = append(out, strings.ToLower(n))
-	}
-	if len(out) == 0 {
-		out = append(out, strings.ToLower(peer.CommonName(s.Subject)))
-	}
-	return out
 }
 
 // own is what Peerkeeper itself believes of a cluster's servers.
@@ -439,7 +389,8 @@ func identities(held peer.Holding, stored map[string]peer.Served, ours own, name
 		if len(chain) == 0 {
 			continue
 		}
-		s := served(chain[0], stored[service], stored == nil, now)
+		s := served(chain[0], stored[service], "", stored == nil, now)
+		s.Former = nil // what is served tells of a change
 		ours.judge(&s, chain, name, now)
 		out[service] = s
 	}

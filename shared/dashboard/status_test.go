@@ -507,7 +507,7 @@ var onlyGood = map[string]bool{
 	"NodeUnreachable": true, "ReleaseDiffers": true, "ClockSkew": true, "UnlistedNode": true, "UnlistedPeer": true,
 	"SyncAgentNotCompleted": true, "ParametersDiffer": true, "IntervalDiffers": true, "CertificateExpiring": true,
 	"CertificateChanged": true, "DNSServerSilent": true, "InTrustStore": true, "TrustedByCA": true, "BeforeRelease14": true,
-	"CertificateNotYetValid": true, "NodeRenamed": true, "EntryReused": true, "NameMismatch": true, "AddressNotInCertificate": true,
+	"CertificateNotYetValid": true, "NodeRenamed": true, "DomainRenamed": true, "CertificateRenewed": true, "CertificateIssuerChanged": true, "EntryReused": true, "NameMismatch": true, "AddressNotInCertificate": true,
 	"NameInCNOnly": true, "NodeNotInMultiServer": true, "ChainIncomplete": true, "ChainCertificateExpired": true,
 	"UntrustedByPeerkeeper": true, "WeakKey": true, "WeakSignature": true, "WrongKeyUsage": true, "NoClientAuth": true,
 	"SelfSigned": true, "ECDSAMissing": true, "RenewedButNotServed": true, "NotTLS": true, "HandshakeTimeout": true,

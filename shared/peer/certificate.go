@@ -49,15 +49,18 @@ type Served struct {
 	NotAfter    time.Time `json:"notAfter"`
 	Names       []string  `json:"names,omitempty"` // every SAN
 	SelfSigned  bool      `json:"selfSigned,omitempty"`
+	// Key is the short hash of its public key; "" where it was read last by a
+	// release that did not keep it.
+	Key string `json:"key,omitempty"`
 	// First is when this very certificate was first seen here.
 	First time.Time `json:"first"`
-	// Replaced is the fingerprint that this one took the place of, and Change
-	// what else differs.
+	// Replaced is the fingerprint that this one took the place of, Change what
+	// else differs and what follows, and Cause what it amounts to (Change.Cause).
 	Replaced string `json:"replaced,omitempty"`
 	Change   string `json:"change,omitempty"`
-	// Cause is what the change amounts to: CertificateChanged, NodeRenamed or
-	// EntryReused.
-	Cause Reason `json:"cause,omitempty"`
+	Cause    Reason `json:"cause,omitempty"`
+	// Former is the certificate that was replaced, while the change is shown.
+	Former *Former `json:"former,omitempty"`
 	// MultiServer is Cisco's one certificate for every node (CN with -ms).
 	MultiServer bool `json:"multiServer,omitempty"`
 	// Chain is what was served above the leaf.

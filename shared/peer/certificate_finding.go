@@ -21,7 +21,10 @@ const (
 
 	// Of findings on one certificate.
 	CertificateNotYetValid Reason = "CertificateNotYetValid"
+	CertificateRenewed     Reason = "CertificateRenewed"
+	IssuerChanged          Reason = "CertificateIssuerChanged"
 	NodeRenamed            Reason = "NodeRenamed"
+	DomainRenamed          Reason = "DomainRenamed"
 	EntryReused            Reason = "EntryReused"
 	NameMismatch           Reason = "NameMismatch"
 	AddressNotInCert       Reason = "AddressNotInCertificate"
@@ -96,8 +99,11 @@ func CertFindingKinds() []FindingKind {
 		{CertificateExpires, "warning", "on that day every peer that pulls from the cluster stops", renew},
 		{CertificateNotYetValid, "critical", "peers refuse it until its first day", reissue + "check the node's clock first (utils ntp status)"},
 		{CertificateNotRead, "warning", "what the node serves is not known", "check that the node is up and that the port is open from Peerkeeper"},
-		{CertificateChanged, "info", "it was regenerated; peers need the new one", resync},
-		{NodeRenamed, "warning", "host or domain was renamed; peers still know the old name", "set the peer address on every peer cluster (Presence > Inter-Clustering) to the new node name, then " + resync},
+		{CertificateChanged, "info", "it was regenerated with a new key; peers need the new one", resync},
+		{CertificateRenewed, "info", "it was renewed with the key it had; peers that hold the former one need the new one", resync},
+		{IssuerChanged, "info", "another issuer vouches for it; peers need what vouches for it now", "signed by a CA now: upload that CA's certificates, never the leaf, to {store} on every peer cluster; self-signed now: " + resync},
+		{NodeRenamed, "warning", "a host was renamed or replaced; peers still know the old name", "compare System > Presence Topology of the cluster; set the peer address on every peer cluster (Presence > Inter-Clustering) and the names in mesh.yaml to the new node name, then " + resync},
+		{DomainRenamed, "warning", "the domain was renamed; peers still know the old names", "compare System > Presence Topology of the cluster; set the peer address on every peer cluster (Presence > Inter-Clustering) and the names in mesh.yaml to the new ones, see that the peers' DNS has them, then " + resync},
 		{EntryReused, "warning", "another cluster answers under this node's address; peers hold the former one's certificates", "if that is meant, correct mesh.yaml and " + resync + "; if not, find out who answers there"},
 		{NameMismatch, "warning", "clients that check names refuse it", reissue + "the node name must be among its subject alternative names"},
 		{AddressNotInCert, "info", "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
