@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"testing"
 
 	"peerkeeper/shared/mesh"
@@ -25,9 +27,19 @@ func (k *kept) Fresh(_ context.Context, _, not string) (secret.Credentials, erro
 	return secret.Credentials{Username: "u", Password: secret.NewText("p"), Version: k.newest}, nil
 }
 
+// deaf is a node that hangs up on everybody, and counts them.
+type deaf struct{ asked *int }
+
+func (d deaf) RoundTrip(*http.Request) (*http.Response, error) {
+	*d.asked++
+	return nil, io.ErrUnexpectedEOF
+}
+
 func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 	cl := &mesh.Cluster{ID: "emea", Credentials: "emea/read", WriteCredentials: "emea/write", TLS: mesh.TLS{Pins: []string{"sha256:00"}},
 		Publisher: "imp-emea-pub.example.com", Nodes: []mesh.Node{{Name: "imp-emea-pub.example.com", Address: "192.0.2.1:8443"}}}
+	platform := &mesh.Cluster{ID: "emea", PlatformCredentials: "emea/platform", TLS: cl.TLS, Publisher: cl.Publisher,
+		Nodes: []mesh.Node{{Name: cl.Publisher, Address: "192.0.2.1:8443", PlatformAddress: "192.0.2.1:443"}}}
 	for name, c := range map[string]struct {
 		newest  string
 		refused bool
@@ -51,10 +63,35 @@ func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 			}
 		})
 	}
+	for name, c := range map[string]struct {
+		newest string
+		tried  bool
+	}{
+		"the platform account was rotated in the meantime": {"v2", true},
+		"the platform account is still the rejected one":   {"v1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source, asked := &kept{version: "v1", newest: c.newest}, 0
+			p := &Platform{Secrets: source, Transport: deaf{&asked}}
+			_, err := p.Holding(t.Context(), platform, platform.Nodes[0], "v1", nil)
+			var refused *peer.PlatformRefused
+			if !errors.As(err, &refused) || (refused.Reason == peer.AccountRejected) == c.tried || refused.Version != c.newest {
+				t.Errorf("%+v", err)
+			}
+			if source.looked != 1 || (asked > 0) != c.tried {
+				t.Errorf("looked again %d times, asked the node %d times", source.looked, asked)
+			}
+		})
+	}
 	t.Run("nothing was rejected: nobody looks again", func(t *testing.T) {
 		source := &kept{version: "v1", newest: "v2"}
 		if _, err := (&Connector{Secrets: source}).Open(t.Context(), cl, "", nil); err != nil || source.looked != 0 {
 			t.Errorf("%v, looked %d times", err, source.looked)
+		}
+		asked := 0
+		_, err := (&Platform{Secrets: source, Transport: deaf{&asked}}).Holding(t.Context(), platform, platform.Nodes[0], "", nil)
+		if err == nil || source.looked != 0 || asked == 0 {
+			t.Errorf("the platform: %v, looked %d times, asked %d times", err, source.looked, asked)
 		}
 	})
 }
