@@ -18,7 +18,10 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/lambdahost/runtimeapi"
 	"peerkeeper/shared/lambdahost/stand"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/dynamo/emulator"
@@ -182,11 +185,11 @@ func TestASecondDeliveryIsSkipped(t *testing.T) {
 			t.Errorf("%s logged\n%s", name, l.logs)
 		}
 	}
-	// Who asked AWS for what: certcheck and stucksync read no secret, and only
-	// stucksync may publish.
+	// Who asked AWS for what: peersync reads its accounts, certcheck the
+	// platform's, stucksync none, and only stucksync may publish.
 	seen := s.Seen()
-	if n := seen["secretsmanager.GetSecretValue"]; n != 3 {
-		t.Errorf("%d secrets were read for 3 clusters", n)
+	if n := seen["secretsmanager.GetSecretValue"]; n != 6 {
+		t.Errorf("%d secrets were read for 3 clusters, want 2 each", n)
 	}
 	for op := range seen {
 		if op == "dynamodb.Scan" || op == "dynamodb.BatchWriteItem" || op == "dynamodb.UpdateItem" {
@@ -377,14 +380,14 @@ func TestARotatedSecretIsPickedUp(t *testing.T) {
 	a, err := l.send(t, forced("peersync"))
 	must(t, a, err)
 	// The password changes in the cluster; Secrets Manager learns of it late.
-	if err := s.Rotate(t.Context(), "apac", "Rotated-1", false); err != nil {
+	if err := s.Rotate(t.Context(), "apac", "read", "Rotated-1", false); err != nil {
 		t.Fatal(err)
 	}
 	a, err = l.send(t, forced("peersync"))
 	if must(t, a, err); a.Clusters.Unreachable != 1 {
 		t.Errorf("with the old password: %+v", a.Clusters)
 	}
-	if err := s.StoreSecret(t.Context(), "apac"); err != nil {
+	if err := s.StoreSecret(t.Context(), "apac", "read"); err != nil {
 		t.Fatal(err)
 	}
 	// A new process has no memory of the old secret.
@@ -396,6 +399,128 @@ func TestARotatedSecretIsPickedUp(t *testing.T) {
 	for _, text := range []string{l.logs.String(), l.out.String(), next.logs.String(), next.out.String()} {
 		if strings.Contains(text, "Rotated-1") {
 			t.Error("a password was logged")
+		}
+	}
+}
+
+// certs are what certcheck has stored of every cluster.
+func certs(t *testing.T, s *stand.Stand) map[mesh.ClusterID]peer.CertClusterRecord {
+	t.Helper()
+	book, err := record.Load(t.Context(), s.Store(), s.Mesh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[mesh.ClusterID]peer.CertClusterRecord{}
+	for id, d := range book.Certs {
+		out[id] = d.Value
+	}
+	return out
+}
+
+// platformAsked counts the requests to certificate management, and the log-ins
+// that some node has refused.
+func platformAsked(s *stand.Stand) (requests, refused int) {
+	for _, c := range s.Sim.State().Clusters {
+		for _, n := range c.Nodes {
+			refused += n.RejectedLogIns
+			for name, k := range n.Requests {
+				if strings.Contains(name, "snapshot") || strings.Contains(name, "certificate") {
+					requests += k
+				}
+			}
+		}
+	}
+	return requests, refused
+}
+
+// A built certcheck reads every node's trust stores with the platform accounts
+// from Secrets Manager. A password that is refused is tried once, by whatever
+// process, until its secret changes.
+func TestTrustStoresAreReadWithThePlatformAccount(t *testing.T) {
+	s := newStand(t)
+	var logs []*safeBuffer
+	fresh := func() *lambda {
+		l := start(t, s, "certcheck")
+		logs = append(logs, l.logs, l.out)
+		return l
+	}
+	look := func(l *lambda) map[mesh.ClusterID]peer.CertClusterRecord {
+		t.Helper()
+		a, err := l.send(t, forced("certcheck"))
+		if must(t, a, err); a.Clusters.Observed != 3 {
+			t.Errorf("%+v\n%s", a, l.logs)
+		}
+		return certs(t, s)
+	}
+	warm := fresh()
+	for id, r := range look(warm) {
+		store := r.Trust["tomcat-trust"]
+		if r.NoTrust != nil || len(store.Nodes) != 2 || len(store.Held) == 0 {
+			t.Errorf("%s: %+v, its tomcat-trust %+v", id, r.NoTrust, store)
+		}
+		for _, n := range store.Nodes {
+			if n.Read.IsZero() {
+				t.Errorf("the store of %s was not read", n.Name)
+			}
+		}
+	}
+
+	if requests, _ := platformAsked(s); requests < 6 {
+		t.Errorf("certificate management of 6 nodes was asked %d times", requests)
+	}
+
+	if err := s.Rotate(t.Context(), "apac", "platform", "Rotated-1", false); err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range []*lambda{warm, warm, fresh()} {
+		got := look(l)
+		if no := got["apac"].NoTrust; no == nil || no.Reason != peer.AccountRejected || got["emea"].NoTrust != nil {
+			t.Errorf("look %d with the old password: apac %+v, emea %+v", i, no, got["emea"].NoTrust)
+		}
+	}
+	if _, refused := platformAsked(s); refused != 1 {
+		t.Errorf("%d log-ins with a password that was refused, want one", refused)
+	}
+	if err := s.StoreSecret(t.Context(), "apac", "platform"); err != nil {
+		t.Fatal(err)
+	}
+	if no := look(fresh())["apac"].NoTrust; no != nil {
+		t.Errorf("with the new password: %+v", no)
+	}
+	for _, text := range logs {
+		if strings.Contains(text.String(), "Rotated-1") {
+			t.Error("a password was logged")
+		}
+	}
+}
+
+// A mesh that names no platform account costs certcheck no secret and no node
+// a request.
+func TestWithoutPlatformAccountsNobodyPays(t *testing.T) {
+	s := newStand(t)
+	for i := range s.Mesh.Clusters {
+		s.Mesh.Clusters[i].PlatformCredentials = ""
+	}
+	var b bytes.Buffer
+	if err := meshfile.WriteJSON(&b, s.Mesh); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.MeshPath(), b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := start(t, s, "certcheck").send(t, forced("certcheck"))
+	if must(t, a, err); a.Clusters.Observed != 3 {
+		t.Errorf("%+v", a)
+	}
+	if n := s.Seen()["secretsmanager.GetSecretValue"]; n != 0 {
+		t.Errorf("%d secrets were read", n)
+	}
+	if requests, _ := platformAsked(s); requests != 0 {
+		t.Errorf("certificate management was asked %d times", requests)
+	}
+	for id, r := range certs(t, s) {
+		if r.NoTrust == nil || r.NoTrust.Reason != peer.NoCredentials || len(r.Trust) > 0 {
+			t.Errorf("%s: %+v", id, r.NoTrust)
 		}
 	}
 }

@@ -47,8 +47,8 @@ func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/aws/aws-sdk-go-v2/service/sns":            {"stucksync"},
 		"github.com/miekg/dns":                                {"certcheck"},
-		"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"peersync", "stucksync"},
-		"peerkeeper/shared/cluster":                           {"peersync", "stucksync"},
+		"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"peersync", "stucksync", "certcheck"},
+		"peerkeeper/shared/cluster":                           {"peersync", "stucksync", "certcheck"},
 		"peerkeeper/shared/repair":                            {"stucksync"},
 	}
 }

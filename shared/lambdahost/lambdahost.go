@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // provided.al2023 has no time zone database, and mesh.json names zones
@@ -77,9 +78,10 @@ type Need int
 
 // The needs.
 const (
-	Secrets      Need = iota // the prefix of the secrets' names
-	WriteSecrets             // the same, but only if the mesh's mode is recover
-	Topic                    // the topic of the alarms
+	Secrets         Need = iota // the prefix of the secrets' names
+	WriteSecrets                // the same, but only if the mesh's mode is recover
+	PlatformSecrets             // the same, but only if a cluster names platformCredentials
+	Topic                       // the topic of the alarms
 )
 
 // Function is one Lambda function, configured.
@@ -87,7 +89,7 @@ type Function struct {
 	Name         string
 	Mesh         *mesh.Mesh
 	Store        *dynamo.Store
-	SecretPrefix string // if it needs Secrets
+	SecretPrefix string // if it needs Secrets, or the others when they are needed
 	TopicARN     string // if it needs Topic
 	// AWS is for the clients of the other services.
 	AWS aws.Config
@@ -136,16 +138,13 @@ func newFunction(name string, lookup func(string) (string, bool), logs, metrics 
 	need(varKey)
 	need(varSecretKey)
 	for _, n := range needs {
-		if n == WriteSecrets {
-			if !f.Acts() {
-				continue
-			}
-			n = Secrets
-		}
 		switch n {
 		case Topic:
 			f.TopicARN = need(VarTopic)
-		case Secrets:
+		case Secrets, WriteSecrets, PlatformSecrets:
+			if n == WriteSecrets && !f.Acts() || n == PlatformSecrets && !f.ReadsPlatform() {
+				continue
+			}
 			prefix, set := lookup(VarSecretPrefix) // may be empty on purpose
 			if !set {
 				missing = append(missing, VarSecretPrefix)
@@ -182,6 +181,12 @@ func newFunction(name string, lookup func(string) (string, bool), logs, metrics 
 
 // Acts says whether the mesh's owner lets Peerkeeper change a cluster.
 func (f *Function) Acts() bool { return f.Mesh != nil && f.Mesh.Policy.Mode == mesh.Recover }
+
+// ReadsPlatform says whether some cluster's owner lets Peerkeeper read what
+// only an OS administrator sees. Without it nobody needs a client for it.
+func (f *Function) ReadsPlatform() bool {
+	return f.Mesh != nil && slices.ContainsFunc(f.Mesh.Clusters, func(c mesh.Cluster) bool { return c.PlatformCredentials != "" })
+}
 
 // Now is the time of the mesh: the wall's, unless the mesh is a simulated one
 // with a clock of its own.

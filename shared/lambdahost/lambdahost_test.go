@@ -129,6 +129,47 @@ func TestWriteSecretsAreNeededInModeRecoverOnly(t *testing.T) {
 	}
 }
 
+// Who looks at trust stores needs secrets where a cluster names a platform
+// account, and nowhere else.
+func TestPlatformSecretsAreNeededWhereTheMeshNamesThem(t *testing.T) {
+	for name, c := range map[string]struct {
+		secret, prefix string
+		missing        bool
+	}{
+		"no cluster names one":                  {},
+		"a cluster names one":                   {secret: "emea/platform", prefix: "peerkeeper/dev/"},
+		"a cluster names one, without a prefix": {secret: "emea/platform", missing: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := whole(t)
+			delete(env, VarSecretPrefix)
+			if c.prefix != "" {
+				env[VarSecretPrefix] = c.prefix
+			}
+			m, err := meshfile.LoadJSON(env[VarMesh])
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Clusters[len(m.Clusters)-1].PlatformCredentials = c.secret
+			var b bytes.Buffer
+			if err := meshfile.WriteJSON(&b, m); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(env[VarMesh], b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := newFunction("certcheck", in(env), &bytes.Buffer{}, &bytes.Buffer{}, PlatformSecrets)
+			missing, _ := errors.AsType[*MissingError](err)
+			if (missing != nil) != c.missing || missing != nil && !cmp.Equal(missing.Names, []string{VarSecretPrefix}) {
+				t.Fatalf("%v", err)
+			}
+			if err == nil && (f.ReadsPlatform() != (c.secret != "") || f.SecretPrefix != c.prefix) {
+				t.Errorf("reads the platform: %v, prefix %q", f.ReadsPlatform(), f.SecretPrefix)
+			}
+		})
+	}
+}
+
 func TestEndpoints(t *testing.T) {
 	env := whole(t)
 	f, err := newFunction("peersync", in(env), &bytes.Buffer{}, &bytes.Buffer{})

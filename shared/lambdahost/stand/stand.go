@@ -149,10 +149,10 @@ func (s *Stand) putSecrets(ctx context.Context) error {
 	return nil
 }
 
-// Rotate changes a cluster's read password, in the cluster and, if told, in
-// Secrets Manager.
-func (s *Stand) Rotate(ctx context.Context, id mesh.ClusterID, password string, stored bool) error {
-	body, err := json.Marshal(map[string]string{"password": password})
+// Rotate changes the password of a cluster's account ("read", "platform"), in
+// the cluster and, if told, in Secrets Manager.
+func (s *Stand) Rotate(ctx context.Context, id mesh.ClusterID, account, password string, stored bool) error {
+	body, err := json.Marshal(map[string]string{"account": account, "password": password})
 	if err != nil {
 		return err
 	}
@@ -162,11 +162,11 @@ func (s *Stand) Rotate(ctx context.Context, id mesh.ClusterID, password string, 
 	if !stored {
 		return nil
 	}
-	return s.StoreSecret(ctx, id)
+	return s.StoreSecret(ctx, id, account)
 }
 
-// StoreSecret brings a cluster's secret in Secrets Manager up to date.
-func (s *Stand) StoreSecret(ctx context.Context, id mesh.ClusterID) error {
+// StoreSecret brings an account's secret in Secrets Manager up to date.
+func (s *Stand) StoreSecret(ctx context.Context, id mesh.ClusterID, account string) error {
 	files, err := s.files()
 	if err != nil {
 		return err
@@ -176,13 +176,13 @@ func (s *Stand) StoreSecret(ctx context.Context, id mesh.ClusterID) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name != string(id)+"/read" {
+		if e.Name != string(id)+"/"+account {
 			continue
 		}
 		_, err := s.secrets.PutSecretValue(ctx, &secretsapi.PutSecretValueInput{SecretId: aws.String(s.Prefix + e.Name), SecretString: aws.String(string(e.Value))})
 		return err
 	}
-	return fmt.Errorf("cluster %s has no read account", id)
+	return fmt.Errorf("cluster %s has no %s account", id, account)
 }
 
 func (s *Stand) subscribe(ctx context.Context, name string) error {
@@ -285,7 +285,7 @@ func (s *Stand) Store() *dynamo.Store {
 func (s *Stand) Environment(function string) []string {
 	env := append(s.Emulator.Environment(), lambdahost.VarTable+"="+s.Table, lambdahost.VarMesh+"="+s.MeshPath())
 	switch function {
-	case "peersync":
+	case "peersync", "certcheck":
 		env = append(env, lambdahost.VarSecretPrefix+"="+s.Prefix)
 	case "stucksync":
 		env = append(env, lambdahost.VarTopic+"="+s.Topic)
