@@ -100,7 +100,7 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 		}
 	}
 	reads, writes, stored := 0.0, 0.0, 0.0
-	secrets, alarms := 0, 0
+	secrets, kinds, alarms := 0, map[string]bool{}, 0
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		r := t.Resources[id]
 		switch r.Type {
@@ -118,6 +118,9 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 			took := m.duration(r.number("MemorySize"))
 			add(fmt.Sprintf("%s: %.0f runs of %.1f s at %.0f MB", name, runs, took.Seconds(), r.number("MemorySize")), LambdaGBSecond, runs*took.Seconds()*r.number("MemorySize")/1024, Modelled)
 			add(name, LambdaRequest, runs/1e6, Counted)
+			if name != "stucksync" { // which reads accounts only to act
+				add(name+"'s accounts, each run", SecretRequest, float64(readers(t, id))*runs/10000, Counted)
+			}
 			n, err := metricsOf(name)
 			if err != nil {
 				return Bill{}, err
@@ -147,7 +150,7 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 		case "AWS::EC2::TransitGatewayVpcAttachment":
 			add(id, TransitHour, hours, Counted)
 		case "AWS::SecretsManager::Secret":
-			secrets++
+			secrets, kinds[r.text("Description")] = secrets+1, true
 		case "AWS::KMS::Key":
 			add(id, KeyMonth, 1, Counted)
 		case "AWS::SNS::Topic":
@@ -168,7 +171,6 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 	add("table", DynamoStorage, stored/1e9, Measured)
 	add("table", DynamoRecovery, stored/1e9, Measured)
 	accounts := add(fmt.Sprintf("%d secrets", secrets), SecretMonth, float64(secrets), Counted)
-	add("read accounts, each tick", SecretRequest, float64(readers(t))*seconds/300/10000, Counted)
 	add(fmt.Sprintf("%d alarms", alarms), AlarmMonth, float64(alarms), Counted)
 	slices.SortStableFunc(b.Lines, func(x, y Line) int {
 		switch {
@@ -179,8 +181,8 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 		}
 		return strings.Compare(string(x.Item), string(y.Item))
 	})
-	if one, _ := priceOf(SecretMonth, region); secrets > 3 {
-		b.advise(accounts-3*one, "let clusters share accounts in mesh.yaml where your rules allow it: one each to read, write and for the platform is 3 secrets")
+	if one, _ := priceOf(SecretMonth, region); secrets > len(kinds) {
+		b.advise(accounts-float64(len(kinds))*one, fmt.Sprintf("let clusters share accounts in mesh.yaml where your rules allow it: one for each purpose is %d secrets", len(kinds)))
 	}
 	all, further, link := 0.0, 0.0, 0.0
 	for _, l := range b.Lines {
@@ -203,10 +205,10 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 	return b, nil
 }
 
-// readers counts the secrets that peersync reads: each tick, since a value is
-// kept for as long as a period.
-func readers(t Template) int {
-	policies, _ := t.Resources["PeersyncRole"].Properties["Policies"].([]any)
+// readers counts the secrets that a function reads: in each run, since a value
+// is kept for no longer than the shortest period.
+func readers(t Template, function string) int {
+	policies, _ := t.Resources[function+"Role"].Properties["Policies"].([]any)
 	for _, p := range policies {
 		doc, _ := p.(map[string]any)["PolicyDocument"].(map[string]any)
 		list, _ := doc["Statement"].([]any)

@@ -22,8 +22,8 @@ func template() Template {
 		"Table":       {"AWS::DynamoDB::Table", nil},
 		"SnsEndpoint": {"AWS::EC2::VPCEndpoint", map[string]any{"VpcEndpointType": "Interface", "SubnetIds": []any{"a", "b"}}},
 		"Dynamo":      {"AWS::EC2::VPCEndpoint", map[string]any{"VpcEndpointType": "Gateway"}},
-		"SecretA":     {"AWS::SecretsManager::Secret", nil},
-		"SecretB":     {"AWS::SecretsManager::Secret", nil},
+		"SecretA":     {"AWS::SecretsManager::Secret", map[string]any{"Description": "looks"}},
+		"SecretB":     {"AWS::SecretsManager::Secret", map[string]any{"Description": "acts"}},
 		"Alarm":       {"AWS::CloudWatch::Alarm", nil},
 	}}
 }
@@ -75,12 +75,28 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestSecretsAreReadInEachRun by who looks, and by who acts only then.
+func TestSecretsAreReadInEachRun(t *testing.T) {
+	tmpl := template()
+	before := bill(t, tmpl, "us-east-1", 3).usd(SecretRequest)
+	for name, want := range map[string]float64{"Certcheck": 730.0 / 6 * 2 * 0.05 / 10000, "Stucksync": 0} {
+		tmpl = template()
+		tmpl.Resources[name] = tmpl.Resources["Peersync"]
+		tmpl.Resources[name+"Role"] = tmpl.Resources["PeersyncRole"]
+		if got := bill(t, tmpl, "us-east-1", 3).usd(SecretRequest) - before; math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s: $%.6f more, want $%.6f", name, got, want)
+		}
+	}
+}
+
 func TestAdvice(t *testing.T) {
 	tmpl := template()
+	tmpl.Resources["SecretC"] = Resource{"AWS::SecretsManager::Secret", map[string]any{"Description": "acts"}}
 	tmpl.Resources["Resolver"] = Resource{"AWS::Route53Resolver::ResolverEndpoint", map[string]any{"IpAddresses": []any{"a", "b"}}}
 	tmpl.Resources["Vpn"] = Resource{Type: "AWS::EC2::VPNConnection"}
 	advice := strings.Join(bill(t, tmpl, "us-east-1", 3).Advice, "\n")
 	for _, want := range []string{
+		"$0.40 less: let clusters share accounts in mesh.yaml where your rules allow it: one for each purpose is 2 secrets",
 		"$182.50 less: leave network.forward out",     // 2 addresses x 730 x 0.125
 		"$7.30 less: endpoints in one zone",           // 730 x 0.01
 		"$14.60 less: attach to a VPC that has the",   // both zones
@@ -167,6 +183,13 @@ func TestResize(t *testing.T) {
 		if c.PlatformCredentials != "" {
 			t.Errorf("%s has a platform account", c.ID)
 		}
+	}
+	m.Clusters[0].PlatformWriteCredentials = "emea/platform-write"
+	if Resize(m, 1); m.Clusters[0].PlatformWriteCredentials != "emea/platform-write" {
+		t.Errorf("leaving clusters out renames an account to %s", m.Clusters[0].PlatformWriteCredentials)
+	}
+	if Resize(m, 3); m.Clusters[2].PlatformWriteCredentials != "c03/platform-write" || m.Clusters[2].Credentials != "c03/read" {
+		t.Errorf("the third cluster's accounts are %s and %s", m.Clusters[2].Credentials, m.Clusters[2].PlatformWriteCredentials)
 	}
 	if len(m.Clusters) != 3 || len(names) != 6 {
 		t.Errorf("%d clusters, accounts %v", len(m.Clusters), names)

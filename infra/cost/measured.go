@@ -123,7 +123,7 @@ func metricsOf(function string) (int, error) {
 func Resize(m *mesh.Mesh, n int) {
 	for i := len(m.Clusters); i < n; i++ {
 		c := m.Clusters[len(m.Clusters)-1]
-		for _, name := range []*string{&c.Credentials, &c.WriteCredentials, &c.PlatformCredentials} {
+		for _, name := range []*string{&c.Credentials, &c.WriteCredentials, &c.PlatformCredentials, &c.PlatformWriteCredentials} {
 			if *name != "" {
 				_, kind, ok := strings.Cut(*name, "/")
 				if !ok {

@@ -111,7 +111,7 @@ func TestFaults(t *testing.T) {
 		"a tag of AWS's":                        {"tags: {system: peerkeeper,", "tags: {\"aws:system\": peerkeeper,", []string{"is no tag"}},
 		"an anchor":                             {"production: false", "production: &p false", []string{":6: YAML's & is not used here"}},
 		"not YAML":                              {"production: false", "production: [", []string{"not valid YAML"}},
-		"a cluster outside the networks":        {onPrem, "onPremises: [192.0.2.0/24]", []string{"dev.mesh.yaml:18: clusters[1].cucm.address: 198.51.100.10 is in none", "dev.mesh.yaml:20: clusters[1].nodes[0].address: 198.51.100.11 is in none", "clusters[1].dns[1]"}},
+		"a cluster outside the networks":        {onPrem, "onPremises: [192.0.2.0/24]", []string{"dev.mesh.yaml:19: clusters[1].cucm.address: 198.51.100.10 is in none", "dev.mesh.yaml:21: clusters[1].nodes[0].address: 198.51.100.11 is in none", "clusters[1].dns[1]"}},
 		"several at once, in the file's order":  {"production: false", "production: 1\nowner: me", []string{":6: production:", ":7: owner: no such key"}},
 		"attached, and the endpoint's routes":   {create, "attach: {vpc: vpc-0a1b2c3d, subnets: [{id: subnet-0a1b2c3d, zone: eu-central-1a}]}", []string{"network.link: routes have to be added", "network.endpoints: DynamoDB's endpoint needs every subnet's routeTable"}},
 		"attached, a subnet twice":              {create, strings.Replace(attach, "subnet-1a1b2c3d", "subnet-0a1b2c3d", 1), []string{"subnets[1].id: subnet-0a1b2c3d is given twice"}},
@@ -155,11 +155,15 @@ var hasLine = regexp.MustCompile(`^[^:]*\.yaml:[0-9]+: `)
 func TestMeshFaults(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"a port the group does not let out": {`"192.0.2.11:8443"`, `"192.0.2.11:40003"`, "dev.mesh.yaml:10: clusters[0].nodes[0].address: port 40003 is not let out"},
-		"a DNS server elsewhere":            {`dns: ["192.0.2.53"`, `dns: ["203.0.113.53"`, "dev.mesh.yaml:14: clusters[0].dns[0]: 203.0.113.53 is in none of network.onPremises"},
-		"simulated":                         {"domain: lab.example.com", "domain: lab.example.com\nsimulated: true", "a simulated mesh cannot be deployed"},
-		"a file for alarms":                 {"{mode: observe}", "{mode: observe, notify: {file: alarms.jsonl}}", "policy.notify.file: a Lambda has no disk"},
-		"a secret's name with a space":      {"credentials: emea/read", `credentials: "emea read"`, "clusters[0].credentials"},
-		"a fault of the mesh itself":        {"mode: observe", "mode: watch", "policy.mode"},
+		"a DNS server elsewhere":            {`dns: ["192.0.2.53"`, `dns: ["203.0.113.53"`, "dev.mesh.yaml:15: clusters[0].dns[0]: 203.0.113.53 is in none of network.onPremises"},
+		"a platform's port likewise":        {`platformAddress: "192.0.2.12:443"`, `platformAddress: "192.0.2.12:9443"`, "dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: port 9443 is not let out"},
+		"a platform elsewhere":              {`platformAddress: "192.0.2.12:443"`, `platformAddress: "203.0.113.12:443"`, "dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: 203.0.113.12 is in none of network.onPremises"},
+		"a platform by a name that nobody resolves": {`, platformAddress: "192.0.2.12:443"`, "",
+			`dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: imp-emea-sub.lab.example.com cannot be found: nothing in the VPC that is created resolves it: write platformAddress: "192.0.2.12:443"`},
+		"simulated":                    {"domain: lab.example.com", "domain: lab.example.com\nsimulated: true", "a simulated mesh cannot be deployed"},
+		"a file for alarms":            {"{mode: observe}", "{mode: observe, notify: {file: alarms.jsonl}}", "policy.notify.file: a Lambda has no disk"},
+		"a secret's name with a space": {"credentials: emea/read", `credentials: "emea read"`, "clusters[0].credentials"},
+		"a fault of the mesh itself":   {"mode: observe", "mode: watch", "policy.mode"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := loadText(t, shipped(t, "dev.yaml"), replaced(t, shipped(t, "dev.mesh.yaml"), c.old, c.new))
@@ -174,6 +178,66 @@ func TestMeshFaults(t *testing.T) {
 	var mesh *meshfile.Error
 	if !errors.As(err, &ours) || !errors.As(err, &mesh) {
 		t.Errorf("one of the two files is not spoken of: %v", err)
+	}
+}
+
+// TestPlatformByName: a node's platform may be looked for by name where the
+// name is forwarded, where the VPC is somebody else's, and where all of the node
+// is; and nobody looks without an account.
+func TestPlatformByName(t *testing.T) {
+	byName := func(t *testing.T, mesh string) string {
+		return replaced(t, mesh, `, platformAddress: "192.0.2.12:443"`, "")
+	}
+	for name, c := range map[string]struct {
+		env, mesh func(t *testing.T, text string) string
+	}{
+		"forwarded": {func(t *testing.T, env string) string {
+			return replaced(t, env, zones, zones+"\n  forward: [{domain: Example.com, servers: [192.0.2.53]}]")
+		}, byName},
+		"in an attached VPC": {func(t *testing.T, env string) string { return replaced(t, env, create, attach) }, byName},
+		"as all of the node": {nil, func(t *testing.T, mesh string) string {
+			return replaced(t, mesh, `, address: "192.0.2.12:8443", platformAddress: "192.0.2.12:443"`, "")
+		}},
+		"on the port of all else": {nil, func(t *testing.T, mesh string) string {
+			return replaced(t, mesh, `platformAddress: "192.0.2.12:443"`, `platformAddress: "192.0.2.12:8443"`)
+		}},
+		"no account": {nil, func(t *testing.T, mesh string) string {
+			return replaced(t, byName(t, mesh), "    platformCredentials: emea/platform\n", "")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env, mesh := shipped(t, "dev.yaml"), c.mesh(t, shipped(t, "dev.mesh.yaml"))
+			if c.env != nil {
+				env = c.env(t, env)
+			}
+			if _, err := loadText(t, env, mesh); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+		})
+	}
+	// Another domain's forwarding does not help.
+	other := replaced(t, shipped(t, "dev.yaml"), zones, zones+"\n  forward: [{domain: ample.com, servers: [192.0.2.53]}]")
+	if _, err := loadText(t, other, byName(t, shipped(t, "dev.mesh.yaml"))); err == nil || !strings.Contains(err.Error(), "cannot be found") {
+		t.Errorf("a name of example.com with ample.com forwarded: %v", err)
+	}
+}
+
+// TestSecretsOfAccountsThatAct have names that Secrets Manager takes, too.
+func TestSecretsOfAccountsThatAct(t *testing.T) {
+	env, err := Load("../environments", "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, refused := range map[string]bool{"emea/platform-write": false, "emea platform": true} {
+		env.Mesh.Clusters[0].PlatformWriteCredentials = name
+		doc := &document{file: "dev.yaml"}
+		env.agree(doc, "../environments/dev.mesh.yaml")
+		if (len(doc.errs) > 0) != refused || refused && doc.errs[0].Path != "clusters[0].platformWriteCredentials" {
+			t.Errorf("%q: %v", name, doc.errs)
+		}
+		if got := env.Secrets().PlatformWrite; !slices.Equal(got, []string{name}) {
+			t.Errorf("%q: %v", name, got)
+		}
 	}
 }
 
@@ -206,8 +270,8 @@ func TestWhatAnEnvironmentSays(t *testing.T) {
 	if env.Account != "111122223333" || env.Region != "eu-central-1" || env.Production || env.LogDays != 14 || env.Table != "peerkeeper-dev" || env.Tags["environment"] != "dev" {
 		t.Errorf("%+v", env)
 	}
-	if read, write, platform := env.Secrets(); !slices.Equal(read, []string{"apac/read", "emea/read"}) || write != nil || platform != nil {
-		t.Errorf("secrets %v %v %v", read, write, platform)
+	if diff := cmp.Diff(Accounts{Read: []string{"apac/read", "emea/read"}, Platform: []string{"apac/platform", "emea/platform"}}, env.Secrets()); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
 }
 

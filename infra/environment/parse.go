@@ -381,16 +381,50 @@ func (env *Environment) agree(doc *document, meshPath string) {
 		}
 		for j, n := range c.Nodes {
 			address(fmt.Sprintf("%s.nodes[%d].address", at, j), n.Address, "tcp")
+			if n.PlatformAddress == "" {
+				continue
+			}
+			path := fmt.Sprintf("%s.nodes[%d].platformAddress", at, j)
+			address(path, n.PlatformAddress, "tcp")
+			if name, cure := env.unresolved(n); name != "" {
+				fail(path, name+" cannot be found: nothing in the VPC that is created resolves it", cure)
+			}
 		}
 		for j, s := range c.DNS {
 			address(fmt.Sprintf("%s.dns[%d]", at, j), s, "udp")
 		}
-		for key, s := range map[string]string{"credentials": c.Credentials, "writeCredentials": c.WriteCredentials, "platformCredentials": c.PlatformCredentials} {
+		for key, s := range map[string]string{"credentials": c.Credentials, "writeCredentials": c.WriteCredentials, "platformCredentials": c.PlatformCredentials, "platformWriteCredentials": c.PlatformWriteCredentials} {
 			if s != "" && !isSecret.MatchString(s) {
 				fail(at+"."+key, strconv.Quote(s)+" cannot be a secret's name", "Secrets Manager takes letters, digits and / _ + = . @ -")
 			}
 		}
 	}
+}
+
+// unresolved is the name by which a node's platform would be looked for in
+// vain, and what would be right. mesh.yaml makes a platform address of the
+// node's name where it gives none, also where all else is dialled by IP
+// address; and a VPC of our own knows no name but the forwarded ones. What the
+// owner of an attached VPC resolves is not known here.
+func (env *Environment) unresolved(n mesh.Node) (name, cure string) {
+	host, _, err := splitPort(n.Address, "8443")
+	if err != nil || env.Network.Create == nil {
+		return "", ""
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return "", "" // all of the node is looked for by name
+	}
+	name, port, err := splitPort(n.PlatformAddress, "443")
+	if _, isAddress := netip.ParseAddr(name); err != nil || isAddress == nil {
+		return "", ""
+	}
+	for _, f := range env.Network.Forward {
+		if in := strings.ToLower(name); in == strings.ToLower(f.Domain) || strings.HasSuffix(in, "."+strings.ToLower(f.Domain)) {
+			return "", ""
+		}
+	}
+	return name, fmt.Sprintf("write platformAddress: %q beside the node's address, or name its domain in network.forward of %s.yaml", address.String()+":"+port, env.Name)
 }
 
 // splitPort parts host:port; an address without a port has the default one.
@@ -435,13 +469,24 @@ func lines(path string) func(string) int {
 	}
 }
 
-// Secrets are the names that the mesh gives to credentials, by kind, sorted.
-func (env *Environment) Secrets() (read, write, platform []string) {
+// Accounts are the names that a mesh gives to credentials, by kind, each once
+// and sorted.
+type Accounts struct {
+	Read, Write             []string // of AXL and Control Center
+	Platform, PlatformWrite []string // of the OS administrator
+}
+
+// All are the names of every kind; one may be of several.
+func (a Accounts) All() []string { return slices.Concat(a.Read, a.Write, a.Platform, a.PlatformWrite) }
+
+// Secrets are the names that the environment's mesh gives to credentials.
+func (env *Environment) Secrets() Accounts {
 	return SecretsOf(env.Mesh)
 }
 
 // SecretsOf are the names that a mesh gives to credentials.
-func SecretsOf(m *mesh.Mesh) (read, write, platform []string) {
+func SecretsOf(m *mesh.Mesh) Accounts {
+	var out Accounts
 	add := func(list []string, name string) []string {
 		if name == "" || slices.Contains(list, name) {
 			return list
@@ -449,12 +494,11 @@ func SecretsOf(m *mesh.Mesh) (read, write, platform []string) {
 		return append(list, name)
 	}
 	for _, c := range m.Clusters {
-		read = add(read, c.Credentials)
-		write = add(write, c.WriteCredentials)
-		platform = add(platform, c.PlatformCredentials)
+		out.Read, out.Write = add(out.Read, c.Credentials), add(out.Write, c.WriteCredentials)
+		out.Platform, out.PlatformWrite = add(out.Platform, c.PlatformCredentials), add(out.PlatformWrite, c.PlatformWriteCredentials)
 	}
-	slices.Sort(read)
-	slices.Sort(write)
-	slices.Sort(platform)
-	return read, write, platform
+	for _, list := range [][]string{out.Read, out.Write, out.Platform, out.PlatformWrite} {
+		slices.Sort(list)
+	}
+	return out
 }

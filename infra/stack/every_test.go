@@ -180,14 +180,29 @@ func rules() []rule {
 			},
 			"nobody": func(m *made) { spoil(m, "StucksyncRole", "ItemsGate")["Action"] = []any{"dynamodb:GetItem"} },
 		}},
-		{"a write account is read by nobody in mode observe, and then only by who acts", writeAccountsAreGuarded, map[string]func(*made){
+		{"a function reads the accounts that it needs, by the whole ARN, and no other", accountsAsMeant, map[string]func(*made){
+			"peersync reads another": func(m *made) { reads(m, "PeersyncRole", m.env.Secrets().Platform[0]) },
+			"certcheck reads the account of AXL": func(m *made) {
+				reads(m, "CertcheckRole", m.env.Secrets().Read[0])
+			},
+			"certcheck reads every secret": func(m *made) { spoil(m, "CertcheckRole", "Accounts")["Resource"] = "*" },
+			"certcheck reads by a pattern": func(m *made) {
+				spoil(m, "CertcheckRole", "Accounts")["Resource"] = "arn:aws:secretsmanager:" + m.env.Region + ":" + m.env.Account + ":secret:peerkeeper/*"
+			},
+			"certcheck does not read one": func(m *made) {
+				s := spoil(m, "CertcheckRole", "Accounts")
+				s["Resource"] = s["Resource"].([]any)[1:]
+			},
+			"certcheck may also change one": func(m *made) {
+				spoil(m, "CertcheckRole", "Accounts")["Action"] = []any{"secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"}
+			},
+			"a person reads one": func(m *made) { reads(m, "Operator", m.env.Secrets().Read[0]) },
+		}},
+		{"an account that may change a cluster is read by nobody in mode observe, and then only by who acts", writeAccountsAreGuarded, map[string]func(*made){
 			"peersync reads one": func(m *made) {
-				for id, r := range m.all("AWS::SecretsManager::Secret") {
-					if _, write, _ := m.env.Secrets(); len(write) > 0 && r.text("Name") == "peerkeeper/"+m.env.Name+"/"+write[0] {
-						spoil(m, "PeersyncRole", "Accounts")["Resource"] = map[string]any{"Ref": id}
-					}
-				}
-				if m.env.Mesh.Policy.Mode == mesh.Observe { // dev names none: any secret will do
+				if acting := slices.Concat(m.env.Secrets().Write, m.env.Secrets().PlatformWrite); len(acting) > 0 {
+					reads(m, "PeersyncRole", acting...)
+				} else { // dev names none: any secret will do
 					spoil(m, "PeersyncRole", "Accounts")["Resource"] = "*"
 				}
 			},
@@ -230,7 +245,7 @@ func TestEveryRuleCanFail(t *testing.T) {
 			t.Errorf("%s: nothing proves that it can fail", r.name)
 		}
 		for _, how := range slices.Sorted(maps.Keys(r.breaks)) {
-			for _, name := range []string{"dev", "prod"} {
+			for _, name := range []string{"dev", "prod", "mending"} {
 				m := templates[name].clone(t)
 				r.breaks[how](m)
 				if len(r.check(m)) == 0 {
@@ -682,9 +697,8 @@ func anySecret(m *made) string {
 }
 
 func secretsAsMeant(m *made) (c complaints) {
-	read, write, platform := m.env.Secrets()
 	want := map[string]bool{}
-	for _, name := range slices.Concat(read, write, platform) {
+	for _, name := range m.env.Secrets().All() {
 		want["peerkeeper/"+m.env.Name+"/"+name] = true
 	}
 	for id, r := range m.all("AWS::SecretsManager::Secret") {
@@ -806,9 +820,24 @@ func gateHasOneWriter(m *made) (c complaints) {
 	return c
 }
 
-func writeAccountsAreGuarded(m *made) (c complaints) {
-	_, write, _ := m.env.Secrets()
-	may := []string{"StucksyncRole", "PeeringRole"}
+// reads lets a role read secrets besides what it reads already.
+func reads(m *made, role string, names ...string) {
+	for id, r := range m.all("AWS::SecretsManager::Secret") {
+		if !slices.Contains(names, strings.TrimPrefix(r.text("Name"), "peerkeeper/"+m.env.Name+"/")) {
+			continue
+		}
+		p := m.Resources[role].policies()
+		last := p[len(p)-1]
+		last["Statement"] = append(last["Statement"].([]any), map[string]any{
+			"Sid": "More", "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": map[string]any{"Ref": id},
+		})
+	}
+}
+
+// secretReads are the secrets that each role or managed policy may read, by the
+// mesh's names; what is no secret of the stack by itself.
+func secretReads(m *made) map[string][]string {
+	out := map[string][]string{}
 	for id, r := range m.all("AWS::IAM::Role", "AWS::IAM::ManagedPolicy") {
 		for _, p := range r.policies() {
 			for _, s := range statements(p) {
@@ -816,19 +845,56 @@ func writeAccountsAreGuarded(m *made) (c complaints) {
 					continue
 				}
 				for _, on := range s.Resources {
-					name := ""
+					name := fmt.Sprintf("%v, which is no secret of this stack", on)
 					for secret, r := range m.all("AWS::SecretsManager::Secret") {
 						if refers(on, secret) {
 							name = strings.TrimPrefix(r.text("Name"), "peerkeeper/"+m.env.Name+"/")
 						}
 					}
-					if name == "" {
-						c.say("%s reads %v, which is no secret of this stack", id, on)
-					}
-					if slices.Contains(write, name) && (m.env.Mesh.Policy.Mode != mesh.Recover || !slices.Contains(may, id)) {
-						c.say("%s reads %s in mode %s", id, name, m.env.Mesh.Policy.Mode)
+					out[id] = append(out[id], name)
+				}
+			}
+		}
+		slices.Sort(out[id])
+	}
+	return out
+}
+
+func accountsAsMeant(m *made) (c complaints) {
+	names := m.env.Secrets()
+	want := map[string][]string{"PeersyncRole": names.Read, "CertcheckRole": names.Platform}
+	if m.env.Mesh.Policy.Mode == mesh.Recover {
+		want["StucksyncRole"] = slices.Sorted(slices.Values(slices.Concat(names.Write, names.PlatformWrite)))
+	}
+	for id, got := range secretReads(m) {
+		if !slices.Equal(got, want[id]) {
+			c.say("%s reads %v, want %v", id, got, want[id])
+		}
+	}
+	for id, r := range m.all("AWS::IAM::Role", "AWS::IAM::ManagedPolicy") {
+		for _, p := range r.policies() {
+			for _, s := range statements(p) {
+				for _, a := range s.Actions {
+					if strings.HasPrefix(a.(string), "secretsmanager:") && a != "secretsmanager:GetSecretValue" {
+						c.say("%s/%s may %s", id, s.Sid, a)
 					}
 				}
+			}
+		}
+	}
+	return c
+}
+
+func writeAccountsAreGuarded(m *made) (c complaints) {
+	acting := slices.Concat(m.env.Secrets().Write, m.env.Secrets().PlatformWrite)
+	may := []string{"StucksyncRole", "PeeringRole"}
+	for id, names := range secretReads(m) {
+		for _, name := range names {
+			switch {
+			case strings.HasSuffix(name, "no secret of this stack"):
+				c.say("%s reads %s", id, name)
+			case slices.Contains(acting, name) && (m.env.Mesh.Policy.Mode != mesh.Recover || !slices.Contains(may, id)):
+				c.say("%s reads %s in mode %s", id, name, m.env.Mesh.Policy.Mode)
 			}
 		}
 	}

@@ -52,12 +52,13 @@ func Functions() []Function {
 				{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"GetItem", "Query"}},
 				{Gate, []string{"GetItem", "PutItem"}}, {Audit, []string{"GetItem", "PutItem"}},
 			},
-			Accounts:  []Account{WriteAccount},
+			Accounts:  []Account{WriteAccount, PlatformWriteAccount},
 			Publishes: true,
 		},
 		{
-			Name: "certcheck", What: "looks at certificates and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 15 * time.Minute,
-			Items: []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
+			Name: "certcheck", What: "looks at certificates, trust stores and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 15 * time.Minute,
+			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
+			Accounts: []Account{PlatformAccount},
 		},
 	}
 }

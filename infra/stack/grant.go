@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
 
+	"peerkeeper/infra/environment"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/store"
 )
@@ -53,23 +54,41 @@ type Account string
 
 // The kinds of credentials.
 const (
-	ReadAccount     Account = "read accounts"     // credentials
-	WriteAccount    Account = "write accounts"    // writeCredentials: granted in mode recover only
-	PlatformAccount Account = "platform accounts" // platformCredentials
+	ReadAccount          Account = "read accounts"           // credentials
+	WriteAccount         Account = "write accounts"          // writeCredentials
+	PlatformAccount      Account = "platform accounts"       // platformCredentials
+	PlatformWriteAccount Account = "platform write accounts" // platformWriteCredentials
 )
 
-// secretsOf are the names of the secrets of a kind that a mode grants. In mode
-// observe nobody may read a write account, whatever the table says.
-func secretsOf(m *mesh.Mesh, read, write, platform []string, a Account) []string {
-	switch {
-	case a == ReadAccount:
-		return read
-	case a == PlatformAccount:
-		return platform
-	case a == WriteAccount && m.Policy.Mode == mesh.Recover:
-		return write
+// acts says whether such an account may change a cluster. In mode observe
+// nobody may read one, whatever the table says.
+func (a Account) acts() bool { return a == WriteAccount || a == PlatformWriteAccount }
+
+// on is the kind as the matrix names it.
+func (a Account) on() string {
+	if a.acts() {
+		return string(a) + ", mode recover only"
 	}
-	return nil
+	return string(a)
+}
+
+// secretsOf are the names of the secrets of a kind that a mesh's mode grants.
+func secretsOf(m *mesh.Mesh, a Account) []string {
+	if a.acts() && m.Policy.Mode != mesh.Recover {
+		return nil
+	}
+	names := environment.SecretsOf(m)
+	switch a {
+	case ReadAccount:
+		return names.Read
+	case WriteAccount:
+		return names.Write
+	case PlatformAccount:
+		return names.Platform
+	case PlatformWriteAccount:
+		return names.PlatformWrite
+	}
+	panic("no such kind of account: " + string(a))
 }
 
 // policyOf is all that a function may do.
@@ -85,11 +104,13 @@ func (b *builder) policyOf(f Function, logs awslogs.CfnLogGroup) object {
 	for _, i := range f.Items {
 		allow("Items"+i.id(), b.table.AttrArn(), leading(i.Partition.key(b.env.Mesh.Name)), i.qualified()...)
 	}
-	read, write, platform := b.env.Secrets()
 	var secrets []any
+	had := map[string]bool{} // one secret may be of two kinds
 	for _, a := range f.Accounts {
-		for _, name := range secretsOf(b.env.Mesh, read, write, platform, a) {
-			secrets = append(secrets, b.secrets[name].Ref()) // the whole ARN with its random end
+		for _, name := range secretsOf(b.env.Mesh, a) {
+			if !had[name] {
+				had[name], secrets = true, append(secrets, b.secrets[name].Ref()) // the whole ARN with its random end
+			}
 		}
 	}
 	if len(secrets) > 0 {
@@ -219,11 +240,7 @@ func Matrix() []Grant {
 			add(f.Name, string(i.Partition), i.qualified()...)
 		}
 		for _, a := range f.Accounts {
-			on := string(a)
-			if a == WriteAccount {
-				on += ", mode recover only"
-			}
-			add(f.Name, on, "secretsmanager:GetSecretValue")
+			add(f.Name, a.on(), "secretsmanager:GetSecretValue")
 		}
 		if f.Publishes {
 			add(f.Name, "alarm topic", "sns:Publish")
@@ -275,7 +292,7 @@ func Markdown(matrix []Grant) string {
 // onOrder is the order of the matrix's lines: what matters most first.
 func onOrder() []string {
 	return []string{
-		string(Gate), string(Live), string(Override), string(Audit), string(ReadAccount), string(WriteAccount) + ", mode recover only", string(PlatformAccount),
+		string(Gate), string(Live), string(Override), string(Audit), ReadAccount.on(), WriteAccount.on(), PlatformAccount.on(), PlatformWriteAccount.on(),
 		"alarm topic", "alarm topic's key, through SNS", "the functions", "queue of failed runs", "its own logs", "network interfaces, Lambda itself only",
 	}
 }

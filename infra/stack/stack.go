@@ -110,8 +110,7 @@ func (b *builder) outputs() {
 		awscdk.NewCfnOutput(b.stack, &id, &awscdk.CfnOutputProps{Description: &description, Value: &value})
 	}
 	region := " --region " + b.env.Region
-	read, write, platform := b.env.Secrets()
-	first := append(append(read, write...), platform...)[0]
+	first := b.env.Secrets().All()[0]
 	out("Next1Secrets", fmt.Sprintf("1. Give each of the %d secrets its value; secret.json holds username and password", len(b.secrets)),
 		fmt.Sprintf("aws secretsmanager put-secret-value%s --secret-id %s%s --secret-string file://secret.json", region, b.secretPrefix(), first))
 	out("Next2Subscribe", "2. Have the alarms sent to somebody",

@@ -93,6 +93,21 @@ func variants() (map[string]*environment.Environment, error) {
 	vary("logs", "dev", func(e *environment.Environment) { e.LogDays = 365 })
 	vary("restored", "prod", func(e *environment.Environment) { e.Table = "peerkeeper-prod-2026-11-23" })
 	vary("observe", "prod", func(e *environment.Environment) { e.Mesh.Policy.Mode = mesh.Observe })
+	platformWrite := func(e *environment.Environment) {
+		for i := range e.Mesh.Clusters {
+			e.Mesh.Clusters[i].PlatformWriteCredentials = string(e.Mesh.Clusters[i].ID) + "/platform-write"
+		}
+	}
+	vary("mending", "prod", platformWrite)
+	vary("watching", "prod", func(e *environment.Environment) {
+		platformWrite(e)
+		e.Mesh.Policy.Mode = mesh.Observe
+	})
+	vary("unread", "dev", func(e *environment.Environment) {
+		for i := range e.Mesh.Clusters {
+			e.Mesh.Clusters[i].PlatformCredentials = ""
+		}
+	})
 	vary("static", "prod", func(e *environment.Environment) {
 		e.Network.Link.VPN.CustomerGateway.Static = true
 		e.Network.Link.VPN.CustomerGateway.ASN = 4200000000
@@ -122,7 +137,8 @@ func variants() (map[string]*environment.Environment, error) {
 		for i := range mesh.MaxClusters {
 			c := first
 			c.ID = mesh.ClusterID(fmt.Sprintf("region-%02d", i))
-			c.Credentials, c.WriteCredentials, c.PlatformCredentials = string(c.ID)+"/read", string(c.ID)+"/write", string(c.ID)+"/platform"
+			c.Credentials, c.WriteCredentials = string(c.ID)+"/read", string(c.ID)+"/write"
+			c.PlatformCredentials, c.PlatformWriteCredentials = string(c.ID)+"/platform", string(c.ID)+"/platform-write"
 			e.Mesh.Clusters = append(e.Mesh.Clusters, c)
 		}
 	})

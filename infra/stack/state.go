@@ -39,11 +39,11 @@ func (b *builder) state() {
 	})
 	b.table.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 
-	read, write, platform := b.env.Secrets()
+	accounts := b.env.Secrets()
 	for _, kind := range []struct {
 		what  string
 		names []string
-	}{{"looks", read}, {"acts", write}, {"reads and imports certificates", platform}} {
+	}{{"looks", accounts.Read}, {"acts", accounts.Write}, {"reads trust stores", accounts.Platform}, {"adds to trust stores", accounts.PlatformWrite}} {
 		for _, name := range kind.names {
 			b.secret(name, kind.what)
 		}

@@ -124,21 +124,43 @@ func TestEnvironmentsDifferOnlyWhereTheirFilesDo(t *testing.T) {
 // TestObserveReadsNoWriteAccount: mode recover and mode observe differ in one
 // grant, and in that alone.
 func TestObserveReadsNoWriteAccount(t *testing.T) {
-	grants := func(name string) string {
-		data, err := json.Marshal(templates[name].Resources["StucksyncRole"].Properties)
-		if err != nil {
-			t.Fatal(err)
+	for _, c := range []struct {
+		acts, looks string
+		secrets     []string
+	}{
+		{"prod", "observe", []string{"SecretEmeaWrite"}},
+		{"mending", "watching", []string{"SecretEmeaWrite", "SecretEmeaPlatformWrite"}},
+	} {
+		grants := func(name string) string {
+			data, err := json.Marshal(templates[name].Resources["StucksyncRole"].Properties)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(data)
 		}
-		return string(data)
+		for _, secret := range c.secrets {
+			if s := grants(c.acts); !strings.Contains(s, "secretsmanager:GetSecretValue") || !strings.Contains(s, secret) {
+				t.Errorf("%s: in mode recover stucksync does not read %s: %s", c.acts, secret, s)
+			}
+		}
+		if s := grants(c.looks); strings.Contains(s, "secretsmanager") {
+			t.Errorf("%s: in mode observe stucksync reads secrets: %s", c.looks, s)
+		}
+		if a, b := templates[c.acts].all("AWS::SecretsManager::Secret"), templates[c.looks].all("AWS::SecretsManager::Secret"); len(a) != len(b) {
+			t.Errorf("changing the mode makes %d secrets into %d", len(a), len(b))
+		}
 	}
-	if s := grants("prod"); !strings.Contains(s, "secretsmanager:GetSecretValue") || !strings.Contains(s, "SecretEmeaWrite") {
-		t.Errorf("in mode recover stucksync reads no write account: %s", s)
+}
+
+// TestWithoutPlatformAccountsCertcheckReadsNoSecret at all.
+func TestWithoutPlatformAccountsCertcheckReadsNoSecret(t *testing.T) {
+	for name, want := range map[string][]string{"dev": {"apac/platform", "emea/platform"}, "unread": nil} {
+		if diff := cmp.Diff(want, secretReads(templates[name])["CertcheckRole"]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
-	if s := grants("observe"); strings.Contains(s, "secretsmanager") {
-		t.Errorf("in mode observe stucksync reads secrets: %s", s)
-	}
-	if a, b := templates["prod"].all("AWS::SecretsManager::Secret"), templates["observe"].all("AWS::SecretsManager::Secret"); len(a) != len(b) {
-		t.Errorf("changing the mode makes %d secrets into %d", len(a), len(b))
+	if a, b := templates["dev"].all("AWS::SecretsManager::Secret"), templates["unread"].all("AWS::SecretsManager::Secret"); len(a) != len(b)+2 {
+		t.Errorf("%d secrets with platform accounts, %d without", len(a), len(b))
 	}
 }
 
@@ -291,9 +313,11 @@ func TestNagFindsNothing(t *testing.T) {
 // granted reads the matrix back from a template, in the words of Matrix.
 func granted(t *testing.T, m *made) []Grant {
 	t.Helper()
-	read, write, platform := m.env.Secrets()
-	kind := map[string]string{}
-	for on, names := range map[string][]string{string(ReadAccount): read, string(WriteAccount) + ", mode recover only": write, string(PlatformAccount): platform} {
+	kind, accounts := map[string]string{}, m.env.Secrets()
+	for on, names := range map[string][]string{
+		"read accounts": accounts.Read, "write accounts, mode recover only": accounts.Write,
+		"platform accounts": accounts.Platform, "platform write accounts, mode recover only": accounts.PlatformWrite,
+	} {
 		for _, name := range names {
 			kind["peerkeeper/"+m.env.Name+"/"+name] = on
 		}
@@ -362,20 +386,29 @@ func granted(t *testing.T, m *made) []Grant {
 }
 
 // TestMatrixIsTheTemplates: the matrix that is printed is what is granted, in
-// mode recover; in mode observe the write accounts are missing.
+// mode recover to a mesh that names every kind of account. In mode observe those
+// that act are missing, and always those that the mesh does not name.
 func TestMatrixIsTheTemplates(t *testing.T) {
 	order := func(g []Grant) []Grant {
 		slices.SortFunc(g, func(a, b Grant) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		return g
 	}
 	for name, m := range templates {
-		want := order(Matrix())
-		if m.env.Mesh.Policy.Mode != mesh.Recover {
-			want = slices.DeleteFunc(want, func(g Grant) bool { return strings.HasPrefix(g.On, string(WriteAccount)) })
+		acts, names := m.env.Mesh.Policy.Mode == mesh.Recover, m.env.Secrets()
+		granting := map[string]bool{
+			"read accounts": true, "write accounts, mode recover only": acts && len(names.Write) > 0,
+			"platform accounts": len(names.Platform) > 0, "platform write accounts, mode recover only": acts && len(names.PlatformWrite) > 0,
 		}
+		want := slices.DeleteFunc(order(Matrix()), func(g Grant) bool {
+			is, account := granting[g.On]
+			return account && !is
+		})
 		if diff := cmp.Diff(want, order(granted(t, m))); diff != "" {
 			t.Errorf("%s (-matrix +template):\n%s", name, diff)
 		}
+	}
+	if diff := cmp.Diff(order(Matrix()), order(granted(t, templates["mending"]))); diff != "" {
+		t.Errorf("where every kind of account is named (-matrix +template):\n%s", diff)
 	}
 	spoilt := templates["prod"].clone(t)
 	spoil(spoilt, "CertcheckRole", "ItemsOverride")["Action"] = []any{"dynamodb:PutItem"}
@@ -412,7 +445,7 @@ func TestCfnLint(t *testing.T) {
 	// W3010 wants zones to be looked up; here they are named, so that a
 	// template is the same whoever synthesises it.
 	args := []string{"--ignore-checks", "W3010", "--"}
-	for _, name := range []string{"dev", "prod", "attached", "forward", "static"} {
+	for _, name := range []string{"dev", "prod", "mending", "unread", "attached", "forward", "static"} {
 		args = append(args, templateFile(name))
 	}
 	if out, err := exec.CommandContext(t.Context(), lint, args...).CombinedOutput(); err != nil {
