@@ -23,7 +23,7 @@ type certsVerb struct {
 	Now   bool   `help:"Look at every node now, instead of showing what certcheck saw last."`
 	Trust bool   `help:"Who trusts whose certificate, and which files must be copied by hand."`
 	Peer  string `help:"One direction: what breaks when, and in which order to renew. A:B is understood for A>B." placeholder:"A>B"`
-	files
+	kept
 	secrets
 }
 
@@ -68,9 +68,12 @@ func (t jsonTime) MarshalJSON() ([]byte, error) {
 func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 	open := c.known
 	if c.Now {
+		if c.Table != "" {
+			return usagef("--now would contact the clusters from here, and --table says that the function certcheck does: invoke it, and look again without --now")
+		}
 		open = c.open
 	}
-	w, err := open()
+	w, err := open(ctx)
 	if err != nil {
 		return err
 	}

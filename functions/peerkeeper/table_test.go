@@ -74,6 +74,14 @@ func TestQuestionsToATable(t *testing.T) {
 			if code == 1 && !strings.Contains(out, `"emea>apac"`) {
 				t.Errorf("the peers are not in %s", out)
 			}
+			out, errs, code = run1(t, t.TempDir(), "check", "certs", "--trust", "--mesh", mesh, "--table", c.table, "--json")
+			if code != c.code || code == 2 && (out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, c.says)) || code == 1 && !strings.Contains(out, `"trust"`) {
+				t.Errorf("check certs: exit %d, want %d\n%s%s", code, c.code, out, errs)
+			}
 		})
+	}
+	// What only the functions can do is not done from here with other accounts.
+	if out, errs, code := run1(t, t.TempDir(), "check", "certs", "--now", "--mesh", mesh, "--table", "peerkeeper-dev"); code != 2 || !strings.Contains(errs, "certcheck") {
+		t.Errorf("--now with --table: exit %d\n%s%s", code, out, errs)
 	}
 }
