@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,7 +83,28 @@ func TestDevAsDeployed(t *testing.T) {
 		t.Fatalf("the peers are %v, want %v", got.Peers, want)
 	}
 
+	// trusted expects every store to hold the certificate of every node of the
+	// others, but for what differs.
+	trusted := func(t *testing.T, but map[string]string) (exit int) {
+		t.Helper()
+		code, got := s.trust(t, command)
+		want := map[string]string{}
+		for _, h := range s.sim.Hosts() {
+			for _, c := range s.env.Mesh.Clusters {
+				if h.Role != "cucm" && h.Cluster != string(c.ID) {
+					want[h.Name+" by "+string(c.ID)] = string(peer.TrustYes)
+				}
+			}
+		}
+		maps.Copy(want, but)
+		if diff := cmp.Diff(want, got.verdicts); diff != "" {
+			t.Errorf("who trusts whom (-want +got):\n%s", diff)
+		}
+		return code
+	}
+
 	part("deployed, and no secret has a value yet", func(t *testing.T) {
+		s.check(t)
 		s.tick(t)
 		if a := s.tick(t); a.Peers[peer.StateUnknown] != len(s.env.Mesh.Peers) {
 			t.Errorf("without accounts: %+v", a)
@@ -98,12 +121,10 @@ func TestDevAsDeployed(t *testing.T) {
 
 	part("the secrets have their values: healthy", func(t *testing.T) {
 		for _, c := range s.env.Mesh.Clusters {
-			s.putSecret(t, c.ID)
+			s.putSecret(t, c.ID, "read")
+			s.putSecret(t, c.ID, "platform")
 		}
-		b := s.start(t, "certcheck")
-		if a, err := b.send(t, s.event(t, "certcheck")); err != nil || a.Clusters.Observed != len(s.env.Mesh.Clusters) {
-			t.Fatalf("certcheck: %+v %v\n%s", a, err, b.logs)
-		}
+		s.check(t)
 		healthy(t)
 		h.expect(t, "AccountRejected apac cleared", "AccountRejected emea cleared")
 		code, st := s.status(t, command)
@@ -114,6 +135,7 @@ func TestDevAsDeployed(t *testing.T) {
 		if diff := cmp.Diff(want, st.peers()); diff != "" || code != 0 || st.Mesh != s.env.Mesh.Name {
 			t.Errorf("status: exit %d, mesh %q (-want +got):\n%s", code, st.Mesh, diff)
 		}
+		trusted(t, nil)
 		if got := slices.Sorted(maps.Keys(st.LastRun)); !cmp.Equal(got, []string{"certcheck", "peersync", "stucksync"}) {
 			t.Errorf("status knows the runs of %v", got)
 		}
@@ -132,7 +154,7 @@ func TestDevAsDeployed(t *testing.T) {
 		}
 		look(0)
 		s.set(t, "/clusters/apac/credentials", `{"password":"Rotated-1"}`)
-		s.putSecret(t, "apac")
+		s.putSecret(t, "apac", "read")
 		look(1) // with what it remembers, and not twice
 		// What is a quarter of a minute old is asked for again once it has been
 		// rejected.
@@ -210,7 +232,7 @@ func TestDevAsDeployed(t *testing.T) {
 			s.tick(t)
 		}
 		h.expect(t, "AccountRejected apac raised")
-		s.putSecret(t, "apac")
+		s.putSecret(t, "apac", "read")
 		healthy(t)
 		h.expect(t, "AccountRejected apac cleared")
 	})
@@ -237,7 +259,64 @@ func TestDevAsDeployed(t *testing.T) {
 		h.expect(t, stuck+" cleared")
 	})
 
+	part("a CA is taken out of a trust store that holds what it signed: nothing is wrong", func(t *testing.T) {
+		s.set(t, "/clusters/emea/trust", fmt.Sprintf(`{"remove":%q}`, s.authority(t)))
+		s.check(t)
+		for range 2 {
+			s.tick(t)
+		}
+		trusted(t, nil)
+		h.expect(t)
+	})
+	const untrusted = "CertificateNotTrusted apac"
+	pub, print := s.node("apac", "publisher"), ""
+	part("a certificate is taken out of a trust store", func(t *testing.T) {
+		_, known := s.trust(t, command)
+		if print = known.prints[pub]; print == "" {
+			t.Fatalf("%s serves no certificate: %v", pub, known)
+		}
+		s.set(t, "/clusters/emea/trust", fmt.Sprintf(`{"remove":%q}`, print))
+		s.tick(t)
+		h.expect(t) // nobody has looked yet
+		s.check(t)
+		s.tick(t)
+		h.expect(t, untrusted+" raised")
+		// Another look, six hours on: it is the same incident, also where the
+		// syncs that fail meanwhile are overdue.
+		for range int(6 * time.Hour / (5 * time.Minute)) {
+			s.tick(t)
+		}
+		s.check(t)
+		for range 2 {
+			s.tick(t)
+		}
+		h.expect(t)
+		if exit := trusted(t, map[string]string{pub + " by emea": string(peer.TrustMissing)}); exit != 1 {
+			t.Errorf("check certs: exit %d", exit)
+		}
+		code, st := s.status(t, command)
+		if want := map[string]string{"emea>apac": string(peer.Degraded), "apac>emea": string(peer.Healthy)}; code != 1 || !cmp.Equal(want, st.peers()) {
+			t.Errorf("status: exit %d, %v, want %v", code, st.peers(), want)
+		}
+	})
+	part("it is put back", func(t *testing.T) {
+		s.set(t, "/clusters/emea/trust", fmt.Sprintf(`{"add":%q}`, print))
+		for range 7 { // an interval, so that it has synced when somebody looks
+			s.tick(t)
+		}
+		h.expect(t)
+		s.check(t)
+		healthy(t)
+		h.expect(t, untrusted+" cleared")
+		if exit := trusted(t, nil); exit != 0 {
+			t.Errorf("check certs: exit %d", exit)
+		}
+	})
+
 	part("in the end", func(t *testing.T) {
+		if h.count[untrusted+" raised"] != 1 {
+			t.Errorf("%s was raised %d times", untrusted, h.count[untrusted+" raised"])
+		}
 		for said, n := range h.count {
 			opposite := strings.NewReplacer(" raised", " cleared", " cleared", " raised").Replace(said)
 			if n != h.count[opposite] {
@@ -251,10 +330,25 @@ func TestDevAsDeployed(t *testing.T) {
 	})
 }
 
+// authority is the fingerprint of the CA that signed the simulated nodes'
+// certificates.
+func (s *stage) authority(t *testing.T) string {
+	t.Helper()
+	files, err := s.sim.Files(s.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(files["ca.pem"])
+	if block == nil {
+		t.Fatal("the simulator has no CA")
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(block.Bytes))
+}
+
 // service stops or starts ICSA on apac's subscriber.
 func (s *stage) service(t *testing.T, status string) {
 	t.Helper()
-	s.set(t, "/clusters/apac/services", fmt.Sprintf(`{"node":%q,"service":"Cisco Intercluster Sync Agent","status":%q}`, s.subscriber("apac"), status))
+	s.set(t, "/clusters/apac/services", fmt.Sprintf(`{"node":%q,"service":"Cisco Intercluster Sync Agent","status":%q}`, s.node("apac", "subscriber"), status))
 }
 
 // kill starts a function and kills it (-9) once it has sent a request.

@@ -251,8 +251,8 @@ func (s *stage) subscribe(t *testing.T) {
 
 func ptr(s string) *string { return &s }
 
-// putSecret gives a cluster's secret its present value, as the operator does.
-func (s *stage) putSecret(t *testing.T, id mesh.ClusterID) {
+// accounts are the simulated clusters' accounts as they are now.
+func (s *stage) accounts(t *testing.T) []secret.Entry {
 	t.Helper()
 	files, err := s.sim.Files(s.admin)
 	if err != nil {
@@ -262,7 +262,14 @@ func (s *stage) putSecret(t *testing.T, id mesh.ClusterID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := string(id) + "/read"
+	return entries
+}
+
+// putSecret gives the secret of a cluster's account ("read", "platform") its
+// present value, as the operator does.
+func (s *stage) putSecret(t *testing.T, id mesh.ClusterID, account string) {
+	t.Helper()
+	entries, name := s.accounts(t), string(id)+"/"+account
 	i := slices.IndexFunc(entries, func(e secret.Entry) bool { return e.Name == name })
 	if i < 0 {
 		t.Fatalf("the simulator has no account %s", name)
@@ -271,7 +278,7 @@ func (s *stage) putSecret(t *testing.T, id mesh.ClusterID) {
 	if !slices.Contains(s.secrets, full) {
 		t.Fatalf("the template has no secret %s; it has %v", full, s.secrets)
 	}
-	err = s.call("secretsmanager", "secretsmanager.PutSecretValue", map[string]any{"SecretId": full, "SecretString": string(entries[i].Value), "ClientRequestToken": fmt.Sprintf("%032d", time.Now().UnixNano())}, nil)
+	err := s.call("secretsmanager", "secretsmanager.PutSecretValue", map[string]any{"SecretId": full, "SecretString": string(entries[i].Value), "ClientRequestToken": fmt.Sprintf("%032d", time.Now().UnixNano())}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,10 +302,10 @@ func (s *stage) set(t *testing.T, path, body string) {
 	}
 }
 
-// subscriber is a node of a cluster.
-func (s *stage) subscriber(id string) string {
+// node is a cluster's "publisher" or "subscriber".
+func (s *stage) node(id, role string) string {
 	for _, h := range s.sim.Hosts() {
-		if h.Cluster == id && h.Role == "subscriber" {
+		if h.Cluster == id && h.Role == role {
 			return h.Name
 		}
 	}
@@ -415,6 +422,26 @@ func (s *stage) look(t *testing.T) run.Answer {
 	return a
 }
 
+// check has certcheck look at the certificates, in a new sandbox.
+func (s *stage) check(t *testing.T) {
+	t.Helper()
+	b := s.start(t, "certcheck")
+	defer b.Close()
+	a, err := b.send(t, s.event(t, "certcheck"))
+	if err != nil || a.Skipped != "" || a.Clusters.Observed != len(s.env.Mesh.Clusters) {
+		t.Fatalf("%+v %v\n%s", a, err, b.logs)
+	}
+	for _, e := range s.accounts(t) {
+		var account struct{ Password string }
+		if err := json.Unmarshal(e.Value, &account); err != nil || account.Password == "" {
+			t.Fatalf("the account %s has no password: %v", e.Name, err)
+		}
+		if strings.Contains(b.logs.String(), account.Password) {
+			t.Errorf("the password of %s was logged", e.Name)
+		}
+	}
+}
+
 // message is a notice as it came out of the queue.
 type message struct {
 	Alarm, About, State, Fingerprint, Transition string
@@ -469,10 +496,47 @@ func (s *stage) command(t *testing.T) string {
 	return path
 }
 
-// status asks the command, as somebody who may only read.
+// status asks the command how the mesh is.
 func (s *stage) status(t *testing.T, command string) (code int, st status) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command, "status", "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")
+	return s.ask(t, &st, command, "status"), st
+}
+
+// trust asks the command who trusts whose tomcat certificate.
+func (s *stage) trust(t *testing.T, command string) (code int, out trust) {
+	t.Helper()
+	var answer struct {
+		Trust struct {
+			Clusters []string
+			Rows     []struct {
+				Node, Fingerprint string
+				Cells             []struct{ Verdict string }
+			}
+		}
+	}
+	code = s.ask(t, &answer, command, "check", "certs", "--trust")
+	out = trust{map[string]string{}, map[string]string{}}
+	for _, r := range answer.Trust.Rows {
+		out.prints[r.Node] = r.Fingerprint
+		for i, id := range answer.Trust.Clusters {
+			if v := r.Cells[i].Verdict; v != "" {
+				out.verdicts[r.Node+" by "+id] = v
+			}
+		}
+	}
+	return code, out
+}
+
+// trust is what the clusters' stores say of each node's certificate.
+type trust struct {
+	verdicts map[string]string // by "NODE by CLUSTER"
+	prints   map[string]string // fingerprints by node
+}
+
+// ask runs the command as somebody who may only read.
+func (s *stage) ask(t *testing.T, answer any, command string, args ...string) (code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command, append(args, "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")...)
 	cmd.Env = append(s.credentials(s.people["Reader"]), "HOME="+s.dir, "PATH=/usr/bin:/bin")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -484,10 +548,10 @@ func (s *stage) status(t *testing.T, command string) (code int, st status) {
 	if code > 1 {
 		t.Fatalf("exit %d: %s", code, &stderr)
 	}
-	if err := json.Unmarshal(out, &st); err != nil {
+	if err := json.Unmarshal(out, answer); err != nil {
 		t.Fatalf("%v in %s\n%s", err, out, &stderr)
 	}
-	return code, st
+	return code
 }
 
 type status struct {
