@@ -159,7 +159,7 @@ func TestMeshFaults(t *testing.T) {
 		"a platform's port likewise":        {`platformAddress: "192.0.2.12:443"`, `platformAddress: "192.0.2.12:9443"`, "dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: port 9443 is not let out"},
 		"a platform elsewhere":              {`platformAddress: "192.0.2.12:443"`, `platformAddress: "203.0.113.12:443"`, "dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: 203.0.113.12 is in none of network.onPremises"},
 		"a platform by a name that nobody resolves": {`, platformAddress: "192.0.2.12:443"`, "",
-			`dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: imp-emea-sub.lab.example.com cannot be found: nothing in the VPC that is created resolves it: write platformAddress: "192.0.2.12:443"`},
+			`dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: imp-emea-sub.lab.example.com is in none of network.forward, without which a VPC that is created does not find names of the clusters' own DNS: write platformAddress: "192.0.2.12:443"`},
 		"simulated":                    {"domain: lab.example.com", "domain: lab.example.com\nsimulated: true", "a simulated mesh cannot be deployed"},
 		"a file for alarms":            {"{mode: observe}", "{mode: observe, notify: {file: alarms.jsonl}}", "policy.notify.file: a Lambda has no disk"},
 		"a secret's name with a space": {"credentials: emea/read", `credentials: "emea read"`, "clusters[0].credentials"},
@@ -217,7 +217,7 @@ func TestPlatformByName(t *testing.T) {
 	}
 	// Another domain's forwarding does not help.
 	other := replaced(t, shipped(t, "dev.yaml"), zones, zones+"\n  forward: [{domain: ample.com, servers: [192.0.2.53]}]")
-	if _, err := loadText(t, other, byName(t, shipped(t, "dev.mesh.yaml"))); err == nil || !strings.Contains(err.Error(), "cannot be found") {
+	if _, err := loadText(t, other, byName(t, shipped(t, "dev.mesh.yaml"))); err == nil || !strings.Contains(err.Error(), "is in none of network.forward") {
 		t.Errorf("a name of example.com with ample.com forwarded: %v", err)
 	}
 }

@@ -387,7 +387,7 @@ func (env *Environment) agree(doc *document, meshPath string) {
 			path := fmt.Sprintf("%s.nodes[%d].platformAddress", at, j)
 			address(path, n.PlatformAddress, "tcp")
 			if name, cure := env.unresolved(n); name != "" {
-				fail(path, name+" cannot be found: nothing in the VPC that is created resolves it", cure)
+				fail(path, name+" is in none of network.forward, without which a VPC that is created does not find names of the clusters' own DNS", cure)
 			}
 		}
 		for j, s := range c.DNS {
