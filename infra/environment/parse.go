@@ -122,9 +122,9 @@ func (env *Environment) readNetwork(v value) {
 		}
 		n.OnPremises = append(n.OnPremises, p)
 	}
-	// Seven rules each; a security group has 60 by default (VPC quotas).
+	// Seven rules each at most; a security group has 60 by default (VPC quotas).
 	if v := f["onPremises"]; v.there() && (len(n.OnPremises) == 0 || len(n.OnPremises) > 8) {
-		v.fail(fmt.Sprintf("names %d networks", len(n.OnPremises)), "want 1 to 8: each takes 7 of a security group's 60 rules; put them together into larger ones")
+		v.fail(fmt.Sprintf("names %d networks", len(n.OnPremises)), "want 1 to 8: each takes up to 7 of a security group's 60 rules; put them together into larger ones")
 	}
 	n.Link = env.readLink(f["link"])
 	n.DynamoDBPrefixList = want(f["dynamodbPrefixList"], id("pl"), "want the id of com.amazonaws."+env.Region+".dynamodb, see: aws ec2 describe-managed-prefix-lists --region "+env.Region)

@@ -35,8 +35,14 @@ type rule struct {
 func rules() []rule {
 	return []rule{
 		{"functions are arm64 on provided.al2023, in the VPC, without reserved concurrency, logging to a group of their own", functionsAsMeant, map[string]func(*made){
-			"reserved concurrency":                        func(m *made) { m.Resources["Peersync"].set("ReservedConcurrentExecutions", 1.0) },
-			"out of the VPC":                              func(m *made) { m.Resources["Certcheck"].set("VpcConfig", nil) },
+			"reserved concurrency": func(m *made) { m.Resources["Peersync"].set("ReservedConcurrentExecutions", 1.0) },
+			"out of the VPC":       func(m *made) { m.Resources["Certcheck"].set("VpcConfig", nil) },
+			"by another's way to the clusters": func(m *made) {
+				m.Resources["Stucksync"].set("VpcConfig.SecurityGroupIds", m.Resources["Certcheck"].list("VpcConfig.SecurityGroupIds"))
+			},
+			"without its way to the clusters": func(m *made) {
+				m.Resources["Peersync"].set("VpcConfig.SecurityGroupIds", m.Resources["Peersync"].list("VpcConfig.SecurityGroupIds")[:1])
+			},
 			"another architecture":                        func(m *made) { m.Resources["Peersync"].set("Architectures", []any{"x86_64"}) },
 			"a log of Lambda's own making, kept for ever": func(m *made) { m.Resources["Stucksync"].set("LoggingConfig.LogGroup", nil) },
 			"metrics below the log level":                 func(m *made) { m.Resources["Stucksync"].set("LoggingConfig.ApplicationLogLevel", "WARN") },
@@ -87,30 +93,28 @@ func rules() []rule {
 			"no throttles":             func(m *made) { delete(m.Resources, "StucksyncThrottlesAlarm") },
 			"more than a week of data": func(m *made) { m.Resources["CertcheckOverdueAlarm"].set("EvaluationPeriods", 200.0) },
 		}},
-		{"nothing but the clusters' ports, the endpoints and DynamoDB is let out, and nothing is let in", egressAsMeant, map[string]func(*made){
+		{"a function is let out to AWS and to those ports of the clusters where it has business, and nothing is let in", egressAsMeant, map[string]func(*made){
 			"everywhere": func(m *made) {
 				m.Resources["FunctionGroup"].set("SecurityGroupEgress", []any{map[string]any{"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}})
 			},
-			"SSH to a cluster": func(m *made) {
-				first := m.Resources["FunctionGroup"].list("SecurityGroupEgress")[0].(map[string]any)
-				first["FromPort"], first["ToPort"] = 22.0, 22.0
+			"SSH to a cluster":                    func(m *made) { first := egress(m, "PeersyncGroup"); first["FromPort"], first["ToPort"] = 22.0, 22.0 },
+			"a range of ports":                    func(m *made) { egress(m, "CertcheckGroup")["ToPort"] = 9000.0 },
+			"a network that is not the clusters'": func(m *made) { egress(m, "CertcheckGroup")["CidrIp"] = "10.0.0.0/8" },
+			"peersync to certificate management": func(m *made) {
+				first := egress(m, "PeersyncGroup")
+				first["FromPort"], first["ToPort"] = 443.0, 443.0
 			},
-			"a range of ports": func(m *made) {
-				m.Resources["FunctionGroup"].list("SecurityGroupEgress")[0].(map[string]any)["ToPort"] = 9000.0
+			"certcheck not to certificate management": func(m *made) {
+				r := m.Resources["CertcheckGroup"]
+				r.set("SecurityGroupEgress", slices.DeleteFunc(r.list("SecurityGroupEgress"), func(e any) bool { return e.(map[string]any)["FromPort"] == 443.0 }))
 			},
-			"a network that is not the clusters'": func(m *made) {
-				m.Resources["FunctionGroup"].list("SecurityGroupEgress")[0].(map[string]any)["CidrIp"] = "10.0.0.0/8"
+			"stucksync to the clusters' DNS": func(m *made) {
+				m.Resources["StucksyncGroup"] = m.Resources["CertcheckGroup"]
 			},
-			"another prefix list": func(m *made) {
-				for _, e := range m.Resources["FunctionGroup"].list("SecurityGroupEgress") {
-					if e := e.(map[string]any); e["DestinationPrefixListId"] != nil {
-						e["DestinationPrefixListId"] = "pl-00000000"
-					}
-				}
-			},
+			"another prefix list":                func(m *made) { egress(m, "FunctionGroup")["DestinationPrefixListId"] = "pl-00000000" },
 			"AWS's default, which is everywhere": func(m *made) { m.Resources["FunctionGroup"].set("SecurityGroupEgress", nil) },
 			"let in": func(m *made) {
-				m.Resources["FunctionGroup"].set("SecurityGroupIngress", []any{map[string]any{"CidrIp": "192.0.2.0/24", "IpProtocol": "-1"}})
+				m.Resources["CertcheckGroup"].set("SecurityGroupIngress", []any{map[string]any{"CidrIp": "192.0.2.0/24", "IpProtocol": "-1"}})
 			},
 		}},
 		{"there is no way to the internet", noInternet, map[string]func(*made){
@@ -276,8 +280,12 @@ func functionsAsMeant(m *made) (c complaints) {
 		if r.at("ReservedConcurrentExecutions") != nil {
 			c.say("%s reserves concurrency, which a fresh account refuses", f.Name)
 		}
-		if g := r.list("VpcConfig.SecurityGroupIds"); len(g) != 1 || !refers(g[0], "FunctionGroup") || len(r.list("VpcConfig.SubnetIds")) == 0 {
-			c.say("%s is not in the VPC with the functions' group", f.Name)
+		groups := []string{"FunctionGroup"}
+		if m.Resources[f.id()+"Group"] != nil {
+			groups = append(groups, f.id()+"Group")
+		}
+		if g := r.list("VpcConfig.SecurityGroupIds"); !slices.EqualFunc(g, groups, refers) || len(r.list("VpcConfig.SubnetIds")) == 0 {
+			c.say("%s is not in the VPC with the groups %v", f.Name, groups)
 		}
 		if !refers(r.at("LoggingConfig.LogGroup"), f.id()+"Logs") || r.text("LoggingConfig.ApplicationLogLevel") != "INFO" || r.text("LoggingConfig.LogFormat") != "JSON" {
 			c.say("%s does not log JSON at INFO to its own group", f.Name)
@@ -520,16 +528,52 @@ func alarmsAsMeant(m *made) (c complaints) {
 	return c
 }
 
-func egressAsMeant(m *made) (c complaints) {
-	allowed := map[string]bool{"127.0.0.1/32 -1 <nil>-<nil>": true, m.env.Network.DynamoDBPrefixList + " tcp 443-443": true}
-	for _, p := range m.env.Network.OnPremises {
-		for _, port := range environment.Ports() {
-			allowed[fmt.Sprintf("%s %s %d-%d", p, port.Protocol, port.Number, port.Number)] = true
+// egress is the first rule by which a group lets out.
+func egress(m *made, group string) map[string]any {
+	return m.Resources[group].list("SecurityGroupEgress")[0].(map[string]any)
+}
+
+// clusterPorts are the ports of the clusters where a group's function has
+// business. Every mesh under test has its nodes on 8443.
+func clusterPorts(m *made) map[string][]string {
+	out := map[string][]string{"PeersyncGroup": {"tcp 8443"}, "CertcheckGroup": {"tcp 8443", "udp 53", "tcp 53"}}
+	management := "tcp 443"
+	if m.env.Name == "tls" { // whose certificate management is on the port of all else
+		management = "tcp 8443"
+		out["CertcheckGroup"] = append(out["CertcheckGroup"], "tcp 5061", "tcp 7400")
+	}
+	if len(m.env.Secrets().Platform) > 0 {
+		out["CertcheckGroup"] = append(out["CertcheckGroup"], management)
+	}
+	if m.env.Mesh.Policy.Mode == mesh.Recover {
+		out["StucksyncGroup"] = []string{"tcp 8443"}
+		if len(m.env.Secrets().PlatformWrite) > 0 {
+			out["StucksyncGroup"] = append(out["StucksyncGroup"], management)
 		}
+	}
+	return out
+}
+
+func egressAsMeant(m *made) (c complaints) {
+	want := map[string]map[string]bool{"FunctionGroup": {m.env.Network.DynamoDBPrefixList + " tcp 443-443": true}}
+	for group, ports := range clusterPorts(m) {
+		want[group] = map[string]bool{}
+		for _, p := range m.env.Network.OnPremises {
+			for _, port := range ports {
+				protocol, number, _ := strings.Cut(port, " ")
+				want[group][fmt.Sprintf("%s %s %s-%s", p, protocol, number, number)] = true
+			}
+		}
+	}
+	if m.Resources["EndpointGroup"] != nil {
+		want["EndpointGroup"] = map[string]bool{"127.0.0.1/32 -1 <nil>-<nil>": true}
+	}
+	if len(m.env.Network.Forward) > 0 {
+		want["ResolverGroup"] = map[string]bool{}
 	}
 	for _, f := range m.env.Network.Forward {
 		for _, s := range f.Servers {
-			allowed[fmt.Sprintf("%s/32 udp 53-53", s)], allowed[fmt.Sprintf("%s/32 tcp 53-53", s)] = true, true
+			want["ResolverGroup"][fmt.Sprintf("%s/32 udp 53-53", s)], want["ResolverGroup"][fmt.Sprintf("%s/32 tcp 53-53", s)] = true, true
 		}
 	}
 	for id, r := range m.all("AWS::EC2::SecurityGroup") {
@@ -546,15 +590,24 @@ func egressAsMeant(m *made) (c complaints) {
 			if to == nil {
 				to = e["DestinationPrefixListId"]
 			}
-			if rule := fmt.Sprintf("%v %v %v-%v", to, e["IpProtocol"], e["FromPort"], e["ToPort"]); !allowed[rule] {
+			rule := fmt.Sprintf("%v %v %v-%v", to, e["IpProtocol"], e["FromPort"], e["ToPort"])
+			if !want[id][rule] {
 				c.say("%s lets out %s", id, rule)
 			}
+			delete(want[id], rule)
 		}
+		for rule := range want[id] {
+			c.say("%s does not let out %s", id, rule)
+		}
+		delete(want, id)
 		for _, i := range r.list("SecurityGroupIngress") {
 			if i := i.(map[string]any); id != "EndpointGroup" || !refers(i["SourceSecurityGroupId"], "FunctionGroup") || i["FromPort"] != 443.0 || i["ToPort"] != 443.0 {
 				c.say("%s lets in %v", id, i)
 			}
 		}
+	}
+	for id := range want {
+		c.say("%s is missing", id)
 	}
 	for id, r := range m.all("AWS::EC2::SecurityGroupEgress") {
 		to := r.at("DestinationSecurityGroupId")

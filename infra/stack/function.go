@@ -30,8 +30,12 @@ type Function struct {
 	Flexible time.Duration
 	// Items are what it may do in the table, by leading key.
 	Items []Items
-	// Accounts are the credentials it may read.
+	// Accounts are the credentials it may read, and with that where it may log
+	// in.
 	Accounts []Account
+	// Probes lets it look at what the nodes serve and ask the clusters' DNS
+	// servers, which takes no account.
+	Probes bool
 	// Publishes lets it send to the alarm topic.
 	Publishes bool
 }
@@ -58,7 +62,7 @@ func Functions() []Function {
 		{
 			Name: "certcheck", What: "looks at certificates, trust stores and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 15 * time.Minute,
 			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
-			Accounts: []Account{PlatformAccount},
+			Accounts: []Account{PlatformAccount}, Probes: true,
 		},
 	}
 }
@@ -96,6 +100,10 @@ func (b *builder) function(f Function) {
 	if bound.S3Location == nil {
 		panic("the code of " + f.Name + " is no archive: Lambda takes no inline code for provided.al2023")
 	}
+	groups := []*string{b.net.group}
+	if way := b.way(f); way != nil {
+		groups = append(groups, way.AttrGroupId())
+	}
 	fn := awslambda.NewCfnFunction(b.stack, jsii.String(f.id()), &awslambda.CfnFunctionProps{
 		FunctionName:  jsii.String(name),
 		Description:   jsii.String(fmt.Sprintf("Peerkeeper, mesh %s: %s", b.env.Mesh.Name, f.What)),
@@ -116,7 +124,7 @@ func (b *builder) function(f Function) {
 			ApplicationLogLevel: jsii.String("INFO"), SystemLogLevel: jsii.String("INFO"),
 		},
 		VpcConfig: &awslambda.CfnFunction_VpcConfigProperty{
-			SubnetIds: &b.net.subnets, SecurityGroupIds: &[]*string{b.net.group},
+			SubnetIds: &b.net.subnets, SecurityGroupIds: &groups,
 		},
 		// No ReservedConcurrentExecutions: a fresh account has 10 in all and
 		// refuses it, and the lease already keeps two runs apart.

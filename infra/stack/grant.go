@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
 
-	"peerkeeper/infra/environment"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/store"
 )
@@ -72,23 +71,41 @@ func (a Account) on() string {
 	return string(a)
 }
 
-// secretsOf are the names of the secrets of a kind that a mesh's mode grants.
-func secretsOf(m *mesh.Mesh, a Account) []string {
-	if a.acts() && m.Policy.Mode != mesh.Recover {
-		return nil
-	}
-	names := environment.SecretsOf(m)
+// platform says whether such an account is the OS administrator's, who is asked
+// for at a node's platform address.
+func (a Account) platform() bool { return a == PlatformAccount || a == PlatformWriteAccount }
+
+// of is the name of a cluster's secret of this kind; "" if it has none.
+func (a Account) of(c *mesh.Cluster) string {
 	switch a {
 	case ReadAccount:
-		return names.Read
+		return c.Credentials
 	case WriteAccount:
-		return names.Write
+		return c.WriteCredentials
 	case PlatformAccount:
-		return names.Platform
+		return c.PlatformCredentials
 	case PlatformWriteAccount:
-		return names.PlatformWrite
+		return c.PlatformWriteCredentials
 	}
 	panic("no such kind of account: " + string(a))
+}
+
+// secretsOf are the names of the secrets of some kinds that a mesh's mode
+// grants, each once.
+func secretsOf(m *mesh.Mesh, kinds []Account) []string {
+	var out []string
+	for _, a := range kinds {
+		if a.acts() && m.Policy.Mode != mesh.Recover {
+			continue
+		}
+		for i := range m.Clusters {
+			if name := a.of(&m.Clusters[i]); name != "" {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // policyOf is all that a function may do.
@@ -105,13 +122,8 @@ func (b *builder) policyOf(f Function, logs awslogs.CfnLogGroup) object {
 		allow("Items"+i.id(), b.table.AttrArn(), leading(i.Partition.key(b.env.Mesh.Name)), i.qualified()...)
 	}
 	var secrets []any
-	had := map[string]bool{} // one secret may be of two kinds
-	for _, a := range f.Accounts {
-		for _, name := range secretsOf(b.env.Mesh, a) {
-			if !had[name] {
-				had[name], secrets = true, append(secrets, b.secrets[name].Ref()) // the whole ARN with its random end
-			}
-		}
+	for _, name := range secretsOf(b.env.Mesh, f.Accounts) {
+		secrets = append(secrets, b.secrets[name].Ref()) // the whole ARN with its random end
 	}
 	if len(secrets) > 0 {
 		allow("Accounts", secrets, nil, "secretsmanager:GetSecretValue")

@@ -22,7 +22,7 @@ type network struct {
 	subnets []*string
 	zones   []string  // of subnets, in the same order
 	tables  []*string // route tables, each once
-	group   *string   // the functions' security group
+	group   *string   // the security group that all functions share
 	// addresses are endpoints that have no private DNS, by the variable that
 	// tells the AWS SDK.
 	addresses map[string]*string
@@ -171,25 +171,17 @@ func (b *builder) onePerZone(zones ...string) *[]*string {
 // digest tells two names apart in a logical id. It is not for secrecy.
 func digest(s string) string { return fmt.Sprintf("%08X", crc32.ChecksumIEEE([]byte(s))) }
 
-// groups are the security groups and the endpoints behind them. DNS at the
-// VPC's own resolver needs no rule: security groups do not see it.
+// groups are the security group that all functions share, by which they reach
+// AWS, and the endpoints behind it. DNS at the VPC's own resolver needs no rule:
+// security groups do not see it.
 func (b *builder) groups() {
 	n := b.env.Network
-	var egress []any
-	for _, p := range n.OnPremises {
-		for _, port := range environment.Ports() {
-			egress = append(egress, &awsec2.CfnSecurityGroup_EgressProperty{
-				CidrIp: jsii.String(p.String()), IpProtocol: jsii.String(port.Protocol), FromPort: jsii.Number(port.Number), ToPort: jsii.Number(port.Number),
-				Description: jsii.String(port.What),
-			})
-		}
-	}
-	egress = append(egress, &awsec2.CfnSecurityGroup_EgressProperty{
-		DestinationPrefixListId: jsii.String(n.DynamoDBPrefixList), IpProtocol: jsii.String("tcp"), FromPort: jsii.Number(443), ToPort: jsii.Number(443),
-		Description: jsii.String("DynamoDB"),
-	})
 	group := awsec2.NewCfnSecurityGroup(b.stack, jsii.String("FunctionGroup"), &awsec2.CfnSecurityGroupProps{
-		VpcId: b.net.vpc, GroupDescription: jsii.String("Peerkeeper " + b.env.Name + ": the functions"), SecurityGroupEgress: egress, Tags: named(b.name("functions")),
+		VpcId: b.net.vpc, GroupDescription: jsii.String("Peerkeeper " + b.env.Name + ": the functions"), Tags: named(b.name("functions")),
+		SecurityGroupEgress: []any{&awsec2.CfnSecurityGroup_EgressProperty{
+			DestinationPrefixListId: jsii.String(n.DynamoDBPrefixList), IpProtocol: jsii.String("tcp"), FromPort: jsii.Number(443), ToPort: jsii.Number(443),
+			Description: jsii.String("DynamoDB"),
+		}},
 	})
 	b.net.group = group.AttrGroupId()
 
@@ -323,5 +315,13 @@ func (b *builder) nextLink() string {
 	case link.VPN != nil:
 		return "Associate the gateway " + Name(b.env.Name) + " with your Direct Connect gateway"
 	}
-	return "Nothing: the VPC is linked already. Let 8443, 443, 7400, 5060, 5061 and 53 through the site's firewall"
+	var ports []string
+	for _, f := range Functions() {
+		for _, p := range reaches(b.env.Mesh, f) {
+			if n := fmt.Sprint(p.Number); !slices.Contains(ports, n) {
+				ports = append(ports, n)
+			}
+		}
+	}
+	return "Nothing: the VPC is linked already. Let through the site's firewall: " + strings.Join(ports, ", ")
 }

@@ -108,6 +108,14 @@ func variants() (map[string]*environment.Environment, error) {
 			e.Mesh.Clusters[i].PlatformCredentials = ""
 		}
 	})
+	vary("tls", "prod", func(e *environment.Environment) {
+		e.Mesh.Peers[0].Protocol = mesh.TLSProto
+		for _, c := range e.Mesh.Clusters {
+			for i := range c.Nodes {
+				c.Nodes[i].PlatformAddress = c.Nodes[i].Address
+			}
+		}
+	})
 	vary("static", "prod", func(e *environment.Environment) {
 		e.Network.Link.VPN.CustomerGateway.Static = true
 		e.Network.Link.VPN.CustomerGateway.ASN = 4200000000

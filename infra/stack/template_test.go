@@ -164,6 +164,15 @@ func TestWithoutPlatformAccountsCertcheckReadsNoSecret(t *testing.T) {
 	}
 }
 
+// TestFirewallPortsAreTold where AWS has nothing left to do for the link: those
+// that some function is let out to.
+func TestFirewallPortsAreTold(t *testing.T) {
+	got, _ := templates["guest"].Outputs["Next3Link"].(map[string]any)["Value"].(string)
+	if want := "Let through the site's firewall: 8443, 53, 443"; !strings.HasSuffix(got, want) {
+		t.Errorf("%q does not end in %q", got, want)
+	}
+}
+
 // TestAnotherTableIsAnotherResource: going on with a restored table must let
 // the old one be, not replace it.
 func TestAnotherTableIsAnotherResource(t *testing.T) {
@@ -201,7 +210,7 @@ func TestLargestMeshFits(t *testing.T) {
 // can become: a secret's.
 func resolved(t *testing.T, policy map[string]any) string {
 	t.Helper()
-	arn := "arn:aws:secretsmanager:eu-central-1:444455556666:secret:peerkeeper/largest/region-00/platform-AbCdEf"
+	arn := "arn:aws:secretsmanager:eu-central-1:444455556666:secret:peerkeeper/largest/region-00/platform-write-AbCdEf"
 	var walk func(v any) any
 	walk = func(v any) any {
 		switch v := v.(type) {
