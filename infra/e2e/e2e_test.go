@@ -323,6 +323,11 @@ func TestDevAsDeployed(t *testing.T) {
 				t.Errorf("%s: %d, and %s: %d", said, n, opposite, h.count[opposite])
 			}
 		}
+		for _, c := range s.sim.State().Clusters {
+			if c.Writes+c.ICSARestarts+c.RouterRestarts > 0 {
+				t.Errorf("%s was changed %d times, and dev only looks", c.ID, c.Writes+c.ICSARestarts+c.RouterRestarts)
+			}
+		}
 		for _, why := range s.guard.refusals() {
 			t.Errorf("the template's policies refuse what was needed: %s", why)
 		}

@@ -204,7 +204,9 @@ func (s *stage) writeMesh(t *testing.T) {
 			t.Fatalf("dev has no cluster %v", c["id"])
 		}
 		c["credentials"] = of.Credentials
-		for key, name := range map[string]string{"writeCredentials": of.WriteCredentials, "platformCredentials": of.PlatformCredentials} {
+		for key, name := range map[string]string{
+			"writeCredentials": of.WriteCredentials, "platformCredentials": of.PlatformCredentials, "platformWriteCredentials": of.PlatformWriteCredentials,
+		} {
 			if c[key] = name; name == "" {
 				delete(c, key)
 			}

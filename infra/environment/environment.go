@@ -141,15 +141,16 @@ type Forward struct {
 	Servers []netip.Addr
 }
 
-// Port is a port at the clusters that the functions may reach.
+// Port is a port at the clusters that functions may reach.
 type Port struct {
 	Protocol string // "tcp" or "udp"
 	Number   int
 	What     string
 }
 
-// Ports are all of them. 8443, 7400 and 5060 are Cisco's (chapter "Configure
-// Intercluster Peers"); 443 is certificate REST's.
+// Ports are all of them; which of these a function is let out to follows from
+// the mesh. 8443, 7400 and 5060 are Cisco's (chapter "Configure Intercluster
+// Peers"); 443 is certificate REST's.
 func Ports() []Port {
 	return []Port{
 		{"tcp", 8443, "AXL and Control Center"},

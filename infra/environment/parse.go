@@ -368,7 +368,7 @@ func (env *Environment) agree(doc *document, meshPath string) {
 			return // meshfile has checked it
 		}
 		if !allowed[protocol+port] {
-			fail(path, "port "+port+" is not let out of the functions' security group", "want one of "+strings.Join(tcp, ", "))
+			fail(path, "port "+port+" is not let out of the functions' security groups", "want one of "+strings.Join(tcp, ", "))
 		}
 		if a, err := netip.ParseAddr(host); err == nil && !env.Network.reaches(a) {
 			fail(path, a.String()+" is in none of network.onPremises", "name its network in "+doc.file)
