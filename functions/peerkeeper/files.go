@@ -149,7 +149,7 @@ func readSecrets(clusters []mesh.Cluster) []string {
 func allSecrets(m *mesh.Mesh) []string {
 	names := readSecrets(m.Clusters)
 	for _, c := range m.Clusters {
-		for _, name := range []string{c.WriteCredentials, c.PlatformCredentials} {
+		for _, name := range []string{c.WriteCredentials, c.PlatformCredentials, c.PlatformWriteCredentials} {
 			if name != "" {
 				names = append(names, name)
 			}

@@ -22,11 +22,11 @@ func main() {
 		os.Exit(1)
 	}
 	topic := &sns.Sink{API: sns.NewClient(f.AWS, f.Endpoint(lambdahost.SNS)), Topic: f.TopicARN}
-	var clusters *cluster.Connector // nil never acts
+	uc := &stucksync.Stucksync{Mesh: f.Mesh, Store: f.Store, Sinks: []alarm.Sink{topic}, Now: f.Now, Log: f.Log}
 	if f.Acts() {
 		secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS, f.Endpoint(lambdahost.SecretsManager)), Prefix: f.SecretPrefix}
-		clusters = &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
+		uc.Clusters = &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
+		uc.Platform = &cluster.Platform{Secrets: secrets, Now: f.Now}
 	}
-	uc := &stucksync.Stucksync{Mesh: f.Mesh, Store: f.Store, Sinks: []alarm.Sink{topic}, Now: f.Now, Log: f.Log, Clusters: clusters}
 	lambda.Start(f.Handler(uc.Handle))
 }

@@ -126,8 +126,8 @@ func (k *Keeper) Uncertain(err error) bool {
 //
 // One that is served is read in a handshake, which proves that the node has its
 // key. One that is not served yet is told by the node's certificate management,
-// with the read account; rejected is the version of that secret that must not be
-// tried.
+// with the account that may write there, because whoever imports has no other;
+// rejected is the version of that secret that must not be tried.
 func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSource, rejected string, pins []string) ([]*x509.Certificate, error) {
 	n, ok := cl.Node(of.Node)
 	if !ok {
@@ -139,7 +139,7 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 	}
 	var chain []*x509.Certificate
 	if of.Pending {
-		held, err := p.Holding(ctx, cl, *n, rejected, pins)
+		held, err := p.holding(ctx, cl, *n, cl.PlatformWriteCredentials, rejected, pins)
 		if err != nil {
 			return nil, err
 		}

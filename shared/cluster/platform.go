@@ -61,7 +61,11 @@ func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trus
 // refused ("" if none): it is not tried again. pins are accepted for the node
 // at run time, besides those of mesh.yaml. Errors are *peer.PlatformRefused.
 func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
-	creds, refused := p.account(ctx, cl, cl.PlatformCredentials, rejected)
+	return p.holding(ctx, cl, n, cl.PlatformCredentials, rejected, pins)
+}
+
+func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, account, rejected string, pins []string) (peer.Holding, error) {
+	creds, refused := p.account(ctx, cl, account, rejected)
 	if refused != nil {
 		return peer.Holding{}, refused
 	}

@@ -52,7 +52,7 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 	had := map[string]bool{}
 	for _, row := range matrix.Rows {
 		to, ok := m.Cluster(row.Cluster)
-		if !ok || row.Store != TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || !vouchedFor(certs[row.Cluster], row) {
+		if !ok || row.Store != TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || !vouchedFor(certs[row.Cluster], row) || row.Pending && to.PlatformWriteCredentials == "" {
 			continue
 		}
 		for i, id := range matrix.Clusters {

@@ -63,15 +63,15 @@ func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Cer
 	if !ok {
 		return nil, fmt.Errorf("%s is no longer in mesh.yaml", of.Cluster)
 	}
-	key := store.Auth(s.Mesh.Name, record.PlatformAccount(c.ID))
-	rejected, pins, err := s.admitted(ctx, key, c.PlatformCredentials)
+	key := store.Auth(s.Mesh.Name, record.PlatformWriteAccount(c.ID))
+	rejected, pins, err := s.admitted(ctx, key, c.PlatformWriteCredentials)
 	if err != nil {
 		return nil, err
 	}
 	certs, err := s.Platform.Source(ctx, c, of, rejected, pins[of.Node])
 	var refused *peer.PlatformRefused
 	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != rejected {
-		err = errors.Join(err, s.note(key, c.PlatformCredentials, refused.Version)(ctx, refused))
+		err = errors.Join(err, s.note(key, c.PlatformWriteCredentials, refused.Version)(ctx, refused))
 	}
 	return certs, err
 }
