@@ -55,7 +55,7 @@ func onlyIn() map[string][]string {
 
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", "lambda.norpc", pkg)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", stand.Tags, pkg)
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if err != nil {
@@ -152,6 +152,24 @@ func archive(t *testing.T, path string) [sha256.Size]byte {
 		t.Fatal(err)
 	}
 	return sha256.Sum256(b.Bytes())
+}
+
+// What is measured here is what is deployed: the Makefile builds with the same
+// tags.
+func TestTheMakefileBuildsAlike(t *testing.T) {
+	b, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(name) == "TAGS" {
+			if strings.TrimSpace(value) != stand.Tags {
+				t.Errorf("the Makefile builds with %s, the tests with %s", strings.TrimSpace(value), stand.Tags)
+			}
+			return
+		}
+	}
+	t.Error("the Makefile has no TAGS")
 }
 
 // maxBinary is the budget of design.md.
