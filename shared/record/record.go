@@ -220,15 +220,12 @@ func Add[T any](c *Changes, doc store.Doc[T]) {
 	if doc.Newer {
 		return
 	}
-	changed, err := doc.Changed()
-	if err == nil && changed {
-		var it store.Item
-		if it, err = doc.Item(); err == nil {
-			c.items = append(c.items, it)
-		}
-	}
-	if err != nil {
+	it, changed, err := doc.Change()
+	switch {
+	case err != nil:
 		c.errs = append(c.errs, err)
+	case changed:
+		c.items = append(c.items, it)
 	}
 }
 

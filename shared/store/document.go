@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,22 +120,29 @@ func decodeBody[T any](it Item, schema int, known nameSet) (Doc[T], error) {
 // Item encodes the document for Put. The body's version is the one that the
 // item will have when it is stored. Equal documents give equal bytes.
 func (d Doc[T]) Item() (Item, error) {
-	body, err := d.encode(d.Version + 1)
+	rest, err := d.encode()
 	if err != nil {
 		return Item{}, &DocumentError{Key: d.Key, Cause: err}
 	}
-	return Item{Key: d.Key, Version: d.Version, TTL: d.TTL, Body: body}, nil
+	return d.item(rest), nil
 }
 
-func (d Doc[T]) encode(version int64) ([]byte, error) {
+func (d Doc[T]) item(rest []byte) Item {
+	return Item{Key: d.Key, Version: d.Version, TTL: d.TTL, Body: append(d.head(d.Version+1), rest...)}
+}
+
+// head is how a body begins: the one place in which versions of an unchanged
+// document differ.
+func (d Doc[T]) head(version int64) []byte {
+	return fmt.Appendf(nil, `{"%s":%d,"%s":%d`, fieldSchema, cmp.Or(d.want, d.Schema), fieldVersion, version)
+}
+
+// encode is the body after its head.
+func (d Doc[T]) encode() ([]byte, error) {
 	if d.Newer {
 		return nil, ErrNewerSchema
 	}
-	schema := d.want
-	if schema == 0 {
-		schema = d.Schema
-	}
-	if schema < 1 {
+	if cmp.Or(d.want, d.Schema) < 1 {
 		return nil, errors.New("a document needs a schema number of at least 1")
 	}
 	if _, err := fieldNames(reflect.TypeFor[T]()); err != nil {
@@ -148,7 +156,6 @@ func (d Doc[T]) encode(version int64) ([]byte, error) {
 	}
 
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `{"%s":%d,"%s":%d`, fieldSchema, schema, fieldVersion, version)
 	if !d.TTL.IsZero() {
 		fmt.Fprintf(&out, `,"%s":%d`, fieldTTL, d.TTL.Unix())
 	}
@@ -175,18 +182,28 @@ func (d Doc[T]) encode(version int64) ([]byte, error) {
 // Changed says whether writing the document would change the stored item apart
 // from its version. A tick writes only what changed.
 func (d Doc[T]) Changed() (bool, error) {
-	it, err := d.Item()
+	_, changed, err := d.Change()
+	return changed, err
+}
+
+// Change is Changed and, if so, Item, for the price of one encoding.
+func (d Doc[T]) Change() (it Item, changed bool, err error) {
+	rest, err := d.encode()
 	if err != nil {
-		return false, err
+		return Item{}, false, &DocumentError{Key: d.Key, Cause: err}
 	}
 	// Most documents have not changed, and then their bytes are those stored:
 	// equal documents encode alike.
 	if d.stored != nil && d.Version > 0 {
-		if now, err := d.encode(d.Version); err == nil && bytes.Equal(now, d.stored) {
-			return false, nil
+		if was, ok := bytes.CutPrefix(d.stored, d.head(d.Version)); ok && bytes.Equal(was, rest) {
+			return Item{}, false, nil
 		}
 	}
-	return d.stored == nil || !Same(it, Item{Body: d.stored}), nil
+	it = d.item(rest)
+	if d.stored != nil && Same(it, Item{Body: d.stored}) {
+		return Item{}, false, nil
+	}
+	return it, true, nil
 }
 
 // Same says whether two bodies hold the same document apart from its version.
@@ -200,10 +217,19 @@ func Same(a, b Item) bool {
 	if err != nil {
 		return false
 	}
-	return maps.EqualFunc(left, right, func(x, y json.RawMessage) bool { return bytes.Equal(x, y) })
+	return maps.EqualFunc(left, right, sameValue)
 }
 
-// bare is a body's top-level fields without the version, each compacted.
+// sameValue compares without white space, which is rarely there.
+func sameValue(x, y json.RawMessage) bool {
+	if bytes.Equal(x, y) {
+		return true
+	}
+	var left, right bytes.Buffer
+	return json.Compact(&left, x) == nil && json.Compact(&right, y) == nil && bytes.Equal(left.Bytes(), right.Bytes())
+}
+
+// bare is a body's top-level fields without the version.
 func bare(body []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
@@ -213,13 +239,6 @@ func bare(body []byte) (map[string]json.RawMessage, error) {
 		return nil, errors.New("not a JSON object")
 	}
 	delete(fields, fieldVersion)
-	for name, raw := range fields {
-		var buf bytes.Buffer
-		if err := json.Compact(&buf, raw); err != nil {
-			return nil, err
-		}
-		fields[name] = buf.Bytes()
-	}
 	return fields, nil
 }
 
