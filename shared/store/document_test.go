@@ -221,6 +221,40 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+func TestChangedByWhoWroteIt(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		want       bool
+	}{
+		{"as we write it", `{"schema":2,"version":9,"release":"14","users":5,"Untagged":false,"kept":1}`, false},
+		{"as we write it, a field elsewhere", `{"schema":2,"version":9,"users":5,"release":"14","Untagged":false,"kept":1}`, true},
+		{"with a space", `{"schema":2, "version":9,"release":"14","users":5,"Untagged":false,"kept":1}`, false},
+		{"the head elsewhere", `{"users":5,"version":9,"Untagged":false,"kept":1,"release":"14","schema":2}`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			doc, err := store.Decode[seen](store.Item{Key: emea, Version: 9, Body: []byte(c.body)}, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			it, changed, err := doc.Change()
+			if err != nil || changed != c.want {
+				t.Fatalf("changed = %v, %v; want %v", changed, err, c.want)
+			}
+			if !changed {
+				return
+			}
+			it.Version++ // once written, it is as we write it
+			again, err := store.Decode[seen](it, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if changed, err := again.Changed(); err != nil || changed {
+				t.Errorf("written once, it counts as changed: %v", err)
+			}
+		})
+	}
+}
+
 func TestLoadDocs(t *testing.T) {
 	s := store.NewMemory()
 	for _, id := range []mesh.ClusterID{"emea", "apac"} {
