@@ -66,10 +66,12 @@ type tick struct {
 
 func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
 	t := &tick{Peersync: p, now: p.Now(), clients: map[mesh.ClusterID]*cluster.Client{}, judged: map[mesh.PeerID]peer.SyncRecord{}}
-	book, err := record.Load(ctx, p.Store, p.Mesh)
+	book, rest, err := record.LoadAhead(ctx, p.Store, p.Mesh)
 	if err != nil {
 		return run.Answer{}, err
 	}
+	decoded := make(chan error, 1)
+	go func() { decoded <- rest() }() // while the clusters are waited for
 	t.book, t.view = book, book.View(p.Mesh, tickPeriod(), t.now)
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
@@ -78,6 +80,9 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		defer cancel()
 	}
 	observed := t.observe(looking, req.Only)
+	if err := <-decoded; err != nil {
+		return run.Answer{}, errors.Join(append(t.errs, err)...)
+	}
 	t.deepen(looking, observed)
 	answer := t.judge(looking, observed)
 	if req.DryRun {

@@ -421,6 +421,32 @@ func TestANewerSchemaIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestADamagedPeerEndsTheTick, though it is read while the clusters are asked:
+// nothing is judged, and nothing recorded, from a book that is not whole.
+func TestADamagedPeerEndsTheTick(t *testing.T) {
+	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
+	w.tick()
+	key := store.PeerSync("acme", mesh.PeerID{From: "emea", To: "apac"})
+	it, err := w.memory.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	it.Body = []byte(`{"schema":1,"version":2,"conditions":"told otherwise"}`)
+	if err := w.memory.Put(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(5 * time.Minute)
+	w.counted()
+	if _, err := w.Handle(t.Context(), run.Request{}); err == nil || !strings.Contains(err.Error(), key.SK) {
+		t.Errorf("the damage was not told: %v", err)
+	}
+	for sk := range w.counted() {
+		if sk != "RUN#peersync" {
+			t.Errorf("%s was written", sk)
+		}
+	}
+}
+
 // TestAPeerThatComesBackStartsAnew: what was remembered of it left with it.
 func TestAPeerThatComesBackStartsAnew(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 3, Users: 10})

@@ -46,7 +46,8 @@ func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, 
 			return nil, err
 		}
 	}
-	b.fillAll(m)
+	b.fillClusters(m)
+	b.fillPeers(m)
 	return b, nil
 }
 

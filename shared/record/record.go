@@ -72,21 +72,47 @@ type Proposed struct {
 // Load reads a mesh's items: one query for what the functions know, one for
 // what people said.
 func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
-	b := blank()
+	b, rest, err := LoadAhead(ctx, s, m)
+	if b == nil {
+		return nil, err
+	}
+	return b, errors.Join(err, rest())
+}
+
+// LoadAhead is Load for whoever is about to wait for clusters: it decodes what
+// is stored of them (Clusters, Certs, Auths, Pins), and leaves what is stored of
+// their peers, half of a large mesh's bytes, to rest. Until rest has returned,
+// which may be in another goroutine, nothing else of the book is there. The
+// errors of both are those of Load.
+func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Book, rest func() error, err error) {
 	items, err := s.Load(ctx, store.Live(m.Name), "")
 	if err != nil {
-		return nil, fmt.Errorf("loading mesh %s: %w", m.Name, err)
+		return nil, nil, fmt.Errorf("loading mesh %s: %w", m.Name, err)
 	}
 	said, err := s.Load(ctx, store.Override(m.Name), "")
 	if err != nil {
-		return nil, fmt.Errorf("loading what people said of mesh %s: %w", m.Name, err)
+		return nil, nil, fmt.Errorf("loading what people said of mesh %s: %w", m.Name, err)
 	}
+	b = blank()
+	var later []store.Item
 	var errs []error
 	for _, it := range append(items, said...) {
-		errs = append(errs, b.take(m, it))
+		switch kind, _, _ := strings.Cut(it.SK, "#"); kind + "#" {
+		case store.PrefixCluster, store.PrefixCert, store.PrefixAuth, store.PrefixPin:
+			errs = append(errs, b.take(m, it))
+		default:
+			later = append(later, it)
+		}
 	}
-	b.fillAll(m)
-	return b, errors.Join(errs...)
+	b.fillClusters(m)
+	return b, func() error {
+		var errs []error
+		for _, it := range later {
+			errs = append(errs, b.take(m, it))
+		}
+		b.fillPeers(m)
+		return errors.Join(errs...)
+	}, errors.Join(errs...)
 }
 
 func blank() *Book {
@@ -105,12 +131,15 @@ func blank() *Book {
 	}
 }
 
-func (b *Book) fillAll(m *mesh.Mesh) {
+func (b *Book) fillClusters(m *mesh.Mesh) {
 	for _, id := range m.IDs() {
 		fill(b.Clusters, id, store.Cluster(m.Name, id), ClusterSchema)
 		fill(b.Certs, id, store.Cert(m.Name, id), CertSchema)
 		fill(b.Auths, id, store.Auth(m.Name, id), AuthSchema)
 	}
+}
+
+func (b *Book) fillPeers(m *mesh.Mesh) {
 	for _, p := range m.Peers {
 		fill(b.Syncs, p.ID, store.PeerSync(m.Name, p.ID), SyncSchema)
 		fill(b.PeerCert, p.ID, store.PeerCert(m.Name, p.ID), CertSchema)

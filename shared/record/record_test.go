@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,39 @@ func TestLoadAndWrite(t *testing.T) {
 	}
 	if v := b.View(m, 5*time.Minute, time.Now()); v.Clusters["apac"] == nil {
 		t.Error("a cluster without an item is missing from the view")
+	}
+}
+
+// What clusters are judged by is there before what peers are judged by; what
+// cannot be read of either is told.
+func TestLoadAhead(t *testing.T) {
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}, Peers: []mesh.Peer{{ID: id}}}
+	s := store.NewMemory()
+	var c record.Changes
+	record.Add(&c, store.NewDoc(store.Cluster("acme", "emea"), record.ClusterSchema, peer.ClusterRecord{Findings: []peer.Finding{{ID: "x"}}}))
+	record.Add(&c, store.NewDoc(store.PeerSync("acme", id), record.SyncSchema, peer.SyncRecord{FirstSeen: time.Unix(1, 0)}))
+	if _, err := c.Write(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	b, rest, err := record.LoadAhead(t.Context(), s, m)
+	if err != nil || len(b.Clusters["emea"].Value.Findings) != 1 || b.Clusters["apac"].Key == (store.Key{}) || len(b.Syncs) != 0 {
+		t.Fatalf("ahead: %+v, %v", b, err)
+	}
+	if err := rest(); err != nil || b.Syncs[id].Value.FirstSeen.IsZero() || b.States[id].Key == (store.Key{}) {
+		t.Errorf("the rest: %+v, %v", b, err)
+	}
+
+	for _, key := range []store.Key{store.Cluster("acme", "apac"), store.PeerCert("acme", id)} {
+		if err := s.Put(t.Context(), store.Item{Key: key, Body: []byte(`{"schema":1,"version":1,"findings":7,"conditions":7}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = record.Load(t.Context(), s, m)
+	for _, want := range []string{"CLUSTER#apac", "PEER#emea>apac#CERT"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not in the error %v", want, err)
+		}
 	}
 }
 
