@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/metrics"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -61,21 +65,23 @@ func (t *ticked) begin(b *testing.B) {
 	t.host = &host.Host{Mesh: t.mesh, Store: store, Clock: clock, Secrets: file.Source{Path: filepath.Join(t.sim.dir, "secrets.json"), Salt: salt}}
 }
 
-// spent is what something took: wall, our own CPU, and what went over the wire
-// per cluster.
+// spent is what something took: wall, our own CPU, the simulator's, which has
+// the same cores, and what went over the wire per cluster.
 type spent struct {
-	wall, cpu time.Duration
-	wire      soap.Counts
+	wall, cpu, sim time.Duration
+	wire           soap.Counts
 }
 
 func (t *ticked) measure(b *testing.B, do func(context.Context) error) spent {
 	b.Helper()
 	before := t.wire(b)
+	sim := t.simTime(b)
 	cpu, began := cpuTime(b), time.Now()
 	if err := do(b.Context()); err != nil {
 		b.Fatalf("%s: %v", t.name, err)
 	}
 	s := spent{wall: time.Since(began), cpu: cpuTime(b) - cpu}
+	s.sim = t.simTime(b) - sim
 	after := t.wire(b)
 	n := int64(len(t.mesh.Clusters))
 	s.wire = soap.Counts{Requests: (after.Requests - before.Requests) / n, Writes: after.Writes - before.Writes, Failures: after.Failures - before.Failures,
@@ -124,6 +130,27 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// simTime is what the simulator has had of the processors so far, in steps of
+// 10 ms; 0 where there is no /proc.
+func (t *ticked) simTime(b *testing.B) time.Duration {
+	b.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.sim.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// The second field is the command in parentheses, whatever it is called.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 13 {
+		b.Fatalf("no times in %s", stat)
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	if err := errors.Join(err1, err2); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
 func median(all []spent, of func(spent) time.Duration) time.Duration {
 	d := make([]time.Duration, len(all))
 	for i, s := range all {
@@ -135,6 +162,7 @@ func median(all []spent, of func(spent) time.Duration) time.Duration {
 
 func wall(s spent) time.Duration { return s.wall }
 func cpu(s spent) time.Duration  { return s.cpu }
+func sim(s spent) time.Duration  { return s.sim }
 
 const rounds = 9
 
@@ -161,8 +189,8 @@ func BenchmarkTick(b *testing.B) {
 		}{{"first tick (no state, no session)", first}, {"steady tick", steady}} {
 			for i, m := range meshes {
 				last := kind.of[i][len(kind.of[i])-1]
-				b.Logf("%-34s %-11s wall %7s  CPU %7s  per cluster: %d requests, %s sent, %s received", kind.name, m.name,
-					round(median(kind.of[i], wall)), round(median(kind.of[i], cpu)), last.wire.Requests, size(last.wire.Sent), size(last.wire.Received))
+				b.Logf("%-34s %-11s wall %7s  CPU %7s, the simulator's %7s  per cluster: %d requests, %s sent, %s received", kind.name, m.name,
+					round(median(kind.of[i], wall)), round(median(kind.of[i], cpu)), round(median(kind.of[i], sim)), last.wire.Requests, size(last.wire.Sent), size(last.wire.Received))
 			}
 			ratio := float64(median(kind.of[1], wall)) / float64(median(kind.of[0], wall))
 			b.Logf("%-34s wall of 30 clusters is %.2f times that of one (budget 1.5)", kind.name, ratio)
