@@ -435,7 +435,7 @@ func TestADamagedPeerEndsTheTick(t *testing.T) {
 	if err := w.memory.Put(t.Context(), it); err != nil {
 		t.Fatal(err)
 	}
-	w.pass(5 * time.Minute)
+	w.Pass(5 * time.Minute)
 	w.counted()
 	if _, err := w.Handle(t.Context(), run.Request{}); err == nil || !strings.Contains(err.Error(), key.SK) {
 		t.Errorf("the damage was not told: %v", err)
