@@ -23,7 +23,7 @@ import (
 // DynamoDB's rules. Tiers 2 and 3 of user truth (when something differs, and
 // once a day) are not in it, nor are trust stores: with platform accounts a run
 // of certcheck waits 0.1 to 0.2 s longer and computes 0.35 s more at 30 clusters
-// (25 November 2026, likewise), which in four runs a day is below a cent a month.
+// (25 November 2026, likewise), which in four looks a day is below a cent a month.
 type measurement struct {
 	clusters      int
 	cpu, wait     time.Duration // of the processor, and for answers

@@ -102,8 +102,9 @@ func (b *builder) alarms() {
 		// How long one look at the metrics is; a run within is enough.
 		period, runs := 5*time.Minute, 3
 		s, scheduled := run.Find(f.Name)
-		if scheduled && s.Period > time.Hour {
-			period, runs = time.Hour, int(2*s.Period/time.Hour)+1
+		if scheduled {
+			period = min(s.Period, time.Hour)
+			runs = int(2*s.Period/period) + 1
 		}
 		once := watch{namespace: "AWS/Lambda", dimensions: fn, statistic: "Sum", period: period, of: 1, out: 1, threshold: 1, missing: "notBreaching"}
 

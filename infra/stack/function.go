@@ -60,7 +60,7 @@ func Functions() []Function {
 			Publishes: true,
 		},
 		{
-			Name: "certcheck", What: "looks at certificates, trust stores and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 15 * time.Minute,
+			Name: "certcheck", What: "looks at certificates, trust stores and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 2 * time.Minute,
 			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
 			Accounts: []Account{PlatformAccount}, Probes: true,
 		},

@@ -279,9 +279,16 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 	view := c.view(book, now)
 	exchange, _ := view.CertExchange(id.From)
 	if measured, ok := peer.TrustOf(c.Mesh, matrix, id, exchange, now); ok {
-		if since := matrix.MissingSince(id); measured.Status == peer.False && view.SyncedSince(id, since) {
+		// What is missing may still be believed: then syncs go on, until the agent
+		// starts again. Which it is, the next sync shows.
+		switch {
+		case measured.Status != peer.False || !view.Works(id):
+		case view.SyncedSince(id, matrix.MissingSince(id)):
 			measured.Status, measured.Reason, measured.Basis = peer.True, peer.SyncedOverLeaf, peer.Inferred
 			measured.Message += "; a sync has succeeded all the same: the Intercluster Sync Agent goes by what it read when it started"
+		default:
+			measured.Status, measured.Reason, measured.Basis = peer.UnknownStatus, peer.NextSyncDecides, peer.Inferred
+			measured.Message += "; whether a sync succeeds all the same, the next one shows"
 		}
 		return peer.NotReloaded(view, matrix, id, measured)
 	}

@@ -503,7 +503,8 @@ func (s *Sim) adminCredentials(c *cluster, body []byte, _ time.Time) error {
 }
 
 // adminCertificates renews an identity; absent fields stay as they are. A
-// multi-server certificate is the same on every node of the cluster.
+// multi-server certificate is the same on every node of the cluster. One with
+// "served": false is served when Cisco Tomcat has been restarted.
 func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	var in struct {
 		Node        string     `json:"node"`
@@ -514,9 +515,13 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		SANs        *[]string  `json:"sans"`
 		Issuer      string     `json:"issuer"`
 		MultiServer *bool      `json:"multiServer"`
+		Served      *bool      `json:"served"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
+	}
+	if in.Served != nil && !*in.Served && in.Service != "" && in.Service != serviceNameTomcat {
+		return wrong("served", "only tomcat waits for a restart here")
 	}
 	n, err := c.nodeField(in.Node)
 	if err != nil {
@@ -592,8 +597,16 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		return wrong("sans", "%v", err)
 	}
 	for _, holder := range holders {
-		if at := holder.slot(in.Service, in.KeyType); at != nil {
+		at := holder.slot(in.Service, in.KeyType)
+		switch {
+		case at == nil:
+		case in.Served != nil && !*in.Served:
+			holder.install(in.KeyType, &cert)
+		default:
 			*at = &cert
+			if in.Service == serviceNameTomcat {
+				delete(holder.installed, in.KeyType)
+			}
 		}
 	}
 	s.trustOwn(n, storeOf(in.Service), &cert, now)

@@ -217,6 +217,8 @@ func (s *Sim) serviceChanged(n *node, v *service, now time.Time) {
 	case serviceTomcat:
 		if v.status != started {
 			clear(n.sessions)
+		} else {
+			n.serveInstalled()
 		}
 		s.reconcileListener(n)
 	case serviceICSA:

@@ -139,9 +139,11 @@ type node struct {
 	services []*service
 	rsa      *tls.Certificate
 	ecdsa    *tls.Certificate // nil until a scenario issues one
-	cup      *tls.Certificate // and cupXMPP: nil until somebody asks
-	cupXMPP  *tls.Certificate
-	stores   map[string]*trustStore
+	// installed are tomcat identities that wait for a restart, by key type.
+	installed map[string]*tls.Certificate
+	cup       *tls.Certificate // and cupXMPP: nil until somebody asks
+	cupXMPP   *tls.Certificate
+	stores    map[string]*trustStore
 
 	sessions    map[string]*session
 	requests    map[string]int

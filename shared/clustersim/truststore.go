@@ -290,6 +290,23 @@ func (n *node) slot(service, keyType string) **tls.Certificate {
 	return nil
 }
 
+// install keeps a new tomcat identity until Cisco Tomcat starts again: what the
+// node says that it has, and does not serve yet.
+func (n *node) install(keyType string, cert *tls.Certificate) {
+	if n.installed == nil {
+		n.installed = map[string]*tls.Certificate{}
+	}
+	n.installed[keyType] = cert
+}
+
+// serveInstalled is Cisco Tomcat's start.
+func (n *node) serveInstalled() {
+	for keyType, cert := range n.installed {
+		*n.slot(serviceNameTomcat, keyType) = cert
+	}
+	clear(n.installed)
+}
+
 // namedIdentity is an identity as the certificate interface names it.
 type namedIdentity struct {
 	service string
@@ -298,6 +315,11 @@ type namedIdentity struct {
 
 func (s *Sim) namedIdentities(n *node, now time.Time) ([]namedIdentity, error) {
 	out := []namedIdentity{{serviceNameTomcat, n.rsa}, {serviceNameECDSA, n.ecdsa}}
+	for i, keyType := range []string{keyRSA, keyECDSA} {
+		if next := n.installed[keyType]; next != nil {
+			out[i].cert = next
+		}
+	}
 	if n.role == roleCUCM {
 		return out, nil
 	}
@@ -330,7 +352,7 @@ func (s *Sim) known(print string) *x509.Certificate {
 			return cert
 		}
 		for _, n := range c.nodes {
-			for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa, n.cup, n.cupXMPP} {
+			for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa, n.cup, n.cupXMPP, n.installed[keyRSA], n.installed[keyECDSA]} {
 				if cert != nil && fingerprint(cert.Leaf) == print {
 					return cert.Leaf
 				}

@@ -213,6 +213,10 @@ var steps = map[peer.Reason][]Step{
 		{Do: "{message}. The next sync shows whether it has; it is tried every 5 min. After an interval without success Peerkeeper asks to restart the agent, with your approval."},
 		{On: "{fromPub}", Menu: menuNetwork, Do: "Or restart Cisco Intercluster Sync Agent yourself; then find and select {toPub} under Presence > Inter-Clustering: Certificate Status must read Connection is secure."},
 	},
+	peer.NextSyncDecides: {
+		{Do: "{message}. Wait one sync interval."},
+		{On: "{fromPub}", Menu: menuPeers, Do: "Or find and select {toPub} now: Force Sync, choose Also resync peer's Tomcat certificates, click OK; wait 60 s, Certificate Status must read Connection is secure."},
+	},
 	peer.ExchangePending: {
 		{Do: "Wait: {message}. It may take one sync interval, and up to 60 minutes more until every node has it."},
 	},

@@ -499,7 +499,7 @@ func TestTrustStoresAreReadWithThePlatformAccount(t *testing.T) {
 func TestWithoutPlatformAccountsNobodyPays(t *testing.T) {
 	s := newStand(t)
 	for i := range s.Mesh.Clusters {
-		s.Mesh.Clusters[i].PlatformCredentials = ""
+		s.Mesh.Clusters[i].PlatformCredentials, s.Mesh.Clusters[i].PlatformWriteCredentials = "", ""
 	}
 	var b bytes.Buffer
 	if err := meshfile.WriteJSON(&b, s.Mesh); err != nil {

@@ -18,6 +18,9 @@ const (
 	ExchangePending Reason = "ExchangePending"
 	// TrustNotReloaded: the store holds it, and ICSA may not have read it yet.
 	TrustNotReloaded Reason = "TrustNotReloaded"
+	// NextSyncDecides: the store lacks it, and no sync was due since that could
+	// show whether ICSA believes it all the same.
+	NextSyncDecides Reason = "NextSyncDecides"
 
 	// Of findings on one certificate.
 	CertificateNotYetValid Reason = "CertificateNotYetValid"

@@ -132,34 +132,40 @@ func printStart(fingerprint string) string {
 // one then (TAC-212647, steps 2 and 6). Always with approval. It waits until
 // every node has the certificate, or the hour that this may take is over, and
 // until a sync has had its chance; a sync since then shows that it is not needed.
+// Where the certificate is not served yet no sync can show anything: it is read
+// before it is served, so that nobody drops.
 func Reloads(v *View, matrix TrustMatrix) []Proposal {
 	var out []Proposal
 	for _, p := range v.Mesh.Peers {
-		came, ok := v.cameLast(matrix, p.ID)
-		if !ok {
-			continue
+		if came, ok := v.cameLast(matrix, p.ID, false); ok {
+			from, _ := v.Mesh.Cluster(p.ID.From)
+			interval, _ := v.record(from.ID).EffectiveInterval(from, v.Now)
+			if unread, _ := v.TrustUnread(p.ID, came.at); unread && v.Now.Sub(came.at) >= interval+v.Tick {
+				out = append(out, v.reload(p.ID, came, "whether it needs to, its next sync shows")...)
+			}
 		}
-		if unread, _ := v.TrustUnread(p.ID, came.at); !unread {
-			continue
+		if came, ok := v.cameLast(matrix, p.ID, true); ok && v.agentOlder(p.ID.From, came.at) {
+			out = append(out, v.reload(p.ID, came, "it must have read this one before it is served")...)
 		}
-		from, _ := v.Mesh.Cluster(p.ID.From)
-		interval, _ := v.record(from.ID).EffectiveInterval(from, v.Now)
-		age := v.Now.Sub(came.at)
-		if age < interval+v.Tick || came.spreading && age < ReplicationTime || age > ImportLife {
-			continue
-		}
-		t := Target{Cluster: from.ID, Node: from.Publisher, Service: ICSA}
-		one := Proposal{
-			Action: RestartService, Reload: true, Target: t, Peers: []mesh.PeerID{p.ID}, Since: came.at, MinAge: 2 * time.Hour,
-			Why:        fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, TomcatTrust, from.ID, clock(came.at)),
-			Approval:   "it reads its trust store when it starts, as Cisco's flow has it; whether it needs to, its next sync shows",
-			Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(pullsOf(v.Mesh, from.ID)), from.ID),
-			Collect:    Evidence(from.Publisher),
-		}
-		one.ID = proposalID(one.Action, one.Target, "reload", one.Since)
-		out = append(out, one)
 	}
 	return Merge(out)
+}
+
+// reload is one such restart, if the certificate is where it must be by now.
+func (v *View) reload(id mesh.PeerID, came arrival, because string) []Proposal {
+	from, _ := v.Mesh.Cluster(id.From)
+	if age := v.Now.Sub(came.at); came.spreading && age < ReplicationTime || age > ImportLife {
+		return nil
+	}
+	p := Proposal{
+		Action: RestartService, Reload: true, Target: Target{Cluster: from.ID, Node: from.Publisher, Service: ICSA}, Peers: []mesh.PeerID{id}, Since: came.at, MinAge: 2 * time.Hour,
+		Why:        fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, TomcatTrust, from.ID, clock(came.at)),
+		Approval:   "it reads its trust store when it starts, as Cisco's flow has it; " + because,
+		Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(pullsOf(v.Mesh, from.ID)), from.ID),
+		Collect:    Evidence(from.Publisher),
+	}
+	p.ID = proposalID(p.Action, p.Target, "reload", p.Since)
+	return []Proposal{p}
 }
 
 // arrival is a certificate that came into a store which had lacked it.
@@ -171,8 +177,8 @@ type arrival struct {
 }
 
 // cameLast is the newest arrival among the certificates that a cluster meets
-// when it pulls.
-func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID) (arrival, bool) {
+// when it pulls, or, pending, will meet.
+func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID, pending bool) (arrival, bool) {
 	to, ok := v.Mesh.Cluster(id.To)
 	if !ok {
 		return arrival{}, false
@@ -180,7 +186,7 @@ func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID) (arrival, bool) {
 	var out arrival
 	for _, r := range matrix.Of(id.To) {
 		cell := matrix.Cell(r, id.From)
-		if r.Pending || r.Store != TomcatTrust || r.Node != to.Publisher || cell.Verdict != TrustYes && cell.Verdict != TrustByCA {
+		if r.Pending != pending || r.Store != TomcatTrust || r.Node != to.Publisher || cell.Verdict != TrustYes && cell.Verdict != TrustByCA {
 			continue
 		}
 		if cell.Came.After(out.at) {
@@ -195,26 +201,42 @@ func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID) (arrival, bool) {
 // measured says that the peer's clock tells it: its sync is overdue, and none has
 // succeeded since. Without a clock only the up-time speaks.
 func (v *View) TrustUnread(id mesh.PeerID, changed time.Time) (unread, measured bool) {
+	to, ok := v.Mesh.Cluster(id.To)
+	if !ok || !v.agentOlder(id.From, changed) {
+		return false, false
+	}
+	if e, listed, _ := v.record(id.From).Seen.EntryFor(to); !listed || !e.HasClock {
+		return true, false
+	}
+	return !v.Works(id) && !v.SyncedSince(id, changed), true
+}
+
+// Works reports whether a peer's syncs are known to succeed: its clock can be
+// read, and no sync is overdue.
+func (v *View) Works(id mesh.PeerID) bool {
 	from, ok := v.Mesh.Cluster(id.From)
 	to, known := v.Mesh.Cluster(id.To)
 	if !ok || !known {
-		return false, false
+		return false
 	}
 	r := v.record(id.From)
-	services := r.Seen.Nodes[from.Publisher].Services.Fresh(v.Now, v.maxAge())
-	got, known := services.Get()
-	agent, listed := got[ICSA]
-	if !known || !listed || !agent.Started() || agent.UpTime < 0 || services.At.Add(-agent.UpTime).After(changed) {
-		return false, false
-	}
 	e, listed, _ := r.Seen.EntryFor(to)
-	if !listed || !e.HasClock {
-		return true, false
-	}
 	interval, _ := r.EffectiveInterval(from, v.Now)
 	skew, _ := r.Seen.Skew.Get()
-	overdue := v.Now.Sub(e.LastSync.Add(-skew)) > interval+2*v.Tick // never counts as overdue too
-	return overdue && !v.SyncedSince(id, changed), true
+	return listed && e.HasClock && !e.LastSync.IsZero() && v.Now.Sub(e.LastSync.Add(-skew)) <= interval+2*v.Tick
+}
+
+// agentOlder reports whether ICSA on a cluster's publisher is known to have run
+// since before an instant.
+func (v *View) agentOlder(id mesh.ClusterID, changed time.Time) bool {
+	c, ok := v.Mesh.Cluster(id)
+	if !ok {
+		return false
+	}
+	services := v.record(id).Seen.Nodes[c.Publisher].Services.Fresh(v.Now, v.maxAge())
+	got, known := services.Get()
+	agent, listed := got[ICSA]
+	return known && listed && agent.Started() && agent.UpTime >= 0 && !services.At.Add(-agent.UpTime).After(changed)
 }
 
 // SyncedSince reports whether a sync of the peer is known to have succeeded
@@ -240,7 +262,7 @@ func (v *View) awaitsReload(id mesh.PeerID, came time.Time) bool {
 // NotReloaded lays over a verdict of the stores that ICSA may not have read them
 // since: the store holds the certificate, and the sync stands all the same.
 func NotReloaded(v *View, matrix TrustMatrix, id mesh.PeerID, cond Condition) Condition {
-	came, ok := v.cameLast(matrix, id)
+	came, ok := v.cameLast(matrix, id, false)
 	if cond.Status != True || !ok || !v.awaitsReload(id, came.at) {
 		return cond
 	}
@@ -265,7 +287,7 @@ func LookAgain(m *mesh.Mesh, conditions map[mesh.PeerID][]Condition, importing [
 	for _, p := range m.Peers {
 		for _, t := range []Type{CertificateTrusted, NamesResolve} {
 			c := find(conditions[p.ID], t)
-			open := c.Status == False || c.Status == UnknownStatus && (c.Reason == ExchangePending || c.Reason == TrustNotReloaded)
+			open := c.Status == False || c.Status == UnknownStatus && (c.Reason == ExchangePending || c.Reason == TrustNotReloaded || c.Reason == NextSyncDecides)
 			if open && now.Sub(c.Since) < mendingLife {
 				again[p.ID.From], again[p.ID.To] = true, true
 			}

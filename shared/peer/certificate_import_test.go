@@ -308,6 +308,7 @@ func TestLookAgain(t *testing.T) {
 		{"a name does not resolve", at(emeaApac(), NamesResolve, False, NameNotResolving, time.Hour), nil, "emea apac"},
 		{"on its way", at(emeaApac(), CertificateTrusted, UnknownStatus, ExchangePending, time.Hour), nil, "emea apac"},
 		{"not read by ICSA", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotReloaded, time.Hour), nil, "emea apac"},
+		{"missing, and the next sync decides", at(emeaApac(), CertificateTrusted, UnknownStatus, NextSyncDecides, time.Hour), nil, "emea apac"},
 		{"unknown because of Peerkeeper", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotRead, time.Hour), nil, ""},
 		{"another condition", at(emeaApac(), Synced, False, ClockA, time.Hour), nil, ""},
 		{"imported", nil, []mesh.ClusterID{"c04", "apac"}, "apac c04"},

@@ -477,16 +477,20 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 // Pull is how one cluster's syncs of another are.
 type Pull struct {
 	Exchange time.Duration // how long a certificate may be on its way to it
-	Works    bool          // they have succeeded since the certificate is missing
+	Works    bool          // the last success is known, and no sync is overdue
 	// Unread says of a certificate that came into its store at an instant that
 	// ICSA has not read it yet, by the look of things; nil never does.
 	Unread func(came time.Time) bool
+	// Older says that ICSA there has run since before an instant, so that it has
+	// not read what came into its store then; nil never does.
+	Older func(came time.Time) bool
 }
 
 // PullOf tells how a peer's syncs are from what peersync knows.
 func PullOf(v *View, matrix TrustMatrix, id mesh.PeerID) Pull {
 	exchange, _ := v.CertExchange(id.From)
-	return Pull{exchange, v.SyncedSince(id, matrix.MissingSince(id)), func(came time.Time) bool { return v.awaitsReload(id, came) }}
+	return Pull{exchange, v.Works(id),
+		func(came time.Time) bool { return v.awaitsReload(id, came) }, func(came time.Time) bool { return v.agentOlder(id.From, came) }}
 }
 
 // MissingSince is since when one of the certificates of a peer has been served
@@ -526,7 +530,11 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			}
 			pull := pulls(puller)
 			if cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
-				if c, ok := m.Cluster(id); ok && r.Node == c.Publisher && pull.Unread != nil && !cell.Came.IsZero() && pull.Unread(cell.Came) {
+				waits := pull.Unread
+				if r.Pending {
+					waits = pull.Older
+				}
+				if c, ok := m.Cluster(id); ok && r.Node == c.Publisher && waits != nil && !cell.Came.IsZero() && waits(cell.Came) {
 					unread = append(unread, string(puller))
 				}
 				continue
@@ -563,7 +571,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 		say(NotTrustedByPeers, unread, true, "the %s certificate of %s (%s) is in the %s of %s, and the Intercluster Sync Agent there, which reads it when it starts, has run since before: syncs still fail")
 		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
 		if r.Pending {
-			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin)))
+			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin, unread)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			out = append(out, f)
 		}
@@ -571,7 +579,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 	return out
 }
 
-func readiness(r TrustRow, lack, twin []string) string {
+func readiness(r TrustRow, lack, twin, unread []string) string {
 	unknown := 0
 	for _, c := range r.Cells {
 		if c.Verdict == TrustUnknown {
@@ -581,6 +589,8 @@ func readiness(r TrustRow, lack, twin []string) string {
 	switch missing := append(lack, twin...); {
 	case len(missing) > 0:
 		return "do not restart Cisco Tomcat yet: it is not trusted by " + someClusters(missing)
+	case len(unread) > 0:
+		return "do not restart Cisco Tomcat yet: the Intercluster Sync Agent of " + someClusters(unread) + " has not read its trust store since it came"
 	case unknown > 0:
 		return fmt.Sprintf("whether %d clusters trust it is not known", unknown)
 	}

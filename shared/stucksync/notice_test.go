@@ -80,7 +80,7 @@ Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.ex
 			t.also = []mesh.PeerID{{From: "amer", To: "apac"}}
 		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); how the other direction, apac>emea, does is not known. Cause: apac refuses the AXL user name or password in emea's peer entry (measured).
 The same cause, and no notice of its own: amer>apac.
-Peerkeeper: will restart nothing for it; ICSA itself tries again every 5 min.
+Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: enter the intercluster account's user name and password of apac again, Save.`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
