@@ -237,3 +237,123 @@ func TestImportByARejectedAccount(t *testing.T) {
 		t.Errorf("after resume: %d log-ins rejected, want one more", rejected())
 	}
 }
+
+// approve approves everything that waits for a person, and says how much did.
+func (r *crashRig) approve() int {
+	r.t.Helper()
+	n := 0
+	for _, p := range r.asked() {
+		if p.Approval == "" || p.Outcome != "" {
+			continue
+		}
+		if _, err := r.host.Approve(r.t.Context(), p.ID, "jdoe"); err != nil {
+			r.t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// round is a quarter of an hour of all three functions.
+func (r *crashRig) round() {
+	for range 3 {
+		r.pass(5 * time.Minute)
+		r.once("peersync")
+		r.once("stucksync")
+	}
+	r.once("certcheck")
+}
+
+// TestRenewalWithoutADrop plays the timeline's plan: a new certificate is
+// installed and not served, accepted here, put into every trust store, read by
+// every ICSA, and only then served. No sync is missed on the way, although the
+// clusters learn nothing by themselves.
+func TestRenewalWithoutADrop(t *testing.T) {
+	r := newCrashRig(t)
+	for _, f := range []string{"peersync", "certcheck", "stucksync"} {
+		r.once(f)
+	}
+	r.pass(3 * time.Hour) // every agent is old enough to be restarted
+	r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self", "served": false})
+	r.round()
+
+	status := func() (finding string) {
+		t.Helper()
+		book, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range book.Certs["apac"].Value.Findings {
+			if f.Reason == peer.NotServedYet {
+				finding = f.Message
+			}
+		}
+		for _, p := range r.host.Mesh.Peers {
+			for _, c := range book.PeerCert[p.ID].Value.Conditions {
+				if c.Status == peer.False {
+					t.Errorf("%s: %s is False: %s", p.ID, c.Type, c.Message)
+				}
+			}
+		}
+		for _, c := range r.sim.State().Clusters {
+			for _, p := range c.Peers {
+				if p.LastError != "" {
+					t.Errorf("%s>%s: a sync failed: %s", c.ID, p.ID, p.LastError)
+				}
+			}
+		}
+		return finding
+	}
+	if got := status(); !strings.Contains(got, "do not restart Cisco Tomcat yet: it is not trusted by emea, amer") {
+		t.Fatalf("installed: %q", got)
+	}
+	if got := r.asked(); len(got) != 0 {
+		t.Fatalf("it is spread before anybody has vouched for it: %+v", got)
+	}
+	book, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := book.Certs["apac"].Value.Identity[apacPublisher]["tomcat"].Fingerprint
+	// What the clusters would hand over to each other by themselves is not to be
+	// relied on.
+	for _, id := range []string{"emea", "amer"} {
+		r.admin(http.MethodPost, "/clusters/"+id+"/trust", map[string]any{"add": next})
+		r.admin(http.MethodPost, "/clusters/"+id+"/trust", map[string]any{"remove": next})
+	}
+	if err := r.host.Accept(t.Context(), apacPublisher, next, "jdoe"); err != nil {
+		t.Fatal(err)
+	}
+	r.once("certcheck")
+	r.round()
+	if n := r.approve(); n != 2 {
+		t.Fatalf("%d actions wait for a person, want the imports into emea and amer: %+v", n, r.asked())
+	}
+	for range 6 { // put in, seen, and on every node within the hour
+		r.round()
+	}
+	if got := status(); !strings.Contains(got, "do not restart Cisco Tomcat yet: the Intercluster Sync Agent of emea, amer has not read its trust store") {
+		t.Fatalf("put in: %q", got)
+	}
+	if n := r.approve(); n != 2 {
+		t.Fatalf("%d actions wait for a person, want a restart of ICSA on emea and on amer: %+v", n, r.asked())
+	}
+	for range 6 {
+		r.round()
+	}
+	if got := status(); !strings.Contains(got, "every peer trusts it already") {
+		t.Fatalf("read: %q; %+v", got, r.asked())
+	}
+	r.admin(http.MethodPost, "/clusters/apac/services", map[string]any{"node": apacPublisher, "service": "Cisco Tomcat", "status": "Stopped"})
+	r.admin(http.MethodPost, "/clusters/apac/services", map[string]any{"node": apacPublisher, "service": "Cisco Tomcat", "status": "Started"})
+	for range 8 { // two hours of syncs over the new one
+		r.round()
+		if got := status(); got != "" {
+			t.Errorf("served: %q", got)
+		}
+	}
+	if got := r.trusted(); got.Status != peer.True {
+		t.Errorf("CertificateTrusted %s %s: %s", got.Status, got.Reason, got.Message)
+	}
+	r.verify()
+}
