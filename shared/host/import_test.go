@@ -266,8 +266,7 @@ func (r *crashRig) round() {
 
 // TestRenewalWithoutADrop plays the timeline's plan: a new certificate is
 // installed and not served, accepted here, put into every trust store, read by
-// every ICSA, and only then served. No sync is missed on the way, although the
-// clusters learn nothing by themselves.
+// every ICSA, and only then served. No sync is missed on the way.
 func TestRenewalWithoutADrop(t *testing.T) {
 	r := newCrashRig(t)
 	for _, f := range []string{"peersync", "certcheck", "stucksync"} {
@@ -315,12 +314,6 @@ func TestRenewalWithoutADrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := book.Certs["apac"].Value.Identity[apacPublisher]["tomcat"].Fingerprint
-	// What the clusters would hand over to each other by themselves is not to be
-	// relied on.
-	for _, id := range []string{"emea", "amer"} {
-		r.admin(http.MethodPost, "/clusters/"+id+"/trust", map[string]any{"add": next})
-		r.admin(http.MethodPost, "/clusters/"+id+"/trust", map[string]any{"remove": next})
-	}
 	if err := r.host.Accept(t.Context(), apacPublisher, next, "jdoe"); err != nil {
 		t.Fatal(err)
 	}
@@ -343,6 +336,11 @@ func TestRenewalWithoutADrop(t *testing.T) {
 	}
 	if got := status(); !strings.Contains(got, "every peer trusts it already") {
 		t.Fatalf("read: %q; %+v", got, r.asked())
+	}
+	// From here on nothing is handed over by the clusters themselves: what they
+	// have read is all they know.
+	for _, id := range []string{"emea", "amer"} {
+		r.admin(http.MethodPost, "/clusters/"+id+"/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAPeriodicCertificateSync", "value": "f"})
 	}
 	r.admin(http.MethodPost, "/clusters/apac/services", map[string]any{"node": apacPublisher, "service": "Cisco Tomcat", "status": "Stopped"})
 	r.admin(http.MethodPost, "/clusters/apac/services", map[string]any{"node": apacPublisher, "service": "Cisco Tomcat", "status": "Started"})
