@@ -18,6 +18,14 @@ import (
 )
 
 func parseJSON(file string, data []byte) (*mesh.Mesh, error) {
+	if m, ok := asWritten(file, data); ok {
+		return m, nil
+	}
+	return walked(file, data)
+}
+
+// walked reads any mesh.json, and tells all that is wrong with it, with lines.
+func walked(file string, data []byte) (*mesh.Mesh, error) {
 	rep := newReport(file)
 	w := &jsonWalk{rep: rep, file: file, data: data, dec: json.NewDecoder(bytes.NewReader(data))}
 	w.dec.UseNumber()
@@ -44,6 +52,27 @@ func parseJSON(file string, data []byte) (*mesh.Mesh, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// asWritten reads a valid mesh that is byte for byte as WriteJSON writes it:
+// then every key is there, once, and no other, and no fault needs its line. So
+// a Lambda finds its file, at less than half of the walk's price.
+func asWritten(file string, data []byte) (*mesh.Mesh, bool) {
+	if len(data) > maxJSON || bytes.Contains(data, []byte("null")) { // a null would come out as it went in
+		return nil, false
+	}
+	m := &mesh.Mesh{}
+	if json.Unmarshal(data, m) != nil {
+		return nil, false
+	}
+	normalise(m)
+	var again bytes.Buffer
+	if WriteJSON(&again, m) != nil || !bytes.Equal(again.Bytes(), data) {
+		return nil, false
+	}
+	rep := newReport(file)
+	validate(m, rep)
+	return m, rep.result() == nil
 }
 
 // normalise gives empty lists the one form that Parse gives them.

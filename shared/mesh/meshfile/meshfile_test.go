@@ -640,6 +640,13 @@ func TestJSONRoundTrip(t *testing.T) {
 			if !bytes.Equal(first.Bytes(), second.Bytes()) {
 				t.Errorf("the bytes changed:\n%s", cmp.Diff(first.String(), second.String()))
 			}
+			// The short way is the one taken, and the long one leads there too.
+			if _, ok := asWritten(path, first.Bytes()); !ok {
+				t.Error("it is walked although it is as it was written")
+			}
+			if long, err := walked(path, first.Bytes()); err != nil || !cmp.Equal(m, long) {
+				t.Errorf("walked: %v\n%s", err, cmp.Diff(m, long))
+			}
 		})
 	}
 }
@@ -652,6 +659,8 @@ func TestBadJSON(t *testing.T) {
 	}
 	good := b.String()
 	line := func(text string) int { return 1 + strings.Count(good[:strings.Index(good, text)], "\n") }
+	days := good[strings.Index(good, `"certificateDays"`):]
+	days = days[:strings.Index(days, "]")+1]
 	tests := []struct {
 		name, old, new string
 		want           []string
@@ -661,6 +670,7 @@ func TestBadJSON(t *testing.T) {
 		{"key twice", `"domain"`, `"domain": "example.org", "domain"`, []string{"mesh.json:3: domain: the key stands twice: keep one of them"}},
 		{"key missing", `"autoRecovery": true,`, ``, []string{fmt.Sprintf("mesh.json:%d: clusters[0].autoRecovery: missing: write the file again from mesh.yaml", line(`"id": "emea"`)-1)}},
 		{"null", `"edition": "standard"`, `"edition": null`, []string{fmt.Sprintf("mesh.json:%d: clusters[0].edition: is null: write a value or remove the key", line(`"edition"`))}},
+		{"null for a list", days, `"certificateDays": null`, []string{fmt.Sprintf("mesh.json:%d: policy.thresholds.certificateDays: is null: write a value or remove the key", line(`"certificateDays"`))}},
 		{"list for text", `"domain": "example.com"`, `"domain": ["example.com"]`, []string{"mesh.json:3: domain: is a list or an object: write a single value"}},
 		{"number for text", `"domain": "example.com"`, `"domain": 5`, []string{"mesh.json:3: domain: a value of this kind does not fit here: write the file again from mesh.yaml"}},
 		{"peer to nowhere", `"apac>emea"`, `"apac>emeA"`, []string{fmt.Sprintf(`mesh.json:%d: peers[1].id.to: no cluster has the id "emeA": did you mean emea?`, line(`"apac>emea"`))}},
@@ -683,6 +693,17 @@ func TestBadJSON(t *testing.T) {
 				t.Errorf("errors (-want +got):\n%s", diff)
 			}
 		})
+	}
+	alone := loadExamples(t)["one-cluster"]
+	b.Reset()
+	if err := WriteJSON(&b, alone); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseJSON(b.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseJSON(bytes.Replace(b.Bytes(), []byte(`"peers": []`), []byte(`"peers": null`), 1)); err == nil {
+		t.Error("null for no peers: no error")
 	}
 	for name, data := range map[string]string{"empty": "", "torn": good[:len(good)/2], "null": "null", "list": "[]", "deep": strings.Repeat(`{"clusters":[`, 50_000)} {
 		if _, err := ParseJSON([]byte(data)); err == nil {
@@ -748,6 +769,9 @@ func FuzzParseJSON(f *testing.F) {
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := ParseJSON(data)
+		if _, walkErr := walked("mesh.json", data); (walkErr == nil) != (err == nil) {
+			t.Fatalf("read: %v, walked: %v", err, walkErr)
+		}
 		if err != nil {
 			return
 		}
