@@ -41,6 +41,10 @@ type Firing struct {
 	Message string
 	// Severity is the catalogue's unless it has risen; "" is the catalogue's.
 	Severity Severity
+	// Step is how far a problem has come that gets worse by steps, such as the
+	// days that are left; "" has none. Each step is said once, and below critical
+	// nothing is said between two steps: a ticket need not be opened every day.
+	Step string
 	// Since is when the problem began; zero means now.
 	Since time.Time
 	// Held says not to raise or repeat now: explained by another alarm,
@@ -101,6 +105,23 @@ func (l Look) byFingerprint() map[string]Firing {
 	return firing
 }
 
+// explained holds what an alarm explains that stands and cannot be judged now:
+// whoever does not know that a cause is over has no news of its effects.
+func (l Look) explained(items map[string]Item) []Firing {
+	if l.Unknown == nil {
+		return l.Firing
+	}
+	firing := l.byFingerprint()
+	var causes []Firing
+	for fp, it := range items {
+		if _, fires := firing[fp]; fires || !it.Active() || !l.Unknown(it) || l.Removed != nil && l.Removed(it) {
+			continue
+		}
+		causes = append(causes, Firing{Name: it.Name, Cluster: it.Cluster, Peer: it.Peer, Subject: it.Subject})
+	}
+	return hold(l.Firing, causes)
+}
+
 // Pending is a notice that not every sink has taken yet.
 type Pending struct {
 	Notice Notice    `json:"notice"`
@@ -125,6 +146,8 @@ type Item struct {
 	ClaimedUntil time.Time `json:"claimedUntil,omitzero"`
 	LastSent     time.Time `json:"lastSent,omitzero"`
 	RepeatAt     time.Time `json:"repeatAt,omitzero"`
+	// Step is the step that was said last (Firing.Step).
+	Step string `json:"step,omitempty"`
 	// Reason says why it was cleared, if not because the problem is gone.
 	Reason string `json:"reason,omitempty"`
 }
@@ -216,15 +239,16 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 			it.Since = now
 		}
 		it.say(Raised, f.Message, entry, now)
-		it.RepeatAt = now.Add(RepeatEvery)
+		it.RepeatAt, it.Step = now.Add(RepeatEvery), f.Step
 		return true
 	}
 	// What has become worse is said at once, under the same transition.
-	risen := it.Severity != Critical && entry.Severity == Critical
-	if !risen && (it.RepeatAt.IsZero() || now.Before(it.RepeatAt)) {
+	risen := it.Severity != Critical && entry.Severity == Critical || it.Step != f.Step
+	daily := f.Step == "" || entry.Severity == Critical
+	if !risen && (!daily || it.RepeatAt.IsZero() || now.Before(it.RepeatAt)) {
 		return differs
 	}
-	it.RepeatAt = now.Add(RepeatEvery)
+	it.RepeatAt, it.Step = now.Add(RepeatEvery), f.Step
 	// A notice that is still waiting says the same; a second one would be noise.
 	if risen || len(it.Pending) == 0 {
 		it.say(Repeated, f.Message, entry, now)
@@ -240,7 +264,7 @@ func (it *Item) gone(now time.Time, reason string) bool {
 			return false
 		}
 		it.FirstSeen = time.Time{}
-		it.RepeatAt = time.Time{}
+		it.RepeatAt, it.Step = time.Time{}, ""
 		it.Transition++
 		it.Since = now
 		it.Reason = reason
@@ -291,12 +315,14 @@ func Items(ctx context.Context, s store.Store, meshName string) (map[string]Item
 }
 
 // Settle brings the stored alarms into line with a look, and returns the items
-// that it changed. Each is read again, consistently, before it is written, so
+// that it changed. What a standing alarm explains is held while nobody can say
+// whether that one is over. Each is read again, consistently, before it is written, so
 // that a stale load cannot raise twice. An alarm that cannot be written does
 // not keep the others from being; the errors are joined.
 func Settle(ctx context.Context, s store.Store, look Look) ([]Item, error) {
 	items, err := Items(ctx, s, look.Mesh)
 	errs := []error{err}
+	look.Firing = look.explained(items)
 	firing := look.byFingerprint()
 	var changed []Item
 	for _, stale := range Reconcile(items, look) {

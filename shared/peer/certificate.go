@@ -140,6 +140,28 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 	return out
 }
 
+// UnreadCerts lists, as "node:RSA" or "node:5061/RSA", the ends of the ids of
+// findings that may be true although none is made: of certificates that cannot
+// be read now. A certificate that several nodes had is found under the first of
+// all that have one of its name, which may itself be read, and be renewed.
+func UnreadCerts(r CertClusterRecord, now time.Time) []string {
+	var out []string
+	for node, byType := range r.Served {
+		for keyType, s := range byType {
+			if s.Error != "" {
+				out = append(out, string(node)+":"+keyType)
+			}
+		}
+	}
+	for _, g := range grouped(r) {
+		if g.fresh(now) == 0 {
+			out = append(out, string(g.carrier)+":"+g.place)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // group is one certificate with the nodes that serve it.
 type group struct {
 	served  Served

@@ -345,9 +345,15 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		}
 		one := alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held}
 		if name == alarm.CertificateExpiring {
-			one.Severity = alarm.Severity(f.Severity) // it rises as time runs out
+			one.Severity = alarm.Severity(f.Severity)      // it rises as time runs out
+			one.Step = f.Since.UTC().Format(time.DateOnly) // since when so few days are left
 		}
 		out = append(out, one)
+		if name == alarm.CertificateExpired {
+			// That it was about to expire is not over: the renewal ends both.
+			out = append(out, alarm.Firing{Name: alarm.CertificateExpiring, Cluster: id, Held: true,
+				Subject: string(peer.CertificateExpires) + strings.TrimPrefix(f.ID, string(peer.CertificateExpired))})
+		}
 	}
 	return out
 }
@@ -465,14 +471,7 @@ func (j *judged) certUnread(it alarm.Item) bool {
 		return false
 	}
 	// The subject is the finding's id, which ends in the node and key type.
-	for node, byType := range cert.Value.Served {
-		for keyType, s := range byType {
-			if s.Error != "" && strings.HasSuffix(it.Subject, ":"+string(node)+":"+keyType) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(peer.UnreadCerts(cert.Value, j.view.Now), func(at string) bool { return strings.HasSuffix(it.Subject, ":"+at) })
 }
 
 func condition(cs []peer.Condition, t peer.Type) peer.Condition {
