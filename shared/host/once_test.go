@@ -172,7 +172,7 @@ func (e *engine) upload(from, to string) {
 	e.t.Helper()
 	client := func(node string) *certmgr.Client {
 		id, _ := e.Mesh.Owner(mesh.NodeName(node))
-		account, err := e.Credentials(e.t.Context(), string(id)+"/platform")
+		account, err := e.Credentials(e.t.Context(), string(id)+"/platform-write")
 		if err != nil {
 			e.t.Fatal(err)
 		}
