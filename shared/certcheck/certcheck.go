@@ -172,13 +172,33 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 		every = peer.CertLook
 	}
 	var out []mesh.ClusterID
-	for _, id := range c.Mesh.IDs() {
+	for i := range c.Mesh.Clusters {
+		cl := &c.Mesh.Clusters[i]
+		r := book.Certs[cl.ID].Value
 		// A run begins a moment earlier or later than the one before.
-		if now.Sub(book.Certs[id].Value.At) >= every-time.Minute || slices.Contains(again, id) {
-			out = append(out, id)
+		if now.Sub(r.At) >= every-time.Minute || slices.Contains(again, cl.ID) || unfinished(cl, r, now) {
+			out = append(out, cl.ID)
 		}
 	}
 	return out
+}
+
+// unfinished reports whether a look brought less than it could, for a reason
+// that may have ended since: no secret yet, or one that was refused, which is
+// not tried again until it has changed; or a node that did not show what it had
+// shown within a day.
+func unfinished(cl *mesh.Cluster, r peer.CertClusterRecord, now time.Time) bool {
+	if no := r.NoTrust; no != nil && cl.PlatformCredentials != "" && (no.Reason == peer.NoCredentials || no.Reason == peer.AccountRejected) {
+		return true
+	}
+	for _, byType := range r.Served {
+		for _, s := range byType {
+			if s.Error != "" && now.Sub(s.Read) < 24*time.Hour {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // suspectOurselves reports whether every server of several clusters is silent:

@@ -931,6 +931,22 @@ func TestSchedule(t *testing.T) {
 	b.look(run.Request{})
 	both("asked for by a person", b.asked)
 
+	b.refuse[emeaPub] = &peer.PlatformRefused{Reason: peer.NoCredentials, Message: "no credentials yet"}
+	b.look(run.Request{})
+	delete(b.refuse, emeaPub)
+	if got := scheduled(15 * time.Minute); len(got) != 2 {
+		t.Errorf("the secret is there now: asked %v, want emea's nodes", got)
+	}
+	none("it was read", scheduled(15*time.Minute))
+	b.fail(string(apacSub)+":8443", tlsprobe.RSA, tlsprobe.Timeout)
+	b.look(run.Request{})
+	if got := scheduled(15 * time.Minute); len(got) != 2 {
+		t.Errorf("a node could not be read: asked %v, want apac's nodes", got)
+	}
+	b.serve(string(apacSub)+":8443", tlsprobe.RSA, &issued{cert: b.served[string(apacPub)+":8443"][tlsprobe.RSA].Served.Leaf()})
+	scheduled(15 * time.Minute)
+	none("it could", scheduled(15*time.Minute))
+
 	missing := b.stores[emeaPub]["tomcat-trust"]
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = slices.DeleteFunc(slices.Clone(missing), func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
