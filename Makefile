@@ -129,10 +129,11 @@ sbom: build ## the parts of all that is built, as dist/sbom.json (CycloneDX 1.5)
 licences: build ## the licence of every module that is linked; an unknown one fails
 	@$(GO) run ./infra/supply licences $(BUILT)
 
-bench: ## a tick measured against a simulator in its own process, the decoders, and a cold start
+bench: ## a tick and a certcheck against a simulator in its own process, the decoders, handshakes, a cold start
 	$(GO) test -run='^$$' -bench='^BenchmarkTick' -benchtime=1x -timeout=20m -v ./functions/peerkeeper
 	$(GO) test -run='^$$' -bench=Decode75000 -benchmem -count=$(COUNT) ./shared/axl
 	$(GO) test -run='^$$' -bench=Probe -count=$(COUNT) ./shared/tlsprobe
+	$(GO) test -run='^$$' -bench='^BenchmarkCertcheck30$$' -benchtime=5x ./shared/certcheck
 	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=10x ./shared/lambdahost
 
 fuzz: ## every fuzz test for 20 s each (FUZZTIME=1m)
