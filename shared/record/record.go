@@ -169,15 +169,15 @@ func (b *Book) take(m *mesh.Mesh, it store.Item) error {
 		if err != nil {
 			return err
 		}
-		if _, ok := m.Peer(id); !ok && part == store.PartStuck {
-			b.Gone = append(b.Gone, id)
-		}
 		switch part {
 		case store.PartSync:
 			return decode(b.Syncs, id, it, SyncSchema)
 		case store.PartCert:
 			return decode(b.PeerCert, id, it, CertSchema)
 		case store.PartStuck:
+			if _, ok := m.Peer(id); !ok {
+				b.Gone = append(b.Gone, id)
+			}
 			return decode(b.States, id, it, StateSchema)
 		}
 	}
