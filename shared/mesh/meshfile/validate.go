@@ -57,10 +57,13 @@ type rules struct {
 	// idUnread: a cluster has an id that could not be read, so no peer can be
 	// called unknown.
 	idUnread bool
+	// good are texts of CAs and names of time zones that were judged before:
+	// clusters share them, and they are dear.
+	good map[string]bool
 }
 
 func validate(m *mesh.Mesh, rep *report) {
-	v := &rules{m: m, rep: rep, idUnread: rep.spoiled["clusters"]}
+	v := &rules{m: m, rep: rep, idUnread: rep.spoiled["clusters"], good: map[string]bool{}}
 	for i, c := range m.Clusters {
 		path := item("clusters", i)
 		v.idUnread = v.idUnread || c.ID == "" && (rep.spoiled[path] || rep.spoiled[child(path, "id")])
@@ -215,11 +218,15 @@ func (v *rules) tls(c *mesh.Cluster, path string) {
 	if c.TLS.CA == "" && len(c.TLS.Pins) == 0 && !v.rep.spoiledBelow(path) {
 		v.rep.blame(path, "neither ca nor pins is given: no server could be verified", "write tls: {ca: FILE}, or pins of the nodes' certificates, or both")
 	}
-	if c.TLS.CA != "" {
-		if normal, message, cure := normalCA([]byte(c.TLS.CA)); message != "" {
+	if c.TLS.CA != "" && !v.good[c.TLS.CA] {
+		normal, message, cure := normalCA([]byte(c.TLS.CA))
+		switch {
+		case message != "":
 			v.rep.blame(child(path, "ca"), message, cure)
-		} else if normal != c.TLS.CA {
+		case normal != c.TLS.CA:
 			v.rep.blame(child(path, "ca"), "has more in it than certificates", "keep the PEM certificates only")
+		default:
+			v.good[c.TLS.CA] = true
 		}
 	}
 	seen := map[string]bool{}
@@ -260,10 +267,15 @@ func (v *rules) timeZone(at, zone, missing string) {
 		v.rep.blame(at, missing, "write an IANA name as in Europe/Berlin")
 		return
 	}
+	if v.good[zone] {
+		return
+	}
 	// "Local" would be another zone on every machine.
 	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
 		v.rep.blame(at, show(zone)+" is not a known time zone", "write an IANA name as in Europe/Berlin")
+		return
 	}
+	v.good[zone] = true
 }
 
 // uniqueness judges what no two clusters may share.
