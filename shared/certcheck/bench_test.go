@@ -2,6 +2,7 @@ package certcheck_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,15 +10,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/certcheck"
+	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
+	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -89,7 +95,8 @@ func cpu(b *testing.B) time.Duration {
 
 // BenchmarkCertcheck30 is the whole certcheck of 30 clusters of 6 nodes, both
 // key types, on real sockets to a simulator in a process of its own: wall,
-// client CPU, TLS handshakes, and handshakes per second.
+// client CPU, TLS handshakes and how many a second, and the requests to
+// certificate management where trust stores are read as well.
 func BenchmarkCertcheck30(b *testing.B) {
 	dir := b.TempDir()
 	sim := exec.Command(os.Args[0])
@@ -121,22 +128,58 @@ func BenchmarkCertcheck30(b *testing.B) {
 	if nodes != 180 {
 		b.Fatalf("%d nodes, want 180", nodes)
 	}
-	var used time.Duration
-	for b.Loop() {
-		uc := &certcheck.Certcheck{Mesh: m, Store: store.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: m.Domain}, Now: time.Now}
-		before := cpu(b)
-		a, err := uc.Handle(b.Context(), run.Request{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		used += cpu(b) - before
-		if a.Clusters.Observed != 30 {
-			b.Fatalf("%+v", a.Clusters)
-		}
+	secrets := file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: make([]byte, 32)}
+	for _, c := range []struct {
+		name     string
+		platform *cluster.Platform // nil reads no trust stores
+	}{
+		{"served", nil},
+		{"served and trust stores", &cluster.Platform{Secrets: secrets, Now: time.Now, Timeout: 20 * time.Second}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var used time.Duration
+			asked := &counted{next: c.platform}
+			for b.Loop() {
+				uc := &certcheck.Certcheck{Mesh: m, Store: store.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: m.Domain}, Now: time.Now}
+				if c.platform != nil {
+					uc.Platform = asked
+				}
+				before := cpu(b)
+				a, err := uc.Handle(b.Context(), run.Request{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				used += cpu(b) - before
+				if a.Clusters.Observed != 30 {
+					b.Fatalf("%+v", a.Clusters)
+				}
+			}
+			if asked.failed.Load() > 0 {
+				b.Fatalf("%d nodes did not tell their trust stores", asked.failed.Load())
+			}
+			per := float64(b.N)
+			handshakes := float64(2 * nodes) // RSA and ECDSA; the second ends in an alert where there is none
+			b.ReportMetric(used.Seconds()*1e3/per, "client-ms-CPU/op")
+			b.ReportMetric(handshakes, "handshakes/op")
+			b.ReportMetric(handshakes*per/b.Elapsed().Seconds(), "handshakes/s")
+			b.ReportMetric(float64(asked.nodes.Load())/per, "REST-requests/op")
+		})
 	}
-	per := float64(b.N)
-	handshakes := float64(2 * nodes) // RSA and ECDSA; the second ends in an alert where there is none
-	b.ReportMetric(used.Seconds()*1e3/per, "client-ms-CPU/op")
-	b.ReportMetric(handshakes, "handshakes/op")
-	b.ReportMetric(handshakes*per/b.Elapsed().Seconds(), "handshakes/s")
+}
+
+// counted counts the nodes whose certificate management was asked, each by one
+// request.
+type counted struct {
+	next          certcheck.Platform
+	nodes, failed atomic.Int64
+}
+
+// Holding asks and counts.
+func (c *counted) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
+	c.nodes.Add(1)
+	h, err := c.next.Holding(ctx, cl, n, rejected, pins)
+	if err != nil {
+		c.failed.Add(1)
+	}
+	return h, err
 }
