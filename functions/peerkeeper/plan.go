@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -349,8 +350,13 @@ func (w *watched) person(t *terminal) *host.Host {
 
 // modeText says what a mesh's policy allows, for the top of a long run.
 func modeText(m *mesh.Mesh) string {
-	if m.Policy.Mode == mesh.Recover {
-		return "recover: may start and restart services, through its gate"
+	if m.Policy.Mode != mesh.Recover {
+		return "observe: never changes a cluster"
 	}
-	return "observe: never changes a cluster"
+	text := "recover: may start and restart services, through its gate"
+	imports := slices.ContainsFunc(m.Clusters, func(c mesh.Cluster) bool { return c.PlatformWriteCredentials != "" })
+	if how := m.Policy.ImportCertificates; imports && how != mesh.ImportManual {
+		text += fmt.Sprintf(", and put certificates into trust stores (importCertificates: %s)", how)
+	}
+	return text
 }

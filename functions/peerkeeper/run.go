@@ -225,5 +225,8 @@ func inWords(a run.Answer) string {
 	add(a.Proposals, plural(a.Proposals, "proposal", "proposals"))
 	add(a.Actions, plural(a.Actions, "action", "actions"))
 	add(a.Notices, plural(a.Notices, "notice sent", "notices sent"))
+	if len(parts) == 0 {
+		parts = []string{"nothing is due"}
+	}
 	return fmt.Sprintf("%-9s %s (%d ms)", a.Function, strings.Join(parts, ", "), a.TookMs)
 }

@@ -152,7 +152,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 	conditions := map[mesh.PeerID][]peer.Condition{}
 	for _, p := range c.Mesh.Peers {
-		conditions[p.ID] = book.PeerCert[p.ID].Value.Conditions
+		conditions[p.ID] = slices.Concat(book.PeerCert[p.ID].Value.Conditions, book.Syncs[p.ID].Value.Conditions)
 	}
 	var importing []mesh.ClusterID
 	for _, d := range book.Proposals {

@@ -91,7 +91,7 @@ func stamp(t time.Time) string {
 // modeWords says what a mode may do.
 func modeWords(m mesh.Mode) string {
 	if m == mesh.Recover {
-		return "recover: may restart services within the policy"
+		return "recover: acts within the policy, through its gate"
 	}
 	return "observe: never changes a cluster"
 }

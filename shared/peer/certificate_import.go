@@ -278,7 +278,9 @@ const mendingLife = 24 * time.Hour
 // LookAgain lists the clusters whose certificates are worth a look before their
 // time, because something is being mended, so that an alarm does not outlive its
 // cause by hours: both ends of a peer whose certificate or names are at fault,
-// and where a certificate is about to be imported or has just been.
+// and where a certificate is about to be imported or has just been. A sync that
+// is overdue may be so for its certificate, which is to be known before anybody
+// thinks of restarting the agent.
 func LookAgain(m *mesh.Mesh, conditions map[mesh.PeerID][]Condition, importing []mesh.ClusterID, now time.Time) []mesh.ClusterID {
 	again := map[mesh.ClusterID]bool{}
 	for _, id := range importing {
@@ -291,6 +293,9 @@ func LookAgain(m *mesh.Mesh, conditions map[mesh.PeerID][]Condition, importing [
 			if open && now.Sub(c.Since) < mendingLife {
 				again[p.ID.From], again[p.ID.To] = true, true
 			}
+		}
+		if c := find(conditions[p.ID], Synced); c.Reason == Overdue || c.Status == False && now.Sub(c.Since) < mendingLife {
+			again[p.ID.From], again[p.ID.To] = true, true
 		}
 	}
 	return slices.DeleteFunc(m.IDs(), func(id mesh.ClusterID) bool { return !again[id] })

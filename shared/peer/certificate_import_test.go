@@ -310,7 +310,10 @@ func TestLookAgain(t *testing.T) {
 		{"not read by ICSA", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotReloaded, time.Hour), nil, "emea apac"},
 		{"missing, and the next sync decides", at(emeaApac(), CertificateTrusted, UnknownStatus, NextSyncDecides, time.Hour), nil, "emea apac"},
 		{"unknown because of Peerkeeper", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotRead, time.Hour), nil, ""},
-		{"another condition", at(emeaApac(), Synced, False, ClockA, time.Hour), nil, ""},
+		{"another condition", at(emeaApac(), UsersMatch, False, UsersMissing, time.Hour), nil, ""},
+		{"a sync is overdue, for whatever reason", at(emeaApac(), Synced, True, Overdue, 90*24*time.Hour), nil, "emea apac"},
+		{"a sync stands", at(emeaApac(), Synced, False, ClockB, time.Hour), nil, "emea apac"},
+		{"a sync stands for longer than a day", at(emeaApac(), Synced, False, ClockB, 25*time.Hour), nil, ""},
 		{"imported", nil, []mesh.ClusterID{"c04", "apac"}, "apac c04"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
