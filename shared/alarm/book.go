@@ -246,6 +246,10 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 	risen := it.Severity != Critical && entry.Severity == Critical || it.Step != f.Step
 	daily := f.Step == "" || entry.Severity == Critical
 	if !risen && (!daily || it.RepeatAt.IsZero() || now.Before(it.RepeatAt)) {
+		// Nobody is told again, but where a standing alarm is read it says what is
+		// so now: what was to be done may have been done.
+		differs = differs || it.Message != f.Message
+		it.Message = f.Message
 		return differs
 	}
 	it.RepeatAt, it.Step = now.Add(RepeatEvery), f.Step

@@ -123,7 +123,7 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 	}
 	for _, p := range f.prev {
 		switch p.Reason {
-		case peer.NotTrustedByPeers, peer.ECDSAMissing, peer.NotServedYet, peer.CertificateNotRead, peer.NotTLS, peer.HandshakeTimeout,
+		case peer.NotTrustedByPeers, peer.TrustNotReloaded, peer.ECDSAMissing, peer.NotServedYet, peer.CertificateNotRead, peer.NotTLS, peer.HandshakeTimeout,
 			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertDemanded, peer.OnlyWeakSuites:
 			continue // found anew, or not
 		}
@@ -137,7 +137,7 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 // can say so any more, nor the contrary: what is not known clears nothing.
 func (f *finder) keepUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
 	for _, p := range f.prev {
-		if p.Reason != peer.NotTrustedByPeers && p.Reason != peer.ECDSAMissing || p.Subject == "" {
+		if p.Reason != peer.NotTrustedByPeers && p.Reason != peer.TrustNotReloaded && p.Reason != peer.ECDSAMissing || p.Subject == "" {
 			continue
 		}
 		undecided := true // also where the certificate itself is not known now
@@ -156,9 +156,11 @@ func (f *finder) keepUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
 	}
 }
 
-// trustID is the id of a finding about a row of the matrix.
+// trustID is the id of a finding about a row of the matrix. What ICSA has yet to
+// read goes by the id of what was missing.
 func trustID(p peer.Finding, row peer.TrustRow) string {
-	id := fmt.Sprintf("%s:%s:%s", p.Reason, row.Node, row.KeyType)
+	kind, _, _ := strings.Cut(p.ID, ":")
+	id := fmt.Sprintf("%s:%s:%s", kind, row.Node, row.KeyType)
 	if row.Store != "tomcat-trust" {
 		id += ":" + row.Service
 	}

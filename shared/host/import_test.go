@@ -1,12 +1,17 @@
 package host
 
 import (
+	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -19,8 +24,16 @@ const apacPublisher = "imp-apac-pub.example.com"
 
 // unlearned is a mesh in which apac serves a certificate that emea has never
 // learned, told of by stucksync and about to be imported.
-func unlearned(t *testing.T) *crashRig {
+func unlearned(t *testing.T) *crashRig { return unlearnedAt(t, 30) }
+
+// unlearnedAt is the same with another sync interval of emea, in minutes.
+func unlearnedAt(t *testing.T, interval int, sinks ...alarm.Sink) *crashRig {
 	r := newCrashRig(t)
+	r.host.Sinks = sinks
+	if interval != 30 {
+		r.admin(http.MethodPost, "/clusters/emea/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAPeriodicSyncInterval", "value": strconv.Itoa(interval)})
+		r.pass(35 * time.Minute) // it takes effect with the next sync
+	}
 	r.once("peersync")
 	r.once("certcheck")
 	r.admin(http.MethodPost, "/clusters/emea/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAEnableAutoRecovery", "value": "f"})
@@ -36,7 +49,7 @@ func unlearned(t *testing.T) *crashRig {
 		t.Fatal(err)
 	}
 	r.once("certcheck")
-	for range 4 { // until no sync can bring it any more
+	for range (interval+60)/25 + 1 { // until no sync can bring it any more
 		r.pass(25 * time.Minute)
 		r.once("peersync")
 	}
@@ -181,6 +194,56 @@ func TestImportIsHeldBack(t *testing.T) {
 				t.Errorf("asked %+v, sent %d; want %q", asked, r.puts(), c.says)
 			}
 		})
+	}
+}
+
+// heard are the notices that arrived.
+type heard []alarm.Notice
+
+// Name is the sink's.
+func (*heard) Name() string { return "heard" }
+
+// Send takes a notice.
+func (h *heard) Send(_ context.Context, n alarm.Notice) error {
+	*h = append(*h, n)
+	return nil
+}
+
+// TestImportIsTold: one alarm, raised and cleared once, and said once more when
+// the second decision of a person is wanted.
+func TestImportIsTold(t *testing.T) {
+	var told heard
+	r := unlearnedAt(t, 60, &told) // so that Cisco's own recovery does not come first
+	approved := 0
+	for range 8 { // by then Cisco's own recovery would have read it
+		if r.round(); approved == 0 {
+			approved = r.approve()
+		}
+	}
+	if approved != 1 {
+		t.Fatalf("%d actions waited for a person, want the restart of ICSA", approved)
+	}
+	for range 8 {
+		r.round()
+	}
+	var got []string
+	for _, n := range told {
+		got = append(got, string(n.State)+" "+n.Name+" "+string(n.Cluster)+n.Peer)
+	}
+	want := []string{"raised CertificateNotTrusted apac", "repeated CertificateNotTrusted apac", "cleared CertificateNotTrusted apac"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("notices (-want +got):\n%s", diff)
+	}
+	for i, words := range []string{
+		"Peerkeeper: will put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com at its next look",
+		"lets it restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com once", "",
+	} {
+		if !strings.Contains(told[i].Message, words) {
+			t.Errorf("notice %d does not say %q: %s", i+1, words, told[i].Message)
+		}
+	}
+	if told[0].Transition != told[1].Transition || told[1].Transition+1 != told[2].Transition {
+		t.Errorf("transitions %d, %d, %d", told[0].Transition, told[1].Transition, told[2].Transition)
 	}
 }
 

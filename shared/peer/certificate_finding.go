@@ -16,7 +16,8 @@ const (
 	NotInTrustStore Reason = "NotInTrustStore"
 	StaleCopy       Reason = "StaleCopyInTrustStore"
 	ExchangePending Reason = "ExchangePending"
-	// TrustNotReloaded: the store holds it, and ICSA may not have read it yet.
+	// TrustNotReloaded: the store holds it, and ICSA may not have read it yet; a
+	// finding too, with the id of NotTrustedByPeers, because it is one trouble.
 	TrustNotReloaded Reason = "TrustNotReloaded"
 	// NextSyncDecides: the store lacks it, and no sync was due since that could
 	// show whether ICSA believes it all the same.
@@ -134,6 +135,7 @@ func CertFindingKinds() []FindingKind {
 		{PortNotTLS, "info", "the port starts in clear text (XMPP turns to TLS later), so its certificate is not seen there", "nothing; with certificate REST (release 14 and later, platformCredentials) it is read all the same"},
 
 		{NotTrustedByPeers, "critical", "these clusters do not have the certificate in their trust store", "upload it by hand as `peerkeeper check certs --trust` lists it, or " + resync},
+		{TrustNotReloaded, "critical", "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", "on the publisher of each cluster named: Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services: restart Cisco Intercluster Sync Agent (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
 		{NotReplicated, "warning", "the store of this node lacks what its publisher has", "utils service restart Platform Administrative Web Service on {node}; if it stays, upload the certificate there"},
 		{SameSubjectOther, "info", "the store holds a certificate of the same name with another key: an old copy", "certificate page of {node} > {store}: after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
 		{LeafInStore, "info", "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},

@@ -95,7 +95,7 @@ func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster) Pr
 		Source: &CertSource{Cluster: row.Cluster, Node: row.Node, Service: row.Service, KeyType: row.KeyType, Fingerprint: row.Fingerprint, Issuer: row.Issuer, Pending: row.Pending},
 		Peers:  []mesh.PeerID{{From: from.ID, To: row.Cluster}},
 		Since:  cell.Since,
-		Why:    fmt.Sprintf("the %s of %s lacks %s (%s), by which %s is pulled from", row.Store, from.ID, what, printStart(row.Fingerprint), row.Cluster),
+		Why:    fmt.Sprintf("the %s of %s lacks %s (%s), over which it pulls from %s", row.Store, from.ID, what, printStart(row.Fingerprint), row.Cluster),
 
 		Interrupts: "nothing: a trust store grows, and Peerkeeper removes nothing from it",
 	}
@@ -103,7 +103,7 @@ func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster) Pr
 	if row.Issuer != "" {
 		what = "the CA certificates of " + CommonName(row.Issuer)
 		p.Target.Parameter = what
-		p.Why = fmt.Sprintf("the %s of %s holds no CA of %s of %s, by which %s is pulled from", row.Store, from.ID, row.Service, row.Node, row.Cluster)
+		p.Why = fmt.Sprintf("the %s of %s holds no CA of %s of %s, over which it pulls from %s", row.Store, from.ID, row.Service, row.Node, row.Cluster)
 		asks = append(asks, "a CA is trusted for everything that it signs")
 	}
 	if row.Pending {
@@ -138,9 +138,7 @@ func Reloads(v *View, matrix TrustMatrix) []Proposal {
 	var out []Proposal
 	for _, p := range v.Mesh.Peers {
 		if came, ok := v.cameLast(matrix, p.ID, false); ok {
-			from, _ := v.Mesh.Cluster(p.ID.From)
-			interval, _ := v.record(from.ID).EffectiveInterval(from, v.Now)
-			if unread, _ := v.TrustUnread(p.ID, came.at); unread && v.Now.Sub(came.at) >= interval+v.Tick {
+			if unread, _ := v.TrustUnread(p.ID, came.at); unread && v.hadItsChance(p.ID.From, came) {
 				out = append(out, v.reload(p.ID, came, "whether it needs to, its next sync shows")...)
 			}
 		}
@@ -166,6 +164,31 @@ func (v *View) reload(id mesh.PeerID, came arrival, because string) []Proposal {
 	}
 	p.ID = proposalID(p.Action, p.Target, "reload", p.Since)
 	return []Proposal{p}
+}
+
+// ReloadDue reports whether a cluster's certificate came into some puller's store
+// longer ago than the next sync had needed to show that it was read: if it has
+// not, a restart of ICSA is asked for from then on.
+func ReloadDue(v *View, matrix TrustMatrix, id mesh.ClusterID) bool {
+	for _, p := range v.Mesh.Peers {
+		came, ok := v.cameLast(matrix, p.ID, false)
+		if ok && p.ID.To == id && v.hadItsChance(p.ID.From, came) {
+			return true
+		}
+	}
+	return false
+}
+
+// hadItsChance reports whether a sync has been due since an arrival, and every
+// node has had the time to get it.
+func (v *View) hadItsChance(puller mesh.ClusterID, came arrival) bool {
+	c, ok := v.Mesh.Cluster(puller)
+	if !ok {
+		return false
+	}
+	interval, _ := v.record(puller).EffectiveInterval(c, v.Now)
+	age := v.Now.Sub(came.at)
+	return age >= interval+v.Tick && (!came.spreading || age >= ReplicationTime)
 }
 
 // arrival is a certificate that came into a store which had lacked it.

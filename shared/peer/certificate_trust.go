@@ -550,12 +550,18 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			lack = append(lack, string(puller))
 		}
 		say := func(reason Reason, clusters []string, broken bool, format string) {
-			key := string(reason) + r.Fingerprint + r.Store
+			// What ICSA has yet to read is the same trouble as before, under its id.
+			as := reason
+			if as == TrustNotReloaded {
+				as = NotTrustedByPeers
+			}
+			key := string(as) + r.Fingerprint + r.Store
 			if len(clusters) == 0 || r.Pending || had[key] { // had: another node serves the very same one
 				return
 			}
 			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, CommonName(r.Subject), r.Store, someClusters(clusters)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
+			f.ID = strings.Replace(f.ID, string(reason), string(as), 1)
 			if r.Store != "tomcat-trust" {
 				f.ID += ":" + r.Service
 			} else if c, ok := m.Cluster(id); ok && r.Node != c.Publisher {
@@ -568,7 +574,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			out = append(out, f)
 		}
 		say(NotTrustedByPeers, lack, broken, "the %s certificate of %s (%s) is not in the %s of %s")
-		say(NotTrustedByPeers, unread, true, "the %s certificate of %s (%s) is in the %s of %s, and the Intercluster Sync Agent there, which reads it when it starts, has run since before: syncs still fail")
+		say(TrustNotReloaded, unread, true, "the %s certificate of %s (%s) is in the %s of %s, and the Intercluster Sync Agent there, which reads it when it starts, has run since before: syncs still fail")
 		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
 		if r.Pending {
 			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin, unread)))

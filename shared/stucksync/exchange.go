@@ -25,8 +25,8 @@ func (s *Stucksync) exchange(j *judged) []peer.Proposal {
 			certs[id] = doc.Value
 		}
 	}
-	matrix := peer.Trust(s.Mesh, certs, j.view.Now)
-	return append(peer.Imports(j.view, matrix, certs), peer.Reloads(j.view, matrix)...)
+	j.matrix = peer.Trust(s.Mesh, certs, j.view.Now)
+	return append(peer.Imports(j.view, j.matrix, certs), peer.Reloads(j.view, j.matrix)...)
 }
 
 // stillAsked says why an action for a certificate may not be taken: what is

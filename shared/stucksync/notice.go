@@ -215,7 +215,18 @@ func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) string {
 	if len(lines) > 0 {
 		return strings.Join(lines, "\n")
 	}
-	return "Peerkeeper: puts nothing into a trust store here (`peerkeeper check certs --trust` says who lacks what). Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again within 15 min."
+	if slices.ContainsFunc(j.book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded }) {
+		return "Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."
+	}
+	why := ""
+	if c, ok := m.Cluster(id); ok {
+		for _, s := range j.book.Certs[id].Value.Served[c.Publisher] {
+			if s.Fingerprint != "" && !s.Pinned && !s.CA {
+				why = fmt.Sprintf(" as long as nobody has vouched for %s of %s: compare it on the node itself, then `peerkeeper trust accept %s %s`", s.Fingerprint, c.Publisher, c.Publisher, s.Fingerprint)
+			}
+		}
+	}
+	return "Peerkeeper: puts nothing into a trust store here" + why + " (`peerkeeper check certs --trust` says who lacks what). Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again within 15 min."
 }
 
 // words groups the peer alarms and puts them into words. Alarms of clusters
@@ -226,7 +237,7 @@ func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 		id, err := mesh.ParsePeerID(f.Peer)
 		if err != nil {
 			if f.Name == alarm.CertificateNotTrusted {
-				out[i].Message = f.Message + "\n" + j.offers(m, f.Cluster)
+				out[i].Message = strings.TrimSuffix(f.Message, ".") + ".\n" + j.offers(m, f.Cluster)
 			}
 			continue
 		}

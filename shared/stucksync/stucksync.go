@@ -59,7 +59,8 @@ type judged struct {
 	conditions map[mesh.PeerID][]peer.Condition
 	states     map[mesh.PeerID]peer.StateRecord
 	ladders    map[mesh.PeerID]peer.Ladder
-	lease      *store.Lease // nil in a dry run, which never acts
+	lease      *store.Lease     // nil in a dry run, which never acts
+	matrix     peer.TrustMatrix // what the stores make of the certificates
 	asked      []peer.Proposal
 	refused    map[string][]string // by proposal: which guards stopped it at this look
 	did        map[string]bool     // proposals that were carried out at this look
@@ -316,7 +317,7 @@ func clusterAlarms(why peer.Reason) string {
 		return alarm.CertificateExpired
 	case peer.CertificateExpires:
 		return alarm.CertificateExpiring
-	case peer.NotTrustedByPeers, peer.CertificateNotYetValid:
+	case peer.NotTrustedByPeers, peer.TrustNotReloaded, peer.CertificateNotYetValid:
 		return alarm.CertificateNotTrusted
 	case peer.DNSServerSilent:
 		return alarm.DNSServerSilent
@@ -344,7 +345,12 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 			continue
 		}
 		one := alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held}
-		if name == alarm.CertificateExpiring {
+		switch {
+		case f.Reason == peer.NotTrustedByPeers, f.Reason == peer.TrustNotReloaded && !peer.ReloadDue(j.view, j.matrix, id):
+			one.Step = "import"
+		case f.Reason == peer.TrustNotReloaded:
+			one.Step = "reload" // said once more: now a restart waits for a person
+		case name == alarm.CertificateExpiring:
 			one.Severity = alarm.Severity(f.Severity)      // it rises as time runs out
 			one.Step = f.Since.UTC().Format(time.DateOnly) // since when so few days are left
 		}
