@@ -166,17 +166,19 @@ func (v *View) reload(id mesh.PeerID, came arrival, because string) []Proposal {
 	return []Proposal{p}
 }
 
-// ReloadDue reports whether a cluster's certificate came into some puller's store
-// longer ago than the next sync had needed to show that it was read: if it has
-// not, a restart of ICSA is asked for from then on.
-func ReloadDue(v *View, matrix TrustMatrix, id mesh.ClusterID) bool {
+// Reloading says how it stands with what came into the stores of those that pull
+// from a cluster: whether some ICSA has yet to show by a sync that it has read
+// it, and whether one has had its chance, so that a restart is asked for.
+func Reloading(v *View, matrix TrustMatrix, id mesh.ClusterID) (waits, due bool) {
 	for _, p := range v.Mesh.Peers {
 		came, ok := v.cameLast(matrix, p.ID, false)
-		if ok && p.ID.To == id && v.hadItsChance(p.ID.From, came) {
-			return true
+		if !ok || p.ID.To != id || v.SyncedSince(p.ID, came.at) {
+			continue
 		}
+		waits = true
+		due = due || v.hadItsChance(p.ID.From, came)
 	}
-	return false
+	return waits, due
 }
 
 // hadItsChance reports whether a sync has been due since an arrival, and every

@@ -346,10 +346,15 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		}
 		one := alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held}
 		switch {
-		case f.Reason == peer.NotTrustedByPeers, f.Reason == peer.TrustNotReloaded && !peer.ReloadDue(j.view, j.matrix, id):
+		case f.Reason == peer.NotTrustedByPeers:
 			one.Step = "import"
 		case f.Reason == peer.TrustNotReloaded:
-			one.Step = "reload" // said once more: now a restart waits for a person
+			waits, due := peer.Reloading(j.view, j.matrix, id)
+			one.Step = "import"
+			if due {
+				one.Step = "reload" // said once more: now a restart waits for a person
+			}
+			one.Held = one.Held || !waits // it was read; certcheck's next look clears it
 		case name == alarm.CertificateExpiring:
 			one.Severity = alarm.Severity(f.Severity)      // it rises as time runs out
 			one.Step = f.Since.UTC().Format(time.DateOnly) // since when so few days are left
