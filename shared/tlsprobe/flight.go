@@ -60,6 +60,7 @@ type flight struct {
 	version      uint16 // 0 while no ServerHello was seen
 	suite        uint16
 	certificates [][]byte // whole ones only; the message itself may be cut off
+	announced    int      // bytes of the message that holds them, as its header says; crypto/tls refuses some by that alone
 	requested    bool     // a client certificate, up to TLS 1.2
 	alert        uint8    // the first fatal one, 0 for none
 }
@@ -111,7 +112,7 @@ func (f *flight) readMessages(b []byte) {
 			f.readServerHello(body)
 		case messageCertificate:
 			if f.version < tls.VersionTLS13 && f.certificates == nil {
-				f.certificates = readCertificates(body)
+				f.certificates, f.announced = readCertificates(body), size
 			}
 		case messageCertificateRequest:
 			f.requested = true

@@ -26,7 +26,10 @@ func TestFlightOfARealServer(t *testing.T) {
 			if got.suite == 0 {
 				t.Error("no suite")
 			}
-			got.suite = 0
+			if fits := got.announced > 0 && got.announced < maxChainMessage; fits != (c.want.certificates != nil) {
+				t.Errorf("a chain of %d bytes was announced", got.announced)
+			}
+			got.suite, got.announced = 0, 0
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(flight{})); diff != "" {
 				t.Error(diff)
 			}

@@ -47,6 +47,9 @@ const (
 	// maxFlight is all a server may send in a handshake: the chain and room for
 	// the other messages and, in TLS 1.3, their encryption.
 	maxFlight = maxChainBytes + 16<<10
+	// maxChainMessage is how long the message may say that it is which holds the
+	// chain: three bytes of length for the list and for each certificate.
+	maxChainMessage = maxChainBytes + 3 + 3*maxChainCerts
 )
 
 // DefaultTimeout is a probe's deadline where Prober names none.
@@ -375,7 +378,7 @@ func (s sight) reason(ctx context.Context) Reason {
 	}
 	certificates := s.certificates()
 	switch {
-	case s.overflow || len(certificates) > maxChainCerts || totalLen(certificates) > maxChainBytes:
+	case s.overflow || s.flight.announced > maxChainMessage || len(certificates) > maxChainCerts || totalLen(certificates) > maxChainBytes:
 		return ChainTooBig
 	case s.complete && s.refused:
 		return ClientCertificateRequired
