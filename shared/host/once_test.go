@@ -194,7 +194,24 @@ func (e *engine) upload(from, to string) {
 // tomcat-trust lacks it. From the renewal to the upload and ICSA's restart that
 // is one alarm, which names emea, raised once and cleared once.
 func TestOneAlarmForACertificateThatOneClusterNeverLearned(t *testing.T) {
+	for _, c := range []struct{ name, shape string }{
+		{"the publisher's own", `"multiServer":false`},
+		{"one for all servers", `"multiServer":true`},
+	} {
+		for _, first := range []string{"publisher", "subscriber"} {
+			t.Run(c.name+", the "+first+" first in mesh.yaml", func(t *testing.T) {
+				t.Parallel()
+				neverLearned(t, c.shape, first == "subscriber")
+			})
+		}
+	}
+}
+
+func neverLearned(t *testing.T, shape string, reversed bool) {
 	e := newEngine(t)
+	if reversed {
+		slices.Reverse(e.Mesh.Clusters[1].Nodes)
+	}
 	e.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
 	for range 12 {
 		e.tick(10 * time.Minute)
@@ -204,7 +221,7 @@ func TestOneAlarmForACertificateThatOneClusterNeverLearned(t *testing.T) {
 		t.Fatalf("a healthy mesh: %v", got)
 	}
 
-	e.renew(apacPub, `"issuer":"self"`)
+	e.renew(apacPub, `"issuer":"self",`+shape)
 	for range 12 { // amer's next sync carries it over
 		e.tick(10 * time.Minute)
 	}

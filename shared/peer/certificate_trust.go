@@ -520,7 +520,7 @@ func (m TrustMatrix) MissingSince(id mesh.PeerID) time.Time {
 func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) Pull, now time.Time) []Finding {
 	var out []Finding
 	had := map[string]bool{} // by reason, certificate and store
-	for _, r := range matrix.Of(id) {
+	for _, r := range publisherFirst(m, id, matrix.Of(id)) {
 		var lack, twin, unread []string
 		broken := false
 		for i, puller := range matrix.Clusters {
@@ -583,6 +583,22 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 		}
 	}
 	return out
+}
+
+// publisherFirst puts the certificates of the publisher before the others: what
+// several nodes serve is said once, and what matters is that the publisher does.
+func publisherFirst(m *mesh.Mesh, id mesh.ClusterID, rows []TrustRow) []TrustRow {
+	c, ok := m.Cluster(id)
+	if !ok {
+		return rows
+	}
+	rank := func(r TrustRow) int {
+		if r.Node == c.Publisher {
+			return 0
+		}
+		return 1
+	}
+	return slices.SortedStableFunc(slices.Values(rows), func(a, b TrustRow) int { return rank(a) - rank(b) })
 }
 
 func readiness(r TrustRow, lack, twin, unread []string) string {
