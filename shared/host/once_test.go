@@ -199,15 +199,18 @@ func TestOneAlarmForACertificateThatOneClusterNeverLearned(t *testing.T) {
 		{"one for all servers", `"multiServer":true`},
 	} {
 		for _, first := range []string{"publisher", "subscriber"} {
-			t.Run(c.name+", the "+first+" first in mesh.yaml", func(t *testing.T) {
-				t.Parallel()
-				neverLearned(t, c.shape, first == "subscriber")
-			})
+			for how, restarted := range map[string]bool{"a person restarts ICSA": true, "ICSA recovers by itself": false} {
+				t.Run(c.name+", the "+first+" first in mesh.yaml, "+how, func(t *testing.T) {
+					t.Parallel()
+					neverLearned(t, c.shape, first == "subscriber", restarted)
+				})
+			}
 		}
 	}
 }
 
-func neverLearned(t *testing.T, shape string, reversed bool) {
+func neverLearned(t *testing.T, shape string, reversed, restarted bool) {
+	t.Helper()
 	e := newEngine(t)
 	if reversed {
 		slices.Reverse(e.Mesh.Clusters[1].Nodes)
@@ -241,19 +244,121 @@ func neverLearned(t *testing.T, shape string, reversed bool) {
 		t.Errorf("amer>apac: %s", got)
 	}
 
-	// It is put in; ICSA reads its store when it starts.
+	// It is put in, and that is not the end: ICSA reads its store when it starts.
 	e.upload(apacPub, emeaPub)
-	for _, status := range []string{"Stopped", "Started"} {
-		e.Post("/clusters/emea/services", fmt.Sprintf(`{"node":%q,"service":%q,"status":%q}`, emeaPub, peer.ICSA, status))
+	for range 3 {
+		e.tick(5 * time.Minute)
 	}
-	for range 24 {
+	e.expect("put in, and not read")
+	if got := e.trusted("emea>apac"); len(got) != 1 || got["emea>apac"] != "True InTrustStore" {
+		t.Errorf("put in: %v", got)
+	}
+	if m := e.finding("apac", peer.NotTrustedByPeers); !strings.Contains(m, "is in the tomcat-trust of emea now, and no sync has succeeded over it yet") {
+		t.Errorf("put in, and not read: %q", m)
+	}
+	if restarted {
+		e.restartICSA()
+		for range 3 { // the first sync shows it; nobody waits for an interval
+			e.tick(5 * time.Minute)
+		}
+		if len(e.said) != 1 {
+			t.Errorf("synced over it: said %+v", e.said)
+		}
+	}
+	for range 30 { // or Cisco's own recovery restarts it
 		e.tick(10 * time.Minute)
 	}
 	if len(e.said) != 1 || e.said[0].State != alarm.Cleared || e.said[0].Fingerprint != raised.Fingerprint || e.said[0].Transition != raised.Transition+1 {
 		t.Errorf("after the upload: said %+v, want the one clear", e.said)
 	}
-	if got := e.trusted("emea>apac"); len(got) != 1 || got["emea>apac"] != "True InTrustStore" {
-		t.Errorf("after the upload: %v", got)
+	if m := e.finding("apac", peer.NotTrustedByPeers); m != "" {
+		t.Errorf("after the upload: %s", m)
+	}
+}
+
+// restartICSA is done by a person, on emea's publisher.
+func (e *engine) restartICSA() {
+	e.t.Helper()
+	for _, status := range []string{"Stopped", "Started"} {
+		e.Post("/clusters/emea/services", fmt.Sprintf(`{"node":%q,"service":%q,"status":%q}`, emeaPub, peer.ICSA, status))
+	}
+}
+
+// finding is the message of a cluster's finding of a reason, "" if there is none.
+func (e *engine) finding(id mesh.ClusterID, reason peer.Reason) string {
+	e.t.Helper()
+	book, err := record.Load(e.t.Context(), e.host.Store, e.Mesh)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, f := range book.Certs[id].Value.Findings {
+		if f.Reason == reason {
+			return f.Message
+		}
+	}
+	return ""
+}
+
+// TestWhatFailsAfterTheCertificateIsReadIsAnotherAlarm: the certificate is put
+// in, ICSA is restarted, and still nothing comes: an interval later that is the
+// sync's own alarm, and no longer the certificate's.
+func TestWhatFailsAfterTheCertificateIsReadIsAnotherAlarm(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	e.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+	for range 12 {
+		e.tick(10 * time.Minute)
+	}
+	e.renew(apacPub, `"issuer":"self"`)
+	for range 18 {
+		e.tick(10 * time.Minute)
+	}
+	e.expect("not trusted", "raised critical CertificateNotTrusted apac")
+	e.upload(apacPub, emeaPub)
+	e.tick(5 * time.Minute)
+	e.restartICSA()
+	e.Post("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+	for range 3 {
+		e.tick(5 * time.Minute)
+	}
+	e.expect("restarted, and within its interval")
+	for range 6 {
+		e.tick(10 * time.Minute)
+	}
+	got := e.heard()
+	slices.Sort(got)
+	if want := []string{"cleared critical CertificateNotTrusted apac", "raised critical InterClusterSyncAgentPeerPeriodicSyncingFailure emea>apac"}; !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
+// TestWhoNeverLackedTheCertificateIsNotWaitedFor: amer was given it before it was
+// served, and does not sync for another reason. When emea has read it, that is
+// amer's own alarm.
+func TestWhoNeverLackedTheCertificateIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	e.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+	for range 12 {
+		e.tick(10 * time.Minute)
+	}
+	e.renew(apacPub, `"issuer":"self"`)
+	e.upload(apacPub, amerPub)
+	e.Post("/clusters/amer/peers", `{"peer":"apac","mode":"stuck"}`)
+	for range 18 {
+		e.tick(10 * time.Minute)
+	}
+	e.expect("not trusted by emea", "raised critical CertificateNotTrusted apac")
+	e.upload(apacPub, emeaPub)
+	e.tick(5 * time.Minute)
+	e.restartICSA()
+	for range 3 {
+		e.tick(5 * time.Minute)
+	}
+	got := e.heard()
+	slices.Sort(got)
+	if want := []string{"cleared critical CertificateNotTrusted apac", "raised critical InterClusterSyncAgentPeerPeriodicSyncingFailure amer>apac"}; !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
 	}
 }
 
