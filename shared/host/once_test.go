@@ -244,6 +244,19 @@ func neverLearned(t *testing.T, shape string, reversed, restarted bool) {
 		t.Errorf("amer>apac: %s", got)
 	}
 
+	// The node hangs for longer than a look is good for: nothing is known any
+	// more, and nothing is said.
+	e.hanging.set(apacPub, true)
+	for range 14 {
+		e.tick(time.Hour)
+	}
+	e.hanging.set(apacPub, false)
+	e.tick(90 * time.Minute) // not just before ICSA restarts itself, every four intervals
+	e.expect("not readable for a while")
+	if got := e.trusted()["emea>apac"]; !strings.HasPrefix(got, "False ") {
+		t.Errorf("readable again: %s", got)
+	}
+
 	// It is put in, and that is not the end: ICSA reads its store when it starts.
 	e.upload(apacPub, emeaPub)
 	for range 3 {
