@@ -122,7 +122,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 			continue
 		}
 		next := certs[cl.ID]
-		next.Findings, next.Awaited = c.findings(&cl, looks[cl.ID], next, matrix, book, dns[cl.ID], now)
+		next.Findings = c.findings(&cl, looks[cl.ID], next, matrix, book, dns[cl.ID], now)
 		countCluster(&answer.Clusters, next)
 		doc := book.Certs[cl.ID]
 		doc.Value = next

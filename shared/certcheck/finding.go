@@ -44,7 +44,7 @@ func (f *finder) add(x peer.Finding) {
 
 // findings lists what does not depend on the clock; expiries are derived when
 // the record is read (peer.CertFindings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Book, dns dnsprobe.Result, now time.Time) ([]peer.Finding, map[string]time.Time) {
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Book, dns dnsprobe.Result, now time.Time) []peer.Finding {
 	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
 	authorities := knownAuthorities(cl, l)
 	for _, n := range cl.Nodes {
@@ -86,7 +86,6 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 	}, now) {
 		f.add(x)
 	}
-	awaited := c.awaitReading(f, cl, book.Certs[cl.ID].Value, matrix, book, now)
 	f.keepUndecided(cl.ID, matrix)
 	names(f, cl, r, dns)
 	if more := len(f.out) - maxFindings; more > 0 {
@@ -94,7 +93,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 		f.out = f.out[:maxFindings]
 		f.add(peer.CertFinding(peer.MoreFindings, "", "", "", fmt.Sprintf("%d more findings, of no greater severity, are not listed", more)))
 	}
-	return f.out, awaited
+	return f.out
 }
 
 func severityRank(f peer.Finding) int {

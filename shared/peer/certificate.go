@@ -28,10 +28,6 @@ type CertClusterRecord struct {
 	Trust map[string]TrustStore `json:"trust,omitempty"`
 	// NoTrust is why the newest look at the stores brought nothing, or not all.
 	NoTrust *NoLook `json:"noTrust,omitempty"`
-	// Awaited are certificates of the publisher that a pulling cluster lacked and
-	// has in its store now, by "cluster fingerprint", and since when: its agent is
-	// not known to have read them yet.
-	Awaited map[string]time.Time `json:"awaited,omitempty"`
 	// Servers are the cluster's own DNS servers and how each answered.
 	Servers  []NameServer `json:"servers,omitempty"`
 	Findings []Finding    `json:"findings,omitempty"`

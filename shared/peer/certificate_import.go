@@ -285,13 +285,14 @@ func (v *View) awaitsReload(id mesh.PeerID, came time.Time) bool {
 }
 
 // NotReloaded lays over a verdict of the stores that ICSA may not have read them
-// since: the store holds the certificate, and the sync stands all the same.
+// since: the store holds the certificate, and the sync stands all the same. That
+// is no cause any more, so that the ladder may do what helps: restart the agent.
 func NotReloaded(v *View, matrix TrustMatrix, id mesh.PeerID, cond Condition) Condition {
 	came, ok := v.cameLast(matrix, id, false)
 	if cond.Status != True || !ok || !v.awaitsReload(id, came.at) {
 		return cond
 	}
-	cond.Status, cond.Reason, cond.Basis = UnknownStatus, TrustNotReloaded, Inferred
+	cond.Reason, cond.Basis = TrustNotReloaded, Inferred
 	cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since, and the Intercluster Sync Agent, which reads the store when it starts, has run since before", came.service, came.node, id.From, clock(came.at))
 	return cond
 }
@@ -314,7 +315,7 @@ func LookAgain(m *mesh.Mesh, conditions map[mesh.PeerID][]Condition, importing [
 	for _, p := range m.Peers {
 		for _, t := range []Type{CertificateTrusted, NamesResolve} {
 			c := find(conditions[p.ID], t)
-			open := c.Status == False || c.Status == UnknownStatus && (c.Reason == ExchangePending || c.Reason == TrustNotReloaded || c.Reason == NextSyncDecides)
+			open := c.Status == False || c.Reason == ExchangePending || c.Reason == TrustNotReloaded || c.Reason == NextSyncDecides
 			if open && now.Sub(c.Since) < mendingLife {
 				again[p.ID.From], again[p.ID.To] = true, true
 			}

@@ -281,7 +281,7 @@ func TestNotReloaded(t *testing.T) {
 	e.synced(26 * time.Hour)
 	want("missing", NotInTrustStore, False, critical)
 	e.came(20 * time.Minute)
-	want("there, and not read", TrustNotReloaded, UnknownStatus, critical)
+	want("there, and not read", TrustNotReloaded, True, critical)
 	e.icsa("emea", 10*time.Minute)
 	want("read, and its sync is still to come", InTrustStore, True)
 	e.icsa("emea", 30*24*time.Hour)
@@ -307,7 +307,7 @@ func TestLookAgain(t *testing.T) {
 		{"not trusted for longer than a day", at(emeaApac(), CertificateTrusted, False, NotInTrustStore, 25*time.Hour), nil, ""},
 		{"a name does not resolve", at(emeaApac(), NamesResolve, False, NameNotResolving, time.Hour), nil, "emea apac"},
 		{"on its way", at(emeaApac(), CertificateTrusted, UnknownStatus, ExchangePending, time.Hour), nil, "emea apac"},
-		{"not read by ICSA", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotReloaded, time.Hour), nil, "emea apac"},
+		{"not read by ICSA", at(emeaApac(), CertificateTrusted, True, TrustNotReloaded, time.Hour), nil, "emea apac"},
 		{"missing, and the next sync decides", at(emeaApac(), CertificateTrusted, UnknownStatus, NextSyncDecides, time.Hour), nil, "emea apac"},
 		{"unknown because of Peerkeeper", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotRead, time.Hour), nil, ""},
 		{"another condition", at(emeaApac(), UsersMatch, False, UsersMissing, time.Hour), nil, ""},
