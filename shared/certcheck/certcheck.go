@@ -147,8 +147,12 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	return answer, errors.Join(append(errs, err)...)
 }
 
-// due are the clusters that a scheduled run looks at: those whose last look is
-// old enough, and those at which something is being mended.
+// due are the clusters that a scheduled run looks at: all of them where the last
+// look at one is old enough, else those at which something is being mended.
+//
+// All, because what a store makes of a CA-signed certificate is seen only where
+// both its clusters are looked at in one run: a cluster that was looked at
+// sooner, by itself, would not meet the others again.
 func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 	conditions := map[mesh.PeerID][]peer.Condition{}
 	for _, p := range c.Mesh.Peers {
@@ -175,8 +179,12 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 	for i := range c.Mesh.Clusters {
 		cl := &c.Mesh.Clusters[i]
 		r := book.Certs[cl.ID].Value
-		// A run begins a moment earlier or later than the one before.
-		if now.Sub(r.At) >= every-time.Minute || slices.Contains(again, cl.ID) || unfinished(cl, r, now) {
+		// A run begins a moment earlier or later than the one before. A look that
+		// lies ahead was noted by a clock that was wrong.
+		if age := now.Sub(r.At); age >= every-time.Minute || age < -time.Minute {
+			return c.Mesh.IDs()
+		}
+		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) {
 			out = append(out, cl.ID)
 		}
 	}

@@ -995,3 +995,56 @@ func TestSchedule(t *testing.T) {
 	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done"})
 	none("another action", scheduled(15*time.Minute))
 }
+
+// TestTheMeshIsLookedAtTogether: what a store makes of a CA-signed certificate
+// is seen where both clusters are looked at in one run, and a look at one of
+// them by itself does not part them for good. A clock that ran ahead does not
+// keep anybody from being looked at.
+func TestTheMeshIsLookedAtTogether(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	scheduled := func(after time.Duration) {
+		t.Helper()
+		b.now, b.asked = b.now.Add(after), nil
+		if a, err := b.certcheck().Handle(t.Context(), run.Request{ScheduledTime: b.now}); err != nil || a.Skipped != "" {
+			t.Fatalf("%v %q", err, a.Skipped)
+		}
+	}
+	scheduled(0)
+	address := string(emeaSub) + ":8443"
+	before := b.served[address][tlsprobe.RSA]
+	b.fail(address, tlsprobe.RSA, tlsprobe.Timeout)
+	scheduled(6 * time.Hour)
+	b.outcome(address, before)
+	scheduled(15 * time.Minute)
+	if book := b.stored(); book.Certs["emea"].Value.At.Equal(book.Certs["apac"].Value.At) {
+		t.Fatal("emea was not looked at by itself")
+	}
+
+	ca := b.issue(t, wish{cn: "Example CA", ca: true})
+	b.mesh.Clusters[1].TLS.CA = pemOf(ca)
+	b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: string(apacPub), by: ca}))
+	b.own[apacPub] = nil
+	for range 4 * 13 {
+		scheduled(15 * time.Minute)
+	}
+	if cond := condOf(b.stored(), mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.False {
+		t.Errorf("emea holds no CA of apac's certificate: %s %s", cond.Status, cond.Reason)
+	}
+
+	b.look(run.Request{})
+	for i := range b.mesh.Clusters {
+		doc := b.stored().Certs[b.mesh.Clusters[i].ID]
+		doc.Value.At = b.now.AddDate(1, 0, 0)
+		it, err := doc.Item()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.store.Put(t.Context(), it); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if scheduled(15 * time.Minute); len(b.asked) != 4 {
+		t.Errorf("the last look is noted for next year: asked %v, want every node", b.asked)
+	}
+}
