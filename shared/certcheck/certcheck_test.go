@@ -1048,3 +1048,56 @@ func TestTheMeshIsLookedAtTogether(t *testing.T) {
 		t.Errorf("the last look is noted for next year: asked %v, want every node", b.asked)
 	}
 }
+
+// TestLackingIsThePublishers: the publisher's store judges. What it lacks, it
+// lacks since the look that showed it, though another node has a copy; an
+// approval is bound to that instant. And when it came is kept.
+func TestLackingIsThePublishers(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	full := b.stores[emeaPub]["tomcat-trust"]
+	cell := func() peer.TrustCell {
+		t.Helper()
+		b.now = b.now.Add(15 * time.Minute)
+		book := b.look(run.Request{})
+		matrix := peer.Trust(b.mesh, map[mesh.ClusterID]peer.CertClusterRecord{"emea": book.Certs["emea"].Value, "apac": book.Certs["apac"].Value}, b.now)
+		for _, row := range matrix.Of("apac") {
+			if row.Node == apacPub && row.KeyType == "RSA" {
+				return matrix.Cell(row, "emea")
+			}
+		}
+		t.Fatal("no row for apac's publisher")
+		return peer.TrustCell{}
+	}
+	if c := cell(); c.Verdict != peer.TrustYes || !c.Came.IsZero() {
+		t.Fatalf("before: %+v", c)
+	}
+	b.stores[emeaPub]["tomcat-trust"] = slices.DeleteFunc(slices.Clone(full), func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
+	first := cell()
+	if first.Verdict != peer.TrustMissing || !first.Since.Equal(b.now) {
+		t.Fatalf("gone from the publisher's store: %+v at %v", first, b.now)
+	}
+	if c := cell(); !c.Since.Equal(first.Since) {
+		t.Errorf("a look later it is missing since %v, and not since %v any more", c.Since, first.Since)
+	}
+	b.stores[emeaPub]["tomcat-trust"] = full
+	if c := cell(); c.Verdict != peer.TrustYes || !c.Came.Equal(b.now) {
+		t.Errorf("put back: %+v at %v", c, b.now)
+	}
+
+	// A CA-signed one that was not read together with the store is not known to
+	// be lacking, and so does not come later.
+	ca := b.issue(t, wish{cn: "Example CA", ca: true})
+	b.mesh.Clusters[1].TLS.CA = pemOf(ca)
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
+		b.stores[n]["tomcat-trust"] = append(slices.Clone(b.stores[n]["tomcat-trust"]), ca)
+	}
+	b.look(run.Request{})
+	b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: string(apacPub), by: ca}))
+	b.own[apacPub] = nil
+	b.look(run.Request{Only: []mesh.ClusterID{"apac"}})
+	b.look(run.Request{Only: []mesh.ClusterID{"emea"}})
+	if c := cell(); c.Verdict != peer.TrustByCA || !c.Came.IsZero() {
+		t.Errorf("signed by a CA that was there all along: %+v", c)
+	}
+}

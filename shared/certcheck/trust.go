@@ -357,9 +357,13 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 			next.Lacks[key] = t
 		}
 	}
+	// The publisher's store is the one that judges (peer.Trust): a copy that some
+	// other node holds does not make up for it.
+	pub := slices.IndexFunc(next.Nodes, func(n peer.StoreNode) bool { return n.Name == cl.Publisher })
+	there := func(i int) bool { return !slices.Contains(next.Held[i].Not, pub) }
 	held := map[string]bool{}
-	for _, h := range next.Held {
-		held[h.Print] = true
+	for i, h := range next.Held {
+		held[h.Print] = there(i)
 		for _, i := range h.Not {
 			since(peer.LackOn(h.Print, i))
 		}
@@ -368,12 +372,19 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 		if p.ID.From != cl.ID {
 			continue
 		}
-		for print := range j.wants(p.ID.To, name) {
+		for print, signed := range j.wants(p.ID.To, name) {
 			_, lacked := was.Lacks[print]
 			came, had := was.Came[print]
-			switch _, vouched := next.Vouched[print]; {
+			ca, tried := next.Vouched[print]
+			vouched := tried && there(ca)
+			tried = tried || slices.Contains(next.Checked, print)
+			switch {
 			case !vouched && !held[print]:
-				since(print)
+				// A CA-signed one that has not met this store yet is not known to
+				// be lacking.
+				if tried || !signed {
+					since(print)
+				}
 			case lacked, had && j.now.Sub(came) < peer.ImportLife:
 				if next.Came == nil {
 					next.Came = map[string]time.Time{}
@@ -387,13 +398,14 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 	}
 }
 
-// wants are the short fingerprints that a cluster's peers need in a store.
+// wants are the short fingerprints that a cluster's peers need in a store, and
+// whether each is of a CA-signed certificate.
 func (j *storeJudge) wants(id mesh.ClusterID, store string) map[string]bool {
 	out := map[string]bool{}
 	rec := j.certs[id]
 	take := func(at string, s peer.Served) {
 		if at == store && s.Fingerprint != "" {
-			out[peer.ShortPrint(s.Fingerprint)] = true
+			out[peer.ShortPrint(s.Fingerprint)] = !s.SelfSigned
 		}
 	}
 	for _, byType := range rec.Served {
