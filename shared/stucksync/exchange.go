@@ -17,8 +17,13 @@ import (
 )
 
 // exchange is what the mesh's certificates ask for: those that a trust store
-// lacks, and a restart of an ICSA that has not read what came into its own.
+// lacks, and a restart of an ICSA that has not read what came into its own. Each
+// of its proposals is held against it, so it is worked out once: of a renewed
+// mesh of thirty there are hundreds.
 func (s *Stucksync) exchange(j *judged) []peer.Proposal {
+	if j.exchanged != nil {
+		return j.exchanged
+	}
 	certs := map[mesh.ClusterID]peer.CertClusterRecord{}
 	for _, id := range s.Mesh.IDs() {
 		if doc := j.book.Certs[id]; !doc.Newer {
@@ -26,7 +31,8 @@ func (s *Stucksync) exchange(j *judged) []peer.Proposal {
 		}
 	}
 	j.matrix = peer.Trust(s.Mesh, certs, j.view.Now)
-	return append(peer.Imports(j.view, j.matrix, certs), peer.Reloads(j.view, j.matrix)...)
+	j.exchanged = append(append([]peer.Proposal{}, peer.Imports(j.view, j.matrix, certs)...), peer.Reloads(j.view, j.matrix)...)
+	return j.exchanged
 }
 
 // stillAsked says why an action for a certificate may not be taken: what is

@@ -176,11 +176,7 @@ func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) rep
 		Now: j.view.Now, Mesh: s.Mesh, Said: &j.book.Said, Epoch: gate.PauseEpoch, Newest: s.newest(j), Actor: actor, Announced: j.book.Proposals[p.ID].Value.First,
 		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Unknown", UpTime: -1},
 	}
-	for _, pr := range s.Mesh.Peers {
-		if root, ok := peer.RootOf(j.view, pr.ID, j.conditions); ok {
-			sit.Failing = append(sit.Failing, repair.Failing{Peer: pr.ID, Root: root})
-		}
-	}
+	sit.Failing = s.failures(j)
 	for _, id := range s.Mesh.IDs() {
 		switch j.view.Sight(id).Verdict {
 		case peer.Awaiting, peer.NotSeen:
@@ -192,6 +188,20 @@ func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) rep
 	}
 	sit.Facts = s.facts(j, p, &sit)
 	return sit
+}
+
+// failures are the peers that are not well, with their causes. They are the same
+// for every proposal.
+func (s *Stucksync) failures(j *judged) []repair.Failing {
+	if j.failing == nil {
+		j.failing = []repair.Failing{}
+		for _, pr := range s.Mesh.Peers {
+			if root, ok := peer.RootOf(j.view, pr.ID, j.conditions); ok {
+				j.failing = append(j.failing, repair.Failing{Peer: pr.ID, Root: root})
+			}
+		}
+	}
+	return j.failing
 }
 
 // facts says why what is known is not enough to act on, and fills in the

@@ -62,6 +62,8 @@ type judged struct {
 	lease      *store.Lease     // nil in a dry run, which never acts
 	matrix     peer.TrustMatrix // what the stores make of the certificates
 	asked      []peer.Proposal
+	exchanged  []peer.Proposal     // what exchange has worked out; nil before
+	failing    []repair.Failing    // what failures has worked out; nil before
 	refused    map[string][]string // by proposal: which guards stopped it at this look
 	did        map[string]bool     // proposals that were carried out at this look
 }
