@@ -247,6 +247,28 @@ func TestImportIsTold(t *testing.T) {
 	}
 }
 
+// TestAlarmsHaveTimeOfTheirOwn: a look that is about to end begins no action, and
+// still says what it found; the next one acts.
+func TestAlarmsHaveTimeOfTheirOwn(t *testing.T) {
+	r := unlearned(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+	defer cancel()
+	if _, err := r.host.Once(ctx, "stucksync"); err == nil || !strings.Contains(err.Error(), "no sink is configured") {
+		t.Fatalf("it did not come to saying what it found: %v", err)
+	}
+	asked := r.asked()
+	if len(asked) != 1 || !slices.Equal(asked[0].Refused, []string{"time: this look had none left"}) || r.puts() != 0 {
+		t.Errorf("asked %+v, sent %d", asked, r.puts())
+	}
+	items, err := alarm.Items(t.Context(), r.host.Store, r.host.Mesh.Name)
+	if err != nil || len(items) == 0 {
+		t.Errorf("alarms %v %v", items, err)
+	}
+	if r.once("stucksync"); r.puts() != 1 {
+		t.Errorf("the next look sent %d", r.puts())
+	}
+}
+
 // TestImportByHandMeanwhile: a person was quicker. Nothing is sent.
 func TestImportByHandMeanwhile(t *testing.T) {
 	r := unlearned(t)

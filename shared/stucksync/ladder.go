@@ -19,6 +19,10 @@ import (
 	"peerkeeper/shared/store"
 )
 
+// spare is what a look keeps of its time for saying what it found: whatever
+// acting meets, alarms go out.
+const spare = 30 * time.Second
+
 // keepProposal is how long an ended proposal stays readable, for
 // `plan --would-have`.
 const keepProposal = 30 * 24 * time.Hour
@@ -72,8 +76,14 @@ func rungState(l peer.Ladder, now time.Time) peer.State {
 // the gate cannot be used.
 func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked []peer.Proposal, shut error) (int, error) {
 	actions := 0
+	acting := ctx
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		acting, cancel = context.WithDeadline(ctx, end.Add(-spare))
+		defer cancel()
+	}
 	var changes record.Changes
-	for _, p := range asked {
+	for _, p := range failedLast(asked, j.book) {
 		doc, ok := j.book.Proposals[p.ID]
 		if !ok {
 			doc = store.NewDoc(store.Proposal(s.Mesh.Name, p.ID), record.ProposedSchema, record.Proposed{First: j.view.Now})
@@ -88,14 +98,16 @@ func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked
 		switch {
 		case shut != nil:
 			doc.Value.Refused = append([]string{"gate: written by a newer version of Peerkeeper"}, doc.Value.Refused...)
+		case len(refused) == 0 && s.Clusters != nil && j.lease != nil && acting.Err() != nil:
+			doc.Value.Refused = []string{"time: this look had none left"}
 		case len(refused) == 0 && s.Clusters != nil && j.lease != nil:
-			res, err := s.repairer(j).Do(ctx, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
+			res, err := s.repairer(j).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
 				return s.lookAgain(ctx, j, gate, p)
 			})
 			switch {
 			case err != nil:
 				s.logger().Error("an action failed", "action", p.Action, "target", p.Target.String(), "error", err)
-				doc.Value.Refused = []string{"failed: " + failure(err)}
+				doc.Value.Refused = []string{failed + failure(err)}
 			case len(res.Refused) > 0:
 				doc.Value.Refused = texts(res.Refused)
 			default:
@@ -118,6 +130,23 @@ func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked
 	}
 	_, err := changes.Write(ctx, s.Store)
 	return actions, err
+}
+
+// failed begins what is stored of an action that failed at the last look.
+const failed = "failed: "
+
+// failedLast puts what failed at the last look behind everything else: a node
+// that hangs takes its time from nobody's turn but its own.
+func failedLast(asked []peer.Proposal, book *record.Book) []peer.Proposal {
+	rank := func(p peer.Proposal) int {
+		if r := book.Proposals[p.ID].Value.Refused; len(r) > 0 && strings.HasPrefix(r[0], failed) {
+			return 1
+		}
+		return 0
+	}
+	out := slices.Clone(asked)
+	slices.SortStableFunc(out, func(a, b peer.Proposal) int { return rank(a) - rank(b) })
+	return out
 }
 
 // failure says why an action failed, in words that stay the same from one tick
