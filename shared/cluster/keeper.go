@@ -127,7 +127,8 @@ func (k *Keeper) Uncertain(err error) bool {
 // One that is served is read in a handshake, which proves that the node has its
 // key. One that is not served yet is told by the node's certificate management,
 // with the account that may write there, because whoever imports has no other;
-// rejected is the version of that secret that must not be tried.
+// rejected is the version of that secret that must not be tried. An error that
+// says what is wrong with the certificate is *Refused.
 func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSource, rejected string, pins []string) ([]*x509.Certificate, error) {
 	n, ok := cl.Node(of.Node)
 	if !ok {
@@ -149,12 +150,12 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 	}
 	switch {
 	case len(chain) == 0:
-		return nil, fmt.Errorf("%s shows no %s certificate", n.Name, of.Service)
+		return nil, &Refused{Reason: peer.CertificateNotRead, Message: fmt.Sprintf("%s shows no %s certificate", n.Name, of.Service)}
 	case peer.Fingerprint(chain[0]) != of.Fingerprint:
-		return nil, fmt.Errorf("%s shows %s, and not %s any more", n.Name, peer.Fingerprint(chain[0]), of.Fingerprint)
+		return nil, &Refused{Reason: peer.CertificateChanged, Message: fmt.Sprintf("%s shows %s, and not %s any more", n.Name, peer.Fingerprint(chain[0]), of.Fingerprint)}
 	}
 	if err := trust.Verify(chain, string(n.Name), p.Now()); err != nil {
-		return nil, fmt.Errorf("Peerkeeper itself does not trust it: %w", err)
+		return nil, &Refused{peer.BlindedByCertificate, "Peerkeeper itself does not trust it: " + err.Error(), err}
 	}
 	if of.Issuer == "" {
 		return chain[:1], nil
@@ -173,12 +174,12 @@ func (p *Platform) served(ctx context.Context, n mesh.Node, of peer.CertSource) 
 		switch {
 		case o.Asked != want:
 		case o.Err != nil:
-			return nil, o.Err
+			return nil, &Refused{peer.CertificateNotRead, fmt.Sprintf("%s does not show its %s certificate (%s)", n.Name, want, tlsprobe.ReasonOf(o.Err)), o.Err}
 		case o.Served.KeyType == want:
 			return o.Served.Chain, nil
 		}
 	}
-	return nil, fmt.Errorf("%s serves no %s certificate", n.Name, want)
+	return nil, &Refused{Reason: peer.CertificateNotRead, Message: fmt.Sprintf("%s serves no %s certificate", n.Name, want)}
 }
 
 // above is the chain of CAs above a leaf, root included. The root is one of
@@ -202,5 +203,5 @@ func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.C
 		}
 		why = err
 	}
-	return nil, fmt.Errorf("the CA chain above %s is not known whole: put its root into tls.ca: %w", chain[0].Subject, why)
+	return nil, &Refused{peer.BlindedByCertificate, fmt.Sprintf("the CA chain above %s is not known whole: put its root into tls.ca", chain[0].Subject), why}
 }

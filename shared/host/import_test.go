@@ -173,13 +173,13 @@ func TestImportIsHeldBack(t *testing.T) {
 		}, "said: emea is paused by jdoe"},
 		{"apac has another certificate by now", func(r *crashRig) {
 			r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self"})
-		}, "failed"},
+		}, "failed: imp-apac-pub.example.com shows sha256:"},
 		{"apac does not answer now", func(r *crashRig) {
 			r.admin(http.MethodPost, "/clusters/apac/nodes", map[string]any{"node": apacPublisher, "down": true})
-		}, "failed"},
+		}, "failed: imp-apac-pub.example.com does not show its RSA certificate"},
 		{"emea does not answer now", func(r *crashRig) {
 			r.admin(http.MethodPost, "/faults", map[string]any{"cluster": "emea", "operation": "GET /snapshot/server", "kind": "http503", "times": 5})
-		}, "failed"},
+		}, "failed: throttled"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -207,6 +207,9 @@ func (d *importing) send(ctx context.Context) error {
 }
 
 func (d *importing) readBack(ctx context.Context, in Intent) (Outcome, string) {
+	if len(in.Before.Certificates) == 0 {
+		return Unproven, "what was to be imported is not known any more"
+	}
 	lacks, err := d.Lacks(ctx, d.target.Node, d.target.Service, in.Before.Certificates)
 	switch {
 	case err != nil:
@@ -217,34 +220,42 @@ func (d *importing) readBack(ctx context.Context, in Intent) (Outcome, string) {
 	return NotDone, fmt.Sprintf("%s of %s lacks %s", d.target.Service, d.target.Node, strings.Join(lacks, ", "))
 }
 
+// Unfit says why what was read is not imported, in words for people that stay the
+// same while it does.
+type Unfit struct{ Why string }
+
+func (e *Unfit) Error() string { return e.Why }
+
 // unfit says why certificates are not what an import is about, whoever read
 // them: of a self-signed one itself and nothing else, of a CA-signed one its
-// whole chain of CAs, each in its time and signed by the next, and never itself.
+// whole chain of CAs, from the one that it names as its issuer, each in its time
+// and signed by the next, and never itself. The error is an *Unfit.
 func unfit(source peer.CertSource, certs []*x509.Certificate, s *Situation) error {
+	no := func(format string, args ...any) error { return &Unfit{fmt.Sprintf(format, args...)} }
 	self := func(c *x509.Certificate) bool { return string(c.RawIssuer) == string(c.RawSubject) }
 	checked := func(c *x509.Certificate) error {
 		if err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature); err != nil {
-			return fmt.Errorf("%s does not verify by its own key: %w", c.Subject, err)
+			return no("%s does not verify by its own key: %v", c.Subject, err)
 		}
 		return nil
 	}
 	what := fmt.Sprintf("%s of %s", source.Service, source.Node)
 	if len(certs) == 0 {
-		return fmt.Errorf("nothing of %s was read", what)
+		return no("nothing of %s was read", what)
 	}
 	for _, c := range certs {
 		if s.Now.Before(c.NotBefore) || s.Now.After(c.NotAfter) {
-			return fmt.Errorf("%s is not valid now (%s to %s)", c.Subject, c.NotBefore.UTC().Format("2006-01-02"), c.NotAfter.UTC().Format("2006-01-02"))
+			return no("%s is not valid now (%s to %s)", c.Subject, c.NotBefore.UTC().Format("2006-01-02"), c.NotAfter.UTC().Format("2006-01-02"))
 		}
 	}
 	if source.Issuer == "" {
 		switch c := certs[0]; {
 		case len(certs) != 1:
-			return fmt.Errorf("%d certificates were read where %s alone was asked for", len(certs), what)
+			return no("%d certificates were read where %s alone was asked for", len(certs), what)
 		case peer.Fingerprint(c) != source.Fingerprint:
-			return fmt.Errorf("%s is %s by now, and not %s any more", what, peer.Fingerprint(c), source.Fingerprint)
+			return no("%s is %s by now, and not %s any more", what, peer.Fingerprint(c), source.Fingerprint)
 		case !self(c):
-			return fmt.Errorf("%s is signed by a CA: its chain is imported, never itself", what)
+			return no("%s is signed by a CA: its chain is imported, never itself", what)
 		default:
 			return checked(c)
 		}
@@ -252,16 +263,19 @@ func unfit(source peer.CertSource, certs []*x509.Certificate, s *Situation) erro
 	for i, c := range certs {
 		switch {
 		case peer.Fingerprint(c) == source.Fingerprint:
-			return fmt.Errorf("%s is signed by a CA: its chain is imported, never itself", what)
+			return no("%s is signed by a CA: its chain is imported, never itself", what)
 		case !c.IsCA:
-			return fmt.Errorf("%s, above %s, is no CA", c.Subject, what)
+			return no("%s, above %s, is no CA", c.Subject, what)
 		case i < len(certs)-1 && c.CheckSignatureFrom(certs[i+1]) != nil:
-			return fmt.Errorf("%s, above %s, is not signed by the next, %s", c.Subject, what, certs[i+1].Subject)
+			return no("%s, above %s, is not signed by the next, %s", c.Subject, what, certs[i+1].Subject)
 		}
+	}
+	if above := certs[0].Subject.String(); above != source.Issuer {
+		return no("%s was issued by %s, and not by %s", what, source.Issuer, above)
 	}
 	root := certs[len(certs)-1]
 	if !self(root) {
-		return fmt.Errorf("the chain above %s ends at %s, which %s signed: a node refuses a chain that is not complete", what, root.Subject, root.Issuer)
+		return no("the chain above %s ends at %s, which %s signed: a node refuses a chain that is not complete", what, root.Subject, root.Issuer)
 	}
 	return checked(root)
 }

@@ -189,6 +189,7 @@ func TestImportOfWhat(t *testing.T) {
 		{"the leaf of a CA, as if it were its own", leaf, false, []*made{leaf}, "never itself"},
 		{"a chain without its root", leaf, true, []*made{between}, "not complete"},
 		{"a chain under a root of the same name", leaf, true, []*made{between, namesake}, "not signed by the next"},
+		{"the chain of another CA", leaf, true, []*made{root}, "was issued by CN=Example Issuing, and not by CN=Example Root"},
 		{"a server's certificate in the chain", leaf, true, []*made{own, root}, "is no CA"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -230,6 +231,35 @@ func TestImportOfHalfAChain(t *testing.T) {
 	}
 	if got := r.gate().Used; len(got) != 1 || got[0].ID != "r1" {
 		t.Errorf("the approval is not spent: %v", got)
+	}
+}
+
+// An intent that does not say what was to be imported, as one that a release
+// before imports has written back, is proven by nothing.
+func TestImportOfNobodyKnowsWhat(t *testing.T) {
+	r, s, p, _ := importRig(t)
+	s.onRead = func(n int) {
+		if n == 3 {
+			s.broken = errNoWay // sent, and not read back
+		}
+	}
+	r.do(p)
+	s.onRead, s.broken = nil, nil
+	if len(r.gate().Open) != 1 {
+		t.Fatalf("%+v", r.gate())
+	}
+	if _, _, err := change(t.Context(), r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
+		g.Open[0].Before.Certificates = nil
+		return &Entry{Time: r.now, Actor: "an older release", Intent: "something else", Outcome: "done"}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		r.now = r.now.Add(5 * time.Minute)
+		r.settle()
+	}
+	if got := r.ended(); got != Unproven {
+		t.Errorf("ended %q, want %q", got, Unproven)
 	}
 }
 

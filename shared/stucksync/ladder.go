@@ -153,8 +153,12 @@ func failedLast(asked []peer.Proposal, book *record.Book) []peer.Proposal {
 // to the next.
 func failure(err error) string {
 	var refused *cluster.Refused
-	if errors.As(err, &refused) {
+	var unfit *repair.Unfit
+	switch {
+	case errors.As(err, &refused):
 		return refused.Message
+	case errors.As(err, &unfit):
+		return unfit.Why
 	}
 	if kind := soap.KindOf(err); kind != "" {
 		return string(kind)
