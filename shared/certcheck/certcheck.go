@@ -162,10 +162,14 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 	for _, d := range book.Proposals {
 		// Until this look shows it, what was imported is still asked for.
 		p := d.Value
-		if p.Proposal.Action != peer.ImportCertificate || !p.Ended.IsZero() && now.Sub(p.Ended) > peer.ReplicationTime || p.Ended.IsZero() && p.Outcome == "" {
+		ours := p.Proposal.Action == peer.ImportCertificate || p.Proposal.Reload
+		if !ours || !p.Ended.IsZero() && now.Sub(p.Ended) > peer.ReplicationTime || p.Ended.IsZero() && p.Outcome == "" {
 			continue
 		}
 		importing = append(importing, p.Proposal.Target.Cluster)
+		for _, id := range p.Proposal.Peers {
+			importing = append(importing, id.To)
+		}
 		if p.Proposal.Source != nil {
 			importing = append(importing, p.Proposal.Source.Cluster)
 		}
@@ -184,7 +188,7 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 		if age := now.Sub(r.At); age >= every-time.Minute || age < -time.Minute {
 			return c.Mesh.IDs()
 		}
-		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) {
+		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || acceptedSince(book, cl, r.At) {
 			out = append(out, cl.ID)
 		}
 	}
@@ -207,6 +211,12 @@ func unfinished(cl *mesh.Cluster, r peer.CertClusterRecord, now time.Time) bool 
 		}
 	}
 	return false
+}
+
+// acceptedSince reports whether a person has accepted a certificate of the
+// cluster since its last look: what waits for that need not wait for the next.
+func acceptedSince(book *record.Book, cl *mesh.Cluster, at time.Time) bool {
+	return slices.ContainsFunc(cl.Nodes, func(n mesh.Node) bool { return book.Pins[n.Name].Value.At.After(at) })
 }
 
 // suspectOurselves reports whether every server of several clusters is silent:

@@ -994,6 +994,25 @@ func TestSchedule(t *testing.T) {
 	proposal.Action = peer.RestartService
 	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done"})
 	none("another action", scheduled(15*time.Minute))
+	proposal.Reload, proposal.Source, proposal.Peers = true, nil, []mesh.PeerID{{From: "emea", To: "apac"}}
+	put(record.Proposed{Proposal: proposal, First: b.now})
+	none("a restart over a certificate waits for a person", scheduled(15*time.Minute))
+	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done", Ended: b.now})
+	both("the agent has read its trust store", scheduled(15*time.Minute))
+	none("it has read it long ago", scheduled(time.Hour))
+
+	pin := store.NewDoc(store.Pin("acme", string(apacSub)), record.PinSchema, record.Pin{Node: apacSub, SHA256: []string{"sha256:00"}, Actor: "jdoe", At: b.now.Add(time.Minute)})
+	it, err := pin.Item()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Put(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+	if got := scheduled(15 * time.Minute); len(got) != 2 || !slices.Contains(got, apacSub) {
+		t.Errorf("a person has accepted a certificate of apac: asked %v, want its nodes", got)
+	}
+	none("that was taken into account", scheduled(15*time.Minute))
 }
 
 // TestTheMeshIsLookedAtTogether: what a store makes of a CA-signed certificate
