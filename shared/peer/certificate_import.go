@@ -237,7 +237,8 @@ func (v *View) TrustUnread(id mesh.PeerID, changed time.Time) (unread, measured 
 }
 
 // Works reports whether a peer's syncs are known to succeed: its clock can be
-// read, and no sync is overdue.
+// read, and no sync is overdue. Of a cluster out of sight it is as it was when
+// its clock was read last: that time goes by shows nothing.
 func (v *View) Works(id mesh.PeerID) bool {
 	from, ok := v.Mesh.Cluster(id.From)
 	to, known := v.Mesh.Cluster(id.To)
@@ -248,17 +249,23 @@ func (v *View) Works(id mesh.PeerID) bool {
 	e, listed, _ := r.Seen.EntryFor(to)
 	interval, _ := r.EffectiveInterval(from, v.Now)
 	skew, _ := r.Seen.Skew.Get()
-	return listed && e.HasClock && !e.LastSync.IsZero() && v.Now.Sub(e.LastSync.Add(-skew)) <= interval+2*v.Tick
+	at := v.Now
+	if !r.Seen.Entries.Fresh(v.Now, v.maxAge()).Known() {
+		at = r.Seen.Entries.At
+	}
+	return listed && e.HasClock && !e.LastSync.IsZero() && at.Sub(e.LastSync.Add(-skew)) <= interval+2*v.Tick
 }
 
 // agentOlder reports whether ICSA on a cluster's publisher is known to have run
-// since before an instant.
+// since before an instant. Of a cluster out of sight it is as it was seen last:
+// that it cannot be seen does not show that it was restarted. Before anything is
+// done about it the gate wants it fresh.
 func (v *View) agentOlder(id mesh.ClusterID, changed time.Time) bool {
 	c, ok := v.Mesh.Cluster(id)
 	if !ok {
 		return false
 	}
-	services := v.record(id).Seen.Nodes[c.Publisher].Services.Fresh(v.Now, v.maxAge())
+	services := v.record(id).Seen.Nodes[c.Publisher].Services
 	got, known := services.Get()
 	agent, listed := got[ICSA]
 	return known && listed && agent.Started() && agent.UpTime >= 0 && !services.At.Add(-agent.UpTime).After(changed)

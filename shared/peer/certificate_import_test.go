@@ -282,6 +282,10 @@ func TestNotReloaded(t *testing.T) {
 	want("missing", NotInTrustStore, False, critical)
 	e.came(20 * time.Minute)
 	want("there, and not read", TrustNotReloaded, True, critical)
+	seen := e.v.Now
+	e.v.Now = seen.Add(time.Hour)
+	want("emea is out of sight", TrustNotReloaded, True, critical)
+	e.v.Now = seen
 	e.icsa("emea", 10*time.Minute)
 	want("read, and its sync is still to come", InTrustStore, True)
 	e.icsa("emea", 30*24*time.Hour)
@@ -289,6 +293,16 @@ func TestNotReloaded(t *testing.T) {
 	want("a sync has succeeded", InTrustStore, True)
 	e.synced(25 * time.Minute)
 	want("it worked all along", InTrustStore, True)
+
+	// Taken out again, and believed still: out of sight it is no worse.
+	e = newExchange()
+	e.synced(20 * time.Minute)
+	const warning = "NotTrustedByPeers:imp-apac-pub.example.com:RSA warning"
+	want("missing, and its syncs succeed", NotInTrustStore, False, warning)
+	e.v.Now = seen.Add(3 * time.Hour)
+	want("missing, and emea is out of sight", NotInTrustStore, False, warning)
+	e.v.Clusters["emea"].Seen.Entries.At = e.v.Now
+	want("missing, and seen to sync no more", NotInTrustStore, False, critical)
 }
 
 func TestLookAgain(t *testing.T) {
