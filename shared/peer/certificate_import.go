@@ -49,7 +49,7 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 		return nil
 	}
 	var out []Proposal
-	had := map[string]bool{}
+	had := map[string]int{} // where in out
 	for _, row := range matrix.Rows {
 		to, ok := m.Cluster(row.Cluster)
 		if !ok || row.Store != TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || !vouchedFor(certs[row.Cluster], row) || row.Pending && to.PlatformWriteCredentials == "" {
@@ -68,9 +68,12 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 			if row.Issuer != "" {
 				what = row.Issuer
 			}
-			if key := fmt.Sprint(id, "|", what, "|", row.Pending); !had[key] {
-				had[key] = true
-				out = append(out, importOf(m, row, cell, from))
+			key, p := fmt.Sprint(id, "|", what, "|", row.Pending), importOf(m, row, cell, from)
+			if at, proposed := had[key]; !proposed {
+				had[key] = len(out)
+				out = append(out, p)
+			} else if !slices.Contains(out[at].Peers, p.Peers[0]) {
+				out[at].Peers = append(out[at].Peers, p.Peers[0]) // the same CA mends both
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -182,6 +183,29 @@ func TestImports(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A CA that signed for two clusters is imported once, and for both.
+func TestOneCAForTwo(t *testing.T) {
+	e := newExchange()
+	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+		for _, id := range []mesh.ClusterID{"apac", "amer"} {
+			node := mesh.NodeName("imp-" + string(id) + "-pub.example.com")
+			s := caSigned(node, "by CA "+string(id), "Example CA")
+			s.CA = true
+			e.certs[id].Served[node]["RSA"] = s
+			store.Checked = append(store.Checked, ShortPrint(print64("by CA "+string(id))))
+		}
+	})
+	var got []string
+	for _, p := range e.imports() {
+		if p.Target.Cluster == "emea" {
+			got = append(got, fmt.Sprint(p.Target, " for ", p.Peers))
+		}
+	}
+	if diff := cmp.Diff([]string{"the CA certificates of Example CA in tomcat-trust on imp-emea-pub.example.com for [emea>apac emea>amer]"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

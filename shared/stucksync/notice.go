@@ -198,11 +198,7 @@ func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) string {
 	const shown = 3
 	var lines []string
 	for _, p := range j.asked {
-		ours := p.Source != nil && p.Source.Cluster == id
-		for _, pr := range p.Peers {
-			ours = ours || p.Reload && pr.To == id
-		}
-		if !ours {
+		if p.Source == nil && !p.Reload || !slices.ContainsFunc(p.Peers, func(pr mesh.PeerID) bool { return pr.To == id }) {
 			continue
 		}
 		switch t := (told{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
