@@ -265,7 +265,7 @@ func neverLearned(t *testing.T, shape string, reversed, restarted bool) {
 	if got := e.trusted("emea>apac"); len(got) != 1 || got["emea>apac"] != "True TrustNotReloaded" {
 		t.Errorf("put in: %v", got)
 	}
-	if m := e.finding("apac", peer.TrustNotReloaded); !strings.Contains(m, "is in the tomcat-trust of emea, and the Intercluster Sync Agent there, which reads it when it starts, has run since before") {
+	if m := e.finding("apac", peer.TrustNotReloaded); !strings.Contains(m, "is in the tomcat-trust of emea by now, and no sync has succeeded since") {
 		t.Errorf("put in, and not read: %q", m)
 	}
 	if restarted {

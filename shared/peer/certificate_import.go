@@ -141,7 +141,7 @@ func Reloads(v *View, matrix TrustMatrix) []Proposal {
 	var out []Proposal
 	for _, p := range v.Mesh.Peers {
 		if came, ok := v.cameLast(matrix, p.ID, false); ok {
-			if unread, _ := v.TrustUnread(p.ID, came.at); unread && v.hadItsChance(p.ID.From, came) {
+			if unread, _ := v.TrustUnread(p.ID, came.at); unread && v.agentOlder(p.ID.From, came.at) && v.hadItsChance(p.ID.From, came) {
 				out = append(out, v.reload(p.ID, came, "whether it needs to, its next sync shows")...)
 			}
 		}
@@ -170,12 +170,13 @@ func (v *View) reload(id mesh.PeerID, came arrival, because string) []Proposal {
 }
 
 // Reloading says how it stands with what came into the stores of those that pull
-// from a cluster: whether some ICSA has yet to show by a sync that it has read
-// it, and whether one has had its chance, so that a restart is asked for.
+// from a cluster: whether some ICSA that has run since before has yet to show by
+// a sync that it has read it, and whether one has had its chance, so that a
+// restart is asked for.
 func Reloading(v *View, matrix TrustMatrix, id mesh.ClusterID) (waits, due bool) {
 	for _, p := range v.Mesh.Peers {
 		came, ok := v.cameLast(matrix, p.ID, false)
-		if !ok || p.ID.To != id || v.SyncedSince(p.ID, came.at) {
+		if !ok || p.ID.To != id || !v.agentOlder(p.ID.From, came.at) || v.SyncedSince(p.ID, came.at) {
 			continue
 		}
 		waits = true
@@ -224,19 +225,34 @@ func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID, pending bool) (arriv
 	return out, !out.at.IsZero()
 }
 
-// TrustUnread reports whether the ICSA that pulls has run since before an
-// instant at which its store changed, so that it may not have read the change.
+// TrustUnread reports whether the ICSA that pulls may not have read what changed
+// in its store at an instant: it has run since before, or has hardly begun since.
 // measured says that the peer's clock tells it: its sync is overdue, and none has
 // succeeded since. Without a clock only the up-time speaks.
 func (v *View) TrustUnread(id mesh.PeerID, changed time.Time) (unread, measured bool) {
 	to, ok := v.Mesh.Cluster(id.To)
-	if !ok || !v.agentOlder(id.From, changed) {
+	if !ok {
 		return false, false
 	}
+	older := v.agentOlder(id.From, changed)
 	if e, listed, _ := v.record(id.From).Seen.EntryFor(to); !listed || !e.HasClock {
-		return true, false
+		return older, false
 	}
-	return !v.Works(id) && !v.SyncedSince(id, changed), true
+	return (older || v.agentYoung(id.From)) && !v.Works(id) && !v.SyncedSince(id, changed), true
+}
+
+// agentYoung reports whether ICSA on a cluster's publisher started so lately that
+// its first sync may still be to come. What fails after that has another cause.
+func (v *View) agentYoung(id mesh.ClusterID) bool {
+	c, ok := v.Mesh.Cluster(id)
+	if !ok {
+		return false
+	}
+	services := v.record(id).Seen.Nodes[c.Publisher].Services
+	got, known := services.Get()
+	agent := got[ICSA]
+	interval, _ := v.record(id).EffectiveInterval(c, v.Now)
+	return known && agent.Started() && agent.UpTime >= 0 && v.Now.Sub(services.At.Add(-agent.UpTime)) <= interval+2*v.Tick
 }
 
 // Works reports whether a peer's syncs are known to succeed: its clock can be
@@ -303,7 +319,7 @@ func NotReloaded(v *View, matrix TrustMatrix, id mesh.PeerID, cond Condition) Co
 		return cond
 	}
 	cond.Reason, cond.Basis = TrustNotReloaded, Inferred
-	cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since, and the Intercluster Sync Agent, which reads the store when it starts, has run since before", came.service, came.node, id.From, clock(came.at))
+	cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since: the Intercluster Sync Agent reads it when it starts", came.service, came.node, id.From, clock(came.at))
 	return cond
 }
 

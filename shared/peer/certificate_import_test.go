@@ -311,7 +311,10 @@ func TestNotReloaded(t *testing.T) {
 	want("emea is out of sight", TrustNotReloaded, True, critical)
 	e.v.Now = seen
 	e.icsa("emea", 10*time.Minute)
-	want("read, and its sync is still to come", InTrustStore, True)
+	want("read, and its sync is still to come", TrustNotReloaded, True, critical)
+	e.icsa("emea", 41*time.Minute)
+	e.came(time.Hour)
+	want("read, and what still fails has another cause", InTrustStore, True)
 	e.icsa("emea", 30*24*time.Hour)
 	e.synced(5 * time.Minute)
 	want("a sync has succeeded", InTrustStore, True)

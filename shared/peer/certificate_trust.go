@@ -574,7 +574,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			out = append(out, f)
 		}
 		say(NotTrustedByPeers, lack, broken, "the %s certificate of %s (%s) is not in the %s of %s")
-		say(TrustNotReloaded, unread, true, "the %s certificate of %s (%s) is in the %s of %s, and the Intercluster Sync Agent there, which reads it when it starts, has run since before: syncs still fail")
+		say(TrustNotReloaded, unread, true, "the %s certificate of %s (%s) is in the %s of %s by now, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
 		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
 		if r.Pending {
 			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin, unread)))

@@ -356,7 +356,7 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 			if due {
 				one.Step = "reload" // said once more: now a restart waits for a person
 			}
-			one.Held = one.Held || !waits // it was read; certcheck's next look clears it
+			one.Held = one.Held || !waits // restarted, or read already: its next sync clears it
 		case name == alarm.CertificateExpiring:
 			one.Severity = alarm.Severity(f.Severity)      // it rises as time runs out
 			one.Step = f.Since.UTC().Format(time.DateOnly) // since when so few days are left
