@@ -24,10 +24,12 @@ const apacPublisher = "imp-apac-pub.example.com"
 
 // unlearned is a mesh in which apac serves a certificate that emea has never
 // learned, told of by stucksync and about to be imported.
-func unlearned(t *testing.T) *crashRig { return unlearnedAt(t, 30) }
+func unlearned(t *testing.T) *crashRig { return unlearnedAs(t, apacPublisher, 30) }
 
-// unlearnedAt is the same with another sync interval of emea, in minutes.
-func unlearnedAt(t *testing.T, interval int, sinks ...alarm.Sink) *crashRig {
+// unlearnedAs accepts the certificate under one of apac's nodes, and has another
+// sync interval of emea, in minutes.
+func unlearnedAs(t *testing.T, node mesh.NodeName, interval int, sinks ...alarm.Sink) *crashRig {
+	t.Helper()
 	r := newCrashRig(t)
 	r.host.Sinks = sinks
 	if interval != 30 {
@@ -45,7 +47,7 @@ func unlearnedAt(t *testing.T, interval int, sinks ...alarm.Sink) *crashRig {
 	if served.Leaf() == nil {
 		t.Fatal("apac serves nothing")
 	}
-	if err := r.host.Accept(t.Context(), apacPublisher, tlsprobe.Fingerprint(served.Leaf()), "jdoe"); err != nil {
+	if err := r.host.Accept(t.Context(), node, tlsprobe.Fingerprint(served.Leaf()), "jdoe"); err != nil {
 		t.Fatal(err)
 	}
 	r.once("certcheck")
@@ -213,7 +215,7 @@ func (h *heard) Send(_ context.Context, n alarm.Notice) error {
 // the second decision of a person is wanted.
 func TestImportIsTold(t *testing.T) {
 	var told heard
-	r := unlearnedAt(t, 60, &told) // so that Cisco's own recovery does not come first
+	r := unlearnedAs(t, apacPublisher, 60, &told) // so that Cisco's own recovery does not come first
 	approved := 0
 	for range 8 { // by then Cisco's own recovery would have read it
 		if r.round(); approved == 0 {
@@ -266,6 +268,16 @@ func TestAlarmsHaveTimeOfTheirOwn(t *testing.T) {
 	}
 	if r.once("stucksync"); r.puts() != 1 {
 		t.Errorf("the next look sent %d", r.puts())
+	}
+}
+
+// TestImportOfWhatWasAcceptedElsewhere: a certificate accepted under one node of
+// its cluster is accepted, as in every log-in.
+func TestImportOfWhatWasAcceptedElsewhere(t *testing.T) {
+	r := unlearnedAs(t, "imp-apac-sub.example.com", 30)
+	r.once("stucksync")
+	if asked := r.asked(); r.puts() != 1 {
+		t.Errorf("sent %d; asked %+v", r.puts(), asked)
 	}
 }
 

@@ -74,7 +74,13 @@ func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Cer
 	if err != nil {
 		return nil, err
 	}
-	certs, err := s.Platform.Source(ctx, c, of, rejected, pins[of.Node])
+	// A certificate may be accepted under any node of its cluster: a multi-server
+	// one is the same on all, and certcheck proposes it by the same rule.
+	var accepted []string
+	for _, n := range c.Nodes {
+		accepted = append(accepted, pins[n.Name]...)
+	}
+	certs, err := s.Platform.Source(ctx, c, of, rejected, accepted)
 	var refused *peer.PlatformRefused
 	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != rejected {
 		err = errors.Join(err, s.note(key, c.PlatformWriteCredentials, refused.Version)(ctx, refused))
