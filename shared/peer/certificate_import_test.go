@@ -332,6 +332,29 @@ func TestNotReloaded(t *testing.T) {
 	want("missing, and seen to sync no more", NotInTrustStore, False, critical)
 }
 
+// A multi-server certificate is the publisher's finding, whichever node mesh.yaml
+// lists first.
+func TestMultiServerIsThePublishers(t *testing.T) {
+	for _, subscriberFirst := range []bool{false, true} {
+		e := newExchange()
+		c, _ := e.m.Cluster("apac")
+		if subscriberFirst {
+			slices.Reverse(c.Nodes)
+		}
+		for _, n := range c.Nodes {
+			e.certs["apac"].Served[n.Name]["RSA"] = e.certs["apac"].Served[apacPublisher]["RSA"]
+		}
+		matrix := Trust(e.m, e.certs, e.v.Now)
+		var got []string
+		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v, matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
+			got = append(got, f.ID+" "+f.Severity)
+		}
+		if diff := cmp.Diff([]string{"NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"}, got); diff != "" {
+			t.Errorf("the subscriber first, %v: %s", subscriberFirst, diff)
+		}
+	}
+}
+
 func TestLookAgain(t *testing.T) {
 	m := certMesh(4, 1, mesh.TCP)
 	at := func(id mesh.PeerID, t Type, s Status, why Reason, ago time.Duration) map[mesh.PeerID][]Condition {
