@@ -17,7 +17,7 @@ import (
 
 // reaches are the ports at the clusters that a function may reach: those behind
 // which the accounts that it may read are asked for, and those where it looks
-// without one. Whoever has no business at a cluster has no way there.
+// without one, such as where what it imports is served. Whoever has no business at a cluster has no way there.
 func reaches(m *mesh.Mesh, f Function) []environment.Port {
 	var out []environment.Port
 	let := func(protocol, number string) {
@@ -42,12 +42,14 @@ func reaches(m *mesh.Mesh, f Function) []environment.Port {
 			at(c.CUCM.Address)
 		}
 	}
+	imports := false
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
 		for _, a := range f.Accounts {
 			switch {
 			case a.of(c) == "" || a.acts() && m.Policy.Mode != mesh.Recover:
 			case a.platform():
+				imports = imports || a.acts()
 				for _, n := range c.Nodes {
 					at(n.PlatformAddress)
 				}
@@ -60,6 +62,13 @@ func reaches(m *mesh.Mesh, f Function) []environment.Port {
 			if len(c.DNS) > 0 {
 				let("udp", "53")
 				let("tcp", "53")
+			}
+		}
+	}
+	if imports { // a certificate is read from its own node, whichever cluster that is of
+		for i := range m.Clusters {
+			for _, n := range m.Clusters[i].Nodes {
+				at(n.Address)
 			}
 		}
 	}
