@@ -2,8 +2,10 @@ package stucksync
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
@@ -25,4 +27,32 @@ func TestWhatFailedWaitsForTheOthers(t *testing.T) {
 	if want := []string{"refused", "late", "new", "hangs"}; !slices.Equal(got, want) || asked[0].ID != "hangs" {
 		t.Errorf("in turn %v, want %v; what was asked is now %v", got, want, asked)
 	}
+}
+
+// TestOffersForACertificate: what Peerkeeper would do stands in the alarm, and
+// what a person does where it may not.
+func TestOffersForACertificate(t *testing.T) {
+	m := &mesh.Mesh{Policy: mesh.Policy{Mode: mesh.Recover}}
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	p := peer.Proposal{ID: "r1", Action: peer.ImportCertificate, Approval: "policy.importCertificates is approve", Interrupts: "nothing", Peers: []mesh.PeerID{id}, Source: &peer.CertSource{Cluster: "apac"},
+		Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: peer.TomcatTrust, Parameter: "tomcat of imp-apac-pub.example.com"}}
+	has := func(when string, asked []peer.Proposal, of mesh.ClusterID, approve, hand bool) {
+		t.Helper()
+		got := (&judged{asked: asked}).offers(m, of)
+		if strings.Contains(got, "`peerkeeper approve r1`") != approve || strings.Contains(got, "Force Manual Sync") != hand {
+			t.Errorf("%s: %s", when, got)
+		}
+	}
+	has("asked for", []peer.Proposal{p}, "apac", true, false)
+	has("of another cluster", []peer.Proposal{p}, "amer", false, true)
+	also := p
+	also.Peers = append(slices.Clone(p.Peers), mesh.PeerID{From: "emea", To: "amer"})
+	has("the same CA mends another", []peer.Proposal{also}, "amer", true, false)
+	restart := p
+	restart.Source, restart.Action = nil, peer.RestartService
+	has("a restart for another reason", []peer.Proposal{restart}, "apac", false, true)
+	restart.Reload = true
+	has("a restart over the certificate", []peer.Proposal{restart}, "apac", true, false)
+	m.Policy.Mode = mesh.Observe
+	has("mode observe", []peer.Proposal{p}, "apac", false, true)
 }

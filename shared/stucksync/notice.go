@@ -208,21 +208,33 @@ func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) string {
 			lines = append(lines, "Peerkeeper: "+will(t))
 		}
 	}
-	if len(lines) > 0 {
-		return strings.Join(lines, "\n")
+	const hand = "Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again every 15 min for a day, then every 6 h."
+	unread := slices.ContainsFunc(j.book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
+	switch {
+	case len(lines) == 0 && unread:
+		lines = []string{"Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."}
+	case len(lines) == 0:
+		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(m, id) + " (`peerkeeper check certs --trust` says who lacks what). " + hand}
+	case m.Policy.Mode != mesh.Recover:
+		lines = append(lines, hand)
 	}
-	if slices.ContainsFunc(j.book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded }) {
-		return "Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."
+	return strings.Join(lines, "\n")
+}
+
+// unvouched says of a publisher's certificate that Peerkeeper itself does not
+// trust how a person vouches for it; "" if it does.
+func (j *judged) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
+	c, ok := m.Cluster(id)
+	if !ok {
+		return ""
 	}
-	why := ""
-	if c, ok := m.Cluster(id); ok {
-		for _, s := range j.book.Certs[id].Value.Served[c.Publisher] {
-			if s.Fingerprint != "" && !s.Pinned && !s.CA {
-				why = fmt.Sprintf(" as long as nobody has vouched for %s of %s: compare it on the node itself, then `peerkeeper trust accept %s %s`", s.Fingerprint, c.Publisher, c.Publisher, s.Fingerprint)
-			}
+	served := j.book.Certs[id].Value.Served[c.Publisher]
+	for _, keyType := range []string{"RSA", "ECDSA"} {
+		if s := served[keyType]; s.Fingerprint != "" && !s.Pinned && !s.CA {
+			return fmt.Sprintf(" as long as nobody has vouched for %s of %s: compare it on the node itself, then `peerkeeper trust accept %s %s`", s.Fingerprint, c.Publisher, c.Publisher, s.Fingerprint)
 		}
 	}
-	return "Peerkeeper: puts nothing into a trust store here" + why + " (`peerkeeper check certs --trust` says who lacks what). Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again within 15 min."
+	return ""
 }
 
 // words groups the peer alarms and puts them into words. Alarms of clusters
