@@ -141,7 +141,12 @@ func Reloads(v *View, matrix TrustMatrix) []Proposal {
 	var out []Proposal
 	for _, p := range v.Mesh.Peers {
 		if came, ok := v.cameLast(matrix, p.ID, false); ok {
-			if unread, _ := v.TrustUnread(p.ID, came.at); unread && v.agentOlder(p.ID.From, came.at) && v.hadItsChance(p.ID.From, came) {
+			unread, measured := v.TrustUnread(p.ID, came.at)
+			// Without a clock nothing shows that a sync fails. What came while ICSA's
+			// own exchange could bring it, that brought it, and ICSA knows it.
+			exchange, carried := v.CertExchange(p.ID.From)
+			brought := !measured && carried && came.at.Sub(came.first) < exchange
+			if unread && !brought && v.agentOlder(p.ID.From, came.at) && v.hadItsChance(p.ID.From, came) {
 				out = append(out, v.reload(p.ID, came, "whether it needs to, its next sync shows")...)
 			}
 		}
@@ -200,6 +205,7 @@ func (v *View) hadItsChance(puller mesh.ClusterID, came arrival) bool {
 // arrival is a certificate that came into a store which had lacked it.
 type arrival struct {
 	at        time.Time
+	first     time.Time // since when the certificate is served
 	node      mesh.NodeName
 	service   string
 	spreading bool // some node of the puller does not have it yet
@@ -219,7 +225,7 @@ func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID, pending bool) (arriv
 			continue
 		}
 		if cell.Came.After(out.at) {
-			out = arrival{cell.Came, r.Node, r.Service, len(cell.Lacking) > 0}
+			out = arrival{cell.Came, r.First, r.Node, r.Service, len(cell.Lacking) > 0}
 		}
 	}
 	return out, !out.at.IsZero()

@@ -252,6 +252,15 @@ func TestReloads(t *testing.T) {
 		{"it has not reached every node, within the hour that this may take", func(e *exchange) { e.came(59*time.Minute, 1); e.synced(26 * time.Hour) }, false},
 		{"it has not reached every node in an hour", func(e *exchange) { e.came(61*time.Minute, 1); e.synced(26 * time.Hour) }, true},
 		{"the clock cannot be read: the up-time alone speaks", func(e *exchange) { e.came(time.Hour) }, true},
+		{"the clock cannot be read, and ICSA itself has brought it", func(e *exchange) {
+			e.came(time.Hour)
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-80 * time.Minute) })
+		}, false},
+		{"its sync is overdue, although ICSA could have brought it", func(e *exchange) {
+			e.came(time.Hour)
+			e.synced(26 * time.Hour)
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-80 * time.Minute) })
+		}, true},
 		{"a week later it is something else", func(e *exchange) { e.came(8 * 24 * time.Hour) }, false},
 		{"it is still missing", func(e *exchange) { e.synced(26 * time.Hour) }, false},
 		{"it was always there", func(e *exchange) {
