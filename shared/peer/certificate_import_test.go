@@ -341,6 +341,42 @@ func TestNotReloaded(t *testing.T) {
 	want("missing, and seen to sync no more", NotInTrustStore, False, critical)
 }
 
+// An ECDSA certificate whose RSA twin is trusted is no page while it is missing,
+// and becomes none by being put in.
+func TestTwinThatWasPutIn(t *testing.T) {
+	e := newExchange()
+	e.synced(26 * time.Hour)
+	e.came(48 * time.Hour)
+	twin := selfSigned(apacPublisher, string(apacPublisher)+" ECDSA")
+	e.certs["apac"].Served[apacPublisher]["ECDSA"] = twin
+	for _, id := range []mesh.ClusterID{"emea", "amer"} {
+		change(e.certs, id, func(_ *CertClusterRecord, store *TrustStore) {
+			delete(store.Came, ShortPrint(print64(string(apacPublisher)+" RSA"))) // it was always there
+			if id == "amer" {
+				store.Held = append(store.Held, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
+			}
+		})
+	}
+	found := func() (out []string) {
+		matrix := Trust(e.m, e.certs, e.v.Now)
+		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v, matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
+			out = append(out, f.ID+" "+f.Severity)
+		}
+		return out
+	}
+	want := []string{"ECDSAMissing:imp-apac-pub.example.com:ECDSA warning"}
+	if diff := cmp.Diff(want, found()); diff != "" {
+		t.Errorf("missing: %s", diff)
+	}
+	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+		store.Held = append(store.Held, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
+		store.Came = map[string]time.Time{ShortPrint(twin.Fingerprint): certNoon().Add(-time.Hour)}
+	})
+	if diff := cmp.Diff(want, found()); diff != "" {
+		t.Errorf("put in, and not read: %s", diff)
+	}
+}
+
 // A multi-server certificate is the publisher's finding, whichever node mesh.yaml
 // lists first.
 func TestMultiServerIsThePublishers(t *testing.T) {

@@ -521,7 +521,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 	var out []Finding
 	had := map[string]bool{} // by reason, certificate and store
 	for _, r := range publisherFirst(m, id, matrix.Of(id)) {
-		var lack, twin, unread []string
+		var lack, twin, unread, unreadTwin []string
 		broken := false
 		for i, puller := range matrix.Clusters {
 			cell := r.Cells[i]
@@ -535,7 +535,11 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 					waits = pull.Older
 				}
 				if c, ok := m.Cluster(id); ok && r.Node == c.Publisher && waits != nil && !cell.Came.IsZero() && waits(cell.Came) {
-					unread = append(unread, string(puller))
+					if !r.Pending && r.KeyType == "ECDSA" && matrix.rsaTrusted(r, puller) {
+						unreadTwin = append(unreadTwin, string(puller)) // as it was while it was missing
+					} else {
+						unread = append(unread, string(puller))
+					}
 				}
 				continue
 			}
@@ -576,6 +580,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 		say(NotTrustedByPeers, lack, broken, "the %s certificate of %s (%s) is not in the %s of %s")
 		say(TrustNotReloaded, unread, true, "the %s certificate of %s (%s) is in the %s of %s by now, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
 		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
+		say(ECDSAMissing, unreadTwin, true, "the %s certificate of %s (%s) is in the %s of %s, as its RSA twin is, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
 		if r.Pending {
 			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin, unread)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
