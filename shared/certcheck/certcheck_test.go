@@ -956,8 +956,15 @@ func TestSchedule(t *testing.T) {
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = missing
 	}
+	print := peer.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))
+	if got := b.stored().Certs["emea"].Value.Trust["tomcat-trust"].Taken; !slices.Equal(got, []string{print}) {
+		t.Errorf("that it had been there is not kept: %v", got)
+	}
 	both("it is still known as missing", scheduled(15*time.Minute))
 	book := b.stored()
+	if got := book.Certs["emea"].Value.Trust["tomcat-trust"].Taken; len(got) != 0 {
+		t.Errorf("it is there, and counts as taken out: %v", got)
+	}
 	if cond := condOf(book, mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.True {
 		t.Errorf("a quarter of an hour after it was mended: %s %s", cond.Status, cond.Reason)
 	}

@@ -384,6 +384,9 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 				// be lacking.
 				if tried || !signed {
 					since(print)
+					if (lacked && slices.Contains(was.Taken, print) || !lacked && hadIt(was, cl.Publisher, print)) && !slices.Contains(next.Taken, print) {
+						next.Taken = append(next.Taken, print)
+					}
 				}
 			case lacked, had && j.now.Sub(came) < peer.ImportLife:
 				if next.Came == nil {
@@ -396,6 +399,21 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 			}
 		}
 	}
+	slices.Sort(next.Taken) // the same look gives the same bytes
+}
+
+// hadIt reports whether a store vouched for a certificate at the look before, on
+// the node that judges.
+func hadIt(was peer.TrustStore, publisher mesh.NodeName, print string) bool {
+	pub := slices.IndexFunc(was.Nodes, func(n peer.StoreNode) bool { return n.Name == publisher })
+	if pub < 0 {
+		return false
+	}
+	i := slices.IndexFunc(was.Held, func(h peer.Trusted) bool { return h.Print == print })
+	if ca, ok := was.Vouched[print]; ok && i < 0 && ca >= 0 && ca < len(was.Held) {
+		i = ca
+	}
+	return i >= 0 && !slices.Contains(was.Held[i].Not, pub)
 }
 
 // wants are the short fingerprints that a cluster's peers need in a store, and

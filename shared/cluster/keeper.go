@@ -198,8 +198,11 @@ func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.C
 			continue
 		}
 		chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: p.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
-		if err == nil && len(chains[0]) > 1 {
-			return chains[0][1:], nil
+		for _, c := range chains {
+			// tls.ca may name an intermediate; a store wants the root as well.
+			if root := c[len(c)-1]; len(c) > 1 && string(root.RawIssuer) == string(root.RawSubject) {
+				return c[1:], nil
+			}
 		}
 		why = err
 	}

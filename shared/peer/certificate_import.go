@@ -41,8 +41,9 @@ const ImportLife = 7 * 24 * time.Hour
 // next syncs may still carry over, or where somebody has switched ICSA's own
 // certificate sync off: there people copy certificates, by Force Manual Sync.
 //
-// A CA is trusted for all that it will ever sign, and a certificate that is not
-// served yet is needed by nobody: both wait for a person whatever the policy.
+// A CA is trusted for all that it will ever sign, a certificate that is not
+// served yet is needed by nobody, and one that had been there may have been taken
+// out on purpose: these wait for a person whatever the policy.
 func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord) []Proposal {
 	m, now := v.Mesh, v.Now
 	if p := m.Policy.ImportCertificates; p != mesh.ImportApprove && p != mesh.ImportAuto {
@@ -61,7 +62,11 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 			if !ok || from.PlatformWriteCredentials == "" || cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
 				continue
 			}
-			if exchange, carried := v.CertExchange(id); !carried || !row.Pending && now.Sub(row.First) < exchange {
+			began := row.First // of the time in which a sync may bring it
+			if cell.Taken {
+				began = later(began, cell.Since)
+			}
+			if exchange, carried := v.CertExchange(id); !carried || !row.Pending && now.Sub(began) < exchange {
 				continue
 			}
 			what := row.Fingerprint
@@ -78,6 +83,13 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 		}
 	}
 	return out
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // vouchedFor reports whether Peerkeeper would log in over the certificate.
@@ -112,6 +124,9 @@ func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster) Pr
 	if row.Pending {
 		p.Why = fmt.Sprintf("%s has a new %s certificate (%s) and does not serve it yet; the %s of %s does not trust it", row.Node, row.Service, printStart(row.Fingerprint), row.Store, from.ID)
 		asks = append(asks, "it prepares a renewal that only you know of")
+	}
+	if cell.Taken {
+		asks = append(asks, "it had been there, and somebody may have taken it out on purpose")
 	}
 	if m.Policy.ImportCertificates == mesh.ImportApprove {
 		asks = append(asks, "policy.importCertificates is approve")

@@ -162,6 +162,17 @@ func TestImports(t *testing.T) {
 			r.Identity = map[mesh.NodeName]map[string]Served{apacPublisher: {"tomcat": selfSigned(apacPublisher, "the next one")}}
 			e.certs["apac"] = r
 		}, nil},
+		{"somebody may have taken it out on purpose", func(e *exchange) {
+			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+				store.Taken = []string{ShortPrint(print64(string(apacPublisher) + " RSA"))}
+			})
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
+		{"taken out, and a sync may bring it again", func(e *exchange) {
+			e.lack(apacPublisher, 89*time.Minute)
+			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+				store.Taken = []string{ShortPrint(print64(string(apacPublisher) + " RSA"))}
+			})
+		}, nil},
 		{"nothing is missing", func(e *exchange) { e.came(48 * time.Hour) }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -33,6 +33,9 @@ type TrustStore struct {
 	// Came is when a certificate that is needed was first seen to be vouched for
 	// by the store after it had been known to lack it.
 	Came map[string]time.Time `json:"came,omitempty"`
+	// Taken are those that are needed, had been there, and are not any more:
+	// somebody may have meant that.
+	Taken []string `json:"taken,omitempty"`
 }
 
 // StoreNode is one node's store as it was read last.
@@ -100,6 +103,8 @@ type TrustCell struct {
 	// Came is when it was first seen there after it had been missing; zero for
 	// one that was always seen there.
 	Came time.Time `json:"came,omitzero"`
+	// Taken says of a missing one that it had been there.
+	Taken bool `json:"taken,omitempty"`
 }
 
 // TrustRow is one certificate of one node against every cluster.
@@ -269,6 +274,7 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 	if t, ok := store.Lacks[print]; ok {
 		cell.Since = t
 	}
+	cell.Taken = slices.Contains(store.Taken, print)
 	for _, h := range store.Held {
 		if !h.CA && h.EC == (row.KeyType == "ECDSA") && !present[row.Store+h.Print] && !slices.Contains(h.Not, at) && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
 			cell.Verdict, cell.Held = TrustStale, h.File

@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"strings"
+
 	"peerkeeper/shared/mesh"
 )
 
@@ -9,6 +11,12 @@ import (
 type Root struct {
 	Cause   string
 	Cluster mesh.ClusterID
+}
+
+// Of reports whether the cause is the falsehood of a condition.
+func (r Root) Of(t Type) bool {
+	kind, _, _ := strings.Cut(r.Cause, ":")
+	return kind == string(t)
 }
 
 // RootOf names the root cause of a peer that is not well; ok is false for one

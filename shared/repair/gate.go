@@ -284,7 +284,15 @@ func guards() []guard {
 			}
 			return ""
 		}},
-		{"mass", func(_ *Gate, _ peer.Proposal, s Situation) string { return massStop(s) }},
+		{"mass", func(_ *Gate, p peer.Proposal, s Situation) string {
+			if p.Action == peer.ImportCertificate && p.Approval != "" {
+				// Certificates are renewed by the mesh, and each that is missing is
+				// proven by the store itself: where a person looks, only other causes
+				// count.
+				s.Failing = slices.DeleteFunc(slices.Clone(s.Failing), func(f Failing) bool { return f.Root.Of(peer.CertificateTrusted) })
+			}
+			return massStop(s)
+		}},
 		{"age", func(_ *Gate, p peer.Proposal, s Situation) string {
 			if p.Action == peer.RestartService {
 				return tooYoung(p, s.Service)

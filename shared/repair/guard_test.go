@@ -243,6 +243,21 @@ func cases() []only {
 		}},
 		{"again", "the same was refused a moment ago", func(g G, _ P, _ S) { g.Closed = []Closure{closedOnce(NotSent, 29*time.Minute)} }, func(g G, _ P, _ S) { g.Closed = []Closure{closedOnce(NotSent, 30*time.Minute)} }},
 		{"mass", "three clusters of three fail, each by a cause of its own", func(_ G, _ P, s S) { s.Failing = roots("emea", "apac", "amer") }, func(_ G, _ P, s S) { s.Failing = roots("emea", "apac", "apac") }},
+		{"mass", "three clusters are renewed at once, and nobody has looked", func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.Failing = renewed("emea", "apac", "amer")
+		}, func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.Failing = renewed("emea", "apac", "amer")
+			approved(p, s, time.Minute)
+			p.ID = "r1"
+		}},
+		{"mass", "three clusters fail by other causes, approved or not", func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.Failing = roots("emea", "apac", "amer")
+			approved(p, s, time.Minute)
+			p.ID = "r1"
+		}, importing1},
 		{"age", "restarted by somebody else", func(_ G, _ P, s S) { s.Service.UpTime = 119 * time.Minute }, func(_ G, _ P, s S) { s.Service.UpTime = 2 * time.Hour }},
 		{"age", "longer where the interval is", func(_ G, p P, s S) { p.MinAge = 16 * time.Hour }, func(_ G, p P, s S) { p.MinAge = 16 * time.Hour; s.Service.UpTime = 16 * time.Hour }},
 		{"age", "never under two hours, whatever is proposed", func(_ G, p P, s S) { p.MinAge = 0; s.Service.UpTime = time.Hour }, func(_ G, p P, s S) { p.MinAge = 0 }},
@@ -271,6 +286,15 @@ func roots(ids ...mesh.ClusterID) []Failing {
 	var out []Failing
 	for i, id := range ids {
 		out = append(out, Failing{mesh.PeerID{From: id, To: "other"}, peer.Root{Cause: fmt.Sprint(i), Cluster: id}})
+	}
+	return out
+}
+
+// renewed are clusters whose certificate is not trusted by those that pull.
+func renewed(ids ...mesh.ClusterID) []Failing {
+	var out []Failing
+	for _, id := range ids {
+		out = append(out, Failing{mesh.PeerID{From: "other", To: id}, peer.Root{Cause: "CertificateTrusted:" + string(id), Cluster: id}})
 	}
 	return out
 }
