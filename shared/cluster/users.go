@@ -16,8 +16,8 @@ import (
 
 // Buckets reads tier 2: a digest of the users by home cluster and last
 // character of the user ID. It costs one request.
-func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), now time.Time) peer.Fact[map[mesh.ClusterID]map[string]peer.Bucket] {
-	out := map[mesh.ClusterID]map[string]peer.Bucket{}
+func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), now time.Time) peer.Fact[peer.Buckets] {
+	read := map[mesh.ClusterID]map[string]peer.Bucket{}
 	_, rows, err := c.read(ctx, purposeBuckets, func(v [][]byte) error {
 		id, ok := owner(mesh.NodeName(v[0]))
 		if !ok {
@@ -28,28 +28,30 @@ func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 		if err1 != nil || err2 != nil {
 			return fmt.Errorf("bucket %q of %q: counts %q and %q are no numbers", v[1], v[0], v[2], v[3])
 		}
-		if out[id] == nil {
-			out[id] = map[string]peer.Bucket{}
+		if read[id] == nil {
+			read[id] = map[string]peer.Bucket{}
 		}
 		// Nodes of one cluster are added up: which node a user is on is no
 		// business of a copy.
-		out[id][string(v[1])] = addBucket(out[id][string(v[1])], peer.Bucket{Users: n, Weight: w, Low: string(v[4]), High: string(v[5])})
+		read[id][string(v[1])] = addBucket(read[id][string(v[1])], peer.Bucket{Users: n, Weight: w, Low: string(v[4]), High: string(v[5])})
 		return nil
 	})
+	out := peer.Buckets{}
+	for id, buckets := range read {
+		for k, b := range buckets {
+			b.Low, b.High = short(b.Low), short(b.High)
+			buckets[k] = b
+		}
+		out[id] = peer.DigestOf(buckets)
+	}
 	if err != nil {
 		return unread(out, rows, err, now)
-	}
-	for _, byKey := range out {
-		for k, b := range byKey {
-			b.Low, b.High = short(b.Low), short(b.High)
-			byKey[k] = b
-		}
 	}
 	return peer.Known(out, now)
 }
 
-// shortID bounds what a digest keeps of a user ID, which may have 128
-// characters: thirty clusters' buckets go into one item.
+// shortID bounds what earlier releases kept of a user ID. A digest has no need
+// of it, but must equal one made of what they kept.
 const shortID = 16
 
 // short is a user ID, or a hash of one that is longer: extremes are compared

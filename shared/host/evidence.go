@@ -31,6 +31,10 @@ func (h *Host) Evidence(ctx context.Context, id mesh.PeerID, w io.Writer) error 
 	if err != nil {
 		return err
 	}
+	buckets, err := book.Buckets(h.Mesh)
+	if err != nil {
+		return err
+	}
 	history, err := repair.History(ctx, h.Store, h.Mesh.Name, now.AddDate(0, 0, -30), now)
 	if err != nil {
 		return err
@@ -65,6 +69,8 @@ func (h *Host) Evidence(ctx context.Context, id mesh.PeerID, w io.Writer) error 
 		{"state.json", book.States[id].Value},
 		{"cluster-" + string(id.From) + ".json", book.Clusters[id.From].Value},
 		{"cluster-" + string(id.To) + ".json", book.Clusters[id.To].Value},
+		{"buckets-" + string(id.From) + ".json", buckets[id.From].Value},
+		{"buckets-" + string(id.To) + ".json", buckets[id.To].Value},
 		{"certificates-" + string(id.From) + ".json", book.Certs[id.From].Value},
 		{"certificates-" + string(id.To) + ".json", book.Certs[id.To].Value},
 		{"history.json", history},

@@ -65,6 +65,7 @@ func recordTypes() []recordType {
 	pair := mesh.PeerID{From: "emea", To: "apac"}
 	return []recordType{
 		of[peer.ClusterRecord]("cluster", record.ClusterSchema, store.Cluster("acme", "emea")),
+		of[peer.BucketRecord]("buckets", record.BucketsSchema, store.Buckets("acme", "emea")),
 		of[peer.CertClusterRecord]("cert", record.CertSchema, store.Cert("acme", "emea")),
 		of[record.Auth]("auth", record.AuthSchema, store.Auth("acme", "emea")),
 		of[peer.SyncRecord]("peer-sync", record.SyncSchema, store.PeerSync("acme", pair)),
@@ -201,6 +202,76 @@ func fields(t *testing.T, body []byte) map[string]any {
 	delete(m, "version")
 	delete(m, "ttl") // the item's own attribute carries it
 	return m
+}
+
+// Tier 2 has moved from CLUSTER, where the release before keeps it, to an item
+// of its own.
+func TestBucketsMoved(t *testing.T) {
+	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}}}
+	golden := func(name string) []byte {
+		body, err := os.ReadFile(filepath.Join(records, "v1", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	load := func(items ...store.Item) (*record.Book, store.Doc[peer.BucketRecord]) {
+		s := store.NewMemory()
+		if err := s.Put(t.Context(), items...); err != nil {
+			t.Fatal(err)
+		}
+		book, err := record.Load(t.Context(), s, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buckets, err := book.Buckets(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return book, buckets["emea"]
+	}
+	old := store.Item{Key: store.Cluster("acme", "emea"), Body: golden("cluster")}
+
+	book, doc := load(old)
+	if got := doc.Value.Buckets; !got.Known() || len(got.Value) != 1 || doc.Version != 0 {
+		t.Errorf("what the release before left is not taken: %+v", doc)
+	}
+	_, doc = load(old, store.Item{Key: store.Buckets("acme", "emea"), Body: golden("buckets")})
+	if got := doc.Value.Buckets; got.Value["x>y & ü"].Users != 7 || doc.Version != 1 {
+		t.Errorf("once there is an item it is not what counts: %+v", doc)
+	}
+
+	// And back: the release before takes a CLUSTER item without buckets for one
+	// whose buckets were never read, and reads them at its next tick.
+	cluster := book.Clusters["emea"]
+	cluster.Value.Buckets = peer.ClusterRecord{}.Buckets
+	it, changed, err := cluster.Change()
+	if err != nil || !changed {
+		t.Fatalf("the item without buckets is to be written: %v, %v", changed, err)
+	}
+	then := fields(t, old.Body)
+	delete(then, "buckets")
+	if diff := cmp.Diff(then, fields(t, it.Body)); diff != "" {
+		t.Errorf("not only buckets have gone (-then +now):\n%s", diff)
+	}
+	type before struct {
+		Buckets peer.Fact[map[mesh.ClusterID]map[string]peer.Bucket] `json:"buckets"`
+	}
+	read, err := store.Decode[before](it, 1)
+	if err != nil || read.Newer || !read.Value.Buckets.At.IsZero() || read.Value.Buckets.Why() != peer.NotLookedAt {
+		t.Errorf("the release before reads %+v, %v", read.Value, err)
+	}
+	// What it has read since is newer than the item that it knows nothing of.
+	again := cluster
+	again.Value.Buckets = peer.Known(map[mesh.ClusterID]map[string]peer.Bucket{"apac": {"a": {Users: 9}}}, time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC))
+	if it, err = again.Item(); err != nil {
+		t.Fatal(err)
+	}
+	it.Version = 0
+	_, doc = load(it, store.Item{Key: store.Buckets("acme", "emea"), Body: golden("buckets")})
+	if got := doc.Value.Buckets; got.Value["apac"].Users != 9 || doc.Version != 1 {
+		t.Errorf("after a rollback the older buckets count: %+v", doc)
+	}
 }
 
 // The check above can fail: a nested field that no type has any more is lost

@@ -15,6 +15,8 @@ type View struct {
 	Tick     time.Duration // peersync's period
 	Mesh     *mesh.Mesh
 	Clusters map[mesh.ClusterID]*ClusterRecord
+	// Buckets by the cluster they were read from. Missing ones are Unknown.
+	Buckets map[mesh.ClusterID]Fact[Buckets]
 }
 
 // maxAge is how long a fact of peersync's stays usable: two of its periods.
@@ -644,8 +646,9 @@ func (l *link) proof(home, copied int, interval time.Duration) (why Reason, show
 	}
 	why, shown = CountsEqual, l.Now
 	diff, ok := l.View.BucketsDiffer(l.id, 2*interval+2*l.Tick)
-	if ok && usersIn(l.b.Buckets.Value[l.id.To]) == home && usersIn(l.a.Buckets.Value[l.id.To]) == copied {
-		why, shown = BucketsEqual, older(l.a.Buckets.At, l.b.Buckets.At)
+	a, b := l.View.Buckets[l.id.From], l.View.Buckets[l.id.To]
+	if ok && b.Value[l.id.To].Users == home && a.Value[l.id.To].Users == copied {
+		why, shown = BucketsEqual, older(a.At, b.At)
 		if len(diff) > 0 {
 			why = UsersDiffer
 		}
@@ -669,37 +672,16 @@ func older(a, b time.Time) time.Time {
 	return b
 }
 
-func usersIn(buckets map[string]Bucket) int {
-	n := 0
-	for _, b := range buckets {
-		n += b.Users
-	}
-	return n
-}
-
 // BucketsDiffer compares the bucket digests of a peer's home and copy. ok is
 // false where they are missing, too old, or not read in one tick.
 func (v *View) BucketsDiffer(id mesh.PeerID, maxAge time.Duration) (differing []string, ok bool) {
-	a, b := v.record(id.From), v.record(id.To)
-	fa, fb := a.Buckets.Fresh(v.Now, maxAge), b.Buckets.Fresh(v.Now, maxAge)
+	fa, fb := v.Buckets[id.From].Fresh(v.Now, maxAge), v.Buckets[id.To].Fresh(v.Now, maxAge)
 	ba, ka := fa.Get()
 	bb, kb := fb.Get()
 	if !ka || !kb || fa.At.Sub(fb.At).Abs() > v.Tick {
 		return nil, false
 	}
-	home, copied := bb[id.To], ba[id.To]
-	for k, h := range home {
-		if copied[k] != h {
-			differing = append(differing, k)
-		}
-	}
-	for k := range copied {
-		if _, there := home[k]; !there {
-			differing = append(differing, k)
-		}
-	}
-	slices.Sort(differing)
-	return differing, true
+	return bb[id.To].differing(ba[id.To])
 }
 
 // setPeriod is how often tier 3 reads every user.

@@ -83,13 +83,23 @@ const (
 	SRM       = "Cisco Server Recovery Manager"
 )
 
-// Bucket is a digest of the users of one home cluster whose user IDs end in
-// the same character: equal buckets have equal counts, lengths and extremes.
+// Bucket tells of the users of one home cluster whose user IDs end in the same
+// character.
 type Bucket struct {
 	Users  int    `json:"n"`
 	Weight int    `json:"w"` // sum of the lengths of the user IDs
 	Low    string `json:"l"`
 	High   string `json:"h"`
+}
+
+// Buckets are the digests of all users that one cluster holds, by their home
+// cluster (tier 2).
+type Buckets map[mesh.ClusterID]Digest
+
+// BucketRecord is the BUCKETS item. It is written once a sync interval, when
+// its digests are read; CLUSTER is at every tick.
+type BucketRecord struct {
+	Buckets Fact[Buckets] `json:"buckets"`
 }
 
 // HomeValue is one value of a cluster's own user count, and when it was seen.
@@ -122,8 +132,9 @@ type ClusterRecord struct {
 	Seen Observation `json:"seen"`
 	// Home is the ring of the cluster's own user counts, oldest first.
 	Home []HomeValue `json:"home,omitempty"`
-	// Buckets by home cluster (tier 2), and when they were read.
-	Buckets Fact[map[mesh.ClusterID]map[string]Bucket] `json:"buckets"`
+	// Buckets are where earlier releases kept tier 2: taken until there is a
+	// BUCKETS item as new, and no longer written.
+	Buckets Fact[map[mesh.ClusterID]map[string]Bucket] `json:"buckets,omitzero"`
 	// Set is the digest of every home's user IDs (tier 3, once a day).
 	Set Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
 	// SetTried is when tier 3 was last attempted, whole or not.

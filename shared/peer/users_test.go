@@ -43,6 +43,7 @@ func (f film) play(minutes int) []shot {
 	emea, _ := m.Cluster("emea")
 	apac, _ := m.Cluster("apac")
 	records := map[mesh.ClusterID]*ClusterRecord{"emea": {}, "apac": {}}
+	buckets := map[mesh.ClusterID]Fact[Buckets]{}
 	var rec SyncRecord
 	last, atLast := noon.Add(-f.interval), f.home(0)
 	synced := true
@@ -81,12 +82,12 @@ func (f film) play(minutes int) []shot {
 		na, nb := Advance(*records["emea"], a, emea), Advance(*records["apac"], look(apac, home, 50, back), apac)
 		if f.digest != nil && (synced || minute%int(f.interval/time.Minute) == 0) {
 			h, c := f.digest(minute)
-			na.Buckets = Known(map[mesh.ClusterID]map[string]Bucket{"apac": {"x": {Users: copied, High: c}}}, now)
-			nb.Buckets = Known(map[mesh.ClusterID]map[string]Bucket{"apac": {"x": {Users: home, High: h}}}, now)
+			buckets["emea"] = Known(Buckets{"apac": DigestOf(map[string]Bucket{"x": {Users: copied, High: c}})}, now)
+			buckets["apac"] = Known(Buckets{"apac": DigestOf(map[string]Bucket{"x": {Users: home, High: h}})}, now)
 		}
 		synced = false
 		records["emea"], records["apac"] = &na, &nb
-		v := &View{Now: now, Tick: tick, Mesh: m, Clusters: records}
+		v := &View{Now: now, Tick: tick, Mesh: m, Clusters: records, Buckets: buckets}
 		rec = Judge(v, watched, rec)
 		state, _ := StateOf(rec.Conditions, rec)
 		out = append(out, shot{minute, rec.Condition(UsersMatch), rec.Condition(Synced), state})

@@ -56,6 +56,10 @@ type tick struct {
 	now  time.Time
 	book *record.Book
 	view *peer.View
+	// buckets are the BUCKETS items as they were loaded; anew are the clusters
+	// whose digests were asked for at this tick.
+	buckets map[mesh.ClusterID]store.Doc[peer.BucketRecord]
+	anew    map[mesh.ClusterID]bool
 
 	mu      sync.Mutex
 	clients map[mesh.ClusterID]*cluster.Client
@@ -65,13 +69,18 @@ type tick struct {
 }
 
 func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
-	t := &tick{Peersync: p, now: p.Now(), clients: map[mesh.ClusterID]*cluster.Client{}, judged: map[mesh.PeerID]peer.SyncRecord{}}
+	t := &tick{Peersync: p, now: p.Now(), clients: map[mesh.ClusterID]*cluster.Client{}, anew: map[mesh.ClusterID]bool{}, judged: map[mesh.PeerID]peer.SyncRecord{}}
 	book, rest, err := record.LoadAhead(ctx, p.Store, p.Mesh)
 	if err != nil {
 		return run.Answer{}, err
 	}
 	decoded := make(chan error, 1)
-	go func() { decoded <- rest() }() // while the clusters are waited for
+	go func() { // while the clusters are waited for
+		err := rest()
+		buckets, unread := book.Buckets(p.Mesh)
+		t.buckets = buckets
+		decoded <- errors.Join(err, unread)
+	}()
 	t.book, t.view = book, book.View(p.Mesh, tickPeriod(), t.now)
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
@@ -82,6 +91,10 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	observed := t.observe(looking, req.Only)
 	if err := <-decoded; err != nil {
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
+	}
+	t.view.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
+	for id, doc := range t.buckets {
+		t.view.Buckets[id] = doc.Value.Buckets
 	}
 	t.deepen(looking, observed)
 	answer := t.judge(looking, observed)
@@ -221,8 +234,7 @@ func (t *tick) deepen(ctx context.Context, ids []mesh.ClusterID) {
 				got := client.Buckets(ctx, t.Mesh.Owner, t.now)
 				t.mu.Lock()
 				defer t.mu.Unlock()
-				r := t.view.Clusters[id]
-				r.Buckets = got.Or(r.Buckets)
+				t.view.Buckets[id], t.anew[id] = got.Or(t.view.Buckets[id]), true
 				return got.Reason, got.Detail
 			})
 		})
@@ -241,7 +253,7 @@ func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
 		r := t.view.Clusters[id]
 		c, _ := t.Mesh.Cluster(id)
 		interval, _ := r.EffectiveInterval(c, t.now)
-		if interval > 0 && r.Buckets.At.Before(t.now.Truncate(interval)) {
+		if interval > 0 && t.view.Buckets[id].At.Before(t.now.Truncate(interval)) {
 			want[id] = true
 		}
 	}
@@ -256,7 +268,7 @@ func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
 		interval, _ := r.EffectiveInterval(c, t.now)
 		entry, ok, _ := r.Seen.EntryFor(to)
 		skew, _ := r.Seen.Skew.Get()
-		synced := ok && entry.HasClock && entry.LastSync.Add(-skew).After(r.Buckets.At)
+		synced := ok && entry.HasClock && entry.LastSync.Add(-skew).After(t.view.Buckets[p.ID.From].At)
 		lasting := t.now.Sub(stored.Differs.Since) > interval && (stored.Named == nil || t.now.Sub(stored.Named.At) >= mesh.MinSyncInterval)
 		if synced || lasting {
 			want[p.ID.From], want[p.ID.To] = true, true
@@ -428,14 +440,25 @@ func minus(a, b map[string]string, more int) ([]string, int) {
 	return out, more
 }
 
-// record writes what changed: every observed cluster, and the peers whose
-// conditions did.
+// record writes what changed: every observed cluster, its digests if they were
+// asked for, and the peers whose conditions did.
+//
+// A crash may leave CLUSTER and BUCKETS of different ticks. Each is true of the
+// instant that it carries: digests prove only the counts that they were read
+// with, too old they are Unknown, and what is missing is read at the next tick.
 func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 	var changes record.Changes
 	for _, id := range ids {
 		doc := t.book.Clusters[id]
+		moved := !doc.Value.Buckets.At.IsZero()
 		doc.Value = *t.view.Clusters[id]
+		doc.Value.Buckets = peer.ClusterRecord{}.Buckets // BUCKETS has them
 		record.Add(&changes, doc)
+		if moved || t.anew[id] {
+			doc := t.buckets[id]
+			doc.Value.Buckets = t.view.Buckets[id]
+			record.Add(&changes, doc)
+		}
 	}
 	for _, p := range t.Mesh.Peers {
 		if value, ok := t.judged[p.ID]; ok {

@@ -79,6 +79,15 @@ func (w *watcher) book() *record.Book {
 	return b
 }
 
+func (w *watcher) buckets() map[mesh.ClusterID]store.Doc[peer.BucketRecord] {
+	w.t.Helper()
+	b, err := w.book().Buckets(w.Mesh)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
 func (w *watcher) condition(p string, t peer.Type) peer.Condition {
 	w.t.Helper()
 	id, err := mesh.ParsePeerID(p)
@@ -89,7 +98,8 @@ func (w *watcher) condition(p string, t peer.Type) peer.Condition {
 	return r.Condition(t)
 }
 
-// TestASteadyTickWritesOneItemPerCluster and its RUN, twice: begun and completed.
+// TestASteadyTickWritesOneItemPerCluster and its RUN, twice: begun and
+// completed. Once an interval come the digests of users.
 func TestASteadyTickWritesOneItemPerCluster(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 4, Users: 15})
 	for range 30 { // two and a half hours: first looks, buckets and sets are behind us
@@ -97,16 +107,110 @@ func TestASteadyTickWritesOneItemPerCluster(t *testing.T) {
 		w.Pass(5 * time.Minute)
 	}
 	w.counted()
+	digests := map[string]int{}
 	for range 24 {
 		w.tick()
 		w.Pass(5 * time.Minute)
 		puts := w.counted()
 		for sk, n := range puts {
 			switch {
+			case strings.HasPrefix(sk, store.PrefixBuckets) && n == 1:
+				digests[sk]++
 			case strings.HasPrefix(sk, store.PrefixCluster) && n == 1:
 			case sk == "RUN#peersync" && n == 2:
 			default:
 				t.Errorf("%s: %s was written %d times although nothing changed", w.Clock.Now().Format("15:04"), sk, n)
+			}
+		}
+	}
+	for sk, n := range digests {
+		if n != 4 {
+			t.Errorf("%s was written %d times in 2 h, want once an interval", sk, n)
+		}
+	}
+	if len(digests) != 4 {
+		t.Errorf("the digests of %d clusters were written, want 4", len(digests))
+	}
+}
+
+// TestBucketsOfTheReleaseBefore are used, moved without being read again, and
+// gone from CLUSTER.
+func TestBucketsOfTheReleaseBefore(t *testing.T) {
+	w := watch(t, clustersim.Config{Clusters: 2, Users: 15})
+	for range 3 {
+		w.tick()
+		w.Pass(5 * time.Minute)
+	}
+	at := w.Clock.Now().Add(-5 * time.Minute)
+	left := map[string]peer.Bucket{"a": {Users: 15, Weight: 90, Low: "anne", High: "zora"}}
+	digest := peer.DigestOf(left)
+	var changes record.Changes
+	for id, doc := range w.book().Clusters {
+		doc.Value.Buckets = peer.Known(map[mesh.ClusterID]map[string]peer.Bucket{"emea": left, "apac": left}, at)
+		record.Add(&changes, doc)
+		if err := w.memory.Delete(t.Context(), store.Buckets("acme", id), w.buckets()[id].Version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := changes.Write(t.Context(), w.memory); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	w.counted()
+	w.tick()
+	if n := w.counted(); n["BUCKETS#emea"] != 1 || n["BUCKETS#apac"] != 1 {
+		t.Errorf("written: %v", n)
+	}
+	for id, doc := range w.buckets() {
+		if got := doc.Value.Buckets; doc.Version != 1 || !got.At.Equal(at) || got.Value["apac"] != digest {
+			t.Errorf("%s: %+v, want what was left", id, doc)
+		}
+		if rec := w.book().Clusters[id].Value; !rec.Buckets.At.IsZero() {
+			t.Errorf("%s: CLUSTER still holds %+v", id, rec.Buckets)
+		}
+	}
+	if r := w.condition("emea>apac", peer.UsersMatch).Reason; r != peer.BucketsEqual {
+		t.Errorf("the proof is %s", r)
+	}
+	w.Pass(5 * time.Minute)
+	w.tick()
+	if n := w.counted(); n["BUCKETS#emea"] != 0 {
+		t.Errorf("written again: %v", n)
+	}
+}
+
+// TestKilledBetweenClusterAndBuckets: what did not get written is read again,
+// and nothing false is said meanwhile.
+func TestKilledBetweenClusterAndBuckets(t *testing.T) {
+	for _, lost := range []string{store.PrefixCluster, store.PrefixBuckets} {
+		w := watch(t, clustersim.Config{Clusters: 2, Users: 15})
+		kills := 0
+		for range 14 {
+			w.fail = func(op, sk string) error {
+				if op == "put" && strings.HasPrefix(sk, lost) && w.Clock.Now().Minute()%30 < 5 {
+					kills++
+					return errors.New("killed")
+				}
+				return nil
+			}
+			_, err := w.Handle(t.Context(), run.Request{})
+			w.fail = nil
+			if err != nil {
+				w.Pass(5 * time.Minute) // past the lease
+				w.tick()
+			}
+			for _, p := range []string{"emea>apac", "apac>emea"} {
+				if c := w.condition(p, peer.UsersMatch); c.Status == peer.False || c.Reason == peer.NotYetDecided {
+					t.Errorf("without %s: %s is %s %s %s", lost, p, c.Status, c.Reason, c.Message)
+				}
+			}
+			w.Pass(5 * time.Minute)
+		}
+		if kills < 4 {
+			t.Errorf("%s was lost %d times only", lost, kills)
+		}
+		for id, doc := range w.buckets() {
+			if age := w.Clock.Now().Sub(doc.Value.Buckets.At); !doc.Value.Buckets.Known() || age > 40*time.Minute {
+				t.Errorf("without %s: the digests of %s are %v old", lost, id, age)
 			}
 		}
 	}
@@ -516,8 +620,8 @@ func TestTiersStayOnCommonBoundaries(t *testing.T) {
 		w.tick()
 		w.Pass(5 * time.Minute)
 	}
-	b := w.book()
-	if a, z := b.Clusters["emea"].Value.Buckets.At, b.Clusters["apac"].Value.Buckets.At; !a.Equal(z) {
+	b := w.buckets()
+	if a, z := b["emea"].Value.Buckets.At, b["apac"].Value.Buckets.At; !a.Equal(z) {
 		t.Errorf("emea's buckets are of %s, apac's of %s: they never compare", a.Format("15:04"), z.Format("15:04"))
 	}
 	if r := w.condition("emea>apac", peer.UsersMatch).Reason; r != peer.BucketsEqual && r != peer.SetEqual {

@@ -22,6 +22,7 @@ import (
 // the one before.
 const (
 	ClusterSchema = 1
+	BucketsSchema = 1
 	SyncSchema    = 1
 	CertSchema    = 1
 	StateSchema   = 1
@@ -54,6 +55,8 @@ type Book struct {
 	// Proposals are the PROPOSAL items, by id: what Peerkeeper would do, or
 	// would have done.
 	Proposals map[string]store.Doc[Proposed]
+
+	buckets []store.Item // as stored: only who asks Buckets pays for decoding them
 }
 
 // ProposedSchema is the schema of PROPOSAL items.
@@ -115,6 +118,29 @@ func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Book, rest 
 	}, errors.Join(errs...)
 }
 
+// Buckets decodes the digests of users for whoever judges by them. Again reads
+// none.
+//
+// An earlier release kept them in CLUSTER. Those are taken where they are the
+// newer ones: there is no BUCKETS item yet, or that release ran again since.
+func (b *Book) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.BucketRecord], error) {
+	out := map[mesh.ClusterID]store.Doc[peer.BucketRecord]{}
+	var errs []error
+	for _, it := range b.buckets {
+		id := mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixBuckets))
+		errs = append(errs, decode(out, id, it, BucketsSchema))
+	}
+	for _, id := range m.IDs() {
+		fill(out, id, store.Buckets(m.Name, id), BucketsSchema)
+		doc := out[id]
+		if old := b.Clusters[id].Value; old.Buckets.At.After(doc.Value.Buckets.At) {
+			doc.Value.Buckets = old.Digests()
+			out[id] = doc
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
 func blank() *Book {
 	return &Book{
 		Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
@@ -152,6 +178,8 @@ func (b *Book) take(m *mesh.Mesh, it store.Item) error {
 	switch kind + "#" {
 	case store.PrefixCluster:
 		return decode(b.Clusters, mesh.ClusterID(rest), it, ClusterSchema)
+	case store.PrefixBuckets:
+		b.buckets = append(b.buckets, it)
 	case store.PrefixCert:
 		return decode(b.Certs, mesh.ClusterID(rest), it, CertSchema)
 	case store.PrefixAuth:
@@ -207,7 +235,7 @@ func fill[K comparable, T any](into map[K]store.Doc[T], k K, key store.Key, sche
 	}
 }
 
-// View is what the stored looks amount to at now.
+// View is what the stored looks amount to at now, without the digests of users.
 func (b *Book) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View {
 	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
 	for _, id := range m.IDs() {

@@ -79,12 +79,62 @@ func TestLoadAhead(t *testing.T) {
 	}
 }
 
+// What cannot be read of the digests is told by who asks for them; those of a
+// newer release are read, and not written over.
+func TestBuckets(t *testing.T) {
+	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name, body string
+		users      int
+		newer      bool
+		err        string
+	}{
+		{name: "none"},
+		{name: "ours", body: `{"schema":1,"version":1,"buckets":{"k":"known","v":{"apac":{"n":5,"s":"a=00000000"}},"at":"2026-03-01T12:00:00Z"}}`, users: 5},
+		{name: "newer", body: `{"schema":2,"version":1,"buckets":{"k":"known","v":{"apac":{"n":5,"s":"a=00000000"}},"at":"2026-03-01T12:00:00Z"}}`, users: 5, newer: true},
+		{name: "newer and unreadable", body: `{"schema":2,"version":1,"buckets":7}`, newer: true},
+		{name: "unreadable", body: `{"schema":1,"version":1,"buckets":7}`, err: "BUCKETS#emea"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := store.NewMemory()
+			if c.body != "" {
+				if err := s.Put(t.Context(), store.Item{Key: store.Buckets("acme", "emea"), Body: []byte(c.body)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := record.Load(t.Context(), s, m)
+			if err != nil {
+				t.Fatalf("whoever needs no digests is kept from everything else: %v", err)
+			}
+			buckets, err := b.Buckets(m)
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("%v, want an error that names %s", err, c.err)
+				}
+				return
+			}
+			doc := buckets["emea"]
+			if err != nil || doc.Newer != c.newer || doc.Value.Buckets.Value["apac"].Users != c.users || doc.Key != store.Buckets("acme", "emea") || len(buckets) != 2 {
+				t.Errorf("%+v, %v", buckets, err)
+			}
+			var changes record.Changes
+			doc.Value.Buckets = peer.Known(peer.Buckets{}, at)
+			record.Add(&changes, doc)
+			if n, err := changes.Write(t.Context(), s); n == 0 != c.newer || err != nil {
+				t.Errorf("%d written, %v", n, err)
+			}
+		})
+	}
+}
+
 // FuzzLoad: whatever a store holds, loading it ends, and what is newer or
 // damaged is never made into something to write over it.
 func FuzzLoad(f *testing.F) {
 	f.Add("CLUSTER#emea", []byte(`{"schema":1,"version":1}`))
 	f.Add("PEER#emea>apac#SYNC", []byte(`{"schema":9,"version":1,"conditions":7}`))
 	f.Add("PEER#emea#SYNC", []byte(`{}`))
+	f.Add("BUCKETS#emea", []byte(`{"schema":2,"version":1,"buckets":7}`))
 	f.Add("AUTH#emea", []byte(`{"schema":1,"at":"yesterday"}`))
 	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}, Peers: []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}}}
 	f.Fuzz(func(t *testing.T, sk string, body []byte) {
@@ -95,6 +145,20 @@ func FuzzLoad(f *testing.F) {
 		b, err := record.Load(t.Context(), s, m)
 		if err != nil {
 			return
+		}
+		buckets, err := b.Buckets(m)
+		if err != nil {
+			return
+		}
+		for _, d := range buckets {
+			if d.Newer {
+				var c record.Changes
+				d.Value.Buckets = peer.Known(peer.Buckets{}, time.Unix(1, 0))
+				record.Add(&c, d)
+				if n, err := c.Write(t.Context(), s); n != 0 || err != nil {
+					t.Errorf("newer digests were written over (%d, %v)", n, err)
+				}
+			}
 		}
 		for _, d := range b.Clusters {
 			if d.Newer {

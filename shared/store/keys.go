@@ -11,7 +11,8 @@ import (
 // Sort-key prefixes, for Load. One per kind of item in contracts.md.
 const (
 	PrefixCluster     = "CLUSTER#"
-	PrefixCert        = "CERT#" // not in contracts.md's list: what certcheck saw of a cluster
+	PrefixBuckets     = "BUCKETS#" // not in contracts.md's list: digests of a cluster's users
+	PrefixCert        = "CERT#"    // not in contracts.md's list: what certcheck saw of a cluster
 	PrefixPeer        = "PEER#"
 	PrefixRun         = "RUN#"
 	PrefixAuth        = "AUTH#"
@@ -45,6 +46,13 @@ func AuditMonth(meshName string, at time.Time) string {
 // Cluster is what peersync saw of a cluster.
 func Cluster(meshName string, id mesh.ClusterID) Key {
 	return Key{Live(meshName), PrefixCluster + string(id)}
+}
+
+// Buckets are the digests of the users that peersync read of a cluster. They
+// stand apart from CLUSTER# because they are read once a sync interval, and
+// not at every tick.
+func Buckets(meshName string, id mesh.ClusterID) Key {
+	return Key{Live(meshName), PrefixBuckets + string(id)}
 }
 
 // Cert is what certcheck saw of a cluster: certificates served, trust stores,
