@@ -16,14 +16,16 @@ import (
 // measurement is what one steady run took of a mesh of some size: nothing
 // fails and nothing changes but the counts' times.
 //
-// Measured on 23 November 2026 with the simulator in a process of its own over
-// TLS on loopback, 50 ms latency per answer, 200 users per cluster (5,000
-// users: 3 write units more at 3 clusters), on one x86-64 core shared with
-// others; units counted from the sizes of the items read and written, by
-// DynamoDB's rules. Tiers 2 and 3 of user truth (when something differs, and
-// once a day) are not in it, nor are trust stores: with platform accounts a run
-// of certcheck waits 0.1 to 0.2 s longer and computes 0.35 s more at 30 clusters
-// (25 November 2026, likewise), which in four looks a day is below a cent a month.
+// Times were measured on 23 November 2026 with the simulator in a process of
+// its own over TLS on loopback, 50 ms latency per answer, 200 users per cluster,
+// on one x86-64 core shared with others; units and bytes on 25 November 2026
+// by BenchmarkUnits of shared/host, from the sizes of the items read and
+// written, by DynamoDB's rules (5,000 users per cluster: the same units at 3
+// clusters). Tier 2 of user truth is in the units, as a mean of the runs of an
+// hour; what is read when users differ, and tier 3, once a day, are not in it,
+// nor are trust stores: with platform accounts a run of certcheck waits 0.1 to
+// 0.2 s longer and computes 0.35 s more at 30 clusters (25 November 2026,
+// likewise), which in four looks a day is below a cent a month.
 type measurement struct {
 	clusters      int
 	cpu, wait     time.Duration // of the processor, and for answers
@@ -36,16 +38,16 @@ const ms = time.Millisecond
 func measured() map[string][]measurement {
 	return map[string][]measurement{
 		"peersync": {
-			{1, 6 * ms, 310 * ms, 4.5, 6, 5_800}, {3, 16 * ms, 320 * ms, 11, 23, 40_900},
-			{10, 82 * ms, 330 * ms, 65, 182, 426_600}, {30, 490 * ms, 440 * ms, 493, 1442, 3_768_500},
+			{1, 6 * ms, 310 * ms, 4.5, 5.2, 4_900}, {3, 16 * ms, 320 * ms, 9.5, 12, 31_700},
+			{10, 82 * ms, 330 * ms, 51.5, 58.7, 317_800}, {30, 490 * ms, 440 * ms, 372.5, 352, 2_776_700},
 		},
 		"stucksync": {
-			{1, 1 * ms, 1 * ms, 6.5, 2, 0}, {3, 3 * ms, 3 * ms, 11, 2, 0},
-			{10, 32 * ms, 10 * ms, 58, 2, 0}, {30, 185 * ms, 10 * ms, 466, 2, 0},
+			{1, 1 * ms, 1 * ms, 6.5, 2, 0}, {3, 3 * ms, 3 * ms, 9.5, 2, 0},
+			{10, 32 * ms, 10 * ms, 44.5, 2, 0}, {30, 185 * ms, 10 * ms, 345.5, 2, 0},
 		},
 		"certcheck": {
-			{1, 3 * ms, 5 * ms, 3.5, 3, 0}, {3, 15 * ms, 50 * ms, 8, 5, 0},
-			{10, 125 * ms, 75 * ms, 55, 12, 0}, {30, 740 * ms, 110 * ms, 463, 32, 0},
+			{1, 3 * ms, 5 * ms, 3.5, 4, 0}, {3, 15 * ms, 50 * ms, 6.5, 8, 0},
+			{10, 125 * ms, 75 * ms, 41.5, 22, 0}, {30, 740 * ms, 110 * ms, 342.5, 62, 0},
 		},
 	}
 }
