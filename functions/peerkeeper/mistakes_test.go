@@ -59,6 +59,8 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		{name: "secret misspelt", args: []string{"user", "someone", "--secrets", "broken.json"}, says: []string{"broken.json", "password"}, several: true},
 		{name: "another rate", args: []string{"run", "--rate", "2"}, says: []string{"--rate 2", "rate 60"}},
 		{name: "rate of a real mesh", args: []string{"run", "--mesh", "real.yaml", "--rate", "2"}, says: []string{"--rate 2", "not simulated"}},
+		{name: "approving nothing", args: []string{"approve"}, says: []string{"name one action", "--source NODE"}},
+		{name: "approving one and many", args: []string{"approve", "0123456789", "--source", "imp-apac-pub.example.com"}, says: []string{"name one action"}},
 		{name: "unknown function", args: []string{"run", "--once", "persync"}, says: []string{"persync", "did you mean peersync?"}},
 		{name: "function of a later version", args: []string{"run", "--once", "preflight"}, says: []string{"preflight", "peersync, stucksync, certcheck"}},
 		{name: "webhook without TLS", args: []string{"run", "--mesh", "hook.yaml"}, says: []string{"hook.yaml", "webhook", "https"}},

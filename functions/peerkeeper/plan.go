@@ -71,6 +71,11 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 	for _, a := range planned {
 		t.sayf("%s  %s %s (%s)", a.ID, a.Kind, a.Target, a.Cluster)
 		t.sayf("    why: %s", a.Why)
+		if a.Source != nil {
+			for _, line := range a.Source.Lines() {
+				t.sayf("    compare: %s", line)
+			}
+		}
 		t.sayf("    interrupts: %s", a.Interrupts)
 		for _, c := range a.Collect {
 			t.sayf("    collect first: %s", c)
@@ -92,7 +97,8 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 }
 
 type approveVerb struct {
-	ID string `arg:"" name:"id" help:"The action, as plan lists it." placeholder:"ID"`
+	ID     string        `arg:"" name:"id" optional:"" help:"The action, as plan lists it." placeholder:"ID"`
+	Source mesh.NodeName `help:"Instead of one action: every import of this node's certificates, into whichever cluster." placeholder:"NODE"`
 	kept
 }
 
@@ -103,7 +109,8 @@ It never acts itself: the next run of stucksync looks again, and acts only if th
 
 Examples:
 
-  peerkeeper approve 5f2ac1d09b`
+  peerkeeper approve 5f2ac1d09b
+  peerkeeper approve --source imp-apac-pub.example.com`
 }
 
 // Run approves an action.
@@ -115,6 +122,23 @@ func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
 	who, err := actor()
 	if err != nil {
 		return err
+	}
+	if (a.ID == "") == (a.Source == "") {
+		return usagef("name one action, or --source NODE: `peerkeeper plan` lists what waits for a person")
+	}
+	if a.Source != "" {
+		all, err := w.person(t).ApproveSource(ctx, a.Source, who)
+		if err != nil {
+			return usage{err}
+		}
+		if t.json {
+			return t.answer(map[string]any{"approved": all, "actor": who})
+		}
+		for _, p := range all {
+			t.sayf("%s  %s %s is approved for the next %v.", p.ID, p.Kind, p.Target, host.ApprovalLife)
+		}
+		t.sayf("%d imports; recorded as decided by %s. At most %d an hour are made.", len(all), who, w.Mesh.Policy.Limits.ImportsPerMeshPerHour)
+		return nil
 	}
 	p, err := w.person(t).Approve(ctx, a.ID, who)
 	if err != nil {

@@ -506,7 +506,9 @@ func (snap *snapshot) actions(id mesh.PeerID) (asked []Asked, last *Acted) {
 			continue
 		}
 		what := p.Proposal.Deed()
-		if p.Ended.IsZero() && p.Outcome == "" {
+		// What was tried and is asked for again waits for a person once more.
+		again := slices.ContainsFunc(p.Refused, func(r string) bool { return strings.HasPrefix(r, "approval: ") })
+		if p.Ended.IsZero() && (p.Outcome == "" || again) {
 			asked = append(asked, Asked{p.Proposal.ID, what, p.Proposal.Approval, p.Proposal.Interrupts, p.Proposal.Collect, p.Refused})
 		}
 		if p.Outcome != "" && (last == nil || p.First.After(last.At)) {

@@ -416,8 +416,12 @@ func TestRenewalWithoutADrop(t *testing.T) {
 	}
 	r.once("certcheck")
 	r.round()
-	if n := r.approve(); n != 2 {
-		t.Fatalf("%d actions wait for a person, want the imports into emea and amer: %+v", n, r.asked())
+	if got, err := r.host.ApproveSource(t.Context(), "imp-emea-pub.example.com", "jdoe"); err == nil {
+		t.Errorf("approved of a node of which nothing is asked: %+v", got)
+	}
+	got, err := r.host.ApproveSource(t.Context(), apacPublisher, "jdoe")
+	if err != nil || len(got) != 2 || got[0].Cluster == got[1].Cluster || !strings.Contains(strings.Join(got[0].Source.Lines(), "\n"), "tomcat of imp-apac-pub.example.com (apac): "+next) {
+		t.Fatalf("approved %+v, want the imports into emea and amer: %v", got, err)
 	}
 	for range 6 { // put in, seen, and on every node within the hour
 		r.round()

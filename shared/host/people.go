@@ -209,13 +209,15 @@ func (h *Host) Acknowledge(ctx context.Context, fingerprint, reason, actor strin
 
 // Planned is what `plan` shows of one action.
 type Planned struct {
-	ID       string         `json:"id"`
-	Kind     peer.Action    `json:"kind"`
-	Target   string         `json:"target"`
-	Cluster  mesh.ClusterID `json:"cluster"`
-	Peers    []mesh.PeerID  `json:"peers"`
-	Why      string         `json:"why"`
-	Approval string         `json:"approval"` // why a person is needed; "" if none is
+	ID      string         `json:"id"`
+	Kind    peer.Action    `json:"kind"`
+	Target  string         `json:"target"`
+	Cluster mesh.ClusterID `json:"cluster"`
+	Peers   []mesh.PeerID  `json:"peers"`
+	Why     string         `json:"why"`
+	// Source is of an import: which certificate, and of which node.
+	Source   *peer.CertSource `json:"source,omitempty"`
+	Approval string           `json:"approval"` // why a person is needed; "" if none is
 	// Interrupts is what it costs, Collect what to gather before.
 	Interrupts string    `json:"interrupts"`
 	Collect    []string  `json:"collect,omitempty"`
@@ -242,7 +244,7 @@ func (h *Host) Plan(ctx context.Context, past time.Duration) ([]Planned, error) 
 		case past > 0 && (!v.Ended.IsZero() && now.Sub(v.Ended) > past || !onlyMode(v.Refused)):
 			continue
 		}
-		out = append(out, Planned{id, v.Proposal.Action, v.Proposal.Target.String(), v.Proposal.Target.Cluster, v.Proposal.Peers, v.Proposal.Why,
+		out = append(out, Planned{id, v.Proposal.Action, v.Proposal.Target.String(), v.Proposal.Target.Cluster, v.Proposal.Peers, v.Proposal.Why, v.Proposal.Source,
 			v.Proposal.Approval, v.Proposal.Interrupts, v.Proposal.Collect, v.Refused, v.First, v.Ended, v.Outcome})
 	}
 	slices.SortFunc(out, func(a, b Planned) int {
@@ -294,6 +296,30 @@ func (h *Host) Approve(ctx context.Context, id, actor string) (Planned, error) {
 	}
 	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: fmt.Sprintf("approve %s: %s %s", id, p.Kind, p.Target), Outcome: "done", Evidence: p.Why})
 	return p, err
+}
+
+// ApproveSource consents to every import of one node's certificates that waits for
+// a person now: after a renewal there is one in each cluster that pulls. Each is
+// recorded by itself.
+func (h *Host) ApproveSource(ctx context.Context, node mesh.NodeName, actor string) ([]Planned, error) {
+	planned, err := h.Plan(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	var out []Planned
+	for _, p := range planned {
+		if p.Source == nil || !strings.EqualFold(string(p.Source.Node), string(node)) || p.Approval == "" {
+			continue
+		}
+		if _, err := h.Approve(ctx, p.ID, actor); err != nil {
+			return out, err
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no import of a certificate of %q waits for a person now: `peerkeeper plan` lists those that do", node)
+	}
+	return out, nil
 }
 
 // byHand is how a person does the same on Cisco's pages.

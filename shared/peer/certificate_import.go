@@ -25,8 +25,24 @@ type CertSource struct {
 	Fingerprint string `json:"fingerprint"`
 	// Issuer is the CA of a CA-signed one: its chain is imported, never itself.
 	Issuer string `json:"issuer,omitempty"`
+	// Chain is what the node served above it, for people to compare; the import
+	// goes by what is read then.
+	Chain []Issuer `json:"chain,omitempty"`
 	// Pending says that the node has it and does not serve it yet.
 	Pending bool `json:"pending,omitempty"`
+}
+
+// Lines tell a person what to compare before agreeing to an import.
+func (s CertSource) Lines() []string {
+	out := []string{fmt.Sprintf("%s of %s (%s): %s", s.Service, s.Node, s.Cluster, s.Fingerprint)}
+	if s.Issuer == "" {
+		return out
+	}
+	out[0] += fmt.Sprintf(", signed by %s, which is what is imported", CommonName(s.Issuer))
+	for _, c := range s.Chain {
+		out = append(out, fmt.Sprintf("above it was served %s, to %s: %s", CommonName(c.Subject), clock(c.NotAfter), c.Fingerprint))
+	}
+	return out
 }
 
 // ImportLife is how long it is remembered that a certificate came into a store,
@@ -73,7 +89,7 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 			if row.Issuer != "" {
 				what = row.Issuer
 			}
-			key, p := fmt.Sprint(id, "|", what, "|", row.Pending), importOf(m, row, cell, from)
+			key, p := fmt.Sprint(id, "|", what, "|", row.Pending), importOf(m, row, cell, from, certs[row.Cluster])
 			if at, proposed := had[key]; !proposed {
 				had[key] = len(out)
 				out = append(out, p)
@@ -101,7 +117,7 @@ func vouchedFor(r CertClusterRecord, row TrustRow) bool {
 	return s.Error == "" && s.Fingerprint == row.Fingerprint && (s.Pinned || s.CA)
 }
 
-func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster) Proposal {
+func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster, of CertClusterRecord) Proposal {
 	what := row.Service + " of " + string(row.Node)
 	p := Proposal{
 		Action: ImportCertificate,
@@ -116,6 +132,10 @@ func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster) Pr
 	}
 	var asks []string
 	if row.Issuer != "" {
+		p.Source.Chain = of.Served[row.Node][row.KeyType].Chain
+		if row.Pending {
+			p.Source.Chain = of.Identity[row.Node][row.Service].Chain
+		}
 		what = "the CA certificates of " + CommonName(row.Issuer)
 		p.Target.Parameter = what
 		p.Why = fmt.Sprintf("the %s of %s holds no CA of %s of %s, over which it pulls from %s", row.Store, from.ID, row.Service, row.Node, row.Cluster)

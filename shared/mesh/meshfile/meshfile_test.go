@@ -223,6 +223,8 @@ func TestBadFiles(t *testing.T) {
 		{"restart answer", "windows: []", "restartForOnePeer: ask", []string{`24: policy.restartForOnePeer: "ask" is not known here: write approve or auto`}},
 		{"import answer", "windows: []", "importCertificates: always", []string{`24: policy.importCertificates: "always" is not known here: write manual, approve or auto`}},
 		{"no imports", "windows: []", "limits: {importsPerMeshPerHour: 0}", []string{"24: policy.limits.importsPerMeshPerHour: 0 is not a limit: write 1 or more; to forbid imports write importCertificates: manual"}},
+		{"one secret to read and to write", "credentials: emea/read", "credentials: emea/read\n    platformCredentials: emea/platform\n    platformWriteCredentials: emea/platform", []string{
+			"12: clusters[0].platformWriteCredentials: is the secret that reads as well: a rejected password would be tried twice: name an account of its own, or leave it out and import by hand"}},
 		{"an account that writes and none that reads", "credentials: emea/read", "credentials: emea/read\n    platformWriteCredentials: emea/platform-write", []string{
 			"11: clusters[0].platformWriteCredentials: is there without platformCredentials: what a store holds is read before anything is put into it: name an account that reads as well, as in platformCredentials: emea/platform"}},
 		{"webhook in clear", "windows: []", `notify: {webhook: "http://alarms.example.com/x"}`, []string{"24: policy.notify.webhook: is not encrypted: write an https:// address, or http://localhost or http://127.0.0.1"}},

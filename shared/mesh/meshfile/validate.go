@@ -134,6 +134,9 @@ func (v *rules) cluster(c *mesh.Cluster, path string) {
 	v.secret(at("writeCredentials"), c.WriteCredentials, false)
 	v.secret(at("platformCredentials"), c.PlatformCredentials, false)
 	v.secret(at("platformWriteCredentials"), c.PlatformWriteCredentials, false)
+	if c.PlatformWriteCredentials != "" && c.PlatformWriteCredentials == c.PlatformCredentials {
+		v.rep.blame(at("platformWriteCredentials"), "is the secret that reads as well: a rejected password would be tried twice", "name an account of its own, or leave it out and import by hand")
+	}
 	if c.PlatformWriteCredentials != "" && c.PlatformCredentials == "" {
 		v.rep.blame(at("platformWriteCredentials"), "is there without platformCredentials: what a store holds is read before anything is put into it", "name an account that reads as well, as in platformCredentials: "+string(c.ID)+"/platform")
 	}
