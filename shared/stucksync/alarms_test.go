@@ -40,6 +40,7 @@ type script struct {
 	clusters map[mesh.ClusterID]*peer.ClusterRecord
 	certs    map[mesh.ClusterID]*peer.CertClusterRecord
 	peers    map[mesh.PeerID]map[peer.Type]peer.Condition
+	leaf     map[mesh.PeerID]time.Time // since when the remote publisher serves its certificate
 	puts     map[string]int
 }
 
@@ -57,7 +58,7 @@ func play(tb interface {
 	Context() context.Context
 }, ids ...mesh.ClusterID) *script {
 	s := &script{tb: tb, now: start, memory: store.NewMemory(), clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*peer.CertClusterRecord{},
-		peers: map[mesh.PeerID]map[peer.Type]peer.Condition{}, puts: map[string]int{}, mesh: &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Observe, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}}
+		peers: map[mesh.PeerID]map[peer.Type]peer.Condition{}, leaf: map[mesh.PeerID]time.Time{}, puts: map[string]int{}, mesh: &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Observe, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}}
 	s.store = s.memory
 	s.memory.Now = func() time.Time { return s.now }
 	s.memory.Fail = func(op string, k store.Key) error {
@@ -150,7 +151,7 @@ func (s *script) looked() {
 	}
 	for id, cs := range s.peers {
 		sync, cert := book.Syncs[id], book.PeerCert[id]
-		sync.Value.Conditions, cert.Value.Conditions = nil, nil
+		sync.Value.Conditions, cert.Value.Conditions, cert.Value.LeafFirst = nil, nil, s.leaf[id]
 		for _, t := range peer.Types() {
 			if t == peer.CertificateTrusted || t == peer.NamesResolve {
 				cert.Value.Conditions = append(cert.Value.Conditions, cs[t])
@@ -221,6 +222,49 @@ func TestASteadyTickWritesItsRunOnly(t *testing.T) {
 				t.Errorf("%s was written %d times although nothing changed", sk, n)
 			}
 		}
+	}
+}
+
+// TestAStuckSyncWaitsForItsCertificate: of a renewed certificate that no sync
+// brings, the alarm is the certificate's. The stuck sync over it is told only
+// where that would take too long, or where nobody looks at certificates any more.
+func TestAStuckSyncWaitsForItsCertificate(t *testing.T) {
+	const stuck, untrusted = alarm.PeriodicSyncingFailure + " emea>apac", alarm.CertificateNotTrusted + " apac"
+	for _, c := range []struct {
+		name   string
+		served time.Duration // for how long already; one interval and an hour may pass
+		trust  peer.Status
+		why    peer.Reason
+		stands []string
+	}{
+		{"about to be called missing", 75 * time.Minute, peer.UnknownStatus, peer.ExchangePending, nil},
+		{"half of the time is left", 10 * time.Minute, peer.UnknownStatus, peer.ExchangePending, []string{stuck}},
+		{"nobody has looked for long", 3 * time.Hour, peer.UnknownStatus, peer.ExchangePending, []string{stuck}},
+		{"unknown for another reason", 75 * time.Minute, peer.UnknownStatus, peer.NotObservable, []string{stuck}},
+		{"trusted", 75 * time.Minute, peer.True, peer.InTrustStore, []string{stuck}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := play(t, "emea", "apac")
+			id := mesh.PeerID{From: "emea", To: "apac"}
+			s.leaf[id] = start.Add(-c.served)
+			s.set(id.String(), peer.CertificateTrusted, c.trust, c.why)
+			s.set(id.String(), peer.Synced, peer.False, peer.ClockB)
+			s.tick()
+			s.tick()
+			s.expect("stuck", c.stands...)
+			if c.stands != nil {
+				return
+			}
+			s.set(id.String(), peer.CertificateTrusted, peer.False, peer.NotInTrustStore)
+			s.certs["apac"].Findings = []peer.Finding{{ID: "NotTrustedByPeers:imp-apac-pub.example.com:RSA", Severity: string(alarm.Critical), Reason: peer.NotTrustedByPeers, Message: "not trusted", Since: s.now}}
+			for range 3 {
+				s.tick()
+			}
+			s.expect("named", untrusted)
+			if len(s.heard) != 1 {
+				t.Errorf("heard %v", s.heard)
+			}
+		})
 	}
 }
 

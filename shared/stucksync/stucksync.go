@@ -261,7 +261,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 				}
 				out = append(out, alarm.Firing{
 					Name: name, Peer: id.String(), Message: c.Message, Since: c.Since,
-					Held: held || (name == alarm.UsersDiffer && j.clockWillSpeak(m, id)),
+					Held: held || (name == alarm.UsersDiffer && j.clockWillSpeak(m, id)) || (name == alarm.PeriodicSyncingFailure && j.certWillSpeak(id)),
 				})
 				break
 			}
@@ -299,6 +299,27 @@ func (j *judged) clockWillSpeak(m *mesh.Mesh, id mesh.PeerID) bool {
 	synced := condition(j.conditions[id], peer.Synced)
 	return synced.Reason == peer.Overdue || synced.Status == peer.False
 }
+
+// certWillSpeak reports whether a certificate is about to be named as the cause
+// of a peer's syncs that fail: it was renewed, the puller lacks it, and the time
+// in which a sync could still carry it over is up within the hour that the
+// alarm of the certificate may be waited for. By two of certcheck's looks after
+// that it has been named, or nobody looks.
+func (j *judged) certWillSpeak(id mesh.PeerID) bool {
+	c := condition(j.conditions[id], peer.CertificateTrusted)
+	first := j.book.PeerCert[id].Value.LeafFirst
+	if c.Status != peer.UnknownStatus || c.Reason != peer.ExchangePending || first.IsZero() {
+		return false
+	}
+	exchange, _ := j.view.CertExchange(id.From)
+	sched, _ := run.Find("certcheck")
+	left := first.Add(exchange).Sub(j.view.Now)
+	return left <= certWait && left > -2*sched.Period
+}
+
+// certWait is how long the alarm of a stuck sync may wait for the alarm of the
+// certificate that explains it.
+const certWait = time.Hour
 
 // clusterAlarms maps the findings that are said aloud to their alarm.
 func clusterAlarms(why peer.Reason) string {
