@@ -667,6 +667,63 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 	}
 }
 
+// TestWhatOthersTrustKeepsNothing: that a third cluster's store is not known keeps
+// no finding on those that trust the certificate by now. What was said of two of
+// them, and is unknown of one, stays for that one.
+func TestWhatOthersTrustKeepsNothing(t *testing.T) {
+	b := newBench(t, &keys{})
+	const amerPub mesh.NodeName = "imp-amer-pub.example.com"
+	leaf := b.issue(t, wish{cn: string(amerPub)})
+	b.serve(string(amerPub)+":8443", tlsprobe.RSA, leaf)
+	b.mesh.Clusters = append(b.mesh.Clusters, mesh.Cluster{
+		ID: "amer", Publisher: amerPub, Release: "14.0.1SU3", PlatformCredentials: "amer/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"},
+		Nodes: []mesh.Node{{Name: amerPub, Address: string(amerPub) + ":8443", PlatformAddress: string(amerPub) + ":443"}}, TLS: mesh.TLS{Pins: []string{tlsprobe.Fingerprint(leaf.cert)}},
+	})
+	b.mesh.Peers = append(b.mesh.Peers, mesh.Peer{ID: mesh.PeerID{From: "amer", To: "apac"}, Protocol: mesh.TCP})
+	b.platform()
+	b.stores[amerPub] = map[string][]*issued{"tomcat-trust": {leaf, {cert: b.leaf(apacPub)}}}
+	b.own[amerPub] = map[string][]*issued{"tomcat": {leaf}}
+	hold := func(held bool, nodes ...mesh.NodeName) {
+		for _, n := range nodes {
+			b.stores[n]["tomcat-trust"] = slices.DeleteFunc(b.stores[n]["tomcat-trust"], func(c *issued) bool { return c.cert.Equal(b.leaf(apacPub)) })
+			if held {
+				b.stores[n]["tomcat-trust"] = append(b.stores[n]["tomcat-trust"], &issued{cert: b.leaf(apacPub)})
+			}
+		}
+	}
+	lacking := func(want ...mesh.ClusterID) {
+		t.Helper()
+		var got []mesh.ClusterID
+		for _, f := range b.look(run.Request{}).Certs["apac"].Value.Findings {
+			if f.Reason == peer.NotTrustedByPeers && f.Node == apacPub {
+				got = append(got, f.Lacking...)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("lacking are %v, want %v", got, want)
+		}
+		b.now = b.now.Add(20 * time.Hour) // what is not read again by then is not known
+	}
+	down := &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	b.refuse[amerPub] = down
+	hold(false, emeaPub, emeaSub)
+	lacking("emea")
+	hold(true, emeaPub, emeaSub)
+	lacking()
+
+	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	hold(false, emeaPub, emeaSub)
+	hold(false, amerPub)
+	lacking("emea", "amer")
+	b.refuse[amerPub] = down
+	lacking("amer", "emea")
+	hold(true, emeaPub, emeaSub)
+	lacking("amer", "emea") // as it was said last
+	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	hold(true, amerPub)
+	lacking()
+}
+
 // TestRefusedOnce: one log-in is refused, and none follows with that version.
 func TestRefusedOnce(t *testing.T) {
 	k := &keys{}

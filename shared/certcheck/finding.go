@@ -133,26 +133,43 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 	}
 }
 
-// keepUndecided carries over that a certificate was not trusted where nobody
-// can say so any more, nor the contrary: what is not known clears nothing.
+// keepUndecided carries over that a certificate was not trusted by clusters of
+// which nobody can say so any more, nor the contrary: what is not known clears
+// nothing. Whether others trust it is another question, and keeps nothing.
 func (f *finder) keepUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
 	for _, p := range f.prev {
 		if p.Reason != peer.NotTrustedByPeers && p.Reason != peer.TrustNotReloaded && p.Reason != peer.ECDSAMissing || p.Subject == "" {
 			continue
 		}
-		undecided := true // also where the certificate itself is not known now
+		open := p.Lacking // all of them where the certificate itself is not known now
+		undecided := true
 		for _, row := range matrix.Of(id) {
 			if row.Node != p.Node || row.KeyType != p.KeyType || row.Pending || p.ID != trustID(p, row) {
 				continue
 			}
-			undecided = row.Subject == p.Subject && slices.ContainsFunc(row.Cells, func(c peer.TrustCell) bool {
-				return c.Verdict == peer.TrustUnknown && c.Why != peer.NoCredentials && c.Why != peer.Before14
-			})
+			open = nil
+			for i, c := range row.Cells {
+				// An older version has not noted which clusters it spoke of.
+				named := len(p.Lacking) == 0 || slices.Contains(p.Lacking, matrix.Clusters[i])
+				if named && row.Subject == p.Subject && c.Verdict == peer.TrustUnknown && c.Why != peer.NoCredentials && c.Why != peer.Before14 {
+					open = append(open, matrix.Clusters[i])
+				}
+			}
+			undecided = len(open) > 0
 			break
 		}
-		if undecided {
-			f.add(p)
+		if !undecided {
+			continue
 		}
+		i := slices.IndexFunc(f.out, func(o peer.Finding) bool { return o.ID == p.ID })
+		if i < 0 {
+			f.add(p)
+			continue
+		}
+		// It is said anew, of others: these are not forgotten meanwhile.
+		all := slices.Concat(f.out[i].Lacking, open)
+		slices.Sort(all)
+		f.out[i].Lacking = slices.Compact(all)
 	}
 }
 

@@ -572,6 +572,9 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, CommonName(r.Subject), r.Store, someClusters(clusters)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			f.ID = strings.Replace(f.ID, string(reason), string(as), 1)
+			for _, c := range clusters {
+				f.Lacking = append(f.Lacking, mesh.ClusterID(c))
+			}
 			if r.Store != "tomcat-trust" {
 				f.ID += ":" + r.Service
 			} else if c, ok := m.Cluster(id); ok && r.Node != c.Publisher {

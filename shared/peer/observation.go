@@ -175,6 +175,8 @@ type Finding struct {
 	KeyType  string    `json:"keyType,omitempty"`
 	Subject  string    `json:"subject,omitempty"`
 	NotAfter time.Time `json:"notAfter,omitzero"`
+	// Lacking are the clusters that do not trust the certificate.
+	Lacking []mesh.ClusterID `json:"lacking,omitempty"`
 	// Fix is what to click or run.
 	Fix string `json:"fix,omitempty"`
 }
