@@ -1,5 +1,6 @@
 // Package e2e runs what infra deploys against an emulator: the template that
-// infra synthesises for dev, the built bootstraps with the very environment the
+// infra synthesises for dev, and for dev in mode recover with a third cluster
+// and every kind of account, the built bootstraps with the very environment the
 // template gives them, and a simulated mesh.
 //
 // It is tests only. CloudFormation is not emulated: moto's skips what it does

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,7 @@ type heard struct {
 	stage *stage
 	seen  map[string]string // "fingerprint transition" -> the message
 	count map[string]int    // of new messages
+	texts []string          // of the last of them
 	twice int
 }
 
@@ -32,6 +34,7 @@ type heard struct {
 func (h *heard) news(t *testing.T) []string {
 	t.Helper()
 	out := []string{}
+	h.texts = nil
 	for _, m := range h.stage.receive(t) {
 		key := m.Fingerprint + " " + m.Transition
 		if had, ok := h.seen[key]; ok {
@@ -43,7 +46,7 @@ func (h *heard) news(t *testing.T) []string {
 		}
 		h.seen[key] = m.String()
 		h.count[m.String()]++
-		out = append(out, m.String())
+		out, h.texts = append(out, m.String()), append(h.texts, m.String()+": "+m.text)
 	}
 	slices.Sort(out)
 	return out
@@ -52,42 +55,44 @@ func (h *heard) news(t *testing.T) []string {
 func (h *heard) expect(t *testing.T, want ...string) {
 	t.Helper()
 	if diff := cmp.Diff(append([]string{}, want...), h.news(t)); diff != "" {
-		t.Errorf("heard (-want +got):\n%s", diff)
+		t.Errorf("heard (-want +got):\n%s\n%s", diff, strings.Join(h.texts, "\n\n"))
+	}
+}
+
+// part is one part of a play. The parts build on each other.
+func part(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	began := time.Now()
+	if !t.Run(name, f) {
+		t.FailNow() // the rest would only repeat it
+	}
+	t.Logf("%s: %.1f s", name, time.Since(began).Seconds())
+}
+
+// balanced expects every alarm that was raised to have been cleared as often.
+func (h *heard) balanced(t *testing.T) {
+	t.Helper()
+	for said, n := range h.count {
+		opposite := strings.NewReplacer(" raised", " cleared", " cleared", " raised").Replace(said)
+		if n != h.count[opposite] {
+			t.Errorf("%s: %d, and %s: %d", said, n, opposite, h.count[opposite])
+		}
 	}
 }
 
 // TestDevAsDeployed plays a day of dev: deployed without secrets, healthy, and
 // one incident after the other, each said once and taken back once, whatever
-// AWS does meanwhile. The parts build on each other.
+// AWS does meanwhile.
 func TestDevAsDeployed(t *testing.T) {
-	s := newStage(t)
-	command := s.command(t)
+	s := newStage(t, filepath.Join(root, "infra/environments"), "dev")
 	h := &heard{stage: s, seen: map[string]string{}, count: map[string]int{}}
-	part := func(name string, f func(t *testing.T)) {
-		t.Helper()
-		began := time.Now()
-		if !t.Run(name, f) {
-			t.FailNow() // the rest would only repeat it
-		}
-		t.Logf("%s: %.1f s", name, time.Since(began).Seconds())
-	}
-	healthy := func(t *testing.T) {
-		t.Helper()
-		want := map[peer.State]int{peer.Healthy: len(s.env.Mesh.Peers)}
-		var got run.Answer
-		for range 3 { // a first look alone proves nothing
-			if got = s.tick(t); cmp.Equal(want, got.Peers) {
-				return
-			}
-		}
-		t.Fatalf("the peers are %v, want %v", got.Peers, want)
-	}
+	part := func(name string, f func(t *testing.T)) { t.Helper(); part(t, name, f) }
 
 	// trusted expects every store to hold the certificate of every node of the
 	// others, but for what differs.
 	trusted := func(t *testing.T, but map[string]string) (exit int) {
 		t.Helper()
-		code, got := s.trust(t, command)
+		code, got := s.trust(t)
 		want := map[string]string{}
 		for _, h := range s.sim.Hosts() {
 			for _, c := range s.env.Mesh.Clusters {
@@ -125,9 +130,9 @@ func TestDevAsDeployed(t *testing.T) {
 			s.putSecret(t, c.ID, "platform")
 		}
 		s.check(t)
-		healthy(t)
+		s.healthy(t)
 		h.expect(t, "AccountRejected apac cleared", "AccountRejected emea cleared")
-		code, st := s.status(t, command)
+		code, st := s.status(t)
 		want := map[string]string{}
 		for _, p := range s.env.Mesh.Peers {
 			want[p.ID.String()] = string(peer.Healthy)
@@ -206,7 +211,7 @@ func TestDevAsDeployed(t *testing.T) {
 		if h.twice == 0 {
 			t.Error("a publication whose answer was lost did not come again: nobody could have known that it had arrived")
 		}
-		code, st := s.status(t, command)
+		code, st := s.status(t)
 		if code != 1 || len(st.Alarms) != 1 || st.Alarms[0].Name != "ServiceStopped" || st.Alarms[0].State != "raised" || st.Alarms[0].Cluster != "apac" {
 			t.Errorf("status: exit %d, %+v", code, st.Alarms)
 		}
@@ -218,10 +223,10 @@ func TestDevAsDeployed(t *testing.T) {
 		s.kill(t, "peersync", "dynamodb.PutItem")
 		s.faults.Mend()
 		s.faults.Inject(emulator.Rule{Service: "sns", Operation: "Publish", Kind: emulator.LostReply})
-		healthy(t)
+		s.healthy(t)
 		s.faults.Mend()
 		h.expect(t, stopped+" cleared")
-		if code, st := s.status(t, command); code != 0 || len(st.Alarms) > 0 {
+		if code, st := s.status(t); code != 0 || len(st.Alarms) > 0 {
 			t.Errorf("status: exit %d, %+v", code, st.Alarms)
 		}
 	})
@@ -233,7 +238,7 @@ func TestDevAsDeployed(t *testing.T) {
 		}
 		h.expect(t, "AccountRejected apac raised")
 		s.putSecret(t, "apac", "read")
-		healthy(t)
+		s.healthy(t)
 		h.expect(t, "AccountRejected apac cleared")
 	})
 	const stuck = "InterClusterSyncAgentPeerPeriodicSyncingFailure emea>apac"
@@ -255,7 +260,7 @@ func TestDevAsDeployed(t *testing.T) {
 	part("it syncs again", func(t *testing.T) {
 		s.set(t, "/clusters/emea/peers", `{"peer":"apac","mode":"ok"}`)
 		s.forward(t, 35*time.Minute)
-		healthy(t)
+		s.healthy(t)
 		h.expect(t, stuck+" cleared")
 	})
 
@@ -271,7 +276,7 @@ func TestDevAsDeployed(t *testing.T) {
 	const untrusted = "CertificateNotTrusted apac"
 	pub, print := s.node("apac", "publisher"), ""
 	part("a certificate is taken out of a trust store", func(t *testing.T) {
-		_, known := s.trust(t, command)
+		_, known := s.trust(t)
 		if print = known.prints[pub]; print == "" {
 			t.Fatalf("%s serves no certificate: %v", pub, known)
 		}
@@ -292,7 +297,7 @@ func TestDevAsDeployed(t *testing.T) {
 		if exit := trusted(t, map[string]string{pub + " by emea": string(peer.TrustMissing)}); exit != 1 {
 			t.Errorf("check certs: exit %d", exit)
 		}
-		code, st := s.status(t, command)
+		code, st := s.status(t)
 		if want := map[string]string{"emea>apac": string(peer.Degraded), "apac>emea": string(peer.Healthy)}; code != 1 || !cmp.Equal(want, st.peers()) {
 			t.Errorf("status: exit %d, %v, want %v", code, st.peers(), want)
 		}
@@ -302,7 +307,7 @@ func TestDevAsDeployed(t *testing.T) {
 		for range 7 { // an interval, and certcheck's schedule sees it by itself
 			s.tick(t)
 		}
-		healthy(t)
+		s.healthy(t)
 		h.expect(t, untrusted+" cleared")
 		if exit := trusted(t, nil); exit != 0 {
 			t.Errorf("check certs: exit %d", exit)
@@ -313,12 +318,7 @@ func TestDevAsDeployed(t *testing.T) {
 		if h.count[untrusted+" raised"] != 1 {
 			t.Errorf("%s was raised %d times", untrusted, h.count[untrusted+" raised"])
 		}
-		for said, n := range h.count {
-			opposite := strings.NewReplacer(" raised", " cleared", " cleared", " raised").Replace(said)
-			if n != h.count[opposite] {
-				t.Errorf("%s: %d, and %s: %d", said, n, opposite, h.count[opposite])
-			}
-		}
+		h.balanced(t)
 		for _, c := range s.sim.State().Clusters {
 			if c.Writes+c.ICSARestarts+c.RouterRestarts > 0 {
 				t.Errorf("%s was changed %d times, and dev only looks", c.ID, c.Writes+c.ICSARestarts+c.RouterRestarts)
@@ -355,25 +355,31 @@ func (s *stage) service(t *testing.T, status string) {
 // kill starts a function and kills it (-9) once it has sent a request.
 func (s *stage) kill(t *testing.T, name, request string) {
 	t.Helper()
-	b := s.start(t, name)
 	before := s.faults.Seen()[request]
+	s.killOnce(t, name, request, func() bool { return s.faults.Seen()[request] > before })
+}
+
+// killOnce starts a function and kills it once it has done something.
+func (s *stage) killOnce(t *testing.T, name, what string, done func() bool) {
+	t.Helper()
+	b := s.start(t, name)
 	event := s.event(t, name)
-	done := make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() {
 		_, err := b.Invoke(context.WithoutCancel(t.Context()), event)
-		done <- err
+		ended <- err
 	}()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	end := time.NewTimer(30 * time.Second)
 	defer end.Stop()
-	for s.faults.Seen()[request] == before {
+	for !done() {
 		select {
 		case <-ticker.C:
-		case err := <-done:
-			t.Fatalf("%s ended without %s: %v\n%s", name, request, err, b.logs)
+		case err := <-ended:
+			t.Fatalf("%s ended without %s: %v\n%s", name, what, err, b.logs)
 		case <-end.C:
-			t.Fatalf("%s did not send %s\n%s", name, request, b.logs)
+			t.Fatalf("%s did not come to %s\n%s", name, what, b.logs)
 		}
 	}
 	// A publication that is let through takes a moment to be one.
@@ -382,7 +388,7 @@ func (s *stage) kill(t *testing.T, name, request string) {
 	if err := b.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err == nil {
+	if err := <-ended; err == nil {
 		t.Errorf("%s had answered before it was killed", name)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/infra/environment"
 	"peerkeeper/shared/alarm"
@@ -29,6 +31,7 @@ import (
 	"peerkeeper/shared/lambdahost/stand"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/store/dynamo/emulator"
@@ -37,9 +40,45 @@ import (
 // root is the module's folder.
 const root = "../.."
 
-// stage is dev as deployed, on this machine: what the template makes stands in
-// the emulator, the functions are built and wait in a folder each, and the mesh
-// that they look at is simulated.
+// built are the programs, each built once for all plays.
+var built struct {
+	mu   sync.Mutex
+	dir  string
+	path map[string]string // by package
+}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "peerkeeper-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	built.dir, built.path = dir, map[string]string{}
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+// program builds a package by build, unless it has been built.
+func program(t *testing.T, pkg string, build func(ctx context.Context, dir, pkg string) (string, error)) string {
+	t.Helper()
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if built.path[pkg] == "" {
+		path, err := build(t.Context(), built.dir, pkg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		built.path[pkg] = path
+	}
+	return built.path[pkg]
+}
+
+// stage is an environment as deployed, on this machine: what the template makes
+// stands in the emulator, the functions are built and wait in a folder each, and
+// the mesh that they look at is simulated.
 type stage struct {
 	*applier
 	faults *emulator.Proxy
@@ -48,8 +87,11 @@ type stage struct {
 	admin  string // URL
 	clock  *clock
 	dir    string // mesh.yaml, mesh.json and what belongs to them
-	bin    map[string]string
-	queue  string // URL; an operator's subscription to the alarms
+	// files are the simulator's as they were at the deploy: of a certificate that
+	// is renewed later, what is deployed knows nothing.
+	files map[string][]byte
+	bin   map[string]string
+	queue string // URL; an operator's subscription to the alarms
 	// checked is when certcheck was last started by its schedule.
 	checked time.Time
 }
@@ -74,19 +116,19 @@ func (c *clock) forward(d time.Duration) {
 	c.c.Rate = float64(c.c.At(wall).Add(d).Sub(c.c.Epoch)) / float64(wall.Sub(c.c.Epoch))
 }
 
-// synthesise has infra synthesise dev as it is shipped.
-func synthesise(t *testing.T) template {
+// synthesise has infra synthesise an environment of a folder.
+func synthesise(t *testing.T, dir, name string) template {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("node is not installed, and the CDK is a JavaScript program: https://nodejs.org")
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./infra", "template", "-env", "dev")
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./infra", "template", "-dir", dir, "-env", name)
 	cmd.Dir = root
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("synthesising dev: %v\n%s", err, &stderr)
+		t.Fatalf("synthesising %s: %v\n%s", name, err, &stderr)
 	}
 	var tpl template
 	if err := json.Unmarshal(out, &tpl); err != nil {
@@ -120,15 +162,20 @@ func (s *stage) open(t *testing.T) {
 	s.url, s.account, s.region = front.URL, s.env.Account, s.env.Region
 }
 
-func newStage(t *testing.T) *stage {
+// newStage deploys the environment of a name from a folder.
+func newStage(t *testing.T, dir, name string) *stage {
 	t.Helper()
-	env, err := environment.Load(filepath.Join(root, "infra/environments"), "dev")
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := environment.Load(dir, name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &stage{applier: &applier{}, env: env, dir: t.TempDir(), bin: map[string]string{}, clock: &clock{c: mesh.Clock{Epoch: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Rate: 1}}}
 	s.open(t)
-	s.template = synthesise(t)
+	s.template = synthesise(t, dir, name)
 	if err := s.apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -150,14 +197,27 @@ func newStage(t *testing.T) *stage {
 	t.Cleanup(admin.Close)
 	s.admin = admin.URL
 
+	if s.files, err = s.sim.Files(s.admin); err != nil {
+		t.Fatal(err)
+	}
 	for name := range s.functions {
-		if s.bin[name], err = stand.Build(t.Context(), s.dir, "./functions/"+name); err != nil {
+		s.bin[name] = filepath.Join(s.dir, name, "bootstrap")
+		err := os.Mkdir(filepath.Dir(s.bin[name]), 0o700)
+		if err == nil {
+			err = os.Link(program(t, "./functions/"+name, bootstrap), s.bin[name])
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.writeMesh(t)
 	s.subscribe(t)
 	return s
+}
+
+// bootstrap builds a Lambda.
+func bootstrap(ctx context.Context, dir, pkg string) (string, error) {
+	return stand.Build(ctx, dir, pkg)
 }
 
 // remove takes the template's resources away, for an emulator that lives on.
@@ -182,28 +242,26 @@ func (s *stage) remove(ctx context.Context) {
 	}
 }
 
-// writeMesh writes dev's mesh with the simulator's clusters in it, and its
-// mesh.json beside every bootstrap as `make build` does.
+// writeMesh writes the environment's mesh with the simulator's clusters in it,
+// and its mesh.json beside every bootstrap as `make build` does.
 func (s *stage) writeMesh(t *testing.T) {
 	t.Helper()
-	files, err := s.sim.Files(s.admin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := maps.Clone(s.files)
 	var m map[string]any
-	if err := yaml.Unmarshal(files["mesh.yaml"], &m); err != nil {
+	err := yaml.Unmarshal(files["mesh.yaml"], &m)
+	if err != nil {
 		t.Fatal(err)
 	}
 	s.clock.mu.Lock()
 	m["clock"] = map[string]any{"epoch": s.clock.c.Epoch.Format(time.RFC3339), "rate": s.clock.c.Rate}
 	s.clock.mu.Unlock()
 	m["mesh"] = s.env.Mesh.Name
-	m["policy"] = map[string]any{"mode": string(s.env.Mesh.Policy.Mode)}
+	m["policy"] = map[string]any{"mode": string(s.env.Mesh.Policy.Mode), "importCertificates": string(s.env.Mesh.Policy.ImportCertificates)}
 	for _, x := range m["clusters"].([]any) {
 		c := x.(map[string]any)
 		of, ok := s.env.Mesh.Cluster(mesh.ClusterID(fmt.Sprint(c["id"])))
 		if !ok {
-			t.Fatalf("dev has no cluster %v", c["id"])
+			t.Fatalf("%s has no cluster %v", s.env.Name, c["id"])
 		}
 		c["credentials"] = of.Credentials
 		for key, name := range map[string]string{
@@ -225,6 +283,9 @@ func (s *stage) writeMesh(t *testing.T) {
 	read, err := meshfile.Load(filepath.Join(s.dir, "mesh.yaml"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s.env.Mesh.Policy, read.Policy); diff != "" {
+		t.Fatalf("the policy is not the environment's (-want +got):\n%s", diff)
 	}
 	var b bytes.Buffer
 	if err := meshfile.WriteJSON(&b, read); err != nil {
@@ -421,7 +482,22 @@ func (s *stage) tick(t *testing.T) run.Answer {
 	if err != nil || a.Skipped != "" {
 		t.Fatalf("%v %s\n%s", err, a.Skipped, b.logs)
 	}
+	s.unlogged(t, b)
 	return a
+}
+
+// healthy expects every peer to be well within three periods: a first look alone
+// proves nothing.
+func (s *stage) healthy(t *testing.T) {
+	t.Helper()
+	want := map[peer.State]int{peer.Healthy: len(s.env.Mesh.Peers)}
+	var got run.Answer
+	for range 3 {
+		if got = s.tick(t); cmp.Equal(want, got.Peers) {
+			return
+		}
+	}
+	t.Fatalf("the peers are %v, want %v", got.Peers, want)
 }
 
 func (s *stage) look(t *testing.T) run.Answer {
@@ -445,13 +521,19 @@ func (s *stage) check(t *testing.T) {
 	if err != nil || a.Skipped != "" || a.Clusters.Observed != len(s.env.Mesh.Clusters) {
 		t.Fatalf("%+v %v\n%s", a, err, b.logs)
 	}
+	s.unlogged(t, b)
+}
+
+// unlogged expects that a sandbox printed no password.
+func (s *stage) unlogged(t *testing.T, b *sandbox) {
+	t.Helper()
 	for _, e := range s.accounts(t) {
 		var account struct{ Password string }
 		if err := json.Unmarshal(e.Value, &account); err != nil || account.Password == "" {
 			t.Fatalf("the account %s has no password: %v", e.Name, err)
 		}
 		if strings.Contains(b.logs.String(), account.Password) {
-			t.Errorf("the password of %s was logged", e.Name)
+			t.Errorf("%s logged the password of %s", b.name, e.Name)
 		}
 	}
 }
@@ -459,6 +541,7 @@ func (s *stage) check(t *testing.T) {
 // message is a notice as it came out of the queue.
 type message struct {
 	Alarm, About, State, Fingerprint, Transition string
+	text                                         string
 }
 
 func (m message) String() string { return m.Alarm + " " + m.About + " " + m.State }
@@ -489,7 +572,7 @@ func (s *stage) receive(t *testing.T) []message {
 			if attr("alarm") != n.Name || attr("fingerprint") != n.Fingerprint || attr("transition") != fmt.Sprint(n.Transition) || attr("mesh") != s.env.Mesh.Name {
 				t.Errorf("the attributes %v differ from %+v", m.MessageAttributes, n)
 			}
-			all = append(all, message{attr("alarm"), attr("cluster") + attr("peer"), attr("state"), attr("fingerprint"), attr("transition")})
+			all = append(all, message{attr("alarm"), attr("cluster") + attr("peer"), attr("state"), attr("fingerprint"), attr("transition"), n.Message})
 			if err := s.call("sqs", "AmazonSQS.DeleteMessage", map[string]any{"QueueUrl": s.queue, "ReceiptHandle": m.ReceiptHandle}, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -497,27 +580,29 @@ func (s *stage) receive(t *testing.T) []message {
 	}
 }
 
-// command builds the command: it reads mesh.yaml, which no Lambda does.
-func (s *stage) command(t *testing.T) string {
+// command is the built command: it reads mesh.yaml, which no Lambda does.
+func command(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(s.dir, "peerkeeper")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./functions/peerkeeper")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the command: %v\n%s", err, out)
-	}
-	return path
+	return program(t, "./functions/peerkeeper", func(ctx context.Context, dir, pkg string) (string, error) {
+		path := filepath.Join(dir, "peerkeeper")
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, pkg)
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("building the command: %w\n%s", err, out)
+		}
+		return path, nil
+	})
 }
 
 // status asks the command how the mesh is.
-func (s *stage) status(t *testing.T, command string) (code int, st status) {
+func (s *stage) status(t *testing.T) (code int, st status) {
 	t.Helper()
-	return s.ask(t, &st, command, "status"), st
+	return s.ask(t, reader, &st, "status"), st
 }
 
 // trust asks the command who trusts whose tomcat certificate.
-func (s *stage) trust(t *testing.T, command string) (code int, out trust) {
+func (s *stage) trust(t *testing.T) (code int, out trust) {
 	t.Helper()
 	var answer struct {
 		Trust struct {
@@ -528,7 +613,7 @@ func (s *stage) trust(t *testing.T, command string) (code int, out trust) {
 			}
 		}
 	}
-	code = s.ask(t, &answer, command, "check", "certs", "--trust")
+	code = s.ask(t, reader, &answer, "check", "certs", "--trust")
 	out = trust{map[string]string{}, map[string]string{}}
 	for _, r := range answer.Trust.Rows {
 		out.prints[r.Node] = r.Fingerprint
@@ -547,11 +632,14 @@ type trust struct {
 	prints   map[string]string // fingerprints by node
 }
 
-// ask runs the command as somebody who may only read.
-func (s *stage) ask(t *testing.T, answer any, command string, args ...string) (code int) {
+// Those who use the command with --table, by the ids of their policies.
+const reader, operator = "Reader", "Operator"
+
+// ask runs the command as somebody who has that policy alone.
+func (s *stage) ask(t *testing.T, person string, answer any, args ...string) (code int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command, append(args, "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")...)
-	cmd.Env = append(s.credentials(s.people["Reader"]), "HOME="+s.dir, "PATH=/usr/bin:/bin")
+	cmd := exec.CommandContext(t.Context(), command(t), append(args, "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")...)
+	cmd.Env = append(s.credentials(s.people[person]), "HOME="+s.dir, "PATH=/usr/bin:/bin")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
