@@ -101,8 +101,8 @@ invoke: ## a built Lambda on its sample event, against a stand on this machine (
 	@test -n "$(FN)" || { echo "which function? make invoke FN=peersync (one of $(FUNCTIONS))"; exit 2; }
 	@$(GO) run ./shared/lambdahost/invoke $(if $(AFTER),-after dist/$(AFTER)/bootstrap) $(if $(EVENT),-event $(EVENT)) dist/$(FN)/bootstrap
 
-e2e: ## what is deployed as dev, played through against an AWS emulator
-	@$(GO) test -count=1 -timeout=5m -v -run='^TestDevAsDeployed$$' ./infra/e2e
+e2e: ## what is deployed, in mode observe and in mode recover, played through against an AWS emulator
+	@$(GO) test -count=1 -timeout=9m -v -run='AsDeployed$$' ./infra/e2e
 
 synth: build ## the template of ENV=dev, into cdk.out; no account is needed
 	$(CDK) synth --quiet -c env=$(ENV) $(CDKFLAGS)

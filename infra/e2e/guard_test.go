@@ -298,6 +298,44 @@ func (g *guard) refusals() []string {
 	return slices.Clone(g.refused)
 }
 
+// pardon forgets the requests refused so far, and gives them.
+func (g *guard) pardon() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := g.refused
+	g.refused = nil
+	return out
+}
+
+// without takes resources out of a statement of a caller's policy, as if the
+// template did not grant them, and tells how many that were. back undoes it.
+func (g *guard) without(caller, sid string, resources ...string) (taken int, back func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	whole := g.policies[caller]
+	less := slices.Clone(whole)
+	for i := range less {
+		if less[i].Sid != sid {
+			continue
+		}
+		left := []any{}
+		for _, r := range texts(less[i].Resource) {
+			if slices.Contains(resources, r) {
+				taken++
+				continue
+			}
+			left = append(left, r)
+		}
+		less[i].Resource = left
+	}
+	g.policies[caller] = less
+	return taken, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.policies[caller] = whole
+	}
+}
+
 // unused are the functions' statements that no request needed.
 func (g *guard) unused() []string {
 	g.mu.Lock()
