@@ -33,7 +33,11 @@ Examples:
 
   peerkeeper sim --dir mesh --rate 60 &
   peerkeeper run --mesh mesh/mesh.yaml --secrets mesh/secrets.json --state mesh/state.db
-  curl -d '{"peer":"apac","mode":"stuck"}' "$(jq -r .url mesh/admin.json)/clusters/emea/peers"`
+  curl -d '{"peer":"apac","mode":"stuck"}' "$(jq -r .url mesh/admin.json)/clusters/emea/peers"
+  curl -d '{"node":"imp-apac-pub.example.com","issuer":"self","served":false}' "$(jq -r .url mesh/admin.json)/clusters/apac/certificates"
+  curl -d '{"remove":"imp-apac-pub.example.com"}' "$(jq -r .url mesh/admin.json)/clusters/emea/trust"
+
+GET /state tells what everybody has. POST takes /faults and, below /clusters/ID, peers, services, users, parameters, credentials, certificates, trust, dns, nodes, reachable and restore; a body with a wrong key is answered with the keys there are.`
 }
 
 // Run simulates a mesh until the context ends.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -237,7 +238,7 @@ func (s *Sim) action(name string) func(*cluster, []byte, time.Time) error {
 }
 
 // decode is strict: an unknown field, a wrong type or anything after the object
-// is an error that names it.
+// is an error that names it, and the keys there are.
 func decode(body []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
@@ -246,12 +247,21 @@ func decode(body []byte, into any) error {
 		if errors.As(err, &mistyped) && mistyped.Field != "" {
 			return wrong(mistyped.Field, "is a %s, wanted %s", mistyped.Value, mistyped.Type)
 		}
-		return wrong("body", "%v", err)
+		return wrong("body", "%v; its keys: %s", err, strings.Join(keys(reflect.TypeOf(into).Elem()), ", "))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return wrong("body", "more than one JSON value")
 	}
 	return nil
+}
+
+// keys are the JSON names of a struct's fields.
+func keys(of reflect.Type) (names []string) {
+	for field := range of.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
 }
 
 func (s *Sim) adminPeers(c *cluster, body []byte, now time.Time) error {
