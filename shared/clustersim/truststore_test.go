@@ -123,6 +123,20 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 			t.Errorf("lasterror %q", got)
 		}
 	})
+	t.Run("an older one of the same key is another certificate", func(t *testing.T) {
+		r := setUp(t)
+		for range rsaPoolSize + 1 { // by then some key has come back
+			lost(r, "renewed once more")
+			upload(r, emeaPub, 201)
+			restartICSA(r, emeaPub)
+			r.run(2 * time.Minute)
+			if got := r.peer("emea>apac").LastError; got != "" {
+				t.Fatalf("lasterror %q", got)
+			}
+			r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
+			r.run(31 * time.Minute)
+		}
+	})
 	t.Run("cup-trust is not tomcat-trust", func(t *testing.T) {
 		r := setUp(t)
 		if got := r.rest(emeaPub, http.MethodPost, "/trust/certificates", addBody("cup", r.served(apacPub)), "platform-write"); got.status != 201 {
