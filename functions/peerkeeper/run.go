@@ -32,7 +32,7 @@ type runVerb struct {
 // Help is what peerkeeper run --help teaches.
 func (runVerb) Help() string {
 	return `Looks at every cluster every 5 minutes and at certificates every 6 hours (every 15 minutes where one is being mended), judges every directed peer, keeps what it knows in --state, raises alarms (to stdout, and to policy.notify's webhook and JSON-lines file, a path relative to mesh.yaml) and serves the page.
-It never changes a cluster, never tries a rejected password again, and sends none before the server's certificate is verified. Killed at any moment it loses no alarm. A second run with the same --state is harmless: they take turns.
+It changes a cluster only in policy.mode recover, through one gate (peerkeeper plan shows what it would do); it never tries a rejected password again, and sends none before the server's certificate is verified. Killed at any moment it loses no alarm. A second run with the same --state is harmless: they take turns.
 
 Examples:
 
