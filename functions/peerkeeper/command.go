@@ -51,7 +51,7 @@ var groups = [...]kong.Group{
 	{Key: "shell", Title: "Shell"},
 }
 
-const about = `Peerkeeper watches the intercluster peers of Cisco IM and Presence meshes and tells the truth about every direction of every peer. In mode observe, the default, it never changes a cluster; in mode recover it starts what is stopped and restarts what is stuck, through one gate.
+const about = `Peerkeeper watches the intercluster peers of Cisco IM and Presence meshes and tells the truth about every direction of every peer. In mode observe, the default, it never changes a cluster; in mode recover it starts what is stopped, restarts what is stuck and puts a missing certificate into a trust store, through one gate.
 
 Start with: peerkeeper demo`
 

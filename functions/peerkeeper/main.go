@@ -3,9 +3,10 @@
 // it has seen.
 //
 // It owns verbs, flags, exit codes and what a terminal shows, and nothing else:
-// what a verb does is package host's and the use cases'. Exit 0 is ok, 1 a problem found, 2 bad usage or configuration; an
-// error is one line on stderr with its cause and its cure, and stdout then
-// holds nothing that a script could take for an answer.
+// what a verb does is package host's and the use cases'. Exit 0 is ok, 1 a
+// problem found, 2 bad usage or configuration; an error is one line on stderr
+// with its cause and its cure, and stdout then holds nothing that a script could
+// take for an answer.
 package main
 
 import (
