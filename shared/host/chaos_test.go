@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -29,6 +31,7 @@ import (
 	"pgregory.net/rapid"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
@@ -74,7 +77,7 @@ func drawStep(t *rapid.T) step {
 	return step{
 		Kind: rapid.SampledFrom([]string{
 			"tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "while", "while",
-			"break", "break", "break", "mend", "stop", "stop", "users", "clock", "pause", "resume", "approve", "approve", "approve", "duplicate", "late", "again",
+			"break", "break", "break", "mend", "stop", "stop", "renew", "renew", "users", "clock", "pause", "resume", "approve", "approve", "approve", "duplicate", "late", "again",
 		}).Draw(t, "kind"),
 		Host:   rapid.IntRange(0, 1).Draw(t, "host"),
 		Which:  rapid.IntRange(0, 1<<16).Draw(t, "which"),
@@ -93,6 +96,9 @@ type plan struct {
 	Lag    int    // of what Load shows
 	Window string // "" or a deny window
 	One    string // restartForOnePeer
+	Import string // importCertificates
+	Limit  int    // importsPerMeshPerHour
+	Every  int    // minutes between two syncs
 	Auto   bool   // Cisco's auto recovery
 	Wait   time.Duration
 	Steps  []step
@@ -105,6 +111,9 @@ func drawPlan(t *rapid.T) plan {
 		Lag:    rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "lag"),
 		Window: rapid.SampledFrom([]string{"", "", "03:00-05:00"}).Draw(t, "window"),
 		One:    rapid.SampledFrom([]string{"approve", "auto"}).Draw(t, "one"),
+		Import: rapid.SampledFrom([]string{mesh.ImportApprove, mesh.ImportAuto}).Draw(t, "import"),
+		Limit:  rapid.SampledFrom([]int{30, 30, 1}).Draw(t, "limit"),
+		Every:  rapid.SampledFrom([]int{30, 30, 60}).Draw(t, "every"),
 		Auto:   rapid.Bool().Draw(t, "auto"),
 		Wait:   rapid.SampledFrom([]time.Duration{0, 0, 20 * time.Minute}).Draw(t, "wait"),
 		Steps:  rapid.SliceOfN(rapid.Custom(drawStep), chaosEpisode, chaosEpisode).Draw(t, "steps"),
@@ -114,6 +123,7 @@ func drawPlan(t *rapid.T) plan {
 // tally counts over all episodes.
 type tally struct {
 	steps, ticks, faults, storeFaults, crashes, overlaps, writes, restarts, starts, notices, unknown, quiet int
+	renewals, imports, importsUnknown, reloads                                                              int
 	log                                                                                                     hash.Hash
 }
 
@@ -153,8 +163,9 @@ func TestChaos(t *testing.T) {
 	t.Logf("seed %s: %d steps, %d ticks besides %d to calm down, %.0f steps/s", seed, total.steps, total.ticks, total.quiet, float64(total.steps)/time.Since(began).Seconds())
 	t.Logf("faults: %d of requests, %d of the store, %d crashes, %d overlaps, %d outcomes unknown", total.faults, total.storeFaults, total.crashes, total.overlaps, total.unknown)
 	t.Logf("actions: %d writes reached a node, %d restarts and %d starts carried out, %d notices", total.writes, total.restarts, total.starts, total.notices)
+	t.Logf("certificates: %d renewals that a cluster never learned of, %d imports carried out, %d of unknown outcome, %d restarts to read one", total.renewals, total.imports, total.importsUnknown, total.reloads)
 	t.Logf("event log: %s", total.hash())
-	if steps >= 2000 && (total.restarts < 10 || total.starts < 3 || total.crashes < 10 || total.unknown < 3) {
+	if steps >= 2000 && (total.restarts < 10 || total.starts < 3 || total.crashes < 10 || total.unknown < 3 || total.imports < 10 || total.importsUnknown < 3) {
 		t.Error("hardly anything was tested")
 	}
 }
@@ -203,6 +214,9 @@ type chaos struct {
 	lives   int            // how often a run may yet be broken off in this step
 	sent    map[int64]bool // intents that were sent
 	told    map[int64]bool // intents of which whoever paused was told
+	names   names
+	ca      *x509.Certificate            // of the mesh
+	served  map[string]*x509.Certificate // by publishers, ever, by fingerprint
 	acts    []act
 	closed  map[int64]bool
 	broken  error // the first thing that must never happen
@@ -214,20 +228,62 @@ type act struct {
 	target  peer.Target
 	action  string
 	applied bool
+	certs   []*x509.Certificate // of an import
 }
 
 func (c *chaos) fail(format string, args ...any) {
 	if c.broken == nil {
 		c.broken = fmt.Errorf("step %d (%+v), at %s: "+format, append([]any{c.n, c.step, c.clock.Now().Format(time.DateTime)}, args...)...)
+		if os.Getenv("CHAOS_LOG") != "" {
+			fmt.Println("FAILED", c.broken)
+		}
 	}
 }
 
 func (c *chaos) logf(format string, args ...any) {
-	fmt.Fprintf(c.log, "%d %s ", c.n, c.clock.Now().UTC().Format(time.RFC3339))
-	fmt.Fprintf(c.log, format+"\n", args...)
+	line := fmt.Sprintf("%d %s %s\n", c.n, c.clock.Now().UTC().Format(time.RFC3339), c.names.plain(fmt.Sprintf(format, args...)))
+	_, _ = io.WriteString(c.log, line) // a hash takes everything
 	if os.Getenv("CHAOS_LOG") != "" {
-		fmt.Printf("%d %s ", c.n, c.clock.Now().UTC().Format(time.RFC3339))
-		fmt.Printf(format+"\n", args...)
+		fmt.Print(line)
+	}
+}
+
+// names are what is called differently in every run, because keys are: the
+// fingerprints of certificates, and the ids of imports, which are made of them.
+// What is logged, drawn or sorted goes by these names.
+type names struct {
+	mu sync.Mutex
+	of map[string]string
+}
+
+func (n *names) give(raw, name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of == nil {
+		n.of = map[string]string{}
+	}
+	n.of[raw] = name
+}
+
+// plain is a text that is the same in every run.
+func (n *names) plain(text string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, raw := range slices.Sorted(maps.Keys(n.of)) {
+		text = strings.ReplaceAll(text, raw, n.of[raw])
+	}
+	return text
+}
+
+// meet names the proposal of an import when it is first written.
+func (c *chaos) meet(it store.Item) {
+	id, ok := strings.CutPrefix(it.SK, store.PrefixProposal)
+	if !ok {
+		return
+	}
+	d, err := store.Decode[record.Proposed](it, record.ProposedSchema)
+	if p := d.Value.Proposal; err == nil && p.Action == peer.ImportCertificate {
+		c.names.give(id, fmt.Sprintf("import of %s into %s since %d", c.names.plain(p.Value), p.Target.Cluster, p.Since.Unix()))
 	}
 }
 
@@ -252,7 +308,7 @@ func (k chaosClock) Until(context.Context, time.Time) error {
 var chaosStart = time.Date(2026, 10, 24, 18, 0, 0, 0, time.UTC) // the night on which summer time ends in Europe
 
 func play(t *testing.T, p plan, total *tally) error {
-	c := &chaos{plan: p, tally: total, clock: NewStepped(chaosStart), sent: map[int64]bool{}, told: map[int64]bool{}, closed: map[int64]bool{}}
+	c := &chaos{plan: p, tally: total, clock: NewStepped(chaosStart), sent: map[int64]bool{}, told: map[int64]bool{}, closed: map[int64]bool{}, served: map[string]*x509.Certificate{}}
 	if err := c.build(t.TempDir()); err != nil {
 		return err
 	}
@@ -291,6 +347,7 @@ func (c *chaos) build(dir string) error {
 	c.mesh.Policy.Mode = mesh.Recover
 	c.mesh.Policy.RestartForOnePeer = c.plan.One
 	c.mesh.Policy.WaitForPeople = mesh.Duration(c.plan.Wait)
+	c.mesh.Policy.ImportCertificates, c.mesh.Policy.Limits.ImportsPerMeshPerHour = c.plan.Import, c.plan.Limit
 	if from, to, ok := strings.Cut(c.plan.Window, "-"); ok {
 		c.mesh.Policy.Windows = []mesh.Window{{Kind: "deny", From: from, To: to, TimeZone: "Europe/Berlin"}}
 	}
@@ -310,6 +367,17 @@ func (c *chaos) build(dir string) error {
 	if err != nil {
 		return err
 	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		return err
+	}
+	if c.ca, err = certificate(string(ca)); err != nil {
+		return err
+	}
+	c.names.give(peer.Fingerprint(c.ca), "the CA")
+	for _, cl := range c.mesh.Clusters {
+		c.serves(cl.Publisher)
+	}
 	for i := range c.hosts {
 		var s store.Store = faulty{c.base, c}
 		if c.plan.Lag > 0 {
@@ -321,8 +389,15 @@ func (c *chaos) build(dir string) error {
 			TLS: inProcessTLS{sim}, DNS: &dnsprobe.Client{Domain: c.mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{sim}}, Crash: func(at string) { c.between(i, at) },
 		}
 	}
-	if !c.plan.Auto {
-		for _, id := range c.mesh.IDs() {
+	for _, id := range c.mesh.IDs() {
+		if c.plan.Every != 30 {
+			// Then ICSA starts anew by itself so late that Peerkeeper's restart is
+			// asked for before.
+			if err := c.admin("/clusters/"+string(id)+"/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAPeriodicSyncInterval", "value": strconv.Itoa(c.plan.Every)}); err != nil {
+				return err
+			}
+		}
+		if !c.plan.Auto {
 			if err := c.admin("/clusters/"+string(id)+"/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAEnableAutoRecovery", "value": "f"}); err != nil {
 				return err
 			}
@@ -479,6 +554,8 @@ func (c *chaos) do(s step) {
 		cl := c.clusterAt(s.Which)
 		service := []string{peer.ICSA, peer.SyncAgent, peer.XCPRouter, peer.AXL}[s.Size%4]
 		c.mustAdmin("/clusters/"+string(cl.ID)+"/services", map[string]any{"node": cl.Publisher, "service": service, "status": "Stopped"})
+	case "renew":
+		c.renew(id, s)
 	case "users":
 		if s.Size > 14 {
 			c.mustAdmin("/clusters/"+string(id.To)+"/users", map[string]any{"remove": 1})
@@ -523,6 +600,80 @@ func (c *chaos) do(s step) {
 	}
 }
 
+// renew gives the publisher that a peer pulls from a new tomcat certificate that
+// the pulling cluster never learns of by itself: mostly a self-signed one, for
+// which an operator vouches, if not always at once; now and then one of a CA
+// that the pulling cluster does not trust any more.
+func (c *chaos) renew(id mesh.PeerID, s step) {
+	to, _ := c.mesh.Cluster(id.To)
+	issuer := "self"
+	if s.Size%4 == 0 {
+		issuer = "ca"
+		if c.holds(id.From, c.ca) {
+			c.mustAdmin("/clusters/"+string(id.From)+"/trust", map[string]any{"remove": peer.Fingerprint(c.ca)})
+		}
+	}
+	c.renewals++
+	c.mustAdmin("/clusters/"+string(id.To)+"/certificates", map[string]any{"node": to.Publisher, "issuer": issuer})
+	c.serves(to.Publisher)
+	c.mustAdmin("/clusters/"+string(id.From)+"/trust", map[string]any{"remove": to.Publisher})
+	if issuer == "self" && s.Size < 17 {
+		c.accept(c.hosts[s.Host], to.Publisher)
+	}
+}
+
+// serves is the certificate that a node serves, by the simulator's own word.
+func (c *chaos) serves(node mesh.NodeName) *x509.Certificate {
+	owner, _ := c.mesh.Owner(node)
+	cl, _ := c.mesh.Cluster(owner)
+	n, _ := cl.Node(node)
+	chain, err := c.sim.ServedKey(n.Address, "RSA")
+	if err != nil {
+		c.fail("what %s serves: %v", node, err)
+		return nil
+	}
+	if print := peer.Fingerprint(chain[0]); c.served[print] == nil {
+		c.served[print] = chain[0]
+		c.names.give(print, fmt.Sprintf("certificate %d", len(c.served)))
+	}
+	return chain[0]
+}
+
+// accept is an operator who vouches for what a node serves now.
+func (c *chaos) accept(h *Host, node mesh.NodeName) {
+	if leaf := c.serves(node); leaf != nil {
+		err := h.Accept(context.Background(), node, peer.Fingerprint(leaf), "jdoe")
+		c.logf("accept %s of %s failed %v", peer.Fingerprint(leaf), node, err != nil)
+	}
+}
+
+// holds reports whether the publisher of a cluster holds every certificate in
+// its tomcat-trust, as the simulator itself tells it.
+func (c *chaos) holds(id mesh.ClusterID, certs ...*x509.Certificate) bool {
+	cl, _ := c.mesh.Cluster(id)
+	n, _ := cl.Node(cl.Publisher)
+	platform := &cluster.Platform{Secrets: c.hosts[0].Secrets, Now: c.clock.Now, Timeout: 5 * time.Second, Transport: c.sim.Transport()}
+	held, err := platform.Holding(context.Background(), cl, *n, "", nil)
+	if err != nil {
+		c.fail("what %s holds: %v", cl.Publisher, err)
+		return false
+	}
+	for _, cert := range certs {
+		if !slices.ContainsFunc(held.Stores[peer.TomcatTrust], func(h peer.HeldCertificate) bool { return h.X509.Equal(cert) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func certificate(text string) (*x509.Certificate, error) {
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("not one certificate in PEM")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
 func mustSchedule(function string) run.Schedule {
 	s, ok := run.Find(function)
 	if !ok {
@@ -534,6 +685,9 @@ func mustSchedule(function string) run.Schedule {
 func (c *chaos) approveAll(h *Host) {
 	planned, err := h.Plan(context.Background(), 0)
 	c.logf("plan: %d, failed %v", len(planned), err != nil)
+	slices.SortStableFunc(planned, func(a, b Planned) int {
+		return strings.Compare(a.First.UTC().Format(time.RFC3339)+c.names.plain(a.ID), b.First.UTC().Format(time.RFC3339)+c.names.plain(b.ID))
+	})
 	for _, p := range planned {
 		if p.Approval == "" {
 			continue
@@ -566,8 +720,37 @@ func (c *chaos) look() {
 			// Proven by a person's or ICSA's own restart; that is not ours.
 			c.logf("%d was never sent", cl.Seq)
 		}
+		if cl.Action == peer.ImportCertificate && cl.Outcome == repair.DoneProven {
+			c.proven(cl)
+		}
 	}
 	c.notices()
+}
+
+// proven checks that what an import claims is true: the store holds what the
+// proposal is about.
+func (c *chaos) proven(cl repair.Closure) {
+	it, err := c.base.Get(context.Background(), store.Proposal(c.mesh.Name, cl.ID))
+	if err != nil {
+		c.fail("the proposal of %d: %v", cl.Seq, err)
+		return
+	}
+	d, err := store.Decode[record.Proposed](it, record.ProposedSchema)
+	source := d.Value.Proposal.Source
+	if err != nil || source == nil {
+		c.fail("the proposal of %d: %v %+v", cl.Seq, err, d.Value)
+		return
+	}
+	want := c.ca
+	if source.Issuer == "" {
+		if want = c.served[source.Fingerprint]; want == nil {
+			c.fail("%d imported %s, which was never seen", cl.Seq, source.Fingerprint)
+			return
+		}
+	}
+	if !c.holds(cl.Target.Cluster, want) {
+		c.fail("%d says that %s is in the store of %s", cl.Seq, source.Fingerprint, cl.Target.Cluster)
+	}
 }
 
 // notices checks that every incident is raised once and cleared once.
@@ -600,6 +783,11 @@ func (c *chaos) calm() {
 	for _, scope := range c.scopes() {
 		_ = c.hosts[0].Unpause(ctx, scope, "jdoe") // most were never paused
 	}
+	for _, cl := range c.mesh.Clusters {
+		if leaf := c.serves(cl.Publisher); leaf != nil && bytes.Equal(leaf.RawIssuer, leaf.RawSubject) {
+			c.accept(c.hosts[0], cl.Publisher) // where nobody has yet
+		}
+	}
 	var mend []string
 	for _, cl := range c.sim.State().Clusters {
 		for _, p := range cl.Peers {
@@ -626,7 +814,7 @@ func (c *chaos) calm() {
 	helped := map[mesh.ClusterID]bool{}
 	// Well for longer than an interval: a sync that was slow when it began may
 	// still be missed once, and what lags behind catches up.
-	streak, wanted := 0, 9+2*c.plan.Lag
+	streak, wanted := 0, 3+c.plan.Every/5+2*c.plan.Lag
 	for streak < wanted && c.clock.Now().Before(end) && c.broken == nil {
 		c.quiet++
 		c.tick(0)
@@ -694,12 +882,11 @@ func (c *chaos) help(helped map[mesh.ClusterID]bool) {
 		if st.State != peer.NeedsHuman || helped[p.ID.From] {
 			continue
 		}
-		helped[p.ID.From] = true
 		cl, _ := c.mesh.Cluster(p.ID.From)
-		c.logf("a person restarts ICSA of %s: %s", p.ID.From, st.Ladder.Evidence)
-		c.mustAdmin("/clusters/"+string(p.ID.From)+"/services", map[string]any{"node": cl.Publisher, "service": peer.ICSA, "status": "Restart"})
+		helped[p.ID.From] = c.restartByHand(peer.Target{Cluster: cl.ID, Node: cl.Publisher, Service: peer.ICSA}, st.Ladder.Evidence)
 	}
-	for _, id := range slices.Sorted(maps.Keys(book.Proposals)) {
+	ids := slices.SortedFunc(maps.Keys(book.Proposals), func(a, b string) int { return strings.Compare(c.names.plain(a), c.names.plain(b)) })
+	for _, id := range ids {
 		d := book.Proposals[id].Value
 		left := func(guard string) bool {
 			return d.Ended.IsZero() && slices.ContainsFunc(d.Refused, func(r string) bool { return strings.HasPrefix(r, guard) })
@@ -712,12 +899,32 @@ func (c *chaos) help(helped map[mesh.ClusterID]bool) {
 		case d.Proposal.Action == peer.StartService && (left("dayLimit") || left("mass") || left("overlay")):
 			c.logf("a person starts %s", t)
 			c.mustAdmin("/clusters/"+string(t.Cluster)+"/services", map[string]any{"node": t.Node, "service": t.Service, "status": "Started"})
-		case d.Proposal.Action == peer.RestartService && (left("mass") || left("overlay")) && !helped[t.Cluster]:
-			helped[t.Cluster] = true
-			c.logf("a person restarts %s", t)
-			c.mustAdmin("/clusters/"+string(t.Cluster)+"/services", map[string]any{"node": t.Node, "service": t.Service, "status": "Restart"})
+		case d.Proposal.Action == peer.ImportCertificate && (left("dayLimit") || left("mass") || left("overlay") || left("importLimit") && c.plan.Seed%2 == 0): // elsewhere the hour is waited out
+			c.logf("a person puts in %s: %v", t, d.Refused)
+			print := d.Proposal.Value
+			if d.Proposal.Source.Issuer != "" {
+				print = peer.Fingerprint(c.ca)
+			}
+			c.mustAdmin("/clusters/"+string(t.Cluster)+"/trust", map[string]any{"add": print})
+		case d.Proposal.Action == peer.RestartService && (left("mass") || left("overlay") || d.Proposal.Reload && left("dayLimit")) && !helped[t.Cluster]:
+			helped[t.Cluster] = c.restartByHand(t, d.Proposal.Why)
 		}
 	}
+}
+
+// restartByHand is a person who restarts a service, unless Control Center shows
+// that it is on its way up or down just now.
+func (c *chaos) restartByHand(t peer.Target, why string) bool {
+	for _, cl := range c.sim.State().Clusters {
+		for _, n := range cl.Nodes {
+			if n.Name == string(t.Node) && n.Services[t.Service] != "Started" {
+				return false
+			}
+		}
+	}
+	c.logf("a person restarts %s: %s", t, why)
+	c.mustAdmin("/clusters/"+string(t.Cluster)+"/services", map[string]any{"node": t.Node, "service": t.Service, "status": "Restart"})
+	return true
 }
 
 func (c *chaos) healthy() bool {
@@ -826,12 +1033,8 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	_ = r.Body.Close() // it is read
 	r = r.Clone(r.Context())
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	what := string(wireOperation.Find(body)) + string(wireSQL.Find(body))
-	control := strings.HasPrefix(what, "soapDoControlServices")
-	if !control && (strings.Contains(what, "soapDo") || strings.Contains(what, "update") || strings.Contains(what, "executeSQLUpdate")) {
-		c.fail("an unforeseen write: %s", what)
-	}
-	lose, late := c.lot(r.URL.Host, what, control, body)
+	what, a := c.asks(r, body)
+	lose, late := c.lot(r.URL.Host, what, a)
 	if lose && !late {
 		return nil, fmt.Errorf("chaos before: %w", io.ErrUnexpectedEOF)
 	}
@@ -843,54 +1046,107 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// lot decides whether a request, or its answer, is lost, and counts it.
-func (c *chaos) lot(host, what string, control bool, body []byte) (lose, late bool) {
+// asks reads what a request asks for. The act is nil if it only reads.
+func (c *chaos) asks(r *http.Request, body []byte) (what string, a *act) {
+	if strings.HasPrefix(r.URL.Path, "/platformcom/") { // a body of base64 may look like anything
+		what = r.Method + " " + r.URL.Path + "?" + r.URL.RawQuery
+		switch {
+		case r.Method == http.MethodGet:
+		case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/trust/certificates"):
+			a = c.importOf(r.URL.Host, body)
+		default:
+			c.fail("an unforeseen write: %s", what)
+		}
+		return what, a
+	}
+	what = string(wireOperation.Find(body)) + string(wireSQL.Find(body))
+	switch {
+	case strings.HasPrefix(what, "soapDoControlServices"):
+		a = &act{}
+		for _, m := range wireField.FindAllSubmatch(body, -1) {
+			switch value := string(m[2]); string(m[1]) {
+			case "NodeName":
+				a.target.Node = mesh.NodeName(value)
+			case "ControlType":
+				a.action = value
+			case "item":
+				a.target.Service = value
+			}
+		}
+		a.target.Cluster, _ = c.mesh.Owner(a.target.Node)
+	case strings.Contains(what, "soapDo"), strings.Contains(what, "update"), strings.Contains(what, "executeSQLUpdate"):
+		c.fail("an unforeseen write: %s", what)
+	}
+	return what, a
+}
+
+// importOf reads a request that puts certificates into a store of the node at an
+// address.
+func (c *chaos) importOf(address string, body []byte) *act {
+	a := &act{action: string(peer.ImportCertificate)}
+	for _, cl := range c.mesh.Clusters {
+		for _, n := range cl.Nodes {
+			if n.PlatformAddress == address {
+				a.target.Cluster, a.target.Node = cl.ID, n.Name
+			}
+		}
+	}
+	var in struct {
+		Service      []string `json:"service"`
+		Certificates []string `json:"certificates"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil || len(in.Certificates) == 0 {
+		c.fail("an import into %s that is none: %v", a.target.Node, err)
+	}
+	if !slices.Equal(in.Service, []string{"tomcat"}) {
+		c.fail("an import into %v of %s", in.Service, a.target.Node)
+	}
+	a.target.Service = peer.TomcatTrust
+	for _, text := range in.Certificates {
+		cert, err := certificate(text)
+		if err != nil {
+			c.fail("an import into %s: %v", a.target.Node, err)
+			continue
+		}
+		a.certs = append(a.certs, cert)
+	}
+	return a
+}
+
+// lot decides whether a request, or its answer, is lost, and counts it. a is the
+// write that it is, if it is one.
+func (c *chaos) lot(host, what string, a *act) (lose, late bool) {
 	c.wireMu.Lock()
 	defer c.wireMu.Unlock()
 	fault := c.chance("wire", host, what)
 	lose = fault < c.step.Faults
-	if control && (c.step.Faults > 0 || c.step.Kind == "calm" && c.unlucky > 0) {
+	if a != nil && (c.step.Faults > 0 || c.step.Kind == "calm" && c.unlucky > 0) {
 		lose = fault%3 != 0 // rare enough as it is
 		c.unlucky--
 	}
 	late = fault%2 == 1
-	if control {
-		c.check(body, !lose || late)
+	if a != nil {
+		a.at, a.applied = c.clock.Now(), !lose || late
+		c.check(*a)
 	}
 	if lose {
 		c.faults++
-		if control {
+		if a != nil {
 			c.unknown++
+			if len(a.certs) > 0 {
+				c.importsUnknown++
+			}
 		}
 	}
 	return lose, late
 }
 
 // check is called for every write on its way to a node.
-func (c *chaos) check(body []byte, applied bool) {
+func (c *chaos) check(a act) {
 	c.writes++
-	a := act{at: c.clock.Now(), applied: applied}
-	for _, m := range wireField.FindAllSubmatch(body, -1) {
-		switch value := string(m[2]); string(m[1]) {
-		case "NodeName":
-			a.target.Node = mesh.NodeName(value)
-		case "ControlType":
-			a.action = value
-		case "item":
-			a.target.Service = value
-		}
-	}
-	owner, _ := c.mesh.Owner(a.target.Node)
-	a.target.Cluster = owner
 	ctx, now := context.Background(), chaosClock{c}.Now()
-	c.logf("write %s %s applied %v", a.action, a.target, applied)
+	c.logf("write %s %s applied %v", a.action, a.target, a.applied)
 
-	switch {
-	case a.action != "Start" && a.action != "Restart":
-		c.fail("%s is asked of %s", a.action, a.target)
-	case a.target.Service != peer.ICSA && a.target.Service != peer.SyncAgent && a.target.Service != peer.AXL:
-		c.fail("%s is touched", a.target)
-	}
 	if ok, why := c.mesh.Policy.Allowed(now); !ok || c.mesh.Policy.Mode != mesh.Recover {
 		c.fail("%s %s outside mode or window: %s", a.action, a.target, why)
 	}
@@ -901,7 +1157,13 @@ func (c *chaos) check(body []byte, applied bool) {
 	}
 	var intent *repair.Intent
 	for i, in := range gate.Open {
-		if in.Target == a.target && strings.EqualFold(string(in.Action), a.action) {
+		// What an import is about stands in its parameter, and not in the request.
+		target := in.Target
+		target.Parameter = ""
+		if target == a.target && strings.EqualFold(string(in.Action), a.action) {
+			if intent != nil {
+				c.fail("%s %s: two open intents ask for it", a.action, a.target)
+			}
 			intent = &gate.Open[i]
 		}
 	}
@@ -909,6 +1171,7 @@ func (c *chaos) check(body []byte, applied bool) {
 		c.fail("%s %s without an intent in the gate", a.action, a.target)
 		return
 	}
+	a.target = intent.Target
 	if c.sent[intent.Seq] {
 		c.fail("intent %d is sent twice", intent.Seq)
 	}
@@ -922,18 +1185,61 @@ func (c *chaos) check(body []byte, applied bool) {
 		c.fail("%v", err)
 		return
 	}
-	if word, what, stops := book.Said.Stops(owner, intent.Peers, nil, now); stops && !c.told[intent.Seq] {
+	if word, what, stops := book.Said.Stops(a.target.Cluster, intent.Peers, nil, now); stops && !c.told[intent.Seq] {
 		c.fail("%s %s although %s is %s", a.action, a.target, word.Scope, what)
 	}
-	services := book.Clusters[owner].Value.Seen.Nodes[a.target.Node].Services.Fresh(now, 10*time.Minute)
+	for _, cl := range gate.Closed {
+		if ago := now.Sub(cl.At); cl.Action == intent.Action && cl.Target == intent.Target && ago < 30*time.Minute && ago > -24*time.Hour {
+			c.fail("%s %s again, %v after it ended (%s)", a.action, a.target, ago, cl.Outcome)
+		}
+	}
+	if intent.Action == peer.ImportCertificate {
+		c.checkImport(a, intent, &gate, book)
+	} else {
+		c.checkControl(a, intent, &gate, book)
+	}
+	c.checkLimits(a)
+	c.acts = append(c.acts, a)
+	switch {
+	case !a.applied:
+	case intent.Action == peer.ImportCertificate:
+		c.imports++
+	case intent.Action == peer.RestartService:
+		c.restarts++
+	default:
+		c.starts++
+	}
+}
+
+// checkControl is called for every start and restart on its way to a node.
+func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, book *record.Book) {
+	now := chaosClock{c}.Now()
+	switch {
+	case a.action != "Start" && a.action != "Restart":
+		c.fail("%s is asked of %s", a.action, a.target)
+	case a.target.Service != peer.ICSA && a.target.Service != peer.SyncAgent && a.target.Service != peer.AXL:
+		c.fail("%s is touched", a.target)
+	}
+	services := book.Clusters[a.target.Cluster].Value.Seen.Nodes[a.target.Node].Services.Fresh(now, 10*time.Minute)
 	if !services.Known() {
 		c.fail("%s %s on services that are %s", a.action, a.target, services.Why())
 	}
-	if a.action == "Restart" && a.target.Service == peer.ICSA {
+	if a.action != "Restart" {
+		return
+	}
+	if a.target.Service == peer.ICSA {
+		reload := book.Proposals[intent.ID].Value.Proposal.Reload
+		if reload {
+			c.checkApproved(a, intent, gate, book)
+			if a.applied {
+				c.reloads++
+			}
+		}
+		view := book.View(c.mesh, 5*time.Minute, now)
 		for _, id := range intent.Peers {
-			view := book.View(c.mesh, 5*time.Minute, now)
 			for _, x := range peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id)) {
 				switch {
+				case reload: // it reads a certificate, and the sync may stand or not
 				case x.Type == peer.Synced && x.Status != peer.False:
 					c.fail("%s is restarted although %s's Synced is %s", a.target, id, x.Status)
 				case slices.Contains(peer.Causes(), x.Type) && (x.Status == peer.False || x.Status == peer.UnknownStatus && x.Reason != peer.NotObservable):
@@ -942,8 +1248,73 @@ func (c *chaos) check(body []byte, applied bool) {
 			}
 		}
 	}
-	// Limits, by true time.
-	inHour, perMesh, today := 0, 0, 0
+	for _, cl := range c.sim.State().Clusters {
+		for _, n := range cl.Nodes {
+			if up := n.UpTime[a.target.Service]; n.Name == string(a.target.Node) && time.Duration(up)*time.Second < 2*time.Hour {
+				c.fail("%s is restarted after %v", a.target, time.Duration(up)*time.Second)
+			}
+		}
+	}
+}
+
+// checkImport is called for every certificate on its way into a trust store.
+func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, book *record.Book) {
+	into, _ := c.mesh.Cluster(a.target.Cluster)
+	source := book.Proposals[intent.ID].Value.Proposal.Source
+	if source == nil || a.target.Node != into.Publisher || intent.Value == "" || source.Fingerprint != intent.Value || source.Cluster == into.ID {
+		c.fail("an import into %s of %+v for the intent %+v", a.target.Node, source, *intent)
+		return
+	}
+	var prints []string
+	for _, cert := range a.certs {
+		prints = append(prints, peer.Fingerprint(cert))
+	}
+	leaf := c.serves(source.Node)
+	if leaf == nil || peer.Fingerprint(leaf) != intent.Value {
+		c.fail("%s is not what %s serves now", intent.Value, source.Node)
+		return
+	}
+	if !slices.Equal(prints, intent.Before.Certificates) {
+		c.fail("%v is sent for an intent of %v", prints, intent.Before.Certificates)
+	}
+	selfSigned := bytes.Equal(leaf.RawIssuer, leaf.RawSubject)
+	switch {
+	case selfSigned && !slices.Equal(prints, []string{intent.Value}):
+		c.fail("%v is sent for %s, which is self-signed", prints, intent.Value)
+	case selfSigned && !slices.Contains(book.Accepted()[source.Node], intent.Value):
+		c.fail("nobody has vouched for %s of %s", intent.Value, source.Node)
+	case !selfSigned && (len(a.certs) != 1 || !a.certs[0].Equal(c.ca)):
+		c.fail("%v is sent for %s, which %s signed", prints, intent.Value, leaf.Issuer)
+	}
+	if c.holds(into.ID, a.certs...) {
+		c.fail("%v is sent to %s, which holds it", prints, a.target.Node)
+	}
+	if c.plan.Import != mesh.ImportAuto || !selfSigned {
+		c.checkApproved(a, intent, gate, book)
+	}
+}
+
+// checkApproved is called for a write that a person must have approved, once for
+// each time that it is sent.
+func (c *chaos) checkApproved(a act, intent *repair.Intent, gate *repair.Gate, book *record.Book) {
+	said, ok := book.Said.Approvals[intent.ID]
+	if !ok || said.At.After(intent.Written) || !intent.Written.Before(said.Expires) {
+		c.fail("%s %s is not approved: %+v", a.action, a.target, said)
+	}
+	spent := 0
+	for _, u := range gate.Used {
+		if u.ID == intent.ID && !u.At.Before(said.At) {
+			spent++
+		}
+	}
+	if spent != 1 {
+		c.fail("the approval of %s %s is spent %d times", a.action, a.target, spent)
+	}
+}
+
+// checkLimits counts what was sent before, by true time.
+func (c *chaos) checkLimits(a act) {
+	inHour, perMesh, today, imports := 0, 0, 0, 0
 	for _, b := range c.acts {
 		if b.action != a.action {
 			continue
@@ -951,9 +1322,12 @@ func (c *chaos) check(body []byte, applied bool) {
 		if b.target == a.target && a.at.Sub(b.at) < 24*time.Hour {
 			today++
 		}
-		if a.action == "Restart" && a.at.Sub(b.at) < time.Hour {
+		switch within := a.at.Sub(b.at) < time.Hour; {
+		case within && len(a.certs) > 0:
+			imports++
+		case within && a.action == "Restart":
 			perMesh++
-			if b.target.Cluster == owner {
+			if b.target.Cluster == a.target.Cluster {
 				inHour++
 			}
 		}
@@ -961,21 +1335,8 @@ func (c *chaos) check(body []byte, applied bool) {
 	// A host's clock that steps forward by hours forgets its hours; what it
 	// cannot forget is the service's own up-time.
 	stepped := slices.ContainsFunc(c.plan.Steps[:min(c.n, len(c.plan.Steps))], func(s step) bool { return s.Kind == "clock" })
-	if !stepped && (inHour >= 1 || perMesh >= 3 || today >= peer.MaxADay) {
-		c.fail("%s %s is beyond the limits: %d in its cluster, %d in the mesh, %d today", a.action, a.target, inHour, perMesh, today)
-	}
-	for _, cl := range c.sim.State().Clusters {
-		for _, n := range cl.Nodes {
-			if up := n.UpTime[a.target.Service]; n.Name == string(a.target.Node) && a.action == "Restart" && time.Duration(up)*time.Second < 2*time.Hour {
-				c.fail("%s is restarted after %v", a.target, time.Duration(up)*time.Second)
-			}
-		}
-	}
-	c.acts = append(c.acts, a)
-	if applied && a.action == "Restart" {
-		c.restarts++
-	} else if applied {
-		c.starts++
+	if !stepped && (inHour >= 1 || perMesh >= 3 || today >= peer.MaxADay || imports >= c.plan.Limit) {
+		c.fail("%s %s is beyond the limits: %d in its cluster, %d in the mesh, %d today, %d imports", a.action, a.target, inHour, perMesh, today, imports)
 	}
 }
 
@@ -986,7 +1347,7 @@ type faulty struct {
 }
 
 func (f faulty) fails(op string, key store.Key) (before, after error) {
-	n := f.c.chance("store", op, key.PK, key.SK)
+	n := f.c.chance("store", op, key.PK, f.c.names.plain(key.SK))
 	if n >= f.c.step.Store {
 		return nil, nil
 	}
@@ -1013,6 +1374,7 @@ func (f faulty) Put(ctx context.Context, items ...store.Item) error {
 	}
 	var errs []error
 	for _, it := range items {
+		f.c.meet(it)
 		before, after := f.fails("put", it.Key)
 		if before != nil {
 			errs = append(errs, &store.PutError{Key: it.Key, Cause: before})
