@@ -41,7 +41,7 @@ demo: ## a simulated mesh, watched: the page is on http://127.0.0.1:8080 (LISTEN
 sim: ## a simulated mesh alone, its files in ./demo (DIR=folder)
 	$(GO) run ./functions/peerkeeper sim --dir $(DIR)
 
-test: fmt vet lint vuln tests chaos infra licences ## everything that must hold before a commit, under ten minutes on two cores
+test: fmt vet lint vuln tests chaos infra licences ## everything that must hold before a commit, about ten minutes on two cores
 	@echo "all checks passed"
 
 quick: ## the tests alone, without the race detector
