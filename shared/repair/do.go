@@ -138,8 +138,9 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 		}
 		actor := r.Actor
 		if p.Approval != "" {
-			g.Used = append(slices.Clone(g.Used), Spent{p.ID, s.Now})
-			actor += ", approved by " + s.Said.Approvals[p.ID].Actor
+			a := s.Said.Approvals[p.ID]
+			g.Used = append(slices.Clone(g.Used), Spent{p.ID, s.Now, a.At})
+			actor += ", approved by " + a.Actor
 		}
 		return &Entry{Time: s.Now, Actor: actor, Intent: fmt.Sprintf("%s %s", p.Action, p.Target), Outcome: "intent", Evidence: p.Why}, nil
 	})

@@ -431,6 +431,28 @@ func TestApprovalsAreSpentEvenIfNothingWasSent(t *testing.T) {
 	}
 }
 
+// The clock of whoever approves is not the gate's: an approval from a minute
+// ahead is one like any other, and once spent it stays so.
+func TestApprovalFromAheadIsSpentOnce(t *testing.T) {
+	r, s, p, _ := importRig(t)
+	p.ID, p.Approval = "r1", "it had been there before"
+	r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon.Add(time.Minute), Expires: noon.Add(4*time.Hour + time.Minute)}
+	if res := r.do(p); res.Outcome != DoneProven || len(s.added) != 1 {
+		t.Fatalf("%+v, sent %d times", res, len(s.added))
+	}
+	s.holds = nil // somebody took it out
+	for range 5 {
+		r.now = r.now.Add(31 * time.Minute)
+		if res := r.do(p); len(res.Refused) != 1 || res.Refused[0].Guard != "approval" || len(s.added) != 1 {
+			t.Fatalf("at %s: %+v, sent %d times", r.now.Format(time.TimeOnly), res, len(s.added))
+		}
+	}
+	r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: r.now.Add(-time.Minute), Expires: r.now.Add(4 * time.Hour)}
+	if res := r.do(p); res.Outcome != DoneProven || len(s.added) != 2 {
+		t.Errorf("approved anew: %+v, sent %d times", res, len(s.added))
+	}
+}
+
 func TestGateOfANewerVersion(t *testing.T) {
 	r := newRig(t)
 	if _, err := Append(t.Context(), r.store, "acme", entry(0)); err != nil {

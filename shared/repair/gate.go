@@ -94,6 +94,18 @@ type Closure struct {
 type Spent struct {
 	ID string    `json:"id"`
 	At time.Time `json:"at"`
+	// Approved is when the approval was given, by the clock of who gave it. It
+	// tells one approval of an action from the next; no order is read from it,
+	// for that clock is not the gate's. Zero in what a release before this wrote.
+	Approved time.Time `json:"approved,omitzero"`
+}
+
+// by reports whether it was this approval that was spent.
+func (u Spent) by(a record.Approval) bool {
+	if u.Approved.IsZero() {
+		return u.ID == a.ID && !a.At.After(u.At)
+	}
+	return u.ID == a.ID && u.Approved.Equal(a.At)
 }
 
 const (
@@ -117,6 +129,8 @@ const (
 	// ahead is how far in the future a note may lie and still count: further
 	// ahead, the clock that wrote it was wrong.
 	ahead = 24 * time.Hour
+	// skew is how far the clock of who approves may be ahead of the gate's.
+	skew = 5 * time.Minute
 	// giveUp is how long an intent that cannot be read back blocks its
 	// cluster before it is closed as unknown, in so many words.
 	giveUp = 24 * time.Hour
@@ -310,7 +324,10 @@ func guards() []guard {
 				return fmt.Sprintf("it needs a person: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
 			case !s.Now.Before(a.Expires):
 				return fmt.Sprintf("the approval of %s expired at %s", a.Actor, a.Expires.UTC().Format(time.RFC3339))
-			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.ID == p.ID && !a.At.After(u.At) }):
+			case a.At.Sub(s.Now) > skew:
+				// Nobody knows how long it would still live.
+				return fmt.Sprintf("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))
+			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.by(a) }):
 				return "its approval was used"
 			case p.Action == peer.RestartService && !s.Now.Add(-s.Service.UpTime).Before(a.At):
 				// Whether the table remembers it or not: an approval is for
@@ -489,7 +506,7 @@ func (g *Gate) forget(now time.Time) {
 	g.Closed = slices.DeleteFunc(slices.Clone(g.Closed), func(c Closure) bool {
 		return !within(now, c.At, keepClosed) || c.Outcome == NotSent && !within(now, c.At, keepNotSent)
 	})
-	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return !within(now, u.At, keepSpent) })
+	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return now.Sub(u.At) >= keepSpent })
 	g.Closed = g.Closed[max(0, len(g.Closed)-maxClosed):]
 	g.Used = g.Used[max(0, len(g.Used)-maxSpent):]
 }

@@ -271,7 +271,22 @@ func cases() []only {
 			s.Said.Approvals = map[string]record.Approval{"r2": s.Said.Approvals["r1"]}
 		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
 		{"approval", "expired", func(_ G, p P, s S) { approved(p, s, 4*time.Hour) }, func(_ G, p P, s S) { approved(p, s, 4*time.Hour-time.Second) }},
-		{"approval", "used", func(g G, p P, s S) { approved(p, s, time.Hour); g.Used = []Spent{{"r1", noon.Add(-time.Minute)}} }, func(g G, p P, s S) { approved(p, s, time.Minute); g.Used = []Spent{{"r1", noon.Add(-time.Hour)}} }},
+		{"approval", "used", func(g G, p P, s S) { approved(p, s, time.Hour); g.Used = []Spent{{"r1", noon, noon.Add(-time.Hour)}} }, func(g G, p P, s S) { approved(p, s, time.Minute); g.Used = []Spent{{"r1", noon, noon.Add(-time.Hour)}} }},
+		{"approval", "used, and given by a clock that is ahead", func(g G, p P, s S) {
+			approved(p, s, -time.Minute)
+			g.Used = []Spent{{"r1", noon.Add(-time.Minute), noon.Add(time.Minute)}}
+		}, func(g G, p P, s S) {
+			approved(p, s, time.Minute)
+			g.Used = []Spent{{"r1", noon.Add(-time.Minute), noon.Add(time.Minute)}}
+		}},
+		{"approval", "used, noted by the release before", func(g G, p P, s S) {
+			approved(p, s, time.Hour)
+			g.Used = []Spent{{"r1", noon.Add(-time.Minute), time.Time{}}}
+		}, func(g G, p P, s S) {
+			approved(p, s, time.Minute)
+			g.Used = []Spent{{"r1", noon.Add(-time.Hour), time.Time{}}}
+		}},
+		{"approval", "of a time that is yet to come", func(_ G, p P, s S) { approved(p, s, -6*time.Minute) }, func(_ G, p P, s S) { approved(p, s, -4*time.Minute) }},
 		{"approval", "spent in a table that was restored since: the service itself tells", func(_ G, p P, s S) {
 			approved(p, s, 3*time.Hour)
 			s.Service.UpTime = 2*time.Hour + 50*time.Minute
@@ -406,7 +421,7 @@ func TestGateStaysSmall(t *testing.T) {
 	g := Gate{}
 	for i := range 5000 {
 		g.Closed = append(g.Closed, Closure{Seq: int64(i), Target: icsa, At: noon, Outcome: NotDone, Evidence: short(strings.Repeat("x", 5000))})
-		g.Used = append(g.Used, Spent{fmt.Sprint(i), noon})
+		g.Used = append(g.Used, Spent{fmt.Sprint(i), noon, noon})
 	}
 	g.Closed = append(g.Closed, closedOnce(NotSent, 61*time.Minute), closedOnce(NotSent, 59*time.Minute))
 	g.forget(noon)
