@@ -28,6 +28,9 @@ BUILT     = $(FUNCTIONS:%=dist/%/bootstrap) dist/peerkeeper
 # JavaScript process that the detector only slows down.
 PACKAGES  = $(shell $(GO) list ./... | grep -v '/infra\(/\|$$\)')
 
+# go test, which names at its end what was skipped, and why.
+GOTEST    = $(GO) tool gotestsum --format=pkgname --format-hide-empty-pkg --
+
 help: ## this list
 	@echo "Peerkeeper watches the intercluster peers of Cisco IM and Presence meshes."
 	@echo
@@ -75,19 +78,19 @@ vuln:
 # whole one without it in the next step.
 tests:
 	@echo "go test, with the race detector, in a new order each time"
-	@CHAOS_STEPS=80 $(GO) test -race -shuffle=on -timeout=15m $(PACKAGES)
+	@CHAOS_STEPS=80 $(GOTEST) -race -shuffle=on -timeout=15m $(PACKAGES)
 
 chaos: ## faults, crashes and overlapping runs over the whole engine (CHAOS_STEPS=2000 CHAOS_SEED=1)
 	@$(GO) test ./shared/host -run='TestChaos$$' -count=1 -v -timeout=60m
 
-# Without an emulator what is deployed is not played through; a skipped test
-# says so only where somebody reads it.
+# Without an emulator what is deployed is not played through: that is said before
+# the wait.
 infra:
 	@command -v node >/dev/null || { echo "infra: the CDK runs in Node, which is missing: https://nodejs.org"; exit 1; }
 	@command -v moto_server >/dev/null || test -n "$$AWS_ENDPOINT_URL" || docker version >/dev/null 2>&1 || \
 		echo "infra/e2e and the tests of built Lambdas are SKIPPED, there is no AWS emulator: pip install 'moto[server]', or set AWS_ENDPOINT_URL to one"
 	@echo "go test of infra, the deployed stack played through included"
-	@$(GO) test -timeout=9m ./infra/...
+	@$(GOTEST) -timeout=9m ./infra/...
 
 build: ## the Lambdas with the mesh of ENV=dev, and the command: dist/NAME/bootstrap, dist/peerkeeper
 	@for f in $(FUNCTIONS); do \

@@ -146,7 +146,7 @@ func TestPageInBrowser(t *testing.T) {
 func TestPictures(t *testing.T) {
 	dir := os.Getenv("PEERKEEPER_PICTURES")
 	if dir == "" {
-		t.Skip("PEERKEEPER_PICTURES names no folder")
+		t.Skip("it draws for a person to look at: PEERKEEPER_PICTURES=folder")
 	}
 	ctx := browser(t)
 	three, thirty, well := serve(t, troubled(t, 3)), serve(t, troubled(t, 30)), serve(t, newScene(t, 3))
