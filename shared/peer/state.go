@@ -138,13 +138,7 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 		return c
 	}
 	to, ok := v.Mesh.Cluster(id.To)
-	if !ok {
-		return c
-	}
-	puller := v.record(id.From).Seen
-	e, ok, _ := puller.EntryFor(to)
-	skew, _ := puller.Skew.Get()
-	if !ok || !e.HasClock || !e.LastSync.Add(-skew).After(cert.LeafFirst) {
+	if !ok || !v.SyncedSince(id, cert.LeafFirst) {
 		return c
 	}
 	c.Status, c.Reason, c.Basis = True, SyncedOverLeaf, Inferred

@@ -500,20 +500,27 @@ func TestDryRunWritesNothing(t *testing.T) {
 	}
 }
 
+// spoil puts something else into the item of emea>apac.
+func (w *watcher) spoil(body string) store.Key {
+	w.t.Helper()
+	key := store.PeerSync("acme", mesh.PeerID{From: "emea", To: "apac"})
+	it, err := w.memory.Get(w.t.Context(), key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	it.Body = []byte(body)
+	if err := w.memory.Put(w.t.Context(), it); err != nil {
+		w.t.Fatal(err)
+	}
+	return key
+}
+
 // TestANewerSchemaIsLeftAlone, readable or not, and the rest goes on.
 func TestANewerSchemaIsLeftAlone(t *testing.T) {
 	for _, body := range []string{`{"schema":9,"version":2,"conditions":[]}`, `{"schema":9,"version":2,"conditions":"told otherwise"}`} {
 		w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
 		w.tick()
-		key := store.PeerSync("acme", mesh.PeerID{From: "emea", To: "apac"})
-		it, err := w.memory.Get(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		it.Body = []byte(body)
-		if err := w.memory.Put(t.Context(), it); err != nil {
-			t.Fatal(err)
-		}
+		key := w.spoil(body)
 		w.Pass(5 * time.Minute)
 		w.tick()
 		if got, err := w.memory.Get(t.Context(), key); err != nil || string(got.Body) != body {
@@ -530,15 +537,7 @@ func TestANewerSchemaIsLeftAlone(t *testing.T) {
 func TestADamagedPeerEndsTheTick(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
 	w.tick()
-	key := store.PeerSync("acme", mesh.PeerID{From: "emea", To: "apac"})
-	it, err := w.memory.Get(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	it.Body = []byte(`{"schema":1,"version":2,"conditions":"told otherwise"}`)
-	if err := w.memory.Put(t.Context(), it); err != nil {
-		t.Fatal(err)
-	}
+	key := w.spoil(`{"schema":1,"version":2,"conditions":"told otherwise"}`)
 	w.Pass(5 * time.Minute)
 	w.counted()
 	if _, err := w.Handle(t.Context(), run.Request{}); err == nil || !strings.Contains(err.Error(), key.SK) {

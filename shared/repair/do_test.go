@@ -141,21 +141,51 @@ func (r *rig) verify() {
 	}
 }
 
+// ending is what is expected of an action: its outcome at once and after the
+// next ticks, how often it was sent, and what the evidence says.
+type ending struct {
+	now, later Outcome
+	sent       int
+	says       string
+}
+
+// plays does an action and settles it, and checks how it ended. sent counts what
+// reached the node; calm takes back what was to happen while it was done.
+func (r *rig) plays(p peer.Proposal, want ending, sent func() int, calm func()) {
+	r.t.Helper()
+	r.do(p)
+	calm()
+	if got := r.ended(); got != want.now {
+		r.t.Errorf("right after: %s, want %s", got, want.now)
+	}
+	for range 3 {
+		r.now = r.now.Add(5 * time.Minute)
+		r.settle()
+	}
+	if got := r.ended(); got != want.later {
+		r.t.Errorf("after the next ticks: %s, want %s", got, want.later)
+	}
+	if n := sent(); n != want.sent {
+		r.t.Errorf("sent %d times, want %d", n, want.sent)
+	}
+	if g := r.gate(); !strings.Contains(g.Closed[0].Evidence, want.says) {
+		r.t.Errorf("evidence %q, want %q", g.Closed[0].Evidence, want.says)
+	}
+	r.verify()
+}
+
 func TestDo(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		prepare func(*rig)
-		now     Outcome // right after Do
-		later   Outcome // after the next ticks' settling
-		sent    int
-		says    string
+		ending
 	}{
-		{"restarted and proven by a lower up-time", func(*rig) {}, DoneProven, DoneProven, 1, "up-time 0s (before: Started, 5h0m0s)"},
-		{"the node takes a moment to begin: that is no failure", func(r *rig) { r.begins = 20 * time.Second }, "open", DoneProven, 1, "before: Started, 5h0m0s"},
-		{"the answer is lost, and it happened", func(r *rig) { r.answer = errLost }, "open", DoneProven, 1, ""},
-		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, "open", NotDone, 1, "before: Started, 5h0m0s"},
-		{"the node refuses", func(r *rig) { r.answer, r.applies = errRefused, false }, NotDone, NotDone, 1, "refused"},
-		{"nothing reached the node", func(r *rig) { r.answer, r.applies = errNoWay, false }, NotSent, NotSent, 1, "not taken"},
+		{"restarted and proven by a lower up-time", func(*rig) {}, ending{DoneProven, DoneProven, 1, "up-time 0s (before: Started, 5h0m0s)"}},
+		{"the node takes a moment to begin: that is no failure", func(r *rig) { r.begins = 20 * time.Second }, ending{"open", DoneProven, 1, "before: Started, 5h0m0s"}},
+		{"the answer is lost, and it happened", func(r *rig) { r.answer = errLost }, ending{"open", DoneProven, 1, ""}},
+		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, ending{"open", NotDone, 1, "before: Started, 5h0m0s"}},
+		{"the node refuses", func(r *rig) { r.answer, r.applies = errRefused, false }, ending{NotDone, NotDone, 1, "refused"}},
+		{"nothing reached the node", func(r *rig) { r.answer, r.applies = errNoWay, false }, ending{NotSent, NotSent, 1, "not taken"}},
 		{"paused between the intent and the second look", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
@@ -164,21 +194,21 @@ func TestDo(t *testing.T) {
 					}
 				}
 			}
-		}, NotSent, NotSent, 0, "paused or resumed"},
+		}, ending{NotSent, NotSent, 0, "paused or resumed"}},
 		{"restarted by a person between the intent and the second look", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
 					r.since = r.now
 				}
 			}
-		}, NotSent, NotSent, 0, "restarted"},
+		}, ending{NotSent, NotSent, 0, "restarted"}},
 		{"stopped between the intent and the second look", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
 					r.status = "Stopped"
 				}
 			}
-		}, NotSent, NotSent, 0, "is Stopped"},
+		}, ending{NotSent, NotSent, 0, "is Stopped"}},
 		{"the lease is lost after the intent", func(r *rig) {
 			n := 0
 			r.Held = func(context.Context) error {
@@ -187,21 +217,21 @@ func TestDo(t *testing.T) {
 				}
 				return nil
 			}
-		}, NotSent, NotSent, 0, "lease"},
+		}, ending{NotSent, NotSent, 0, "lease"}},
 		{"the second look takes until the deadline", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
 					r.now = r.now.Add(61 * time.Second)
 				}
 			}
-		}, NotSent, NotSent, 0, "deadline"},
+		}, ending{NotSent, NotSent, 0, "deadline"}},
 		{"the clock steps back between the two looks", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
 					r.now = r.now.Add(-time.Hour)
 				}
 			}
-		}, NotSent, NotSent, 0, ""},
+		}, ending{NotSent, NotSent, 0, ""}},
 		{"somebody else, with a clock ahead, closed the intent", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
@@ -211,30 +241,12 @@ func TestDo(t *testing.T) {
 					}
 				}
 			}
-		}, NotDone, NotDone, 0, "ever since"},
+		}, ending{NotDone, NotDone, 0, "ever since"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
 			c.prepare(r)
-			r.do(restart())
-			r.onLook = nil
-			if got := r.ended(); got != c.now {
-				t.Errorf("right after: %s, want %s", got, c.now)
-			}
-			for range 3 {
-				r.now = r.now.Add(5 * time.Minute)
-				r.settle()
-			}
-			if got := r.ended(); got != c.later {
-				t.Errorf("after the next ticks: %s, want %s", got, c.later)
-			}
-			if len(r.sent) != c.sent {
-				t.Errorf("sent %d times, want %d", len(r.sent), c.sent)
-			}
-			if g := r.gate(); !strings.Contains(g.Closed[0].Evidence, c.says) {
-				t.Errorf("evidence %q, want %q", g.Closed[0].Evidence, c.says)
-			}
-			r.verify()
+			r.plays(restart(), c.ending, func() int { return len(r.sent) }, func() { r.onLook = nil })
 		})
 	}
 }

@@ -109,24 +109,21 @@ func TestImport(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		prepare func(*rig, *shelf)
-		now     Outcome // right after Do
-		later   Outcome // after the next ticks' settling
-		sent    int
-		says    string
+		ending
 	}{
-		{"put in and read back", func(*rig, *shelf) {}, DoneProven, DoneProven, 1, "tomcat-trust of imp-emea-pub.example.com holds sha256:"},
-		{"the answer is lost, and it was put in", func(_ *rig, s *shelf) { s.answer = errLost }, "open", DoneProven, 1, "holds"},
-		{"the answer is lost, and it was not", func(_ *rig, s *shelf) { s.answer, s.applies = errLost, false }, "open", NotDone, 1, "lacks"},
-		{"the node says yes and does not do it", func(_ *rig, s *shelf) { s.applies = false }, "open", NotDone, 1, "lacks"},
-		{"the node refuses", func(_ *rig, s *shelf) { s.answer, s.applies = errRefused, false }, NotDone, NotDone, 1, "refused"},
-		{"nothing reached the node", func(_ *rig, s *shelf) { s.answer, s.applies = errNoWay, false }, NotSent, NotSent, 1, "not taken"},
+		{"put in and read back", func(*rig, *shelf) {}, ending{DoneProven, DoneProven, 1, "tomcat-trust of imp-emea-pub.example.com holds sha256:"}},
+		{"the answer is lost, and it was put in", func(_ *rig, s *shelf) { s.answer = errLost }, ending{"open", DoneProven, 1, "holds"}},
+		{"the answer is lost, and it was not", func(_ *rig, s *shelf) { s.answer, s.applies = errLost, false }, ending{"open", NotDone, 1, "lacks"}},
+		{"the node says yes and does not do it", func(_ *rig, s *shelf) { s.applies = false }, ending{"open", NotDone, 1, "lacks"}},
+		{"the node refuses", func(_ *rig, s *shelf) { s.answer, s.applies = errRefused, false }, ending{NotDone, NotDone, 1, "refused"}},
+		{"nothing reached the node", func(_ *rig, s *shelf) { s.answer, s.applies = errNoWay, false }, ending{NotSent, NotSent, 1, "not taken"}},
 		{"a person puts it in between the two looks", func(r *rig, s *shelf) {
 			s.onRead = func(n int) {
 				if n == 2 {
 					s.holds = append(s.holds, r.gate().Open[0].Before.Certificates...)
 				}
 			}
-		}, NotSent, NotSent, 0, "there by now"},
+		}, ending{NotSent, NotSent, 0, "there by now"}},
 		{"the second look fails", func(_ *rig, s *shelf) {
 			s.onRead = func(n int) {
 				s.broken = nil
@@ -134,30 +131,12 @@ func TestImport(t *testing.T) {
 					s.broken = errNoWay
 				}
 			}
-		}, NotSent, NotSent, 0, "could not be read again"},
+		}, ending{NotSent, NotSent, 0, "could not be read again"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, s, p, _ := importRig(t)
 			c.prepare(r, s)
-			r.do(p)
-			s.onRead = nil
-			if got := r.ended(); got != c.now {
-				t.Errorf("right after: %s, want %s", got, c.now)
-			}
-			for range 3 {
-				r.now = r.now.Add(5 * time.Minute)
-				r.settle()
-			}
-			if got := r.ended(); got != c.later {
-				t.Errorf("after the next ticks: %s, want %s", got, c.later)
-			}
-			if len(s.added) != c.sent {
-				t.Errorf("sent %d times, want %d", len(s.added), c.sent)
-			}
-			if g := r.gate(); !strings.Contains(g.Closed[0].Evidence, c.says) {
-				t.Errorf("evidence %q, want %q", g.Closed[0].Evidence, c.says)
-			}
-			r.verify()
+			r.plays(p, c.ending, func() int { return len(s.added) }, func() { s.onRead = nil })
 		})
 	}
 }

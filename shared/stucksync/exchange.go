@@ -4,16 +4,13 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/soap"
-	"peerkeeper/shared/store"
 )
 
 // exchange is what the mesh's certificates ask for: those that a trust store
@@ -47,43 +44,33 @@ func (s *Stucksync) stillAsked(j *judged, p peer.Proposal) string {
 // keeper gives the trust stores of a cluster, under the lock-out guard of the
 // account that may write them.
 func (s *Stucksync) keeper(ctx context.Context, id mesh.ClusterID) (repair.Keeper, error) {
-	c, ok := s.Mesh.Cluster(id)
-	if !ok {
-		return nil, fmt.Errorf("%s is no longer in mesh.yaml", id)
-	}
-	key := store.Auth(s.Mesh.Name, record.PlatformWriteAccount(id))
-	rejected, pins, err := s.admitted(ctx, key, c.PlatformWriteCredentials)
+	a, err := s.admit(ctx, id, platformWriter)
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.Platform.Keeper(ctx, c, rejected, pins)
+	k, err := s.Platform.Keeper(ctx, a.cluster, a.rejected, a.pins)
 	if err != nil {
 		return nil, err
 	}
-	return &guardedKeeper{Keeper: k, note: s.note(key, c.PlatformWriteCredentials, k.Version)}, nil
+	return &guardedKeeper{Keeper: k, note: a.note(k.Version)}, nil
 }
 
 // source reads what an import is about from its own node.
 func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Certificate, error) {
-	c, ok := s.Mesh.Cluster(of.Cluster)
-	if !ok {
-		return nil, fmt.Errorf("%s is no longer in mesh.yaml", of.Cluster)
-	}
-	key := store.Auth(s.Mesh.Name, record.PlatformWriteAccount(c.ID))
-	rejected, pins, err := s.admitted(ctx, key, c.PlatformWriteCredentials)
+	a, err := s.admit(ctx, of.Cluster, platformWriter)
 	if err != nil {
 		return nil, err
 	}
 	// A certificate may be accepted under any node of its cluster: a multi-server
 	// one is the same on all, and certcheck proposes it by the same rule.
 	var accepted []string
-	for _, n := range c.Nodes {
-		accepted = append(accepted, pins[n.Name]...)
+	for _, n := range a.cluster.Nodes {
+		accepted = append(accepted, a.pins[n.Name]...)
 	}
-	certs, err := s.Platform.Source(ctx, c, of, rejected, accepted)
+	certs, err := s.Platform.Source(ctx, a.cluster, of, a.rejected, accepted)
 	var refused *peer.PlatformRefused
-	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != rejected {
-		err = errors.Join(err, s.note(key, c.PlatformWriteCredentials, refused.Version)(ctx, refused))
+	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != a.rejected {
+		err = errors.Join(err, a.note(refused.Version)(ctx, refused))
 	}
 	return certs, err
 }

@@ -341,37 +341,60 @@ func (s *Stucksync) recorded(ctx context.Context, in repair.Intent) (peer.Servic
 // open gives the hand of a cluster, under the lock-out guard of its write
 // account.
 func (s *Stucksync) open(ctx context.Context, id mesh.ClusterID) (repair.Hand, error) {
+	a, err := s.admit(ctx, id, writer)
+	if err != nil {
+		return nil, err
+	}
+	hand, err := s.Clusters.Hand(ctx, a.cluster, a.rejected, a.pins)
+	if err != nil {
+		return nil, err
+	}
+	return &guarded{Hand: hand, note: a.note(hand.Version)}, nil
+}
+
+// account tells the accounts that may change a cluster apart: the item that
+// guards each against a lock-out, and the secret that holds it.
+type account func(*mesh.Cluster) (guard mesh.ClusterID, secret string)
+
+func writer(c *mesh.Cluster) (mesh.ClusterID, string) {
+	return record.WriteAccount(c.ID), c.WriteCredentials
+}
+
+func platformWriter(c *mesh.Cluster) (mesh.ClusterID, string) {
+	return record.PlatformWriteAccount(c.ID), c.PlatformWriteCredentials
+}
+
+// admission is what is known of a log-in before it is tried: the version of the
+// secret that was refused, and the certificates that people accepted.
+type admission struct {
+	cluster  *mesh.Cluster
+	rejected string
+	pins     map[mesh.NodeName][]string
+	// note makes a function that writes down that a version of the secret was
+	// refused.
+	note func(version string) func(context.Context, error) error
+}
+
+func (s *Stucksync) admit(ctx context.Context, id mesh.ClusterID, of account) (admission, error) {
 	c, ok := s.Mesh.Cluster(id)
 	if !ok {
-		return nil, fmt.Errorf("%s is no longer in mesh.yaml", id)
+		return admission{}, fmt.Errorf("%s is no longer in mesh.yaml", id)
 	}
-	key := store.Auth(s.Mesh.Name, record.WriteAccount(id))
-	rejected, pins, err := s.admitted(ctx, key, c.WriteCredentials)
+	guard, secret := of(c)
+	key := store.Auth(s.Mesh.Name, guard)
+	rejected, err := record.Rejected(ctx, s.Store, key, secret)
 	if err != nil {
-		return nil, err
+		return admission{}, err
 	}
-	hand, err := s.Clusters.Hand(ctx, c, rejected, pins)
+	pins, err := record.Accepted(ctx, s.Store, s.Mesh.Name)
 	if err != nil {
-		return nil, err
+		return admission{}, err
 	}
-	return &guarded{Hand: hand, note: s.note(key, c.WriteCredentials, hand.Version)}, nil
-}
-
-// admitted is what is known of a log-in before it is tried: the version of the
-// secret that was refused, and the certificates that people accepted.
-func (s *Stucksync) admitted(ctx context.Context, key store.Key, secret string) (rejected string, pins map[mesh.NodeName][]string, err error) {
-	if rejected, err = record.Rejected(ctx, s.Store, key, secret); err != nil {
-		return "", nil, err
-	}
-	pins, err = record.Accepted(ctx, s.Store, s.Mesh.Name)
-	return rejected, pins, err
-}
-
-// note writes down that an account was refused.
-func (s *Stucksync) note(key store.Key, secret, version string) func(context.Context, error) error {
-	return func(ctx context.Context, cause error) error {
-		return record.Reject(ctx, s.Store, key, record.Auth{Secret: secret, Rejected: version, At: s.Now(), Detail: cause.Error()})
-	}
+	return admission{c, rejected, pins, func(version string) func(context.Context, error) error {
+		return func(ctx context.Context, cause error) error {
+			return record.Reject(ctx, s.Store, key, record.Auth{Secret: secret, Rejected: version, At: s.Now(), Detail: cause.Error()})
+		}
+	}}, nil
 }
 
 // guarded is a hand that notes at once when its account is rejected, before
