@@ -62,6 +62,8 @@ type Certcheck struct {
 }
 
 const (
+	// clusterDeadline bounds each of the three parts of the look at a cluster:
+	// its ports, its certificate management, its DNS servers.
 	clusterDeadline = 60 * time.Second
 	spare           = 30 * time.Second
 	// changeShown is for how long a replaced certificate stays a finding.

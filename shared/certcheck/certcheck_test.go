@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"peerkeeper/shared/dnsprobe"
@@ -921,6 +922,67 @@ func TestPortsUnderTLS(t *testing.T) {
 			t.Errorf("found %q, want %q", got, want)
 		}
 	}
+}
+
+// silent is a mesh of which one node takes every connection and says nothing,
+// to the end of each handshake's deadline.
+type silent struct {
+	*bench
+	node mesh.NodeName
+}
+
+func (s silent) ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Outcome {
+	if t.ServerName != string(s.node) {
+		return s.bench.ProbeAll(ctx, t)
+	}
+	var out []tlsprobe.Outcome
+	for _, keyType := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
+		one, cancel := context.WithTimeout(ctx, tlsprobe.DefaultTimeout)
+		<-one.Done()
+		cancel()
+		out = append(out, tlsprobe.Outcome{Asked: keyType, Err: &tlsprobe.Error{Reason: tlsprobe.Timeout, Address: t.Address, KeyType: keyType}})
+	}
+	return out
+}
+
+// Holding takes a moment, and answers only who is still in time.
+func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
+	var answer <-chan time.Time
+	if n.Name != s.node {
+		answer = time.After(100 * time.Millisecond)
+	}
+	select {
+	case <-ctx.Done():
+		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.CannotConnect, Message: ctx.Err().Error()}
+	case <-answer:
+	}
+	return s.bench.Holding(ctx, c, n, rejected, pins)
+}
+
+// TestSilentNodeUnderTLS: its three ports with two key types each take as long as
+// the look at the cluster's ports may; the other nodes tell their stores all the
+// same.
+func TestSilentNodeUnderTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &keys{})
+		b.platform()
+		b.mesh.Peers[0].Protocol = mesh.TLSProto
+		s := silent{b, apacSub}
+		c := b.certcheck()
+		c.TLS, c.Platform = s, s
+		if _, err := c.Handle(t.Context(), run.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		nodes := b.stored().Certs["apac"].Value.Trust["tomcat-trust"].Nodes
+		if len(nodes) != 2 {
+			t.Fatalf("no store of apac was read: %+v", nodes)
+		}
+		for _, n := range nodes {
+			if n.Read.IsZero() != (n.Name == apacSub) {
+				t.Errorf("the store of %s was read at %v", n.Name, n.Read)
+			}
+		}
+	})
 }
 
 // TestAnUnreadableNote: not knowing whether the account was refused is a reason

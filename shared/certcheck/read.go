@@ -49,15 +49,21 @@ func (c *Certcheck) read(ctx context.Context, book *record.Book, only []mesh.Clu
 			continue
 		}
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
-			defer cancel()
 			ours := trustOf(cl, accepted)
-			c.readPorts(ctx, cl, l, stored, ours, now)
-			c.readPlatform(ctx, cl, l, stored, book, accepted, ours, now)
+			within(ctx, func(ctx context.Context) { c.readPorts(ctx, cl, l, stored, ours, now) })
+			within(ctx, func(ctx context.Context) { c.readPlatform(ctx, cl, l, stored, book, accepted, ours, now) })
 		})
 	}
 	wg.Wait()
 	return out
+}
+
+// within gives a part of the look at a cluster its own deadline: one node that is
+// off the air takes all of the ports', and the others still tell their stores.
+func within(ctx context.Context, do func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
+	defer cancel()
+	do(ctx)
 }
 
 // readPorts reads what the cluster's nodes serve, side by side.
