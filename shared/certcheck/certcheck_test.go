@@ -922,6 +922,13 @@ func TestPortsUnderTLS(t *testing.T) {
 			t.Errorf("found %q, want %q", got, want)
 		}
 	}
+	// Peers show each other certificates there: to be asked for one is no fault.
+	b.fail(string(apacPub)+":5061", tlsprobe.RSA, tlsprobe.ClientCertificateRequired, b.issue(t, wish{cn: string(apacPub)}))
+	for _, f := range b.found(b.look(run.Request{}), "apac") {
+		if strings.HasPrefix(f, string(peer.ClientCertDemanded)) {
+			t.Errorf("found %s", f)
+		}
+	}
 }
 
 // silent is a mesh of which one node takes every connection and says nothing,

@@ -234,6 +234,9 @@ func (x subject) behaviour(f *finder, known bool) {
 		}
 		return
 	}
+	if x.port != "" && seen && reason == tlsprobe.ClientCertificateRequired {
+		return // between SIP proxies and routers both ends show one; AXL's port is another matter
+	}
 	port := x.port
 	if port == "" {
 		port = "8443"
