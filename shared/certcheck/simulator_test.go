@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
@@ -141,6 +143,62 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	}
 	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", peer.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 0 {
 		t.Errorf("after the upload: %s", conditionOf(book, id))
+	}
+}
+
+// TestTrustUnderTLSOfTheSimulator: over TLS the SIP and XMPP certificates count,
+// as the nodes themselves tell them, each in its own store.
+func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
+	r := newRig(t, clustersim.Config{}, func(m *mesh.Mesh) {
+		for i := range m.Peers {
+			m.Peers[i].Protocol = mesh.TLSProto
+		}
+	})
+	for _, a := range r.check.Mesh.IDs() {
+		for _, b := range r.check.Mesh.IDs() {
+			if a != b {
+				r.Post("/clusters/"+string(a)+"/peers", fmt.Sprintf(`{"peer":%q,"protocol":"tls"}`, b))
+			}
+		}
+	}
+	r.Pass(31 * time.Minute)
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	verdicts := func(m peer.TrustMatrix) map[string]peer.TrustVerdict {
+		out := map[string]peer.TrustVerdict{}
+		for _, row := range m.Of("apac") {
+			if row.Node == pub {
+				out[row.Service+" in "+row.Store] = m.Cell(row, "emea").Verdict
+			}
+		}
+		return out
+	}
+	book, m := r.look()
+	want := map[string]peer.TrustVerdict{"tomcat in tomcat-trust": peer.TrustYes, "cup in cup-trust": peer.TrustYes, "cup-xmpp in cup-xmpp-trust": peer.TrustYes}
+	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
+		t.Errorf("exchanged (-want +got):\n%s", diff)
+	}
+	if got := conditionOf(book, id); got != "True InTrustStore" {
+		t.Errorf("exchanged: %s", got)
+	}
+
+	// Nobody's syncs bring a renewed one any more.
+	for _, c := range []string{"emea", "amer"} {
+		r.Post("/clusters/"+c+"/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+	}
+	r.Post("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"service":"cup","issuer":"self"}`, pub))
+	r.look()
+	r.Clock.Move(6 * time.Hour)
+	book, m = r.look()
+	want["cup in cup-trust"] = peer.TrustStale
+	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
+		t.Errorf("cup renewed (-want +got):\n%s", diff)
+	}
+	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") || !has(book, "apac", peer.NotTrustedByPeers) {
+		t.Errorf("cup renewed: %s, %+v", got, book.Certs["apac"].Value.Findings)
+	}
+	copies := m.Copies(r.check.Mesh)
+	if len(copies) != 2 || copies[0].File != "cup.pem" || copies[0].Store != "cup-trust" || copies[0].Node != pub {
+		t.Errorf("to be copied: %+v", copies)
 	}
 }
 
