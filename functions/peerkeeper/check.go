@@ -50,6 +50,7 @@ type certFinding struct {
 	Subject  string         `json:"subject"`
 	NotAfter jsonTime       `json:"notAfter"`
 	Message  string         `json:"message"`
+	Means    string         `json:"means"` // for peering
 	Fix      string         `json:"fix"`
 }
 
@@ -278,6 +279,10 @@ func day(at time.Time) string { return at.UTC().Format("2006-01-02") }
 // which nothing is.
 func certFindings(m *mesh.Mesh, book *record.Book, now time.Time) (all []certFinding, unseen []mesh.ClusterID) {
 	all = []certFinding{}
+	means := map[peer.Reason]string{}
+	for _, k := range peer.CertFindingKinds() {
+		means[k.Reason] = k.Means
+	}
 	for _, id := range m.IDs() {
 		seen := book.Certs[id].Value
 		if seen.At.IsZero() {
@@ -285,7 +290,7 @@ func certFindings(m *mesh.Mesh, book *record.Book, now time.Time) (all []certFin
 			continue
 		}
 		for _, f := range peer.CertFindings(seen, m.Policy.Thresholds.CertificateDays, now) {
-			all = append(all, certFinding{f.ID, f.Severity, f.Reason, id, f.Node, f.KeyType, f.Subject, jsonTime{f.NotAfter}, f.Message, f.Fix})
+			all = append(all, certFinding{f.ID, f.Severity, f.Reason, id, f.Node, f.KeyType, f.Subject, jsonTime{f.NotAfter}, f.Message, means[f.Reason], f.Fix})
 		}
 	}
 	return all, unseen
@@ -327,8 +332,10 @@ func showCerts(t *terminal, m *mesh.Mesh, book *record.Book, findings []certFind
 			on += " " + f.KeyType
 		}
 		t.sayf("%-8s %s: %s", strings.ToUpper(f.Severity), clean(on), clean(f.Message))
-		if f.Fix != "" {
-			t.sayf("         %s", clean(f.Fix))
+		for _, more := range []string{f.Means, f.Fix} {
+			if more != "" {
+				t.sayf("         %s", clean(more))
+			}
 		}
 	}
 	return nil
