@@ -303,13 +303,16 @@ func showCerts(t *terminal, m *mesh.Mesh, book *record.Book, findings []certFind
 	for _, id := range m.IDs() {
 		seen := book.Certs[id].Value
 		for _, node := range slices.Sorted(maps.Keys(seen.Served)) {
-			for _, key := range slices.Sorted(maps.Keys(seen.Served[node])) {
-				s := seen.Served[node][key]
-				if s.Fingerprint == "" {
-					continue
+			// Those of 8443, and under TLS those of the SIP and XMPP ports: "5061/RSA".
+			for _, served := range []map[string]peer.Served{seen.Served[node], seen.Ports[node]} {
+				for _, key := range slices.Sorted(maps.Keys(served)) {
+					s := served[key]
+					if s.Fingerprint == "" {
+						continue
+					}
+					rows++
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", id, clean(string(node)), clean(key), daysLeft(s.NotAfter, now), clean(s.Subject), seenAt(s, seen.At, now))
 				}
-				rows++
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", id, clean(string(node)), clean(key), daysLeft(s.NotAfter, now), clean(s.Subject), seenAt(s, seen.At, now))
 			}
 		}
 	}

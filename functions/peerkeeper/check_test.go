@@ -1,8 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
 )
 
 // TestCheckCertsTrustAndTimeline: the matrix, the list of copies and the
@@ -84,5 +92,32 @@ func TestCheckCertsExitsByWhatPeersSuffer(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("%+v", a.Findings)
+	}
+}
+
+// TestCertificatesOfEveryPortAreListed, not those of 8443 alone.
+func TestCertificatesOfEveryPortAreListed(t *testing.T) {
+	now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
+	m := &mesh.Mesh{Clusters: []mesh.Cluster{{ID: "emea"}}}
+	one := func(subject string, days int) peer.Served {
+		return peer.Served{Fingerprint: "sha256:00", Subject: subject, NotAfter: now.AddDate(0, 0, days)}
+	}
+	const node = "imp-emea-pub.example.com"
+	book := &record.Book{Certs: map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]{"emea": {Value: peer.CertClusterRecord{
+		At: now, Served: map[mesh.NodeName]map[string]peer.Served{node: {"RSA": one("CN=tomcat", 100)}},
+		Ports: map[mesh.NodeName]map[string]peer.Served{node: {"5061/RSA": one("CN=cup", 200), "7400/RSA": {Error: "in clear"}}},
+	}}}}
+	var out bytes.Buffer
+	if err := showCerts(&terminal{stdout: &out}, m, book, nil, now); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		if f := strings.Fields(line); len(f) > 4 && f[0] == "emea" {
+			got = append(got, strings.Join(f[1:5], " "))
+		}
+	}
+	if want := []string{node + " RSA 100 CN=tomcat", node + " 5061/RSA 200 CN=cup"}; !slices.Equal(got, want) {
+		t.Errorf("listed %q, want %q in\n%s", got, want, out.String())
 	}
 }
