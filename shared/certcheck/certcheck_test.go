@@ -51,6 +51,7 @@ type wish struct {
 	from, to time.Time
 	usage    x509.KeyUsage
 	noServer bool // extended key usage without server authentication
+	noClient bool // and without client authentication
 }
 
 // keys are shared: generating RSA keys is slow, and no test here turns on them.
@@ -119,6 +120,9 @@ func (k *keys) issue(t testing.TB, w wish) *issued {
 	}
 	if w.noServer {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	if w.noClient {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
 	if w.ca {
 		template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageCertSign, nil
@@ -393,6 +397,9 @@ func TestFindings(t *testing.T) {
 		{"not for servers", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), noServer: true}))
 		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WrongKeyUsage:imp-apac-pub.example.com:RSA critical"}},
+		{"not for clients", func(b *bench) {
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), noClient: true}))
+		}, []string{"NoClientAuth:imp-apac-pub.example.com:RSA info", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
 		{"CA-signed, the root in tls.ca", func(b *bench) {
 			ca := b.issue(b.t, wish{cn: "Example CA", ca: true})
 			b.mesh.Clusters[1].TLS.CA = pemOf(ca)
@@ -458,6 +465,9 @@ func TestFindings(t *testing.T) {
 		{"a client certificate demanded, its certificate read", func(b *bench) {
 			b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.ClientCertificateRequired, &issued{cert: b.leaf(apacPub)})
 		}, []string{"ClientCertificateRequired:imp-apac-pub.example.com:RSA warning"}},
+		{"weak suites only, its certificate read", func(b *bench) {
+			b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.OnlyWeakSuites, &issued{cert: b.leaf(apacPub)})
+		}, []string{"OnlyWeakSuites:imp-apac-pub.example.com:RSA warning"}},
 		{"nothing listens", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Refused) }, []string{"CertificateNotRead:imp-apac-pub.example.com:RSA info"}},
 		{"reset", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Reset) }, []string{"HandshakeFailed:imp-apac-pub.example.com:RSA warning"}},
 		{"something that makes us panic", func(b *bench) { b.panicAt = string(apacPub) + ":8443" }, []string{"CertificateNotRead:imp-apac-pub.example.com:RSA warning"}},
@@ -892,6 +902,7 @@ func TestNamesOfEveryKeyType(t *testing.T) {
 	b.dns = dnsprobe.Result{Servers: []dnsprobe.ServerResult{{Server: "192.0.2.53:53", Names: []dnsprobe.NameResult{
 		{Name: string(apacPub), Reason: dnsprobe.OK, Forward: dnsprobe.Answer{Name: string(apacPub), Reason: dnsprobe.OK}},
 		{Name: string(emeaPub), Reason: dnsprobe.PTRMissing, Forward: dnsprobe.Answer{Name: string(emeaPub), Reason: dnsprobe.OK}},
+		{Name: string(apacSub), Reason: dnsprobe.PTRMismatch, Forward: dnsprobe.Answer{Name: string(apacSub), Reason: dnsprobe.OK}},
 		{Name: "cucm-apac.example.com", Reason: dnsprobe.NXDomain, Forward: dnsprobe.Answer{Name: "cucm-apac.example.com", Reason: dnsprobe.NXDomain}},
 	}}}}
 	book := b.look(run.Request{})
@@ -899,7 +910,7 @@ func TestNamesOfEveryKeyType(t *testing.T) {
 		t.Errorf("emea>apac: %s %s", cond.Status, cond.Message)
 	}
 	got := b.found(book, "emea")
-	for _, want := range []string{"SANNotResolving:192.0.2.53:53:NXDomain critical", "PTRMissing:192.0.2.53:53 info"} {
+	for _, want := range []string{"SANNotResolving:192.0.2.53:53:NXDomain critical", "PTRMissing:192.0.2.53:53 info", "PTRMismatch:192.0.2.53:53 info"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("found %q, want %q", got, want)
 		}
