@@ -440,6 +440,20 @@ func TestFindings(t *testing.T) {
 			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
 		}, []string{"NodeNotInMultiServer:imp-apac-pub.example.com:RSA warning"}},
+		{"multi-server, a node named by its bare host name", func(b *bench) {
+			b.mesh.Clusters[1].Nodes[1].Name = "imp-apac-sub"
+			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}})
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
+			b.serve(string(apacSub)+":8443", tlsprobe.RSA, ms)
+		}, nil},
+		{"multi-server, a node named by its address, which a pin vouches for", func(b *bench) {
+			b.mesh.Clusters[1].Nodes[1].Name = "192.0.2.12"
+			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}})
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
+			b.serve(string(apacSub)+":8443", tlsprobe.RSA, ms)
+		}, nil},
 		{"multi-server, all nodes in it", func(b *bench) {
 			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}})
 			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))

@@ -322,10 +322,14 @@ func (x subject) chainExpired(f *finder, p tlsprobe.Problem) {
 }
 
 // multiServer reports nodes of the cluster that the certificate for all of them
-// does not name.
+// does not name. Of a node whose name is an address it cannot be told here: what
+// the node itself serves tells, by an IP SAN or a pin.
 func (x subject) multiServer(f *finder) {
 	var missing []string
 	for _, n := range x.cl.Nodes {
+		if _, notAddress := netip.ParseAddr(string(n.Name)); notAddress == nil {
+			continue
+		}
 		if n.Name != x.node.Name && !nameMatches(x.s.Names, n.Name) {
 			missing = append(missing, string(n.Name))
 		}
@@ -476,10 +480,13 @@ func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.R
 }
 
 // nameMatches compares a node's name with a certificate's names as TLS does,
-// wildcards in the first label included.
+// wildcards in the first label included; a bare host name, which Cisco allows, is
+// meant by the same name with a domain.
 func nameMatches(names []string, node mesh.NodeName) bool {
+	bare := !strings.Contains(string(node), ".")
 	for _, n := range names {
-		if strings.EqualFold(n, string(node)) {
+		host, _, _ := strings.Cut(n, ".")
+		if strings.EqualFold(n, string(node)) || bare && strings.EqualFold(host, string(node)) {
 			return true
 		}
 		if rest, ok := strings.CutPrefix(n, "*."); ok {
