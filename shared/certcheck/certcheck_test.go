@@ -1017,6 +1017,33 @@ func TestSilentNodeUnderTLS(t *testing.T) {
 	})
 }
 
+// TestWhoIsSilentIsAskedLast, so that it takes the others' time once at most.
+func TestWhoIsSilentIsAskedLast(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	for look, c := range []struct {
+		silent bool
+		want   []mesh.NodeName
+	}{
+		{false, []mesh.NodeName{apacPub, apacSub}},
+		{true, []mesh.NodeName{apacPub, apacSub}},
+		{true, []mesh.NodeName{apacSub, apacPub}},
+		{false, []mesh.NodeName{apacSub, apacPub}},
+		{false, []mesh.NodeName{apacPub, apacSub}},
+	} {
+		b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+		if c.silent {
+			b.refuse[apacPub] = &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no answer"}
+		}
+		b.now, b.asked = b.now.Add(6*time.Hour), nil
+		b.look(run.Request{})
+		got := slices.DeleteFunc(b.asked, func(n mesh.NodeName) bool { return n != apacPub && n != apacSub })
+		if !slices.Equal(got, c.want) {
+			t.Errorf("look %d: asked %v, want %v", look+1, got, c.want)
+		}
+	}
+}
+
 // TestAnUnreadableNote: not knowing whether the account was refused is a reason
 // not to try it.
 func TestAnUnreadableNote(t *testing.T) {

@@ -325,7 +325,20 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		return
 	}
 	nodes := slices.Clone(cl.Nodes)
-	slices.SortStableFunc(nodes, func(a, b mesh.Node) int { return rank(a, cl) - rank(b, cl) })
+	// The publisher first, which says whether the account is good; but who did not
+	// answer at the last look comes last, lest it takes the others' time again.
+	rank := func(n mesh.Node) int {
+		switch silent := slices.ContainsFunc(stored.Trust[peer.TomcatTrust].Nodes, func(s peer.StoreNode) bool {
+			return s.Name == n.Name && s.Read.Before(stored.At)
+		}); {
+		case silent:
+			return 2
+		case n.Name == cl.Publisher:
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(nodes, func(a, b mesh.Node) int { return rank(a) - rank(b) })
 	for _, n := range nodes {
 		held, err := c.holdingGuarded(ctx, cl, n, rejected, accepted[n.Name])
 		if err == nil {
@@ -367,13 +380,6 @@ func mergeIdentity(l *look, stored peer.CertClusterRecord) map[mesh.NodeName]map
 		}
 	}
 	return out
-}
-
-func rank(n mesh.Node, cl *mesh.Cluster) int {
-	if n.Name == cl.Publisher {
-		return 0
-	}
-	return 1
 }
 
 func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (held peer.Holding, err error) {

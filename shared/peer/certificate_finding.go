@@ -82,14 +82,15 @@ type FindingKind struct {
 	Reason   Reason
 	Severity string // critical, warning, info; an expiry's rises as time runs out
 	Means    string // what it means for peering
-	// Fix is what to click or run. {node}, {service} and {store} are filled in.
+	// Fix is what to click or run. {node}, {service}, {store} and
+	// {server} are filled in.
 	Fix string
 }
 
 // Places and steps that several rows share. Menus are those of Cisco's guides.
 const (
 	certificatePage = "Cisco Unified IM and Presence OS Administration of {node} > Security > Certificate Management"
-	renew           = certificatePage + " > {service}: generate or upload a new certificate; before it is served (Cisco Tomcat restarts), give it to every peer cluster's {store} (`peerkeeper check certs --peer A:B` lists the steps in order)"
+	renew           = certificatePage + " > {service}: generate or upload a new certificate; before it is served (by a restart of {server}), give it to every peer cluster's {store} (`peerkeeper check certs --peer A:B` lists the steps in order)"
 	resync          = "on every peer cluster: Presence > Inter-Clustering > the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\", wait 60 s, Certificate Status must read \"Connection is secure\""
 	reissue         = certificatePage + " > {service}: generate a new one; "
 )
@@ -113,7 +114,7 @@ func CertFindingKinds() []FindingKind {
 		{AddressNotInCert, "info", "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
 		{NameInCNOnly, "warning", "newer clients look at alternative names only", reissue + "the node name must be among its subject alternative names"},
 		{NodeNotInMultiServer, "warning", "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
-		{ChainIncomplete, "warning", "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart Cisco Tomcat (utils service restart Cisco Tomcat)"},
+		{ChainIncomplete, "warning", "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart {server}"},
 		{ChainExpired, "warning", "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},
 		{UntrustedByUs, "warning", "Peerkeeper does not log in there; peering itself need not suffer", "compare the fingerprint on the node (show cert own {service}), then `peerkeeper trust accept {node} SHA256`, or add the CA to tls.ca in mesh.yaml"},
 		{WeakKey, "warning", "newer releases refuse it", reissue + "key length 2048 or more"},
@@ -125,10 +126,10 @@ func CertFindingKinds() []FindingKind {
 		{NotServedYet, "warning", "a new certificate is installed, the old one is still served", "when every peer trusts the new one (`peerkeeper check certs --trust`): utils service restart Cisco Tomcat on {node}"},
 
 		{NotTLS, "warning", "no TLS on the port: peers cannot pull", "check what listens there (show network status on the CLI of {node})"},
-		{HandshakeTimeout, "warning", "the handshake does not end: Tomcat hangs or is starting", "utils service list on the CLI of {node}; restart Cisco Tomcat if it stays"},
+		{HandshakeTimeout, "warning", "the handshake does not end: what serves the port hangs or is starting", "utils service list on the CLI of {node}; restart {server} if it stays"},
 		{ChainTooBig, "warning", "more than 64 KiB or ten certificates are served", certificatePage + ": remove what does not belong to the chain"},
 		{CertificateUnparsable, "warning", "a served certificate cannot be read", reissue + "the present one is damaged or uses something unknown"},
-		{HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at Cisco Tomcat's log"},
+		{HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at the log of {server}"},
 		{ProtocolTooOld, "warning", "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
 		{ClientCertDemanded, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
 		{OnlyWeakSuites, "warning", "only suites that clients no longer offer", "Cisco Unified OS Administration > Security > Cipher Management"},
@@ -174,7 +175,7 @@ func certFinding(f Finding, reason Reason, identity string) Finding {
 	if node == "" {
 		node = "the node"
 	}
-	f.Fix = strings.NewReplacer("{node}", node, "{service}", identity, "{store}", StoreOfService(identity)).Replace(k.Fix)
+	f.Fix = strings.NewReplacer("{node}", node, "{service}", identity, "{store}", StoreOfService(identity), "{server}", servedBy(identity)).Replace(k.Fix)
 	if f.ID == "" {
 		parts := []string{string(f.Reason)}
 		for _, p := range []string{string(f.Node), f.KeyType} {
@@ -216,4 +217,16 @@ func StoreOfService(service string) string {
 		name = "cup-xmpp"
 	}
 	return name + "-trust"
+}
+
+// servedBy names what must be restarted before a new identity certificate is
+// served.
+func servedBy(service string) string {
+	switch StoreOfService(service) {
+	case "cup-trust":
+		return "Cisco SIP Proxy and Cisco Presence Engine"
+	case "cup-xmpp-trust":
+		return "Cisco XCP Router (it drops the node's users: in a window)"
+	}
+	return "Cisco Tomcat"
 }

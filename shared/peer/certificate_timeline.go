@@ -115,7 +115,9 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 	if !readPub {
 		t.Unread = append(t.Unread, fmt.Sprintf("no certificate of %s has been read", to.Publisher))
 	}
-	if v, n := matrix.Worst(id); v == TrustUnknown && n > 0 {
+	if slices.ContainsFunc(matrix.Rows, func(r TrustRow) bool {
+		return r.Cluster == id.To && matrix.Cell(r, id.From).Verdict == TrustUnknown
+	}) {
 		t.Unread = append(t.Unread, fmt.Sprintf("%s's trust store is not read, so which steps are done already is not known", id.From))
 	}
 	for i := range t.Plans {
@@ -172,13 +174,7 @@ func (p *RenewalPlan) steps(m *mesh.Mesh, matrix TrustMatrix, certs map[mesh.Clu
 		p.Steps = append(p.Steps, RenewalStep{phase, by, cluster, on, menu, do, done})
 	}
 	const page = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management"
-	restart := "Cisco Tomcat"
-	switch store {
-	case "cup-trust":
-		restart = "Cisco SIP Proxy and Cisco Presence Engine"
-	case "cup-xmpp-trust":
-		restart = "Cisco XCP Router (it drops the node's users: in a window)"
-	}
+	restart := servedBy(p.Service)
 	c, _ := m.Cluster(id)
 	if before12(c.Release) && store == "tomcat-trust" {
 		add(PhaseMake, p.Start, id, string(p.Node), "", "release before 12.0: stop Platform Administrative Web Service and Cisco Intercluster Sync Agent first (TAC-214231)", next != nil)

@@ -557,7 +557,27 @@ func TestTimelineOrder(t *testing.T) {
 				served[n.Name]["RSA"] = s
 			}
 			r := trusting(m, served)
+			if c.proto == mesh.TLSProto {
+				change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+					r.Ports = map[mesh.NodeName]map[string]Served{}
+					for _, n := range m.Clusters[1].Nodes {
+						r.Ports[n.Name] = map[string]Served{"5061/RSA": selfSigned(n.Name, string(n.Name)+" cup")}
+					}
+				})
+			}
 			tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
+			cup := slices.DeleteFunc(slices.Clone(tl.Plans), func(p RenewalPlan) bool { return p.Service != "cup" })
+			want := 0
+			if c.proto == mesh.TLSProto {
+				want = 3
+			}
+			if len(cup) != want {
+				t.Errorf("%d plans of cup, want %d", len(cup), want)
+			}
+			// The stores of cup are not read here, those of tomcat are.
+			if unread := len(tl.Unread) > 0; unread != (c.proto == mesh.TLSProto) {
+				t.Errorf("unread: %q", tl.Unread)
+			}
 			if e, ok := tl.Breaks(); !ok || e.Node != m.Clusters[1].Publisher {
 				t.Errorf("breaks by %+v", e)
 			}
@@ -582,8 +602,9 @@ func TestTimelineOrder(t *testing.T) {
 					}
 				}
 				for _, phase := range order {
-					if told[phase] == 0 {
-						t.Errorf("%s %s has no step %s", p.Node, p.Service, phase)
+					// Peerkeeper itself logs in over tomcat alone.
+					if (told[phase] == 0) != (phase == PhasePin && p.Service == "cup") {
+						t.Errorf("%s %s: %d steps %s", p.Node, p.Service, told[phase], phase)
 					}
 				}
 				trust := 0
@@ -603,6 +624,20 @@ func TestTimelineOrder(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTimelineSaysWhatIsUnread, whatever else is known to be missing.
+func TestTimelineSaysWhatIsUnread(t *testing.T) {
+	m := certMesh(2, 2, mesh.TLSProto)
+	r := trusting(m, installed(m))
+	sub := m.Clusters[1].Nodes[1].Name
+	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+		r.Ports = map[mesh.NodeName]map[string]Served{sub: {"5061/RSA": selfSigned(sub, "cup")}}
+	})
+	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Held = nil })
+	if tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon()); len(tl.Unread) != 1 || !strings.Contains(tl.Unread[0], "trust store is not read") {
+		t.Errorf("cup-trust was never read, and tomcat-trust lacks all: %q", tl.Unread)
 	}
 }
 
