@@ -176,6 +176,7 @@ type bench struct {
 	stores  map[mesh.NodeName]map[string][]*issued
 	own     map[mesh.NodeName]map[string][]*issued
 	refuse  map[mesh.NodeName]*peer.PlatformRefused
+	damaged map[mesh.NodeName]string // the store or service that is not read whole
 	asked   []mesh.NodeName
 	mu      sync.Mutex
 	dns     dnsprobe.Result
@@ -304,6 +305,11 @@ func (b *bench) Holding(_ context.Context, c *mesh.Cluster, n mesh.Node, rejecte
 		for i, c := range certs {
 			h.Stores[store] = append(h.Stores[store], peer.HeldCertificate{File: fmt.Sprintf("%s-%d.pem", c.cert.Subject.CommonName, i), X509: c.cert})
 		}
+	}
+	if of := b.damaged[n.Name]; of != "" {
+		delete(h.Stores, of)
+		delete(h.Identities, of)
+		h.Unreadable = map[string]int{of: 1}
 	}
 	return h, nil
 }
@@ -690,6 +696,40 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 	if got := lacking(b.look(run.Request{})); len(got) != 0 {
 		t.Errorf("after the exchange: %+v", got)
 	}
+}
+
+// TestNotReadWhole: a store with an entry that may be anything shows nothing of
+// what it lacks, and an identity without its leaf nothing of what waits to be
+// served. Both stay as they were read last, until that is too old.
+func TestNotReadWhole(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	look := func(after time.Duration, want string) *record.Book {
+		t.Helper()
+		b.now = b.now.Add(after)
+		book := b.look(run.Request{})
+		c := condOf(book, id, peer.CertificateTrusted)
+		if got := fmt.Sprint(c.Status, " ", c.Reason); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		return book
+	}
+	look(0, "True InTrustStore")
+	b.damaged = map[mesh.NodeName]string{emeaPub: "tomcat-trust", emeaSub: "tomcat-trust", apacPub: "tomcat"}
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+		b.stores[n]["tomcat-trust"] = nil
+	}
+	book := look(6*time.Hour, "True InTrustStore")
+	if got := b.found(book, "emea"); !slices.Contains(got, "TrustStoreNotRead info") {
+		t.Errorf("nobody is told: %q", got)
+	}
+	if got := book.Certs["apac"].Value.Identity[apacPub]["tomcat"]; got.Fingerprint != tlsprobe.Fingerprint(b.leaf(apacPub)) || got.Error == "" {
+		t.Errorf("what it said before is forgotten: %+v", got)
+	}
+	look(7*time.Hour, "Unknown TrustNotRead")
+	b.damaged = nil
+	look(0, "False NotInTrustStore")
 }
 
 // TestWhatOthersTrustKeepsNothing: that a third cluster's store is not known keeps

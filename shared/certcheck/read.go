@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -347,6 +348,9 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 				l.record.Identity = map[mesh.NodeName]map[string]peer.Served{}
 			}
 			l.record.Identity[n.Name] = identities(held, stored.Identity[n.Name], ours, string(n.Name), now)
+			for _, of := range slices.Sorted(maps.Keys(held.Unreadable)) {
+				unread(peer.UnreadableAnswer, n.Name, fmt.Sprintf("%d entries of %s of %s cannot be read", held.Unreadable[of], of, n.Name))
+			}
 			continue
 		}
 		refused := &peer.PlatformRefused{Reason: peer.UnreadableAnswer, Message: err.Error()}
@@ -405,6 +409,12 @@ func identities(held peer.Holding, stored map[string]peer.Served, ours own, name
 		s.Former = nil // what is served tells of a change
 		ours.judge(&s, chain, name, now)
 		out[service] = s
+	}
+	for service := range held.Unreadable {
+		if was, had := stored[service]; had {
+			was.Error = "not read whole at the last look"
+			out[service] = was
+		}
 	}
 	return out
 }

@@ -55,7 +55,8 @@ func (k *Keeper) node(name mesh.NodeName) (*certmgr.Client, error) {
 }
 
 // Lacks tells which of the certificates (by "sha256:…") a node's store does not
-// hold now. A store that the node does not show is an error, not an empty one.
+// hold now. A store that the node does not show, or not whole, is an error, not
+// an empty one.
 func (k *Keeper) Lacks(ctx context.Context, name mesh.NodeName, store string, certificates []string) ([]string, error) {
 	c, err := k.node(name)
 	if err != nil {
@@ -67,6 +68,9 @@ func (k *Keeper) Lacks(ctx context.Context, name mesh.NodeName, store string, ce
 		return nil, err
 	}
 	list, ok := held.Stores[store]
+	if n := held.Unreadable[store]; n > 0 {
+		return nil, fmt.Errorf("%d entries of %s of %s cannot be read: what it lacks is not known", n, store, name)
+	}
 	if !ok {
 		return nil, fmt.Errorf("%s does not show its %s", name, store)
 	}

@@ -124,20 +124,33 @@ func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error
 type holding struct{ peer.Holding }
 
 func (h holding) identity(service certmgr.Service, b certmgr.Bundle) {
+	if n := len(b.Unreadable); n > 0 {
+		h.Unreadable[string(service)] = n // one missing, and a CA stands where the leaf should
+		return
+	}
 	for _, c := range b.Certificates {
 		h.Identities[string(service)] = append(h.Identities[string(service)], c.X509)
 	}
 }
 
 func (h holding) store(name string, b certmgr.Bundle) {
-	if _, had := h.Stores[name]; had {
+	if _, had := h.Stores[name]; had || h.Unreadable[name] > 0 {
 		return // an ECDSA identity has the store of its twin
+	}
+	// An entry whose bytes came whole, and are no certificate that can be read
+	// here (Go refuses some old CAs), is at least none of those that are looked for.
+	for _, u := range b.Unreadable {
+		if u.Fingerprint == "" {
+			h.Unreadable[name]++
+		}
+	}
+	if h.Unreadable[name] > 0 {
+		return
 	}
 	h.Stores[name] = make([]peer.HeldCertificate, 0, len(b.Certificates))
 	for _, c := range b.Certificates {
 		h.Stores[name] = append(h.Stores[name], peer.HeldCertificate{File: c.File, X509: c.X509})
 	}
-	h.Unreadable[name] = len(b.Unreadable)
 }
 
 // missing reports whether the node has no such interface at all.

@@ -14,7 +14,9 @@ type Holding struct {
 	Identities map[string][]*x509.Certificate
 	// Stores are trust stores by the name that people see ("tomcat-trust").
 	Stores map[string][]HeldCertificate
-	// Unreadable counts entries that could not be read, by store.
+	// Unreadable counts the entries that may be anything, by the store or service
+	// whose they are. What has one is not known whole, and so is in neither of the
+	// above: who looks for a certificate there would miss it.
 	Unreadable map[string]int
 }
 
