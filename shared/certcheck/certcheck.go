@@ -13,10 +13,13 @@ package certcheck
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/dnsprobe"
@@ -181,6 +184,7 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 	if every == 0 {
 		every = peer.CertLook
 	}
+	accepted := book.Accepted()
 	var out []mesh.ClusterID
 	for i := range c.Mesh.Clusters {
 		cl := &c.Mesh.Clusters[i]
@@ -190,7 +194,7 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 		if age := now.Sub(r.At); age >= every-time.Minute || age < -time.Minute {
 			return c.Mesh.IDs()
 		}
-		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || acceptedSince(book, cl, r.At) {
+		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || acceptedBy(cl, accepted) != r.Accepted {
 			out = append(out, cl.ID)
 		}
 	}
@@ -215,10 +219,22 @@ func unfinished(cl *mesh.Cluster, r peer.CertClusterRecord, now time.Time) bool 
 	return false
 }
 
-// acceptedSince reports whether a person has accepted a certificate of the
-// cluster since its last look: what waits for that need not wait for the next.
-func acceptedSince(book *record.Book, cl *mesh.Cluster, at time.Time) bool {
-	return slices.ContainsFunc(cl.Nodes, func(n mesh.Node) bool { return book.Pins[n.Name].Value.At.After(at) })
+// acceptedBy is a short hash of what people have accepted of a cluster's nodes.
+// Where it is not that of the last look, what waits for it need not wait for the
+// next. When it was accepted tells nothing: whoever did has a clock of his own.
+func acceptedBy(cl *mesh.Cluster, accepted map[mesh.NodeName][]string) string {
+	var all []string
+	for _, n := range cl.Nodes {
+		for _, pin := range accepted[n.Name] {
+			all = append(all, string(n.Name)+" "+pin)
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	sum := sha256.Sum256([]byte(strings.Join(all, "\n")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // suspectOurselves reports whether every server of several clusters is silent:

@@ -1226,18 +1226,22 @@ func TestSchedule(t *testing.T) {
 	both("the agent has read its trust store", scheduled(15*time.Minute))
 	none("it has read it long ago", scheduled(time.Hour))
 
-	pin := store.NewDoc(store.Pin("acme", string(apacSub)), record.PinSchema, record.Pin{Node: apacSub, SHA256: []string{"sha256:00"}, Actor: "jdoe", At: b.now.Add(time.Minute)})
-	it, err := pin.Item()
-	if err != nil {
-		t.Fatal(err)
+	for _, clock := range []struct {
+		is    string
+		ahead time.Duration
+	}{{"is right", time.Minute}, {"is behind", -20 * time.Minute}, {"is ahead", 20 * time.Minute}} {
+		if _, _, err := store.Claim(t.Context(), b.store, store.Pin("acme", string(apacSub)), record.PinSchema, func(d *store.Doc[record.Pin], _ bool) (bool, error) {
+			d.Value.Node, d.Value.Actor, d.Value.At = apacSub, "jdoe", b.now.Add(clock.ahead)
+			d.Value.SHA256 = append(d.Value.SHA256, "sha256:"+clock.is)
+			return true, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := scheduled(15 * time.Minute); len(got) != 2 || !slices.Contains(got, apacSub) {
+			t.Errorf("a person whose clock %s has accepted a certificate of apac: asked %v, want its nodes", clock.is, got)
+		}
+		none("that was taken into account", scheduled(15*time.Minute))
 	}
-	if err := b.store.Put(t.Context(), it); err != nil {
-		t.Fatal(err)
-	}
-	if got := scheduled(15 * time.Minute); len(got) != 2 || !slices.Contains(got, apacSub) {
-		t.Errorf("a person has accepted a certificate of apac: asked %v, want its nodes", got)
-	}
-	none("that was taken into account", scheduled(15*time.Minute))
 }
 
 // TestTheMeshIsLookedAtTogether: what a store makes of a CA-signed certificate

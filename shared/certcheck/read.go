@@ -52,6 +52,7 @@ func (c *Certcheck) read(ctx context.Context, book *record.Book, only []mesh.Clu
 		wg.Go(func() {
 			ours := trustOf(cl, accepted)
 			within(ctx, func(ctx context.Context) { c.readPorts(ctx, cl, l, stored, ours, now) })
+			l.record.Accepted = acceptedBy(cl, accepted)
 			within(ctx, func(ctx context.Context) { c.readPlatform(ctx, cl, l, stored, book, accepted, ours, now) })
 		})
 	}

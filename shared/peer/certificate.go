@@ -14,6 +14,9 @@ import (
 // cluster's certificates and DNS servers, and the findings on them.
 type CertClusterRecord struct {
 	At time.Time `json:"at"`
+	// Accepted is a short hash of what people had accepted of its nodes by then;
+	// "" is nothing.
+	Accepted string `json:"accepted,omitempty"`
 	// Served are the certificates by node name and key type.
 	Served map[mesh.NodeName]map[string]Served `json:"served,omitempty"`
 	// Ports are the certificates of the SIP and XMPP ports, by node name and then
