@@ -46,6 +46,9 @@ func Rejected(ctx context.Context, s store.Store, key store.Key, secret string) 
 	var doc store.Doc[Auth]
 	if err == nil {
 		doc, err = store.Decode[Auth](it, AuthSchema)
+		if err == nil && doc.Newer {
+			err = store.ErrNewerSchema
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("whether the account in secret %s was refused cannot be read from %s: %w", secret, key.SK, err)

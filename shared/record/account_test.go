@@ -57,6 +57,12 @@ func TestRejectedSecrets(t *testing.T) {
 		if _, err := record.Rejected(t.Context(), s, key, "emea/platform"); err == nil || !strings.Contains(err.Error(), "emea/platform") {
 			t.Errorf("a damaged note: %v", err)
 		}
+		if err := s.Put(t.Context(), store.Item{Key: store.Auth("acme", record.WriteAccount("emea")), Body: []byte(`{"schema":2,"version":1,"secret":"emea/write","refused":["v1"]}`)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := record.Rejected(t.Context(), s, store.Auth("acme", record.WriteAccount("emea")), "emea/write"); !errors.Is(err, store.ErrNewerSchema) {
+			t.Errorf("a note of a newer version: %v", err)
+		}
 		down := errors.New("down")
 		s.Fail = func(string, store.Key) error { return down }
 		if _, err := record.Rejected(t.Context(), s, key, "emea/platform"); !errors.Is(err, down) {
