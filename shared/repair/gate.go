@@ -329,10 +329,10 @@ func guards() []guard {
 				return fmt.Sprintf("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))
 			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.by(a) }):
 				return "its approval was used"
-			case p.Action == peer.RestartService && !s.Now.Add(-s.Service.UpTime).Before(a.At):
+			case p.Action == peer.RestartService && !s.Now.Add(-s.Service.UpTime).Before(a.At.Add(-skew)):
 				// Whether the table remembers it or not: an approval is for
-				// the service as the person saw it.
-				return fmt.Sprintf("%s was restarted since %s approved: approve again", p.Target, a.Actor)
+				// the service as the person saw it, whose clock may be ahead.
+				return fmt.Sprintf("%s was restarted since %s approved, or less than %v before: approve again", p.Target, a.Actor, skew)
 			}
 			return ""
 		}},

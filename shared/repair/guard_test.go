@@ -292,7 +292,14 @@ func cases() []only {
 			s.Service.UpTime = 2*time.Hour + 50*time.Minute
 		}, func(_ G, p P, s S) {
 			approved(p, s, 3*time.Hour)
-			s.Service.UpTime = 3*time.Hour + time.Minute
+			s.Service.UpTime = 3*time.Hour + 6*time.Minute
+		}},
+		{"approval", "the same, given by a clock that is ahead", func(_ G, p P, s S) {
+			approved(p, s, 3*time.Hour) // in truth 4 min earlier
+			s.Service.UpTime = 3*time.Hour + 3*time.Minute
+		}, func(_ G, p P, s S) {
+			approved(p, s, 3*time.Hour)
+			s.Service.UpTime = 3*time.Hour + 6*time.Minute
 		}},
 	}
 }
