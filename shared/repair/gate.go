@@ -507,6 +507,16 @@ func (g *Gate) forget(now time.Time) {
 		return !within(now, c.At, keepClosed) || c.Outcome == NotSent && !within(now, c.At, keepNotSent)
 	})
 	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return now.Sub(u.At) >= keepSpent })
+	// Imports first, but those of the hour that they are limited by: a renewed mesh
+	// closes hundreds a day, and what restarts are limited by is kept.
+	more := len(g.Closed) - maxClosed
+	g.Closed = slices.DeleteFunc(g.Closed, func(c Closure) bool {
+		if more <= 0 || c.Action != peer.ImportCertificate || within(now, c.Meant, time.Hour) {
+			return false
+		}
+		more--
+		return true
+	})
 	g.Closed = g.Closed[max(0, len(g.Closed)-maxClosed):]
 	g.Used = g.Used[max(0, len(g.Used)-maxSpent):]
 }

@@ -424,6 +424,26 @@ func TestOneCauseIsNoMass(t *testing.T) {
 	}
 }
 
+// A mesh whose certificates are renewed closes more imports in a day than the
+// gate remembers. They do not push out what the limits of restarts go by, and those
+// of the last hour are what their own limit goes by.
+func TestImportsPushOutNoRestart(t *testing.T) {
+	g := Gate{}
+	for i := range 3 {
+		g.Closed = append(g.Closed, closedOnce(DoneProven, 20*time.Hour-time.Duration(i)*time.Hour))
+	}
+	for i := range 2 * maxClosed {
+		g.Closed = append(g.Closed, importedAgo(DoneProven, time.Duration(2*maxClosed-i)*2*time.Minute))
+		g.forget(noon)
+	}
+	if n := today(&g, noon, restart()); n != 3 || len(g.Closed) > maxClosed {
+		t.Errorf("%d restarts are remembered of 3, among %d", n, len(g.Closed))
+	}
+	if n := imports(&g, noon); n != 29 {
+		t.Errorf("%d imports of the last hour, want 29", n)
+	}
+}
+
 func TestGateStaysSmall(t *testing.T) {
 	g := Gate{}
 	for i := range 5000 {
