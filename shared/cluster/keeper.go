@@ -69,10 +69,10 @@ func (k *Keeper) Lacks(ctx context.Context, name mesh.NodeName, store string, ce
 	}
 	list, ok := held.Stores[store]
 	if n := held.Unreadable[store]; n > 0 {
-		return nil, fmt.Errorf("%d entries of %s of %s cannot be read: what it lacks is not known", n, store, name)
+		return nil, &Refused{Reason: peer.UnreadableAnswer, Message: fmt.Sprintf("%d entries of %s of %s cannot be read: what it lacks is not known", n, store, name)}
 	}
 	if !ok {
-		return nil, fmt.Errorf("%s does not show its %s", name, store)
+		return nil, &Refused{Reason: peer.UnreadableAnswer, Message: fmt.Sprintf("%s does not show its %s", name, store)}
 	}
 	return slices.DeleteFunc(slices.Clone(certificates), func(print string) bool {
 		return slices.ContainsFunc(list, func(h peer.HeldCertificate) bool { return peer.Fingerprint(h.X509) == print })

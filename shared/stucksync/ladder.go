@@ -153,15 +153,17 @@ func failedLast(asked []peer.Proposal, book *record.Book) []peer.Proposal {
 // to the next.
 func failure(err error) string {
 	var refused *cluster.Refused
+	var platform *peer.PlatformRefused
 	var unfit *repair.Unfit
-	switch {
+	switch kind := soap.KindOf(err); {
 	case errors.As(err, &refused):
 		return refused.Message
 	case errors.As(err, &unfit):
 		return unfit.Why
-	}
-	if kind := soap.KindOf(err); kind != "" {
+	case kind != soap.Other:
 		return string(kind)
+	case errors.As(err, &platform): // of the node that an import is about
+		return platform.Message
 	}
 	return "see the log"
 }
