@@ -732,6 +732,34 @@ func TestNotReadWhole(t *testing.T) {
 	look(0, "False NotInTrustStore")
 }
 
+// TestAnIdentityThatIsNotTold: a node whose snapshot fails is asked for fewer
+// things. What it does not tell then waits to be served since when it was first
+// told of, or an approval of its import would be for something else.
+func TestAnIdentityThatIsNotTold(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	b.own[apacPub]["tomcat-ECDSA"] = []*issued{b.issue(t, wish{cn: string(apacPub), ecdsa: true})}
+	first := b.look(run.Request{}).Certs["apac"].Value.Identity[apacPub]["tomcat-ECDSA"]
+	all := b.own[apacPub]
+	b.now = b.now.Add(6 * time.Hour)
+	b.own[apacPub] = map[string][]*issued{"tomcat": all["tomcat"]}
+	if got := b.look(run.Request{}).Certs["apac"].Value.Identity[apacPub]["tomcat-ECDSA"]; got.Fingerprint != first.Fingerprint || got.Error == "" {
+		t.Errorf("not told: %+v", got)
+	}
+	b.now = b.now.Add(6 * time.Hour)
+	b.own[apacPub] = all
+	if got := b.look(run.Request{}).Certs["apac"].Value.Identity[apacPub]["tomcat-ECDSA"]; !got.First.Equal(first.First) || got.Error != "" {
+		t.Errorf("told again: %+v, first %v", got, first.First)
+	}
+	b.now = b.now.Add(6 * time.Hour)
+	delete(b.own[apacPub], "tomcat-ECDSA")
+	b.look(run.Request{})
+	b.now = b.now.Add(30 * 24 * time.Hour)
+	if got, kept := b.look(run.Request{}).Certs["apac"].Value.Identity[apacPub]["tomcat-ECDSA"]; kept {
+		t.Errorf("kept for ever: %+v", got)
+	}
+}
+
 // TestWhatOthersTrustKeepsNothing: that a third cluster's store is not known keeps
 // no finding on those that trust the certificate by now. What was said of two of
 // them, and is unknown of one, stays for that one.

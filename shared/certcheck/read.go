@@ -411,9 +411,10 @@ func identities(held peer.Holding, stored map[string]peer.Served, ours own, name
 		ours.judge(&s, chain, name, now)
 		out[service] = s
 	}
-	for service := range held.Unreadable {
-		if was, had := stored[service]; had {
-			was.Error = "not read whole at the last look"
+	// Not told is not gone: it may not have been asked for, or not come whole.
+	for service, was := range stored {
+		if _, told := out[service]; !told && !was.Stale(now) {
+			was.Error = "not told at the last look"
 			out[service] = was
 		}
 	}
