@@ -211,9 +211,14 @@ type Limits struct {
 	RestartsPerClusterPerHour int `json:"restartsPerClusterPerHour"`
 	RestartsPerMeshPerHour    int `json:"restartsPerMeshPerHour"`
 	// ImportsPerMeshPerHour bounds certificates put into trust stores: one that
-	// was renewed is one import in each cluster that pulls from its own.
+	// was renewed is one import in each cluster that pulls from its own. It is at
+	// most MostImportsPerHour.
 	ImportsPerMeshPerHour int `json:"importsPerMeshPerHour"`
 }
+
+// MostImportsPerHour is the highest limit that holds: the gate counts by what it
+// remembers, which is bounded.
+const MostImportsPerHour = 100
 
 // Thresholds are the figures that findings turn on.
 type Thresholds struct {

@@ -444,6 +444,25 @@ func TestImportsPushOutNoRestart(t *testing.T) {
 	}
 }
 
+// What the gate does not remember it cannot count: the highest limit is reached
+// within what it keeps.
+func TestNoLimitIsBeyondMemory(t *testing.T) {
+	g, p, s := calm()
+	importing1(&g, &p, &s)
+	s.Mesh.Policy.Limits.ImportsPerMeshPerHour = mesh.MostImportsPerHour
+	s.Newest = s.Mesh.Hash()
+	for range 2 * maxClosed {
+		if len(Refusals(&g, p, s)) > 0 {
+			break
+		}
+		g.Closed = append(g.Closed, importedAgo(DoneProven, time.Minute))
+		g.forget(s.Now)
+	}
+	if got := Refusals(&g, p, s); len(got) != 1 || got[0].Guard != "importLimit" || len(g.Closed) != mesh.MostImportsPerHour {
+		t.Errorf("after %d imports: %v", len(g.Closed), got)
+	}
+}
+
 func TestGateStaysSmall(t *testing.T) {
 	g := Gate{}
 	for i := range 5000 {

@@ -223,6 +223,7 @@ func TestBadFiles(t *testing.T) {
 		{"restart answer", "windows: []", "restartForOnePeer: ask", []string{`24: policy.restartForOnePeer: "ask" is not known here: write approve or auto`}},
 		{"import answer", "windows: []", "importCertificates: always", []string{`24: policy.importCertificates: "always" is not known here: write manual, approve or auto`}},
 		{"no imports", "windows: []", "limits: {importsPerMeshPerHour: 0}", []string{"24: policy.limits.importsPerMeshPerHour: 0 is not a limit: write 1 or more; to forbid imports write importCertificates: manual"}},
+		{"more imports than are counted", "windows: []", "limits: {importsPerMeshPerHour: 101}", []string{"24: policy.limits.importsPerMeshPerHour: 101 an hour are more than are counted: write 1 to 100"}},
 		{"one secret to read and to write", "credentials: emea/read", "credentials: emea/read\n    platformCredentials: emea/platform\n    platformWriteCredentials: emea/platform", []string{
 			"12: clusters[0].platformWriteCredentials: is the secret that reads as well: a rejected password would be tried twice: name an account of its own, or leave it out and import by hand"}},
 		{"an account that writes and none that reads", "credentials: emea/read", "credentials: emea/read\n    platformWriteCredentials: emea/platform-write", []string{

@@ -413,6 +413,9 @@ func (v *rules) policy(p *mesh.Policy) {
 			v.rep.blame(child("policy.limits", limit.key), fmt.Sprintf("%d is not a limit", limit.value), "write 1 or more; to forbid "+limit.forbid)
 		}
 	}
+	if n := p.Limits.ImportsPerMeshPerHour; n > mesh.MostImportsPerHour {
+		v.rep.blame("policy.limits.importsPerMeshPerHour", fmt.Sprintf("%d an hour are more than are counted", n), fmt.Sprintf("write 1 to %d", mesh.MostImportsPerHour))
+	}
 	v.thresholds(p.Thresholds.CertificateDays, "policy.thresholds.certificateDays")
 	v.webhook(p.Notify.Webhook, "policy.notify.webhook")
 	if strings.ContainsFunc(p.Notify.File, unicode.IsControl) {
