@@ -2,33 +2,18 @@ package dashboard
 
 import (
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // printable makes text harmless for people to see: no control characters,
 // which a terminal would obey, and no invisible ones, which can turn the
 // reading direction around. Clusters, and whoever writes to them, choose the
 // text in nearly every field; what programs read (JSON) keeps it as it was.
-func printable[S ~string](s S) S {
-	if !strings.ContainsFunc(string(s), func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
-		return s
-	}
-	return S(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			return ' '
-		case !unicode.IsPrint(r):
-			return utf8.RuneError
-		}
-		return r
-	}, strings.ToValidUTF8(string(s), string(utf8.RuneError))))
-}
+func printable[S ~string](s S) S { return S(plain.Line(string(s), plain.Unbounded)) }
 
 // each applies a change to a copy of a list.
 func each[T any](list []T, change func(*T)) []T {
