@@ -2,8 +2,8 @@
 # what concerns AWS.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos quick vet lint vuln fmt tests infra build bench fuzz sim clean \
-	invoke e2e synth diff deploy cost iam deployer sbom licences
+.PHONY: help demo test chaos quick vet lint vuln fmt tests infra build bench fuzz mutate sim clean \
+ invoke e2e synth diff deploy cost iam deployer sbom licences
 
 GO       ?= go
 LISTEN   ?= 127.0.0.1:8080
@@ -145,6 +145,12 @@ fuzz: ## every fuzz test for 20 s each (FUZZTIME=1m)
 			echo "$$pkg $$f"; $(GO) test -run='^$$' -fuzz="^$$f$$" -fuzztime=$(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+# What the tests of these packages let pass is a wrong alarm or a wrong action.
+MUTATED = ./shared/peer ./shared/repair ./shared/alarm ./shared/stucksync ./shared/run ./shared/record ./shared/cluster ./shared/certcheck
+
+mutate: ## whether tests can fail: N=20 changes in each of MUTATED, by SEED=1, of which 90 in 100 must be noticed
+	@$(GO) run ./shared/archtest/mutate -n $(or $(N),20) -seed $(or $(SEED),1) $(MUTATED)
 
 clean: ## what was built and what a demo left behind
 	rm -rf dist cdk.out demo

@@ -76,6 +76,7 @@ func layers() []layer {
 		{"shared/lambdahost/invoke", []string{"shared/lambdahost/..."}, "a bootstrap on the test stand: it knows no use case"},
 		{"shared/lambdahost/meshjson", []string{"shared/mesh/meshfile"}, "a build step"},
 		{"shared/archtest", nil, "tests only"},
+		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
 		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
