@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -47,8 +48,14 @@ func unknownNode(why peer.Reason, detail string) peer.Node {
 // Observe looks at the cluster once. It sends one request to each node, and
 // five more to the publisher. Until one is let in they go one after the other,
 // and if the account is rejected nothing else is sent. prev says what was there
-// before.
+// before. What the cluster sent is cut to Bounds.
 func (c *Client) Observe(ctx context.Context, prev peer.Observation, now time.Time) peer.Observation {
+	o := c.observe(ctx, prev, now)
+	bounded(&o)
+	return o
+}
+
+func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Time) peer.Observation {
 	o := Blind(c.cluster, peer.NotLookedAt, "", now)
 	order := slices.Clone(c.cluster.Nodes)
 	slices.SortStableFunc(order, func(a, b mesh.Node) int {
@@ -223,7 +230,11 @@ func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Nod
 		return seen, err
 	}
 	services := make(map[string]peer.Service, len(got))
+	cut := ""
 	for _, s := range got {
+		if utf8.RuneCountInString(s.Reason) > reasonRunes {
+			cut = addCut(cut, "reason")
+		}
 		up := time.Duration(-1)
 		if d, known := s.Up(); known {
 			up = d
@@ -233,6 +244,7 @@ func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Nod
 	seen := unknownNode(peer.NotLookedAt, "")
 	seen.Answers = peer.Known(true, now)
 	seen.Services = peer.Known(services, now)
+	seen.Services.Cut = cut
 	return seen, nil
 }
 
@@ -361,10 +373,10 @@ func unread[T any](v T, rows int, err error, now time.Time) peer.Fact[T] {
 // count reads a number of users; there are no negative ones.
 func count(b []byte) (int, error) {
 	n, err := strconv.Atoi(string(b))
-	if err == nil && n < 0 {
-		err = fmt.Errorf("%d is no number of users", n)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is no number of users", clip(string(b), 20))
 	}
-	return n, err
+	return n, nil
 }
 
 func (c *Client) readUsers(ctx context.Context, db *database, prev peer.Observation, now time.Time) error {
@@ -372,7 +384,7 @@ func (c *Client) readUsers(ctx context.Context, db *database, prev peer.Observat
 	p, rows, err := c.read(ctx, purposeCounts, func(v [][]byte) error {
 		n, err := count(v[1])
 		if err != nil {
-			return fmt.Errorf("users of node %q: %w", v[0], err)
+			return fmt.Errorf("users of node %q: %w", clip(string(v[0]), hostName), err)
 		}
 		counts[mesh.NodeName(v[0])] += n
 		return nil
@@ -399,7 +411,7 @@ func (c *Client) readEntries(ctx context.Context, db *database, now time.Time) e
 		if s := string(v[2]); s != "" {
 			t, err := parseTime(s)
 			if err != nil {
-				return fmt.Errorf("last_sync of %q: %w", v[0], err)
+				return fmt.Errorf("last_sync of %q: %w", clip(string(v[0]), hostName), err)
 			}
 			e.LastSync = t
 		}
@@ -438,7 +450,7 @@ func parseTime(s string) (time.Time, error) {
 	if err == nil && t.Year() >= firstYear && t.Year() <= lastYear {
 		return t, nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no instant: want RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or Unix seconds", s)
+	return time.Time{}, fmt.Errorf("%q is no instant: want RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or Unix seconds", clip(s, 40))
 }
 
 // spelled is a node's name as mesh.yaml spells it: the database may differ in

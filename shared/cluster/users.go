@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"peerkeeper/shared/axl"
 	"peerkeeper/shared/mesh"
@@ -18,6 +19,7 @@ import (
 // character of the user ID. It costs one request.
 func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), now time.Time) peer.Fact[peer.Buckets] {
 	read := map[mesh.ClusterID]map[string]peer.Bucket{}
+	cut, dropped := "", false
 	_, rows, err := c.read(ctx, purposeBuckets, func(v [][]byte) error {
 		id, ok := owner(mesh.NodeName(v[0]))
 		if !ok {
@@ -26,7 +28,14 @@ func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 		n, err1 := count(v[2])
 		w, err2 := count(v[3])
 		if err1 != nil || err2 != nil {
-			return fmt.Errorf("bucket %q of %q: counts %q and %q are no numbers", v[1], v[0], v[2], v[3])
+			return fmt.Errorf("a bucket of %s: the number of users or of characters is no number", id)
+		}
+		if max(len(v[4]), len(v[5])) > userRunes || len(v[1]) > utf8.UTFMax {
+			cut = addCut(cut, "user")
+		}
+		if _, there := read[id][string(v[1])]; !there && (len(read[id]) >= bucketsKept || len(v[1]) > utf8.UTFMax) {
+			dropped = true
+			return nil
 		}
 		if read[id] == nil {
 			read[id] = map[string]peer.Bucket{}
@@ -44,10 +53,16 @@ func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 		}
 		out[id] = peer.DigestOf(buckets)
 	}
-	if err != nil {
-		return unread(out, rows, err, now)
+	got := peer.Known(out, now)
+	switch {
+	case err != nil:
+		got = unread(out, rows, err, now)
+	case dropped:
+		cut = addCut(cut, "user")
+		got = peer.Partial(out, now, peer.RowsIncomplete, "the user IDs end in more different characters than are kept")
 	}
-	return peer.Known(out, now)
+	got.Cut = cut
+	return got
 }
 
 // shortID bounds what earlier releases kept of a user ID. A digest has no need
@@ -123,7 +138,7 @@ func (c *Client) total(ctx context.Context, f Filter) (int, error) {
 	_, _, err := c.read(ctx, purposeCounts, func(v [][]byte) error {
 		n, err := count(v[1])
 		if err != nil {
-			return fmt.Errorf("users of node %q: %w", v[0], err)
+			return fmt.Errorf("users of node %q: %w", clip(string(v[0]), hostName), err)
 		}
 		if len(want) == 0 || want[strings.ToLower(string(v[0]))] {
 			total += n
@@ -143,6 +158,7 @@ func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.Cluste
 		foreign int
 	}
 	acc := map[mesh.ClusterID]*sums{}
+	cut := ""
 	got, err := c.Users(ctx, Filter{}, now, func(u User) error {
 		id, ok := owner(u.Node)
 		if !ok {
@@ -152,6 +168,9 @@ func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.Cluste
 		if s == nil {
 			s = &sums{}
 			acc[id] = s
+		}
+		if len(u.ID) > userRunes {
+			cut = "user"
 		}
 		h := sha256.Sum256([]byte(strings.ToLower(u.ID)))
 		s.a += binary.LittleEndian.Uint64(h[:8])
@@ -169,11 +188,12 @@ func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.Cluste
 		binary.BigEndian.PutUint64(b[8:], s.b)
 		out[id] = peer.SetDigest{Users: s.users, Sum: hex.EncodeToString(b[:]), Foreign: s.foreign}
 	}
-	switch {
-	case err != nil || !got.Known():
-		return peer.Fact[map[mesh.ClusterID]peer.SetDigest]{Knowledge: got.Knowledge, At: got.At, Reason: got.Reason, Detail: got.Detail, Value: out}
+	f := peer.Known(out, now)
+	if err != nil || !got.Known() {
+		f = peer.Fact[map[mesh.ClusterID]peer.SetDigest]{Knowledge: got.Knowledge, At: got.At, Reason: got.Reason, Detail: got.Detail, Value: out}
 	}
-	return peer.Known(out, now)
+	f.Cut = cut
+	return f
 }
 
 // foreign reports whether an IM address is in another domain. An empty one
@@ -190,10 +210,18 @@ func (c *Client) Named(ctx context.Context, home *mesh.Cluster, buckets []string
 		f.Nodes = append(f.Nodes, n.Name)
 	}
 	ids := map[string]string{}
+	dropped := false
 	got, _ := c.Users(ctx, f, now, func(u User) error {
-		ids[strings.ToLower(u.ID)] = u.ID
+		if dropped = len(ids) >= namedKept; dropped {
+			return nil
+		}
+		id := clip(u.ID, userRunes)
+		ids[strings.ToLower(id)] = id
 		return nil
 	})
+	if dropped && got.Known() {
+		got = peer.Partial(got.Value, got.At, peer.RowsIncomplete, fmt.Sprintf("more than %d users in the buckets that differ", namedKept))
+	}
 	return ids, got
 }
 
@@ -205,8 +233,11 @@ func (c *Client) Find(ctx context.Context, user string) ([]User, error) {
 		return nil, &Refused{Reason: peer.NoDialect, Message: "no query for " + purposeRows}
 	}
 	var out []User
-	_, err := c.publisher().axl.Query(ctx, rowsSQL(p.sql, Filter{User: user}, "", 100), p.columns, func(v [][]byte) error {
-		out = append(out, User{ID: string(v[1]), Node: mesh.NodeName(v[2]), IMAddress: string(v[3])})
+	const rows = 100
+	_, err := c.publisher().axl.Query(ctx, rowsSQL(p.sql, Filter{User: user}, "", rows), p.columns, func(v [][]byte) error {
+		if len(out) < rows {
+			out = append(out, User{ID: clip(string(v[1]), userRunes), Node: mesh.NodeName(clip(string(v[2]), hostName)), IMAddress: clip(string(v[3]), userRunes)})
+		}
 		return nil
 	})
 	return out, err

@@ -97,6 +97,9 @@ var steps = map[peer.Reason][]Step{
 	peer.RowsIncomplete: {
 		{Do: "A count moved while it was being read, so it is not used. The next look reads it again."},
 	},
+	peer.ValueTooLong: {
+		{Do: "A node sends more of a field than any lawful cluster does; the beginning is kept and the rest is not judged. Look at that node's database and at what answers at its address: it is damaged, or something stands in its place."},
+	},
 	peer.Crashed: {
 		{Do: "Peerkeeper failed while reading this cluster; the others were not affected. This is a defect of Peerkeeper: keep the log of the run and report it."},
 	},

@@ -167,6 +167,7 @@ const (
 	CertificateExpires Reason = "CertificateExpiring"
 	CertificateChanged Reason = "CertificateChanged"
 	DNSServerSilent    Reason = "DNSServerSilent"
+	ValueTooLong       Reason = "ValueTooLong"
 )
 
 // Set returns next with Since carried over from prev when the status is the

@@ -24,6 +24,8 @@ type Fact[T any] struct {
 	Reason Reason `json:"why,omitempty"`
 	// Detail is for a person: which request failed and how.
 	Detail string `json:"detail,omitempty"`
+	// Cut names the fields of which the cluster sent more than is kept.
+	Cut string `json:"cut,omitempty"`
 }
 
 // Known is a value that was read completely at that instant.
@@ -87,6 +89,9 @@ func (f Fact[T]) Or(older Fact[T]) Fact[T] {
 	}
 	if older.Knowledge == KnownFact {
 		older.Reason, older.Detail = f.Why(), f.Detail
+		if f.Cut != "" {
+			older.Cut = f.Cut
+		}
 		return older
 	}
 	if f.Knowledge != PartialFact && older.Knowledge == PartialFact {

@@ -230,11 +230,22 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	if sa, ok := r.Seen.SyncAgent.Get(); ok && !strings.HasPrefix(sa, "Completed") {
 		add("warning", SyncAgentNotDone, c.Publisher, "", "the Sync Agent's user sync reads %q", trunc(sa, 120))
 	}
-	for _, name := range unlisted(v.Mesh, c, r) {
+	names, more := firstTen(unlisted(v.Mesh, c, r))
+	for _, name := range names {
 		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", name)
 	}
-	for _, e := range unlistedPeers(v.Mesh, r) {
+	if more > 0 {
+		add("warning", UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
+	}
+	names, more = firstTen(unlistedPeers(v.Mesh, r))
+	for _, e := range names {
 		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", e, mesh.MaxClusters)
+	}
+	if more > 0 {
+		add("info", UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
+	}
+	for _, cut := range v.tooLong(c) {
+		add("warning", ValueTooLong, cut.node, cut.field, "%s", cut.message())
 	}
 	if p := r.differingParameters(c); p != "" {
 		add("warning", ParametersDiffer, "", "", "%s", p)
@@ -247,10 +258,22 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 }
 
 func trunc(s string, n int) string {
-	if len(s) <= n {
+	runes := []rune(s)
+	if len(runes) <= n {
 		return s
 	}
-	return s[:n] + "…"
+	return string(runes[:n]) + "…"
+}
+
+// firstTen are the names that are listed one by one, and how many more there are.
+func firstTen(names []string) ([]string, int) {
+	const listed = 10
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) <= listed {
+		return names, 0
+	}
+	return names[:listed], len(names) - listed
 }
 
 func unlisted(m *mesh.Mesh, c *mesh.Cluster, r *ClusterRecord) []string {
