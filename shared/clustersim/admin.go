@@ -711,43 +711,6 @@ func (s *Sim) named(text string) (certs []*x509.Certificate, node bool) {
 	return nil, false
 }
 
-func (s *Sim) adminDNS(c *cluster, body []byte, _ time.Time) error {
-	var in struct {
-		Name   string  `json:"name"`
-		Answer *string `json:"answer"`
-		Server int     `json:"server"`
-		Silent *bool   `json:"silent"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
-	switch {
-	case in.Name == "" && in.Server == 0:
-		return wrong("name", "give a name with its answer, or a server with silent")
-	case in.Name != "" && in.Server != 0:
-		return wrong("server", "does not go with name")
-	case in.Server != 0:
-		if in.Server < 1 || in.Server > len(c.dns) {
-			return wrong("server", "%d is neither 1 (primary) nor 2", in.Server)
-		}
-		if in.Silent == nil || in.Answer != nil {
-			return wrong("silent", "is what a server takes")
-		}
-		d := &c.dns[in.Server-1]
-		d.silent = *in.Silent
-		if d.server != nil {
-			d.server.silence(d.silent)
-		}
-		return nil
-	case in.Answer == nil || in.Silent != nil:
-		return wrong("answer", "is what a name takes; empty for the truth again")
-	}
-	if err := c.zone.override(in.Name, *in.Answer); err != nil {
-		return wrong("answer", "%v", err)
-	}
-	return nil
-}
-
 func (s *Sim) adminNodes(c *cluster, body []byte, now time.Time) error {
 	var in struct {
 		Node    string `json:"node"`

@@ -32,11 +32,20 @@ type zone struct {
 	mu        sync.RWMutex
 	addrs     map[string][]netip.Addr
 	names     map[string][]string // reverse, by in-addr.arpa or ip6.arpa name; names may share an address
-	overrides map[string]string
+	overrides map[asker]map[string]string
 }
 
+// asker is who asks a cluster's DNS servers. Split DNS gives the two different
+// answers.
+type asker string
+
+const (
+	fromPeerkeeper asker = "peerkeeper" // whoever asks by socket
+	fromICSA       asker = "icsa"       // the cluster's own nodes
+)
+
 func newZone() *zone {
-	return &zone{addrs: map[string][]netip.Addr{}, names: map[string][]string{}, overrides: map[string]string{}}
+	return &zone{addrs: map[string][]netip.Addr{}, names: map[string][]string{}, overrides: map[asker]map[string]string{fromPeerkeeper: {}, fromICSA: {}}}
 }
 
 // set replaces a name's addresses, in both directions. Without addresses the
@@ -64,12 +73,16 @@ func (z *zone) set(name string, addrs ...netip.Addr) {
 	}
 }
 
-// override changes the answer for one name: "nxdomain", "silent" or "servfail"
+// override changes the answer for one name, to everybody if it does not say to
+// whom: "nxdomain", "silent" or "servfail"
 // instead of its addresses, an IP literal instead of them (the reverse zone is
 // untouched and so disagrees), "noptr" for addresses without a PTR, "" for the
 // truth again. A name that is an IP literal stands for its PTR question. The
 // name need not be known.
-func (z *zone) override(name, answer string) error {
+func (z *zone) override(name, answer string, to ...asker) error {
+	if len(to) == 0 {
+		to = []asker{fromPeerkeeper, fromICSA}
+	}
 	key := dns.CanonicalName(name)
 	ip, isIP := parseIP(name)
 	if isIP {
@@ -81,7 +94,9 @@ func (z *zone) override(name, answer string) error {
 	case "":
 		z.mu.Lock()
 		defer z.mu.Unlock()
-		delete(z.overrides, key)
+		for _, a := range to {
+			delete(z.overrides[a], key)
+		}
 		return nil
 	case dnsNXDomain, dnsSilent, dnsServFail, dnsNoPTR:
 	default:
@@ -91,13 +106,18 @@ func (z *zone) override(name, answer string) error {
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.overrides[key] = answer
+	for _, a := range to {
+		z.overrides[a][key] = answer
+	}
 	return nil
 }
 
-// answer answers one question without a socket; nil is silence. The reply has
-// no size limit: truncation belongs to the transport.
-func (z *zone) answer(q *dns.Msg) *dns.Msg {
+// answer answers one question of Peerkeeper's without a socket; nil is silence.
+// The reply has no size limit: truncation belongs to the transport.
+func (z *zone) answer(q *dns.Msg) *dns.Msg { return z.answerTo(fromPeerkeeper, q) }
+
+// answerTo is answer for whoever asks.
+func (z *zone) answerTo(who asker, q *dns.Msg) *dns.Msg {
 	if q == nil || q.Response {
 		return nil // answering an answer is how two servers loop for ever
 	}
@@ -124,18 +144,18 @@ func (z *zone) answer(q *dns.Msg) *dns.Msg {
 	question := q.Question[0]
 	switch question.Qtype {
 	case dns.TypeA, dns.TypeAAAA:
-		return z.forward(reply, question)
+		return z.forward(reply, question, z.overrides[who])
 	case dns.TypePTR:
-		return z.reverse(reply, question)
+		return z.reverse(reply, question, z.overrides[who])
 	}
 	reply.Rcode = dns.RcodeNotImplemented // MX, SRV and others are not modelled
 	return reply
 }
 
-func (z *zone) forward(reply *dns.Msg, question dns.Question) *dns.Msg {
+func (z *zone) forward(reply *dns.Msg, question dns.Question, overrides map[string]string) *dns.Msg {
 	name := dns.CanonicalName(question.Name)
 	addrs, known := z.addrs[name]
-	switch o := z.overrides[name]; o {
+	switch o := overrides[name]; o {
 	case "", dnsNoPTR:
 	case dnsSilent:
 		return nil
@@ -166,9 +186,9 @@ func (z *zone) forward(reply *dns.Msg, question dns.Question) *dns.Msg {
 	return reply
 }
 
-func (z *zone) reverse(reply *dns.Msg, question dns.Question) *dns.Msg {
+func (z *zone) reverse(reply *dns.Msg, question dns.Question, overrides map[string]string) *dns.Msg {
 	arpa := dns.CanonicalName(question.Name)
-	switch z.overrides[arpa] {
+	switch overrides[arpa] {
 	case dnsSilent:
 		return nil
 	case dnsServFail:
@@ -177,7 +197,7 @@ func (z *zone) reverse(reply *dns.Msg, question dns.Question) *dns.Msg {
 		return nxDomain(reply, question)
 	}
 	for _, name := range z.names[arpa] {
-		if z.overrides[name] == dnsNoPTR {
+		if overrides[name] == dnsNoPTR {
 			continue
 		}
 		reply.Answer = append(reply.Answer, &dns.PTR{

@@ -241,11 +241,11 @@ func (c *cluster) resolves(name string) bool {
 		return true
 	}
 	for _, server := range c.dns {
-		if server.silent {
+		if server.silentToICSA {
 			continue
 		}
 		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			reply := c.zone.answer(new(dns.Msg).SetQuestion(dns.Fqdn(name), kind))
+			reply := c.zone.answerTo(fromICSA, new(dns.Msg).SetQuestion(dns.Fqdn(name), kind))
 			if reply != nil && reply.Rcode == dns.RcodeSuccess && len(reply.Answer) > 0 {
 				return true
 			}

@@ -113,9 +113,10 @@ type cluster struct {
 }
 
 type dnsAddress struct {
-	inProcess string
-	server    *dnsServer // nil until Start
-	silent    bool
+	inProcess    string
+	server       *dnsServer // nil until Start
+	silent       bool       // to who asks by socket: Peerkeeper
+	silentToICSA bool
 }
 
 // account is one that a client logs in with.

@@ -1,0 +1,64 @@
+package clustersim
+
+import "time"
+
+// adminDNS changes what a cluster's DNS servers answer: for one name, or one
+// server as a whole. "for" says to whom: Peerkeeper, the cluster's own ICSA, or
+// both ("all", as if it were absent).
+func (s *Sim) adminDNS(c *cluster, body []byte, _ time.Time) error {
+	var in struct {
+		For    string  `json:"for"`
+		Name   string  `json:"name"`
+		Answer *string `json:"answer"`
+		Server int     `json:"server"`
+		Silent *bool   `json:"silent"`
+	}
+	if err := decode(body, &in); err != nil {
+		return err
+	}
+	var to []asker
+	switch in.For {
+	case "", "all":
+		to = []asker{fromPeerkeeper, fromICSA}
+	case string(fromPeerkeeper), string(fromICSA):
+		to = []asker{asker(in.For)}
+	default:
+		return wrong("for", "%q is none of peerkeeper, icsa, all", in.For)
+	}
+	switch {
+	case in.Name == "" && in.Server == 0:
+		return wrong("name", "give a name with its answer, or a server with silent")
+	case in.Name != "" && in.Server != 0:
+		return wrong("server", "does not go with name")
+	case in.Server != 0:
+		if in.Server < 1 || in.Server > len(c.dns) {
+			return wrong("server", "%d is neither 1 (primary) nor 2", in.Server)
+		}
+		if in.Silent == nil || in.Answer != nil {
+			return wrong("silent", "is what a server takes")
+		}
+		c.dns[in.Server-1].silence(*in.Silent, to)
+		return nil
+	case in.Answer == nil || in.Silent != nil:
+		return wrong("answer", "is what a name takes; empty for the truth again")
+	}
+	if err := c.zone.override(in.Name, *in.Answer, to...); err != nil {
+		return wrong("answer", "%v", err)
+	}
+	return nil
+}
+
+// silence makes one server silent to those named, or lets it speak again.
+func (d *dnsAddress) silence(on bool, to []asker) {
+	for _, who := range to {
+		switch who {
+		case fromICSA:
+			d.silentToICSA = on
+		case fromPeerkeeper:
+			d.silent = on
+			if d.server != nil {
+				d.server.silence(on)
+			}
+		}
+	}
+}
