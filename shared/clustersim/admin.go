@@ -225,6 +225,8 @@ func (s *Sim) action(name string) func(*cluster, []byte, time.Time) error {
 		return s.adminCertificates
 	case "trust":
 		return s.adminTrust
+	case "tls":
+		return s.adminTLS
 	case "dns":
 		return s.adminDNS
 	case "nodes":
@@ -375,9 +377,18 @@ func (s *Sim) adminServices(c *cluster, body []byte, now time.Time) error {
 		Node    string `json:"node"`
 		Service string `json:"service"`
 		Status  string `json:"status"`
+		Crash   bool   `json:"crash"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
+	}
+	if in.Crash {
+		if in.Status == "" {
+			in.Status = string(stopped)
+		}
+		if in.Status != string(stopped) {
+			return wrong("crash", "goes with the status Stopped only")
+		}
 	}
 	n, err := c.nodeField(in.Node)
 	if err != nil {
@@ -389,6 +400,7 @@ func (s *Sim) adminServices(c *cluster, body []byte, now time.Time) error {
 	}
 	switch status := serviceStatus(in.Status); status {
 	case started, stopped, starting, stopping, unknown:
+		v.crashed = in.Crash
 		if status == v.status {
 			return nil
 		}
@@ -718,6 +730,7 @@ func (s *Sim) adminNodes(c *cluster, body []byte, now time.Time) error {
 		Release string `json:"release"`
 		HAState any    `json:"haState"`
 		Add     string `json:"add"`
+		Reboot  bool   `json:"reboot"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
@@ -780,6 +793,12 @@ func (s *Sim) adminNodes(c *cluster, body []byte, now time.Time) error {
 			s.boot(n, now)
 		}
 		s.reconcileListener(n)
+	}
+	if in.Reboot {
+		if n.down {
+			return wrong("reboot", "%s is down; \"down\": false starts it", n.name)
+		}
+		s.reboot(n, now)
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ package clustersim
 //     row in a TAC document);
 //   - the pkid of a copy, the error numbers of SQL refusals in AXL, the texts of
 //     lasterror, dwell times of services, which node uses which form of fault;
+//   - the reason code of a service that crashed; that the certificate of something
+//     between Peerkeeper and a node is self-signed, and stands on both its ports;
 //   - how certificates reach a peer's tomcat-trust, and of the certificate
 //     management interface all that is below under "Certificates": who may hand
 //     a new certificate over, what ICSA has read and when, the delay of

@@ -84,7 +84,7 @@ func (s *Sim) open(n *node, l *listenerState) error {
 		TLSConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.tlsFor(n), nil },
-			Certificates:       n.identities(),
+			Certificates:       n.shown(),
 		},
 	}
 	l.server = server
@@ -104,7 +104,7 @@ func (s *Sim) open(n *node, l *listenerState) error {
 func (s *Sim) tlsFor(n *node) *tls.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: n.identities(), SessionTicketsDisabled: true}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: n.shown(), SessionTicketsDisabled: true}
 }
 
 // reconcileListener opens or closes the node's sockets as its state demands.

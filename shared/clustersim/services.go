@@ -37,6 +37,7 @@ const (
 const (
 	reasonNone           = -1
 	reasonNoSuchService  = -1010
+	reasonCrashed        = -1019 // "not running"; that a crash shows it is invented
 	reasonAlreadyStarted = -1039
 	reasonAlreadyStopped = -1040
 	reasonNotAllowed     = -1042
@@ -48,6 +49,7 @@ const (
 var reasonTexts = map[int]string{
 	reasonNone:           " ", // a blank is what the wire shows
 	reasonNoSuchService:  "No such service",
+	reasonCrashed:        "Service is not running",
 	reasonAlreadyStarted: "Service is already started",
 	reasonAlreadyStopped: "Service is already stopped",
 	reasonNotAllowed:     "Transition is not allowed",
@@ -130,6 +132,7 @@ type service struct {
 	since     time.Time // start of a Started one
 	due       time.Time
 	restart   bool // Stopping goes on to Starting
+	crashed   bool // it stopped by itself, and nobody told it to
 }
 
 func (k serviceKind) dwell() time.Duration {
@@ -158,6 +161,8 @@ func (v *service) reason() int {
 	switch {
 	case !v.activated:
 		return reasonNotActivated
+	case v.status == stopped && v.crashed:
+		return reasonCrashed
 	case v.status == stopped:
 		return reasonCommandedOut
 	}
@@ -181,7 +186,7 @@ func (n *node) running(name string) bool {
 // beginStart and the like are the only places where a service changes; each
 // tells the agent, whose peers live and die with ICSA.
 func (s *Sim) beginStart(n *node, v *service, now time.Time) {
-	v.status, v.due, v.restart = starting, now.Add(v.dwell()), false
+	v.status, v.due, v.restart, v.crashed = starting, now.Add(v.dwell()), false, false
 	s.serviceChanged(n, v, now)
 }
 
@@ -192,6 +197,9 @@ func (s *Sim) beginStop(n *node, v *service, now time.Time, restart bool) {
 
 func (s *Sim) settle(n *node, v *service, status serviceStatus, now time.Time) {
 	v.status, v.due, v.restart = status, time.Time{}, false
+	if status != stopped {
+		v.crashed = false
+	}
 	if status == started {
 		v.since = now
 		v.activated = true
@@ -314,4 +322,14 @@ func (s *Sim) boot(n *node, now time.Time) {
 			s.beginStart(n, v, now)
 		}
 	}
+}
+
+// reboot starts a node anew. With HA on, ICSA comes back commanded out of
+// service (TAC-217304); a state of Idle is how a node without HA reads.
+func (s *Sim) reboot(n *node, now time.Time) {
+	s.boot(n, now)
+	if v := n.service(serviceICSA); v != nil && n.haState != haIdle {
+		s.settle(n, v, stopped, now)
+	}
+	s.log("%s: rebooted", n.name)
 }

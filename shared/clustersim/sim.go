@@ -140,6 +140,9 @@ type node struct {
 	services []*service
 	rsa      *tls.Certificate
 	ecdsa    *tls.Certificate // nil until a scenario issues one
+	// between is what something on Peerkeeper's way to the node shows in its
+	// place; nil if there is nothing.
+	between *tls.Certificate
 	// installed are tomcat identities that wait for a restart, by key type.
 	installed map[string]*tls.Certificate
 	cup       *tls.Certificate // and cupXMPP: nil until somebody asks
@@ -281,10 +284,7 @@ func (s *Sim) ServedKey(address, keyType string) ([]*x509.Certificate, error) {
 	if !n.listening() {
 		return nil, fmt.Errorf("certificate of %s: %w", address, ErrUnreachable)
 	}
-	cert := n.rsa
-	if keyType == keyECDSA {
-		cert = n.ecdsa
-	}
+	cert := n.shownKey(keyType)
 	if cert == nil {
 		return nil, fmt.Errorf("certificate of %s: no %s identity", address, keyType)
 	}

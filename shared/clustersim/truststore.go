@@ -357,7 +357,7 @@ func (s *Sim) known(print string) *x509.Certificate {
 			return cert
 		}
 		for _, n := range c.nodes {
-			for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa, n.cup, n.cupXMPP, n.installed[keyRSA], n.installed[keyECDSA]} {
+			for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa, n.between, n.cup, n.cupXMPP, n.installed[keyRSA], n.installed[keyECDSA]} {
 				if cert != nil && fingerprint(cert.Leaf) == print {
 					return cert.Leaf
 				}
