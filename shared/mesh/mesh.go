@@ -6,6 +6,7 @@
 package mesh
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -81,17 +82,46 @@ func (d *Duration) UnmarshalText(b []byte) error {
 // Mesh is one environment's clusters and peers with the policy that governs
 // them.
 type Mesh struct {
-	Name      string    `json:"mesh"`
-	Simulated bool      `json:"simulated,omitempty"`
-	Clock     *Clock    `json:"clock,omitempty"`
-	Domain    string    `json:"domain"`
-	Clusters  []Cluster `json:"clusters"`
-	Peers     []Peer    `json:"peers"`
-	Policy    Policy    `json:"policy"`
+	Name      string `json:"mesh"`
+	Simulated bool   `json:"simulated,omitempty"`
+	Clock     *Clock `json:"clock,omitempty"`
+	Domain    string `json:"domain"` // the default (proxy) domain, one for all clusters
+	// Domains are those that users' IM addresses may have besides Domain: in the
+	// Directory URI scheme several are lawful.
+	Domains []string `json:"domains,omitempty"`
+	// DNSDomain completes a node name without a dot; "" is Domain.
+	DNSDomain string `json:"dnsDomain,omitempty"`
+	// AddressScheme is the IM address scheme as declared; "" if it is not.
+	AddressScheme AddressScheme `json:"addressScheme,omitempty"`
+	Clusters      []Cluster     `json:"clusters"`
+	Peers         []Peer        `json:"peers"`
+	Policy        Policy        `json:"policy"`
 	// Dialect holds the site's overrides of the queries that Cisco does not
 	// document, as read from the file mesh.yaml names; nil means defaults only.
 	Dialect *Dialect `json:"dialect,omitempty"`
 }
+
+// AddressScheme is how a cluster makes its users' IM addresses.
+type AddressScheme string
+
+// The schemes that Cisco has.
+const (
+	SchemeUserID       AddressScheme = "userid"       // UserID@[default domain]
+	SchemeDirectoryURI AddressScheme = "directoryURI" // the directory URI as it is, of whatever domain
+)
+
+// LawfulDomain reports whether mesh.yaml names the domain.
+func (m *Mesh) LawfulDomain(domain string) bool {
+	same := func(d string) bool { return SameName(d, domain) }
+	return same(m.Domain) || slices.ContainsFunc(m.Domains, same)
+}
+
+// SameName compares host and domain names as DNS does: capitals and a final dot
+// make no difference, and the blanks with which a database fills its columns up
+// are no part of a name.
+func SameName(a, b string) bool { return strings.EqualFold(bareName(a), bareName(b)) }
+
+func bareName(s string) string { return strings.TrimSuffix(strings.TrimSpace(s), ".") }
 
 // Clock is how a simulated mesh's time runs: virtual = Epoch + Rate x (wall - Epoch).
 type Clock struct {
@@ -129,16 +159,34 @@ type Cluster struct {
 	Edition          string `json:"edition"`
 	SIPFederation    bool   `json:"sipFederation,omitempty"`
 	DNSSurvivesSplit bool   `json:"dnsSurvivesSplit,omitempty"`
+	// HA is whether high availability is on, as declared; "" if it is not.
+	HA Switch `json:"ha,omitempty"`
 }
 
-// Node is one server: Peerkeeper dials Address and verifies Name.
+// Switch is something that may be on or off.
+type Switch string
+
+// The two ways of a Switch.
+const (
+	On  Switch = "on"
+	Off Switch = "off"
+)
+
+// Node is one server: Peerkeeper dials Address and verifies the name that
+// ServerName gives.
 type Node struct {
-	Name    NodeName `json:"name"`
-	Address string   `json:"address"` // host:port
+	Name NodeName `json:"name"`
+	// TLSName is what its certificate carries where that is not Name: as written,
+	// or, of a name without a dot, the name in the mesh's DNS domain.
+	TLSName string `json:"tlsName,omitempty"`
+	Address string `json:"address"` // host:port
 	// PlatformAddress is host:port of the platform's own interfaces, such as
 	// certificate management; empty if the cluster has no PlatformCredentials.
 	PlatformAddress string `json:"platformAddress,omitempty"`
 }
+
+// ServerName is the name, or the address, that the node's certificate must carry.
+func (n Node) ServerName() string { return cmp.Or(n.TLSName, string(n.Name)) }
 
 // TLS says what a cluster's servers are verified with; at least one of the two.
 type TLS struct {
@@ -182,6 +230,10 @@ type Policy struct {
 	// store: ImportManual, ImportApprove or ImportAuto. Whatever it says, a CA and
 	// a certificate that is not served yet need a person.
 	ImportCertificates string `json:"importCertificates"`
+	// StartCommanded says what becomes of a service that a person stopped:
+	// StartApprove (as "" does), StartAuto, or a duration, in Go's own form,
+	// after which it is started by itself.
+	StartCommanded string `json:"startCommanded,omitempty"`
 	// WaitForPeople is how long a force sync by hand is waited for before a
 	// restart; 0 skips that rung.
 	WaitForPeople Duration `json:"waitForPeople,omitempty"`
@@ -196,6 +248,26 @@ const (
 	ImportApprove = "approve" // Peerkeeper imports what a person approved
 	ImportAuto    = "auto"    // Peerkeeper imports a node's own certificate by itself
 )
+
+// What becomes of a service that a person stopped.
+const (
+	StartApprove = "approve" // it is started when a person agrees
+	StartAuto    = "auto"    // as any other
+)
+
+// StartsCommanded is how long a service that a person stopped stays so without
+// being asked for: 0 is not at all. ok is false where a person must agree,
+// however long it lasts.
+func (p Policy) StartsCommanded() (after time.Duration, ok bool) {
+	switch p.StartCommanded {
+	case "", StartApprove:
+		return 0, false
+	case StartAuto:
+		return 0, true
+	}
+	after, err := time.ParseDuration(p.StartCommanded)
+	return after, err == nil && after > 0
+}
 
 // Window is a span of the week in which acting is allowed or denied.
 type Window struct {
@@ -267,11 +339,10 @@ func (m *Mesh) Peer(id PeerID) (Peer, bool) {
 	return Peer{}, false
 }
 
-// Node finds one of the cluster's nodes by name, without regard to case, as
-// DNS names compare.
+// Node finds one of the cluster's nodes by name, as DNS names compare.
 func (c *Cluster) Node(name NodeName) (*Node, bool) {
 	for i := range c.Nodes {
-		if strings.EqualFold(string(c.Nodes[i].Name), string(name)) {
+		if SameName(string(c.Nodes[i].Name), string(name)) {
 			return &c.Nodes[i], true
 		}
 	}

@@ -233,6 +233,11 @@ func decodeMesh(rep *report, file string, root *node, read func(string) ([]byte,
 		"simulated": func(v *node, path string) { m.Simulated = d.boolean(v, path) },
 		"clock":     func(v *node, path string) { m.Clock = d.clock(v, path) },
 		"domain":    into(d, &m.Domain),
+		"domains":   func(v *node, path string) { m.Domains = d.texts(v, path) },
+		"dnsDomain": into(d, &m.DNSDomain),
+		"addressScheme": func(v *node, path string) {
+			m.AddressScheme = mesh.AddressScheme(d.choice(v, path, addressSchemes, ""))
+		},
 		"defaults": func(v *node, path string) {
 			d.object(v, path, keys{
 				"release": func(v *node, path string) {
@@ -264,6 +269,7 @@ func decodeMesh(rep *report, file string, root *node, read func(string) ([]byte,
 			m.Clusters = append(m.Clusters, d.cluster(v, path, def, &files))
 		})
 	}
+	nodeNames(m)
 	switch {
 	case peers != nil:
 		d.peers(peers, m)
@@ -358,6 +364,9 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		"edition":          into(d, &c.Edition),
 		"sipFederation":    func(v *node, path string) { c.SIPFederation = d.boolean(v, path) },
 		"dnsSurvivesSplit": func(v *node, path string) { c.DNSSurvivesSplit = d.boolean(v, path) },
+		"ha": func(v *node, path string) {
+			c.HA = mesh.Switch(d.choice(v, path, switches, ""))
+		},
 	})
 	platformAddresses(&c)
 	return c
@@ -373,6 +382,7 @@ func (d *decoder) node(n *node, path string) mesh.Node {
 			into(d, &out.Address)(v, path)
 		},
 		"platformAddress": into(d, &out.PlatformAddress),
+		"tlsName":         into(d, &out.TLSName),
 	})
 	if o, ok := d.rep.where[child(path, "name")]; ok && out.PlatformAddress == "" {
 		d.rep.at(child(path, "platformAddress"), o) // it will be made of the name, if at all
@@ -493,6 +503,13 @@ func (d *decoder) policy(n *node, path string, p *mesh.Policy) {
 		},
 		"importCertificates": func(v *node, path string) {
 			p.ImportCertificates = d.choice(v, path, importAnswers, p.ImportCertificates)
+		},
+		"startCommanded": func(v *node, path string) {
+			if v.kind == text && (v.text == mesh.StartApprove || v.text == mesh.StartAuto) {
+				p.StartCommanded = v.text
+			} else if after, ok := d.span(v, path); ok {
+				p.StartCommanded = after.String()
+			}
 		},
 		"waitForPeople": func(v *node, path string) {
 			if wait, ok := d.span(v, path); ok {

@@ -82,6 +82,8 @@ func normalise(m *mesh.Mesh) {
 		c.DNS, c.TLS.Pins = emptyIsNil(c.DNS), emptyIsNil(c.TLS.Pins)
 		platformAddresses(c)
 	}
+	m.Domains = emptyIsNil(m.Domains)
+	nodeNames(m)
 	m.Policy.Windows = emptyIsNil(m.Policy.Windows)
 	for i := range m.Policy.Windows {
 		m.Policy.Windows[i].Days = emptyIsNil(m.Policy.Windows[i].Days)

@@ -26,12 +26,14 @@ var (
 	modes          = []string{string(mesh.Observe), string(mesh.Recover)}
 	restartAnswers = []string{"approve", "auto"}
 	importAnswers  = []string{mesh.ImportManual, mesh.ImportApprove, mesh.ImportAuto}
+	addressSchemes = []string{string(mesh.SchemeUserID), string(mesh.SchemeDirectoryURI)}
+	switches       = []string{string(mesh.On), string(mesh.Off)}
 	windowKinds    = []string{"allow", "deny"}
 	weekdays       = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 	evidences      = []string{"verified", "thirdParty", "inferred", "site", "simulator"}
 
 	dialectQueries    = []string{"user_counts", "user_buckets", "user_rows", "topology", "parameters", "peers"}
-	dialectParameters = []string{"sync_interval", "auto_recovery", "certificate_sync"}
+	dialectParameters = []string{"sync_interval", "auto_recovery", "certificate_sync", "address_scheme", "default_domain"}
 )
 
 const (
@@ -40,7 +42,8 @@ const (
 	dayBegin        = "00:00"
 	dayEnd          = "24:00"
 
-	maxDNSServers = 4 // what an IM&P node can be given is two; room for a change-over
+	maxDNSServers = 4   // what an IM&P node can be given is two; room for a change-over
+	maxDomains    = 500 // bounded, and beyond what anybody has
 	maxName       = 63
 	maxThresholds = 10
 	maxRate       = 1e6
@@ -93,6 +96,7 @@ func (v *rules) mesh() {
 	case !isHost(m.Domain) || isIP(m.Domain):
 		v.rep.blame("domain", show(m.Domain)+" is not a domain name", "write it as in example.com")
 	}
+	v.domains(m)
 	if m.Clock != nil {
 		if !m.Simulated {
 			v.rep.blame("clock", "only a simulated mesh has a clock of its own", "remove clock, or write simulated: true if this mesh is one of `sim`")
@@ -115,6 +119,31 @@ func (v *rules) mesh() {
 		v.rep.fail(item("clusters", mesh.MaxClusters), fmt.Sprintf("%s is cluster %d of %d: Cisco supports up to %d in a mesh (%s)",
 			show(string(m.Clusters[mesh.MaxClusters].ID)), mesh.MaxClusters+1, len(m.Clusters), mesh.MaxClusters, chapter),
 			"split the file into meshes that do not peer with each other")
+	}
+}
+
+// domains judges the names besides the presence domain.
+func (v *rules) domains(m *mesh.Mesh) {
+	if len(m.Domains) > maxDomains {
+		v.rep.blame(item("domains", maxDomains), fmt.Sprintf("%d domains", len(m.Domains)), fmt.Sprintf("name at most %d", maxDomains))
+	}
+	for i, d := range m.Domains {
+		at := item("domains", i)
+		same := func(other string) bool { return mesh.SameName(d, other) }
+		switch {
+		case !isHost(d) || isIP(d):
+			v.rep.blame(at, show(d)+" is not a domain name", "write it as in example.com")
+		case same(m.Domain):
+			v.rep.blame(at, show(d)+" is the value of domain already", "name only the others here")
+		case slices.ContainsFunc(m.Domains[:i], same):
+			v.rep.blame(at, show(d)+" stands above already", "remove one")
+		}
+	}
+	if m.DNSDomain != "" && (!isHost(m.DNSDomain) || isIP(m.DNSDomain)) {
+		v.rep.blame("dnsDomain", show(m.DNSDomain)+" is not a domain name", "write the one in which the nodes' names stand, as in example.com")
+	}
+	if m.AddressScheme != "" {
+		v.choice("addressScheme", string(m.AddressScheme), addressSchemes)
 	}
 }
 
@@ -145,6 +174,9 @@ func (v *rules) cluster(c *mesh.Cluster, path string) {
 	v.timeZone(at("timeZone"), c.TimeZone, "missing: the cluster's time zone")
 	if message, cure := intervalFault(c.SyncInterval); message != "" {
 		v.rep.blame(at("syncInterval"), message, cure)
+	}
+	if c.HA != "" {
+		v.choice(at("ha"), string(c.HA), switches)
 	}
 	if c.OVA != 0 && c.OVA < mesh.MinOVA {
 		v.rep.blame(at("ova"), ovaMessage(c.OVA), ovaCure)
@@ -195,6 +227,9 @@ func (v *rules) node(n mesh.Node, path string) {
 	case !isIP(name) && !isHost(name):
 		v.rep.blame(at, show(name)+" is not a host name, FQDN or IP address", "write it exactly as Presence Topology shows it")
 		return
+	}
+	if n.TLSName != "" && !isHost(n.TLSName) && !isIP(n.TLSName) {
+		v.rep.blame(child(path, "tlsName"), show(n.TLSName)+" is not a host name, FQDN or IP address", "write what the node's certificate carries")
 	}
 	if !isHostPort(n.Address) {
 		v.rep.blame(child(path, "address"), show(n.Address)+" is not host:port", "write it as in "+show(defaultAddress(string(n.Name))))
@@ -397,6 +432,9 @@ func (v *rules) policy(p *mesh.Policy) {
 	v.choice("policy.importCertificates", p.ImportCertificates, importAnswers)
 	if wait := p.WaitForPeople.D(); wait < 0 || wait > 24*time.Hour {
 		v.rep.blame("policy.waitForPeople", fmt.Sprintf("%v is no time to wait for a force sync by hand", wait), "write 0m (do not wait) to 24h")
+	}
+	if _, ok := p.StartsCommanded(); !ok && p.StartCommanded != "" && p.StartCommanded != mesh.StartApprove {
+		v.rep.blame("policy.startCommanded", show(p.StartCommanded)+" is no time after which a stopped service is started", "write approve, auto, or a duration as in 8h")
 	}
 	for i, w := range p.Windows {
 		v.window(w, item("policy.windows", i))
@@ -699,6 +737,30 @@ func isHostPort(s string) bool {
 func defaultAddress(name string) string { return net.JoinHostPort(name, "8443") }
 
 func defaultPlatformAddress(name string) string { return net.JoinHostPort(name, "443") }
+
+// nodeNames gives every node the name that its certificate must carry, where
+// that is another than its own, and the publisher the spelling that it has among
+// the nodes.
+func nodeNames(m *mesh.Mesh) {
+	domain := cmp.Or(m.DNSDomain, m.Domain)
+	fill := func(n *mesh.Node) {
+		if name := string(n.Name); n.TLSName == "" && name != "" && domain != "" && !strings.Contains(name, ".") && !isIP(name) {
+			n.TLSName = name + "." + domain
+		}
+	}
+	for i := range m.Clusters {
+		c := &m.Clusters[i]
+		for k := range c.Nodes {
+			fill(&c.Nodes[k])
+		}
+		if c.CUCM != nil {
+			fill(c.CUCM)
+		}
+		if n, ok := c.Node(c.Publisher); ok && c.Publisher != "" {
+			c.Publisher = n.Name
+		}
+	}
+}
 
 // platformAddresses fills in where the platform's interfaces are, for a cluster
 // that has an account for them.
