@@ -135,6 +135,7 @@ licences: build ## the licence of every module that is linked; an unknown one fa
 bench: ## a tick and a certcheck against a simulator in its own process, the decoders, handshakes, a cold start
 	$(GO) test -run='^$$' -bench='^BenchmarkTick' -benchtime=1x -timeout=20m -v ./functions/peerkeeper
 	$(GO) test -run='^$$' -bench=Decode75000 -benchmem -count=$(COUNT) ./shared/axl
+	$(GO) test -run='^$$' -bench='^BenchmarkScan100MB$$' -count=$(COUNT) ./shared/ciscolog
 	$(GO) test -run='^$$' -bench=Probe -count=$(COUNT) ./shared/tlsprobe
 	$(GO) test -run='^$$' -bench='^BenchmarkCertcheck30$$' -benchtime=5x ./shared/certcheck
 	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=10x ./shared/lambdahost

@@ -39,6 +39,7 @@ func layers() []layer {
 		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/certmgr", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
+		{"shared/ciscolog", nil, "a line is a line, read from a file or pushed: standard library only"},
 		{"shared/tlsprobe", nil, "dialling and judging certificates needs crypto/tls only"},
 		{"shared/dnsprobe", []string{"github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
 		{"shared/cluster", all(core, []string{"shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/tlsprobe", "shared/secret"}), "one cluster through the protocols; it never judges, stores or tells"},

@@ -1,0 +1,246 @@
+// Package ciscolog reads what Cisco's own services say about syncs: the alarms in a node's CiscoSyslog file, and the same lines as a node
+// pushes them over syslog. There is one parser for both, because the same alarm reaches us in sixteen forms by releases, facilities and relays.
+//
+// It owns the form of a line and the meaning of an alarm's name. It never judges a peer, and never guesses an instant: what is not said in a
+// zone that is known reads as unknown. Severity is that of the alarm's own tag; the <PRI> in front of a pushed line tells another one [T].
+//
+// Failure promise: no input makes it fail or grow. What is not an alarm of a facility that concerns peers is passed over, a line that is too
+// long is counted, and bytes that are no UTF-8 are replaced.
+//
+// Marks in comments: [V] Cisco's own page or sample, [T] seen by others, [I] inferred.
+package ciscolog
+
+import (
+	"strings"
+	"time"
+)
+
+// Alarm is the name of an alarm as Cisco's catalogue spells it, and for a name that is not in it as the line does.
+type Alarm string
+
+// ICSA's alarms [V: alarm catalogue 15; lines of ICSA itself have not been published]. The number is the severity there.
+const (
+	PeerDuplicate               Alarm = "InterclusterSyncAgentPeerDuplicate"              // 2
+	CertificateMismatch         Alarm = "ICSACertificateFingerPrintMisMatch"              // 2
+	CertificateInvalid          Alarm = "ICSACertificateValidationFailure"                // 2
+	CertificateCAConflict       Alarm = "ICSACertificateCAConflict"                       // 4
+	PeerSyncFailure             Alarm = "InterClusterSyncAgentPeerSyncFailure"            // 2: the peer's host name or address cannot be read
+	DomainConflict              Alarm = "InterClusterSyncAgentDomainConflict"             // 2
+	SyncFailure                 Alarm = "InterClusterSyncAgentSyncFailure"                // 2: an exception
+	AXLClientTimeout            Alarm = "InterClusterSyncAgentAxlClientTimeout"           // 6
+	HeapSpaceError              Alarm = "InterClusterSyncAgentHeapSpaceError"             // 2: names no peer
+	Status                      Alarm = "InterClusterSyncAgentStatus"                     // 6: "Periodic sync completed successfully"
+	ControllerStatus            Alarm = "InterClusterSyncAgentControllerStatus"           // 6: the peer's controller was created
+	PeriodicSyncingFailure      Alarm = "InterClusterSyncAgentPeerPeriodicSyncingFailure" // 2: Cisco's word for stuck
+	PeerDown                    Alarm = "InterclusterSyncAgentPeerDown"                   // 2: no answer "via ping on TCP port 8443"
+	EncryptionMultiMaster       Alarm = "MAencryptionMultiMaster"                         // 2
+	AppUserEndUserConflict      Alarm = "InterClusterSyncAgentAppUserEndUserConflict"     // 3, since 14
+	FailedToCleanUpPeer         Alarm = "InterclusterSyncAgentFailedToCleanUpPeer"        // only in RTMT's list of 9.1
+	FailedToSendCN              Alarm = "InterclusterSyncAgentFailedToSendCN"             // only in RTMT's list of 9.1
+	PeerSyncFailed              Alarm = "InterclusterSyncAgentPeerSyncFailed"             // only in RTMT's list of 9.1
+	AXLConnectionFailed         Alarm = "InterclusterSyncAgentAXLConnectionFailed"        // only in RTMT's list
+	CASignedTrustCertFound      Alarm = "ICSACertificateCASignedTrustCertFound"           // only in RTMT's list
+	periodicSyncFailureOf12_5   Alarm = "InterClusterSyncAgentPeerPeriodicSyncFailure"    // release notes of 12.5(1), for PeriodicSyncingFailure
+	SyncAgentConnectionFailed   Alarm = "SyncAgentAXLConnectionFailed"                    // UC_SA-2
+	NotInServerList             Alarm = "NotInCucmServerListError"                        // UC_SA-2
+	SRMFailover                 Alarm = "SRMFailover"                                     // UC_SRM-2
+	SRMFailed                   Alarm = "SRMFailed"                                       // UC_SRM-2
+	DuplicateUserID             Alarm = "DuplicateUserid"                                 // UC_ReplWatcher-1
+	DuplicateDirectoryURI       Alarm = "DuplicateDirectoryURI"                           // UC_ReplWatcher-1
+	DuplicateURIWarning         Alarm = "DuplicateDirectoryURIWarning"                    // UC_ReplWatcher-4
+	InvalidDirectoryURI         Alarm = "InvalidDirectoryURI"                             // UC_ReplWatcher-1
+	InvalidURIWarning           Alarm = "InvalidDirectoryURIWarning"                      // UC_ReplWatcher-4
+	ReplicationFailure          Alarm = "ReplicationFailure"                              // UC_ReplWatcher-4
+	RouterRequestTimedOut       Alarm = "XCPConfigMgrR2RRequestTimedOut"                  // UC_XcpCM-2
+	RouterPasswordUnencryptable Alarm = "R2RPasswordEncryptionFailed"                     // UC_XcpCM-2
+)
+
+// alarms are the names that are known, to find the catalogue's spelling of one whose letters' case differs.
+var alarms = [...]Alarm{
+	PeerDuplicate, CertificateMismatch, CertificateInvalid, CertificateCAConflict, PeerSyncFailure, DomainConflict, SyncFailure, AXLClientTimeout,
+	HeapSpaceError, Status, ControllerStatus, PeriodicSyncingFailure, PeerDown, EncryptionMultiMaster, AppUserEndUserConflict, FailedToCleanUpPeer,
+	FailedToSendCN, PeerSyncFailed, AXLConnectionFailed, CASignedTrustCertFound, SyncAgentConnectionFailed, NotInServerList, SRMFailover, SRMFailed,
+	DuplicateUserID, DuplicateDirectoryURI, DuplicateURIWarning, InvalidDirectoryURI, InvalidURIWarning, ReplicationFailure, RouterRequestTimedOut,
+	RouterPasswordUnencryptable,
+}
+
+// named is the catalogue's spelling of name, and name itself where the catalogue has none.
+func named(name string) Alarm {
+	if strings.EqualFold(name, string(periodicSyncFailureOf12_5)) {
+		return PeriodicSyncingFailure
+	}
+	for _, a := range alarms {
+		if strings.EqualFold(name, string(a)) {
+			return a
+		}
+	}
+	return Alarm(name)
+}
+
+// Facility is who raised an alarm, in Cisco's spelling where it is one of these. Scan hands over these only.
+type Facility string
+
+// The facilities that tell of peers, or of what peers need.
+const (
+	ICSA        Facility = "UC_ICSA"        // Cisco Intercluster Sync Agent
+	DataMonitor Facility = "UC_ReplWatcher" // Cisco IM and Presence Data Monitor
+	Recovery    Facility = "UC_SRM"         // Cisco Server Recovery Manager
+	SyncAgent   Facility = "UC_SA"          // Cisco Sync Agent
+	RouterSetup Facility = "UC_XcpCM"       // Cisco XCP Config Manager
+)
+
+var facilities = [...]Facility{ICSA, DataMonitor, Recovery, SyncAgent, RouterSetup}
+
+// Dating is how an event's instant is known.
+type Dating string
+
+// What may be said of an instant.
+const (
+	Undated   Dating = ""         // none was readable, its zone is not one we know, or the missing year could be two
+	Dated     Dating = "said"     // the line says all of it
+	YearAdded Dating = "inferred" // the line has no year: the one that puts it nearest to, and not after, the reference
+)
+
+// Outcome is what an event says about one sync.
+type Outcome string
+
+// The outcomes.
+const (
+	Neither   Outcome = ""          // it is about something else, or a line that was cut does not say
+	Succeeded Outcome = "succeeded" // a sync completed
+	Failed    Outcome = "failed"    // a sync did not, for whatever cause
+)
+
+// Event is one alarm. Its strings are valid UTF-8 and bounded by the length of a line; they hold names of hosts and users.
+type Event struct {
+	Facility Facility
+	Severity int // 0 emergency to 7 debug, of the alarm's own tag
+	Alarm    Alarm
+	At       time.Time // UTC by the node's clock; zero where Dating is Undated
+	Dating   Dating
+	Seq      string // the node's running number of the line, "" if it has none; falls back to 0 at a restart
+	Host     string // of the header: the node that wrote the line, or the relay's idea of it; "" if there is none
+
+	App, Cluster, Node string // the tags AppID, ClusterID, NodeID
+
+	Peer     string // remotePeerAddress, remotePeer, or hostname of a duplicate: a host's or a cluster's name or an address
+	Existing string // existingPeer, of PeerDuplicate
+	// LastSynced is lastSynchronizedTime where its form tells one instant (a zone, or seconds since 1970) that is not after At; else it is
+	// zero, and LastSyncedText has what the line says. Cisco documents neither form nor zone.
+	LastSynced     time.Time
+	LastSyncedText string
+	Subject        string // SubjectCN, of the certificate alarms
+	Issuer         string // IssuerCN
+	ErrorCode      string
+	User           string // conflictingUserID
+	Part           string // "16.1/3": one of several pieces of one message; "" if it is whole
+
+	// Text is the sentence at the end, "" if the line was cut before it.
+	Text string
+	// Rest is everything after the alarm's name, tags and sentence: a peer may be named anywhere in it. See Mentions.
+	Rest string
+	// Cut tells that the line ended inside its tags.
+	Cut bool
+	// Line is a hash of the line as it was read, the same in every read of the file: a cursor finds its place by it.
+	Line uint64
+}
+
+// Outcome tells what the event says about a sync of its peer. The name of the success line alone does not make it one: Cisco speaks of a
+// "failed sync status" too [I], so its words count.
+func (e Event) Outcome() Outcome {
+	if e.Facility != ICSA {
+		return Neither
+	}
+	switch e.Alarm {
+	case Status:
+		return e.status()
+	case PeerSyncFailure, DomainConflict, SyncFailure, AXLClientTimeout, HeapSpaceError, PeriodicSyncingFailure, PeerDown, CertificateMismatch,
+		CertificateInvalid, PeerSyncFailed, AXLConnectionFailed:
+		return Failed
+	}
+	return Neither
+}
+
+// unwell are words of a status that is not a success.
+var unwell = [...]string{"fail", "error", "exception", "unsuccess", "not ", "could n", "cannot", "unable", "timeout", "timed out", "abort", "incomplete", "partial", "reject", "refuse", "denied"}
+
+func (e Event) status() Outcome {
+	words := strings.ToLower(e.words())
+	bad := false
+	for _, w := range unwell {
+		bad = bad || strings.Contains(words, w)
+	}
+	good := strings.Contains(strings.ReplaceAll(words, "unsuccess", ""), "success")
+	switch {
+	case good && bad:
+		return Neither // it contradicts itself
+	case bad:
+		return Failed
+	case good:
+		return Succeeded
+	case e.Cut || e.Part != "":
+		return Neither // what would tell may stand in the part that is missing
+	}
+	return Succeeded
+}
+
+// words is what the line says apart from names of hosts, clusters and users, in which any word may occur.
+func (e Event) words() string {
+	var b strings.Builder
+	rest, _ := tags(e.Rest, func(key, value string) {
+		switch key {
+		case "appid", "clusterid", "nodeid", "remotepeeraddress", "remotepeer", "hostname", "existingpeer", "lastsynchronizedtime", "subjectcn", "issuercn", "conflictinguserid":
+		default:
+			b.WriteString(value + "\n")
+		}
+	})
+	text := " " + rest + " "
+	for _, name := range []string{e.Peer, e.Node, e.Host} {
+		if name != "" {
+			text = strings.ReplaceAll(text, name, "")
+		}
+	}
+	b.WriteString(text)
+	return b.String()
+}
+
+// Mentions tells whether the line names name, whole and without regard to case. Cisco's own search for a peer takes the alarm's name, then
+// anything, then the name [V], so the value that a tag carries may be another of the peer's names.
+func (e Event) Mentions(name string) bool {
+	if name == "" {
+		return false
+	}
+	if strings.EqualFold(e.Peer, name) {
+		return true
+	}
+	// ToLower may change the length of a text, but both sides alike.
+	text, name := strings.ToLower(e.Rest), strings.ToLower(name)
+	for from := 0; ; {
+		i := strings.Index(text[from:], name)
+		if i < 0 {
+			return false
+		}
+		start, end := from+i, from+i+len(name)
+		if !inName(text, start-1) && !inName(text, end) {
+			return true
+		}
+		from = start + 1
+	}
+}
+
+// inName tells whether the byte at i would make a name longer: "imp1" is not in "imp10", nor "example.com" in "imp.example.com". A full stop
+// at the end of a sentence does not.
+func inName(s string, i int) bool {
+	if i < 0 || i >= len(s) {
+		return false
+	}
+	c := s[i]
+	if c == '.' {
+		return i+1 < len(s) && plain(s[i+1]) && i > 0 && plain(s[i-1])
+	}
+	return plain(c) || c == '-' || c == '_'
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c >= 0x80
+}
