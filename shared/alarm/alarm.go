@@ -4,6 +4,13 @@
 // It owns the alarm items and their delivery; it never decides whether
 // something is wrong. Between two kills of the process an alarm may be sent
 // again with the same fingerprint and transition, and is never lost.
+//
+// A notice is composed here and nowhere else: what fires brings its lines, one
+// by one (Firing.Message, Firing.More), and this package cleans each, bounds
+// them and joins them. That is why every receiver gets one line of ours per
+// line, and why no caller and no sink can forget it. An alarm stays small
+// enough for every store whatever its message, and a receiver that calls a
+// notice too large is given it again, shorter.
 package alarm
 
 import (

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/store"
 )
 
@@ -36,9 +37,13 @@ type Firing struct {
 	Cluster mesh.ClusterID
 	Peer    string // "emea>apac", or ""
 	// Subject tells several alarms of one name apart, such as the node or the
-	// certificate. It is part of the fingerprint.
+	// certificate. It is part of the fingerprint, as it is.
 	Subject string
+	// Message is the notice's first line, which stands alone where there is room
+	// for one only; More are the lines after it. A line break within one of them
+	// is not one of ours, and becomes a space.
 	Message string
+	More    []string
 	// Severity is the catalogue's unless it has risen; "" is the catalogue's.
 	Severity Severity
 	// Step is how far a problem has come that gets worse by steps, such as the
@@ -214,12 +219,13 @@ func union(items map[string]Item, firing map[string]Firing) map[string]bool {
 }
 
 func newItem(fp, meshName string, f Firing) Item {
-	return Item{Notice: Notice{Name: f.Name, Mesh: meshName, Cluster: f.Cluster, Peer: f.Peer, Fingerprint: fp}, Subject: f.Subject}
+	n := Notice{Name: f.Name, Mesh: meshName, Cluster: f.Cluster, Peer: f.Peer, Fingerprint: fp}
+	return Item{Notice: n.Clean(), Subject: plain.Line(f.Subject, maxField)}
 }
 
 // fire moves an item whose problem exists, and says whether anything changed.
 func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
-	differs := false
+	differs, text := false, message(append([]string{f.Message}, f.More...)...)
 	if it.FirstSeen.IsZero() && (!f.Held || entry.Grace > 0) {
 		it.FirstSeen = now
 		differs = true
@@ -238,7 +244,7 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 		if it.Since.IsZero() {
 			it.Since = now
 		}
-		it.say(Raised, f.Message, entry, now)
+		it.say(Raised, text, entry, now)
 		it.RepeatAt, it.Step = now.Add(RepeatEvery), f.Step
 		return true
 	}
@@ -248,14 +254,14 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 	if !risen && (!daily || it.RepeatAt.IsZero() || now.Before(it.RepeatAt)) {
 		// Nobody is told again, but where a standing alarm is read it says what is
 		// so now: what was to be done may have been done.
-		differs = differs || it.Message != f.Message
-		it.Message = f.Message
+		differs = differs || it.Message != text
+		it.Message = text
 		return differs
 	}
 	it.RepeatAt, it.Step = now.Add(RepeatEvery), f.Step
 	// A notice that is still waiting says the same; a second one would be noise.
 	if risen || len(it.Pending) == 0 {
-		it.say(Repeated, f.Message, entry, now)
+		it.say(Repeated, text, entry, now)
 	}
 	return true
 }
@@ -272,11 +278,11 @@ func (it *Item) gone(now time.Time, reason string) bool {
 		it.Transition++
 		it.Since = now
 		it.Reason = reason
-		message, _, _ := strings.Cut(it.Message, "\n") // what was to be done is over
+		was, _, _ := strings.Cut(it.Message, "\n") // what was to be done is over
 		if reason == ReasonRemoved {
-			message = "no longer in mesh.yaml; it was: " + message
+			was = "no longer in mesh.yaml; it was: " + was
 		}
-		it.say(Cleared, message, entryOf(it.Name), now)
+		it.say(Cleared, message(was), entryOf(it.Name), now)
 		return true
 	}
 	if it.FirstSeen.IsZero() {
@@ -287,12 +293,13 @@ func (it *Item) gone(now time.Time, reason string) bool {
 }
 
 // say decides a notice and queues it.
-func (it *Item) say(state State, message string, entry Entry, now time.Time) {
+func (it *Item) say(state State, text string, entry Entry, now time.Time) {
 	it.State = state
-	it.Message = message
+	it.Message = text
 	it.Severity = entry.Severity
 	it.Runbook = entry.Runbook
 	it.Pending = append(slices.Clone(it.Pending), Pending{Notice: it.Notice, Queued: now})
+	it.bound()
 }
 
 // entryOf is the catalogue's entry. A name that the catalogue does not know is
@@ -312,6 +319,7 @@ func Items(ctx context.Context, s store.Store, meshName string) (map[string]Item
 	for sk, d := range docs {
 		// The key is the authority: whoever writes the item back writes there.
 		it := d.Value
+		it.Notice = it.Notice.Clean() // an earlier release did not
 		it.Fingerprint = strings.TrimPrefix(sk, store.PrefixAlarm)
 		items[it.Fingerprint] = it
 	}
@@ -376,5 +384,6 @@ func describe(n Notice) string {
 // DecodeItem reads an alarm item's body, as the dashboard and tests do.
 func DecodeItem(body []byte) (Item, error) {
 	doc, err := store.Decode[Item](store.Item{Body: body}, Schema)
+	doc.Value.Notice = doc.Value.Notice.Clean()
 	return doc.Value, err
 }

@@ -43,6 +43,10 @@ func (e *SinkError) Unwrap() error { return e.Cause }
 // ErrNoSink says that there are notices and nowhere to send them.
 var ErrNoSink = errors.New("alarms are waiting and no sink is configured")
 
+// ErrTooLarge is what a sink's error wraps when its receiver takes notices, and
+// not one as large as this: the notice is offered again, shortened.
+var ErrTooLarge = errors.New("the receiver calls the notice too large")
+
 // ErrResting says that a sink refused several notices in a row and was not
 // asked again in this delivery. What it missed stays pending.
 var ErrResting = errors.New("not tried: it has just refused several notices")
@@ -179,8 +183,17 @@ func send(ctx context.Context, pending []Pending, outlets []*outlet) (sent int, 
 			}
 			err := o.send(ctx, p.Notice)
 			if err != nil {
-				behind[o.name] = true
 				errs = append(errs, &SinkError{Sink: o.name, Notice: p.Notice, Cause: err})
+			}
+			if err != nil && !errors.Is(err, ErrTooLarge) {
+				behind[o.name] = true
+				continue
+			}
+			// One that is too large at its shortest is given up: it would come no
+			// nearer to anybody by being sent for ever, and what is said later of
+			// the same alarm would never be heard. It stays where `status` reads it.
+			if err != nil {
+				p.Done = append(p.Done, o.name)
 				continue
 			}
 			heard = true
@@ -200,12 +213,30 @@ func (o *outlet) send(ctx context.Context, n Notice) error {
 	if o.refusals >= restAfter {
 		return ErrResting
 	}
-	if err := o.sink.Send(ctx, n); err != nil {
+	err := o.offer(ctx, n.Clean())
+	switch {
+	case err == nil, errors.Is(err, ErrTooLarge): // it answers
+		o.refusals = 0
+	default:
 		o.refusals++
-		return err
 	}
-	o.refusals = 0
-	return nil
+	return err
+}
+
+// offer sends a notice, and sends it again with half as much text as long as
+// the receiver calls it too large.
+func (o *outlet) offer(ctx context.Context, n Notice) error {
+	whole := n
+	for most := min(len(whole.Message), 2*MaxMessage) / 2; ; most /= 2 {
+		err := o.sink.Send(ctx, n)
+		if !errors.Is(err, ErrTooLarge) {
+			return err
+		}
+		if most < leastMessage/2 {
+			return fmt.Errorf("%w; the shortest was refused too, and it is not sent again", err)
+		}
+		n = whole.shortened(most)
+	}
 }
 
 // merge marks in stored what was delivered, and drops what every sink has

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
+
+	"peerkeeper/shared/plain"
 )
 
 // Lines is a sink that appends each notice as one line of JSON to a file.
@@ -33,7 +34,7 @@ func (l *Lines) Send(ctx context.Context, n Notice) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	line, err := json.Marshal(n)
+	line, err := json.Marshal(n.Clean())
 	if err != nil {
 		return fmt.Errorf("encoding the notice: %w", err)
 	}
@@ -113,6 +114,7 @@ func (w *Writer) Send(ctx context.Context, n Notice) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	n = n.Clean()
 	at := n.Since
 	if w.Now != nil {
 		at = w.Now()
@@ -127,16 +129,5 @@ func (w *Writer) Send(ctx context.Context, n Notice) error {
 // line is written to stand alone.
 func firstLine(s string) string {
 	first, _, _ := strings.Cut(s, "\n")
-	return oneLine(first)
-}
-
-// oneLine keeps what came from a cluster from looking like lines of ours, or
-// from moving the cursor of a terminal.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s)
+	return plain.Line(first, maxLine)
 }

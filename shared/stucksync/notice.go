@@ -9,6 +9,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // told is everything that a notice on a directed peer is composed from.
@@ -29,19 +30,20 @@ type told struct {
 // compose writes a notice: what users feel, since when in each cluster's own
 // time, which direction works, the cause and how it is known; then what
 // Peerkeeper will do and what that costs; then what a person does. The first
-// line stands alone where there is room for one only.
-func compose(t told) string {
+// line stands alone where there is room for one only. Package alarm joins the
+// lines, so none of them may count on a line break within.
+func compose(t told) []string {
 	lines := []string{
 		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", feel(t), local(t.condition.Since, t.from, t.to), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
 	}
 	if len(t.also) > 0 {
-		lines = append(lines, fmt.Sprintf("The same cause, and no notice of its own: %s.", list(t.also)))
+		lines = append(lines, fmt.Sprintf("The same cause, and no notice of its own: %s.", plain.List(peerNames(t.also))))
 	}
 	lines = append(lines, "Peerkeeper: "+will(t))
 	if t.proposal != nil && len(t.proposal.Collect) > 0 && !t.did {
-		lines = append(lines, "Collect before: "+strings.Join(t.proposal.Collect, "; ")+".")
+		lines = append(lines, "Collect before: "+plain.FirstBy(plain.Listed, t.proposal.Collect, "; ")+".")
 	}
-	return strings.Join(append(lines, "Next step: "+step(t)), "\n")
+	return append(lines, "Next step: "+step(t))
 }
 
 // feel is what users notice.
@@ -148,17 +150,12 @@ func step(t told) string {
 	return fmt.Sprintf("`peerkeeper explain %s`.", t.peer)
 }
 
-func list(ids []mesh.PeerID) string {
-	const shown = 5
-	var out []string
+func peerNames(ids []mesh.PeerID) []string {
+	out := make([]string, len(ids))
 	for i, id := range ids {
-		if i == shown {
-			out = append(out, fmt.Sprintf("and %d more", len(ids)-shown))
-			break
-		}
-		out = append(out, id.String())
+		out[i] = id.String()
 	}
-	return strings.Join(out, ", ")
+	return out
 }
 
 // group holds all but one of the peer alarms of one name and one root cause:
@@ -194,7 +191,7 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 
 // offers says what Peerkeeper does about a certificate of a cluster that others
 // do not trust, and what is left to people.
-func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) string {
+func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) []string {
 	const shown = 3
 	var lines []string
 	for _, p := range j.asked {
@@ -214,11 +211,11 @@ func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) string {
 	case len(lines) == 0 && unread:
 		lines = []string{"Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."}
 	case len(lines) == 0:
-		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(m, id) + " (`peerkeeper check certs --trust` says who lacks what). " + hand}
+		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(m, id) + " (`peerkeeper check certs --trust` says who lacks what).", hand}
 	case m.Policy.Mode != mesh.Recover:
 		lines = append(lines, hand)
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // unvouched says of a publisher's certificate that Peerkeeper itself does not
@@ -245,7 +242,7 @@ func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 		id, err := mesh.ParsePeerID(f.Peer)
 		if err != nil {
 			if f.Name == alarm.CertificateNotTrusted {
-				out[i].Message = strings.TrimSuffix(f.Message, ".") + ".\n" + j.offers(m, f.Cluster)
+				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.offers(m, f.Cluster)
 			}
 			continue
 		}
@@ -266,7 +263,8 @@ func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 				t.proposal, t.refused, t.did = &p, j.refused[p.ID], j.did[p.ID]
 			}
 		}
-		out[i].Message = compose(t)
+		lines := compose(t)
+		out[i].Message, out[i].More = lines[0], lines[1:]
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package stucksync
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: enter the intercluster account's user name and password of apac again, Save.`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, compose(tell(c.change))); diff != "" {
+			if diff := cmp.Diff(c.want, strings.Join(compose(tell(c.change)), "\n")); diff != "" {
 				t.Error(diff)
 			}
 		})

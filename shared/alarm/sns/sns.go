@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,6 +25,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/plain"
 )
 
 const (
@@ -115,6 +115,7 @@ func (s *Sink) Name() string { return "sns" }
 
 // Send implements alarm.Sink.
 func (s *Sink) Send(ctx context.Context, n alarm.Notice) error {
+	n = n.Clean()
 	body, err := Body(n)
 	if err != nil {
 		return err
@@ -128,9 +129,25 @@ func (s *Sink) Send(ctx context.Context, n alarm.Notice) error {
 		TopicArn: &s.Topic, Subject: aws.String(Subject(n)), Message: &body, MessageAttributes: attributes(n),
 	})
 	if err != nil {
+		if tooLarge(err) {
+			err = errors.Join(alarm.ErrTooLarge, err)
+		}
 		return &Error{Topic: s.Topic, Kind: kindOf(err), Cause: err}
 	}
 	return nil
+}
+
+// tooLarge reports whether SNS refuses a message for its size: "Invalid
+// parameter: Message too long" is its answer (API reference, Publish; it has no
+// error code of its own for a single message). Only the message can be
+// shortened, so a parameter that is too long in another way is not meant.
+func tooLarge(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return false
+	}
+	words := strings.ToLower(api.ErrorMessage())
+	return strings.Contains(words, "message too long") || strings.Contains(words, "message must be shorter")
 }
 
 func kindOf(err error) Kind {
@@ -196,7 +213,7 @@ func Subject(n alarm.Notice) string {
 // Body is a notice as a person reads it, with its JSON as the last line. A
 // message that would not fit is cut in both.
 func Body(n alarm.Notice) (string, error) {
-	n.Message = clean(n.Message)
+	n.Message = plain.Line(n.Message, plain.Unbounded) // here a line break would end what is ours
 	for most := len(n.Message); ; most /= 2 {
 		cut := n
 		cut.Message = shorten(n.Message, most)
@@ -244,16 +261,6 @@ func body(n alarm.Notice) (string, error) {
 	line("")
 	b.WriteString(strings.TrimSuffix(fact.String(), "\n"))
 	return b.String(), nil
-}
-
-// clean keeps what came from a cluster from looking like lines of ours.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\ufffd"))
 }
 
 func shorten(s string, most int) string {

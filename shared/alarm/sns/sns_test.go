@@ -247,3 +247,22 @@ func TestAgainstTheEmulator(t *testing.T) {
 		t.Errorf("no such topic: %v", err)
 	}
 }
+
+func TestAMessageThatSNSCallsTooLongIsToldApart(t *testing.T) {
+	for _, c := range []struct {
+		name, words string
+		large       bool
+	}{
+		{"too long", "Invalid parameter: Message too long", true},
+		{"a subject is not what can be shortened", "Invalid parameter: Subject", false},
+		{"another mistake", "Invalid parameter: TopicArn Reason: no valid arn", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cause := &smithy.GenericAPIError{Code: "InvalidParameter", Message: c.words}
+			err := (&sns.Sink{API: &topic{err: cause}, Topic: "arn:x"}).Send(t.Context(), raised())
+			if errors.Is(err, alarm.ErrTooLarge) != c.large || !errors.Is(err, &sns.Error{Kind: sns.Refused}) || !errors.Is(err, cause) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -3,7 +3,9 @@
 // It owns the one request per notice. It never follows a redirect, never sends
 // without TLS except to this machine itself, and never puts the address's path
 // or query, which are often the secret, into an error. Anything but a 2xx answer
-// is an error, so the notice is sent again with the same Idempotency-Key.
+// is an error, so the notice is sent again with the same Idempotency-Key; a
+// receiver that says that it is too large is told apart (alarm.ErrTooLarge), so
+// that it is sent again shortened.
 package webhook
 
 import (
@@ -150,7 +152,7 @@ func (s *Sink) Send(ctx context.Context, n alarm.Notice) error {
 }
 
 func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error) {
-	body, err := json.Marshal(n)
+	body, err := json.Marshal(n.Clean())
 	if err != nil {
 		return 0, fmt.Errorf("encoding the notice: %w", err)
 	}
@@ -179,16 +181,36 @@ func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error)
 		}
 		return 0, err
 	}
-	// The status is the answer. The rest is read so that the connection can be
-	// used again, and an error in it changes nothing.
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
+	// The status is the answer. What comes with it is read so that the connection
+	// can be used again, and an error in it changes nothing.
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close()
-	switch {
-	case resp.StatusCode >= 200 && resp.StatusCode < 300:
-		return resp.StatusCode, nil
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return resp.StatusCode, ErrRedirected
+	switch status := resp.StatusCode; {
+	case status >= 200 && status < 300:
+		return status, nil
+	case status >= 300 && status < 400:
+		return status, ErrRedirected
+	case tooLarge(status, said):
+		return status, alarm.ErrTooLarge
 	default:
-		return resp.StatusCode, ErrRefused
+		return status, ErrRefused
 	}
+}
+
+// tooLarge reports whether a receiver refuses a notice for its size: by the
+// status that is made for it, or by a status for whatever is wrong with the body
+// and words such as Slack's msg_too_long and Teams' "message size too large".
+func tooLarge(status int, said []byte) bool {
+	switch status {
+	case http.StatusRequestEntityTooLarge:
+		return true
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusNotAcceptable:
+		words := strings.NewReplacer("_", " ", "-", " ").Replace(strings.ToLower(string(said)))
+		for _, w := range []string{"too large", "too long", "too big", "too many characters", "exceeds the maximum", "exceeds maximum", "exceeds the limit", "maximum length", "max length"} {
+			if strings.Contains(words, w) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -19,6 +19,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/alarm/webhook"
+	"peerkeeper/shared/store"
 )
 
 var notice = alarm.Notice{
@@ -88,6 +89,14 @@ func TestRefused(t *testing.T) {
 		w.WriteHeader(http.StatusFound)
 	})
 	mux.HandleFunc("/500/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "token=abc is wrong", 500) })
+	say := func(path string, status int, words string) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, words, status) })
+	}
+	say("/413/", 413, "")
+	say("/slack/", 400, "msg_too_long")
+	say("/teams/", 400, `{"error":{"code":"RequestEntityTooLarge","message":"Message size too large."}}`)
+	say("/pager/", 422, `{"errors":["'payload.summary' exceeds the maximum length"]}`)
+	say("/long/", 500, "the queue is too long") // its trouble, not the notice's
 	mux.HandleFunc("/400/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })
 	mux.HandleFunc("/hang/", func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -119,6 +128,11 @@ func TestRefused(t *testing.T) {
 		{"a redirect to nowhere", server.URL, "/badredirect", 302, webhook.ErrRedirected},
 		{"server error", server.URL, "/500", 500, webhook.ErrRefused},
 		{"bad request", server.URL, "/400", 400, webhook.ErrRefused},
+		{"too large, by the status for it", server.URL, "/413", 413, alarm.ErrTooLarge},
+		{"too large, as Slack says it", server.URL, "/slack", 400, alarm.ErrTooLarge},
+		{"too large, as Teams says it", server.URL, "/teams", 400, alarm.ErrTooLarge},
+		{"too large, for one of its fields", server.URL, "/pager", 422, alarm.ErrTooLarge},
+		{"out of order, in words like those", server.URL, "/long", 500, webhook.ErrRefused},
 		{"no answer", server.URL, "/hang", 0, webhook.ErrTimeout},
 		{"nobody there", nobody, "", 0, nil},
 		{"a certificate nobody vouches for", untrusted.URL, "/400", 0, nil},
@@ -192,5 +206,42 @@ func TestAddresses(t *testing.T) {
 		if s != nil {
 			s.Close()
 		}
+	}
+}
+
+func TestANoticeIsSentAgainShorterToAReceiverThatTakesNoMoreThan32KB(t *testing.T) {
+	const most = 32 << 10
+	var got alarm.Notice
+	refused := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+		if err != nil {
+			refused++
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
+		if err := json.Unmarshal(body, &got); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	// As an earlier release stored it: 78 KB that nobody bounded.
+	s := store.NewMemory()
+	long := notice
+	long.Message = strings.Repeat("imp-apac-sub.example.com, ", 3000)
+	doc := store.NewDoc(store.Alarm("acme", long.Fingerprint), alarm.Schema, alarm.Item{Notice: long, Pending: []alarm.Pending{{Notice: long, Queued: long.Since}}})
+	it, _, err := doc.Change()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+	sinks := []alarm.Sink{sink(t, server.URL, webhook.Options{})}
+	if _, err := alarm.Deliver(t.Context(), s, "acme", sinks, func() time.Time { return long.Since }); err != nil {
+		t.Fatal(err)
+	}
+	if refused != 1 || !strings.Contains(got.Message, "characters are left out") || got.Fingerprint != notice.Fingerprint {
+		t.Errorf("refused %d times; got %d bytes, %.200s", refused, len(got.Message), got.Message)
 	}
 }
