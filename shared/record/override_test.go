@@ -1,0 +1,305 @@
+package record_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
+)
+
+// triangle is a mesh of three clusters that all pull from each other.
+func triangle() *mesh.Mesh {
+	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}, {ID: "amer"}}}
+	for _, from := range m.IDs() {
+		for _, to := range m.IDs() {
+			if from != to {
+				m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: from, To: to}})
+			}
+		}
+	}
+	return m
+}
+
+func direction(from, to mesh.ClusterID) mesh.PeerID { return mesh.PeerID{From: from, To: to} }
+
+func TestWhatAScopeCovers(t *testing.T) {
+	m := triangle()
+	for _, tt := range []struct {
+		scope    string
+		clusters []mesh.ClusterID
+		peers    []string
+	}{
+		{"mesh", []mesh.ClusterID{"emea", "apac", "amer"}, []string{"emea>apac", "emea>amer", "apac>emea", "apac>amer", "amer>emea", "amer>apac"}},
+		{"emea", []mesh.ClusterID{"emea"}, []string{"emea>apac", "emea>amer", "apac>emea", "amer>emea"}},
+		{"emea>apac", nil, []string{"emea>apac"}},
+		{"emea<>apac", nil, []string{"emea>apac", "apac>emea"}},
+		{"apac<>emea", nil, []string{"emea>apac", "apac>emea"}},
+	} {
+		t.Run(tt.scope, func(t *testing.T) {
+			s, err := record.ParseScope(tt.scope, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var clusters []mesh.ClusterID
+			for _, id := range m.IDs() {
+				if s.CoversCluster(id) {
+					clusters = append(clusters, id)
+				}
+			}
+			var peers []string
+			for _, p := range m.Peers {
+				if s.CoversPeer(p.ID) {
+					peers = append(peers, p.ID.String())
+				}
+			}
+			if diff := cmp.Diff(tt.clusters, clusters); diff != "" {
+				t.Errorf("clusters (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.peers, peers); diff != "" {
+				t.Errorf("peers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAScopeThatTheMeshLacks(t *testing.T) {
+	for scope, want := range map[string]string{
+		"":              `"" is neither mesh, a cluster of mesh acme`,
+		"emae":          `"emae" is neither mesh, a cluster of mesh acme`,
+		"emea>emae":     `"emae" is no cluster of mesh acme`,
+		"emae<>emea":    `"emae" is no cluster of mesh acme`,
+		"emea>emea":     "a cluster is not its own peer",
+		"emea<>emea":    "a cluster is not its own peer",
+		"emea>apac>us":  `"apac>us" is no cluster`,
+		"emea<>apac>us": `"apac>us" is no cluster`,
+	} {
+		if _, err := record.ParseScope(scope, triangle()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", scope, err, want)
+		}
+	}
+}
+
+// What a person has said holds until its time or until it is taken back, for
+// what it names and for nothing else.
+func TestWhatAPauseAndAMaintenanceStop(t *testing.T) {
+	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	pause := func(scope record.Scope) record.Word {
+		return record.Word{Scope: scope, Reason: "change 4711", Actor: "ada", At: now.Add(-time.Hour)}
+	}
+	until := func(w record.Word, at time.Time) record.Word { w.Expires = at; return w }
+	ended := func(w record.Word) record.Word { w.Ended = true; return w }
+	for _, tt := range []struct {
+		name               string
+		pauses, maintained []record.Word
+		of                 []mesh.PeerID // that ask for the action
+		interrupted        []mesh.PeerID // that it touches besides
+		what               string        // "" passes
+		overlays           []peer.Overlay
+		cluster            bool // emea as a whole is in maintenance
+	}{
+		{name: "nobody said anything"},
+		{name: "the mesh is paused", pauses: []record.Word{pause("mesh")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "the cluster is", pauses: []record.Word{pause("emea")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "another cluster is, whose peer asks for nothing", pauses: []record.Word{pause("amer")}},
+		{name: "the peer that asks for it is", pauses: []record.Word{pause("emea>apac")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "its pair is", pauses: []record.Word{pause("apac<>emea")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "the cluster at the other end of a peer that asks is", pauses: []record.Word{pause("apac")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "a peer that it interrupts is", pauses: []record.Word{pause("emea>amer")}, interrupted: []mesh.PeerID{direction("emea", "amer")}, what: "paused"},
+		{name: "the cluster at the other end of a peer that it interrupts is", pauses: []record.Word{pause("amer")}, interrupted: []mesh.PeerID{direction("emea", "amer")}},
+		{name: "the pause has run out", pauses: []record.Word{until(pause("emea"), now)}},
+		{name: "the pause runs out in a second", pauses: []record.Word{until(pause("emea"), now.Add(time.Second))}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "the pause was taken back", pauses: []record.Word{ended(pause("emea"))}},
+		{name: "one was taken back, another stands", pauses: []record.Word{ended(pause("emea")), pause("mesh")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "an item without a scope", pauses: []record.Word{pause("")}},
+		{name: "the cluster is in maintenance", maintained: []record.Word{pause("emea")}, what: "in maintenance", overlays: []peer.Overlay{peer.Maintenance}, cluster: true},
+		{name: "the mesh is", maintained: []record.Word{pause("mesh")}, what: "in maintenance", overlays: []peer.Overlay{peer.Maintenance}, cluster: true},
+		{name: "one of its peers is", maintained: []record.Word{pause("emea>apac")}, overlays: []peer.Overlay{peer.Maintenance}},
+		{name: "the maintenance is over", maintained: []record.Word{until(pause("emea"), now.Add(-time.Second))}},
+		{name: "paused twice and in maintenance", pauses: []record.Word{pause("mesh"), pause("emea")}, maintained: []record.Word{pause("emea")}, what: "paused", overlays: []peer.Overlay{peer.Paused, peer.Maintenance}, cluster: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			said := record.Said{Pauses: tt.pauses, Maintenance: tt.maintained}
+			w, what, stops := said.Stops("emea", tt.of, tt.interrupted, now)
+			if what != tt.what || stops != (tt.what != "") || stops && w.Actor != "ada" {
+				t.Errorf("it stops %v (%q, %+v), want %q", stops, what, w, tt.what)
+			}
+			if diff := cmp.Diff(tt.overlays, said.Overlays(direction("emea", "apac"), now)); diff != "" {
+				t.Errorf("overlays of emea>apac (-want +got):\n%s", diff)
+			}
+			if got := said.MaintenanceOf("emea", now); got != tt.cluster {
+				t.Errorf("emea in maintenance: %v, want %v", got, tt.cluster)
+			}
+		})
+	}
+}
+
+// put stores a document as its first writer would.
+func put[T any](t *testing.T, s store.Store, key store.Key, v T) {
+	t.Helper()
+	it, _, err := store.NewDoc(key, 1, v).Change()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is read just before an action is all that people may have said about it.
+func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
+	m := triangle()
+	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	s := store.NewMemory()
+	asks := direction("emea", "apac")
+	for _, scope := range []record.Scope{"mesh", "emea", "apac", "emea>apac", "emea<>amer", "amer<>emea", "amer>emea"} {
+		put(t, s, store.Pause("acme", string(scope)), record.Word{Scope: scope, Actor: "ada", At: now})
+		put(t, s, store.Maintenance("acme", string(scope)), record.Word{Scope: scope, Actor: "ada", At: now})
+	}
+	put(t, s, store.Pause("acme", "apac>amer"), record.Word{Scope: "apac>amer", Actor: "ada", At: now}) // of nobody concerned
+	put(t, s, store.Approval("acme", "4f"), record.Approval{ID: "4f", Actor: "ada", At: now})
+	put(t, s, store.Approval("acme", "50"), record.Approval{ID: "50", Actor: "ada", At: now})
+	put(t, s, store.Proposal("acme", "4f"), record.Proposed{First: now})
+	put(t, s, store.RunOf("acme", "peersync"), store.Run{ConfigHash: "abc"})
+	put(t, s, store.Cluster("acme", "amer"), peer.ClusterRecord{Findings: []peer.Finding{{ID: "x"}}})
+	put(t, s, store.PeerSync("acme", asks), peer.SyncRecord{FirstSeen: now})
+	put(t, s, store.PeerStuck("acme", asks), peer.StateRecord{State: peer.Stuck})
+	put(t, s, store.PeerStuck("acme", direction("amer", "apac")), peer.StateRecord{State: peer.Stuck})
+
+	b, err := record.Again(t.Context(), s, m, "emea", []mesh.PeerID{asks}, "4f", "peersync", "stucksync")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.Said.Pauses); n != 7 {
+		t.Errorf("%d pauses were read, want the 7 that could stop it", n)
+	}
+	if n := len(b.Said.Maintenance); n != 7 {
+		t.Errorf("%d maintenances were read, want 7", n)
+	}
+	if len(b.Said.Approvals) != 1 || b.Said.Approvals["4f"].Actor != "ada" {
+		t.Errorf("approvals %+v", b.Said.Approvals)
+	}
+	if !b.Proposals["4f"].Value.First.Equal(now) {
+		t.Errorf("the proposal: %+v", b.Proposals)
+	}
+	if b.Runs["peersync"].Value.ConfigHash != "abc" {
+		t.Errorf("the runs: %+v", b.Runs)
+	}
+	if len(b.Clusters["amer"].Value.Findings) != 1 || b.Clusters["emea"].Key == (store.Key{}) {
+		t.Errorf("the clusters: %+v", b.Clusters)
+	}
+	if b.States[asks].Value.State != peer.Stuck || !b.Syncs[asks].Value.FirstSeen.Equal(now) {
+		t.Errorf("the peer that asks: %+v %+v", b.States[asks], b.Syncs[asks])
+	}
+	if b.States[direction("amer", "apac")].Value.State != "" {
+		t.Error("a peer that asks for nothing was read")
+	}
+
+	damaged := store.Item{Key: store.Cluster("acme", "emea"), Body: []byte(`{"schema":1,"version":1,"findings":7}`)}
+	if err := s.Put(t.Context(), damaged); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.Again(t.Context(), s, m, "emea", nil, ""); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
+		t.Errorf("a damaged record: %v", err)
+	}
+	if _, err := record.Seen(t.Context(), s, "acme", "emea"); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
+		t.Errorf("a damaged record alone: %v", err)
+	}
+	if r, err := record.Seen(t.Context(), s, "acme", "amer"); err != nil || len(r.Findings) != 1 {
+		t.Errorf("one record: %+v, %v", r, err)
+	}
+	if _, err := record.Seen(t.Context(), s, "acme", "apac"); err == nil || !strings.Contains(err.Error(), "apac") {
+		t.Errorf("a record that is not there: %v", err)
+	}
+}
+
+// What was said through a newer version is not understood: nothing may act.
+func TestWhatANewerVersionSaid(t *testing.T) {
+	for _, key := range []store.Key{store.Pause("acme", "emea"), store.Maintenance("acme", "emea"), store.Ack("acme", "f1"), store.Approval("acme", "4f")} {
+		s := store.NewMemory()
+		if err := s.Put(t.Context(), store.Item{Key: key, Body: []byte(`{"schema":2,"version":1}`)}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := record.Load(t.Context(), s, triangle())
+		if err != nil || !b.Said.Newer {
+			t.Errorf("%s: newer %v, %v", key.SK, b.Said.Newer, err)
+		}
+	}
+}
+
+func TestWhatPeopleAccepted(t *testing.T) {
+	s := store.NewMemory()
+	put(t, s, store.Pin("acme", "imp-emea-pub"), record.Pin{Node: "imp-emea-pub", SHA256: []string{"sha256:00", "sha256:01"}})
+	want := map[mesh.NodeName][]string{"imp-emea-pub": {"sha256:00", "sha256:01"}}
+	got, err := record.Accepted(t.Context(), s, "acme")
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("accepted (-want +got):\n%s%v", diff, err)
+	}
+	if err := s.Put(t.Context(), store.Item{Key: store.Pin("acme", "imp-apac-pub"), Body: []byte(`{"schema":1,"version":1,"sha256":7}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.Accepted(t.Context(), s, "acme"); err == nil || !strings.Contains(err.Error(), "imp-apac-pub") {
+		t.Errorf("a damaged item: %v", err)
+	}
+}
+
+// Certificates were looked at no earlier than both ends were.
+func TestWhenCertificatesOfAPeerWereLookedAt(t *testing.T) {
+	early, late := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	for _, tt := range []struct{ from, to time.Time }{{early, late}, {late, early}, {early, early}} {
+		b, err := record.Load(t.Context(), store.NewMemory(), triangle())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, at := range map[mesh.ClusterID]time.Time{"emea": tt.from, "apac": tt.to} {
+			d := b.Certs[id]
+			d.Value.At = at
+			b.Certs[id] = d
+		}
+		if got := b.CertOf(direction("emea", "apac")).Observed; !got.Equal(early) {
+			t.Errorf("looked at %s and %s: observed %s", tt.from, tt.to, got)
+		}
+	}
+}
+
+// A store that cannot be read is no leave to act, nor to forget what was said.
+func TestAStoreThatIsDown(t *testing.T) {
+	down := errors.New("down")
+	for _, at := range []string{store.Live("acme"), store.Override("acme")} {
+		s := store.NewMemory()
+		s.Fail = func(_ string, k store.Key) error {
+			if k.PK == at {
+				return down
+			}
+			return nil
+		}
+		if b, err := record.Load(t.Context(), s, triangle()); !errors.Is(err, down) || b != nil {
+			t.Errorf("%s: loaded %+v, %v", at, b, err)
+		}
+		if _, err := record.Again(t.Context(), s, triangle(), "emea", nil, ""); !errors.Is(err, down) {
+			t.Errorf("%s: reading again: %v", at, err)
+		}
+	}
+	s := store.NewMemory()
+	s.Fail = func(string, store.Key) error { return down }
+	if _, err := record.Accepted(t.Context(), s, "acme"); !errors.Is(err, down) {
+		t.Errorf("what was accepted: %v", err)
+	}
+}
+
+// A record of a newer version is not ours to act by.
+func TestARecordOfANewerVersionIsNotRead(t *testing.T) {
+	s := store.NewMemory()
+	if err := s.Put(t.Context(), store.Item{Key: store.Cluster("acme", "emea"), Body: []byte(`{"schema":99,"version":1}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.Seen(t.Context(), s, "acme", "emea"); !errors.Is(err, store.ErrNewerSchema) {
+		t.Errorf("%v", err)
+	}
+}
