@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/store"
@@ -226,7 +227,8 @@ func newItem(fp, meshName string, f Firing) Item {
 // fire moves an item whose problem exists, and says whether anything changed.
 func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 	differs, text := false, message(append([]string{f.Message}, f.More...)...)
-	if it.FirstSeen.IsZero() && (!f.Held || entry.Grace > 0) {
+	// One seen first ahead of the clock was seen by another: the grace begins here.
+	if (it.FirstSeen.IsZero() || instant.Ahead(it.FirstSeen, now, 0)) && (!f.Held || entry.Grace > 0) {
 		it.FirstSeen = now
 		differs = true
 	}
@@ -251,7 +253,7 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 	// What has become worse is said at once, under the same transition.
 	risen := it.Severity != Critical && entry.Severity == Critical || it.Step != f.Step
 	daily := f.Step == "" || entry.Severity == Critical
-	if !risen && (!daily || it.RepeatAt.IsZero() || now.Before(it.RepeatAt)) {
+	if !risen && (!daily || it.RepeatAt.IsZero() || instant.Holds(it.RepeatAt, now, RepeatEvery)) {
 		// Nobody is told again, but where a standing alarm is read it says what is
 		// so now: what was to be done may have been done.
 		differs = differs || it.Message != text

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/store"
 )
 
@@ -125,7 +126,7 @@ func deliverOne(ctx context.Context, s store.Store, key store.Key, outlets []*ou
 	var until time.Time
 	doc, claimed, err := store.Claim(ctx, s, key, Schema, func(d *store.Doc[Item], _ bool) (bool, error) {
 		at := now()
-		if len(d.Value.Pending) == 0 || at.Before(d.Value.ClaimedUntil) {
+		if len(d.Value.Pending) == 0 || instant.Holds(d.Value.ClaimedUntil, at, claimFor) {
 			return false, nil // delivered meanwhile, or somebody is at it
 		}
 		until = at.Add(claimFor)

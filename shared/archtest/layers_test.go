@@ -21,7 +21,7 @@ const everywhere = "shared/plain"
 
 // The core's packages, for short.
 var (
-	core     = []string{"shared/mesh", "shared/peer"}
+	core     = []string{"shared/mesh", "shared/peer", "shared/instant"}
 	storage  = []string{"shared/store", "shared/record"}
 	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/peering", "shared/dashboard"}
 )
@@ -31,7 +31,8 @@ func layers() []layer {
 	return []layer{
 		{everywhere, nil, "text fit to be said: a leaf that everything may use, as it may the standard library"},
 		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
-		{"shared/peer", []string{"shared/mesh"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
+		{"shared/instant", nil, "stored instants against the clock: whoever stores one compares it alike"},
+		{"shared/peer", []string{"shared/mesh", "shared/instant"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
 
 		{"shared/soap", []string{"shared/secret"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself"},
@@ -44,7 +45,7 @@ func layers() []layer {
 		{"shared/dnsprobe", []string{"github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
 		{"shared/cluster", all(core, []string{"shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/tlsprobe", "shared/secret"}), "one cluster through the protocols; it never judges, stores or tells"},
 
-		{"shared/store", []string{"shared/mesh"}, "keys name clusters and peers; the meaning of a document is its owner's"},
+		{"shared/store", []string{"shared/mesh", "shared/instant"}, "keys name clusters and peers; the meaning of a document is its owner's"},
 		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store"},
 		{"shared/store/bolt", []string{"shared/store", "go.etcd.io/bbolt/..."}, "an adapter knows its port and its library"},
 		{"shared/store/dynamo", []string{"shared/store", "github.com/aws/...", "golang.org/x/sync/errgroup"}, "an adapter knows its port and its library"},
@@ -52,7 +53,7 @@ func layers() []layer {
 		{"shared/secret", nil, "a port: a name in, credentials out"},
 		{"shared/secret/file", []string{"shared/secret"}, "an adapter knows its port and its library"},
 		{"shared/secret/secretsmanager", []string{"shared/secret", "github.com/aws/..."}, "an adapter knows its port and its library"},
-		{"shared/alarm", []string{"shared/mesh", "shared/store"}, "an alarm is stored before it is said, or a kill would lose it; it never judges"},
+		{"shared/alarm", []string{"shared/mesh", "shared/store", "shared/instant"}, "an alarm is stored before it is said, or a kill would lose it; it never judges"},
 		{"shared/alarm/webhook", []string{"shared/alarm"}, "an adapter knows its port and its library"},
 		{"shared/alarm/sns", []string{"shared/alarm", "github.com/aws/..."}, "an adapter knows its port and its library"},
 		{"shared/metric", all(core, []string{"shared/run"}), "what a run's answer amounts to in figures: counted after the fact"},

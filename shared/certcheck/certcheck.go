@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -88,6 +89,8 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	if err != nil {
 		return run.Answer{}, err
 	}
+	book.ReclockClusters(now)
+	book.ReclockPeers(c.Mesh, now)
 	if !req.ScheduledTime.IsZero() && len(req.Only) == 0 {
 		if req.Only = c.due(book, now); len(req.Only) == 0 {
 			return run.Answer{}, nil // it completed: there is nothing to look at yet
@@ -191,7 +194,7 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 		r := book.Certs[cl.ID].Value
 		// A run begins a moment earlier or later than the one before. A look that
 		// lies ahead was noted by a clock that was wrong.
-		if age := now.Sub(r.At); age >= every-time.Minute || age < -time.Minute {
+		if instant.Due(r.At, now, every-time.Minute) {
 			return c.Mesh.IDs()
 		}
 		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || acceptedBy(cl, accepted) != r.Accepted {

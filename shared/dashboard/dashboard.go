@@ -65,6 +65,9 @@ type Status struct {
 	Peers    []Peer             `json:"peers"`
 	Alarms   []alarm.Notice     `json:"alarms"`
 	Counts   map[peer.State]int `json:"counts"`
+	// Clocks says which clock disagrees with the one of whoever asks, and what
+	// to do; empty if none does.
+	Clocks []string `json:"clocks,omitempty"`
 	// Unread are the stored items that could not be read, or not safely.
 	Unread []Unread `json:"unread,omitempty"`
 }
@@ -363,6 +366,7 @@ func (snap *snapshot) status() Status {
 		}
 	}
 	slices.Sort(st.Overdue)
+	st.Clocks = snap.disagreeing()
 	for i := range snap.Mesh.Clusters {
 		st.Clusters = append(st.Clusters, snap.cluster(&snap.Mesh.Clusters[i]))
 	}
@@ -389,11 +393,8 @@ func (snap *snapshot) overdue(function string, r store.Run) bool {
 	if normal, _ := run.Find("peersync"); period == normal.Period {
 		period = snap.Tick
 	}
-	last := r.Completed
-	if last.IsZero() {
-		last = r.Started
-	}
-	return snap.now.Sub(last) > 2*period
+	_, overdue := run.Overdue(snap.runs, function, period, snap.now)
+	return overdue
 }
 
 func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {

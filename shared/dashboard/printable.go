@@ -28,6 +28,7 @@ func each[T any](list []T, change func(*T)) []T {
 // harmless.
 func (st Status) printable() Status {
 	st.Mesh = printable(st.Mesh)
+	st.Clocks = each(st.Clocks, func(s *string) { *s = printable(*s) })
 	st.Overdue = each(st.Overdue, func(s *string) { *s = printable(*s) })
 	runs := make(map[string]time.Time, len(st.LastRun))
 	for f, at := range st.LastRun {

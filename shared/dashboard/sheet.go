@@ -26,6 +26,7 @@ type sheet struct {
 	Alarms                                      []alarmRow
 	Groups                                      []groupRow
 	Unread                                      []Unread
+	Clocks                                      []string
 	Columns                                     []string
 	Rows                                        []matrixRow
 	Legend                                      []legendRow
@@ -200,7 +201,7 @@ func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
 		}
 		s.Groups = append(s.Groups, row)
 	}
-	s.Unread = st.Unread
+	s.Unread, s.Clocks = st.Unread, st.Clocks
 	s.matrix(st, chosen)
 	for _, c := range st.Clusters {
 		s.Clusters = append(s.Clusters, clusterRowOf(c))

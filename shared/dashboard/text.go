@@ -217,6 +217,10 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 		}
 	}
 
+	for _, c := range st.Clocks {
+		p.hanging(2, "", c)
+	}
+
 	if len(st.Alarms) > 0 {
 		p.heading("ALARMS")
 		for _, a := range st.Alarms {

@@ -22,6 +22,7 @@ import (
 	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peersync"
 	"peerkeeper/shared/run"
@@ -188,6 +189,7 @@ func (h *Host) loop(ctx context.Context, f Function) {
 		if h.Clock.Until(ctx, due) != nil {
 			return
 		}
+		due = turn(f.Schedule, due, h.Clock.Now())
 		_, err := h.run(ctx, f, run.Request{Mesh: h.Mesh.Name, Function: f.Function, ScheduledTime: due})
 		if err != nil && ctx.Err() == nil {
 			h.logger().Error("run failed", "function", f.Function, "error", err)
@@ -202,6 +204,15 @@ func Next(s run.Schedule, after time.Time) time.Time {
 		due = due.Add(s.Period)
 	}
 	return due
+}
+
+// turn is the scheduled time to run for at now, after due was waited for: due
+// itself, unless the clock was put forward or back meanwhile, or the machine slept.
+func turn(s run.Schedule, due, now time.Time) time.Time {
+	if due.Sub(now) <= instant.Skew && now.Before(due.Add(s.Period)) {
+		return due
+	}
+	return Next(s, now).Add(-s.Period)
 }
 
 // Serve serves a handler on a local address until the context ends. The error

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 )
 
@@ -91,7 +92,7 @@ type Issuer struct {
 // Stale reports whether the certificate has not been read for so long that
 // it may have been renewed: what it said no longer counts.
 func (s Served) Stale(now time.Time) bool {
-	return s.Error != "" && now.Sub(s.Read) > certAge
+	return s.Error != "" && !instant.Fresh(s.Read, now, certAge)
 }
 
 // NameServer is one of a cluster's DNS servers as it answered Peerkeeper.

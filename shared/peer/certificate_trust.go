@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 )
 
@@ -234,7 +235,7 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, index map[string]int, present map[string]bool, now time.Time) TrustCell {
 	store, ok := r.Trust[row.Store]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
-	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || now.Sub(store.Nodes[at].Read) > certAge {
+	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || !instant.Fresh(store.Nodes[at].Read, now, certAge) {
 		why := NotLookedAt
 		switch {
 		case ok && at >= 0 && !store.Nodes[at].Read.IsZero():

@@ -1,6 +1,10 @@
 package peer
 
-import "time"
+import (
+	"time"
+
+	"peerkeeper/shared/instant"
+)
 
 // Knowledge says how far a Fact may be trusted.
 type Knowledge string
@@ -63,10 +67,10 @@ func (f Fact[T]) Why() Reason {
 	return f.Reason
 }
 
-// Fresh is the fact as it stands at now: older than maxAge it is Unknown, for
+// Fresh is the fact as it stands at now: older than maxAge, or read as far ahead by another clock, it is Unknown, for
 // the reason that later looks failed for, or Stale if there was no later look.
 func (f Fact[T]) Fresh(now time.Time, maxAge time.Duration) Fact[T] {
-	if f.Knowledge != KnownFact && f.Knowledge != PartialFact || now.Sub(f.At) <= maxAge {
+	if f.Knowledge != KnownFact && f.Knowledge != PartialFact || instant.Fresh(f.At, now, maxAge) {
 		return f
 	}
 	last := "last read " + f.At.UTC().Format(time.RFC3339)

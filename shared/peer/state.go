@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 )
 
@@ -112,7 +113,7 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 		switch {
 		case c.Status == "":
 			c = Condition{Type: t, Status: UnknownStatus, Reason: NotLookedAt, Basis: Measured, Message: "not looked at yet", Observed: c.Observed}
-		case c.Reason != NotObservable && v.Now.Sub(c.Observed) > age:
+		case c.Reason != NotObservable && !instant.Fresh(c.Observed, v.Now, age):
 			c.Status, c.Reason = UnknownStatus, Stale
 			c.Message = "last read " + clock(c.Observed) + "; it read: " + c.Message
 			c.Since = c.Observed

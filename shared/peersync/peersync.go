@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -74,6 +75,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	if err != nil {
 		return run.Answer{}, err
 	}
+	book.ReclockClusters(t.now)
 	decoded := make(chan error, 1)
 	go func() { // while the clusters are waited for
 		err := rest()
@@ -92,6 +94,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	if err := <-decoded; err != nil {
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
 	}
+	book.ReclockPeers(p.Mesh, t.now)
 	t.view.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
 	for id, doc := range t.buckets {
 		t.view.Buckets[id] = doc.Value.Buckets
@@ -253,7 +256,7 @@ func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
 		r := t.view.Clusters[id]
 		c, _ := t.Mesh.Cluster(id)
 		interval, _ := r.EffectiveInterval(c, t.now)
-		if interval > 0 && t.view.Buckets[id].At.Before(t.now.Truncate(interval)) {
+		if at := t.view.Buckets[id].At; interval > 0 && (at.Before(t.now.Truncate(interval)) || instant.Ahead(at, t.now, 0)) {
 			want[id] = true
 		}
 	}
@@ -269,7 +272,7 @@ func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
 		entry, ok, _ := r.Seen.EntryFor(to)
 		skew, _ := r.Seen.Skew.Get()
 		synced := ok && entry.HasClock && entry.LastSync.Add(-skew).After(t.view.Buckets[p.ID.From].At)
-		lasting := t.now.Sub(stored.Differs.Since) > interval && (stored.Named == nil || t.now.Sub(stored.Named.At) >= mesh.MinSyncInterval)
+		lasting := t.now.Sub(stored.Differs.Since) > interval && (stored.Named == nil || instant.Due(stored.Named.At, t.now, mesh.MinSyncInterval))
 		if synced || lasting {
 			want[p.ID.From], want[p.ID.To] = true, true
 		}
@@ -294,14 +297,17 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	oldest := t.now
 	for _, id := range ids {
 		r := t.view.Clusters[id]
-		if !t.open(id) || !r.Seen.Users.Known() || t.now.Sub(r.SetTried) < mesh.MinSyncInterval {
+		if !t.open(id) || !r.Seen.Users.Known() || !instant.Due(r.SetTried, t.now, mesh.MinSyncInterval) {
 			continue // one that was tried in vain does not keep the others waiting
 		}
 		at := r.Set.At
 		if at.IsZero() && (len(r.Home) == 0 || t.now.Sub(r.Home[0].From) < mesh.MinSyncInterval) {
 			continue
 		}
-		if t.now.Sub(at) >= setPeriod && at.Before(oldest) {
+		if instant.Ahead(at, t.now, 0) {
+			at = time.Time{} // another clock's: as if never read
+		}
+		if instant.Due(at, t.now, setPeriod) && at.Before(oldest) {
 			pick, oldest = id, at
 		}
 	}
@@ -311,7 +317,7 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 		if eq, ok := t.view.SetsEqual(p.ID); pick == "" && ok && !eq {
 			for _, id := range []mesh.ClusterID{p.ID.From, p.ID.To} {
 				r := t.view.Clusters[id]
-				if slices.Contains(ids, id) && t.open(id) && t.now.Sub(r.Set.At) >= mesh.MinSyncInterval && t.now.Sub(r.SetTried) >= mesh.MinSyncInterval {
+				if slices.Contains(ids, id) && t.open(id) && instant.Due(r.Set.At, t.now, mesh.MinSyncInterval) && instant.Due(r.SetTried, t.now, mesh.MinSyncInterval) {
 					pick = id
 				}
 			}
@@ -386,7 +392,7 @@ func (t *tick) nameDue(r peer.SyncRecord) bool {
 	if r.Condition(peer.UsersMatch).Status != peer.False && r.Condition(peer.Synced).Status != peer.False {
 		return false
 	}
-	return r.Named == nil || t.now.Sub(r.Named.At) >= mesh.MinSyncInterval
+	return r.Named == nil || instant.Due(r.Named.At, t.now, mesh.MinSyncInterval)
 }
 
 // name reads the differing buckets of both ends and tells who is where.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
@@ -232,6 +233,44 @@ func fill[K comparable, T any](into map[K]store.Doc[T], k K, key store.Key, sche
 	if _, ok := into[k]; !ok {
 		var zero T
 		into[k] = store.NewDoc(key, schema, zero)
+	}
+}
+
+// ReclockClusters puts right what a clock ahead of now noted of clusters. Of a
+// document that is read only here nothing comes of it.
+func (b *Book) ReclockClusters(now time.Time) {
+	for id, d := range b.Clusters {
+		d.Value.Reclock(now)
+		b.Clusters[id] = d
+	}
+	for id, d := range b.Certs {
+		d.Value.Reclock(now)
+		b.Certs[id] = d
+	}
+}
+
+// ReclockPeers does the same for what was noted of peers, and of actions.
+func (b *Book) ReclockPeers(m *mesh.Mesh, now time.Time) {
+	for id, d := range b.Syncs {
+		d.Value.Reclock(now)
+		b.Syncs[id] = d
+	}
+	for id, d := range b.PeerCert {
+		d.Value.Reclock(now)
+		b.PeerCert[id] = d
+	}
+	for id, d := range b.States {
+		d.Value.Reclock(m.Policy.WaitForPeople.D(), now)
+		b.States[id] = d
+	}
+	for id, d := range b.Proposals {
+		if instant.Ahead(d.Value.First, now, 0) {
+			d.Value.First = now
+		}
+		if instant.Ahead(d.Value.Ended, now, 0) {
+			d.Value.Ended = now
+		}
+		b.Proposals[id] = d
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
@@ -76,6 +77,18 @@ func (w Word) Holds(now time.Time) bool {
 	return !w.Ended && w.Scope != "" && (w.Expires.IsZero() || now.Before(w.Expires))
 }
 
+// silenceSkew is how far the clock of whoever gives a word may differ from ours:
+// a word that has just been given counts, also from a laptop.
+const silenceSkew = 30 * time.Minute
+
+// Silences says whether a word that holds also keeps notices back. One that ends
+// later than it could by our clock was given by another, and would keep a mesh
+// silent for as long as that one was ahead: it still keeps Peerkeeper from
+// acting until it ends, and what is wrong is said.
+func (w Word) Silences(now time.Time) bool {
+	return w.Holds(now) && (w.Expires.IsZero() || !instant.Ahead(w.Expires, now, w.Expires.Sub(w.At)+silenceSkew))
+}
+
 // Approval is an APPROVAL#id item: a person's consent to one exact action.
 type Approval struct {
 	ID      string    `json:"id"` // of the proposal
@@ -131,9 +144,10 @@ func (s *Said) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
 	for _, x := range []struct {
 		words   []Word
 		overlay peer.Overlay
-	}{{s.Pauses, peer.Paused}, {s.Maintenance, peer.Maintenance}} {
+		stands  func(Word, time.Time) bool
+	}{{s.Pauses, peer.Paused, Word.Holds}, {s.Maintenance, peer.Maintenance, Word.Silences}} {
 		for _, w := range x.words {
-			if w.Holds(now) && w.Scope.CoversPeer(id) {
+			if x.stands(w, now) && w.Scope.CoversPeer(id) {
 				out = append(out, x.overlay)
 				break
 			}
@@ -170,10 +184,11 @@ func (s *Said) Stops(id mesh.ClusterID, peers, interrupted []mesh.PeerID, now ti
 	return Word{}, "", false
 }
 
-// MaintenanceOf says whether a cluster as a whole is in maintenance.
+// MaintenanceOf says whether a cluster as a whole is in maintenance, so that
+// nothing is said of it.
 func (s *Said) MaintenanceOf(id mesh.ClusterID, now time.Time) bool {
 	for _, w := range s.Maintenance {
-		if w.Holds(now) && w.Scope.CoversCluster(id) {
+		if w.Silences(now) && w.Scope.CoversCluster(id) {
 			return true
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
@@ -74,6 +75,39 @@ func Find(function string) (Schedule, bool) {
 		}
 	}
 	return Schedule{}, false
+}
+
+// Overdue says since when a function is overdue, if it is: it has not completed
+// for two periods. One that has never completed counts from the first start, so
+// that starting it again and again does not pass for running; one that never
+// began is not overdue, because nobody runs it here. runs are all functions'
+// records.
+//
+// A completion that lies ahead of the clock is another clock's. What has not
+// been begun since is then counted from where the other functions' runs show
+// this clock to begin.
+func Overdue(runs map[string]store.Run, function string, period time.Duration, now time.Time) (since time.Time, overdue bool) {
+	r, began := runs[function]
+	if !began {
+		return time.Time{}, false
+	}
+	others := func(at time.Time) bool { return at.IsZero() || instant.Ahead(at, now, 0) }
+	since = r.Completed
+	if others(since) {
+		since = r.FirstStarted
+	}
+	if since.IsZero() && r.Completed.IsZero() {
+		since = r.Started // of a version that did not note the first
+	}
+	if others(since) {
+		since = time.Time{}
+		for _, x := range runs {
+			if !others(x.ClockSince) && (since.IsZero() || x.ClockSince.Before(since)) {
+				since = x.ClockSince
+			}
+		}
+	}
+	return since, !since.IsZero() && now.Sub(since) > 2*period
 }
 
 // releaseWithin bounds giving the lease back when the caller's time is up.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"peerkeeper/shared/instant"
 )
 
 // RunSchema is the schema number of RUN items.
@@ -29,6 +31,12 @@ type Run struct {
 	Holder string `json:"holder,omitempty"`
 	// Abandoned is true if the newest run was released without completing.
 	Abandoned bool `json:"abandoned,omitempty"`
+	// FirstStarted is when the first run began since one completed: a function
+	// that is started every period and never completes is overdue from there.
+	FirstStarted time.Time `json:"firstStarted,omitzero"`
+	// ClockSince is since when the runs have begun by the clock of the newest:
+	// what is stored with an instant ahead of it is another clock's.
+	ClockSince time.Time `json:"clockSince,omitzero"`
 }
 
 // Finished says whether the newest run completed.
@@ -56,6 +64,10 @@ type Lease struct {
 // a later one is, or it is older than a period. A zero scheduled time means a
 // run forced by a person: it is only skipped while another run is under way.
 //
+// A lease, or a scheduled time, that lies further ahead of now than its own
+// length was set by another clock and keeps nobody from looking: two runs then
+// may overlap, and the token tells the one that was taken over.
+//
 // EventBridge Scheduler delivers at least once, so the scheduled time is the
 // key by which a second delivery is known.
 func Begin(ctx context.Context, s Store, meshName, function string, scheduled time.Time, period, lease time.Duration, configHash string, now time.Time) (Lease, string, error) {
@@ -79,15 +91,21 @@ func Begin(ctx context.Context, s Store, meshName, function string, scheduled ti
 			return false, nil // our own write, whose answer was lost
 		}
 		switch {
-		case now.Before(r.LeaseUntil):
+		case instant.Holds(r.LeaseUntil, now, lease):
 			skip = fmt.Sprintf("the run of %s is still under way, its lease lasts until %s", r.ScheduledTime.UTC().Format(time.RFC3339), r.LeaseUntil.UTC().Format(time.RFC3339))
-		case !forced && r.Finished() && !scheduled.After(r.ScheduledTime):
+		case !forced && r.Finished() && (scheduled.Equal(r.ScheduledTime) || scheduled.Before(r.ScheduledTime) && !instant.Ahead(r.ScheduledTime, now, period)):
 			skip = fmt.Sprintf("the run of %s completed at %s", r.ScheduledTime.UTC().Format(time.RFC3339), r.Completed.UTC().Format(time.RFC3339))
 		}
 		if skip != "" {
 			return false, nil
 		}
 		l.Before = *r
+		if r.FirstStarted.IsZero() || instant.Ahead(r.FirstStarted, now, 0) {
+			r.FirstStarted = now
+		}
+		if r.ClockSince.IsZero() || instant.Ahead(r.Started, now, 0) || instant.Ahead(r.ClockSince, now, 0) {
+			r.ClockSince = now
+		}
 		r.ScheduledTime = scheduled
 		r.Started = now
 		r.ConfigHash = configHash
@@ -130,7 +148,7 @@ func (l Lease) Check(ctx context.Context, now time.Time) error {
 // Complete records that the run did what it was for, and gives the lease up.
 // Called twice it does nothing the second time.
 func (l Lease) Complete(ctx context.Context, now time.Time) error {
-	return l.end(ctx, func(r *Run) { r.Completed = now })
+	return l.end(ctx, func(r *Run) { r.Completed, r.FirstStarted = now, time.Time{} })
 }
 
 // Release gives the lease up without completing, so that a retry of the same

@@ -18,6 +18,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -74,6 +75,8 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	if err != nil {
 		return run.Answer{}, err
 	}
+	book.ReclockClusters(now)
+	book.ReclockPeers(s.Mesh, now)
 	sched, _ := run.Find("peersync")
 	j := &judged{book: book, view: book.View(s.Mesh, sched.Period, now),
 		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]string{}, did: map[string]bool{}}
@@ -183,7 +186,7 @@ func (s *Stucksync) fold(j *judged, id mesh.PeerID, prev peer.StateRecord) peer.
 // acked reports whether a person has acknowledged an alarm of this peer.
 func (j *judged) acked(meshName string, id mesh.PeerID) bool {
 	for fp, w := range j.book.Said.Acks {
-		if !w.Holds(j.view.Now) {
+		if !w.Silences(j.view.Now) {
 			continue
 		}
 		for _, name := range peerAlarmNames() {
@@ -274,7 +277,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 	out = append(out, j.selfTest(m)...)
 	for i, f := range out {
 		fp := alarm.Fingerprint(m.Name, f.Name, f.Cluster, f.Peer, f.Subject)
-		if w, ok := j.book.Said.Acks[fp]; ok && w.Holds(j.view.Now) {
+		if w, ok := j.book.Said.Acks[fp]; ok && w.Silences(j.view.Now) {
 			out[i].Held = true
 		}
 	}
@@ -405,19 +408,22 @@ func subject(name string, f peer.Finding) string {
 // overdue lists the functions that have begun once and have not completed for
 // two periods. stucksync cannot tell of itself; the page and `status` do.
 func (j *judged) overdue() []alarm.Firing {
+	runs := map[string]store.Run{}
+	for name, r := range j.book.Runs {
+		runs[name] = r.Value
+	}
 	var out []alarm.Firing
 	for _, s := range run.Schedules() {
-		r, ok := j.book.Runs[s.Function]
-		if !ok || s.Function == "stucksync" {
+		if s.Function == "stucksync" {
 			continue
 		}
-		last := r.Value.Completed
-		if last.IsZero() {
-			last = r.Value.Started
-		}
-		if j.view.Now.Sub(last) > 2*s.Period {
-			out = append(out, alarm.Firing{Name: alarm.RunOverdue, Subject: s.Function, Since: last,
-				Message: fmt.Sprintf("%s has not completed since %s, more than two of its periods (%v)", s.Function, last.UTC().Format("2006-01-02 15:04 MST"), s.Period)})
+		if since, overdue := run.Overdue(runs, s.Function, s.Period, j.view.Now); overdue {
+			what := "has not completed since"
+			if runs[s.Function].Completed.IsZero() {
+				what = "has never completed; it was first started at"
+			}
+			out = append(out, alarm.Firing{Name: alarm.RunOverdue, Subject: s.Function, Since: since,
+				Message: fmt.Sprintf("%s %s %s, more than two of its periods (%d min)", s.Function, what, since.UTC().Format("2006-01-02 15:04 MST"), int(s.Period.Minutes()))})
 		}
 	}
 	return out
@@ -433,7 +439,7 @@ func (j *judged) selfTest(m *mesh.Mesh) []alarm.Firing {
 		return nil
 	}
 	day := func(t time.Time) time.Time { return t.Add(-selfTestHour).UTC().Truncate(24 * time.Hour) }
-	if !day(j.view.Now).After(day(j.lease.Before.Completed)) {
+	if last := j.lease.Before.Completed; !day(j.view.Now).After(day(last)) && !instant.Ahead(last, j.view.Now, 0) {
 		return nil
 	}
 	return []alarm.Firing{{Name: alarm.SelfTest, Since: j.view.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", m.Name)}}
@@ -465,7 +471,7 @@ func (j *judged) undecided(it alarm.Item) bool {
 	if certs {
 		return j.certUnread(it)
 	}
-	if j.book.Clusters[it.Cluster].Newer || j.view.Now.Sub(r.Seen.At) > 2*j.view.Tick {
+	if j.book.Clusters[it.Cluster].Newer || !instant.Fresh(r.Seen.At, j.view.Now, 2*j.view.Tick) {
 		return true
 	}
 	sight := j.view.Sight(it.Cluster).Verdict
@@ -498,7 +504,7 @@ func (j *judged) servicesUnread(r *peer.ClusterRecord) bool {
 // certificate of the cluster could not be read at its last look.
 func (j *judged) certUnread(it alarm.Item) bool {
 	cert := j.book.Certs[it.Cluster]
-	if cert.Newer || j.view.Now.Sub(cert.Value.At) > 2*peer.CertLook {
+	if cert.Newer || !instant.Fresh(cert.Value.At, j.view.Now, 2*peer.CertLook) {
 		return true
 	}
 	if it.Name == alarm.DNSServerSilent {
