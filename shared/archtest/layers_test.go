@@ -42,7 +42,8 @@ func layers() []layer {
 		{"shared/certmgr", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/ciscolog", nil, "a line is a line, read from a file or pushed: standard library only"},
 		{"shared/tlsprobe", nil, "dialling and judging certificates needs crypto/tls only"},
-		{"shared/dnsprobe", []string{"github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
+		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
+		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
 		{"shared/cluster", all(core, []string{"shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/tlsprobe", "shared/secret"}), "one cluster through the protocols; it never judges, stores or tells"},
 
 		{"shared/store", []string{"shared/mesh", "shared/instant"}, "keys name clusters and peers; the meaning of a document is its owner's"},

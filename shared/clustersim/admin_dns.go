@@ -12,6 +12,7 @@ func (s *Sim) adminDNS(c *cluster, body []byte, _ time.Time) error {
 		Answer *string `json:"answer"`
 		Server int     `json:"server"`
 		Silent *bool   `json:"silent"`
+		Lame   *string `json:"lame"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
@@ -27,19 +28,27 @@ func (s *Sim) adminDNS(c *cluster, body []byte, _ time.Time) error {
 	}
 	switch {
 	case in.Name == "" && in.Server == 0:
-		return wrong("name", "give a name with its answer, or a server with silent")
+		return wrong("name", "give a name with its answer, or a server with silent or lame")
 	case in.Name != "" && in.Server != 0:
 		return wrong("server", "does not go with name")
 	case in.Server != 0:
 		if in.Server < 1 || in.Server > len(c.dns) {
 			return wrong("server", "%d is neither 1 (primary) nor 2", in.Server)
 		}
-		if in.Silent == nil || in.Answer != nil {
-			return wrong("silent", "is what a server takes")
+		if in.Silent == nil && in.Lame == nil || in.Answer != nil {
+			return wrong("silent", "or lame is what a server takes")
 		}
-		c.dns[in.Server-1].silence(*in.Silent, to)
+		if in.Lame != nil && *in.Lame != "" && *in.Lame != lameEmpty && *in.Lame != lameReferral {
+			return wrong("lame", "%q is neither empty nor referral; \"\" for the truth again", *in.Lame)
+		}
+		if in.Silent != nil {
+			c.dns[in.Server-1].silence(*in.Silent, to)
+		}
+		if in.Lame != nil {
+			c.dns[in.Server-1].makeLame(*in.Lame, to)
+		}
 		return nil
-	case in.Answer == nil || in.Silent != nil:
+	case in.Answer == nil || in.Silent != nil || in.Lame != nil:
 		return wrong("answer", "is what a name takes; empty for the truth again")
 	}
 	if err := c.zone.override(in.Name, *in.Answer, to...); err != nil {

@@ -266,6 +266,7 @@ type dnsServer struct {
 	serving  sync.WaitGroup
 
 	silent   atomic.Bool
+	lame     atomic.Value // string: "", lameEmpty or lameReferral
 	queries  atomic.Uint64
 	answered atomic.Uint64
 	dropped  atomic.Uint64
@@ -305,7 +306,11 @@ func (s *dnsServer) serve(server *dns.Server) error {
 func (s *dnsServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	s.queries.Add(1)
 	var reply *dns.Msg
-	if !s.silent.Load() {
+	switch how, _ := s.lame.Load().(string); {
+	case s.silent.Load():
+	case how != "":
+		reply = lameAnswer(q, how)
+	default:
 		reply = s.zone.answer(q)
 	}
 	if reply == nil {

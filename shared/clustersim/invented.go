@@ -15,6 +15,8 @@ package clustersim
 //     lasterror, dwell times of services, which node uses which form of fault;
 //   - the reason code of a service that crashed; that the certificate of something
 //     between Peerkeeper and a node is self-signed, and stands on both its ports;
+//   - that ICSA resolves no name of a certificate which is a domain above another
+//     one, a wildcard or empty;
 //   - how certificates reach a peer's tomcat-trust, and of the certificate
 //     management interface all that is below under "Certificates": who may hand
 //     a new certificate over, what ICSA has read and when, the delay of

@@ -117,6 +117,7 @@ type dnsAddress struct {
 	server       *dnsServer // nil until Start
 	silent       bool       // to who asks by socket: Peerkeeper
 	silentToICSA bool
+	lame         lameness
 }
 
 // account is one that a client logs in with.
@@ -311,6 +312,9 @@ func (s *Sim) ResolveAt(server string, question *dns.Msg) (*dns.Msg, error) {
 			}
 			if d.silent {
 				return nil, fmt.Errorf("asking DNS server %s: %w", server, ErrUnreachable)
+			}
+			if how := d.lame[fromPeerkeeper]; how != "" {
+				return lameAnswer(question, how), nil
 			}
 			if reply := c.zone.answer(question); reply != nil {
 				return reply, nil

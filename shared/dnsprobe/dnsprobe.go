@@ -17,6 +17,7 @@
 package dnsprobe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"peerkeeper/shared/dnsname"
 )
 
 // Reason is what became of a question.
@@ -38,6 +41,7 @@ const (
 	OK          Reason = "OK"
 	NXDomain    Reason = "NXDomain"    // the server says there is no such name
 	NoAddress   Reason = "NoAddress"   // the name exists, but without an address
+	Lame        Reason = "Lame"        // the server knows nothing of the name's zone and asks nobody: nodes ask the next one
 	ServFail    Reason = "ServFail"    // the server failed, often because its forwarder is dead
 	Refused     Reason = "Refused"     // the server answers, but not us
 	Rejected    Reason = "Rejected"    // any other refusal; Answer.Rcode names it
@@ -70,9 +74,11 @@ type Answer struct {
 	// IPv4 and IPv6 are what the two halves of a forward question came to; OK as a
 	// whole needs one of them.
 	IPv4, IPv6 Reason
-	Skipped    bool // not asked any more, because the server had been silent before
-	Took       time.Duration
-	Err        error // what lies under a Reason, where there is more to say; nil for an answer
+	// TooLong names what was cut at its bound (TooManyAddresses …); "" if nothing was.
+	TooLong string
+	Skipped bool // not asked any more, because the server had been silent before
+	Took    time.Duration
+	Err     error // what lies under a Reason, where there is more to say; nil for an answer
 }
 
 // Dialer makes the sockets, "udp" or "tcp"; *net.Dialer is one. Each Write and
@@ -133,6 +139,7 @@ func (c *Client) forward(ctx context.Context, server, name string, ask asker) An
 	}
 	answer.Reason, answer.Rcode = leading.reason, leading.rcode
 	answer.CNAMEs, answer.Skipped, answer.Err = leading.aliases, leading.skipped, leading.err
+	answer.TooLong = cmp.Or(v4.tooLong, v6.tooLong)
 	answer.Addrs = slices.Concat(v4.addrs, v6.addrs)
 	slices.SortFunc(answer.Addrs, netip.Addr.Compare)
 	answer.Addrs = slices.Compact(answer.Addrs)
@@ -151,7 +158,7 @@ func (c *Client) reverse(ctx context.Context, server string, addr netip.Addr, as
 	}
 	got := ask(ctx, server, dns.Question{Name: arpa, Qtype: dns.TypePTR, Qclass: dns.ClassINET})
 	answer.Names, answer.CNAMEs, answer.Rcode = got.names, got.aliases, got.rcode
-	answer.Reason, answer.Skipped, answer.Err = got.reason, got.skipped, got.err
+	answer.Reason, answer.Skipped, answer.Err, answer.TooLong = got.reason, got.skipped, got.err, got.tooLong
 	if got.reason == NXDomain || got.reason == NoAddress {
 		answer.Reason = PTRMissing
 	}
@@ -159,20 +166,19 @@ func (c *Client) reverse(ctx context.Context, server string, addr netip.Addr, as
 	return answer
 }
 
-// qualify is the name as it goes into a question.
+// qualify is a name as it stands in a certificate, in the spelling of a question.
 func (c *Client) qualify(name string) (string, bool) {
 	if !strings.Contains(name, ".") && c.Domain != "" && name != "" {
 		name += "." + strings.TrimPrefix(c.Domain, ".")
 	}
-	if _, ok := dns.IsDomainName(name); !ok || name == "" || name == "." {
+	// Over the wire's bytes: a blank or a backslash in the name is itself, and not
+	// the beginning of an escape.
+	wire, ok := dnsname.Wire(name)
+	if !ok {
 		return "", false
 	}
-	// Pack is stricter than IsDomainName about what goes into a label.
-	full := dns.Fqdn(name)
-	if _, err := dns.PackDomainName(full, make([]byte, 256), 0, nil, false); err != nil {
-		return "", false
-	}
-	return full, true
+	full, _, err := dns.UnpackDomainName(wire, 0)
+	return full, err == nil
 }
 
 func (c *Client) timeout() time.Duration {

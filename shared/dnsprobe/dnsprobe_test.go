@@ -137,6 +137,7 @@ func zone(t testing.TB, records ...string) script {
 	}
 	return func(_ string, q *dns.Msg) [][]byte {
 		reply := new(dns.Msg).SetReply(q)
+		reply.RecursionAvailable = true // as the resolvers of an enterprise
 		owner, known := q.Question[0].Name, false
 		for range 4 { // aliases
 			next := ""

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/miekg/dns"
+
+	"peerkeeper/shared/dnsname"
 )
 
 // ErrNoServers is Lookup without a server to ask.
@@ -47,10 +48,21 @@ type NameResult struct {
 	Reverse []Answer // one for each address
 }
 
-// Name finds a name's result, in any case.
+// TooLong lists what the server's answers about the name were cut by.
+func (n NameResult) TooLong() []string {
+	var out []string
+	for _, a := range append([]Answer{n.Forward}, n.Reverse...) {
+		if a.TooLong != "" && !slices.Contains(out, a.TooLong) {
+			out = append(out, a.TooLong)
+		}
+	}
+	return out
+}
+
+// Name finds a name's result, however it is spelled.
 func (s ServerResult) Name(name string) (NameResult, bool) {
 	for _, n := range s.Names {
-		if sameName(n.Name, name) {
+		if dnsname.Same(n.Name, name) {
 			return n, true
 		}
 	}
@@ -147,7 +159,7 @@ func distinct(list []string) []string {
 	seen := make(map[string]bool, len(list))
 	var out []string
 	for _, s := range list {
-		if key := strings.ToLower(trimDot(s)); !seen[key] {
+		if key := dnsname.Canonical(s); !seen[key] {
 			seen[key] = true
 			out = append(out, s)
 		}
