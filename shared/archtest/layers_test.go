@@ -41,7 +41,7 @@ func layers() []layer {
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/certmgr", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/ciscolog", nil, "a line is a line, read from a file or pushed: standard library only"},
-		{"shared/tlsprobe", nil, "dialling and judging certificates needs crypto/tls only"},
+		{"shared/tlsprobe", []string{"shared/dnsname"}, "dialling and judging certificates needs crypto/tls only, and how names are compared"},
 		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
 		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
 		{"shared/cluster", all(core, []string{"shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/tlsprobe", "shared/secret"}), "one cluster through the protocols; it never judges, stores or tells"},
@@ -65,7 +65,7 @@ func layers() []layer {
 
 		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/metric"}), "looks; soap for the kinds of its errors"},
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/cluster", "shared/soap", "shared/metric"}), "judges and acts through the gate"},
-		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/metric"}), "looks at certificates and names; sends no credential, so it knows no soap"},
+		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/metric"}), "looks at certificates and names; sends no credential, so it knows no soap"},
 		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/metric"}), "looks before a mesh is changed"},
 		{"shared/peering", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/repair", "shared/metric"}), "acts on approval, through the gate"},
 		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},

@@ -72,7 +72,6 @@ const (
 	spare           = 30 * time.Second
 	// changeShown is for how long a replaced certificate stays a finding.
 	changeShown = 7 * 24 * time.Hour
-	namesShown  = 10 // in one finding
 )
 
 // Handle carries out one look at every certificate and name.

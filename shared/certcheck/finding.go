@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -287,7 +289,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 		case p.Code == tlsprobe.NameMismatch && leaf && s.MultiServer:
 			x.say(f, peer.NodeNotInMultiServer, "%s is for all servers, and lacks this node: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.NameMismatch && leaf:
-			x.say(f, peer.NameMismatch, "%s names %s, but not the node", x.what(), strings.Join(someNames(s.Names), ", "))
+			x.say(f, peer.NameMismatch, "%s names %s, but not the node", x.what(), plain.List(words(s.Names)))
 		case p.Code == tlsprobe.NameInCNOnly && leaf:
 			x.say(f, peer.NameInCNOnly, "%s: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.WeakKey:
@@ -304,6 +306,10 @@ func (x subject) inspect(f *finder, now time.Time) {
 			x.chainExpired(f, p)
 		}
 	}
+	if odd := oddNames(x.o.Served.Leaf()); len(odd) > 0 {
+		x.say(f, peer.NotAHostName, "%s carries names that can be no host's: %s", x.what(), plain.List(odd))
+	}
+	x.tooLong(f)
 	if s.MultiServer {
 		x.multiServer(f)
 	}
@@ -414,11 +420,14 @@ func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r peer.CertClu
 	f.add(x)
 }
 
-func someNames(names []string) []string {
-	if more := len(names) - namesShown; more > 0 {
-		return append(slices.Clone(names[:namesShown]), fmt.Sprintf("and %d more", more))
+// words are names as words of a sentence: quoted where anything in them could be
+// mistaken.
+func words(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = plain.Word(n, shownName)
 	}
-	return names
+	return out
 }
 
 // names reports what the cluster's own DNS servers make of its peers' names.
@@ -448,25 +457,34 @@ func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.R
 		// records would else fill the item.
 		failing := map[dnsprobe.Reason][]string{}
 		definite := map[dnsprobe.Reason]bool{}
+		cut := map[string][]string{}
 		for _, n := range s.Names {
+			for _, field := range n.TooLong() {
+				cut[field] = append(cut[field], n.Name)
+			}
 			reason := n.Reason
 			if reason == dnsprobe.OK {
 				continue
 			}
 			if n.Forward.Name != "" && n.Forward.Reason != dnsprobe.OK {
 				reason = n.Forward.Reason
+			} else if n.Forward.Reason == dnsprobe.OK && reason != dnsprobe.PTRMissing && reason != dnsprobe.PTRMismatch {
+				continue // it resolves; that the way back is not told is no fault
 			}
 			failing[reason] = append(failing[reason], n.Name)
 			if verdict, _ := resolved(dns, n.Name); verdict != dnsprobe.OK && verdict != "" {
 				definite[reason] = true
 			}
 		}
+		for _, field := range slices.Sorted(maps.Keys(cut)) {
+			say(peer.ValueTooLong, s.Server+":"+field, "", fmt.Sprintf("DNS server %s answers with more than any lawful answer holds (%s) for %s; Peerkeeper looks at the beginning only", s.Server, field, plain.List(words(cut[field]))))
+		}
 		for _, reason := range slices.Sorted(maps.Keys(failing)) {
-			list := strings.Join(someNames(failing[reason]), ", ")
+			list := plain.List(words(failing[reason]))
 			switch reason {
 			case dnsprobe.PTRMissing, dnsprobe.PTRMismatch:
 				say(peer.Reason(reason), s.Server, "", fmt.Sprintf("resolved by %s, but the address does not lead back to the name: %s", s.Server, list))
-			case dnsprobe.Cancelled, dnsprobe.BadServer:
+			case dnsprobe.Cancelled, dnsprobe.BadServer, dnsprobe.BadName:
 				// Says nothing about the server.
 			default:
 				severity := "warning" // another server answers, or nothing is definite
@@ -484,16 +502,8 @@ func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.R
 // meant by the same name with a domain.
 func nameMatches(names []string, node mesh.NodeName) bool {
 	bare := !strings.Contains(string(node), ".")
-	for _, n := range names {
+	return slices.ContainsFunc(names, func(n string) bool {
 		host, _, _ := strings.Cut(n, ".")
-		if strings.EqualFold(n, string(node)) || bare && strings.EqualFold(host, string(node)) {
-			return true
-		}
-		if rest, ok := strings.CutPrefix(n, "*."); ok {
-			if _, domain, found := strings.Cut(string(node), "."); found && strings.EqualFold(rest, domain) {
-				return true
-			}
-		}
-	}
-	return false
+		return dnsname.Covers(n, string(node)) || bare && dnsname.Same(host, string(node))
+	})
 }

@@ -4,16 +4,17 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -28,7 +29,7 @@ func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]peer.C
 		if names[p.ID.From] == nil {
 			names[p.ID.From] = map[string]bool{}
 		}
-		for _, n := range resolvable(namesIn(c.leaves(p.ID.To, certs[p.ID.To]))) {
+		for _, n := range c.namesOf(p.ID.To, c.leaves(p.ID.To, certs[p.ID.To])).asked {
 			names[p.ID.From][n] = true
 		}
 	}
@@ -75,30 +76,78 @@ func (c *Certcheck) leaves(id mesh.ClusterID, r peer.CertClusterRecord) []peer.S
 	return out
 }
 
-// namesIn are the names of several certificates, each once.
-func namesIn(met []peer.Served) []string {
-	var out []string
+// serverNames is what the names of the certificates that a puller meets come to.
+type serverNames struct {
+	asked  []string // what its resolver must find, each once
+	odd    []string // of these, what can be no host's name
+	all    int      // names of the certificates, each once
+	beyond int      // of them not looked at, because a certificate has more than maxNames
+}
+
+// namesOf sorts the names of certificates of one cluster. Left out are those
+// that are no server's and need no resolving: addresses, wildcards, an empty
+// name, a domain in which another of the names lies (a signing request of
+// Cisco's adds it), the domain of the mesh. Whether ICSA asks for them all the
+// same, its syncs show.
+func (c *Certcheck) namesOf(id mesh.ClusterID, met []peer.Served) serverNames {
+	cl, _ := c.Mesh.Cluster(id)
+	var out serverNames
+	had := map[string]bool{}
 	for _, s := range met {
-		for _, n := range s.Names {
-			if !slices.ContainsFunc(out, func(x string) bool { return strings.EqualFold(x, n) }) {
-				out = append(out, n)
+		names := s.Names
+		if len(names)+s.MoreNames == 0 {
+			names = []string{nameInCN(s.Subject)} // a certificate of old, without alternative names
+		}
+		names, more := firstNames(cl, names)
+		out.beyond += more + s.MoreNames
+		for _, n := range names {
+			if key := dnsname.Canonical(n); !had[key] {
+				had[key] = true
+				if n != "" {
+					out.all++
+				}
+				if c.needsResolving(cl, n, s.Names) {
+					out.asked = append(out.asked, n)
+					if !dnsname.IsHost(n) {
+						out.odd = append(out.odd, n)
+					}
+				}
 			}
 		}
 	}
+	out.all += out.beyond
 	return out
 }
 
-// resolvable are the names that a resolver can be asked for: an address needs
-// no resolving, and a wildcard is no name.
-func resolvable(names []string) []string {
-	var out []string
-	for _, n := range names {
-		if _, err := netip.ParseAddr(n); err == nil || strings.HasPrefix(n, "*.") {
-			continue
-		}
-		out = append(out, n)
+// needsResolving reports whether ICSA must find one of a certificate's names.
+func (c *Certcheck) needsResolving(cl *mesh.Cluster, name string, among []string) bool {
+	switch {
+	case declares(cl, name):
+		return true
+	case strings.TrimSpace(name) == "", dnsname.IsAddress(name), dnsname.IsWildcard(name), dnsname.Same(name, c.Mesh.Domain):
+		return false
 	}
-	return out
+	if _, ok := dnsname.Wire(name); !ok {
+		return false // it fits into no question; a finding says so
+	}
+	return !slices.ContainsFunc(among, func(other string) bool { return dnsname.Above(name, other) })
+}
+
+// declares reports whether mesh.yaml has a name as a node of the cluster.
+func declares(cl *mesh.Cluster, name string) bool {
+	is := func(n mesh.Node) bool { return dnsname.Same(string(n.Name), name) }
+	return slices.ContainsFunc(cl.Nodes, is) || cl.CUCM != nil && is(*cl.CUCM)
+}
+
+// nameInCN is the name in a subject, without Cisco's mark of a multi-server
+// certificate.
+func nameInCN(subject string) string {
+	host, domain, dotted := strings.Cut(peer.CommonName(subject), ".")
+	host = strings.TrimSuffix(host, "-ms")
+	if dotted {
+		host += "." + domain
+	}
+	return host
 }
 
 // names judges with the pulling cluster's resolver in mind: the first server
@@ -110,41 +159,69 @@ func (c *Certcheck) names(id mesh.PeerID, met []peer.Served, dns dnsprobe.Result
 	case len(from.DNS) == 0:
 		cond.Reason, cond.Message = peer.NotObservable, fmt.Sprintf("mesh.yaml names no DNS servers of %s; an answer from any other resolver would prove nothing", id.From)
 		return cond
-	case len(namesIn(met)) == 0 || slices.ContainsFunc(met, func(s peer.Served) bool { return s.Stale(now) }):
+	case len(met) == 0 || slices.ContainsFunc(met, func(s peer.Served) bool { return s.Stale(now) }):
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("no certificate of %s has been read, so its names are not known", id.To)
 		return cond
 	}
+	of := c.namesOf(id.To, met)
 	var failing, open []string
-	second := false
-	asked := resolvable(namesIn(met))
-	for _, name := range asked {
+	second, hosts := false, false
+	for _, name := range of.asked {
 		verdict, server := resolved(dns, name)
 		switch verdict {
 		case dnsprobe.OK:
 			second = second || server > 0
 			cond.Basis = basisOf(cond.Basis, server)
 		case "":
-			open = append(open, name)
+			open = append(open, plain.Word(name, shownName)+whyOpen(dns, name))
 		default:
-			failing = append(failing, fmt.Sprintf("%s (%s from %s)", name, verdict, dns.Servers[server].Server))
+			failing = append(failing, fmt.Sprintf("%s (%s from %s)", plain.Word(name, shownName), verdict, dns.Servers[server].Server))
+			hosts = hosts || dnsname.IsHost(name)
 			cond.Basis = basisOf(cond.Basis, server)
 		}
 	}
 	switch {
 	case len(failing) > 0:
 		cond.Status, cond.Reason = peer.False, peer.NameNotResolving
-		cond.Message = fmt.Sprintf("%s's DNS does not resolve %s from the certificate of %s; ICSA refuses a peer one of whose names fails", id.From, strings.Join(failing, ", "), id.To)
+		cond.Message = fmt.Sprintf("%s's DNS does not resolve %s from the certificate of %s; ICSA refuses a peer one of whose names fails", id.From, plain.List(failing), id.To)
+		if !hosts {
+			cond.Basis = peer.Inferred // what ICSA makes of a name that is no host's is not known
+		}
 	case len(open) > 0:
 		cond.Reason = peer.AllServersSilent
-		cond.Message = fmt.Sprintf("none of %s's DNS servers answers Peerkeeper for %s", id.From, strings.Join(open, ", "))
+		cond.Message = fmt.Sprintf("none of %s's DNS servers tells Peerkeeper whether there is %s", id.From, plain.List(open))
+	case of.beyond > 0:
+		cond.Reason = peer.NamesNotChecked
+		cond.Message = fmt.Sprintf("the certificate of %s has %d names; the first %d of a certificate are looked at, and they resolve in %s's DNS; the others are not known", id.To, of.all, maxNames, id.From)
 	case second:
 		cond.Status, cond.Reason = peer.True, peer.OneServerResolves
 		cond.Message = fmt.Sprintf("every name in %s's certificate resolves, but not by %s's first server", id.To, id.From)
+	case len(of.asked) == 0:
+		cond.Status, cond.Reason, cond.Basis = peer.True, peer.AllResolve, peer.Inferred
+		cond.Message = fmt.Sprintf("none of the names in %s's certificate is a host's that DNS would have to know", id.To)
+	case len(of.asked) == 1:
+		cond.Status, cond.Reason = peer.True, peer.AllResolve
+		cond.Message = fmt.Sprintf("the one name of a server in %s's certificate resolves in %s's DNS", id.To, id.From)
 	default:
 		cond.Status, cond.Reason = peer.True, peer.AllResolve
-		cond.Message = fmt.Sprintf("all %d names in %s's certificate resolve in %s's DNS", len(asked), id.To, id.From)
+		cond.Message = fmt.Sprintf("all %d names of servers in %s's certificate resolve in %s's DNS", len(of.asked), id.To, id.From)
 	}
 	return cond
+}
+
+// whyOpen says why nobody tells whether a name exists, where a server answered
+// at all; the silent ones have a finding of their own.
+func whyOpen(dns dnsprobe.Result, name string) string {
+	var out []string
+	for _, s := range dns.Servers {
+		if n, ok := s.Name(name); ok && s.Down == "" && n.Reason != dnsprobe.Silent {
+			out = append(out, fmt.Sprintf("%s from %s", n.Reason, s.Server))
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(out, ", ") + ")"
 }
 
 // basisOf lowers the basis where another than the first server had to answer:
@@ -157,10 +234,10 @@ func basisOf(b peer.Basis, server int) peer.Basis {
 }
 
 // resolved is the word of the first server that is definite about a name: OK,
-// or why not. A server that is silent, or refuses Peerkeeper, passes the
-// question on, as a node's resolver does. A server that fails is definite only
-// if every server fails: one that is silent to us may answer the nodes. "" when
-// nothing is definite.
+// or why not. A server that is silent, knows nothing of the zone, or does not
+// take Peerkeeper's question passes it on, as a node's resolver does. A server
+// that fails is definite only if every server fails: one that is silent to us may
+// answer the nodes. "" when nothing is definite.
 func resolved(dns dnsprobe.Result, name string) (verdict dnsprobe.Reason, server int) {
 	failed, at, open := dnsprobe.Reason(""), 0, false
 	for i, s := range dns.Servers {
@@ -172,9 +249,9 @@ func resolved(dns dnsprobe.Result, name string) (verdict dnsprobe.Reason, server
 		switch r := n.Reason; {
 		case n.Forward.Reason == dnsprobe.OK, r == dnsprobe.OK, r == dnsprobe.PTRMissing, r == dnsprobe.PTRMismatch:
 			return dnsprobe.OK, i // found; the way back is another matter
-		case r == dnsprobe.NXDomain, r == dnsprobe.NoAddress, r == dnsprobe.BadName:
+		case r == dnsprobe.NXDomain, r == dnsprobe.NoAddress:
 			return r, i
-		case r == dnsprobe.ServFail || r == dnsprobe.Rejected:
+		case r == dnsprobe.ServFail:
 			if failed == "" {
 				failed, at = r, i
 			}

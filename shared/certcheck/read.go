@@ -75,7 +75,7 @@ func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, st
 	var mu sync.Mutex
 	for _, n := range cl.Nodes {
 		nodes.Go(func() {
-			served, probes := c.readNodeGuarded(ctx, n, "", stored.Served[n.Name], ours, now)
+			served, probes := c.readNodeGuarded(ctx, cl, n, "", stored.Served[n.Name], ours, now)
 			mu.Lock()
 			next.Served[n.Name] = served
 			l.probes[n.Name] = probes
@@ -87,7 +87,7 @@ func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, st
 			for _, port := range []string{peer.PortSIPTLS, peer.PortXMPP} {
 				at := n
 				at.Address = onPort(n, port)
-				served, probes := c.readNodeGuarded(ctx, at, port, stored.Ports[n.Name], ours, now)
+				served, probes := c.readNodeGuarded(ctx, cl, at, port, stored.Ports[n.Name], ours, now)
 				mu.Lock()
 				if next.Ports == nil {
 					next.Ports = map[mesh.NodeName]map[string]peer.Served{}
@@ -133,7 +133,7 @@ func placeOf(port, keyType string) string {
 }
 
 // readNodeGuarded costs a node that makes us panic its own certificates only.
-func (c *Certcheck) readNodeGuarded(ctx context.Context, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (out map[string]peer.Served, probes map[string]tlsprobe.Outcome) {
+func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (out map[string]peer.Served, probes map[string]tlsprobe.Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.logger().Error("panic while reading certificates", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
@@ -149,11 +149,11 @@ func (c *Certcheck) readNodeGuarded(ctx context.Context, n mesh.Node, port strin
 			}
 		}
 	}()
-	return c.readNode(ctx, n, port, stored, ours, now)
+	return c.readNode(ctx, cl, n, port, stored, ours, now)
 }
 
 // readNode reads one port of a node, both key types.
-func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (map[string]peer.Served, map[string]tlsprobe.Outcome) {
+func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (map[string]peer.Served, map[string]tlsprobe.Outcome) {
 	out, probes := map[string]peer.Served{}, map[string]tlsprobe.Outcome{}
 	firstLook := true
 	for place := range stored {
@@ -171,6 +171,7 @@ func (c *Certcheck) readNode(ctx context.Context, n mesh.Node, port string, stor
 		case leaf != nil && o.Served.KeyType == o.Asked:
 			s := served(leaf, was, string(o.Asked), firstLook, now)
 			ours.judge(&s, o.Served.Chain, string(n.Name), now)
+			bounded(cl, &s)
 			out[place] = s
 		case reason == tlsprobe.NoCommonSuite || reason == tlsprobe.KeyTypeNotSelectable:
 			// The node has no certificate of this type, or none can be asked for.
@@ -348,7 +349,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 			if l.record.Identity == nil {
 				l.record.Identity = map[mesh.NodeName]map[string]peer.Served{}
 			}
-			l.record.Identity[n.Name] = identities(held, stored.Identity[n.Name], ours, string(n.Name), now)
+			l.record.Identity[n.Name] = identities(cl, held, stored.Identity[n.Name], ours, string(n.Name), now)
 			for _, of := range slices.Sorted(maps.Keys(held.Unreadable)) {
 				unread(peer.UnreadableAnswer, n.Name, fmt.Sprintf("%d entries of %s of %s cannot be read", held.Unreadable[of], of, n.Name))
 			}
@@ -400,7 +401,7 @@ func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh
 }
 
 // identities lays what a node says that it has over what it said before.
-func identities(held peer.Holding, stored map[string]peer.Served, ours own, name string, now time.Time) map[string]peer.Served {
+func identities(cl *mesh.Cluster, held peer.Holding, stored map[string]peer.Served, ours own, name string, now time.Time) map[string]peer.Served {
 	out := map[string]peer.Served{}
 	for service, chain := range held.Identities {
 		if len(chain) == 0 {
@@ -409,6 +410,7 @@ func identities(held peer.Holding, stored map[string]peer.Served, ours own, name
 		s := served(chain[0], stored[service], "", stored == nil, now)
 		s.Former = nil // what is served tells of a change
 		ours.judge(&s, chain, name, now)
+		bounded(cl, &s)
 		out[service] = s
 	}
 	// Not told is not gone: it may not have been asked for, or not come whole.

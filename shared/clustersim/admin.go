@@ -575,7 +575,7 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		if s.authority.cert.Subject.String() != old.Leaf.Issuer.String() {
 			spec.Issuer = issuerSelf
 		}
-		spec.SANs = sanTexts(old)
+		spec.SANs, spec.OddSANs = sanTexts(old), true
 	}
 	if in.MultiServer != nil && *in.MultiServer != multi {
 		multi = *in.MultiServer
@@ -603,7 +603,7 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		return wrong("issuer", "%q is neither self nor ca", in.Issuer)
 	}
 	if in.SANs != nil {
-		spec.SANs = *in.SANs
+		spec.SANs, spec.OddSANs = *in.SANs, true
 	}
 	if in.NotAfter != nil {
 		spec.NotAfter = *in.NotAfter

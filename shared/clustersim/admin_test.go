@@ -279,7 +279,11 @@ func TestDNSServers(t *testing.T) {
 			t.Errorf("by socket %v, in process %v", reply, inProcess)
 		}
 		if len(reply.Answer) == 0 {
-			return dns.RcodeToString[reply.Rcode]
+			said := dns.RcodeToString[reply.Rcode]
+			if reply.Rcode == dns.RcodeSuccess && !reply.Authoritative && !reply.RecursionAvailable {
+				said = fmt.Sprintf("lame, %d servers to ask", len(reply.Ns))
+			}
+			return said
 		}
 		return reply.Answer[0].(*dns.A).A.String()
 	}
@@ -293,6 +297,9 @@ func TestDNSServers(t *testing.T) {
 		{`{"name":"` + apacPub + `","answer":""}`, truth, truth},
 		{`{"server":1,"silent":true}`, "silent", truth},
 		{`{"server":1,"silent":false}`, truth, truth},
+		{`{"server":1,"lame":"empty"}`, "lame, 0 servers to ask", truth},
+		{`{"server":1,"lame":"referral"}`, "lame, 1 servers to ask", truth},
+		{`{"server":1,"lame":""}`, truth, truth},
 	} {
 		r.do("/clusters/emea/dns", step.body)
 		if a, b := ask(0), ask(1); a != step.first || b != step.second {

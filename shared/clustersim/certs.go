@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,9 +52,11 @@ type authority struct {
 
 // certSpec describes one identity certificate, tomcat or tomcat-ECDSA.
 type certSpec struct {
-	CN      string
-	SANs    []string // DNS names, odd ones too, or IP literals, in the order served; the CN is not added
-	KeyType string   // "RSA" (2048 bits) or "ECDSA" (P-256)
+	CN   string
+	SANs []string // DNS names, odd ones too, or IP literals, in the order served; the CN is not added
+	// OddSANs lets names be empty or blank, as mistyped signing requests have them.
+	OddSANs bool
+	KeyType string // "RSA" (2048 bits) or "ECDSA" (P-256)
 	// The validity is taken as it is: an expired certificate is a scenario.
 	NotBefore, NotAfter time.Time
 	Issuer              string           // "self" or "ca"
@@ -144,6 +148,9 @@ func (s certSpec) template() (*x509.Certificate, error) {
 	}
 	if !s.NotBefore.Before(s.NotAfter) {
 		faults = append(faults, fmt.Errorf("validity ends (%s) before it begins (%s)", s.NotAfter, s.NotBefore))
+	}
+	if !s.OddSANs && slices.ContainsFunc(s.SANs, func(san string) bool { return strings.TrimSpace(san) == "" }) {
+		faults = append(faults, errors.New("a subject alternative name is empty"))
 	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("certificate %q: %w", s.CN, errors.Join(faults...))

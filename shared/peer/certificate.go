@@ -51,8 +51,14 @@ type Served struct {
 	Issuer      string    `json:"issuer"`
 	NotBefore   time.Time `json:"notBefore"`
 	NotAfter    time.Time `json:"notAfter"`
-	Names       []string  `json:"names,omitempty"` // every SAN
-	SelfSigned  bool      `json:"selfSigned,omitempty"`
+	// Names are the alternative names by which a host may be meant, the cluster's
+	// own nodes first; MoreNames counts those beyond the bound, which nobody looks
+	// at.
+	Names     []string `json:"names,omitempty"`
+	MoreNames int      `json:"moreNames,omitempty"`
+	// TooLong names what was cut because it was longer than any lawful one.
+	TooLong    []string `json:"tooLong,omitempty"`
+	SelfSigned bool     `json:"selfSigned,omitempty"`
 	// Key is the short hash of its public key; "" where it was read last by a
 	// release that did not keep it.
 	Key string `json:"key,omitempty"`

@@ -33,6 +33,7 @@ const (
 	NameMismatch           Reason = "NameMismatch"
 	AddressNotInCert       Reason = "AddressNotInCertificate"
 	NameInCNOnly           Reason = "NameInCNOnly"
+	NotAHostName           Reason = "NotAHostName"
 	NodeNotInMultiServer   Reason = "NodeNotInMultiServer"
 	ChainIncomplete        Reason = "ChainIncomplete"
 	ChainExpired           Reason = "ChainCertificateExpired"
@@ -113,6 +114,8 @@ func CertFindingKinds() []FindingKind {
 		{NameMismatch, "warning", "clients that check names refuse it", reissue + "the node name must be among its subject alternative names"},
 		{AddressNotInCert, "info", "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
 		{NameInCNOnly, "warning", "newer clients look at alternative names only", reissue + "the node name must be among its subject alternative names"},
+		{NotAHostName, "warning", "ICSA resolves every name in a peer's certificate, and none of these can be found", reissue + "type the alternative names anew, without blanks, addresses of mail or of pages"},
+		{ValueTooLong, "warning", "what is beyond the bound is not looked at, and so not known", "look at what answers there: such a value is damaged, or somebody chose it"},
 		{NodeNotInMultiServer, "warning", "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
 		{ChainIncomplete, "warning", "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart {server}"},
 		{ChainExpired, "warning", "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},

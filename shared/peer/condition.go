@@ -153,6 +153,7 @@ const (
 	NameNotResolving   Reason = "NameNotResolving"
 	NoDNSDeclared      Reason = "NoDNSDeclared"
 	AllServersSilent   Reason = "AllServersSilent"
+	NamesNotChecked    Reason = "NamesNotChecked" // a certificate has more than are looked at
 	CertificateNotRead Reason = "CertificateNotRead"
 
 	// Findings.

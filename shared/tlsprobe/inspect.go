@@ -12,6 +12,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"peerkeeper/shared/dnsname"
+	"peerkeeper/shared/plain"
 )
 
 // Code names one kind of problem of a served certificate.
@@ -139,13 +142,17 @@ func inspectName(leaf *x509.Certificate, name string) []Problem {
 // someOf keeps a message readable: a multi-server certificate names every node.
 func someOf(names []string) string {
 	const shown = 6
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = plain.Word(n, 120)
+	}
 	switch {
 	case len(names) == 0:
 		return "the names, there are none"
 	case len(names) > shown:
-		return fmt.Sprintf("the %d names %s, …", len(names), strings.Join(names[:shown], ", "))
+		return fmt.Sprintf("the %d names %s, …", len(names), strings.Join(quoted[:shown], ", "))
 	}
-	return "the names " + strings.Join(names, ", ")
+	return "the names " + strings.Join(quoted, ", ")
 }
 
 func hostOf(fqdn string) string {
@@ -196,7 +203,7 @@ func Names(leaf *x509.Certificate) []string {
 	seen := make(map[string]bool)
 	var names []string
 	add := func(name string) {
-		if key := strings.ToLower(name); !seen[key] {
+		if key := dnsname.Canonical(name); !seen[key] {
 			seen[key] = true
 			names = append(names, name)
 		}

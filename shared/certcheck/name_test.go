@@ -1,0 +1,176 @@
+package certcheck
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// said is a DNS server that answers every name alike but those that are named.
+func said(address string, rest dnsprobe.Reason, but map[string]dnsprobe.Reason) func([]string) dnsprobe.ServerResult {
+	return func(names []string) dnsprobe.ServerResult {
+		r := dnsprobe.ServerResult{Server: address, Questions: len(names)}
+		for _, n := range names {
+			reason := rest
+			if b, ok := but[n]; ok {
+				reason = b
+			}
+			r.Names = append(r.Names, dnsprobe.NameResult{Name: n, Reason: reason, Forward: dnsprobe.Answer{Name: n, Reason: reason}})
+		}
+		return r
+	}
+}
+
+var emeaToApac = mesh.PeerID{From: "emea", To: "apac"}
+
+// resolver answers by servers in order, and counts what it is asked.
+type resolver struct {
+	servers []func([]string) dnsprobe.ServerResult
+	most    int
+}
+
+func (r *resolver) Lookup(_ context.Context, _, names []string) (dnsprobe.Result, error) {
+	var out dnsprobe.Result
+	r.most = max(r.most, len(names))
+	for _, s := range r.servers {
+		out.Servers = append(out.Servers, s(names))
+	}
+	return out, nil
+}
+
+// TestNamesOfACertificate: which names of a certificate the pulling cluster's
+// DNS must know, and what its answers amount to.
+func TestNamesOfACertificate(t *testing.T) {
+	k := &keys{}
+	const first, second = "192.0.2.53:53", "192.0.2.54:53"
+	ok := said(second, dnsprobe.OK, nil)
+	only := func(name string, reason dnsprobe.Reason) func([]string) dnsprobe.ServerResult {
+		return said(first, dnsprobe.OK, map[string]dnsprobe.Reason{name: reason})
+	}
+	both := func(r dnsprobe.Reason) []func([]string) dnsprobe.ServerResult {
+		return []func([]string) dnsprobe.ServerResult{said(first, r, nil), said(second, r, nil)}
+	}
+	type servers = []func([]string) dnsprobe.ServerResult
+	for _, c := range []struct {
+		name    string
+		names   []string // of apac's publisher
+		servers servers
+		want    string // NamesResolve of emea>apac
+		finding string // of either cluster; "" for none but DNS ones
+		says    string
+	}{
+		{"the first server is lame, the second knows", nil, servers{said(first, dnsprobe.Lame, nil), ok}, "True OneServerResolves inferred", "", ""},
+		{"the first server refuses Peerkeeper, the second knows", nil, servers{said(first, dnsprobe.Refused, nil), ok}, "True OneServerResolves inferred", "", ""},
+		{"the first server fails, the second knows", nil, servers{said(first, dnsprobe.ServFail, nil), ok}, "True OneServerResolves inferred", "", ""},
+		{"the first server does not implement the question, the second knows", nil, servers{said(first, dnsprobe.Rejected, nil), ok}, "True OneServerResolves inferred", "", ""},
+		{"the first server's answer is cut off, the second knows", nil, servers{said(first, dnsprobe.Truncated, nil), ok}, "True OneServerResolves inferred", "", ""},
+		{"both servers are lame", nil, both(dnsprobe.Lame), "Unknown AllServersSilent measured", "", "Lame from " + first},
+		{"both servers refuse Peerkeeper", nil, both(dnsprobe.Refused), "Unknown AllServersSilent measured", "", ""},
+		{"neither server understands the question", nil, both(dnsprobe.Rejected), "Unknown AllServersSilent measured", "", ""},
+		{"both servers fail", nil, both(dnsprobe.ServFail), "False NameNotResolving measured", "", ""},
+		{"the first server is lame, the second says there is no such name", nil, servers{said(first, dnsprobe.Lame, nil), said(second, dnsprobe.NXDomain, nil)}, "False NameNotResolving inferred", "", "NXDomain from " + second},
+		{"the parent domain among the names has no address", []string{string(apacPub), string(apacSub), "cucm-apac.example.com", "example.com"}, servers{only("example.com", dnsprobe.NoAddress)}, "True AllResolve measured", "", "all 3 names of servers"},
+		{"a parent domain two levels up", []string{"imp.apac.example.net", "example.net"}, servers{only("example.net", dnsprobe.NXDomain)}, "True AllResolve measured", "", ""},
+		{"the parent domain beside a wildcard", []string{string(apacPub), "*.apac.example.net", "apac.example.net"}, servers{only("apac.example.net", dnsprobe.NXDomain)}, "True AllResolve measured", "", ""},
+		{"a node whose name is above another name is a server all the same", []string{string(apacPub), "x." + string(apacPub)}, servers{only(string(apacPub), dnsprobe.NXDomain)}, "False NameNotResolving measured", "", string(apacPub) + " (NXDomain"},
+		{"the mesh's own domain alone", []string{string(apacPub), "EXAMPLE.com."}, servers{said(first, dnsprobe.OK, map[string]dnsprobe.Reason{"EXAMPLE.com.": dnsprobe.NXDomain})}, "True AllResolve measured", "", ""},
+		{"addresses need no resolving", []string{string(apacPub), "192.0.2.7", "2001:db8::7"}, servers{only("192.0.2.7", dnsprobe.NXDomain)}, "True AllResolve measured", "", "the one name"},
+		{"a name in two spellings", []string{string(apacPub), strings.ToUpper(string(apacPub)) + "."}, servers{ok}, "True AllResolve measured", "", "the one name"},
+		{"an international name as certificates write it", []string{string(apacPub), "xn--mnchen-3ya.example.com"}, servers{only("xn--mnchen-3ya.example.com", dnsprobe.NXDomain)}, "False NameNotResolving measured", "", "xn--mnchen-3ya"},
+		{"an underscore", []string{string(apacPub), "imp_apac.example.com"}, servers{ok}, "True AllResolve measured", "", ""},
+		{"an empty name", []string{string(apacPub), ""}, servers{ok}, "True AllResolve measured", string(peer.NotAHostName), `""`},
+		{"a blank in a name, and DNS knows no such name", []string{string(apacPub), "imp apac.example.com"}, servers{only("imp apac.example.com", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(peer.NotAHostName), `"imp apac.example.com" (NXDomain`},
+		{"a blank behind a name", []string{string(apacPub), string(apacSub) + " "}, servers{only(string(apacSub)+" ", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(peer.NotAHostName), `"` + string(apacSub) + ` "`},
+		{"a mail address where a host's name belongs", []string{string(apacPub), "admin@example.com"}, servers{only("admin@example.com", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(peer.NotAHostName), "admin@example.com"},
+		{"a name longer than DNS allows", []string{string(apacPub), strings.Repeat("a", 70) + ".example.com"}, servers{ok}, "True AllResolve measured", string(peer.NotAHostName), ""},
+		{"no name but the CN", []string{}, servers{ok}, "True AllResolve measured", "NameInCNOnly", "the one name"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, k)
+			if c.names != nil {
+				leaf := b.issue(t, wish{cn: string(apacPub), names: c.names})
+				b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf)
+				b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+			}
+			check := b.certcheck()
+			check.DNS = &resolver{servers: c.servers}
+			if _, err := check.Handle(t.Context(), run.Request{}); err != nil {
+				t.Fatal(err)
+			}
+			book := b.stored()
+			got := condOf(book, emeaToApac, peer.NamesResolve)
+			if s := fmt.Sprintf("%s %s %s", got.Status, got.Reason, got.Basis); s != c.want {
+				t.Errorf("%s (%s), want %s", s, got.Message, c.want)
+			}
+			text := got.Message
+			var reasons []string
+			for _, f := range book.Certs["apac"].Value.Findings {
+				reasons = append(reasons, string(f.Reason))
+				text += "\n" + f.Message
+			}
+			if c.finding != "" && !slices.Contains(reasons, c.finding) {
+				t.Errorf("findings %v, want %s", reasons, c.finding)
+			}
+			if c.finding == "" && (slices.Contains(reasons, string(peer.NotAHostName)) || slices.Contains(reasons, string(peer.ValueTooLong))) {
+				t.Errorf("findings %v, none of them was called for", reasons)
+			}
+			if !strings.Contains(text, c.says) {
+				t.Errorf("%q does not say %q", text, c.says)
+			}
+		})
+	}
+}
+
+// TestACertificateWithThousandsOfNames: a hundred are asked for, the cluster's
+// own nodes among them; of the others nothing is claimed.
+func TestACertificateWithThousandsOfNames(t *testing.T) {
+	b := newBench(t, &keys{})
+	var names []string
+	for i := range 3000 {
+		names = append(names, fmt.Sprintf("n%d.example.net", i))
+	}
+	names = append(names, string(apacSub), string(apacPub))
+	leaf := b.issue(t, wish{cn: "imp-apac-pub-ms.example.com", names: names})
+	for _, node := range []string{string(apacPub), string(apacSub)} {
+		b.serve(node+":8443", tlsprobe.RSA, leaf)
+	}
+	b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+	dns := &resolver{servers: []func([]string) dnsprobe.ServerResult{said("192.0.2.53:53", dnsprobe.OK, nil)}}
+	check := b.certcheck()
+	check.DNS = dns
+	if _, err := check.Handle(t.Context(), run.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	book := b.stored()
+	kept := book.Certs["apac"].Value.Served[apacPub]["RSA"]
+	if len(kept.Names) != 100 || kept.MoreNames != 2902 || kept.Names[0] != string(apacSub) || kept.Names[1] != string(apacPub) {
+		t.Errorf("%d names kept, %d more, first %v", len(kept.Names), kept.MoreNames, kept.Names[:2])
+	}
+	if dns.most != 100 {
+		t.Errorf("%d names asked for, want 100", dns.most)
+	}
+	got := condOf(book, emeaToApac, peer.NamesResolve)
+	if got.Status != peer.UnknownStatus || got.Reason != peer.NamesNotChecked || !strings.Contains(got.Message, "3002 names") {
+		t.Errorf("%s %s: %s", got.Status, got.Reason, got.Message)
+	}
+	found := b.found(book, "apac")
+	if !slices.Contains(found, "ValueTooLong:imp-apac-pub.example.com:RSA warning") {
+		t.Errorf("%v", found)
+	}
+	// A name among the first hundred that is not there is known all the same.
+	dns.servers[0] = said("192.0.2.53:53", dnsprobe.OK, map[string]dnsprobe.Reason{string(apacSub): dnsprobe.NXDomain})
+	if _, err := check.Handle(t.Context(), run.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := condOf(b.stored(), emeaToApac, peer.NamesResolve); got.Status != peer.False {
+		t.Errorf("%s %s: %s", got.Status, got.Reason, got.Message)
+	}
+}
