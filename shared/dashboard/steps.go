@@ -231,11 +231,17 @@ var steps = map[peer.Reason][]Step{
 		{Do: "If the name should no longer be in the certificate: reissue the certificate of {to} without it."},
 		{On: "{fromPub}", Menu: "command line", Do: "`utils network host NAME` shows how the node itself resolves it."},
 	},
+	peer.NotAHostName: {
+		{Do: "{message}. Have the tomcat certificate of {to} made anew with its alternative names typed without blanks, mail addresses or URLs; ICSA resolves every one of them."},
+	},
+	peer.NamesNotChecked: {
+		{Do: "{message}. Nothing is wrong as far as it is looked at; a sync that succeeds shows the rest. A certificate with so many names is not Cisco's own doing: ask who made it."},
+	},
 	peer.NoDNSDeclared: {
 		{Do: "Name the DNS servers of {from} in mesh.yaml (dns: [ip:port], first = primary). Answers of any other resolver would say nothing about what ICSA sees."},
 	},
 	peer.AllServersSilent: {
-		{Do: "None of {from}'s DNS servers ({fromDNS}) answers Peerkeeper. Check that UDP and TCP 53 are open from here, then the servers themselves."},
+		{Do: "None of {from}'s DNS servers ({fromDNS}) tells Peerkeeper about every name: {message}. Check that UDP and TCP 53 are open from here, then the servers themselves."},
 		{On: "{fromPub}", Menu: "command line", Do: "`utils diagnose test` and `utils network host {toPub}` show whether the node can still resolve."},
 	},
 }
