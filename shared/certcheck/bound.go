@@ -77,11 +77,14 @@ func firstNames(cl *mesh.Cluster, names []string) (first []string, more int) {
 		return names, 0
 	}
 	own := map[string]bool{}
+	add := func(n mesh.Node) {
+		own[dnsname.Canonical(string(n.Name))], own[dnsname.Canonical(n.ServerName())] = true, true
+	}
 	for _, n := range cl.Nodes {
-		own[dnsname.Canonical(string(n.Name))] = true
+		add(n)
 	}
 	if cl.CUCM != nil {
-		own[dnsname.Canonical(string(cl.CUCM.Name))] = true
+		add(*cl.CUCM)
 	}
 	rank := func(name string) int {
 		switch {

@@ -277,7 +277,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 	if x.o.Served.Leaf() == nil {
 		return
 	}
-	name := strings.TrimSuffix(string(x.node.Name), ".")
+	name := strings.TrimSuffix(x.node.ServerName(), ".")
 	_, notAddress := netip.ParseAddr(name)
 	for _, p := range tlsprobe.Inspect(x.o.Served, name, now) {
 		leaf := p.Depth == 0
@@ -333,10 +333,10 @@ func (x subject) chainExpired(f *finder, p tlsprobe.Problem) {
 func (x subject) multiServer(f *finder) {
 	var missing []string
 	for _, n := range x.cl.Nodes {
-		if _, notAddress := netip.ParseAddr(string(n.Name)); notAddress == nil {
+		if _, notAddress := netip.ParseAddr(n.ServerName()); notAddress == nil {
 			continue
 		}
-		if n.Name != x.node.Name && !nameMatches(x.s.Names, n.Name) {
+		if n.Name != x.node.Name && !nameMatches(x.s.Names, n.ServerName()) {
 			missing = append(missing, string(n.Name))
 		}
 	}
@@ -500,10 +500,10 @@ func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.R
 // nameMatches compares a node's name with a certificate's names as TLS does,
 // wildcards in the first label included; a bare host name, which Cisco allows, is
 // meant by the same name with a domain.
-func nameMatches(names []string, node mesh.NodeName) bool {
-	bare := !strings.Contains(string(node), ".")
+func nameMatches(names []string, node string) bool {
+	bare := !strings.Contains(node, ".")
 	return slices.ContainsFunc(names, func(n string) bool {
 		host, _, _ := strings.Cut(n, ".")
-		return dnsname.Covers(n, string(node)) || bare && dnsname.Same(host, string(node))
+		return dnsname.Covers(n, node) || bare && dnsname.Same(host, node)
 	})
 }

@@ -124,7 +124,7 @@ func (c *Certcheck) needsResolving(cl *mesh.Cluster, name string, among []string
 	switch {
 	case declares(cl, name):
 		return true
-	case strings.TrimSpace(name) == "", dnsname.IsAddress(name), dnsname.IsWildcard(name), dnsname.Same(name, c.Mesh.Domain):
+	case strings.TrimSpace(name) == "", dnsname.IsAddress(name), dnsname.IsWildcard(name), c.Mesh.LawfulDomain(name):
 		return false
 	}
 	if _, ok := dnsname.Wire(name); !ok {
@@ -135,7 +135,9 @@ func (c *Certcheck) needsResolving(cl *mesh.Cluster, name string, among []string
 
 // declares reports whether mesh.yaml has a name as a node of the cluster.
 func declares(cl *mesh.Cluster, name string) bool {
-	is := func(n mesh.Node) bool { return dnsname.Same(string(n.Name), name) }
+	is := func(n mesh.Node) bool {
+		return dnsname.Same(string(n.Name), name) || dnsname.Same(n.ServerName(), name)
+	}
 	return slices.ContainsFunc(cl.Nodes, is) || cl.CUCM != nil && is(*cl.CUCM)
 }
 

@@ -162,7 +162,7 @@ func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node,
 	if port == "" {
 		firstLook = len(stored) == 0
 	}
-	for _, o := range c.TLS.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: string(n.Name)}) {
+	for _, o := range c.TLS.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName()}) {
 		place := placeOf(port, string(o.Asked))
 		was := stored[place]
 		probes[place] = o
@@ -170,7 +170,7 @@ func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node,
 		switch reason := tlsprobe.ReasonOf(o.Err); {
 		case leaf != nil && o.Served.KeyType == o.Asked:
 			s := served(leaf, was, string(o.Asked), firstLook, now)
-			ours.judge(&s, o.Served.Chain, string(n.Name), now)
+			ours.judge(&s, o.Served.Chain, n.ServerName(), now)
 			bounded(cl, &s)
 			out[place] = s
 		case reason == tlsprobe.NoCommonSuite || reason == tlsprobe.KeyTypeNotSelectable:
@@ -349,7 +349,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 			if l.record.Identity == nil {
 				l.record.Identity = map[mesh.NodeName]map[string]peer.Served{}
 			}
-			l.record.Identity[n.Name] = identities(cl, held, stored.Identity[n.Name], ours, string(n.Name), now)
+			l.record.Identity[n.Name] = identities(cl, held, stored.Identity[n.Name], ours, n.ServerName(), now)
 			for _, of := range slices.Sorted(maps.Keys(held.Unreadable)) {
 				unread(peer.UnreadableAnswer, n.Name, fmt.Sprintf("%d entries of %s of %s cannot be read", held.Unreadable[of], of, n.Name))
 			}

@@ -85,6 +85,7 @@ func (j *storeJudge) collect() {
 		for _, n := range cl.Nodes {
 			for _, store := range []string{"tomcat-trust", "cup-trust", "cup-xmpp-trust"} {
 				name(store, string(n.Name))
+				name(store, n.ServerName())
 			}
 		}
 		rec := j.certs[cl.ID]
