@@ -20,9 +20,9 @@ type checkVerb struct {
 }
 
 type certsVerb struct {
-	Now   bool   `help:"Look at every node now, instead of showing what certcheck saw last."`
-	Trust bool   `help:"Who trusts whose certificate, and which files must be copied by hand."`
-	Peer  string `help:"One direction: what breaks when, and in which order to renew. A:B is understood for A>B." placeholder:"A>B"`
+	Now   bool `help:"Look at every node now, instead of showing what certcheck saw last."`
+	Trust bool `help:"Who trusts whose certificate, and which files must be copied by hand."`
+	Peer  name `help:"One direction: what breaks when, and in which order to renew. A:B is understood for A>B." placeholder:"A>B"`
 	kept
 	secrets
 }
@@ -112,7 +112,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		answer.Trust, answer.Copy = &matrix, matrix.Copies(w.Mesh)
 	}
 	if c.Peer != "" {
-		id, err := w.peer(c.Peer)
+		id, err := w.peer(string(c.Peer))
 		if err != nil {
 			return err
 		}

@@ -14,8 +14,9 @@ type trustVerb struct {
 }
 
 type acceptVerb struct {
-	Node   string `arg:"" help:"The node's name as in mesh.yaml." placeholder:"NODE"`
-	SHA256 string `arg:"" name:"sha256" help:"The certificate's SHA-256 fingerprint, compared by you with the node's own." placeholder:"SHA256"`
+	Node name `arg:"" help:"The node's name as in mesh.yaml." placeholder:"NODE"`
+	// More than one where what openssl prints was not quoted: it has a blank.
+	SHA256 []string `arg:"" name:"sha256" help:"The certificate's SHA-256 fingerprint as openssl prints it, compared by you with the node's own." placeholder:"SHA256"`
 	kept
 }
 
@@ -27,7 +28,8 @@ It never fetches the fingerprint for you: compare it with what the node's own ad
 Examples:
 
   openssl x509 -noout -fingerprint -sha256 -in tomcat.pem
-  peerkeeper trust accept imp-emea-sub.example.com 5E:0C:…`
+  peerkeeper trust accept imp-emea-sub.example.com 5E:0C:…
+  peerkeeper trust accept imp-emea-sub.example.com "sha256 Fingerprint=5E:0C:…"     # the whole line`
 }
 
 // Run accepts a certificate.
@@ -35,6 +37,10 @@ func (a *acceptVerb) Run(ctx context.Context, t *terminal) error {
 	w, err := a.open(ctx)
 	if err != nil {
 		return err
+	}
+	pin, err := mesh.ParseFingerprint(strings.Join(a.SHA256, " "))
+	if err != nil {
+		return usage{err}
 	}
 	node := mesh.NodeName(a.Node)
 	if _, ok := w.Owner(node); !ok {
@@ -44,31 +50,26 @@ func (a *acceptVerb) Run(ctx context.Context, t *terminal) error {
 				names = append(names, string(n.Name))
 			}
 		}
-		return usagef("%s is no node of mesh %s: %s", a.Node, w.Name, suggest(a.Node, names))
+		return usagef("%s is no node of mesh %s: %s", a.Node, w.Name, suggest(string(a.Node), names))
 	}
 	who, err := actor()
 	if err != nil {
 		return err
 	}
 	h := &host.Host{Mesh: w.Mesh, Store: w.store, Clock: w.clock, Log: t.log}
-	err = h.Accept(ctx, node, a.SHA256, who)
-	var bad *host.FingerprintError
-	if errors.As(err, &bad) {
-		return usage{err}
-	}
-	if err != nil {
+	if err := h.Accept(ctx, node, pin, who); err != nil {
 		return err
 	}
 	if t.json {
-		return t.answer(map[string]any{"node": a.Node, "accepted": a.SHA256, "actor": who})
+		return t.answer(map[string]any{"node": a.Node, "accepted": pin, "actor": who})
 	}
 	t.sayf("%s is recognised by this certificate from the next look on; recorded as decided by %s.", a.Node, who)
 	return nil
 }
 
 type resumeVerb struct {
-	Scope string `arg:"" help:"mesh, a cluster (emea), a peer (emea:apac) or a pair (emea:apac --pair)." placeholder:"SCOPE"`
-	Pair  bool   `help:"Both directions of the peer."`
+	Scope name `arg:"" help:"mesh, a cluster (emea), a peer (emea:apac) or a pair (emea:apac --pair)." placeholder:"SCOPE"`
+	Pair  bool `help:"Both directions of the peer."`
 	kept
 }
 
@@ -89,7 +90,7 @@ func (r *resumeVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	scope, err := r.scope(w, r.Scope, r.Pair)
+	scope, err := r.scope(w, string(r.Scope), r.Pair)
 	if err != nil {
 		return err
 	}

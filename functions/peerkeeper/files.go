@@ -15,6 +15,7 @@ import (
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
@@ -173,7 +174,8 @@ func actor() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("finding out who you are, for the record: %w", err)
 	}
-	return u.Username, nil
+	// A name that a directory gave is no text of ours.
+	return plain.Line(u.Username, maxName), nil
 }
 
 // cluster finds a cluster that a person named.

@@ -12,6 +12,7 @@ import (
 
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 )
@@ -19,17 +20,20 @@ import (
 // span is a duration in which days may be written, such as 7d or 36h.
 type span time.Duration
 
+// maxSpan is the longest time that may be named, in days: ten years.
+const maxSpan = 3650
+
 // UnmarshalText reads a duration with days.
 func (s *span) UnmarshalText(b []byte) error {
 	if days, ok := strings.CutSuffix(string(b), "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n > 0 {
+		if n, err := strconv.Atoi(days); err == nil && 0 < n && n <= maxSpan {
 			*s = span(time.Duration(n) * 24 * time.Hour)
 			return nil
 		}
 	}
 	d, err := time.ParseDuration(string(b))
-	if err != nil || d <= 0 {
-		return fmt.Errorf("%q is no time: write 30m, 36h or 7d", b)
+	if err != nil || d <= 0 || d > maxSpan*24*time.Hour {
+		return fmt.Errorf("%s is no time: write 30m, 36h or 7d, at most %dd", plain.Quote(string(b), 40), maxSpan)
 	}
 	*s = span(d)
 	return nil
@@ -97,8 +101,8 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 }
 
 type approveVerb struct {
-	ID     string        `arg:"" name:"id" optional:"" help:"The action, as plan lists it." placeholder:"ID"`
-	Source mesh.NodeName `help:"Instead of one action: every import of this node's certificates, into whichever cluster." placeholder:"NODE"`
+	ID     name `arg:"" name:"id" optional:"" help:"The action, as plan lists it." placeholder:"ID"`
+	Source name `help:"Instead of one action: every import of this node's certificates, into whichever cluster." placeholder:"NODE"`
 	kept
 }
 
@@ -127,7 +131,7 @@ func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
 		return usagef("name one action, or --source NODE: `peerkeeper plan` lists what waits for a person")
 	}
 	if a.Source != "" {
-		all, err := w.person(t).ApproveSource(ctx, a.Source, who)
+		all, err := w.person(t).ApproveSource(ctx, mesh.NodeName(a.Source), who)
 		if err != nil {
 			return usage{err}
 		}
@@ -140,7 +144,7 @@ func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
 		t.sayf("%d imports; recorded as decided by %s. At most %d an hour are made.", len(all), who, w.Mesh.Policy.Limits.ImportsPerMeshPerHour)
 		return nil
 	}
-	p, err := w.person(t).Approve(ctx, a.ID, who)
+	p, err := w.person(t).Approve(ctx, string(a.ID), who)
 	if err != nil {
 		return usage{err}
 	}
@@ -156,8 +160,8 @@ func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
 
 // word is what pause and maintenance take.
 type word struct {
-	Scope  string `arg:"" help:"mesh, a cluster (emea), a peer (emea:apac) or a pair (emea:apac --pair)." placeholder:"SCOPE"`
-	Reason string `help:"Why, for the record." required:"" placeholder:"TEXT"`
+	Scope  name   `arg:"" help:"mesh, a cluster (emea), a peer (emea:apac) or a pair (emea:apac --pair)." placeholder:"SCOPE"`
+	Reason reason `help:"Why, for the record." required:"" placeholder:"TEXT"`
 	For    span   `help:"For how long, such as 2h or 7d; otherwise until it is ended." placeholder:"TIME"`
 	Pair   bool   `help:"Both directions of the peer."`
 	kept
@@ -180,7 +184,7 @@ func (x *word) run(ctx context.Context, t *terminal, say string, do func(*host.H
 	if err != nil {
 		return err
 	}
-	scope, err := x.scope(w, x.Scope, x.Pair)
+	scope, err := x.scope(w, string(x.Scope), x.Pair)
 	if err != nil {
 		return err
 	}
@@ -218,7 +222,7 @@ Examples:
 // Run pauses.
 func (p *pauseVerb) Run(ctx context.Context, t *terminal) error {
 	return p.run(ctx, t, "Nothing is done to %s any more.", func(h *host.Host, scope record.Scope, who string) ([]repair.Intent, error) {
-		return h.Pause(ctx, scope, p.Reason, who, time.Duration(p.For))
+		return h.Pause(ctx, scope, string(p.Reason), who, time.Duration(p.For))
 	})
 }
 
@@ -242,13 +246,13 @@ Examples:
 // Run begins a maintenance.
 func (m *maintenanceStartVerb) Run(ctx context.Context, t *terminal) error {
 	return m.run(ctx, t, "%s is in maintenance.", func(h *host.Host, scope record.Scope, who string) ([]repair.Intent, error) {
-		return h.Maintain(ctx, scope, m.Reason, who, time.Duration(m.For))
+		return h.Maintain(ctx, scope, string(m.Reason), who, time.Duration(m.For))
 	})
 }
 
 type maintenanceEndVerb struct {
-	Scope string `arg:"" help:"What was named at the start." placeholder:"SCOPE"`
-	Pair  bool   `help:"Both directions of the peer."`
+	Scope name `arg:"" help:"What was named at the start." placeholder:"SCOPE"`
+	Pair  bool `help:"Both directions of the peer."`
 	kept
 }
 
@@ -258,7 +262,7 @@ func (m *maintenanceEndVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	scope, err := m.scope(w, m.Scope, m.Pair)
+	scope, err := m.scope(w, string(m.Scope), m.Pair)
 	if err != nil {
 		return err
 	}
@@ -282,8 +286,8 @@ func (m *maintenanceEndVerb) Run(ctx context.Context, t *terminal) error {
 }
 
 type ackVerb struct {
-	Fingerprint string `arg:"" help:"The alarm, by the beginning of its fingerprint in status --json." placeholder:"FINGERPRINT"`
-	Reason      string `help:"Why, for the record." required:"" placeholder:"TEXT"`
+	Fingerprint name   `arg:"" help:"The alarm, by the beginning of its fingerprint in status --json." placeholder:"FINGERPRINT"`
+	Reason      reason `help:"Why, for the record." required:"" placeholder:"TEXT"`
 	For         span   `help:"For how long; otherwise as long as the alarm stands." placeholder:"TIME"`
 	kept
 }
@@ -308,7 +312,7 @@ func (a *ackVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	n, err := w.person(t).Acknowledge(ctx, a.Fingerprint, a.Reason, who, time.Duration(a.For))
+	n, err := w.person(t).Acknowledge(ctx, string(a.Fingerprint), string(a.Reason), who, time.Duration(a.For))
 	if err != nil {
 		return usage{err}
 	}
@@ -320,7 +324,7 @@ func (a *ackVerb) Run(ctx context.Context, t *terminal) error {
 }
 
 type evidenceVerb struct {
-	Peer string `arg:"" help:"The directed peer, such as emea:apac." placeholder:"PEER"`
+	Peer name   `arg:"" help:"The directed peer, such as emea:apac." placeholder:"PEER"`
 	Out  string `help:"The zip file to write." placeholder:"FILE"`
 	kept
 }
@@ -341,7 +345,7 @@ func (e *evidenceVerb) Run(ctx context.Context, t *terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	id, err := w.peer(e.Peer)
+	id, err := w.peer(string(e.Peer))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 type probeVerb struct {
-	Cluster string `help:"Only this cluster." placeholder:"CLUSTER"`
+	Cluster name   `help:"Only this cluster." placeholder:"CLUSTER"`
 	Write   string `help:"Write the proposal to this new file; without it, it is only shown." placeholder:"FILE"`
 	files
 	secrets
@@ -47,7 +47,7 @@ func (p *probeVerb) Run(ctx context.Context, t *terminal) error {
 	}
 	clusters := w.Clusters
 	if p.Cluster != "" {
-		c, err := w.cluster(p.Cluster)
+		c, err := w.cluster(string(p.Cluster))
 		if err != nil {
 			return err
 		}

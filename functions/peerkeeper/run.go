@@ -24,7 +24,7 @@ const (
 type runVerb struct {
 	files
 	secrets
-	Once   string  `help:"Run this function once, now, whatever is due: peersync, stucksync or certcheck." placeholder:"NAME"`
+	Once   name    `help:"Run this function once, now, whatever is due: peersync, stucksync or certcheck." placeholder:"NAME"`
 	Rate   float64 `help:"The rate of a simulated mesh's clock; it must be the one in mesh.yaml." placeholder:"N"`
 	Listen string  `help:"Where the page is served, or off; default 127.0.0.1:8080, and none with --once." env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
 }
@@ -44,8 +44,8 @@ Examples:
 // Run watches a mesh until the context ends, or runs one function.
 func (r *runVerb) Run(ctx context.Context, t *terminal) error {
 	if r.Once != "" {
-		if _, ok := run.Find(r.Once); !ok {
-			return usagef("there is no function %s: %s", r.Once, suggest(r.Once, functions()))
+		if _, ok := run.Find(string(r.Once)); !ok {
+			return usagef("there is no function %s: %s", r.Once, suggest(string(r.Once), functions()))
 		}
 	}
 	w, err := r.open()
@@ -126,7 +126,7 @@ func (j *jsonAlarms) Send(_ context.Context, n alarm.Notice) error { return j.t.
 func (r *runVerb) runOnce(ctx context.Context, t *terminal, h *host.Host) error {
 	var answer run.Answer
 	err := t.wait(ctx, fixed("%s over %d clusters", r.Once, len(h.Mesh.Clusters)), func(ctx context.Context) (err error) {
-		answer, err = h.Once(ctx, r.Once)
+		answer, err = h.Once(ctx, string(r.Once))
 		return err
 	})
 	if err != nil {

@@ -95,7 +95,7 @@ func grave(all []peer.Finding) bool {
 }
 
 type explainVerb struct {
-	Peer string `arg:"" help:"Which direction: 'emea>apac' pulls apac's users to emea. Quote it, or write emea:apac." placeholder:"PEER"`
+	Peer name `arg:"" help:"Which direction: 'emea>apac' pulls apac's users to emea. Quote it, or write emea:apac." placeholder:"PEER"`
 	kept
 }
 
@@ -116,7 +116,7 @@ func (e *explainVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	id, err := w.peer(e.Peer)
+	id, err := w.peer(string(e.Peer))
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 type userVerb struct {
-	ID string `arg:"" help:"The user ID." placeholder:"ID"`
+	ID name `arg:"" help:"The user ID." placeholder:"ID"`
 	files
 	secrets
 }
@@ -37,7 +37,7 @@ func (u *userVerb) Run(ctx context.Context, t *terminal) error {
 	}
 	var where host.Whereabouts
 	err = t.ask(ctx, w, len(w.Clusters), func(ctx context.Context) (err error) {
-		where, err = h.User(ctx, u.ID)
+		where, err = h.User(ctx, string(u.ID))
 		return err
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/store"
@@ -20,7 +21,7 @@ import (
 // Accept records that a person accepts a certificate for a node, besides those
 // that mesh.yaml names, from the next look on. It is audited.
 func (h *Host) Accept(ctx context.Context, node mesh.NodeName, sha256, actor string) error {
-	pin, err := fingerprint(sha256)
+	pin, err := mesh.ParseFingerprint(sha256)
 	if err != nil {
 		return err
 	}
@@ -44,23 +45,6 @@ func (h *Host) Accept(ctx context.Context, node mesh.NodeName, sha256, actor str
 	}
 	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: "trust accept " + string(declared.Name), Outcome: "done", Evidence: pin})
 	return err
-}
-
-// fingerprint reads a SHA-256 as openssl, browsers and mesh.yaml write it.
-func fingerprint(s string) (string, error) {
-	hex := strings.ToLower(strings.ReplaceAll(s, ":", ""))
-	hex = strings.TrimPrefix(strings.TrimPrefix(hex, "sha256"), "=")
-	if len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
-		return "", &FingerprintError{s}
-	}
-	return "sha256:" + hex, nil
-}
-
-// FingerprintError says that a text is no fingerprint.
-type FingerprintError struct{ Text string }
-
-func (e *FingerprintError) Error() string {
-	return fmt.Sprintf("%q is no SHA-256 fingerprint: want 64 hexadecimal digits, as `openssl x509 -fingerprint -sha256` prints them", e.Text)
 }
 
 // Resume lets a rejected account be tried again. It is audited.
@@ -123,12 +107,17 @@ func (h *Host) word(ctx context.Context, key store.Key, intent string, w record.
 }
 
 func (h *Host) said(scope record.Scope, reason, actor string, lasts time.Duration) record.Word {
-	w := record.Word{Scope: scope, Reason: reason, Actor: actor, At: h.Clock.Now()}
+	// Whoever calls has refused what is too long to be a reason; what is stored is
+	// bounded all the same.
+	w := record.Word{Scope: scope, Reason: plain.Line(reason, record.MaxReason), Actor: plain.Line(actor, maxActor), At: h.Clock.Now()}
 	if lasts > 0 {
 		w.Expires = w.At.Add(lasts)
 	}
 	return w
 }
+
+// maxActor bounds the name of who decides, in characters.
+const maxActor = 255
 
 // Pause keeps Peerkeeper from acting on what the scope names; lasts 0 is until
 // resumed. The actions it returns were meant before and are not called back.

@@ -1,13 +1,16 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/store"
 )
 
@@ -87,6 +90,24 @@ const silenceSkew = 30 * time.Minute
 // acting until it ends, and what is wrong is said.
 func (w Word) Silences(now time.Time) bool {
 	return w.Holds(now) && (w.Expires.IsZero() || !instant.Ahead(w.Expires, now, w.Expires.Sub(w.At)+silenceSkew))
+}
+
+// MaxReason bounds a reason, in characters: what fits a notice and a line of the
+// history.
+const MaxReason = 500
+
+// ReasonOf is a reason as it is recorded: one line, without what a terminal or a
+// page would obey. The error says why it is none.
+func ReasonOf(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if n := utf8.RuneCountInString(text); n > MaxReason {
+		return "", fmt.Errorf("the reason has %d characters, at most %d are kept: name the ticket or the mail that holds the rest", n, MaxReason)
+	}
+	text = plain.Line(text, MaxReason)
+	if strings.Trim(text, " \uFFFD") == "" {
+		return "", errors.New("the reason is empty: say why, for whoever reads the history at night")
+	}
+	return text, nil
 }
 
 // Approval is an APPROVAL#id item: a person's consent to one exact action.

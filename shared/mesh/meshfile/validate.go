@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/x509"
-	"encoding/hex"
+
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -270,9 +271,13 @@ func (v *rules) tls(c *mesh.Cluster, path string) {
 	seen := map[string]bool{}
 	for i, pin := range c.TLS.Pins {
 		at := item(child(path, "pins"), i)
-		digits, ok := strings.CutPrefix(pin, "sha256:")
-		if _, err := hex.DecodeString(digits); !ok || err != nil || len(digits) != 64 || pin != strings.ToLower(pin) {
-			v.rep.blame(at, show(pin)+" is not a pin", "write sha256: and the 64 hex digits of the certificate's SHA-256 fingerprint")
+		if normal, err := mesh.ParseFingerprint(pin); err != nil || pin != normal {
+			what := show(pin) + " is not a pin"
+			var bad *mesh.FingerprintError
+			if errors.As(err, &bad) && bad.Why != "" && !strings.HasPrefix(bad.Why, "it has") {
+				what += " (" + bad.Why + ")"
+			}
+			v.rep.blame(at, what, "write sha256: and the 64 hex digits of the certificate's SHA-256 fingerprint")
 			continue
 		}
 		if seen[pin] {
@@ -626,14 +631,13 @@ func releaseFault(s string) (message, cure string) {
 	return "", ""
 }
 
-// normalPin writes a pin the one way: as openssl and browsers print
-// fingerprints, with colons and capitals, is fine too.
+// normalPin writes a pin the one way, whatever form of a fingerprint it has. What
+// is none stays as it is, to be reported there.
 func normalPin(pin string) string {
-	algorithm, digits, ok := strings.Cut(pin, ":")
-	if !ok {
-		return pin
+	if normal, err := mesh.ParseFingerprint(pin); err == nil {
+		return normal
 	}
-	return strings.ToLower(algorithm) + ":" + strings.ToLower(strings.ReplaceAll(digits, ":", ""))
+	return pin
 }
 
 // normalDNS adds port 53 to a bare address.
