@@ -9,6 +9,7 @@ import (
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // CertClusterRecord is the CERT#cluster item: what certcheck saw of one
@@ -112,7 +113,7 @@ type NameServer struct {
 // now: what certcheck stored, and the dates, which need no look to come true.
 // One certificate is one finding, however many nodes serve it.
 func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
-	out := slices.Clone(r.Findings)
+	out := composedFindings(r.Findings)
 	had := map[string]bool{}
 	for _, g := range grouped(r) {
 		if g.fresh(now) == 0 {
@@ -125,13 +126,13 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		switch limit, near := nearest(days, left); {
 		case left <= 0:
 			reason, f.Since = CertificateExpired, s.NotAfter
-			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), s.Subject, clock(s.NotAfter))
+			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), name(s.Subject), clock(s.NotAfter))
 		case now.Before(s.NotBefore):
 			reason, f.Since = CertificateNotYetValid, s.First
-			f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), s.Subject, clock(s.NotBefore))
+			f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), name(s.Subject), clock(s.NotBefore))
 		case near:
 			reason, f.Since = CertificateExpires, s.NotAfter.AddDate(0, 0, -limit)
-			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), s.Subject, clock(s.NotAfter), limit)
+			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), name(s.Subject), clock(s.NotAfter), limit)
 			if len(days) > 1 && limit == slices.Min(days) {
 				f.Severity = "critical" // it rises as time runs out
 			}
@@ -145,7 +146,7 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 			f.ID = string(f.Reason) + ":" + string(f.Node) + ":" + g.place
 		}
 		had[f.ID] = true
-		out = append(out, f)
+		out = append(out, f.Composed())
 	}
 	return out
 }
@@ -198,18 +199,7 @@ func (g *group) fresh(now time.Time) int {
 func (g *group) names() string { return nodeList(g.nodes) }
 
 // nodeList names nodes as a person would: the first three, and how many more.
-func nodeList(nodes []mesh.NodeName) string {
-	const shown = 3
-	names := make([]string, 0, shown)
-	for _, n := range nodes[:min(shown, len(nodes))] {
-		names = append(names, string(n))
-	}
-	text := strings.Join(names, ", ")
-	if more := len(nodes) - shown; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
+func nodeList(nodes []mesh.NodeName) string { return plain.First(3, nodes) }
 
 // grouped sorts a cluster's served certificates by certificate.
 func grouped(r CertClusterRecord) []*group {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // Former is what is kept of a certificate that another took the place of, for
@@ -82,7 +83,7 @@ func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 	case renamed == byDomain:
 		by(DomainRenamed, Inferred, "the domain was renamed (%s); the hosts are the same", n.domains())
 	case renamed == byHost:
-		by(NodeRenamed, Inferred, "a host was renamed, or replaced, within its domain (%s became %s)", list(n.gone), list(n.added))
+		by(NodeRenamed, Inferred, "a host was renamed, or replaced, within its domain (%s became %s)", values(n.gone), values(n.added))
 	case sameKey:
 		by(NodeRenamed, Measured, "host and domain were renamed: it is the same key, so the same node")
 	default:
@@ -91,7 +92,7 @@ func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 
 	// The cluster's own word, where it came after.
 	if nodes, ok := topology.Get(); ok && len(nodes) > 0 && topology.At.After(is.First) && n.renamed() != nameless {
-		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", clock(topology.At), list(texts(nodes)))
+		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", clock(topology.At), values(nodes))
 		own := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool { return declares(cl, x) })
 		lists := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool {
 			return slices.ContainsFunc(n.added, func(a string) bool { return sameNode(a, string(x)) })
@@ -131,17 +132,17 @@ func differences(was Former, is Served, keyType string, n nameChange) string {
 	}
 	switch {
 	case was.SelfSigned && !is.SelfSigned:
-		say("self-signed before, signed by %s now", is.Issuer)
+		say("self-signed before, signed by %s now", name(is.Issuer))
 	case !was.SelfSigned && is.SelfSigned:
-		say("signed by %s before, self-signed now", was.Issuer)
+		say("signed by %s before, self-signed now", name(was.Issuer))
 	case !is.SelfSigned && was.Issuer != is.Issuer:
-		say("signed by %s before, by %s now", was.Issuer, is.Issuer)
+		say("signed by %s before, by %s now", name(was.Issuer), name(is.Issuer))
 	}
 	if len(n.gone) > 0 {
-		say("names gone: %s", list(n.gone))
+		say("names gone: %s", values(n.gone))
 	}
 	if len(n.added) > 0 {
-		say("names added: %s", list(n.added))
+		say("names added: %s", values(n.added))
 	}
 	if len(n.gone)+len(n.added) == 0 {
 		say("the same names")
@@ -150,16 +151,6 @@ func differences(was Former, is Served, keyType string, n nameChange) string {
 		say("ends %s, before %s", is.NotAfter.UTC().Format(time.DateOnly), was.NotAfter.UTC().Format(time.DateOnly))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// list names the first few.
-func list(names []string) string {
-	const shown = 5
-	text := strings.Join(names[:min(shown, len(names))], ", ")
-	if more := len(names) - shown; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
 
 func texts(nodes []mesh.NodeName) []string {
@@ -279,14 +270,14 @@ func (c nameChange) domains() string {
 		gh, gd := parts(g)
 		for _, a := range c.added {
 			if ah, ad := parts(a); gh == ah {
-				text := fmt.Sprintf("%s became %s", orNone(gd), orNone(ad))
+				text := fmt.Sprintf("%s became %s", value(orNone(gd)), value(orNone(ad)))
 				if !slices.Contains(out, text) {
 					out = append(out, text)
 				}
 			}
 		}
 	}
-	return strings.Join(out, ", ")
+	return plain.List(out)
 }
 
 func orNone(domain string) string {

@@ -10,6 +10,7 @@ import (
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // TrustStore is one trust store of a cluster as its nodes told it, cut down to
@@ -453,7 +454,7 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 			case now.Sub(r.First) < exchange:
 				pending = append(pending, what)
 			case cell.Verdict == TrustStale:
-				stale = append(stale, what+" ("+r.Store+" holds an older "+cmp.Or(cell.Held, "copy")+")")
+				stale = append(stale, what+" ("+r.Store+" holds an older "+value(cmp.Or(cell.Held, "copy"))+")")
 			default:
 				missing = append(missing, what+" ("+r.Store+")")
 			}
@@ -462,21 +463,21 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 	switch {
 	case len(missing) > 0:
 		cond.Status, cond.Reason = False, NotInTrustStore
-		cond.Message = fmt.Sprintf("%s's trust store lacks %s", id.From, strings.Join(append(missing, stale...), ", "))
+		cond.Message = fmt.Sprintf("%s's trust store lacks %s", id.From, plain.List(append(missing, stale...)))
 	case len(stale) > 0:
 		cond.Status, cond.Reason = False, StaleCopy
-		cond.Message = fmt.Sprintf("%s does not trust %s", id.From, strings.Join(stale, ", "))
+		cond.Message = fmt.Sprintf("%s does not trust %s", id.From, plain.List(stale))
 	case len(pending) > 0:
 		cond.Status, cond.Reason = UnknownStatus, ExchangePending
-		cond.Message = fmt.Sprintf("%s was renewed and is not in %s's trust store yet; the next syncs carry it over", strings.Join(pending, ", "), id.From)
+		cond.Message = fmt.Sprintf("%s was renewed and is not in %s's trust store yet; the next syncs carry it over", plain.List(pending), id.From)
 	case unknown || len(ca)+len(direct) == 0:
 		return Condition{}, false
 	case len(direct) == 0:
 		cond.Status, cond.Reason = True, TrustedByCA
-		cond.Message = fmt.Sprintf("%s's trust store holds the CA of %s", id.From, strings.Join(ca, ", "))
+		cond.Message = fmt.Sprintf("%s's trust store holds the CA of %s", id.From, plain.List(ca))
 	default:
 		cond.Status, cond.Reason = True, InTrustStore
-		cond.Message = fmt.Sprintf("%s's trust store holds %s", id.From, strings.Join(append(direct, ca...), ", "))
+		cond.Message = fmt.Sprintf("%s's trust store holds %s", id.From, plain.List(append(direct, ca...)))
 	}
 	return cond, true
 }
@@ -570,7 +571,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			if len(clusters) == 0 || r.Pending || had[key] { // had: another node serves the very same one
 				return
 			}
-			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, CommonName(r.Subject), r.Store, someClusters(clusters)))
+			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, name(CommonName(r.Subject)), r.Store, plain.List(clusters)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			f.ID = strings.Replace(f.ID, string(reason), string(as), 1)
 			for _, c := range clusters {
@@ -625,9 +626,9 @@ func readiness(r TrustRow, lack, twin, unread []string) string {
 	}
 	switch missing := append(lack, twin...); {
 	case len(missing) > 0:
-		return "do not restart Cisco Tomcat yet: it is not trusted by " + someClusters(missing)
+		return "do not restart Cisco Tomcat yet: it is not trusted by " + plain.List(missing)
 	case len(unread) > 0:
-		return "do not restart Cisco Tomcat yet: the Intercluster Sync Agent of " + someClusters(unread) + " has not read its trust store since it came"
+		return "do not restart Cisco Tomcat yet: the Intercluster Sync Agent of " + plain.List(unread) + " has not read its trust store since it came"
 	case unknown > 0:
 		return fmt.Sprintf("whether %d clusters trust it is not known", unknown)
 	}
@@ -643,15 +644,6 @@ func (m TrustMatrix) rsaTrusted(r TrustRow, puller mesh.ClusterID) bool {
 		}
 	}
 	return false
-}
-
-// someClusters names at most ten clusters, and says how many more there are.
-func someClusters(ids []string) string {
-	const shown = 10
-	if more := len(ids) - shown; more > 0 {
-		return strings.Join(ids[:shown], ", ") + fmt.Sprintf(" and %d more", more)
-	}
-	return strings.Join(ids, ", ")
 }
 
 // StoreFindings are what a cluster's own stores hold that they should not, or
@@ -673,15 +665,15 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 			case h.CA && h.Ends.After(now):
 				cas[h.Subject] = append(cas[h.Subject], h)
 			case h.Signed && !h.CA:
-				signed = append(signed, h.Subject)
+				signed = append(signed, value(h.Subject))
 			}
 			for _, i := range h.Not {
 				if since, ok := store.Lacks[LackOn(h.Print, i)]; ok && now.Sub(since) >= ReplicationTime {
-					missing[i] = append(missing[i], h.Subject)
+					missing[i] = append(missing[i], value(h.Subject))
 				}
 			}
 			if limit, near := nearest(days, h.Ends.Sub(now)); h.CA && near && count(store, h.Print) > 0 {
-				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", h.Subject, name, clock(h.Ends), limit, count(store, h.Print)))
+				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", plain.Line(h.Subject, maxValue), name, clock(h.Ends), limit, count(store, h.Print)))
 			}
 		}
 		for _, subject := range slices.Sorted(maps.Keys(cas)) {
@@ -690,16 +682,16 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 				keys[ca.Key] = true
 			}
 			if len(keys) > 1 { // the same key twice is a CA whose certificate was renewed
-				add(CAConflict, "", name+":"+subject, fmt.Sprintf("%s holds CA certificates named %s with %d different keys", name, subject, len(keys)))
+				add(CAConflict, "", name+":"+subject, fmt.Sprintf("%s holds CA certificates named %s with %d different keys", name, plain.Line(subject, maxValue), len(keys)))
 			}
 		}
 		if len(signed) > 0 {
 			slices.Sort(signed)
-			add(LeafInStore, "", name, fmt.Sprintf("%s holds %d CA-signed certificates of servers: %s", name, len(signed), someClusters(slices.Compact(signed))))
+			add(LeafInStore, "", name, fmt.Sprintf("%s holds %d CA-signed certificates of servers: %s", name, len(signed), plain.List(slices.Compact(signed))))
 		}
 		for _, i := range slices.Sorted(maps.Keys(missing)) {
 			if i >= 0 && i < len(store.Nodes) {
-				add(NotReplicated, store.Nodes[i].Name, name, fmt.Sprintf("%s of %s lacks %d certificates that other nodes of the cluster hold: %s", name, store.Nodes[i].Name, len(missing[i]), someClusters(missing[i])))
+				add(NotReplicated, store.Nodes[i].Name, name, fmt.Sprintf("%s of %s lacks %d certificates that other nodes of the cluster hold: %s", name, store.Nodes[i].Name, len(missing[i]), plain.List(missing[i])))
 			}
 		}
 	}
@@ -730,13 +722,13 @@ func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
 		var files []string
 		for _, h := range r.Trust[name].Held {
 			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] {
-				files = append(files, fmt.Sprintf("%s (%s, to %s)", h.Subject, cmp.Or(h.File, h.Print), clock(h.Ends)))
+				files = append(files, fmt.Sprintf("%s (%s, to %s)", value(h.Subject), value(cmp.Or(h.File, h.Print)), clock(h.Ends)))
 			}
 		}
 		if len(files) == 0 {
 			continue
 		}
-		f := CertFinding(SameSubjectOther, "", "", strings.TrimSuffix(name, "-trust"), fmt.Sprintf("%s holds %d former certificates of nodes that have another now: %s", name, len(files), someClusters(files)))
+		f := CertFinding(SameSubjectOther, "", "", strings.TrimSuffix(name, "-trust"), fmt.Sprintf("%s holds %d former certificates of nodes that have another now: %s", name, len(files), plain.List(files)))
 		f.ID = string(SameSubjectOther) + ":" + name
 		out = append(out, f)
 	}

@@ -172,12 +172,14 @@ const (
 )
 
 // Set returns next with Since carried over from prev when the status is the
-// same, as Kubernetes conditions do: Since moves only on a flip.
+// same, as Kubernetes conditions do: Since moves only on a flip. It is how every
+// condition comes to be, so it is where a message is cleaned and bounded.
 func Set(prev Condition, next Condition, now time.Time) Condition {
 	if prev.Status == next.Status && !prev.Since.IsZero() {
 		next.Since = prev.Since
 	} else {
 		next.Since = now
 	}
+	next.Message = said(next.Message)
 	return next
 }

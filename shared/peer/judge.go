@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // View is everything that is known of one mesh at one instant.
@@ -205,14 +206,14 @@ func (l *link) configured() verdict {
 	if !l.hasEntry {
 		if l.other != nil {
 			if _, ok := l.to.Node(mesh.NodeName(l.other.Address)); ok {
-				return no(AddressNotPub, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, l.other.Address, l.id.To, l.to.Publisher)
+				return no(AddressNotPub, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, value(l.other.Address), l.id.To, l.to.Publisher)
 			}
-			return no(AddressNotNode, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, l.other.Address, l.to.Publisher)
+			return no(AddressNotNode, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, value(l.other.Address), l.to.Publisher)
 		}
 		return no(PeerMissing, Measured, "%s has no peer entry for %s", l.id.From, l.to.Publisher)
 	}
 	if l.entry.Protocol != "" && l.entry.Protocol != l.decl.Protocol {
-		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, l.entry.Protocol, l.decl.Protocol)
+		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, value(l.entry.Protocol), l.decl.Protocol)
 	}
 	there := l.b.Seen.Entries.Fresh(l.Now, l.maxAge())
 	if !there.Known() {
@@ -226,7 +227,7 @@ func (l *link) configured() verdict {
 		return no(PeerMissingThere, Measured, "%s has no peer entry back to %s; Cisco wants the pair on both sides", l.id.To, l.from.Publisher)
 	}
 	if back.Protocol != l.entry.Protocol {
-		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, l.entry.Protocol, l.id.To, back.Protocol)
+		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, value(l.entry.Protocol), l.id.To, value(back.Protocol))
 	}
 	return yes(EntriesMatch, Measured, "both ends name each other's publisher, protocol %s", l.decl.Protocol)
 }
@@ -378,15 +379,15 @@ func (l *link) servicesRunning() verdict {
 				}
 				unread = append(unread, fmt.Sprintf("%s on %s", n.service, node.Name))
 			case !svc.Started():
-				stopped = append(stopped, fmt.Sprintf("%s is %s on %s", n.service, strings.ToLower(svc.Status), node.Name))
+				stopped = append(stopped, fmt.Sprintf("%s is %s on %s", n.service, value(strings.ToLower(svc.Status)), node.Name))
 			}
 		}
 	}
 	if len(stopped) > 0 {
-		return no(ServiceStopped, basis, "%s", strings.Join(stopped, "; "))
+		return no(ServiceStopped, basis, "%s", plain.FirstBy(plain.Listed, stopped, "; "))
 	}
 	if len(unread) > 0 {
-		return unsure(why, "not read: %s", strings.Join(slices.Compact(unread), ", "))
+		return unsure(why, "not read: %s", plain.List(slices.Compact(unread)))
 	}
 	return yes(AllStarted, Measured, "Cisco Intercluster Sync Agent, Sync Agent, AXL and XCP Router run where they must")
 }
@@ -583,10 +584,10 @@ func names(n *Named) string {
 	}
 	var b strings.Builder
 	if len(n.Missing) > 0 {
-		fmt.Fprintf(&b, "; missing: %s", strings.Join(n.Missing, ", "))
+		fmt.Fprintf(&b, "; missing: %s", values(n.Missing))
 	}
 	if len(n.Extra) > 0 {
-		fmt.Fprintf(&b, "; too many: %s", strings.Join(n.Extra, ", "))
+		fmt.Fprintf(&b, "; too many: %s", values(n.Extra))
 	}
 	if n.More > 0 {
 		fmt.Fprintf(&b, " and %d more", n.More)

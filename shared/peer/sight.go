@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // Verdict is what our own view of a cluster amounts to.
@@ -67,7 +68,7 @@ func (v *View) Sight(id mesh.ClusterID) Sight {
 	}
 	advanced, silent, unread := v.witnesses(id, since)
 	if len(advanced) > 0 {
-		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, yet %s still sync from it: Peerkeeper cannot see it, its peers can", what, strings.Join(advanced, ", ")), since}
+		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, yet %s still sync from it: Peerkeeper cannot see it, its peers can", what, plain.List(advanced)), since}
 	}
 	if silent == 0 {
 		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, and no clock of the clusters that pull from it is readable (%d asked)", what, unread), since}
@@ -181,6 +182,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		if subject != "" {
 			f.ID += ":" + subject
 		}
+		f = f.Composed()
 		for _, p := range prev {
 			if p.ID == f.ID {
 				f.Since = p.Since
@@ -221,25 +223,25 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 			}
 		}
 		if got, ok := seen.Version.Get(); ok && n.Name == c.Publisher && c.Release != "" && !sameRelease(c.Release, got) {
-			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, got)
+			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, value(got))
 		}
 	}
 	if skew, ok := r.Seen.Skew.Get(); ok && skew.Abs() > 2*time.Minute {
 		add("warning", ClockSkew, "", "", "the cluster's clock differs from Peerkeeper's by more than 2 min (HTTP Date); times are corrected for it, certificates and logs are not")
 	}
 	if sa, ok := r.Seen.SyncAgent.Get(); ok && !strings.HasPrefix(sa, "Completed") {
-		add("warning", SyncAgentNotDone, c.Publisher, "", "the Sync Agent's user sync reads %q", trunc(sa, 120))
+		add("warning", SyncAgentNotDone, c.Publisher, "", "the Sync Agent's user sync reads %s", plain.Quote(sa, maxValue))
 	}
 	names, more := firstTen(unlisted(v.Mesh, c, r))
 	for _, name := range names {
-		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", name)
+		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", value(name))
 	}
 	if more > 0 {
 		add("warning", UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
 	}
 	names, more = firstTen(unlistedPeers(v.Mesh, r))
 	for _, e := range names {
-		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", e, mesh.MaxClusters)
+		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", value(e), mesh.MaxClusters)
 	}
 	if more > 0 {
 		add("info", UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
@@ -255,14 +257,6 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	}
 	slices.SortStableFunc(out, func(a, b Finding) int { return strings.Compare(a.ID, b.ID) })
 	return out
-}
-
-func trunc(s string, n int) string {
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
-	}
-	return string(runes[:n]) + "…"
 }
 
 // firstTen are the names that are listed one by one, and how many more there are.
@@ -326,11 +320,11 @@ func (r *ClusterRecord) differingParameters(c *mesh.Cluster) string {
 		}
 		for _, k := range sortedKeys(pub) {
 			if v, has := got[k]; has && v != pub[k] {
-				diffs = append(diffs, fmt.Sprintf("%s is %s on %s but %s on %s", k, pub[k], c.Publisher, v, n.Name))
+				diffs = append(diffs, fmt.Sprintf("%s is %s on %s but %s on %s", value(k), value(pub[k]), c.Publisher, value(v), n.Name))
 			}
 		}
 	}
-	return strings.Join(diffs, "; ")
+	return plain.FirstBy(plain.Listed, diffs, "; ")
 }
 
 func sortedKeys[V any](m map[string]V) []string {

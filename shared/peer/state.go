@@ -118,6 +118,7 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 			c.Message = "last read " + clock(c.Observed) + "; it read: " + c.Message
 			c.Since = c.Observed
 		}
+		c.Message = said(c.Message) // an earlier release stored it as it came
 		out = append(out, c)
 	}
 	return out

@@ -1,0 +1,68 @@
+package peer
+
+import (
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+)
+
+// What is said of a peer or a cluster is composed here, and cleaned once.
+//
+// A condition gets its message by Set and a finding its texts by Composed,
+// whoever words it, so that no message can be stored with a control character,
+// a bidi mark or a line break that a cluster chose, nor longer than a person
+// reads. What an earlier release stored passes the same two on its way out
+// (Conditions, CertFindings). The values themselves, which are compared and
+// counted, stay in their records as they were read.
+
+const (
+	// maxSaid bounds a message, in characters: ten names and the words around
+	// them, with room to spare.
+	maxSaid = 1500
+	// maxValue bounds one value of a cluster within a message.
+	maxValue = 120
+	// maxName bounds what tells findings apart, and the names within them.
+	maxName = 300
+)
+
+// said is a message as it may be stored and shown.
+func said(message string) string { return plain.Line(message, maxSaid) }
+
+// value is a value of a cluster within a message: as it is if it is one word,
+// else quoted, so that it cannot pass for words of ours.
+func value[S ~string](s S) string { return plain.Word(s, maxValue) }
+
+// values is several of them: ten, and how many more.
+func values[S ~string](list []S) string {
+	words := make([]string, 0, plain.Listed)
+	for _, v := range list[:min(len(list), plain.Listed)] {
+		words = append(words, value(v))
+	}
+	// What is beyond the ten is counted, not written out.
+	for range list[len(words):] {
+		words = append(words, "")
+	}
+	return plain.List(words)
+}
+
+// name is a name of a certificate, or of a node of another's, in a message.
+func name[S ~string](s S) string { return plain.Line(string(s), maxValue) }
+
+// Composed is a finding as it may be stored and shown: no text in it, its id
+// among them, has anything that a terminal or a page would obey. The subject is
+// a value and stays as it was read.
+func (f Finding) Composed() Finding {
+	f.ID, f.Message, f.Fix = plain.Line(f.ID, maxName), said(f.Message), said(f.Fix)
+	f.Severity, f.Reason = plain.Line(f.Severity, maxName), Reason(plain.Line(string(f.Reason), maxName))
+	f.Node = mesh.NodeName(plain.Line(string(f.Node), maxName))
+	return f
+}
+
+// composedFindings are findings as they may be shown, whichever release stored
+// them.
+func composedFindings(findings []Finding) []Finding {
+	out := make([]Finding, len(findings))
+	for i, f := range findings {
+		out[i] = f.Composed()
+	}
+	return out
+}
