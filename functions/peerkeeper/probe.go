@@ -219,7 +219,10 @@ func showProbe(t *terminal, reports []probed, proposals [][]byte, show bool) {
 		return
 	}
 	for _, b := range proposals {
-		t.sayf("\n%s", strings.TrimRight(string(b), "\n"))
+		t.sayf("")
+		for line := range strings.SplitSeq(strings.TrimRight(string(b), "\n"), "\n") {
+			t.sayf("%s", line)
+		}
 	}
 	if len(proposals) == 0 {
 		t.sayf("\nNothing to propose.")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,13 +12,16 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
+
+	"peerkeeper/shared/plain"
 )
 
 // terminal is where a verb's words go. Answers go to stdout, everything else to
-// stderr.
+// stderr. Its methods clean what they are given to say, so no verb can forget
+// to: only a format's own words break a line. Text of several lines, and tables,
+// are written to stdout by whoever cleans them.
 type terminal struct {
 	stdout, stderr io.Writer
 	json           bool
@@ -29,11 +33,11 @@ type terminal struct {
 func newTerminal(stdout, stderr *os.File, env func(string) (string, bool)) *terminal {
 	no, set := env("NO_COLOR")
 	dumb, _ := env("TERM")
-	plain := dumb == "dumb"
+	bare := dumb == "dumb"
 	return &terminal{
 		stdout: &oneAtATime{w: stdout}, stderr: &oneAtATime{w: stderr},
-		color: isTerminal(stdout) && (!set || no == "") && !plain,
-		live:  isTerminal(stderr) && !plain,
+		color: isTerminal(stdout) && (!set || no == "") && !bare,
+		live:  isTerminal(stderr) && !bare,
 		log:   slog.New(slog.DiscardHandler),
 	}
 }
@@ -47,30 +51,33 @@ func (t *terminal) begin(json, verbose bool) {
 	if verbose {
 		level = slog.LevelDebug
 	}
-	t.log = slog.New(slog.NewTextHandler(t.stderr, &slog.HandlerOptions{Level: level}))
+	t.log = slog.New(slog.NewTextHandler(t.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: plain.LogAttr}))
 }
 
 // answer writes a verb's answer as JSON.
-func (t *terminal) answer(v any) error {
-	e := json.NewEncoder(t.stdout)
-	e.SetEscapeHTML(false) // "emea>apac" stays readable
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
+func (t *terminal) answer(v any) error { return t.encode(v, "  ") }
 
 // line writes a value as one line of JSON, for verbs that keep talking.
-func (t *terminal) line(v any) error {
-	e := json.NewEncoder(t.stdout)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+func (t *terminal) line(v any) error { return t.encode(v, "") }
+
+func (t *terminal) encode(v any, indent string) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // "emea>apac" stays readable
+	e.SetIndent("", indent)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := t.stdout.Write(plain.JSON(b.Bytes()))
+	return err
 }
 
 func (t *terminal) sayf(format string, args ...any) {
-	fmt.Fprintf(t.stdout, format+"\n", args...)
+	fmt.Fprintf(t.stdout, format+"\n", plain.Args(args)...)
 }
 
 func (t *terminal) notef(format string, args ...any) {
-	fmt.Fprintf(t.stderr, format+"\n", args...)
+	fmt.Fprintf(t.stderr, format+"\n", plain.Args(args)...)
 }
 
 // fail says what is wrong, if that has not been said yet, and gives the exit
@@ -126,7 +133,7 @@ func (t *terminal) show(stop <-chan struct{}, doing func() string) {
 			return
 		case <-next.C:
 		}
-		text := fmt.Sprintf("%s … %d s", doing(), int(time.Since(began).Seconds()))
+		text := fmt.Sprintf("%s … %d s", clean(doing()), int(time.Since(began).Seconds()))
 		if t.live {
 			fmt.Fprint(t.stderr, "\r\x1b[K"+text)
 			drawn = true
@@ -144,15 +151,9 @@ func fixed(format string, args ...any) func() string {
 	return func() string { return text }
 }
 
-// clean makes text that came from a cluster harmless to a terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
+// clean makes text that came from a cluster harmless to a terminal, for what is
+// not said by the terminal's own methods.
+func clean(s string) string { return plain.Line(s, plain.Unbounded) }
 
 // oneAtATime keeps lines of several goroutines whole.
 type oneAtATime struct {

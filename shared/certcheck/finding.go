@@ -30,6 +30,7 @@ type finder struct {
 }
 
 func (f *finder) add(x peer.Finding) {
+	x = x.Composed() // the one way in
 	if slices.ContainsFunc(f.out, func(o peer.Finding) bool { return o.ID == x.ID }) {
 		return
 	}
@@ -341,7 +342,7 @@ func (x subject) multiServer(f *finder) {
 		}
 	}
 	if len(missing) > 0 {
-		x.say(f, peer.NodeNotInMultiServer, "%s is for all servers, and lacks %s", x.what(), strings.Join(missing, ", "))
+		x.say(f, peer.NodeNotInMultiServer, "%s is for all servers, and lacks %s", x.what(), plain.List(missing))
 	}
 }
 

@@ -2,8 +2,8 @@ package certmgr
 
 import (
 	"fmt"
-	"strings"
 
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/soap"
 )
 
@@ -43,7 +43,7 @@ type ChainError struct {
 }
 
 func (e *ChainError) Error() string {
-	return fmt.Sprintf("%s; the chain sent lacks %s", e.Cause, strings.Join(e.Missing, "; "))
+	return fmt.Sprintf("%s; the chain sent lacks %s", e.Cause, plain.FirstBy(plain.Listed, e.Missing, "; "))
 }
 
 func (e *ChainError) Unwrap() error { return e.Cause }

@@ -379,7 +379,7 @@ func (snap *snapshot) status() Status {
 	for _, p := range st.Peers {
 		st.Counts[p.State]++
 	}
-	return st
+	return st.printable()
 }
 
 // overdue reports whether a scheduled function has not completed for two of

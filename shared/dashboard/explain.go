@@ -92,7 +92,7 @@ func (snap *snapshot) explain(id mesh.PeerID) (Explanation, error) {
 	if steps := next(snap.Mesh, p, counted); steps != nil {
 		e.Next = steps
 	}
-	return e, nil
+	return e.printable(), nil
 }
 
 // clocks computes the limits as peer.Judge applies them: the last sync is by

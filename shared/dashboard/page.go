@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 //go:embed web
@@ -274,7 +275,7 @@ func (h *handler) json(w http.ResponseWriter, r *http.Request, etag string, valu
 		h.fail(w, r, err)
 		return
 	}
-	h.write(w, r, append(body, '\n'))
+	h.write(w, r, append(plain.JSON(body), '\n'))
 }
 
 // matches compares If-None-Match weakly, as RFC 9110 has it.

@@ -9,10 +9,11 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-// printable makes text harmless for people to see: no control characters,
-// which a terminal would obey, and no invisible ones, which can turn the
-// reading direction around. Clusters, and whoever writes to them, choose the
-// text in nearly every field; what programs read (JSON) keeps it as it was.
+// printable makes text harmless for people to see, on a page, in a terminal and
+// in JSON: clusters, and whoever writes to them, choose the text in nearly every
+// field. Messages are clean where they were composed; here are the values that
+// stand beside them, and what an earlier release stored. The read model passes
+// it before anybody gets it (Status, Explain).
 func printable[S ~string](s S) S { return S(plain.Line(string(s), plain.Unbounded)) }
 
 // each applies a change to a copy of a list.
@@ -38,16 +39,12 @@ func (st Status) printable() Status {
 	st.Clusters = each(st.Clusters, func(c *Cluster) {
 		c.ID, c.Release, c.TimeZone = printable(c.ID), printable(c.Release), printable(c.TimeZone)
 		c.Findings = each(c.Findings, func(f *peer.Finding) {
-			f.ID, f.Severity, f.Reason = printable(f.ID), printable(f.Severity), printable(f.Reason)
-			f.Node, f.Message = printable(f.Node), printable(f.Message)
+			*f = f.Composed()
+			f.KeyType, f.Subject = printable(f.KeyType), printable(f.Subject)
 		})
 	})
 	st.Peers = each(st.Peers, func(p *Peer) { *p = p.printable() })
-	st.Alarms = each(st.Alarms, func(a *alarm.Notice) {
-		a.Name, a.Severity, a.State, a.Mesh = printable(a.Name), printable(a.Severity), printable(a.State), printable(a.Mesh)
-		a.Cluster, a.Peer, a.Fingerprint = printable(a.Cluster), printable(a.Peer), printable(a.Fingerprint)
-		a.Message, a.Runbook = printable(a.Message), printable(a.Runbook)
-	})
+	st.Alarms = each(st.Alarms, func(a *alarm.Notice) { *a = a.Clean() }) // it keeps its lines
 	st.Unread = each(st.Unread, func(u *Unread) {
 		u.Item, u.Reason, u.Message = printable(u.Item), printable(u.Reason), printable(u.Message)
 	})

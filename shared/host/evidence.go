@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 )
@@ -84,7 +85,7 @@ func (h *Host) Evidence(ctx context.Context, id mesh.PeerID, w io.Writer) error 
 		if err != nil {
 			return fmt.Errorf("writing %s: %w", f.name, err)
 		}
-		if err := addFile(z, f.name, now, b); err != nil {
+		if err := addFile(z, f.name, now, plain.JSON(b)); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"peerkeeper/shared/metric"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/run"
 )
 
@@ -130,7 +131,7 @@ func logger(w io.Writer, id *runID, level slog.Level) *slog.Logger {
 			if len(groups) == 0 && a.Key == slog.TimeKey {
 				a.Key = "timestamp"
 			}
-			return a
+			return plain.LogAttr(groups, a)
 		},
 	}), id})
 }

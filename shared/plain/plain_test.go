@@ -1,9 +1,16 @@
 package plain
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -163,6 +170,56 @@ func TestAQuotedValueIsTheValue(t *testing.T) {
 			t.Fatalf("%+q was quoted and read back as %+q: %v", s, got, err)
 		}
 	})
+}
+
+func TestJSONMeansWhatItMeantAndShowsNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := map[string]string{hostile().Draw(t, "key"): hostile().Draw(t, "value")}
+		b, err := json.MarshalIndent(in, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := JSON(b)
+		for line := range strings.SplitSeq(string(shown), "\n") {
+			if !Clean(strings.ReplaceAll(line, "\t", " ")) {
+				t.Fatalf("not clean: %+q", line)
+			}
+		}
+		var was, is map[string]string
+		if err := errors.Join(json.Unmarshal(b, &was), json.Unmarshal(shown, &is)); err != nil || !maps.Equal(was, is) {
+			t.Fatalf("%s became %s: %v", b, shown, err)
+		}
+	})
+}
+
+type word string
+
+func TestALogLineIsOneLineWhateverIsLogged(t *testing.T) {
+	const bad = "x\nlevel=ERROR msg=forged\x1b[2J\u202e\u3164"
+	for name, handler := range map[string]func(io.Writer, *slog.HandlerOptions) slog.Handler{
+		"text": func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) },
+		"json": func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			log := slog.New(handler(&out, &slog.HandlerOptions{ReplaceAttr: LogAttr}))
+			log.With("with", bad).WithGroup("g").Warn(bad, "s", bad, "w", word(bad), "err", fmt.Errorf("e: %w", errors.New(bad)), "list", []string{bad}, "n", 7)
+			line, rest, _ := strings.Cut(out.String(), "\n")
+			if rest != "" || !Clean(line) {
+				t.Errorf("%+q", out.String())
+			}
+			if strings.Contains(line, `\n`) || !strings.Contains(line, "7") {
+				t.Errorf("%s", line)
+			}
+		})
+	}
+}
+
+func TestArgsKeepWhatIsNoText(t *testing.T) {
+	got := fmt.Sprintf("%d %v %s %s %v %6.1f|%-4s|", Args([]any{3, nil, word("a\nb"), errors.New("c\x1bd"), 90 * time.Second, 2.5, "é\t"})...)
+	if want := "3 <nil> a b c\ufffdd 1m30s    2.5|é   |"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func FuzzLine(f *testing.F) {

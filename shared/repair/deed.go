@@ -5,9 +5,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // deed is one kind of action on one target: how the target is looked at, how
@@ -215,9 +215,9 @@ func (d *importing) readBack(ctx context.Context, in Intent) (Outcome, string) {
 	case err != nil:
 		return "", "not read back: " + err.Error()
 	case len(lacks) == 0:
-		return DoneProven, fmt.Sprintf("%s of %s holds %s; it reaches the other nodes within an hour", d.target.Service, d.target.Node, strings.Join(in.Before.Certificates, ", "))
+		return DoneProven, fmt.Sprintf("%s of %s holds %s; it reaches the other nodes within an hour", d.target.Service, d.target.Node, plain.List(in.Before.Certificates))
 	}
-	return NotDone, fmt.Sprintf("%s of %s lacks %s", d.target.Service, d.target.Node, strings.Join(lacks, ", "))
+	return NotDone, fmt.Sprintf("%s of %s lacks %s", d.target.Service, d.target.Node, plain.List(lacks))
 }
 
 // Unfit says why what was read is not imported, in words for people that stay the
