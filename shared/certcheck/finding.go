@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/tlsprobe"
@@ -106,7 +107,7 @@ func severityRank(f peer.Finding) int {
 // knownAuthorities are all CA certificates that this look came across besides
 // what a node serves: tls.ca, and every store of the cluster.
 func knownAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
-	out := parsePEM(cl.TLS.CA)
+	out := pemfile.Certificates([]byte(cl.TLS.CA))
 	for _, n := range cl.Nodes {
 		for _, store := range slices.Sorted(maps.Keys(l.holdings[n.Name].Stores)) {
 			for _, c := range l.holdings[n.Name].Stores[store] {

@@ -16,6 +16,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
@@ -266,7 +267,7 @@ func trustOf(cl *mesh.Cluster, accepted map[mesh.NodeName][]string) own {
 		}
 	}
 	if cl.TLS.CA != "" {
-		out.cas = parsePEM(cl.TLS.CA)
+		out.cas = pemfile.Certificates([]byte(cl.TLS.CA))
 		out.roots = x509.NewCertPool()
 		for _, ca := range out.cas {
 			out.roots.AddCert(ca)

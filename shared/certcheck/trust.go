@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"maps"
 	"slices"
 	"strings"
@@ -18,19 +17,6 @@ import (
 // maxAuthorities bounds the CAs kept of one store: a store as installed holds a
 // few dozen of Cisco's own.
 const maxAuthorities = 80
-
-func parsePEM(text string) []*x509.Certificate {
-	var out []*x509.Certificate
-	for rest := []byte(text); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return out
-		}
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
-			out = append(out, cert)
-		}
-	}
-}
 
 // judgeStores brings every store that was read now into its record: who holds
 // what, and which of the mesh's certificates it vouches for. It needs all looks

@@ -114,8 +114,7 @@ func (s *Snapshot) Trust(service Service) (Bundle, bool) {
 	found := false
 	for _, t := range s.Trusts {
 		if strings.EqualFold(string(t.Service), string(store.TrustService)) || strings.EqualFold(string(t.Service), store.TrustStore) {
-			out.Certificates = append(out.Certificates, t.Certificates...)
-			out.Unreadable = append(out.Unreadable, t.Unreadable...)
+			out.add(t.Bundle)
 			found = true
 		}
 	}

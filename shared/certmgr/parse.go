@@ -7,11 +7,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
 	"unicode"
+
+	"peerkeeper/shared/pemfile"
 )
 
 const (
@@ -39,73 +40,96 @@ type Unreadable struct {
 type Bundle struct {
 	Certificates []Certificate
 	Unreadable   []Unreadable
+	// Empty counts the entries with an empty certificate: nothing is there.
+	Empty int
+	// Cut counts the entries beyond maxEntries, which are not looked at: anything
+	// may be there.
+	Cut int
 }
+
+// maxEntries bounds the entries of one list that are looked at. A store as
+// installed holds a few dozen of Cisco's own, a mesh of 30 clusters adds some
+// hundreds.
+const maxEntries = 2000
 
 func (b *Bundle) add(more Bundle) {
 	b.Certificates = append(b.Certificates, more.Certificates...)
 	b.Unreadable = append(b.Unreadable, more.Unreadable...)
+	b.Empty += more.Empty
+	b.Cut += more.Cut
 }
 
-// parsePEM reads a text that may hold several certificates. pem.Decode alone
-// skips a damaged block without a word; here each BEGIN line is accounted for.
+func (b *Bundle) full() bool { return len(b.Certificates)+len(b.Unreadable) >= maxEntries }
+
+// parsePEM reads a text that may hold several certificates; each BEGIN in it is
+// accounted for.
 func parsePEM(file, text string) Bundle {
 	var out Bundle
 	file = clean(file, longestName)
 	bad := func(index int, print, reason string) {
 		out.Unreadable = append(out.Unreadable, Unreadable{File: file, Index: index, Fingerprint: print, Reason: reason})
 	}
-	at := strings.Index(text, beginMark)
-	if at < 0 {
-		if strings.TrimSpace(text) == "" {
-			bad(0, "", "empty")
-			return out
-		}
-		// Bare base64 of the DER: seen with other products' interfaces, harmless to take.
-		der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
-		if err != nil {
-			bad(0, "", "no PEM block")
-			return out
-		}
-		out.take(file, 0, der)
+	if strings.TrimSpace(text) == "" {
+		bad(0, "", "empty")
 		return out
 	}
-	for index := 0; at >= 0; index++ {
-		text = text[at:]
-		end := len(text)
-		at = strings.Index(text[len(beginMark):], beginMark)
-		if at >= 0 {
-			at += len(beginMark)
-			end = at
-		}
-		block, _ := pem.Decode([]byte(text[:end]))
+	for index, b := range pemfile.Read([]byte(text)) {
 		switch {
-		case block == nil:
+		case out.full():
+			out.Cut++
+		case b.Kind == pemfile.NotPEM:
+			// Bare base64 of the DER: seen with other products' interfaces, harmless to take.
+			der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+			if err != nil {
+				bad(0, "", "no PEM block")
+				return out
+			}
+			out.take(file, 0, der)
+		case b.Certificate != nil:
+			out.Certificates = append(out.Certificates, Certificate{File: file, X509: b.Certificate})
+		case b.Kind == pemfile.Unparsable:
+			bad(index, "sha256:"+fingerprint(b.DER), clean(b.Problem, longestWords))
+		case b.Kind == pemfile.Damaged:
 			bad(index, "", "damaged PEM block")
-		case block.Type != certificateBlock && block.Type != "TRUSTED CERTIFICATE" && block.Type != "X509 CERTIFICATE":
-			// The content is not repeated: it may be a private key.
-			bad(index, "", fmt.Sprintf("a PEM block of type %q", clean(block.Type, 40)))
 		default:
-			out.take(file, index, block.Bytes)
+			// The content is not repeated: it may be a private key.
+			bad(index, "", fmt.Sprintf("a PEM block of type %q", clean(b.Type, 40)))
 		}
 	}
 	return out
 }
 
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
 func (b *Bundle) take(file string, index int, der []byte) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		sum := sha256.Sum256(der)
-		b.Unreadable = append(b.Unreadable, Unreadable{File: file, Index: index, Fingerprint: "sha256:" + hex.EncodeToString(sum[:]), Reason: clean(err.Error(), longestWords)})
+		b.Unreadable = append(b.Unreadable, Unreadable{File: file, Index: index, Fingerprint: "sha256:" + fingerprint(der), Reason: clean(err.Error(), longestWords)})
 		return
 	}
 	b.Certificates = append(b.Certificates, Certificate{File: file, X509: cert})
 }
 
 // entry is one certificate of a list: {"certificate": …} with a file name in
-// snapshots, or the bare text.
+// snapshots. A member that is there and null is as empty as an empty text; one
+// that is not there says that the entry's form is not known.
 type entry struct {
-	File        string `json:"filename"`
-	Certificate string `json:"certificate"`
+	File        string          `json:"filename"`
+	Certificate json.RawMessage `json:"certificate"`
+}
+
+// read is the PEM text of an entry, which may also be the bare text.
+func (e *entry) read(raw json.RawMessage) (text string, ok bool) {
+	if json.Unmarshal(raw, &text) == nil { // null too: nothing is there
+		return text, true
+	}
+	if json.Unmarshal(raw, e) != nil || e.Certificate == nil {
+		return "", false
+	}
+	return text, json.Unmarshal(e.Certificate, &text) == nil
 }
 
 // parseEntries reads a JSON list entry by entry.
@@ -119,14 +143,21 @@ func parseEntries(raw json.RawMessage) (Bundle, error) {
 	}
 	var out Bundle
 	for i, one := range list {
-		var e entry
-		if err := json.Unmarshal(one, &e); err != nil {
-			if json.Unmarshal(one, &e.Certificate) != nil {
-				out.Unreadable = append(out.Unreadable, Unreadable{Index: i, File: clean(e.File, longestName), Reason: "neither an object with a certificate nor a text"})
-				continue
-			}
+		if out.full() {
+			out.Cut++
+			continue
 		}
-		read := parsePEM(e.File, e.Certificate)
+		var e entry
+		text, ok := e.read(one)
+		switch {
+		case !ok:
+			out.Unreadable = append(out.Unreadable, Unreadable{File: clean(e.File, longestName), Index: i, Reason: "neither an object with a certificate nor a text"})
+			continue
+		case strings.TrimSpace(text) == "":
+			out.Empty++
+			continue
+		}
+		read := parsePEM(e.File, text)
 		for k := range read.Unreadable {
 			if len(read.Unreadable)+len(read.Certificates) == 1 {
 				read.Unreadable[k].Index = i // the only one of its text: the place in the list says more

@@ -25,6 +25,7 @@ import (
 	"peerkeeper/shared/controlcenter"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
 )
@@ -200,8 +201,12 @@ func trustOf(cl *mesh.Cluster, pins map[mesh.NodeName][]string) (soap.Trust, []s
 	t := soap.Trust{Pins: all}
 	if cl.TLS.CA != "" {
 		t.Roots = x509.NewCertPool()
-		if !t.Roots.AppendCertsFromPEM([]byte(cl.TLS.CA)) {
+		cas := pemfile.Certificates([]byte(cl.TLS.CA))
+		if len(cas) == 0 {
 			return t, nil, fmt.Errorf("tls.ca of %s holds no certificate", cl.ID)
+		}
+		for _, ca := range cas {
+			t.Roots.AddCert(ca)
 		}
 	}
 	return t, all, nil

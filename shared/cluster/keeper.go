@@ -74,9 +74,13 @@ func (k *Keeper) Lacks(ctx context.Context, name mesh.NodeName, store string, ce
 	if !ok {
 		return nil, &Refused{Reason: peer.UnreadableAnswer, Message: fmt.Sprintf("%s does not show its %s", name, store)}
 	}
-	return slices.DeleteFunc(slices.Clone(certificates), func(print string) bool {
+	lacks := slices.DeleteFunc(slices.Clone(certificates), func(print string) bool {
 		return slices.ContainsFunc(list, func(h peer.HeldCertificate) bool { return peer.Fingerprint(h.X509) == print })
-	}), nil
+	})
+	if n := held.Cut[store]; n > 0 && len(lacks) > 0 {
+		return nil, &Refused{Reason: peer.ValueTooLong, Message: fmt.Sprintf("%s of %s has %d entries more than are looked at: what it lacks is not known", store, name, n)}
+	}
+	return lacks, nil
 }
 
 // Add puts certificates into a node's store. It is sent at most once.

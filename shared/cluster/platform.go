@@ -86,7 +86,7 @@ func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, a
 // holdingOf asks a node for all that it holds, in one question or, where it does
 // not know that one, store by store. It is all there or an error.
 func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error) {
-	out := holding{peer.Holding{Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}, Unreadable: map[string]int{}}}
+	out := holding{peer.Holding{Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}, Unreadable: map[string]int{}, Empty: map[string]int{}, Cut: map[string]int{}}}
 	snap, err := client.Snapshot(ctx)
 	switch kind := soap.KindOf(err); {
 	case err == nil:
@@ -103,14 +103,18 @@ func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error
 		return peer.Holding{}, err
 	}
 	// The snapshot is third-party knowledge; what follows is too, but older. Each
-	// store is asked for by itself, and all of them must answer.
+	// store is asked for by itself. tomcat-trust must answer, by which clusters are
+	// pulled from; of the others a 404 is what a service says that is not active,
+	// and not that its store is empty.
 	for _, service := range []certmgr.Service{certmgr.Tomcat, certmgr.CUP, certmgr.CUPXMPP} {
 		store, _ := certmgr.StoreOf(service)
 		b, err := client.Trust(ctx, service)
-		if err != nil {
+		switch {
+		case err == nil:
+			out.store(store.TrustStore, b)
+		case service == certmgr.Tomcat || soap.KindOf(err) != soap.NotFound:
 			return peer.Holding{}, err
 		}
-		out.store(store.TrustStore, b)
 		if id, err := client.Identity(ctx, service); err == nil {
 			out.identity(service, id)
 		} else if k := soap.KindOf(err); k != soap.NotFound && k != soap.Fault {
@@ -120,6 +124,10 @@ func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error
 	return out.Holding, nil
 }
 
+// maxChain bounds what an identity may bring above its leaf, as what a port
+// serves is bounded.
+const maxChain = 10
+
 // holding fills a peer.Holding.
 type holding struct{ peer.Holding }
 
@@ -128,7 +136,11 @@ func (h holding) identity(service certmgr.Service, b certmgr.Bundle) {
 		h.Unreadable[string(service)] = n // one missing, and a CA stands where the leaf should
 		return
 	}
-	for _, c := range b.Certificates {
+	certs := b.Certificates
+	if more := len(certs) - maxChain; more > 0 {
+		certs, h.Cut[string(service)] = certs[:maxChain], more
+	}
+	for _, c := range certs {
 		h.Identities[string(service)] = append(h.Identities[string(service)], c.X509)
 	}
 }
@@ -144,8 +156,14 @@ func (h holding) store(name string, b certmgr.Bundle) {
 			h.Unreadable[name]++
 		}
 	}
+	if b.Empty > 0 {
+		h.Empty[name] = b.Empty
+	}
 	if h.Unreadable[name] > 0 {
 		return
+	}
+	if b.Cut > 0 {
+		h.Cut[name] = b.Cut
 	}
 	h.Stores[name] = make([]peer.HeldCertificate, 0, len(b.Certificates))
 	for _, c := range b.Certificates {

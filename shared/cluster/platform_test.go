@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +50,9 @@ func TestAStoreThatIsNotReadWhole(t *testing.T) {
 		{"whole, and it is not", snapshot(other, entry(other)), 1, true, true},
 		{"what is no X.509, and is no certificate of ours", snapshot(other, entry(other), entry(noX509)), 1, true, true},
 		{"a damaged entry", snapshot(other, entry(other), entry(pem("-----BEGIN CERTIFICATE-----\nMIIC"))), -1, false, true},
-		{"an empty entry", snapshot(other, entry(other), entry(`""`)), -1, false, true},
+		{"an empty entry, where nothing is", snapshot(other, entry(other), entry(`""`)), 1, true, true},
+		{"more entries than are looked at", snapshot(other, slices.Repeat([]string{entry(other)}, 2001)...), -1, true, true},
+		{"more entries than are looked at, and it is among the first", snapshot(other, append([]string{entry(whole)}, slices.Repeat([]string{entry(other)}, 2001)...)...), 0, true, true},
 		{"entries under a name that is not known", snapshot(other, `{"filename":"x.pem","pem":`+whole+`}`), -1, false, true},
 		{"a damaged leaf of its own, and what is above it", snapshot(pem("-----BEGIN CERTIFICATE-----\nMIIC\n"+certmgr.Certificate{X509: own}.PEM()), entry(other)), 1, true, false},
 	} {

@@ -192,6 +192,9 @@ func (n Node) ServerName() string { return cmp.Or(n.TLSName, string(n.Name)) }
 type TLS struct {
 	CA   string   `json:"ca,omitempty"` // PEM text; meshfile reads it from the file mesh.yaml names
 	Pins []string `json:"pins,omitempty"`
+	// Unread says of what stands in that file and is no certificate that can be
+	// read: its line and why. The others count all the same.
+	Unread []string `json:"unread,omitempty"`
 }
 
 // Peer is one directed peer that should exist, with its SIP protocol.

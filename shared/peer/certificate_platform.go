@@ -18,6 +18,12 @@ type Holding struct {
 	// whose they are. What has one is not known whole, and so is in neither of the
 	// above: who looks for a certificate there would miss it.
 	Unreadable map[string]int
+	// Empty counts the entries of a store whose certificate is empty: nothing is
+	// there, and the rest of the store counts.
+	Empty map[string]int
+	// Cut counts the entries of a store, or the certificates of an identity, beyond
+	// the bound. What is not found among the others may be among these.
+	Cut map[string]int
 }
 
 // HeldCertificate is one certificate in a store, with its file's name.

@@ -331,7 +331,7 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		"platformWriteCredentials": into(d, &c.PlatformWriteCredentials),
 		"tls": func(v *node, path string) {
 			d.object(v, path, keys{
-				"ca": func(v *node, path string) { c.TLS.CA = d.caFile(v, path, files) },
+				"ca": func(v *node, path string) { c.TLS.CA, c.TLS.Unread = d.caFile(v, path, files) },
 				"pins": func(v *node, path string) {
 					c.TLS.Pins = d.texts(v, path)
 					for i, pin := range c.TLS.Pins {
@@ -586,14 +586,16 @@ type caFiles struct {
 
 type caFile struct {
 	pem           string
-	message, cure string // if it was refused
+	unread        []string // what of it is no certificate that can be read
+	message, cure string   // if it was refused
 	cause         error
 }
 
-func (d *decoder) caFile(n *node, path string, files *caFiles) string {
+// caFile is the PEM text of a file of CAs, and what of it nobody can read.
+func (d *decoder) caFile(n *node, path string, files *caFiles) (pem string, unread []string) {
 	name, ok := d.text(n, path)
 	if !ok {
-		return ""
+		return "", nil
 	}
 	f, known := files.seen[name]
 	if !known {
@@ -603,7 +605,7 @@ func (d *decoder) caFile(n *node, path string, files *caFiles) string {
 	if f.message != "" {
 		d.rep.fail(path, f.message, f.cure).cause = f.cause
 	}
-	return f.pem
+	return f.pem, f.unread
 }
 
 func (files *caFiles) open(name string) caFile {
@@ -611,11 +613,18 @@ func (files *caFiles) open(name string) caFile {
 	if message != "" {
 		return caFile{message: message, cure: cure, cause: cause}
 	}
-	pem, message, cure := normalCA(data)
+	pem, unread, message, cure := normalCA(data)
 	if message != "" {
 		return caFile{message: show(name) + " " + message, cure: cure}
 	}
-	return caFile{pem: pem}
+	const listed = 10
+	for i, one := range unread {
+		unread[i] = show(name) + ", " + one
+	}
+	if more := len(unread) - listed; more > 0 {
+		unread = append(unread[:listed], fmt.Sprintf("and %d more", more))
+	}
+	return caFile{pem: pem, unread: unread}
 }
 
 // readNamed reads a file that mesh.yaml names.

@@ -79,7 +79,7 @@ func asWritten(file string, data []byte) (*mesh.Mesh, bool) {
 func normalise(m *mesh.Mesh) {
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
-		c.DNS, c.TLS.Pins = emptyIsNil(c.DNS), emptyIsNil(c.TLS.Pins)
+		c.DNS, c.TLS.Pins, c.TLS.Unread = emptyIsNil(c.DNS), emptyIsNil(c.TLS.Pins), emptyIsNil(c.TLS.Unread)
 		platformAddresses(c)
 	}
 	m.Domains = emptyIsNil(m.Domains)

@@ -3,8 +3,6 @@ package meshfile
 import (
 	"bytes"
 	"cmp"
-	"crypto/x509"
-
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -19,6 +17,7 @@ import (
 	"unicode"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/pemfile"
 )
 
 // The words that a mesh may use, each in one place.
@@ -258,11 +257,11 @@ func (v *rules) tls(c *mesh.Cluster, path string) {
 		v.rep.blame(path, "neither ca nor pins is given: no server could be verified", "write tls: {ca: FILE}, or pins of the nodes' certificates, or both")
 	}
 	if c.TLS.CA != "" && !v.good[c.TLS.CA] {
-		normal, message, cure := normalCA([]byte(c.TLS.CA))
+		normal, unread, message, cure := normalCA([]byte(c.TLS.CA))
 		switch {
 		case message != "":
 			v.rep.blame(child(path, "ca"), message, cure)
-		case normal != c.TLS.CA:
+		case normal != c.TLS.CA || len(unread) > 0:
 			v.rep.blame(child(path, "ca"), "has more in it than certificates", "keep the PEM certificates only")
 		default:
 			v.good[c.TLS.CA] = true
@@ -670,32 +669,53 @@ func byWeekday(a, b string) int {
 }
 
 // normalCA keeps the certificates of a PEM file and nothing else, so that a
-// comment does not change the mesh. A private key is refused, since the mesh
-// is copied to where keys must not go.
-func normalCA(data []byte) (normal, message, cure string) {
+// comment does not change the mesh. A private key is refused, since the mesh is
+// copied to where keys must not go, and so is a block that may hold a CA and does
+// not come whole: a CA that is lost without a word is looked for in vain when it
+// is needed. unread are those that nobody can use, with their lines; one of them
+// is no reason to do without the others.
+func normalCA(data []byte) (normal string, unread []string, message, cure string) {
 	var out bytes.Buffer
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
+	blocks := pemfile.Read(data)
+	for _, b := range blocks {
 		switch {
-		case strings.Contains(block.Type, "PRIVATE KEY"):
-			return "", "holds a private key", "keep only the CA's certificates in it, and the key elsewhere"
-		case block.Type != "CERTIFICATE":
-			continue
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return "", "holds a certificate that cannot be read (" + err.Error() + ")", "export the CA's certificate again, as PEM"
-		}
-		if err := pem.Encode(&out, &pem.Block{Type: block.Type, Bytes: block.Bytes}); err != nil {
-			return "", "holds a certificate that cannot be written (" + err.Error() + ")", "export the CA's certificate again, as PEM"
+		case b.Kind == pemfile.PrivateKey:
+			return "", nil, "holds a private key", b.Cure
+		case b.Kind == pemfile.NotPEM:
+			return "", nil, b.Problem, b.Cure
 		}
 	}
-	if out.Len() == 0 {
-		return "", "holds no PEM certificate", "write a file with at least one -----BEGIN CERTIFICATE-----"
+	had := map[string]bool{}
+	for _, b := range blocks {
+		switch b.Kind {
+		case pemfile.Certificate:
+			if had[string(b.DER)] {
+				continue
+			}
+			had[string(b.DER)] = true
+			if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: b.DER}); err != nil {
+				return "", nil, "holds a certificate that cannot be written (" + err.Error() + ")", "export the CA's certificate again, as PEM"
+			}
+		case pemfile.Unparsable:
+			unread = append(unread, fmt.Sprintf("line %d: a certificate that cannot be read (%s)", b.Line, b.Problem))
+		case pemfile.Other:
+			unread = append(unread, fmt.Sprintf("line %d: %s", b.Line, b.Problem))
+		default:
+			return "", nil, fmt.Sprintf("holds, from line %d, %s", b.Line, b.Problem), b.Cure
+		}
 	}
-	return out.String(), "", ""
+	if out.Len() > 0 {
+		return out.String(), unread, "", ""
+	}
+	first := blocks[0]
+	if first.Kind == pemfile.Unparsable {
+		message = "holds a certificate that cannot be read (" + first.Problem + ")"
+		if len(blocks) > 1 {
+			message = fmt.Sprintf("holds no certificate that can be read; the first, in line %d: %s", first.Line, first.Problem)
+		}
+		return "", nil, message, "export the CA's certificate again, as PEM"
+	}
+	return "", nil, fmt.Sprintf("holds no certificate: in line %d begins %s", first.Line, first.Problem), first.Cure
 }
 
 func isLetterOrDigit(c rune) bool {
