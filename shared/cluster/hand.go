@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"peerkeeper/shared/axl"
 	"peerkeeper/shared/controlcenter"
@@ -78,11 +77,7 @@ func (h *Hand) Service(ctx context.Context, name mesh.NodeName, service string) 
 		if s.Name != service {
 			continue
 		}
-		up := time.Duration(-1)
-		if d, known := s.Up(); known {
-			up = d
-		}
-		return peer.Service{Status: string(s.Status), UpTime: up}, nil
+		return serviceOf(s), nil
 	}
 	return peer.Service{}, fmt.Errorf("%s does not list %s", name, service)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"peerkeeper/shared/controlcenter"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/soap"
@@ -235,17 +236,25 @@ func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Nod
 		if utf8.RuneCountInString(s.Reason) > reasonRunes {
 			cut = addCut(cut, "reason")
 		}
-		up := time.Duration(-1)
-		if d, known := s.Up(); known {
-			up = d
-		}
-		services[s.Name] = peer.Service{Status: string(s.Status), UpTime: up}
+		services[s.Name] = serviceOf(s)
 	}
 	seen := unknownNode(peer.NotLookedAt, "")
 	seen.Answers = peer.Known(true, now)
 	seen.Services = peer.Known(services, now)
 	seen.Services.Cut = cut
 	return seen, nil
+}
+
+// serviceOf is a service as it is recorded. Why it runs is no question.
+func serviceOf(s controlcenter.Service) peer.Service {
+	out := peer.Service{Status: string(s.Status), UpTime: -1}
+	if up, known := s.Up(); known {
+		out.UpTime = up
+	}
+	if s.Status != controlcenter.Started && s.ReasonCode != controlcenter.ReasonNone {
+		out.Code = s.ReasonCode
+	}
+	return out
 }
 
 // answered says whether the node gave a connection: a refusal is an answer,

@@ -22,6 +22,7 @@ func Advance(prev ClusterRecord, obs Observation, c *mesh.Cluster) ClusterRecord
 	next.Seen = merge(prev.Seen, obs)
 	next.Lost = lost(prev.Lost, obs)
 	next.Restarted = restarted(prev, obs)
+	next.Stopped = stopsSeen(prev, obs)
 	next.Home = ring(prev, obs, c)
 	next.Interval = interval(prev.Interval, obs, c)
 	switch {

@@ -71,6 +71,10 @@ type Proposal struct {
 	// MinAge is how long the service must have run: younger, somebody
 	// restarted it already.
 	MinAge time.Duration `json:"minAge,omitempty"`
+	// Stop is what the stop is put down to that a start undoes, and Code the reason
+	// code that it was read with.
+	Stop StopCause `json:"stop,omitempty"`
+	Code int       `json:"code,omitempty"`
 }
 
 // Deed says what the action does, as in "lets Peerkeeper …".
@@ -132,6 +136,7 @@ type Done struct {
 	Target Target
 	Action Action
 	At     time.Time // when it was meant
+	Closed time.Time // when its outcome was known; zero while it is not
 	// Open says that its outcome is not known yet, Failed that it was read
 	// back and did not happen.
 	Open, Failed bool
@@ -444,8 +449,10 @@ func pullsOf(m *mesh.Mesh, id mesh.ClusterID) []mesh.PeerID {
 var startable = [...]string{ICSA, SyncAgent, AXL}
 
 // Starts proposes to start what is stopped and must run, once it has been seen
-// stopped at two looks.
-func Starts(v *View, id mesh.ClusterID) []Proposal {
+// stopped at two looks. What a person may have stopped on purpose is started with
+// approval only, unless policy.startCommanded says otherwise. done are the gate's
+// actions of the last day.
+func Starts(v *View, id mesh.ClusterID, done ...Done) []Proposal {
 	r := v.record(id)
 	c, ok := v.Mesh.Cluster(id)
 	if !ok {
@@ -462,10 +469,22 @@ func Starts(v *View, id mesh.ClusterID) []Proposal {
 			if !known || svc[name].Status != "Stopped" || f.ID != string(ServiceStopped)+":"+string(f.Node)+":"+name {
 				continue
 			}
-			out = append(out, Proposal{
+			stop := v.whyStopped(c, f.Node, name, done)
+			if stop.cause == StopInactive || v.Now.Before(stop.until) {
+				continue // Start is refused there; or it is too early to tell
+			}
+			p := Proposal{
 				ID: proposalID(StartService, t, "", f.Since), Action: StartService, Target: t, Since: f.Since, Peers: pullsOf(v.Mesh, c.ID),
-				Why: f.Message, Interrupts: "nothing: it is stopped",
-			})
+				Why: f.Message, Interrupts: "nothing: it is stopped", Stop: stop.cause, Code: svc[name].Code,
+			}
+			if svc[name].Code == CodeCommandedOut || stop.cause == StopEverywhere {
+				p.Why += ": " + stop.because
+			}
+			after, byItself := v.Mesh.Policy.StartsCommanded()
+			if stop.cause.MayBeMeant() && (!byItself || v.Now.Sub(stop.since) < after) {
+				p.Approval = "a person may have stopped it on purpose"
+			}
+			out = append(out, p)
 		}
 	}
 	return out

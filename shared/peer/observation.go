@@ -55,6 +55,9 @@ type Node struct {
 type Service struct {
 	Status string        `json:"status"` // Started, Stopped, Starting, Stopping, Unknown
 	UpTime time.Duration `json:"up"`     // negative when stopped or not told
+	// Code is Control Center's reason code of a service that does not run; 0 if it
+	// runs, or none was told.
+	Code int `json:"code,omitempty"`
 }
 
 // Started reports whether the service runs.
@@ -148,6 +151,8 @@ type ClusterRecord struct {
 	Lost map[mesh.NodeName]time.Time `json:"lost,omitempty"`
 	// Restarted is when a node was last seen to have restarted as a whole.
 	Restarted map[mesh.NodeName]time.Time `json:"restarted,omitempty"`
+	// Stopped is what is remembered of services that do not run, by node.
+	Stopped map[mesh.NodeName]map[string]Stop `json:"stopped,omitempty"`
 	// Rewound is when counts or clocks were last seen to jump back.
 	Rewound  time.Time `json:"rewound,omitzero"`
 	Findings []Finding `json:"findings,omitempty"`

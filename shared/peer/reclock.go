@@ -45,6 +45,12 @@ func (r *ClusterRecord) Reclock(now time.Time) {
 	}
 	countAllAsNow(now, r.Lost)
 	countAllAsNow(now, r.Restarted)
+	for _, byService := range r.Stopped {
+		for service, stop := range byService {
+			countAsNow(now, &stop.Since, &stop.Ran)
+			byService[service] = stop
+		}
+	}
 	reclockFindings(r.Findings, now)
 }
 

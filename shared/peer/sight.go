@@ -218,7 +218,11 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 					continue
 				}
 				if svc, listed := services[need.service]; listed && svc.Status == "Stopped" {
-					add("critical", ServiceStopped, n.Name, need.service, "%s is stopped on %s", need.service, n.Name)
+					why := StopCodeText(svc.Code)
+					if why != "" {
+						why = " (" + why + ")"
+					}
+					add("critical", ServiceStopped, n.Name, need.service, "%s is stopped on %s%s", need.service, n.Name, why)
 				}
 			}
 		}

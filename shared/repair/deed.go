@@ -70,7 +70,7 @@ func (d service) look(ctx context.Context, s *Situation) (Before, error) {
 		return Before{}, err
 	}
 	s.Service = now
-	return Before{Status: now.Status, UpTime: now.UpTime}, nil
+	return Before{Status: now.Status, Code: now.Code, UpTime: now.UpTime}, nil
 }
 
 func (d service) again(ctx context.Context, in Intent) string {
@@ -83,6 +83,9 @@ func (d service) again(ctx context.Context, in Intent) string {
 		return why
 	}
 	if d.action != peer.RestartService {
+		if now.Code == peer.CodeCommandedOut && in.Before.Code != peer.CodeCommandedOut {
+			return "it has been commanded out of service in the meantime"
+		}
 		return ""
 	}
 	if why := tooYoung(p, now); why != "" {

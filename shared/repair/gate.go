@@ -53,6 +53,7 @@ type Intent struct {
 // Before is what the target looked like when the intent was written.
 type Before struct {
 	Status string        `json:"status,omitempty"`
+	Code   int           `json:"code,omitempty"` // why it does not run
 	UpTime time.Duration `json:"upTime,omitempty"`
 	Value  string        `json:"value,omitempty"`
 	// Certificates are what an import puts into the store, all of it, whether or
@@ -313,6 +314,7 @@ func guards() []guard {
 			}
 			return ""
 		}},
+		{"commanded", func(_ *Gate, p peer.Proposal, s Situation) string { return commanded(p, s) }},
 		{"needed", func(_ *Gate, p peer.Proposal, s Situation) string { return needless(p, s) }},
 		{"approval", func(g *Gate, p peer.Proposal, s Situation) string {
 			if p.Approval == "" {
@@ -366,6 +368,22 @@ func mayImport(p peer.Proposal, s Situation) string {
 		return "it does not say which certificate, and of which node"
 	case p.Approval == "" && (policy != mesh.ImportAuto || p.Source.Issuer != "" || p.Source.Pending):
 		return "a CA, and a certificate that is not served yet, are imported with approval only"
+	}
+	return ""
+}
+
+// commanded says why a service that a person may have stopped on purpose may not
+// be started. The judgement asks a person where it should; the gate makes sure,
+// by the reason code that the node tells now.
+func commanded(p peer.Proposal, s Situation) string {
+	_, byItself := s.Mesh.Policy.StartsCommanded()
+	switch {
+	case p.Action != peer.StartService || p.Approval != "":
+		return ""
+	case s.Service.Code == peer.CodeCommandedOut && p.Code != peer.CodeCommandedOut:
+		return fmt.Sprintf("%s has been commanded out of service since this was decided", p.Target)
+	case p.Stop.MayBeMeant() && !byItself:
+		return fmt.Sprintf("%s may have been stopped on purpose, and policy.startCommanded is approve", p.Target)
 	}
 	return ""
 }
@@ -527,7 +545,7 @@ func (g *Gate) Done() []peer.Done {
 	var out []peer.Done
 	for _, c := range g.Closed {
 		if c.Outcome != NotSent {
-			out = append(out, peer.Done{Target: c.Target, Action: c.Action, At: c.Meant, Failed: c.Outcome == NotDone})
+			out = append(out, peer.Done{Target: c.Target, Action: c.Action, At: c.Meant, Closed: c.At, Failed: c.Outcome == NotDone})
 		}
 	}
 	for _, o := range g.Open {

@@ -258,6 +258,22 @@ func cases() []only {
 			approved(p, s, time.Minute)
 			p.ID = "r1"
 		}, importing1},
+		{"commanded", "a person stopped it since it was decided to start what had crashed", func(g G, p P, s S) {
+			starting(g, p, s)
+			p.Stop, p.Code, s.Service.Code = peer.StopCrashed, -1019, peer.CodeCommandedOut
+		}, func(g G, p P, s S) {
+			starting(g, p, s)
+			p.Stop, p.Code, s.Service.Code = peer.StopRebooted, peer.CodeCommandedOut, peer.CodeCommandedOut
+		}},
+		{"commanded", "a person may have stopped it, and nobody was asked", func(g G, p P, s S) {
+			starting(g, p, s)
+			p.Stop, p.Code, s.Service.Code = peer.StopMeant, peer.CodeCommandedOut, peer.CodeCommandedOut
+		}, func(g G, p P, s S) {
+			starting(g, p, s)
+			p.Stop, p.Code, s.Service.Code = peer.StopMeant, peer.CodeCommandedOut, peer.CodeCommandedOut
+			approved(p, s, time.Minute)
+			p.ID = "r1"
+		}},
 		{"age", "restarted by somebody else", func(_ G, _ P, s S) { s.Service.UpTime = 119 * time.Minute }, func(_ G, _ P, s S) { s.Service.UpTime = 2 * time.Hour }},
 		{"age", "longer where the interval is", func(_ G, p P, s S) { p.MinAge = 16 * time.Hour }, func(_ G, p P, s S) { p.MinAge = 16 * time.Hour; s.Service.UpTime = 16 * time.Hour }},
 		{"age", "never under two hours, whatever is proposed", func(_ G, p P, s S) { p.MinAge = 0; s.Service.UpTime = time.Hour }, func(_ G, p P, s S) { p.MinAge = 0 }},

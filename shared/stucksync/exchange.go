@@ -35,10 +35,14 @@ func (s *Stucksync) exchange(j *judged) []peer.Proposal {
 // stillAsked says why an action for a certificate may not be taken: what is
 // known now does not lead to it any more.
 func (s *Stucksync) stillAsked(j *judged, p peer.Proposal) string {
-	if slices.ContainsFunc(s.exchange(j), func(o peer.Proposal) bool { return o.ID == p.ID }) {
-		return ""
+	now := s.exchange(j)
+	switch i := slices.IndexFunc(now, func(o peer.Proposal) bool { return o.ID == p.ID }); {
+	case i < 0:
+		return "what is known of the certificates now does not ask for it"
+	case now[i].Approval != "" && p.Approval == "":
+		return "what is known of the certificates now asks for a person first: " + now[i].Approval
 	}
-	return "what is known of the certificates now does not ask for it"
+	return ""
 }
 
 // keeper gives the trust stores of a cluster, under the lock-out guard of the

@@ -43,7 +43,7 @@ func (s *Stucksync) climb(j *judged, gate *repair.Gate) []peer.Proposal {
 		}
 	}
 	for _, id := range s.Mesh.IDs() {
-		asked = append(asked, peer.Starts(j.view, id)...)
+		asked = append(asked, peer.Starts(j.view, id, gate.Done()...)...)
 		asked = append(asked, peer.RemoteAXL(j.view, id)...)
 	}
 	j.asked = peer.Merge(asked)
@@ -221,7 +221,7 @@ func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) rep
 	for _, id := range p.Peers {
 		sit.Overlays[id] = j.states[id].Overlays
 	}
-	sit.Facts = s.facts(j, p, &sit)
+	sit.Facts = s.facts(j, gate, p, &sit)
 	return sit
 }
 
@@ -241,7 +241,7 @@ func (s *Stucksync) failures(j *judged) []repair.Failing {
 
 // facts says why what is known is not enough to act on, and fills in the
 // target's service. Only what is Known, complete and fresh is.
-func (s *Stucksync) facts(j *judged, p peer.Proposal, sit *repair.Situation) string {
+func (s *Stucksync) facts(j *judged, gate *repair.Gate, p peer.Proposal, sit *repair.Situation) string {
 	r := j.view.Clusters[p.Target.Cluster]
 	if r == nil {
 		return fmt.Sprintf("%s is no longer in mesh.yaml", p.Target.Cluster)
@@ -268,6 +268,9 @@ func (s *Stucksync) facts(j *judged, p peer.Proposal, sit *repair.Situation) str
 	if p.Reload {
 		return s.stillAsked(j, p)
 	}
+	if p.Action == peer.StartService {
+		return stillStopped(j, gate, p)
+	}
 	if p.Action != peer.RestartService || p.Target.Service != peer.ICSA {
 		return ""
 	}
@@ -285,6 +288,19 @@ func (s *Stucksync) facts(j *judged, p peer.Proposal, sit *repair.Situation) str
 				return fmt.Sprintf("%s: %s is %s (%s)", id, t, c.Status, c.Reason)
 			}
 		}
+	}
+	return ""
+}
+
+// stillStopped says why a service may not be started as it was proposed: what is
+// known now does not lead to it, or leads to asking a person first.
+func stillStopped(j *judged, gate *repair.Gate, p peer.Proposal) string {
+	now := peer.Starts(j.view, p.Target.Cluster, gate.Done()...)
+	switch i := slices.IndexFunc(now, func(o peer.Proposal) bool { return o.ID == p.ID }); {
+	case i < 0:
+		return "what is known now does not ask for it"
+	case now[i].Approval != "" && p.Approval == "":
+		return "what is known now asks for a person first: " + now[i].Approval
 	}
 	return ""
 }

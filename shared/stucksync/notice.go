@@ -241,8 +241,11 @@ func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 	for i, f := range out {
 		id, err := mesh.ParsePeerID(f.Peer)
 		if err != nil {
-			if f.Name == alarm.CertificateNotTrusted {
+			switch f.Name {
+			case alarm.CertificateNotTrusted:
 				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.offers(m, f.Cluster)
+			case alarm.ServiceStopped:
+				out[i].Message, out[i].More = j.stopped(m, f)
 			}
 			continue
 		}

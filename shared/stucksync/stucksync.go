@@ -372,6 +372,8 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		}
 		one := alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held}
 		switch {
+		case f.Reason == peer.ServiceStopped:
+			one.Step = j.waitsForStart(f)
 		case f.Reason == peer.NotTrustedByPeers:
 			one.Step = "import"
 		case f.Reason == peer.TrustNotReloaded:

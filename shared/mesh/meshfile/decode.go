@@ -507,6 +507,8 @@ func (d *decoder) policy(n *node, path string, p *mesh.Policy) {
 		"startCommanded": func(v *node, path string) {
 			if v.kind == text && (v.text == mesh.StartApprove || v.text == mesh.StartAuto) {
 				p.StartCommanded = v.text
+			} else if _, err := time.ParseDuration(v.text); v.kind == text && err != nil {
+				d.rep.fail(path, show(v.text)+" is not known here", "write approve, auto, or after how long it is started without approval, as in 8h")
 			} else if after, ok := d.span(v, path); ok {
 				p.StartCommanded = after.String()
 			}

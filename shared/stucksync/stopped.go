@@ -1,0 +1,62 @@
+package stucksync
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// askAgain is how often a person is asked once more about a service that may
+// have been stopped on purpose: as long as an approval lives.
+const askAgain = 4 * time.Hour
+
+// startOf is the start that a finding or alarm on a stopped service asks for.
+func (j *judged) startOf(subject string) (peer.Proposal, bool) {
+	i := slices.IndexFunc(j.asked, func(p peer.Proposal) bool {
+		return p.Action == peer.StartService && subject == fmt.Sprintf("%s:%s:%s", peer.ServiceStopped, p.Target.Node, p.Target.Service)
+	})
+	if i < 0 {
+		return peer.Proposal{}, false
+	}
+	return j.asked[i], true
+}
+
+// waitsForStart is the step of an alarm on a stopped service that waits for a
+// person: it is said again until somebody answers.
+func (j *judged) waitsForStart(f peer.Finding) string {
+	p, ok := j.startOf(f.ID)
+	if !ok || p.Approval == "" || j.view.Mesh.Policy.Mode != mesh.Recover {
+		return ""
+	}
+	return fmt.Sprintf("approval %d", max(0, j.view.Now.Sub(f.Since))/askAgain)
+}
+
+// stopped puts the alarm on a stopped service into words: why it is thought to
+// be stopped, what Peerkeeper does, and how to answer.
+func (j *judged) stopped(m *mesh.Mesh, f alarm.Firing) (message string, more []string) {
+	p, ok := j.startOf(f.Subject)
+	if !ok {
+		return f.Message, nil
+	}
+	lines := []string{
+		"Peerkeeper: " + will(told{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}),
+	}
+	if p.Stop.MayBeMeant() {
+		lines = append(lines, fmt.Sprintf("Next step: is one of the procedures under way for which Cisco has it stopped (%s)? Then `peerkeeper maintenance start %s --reason TEXT --for 6h`, and start it again as the procedure says.%s",
+			peer.StopProcedures, p.Target.Cluster, otherwise(m, p)))
+	}
+	return strings.TrimSuffix(p.Why, ".") + ".", lines
+}
+
+// otherwise says what to do if nobody meant it.
+func otherwise(m *mesh.Mesh, p peer.Proposal) string {
+	if m.Policy.Mode == mesh.Recover && p.Approval != "" {
+		return fmt.Sprintf(" Otherwise `peerkeeper approve %s`.", p.ID)
+	}
+	return fmt.Sprintf(" Otherwise start it: %s > Tools > Control Center on %s.", "Cisco Unified IM and Presence Serviceability", p.Target.Node)
+}
