@@ -213,8 +213,8 @@ func TestMendingAsDeployed(t *testing.T) {
 		h.expect(t)
 	})
 
-	part("ICSA is stopped on a publisher: told of, and nothing is started without the write account", func(t *testing.T) {
-		s.set(t, "/clusters/apac/services", fmt.Sprintf(`{"node":%q,"service":%q,"status":"Stopped"}`, s.node("apac", "publisher"), peer.ICSA))
+	part("ICSA has crashed on a publisher: told of, and nothing is started without the write account", func(t *testing.T) {
+		s.set(t, "/clusters/apac/services", fmt.Sprintf(`{"node":%q,"service":%q,"status":"Stopped","crash":true}`, s.node("apac", "publisher"), peer.ICSA))
 		if p := s.announced(t, 15*time.Minute, peer.StartService, icsa("apac")); p.Approval != "" || !slices.Contains(p.Refused, "announced") {
 			t.Errorf("announced is %+v", p)
 		}

@@ -73,7 +73,7 @@ func stopsSeen(prev ClusterRecord, obs Observation) map[mesh.NodeName]map[string
 			if !had {
 				stop = Stop{Since: obs.At}
 				if ran, ok := before.Get(); ok && ran[service].Started() {
-					stop.Ran = before.At
+					stop.Ran = earlier(before.At, obs.At)
 				}
 			}
 			for other, o := range services {
