@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // Reason codes of Control Center that say why a service does not run (a
@@ -196,7 +197,7 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 		out.cause, out.because = StopRebooted, fmt.Sprintf("the node was rebooted: all its other services began at %s or later", clock(boot))
 		out.until = v.settled(r, node, boot)
 	case watched && len(stop.Fell) > 0:
-		out.cause, out.because = StopByRestart, fmt.Sprintf("%s was started again about then", list(stop.Fell))
+		out.cause, out.because = StopByRestart, fmt.Sprintf("%s was started again about then", plain.List(stop.Fell))
 	case others == 0:
 		out.cause, out.because = StopUnclear, "and no other service of the node tells whether the node was restarted"
 	case stop.Ran.IsZero():
