@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"peerkeeper/shared/host"
+	"peerkeeper/shared/listener"
 	"peerkeeper/testdata/scenarios"
 )
 
@@ -29,7 +30,7 @@ type demoVerb struct {
 	Clusters  int    `help:"How many clusters; the story is about the first three." default:"3" placeholder:"N"`
 	Users     int    `help:"Users at home in each cluster." default:"200" placeholder:"N"`
 	Once      bool   `help:"Play the story to its end as fast as it goes, without a page, and say whether all went as written."`
-	Listen    string `help:"Where the page is served." default:"127.0.0.1:8080" env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
+	Listen    string `help:"Where the page is served, on this machine only." default:"127.0.0.1:8080" env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
 	Scenarios string `help:"Folder with the story; default ./testdata/scenarios if there is one, else the built-in story." placeholder:"DIR"`
 	Dir       string `help:"Keep mesh.yaml, secrets, state and alarms here; default a temporary folder, removed at the end." placeholder:"DIR"`
 }
@@ -94,12 +95,12 @@ func (d *demoVerb) story() (host.Story, error) {
 }
 
 func (d *demoVerb) watch(ctx context.Context, t *terminal, demo host.Demo) error {
-	l, err := host.Listen(d.Listen)
+	l, err := listener.Open(ctx, listener.Config{Address: d.Listen, Local: "demo", Log: t.log})
 	if err != nil {
 		return usage{err}
 	}
 	defer l.Close()
-	url := "http://" + l.Addr().String()
+	url := l.URL()
 	demo.Out = t.stdout
 	if t.json {
 		demo.Out = t.stderr

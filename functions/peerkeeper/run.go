@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"peerkeeper/shared/alarm/webhook"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/host"
+	"peerkeeper/shared/listener"
 	"peerkeeper/shared/run"
 )
 
@@ -26,7 +28,12 @@ type runVerb struct {
 	secrets
 	Once   name    `help:"Run this function once, now, whatever is due: peersync, stucksync or certcheck." placeholder:"NAME"`
 	Rate   float64 `help:"The rate of a simulated mesh's clock; it must be the one in mesh.yaml." placeholder:"N"`
-	Listen string  `help:"Where the page is served, or off; default 127.0.0.1:8080, and none with --once." env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
+	Listen string  `help:"Where the page is served, or off; default 127.0.0.1:8080, and none with --once. What other machines can reach takes the next three." env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
+
+	TLSCert   string   `name:"tls-cert" help:"The page's certificate, PEM, its chain after it; read again when it is renewed." env:"PEERKEEPER_TLS_CERT" placeholder:"FILE"`
+	TLSKey    string   `name:"tls-key" help:"Its private key, PEM, not encrypted." env:"PEERKEEPER_TLS_KEY" placeholder:"FILE"`
+	TokenFile string   `help:"The token that people log in with, readable by this account alone." env:"PEERKEEPER_TOKEN_FILE" placeholder:"FILE"`
+	Host      []string `help:"A further name under which the page is asked for; may be given again." env:"PEERKEEPER_HOST" placeholder:"NAME"`
 }
 
 // Help is what peerkeeper run --help teaches.
@@ -38,6 +45,9 @@ Examples:
 
   peerkeeper run --mesh mesh.yaml --secrets secrets.json --state state.db
   peerkeeper run --listen off                # no page
+  (umask 077; head -c 32 /dev/urandom | base64 > page.token)
+  peerkeeper run --listen 0.0.0.0:8443 --tls-cert page.pem --tls-key page.key --token-file page.token --host mesh.example.com
+  curl -H @header https://mesh.example.com:8443/api/status.json     # a file with: Authorization: Bearer TOKEN
   peerkeeper run --once peersync --json      # one look, for cron; exit 0 if it completed, 1 if it could not`
 }
 
@@ -46,6 +56,12 @@ func (r *runVerb) Run(ctx context.Context, t *terminal) error {
 	if r.Once != "" {
 		if _, ok := run.Find(string(r.Once)); !ok {
 			return usagef("there is no function %s: %s", r.Once, suggest(string(r.Once), functions()))
+		}
+	}
+	// Before a state file is begun.
+	if r.Once == "" && r.Listen != noPage {
+		if err := listener.Check(ctx, r.listens(t)); err != nil {
+			return usage{err}
 		}
 	}
 	w, err := r.open()
@@ -65,7 +81,45 @@ func (r *runVerb) Run(ctx context.Context, t *terminal) error {
 	if r.Once != "" {
 		return r.runOnce(ctx, t, h)
 	}
-	return r.watch(ctx, t, w, h)
+	l, err := r.page(ctx, t, w)
+	if err != nil {
+		return err
+	}
+	return r.watch(ctx, t, w, h, l)
+}
+
+// page opens the page's address; nil if there is to be none.
+func (r *runVerb) page(ctx context.Context, t *terminal, w *watched) (*listener.Listener, error) {
+	if r.Listen == noPage {
+		return nil, nil
+	}
+	at := r.listens(t)
+	at.Keep = filesNeeded(w)
+	l, err := listener.Open(ctx, at)
+	if err != nil {
+		return nil, usagef("%w (or --listen off)", err)
+	}
+	for _, note := range l.Notes() {
+		t.notef("peerkeeper: %s", note)
+	}
+	return l, nil
+}
+
+func (r *runVerb) listens(t *terminal) listener.Config {
+	return listener.Config{
+		Address: cmp.Or(r.Listen, pageAddress), Cert: r.TLSCert, Key: r.TLSKey, Token: r.TokenFile, Hosts: r.Host, Log: t.log,
+	}
+}
+
+// filesNeeded is how many files watching a mesh may have open at once: of each
+// node the connections of two functions and those kept for the next tick, of
+// each DNS server its questions, and the rest of a process.
+func filesNeeded(w *watched) int {
+	n := 64
+	for i := range w.Clusters {
+		n += 6*len(w.Clusters[i].Nodes) + 8
+	}
+	return n
 }
 
 func functions() []string {
@@ -143,26 +197,21 @@ func (r *runVerb) runOnce(ctx context.Context, t *terminal, h *host.Host) error 
 	return err
 }
 
-func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Host) error {
-	at := r.Listen
-	if at == "" {
-		at = pageAddress
-	}
+func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Host, l *listener.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	done := make(chan error, 1)
-	done <- nil
 	page := "no page"
-	if at != noPage {
-		l, err := host.Listen(at)
-		if err != nil {
-			return usagef("%w (or --listen off)", err)
+	if l == nil {
+		done <- nil
+	} else {
+		page = "page " + l.URL()
+		served := &dashboard.Page{Source: w.source(), Now: w.clock.Now, Hosts: l.Hosts(), Log: t.log}
+		if l.Guarded() {
+			served.LogOut = listener.LogOut
 		}
-		page = "page http://" + l.Addr().String()
-		served := &dashboard.Page{Source: w.source(), Now: w.clock.Now, Hosts: host.Hosts(l), Log: t.log}
-		<-done
 		go func() {
-			err := host.Serve(ctx, l, served.Handler())
+			err := l.Serve(ctx, served.Handler())
 			if err != nil {
 				stop(err) // without its page run is not what was asked for
 			}
@@ -183,6 +232,9 @@ func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Ho
 		}
 	}
 	t.notef("watching mesh %s: %d clusters, %d directed peers; state %s, %s%s; mode %s", w.Name, len(w.Clusters), len(w.Peers), r.State, page, r.notified(w), modeText(w.Mesh))
+	if l != nil {
+		t.notef("the page answers to %s", strings.Join(l.Hosts(), ", "))
+	}
 	err := h.Run(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause

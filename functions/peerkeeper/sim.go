@@ -11,6 +11,7 @@ import (
 
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/host"
+	"peerkeeper/shared/listener"
 	"peerkeeper/shared/mesh"
 )
 
@@ -26,7 +27,7 @@ type simVerb struct {
 
 // Help is what peerkeeper sim --help teaches.
 func (simVerb) Help() string {
-	return `Simulates clusters (publisher, subscriber, CUCM publisher each) on real TLS sockets, writes the files a client needs to --dir, prints the line "ready" and lives until it is ended. Its admin URL, in admin.json, breaks and mends things.
+	return `Simulates clusters (publisher, subscriber, CUCM publisher each) on real TLS sockets, writes the files a client needs to --dir, prints the line "ready" and lives until it is ended. Its admin URL, in admin.json, breaks and mends things; it is on this machine's loopback, wherever the nodes listen.
 It never contacts anybody, and what Cisco does not document in it is invented and says so.
 
 Examples:
@@ -59,7 +60,7 @@ func (s *simVerb) Run(ctx context.Context, t *terminal) (err error) {
 		return usagef("the simulated nodes cannot listen on %s: %w; name an address of this machine with --listen", s.Listen, err)
 	}
 	// Only this machine may break things, wherever the nodes listen.
-	admin, err := host.Listen("127.0.0.1:0")
+	admin, err := listener.Open(ctx, listener.Config{Address: "127.0.0.1:0", Local: "the simulator's admin URL", Log: t.log})
 	if err != nil {
 		return usage{err}
 	}
@@ -68,12 +69,12 @@ func (s *simVerb) Run(ctx context.Context, t *terminal) (err error) {
 			err = errors.Join(err, cerr)
 		}
 	}()
-	url := "http://" + admin.Addr().String()
+	url := admin.URL()
 	if err := host.WriteFiles(sim, url, s.Dir); err != nil {
 		return usagef("the files of the mesh cannot be written: %w; name another folder with --dir", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return host.Serve(ctx, admin, sim.Admin()) })
+	group.Go(func() error { return admin.Serve(ctx, sim.Admin()) })
 	group.Go(func() error { return host.Drive(ctx, sim, clock) })
 	t.notef("%d clusters of %d users, %g times as fast as time; mesh %s, admin %s", s.Clusters, s.Users, s.Rate, filepath.Join(s.Dir, "mesh.yaml"), url)
 	t.sayf("ready")

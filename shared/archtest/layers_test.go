@@ -69,11 +69,12 @@ func layers() []layer {
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/metric"}), "looks at certificates and names; sends no credential, so it knows no soap"},
 		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/metric"}), "looks before a mesh is changed"},
 		{"shared/peering", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/repair", "shared/metric"}), "acts on approval, through the gate"},
-		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
+		{"shared/listener", nil, "one open address and who may ask there; it knows nothing of what is served"},
+		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/listener"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
 
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
 		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
-		{"shared/host", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm/...", "shared/repair", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/secret/...", "shared/store/bolt", "shared/clustersim", "shared/metric", "github.com/goccy/go-yaml"}), "wiring for one machine; goccy/go-yaml for the demo's story"},
+		{"shared/host", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm/...", "shared/repair", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/secret/...", "shared/store/bolt", "shared/clustersim", "shared/metric", "shared/listener", "github.com/goccy/go-yaml"}), "wiring for one machine; goccy/go-yaml for the demo's story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/alarm/...", "shared/secret/...", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
 		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
 		{"shared/lambdahost/stand", all(core, []string{"shared/mesh/meshfile", "shared/lambdahost", "shared/clustersim", "shared/secret", "shared/store/dynamo/...", "github.com/aws/..."}), "a test stand: all that a function meets, and no use case"},
@@ -83,7 +84,7 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},

@@ -38,11 +38,9 @@ func (snap *snapshot) certificates() Certificates {
 }
 
 func (h *handler) trust(w http.ResponseWriter, r *http.Request) {
-	snap, ok := h.load(w, r)
-	if !ok {
-		return
+	if e, ok := h.current(w, r); ok {
+		h.json(w, r, e, "trust", "", func() (string, any, error) { return e.snap.tag(nil, nil), e.snap.certificates(), nil })
 	}
-	h.json(w, r, snap.tag(nil, nil), snap.certificates())
 }
 
 // trustSheet is the matrix of trust as the page shows it: a row is the cluster

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -13,13 +12,13 @@ import (
 	"html/template"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
+	"peerkeeper/shared/listener"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 )
@@ -42,6 +41,9 @@ type Page struct {
 	Title string
 	// Note stands at the foot of the page.
 	Note string
+	// LogOut is where the page's button for it is posted; "" where nobody logs
+	// in.
+	LogOut string
 	// Log hears of a store that does not answer; nil means slog.Default.
 	Log *slog.Logger
 }
@@ -66,15 +68,11 @@ func (p *Page) Handler() http.Handler {
 
 type handler struct {
 	*Page
-	tmpl *template.Template
-	// known is what the last load decoded; the map is never changed once it
-	// is here.
-	known atomic.Pointer[map[string]decoded]
+	tmpl  *template.Template
+	press press
+	// known is what the last load decoded; in the press's turn only.
+	known map[string]decoded
 }
-
-// policy is the Content-Security-Policy: nothing but this server's own script,
-// style and data, and no way to be framed or to send a form anywhere.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // headerAsOf tells the script the instant of an answer without a body. It is
 // the mesh's clock, which in a simulated mesh is not the browser's.
@@ -82,21 +80,19 @@ const headerAsOf = "Peerkeeper-As-Of"
 
 // guard sets what every answer carries, and refuses what is not for this page.
 func (h *handler) guard(next http.Handler) http.Handler {
+	hosts := h.Hosts
+	if len(hosts) == 0 {
+		hosts = []string{"localhost", "127.0.0.1", "[::1]"}
+	}
+	forms := "'none'"
+	if h.LogOut != "" {
+		forms = "'self'"
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, value := range map[string]string{
-			"Content-Security-Policy":      policy,
-			"X-Content-Type-Options":       "nosniff",
-			"X-Frame-Options":              "DENY",
-			"Referrer-Policy":              "no-referrer",
-			"Cross-Origin-Resource-Policy": "same-origin",
-			"Cross-Origin-Opener-Policy":   "same-origin",
-			"Cache-Control":                "no-store",
-		} {
-			w.Header().Set(name, value)
-		}
+		listener.Harden(w.Header(), forms)
 		switch {
-		case !allowed(h.Hosts, r.Host):
-			http.Error(w, "this name is not one that Peerkeeper answers to", http.StatusMisdirectedRequest)
+		case !listener.Answers(hosts, r):
+			listener.Misdirected(w, hosts)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "this page only shows; it takes GET and HEAD", http.StatusMethodNotAllowed)
@@ -104,26 +100,6 @@ func (h *handler) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
-}
-
-// allowed reports whether a Host header value is one of ours.
-func allowed(hosts []string, host string) bool {
-	if len(hosts) == 0 {
-		hosts = []string{"localhost", "127.0.0.1", "[::1]"}
-	}
-	bare := host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		bare = name
-		if strings.Contains(name, ":") {
-			bare = "[" + name + "]"
-		}
-	}
-	for _, h := range hosts {
-		if strings.EqualFold(h, host) || strings.EqualFold(h, bare) {
-			return true
-		}
-	}
-	return false
 }
 
 func (h *handler) now() time.Time {
@@ -140,24 +116,74 @@ func (h *handler) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// load reads the store, or answers the request itself.
-func (h *handler) load(w http.ResponseWriter, r *http.Request) (*snapshot, bool) {
-	var known map[string]decoded
-	if last := h.known.Load(); last != nil {
-		known = *last
-	}
-	snap, err := h.Source.load(r.Context(), h.now(), known)
+// current finds the mesh as it is, or answers the request itself.
+func (h *handler) current(w http.ResponseWriter, r *http.Request) (*edition, bool) {
+	e, err := h.edition(r.Context())
 	if err != nil {
-		if !errors.Is(err, context.Canceled) {
-			h.logger().ErrorContext(r.Context(), "the page cannot be shown", "error", err)
-		}
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, "the store does not answer; try again", http.StatusServiceUnavailable)
+		h.unavailable(w, r, err)
 		return nil, false
 	}
-	h.known.Store(&snap.items)
-	w.Header().Set(headerAsOf, snap.now.UTC().Format(time.RFC3339Nano))
-	return snap, true
+	w.Header().Set(headerAsOf, e.snap.now.UTC().Format(time.RFC3339Nano))
+	return e, true
+}
+
+func (h *handler) unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	if !errors.Is(err, context.Canceled) {
+		h.logger().ErrorContext(r.Context(), "the page cannot be shown", "error", err)
+	}
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "the store does not answer; try again", http.StatusServiceUnavailable)
+}
+
+// serve answers with a document of an edition. Its tag is known before it is
+// made where it is the edition's own.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, e *edition, name, etag string, do func() (*document, error)) {
+	w.Header().Set("Vary", "Accept-Encoding")
+	if etag != "" {
+		w.Header().Set("ETag", etag)
+		if matches(r.Header.Get("If-None-Match"), etag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	d, err := h.made(r.Context(), e, name, do)
+	switch {
+	case errors.Is(err, ErrNoSuchPeer):
+		http.Error(w, "no such peer in this mesh", http.StatusNotFound)
+		return
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		h.unavailable(w, r, err)
+		return
+	case err != nil:
+		h.fail(w, r, err)
+		return
+	}
+	w.Header().Set("ETag", d.etag)
+	if matches(r.Header.Get("If-None-Match"), d.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Header().Set("Content-Type", d.contentType)
+	body := d.body
+	if takesGzip(r.Header.Get("Accept-Encoding")) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = d.zipped
+	}
+	h.write(w, r, body)
+}
+
+// takesGzip reads an Accept-Encoding header: gzip, unless its weight is 0.
+func takesGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			continue
+		}
+		weight, weighed := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(params), " ", ""), "q=")
+		n, err := strconv.ParseFloat(weight, 64)
+		return !weighed || err == nil && n > 0
+	}
+	return false
 }
 
 func (h *handler) page(w http.ResponseWriter, r *http.Request) {
@@ -169,41 +195,27 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	snap, ok := h.load(w, r)
+	e, ok := h.current(w, r)
 	if !ok {
 		return
 	}
-	st := snap.status()
-	var chosen *Explanation
+	etag := e.etag
 	if id != (mesh.PeerID{}) {
-		e, err := snap.explain(id)
+		etag = "" // of a peer that is none there is none
+	}
+	h.serve(w, r, e, "page "+id.String(), etag, func() (*document, error) {
+		body, err := h.html(e, id)
 		if err != nil {
-			http.Error(w, "no such peer in this mesh", http.StatusNotFound)
-			return
+			return nil, err
 		}
-		chosen = &e
-	}
-	var b bytes.Buffer
-	sheet := h.sheet(st, chosen, snap.tag(st.Clusters, st.Peers))
-	sheet.Trust = trustSheetOf(snap)
-	if chosen != nil {
-		sheet.Chosen.Timeline = timelineSheetOf(snap, id)
-	}
-	if err := h.tmpl.Execute(&b, sheet); err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	h.write(w, r, b.Bytes())
+		return newDocument("text/html; charset=utf-8", e.etag, body), nil
+	})
 }
 
 func (h *handler) status(w http.ResponseWriter, r *http.Request) {
-	snap, ok := h.load(w, r)
-	if !ok {
-		return
+	if e, ok := h.current(w, r); ok {
+		h.json(w, r, e, "status", e.etag, func() (string, any, error) { return e.etag, e.status, nil })
 	}
-	st := snap.status()
-	h.json(w, r, snap.tag(st.Clusters, st.Peers), st)
 }
 
 func (h *handler) explain(w http.ResponseWriter, r *http.Request) {
@@ -213,16 +225,14 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such peer in this mesh", http.StatusNotFound)
 		return
 	}
-	snap, ok := h.load(w, r)
+	e, ok := h.current(w, r)
 	if !ok {
 		return
 	}
-	e, err := snap.explain(id)
-	if err != nil {
-		http.Error(w, "no such peer in this mesh", http.StatusNotFound)
-		return
-	}
-	h.json(w, r, snap.tag(nil, []Peer{e.Peer}), e)
+	h.json(w, r, e, "explain "+id.String(), "", func() (string, any, error) {
+		x, err := e.snap.explain(id)
+		return e.snap.tag(nil, []Peer{x.Peer}), x, err
+	})
 }
 
 // tag names what is shown, without the instant of asking: the items it comes
@@ -260,22 +270,23 @@ func (snap *snapshot) tag(clusters []Cluster, peers []Peer) string {
 	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`
 }
 
-func (h *handler) json(w http.ResponseWriter, r *http.Request, etag string, value any) {
-	w.Header().Set("ETag", etag)
-	w.Header().Set("Content-Type", "application/json")
-	if matches(r.Header.Get("If-None-Match"), etag) {
-		w.WriteHeader(http.StatusNotModified)
+func (h *handler) json(w http.ResponseWriter, r *http.Request, e *edition, name, etag string, value func() (etag string, value any, err error)) {
+	if r.Method == http.MethodHead && etag != "" && !matches(r.Header.Get("If-None-Match"), etag) {
+		w.Header().Set("ETag", etag) // who only asks whether it changed needs no document
+		w.Header().Set("Content-Type", "application/json")
 		return
 	}
-	if r.Method == http.MethodHead {
-		return
-	}
-	body, err := json.Marshal(value)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	h.write(w, r, append(plain.JSON(body), '\n'))
+	h.serve(w, r, e, name, etag, func() (*document, error) {
+		etag, v, err := value()
+		if err != nil {
+			return nil, err
+		}
+		body, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		return newDocument("application/json", etag, append(plain.JSON(body), '\n')), nil
+	})
 }
 
 // matches compares If-None-Match weakly, as RFC 9110 has it.
@@ -294,9 +305,16 @@ func (h *handler) asset(name, contentType string) http.HandlerFunc {
 	if err != nil {
 		panic(err) // embedded: it is there or the program does not build
 	}
+	d := newDocument(contentType, "", body)
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
-		h.write(w, r, body)
+		w.Header().Set("Vary", "Accept-Encoding")
+		if takesGzip(r.Header.Get("Accept-Encoding")) {
+			w.Header().Set("Content-Encoding", "gzip")
+			h.write(w, r, d.zipped)
+			return
+		}
+		h.write(w, r, d.body)
 	}
 }
 

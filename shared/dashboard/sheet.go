@@ -1,8 +1,11 @@
 package dashboard
 
 import (
+	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"html/template"
 	"math"
 	"slices"
 	"strings"
@@ -33,6 +36,8 @@ type sheet struct {
 	Clusters                                    []clusterRow
 	Trust                                       *trustSheet // nil before certcheck has looked
 	Chosen                                      *panel
+	LogOut                                      string
+	Parts                                       *parts
 }
 
 // instant is a time in the three ways that the page writes it; ISO is "" for
@@ -157,10 +162,99 @@ type figureMark struct {
 	Anchor, Text, Class string
 }
 
-func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
+// parts is the HTML that all pages of an edition share: with 870 cells it is
+// most of the work.
+type parts struct {
+	sheet            *sheet
+	Attention, Below template.HTML
+	Rows             []template.HTML
+}
+
+// html is the page, with one peer's panel if id names one. In the press's turn
+// only.
+func (h *handler) html(e *edition, id mesh.PeerID) ([]byte, error) {
+	var chosen *Explanation
+	if id != (mesh.PeerID{}) {
+		x, err := e.snap.explain(id)
+		if err != nil {
+			return nil, err
+		}
+		chosen = &x
+	}
+	if e.parts == nil {
+		made, err := h.parts(e)
+		if err != nil {
+			return nil, err
+		}
+		e.parts = made
+	}
+	s := *e.parts.sheet
+	s.Parts = e.parts
+	if chosen != nil {
+		s.Chosen = panelOf(chosen.printable())
+		s.Chosen.Timeline = timelineSheetOf(e.snap, id)
+		s.DocTitle = fmt.Sprintf("%s %s · %s", chosen.ID, chosen.State, s.Mesh)
+		var err error
+		if s.Parts, err = h.marked(e.parts, id); err != nil {
+			return nil, err
+		}
+	}
+	var b bytes.Buffer
+	err := h.tmpl.Execute(&b, &s)
+	return b.Bytes(), err
+}
+
+// parts renders what the pages of an edition share.
+func (h *handler) parts(e *edition) (*parts, error) {
+	s := h.sheet(e.status, e.etag)
+	s.Trust = trustSheetOf(e.snap)
+	p := &parts{sheet: s}
+	var errs [2]error
+	p.Attention, errs[0] = h.part("attention", s)
+	p.Below, errs[1] = h.part("below", s)
+	for _, row := range s.Rows {
+		text, err := h.part("row", row)
+		if err != nil {
+			return nil, err
+		}
+		p.Rows = append(p.Rows, text)
+	}
+	return p, errors.Join(errs[:]...)
+}
+
+// part renders one part. What it returns has been escaped by the template.
+func (h *handler) part(name string, data any) (template.HTML, error) {
+	var b strings.Builder
+	err := h.tmpl.ExecuteTemplate(&b, name, data)
+	return template.HTML(b.String()), err
+}
+
+// marked is the parts with one peer's cell marked as the chosen one.
+func (h *handler) marked(p *parts, id mesh.PeerID) (*parts, error) {
+	out := *p
+	for i, row := range p.sheet.Rows {
+		at := slices.IndexFunc(row.Cells, func(c cell) bool { return c.Peer == id.String() })
+		if at < 0 {
+			continue
+		}
+		row.Cells = slices.Clone(row.Cells)
+		row.Cells[at].Chosen = true
+		text, err := h.part("row", row)
+		if err != nil {
+			return nil, err
+		}
+		out.Rows = slices.Clone(p.Rows)
+		out.Rows[i] = text
+	}
+	return &out, nil
+}
+
+// sheet is the page without a chosen peer.
+func (h *handler) sheet(st Status, etag string) *sheet {
 	st = st.printable()
 	s := &sheet{
-		Title: h.title(), Mesh: st.Mesh, Mode: modeWords(st.Policy), Note: h.Note, Simulated: st.Simulated,
+		LogOut: h.LogOut,
+		Title:  h.title(), Mesh: st.Mesh, Mode: modeWords(st.Policy), Note: h.Note, Simulated: st.Simulated,
 		AsOf: st.AsOf, ETag: etag, Headline: headline(st), IconColor: iconColor(st),
 	}
 	s.DocTitle = fmt.Sprintf("%s · %s", s.Headline, s.Mesh)
@@ -202,13 +296,9 @@ func (h *handler) sheet(st Status, chosen *Explanation, etag string) *sheet {
 		s.Groups = append(s.Groups, row)
 	}
 	s.Unread, s.Clocks = st.Unread, st.Clocks
-	s.matrix(st, chosen)
+	s.matrix(st)
 	for _, c := range st.Clusters {
 		s.Clusters = append(s.Clusters, clusterRowOf(c))
-	}
-	if chosen != nil {
-		s.Chosen = panelOf(chosen.printable())
-		s.DocTitle = fmt.Sprintf("%s %s · %s", chosen.ID, chosen.State, s.Mesh)
 	}
 	return s
 }
@@ -263,7 +353,7 @@ func (h *handler) alarmRow(st Status, fingerprint, severity, name, about string,
 	return row
 }
 
-func (s *sheet) matrix(st Status, chosen *Explanation) {
+func (s *sheet) matrix(st Status) {
 	m := st.Matrix()
 	by := make(map[mesh.PeerID]*Peer, len(st.Peers))
 	for i := range st.Peers {
@@ -285,10 +375,7 @@ func (s *sheet) matrix(st Status, chosen *Explanation) {
 			if p.Cause != "" {
 				words += ", " + p.Cause
 			}
-			row.Cells[j] = cell{
-				Peer: p.ID.String(), Slug: signOf(p.State).slug, State: p.State, Words: words,
-				Chosen: chosen != nil && chosen.ID == p.ID,
-			}
+			row.Cells[j] = cell{Peer: p.ID.String(), Slug: signOf(p.State).slug, State: p.State, Words: words}
 		}
 		s.Rows = append(s.Rows, row)
 	}

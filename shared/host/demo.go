@@ -14,6 +14,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/dashboard"
+	"peerkeeper/shared/listener"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/run"
@@ -101,7 +102,7 @@ func demoSchedule(s run.Schedule) run.Schedule {
 
 // Watch runs the demo on a fast clock with its page served at l, playing the
 // story over and over until the context ends.
-func (d Demo) Watch(ctx context.Context, l Listener) error {
+func (d Demo) Watch(ctx context.Context, l *listener.Listener) error {
 	fast := Fast{mesh.Clock{Epoch: time.Now().UTC(), Rate: Rate}}
 	set, err := d.build(fast, fast.Clock)
 	if err != nil {
@@ -117,8 +118,8 @@ func (d Demo) Watch(ctx context.Context, l Listener) error {
 			set.stage.tell("  %v", err)
 		}
 	}
-	page := &dashboard.Page{Source: set.stage.source, Now: fast.Now, Hosts: Hosts(l), Note: fmt.Sprintf("Demo: a simulated mesh on a clock %d times as fast as yours.", Rate)}
-	go func() { done <- Serve(ctx, l, page.Handler()) }()
+	page := &dashboard.Page{Source: set.stage.source, Now: fast.Now, Hosts: l.Hosts(), Note: fmt.Sprintf("Demo: a simulated mesh on a clock %d times as fast as yours.", Rate)}
+	go func() { done <- l.Serve(ctx, page.Handler()) }()
 	go func() {
 		for _, f := range set.host.Functions() {
 			f.Schedule = demoSchedule(f.Schedule)

@@ -9,7 +9,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -213,22 +212,6 @@ func turn(s run.Schedule, due, now time.Time) time.Time {
 		return due
 	}
 	return Next(s, now).Add(-s.Period)
-}
-
-// Serve serves a handler on a local address until the context ends. The error
-// says when the address cannot be had.
-func Serve(ctx context.Context, l Listener, handler http.Handler) error {
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
-	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		_ = srv.Shutdown(grace) // whoever is left is cut off by the process's end
-	})
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }
 
 func (h *Host) logger() *slog.Logger {

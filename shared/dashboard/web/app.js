@@ -76,9 +76,16 @@
     return `${moved.length} peers changed: ` + [...counts].map(([s, n]) => `${n} ${s}`).join(", ");
   }
 
+  // A session that has ended is begun anew where it was.
+  async function get(url, options) {
+    const answer = await fetch(url, { cache: "no-store", redirect: "error", ...options });
+    if (answer.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+    return answer;
+  }
+
   async function show(url) {
     const mine = ++turn;
-    const answer = await fetch(url, { cache: "no-store", headers: { Accept: "text/html" } });
+    const answer = await get(url, { headers: { Accept: "text/html" } });
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (mine !== turn) return false; // a newer wish came in between
@@ -111,7 +118,7 @@
     clearTimeout(timer);
     if (document.hidden) return; // visibilitychange asks again
     try {
-      const answer = await fetch("/api/status.json", { method: "HEAD", cache: "no-store", headers: { "If-None-Match": etag } });
+      const answer = await get("/api/status.json", { method: "HEAD", headers: { "If-None-Match": etag } });
       const at = Date.parse(answer.headers.get("Peerkeeper-As-Of") ?? "");
       if (answer.status === 304) {
         if (!Number.isNaN(at)) asOf = at;
