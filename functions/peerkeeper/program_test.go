@@ -56,7 +56,12 @@ type program struct {
 // way.
 func start(t testing.TB, dir string, args ...string) *program {
 	t.Helper()
-	p := &program{Cmd: exec.Command(os.Getenv(binaryVariable), args...), done: make(chan struct{})}
+	return startCommand(t, dir, exec.Command(os.Getenv(binaryVariable), args...))
+}
+
+func startCommand(t testing.TB, dir string, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{Cmd: cmd, done: make(chan struct{})}
 	p.Dir = dir
 	p.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PEERKEEPER_") })
 	p.Stdout, p.Stderr = &p.out, &p.err

@@ -32,15 +32,16 @@ import (
 	"time"
 )
 
-// Deadlines of one connection. Everything that is served is rendered before it
+// deadlines of one connection. Everything that is served is rendered before it
 // is written, so that they bound the reader alone.
-const (
-	headerDeadline = 5 * time.Second  // from the connection, or its next request, to the end of the headers; the TLS handshake too
-	readDeadline   = 10 * time.Second // to the end of the body
-	writeDeadline  = 30 * time.Second // from the headers to the last byte of the answer
-	idleDeadline   = time.Minute      // between two requests
-	maxHeader      = 16 << 10         // bytes
-)
+type deadlines struct {
+	header time.Duration // from the connection, or the first byte of its next request, to the end of the headers; the TLS handshake too
+	read   time.Duration // to the end of the body
+	write  time.Duration // from the headers to the last byte of the answer
+	idle   time.Duration // between two requests
+}
+
+const maxHeader = 16 << 10 // bytes
 
 // Config is what is to be listened to. Its file names and hosts come from
 // flags, by whose names its errors speak.
@@ -71,6 +72,7 @@ type Listener struct {
 	notes []string
 	errs  *log.Logger
 	often *often
+	slow  deadlines
 }
 
 // Check says what Open would find wrong, and opens nothing.
@@ -103,7 +105,7 @@ func prepare(ctx context.Context, c Config) (*Listener, address, error) {
 	logger := cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	at, err := resolve(ctx, c.Address)
 	errs := []error{err, checkHosts(c.Hosts)}
-	l := &Listener{often: newOften(logger)}
+	l := &Listener{often: newOften(logger), slow: deadlines{header: 5 * time.Second, read: 10 * time.Second, write: 30 * time.Second, idle: time.Minute}}
 	l.errs = log.New(serverErrors{logger, l.often}, "", 0)
 	files := []struct{ flag, name string }{{"--tls-cert", c.Cert}, {"--tls-key", c.Key}, {"--token-file", c.Token}}
 	var missing []string
@@ -201,7 +203,7 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	protocols.SetHTTP1(true)
 	srv := &http.Server{
 		Handler:           l.known(handler),
-		ReadHeaderTimeout: headerDeadline, ReadTimeout: readDeadline, WriteTimeout: writeDeadline, IdleTimeout: idleDeadline,
+		ReadHeaderTimeout: l.slow.header, ReadTimeout: l.slow.read, WriteTimeout: l.slow.write, IdleTimeout: l.slow.idle,
 		MaxHeaderBytes: maxHeader, Protocols: protocols, ConnState: l.bound.state, ErrorLog: l.errs,
 	}
 	stop := context.AfterFunc(ctx, func() {

@@ -16,22 +16,25 @@ const minToken = 16
 
 const maxToken = 1024
 
-// makeToken is a command line that makes a token file as it should be.
-const makeToken = "(umask 077; head -c 32 /dev/urandom | base64 > %s)"
+// making is a command line that makes a token file as it should be. It is
+// removed first: writing into a file leaves its mode.
+func making(name string) string {
+	return fmt.Sprintf("(umask 077; rm -f %[1]s; head -c 32 /dev/urandom | base64 > %[1]s)", name)
+}
 
 // readToken gives a digest of the token in a file. The token itself is kept
 // nowhere. Its errors never hold what is in the file.
 func readToken(name string, key []byte) ([]byte, error) {
 	text, info, err := load("--token-file", name)
 	if err != nil {
-		return nil, fmt.Errorf("%w; a new one: "+makeToken, err, name)
+		return nil, fmt.Errorf("%w; a new one: %s", err, making(name))
 	}
 	wrong := func(format string, args ...any) ([]byte, error) {
 		return nil, fmt.Errorf("--token-file %s %s", name, fmt.Sprintf(format, args...))
 	}
 	// On Windows the mode says nothing about who may read.
 	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return wrong("may be read or written by others (mode %04o), so it is a secret no more: make a new one, "+makeToken, mode, name)
+		return wrong("may be read or written by others (mode %04o), so it is a secret no more: make a new one, %s", mode, making(name))
 	}
 	if owner, ok := ownerOf(info); ok && owner != os.Geteuid() && owner != 0 {
 		return wrong("belongs to another account (uid %d), which can change it: chown it to the one that runs Peerkeeper", owner)
@@ -39,13 +42,13 @@ func readToken(name string, key []byte) ([]byte, error) {
 	token := bytes.TrimRight(text, "\r\n")
 	switch {
 	case len(token) == 0:
-		return wrong("is empty: "+makeToken, name)
+		return wrong("is empty: %s", making(name))
 	case len(token) < minToken:
-		return wrong("has a token of %d characters, which can be guessed; at least %d are needed: "+makeToken, len(token), minToken, name)
+		return wrong("has a token of %d characters, which can be guessed; at least %d are needed: %s", len(token), minToken, making(name))
 	case len(token) > maxToken:
-		return wrong("has more than %d characters: name the right file, or make one, "+makeToken, maxToken, name)
+		return wrong("has more than %d characters: name the right file, or make one, %s", maxToken, making(name))
 	case bytes.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return wrong("has a blank, a line break or a character beyond ASCII inside its token, which no browser and no header carries faithfully: "+makeToken, name)
+		return wrong("has a blank, a line break or a character beyond ASCII inside its token, which no browser and no header carries faithfully: %s", making(name))
 	}
 	return digest(key, string(token)), nil
 }

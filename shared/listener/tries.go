@@ -15,8 +15,9 @@ const (
 // tries counts wrong tokens, for each address by itself: nobody can lock out
 // another. The zero value is ready.
 type tries struct {
-	mu sync.Mutex
-	of map[netip.Prefix]*account
+	mu     sync.Mutex
+	of     map[netip.Prefix]*account
+	purged time.Time // when those who may try as often as anybody were last forgotten
 }
 
 type account struct {
@@ -38,9 +39,12 @@ func (t *tries) account(from netip.Prefix, now time.Time) *account {
 	}
 	a := t.of[from]
 	if a == nil && len(t.of) >= triesKept {
-		for p, old := range t.of {
-			if old.fill(now); old.left >= triesAtOnce {
-				delete(t.of, p)
+		if now.Sub(t.purged) >= time.Second {
+			t.purged = now
+			for p, old := range t.of {
+				if old.fill(now); old.left >= triesAtOnce {
+					delete(t.of, p)
+				}
 			}
 		}
 		if len(t.of) >= triesKept {
