@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/run"
 )
 
 type checkVerb struct {
@@ -164,15 +165,24 @@ type certAnswer struct {
 // refused reports whether a peer is known not to trust, or not to resolve, a
 // certificate: then something is wrong, whatever is found on one side.
 func refused(book *record.Book, m *mesh.Mesh, now time.Time) bool {
-	view := book.View(m, 0, now)
+	conditions := conditionsOf(book, m, now)
 	for _, p := range m.Peers {
-		for _, c := range peer.Conditions(view, p.ID, book.Syncs[p.ID].Value, book.CertOf(p.ID)) {
+		for _, c := range conditions(p.ID) {
 			if (c.Type == peer.CertificateTrusted || c.Type == peer.NamesResolve) && c.Status == peer.False {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// conditionsOf gives peers as they stand at now.
+func conditionsOf(book *record.Book, m *mesh.Mesh, now time.Time) func(mesh.PeerID) []peer.Condition {
+	sched, _ := run.Find("peersync")
+	view := book.View(m, sched.Period, now)
+	return func(id mesh.PeerID) []peer.Condition {
+		return peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id))
+	}
 }
 
 // showTrust writes one row per pair of clusters whose stores do not trust all,
@@ -283,13 +293,14 @@ func certFindings(m *mesh.Mesh, book *record.Book, now time.Time) (all []certFin
 	for _, k := range peer.CertFindingKinds() {
 		means[k.Reason] = k.Means
 	}
+	conditions := conditionsOf(book, m, now)
 	for _, id := range m.IDs() {
 		seen := book.Certs[id].Value
 		if seen.At.IsZero() {
 			unseen = append(unseen, id)
 			continue
 		}
-		for _, f := range peer.CertFindings(seen, m.Policy.Thresholds.CertificateDays, now) {
+		for _, f := range peer.EaseNames(peer.CertFindings(seen, m.Policy.Thresholds.CertificateDays, now), m, id, conditions) {
 			all = append(all, certFinding{f.ID, f.Severity, f.Reason, id, f.Node, f.KeyType, f.Subject, jsonTime{f.NotAfter}, f.Message, means[f.Reason], f.Fix})
 		}
 	}

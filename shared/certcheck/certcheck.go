@@ -304,10 +304,38 @@ func (c *Certcheck) judge(id mesh.PeerID, book *record.Book, remote peer.CertClu
 		}
 		return peer.Condition{}
 	}
-	for _, cond := range []peer.Condition{c.trusted(id, book, met, matrix, now), c.names(id, met, dns, now)} {
+	trusted := c.trusted(id, book, met, matrix, now)
+	names, failing, open := c.names(id, met, dns, now)
+	for _, cond := range []peer.Condition{trusted, names} {
 		next.Conditions = append(next.Conditions, peer.Set(before(cond.Type), cond, now))
 	}
+	next.Standing = prev.Standing.
+		After(peer.CertificateTrusted, atFault(trusted, met), func(string) bool { return trusted.Status == peer.UnknownStatus }, now).
+		After(peer.NamesResolve, lower(failing), func(name string) bool {
+			return names.Status == peer.UnknownStatus || slices.Contains(lower(open), name)
+		}, now)
 	return next
+}
+
+// atFault is what a verdict on trust is about: the certificates that are served
+// now, and what is wrong with them. Another certificate is another matter.
+func atFault(cond peer.Condition, met []peer.Served) []string {
+	if cond.Status != peer.False {
+		return nil
+	}
+	var out []string
+	for _, s := range met {
+		out = append(out, string(cond.Reason)+" "+peer.ShortPrint(s.Fingerprint))
+	}
+	return out
+}
+
+func lower(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = strings.ToLower(n)
+	}
+	return out
 }
 
 func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served, matrix peer.TrustMatrix, now time.Time) peer.Condition {

@@ -153,20 +153,21 @@ func nameInCN(subject string) string {
 }
 
 // names judges with the pulling cluster's resolver in mind: the first server
-// that gives a definite answer decides, as on the nodes themselves.
-func (c *Certcheck) names(id mesh.PeerID, met []peer.Served, dns dnsprobe.Result, now time.Time) peer.Condition {
-	cond := peer.Condition{Type: peer.NamesResolve, Status: peer.UnknownStatus, Basis: peer.Measured}
+// that gives a definite answer decides, as on the nodes themselves. failing are
+// the names that do not resolve; of open ones nobody can tell.
+func (c *Certcheck) names(id mesh.PeerID, met []peer.Served, dns dnsprobe.Result, now time.Time) (cond peer.Condition, failing, open []string) {
+	cond = peer.Condition{Type: peer.NamesResolve, Status: peer.UnknownStatus, Basis: peer.Measured}
 	from, _ := c.Mesh.Cluster(id.From)
 	switch {
 	case len(from.DNS) == 0:
 		cond.Reason, cond.Message = peer.NotObservable, fmt.Sprintf("mesh.yaml names no DNS servers of %s; an answer from any other resolver would prove nothing", id.From)
-		return cond
+		return cond, nil, nil
 	case len(met) == 0 || slices.ContainsFunc(met, func(s peer.Served) bool { return s.Stale(now) }):
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("no certificate of %s has been read, so its names are not known", id.To)
-		return cond
+		return cond, nil, nil
 	}
 	of := c.namesOf(id.To, met)
-	var failing, open []string
+	var said, unsaid []string // for the message
 	second, hosts := false, false
 	for _, name := range of.asked {
 		verdict, server := resolved(dns, name)
@@ -175,9 +176,11 @@ func (c *Certcheck) names(id mesh.PeerID, met []peer.Served, dns dnsprobe.Result
 			second = second || server > 0
 			cond.Basis = basisOf(cond.Basis, server)
 		case "":
-			open = append(open, plain.Word(name, shownName)+whyOpen(dns, name))
+			open = append(open, name)
+			unsaid = append(unsaid, plain.Word(name, shownName)+whyOpen(dns, name))
 		default:
-			failing = append(failing, fmt.Sprintf("%s (%s from %s)", plain.Word(name, shownName), verdict, dns.Servers[server].Server))
+			failing = append(failing, name)
+			said = append(said, fmt.Sprintf("%s (%s from %s)", plain.Word(name, shownName), verdict, dns.Servers[server].Server))
 			hosts = hosts || dnsname.IsHost(name)
 			cond.Basis = basisOf(cond.Basis, server)
 		}
@@ -185,13 +188,13 @@ func (c *Certcheck) names(id mesh.PeerID, met []peer.Served, dns dnsprobe.Result
 	switch {
 	case len(failing) > 0:
 		cond.Status, cond.Reason = peer.False, peer.NameNotResolving
-		cond.Message = fmt.Sprintf("%s's DNS does not resolve %s from the certificate of %s; ICSA refuses a peer one of whose names fails", id.From, plain.List(failing), id.To)
+		cond.Message = fmt.Sprintf("%s's DNS does not resolve %s from the certificate of %s; ICSA refuses a peer one of whose names fails", id.From, plain.List(said), id.To)
 		if !hosts {
 			cond.Basis = peer.Inferred // what ICSA makes of a name that is no host's is not known
 		}
 	case len(open) > 0:
 		cond.Reason = peer.AllServersSilent
-		cond.Message = fmt.Sprintf("none of %s's DNS servers tells Peerkeeper whether there is %s", id.From, plain.List(open))
+		cond.Message = fmt.Sprintf("none of %s's DNS servers tells Peerkeeper whether there is %s", id.From, plain.List(unsaid))
 	case of.beyond > 0:
 		cond.Reason = peer.NamesNotChecked
 		cond.Message = fmt.Sprintf("the certificate of %s has %d names; the first %d of a certificate are looked at, and they resolve in %s's DNS; the others are not known", id.To, of.all, maxNames, id.From)
@@ -208,7 +211,7 @@ func (c *Certcheck) names(id mesh.PeerID, met []peer.Served, dns dnsprobe.Result
 		cond.Status, cond.Reason = peer.True, peer.AllResolve
 		cond.Message = fmt.Sprintf("all %d names of servers in %s's certificate resolve in %s's DNS", len(of.asked), id.To, id.From)
 	}
-	return cond
+	return cond, failing, open
 }
 
 // whyOpen says why nobody tells whether a name exists, where a server answered

@@ -367,11 +367,17 @@ func (snap *snapshot) status() Status {
 	}
 	slices.Sort(st.Overdue)
 	st.Clocks = snap.disagreeing()
-	for i := range snap.Mesh.Clusters {
-		st.Clusters = append(st.Clusters, snap.cluster(&snap.Mesh.Clusters[i]))
-	}
+	conditions := make(map[mesh.PeerID][]peer.Condition, len(snap.Mesh.Peers))
 	for _, decl := range snap.Mesh.Peers {
-		st.Peers = append(st.Peers, snap.peerAt(decl.ID))
+		p := snap.peerAt(decl.ID)
+		st.Peers = append(st.Peers, p)
+		conditions[decl.ID] = p.Conditions
+	}
+	for i := range snap.Mesh.Clusters {
+		c := &snap.Mesh.Clusters[i]
+		out := snap.cluster(c)
+		out.Findings = append(out.Findings, peer.ContradictedFindings(snap.Mesh, c.ID, func(id mesh.PeerID) []peer.Condition { return conditions[id] })...)
+		st.Clusters = append(st.Clusters, out)
 	}
 	for _, id := range snap.gone() {
 		st.Peers = append(st.Peers, snap.peerAt(id))

@@ -256,6 +256,7 @@ func troubled(t testing.TB, n int) *scene {
 			Type: peer.NamesResolve, Status: peer.False, Reason: peer.NameNotResolving, Basis: peer.Measured, Since: before,
 			Message: "imp-c09-sub.example.com has no A or AAAA record in 198.51.100.1 and 198.51.100.2",
 		}
+		s.lastSync[id("c05>c09")] = before.Add(-5 * time.Minute) // or its syncs would contradict it
 		s.as[id("c11>c04")] = peer.Recovering
 		s.as[id("c12>c04")] = peer.Cooling
 		s.as[id("c20>c21")] = peer.NeedsHuman

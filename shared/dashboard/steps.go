@@ -126,6 +126,11 @@ var steps = map[peer.Reason][]Step{
 		{Do: "A newer Peerkeeper wrote this. Read it with that version; this one neither judges nor acts on it."},
 	},
 
+	peer.Contradicted: {
+		{Do: "Nothing on the clusters: {from} syncs from {to}. See why Peerkeeper is answered otherwise than the nodes are: other DNS servers than those in mesh.yaml ({fromDNS}), split DNS, or a box on its way that inspects TLS."},
+		{On: "{fromPub}", Menu: "command line", Do: "`utils network host NAME` shows how the node itself resolves a name."},
+	},
+
 	// Configured and Compatible.
 	peer.PeerMissing: {
 		{On: "{fromPub}", Menu: menuPeers, Do: "Click Add New. Peer Address: {toPub}, exactly as Presence Topology on {to} shows it. Enter {to}'s intercluster AXL credentials, Protocol {protocol}, and Save."},

@@ -101,6 +101,8 @@ const (
 	ClockNotReadable     Reason = "ClockNotReadable"
 	ClockBackwards       Reason = "ClockBackwards"
 	NewerSchema          Reason = "NewerSchema"
+	// Contradicted: we see a cause, and its effect is measured not to be there.
+	Contradicted Reason = "Contradicted"
 
 	// Configured and Compatible.
 	EntriesMatch     Reason = "EntriesMatch"

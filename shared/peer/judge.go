@@ -38,6 +38,8 @@ type SyncRecord struct {
 	FirstSeen time.Time `json:"firstSeen"`
 	// Named are the users that differ, once tier 3 has looked.
 	Named *Named `json:"named,omitempty"`
+	// Standing is since when the causes that are False have been.
+	Standing Standing `json:"standing,omitempty"`
 }
 
 // Difference is an episode of a copy that does not equal its home.
@@ -131,6 +133,13 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 	for _, x := range verdicts {
 		c := Condition{Type: x.t, Status: x.v.status, Reason: x.v.reason, Basis: x.v.basis, Message: x.v.message}
 		next.Conditions = append(next.Conditions, Set(prev.Condition(x.t), c, v.Now))
+		if contradictable(x.t) {
+			var atFault []string
+			if c.Status == False {
+				atFault = []string{string(c.Reason)}
+			}
+			next.Standing = next.Standing.After(x.t, atFault, func(string) bool { return c.Status == UnknownStatus }, v.Now)
+		}
 	}
 	return next
 }

@@ -53,6 +53,8 @@ type CertRecord struct {
 	LeafFirst time.Time `json:"leafFirst,omitzero"`
 	// LeafEnds is when that certificate expires: no look is needed for that.
 	LeafEnds time.Time `json:"leafEnds,omitzero"`
+	// Standing is since when what is at fault has been: each name, each certificate.
+	Standing Standing `json:"standing,omitempty"`
 	// Observed is when certcheck last looked at both ends; it is kept by
 	// certcheck's own CERT items and filled in when the record is read.
 	Observed time.Time `json:"-"`
@@ -106,9 +108,11 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 			if t == CertificateTrusted {
 				c = trustedNow(v, id, c, cert)
 			}
+			c = contradicted(v, id, c, cert.Standing)
 		default:
 			c, age = sync.Condition(t), v.maxAge()
 			c.Observed = observed
+			c = contradicted(v, id, c, sync.Standing)
 		}
 		switch {
 		case c.Status == "":
@@ -150,10 +154,11 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 }
 
 // Counted reports whether a condition that is not True keeps a peer from being
-// Healthy. What only a Cisco page shows does not count; nor does an unreadable
-// clock once a change has been seen to arrive.
+// Healthy. What only a Cisco page shows does not count; nor does a cause whose
+// effect is measured not to be there, nor an unreadable clock once a change has
+// been seen to arrive.
 func Counted(c Condition, sync SyncRecord) bool {
-	if c.Reason == NotObservable {
+	if c.Reason == NotObservable || c.Reason == Contradicted {
 		return false
 	}
 	if c.Type == Synced && c.Reason == ClockNotReadable && !sync.Progress.IsZero() {

@@ -259,7 +259,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 		for _, name := range peerAlarmNames() {
 			for _, t := range peerAlarms(name) {
 				c := condition(j.conditions[id], t)
-				if c.Status != peer.False || peer.FirstLook(c) {
+				if c.Status != peer.False || peer.FirstLook(c) || j.view.NextSyncTells(id, t) {
 					continue
 				}
 				out = append(out, alarm.Firing{
@@ -366,6 +366,9 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		if f.Reason == peer.NotTrustedByPeers && f.Severity != string(alarm.Critical) {
 			continue // a subscriber's certificate, or one over which syncs succeed still
 		}
+		if j.trustedAllTheSame(id, f) {
+			continue
+		}
 		// What was seen once may be a restart under way; the next look tells.
 		if f.Reason == peer.ServiceStopped && !f.Since.Before(r.Seen.At) {
 			continue
@@ -395,6 +398,30 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		}
 	}
 	return out
+}
+
+// trustedAllTheSame reports whether every cluster that a certificate's finding
+// is about has synced over it since: the finding stays, nobody is woken.
+func (j *judged) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
+	pulling := f.Lacking
+	switch f.Reason {
+	case peer.NotTrustedByPeers:
+	case peer.CertificateNotYetValid:
+		for _, p := range j.view.Mesh.Peers {
+			if p.ID.To == id {
+				pulling = append(pulling, p.ID.From)
+			}
+		}
+	default:
+		return false
+	}
+	for _, from := range pulling {
+		c := condition(j.conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
+		if c.Reason != peer.Contradicted && c.Reason != peer.SyncedOverLeaf {
+			return false
+		}
+	}
+	return len(pulling) > 0
 }
 
 // subject tells a cluster's alarms of one name apart: by finding for what
@@ -456,7 +483,7 @@ func (j *judged) undecided(it alarm.Item) bool {
 			return false
 		}
 		for _, t := range peerAlarms(it.Name) {
-			if c := condition(j.conditions[id], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable {
+			if c := condition(j.conditions[id], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted {
 				return true
 			}
 		}
