@@ -40,6 +40,7 @@ func layers() []layer {
 		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/certmgr", []string{"shared/soap", "shared/pemfile"}, "a protocol client knows no use case and no other client"},
+		{"shared/logcollection", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/ciscolog", nil, "a line is a line, read from a file or pushed: standard library only"},
 		{"shared/tlsprobe", []string{"shared/dnsname"}, "dialling and judging certificates needs crypto/tls only, and how names are compared"},
 		{"shared/pemfile", nil, "one reader of PEM for everybody who is given some: standard library only"},

@@ -28,6 +28,13 @@ const envelopeSpace = "http://schemas.xmlsoap.org/soap/envelope/"
 // Envelope builds the request for op in space. It fails on text that XML cannot carry (a NUL, broken UTF-8) rather than
 // replacing it: a statement that arrives altered is worse than none.
 func Envelope(space, op string, qualified Qualified, children ...Element) ([]byte, error) {
+	return EnvelopeOf(space, qualified, Element{Name: op, Children: children})
+}
+
+// EnvelopeOf is Envelope for a request whose one element in the Body may be a bare text: that is how a WSDL of style document with
+// simple parts has it.
+func EnvelopeOf(space string, qualified Qualified, body Element) ([]byte, error) {
+	op := body.Name
 	var b bytes.Buffer
 	b.WriteString(`<soapenv:Envelope xmlns:soapenv="` + envelopeSpace + `" xmlns:ns="`)
 	if err := escape(&b, space); err != nil {
@@ -38,7 +45,7 @@ func Envelope(space, op string, qualified Qualified, children ...Element) ([]byt
 	if qualified {
 		prefix = "ns:"
 	}
-	if err := write(&b, prefix, "ns:", Element{Name: op, Children: children}); err != nil {
+	if err := write(&b, prefix, "ns:", body); err != nil {
 		return nil, fmt.Errorf("building %s: %w", op, err)
 	}
 	b.WriteString(`</soapenv:Body></soapenv:Envelope>`)
