@@ -16,13 +16,14 @@ import (
 )
 
 type simVerb struct {
-	Dir      string        `help:"Folder for mesh.yaml, secrets.json, ca.pem, dialect.yaml and admin.json." required:"" placeholder:"DIR"`
-	Clusters int           `help:"How many clusters, 1 to 30: emea, apac, amer, c04 …" default:"3" placeholder:"N"`
-	Users    int           `help:"Users at home in each cluster." default:"200" placeholder:"N"`
-	Latency  time.Duration `help:"Added to every answer, such as 50ms." default:"0" placeholder:"TIME"`
-	Release  string        `help:"12.5, 14.0, 15.0 or a full version such as 14.0.1.13900-8." default:"14.0" placeholder:"RELEASE"`
-	Listen   string        `help:"IP address to listen on; ports are free ones." default:"127.0.0.1" placeholder:"IP"`
-	Rate     float64       `help:"How much faster than time its clock runs." default:"1" placeholder:"N"`
+	Dir         string        `help:"Folder for mesh.yaml, secrets.json, ca.pem, dialect.yaml and admin.json." required:"" placeholder:"DIR"`
+	Clusters    int           `help:"How many clusters, 1 to 30: emea, apac, amer, c04 …" default:"3" placeholder:"N"`
+	Users       int           `help:"Users at home in each cluster." default:"200" placeholder:"N"`
+	Latency     time.Duration `help:"Added to every answer, such as 50ms." default:"0" placeholder:"TIME"`
+	Release     string        `help:"12.5, 14.0, 15.0 or a full version such as 14.0.1.13900-8." default:"14.0" placeholder:"RELEASE"`
+	Listen      string        `help:"IP address to listen on; ports are free ones." default:"127.0.0.1" placeholder:"IP"`
+	LogSeverity int           `help:"Level at which the clusters log what their ICSAs say, 1 to 7: 6 has successes and failures, 3 (Cisco's default) failures only." default:"6" placeholder:"N"`
+	Rate        float64       `help:"How much faster than time its clock runs." default:"1" placeholder:"N"`
 }
 
 // Help is what peerkeeper sim --help teaches.
@@ -38,7 +39,7 @@ Examples:
   curl -d '{"node":"imp-apac-pub.example.com","issuer":"self","served":false}' "$(jq -r .url mesh/admin.json)/clusters/apac/certificates"
   curl -d '{"remove":"imp-apac-pub.example.com"}' "$(jq -r .url mesh/admin.json)/clusters/emea/trust"
 
-GET /state tells what everybody has. POST takes /faults and, below /clusters/ID, peers, services, users, parameters, credentials, certificates, trust, dns, nodes, reachable and restore; a body with a wrong key is answered with the keys there are.`
+GET /state tells what everybody has. POST takes /faults and, below /clusters/ID, peers, services, users, parameters, credentials, certificates, trust, dns, nodes, reachable, log and restore; a body with a wrong key is answered with the keys there are.`
 }
 
 // Run simulates a mesh until the context ends.
@@ -46,10 +47,13 @@ func (s *simVerb) Run(ctx context.Context, t *terminal) (err error) {
 	if s.Rate <= 0 {
 		return usagef("--rate %g: want more than 0, such as 60 for a minute a second", s.Rate)
 	}
+	if s.LogSeverity < 1 || s.LogSeverity > 7 {
+		return usagef("--log-severity %d: want 1 to 7, such as 6 (Informational) or 3 (Error)", s.LogSeverity)
+	}
 	clock := host.Fast{Clock: mesh.Clock{Epoch: time.Now().UTC(), Rate: s.Rate}}
 	sim, err := clustersim.New(clustersim.Config{
 		Clusters: s.Clusters, Users: s.Users, Release: s.Release, Listen: s.Listen, Latency: s.Latency,
-		Clock: clock, Seed: 1, Epoch: clock.Epoch, Rate: s.Rate,
+		LogSeverity: s.LogSeverity, Clock: clock, Seed: 1, Epoch: clock.Epoch, Rate: s.Rate,
 		Log: func(line string) { t.log.Info(line) },
 	})
 	if err != nil {

@@ -35,6 +35,7 @@ type ClusterState struct {
 	ICSASelfRestarts int         `json:"icsaSelfRestarts"`
 	RouterRestarts   int         `json:"routerRestarts"`
 	Writes           int         `json:"writes"`
+	Log              LogState    `json:"log"`
 	TrustUnderWay    int         `json:"trustUnderWay"` // certificates that have yet to reach another node
 }
 
@@ -80,7 +81,7 @@ func (s *Sim) State() State {
 	for _, c := range s.clusters {
 		cs := ClusterState{
 			ID: c.id, Release: c.publisher().release.String(), Users: s.countHome(c), ICSARestarts: c.icsaRestarts, ICSASelfRestarts: c.selfRestarts,
-			RouterRestarts: c.routerRestarts, Writes: c.writes, TrustUnderWay: len(c.copying), Nodes: []NodeState{}, Peers: []PeerState{},
+			RouterRestarts: c.routerRestarts, Writes: c.writes, Log: LogState{Lines: c.logLines}, TrustUnderWay: len(c.copying), Nodes: []NodeState{}, Peers: []PeerState{},
 		}
 		for _, n := range c.nodes {
 			ns := NodeState{
@@ -233,6 +234,8 @@ func (s *Sim) action(name string) func(*cluster, []byte, time.Time) error {
 		return s.adminNodes
 	case "reachable":
 		return s.adminReachable
+	case "log":
+		return s.adminLog
 	case "restore":
 		return s.adminRestore
 	}

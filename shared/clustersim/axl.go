@@ -86,6 +86,7 @@ var axlOperations = map[string]axlOperation{
 	"listServiceParameter":        {run: (*Sim).listServiceParameter},
 	"updateServiceParameter":      {run: (*Sim).updateServiceParameter, write: true},
 	"doServiceParametersReset":    {run: (*Sim).doServiceParametersReset, write: true},
+	"getSyslogConfiguration":      {run: (*Sim).getSyslogConfiguration},
 	"listUser":                    {run: (*Sim).listUser},
 	"getUser":                     {run: (*Sim).getUser},
 	"listAssignedPresenceUsers":   {run: (*Sim).listAssignedPresenceUsers},

@@ -49,7 +49,8 @@ type peer struct {
 	next      time.Time
 	lastError string
 	users     int
-	seen      int // homeVersion of the remote that was copied; 0 = none
+	alarmed   time.Time // when ICSA last said that its syncs have stopped
+	seen      int       // homeVersion of the remote that was copied; 0 = none
 }
 
 // agentParameters are ICSA's on a publisher, read again when somebody wrote.
@@ -101,6 +102,7 @@ func (s *Sim) agentStarted(c *cluster, now time.Time) {
 			p.mode = modeOK
 		}
 		p.next = now.Add(firstSyncAfter + time.Duration(i)*firstSyncStagger)
+		s.icsaSays(c, "InterClusterSyncAgentControllerStatus", p, s.cluster(p.id), now)
 	}
 }
 
@@ -155,6 +157,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 		}
 		p.lastError = why
 		p.next = now.Add(retryAfter)
+		s.logSync(p, remote, why, now)
 		s.recordPeer(p)
 		return
 	}
@@ -179,6 +182,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 	if p.mode == modeSlow {
 		p.next = now.Add(2 * p.interval)
 	}
+	s.logSync(p, remote, "", now)
 	s.recordPeer(p)
 }
 

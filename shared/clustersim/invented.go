@@ -15,6 +15,10 @@ package clustersim
 //     lasterror, dwell times of services, which node uses which form of fault;
 //   - the reason code of a service that crashed; that the certificate of something
 //     between Peerkeeper and a node is self-signed, and stands on both its ports;
+//   - size and number of a node's logs, the texts of alarms but that of a success,
+//     form and zone of lastSynchronizedTime, which alarm belongs to which cause of
+//     a failed sync, that ICSA repeats the alarm of syncs that have stopped every
+//     interval, and that every AXL tells the level of ICSA's alarms;
 //   - that ICSA resolves no name of a certificate which is a domain above another
 //     one, a wildcard or empty;
 //   - how certificates reach a peer's tomcat-trust, and of the certificate

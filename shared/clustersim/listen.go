@@ -152,6 +152,7 @@ func (s *Sim) Close() error {
 	close(s.done)
 	var errs []error
 	for _, c := range s.clusters {
+		c.logging.push.close()
 		for _, n := range c.nodes {
 			for _, l := range []*listenerState{&n.listener, &n.platform} {
 				if l.server != nil {

@@ -92,6 +92,14 @@ func (s *Sim) exchange(n *node, r *http.Request) (*answer, error) {
 		call = exchangeCall{s: s, n: n, r: r, handle: s.axl, axl: true}
 	case controlCenterPath:
 		call = exchangeCall{s: s, n: n, r: r, handle: s.controlCenter}
+	case newLogPath, oldLogPath:
+		s.mu.Lock()
+		served := n.logServed(r.URL.Path)
+		s.mu.Unlock()
+		if !served {
+			return s.html(http.StatusNotFound, "Not Found"), nil
+		}
+		call = exchangeCall{s: s, n: n, r: r, handle: s.logCollection, log: r.URL.Path}
 	case strings.TrimSuffix(axlPath, "/"):
 		return s.html(http.StatusNotFound, "Not Found"), nil // the trailing slash is required
 	default:
@@ -108,6 +116,9 @@ func (s *Sim) exchange(n *node, r *http.Request) (*answer, error) {
 		call.name = "invalid"
 		if call.operation != nil {
 			call.name = call.operation.Name.Local
+			if call.log != "" {
+				call.name = logOperation(call.name)
+			}
 		}
 	case http.MethodGet:
 		call.name = http.MethodGet
@@ -123,7 +134,8 @@ type exchangeCall struct {
 	n          *node
 	r          *http.Request
 	axl        bool
-	rest       bool // certificate management, with body instead of operation
+	log        string // path of the log service; "" = another one
+	rest       bool   // certificate management, with body instead of operation
 	body       []byte
 	name       string // of the operation; GET, or "invalid"; method and path of REST
 	operation  *element
@@ -217,6 +229,10 @@ func (c *exchangeCall) logIn() (*account, string, *answer) {
 	username, password, basic := c.r.BasicAuth()
 	if cookie, err := c.r.Cookie(sessionCookie); err == nil {
 		if known := n.sessions[cookie.Value]; known != nil && now.Sub(known.used) <= sessionIdle {
+			if known.path != c.log {
+				// A cookie of one of these services makes the other one fail.
+				return nil, "", s.html(http.StatusInternalServerError, "Internal Server Error")
+			}
 			known.used = now
 			return known.account, "", nil
 		}
@@ -240,6 +256,7 @@ func (c *exchangeCall) logIn() (*account, string, *answer) {
 			continue
 		}
 		id := s.openSession(n, known, now)
+		n.sessions[id].path = c.log
 		return known, fmt.Sprintf("%s=%s; path=/; domain=.%s; Secure; HttpOnly; Expires=%s", sessionCookie, id, n.name,
 			now.Add(sessionIdle).UTC().Format(http.TimeFormat)), nil
 	}

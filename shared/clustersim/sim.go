@@ -34,6 +34,9 @@ type Config struct {
 	// AnswerBudget is how many bytes of column values one executeSQLQuery may
 	// answer before the size fault; 0 = 8 MiB, as Cisco documents.
 	AnswerBudget int
+	// LogSeverity is the level of ICSA's Local Syslogs at the beginning, 1 to 7;
+	// 0 = 6, Informational. Cisco's default is 3, Error.
+	LogSeverity int
 	// ControlCenterRate is how many Control Center requests a node takes per
 	// minute of the simulated clock; 0 = 600.
 	ControlCenterRate int
@@ -108,6 +111,9 @@ type cluster struct {
 	routerRestarts int
 	writes         int
 
+	logging  logSettings
+	logLines int // that were written or would have been, but for their level
+
 	agent          agentParameters
 	selfRestarting bool // ICSA on the publisher is on its way through a restart of its own
 }
@@ -150,6 +156,7 @@ type node struct {
 	cupXMPP   *tls.Certificate
 	stores    map[string]*trustStore
 
+	syslog      logState
 	sessions    map[string]*session
 	requests    map[string]int
 	logIns      int
@@ -165,6 +172,7 @@ type node struct {
 type session struct {
 	account *account
 	used    time.Time
+	path    string // of the log service that it is good for; "" = everything else
 }
 
 // Host is a node as tests and in-process clients need it.
@@ -344,6 +352,8 @@ func (s *Sim) step(now time.Time) {
 			s.serviceDue(d.node, d.service, d.at)
 		case d.peer != nil:
 			s.sync(d.peer, d.at)
+		case d.overdue != nil:
+			s.sayOverdue(d.overdue, d.at)
 		case d.trust:
 			s.replicate(d.cluster, d.at)
 		default:
@@ -369,6 +379,7 @@ type due struct {
 	service *service
 	peer    *peer
 	trust   bool
+	overdue *peer // of which ICSA says that its syncs have stopped
 }
 
 // earliest finds what is due first; among equals the first in the order of
@@ -396,6 +407,11 @@ func (s *Sim) earliest() due {
 		for _, p := range c.peers {
 			if t := p.due(); sooner(t) {
 				first = due{at: t, cluster: c, peer: p}
+			}
+		}
+		for _, p := range c.peers { // said before ICSA restarts itself for it
+			if t := c.overdue(p); sooner(t) {
+				first = due{at: t, cluster: c, overdue: p}
 			}
 		}
 		if t := c.selfRestartDue(); sooner(t) {

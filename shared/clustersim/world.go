@@ -68,6 +68,12 @@ func newSim(cfg Config, a *authority) (*Sim, error) {
 	if cfg.ControlCenterRate == 0 {
 		cfg.ControlCenterRate = defaultControlRate
 	}
+	if cfg.LogSeverity == 0 {
+		cfg.LogSeverity = severityInformational
+	}
+	if cfg.LogSeverity < 0 || cfg.LogSeverity > 7 {
+		return nil, fmt.Errorf("level %d of Local Syslogs: want 1 to 7", cfg.LogSeverity)
+	}
 	version, err := parseRelease(cfg.Release)
 	if err != nil {
 		return nil, err
@@ -132,6 +138,7 @@ func (s *Sim) build(version release) error {
 		if err := s.firstPeers(c, now); err != nil {
 			return fmt.Errorf("peers of %s: %w", c.id, err)
 		}
+		s.logFirstSyncs(c)
 	}
 	for _, c := range s.clusters {
 		load.Go(c.db.finishLoad)
@@ -153,6 +160,7 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 	c := &cluster{
 		id: id, index: index, timeZone: location, zone: newZone(), db: db,
 		accounts: map[string]*account{}, believed: map[string]*x509.Certificate{}, distrusted: map[string]*x509.Certificate{}, blocked: map[string]bool{},
+		logging: logSettings{severity: s.cfg.LogSeverity, levelBy: "answer"},
 	}
 	s.clusters = append(s.clusters, c)
 	for i := range c.dns {
