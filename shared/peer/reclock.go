@@ -77,12 +77,14 @@ func (r *CertClusterRecord) Reclock(now time.Time) {
 // Reclock puts right what another clock noted of a peer.
 func (r *SyncRecord) Reclock(now time.Time) {
 	countAsNow(now, &r.Differs.Since, &r.Progress, &r.FirstSeen)
+	countAllAsNow(now, r.Standing)
 	reclockConditions(r.Conditions, now)
 }
 
 // Reclock puts right what another clock noted of a peer's certificates.
 func (r *CertRecord) Reclock(now time.Time) {
 	countAsNow(now, &r.LeafFirst)
+	countAllAsNow(now, r.Standing)
 	reclockConditions(r.Conditions, now)
 }
 
