@@ -2,6 +2,10 @@ module peerkeeper
 
 go 1.26.0
 
+// A certificate with a negative serial number is not lawful (RFC 5280), and is served by servers that are otherwise well. Go would
+// not even look at it. Nothing here goes by a serial number: certificates are told apart by their fingerprints.
+godebug x509negativeserial=1
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/aws/aws-cdk-go/awscdk/v2 v2.220.0

@@ -17,6 +17,7 @@ const (
 	NameNotResolving        = "NameNotResolving"
 	ServiceStopped          = "ServiceStopped"
 	AccountRejected         = "AccountRejected"
+	TLSRefused              = "TLSRefused"
 	CannotSeeCluster        = "CannotSeeCluster"
 	ClusterDown             = "ClusterDown"
 	PublisherDown           = "PublisherDown"
@@ -84,7 +85,7 @@ type Entry struct {
 // Catalogue lists every alarm. Each is declared here and nowhere else.
 func Catalogue() []Entry {
 	outage := []string{ClusterDown, PublisherDown, CannotSeeCluster}
-	causes := append([]string{ServiceStopped, AccountRejected, CertificateExpired, CertificateNotTrusted, NameNotResolving, PeerCredentialsRejected, PeerMisconfigured}, outage...)
+	causes := append([]string{ServiceStopped, AccountRejected, TLSRefused, CertificateExpired, CertificateNotTrusted, NameNotResolving, PeerCredentialsRejected, PeerMisconfigured}, outage...)
 	entries := []Entry{
 		{
 			Name: PeriodicSyncingFailure, Severity: Critical, Urgency: Page, Scope: PeerScope, InhibitedBy: causes,
@@ -107,6 +108,9 @@ func Catalogue() []Entry {
 		}, {
 			Name: AccountRejected, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth,
 			Summary: "The cluster refuses Peerkeeper's own account. Users notice nothing; nobody watches this cluster until the password is right.",
+		}, {
+			Name: TLSRefused, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth,
+			Summary: "A node takes Peerkeeper's connection, and no TLS comes about: cipher suites, version, certificate, or something in front of it. Users need not notice; nobody watches what that node alone can tell.",
 		}, {
 			Name: CannotSeeCluster, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth,
 			Summary: "Peerkeeper cannot reach the cluster, although its peers may well. Users need not notice; nobody watches this cluster.",

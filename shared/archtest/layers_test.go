@@ -35,7 +35,7 @@ func layers() []layer {
 		{"shared/peer", []string{"shared/mesh", "shared/instant"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
 
-		{"shared/soap", []string{"shared/secret"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself"},
+		{"shared/soap", []string{"shared/secret", "shared/tlsprobe"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself and what a handshake says"},
 		{"shared/soap/soaptest", nil, "a node for tests; it knows no client, so that it cannot share a client's mistakes"},
 		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},

@@ -114,7 +114,7 @@ func TestAnswers(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"certificates":[`)
 		}, soap.Malformed, soap.OutcomeUnknown, ""},
-		{"dropped", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, soap.Unreachable, soap.OutcomeUnknown, ""},
+		{"dropped", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, soap.ConnectionLost, soap.OutcomeUnknown, ""},
 		{"larger than allowed", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"certificates":["`+strings.Repeat("A", 3<<20)+`"]}`)
 		}, soap.AnswerTooBig, soap.OutcomeUnknown, ""},
@@ -425,7 +425,7 @@ func TestDefaultAddress(t *testing.T) {
 		return nil, io.ErrUnexpectedEOF
 	})})
 	_, err := c.Snapshot(t.Context())
-	mustKind(t, err, soap.Unreachable)
+	mustKind(t, err, soap.ConnectionLost)
 	if asked != nodeName+":443 as "+nodeName+":443" {
 		t.Errorf("asked %s", asked)
 	}

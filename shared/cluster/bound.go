@@ -36,6 +36,7 @@ var bounds = [...]Bound{
 	{Field: "Nodes.Services.Status", Name: "status", Runes: 16},
 	{Field: "Nodes.Version", Name: "version", Runes: 64},
 	{Field: "Nodes.Parameters", Name: "parameter", Runes: 255, Count: 16},
+	{Field: "Nodes.Remarks", Name: "remark", Runes: 64, Count: 4},
 	{Field: "Topology", Name: "node", Runes: hostName, Count: 256},
 	{Field: "Users", Name: "node", Runes: hostName, Count: 256},
 	{Field: "Entries", Name: "peer", Count: 64},

@@ -11,6 +11,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -271,23 +272,48 @@ func (c *Client) Counts() soap.Counts { return c.counter.Counts() }
 // publisher is the node that holds the database publisher.
 func (c *Client) publisher() *node { return c.nodes[c.cluster.Publisher] }
 
-// skewMeter remembers how far a node's HTTP Date is from our clock.
+// skewMeter remembers how far a node's HTTP Date is from our clock, and what is
+// wrong with the connection to it.
 type skewMeter struct {
 	next soap.RoundTripper
 	mu   sync.Mutex
 	skew time.Duration
 	read bool
+	weak []peer.Reason // of the newest connection
 }
 
-// Do carries the request and notes the answer's skew.
+// Do carries the request and notes the answer's skew and its connection.
 func (s *skewMeter) Do(ctx context.Context, req soap.Request) (*soap.Answer, error) {
 	a, err := s.next.Do(ctx, req)
+	if err == nil {
+		s.mu.Lock()
+		s.weak = weaknesses(a.TLS)
+		s.mu.Unlock()
+	}
 	if err == nil && !a.Date.IsZero() {
 		s.mu.Lock()
 		s.skew, s.read = a.Skew, true
 		s.mu.Unlock()
 	}
 	return a, err
+}
+
+// weaknesses is what is wrong with a connection that came about.
+func weaknesses(c *tls.ConnectionState) []peer.Reason {
+	var out []peer.Reason
+	if soap.RSAKeyExchange(c) {
+		out = append(out, peer.RSAKeyExchangeOnly)
+	}
+	if c != nil && len(c.PeerCertificates) > 0 && c.PeerCertificates[0].SerialNumber.Sign() < 0 {
+		out = append(out, peer.NegativeSerial)
+	}
+	return out
+}
+
+func (s *skewMeter) remarks() []peer.Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.weak
 }
 
 // forget starts anew: a skew is as old as the answer it came with.
@@ -305,7 +331,12 @@ func (s *skewMeter) get() (time.Duration, bool) {
 
 // reasonOf turns a protocol error into the reason of an Unknown fact.
 func reasonOf(err error) peer.Reason {
+	if why, _, ok := refusedTLS(err); ok {
+		return why
+	}
 	switch soap.KindOf(err) {
+	case soap.ConnectionLost:
+		return peer.ConnectionClosed
 	case soap.Unreachable:
 		return peer.CannotConnect
 	case soap.Timeout, soap.Cancelled:

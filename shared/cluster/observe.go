@@ -86,7 +86,7 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 		switch {
 		case n.Name != c.cluster.Publisher || admitted:
 		case gone(err):
-			db = unreadDatabase(seen.Services.Why(), fmt.Sprintf("the publisher %s did not answer; a subscriber's copy may be old and is not asked", n.Name))
+			db = unreadDatabase(seen.Services.Why(), fmt.Sprintf("%s; a subscriber's copy may be old and is not asked", notAsked(n.Name, err)))
 		default:
 			if db = c.database(ctx, prev, seen, now); db.rejected {
 				return c.shutOut(o, peer.AccountRejected, c.refusal(n.Name), now)
@@ -95,7 +95,7 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 		}
 	}
 	if !admitted {
-		why, detail := reasonOf(first), first.Error()
+		why, detail := reasonOf(first), explain(first)
 		if db.users.Reason != "" && !gone(first) {
 			why, detail = db.users.Why(), db.users.Detail
 		}
@@ -147,7 +147,7 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 		o.Access = peer.Unknown[bool](peer.AccountRejected, c.refusal(c.cluster.Publisher))
 	case o.Access.Known() && db.users.Why() == peer.Forbidden:
 		// It is let in and may not read: the account's trouble, to be said as such.
-		o.Access = peer.Unknown[bool](peer.Forbidden, fmt.Sprintf("AXL on %s lets the account in secret %s in, but it lacks the role: %s", c.cluster.Publisher, c.cluster.Credentials, db.users.Detail))
+		o.Access = peer.Unknown[bool](peer.Forbidden, fmt.Sprintf("AXL on %s refuses the account in secret %s: %s", c.cluster.Publisher, c.cluster.Credentials, db.users.Detail))
 	}
 	for _, n := range order {
 		if skew, ok := c.nodes[n.Name].skew.get(); ok {
@@ -180,10 +180,19 @@ func (c *Client) shutOut(o peer.Observation, why peer.Reason, detail string, now
 // to: asking it anything else would end the same way.
 func gone(err error) bool {
 	switch soap.KindOf(err) {
-	case soap.Unreachable, soap.Timeout, soap.Cancelled, soap.Untrusted:
+	case soap.Unreachable, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.TLSRefused:
 		return true
 	}
 	return false
+}
+
+// notAsked says why the publisher was asked nothing else.
+func notAsked(n mesh.NodeName, err error) string {
+	switch soap.KindOf(err) {
+	case soap.Untrusted, soap.TLSRefused:
+		return explain(err)
+	}
+	return fmt.Sprintf("the publisher %s did not answer", n)
 }
 
 // gang runs functions side by side. A panic in one of them comes out of Wait,
@@ -226,7 +235,7 @@ func boolInt(b bool) int {
 func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Node, error) {
 	got, err := n.control.Services(ctx, asked[:]...)
 	if err != nil {
-		seen := unknownNode(reasonOf(err), err.Error())
+		seen := unknownNode(reasonOf(err), explain(err))
 		seen.Answers = answered(err, now)
 		return seen, err
 	}
@@ -242,6 +251,7 @@ func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Nod
 	seen.Answers = peer.Known(true, now)
 	seen.Services = peer.Known(services, now)
 	seen.Services.Cut = cut
+	seen.Remarks = n.skew.remarks()
 	return seen, nil
 }
 
@@ -257,9 +267,9 @@ func serviceOf(s controlcenter.Service) peer.Service {
 	return out
 }
 
-// answered says whether the node gave a connection: a refusal is an answer,
-// silence before the first byte is none, and a node that takes a request and
-// then hangs is undecided.
+// answered says whether the node gave a connection: a refusal is an answer, be
+// it of TLS, silence before the first byte is none, and a node that takes a
+// request and then hangs is undecided.
 func answered(err error, now time.Time) peer.Fact[bool] {
 	var e *soap.Error
 	if !errors.As(err, &e) {
@@ -330,11 +340,11 @@ func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.N
 			db.answered = true
 		}
 		switch soap.KindOf(err) {
-		case soap.Throttled, soap.Unreachable, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.NotFound, soap.Forbidden, soap.MemoryFull:
+		case soap.Throttled, soap.Unreachable, soap.TLSRefused, soap.ConnectionLost, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.NotFound, soap.Forbidden, soap.MemoryFull:
 			// The rest would meet the same; MemoryFull and a 503 that lasted
 			// mean that the ICSAs need the server more than we do.
 			db.answered = db.answered || soap.KindOf(err) == soap.Forbidden
-			rest := unreadDatabase(reasonOf(err), err.Error())
+			rest := unreadDatabase(reasonOf(err), explain(err))
 			fillUnlooked(&db, rest)
 			return db
 		}
@@ -376,7 +386,7 @@ func unread[T any](v T, rows int, err error, now time.Time) peer.Fact[T] {
 	if rows > 0 {
 		return peer.Partial(v, now, peer.RowsIncomplete, err.Error())
 	}
-	return peer.Unknown[T](reasonOf(err), err.Error())
+	return peer.Unknown[T](reasonOf(err), explain(err))
 }
 
 // count reads a number of users; there are no negative ones.

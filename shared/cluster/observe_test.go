@@ -185,8 +185,8 @@ func TestHalfAnAnswer(t *testing.T) {
 		{"SQL answers garbage", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"garbage","times":-1}`), peer.UnreadableAnswer, "", "", ""},
 		{"SQL answers without end", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"oversize","times":1}`), peer.UnreadableAnswer, "", "", ""},
 		{"SQL is refused", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"fault","times":-1}`), peer.QueryRefused, "", "", ""},
-		{"SQL is dropped before", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"before","times":-1}`), peer.CannotConnect, "", "", ""},
-		{"SQL is dropped after", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"after","times":-1}`), peer.CannotConnect, "", "", ""},
+		{"SQL is dropped before", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"before","times":-1}`), peer.ConnectionClosed, "", "", ""},
+		{"SQL is dropped after", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"after","times":-1}`), peer.ConnectionClosed, "", "", ""},
 		{"everything is throttled", fault(`{"cluster":"emea","kind":"http503","times":-1}`), peer.Overloaded, peer.Overloaded, peer.Overloaded, peer.Overloaded},
 		{"everything is garbage", fault(`{"cluster":"emea","kind":"garbage","times":-1}`), peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer},
 	}

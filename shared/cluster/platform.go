@@ -178,7 +178,7 @@ func missing(err error) bool {
 }
 
 func refusedBy(n mesh.Node, version string, err error) *peer.PlatformRefused {
-	out := &peer.PlatformRefused{Reason: reasonOf(err), Version: version, Message: err.Error(), Cause: err}
+	out := &peer.PlatformRefused{Reason: reasonOf(err), Version: version, Message: explain(err), Cause: err}
 	var none *certmgr.NotAvailable
 	if errors.As(err, &none) && none.Reason == certmgr.ReasonNoSuchPath {
 		out.Reason = peer.Before14

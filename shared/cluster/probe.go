@@ -39,7 +39,7 @@ type Ability struct {
 
 func able(version string, err error) Ability {
 	if err != nil {
-		return Ability{Reason: reasonOf(err), Detail: err.Error()}
+		return Ability{Reason: reasonOf(err), Detail: explain(err)}
 	}
 	return Ability{OK: true, Version: version}
 }
@@ -218,7 +218,7 @@ func (c *Client) probeQuery(ctx context.Context, name string) (QueryReport, erro
 	r.Rows = rows
 	switch {
 	case err != nil:
-		r.Reason, r.Detail = reasonOf(err), err.Error()
+		r.Reason, r.Detail = reasonOf(err), explain(err)
 	case rows == 0:
 		r.OK, r.Detail = true, "no row came, so its columns could not be checked"
 	default:

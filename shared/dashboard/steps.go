@@ -27,6 +27,7 @@ const (
 	menuTrouble     = "Cisco Unified CM IM and Presence Administration > Diagnostics > System Troubleshooter"
 	menuNetwork     = "Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services"
 	menuFeature     = "Cisco Unified IM and Presence Serviceability > Tools > Control Center Feature Services"
+	menuCipher      = "Cisco Unified IM and Presence OS Administration > Security > Cipher Management"      // the administration guide
 	menuCertificate = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management" // the administration guide, not the chapter
 )
 
@@ -71,7 +72,8 @@ var steps = map[peer.Reason][]Step{
 		resume,
 	},
 	peer.Forbidden: {
-		{Do: "The account logs in but lacks a role. On the cluster's Unified CM it needs Standard AXL API Access or Standard AXL Read Only API Access, and for services a Serviceability role."},
+		{Do: "A node answers HTTP 403, which does not say why. First candidate: a role is missing. On the cluster's Unified CM the account needs Standard AXL API Access or Standard AXL Read Only API Access, and for services a Serviceability role."},
+		{Do: "Second: from 12.5 on a node may refuse a request for a host that it does not trust; the name or address in mesh.yaml must be one by which the cluster knows the node. Third: the account is locked."},
 		resume,
 	},
 	peer.NoCredentials: {
@@ -81,6 +83,43 @@ var steps = map[peer.Reason][]Step{
 		{Do: "The node serves a certificate that mesh.yaml does not vouch for, so no password was sent. Compare its SHA-256 with the one on the node itself before accepting it."},
 		{On: "{toPub}", Menu: menuCertificate, Do: "Find tomcat and tomcat-ECDSA and read the fingerprint of the certificate shown."},
 		{Do: "If they are equal: `peerkeeper trust accept NODE SHA256`. If not, somebody is in between: stop and find out who."},
+	},
+	peer.NoCommonCipherSuite: {
+		{Menu: menuCipher, Do: "{message}. Leave an AES suite (ECDHE or RSA, with GCM or SHA) in All TLS, and restart Cisco Tomcat on the node by `utils service restart Cisco Tomcat`."},
+	},
+	peer.ClosedInHandshake: {
+		{Do: "The node's port takes the connection and closes it in the TLS handshake. Look at what stands in front of it (load balancer, inspecting firewall), then at Cisco Tomcat on the node."},
+		testPeer,
+	},
+	peer.ConnectionClosed: {
+		{On: "{toPub}", Menu: menuFeature, Do: "The node takes the request and closes the connection instead of answering: Cisco Tomcat on it, or what stands in front of it, fails. See that its web services are Started."},
+	},
+	peer.ProtocolTooOld: {
+		{On: "{toPub}", Menu: "command line", Do: "{message}. Run `set tls min-version 1.2` on the node, or upgrade it: no password is sent over anything older."},
+	},
+	peer.ClientCertDemanded: {
+		{Do: "{message}. Peerkeeper has no client certificate: turn the demand off on whatever stands in front of the node, or on the node."},
+	},
+	peer.CertificateUnparsable: {
+		{On: "{toPub}", Menu: menuCertificate, Do: "{message}. Have the tomcat certificate issued anew; a pin does not help, for nothing of it can be read."},
+	},
+	peer.ChainTooBig: {
+		{On: "{toPub}", Menu: menuCertificate, Do: "{message}. Look at the chain that the node serves: it is longer than any lawful one."},
+	},
+	peer.NotTLS: {
+		{Do: "{message}. The address in mesh.yaml must be the node's 8443; a proxy or another service answers there."},
+	},
+	peer.HandshakeFailed: {
+		{Do: "{message}. Read what Cisco Tomcat on the node, or whatever stands in front of it, logs at that minute."},
+	},
+	peer.ReadByCertcheckOnly: {
+		{Do: "Certificates can be read over the port and requests get no answer: something in between lets handshakes through only, or Cisco Tomcat on the node hangs. Ask `peerkeeper probe`, and look at the node's web services."},
+	},
+	peer.RSAKeyExchangeOnly: {
+		{Menu: menuCipher, Do: "{message}"},
+	},
+	peer.NegativeSerial: {
+		{Menu: menuCertificate, Do: "{message}"},
 	},
 	peer.ServiceNotActive: {
 		{On: "{toPub}", Menu: menuFeature, Do: "The web service that answers this is not active. Choose each node of {from} and {to} from Server and click Go; under Database and Admin Services, Cisco AXL Web Service must be Started, else select it and click Restart."},

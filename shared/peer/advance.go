@@ -54,6 +54,9 @@ func merge(old, obs Observation) Observation {
 		n.Version = n.Version.Or(o.Version)
 		n.HAState = n.HAState.Or(o.HAState)
 		n.Parameters = n.Parameters.Or(o.Parameters)
+		if !n.Answers.Known() && n.Remarks == nil {
+			n.Remarks = o.Remarks
+		}
 		m.Nodes[name] = n
 	}
 	return m

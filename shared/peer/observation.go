@@ -49,6 +49,8 @@ type Node struct {
 	// Parameters are ICSA's service parameters on this node by purpose
 	// (sync_interval in minutes, auto_recovery, certificate_sync).
 	Parameters Fact[map[string]string] `json:"parameters"`
+	// Remarks are what is wrong with a node's TLS although it is spoken to.
+	Remarks []Reason `json:"remarks,omitempty"`
 }
 
 // Service is a service's status on one node.

@@ -87,7 +87,7 @@ func ourTrouble(why Reason) bool {
 	case AccountRejected, Forbidden, NoCredentials, BlindedByCertificate:
 		return true
 	}
-	return false
+	return why.RefusesTLS()
 }
 
 // clock writes an instant for a message: stable text, in UTC.
@@ -208,8 +208,12 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		if since, lost := r.Lost[n.Name]; lost && s.Verdict != Down && s.Verdict != NotSeen && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
 			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
 		}
-		if why := seen.Services.Reason; s.Verdict == InSight && (why == Forbidden || why == BlindedByCertificate) {
+		if why := seen.Services.Reason; s.Verdict == InSight && (why == Forbidden || why == BlindedByCertificate || why.RefusesTLS()) {
 			add("critical", why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)
+		}
+		for _, why := range seen.Remarks {
+			severity, text := why.worthAWord()
+			add(severity, why, n.Name, "", "%s %s", n.Name, text)
 		}
 		services, known := seen.Services.Fresh(v.Now, v.maxAge()).Get()
 		if known {

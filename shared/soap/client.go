@@ -133,6 +133,7 @@ func (c *Client) exchange(ctx context.Context, cancel context.CancelFunc, req Re
 		}
 		return nil, failure
 	}
+	a.TLS = resp.TLS
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		a.Date = date
 		a.Skew = date.Sub(before.Add(after.Sub(before) / 2))

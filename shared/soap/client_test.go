@@ -174,7 +174,7 @@ func TestBrokenNodes(t *testing.T) {
 		max     int64
 		read    Kind
 	}{
-		{"reads the request and closes", speak(""), 0, 0, Unreachable},
+		{"reads the request and closes", speak(""), 0, 0, ConnectionLost},
 		{"answers garbage", speak("\x00\x01\x02 not HTTP at all\r\n\r\n"), 0, 0, Malformed},
 		{"closes inside the headers", speak("HTTP/1.1 200 OK\r\nContent-"), 0, 0, Malformed},
 		{"headers without end", speak("HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("a", maxHeader*2) + "\r\n\r\n"), 0, 0, Malformed},
@@ -260,15 +260,15 @@ func TestNotSent(t *testing.T) {
 		{"speaks plain HTTP", plain(func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 1000))
 			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\nThis combination of host and port requires TLS.")
-		}), Unreachable},
+		}), TLSRefused},
 		{"speaks garbage", plain(func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 1000))
 			_, _ = io.WriteString(c, "\x00\x00\x00\x00\x00\x00\x00")
-		}), Unreachable},
-		{"closes in the handshake", plain(func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }), Unreachable},
+		}), TLSRefused},
+		{"closes in the handshake", plain(func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }), TLSRefused},
 		{"speaks TLS 1.1 only", plain(func(c net.Conn) {
 			_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{old.TLS()}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}).Handshake()
-		}), Unreachable},
+		}), TLSRefused},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,12 +14,14 @@ type Kind string
 
 const (
 	None            Kind = ""                // no error
-	Unreachable     Kind = "unreachable"     // no connection, no TLS on the port, or the connection was lost without an answer
+	Unreachable     Kind = "unreachable"     // no connection came about
+	TLSRefused      Kind = "tlsRefused"      // a connection, and no TLS on it; nothing was sent; Cause is a *HandshakeError
+	ConnectionLost  Kind = "connectionLost"  // a connection, closed or reset instead of an answer
 	Timeout         Kind = "timeout"         // the deadline passed
 	Cancelled       Kind = "cancelled"       // the caller gave up
 	Untrusted       Kind = "untrusted"       // the certificate was refused; nothing was sent; Cause is a *TrustError
 	AccountRejected Kind = "accountRejected" // 401 to a request that carried the password
-	Forbidden       Kind = "forbidden"       // 403: the account lacks the role
+	Forbidden       Kind = "forbidden"       // 403: the role, a Host that is not trusted, a lock: it does not say
 	NotFound        Kind = "notFound"        // 404 without a session to blame: the service is not activated on the node
 	VersionRefused  Kind = "versionRefused"  // 599: see Supported
 	Throttled       Kind = "throttled"       // 503: write throttle, or Tomcat busy or starting
@@ -39,12 +41,16 @@ func (k Kind) text() string {
 	switch k {
 	case Timeout:
 		return "no answer in time"
+	case TLSRefused:
+		return "no TLS connection"
+	case ConnectionLost:
+		return "connection closed without an answer"
 	case Untrusted:
 		return "certificate not trusted"
 	case AccountRejected:
 		return "account rejected"
 	case Forbidden:
-		return "account lacks the role"
+		return "access denied"
 	case NotFound:
 		return "service not found"
 	case VersionRefused:

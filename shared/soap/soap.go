@@ -15,6 +15,7 @@ package soap
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"time"
 )
@@ -46,6 +47,8 @@ type Answer struct {
 	Skew time.Duration
 	// ContentType is that of the answer where whoever made it kept it: a client whose answers come in parts needs it. Else "".
 	ContentType string
+	// TLS is the connection that it came over; nil where there was none of ours.
+	TLS *tls.ConnectionState
 
 	write bool
 	close func() error

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"peerkeeper/shared/tlsprobe"
 )
 
 const (
@@ -70,21 +72,24 @@ func verified(e Endpoint) *http.Transport {
 	if now == nil {
 		now = time.Now
 	}
-	return &http.Transport{
-		Proxy: nil, // never HTTPS_PROXY: the credentials are for the node alone
-		TLSClientConfig: &tls.Config{
-			ServerName: e.Node,
-			MinVersion: tls.VersionTLS12,
-			// crypto/tls's own verification is replaced, not dropped: it knows neither the injected clock nor pins (an expired leaf with a
-			// matching pin must stay readable). VerifyConnection runs in every handshake, resumed ones included, before the first byte of HTTP;
-			// there is no session cache either, so every connection shows its certificate.
-			InsecureSkipVerify: true,
-			VerifyConnection: func(s tls.ConnectionState) error {
-				return e.Trust.Verify(s.PeerCertificates, e.Node, now())
-			},
-			SessionTicketsDisabled: true,
+	config := &tls.Config{
+		ServerName:       e.Node,
+		MinVersion:       tls.VersionTLS12,
+		CipherSuites:     suites(),
+		CurvePreferences: tlsprobe.Curves(),
+		// crypto/tls's own verification is replaced, not dropped: it knows neither the injected clock nor pins (an expired leaf with a
+		// matching pin must stay readable). VerifyConnection runs in every handshake, resumed ones included, before the first byte of HTTP;
+		// there is no session cache either, so every connection shows its certificate.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			return e.Trust.Verify(s.PeerCertificates, e.Node, now())
 		},
-		TLSHandshakeTimeout:    handshakeTimeout,
+		SessionTicketsDisabled: true,
+	}
+	return &http.Transport{
+		Proxy:                  nil, // never HTTPS_PROXY: the credentials are for the node alone
+		TLSClientConfig:        config,
+		DialTLSContext:         handshaker(config),
 		MaxResponseHeaderBytes: maxHeader,
 		MaxIdleConnsPerHost:    2,
 		IdleConnTimeout:        idleTimeout,
@@ -107,14 +112,19 @@ type Call struct {
 // Do sends one call and brings back the response, whatever its status; its body is the caller's to bound, read and close. If there is no
 // response, the error says why, and for a write that may have been sent it is OutcomeUnknown.
 func (t *Transport) Do(ctx context.Context, c Call) (*http.Response, *Error) {
-	var sent, answered atomic.Bool
-	fail := func(err error) *Error { return t.failed(c, sent.Load(), answered.Load(), err) }
+	var sent, answered, certificate atomic.Bool
+	fail := func(err error) *Error {
+		if certificate.Load() && !answered.Load() && !isTimeout(err) && !errors.Is(err, context.Canceled) {
+			err = &HandshakeError{Reason: tlsprobe.ClientCertificateRequired, Cause: unaddressed(err)}
+		}
+		return t.failed(c, sent.Load(), answered.Load(), err)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fail(err)
 	}
 	hooks := &httptrace.ClientTrace{
 		// The connection is ready, its certificate verified, and from here on request bytes may leave.
-		GotConn:              func(httptrace.GotConnInfo) { sent.Store(true) },
+		GotConn:              func(got httptrace.GotConnInfo) { sent.Store(true); certificate.Store(demanded(got.Conn)) },
 		GotFirstResponseByte: func() { answered.Store(true) },
 	}
 	target := &url.URL{Scheme: "https", Host: t.address, Path: c.Path, RawQuery: c.Query}
@@ -168,22 +178,28 @@ func (o once) Close() error               { return nil }
 
 // failed types an error that came instead of a response.
 func (t *Transport) failed(c Call, sent, answered bool, err error) *Error {
-	e := &Error{Op: c.Op, Node: t.node, Sent: sent, Cause: err}
+	e := &Error{Op: c.Op, Node: t.node, Sent: sent, Cause: unaddressed(err)}
 	var trust *TrustError
+	var handshake *HandshakeError
 	var dial *net.OpError
+	dialled := errors.As(err, &dial) && dial.Op == "dial"
 	switch {
 	case errors.As(err, &trust):
 		e.Kind, e.Sent = Untrusted, false
+	case errors.As(err, &handshake):
+		e.Kind = TLSRefused
 	case errors.Is(err, context.Canceled):
 		e.Kind = Cancelled
 	case isTimeout(err):
 		e.Kind = Timeout
 	case answered && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		e.Kind = Malformed // not HTTP, or headers without end
+	case sent && !dialled:
+		e.Kind = ConnectionLost
 	default:
 		e.Kind = Unreachable
 	}
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	if dialled {
 		e.Sent = false
 	}
 	if c.Write && e.Sent {
@@ -192,12 +208,21 @@ func (t *Transport) failed(c Call, sent, answered bool, err error) *Error {
 	return e
 }
 
+// unaddressed leaves out of an error which of our ports was at the other end: it is another one each time, and what is said of a node must
+// stay the same while the node does.
+func unaddressed(err error) error {
+	if op, ok := err.(*net.OpError); ok && op.Op != "dial" && op.Err != nil {
+		return op.Err
+	}
+	return err
+}
+
 // Cut types an error met while reading a response's body; err may be one of ours already.
 func (t *Transport) Cut(op string, status int, err error) *Error {
 	if e, ok := asError(err); ok {
 		return e
 	}
-	e := &Error{Op: op, Node: t.node, Kind: Malformed, Status: status, Sent: true, Cause: err}
+	e := &Error{Op: op, Node: t.node, Kind: Malformed, Status: status, Sent: true, Cause: unaddressed(err)}
 	switch {
 	case errors.Is(err, context.Canceled):
 		e.Kind = Cancelled

@@ -348,6 +348,9 @@ func clusterAlarms(why peer.Reason) string {
 	case peer.DNSServerSilent:
 		return alarm.DNSServerSilent
 	}
+	if why.RefusesTLS() {
+		return alarm.TLSRefused
+	}
 	return ""
 }
 
@@ -358,10 +361,13 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	}
 	held := j.view.Upgrading(id) || j.book.Said.MaintenanceOf(id, j.view.Now)
 	var out []alarm.Firing
-	for _, f := range append(slices.Clone(r.Findings), peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now)...) {
+	for i, f := range append(slices.Clone(r.Findings), peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now)...) {
 		name := clusterAlarms(f.Reason)
 		if name == "" {
 			continue
+		}
+		if name == alarm.TLSRefused && i >= len(r.Findings) {
+			continue // what certcheck meets on some port; peersync tells whether it blinds anybody
 		}
 		if f.Reason == peer.NotTrustedByPeers && f.Severity != string(alarm.Critical) {
 			continue // a subscriber's certificate, or one over which syncs succeed still
@@ -510,7 +516,7 @@ func (j *judged) undecided(it alarm.Item) bool {
 		c, _ := j.view.Mesh.Cluster(it.Cluster)
 		_, lost := r.Lost[c.Publisher]
 		return sight == peer.Awaiting || (sight == peer.Refused && (lost || r.Seen.Access.Why() == peer.NoCredentials))
-	case alarm.AccountRejected:
+	case alarm.AccountRejected, alarm.TLSRefused:
 		return sight != peer.InSight
 	case alarm.NodeUnreachable:
 		return sight != peer.InSight

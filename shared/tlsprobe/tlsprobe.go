@@ -325,6 +325,7 @@ func (p Prober) look(ctx context.Context, t Target, o offer) sight {
 		MinVersion:             o.min,
 		MaxVersion:             o.max,
 		CipherSuites:           o.suites,
+		CurvePreferences:       Curves(),
 		SessionTicketsDisabled: true,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			seen.requested = true

@@ -5,12 +5,15 @@
 package soaptest
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"io"
 	"log"
@@ -118,4 +121,38 @@ func (n *Node) Requests() []Seen {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.seen)
+}
+
+// Negative is the certificate with a negative serial number, signed anew: crypto/x509 makes none.
+func (c Certificate) Negative(t testing.TB) Certificate {
+	t.Helper()
+	tbs := slices.Clone(c.Leaf.RawTBSCertificate)
+	serial := c.Leaf.SerialNumber.Bytes()
+	at := bytes.Index(tbs, serial)
+	if at < 0 || serial[0]&0x80 != 0 {
+		t.Fatal("no serial number that could be turned")
+	}
+	tbs[at] |= 0x80
+	sum := sha256.Sum256(tbs)
+	signature, err := ecdsa.SignASN1(rand.Reader, c.Key, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := asn1.Marshal(struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{
+		asn1.RawValue{FullBytes: tbs},
+		pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}, // ecdsa-with-SHA256
+		asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Certificate{leaf, c.Key}
 }
