@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -541,6 +543,7 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		Issuer      string     `json:"issuer"`
 		MultiServer *bool      `json:"multiServer"`
 		Served      *bool      `json:"served"`
+		Negative    *bool      `json:"negativeSerial"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
@@ -617,6 +620,7 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	if in.NotBefore != nil {
 		spec.NotBefore = *in.NotBefore
 	}
+	spec.Negative = in.Negative != nil && *in.Negative
 	cert, err := s.authority.issue(spec)
 	if err != nil {
 		return wrong("sans", "%v", err)
@@ -897,11 +901,16 @@ func (s *Sim) addFault(body []byte) error {
 		When      faultTime `json:"when"`
 		Times     int       `json:"times"`
 		Delay     string    `json:"delay"`
+		Text      string    `json:"text"`
+		Field     string    `json:"field"`
+		Value     string    `json:"value"`
+		Bytes     int       `json:"bytes"`
+		Rows      int       `json:"rows"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
 	}
-	f := &fault{Cluster: in.Cluster, Node: in.Node, Operation: in.Operation, Kind: in.Kind, When: in.When, Times: in.Times, delay: defaultDelay}
+	f := &fault{Cluster: in.Cluster, Node: in.Node, Operation: in.Operation, Kind: in.Kind, When: in.When, Times: in.Times, delay: defaultDelay, text: in.Text, field: in.Field, value: in.Value, rows: in.Rows}
 	if in.Cluster != "" && s.cluster(in.Cluster) == nil {
 		return wrong("cluster", "%q is not in this mesh", in.Cluster)
 	}
@@ -915,9 +924,23 @@ func (s *Sim) addFault(body []byte) error {
 		}
 	}
 	switch in.Kind {
-	case fault503, fault401, faultSOAP, faultDrop, faultDelay, faultTruncate, faultGarbage, faultOversize:
+	case fault503, fault401, fault403, fault599, faultSOAP, faultDrop, faultDelay, faultTruncate, faultGarbage, faultOversize, faultNotUTF8:
+	case faultField:
+		switch {
+		case fieldTags[in.Field] == nil:
+			return wrong("field", "%q is none of %s", in.Field, strings.Join(slices.Sorted(maps.Keys(fieldTags)), ", "))
+		case in.Bytes < 0 || in.Bytes > maxFieldBytes || in.Bytes > 0 && in.Value != "":
+			return wrong("bytes", "give a value, or its length up to %d", maxFieldBytes)
+		case in.Rows < 0 || in.Rows > maxFieldRows:
+			return wrong("rows", "up to %d", maxFieldRows)
+		case in.Bytes > 0:
+			f.value = strings.Repeat("x", in.Bytes)
+		}
 	default:
-		return wrong("kind", "%q is none of http503, http401, fault, drop, delay, truncate, garbage, oversize", in.Kind)
+		return wrong("kind", "%q is none of http503, http401, http403, http599, fault, drop, delay, truncate, garbage, oversize, notUTF8, field", in.Kind)
+	}
+	if in.Field != "" && in.Kind != faultField {
+		return wrong("field", "goes with kind field")
 	}
 	switch in.When {
 	case "":

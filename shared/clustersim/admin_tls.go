@@ -17,10 +17,22 @@ const (
 // With "served": "other" something in between ends the connection: it shows a
 // certificate of its own, self-signed, with the node's name and another key, and
 // passes on what it is asked. "own" takes it away again.
+//
+// The other keys are what the node's web server, or a box in front of it, does
+// with a handshake; they show over sockets only, for in process there is none.
+// suites is what Cipher Management left it, by IANA or OpenSSL name; an empty list
+// is all again. maxClientHello is how many bytes a ClientHello may have before it
+// is reset, 0 any. minVersion and maxVersion are "1.0" to "1.3", "" the usual.
 func (s *Sim) adminTLS(c *cluster, body []byte, now time.Time) error {
 	var in struct {
-		Node   string `json:"node"`
-		Served string `json:"served"`
+		Node              string    `json:"node"`
+		Served            string    `json:"served"`
+		Suites            *[]string `json:"suites"`
+		MaxClientHello    *int      `json:"maxClientHello"`
+		MinVersion        *string   `json:"minVersion"`
+		MaxVersion        *string   `json:"maxVersion"`
+		ClientCertificate *bool     `json:"clientCertificate"`
+		PlainHTTP         *bool     `json:"plainHTTP"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
@@ -29,6 +41,50 @@ func (s *Sim) adminTLS(c *cluster, body []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	posture := n.posture
+	if in.Suites != nil {
+		posture.suites, posture.maxVersion = nil, 0
+		for _, name := range *in.Suites {
+			id, ok := suiteNamed(name)
+			if !ok {
+				return wrong("suites", "%q is no cipher suite that can be served here; RSA key exchange is TLS_RSA_WITH_… or AES256-GCM-SHA384", name)
+			}
+			posture.suites = append(posture.suites, id)
+			posture.maxVersion = tls.VersionTLS12 // those of TLS 1.3 are not for choosing
+		}
+	}
+	if in.MaxClientHello != nil {
+		if *in.MaxClientHello < 0 {
+			return wrong("maxClientHello", "%d is no number of bytes", *in.MaxClientHello)
+		}
+		posture.maxClientHello = *in.MaxClientHello
+	}
+	for _, v := range []struct {
+		field string
+		text  *string
+		into  *uint16
+	}{{"minVersion", in.MinVersion, &posture.minVersion}, {"maxVersion", in.MaxVersion, &posture.maxVersion}} {
+		if v.text == nil {
+			continue
+		}
+		number, ok := map[string]uint16{"": 0, "1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[*v.text]
+		if !ok {
+			return wrong(v.field, "%q is none of 1.0, 1.1, 1.2, 1.3", *v.text)
+		}
+		*v.into = number
+	}
+	if posture.maxVersion != 0 && posture.maxVersion < tls.VersionTLS12 && posture.minVersion == 0 {
+		posture.minVersion = tls.VersionTLS10
+	}
+	if in.ClientCertificate != nil {
+		posture.demandsCertificate = *in.ClientCertificate
+	}
+	if in.PlainHTTP != nil {
+		posture.plain = *in.PlainHTTP
+	}
+	n.posture = posture
+	// A connection that stands was made under the old rules.
+	defer s.dropConnections(n)
 	switch in.Served {
 	case "":
 	case servesOwn:

@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -60,6 +61,7 @@ type certSpec struct {
 	// The validity is taken as it is: an expired certificate is a scenario.
 	NotBefore, NotAfter time.Time
 	Issuer              string           // "self" or "ca"
+	Negative            bool             // a serial number below zero, which RFC 5280 forbids
 	Avoid               *tls.Certificate // the certificate being replaced, whose key must not return; nil for none
 }
 
@@ -116,6 +118,11 @@ func (a *authority) issue(s certSpec) (tls.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("signing certificate %q: %w", s.CN, err)
+	}
+	if s.Negative {
+		if der, err = negated(der, signer); err != nil {
+			return tls.Certificate{}, fmt.Errorf("certificate %q: %w", s.CN, err)
+		}
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -224,6 +231,35 @@ func hasKey(cert *tls.Certificate, key *rsa.PrivateKey) bool {
 	}
 	signer, ok := cert.PrivateKey.(crypto.Signer)
 	return ok && key.PublicKey.Equal(signer.Public())
+}
+
+// negated is a certificate with the sign of its serial number turned, signed
+// anew: crypto/x509 makes none itself.
+func negated(der []byte, signer crypto.Signer) ([]byte, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	tbs, serial := bytes.Clone(cert.RawTBSCertificate), cert.SerialNumber.Bytes()
+	at := bytes.Index(tbs, serial)
+	if at < 0 {
+		return nil, errors.New("no serial number to turn")
+	}
+	tbs[at] |= 0x80 // newSerial leaves the bit clear
+	sum := sha256.Sum256(tbs)
+	signature, err := signer.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue} // sha256WithRSAEncryption
+	if _, ec := signer.Public().(*ecdsa.PublicKey); ec {
+		algorithm = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}} // ecdsa-with-SHA256
+	}
+	return asn1.Marshal(struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{asn1.RawValue{FullBytes: tbs}, algorithm, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}})
 }
 
 func newSerial() (*big.Int, error) {

@@ -22,6 +22,8 @@ const (
 	faultTruncate faultKind = "truncate"
 	faultGarbage  faultKind = "garbage"
 	faultOversize faultKind = "oversize"
+	fault403      faultKind = "http403" // for whatever reason; "text" is the page's
+	fault599      faultKind = "http599" // the AXL version; "text" is the page's, without it no version is named
 )
 
 type faultTime string
@@ -34,6 +36,8 @@ const (
 const (
 	defaultDelay  = 2 * time.Second
 	oversizeBytes = 80 << 20
+	maxFieldBytes = 20 << 20
+	maxFieldRows  = 100_000
 )
 
 // fault is one rule. Empty fields match everything.
@@ -43,12 +47,20 @@ type fault struct {
 	When                     faultTime
 	Times                    int // left; negative = until faults are deleted
 	delay                    time.Duration
+	text                     string // of the page
+	field, value             string
+	rows                     int // of an SQL answer, so many more with other values
+}
+
+// matches reports whether the fault is meant for a request.
+func (f *fault) matches(n *node, operation string) bool {
+	return (f.Cluster == "" || f.Cluster == n.cluster.id) && (f.Node == "" || equalNames(f.Node, n.name)) && (f.Operation == "" || f.Operation == operation)
 }
 
 // fires takes the first rule that matches; a used-up rule goes.
 func (s *Sim) fires(n *node, operation string) *fault {
 	for i, f := range s.faults {
-		if f.Cluster != "" && f.Cluster != n.cluster.id || f.Node != "" && !equalNames(f.Node, n.name) || f.Operation != "" && f.Operation != operation {
+		if f.Kind.spoils() || !f.matches(n, operation) {
 			continue
 		}
 		if f.Times > 0 {
@@ -75,6 +87,10 @@ func (c *exchangeCall) fault(f *fault, a *answer) (*answer, error) {
 		out := s.html(http.StatusUnauthorized, "Unauthorized")
 		out.challenge = true
 		return out, nil
+	case fault403:
+		return s.html(http.StatusForbidden, orElse(f.text, "Access to the requested resource has been denied")), nil
+	case fault599:
+		return s.html(599, orElse(f.text, "Incorrect axl version.")), nil
 	case faultSOAP:
 		if c.rest {
 			return s.restRefusal(c.n, http.StatusInternalServerError, "simulated fault"), nil
@@ -92,6 +108,13 @@ func (c *exchangeCall) fault(f *fault, a *answer) (*answer, error) {
 		return c.oversize(), nil
 	}
 	return nil, errDropped
+}
+
+func orElse(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
 }
 
 // oversize is a well-formed answer of rows without end, as far as any client

@@ -82,7 +82,7 @@ func (s *Sim) open(n *node, l *listenerState) error {
 		ErrorLog:          log.New(lineLogger{s, n.name}, "", 0),
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1, as Tomcat here
 		TLSConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
+			MinVersion:         tls.VersionTLS10, // tlsFor has the node's own
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.tlsFor(n), nil },
 			Certificates:       n.shown(),
 		},
@@ -92,7 +92,7 @@ func (s *Sim) open(n *node, l *listenerState) error {
 	l.ended = ended
 	s.servers.Go(func() {
 		defer close(ended)
-		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.ServeTLS(gate{listener, func() tlsPosture { return s.postureOf(n) }}, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			s.log("%s: listener ended: %v", n.name, err)
 		}
 	})
@@ -104,7 +104,29 @@ func (s *Sim) open(n *node, l *listenerState) error {
 func (s *Sim) tlsFor(n *node) *tls.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: n.shown(), SessionTicketsDisabled: true}
+	return n.posture.config(n.shown())
+}
+
+func (s *Sim) postureOf(n *node) tlsPosture {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n.posture
+}
+
+// dropConnections breaks the connections to a node.
+func (s *Sim) dropConnections(n *node) {
+	if !s.started || s.closed {
+		return
+	}
+	for _, l := range []*listenerState{&n.listener, &n.platform} {
+		if l.server == nil {
+			continue
+		}
+		s.shut(n, l)
+		if err := s.open(n, l); err != nil {
+			s.log("SIMULATOR FAULT: %v", err)
+		}
+	}
 }
 
 // reconcileListener opens or closes the node's sockets as its state demands.

@@ -166,7 +166,7 @@ func (c *exchangeCall) run() (*answer, error) {
 	if err := s.wait(c.r.Context(), s.cfg.Latency); err != nil {
 		return nil, errDropped
 	}
-	a := c.answer()
+	a := c.spoil(c.answer())
 	switch {
 	case f == nil || f.Kind == faultDelay && f.When == before:
 		return a, nil

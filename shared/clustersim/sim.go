@@ -150,6 +150,7 @@ type node struct {
 	// between is what something on Peerkeeper's way to the node shows in its
 	// place; nil if there is nothing.
 	between *tls.Certificate
+	posture tlsPosture
 	// installed are tomcat identities that wait for a restart, by key type.
 	installed map[string]*tls.Certificate
 	cup       *tls.Certificate // and cupXMPP: nil until somebody asks

@@ -18,6 +18,9 @@ type View struct {
 	Clusters map[mesh.ClusterID]*ClusterRecord
 	// Buckets by the cluster they were read from. Missing ones are Unknown.
 	Buckets map[mesh.ClusterID]Fact[Buckets]
+	// Certificates are what certcheck saw last, by cluster; a second witness of
+	// whether a node is there.
+	Certificates map[mesh.ClusterID]CertClusterRecord
 }
 
 // maxAge is how long a fact of peersync's stays usable: two of its periods.

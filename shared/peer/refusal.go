@@ -1,5 +1,12 @@
 package peer
 
+import (
+	"fmt"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
 // Further reasons of a node that takes the connection and then comes to no TLS
 // with us (the others are certcheck's as well), or to one that is worth a word. Such a node has answered: it is there, and
 // nobody need look at the way to it.
@@ -34,4 +41,31 @@ func (why Reason) worthAWord() (severity, text string) {
 		return "warning", "serves a certificate with a negative serial number, which RFC 5280 forbids: some clients refuse it. Have it issued anew"
 	}
 	return "info", string(why)
+}
+
+// readSince is when certcheck last read a certificate over a node's own port, if
+// that was after since: then the node is there, whatever peersync gets of it.
+func (v *View) readSince(id mesh.ClusterID, node mesh.NodeName, since time.Time) (time.Time, bool) {
+	var last time.Time
+	for _, served := range v.Certificates[id].Served[node] {
+		if served.Error == "" && served.Read.After(last) {
+			last = served.Read
+		}
+	}
+	// A tick of slack: the node may have gone between two looks of peersync's.
+	return last, last.After(since.Add(v.Tick))
+}
+
+// contradiction says of a node that peersync has lost that certcheck reads it; ""
+// if it does not.
+func (v *View) contradiction(r *ClusterRecord, id mesh.ClusterID, node mesh.NodeName) string {
+	since, lost := r.Lost[node]
+	if !lost {
+		return ""
+	}
+	read, is := v.readSince(id, node, since)
+	if !is {
+		return ""
+	}
+	return fmt.Sprintf("certcheck read the certificate of %s over the same port at %s, and peersync has had no answer from it since %s: the node is there. Something in between lets handshakes through and no requests, or its web server hangs", node, clock(read), clock(since))
 }

@@ -62,6 +62,14 @@ func (v *View) Sight(id mesh.ClusterID) Sight {
 	if !whole {
 		what = fmt.Sprintf("its publisher %s has not answered since %s", c.Publisher, clock(since))
 	}
+	for _, n := range c.Nodes {
+		if n.Name != c.Publisher && !whole {
+			continue // a subscriber says nothing of the publisher
+		}
+		if message := v.contradiction(r, id, n.Name); message != "" {
+			return Sight{NotSeen, ReadByCertcheckOnly, message, since}
+		}
+	}
 	// Its peers get one interval and a tick to tell, whatever they tell first.
 	if v.Now.Sub(since) <= v.patience(id)+v.Tick {
 		return Sight{Awaiting, AwaitingPeerEvidence, what + "; the clusters that pull from it have not had an interval to tell", since}
@@ -205,7 +213,9 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 
 	for _, n := range c.Nodes {
 		seen := r.Seen.Nodes[n.Name]
-		if since, lost := r.Lost[n.Name]; lost && s.Verdict != Down && s.Verdict != NotSeen && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
+		if message := v.contradiction(r, id, n.Name); message != "" && s.Verdict == InSight {
+			add("warning", ReadByCertcheckOnly, n.Name, "", "%s", message)
+		} else if since, lost := r.Lost[n.Name]; lost && s.Verdict != Down && s.Verdict != NotSeen && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
 			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
 		}
 		if why := seen.Services.Reason; s.Verdict == InSight && (why == Forbidden || why == BlindedByCertificate || why.RefusesTLS()) {

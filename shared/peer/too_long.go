@@ -16,7 +16,7 @@ type tooLong struct {
 }
 
 func (t tooLong) message() string {
-	return fmt.Sprintf("%s sends a value of %s that is longer, or more of them, than any lawful one: Peerkeeper keeps the beginning only. Look at that node: its database is damaged, or something else answers in its place", t.from, t.field)
+	return fmt.Sprintf("%s sends %s longer than any lawful value, or more of them than any cluster has: Peerkeeper keeps the beginning only. Look at that node: its database is damaged, or something else answers in its place", t.from, t.field)
 }
 
 // tooLong lists what a cluster sent too much of.

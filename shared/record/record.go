@@ -276,8 +276,11 @@ func (b *Book) ReclockPeers(m *mesh.Mesh, now time.Time) {
 
 // View is what the stored looks amount to at now, without the digests of users.
 func (b *Book) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View {
-	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, Certificates: map[mesh.ClusterID]peer.CertClusterRecord{}}
 	for _, id := range m.IDs() {
+		if doc := b.Certs[id]; !doc.Newer {
+			v.Certificates[id] = doc.Value
+		}
 		r := b.Clusters[id].Value
 		v.Clusters[id] = &r
 	}

@@ -331,7 +331,7 @@ func clusterAlarms(why peer.Reason) string {
 		return alarm.ServiceStopped
 	case peer.AccountRejected, peer.Forbidden, peer.NoCredentials:
 		return alarm.AccountRejected
-	case peer.CannotSeeCluster, peer.BlindedByCertificate:
+	case peer.CannotSeeCluster, peer.BlindedByCertificate, peer.ReadByCertcheckOnly:
 		return alarm.CannotSeeCluster
 	case peer.ClusterDown:
 		return alarm.ClusterDown
@@ -436,6 +436,8 @@ func subject(name string, f peer.Finding) string {
 	switch name {
 	case alarm.AccountRejected, alarm.CannotSeeCluster, alarm.ClusterDown, alarm.PublisherDown:
 		return ""
+	case alarm.TLSRefused:
+		return string(f.Node) // one alarm, however the refusal changes
 	}
 	return f.ID
 }
