@@ -230,10 +230,20 @@ func showProbe(t *terminal, reports []probed, proposals [][]byte, show bool) {
 }
 
 func ability(a cluster.Ability) string {
-	if a.OK {
+	switch {
+	case a.OK && a.Version == "":
+		return "answers" + after(", ", a.Detail)
+	case a.OK:
 		return "answers, " + clean(a.Version)
 	}
 	return fmt.Sprintf("%s: %s", a.Reason, clean(a.Detail))
+}
+
+func after(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + clean(text)
 }
 
 func fared(q cluster.QueryReport) string {

@@ -51,8 +51,8 @@ func (c *Client) AXLVersion() string {
 	return c.version
 }
 
-// call sends one operation. If the node refuses the version and names others, the best of them is used from then on, and a read
-// is sent again at once; a write is left to its caller, who will find the new version in place.
+// call sends one operation. If the node refuses the version, the best of those that it names is used from then on, or the first that it
+// takes of a ladder where it names none, and a read is sent again at once; a write is left to its caller, who will find the new version in place.
 func (c *Client) call(ctx context.Context, op string, write bool, children ...soap.Element) (*soap.Answer, error) {
 	version := c.AXLVersion()
 	a, err := c.send(ctx, version, op, write, children)
@@ -61,6 +61,9 @@ func (c *Client) call(ctx context.Context, op string, write bool, children ...so
 		return a, err
 	}
 	better := choose(e.Supported, version)
+	if len(e.Supported) == 0 && !write {
+		return c.climb(ctx, err, op, version, children)
+	}
 	if better == "" {
 		return nil, err
 	}
@@ -109,6 +112,34 @@ func choose(supported []string, refused string) string {
 		}
 	}
 	return best
+}
+
+// CountNodes asks what ICSA itself asks of a peer before it syncs (TAC capture): how many publishers the node's database lists. It
+// is the statement by which to tell whether AXL answers on an IM and Presence node, where other operations may not exist.
+func (c *Client) CountNodes(ctx context.Context) (int, error) {
+	n := 0
+	_, err := c.Query(ctx, "SELECT count(*) FROM processnode WHERE systemnode='f' AND tknodeusage= 0", []string{"?count"}, func(v [][]byte) error {
+		if v[0] != nil {
+			n, _ = strconv.Atoi(string(v[0])) // the name of the column is from one capture; that there is a row suffices
+		}
+		return nil
+	})
+	return n, err
+}
+
+// ProductVersion is the release as an operation of IM and Presence's own tells it, getCUPVersion (third party; in no schema of Unified CM).
+func (c *Client) ProductVersion(ctx context.Context) (string, error) {
+	var out struct {
+		Version string `xml:"return>version"`
+	}
+	a, err := c.ask(ctx, "getCUPVersion", &out)
+	if err != nil {
+		return "", err
+	}
+	if out.Version == "" {
+		return "", a.Malformed(errors.New("no version in the answer"))
+	}
+	return strings.TrimSpace(out.Version), nil
 }
 
 // Version is the node's own release, "14.0.1.13900(155)"; of node if that is not empty. It is the cheapest call there is.

@@ -233,7 +233,7 @@ func TestVersionNegotiation(t *testing.T) {
 		{"unless there is nothing else", []string{"18.0", "17.0"}, "15.0", "17.0"},
 		{"minor counts", []string{"11.5", "11.0"}, "14.0", "11.5"},
 		{"the refused one is no choice", []string{"14.0"}, "14.0", ""},
-		{"nothing readable", nil, "14.0", ""},
+		{"none is named: the ladder", nil, "14.0", "15.0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var actions []string

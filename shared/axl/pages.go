@@ -42,7 +42,7 @@ type KeyError struct {
 }
 
 func (e *KeyError) Error() string {
-	return fmt.Sprintf("paging by %s: key %q: %s", e.Column, e.Key, e.Reason)
+	return fmt.Sprintf("paging by %s: key %.64q: %s", e.Column, e.Key, e.Reason)
 }
 
 // Pages reads a large table in pages by its key, which is the first of columns. build gives the statement for at most limit rows

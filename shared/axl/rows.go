@@ -19,9 +19,10 @@ const (
 )
 
 var (
+	// ErrNotUTF8 is an answer that no reader can be sure of: what else is in it may be broken too.
+	ErrNotUTF8   = errors.New("the answer is not in UTF-8")
 	errText      = errors.New("text where only elements may stand")
 	errDirective = errors.New("document type declarations are refused")
-	errEncoding  = errors.New("the answer is not in UTF-8")
 	errTag       = errors.New("malformed tag")
 	errNesting   = errors.New("end tag does not match its start tag")
 	errDepth     = fmt.Errorf("elements nested deeper than %d", maxDepth)
@@ -462,6 +463,9 @@ func (s *scanner) deliver() error {
 		}
 		from, to := s.keep+v.start, s.keep+v.end
 		s.values[i] = s.buf[from:to:to]
+		if !utf8.Valid(s.values[i]) {
+			return fmt.Errorf("%w: row %d, column %q", ErrNotUTF8, s.rows+1, s.columns[i])
+		}
 	}
 	s.rows++
 	err := s.row(s.values)
@@ -588,7 +592,7 @@ func (s *scanner) instruction() error {
 		if _, value, ok := bytes.Cut(text, []byte("encoding")); ok {
 			value = bytes.Trim(value, " \t\r\n='\"")
 			if len(value) < 5 || !bytes.EqualFold(value[:5], []byte("utf-8")) {
-				return errEncoding
+				return ErrNotUTF8
 			}
 		}
 	}

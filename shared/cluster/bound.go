@@ -36,13 +36,14 @@ var bounds = [...]Bound{
 	{Field: "Nodes.Services.Status", Name: "status", Runes: 16},
 	{Field: "Nodes.Version", Name: "version", Runes: 64},
 	{Field: "Nodes.Parameters", Name: "parameter", Runes: 255, Count: 16},
-	{Field: "Nodes.Remarks", Name: "remark", Runes: 64, Count: 4},
+	{Field: "Nodes.Remarks", Name: "remark", Runes: 64, Count: 8},
 	{Field: "Topology", Name: "node", Runes: hostName, Count: 256},
 	{Field: "Users", Name: "node", Runes: hostName, Count: 256},
 	{Field: "Entries", Name: "peer", Count: 64},
 	{Field: "Entries.Address", Name: "address", Runes: hostName},
 	{Field: "Entries.Protocol", Name: "protocol", Runes: 32},
 	{Field: "Entries.Error", Name: "last_error", Runes: 64},
+	{Field: "AXLVersion", Name: "version", Runes: 32},
 	{Field: "SyncAgent", Name: "sync_status", Runes: 255},
 	{Field: "Detail", Name: "detail", Runes: 500}, // of every fact: what went wrong, with a server's words in it
 }

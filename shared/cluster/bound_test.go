@@ -173,7 +173,11 @@ func TestWhatIsWithinItsBoundIsNotTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(before) != string(after) {
-		t.Errorf("changed from %.300s to %.300s", before, after)
+		at := 0
+		for at < min(len(before), len(after)) && before[at] == after[at] {
+			at++
+		}
+		t.Errorf("changed at %.100s", before[max(0, at-40):])
 	}
 }
 

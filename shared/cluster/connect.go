@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"peerkeeper/shared/axl"
@@ -83,6 +84,10 @@ type Client struct {
 	Version string
 	pins    []string
 	counter *soap.Counter
+	// axlVersion is what is spoken unless a node was found to take another.
+	axlVersion string
+	// noVersion says that AXL here does not know the question for a release.
+	noVersion atomic.Bool
 }
 
 // node is one server's clients. They share one slot: a node is asked one
@@ -216,6 +221,7 @@ func trustOf(cl *mesh.Cluster, pins map[mesh.NodeName][]string) (soap.Trust, []s
 func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap.Trust) *Client {
 	client := &Client{cluster: cl, dialect: c.Dialect, log: c.Log, now: c.Now, nodes: map[mesh.NodeName]*node{}, Version: creds.Version, counter: &soap.Counter{}}
 	version := axlVersion(cl.Release)
+	client.axlVersion = version
 	make1 := func(n mesh.Node) *node {
 		wire := soap.New(soap.Endpoint{
 			Node: string(n.Name), Address: n.Address, Trust: trust,
@@ -351,7 +357,9 @@ func reasonOf(err error) peer.Reason {
 		return peer.ServiceNotActive
 	case soap.Throttled, soap.MemoryFull, soap.RateExceeded, soap.TooLarge:
 		return peer.Overloaded
-	case soap.Fault, soap.VersionRefused:
+	case soap.VersionRefused:
+		return peer.AXLVersionRefused
+	case soap.Fault:
 		return peer.QueryRefused
 	}
 	var refused *Refused

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"peerkeeper/shared/axl"
 	"peerkeeper/shared/controlcenter"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -64,6 +65,9 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 	})
 	for _, n := range order {
 		c.nodes[n.Name].skew.forget()
+	}
+	if pub := c.publisher(); pub.axl.AXLVersion() == c.axlVersion {
+		pub.axl.Use(prev.AXLVersion)
 	}
 
 	// Log in, node by node until one lets us in. A publisher that answers in
@@ -126,6 +130,9 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 	}
 	each.Wait()
 
+	if v := c.publisher().axl.AXLVersion(); db.answered && v != c.axlVersion {
+		o.AXLVersion = v
+	}
 	o.Users, o.UsersBasis, o.Entries, o.Topology, o.SyncAgent = db.users, db.basis, db.entries, db.topology, db.syncAgent
 	for name, n := range o.Nodes {
 		if v, ok := db.ha[name]; ok {
@@ -340,7 +347,7 @@ func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.N
 			db.answered = true
 		}
 		switch soap.KindOf(err) {
-		case soap.Throttled, soap.Unreachable, soap.TLSRefused, soap.ConnectionLost, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.NotFound, soap.Forbidden, soap.MemoryFull:
+		case soap.VersionRefused, soap.Throttled, soap.Unreachable, soap.TLSRefused, soap.ConnectionLost, soap.Timeout, soap.Cancelled, soap.Untrusted, soap.NotFound, soap.Forbidden, soap.MemoryFull:
 			// The rest would meet the same; MemoryFull and a 503 that lasted
 			// mean that the ICSAs need the server more than we do.
 			db.answered = db.answered || soap.KindOf(err) == soap.Forbidden
@@ -383,7 +390,10 @@ func (c *Client) read(ctx context.Context, name string, row func(v [][]byte) err
 
 // unread is the fact of a read that failed: Partial if rows had come already.
 func unread[T any](v T, rows int, err error, now time.Time) peer.Fact[T] {
-	if rows > 0 {
+	switch {
+	case rows > 0 && errors.Is(err, axl.ErrNotUTF8):
+		return peer.Partial(v, now, peer.UnreadableAnswer, err.Error())
+	case rows > 0:
 		return peer.Partial(v, now, peer.RowsIncomplete, err.Error())
 	}
 	return peer.Unknown[T](reasonOf(err), explain(err))
@@ -541,11 +551,32 @@ func (c *Client) readVersion(ctx context.Context, db *database, prev peer.Observ
 	if peer.NodeRestarted(prev.Nodes[c.cluster.Publisher].Services, pub.Services) {
 		db.versionOf = c.cluster.Publisher
 	}
-	v, err := c.publisher().axl.Version(ctx, string(db.versionOf))
+	v, err := c.release(ctx, c.nodes[db.versionOf])
 	if err != nil {
 		db.version = peer.Unknown[string](reasonOf(err), err.Error())
 		return err
 	}
 	db.version = peer.Known(v, now)
 	return nil
+}
+
+// release asks for one node's release: the publisher's AXL, or, where IM and
+// Presence does not know that question (no transcript shows that it does), the
+// node's own Control Center, or an operation of IM and Presence's own.
+func (c *Client) release(ctx context.Context, n *node) (string, error) {
+	if !c.noVersion.Load() {
+		v, err := c.publisher().axl.Version(ctx, string(n.Name))
+		if err == nil || soap.KindOf(err) != soap.Fault {
+			return v, err
+		}
+		c.noVersion.Store(true)
+	}
+	products, err := n.control.Products(ctx)
+	if err == nil && products.Version != "" {
+		return products.Version, nil
+	}
+	if err != nil && soap.KindOf(err) != soap.Fault {
+		return "", err
+	}
+	return n.axl.ProductVersion(ctx)
 }

@@ -142,17 +142,40 @@ func stop(ctx context.Context, err error) bool {
 func (c *Client) probeNode(ctx context.Context, n *node) (NodeReport, error) {
 	r := NodeReport{Node: n.Name, Publisher: n.Name == c.cluster.Publisher}
 	products, err := n.control.Products(ctx)
-	r.ControlCenter = able(products.Version, err)
+	r.ControlCenter = able(clip(products.Version, versionRunes), err)
 	if stop(ctx, err) {
 		return r, err
 	}
-	version, err := n.axl.Version(ctx, "")
-	r.AXL = able(version, err)
-	if stop(ctx, err) {
-		return r, err
+	// AXL is judged by what ICSA itself asks. That IM and Presence answers other
+	// operations of Unified CM is likely and not documented.
+	_, err = n.axl.CountNodes(ctx)
+	r.AXL = able("", err)
+	if err != nil {
+		if stop(ctx, err) {
+			return r, err
+		}
+		return r, nil
 	}
+	for _, ask := range []func() (string, error){
+		func() (string, error) { return n.axl.Version(ctx, "") },
+		func() (string, error) { return products.Version, nil },
+		func() (string, error) { return n.axl.ProductVersion(ctx) },
+	} {
+		version, err := ask()
+		if stop(ctx, err) {
+			return r, err
+		}
+		if err == nil && version != "" {
+			r.AXL.Version = clip(version, versionRunes)
+			return r, nil
+		}
+	}
+	r.AXL.Detail = "the release is told by none of getCCMVersion, getCUPVersion and Control Center"
 	return r, nil
 }
+
+// versionRunes bounds a release as a node tells it.
+const versionRunes = 64
 
 // probeRoles asks the publisher what each node is. That IM and Presence answers
 // listProcessNode is likely and not documented.
@@ -162,16 +185,37 @@ func (c *Client) probeRoles(ctx context.Context, r *Report) {
 		return
 	}
 	listed, err := pub.axl.ListProcessNodes(ctx)
+	if soap.KindOf(err) == soap.Fault {
+		listed, err = c.processNodes(ctx)
+	}
 	if err != nil {
 		return // the report then has no roles, which it says by their absence
 	}
 	for i, n := range r.Nodes {
 		for _, l := range listed {
 			if strings.EqualFold(l.Name, string(n.Node)) {
-				r.Nodes[i].Role = strings.TrimSpace(l.Usage + " " + l.Role)
+				r.Nodes[i].Role = clip(strings.TrimSpace(l.Usage+" "+l.Role), versionRunes)
 			}
 		}
 	}
+}
+
+// processNodes reads the roles from the table itself, whose columns Cisco's
+// documents show, in the words of listProcessNode.
+func (c *Client) processNodes(ctx context.Context) ([]axl.ProcessNode, error) {
+	var out []axl.ProcessNode
+	_, err := c.publisher().axl.Query(ctx, "SELECT name AS node, tknodeusage AS usage, tkprocessnoderole AS role FROM processnode WHERE systemnode = 'f'", []string{"node", "usage", "role"}, func(v [][]byte) error {
+		n := axl.ProcessNode{Name: string(v[0]), Usage: "Subscriber", Role: "CUCM IM and Presence"}
+		if string(v[1]) == "0" {
+			n.Usage = "Publisher"
+		}
+		if string(v[2]) == "1" {
+			n.Role = "CUCM Voice/Video"
+		}
+		out = append(out, n)
+		return nil
+	})
+	return out, err
 }
 
 // probeCUCM asks Unified CM for its nodes. A rejection there is reported only:
@@ -271,6 +315,9 @@ func identifier(s string) bool {
 
 const catalogueSQL = "SELECT t.tabname AS tabname, c.colno AS colno, c.colname AS colname FROM systables t, syscolumns c WHERE t.tabid = c.tabid AND t.tabid > 99 AND t.tabname LIKE '%peer%' ORDER BY 1, 2"
 
+// tablesKept bounds the tables of which the columns are read.
+const tablesKept = 50
+
 // propose reads the database's catalogue and ICSA's parameters.
 func (c *Client) propose(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool)) (Proposal, error) {
 	p, err := c.proposeTable(ctx, owner)
@@ -294,6 +341,9 @@ func (c *Client) proposeTable(ctx context.Context, owner func(mesh.NodeName) (me
 			return nil
 		}
 		if tables[table] == nil {
+			if len(names) >= tablesKept {
+				return nil
+			}
 			names = append(names, table)
 		}
 		tables[table] = append(tables[table], column)
@@ -318,7 +368,7 @@ func (c *Client) proposeTable(ctx context.Context, owner func(mesh.NodeName) (me
 		}
 	}
 	for _, table := range names {
-		if table != p.Table {
+		if table != p.Table && len(p.Others) < 20 {
 			p.Others = append(p.Others, table)
 		}
 	}
@@ -417,6 +467,9 @@ func ranked(columns []string, hints [][]string) []string {
 // lists: their internal names are not published, their ranges are.
 func (c *Client) proposeParameters(ctx context.Context, p *Proposal) error {
 	listed, err := c.publisher().axl.ServiceParameters(ctx, string(c.cluster.Publisher), peer.ICSA)
+	if soap.KindOf(err) == soap.Fault {
+		listed, err = c.processConfig(ctx)
+	}
 	if err != nil {
 		p.Remarks = append(p.Remarks, "the parameters of "+peer.ICSA+" cannot be listed: "+err.Error())
 		return err
@@ -442,6 +495,22 @@ func (c *Client) proposeParameters(ctx context.Context, p *Proposal) error {
 	}
 	return nil
 }
+
+// processConfig reads ICSA's parameters on the publisher by the dialect's query,
+// where the node does not know listServiceParameter.
+func (c *Client) processConfig(ctx context.Context) ([]axl.ServiceParameter, error) {
+	var out []axl.ServiceParameter
+	_, _, err := c.read(ctx, purposeParameters, func(v [][]byte) error {
+		if c.spelled(v[0]) == c.cluster.Publisher && len(out) < parametersKept {
+			out = append(out, axl.ServiceParameter{Node: string(c.cluster.Publisher), Name: string(v[1]), Service: peer.ICSA, Value: string(v[2])})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// parametersKept bounds the parameters of one service that are looked at.
+const parametersKept = 500
 
 // plain tells a parameter's name that can be written down as it is.
 func plain(name string) bool {

@@ -43,8 +43,11 @@ func explain(err error) string {
 	if _, cure, ok := refusedTLS(err); ok {
 		return err.Error() + ". " + cure
 	}
-	if soap.KindOf(err) == soap.Forbidden {
+	switch soap.KindOf(err) {
+	case soap.Forbidden:
 		return forbidden(err)
+	case soap.VersionRefused:
+		return err.Error() + ". It takes none of the AXL versions from 15.0 down to 8.0: look at what answers there in the place of Cisco AXL Web Service"
 	}
 	return err.Error()
 }

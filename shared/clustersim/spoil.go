@@ -89,20 +89,16 @@ func (f *fault) put(text []byte) ([]byte, bool) {
 			}
 			continue
 		}
-		out, ok := replaced(text, tag, f.value)
-		if !ok {
-			continue
-		}
-		found = true
+		parts := [][]byte{text}
 		if f.field == "sync_status" { // one datum, which every row repeats
-			rest, again := out, true
-			for done := bytes.Index(out, []byte("</"+tag+">")) + 1; again; done = bytes.Index(out[done:], []byte("</"+tag+">")) + done + 1 {
-				if rest, again = replaced(out[done:], tag, f.value); again {
-					out = slices.Concat(out[:done], rest)
-				}
+			parts = bytes.SplitAfter(text, []byte("</row>"))
+		}
+		for i, part := range parts {
+			if out, ok := replaced(part, tag, f.value); ok {
+				parts[i], found = out, true
 			}
 		}
-		text = out
+		text = bytes.Join(parts, nil)
 	}
 	return text, found
 }

@@ -130,6 +130,12 @@ var steps = map[peer.Reason][]Step{
 	peer.QueryRefused: {
 		{Do: "The database refused the query: this release names its tables or columns otherwise. Run `peerkeeper probe` and put what it proposes into the dialect file."},
 	},
+	peer.AXLVersionFound: {
+		{Do: "{message}"},
+	},
+	peer.AXLVersionRefused: {
+		{On: "{toPub}", Menu: menuFeature, Do: "{message}. See that Cisco AXL Web Service is Started on the node itself, and that the address in mesh.yaml leads there and to no proxy."},
+	},
 	peer.UnreadableAnswer: {
 		{Do: "The answer was not what the interface promises. `peerkeeper evidence {id}` has what is kept of it; a proxy or a login page in between is the usual cause."},
 	},

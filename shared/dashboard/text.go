@@ -233,14 +233,14 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 	p.heading("CLUSTERS")
 	idWidth, relWidth := 4, 7
 	for _, c := range st.Clusters {
-		idWidth, relWidth = max(idWidth, min(len(c.ID), 16)), max(relWidth, min(len(c.Release), 20))
+		idWidth, relWidth = max(idWidth, min(len(c.ID), 16)), max(relWidth, min(len(releaseText(c)), 30))
 	}
 	for _, c := range st.Clusters {
 		users := "users not read"
 		if c.Users != nil {
 			users = fmt.Sprintf("%d users", *c.Users)
 		}
-		p.line("  %s  %s  %s  seen %s", pad(clip(string(c.ID), 16), idWidth), pad(clip(cmp.Or(c.Release, "?"), 20), relWidth), users, ago(c.Observed, st.AsOf))
+		p.line("  %s  %s  %s  seen %s", pad(clip(string(c.ID), 16), idWidth), pad(clip(releaseText(c), 30), relWidth), users, ago(c.Observed, st.AsOf))
 		for _, f := range c.Findings {
 			since := ""
 			if !f.Since.IsZero() {
@@ -534,4 +534,15 @@ func overlayWords(o peer.Overlay) string {
 
 func nonEmpty(all ...string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
+
+// releaseText is a cluster's release; one that is only declared says so.
+func releaseText(c Cluster) string {
+	switch {
+	case c.Release == "":
+		return "?"
+	case c.Basis == peer.Declared:
+		return c.Release + " (declared)"
+	}
+	return c.Release
 }

@@ -47,6 +47,9 @@ func merge(old, obs Observation) Observation {
 	m.Entries = obs.Entries.Or(old.Entries)
 	m.SyncAgent = obs.SyncAgent.Or(old.SyncAgent)
 	m.Skew = obs.Skew.Or(old.Skew)
+	if obs.AXLVersion == "" && !obs.Users.Known() {
+		m.AXLVersion = old.AXLVersion
+	}
 	m.Nodes = make(map[mesh.NodeName]Node, len(obs.Nodes))
 	for name, n := range obs.Nodes {
 		o := old.Nodes[name]

@@ -171,6 +171,8 @@ const (
 	CertificateChanged Reason = "CertificateChanged"
 	DNSServerSilent    Reason = "DNSServerSilent"
 	ValueTooLong       Reason = "ValueTooLong"
+	AXLVersionRefused  Reason = "AXLVersionRefused"
+	AXLVersionFound    Reason = "AXLVersionFound"
 )
 
 // Set returns next with Since carried over from prev when the status is the

@@ -31,6 +31,10 @@ type Observation struct {
 	Entries Fact[[]Entry] `json:"entries"`
 	// SyncAgent is the Cisco Sync Agent's own word on its user sync.
 	SyncAgent Fact[string] `json:"syncAgent"`
+	// AXLVersion is the version of AXL that the publisher was found to take
+	// after it had refused the one that belongs to the declared release; "" is
+	// that one.
+	AXLVersion string `json:"axlVersion,omitempty"`
 	// Skew is the cluster's clock less ours, from the HTTP Date header.
 	Skew Fact[time.Duration] `json:"skew"`
 }

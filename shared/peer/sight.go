@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -264,6 +265,14 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	if more > 0 {
 		add("info", UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
 	}
+	for _, unusable := range r.unusable(c) {
+		if s.Verdict == InSight {
+			add("warning", unusable.Reason, unusable.Node, "", "%s", unusable.Message)
+		}
+	}
+	if v := r.Seen.AXLVersion; v != "" {
+		add("info", AXLVersionFound, c.Publisher, "", "AXL on %s refused the version that belongs to release %s and takes %s, which is asked first from now on; compare the release in mesh.yaml", c.Publisher, cmp.Or(c.Release, "14.0"), v)
+	}
 	for _, cut := range v.tooLong(c) {
 		add("warning", ValueTooLong, cut.node, cut.field, "%s", cut.message())
 	}
@@ -352,6 +361,32 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// unusable lists why answers came and could not be used: each reason once, with
+// the node that gave the answer.
+func (r *ClusterRecord) unusable(c *mesh.Cluster) []Finding {
+	var out []Finding
+	add := func(node mesh.NodeName, why Reason, detail string) {
+		switch why {
+		case UnreadableAnswer, AXLVersionRefused, ConnectionClosed:
+		default:
+			return
+		}
+		if !slices.ContainsFunc(out, func(f Finding) bool { return f.Reason == why && f.Node == node }) {
+			out = append(out, Finding{Reason: why, Node: node, Message: fmt.Sprintf("an answer of %s cannot be used: %s", node, detail)})
+		}
+	}
+	for _, n := range c.Nodes {
+		services := r.Seen.Nodes[n.Name].Services
+		add(n.Name, services.Reason, services.Detail)
+	}
+	seen := &r.Seen
+	add(c.Publisher, seen.Users.Reason, seen.Users.Detail)
+	add(c.Publisher, seen.Entries.Reason, seen.Entries.Detail)
+	add(c.Publisher, seen.Topology.Reason, seen.Topology.Detail)
+	add(c.Publisher, seen.Nodes[c.Publisher].Parameters.Reason, seen.Nodes[c.Publisher].Parameters.Detail)
+	return out
 }
 
 // sameRelease compares a declared release ("14.0.1SU3", "14.0") with a version
