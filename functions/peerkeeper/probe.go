@@ -234,7 +234,7 @@ func ability(a cluster.Ability) string {
 	case a.OK && a.Version == "":
 		return "answers" + after(", ", a.Detail)
 	case a.OK:
-		return "answers, " + clean(a.Version)
+		return "answers, " + clean(a.Version) + after(" ", inBrackets(a.Detail))
 	}
 	return fmt.Sprintf("%s: %s", a.Reason, clean(a.Detail))
 }
@@ -244,6 +244,13 @@ func after(separator, text string) string {
 		return ""
 	}
 	return separator + clean(text)
+}
+
+func inBrackets(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "(" + text + ")"
 }
 
 func fared(q cluster.QueryReport) string {

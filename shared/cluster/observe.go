@@ -154,7 +154,7 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 		o.Access = peer.Unknown[bool](peer.AccountRejected, c.refusal(c.cluster.Publisher))
 	case o.Access.Known() && db.users.Why() == peer.Forbidden:
 		// It is let in and may not read: the account's trouble, to be said as such.
-		o.Access = peer.Unknown[bool](peer.Forbidden, fmt.Sprintf("AXL on %s refuses the account in secret %s: %s", c.cluster.Publisher, c.cluster.Credentials, db.users.Detail))
+		o.Access = peer.Unknown[bool](peer.Forbidden, fmt.Sprintf("AXL on %s answers HTTP 403 to the account in secret %s: %s", c.cluster.Publisher, c.cluster.Credentials, db.users.Detail))
 	}
 	for _, n := range order {
 		if skew, ok := c.nodes[n.Name].skew.get(); ok {

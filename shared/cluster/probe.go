@@ -156,17 +156,20 @@ func (c *Client) probeNode(ctx context.Context, n *node) (NodeReport, error) {
 		}
 		return r, nil
 	}
-	for _, ask := range []func() (string, error){
-		func() (string, error) { return n.axl.Version(ctx, "") },
-		func() (string, error) { return products.Version, nil },
-		func() (string, error) { return n.axl.ProductVersion(ctx) },
+	for _, source := range []struct {
+		ask  func() (string, error)
+		says string
+	}{
+		{func() (string, error) { return n.axl.Version(ctx, "") }, ""},
+		{func() (string, error) { return products.Version, nil }, "release told by Control Center"},
+		{func() (string, error) { return n.axl.ProductVersion(ctx) }, "release told by getCUPVersion"},
 	} {
-		version, err := ask()
+		version, err := source.ask()
 		if stop(ctx, err) {
 			return r, err
 		}
 		if err == nil && version != "" {
-			r.AXL.Version = clip(version, versionRunes)
+			r.AXL.Version, r.AXL.Detail = clip(version, versionRunes), source.says
 			return r, nil
 		}
 	}
