@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 type probeVerb struct {
@@ -264,7 +265,7 @@ func fared(q cluster.QueryReport) string {
 		text = fmt.Sprintf("fits, %d %s", q.Rows, plural(q.Rows, "row", "rows"))
 	}
 	if len(q.Absent) > 0 {
-		text += ", without " + strings.Join(q.Absent, ", ")
+		text += ", without " + plain.List(q.Absent)
 	}
 	return fmt.Sprintf("%s (%s)", text, q.Evidence)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"peerkeeper/shared/plain"
 	"slices"
 	"strings"
 )
@@ -31,14 +32,10 @@ func suggest(name string, have []string) string {
 
 // listed writes names out, but not thirty clusters' worth of them.
 func listed(names []string) string {
-	const most = 12
 	if len(names) == 0 {
 		return "none"
 	}
-	if len(names) > most {
-		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
-	}
-	return strings.Join(names, ", ")
+	return plain.List(names)
 }
 
 // distance is how many letters must be changed, added, taken away or swapped

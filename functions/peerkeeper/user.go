@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"peerkeeper/shared/host"
+	"peerkeeper/shared/plain"
 )
 
 type userVerb struct {
@@ -74,7 +74,7 @@ func (u *userVerb) show(t *terminal, w host.Whereabouts) {
 		for _, h := range w.Homes {
 			at = append(at, fmt.Sprintf("%s (%s)", h.Cluster, clean(string(h.Node))))
 		}
-		t.sayf("%s is home TWICE, which Cisco forbids: %s", clean(w.ID), strings.Join(at, ", "))
+		t.sayf("%s is home TWICE, which Cisco forbids: %s", clean(w.ID), plain.List(at))
 	default:
 		t.sayf("%s is home in %s, on %s", clean(w.ID), w.Home.Cluster, clean(string(w.Home.Node)))
 	}

@@ -7,11 +7,11 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // Certificates is who trusts whose certificate, as /api/trust.json has it.
@@ -159,11 +159,7 @@ func pairWords(rows []peer.TrustRow, j int, owner, puller mesh.ClusterID) (peer.
 		if len(list) == 0 {
 			continue
 		}
-		const shown = 4
-		what := strings.Join(list[:min(shown, len(list))], ", ")
-		if more := len(list) - shown; more > 0 {
-			what += fmt.Sprintf(" and %d more", more)
-		}
+		what := plain.First(4, list)
 		words := fmt.Sprintf("%s's trust store on %d certificates of %s: %s: %s", puller, total, owner, trustSigns()[v].Name, what)
 		n := len(list)
 		if n == total || v == peer.TrustYes {
@@ -194,12 +190,7 @@ func whyUnread(snap *snapshot) []string {
 	}
 	var out []string
 	for _, why := range slices.Sorted(maps.Keys(by)) {
-		ids := by[why]
-		list := strings.Join(ids[:min(6, len(ids))], ", ")
-		if more := len(ids) - 6; more > 0 {
-			list += fmt.Sprintf(" and %d more", more)
-		}
-		out = append(out, printable(fmt.Sprintf("%s: %s", list, cmp.Or(words[why], string(why)))))
+		out = append(out, printable(fmt.Sprintf("%s: %s", plain.List(by[why]), cmp.Or(words[why], string(why)))))
 	}
 	return out
 }
@@ -330,6 +321,6 @@ func timelineFigureOf(tl peer.Timeline, now time.Time) *timelineFigure {
 		words = append(words, b.Text)
 		f.Rows = append(f.Rows, b)
 	}
-	f.Words = "Certificates and when they end: " + strings.Join(words, "; ") + "."
+	f.Words = "Certificates and when they end: " + plain.FirstBy(plain.Listed, words, "; ") + "."
 	return f
 }

@@ -3,11 +3,11 @@ package dashboard
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // group is the peers that are not Healthy for one and the same reason: a
@@ -60,7 +60,7 @@ func (g group) who() string {
 		for i, id := range g.Peers {
 			ids[i] = id.String()
 		}
-		return strings.Join(ids, ", ")
+		return plain.List(ids)
 	}
 	all := func(on func(mesh.PeerID) bool) bool {
 		return !slices.ContainsFunc(g.Peers, func(id mesh.PeerID) bool { return !on(id) })
@@ -75,9 +75,9 @@ func (g group) who() string {
 			return fmt.Sprintf("%s both ways (%d peers)", c, n)
 		}
 	}
-	ids := make([]string, listed)
-	for i := range ids {
-		ids[i] = g.Peers[i].String()
+	ids := make([]string, n)
+	for i, id := range g.Peers {
+		ids[i] = id.String()
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(ids, ", "), n-listed)
+	return plain.First(listed, ids)
 }

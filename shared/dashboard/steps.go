@@ -7,6 +7,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // Step is one thing for a person to do next.
@@ -361,7 +362,7 @@ func decide(m *mesh.Mesh, asked []Asked) []Step {
 		}
 		do := fmt.Sprintf("`peerkeeper approve %s` lets Peerkeeper %s. It waits for you because %s. It interrupts %s.", a.ID, a.Action, a.Approval, a.Interrupts)
 		if len(a.Collect) > 0 {
-			do += fmt.Sprintf(" Collect first: %s.", strings.Join(a.Collect, "; "))
+			do += fmt.Sprintf(" Collect first: %s.", plain.FirstBy(plain.Listed, a.Collect, "; "))
 		}
 		out = append(out, Step{Menu: "command line", Do: do})
 	}
@@ -408,7 +409,7 @@ func expand(m *mesh.Mesh, id mesh.PeerID, message string) *strings.Replacer {
 	if c, ok := m.Cluster(id.From); ok {
 		fromPub = string(c.Publisher)
 		if len(c.DNS) > 0 {
-			dns = strings.Join(c.DNS, ", ")
+			dns = plain.List(c.DNS)
 		}
 	}
 	if c, ok := m.Cluster(id.To); ok {

@@ -87,7 +87,7 @@ func join[T ~string](ids []T) string {
 	for i, id := range ids {
 		s[i] = string(id)
 	}
-	return strings.Join(s, ", ")
+	return plain.List(s)
 }
 
 // ApprovalLife is how long an approval waits for its action.

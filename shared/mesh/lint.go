@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"peerkeeper/shared/plain"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,12 +72,12 @@ func (m *Mesh) lintReleases() []Problem {
 	}
 	var parts []string
 	for train, ids := range trains {
-		parts = append(parts, train+" ("+strings.Join(ids, ", ")+")")
+		parts = append(parts, train+" ("+plain.List(ids)+")")
 	}
 	slices.Sort(parts)
 	return []Problem{{
 		ID: LintMixedReleases,
-		Message: "the clusters are declared at different releases: " + strings.Join(parts, "; ") +
+		Message: "the clusters are declared at different releases: " + plain.FirstBy(plain.Listed, parts, "; ") +
 			"; service parameters, and whether deleting a peer needs a Cisco XCP Router restart, differ between them",
 		Source: releaseNotes,
 	}}
@@ -205,10 +206,7 @@ func (m *Mesh) lintPeers() []Problem {
 // some names the first three of a list, so that a mesh of 30 clusters still
 // makes a readable sentence.
 func some(names []string) string {
-	if len(names) <= 3 {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:3], ", "), len(names)-3)
+	return plain.First(3, names)
 }
 
 // release is a declared release as numbers, such as 12.5(1)SU3 = 12, 5, 1, 3.

@@ -595,14 +595,19 @@ func names(n *Named) string {
 		return ""
 	}
 	var b strings.Builder
-	if len(n.Missing) > 0 {
-		fmt.Fprintf(&b, "; missing: %s", values(n.Missing))
+	more := n.More
+	for _, side := range []struct {
+		what  string
+		users []string
+	}{{"missing", n.Missing}, {"too many", n.Extra}} {
+		if len(side.users) > 0 {
+			shown := side.users[:min(len(side.users), plain.Listed)]
+			more += len(side.users) - len(shown)
+			fmt.Fprintf(&b, "; %s: %s", side.what, values(shown))
+		}
 	}
-	if len(n.Extra) > 0 {
-		fmt.Fprintf(&b, "; too many: %s", values(n.Extra))
-	}
-	if n.More > 0 {
-		fmt.Fprintf(&b, " and %d more", n.More)
+	if more > 0 {
+		fmt.Fprintf(&b, ", and %d more", more)
 	}
 	return b.String()
 }

@@ -1,0 +1,96 @@
+package archtest
+
+import (
+	"fmt"
+	"go/ast"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A list in a sentence grows with what a cluster sends, or with the mesh: ten
+// are named and the rest is counted, by plain.List and its kin. joins are the
+// functions that join by a comma or a semicolon themselves, and why they may.
+var joins = map[string]string{
+	"shared/peer.differences":           "six parts at most, each with lists of its own",
+	"shared/peer.importOf":              "what a policy asks for: three parts at most",
+	"shared/certcheck.tooLong":          "the names of our own bounds",
+	"shared/certcheck.whyOpen":          "one part for each DNS server in mesh.yaml",
+	"shared/stucksync.local":            "two clusters",
+	"shared/stucksync.held":             "one part for each guard",
+	"shared/cluster.boundFact":          "the names of our own bounds",
+	"shared/cluster.mapTable":           "SQL",
+	"shared/cluster.SQL":                "SQL",
+	"shared/cluster.rowsSQL":            "SQL",
+	"shared/cluster.YAML":               "a file, not a sentence",
+	"shared/tlsprobe.someOf":            "six names, and how many there are",
+	"shared/host.Error":                 "the functions of a host",
+	"shared/listener.Misdirected":       "what --host names",
+	"shared/listener.prepare":           "three flags",
+	"shared/mesh.String":                "the days of a week",
+	"shared/mesh/meshfile.object":       "the keys of our own format",
+	"shared/dashboard.facts":            "what a line of the page is made of",
+	"functions/peerkeeper.inWords":      "the counts of one answer",
+	"functions/peerkeeper.Run":          "what a person has just decided",
+	"shared/mesh/meshfile.fields":       "the keys of our own format",
+	"shared/mesh/meshfile.oneOf":        "the words of our own format",
+	"shared/dashboard.countWords":       "the states",
+	"functions/peerkeeper.fishScript":   "a script, not a sentence",
+	"functions/peerkeeper.watch":        "what --host names",
+	"functions/peerkeeper.checkSecrets": "a person has to add each of them",
+	"shared/lambdahost.Error":           "the variables of a function",
+	"shared/secret/file.Error":          "the keys of one secret",
+	"shared/store/dynamo.Error":         "the attributes of one item",
+}
+
+// lists is the rule: sentences list by plain.
+func lists(p *pkg) []string {
+	if p.dir == everywhere || fits("shared/clustersim/...", p.dir) || p.dir == "shared/clustersim" || fits("infra/...", p.dir) || p.dir == "infra" {
+		return nil
+	}
+	var out []string
+	for name, f := range p.files {
+		imported := importNames(f)
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Body == nil {
+				continue
+			}
+			key := path.Clean(p.dir) + "." + fn.Name.Name
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) != 2 {
+					return true
+				}
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok || sel.Sel.Name != "Join" {
+					return true
+				}
+				x, ok := sel.X.(*ast.Ident)
+				sep, lit := call.Args[1].(*ast.BasicLit)
+				if !ok || imported[x.Name] != "strings" || !lit || !strings.ContainsAny(sep.Value, ",;") {
+					return true
+				}
+				if joins[key] == "" {
+					out = append(out, fmt.Sprintf("%s:%d: %s joins a list without a bound: plain.List names ten and counts the rest", name, p.fset.Position(n.Pos()).Line, key))
+				}
+				return true
+			})
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestSentencesListTenAndCountTheRest(t *testing.T) {
+	for _, p := range repository(t) {
+		for _, said := range lists(p) {
+			t.Error(said)
+		}
+	}
+	catches(t, lists, "shared/x", map[string]string{
+		"by commas":     "package x\nimport \"strings\"\nfunc f(a []string) string { return strings.Join(a, \", \") }\n",
+		"by semicolons": "package x\nimport s \"strings\"\nfunc f(a []string) string { return s.Join(a, \"; \") }\n",
+	}, "package x\nimport \"strings\"\nfunc f(a []string) string { return strings.Join(a, \" \") }\n")
+}
