@@ -322,7 +322,8 @@ func showCerts(t *terminal, m *mesh.Mesh, book *record.Book, findings []certFind
 						continue
 					}
 					rows++
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", id, clean(string(node)), clean(key), daysLeft(s.NotAfter, now), clean(s.Subject), seenAt(s, seen.At, now))
+					ends, _ := s.Ends()
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", id, clean(string(node)), clean(key), daysLeft(ends, now), clean(s.Subject), seenAt(s, seen.At, now))
 				}
 			}
 		}

@@ -25,6 +25,7 @@ const (
 	CertificateExpired      = "CertificateExpired"
 	CertificateExpiring     = "CertificateExpiring"
 	CertificateNotTrusted   = "CertificateNotTrusted"
+	PeerkeeperGoesBlind     = "PeerkeeperGoesBlind"
 	DNSServerSilent         = "DNSServerSilent"
 	RunOverdue              = "RunOverdue"
 	SelfTest                = "SelfTest"
@@ -132,6 +133,9 @@ func Catalogue() []Entry {
 		}, {
 			Name: CertificateExpiring, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
 			Summary: "A node's certificate expires soon. Users notice nothing yet; on that day every peer that pulls from this cluster stops.",
+		}, {
+			Name: PeerkeeperGoesBlind, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
+			Summary: "A root in tls.ca ends, and no other root there vouches for the cluster's nodes. Users notice nothing; from that day Peerkeeper verifies no node of the cluster by it, and sees nothing there but what is pinned.",
 		}, {
 			Name: DNSServerSilent, Severity: Warning, Urgency: Ticket, Scope: ClusterScope, InhibitedBy: []string{ClusterDown, CannotSeeCluster},
 			Summary: "One of the cluster's DNS servers does not answer. Each look-up waits for it, which Cisco's peer status shows as Not reachable.",

@@ -42,7 +42,8 @@ func layers() []layer {
 		{"shared/certmgr", []string{"shared/soap", "shared/pemfile"}, "a protocol client knows no use case and no other client"},
 		{"shared/logcollection", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/ciscolog", nil, "a line is a line, read from a file or pushed: standard library only"},
-		{"shared/tlsprobe", []string{"shared/dnsname"}, "dialling and judging certificates needs crypto/tls only, and how names are compared"},
+		{"shared/tlsprobe", []string{"shared/chain", "shared/dnsname"}, "dialling and judging certificates needs crypto/tls only, and how names are compared"},
+		{"shared/chain", nil, "one answer to what is self-signed and what vouches for what: standard library only"},
 		{"shared/pemfile", nil, "one reader of PEM for everybody who is given some: standard library only"},
 		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
 		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
@@ -63,11 +64,11 @@ func layers() []layer {
 
 		{"shared/record", all(core, []string{"shared/store"}), "the stored items with their types, shared by the use cases, which never import each other"},
 		{"shared/run", all(core, []string{"shared/store"}), "requests, answers and leases, shared by the use cases"},
-		{"shared/repair", all(core, storage), "the gate stands below the use cases and knows none of them"},
+		{"shared/repair", all(core, storage, []string{"shared/chain"}), "the gate stands below the use cases and knows none of them"},
 
 		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/metric"}), "looks; soap for the kinds of its errors"},
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/cluster", "shared/soap", "shared/metric"}), "judges and acts through the gate"},
-		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/metric"}), "looks at certificates and names; sends no credential, so it knows no soap"},
+		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain", "shared/metric"}), "looks at certificates and names; sends no credential, so it knows no soap"},
 		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/metric"}), "looks before a mesh is changed"},
 		{"shared/peering", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/repair", "shared/metric"}), "acts on approval, through the gate"},
 		{"shared/listener", nil, "one open address and who may ask there; it knows nothing of what is served"},

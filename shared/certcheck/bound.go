@@ -50,6 +50,7 @@ func bounded(cl *mesh.Cluster, s *peer.Served) {
 		}
 		return value
 	}
+	s.ChainBy, s.RootBy = text(fieldChain, s.ChainBy, maxSubject), text(fieldChain, s.RootBy, maxSubject)
 	s.Subject, s.Issuer = text(fieldSubject, s.Subject, maxSubject), text(fieldIssuer, s.Issuer, maxSubject)
 	more := 0
 	s.Names, more = firstNames(cl, s.Names)

@@ -26,6 +26,7 @@ import (
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
@@ -129,6 +130,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 			continue
 		}
 		next := certs[cl.ID]
+		c.completeChains(&cl, looks[cl.ID], &next, now)
 		next.Findings = c.findings(&cl, looks[cl.ID], next, matrix, book, dns[cl.ID], now)
 		countCluster(&answer.Clusters, next)
 		doc := book.Certs[cl.ID]
@@ -377,6 +379,13 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 			measured.Message += "; whether a sync succeeds all the same, the next one shows"
 		}
 		return peer.NotReloaded(view, matrix, id, measured)
+	}
+	for _, leaf := range met {
+		if at, by := leaf.Ends(); by != "" && !now.Before(at) {
+			cond.Status, cond.Reason, cond.Basis = peer.False, peer.CertificateExpired, peer.Inferred
+			cond.Message = fmt.Sprintf("the certificate of %s needs the CA %s, which expired on %s; %s's trust store, which may hold a newer one, is not read", to.Publisher, plain.Word(peer.CommonName(by), shownName), at.UTC().Format("2006-01-02 15:04 MST"), id.From)
+			return cond
+		}
 	}
 	switch {
 	case seen.Entries.Known() && listed && !e.HasClock, !seen.Entries.Known() && seen.Entries.Why() == peer.NoDialect:

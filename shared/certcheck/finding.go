@@ -74,6 +74,11 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 			}
 		}
 	}
+	for i, one := range cl.TLS.Unread {
+		x := peer.CertFinding(peer.CAUnreadable, "", "", "", "of tls.ca something is no certificate that can be read, and does without: "+one)
+		x.ID = fmt.Sprintf("%s:%d", peer.CAUnreadable, i)
+		f.add(x)
+	}
 	c.twins(f, cl, r)
 	c.platformFindings(f, cl, r)
 	if len(r.Trust) > 0 {
@@ -107,11 +112,19 @@ func severityRank(f peer.Finding) int {
 // knownAuthorities are all CA certificates that this look came across besides
 // what a node serves: tls.ca, and every store of the cluster.
 func knownAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
-	out := pemfile.Certificates([]byte(cl.TLS.CA))
+	return append(pemfile.Certificates([]byte(cl.TLS.CA)), storedAuthorities(cl, l)...)
+}
+
+// storedAuthorities are the CA certificates in the stores of a cluster's nodes,
+// each once.
+func storedAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
+	var out []*x509.Certificate
+	had := map[string]bool{}
 	for _, n := range cl.Nodes {
 		for _, store := range slices.Sorted(maps.Keys(l.holdings[n.Name].Stores)) {
 			for _, c := range l.holdings[n.Name].Stores[store] {
-				if c.X509.IsCA {
+				if key := string(c.X509.Raw); c.X509.IsCA && !had[key] {
+					had[key] = true
 					out = append(out, c.X509)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/pemfile"
@@ -278,19 +279,32 @@ func trustOf(cl *mesh.Cluster, accepted map[mesh.NodeName][]string) own {
 
 // judge notes by what Peerkeeper may log in over a served certificate, and the
 // chain that came with it.
-func (o own) judge(s *peer.Served, chain []*x509.Certificate, name string, now time.Time) {
+func (o own) judge(s *peer.Served, served []*x509.Certificate, name string, now time.Time) {
 	s.Pinned = o.pins[s.Fingerprint]
-	if len(chain) == 0 {
+	if len(served) == 0 {
 		return
 	}
+	ends(s, served, chain.Known{Served: served[1:], Trusted: o.cas}, now)
 	between := x509.NewCertPool()
-	for _, cert := range chain[1:] {
+	for _, cert := range served[1:] {
 		between.AddCert(cert)
 		s.Chain = append(s.Chain, peer.Issuer{Fingerprint: tlsprobe.Fingerprint(cert), Subject: cert.Subject.String(), NotAfter: cert.NotAfter})
 	}
 	if o.roots != nil {
-		_, err := chain[0].Verify(x509.VerifyOptions{Roots: o.roots, Intermediates: between, DNSName: name, CurrentTime: now})
+		_, err := served[0].Verify(x509.VerifyOptions{Roots: o.roots, Intermediates: between, DNSName: name, CurrentTime: now})
 		s.CA = err == nil
+	}
+}
+
+// ends notes when what a certificate needs ends before itself.
+func ends(s *peer.Served, served []*x509.Certificate, known chain.Known, now time.Time) {
+	between, root := chain.Ends(served[0], known, now)
+	s.ChainEnds, s.ChainBy, s.RootEnds, s.RootBy = between.At.UTC(), "", root.At.UTC(), ""
+	if between.By != nil {
+		s.ChainBy = between.By.Subject.String()
+	}
+	if root.By != nil {
+		s.RootBy = root.By.Subject.String()
 	}
 }
 
@@ -404,13 +418,13 @@ func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh
 // identities lays what a node says that it has over what it said before.
 func identities(cl *mesh.Cluster, held peer.Holding, stored map[string]peer.Served, ours own, name string, now time.Time) map[string]peer.Served {
 	out := map[string]peer.Served{}
-	for service, chain := range held.Identities {
-		if len(chain) == 0 {
+	for service, held := range held.Identities {
+		if len(held) == 0 {
 			continue
 		}
-		s := served(chain[0], stored[service], "", stored == nil, now)
+		s := served(held[0], stored[service], "", stored == nil, now)
 		s.Former = nil // what is served tells of a change
-		ours.judge(&s, chain, name, now)
+		ours.judge(&s, held, name, now)
 		bounded(cl, &s)
 		out[service] = s
 	}

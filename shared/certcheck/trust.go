@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -32,6 +34,34 @@ func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.C
 		rec := certs[cl.ID]
 		rec.Trust = j.stores(&cl, l, rec.Trust)
 		certs[cl.ID] = rec
+	}
+}
+
+// completeChains looks again for what ends first above the certificates that were
+// read now, with the CAs in the cluster's own stores: a node need not serve the
+// intermediate that its leaf needs.
+func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *peer.CertClusterRecord, now time.Time) {
+	if len(l.holdings) == 0 {
+		return
+	}
+	trusted := pemfile.Certificates([]byte(cl.TLS.CA))
+	others := storedAuthorities(cl, l)
+	complete := func(s peer.Served, served []*x509.Certificate) peer.Served {
+		if len(served) > 0 && s.ChainEnds.IsZero() && !s.SelfSigned && s.Error == "" {
+			ends(&s, served, chain.Known{Served: served[1:], Trusted: trusted, Others: others}, now)
+			bounded(cl, &s)
+		}
+		return s
+	}
+	for node, byPlace := range l.probes {
+		for place, o := range byPlace {
+			if s, ok := r.Served[node][place]; ok {
+				r.Served[node][place] = complete(s, o.Served.Chain)
+			}
+			if s, ok := r.Ports[node][place]; ok {
+				r.Ports[node][place] = complete(s, o.Served.Chain)
+			}
+		}
 	}
 }
 
@@ -58,7 +88,7 @@ func (j *storeJudge) collect() {
 		}
 		j.names[store][strings.ToLower(cn)] = true
 	}
-	chain := func(store string, certs []*x509.Certificate) {
+	served := func(store string, certs []*x509.Certificate) {
 		if len(certs) == 0 {
 			return
 		}
@@ -93,12 +123,12 @@ func (j *storeJudge) collect() {
 		l := j.looks[cl.ID]
 		for _, byPlace := range l.probes {
 			for place, o := range byPlace {
-				chain(storeAt(place), o.Served.Chain)
+				served(storeAt(place), o.Served.Chain)
 			}
 		}
 		for _, h := range l.holdings {
 			for service, certs := range h.Identities {
-				chain(peer.StoreOfService(service), certs)
+				served(peer.StoreOfService(service), certs)
 			}
 		}
 	}

@@ -196,7 +196,7 @@ func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.C
 	between, served := x509.NewCertPool(), x509.NewCertPool()
 	for _, c := range chain[1:] {
 		between.AddCert(c)
-		if string(c.RawIssuer) == string(c.RawSubject) {
+		if tlsprobe.IsSelfSigned(c) {
 			served.AddCert(c)
 		}
 	}
@@ -208,7 +208,7 @@ func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.C
 		chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: p.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 		for _, c := range chains {
 			// tls.ca may name an intermediate; a store wants the root as well.
-			if root := c[len(c)-1]; len(c) > 1 && string(root.RawIssuer) == string(root.RawSubject) {
+			if root := c[len(c)-1]; len(c) > 1 && tlsprobe.IsSelfSigned(root) {
 				return c[1:], nil
 			}
 		}

@@ -544,12 +544,17 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		MultiServer *bool      `json:"multiServer"`
 		Served      *bool      `json:"served"`
 		Negative    *bool      `json:"negativeSerial"`
+		// IntermediateNotAfter has an issuing CA sign that ends then.
+		IntermediateNotAfter *time.Time `json:"intermediateNotAfter"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
 	}
 	if in.Served != nil && !*in.Served && in.Service != "" && in.Service != serviceNameTomcat {
 		return wrong("served", "only tomcat waits for a restart here")
+	}
+	if in.Node == "" && in.IntermediateNotAfter != nil {
+		in.Node = c.publisher().name
 	}
 	n, err := c.nodeField(in.Node)
 	if err != nil {
@@ -578,7 +583,7 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	spec := certSpec{CN: n.name, SANs: []string{n.name}, KeyType: in.KeyType, Issuer: issuerCA, NotBefore: now.Add(-time.Hour).Truncate(time.Second),
 		NotAfter: now.AddDate(1, 0, 0).Truncate(time.Second), Avoid: old}
 	if old != nil {
-		if s.authority.cert.Subject.String() != old.Leaf.Issuer.String() {
+		if string(old.Leaf.RawIssuer) == string(old.Leaf.RawSubject) {
 			spec.Issuer = issuerSelf
 		}
 		spec.SANs, spec.OddSANs = sanTexts(old), true
@@ -607,6 +612,15 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		spec.Issuer = in.Issuer
 	default:
 		return wrong("issuer", "%q is neither self nor ca", in.Issuer)
+	}
+	if in.IntermediateNotAfter != nil {
+		if in.Issuer == issuerSelf {
+			return wrong("intermediateNotAfter", "does not go with issuer self")
+		}
+		spec.Issuer = issuerCA
+		if spec.By, err = s.authority.newIntermediate(*in.IntermediateNotAfter); err != nil {
+			return simulatorError(err)
+		}
 	}
 	if in.SANs != nil {
 		spec.SANs, spec.OddSANs = *in.SANs, true
@@ -640,70 +654,6 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	}
 	s.trustOwn(n, storeOf(in.Service), &cert, now)
 	s.log("%s: certificate renewed: %s", n.name, fingerprint(cert.Leaf))
-	return nil
-}
-
-// adminTrust changes a store on every node of the cluster, or on one, at once;
-// ICSA sees it as if it had been restarted.
-func (s *Sim) adminTrust(c *cluster, body []byte, _ time.Time) error {
-	var in struct {
-		Remove string `json:"remove"`
-		Add    string `json:"add"`
-		Store  string `json:"store"`
-		Node   string `json:"node"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
-	if (in.Remove == "") == (in.Add == "") {
-		return wrong("remove", "give one of remove and add")
-	}
-	if in.Store == "" {
-		in.Store = tomcatTrust
-	}
-	if !contains(storeNames, in.Store) {
-		return wrong("store", "%q is none of %s", in.Store, strings.Join(storeNames, ", "))
-	}
-	var only *node
-	nodes := c.presenceNodes()
-	if in.Node != "" {
-		n, err := c.nodeField(in.Node)
-		if err != nil {
-			return err
-		}
-		only, nodes = n, []*node{n}
-	}
-	icsa := in.Store == tomcatTrust && (only == nil || only == c.publisher())
-	if in.Add != "" {
-		print := strings.ToLower(in.Add)
-		if !strings.HasPrefix(print, "sha256:") || len(print) != len("sha256:")+64 {
-			return wrong("add", "%q is not sha256: and 64 hexadecimal digits", in.Add)
-		}
-		cert := s.known(print)
-		if cert == nil {
-			return wrong("add", "no certificate of this mesh has the fingerprint %s", in.Add)
-		}
-		for _, n := range nodes {
-			s.trust(n, in.Store).put(cert)
-		}
-		if icsa {
-			c.believed[print] = cert
-			delete(c.distrusted, print)
-		}
-		return nil
-	}
-	certs, found := s.named(in.Remove)
-	for _, cert := range certs {
-		print := fingerprint(cert)
-		found = s.distrust(c, only, in.Store, print) || found
-		if icsa {
-			delete(c.believed, print)
-			c.distrusted[print] = cert
-		}
-	}
-	if !found {
-		return wrong("remove", "%q is not in %s of %s", in.Remove, in.Store, c.id)
-	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package clustersim
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -124,14 +125,18 @@ func (s *Sim) restSnapshot(n *node, now time.Time) *answer {
 	for _, id := range identities {
 		one := restIdentity{Service: id.service}
 		if id.cert != nil {
-			one.Certificate = pemText(id.cert.Leaf)
+			one.Certificate = chainText(id.cert)
 		}
 		out.Identities = append(out.Identities, one)
 	}
 	for _, service := range restStores(n) {
 		one := restTrust{Service: service, Data: []restFile{}}
-		for _, cert := range s.trust(n, storeOf(service)).list() {
+		store := s.trust(n, storeOf(service))
+		for _, cert := range store.list() {
 			one.Data = append(one.Data, restFile{FileName: trustFile(cert), Certificate: pemText(cert)})
+		}
+		for range store.empty {
+			one.Data = append(one.Data, restFile{FileName: "empty.pem"})
 		}
 		out.Trusts = append(out.Trusts, one)
 	}
@@ -150,7 +155,7 @@ func (s *Sim) restIdentity(n *node, service string, now time.Time) *answer {
 		if id.cert == nil {
 			return s.restRefusal(n, http.StatusNotFound, "no certificate for service "+service)
 		}
-		return s.plain(http.StatusOK, "text/plain;charset=UTF-8", pemText(id.cert.Leaf))
+		return s.plain(http.StatusOK, "text/plain;charset=UTF-8", chainText(id.cert))
 	}
 	return s.restRefusal(n, http.StatusBadRequest, "service is not one of "+strings.Join(restServices(n), ", "))
 }
@@ -162,8 +167,12 @@ func (s *Sim) restTrustStore(n *node, service string) *answer {
 		return s.restRefusal(n, http.StatusBadRequest, "service is not one of "+strings.Join(restStores(n), ", "))
 	}
 	list := []restFile{}
-	for _, cert := range s.trust(n, storeOf(service)).list() {
+	store := s.trust(n, storeOf(service))
+	for _, cert := range store.list() {
 		list = append(list, restFile{Certificate: pemText(cert)})
+	}
+	for range store.empty {
+		list = append(list, restFile{})
 	}
 	switch n.role {
 	case roleSubscriber:
@@ -246,6 +255,15 @@ func (s *Sim) json(status int, body any) *answer {
 		status, raw = http.StatusInternalServerError, nil
 	}
 	return s.plain(status, contentJSON, string(raw))
+}
+
+// chainText is an identity with the CAs that the node keeps with it.
+func chainText(cert *tls.Certificate) string {
+	text := pemText(cert.Leaf)
+	for _, ca := range above(cert) {
+		text += pemText(ca)
+	}
+	return text
 }
 
 func pemText(cert *x509.Certificate) string {

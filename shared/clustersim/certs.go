@@ -62,6 +62,7 @@ type certSpec struct {
 	NotBefore, NotAfter time.Time
 	Issuer              string           // "self" or "ca"
 	Negative            bool             // a serial number below zero, which RFC 5280 forbids
+	By                  *intermediate    // signs instead of the CA, and is served along; nil for none
 	Avoid               *tls.Certificate // the certificate being replaced, whose key must not return; nil for none
 }
 
@@ -86,7 +87,7 @@ func newAuthority(now time.Time) (*authority, error) {
 		NotAfter:              now.AddDate(10, 0, 0),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
-		MaxPathLenZero:        true,
+		MaxPathLen:            1, // a node, or one issuing CA above it
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -101,7 +102,7 @@ func newAuthority(now time.Time) (*authority, error) {
 }
 
 // issue makes one identity certificate. The chain of a CA-signed one holds the
-// leaf alone: servers do not send a root.
+// leaf, and the issuing CA if there is one: servers do not send a root.
 func (a *authority) issue(s certSpec) (tls.Certificate, error) {
 	template, err := s.template()
 	if err != nil {
@@ -112,8 +113,11 @@ func (a *authority) issue(s certSpec) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("key for certificate %q: %w", s.CN, err)
 	}
 	parent, signer := a.cert, a.key
-	if s.Issuer == issuerSelf {
+	switch {
+	case s.Issuer == issuerSelf:
 		parent, signer = template, key
+	case s.By != nil:
+		parent, signer = s.By.cert, s.By.key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
@@ -128,7 +132,11 @@ func (a *authority) issue(s certSpec) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("reading certificate %q back: %w", s.CN, err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	chain := [][]byte{der}
+	if s.Issuer == issuerCA && s.By != nil {
+		chain = append(chain, s.By.cert.Raw)
+	}
+	return tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // PEM is the CA certificate as ca.pem holds it.

@@ -45,6 +45,7 @@ func storeOf(service string) string {
 type trustStore struct {
 	prints []string
 	certs  map[string]*x509.Certificate
+	empty  int // entries with an empty certificate
 }
 
 func (t *trustStore) put(cert *x509.Certificate) bool {
@@ -182,12 +183,7 @@ func (s *Sim) trusts(c *cluster, cert *tls.Certificate, now time.Time) bool {
 		// same node may have this one's, and would vouch for it by chance.
 		return false
 	}
-	for _, ca := range c.believed {
-		if string(ca.RawSubject) == string(leaf.RawIssuer) && leaf.CheckSignatureFrom(ca) == nil && !now.Before(ca.NotBefore) && !now.After(ca.NotAfter) {
-			return true
-		}
-	}
-	return false
+	return chainsTo(c.believed, leaf, above(cert), now)
 }
 
 // learn is ICSA carrying the certificates of a peer's node into the stores of

@@ -282,6 +282,12 @@ var steps = map[peer.Reason][]Step{
 		{Do: "If the name should no longer be in the certificate: reissue the certificate of {to} without it."},
 		{On: "{fromPub}", Menu: "command line", Do: "`utils network host NAME` shows how the node itself resolves it."},
 	},
+	peer.PeerkeeperGoesBlind: {
+		{Do: "A root in tls.ca ends. Get the CA's new root certificate and add it to that file; the present one stays until it has ended. `peerkeeper check certs` names it."},
+	},
+	peer.CAUnreadable: {
+		{Do: "A certificate in the file that tls.ca names cannot be read. Export that CA's certificate again, as PEM, and put it in its place; `peerkeeper check certs` names the line."},
+	},
 	peer.NotAHostName: {
 		{Do: "{message}. Have the tomcat certificate of {to} made anew with its alternative names typed without blanks, mail addresses or URLs; ICSA resolves every one of them."},
 	},

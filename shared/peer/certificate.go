@@ -76,6 +76,16 @@ type Served struct {
 	MultiServer bool `json:"multiServer,omitempty"`
 	// Chain is what was served above the leaf.
 	Chain []Issuer `json:"chain,omitempty"`
+	// ChainEnds is the first end among the CAs between the certificate and its
+	// root, and ChainBy the CA whose end it is; zero without such a CA. What
+	// another valid way up spares does not count.
+	ChainEnds time.Time `json:"chainEnds,omitzero"`
+	ChainBy   string    `json:"chainBy,omitempty"`
+	// RootEnds is when the last root in tls.ca ends that vouches for the
+	// certificate, and RootBy that root: from then on Peerkeeper trusts nothing
+	// there but pins. Zero if something below the root ends first.
+	RootEnds time.Time `json:"rootEnds,omitzero"`
+	RootBy   string    `json:"rootBy,omitempty"`
 	// Pinned says that mesh.yaml or a person accepted this very certificate, and
 	// CA that tls.ca vouches for it: by what Peerkeeper itself may log in.
 	Pinned bool `json:"pinned,omitempty"`
@@ -102,6 +112,15 @@ func (s Served) Stale(now time.Time) bool {
 	return s.Error != "" && !instant.Fresh(s.Read, now, certAge)
 }
 
+// Ends is when the certificate ends, or what its chain needs, whichever is
+// first; by is the CA that ends, "" if it is the certificate itself.
+func (s Served) Ends() (at time.Time, by string) {
+	if !s.ChainEnds.IsZero() && s.ChainEnds.Before(s.NotAfter) {
+		return s.ChainEnds, s.ChainBy
+	}
+	return s.NotAfter, ""
+}
+
 // NameServer is one of a cluster's DNS servers as it answered Peerkeeper.
 type NameServer struct {
 	Address string    `json:"address"`
@@ -119,34 +138,107 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		if g.fresh(now) == 0 {
 			continue
 		}
-		s := g.served
-		f := Finding{Node: g.carrier, KeyType: g.keyType, Subject: s.Subject, NotAfter: s.NotAfter}
-		left := s.NotAfter.Sub(now)
-		var reason Reason
-		switch limit, near := nearest(days, left); {
-		case left <= 0:
-			reason, f.Since = CertificateExpired, s.NotAfter
-			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), name(s.Subject), clock(s.NotAfter))
-		case now.Before(s.NotBefore):
-			reason, f.Since = CertificateNotYetValid, s.First
-			f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), name(s.Subject), clock(s.NotBefore))
-		case near:
-			reason, f.Since = CertificateExpires, s.NotAfter.AddDate(0, 0, -limit)
-			f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), name(s.Subject), clock(s.NotAfter), limit)
-			if len(days) > 1 && limit == slices.Min(days) {
-				f.Severity = "critical" // it rises as time runs out
-			}
-		default:
+		reason, f := g.dated(days, now)
+		if reason == "" {
 			continue
 		}
-		f = certFinding(f, reason, "")
-		f.ID = string(f.Reason) + ":" + string(g.carrier) + ":" + g.place
+		id := func(node mesh.NodeName) string { return string(reason) + ":" + string(node) + ":" + g.place }
+		f.Node, f.ID = g.carrier, id(g.carrier)
 		if had[f.ID] { // two certificates of one subject: each keeps its own node
-			f.Node = g.nodes[0]
-			f.ID = string(f.Reason) + ":" + string(f.Node) + ":" + g.place
+			f.Node, f.ID = g.nodes[0], id(g.nodes[0])
 		}
+		f = certFinding(f, reason, "")
 		had[f.ID] = true
-		out = append(out, f.Composed())
+		if reason == ChainExpired {
+			// Said of every node that serves it, at the last look, and once is enough.
+			out = slices.DeleteFunc(out, func(o Finding) bool {
+				return o.Reason == ChainExpired && slices.ContainsFunc(g.nodes, func(n mesh.NodeName) bool { return o.ID == id(n) })
+			})
+		}
+		out = append(out, f)
+	}
+	return append(out, rootFindings(r, days, now)...)
+}
+
+// dated is what the dates of a certificate come to; "" if there is nothing to say.
+func (g *group) dated(days []int, now time.Time) (reason Reason, f Finding) {
+	s := g.served
+	ends, by := s.Ends()
+	f = Finding{KeyType: g.keyType, Subject: s.Subject, NotAfter: ends}
+	limit, near := nearest(days, ends.Sub(now))
+	switch {
+	case !now.Before(s.NotAfter):
+		reason, f.Since, f.NotAfter = CertificateExpired, s.NotAfter, s.NotAfter
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), name(s.Subject), clock(s.NotAfter))
+	case now.Before(s.NotBefore):
+		reason, f.Since = CertificateNotYetValid, s.First
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), name(s.Subject), clock(s.NotBefore))
+	case !now.Before(ends):
+		reason, f.Since = ChainExpired, ends
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), name(s.Subject), name(CommonName(by)), clock(ends))
+	case near && by != "":
+		reason, f.Since = CertificateExpires, ends.AddDate(0, 0, -limit)
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), name(s.Subject), name(CommonName(by)), clock(ends), limit, clock(s.NotAfter))
+	case near:
+		reason, f.Since = CertificateExpires, ends.AddDate(0, 0, -limit)
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), name(s.Subject), clock(ends), limit)
+	default:
+		return "", f
+	}
+	if reason == CertificateExpires && urgent(days, limit) {
+		f.Severity = "critical" // it rises as time runs out
+	}
+	return reason, f
+}
+
+func urgent(days []int, limit int) bool { return len(days) > 1 && limit == slices.Min(days) }
+
+// rootFindings says until when Peerkeeper can verify the nodes of a cluster by
+// its roots: one finding for each root that ends and that no other in tls.ca
+// makes up for.
+func rootFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
+	type root struct {
+		ends   time.Time
+		by     string
+		nodes  []mesh.NodeName
+		pinned bool
+	}
+	var roots []*root
+	for _, node := range slices.Sorted(maps.Keys(r.Served)) {
+		for _, keyType := range slices.Sorted(maps.Keys(r.Served[node])) {
+			s := r.Served[node][keyType]
+			if s.RootEnds.IsZero() || s.Stale(now) {
+				continue
+			}
+			i := slices.IndexFunc(roots, func(x *root) bool { return x.by == s.RootBy && x.ends.Equal(s.RootEnds) })
+			if i < 0 {
+				i, roots = len(roots), append(roots, &root{ends: s.RootEnds, by: s.RootBy, pinned: true})
+			}
+			if x := roots[i]; !slices.Contains(x.nodes, node) {
+				x.nodes = append(x.nodes, node)
+			}
+			roots[i].pinned = roots[i].pinned && s.Pinned
+		}
+	}
+	var out []Finding
+	for _, x := range roots {
+		limit, near := nearest(days, x.ends.Sub(now))
+		if !near {
+			continue
+		}
+		f := Finding{Subject: x.by, NotAfter: x.ends, Since: x.ends.AddDate(0, 0, -limit), ID: fmt.Sprintf("%s:%s:%s", PeerkeeperGoesBlind, CommonName(x.by), x.ends.UTC().Format(time.DateOnly))}
+		goes, ends := "goes", "ends"
+		if !now.Before(x.ends) {
+			goes, ends, f.Since = "went", "ended", x.ends
+		}
+		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, clock(x.ends), name(CommonName(x.by)), ends, nodeList(x.nodes))
+		if x.pinned {
+			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", name(CommonName(x.by)), ends, clock(x.ends), nodeList(x.nodes))
+		}
+		if urgent(days, limit) {
+			f.Severity = "critical"
+		}
+		out = append(out, certFinding(f, PeerkeeperGoesBlind, ""))
 	}
 	return out
 }

@@ -37,14 +37,17 @@ const (
 	NodeNotInMultiServer   Reason = "NodeNotInMultiServer"
 	ChainIncomplete        Reason = "ChainIncomplete"
 	ChainExpired           Reason = "ChainCertificateExpired"
-	UntrustedByUs          Reason = "UntrustedByPeerkeeper"
-	WeakKey                Reason = "WeakKey"
-	WeakSignature          Reason = "WeakSignature"
-	WrongKeyUsage          Reason = "WrongKeyUsage"
-	NoClientAuth           Reason = "NoClientAuth"
-	SelfSigned             Reason = "SelfSigned"
-	ECDSAMissing           Reason = "ECDSAMissing"
-	NotServedYet           Reason = "RenewedButNotServed"
+	// PeerkeeperGoesBlind: a root in tls.ca ends, and nothing else there vouches.
+	PeerkeeperGoesBlind Reason = "PeerkeeperGoesBlind"
+	CAUnreadable        Reason = "CAUnreadable"
+	UntrustedByUs       Reason = "UntrustedByPeerkeeper"
+	WeakKey             Reason = "WeakKey"
+	WeakSignature       Reason = "WeakSignature"
+	WrongKeyUsage       Reason = "WrongKeyUsage"
+	NoClientAuth        Reason = "NoClientAuth"
+	SelfSigned          Reason = "SelfSigned"
+	ECDSAMissing        Reason = "ECDSAMissing"
+	NotServedYet        Reason = "RenewedButNotServed"
 
 	// Of findings on a server's behaviour; the first five end in no certificate
 	// at all as often as not.
@@ -119,6 +122,8 @@ func CertFindingKinds() []FindingKind {
 		{NodeNotInMultiServer, "warning", "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
 		{ChainIncomplete, "warning", "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart {server}"},
 		{ChainExpired, "warning", "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},
+		{PeerkeeperGoesBlind, "warning", "peering need not suffer; from that day nobody watches this cluster", "get the CA's new root certificate from whoever runs the CA, add it to the file that tls.ca names (the present one stays until it has ended), and see that `peerkeeper check certs --now` is content"},
+		{CAUnreadable, "warning", "nodes that only this CA vouches for are not trusted by Peerkeeper", "export that CA's certificate again, as PEM, and put it into the file that tls.ca names in the place of the one that cannot be read"},
 		{UntrustedByUs, "warning", "Peerkeeper does not log in there; peering itself need not suffer", "compare the fingerprint on the node (show cert own {service}), then `peerkeeper trust accept {node} SHA256`, or add the CA to tls.ca in mesh.yaml"},
 		{WeakKey, "warning", "newer releases refuse it", reissue + "key length 2048 or more"},
 		{WeakSignature, "warning", "newer releases refuse it", reissue + "hash algorithm SHA256 or better"},

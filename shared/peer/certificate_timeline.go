@@ -96,6 +96,12 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 		readPub = readPub || r.Node == to.Publisher && r.Store == "tomcat-trust"
 		t.Events = append(t.Events, CertEvent{At: r.NotAfter, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 			What: fmt.Sprintf("the %s certificate of %s ends", r.Service, r.Node)})
+		if s := certs[id.To].Served[r.Node][r.KeyType]; r.Store == TomcatTrust && s.Fingerprint == r.Fingerprint {
+			if at, by := s.Ends(); by != "" {
+				t.Events = append(t.Events, CertEvent{At: at, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
+					What: fmt.Sprintf("the CA %s ends, which the %s certificate of %s needs", CommonName(by), r.Service, r.Node)})
+			}
+		}
 		if cell.Verdict == TrustByCA && !cell.Ends.IsZero() && cell.Ends.Before(r.NotAfter) {
 			t.Events = append(t.Events, CertEvent{At: cell.Ends, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 				What: fmt.Sprintf("the CA %s ends, by which %s trusts %s of %s", cell.Held, id.From, r.Service, r.Node)})

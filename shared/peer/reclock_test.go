@@ -88,7 +88,7 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 		".Ladder.Incident": true,
 	}
 	for _, place := range []string{".Served", ".Ports", ".Identity"} {
-		for _, end := range []string{".NotBefore", ".NotAfter", ".Chain.NotAfter", ".Former.NotAfter"} {
+		for _, end := range []string{".NotBefore", ".NotAfter", ".Chain.NotAfter", ".Former.NotAfter", ".ChainEnds", ".RootEnds"} {
 			reading[place+end] = true
 		}
 	}

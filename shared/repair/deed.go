@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 )
@@ -235,7 +236,6 @@ func (e *Unfit) Error() string { return e.Why }
 // and signed by the next, and never itself. The error is an *Unfit.
 func unfit(source peer.CertSource, certs []*x509.Certificate, s *Situation) error {
 	no := func(format string, args ...any) error { return &Unfit{fmt.Sprintf(format, args...)} }
-	self := func(c *x509.Certificate) bool { return string(c.RawIssuer) == string(c.RawSubject) }
 	checked := func(c *x509.Certificate) error {
 		if err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature); err != nil {
 			return no("%s does not verify by its own key: %v", c.Subject, err)
@@ -257,7 +257,7 @@ func unfit(source peer.CertSource, certs []*x509.Certificate, s *Situation) erro
 			return no("%d certificates were read where %s alone was asked for", len(certs), what)
 		case peer.Fingerprint(c) != source.Fingerprint:
 			return no("%s is %s by now, and not %s any more", what, peer.Fingerprint(c), source.Fingerprint)
-		case !self(c):
+		case !chain.SelfSigned(c):
 			return no("%s is signed by a CA: its chain is imported, never itself", what)
 		default:
 			return checked(c)
@@ -277,7 +277,7 @@ func unfit(source peer.CertSource, certs []*x509.Certificate, s *Situation) erro
 		return no("%s was issued by %s, and not by %s", what, source.Issuer, above)
 	}
 	root := certs[len(certs)-1]
-	if !self(root) {
+	if !chain.SelfSigned(root) {
 		return no("the chain above %s ends at %s, which %s signed: a node refuses a chain that is not complete", what, root.Subject, root.Issuer)
 	}
 	return checked(root)

@@ -341,8 +341,10 @@ func clusterAlarms(why peer.Reason) string {
 		return alarm.NodeUnreachable
 	case peer.CertificateExpired:
 		return alarm.CertificateExpired
-	case peer.CertificateExpires:
+	case peer.CertificateExpires, peer.ChainExpired:
 		return alarm.CertificateExpiring
+	case peer.PeerkeeperGoesBlind:
+		return alarm.PeerkeeperGoesBlind
 	case peer.NotTrustedByPeers, peer.TrustNotReloaded, peer.CertificateNotYetValid:
 		return alarm.CertificateNotTrusted
 	case peer.DNSServerSilent:
@@ -392,7 +394,12 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 				one.Step = "reload" // said once more: now a restart waits for a person
 			}
 			one.Held = one.Held || !waits // restarted, or read already: its next sync clears it
-		case name == alarm.CertificateExpiring:
+		case f.Reason == peer.ChainExpired:
+			// The alarm that said that it would; whether pullers hold a newer CA, their
+			// syncs show.
+			one.Subject = string(peer.CertificateExpires) + strings.TrimPrefix(f.ID, string(peer.ChainExpired))
+			one.Severity, one.Step = alarm.Critical, "over"
+		case name == alarm.CertificateExpiring, name == alarm.PeerkeeperGoesBlind:
 			one.Severity = alarm.Severity(f.Severity)      // it rises as time runs out
 			one.Step = f.Since.UTC().Format(time.DateOnly) // since when so few days are left
 		}
@@ -504,7 +511,7 @@ func (j *judged) undecided(it alarm.Item) bool {
 	if !ok {
 		return false
 	}
-	certs := it.Name == alarm.CertificateExpired || it.Name == alarm.CertificateExpiring || it.Name == alarm.CertificateNotTrusted || it.Name == alarm.DNSServerSilent
+	certs := it.Name == alarm.CertificateExpired || it.Name == alarm.CertificateExpiring || it.Name == alarm.PeerkeeperGoesBlind || it.Name == alarm.CertificateNotTrusted || it.Name == alarm.DNSServerSilent
 	if certs {
 		return j.certUnread(it)
 	}
@@ -546,6 +553,9 @@ func (j *judged) certUnread(it alarm.Item) bool {
 	}
 	if it.Name == alarm.DNSServerSilent {
 		return false
+	}
+	if it.Name == alarm.PeerkeeperGoesBlind {
+		return len(peer.UnreadCerts(cert.Value, j.view.Now)) > 0 // one of these may be what it vouched for
 	}
 	// The subject is the finding's id, which ends in the node and key type.
 	return slices.ContainsFunc(peer.UnreadCerts(cert.Value, j.view.Now), func(at string) bool { return strings.HasSuffix(it.Subject, ":"+at) })

@@ -1,7 +1,6 @@
 package tlsprobe
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/plain"
 )
@@ -181,14 +181,8 @@ func inspectUsage(leaf *x509.Certificate) []Problem {
 	return problems
 }
 
-// IsSelfSigned reports that a certificate names itself as its issuer. The
-// signature is not checked: it proves nothing, and Go refuses to check weak ones.
-func IsSelfSigned(cert *x509.Certificate) bool {
-	if !bytes.Equal(cert.RawIssuer, cert.RawSubject) {
-		return false
-	}
-	return len(cert.AuthorityKeyId) == 0 || bytes.Equal(cert.AuthorityKeyId, cert.SubjectKeyId)
-}
+// IsSelfSigned is chain.SelfSigned.
+func IsSelfSigned(cert *x509.Certificate) bool { return chain.SelfSigned(cert) }
 
 // IsMultiServer reports Cisco's multi-server certificate, by the suffix -ms that
 // it gives the CN: of the host name where the CN has a domain.
