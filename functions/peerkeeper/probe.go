@@ -24,7 +24,7 @@ type probeVerb struct {
 
 // Help is what peerkeeper probe --help teaches.
 func (probeVerb) Help() string {
-	return `Asks each cluster what it can be asked: AXL and Control Center on every node, AXL on Unified CM, each query that Peerkeeper uses. Then it reads the names of tables, columns and parameters in the database and proposes how to map what Cisco does not document, as a dialect file for mesh.yaml.
+	return `Asks each cluster what it can be asked: AXL and Control Center on every node, AXL on Unified CM, each query that Peerkeeper uses, and what the publisher's log tells of syncs. Then it reads the names of tables, columns and parameters in the database and proposes how to map what Cisco does not document, as a dialect file for mesh.yaml.
 It only reads. A proposal is a guess until you have compared it with your cluster, and is never used or written by itself. Exit 1 if something cannot be asked.
 
 Examples:
@@ -212,6 +212,7 @@ func showProbe(t *terminal, reports []probed, proposals [][]byte, show bool) {
 		for _, q := range r.Queries {
 			t.sayf("  query %-13s %s", q.Purpose, fared(q))
 		}
+		showLog(t, r.Log)
 		for _, remark := range r.Proposal.Remarks {
 			t.sayf("  remark: %s", clean(remark))
 		}
@@ -227,6 +228,42 @@ func showProbe(t *terminal, reports []probed, proposals [][]byte, show bool) {
 	}
 	if len(proposals) == 0 {
 		t.sayf("\nNothing to propose.")
+	}
+}
+
+// showLog says what the cluster's own log is good for; no log is no fault.
+func showLog(t *terminal, l cluster.LogReport) {
+	if l.State == "" {
+		return // nothing was asked
+	}
+	text := string(l.State)
+	if l.Lines > 0 {
+		text += fmt.Sprintf(": %d %s and %d %s of syncs in %d %s", l.Successes, plural(l.Successes, "success", "successes"), l.Failures, plural(l.Failures, "failure", "failures"), l.Lines, plural(int(l.Lines), "line", "lines"))
+	}
+	if l.Detail != "" {
+		text += ": " + l.Detail
+	}
+	t.sayf("  log (CiscoSyslog)   %s", text)
+	if l.Service != "" {
+		level := "not told"
+		if l.Level != "" {
+			level = l.Level + ", by " + l.LevelBy
+		}
+		t.sayf("    read by           %s, %s; level of Local Syslogs %s", l.Service, l.Framing, level)
+	}
+	for _, f := range l.Files {
+		size := "size not told"
+		if f.Size >= 0 {
+			size = fmt.Sprintf("%d bytes", f.Size)
+		}
+		t.sayf("    file              %s, %s, %s", f.Name, size, f.Modified)
+	}
+	if l.Fix != "" {
+		t.sayf("    to mend           %s", l.Fix)
+	}
+	if l.Sample != "" {
+		t.sayf("    a line of ICSA, names replaced; no such line has been published, so please send it to Peerkeeper's authors:")
+		t.sayf("      %s", l.Sample)
 	}
 }
 

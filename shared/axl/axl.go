@@ -285,6 +285,42 @@ func (c *Client) SetServiceParameter(ctx context.Context, node, service, name, v
 	return a.Malformed(errors.New("neither true, false nor an identifier in the answer"))
 }
 
+// AlarmMonitor is one destination of a service's alarms and the level from which they reach it. Name is the node's own word for the destination:
+// no schema lists them, and the Serviceability page calls them Local Syslogs, Remote Syslogs and SDI Trace. Level is Emergency to Informational,
+// or Debug (XSD); Enabled is false also where the node does not say.
+type AlarmMonitor struct {
+	Name, Level string
+	Enabled     bool
+}
+
+// AlarmMonitors reads at which level a service of a group ("IM and Presence Services") on node sends its alarms where. The operation is in the
+// schemas of 11.0 to 15.0; which node of a cluster answers it for an IM and Presence server is not known, so a fault means no more than that
+// the level is not known.
+func (c *Client) AlarmMonitors(ctx context.Context, node, group, service string) ([]AlarmMonitor, error) {
+	var out struct {
+		Configuration *struct {
+			Monitors []struct {
+				Name    string `xml:"monitor"`
+				Level   string `xml:"AlarmLevelEvent"`
+				Enabled string `xml:"Enable"`
+			} `xml:"alarmConfigs>AlarmConfig"`
+		} `xml:"return>syslogConfiguration"`
+	}
+	a, err := c.ask(ctx, "getSyslogConfiguration", &out, soap.Text("serverName", node), soap.Text("serviceGroup", group), soap.Text("service", service))
+	if err != nil {
+		return nil, err
+	}
+	if out.Configuration == nil {
+		return nil, a.Malformed(errNoReturn)
+	}
+	var list []AlarmMonitor
+	for _, m := range out.Configuration.Monitors[:min(len(out.Configuration.Monitors), 16)] { // the schema allows four
+		on := strings.ToLower(strings.TrimSpace(m.Enabled))
+		list = append(list, AlarmMonitor{strings.TrimSpace(m.Name), strings.TrimSpace(m.Level), on == "true" || on == "t" || on == "1"})
+	}
+	return list, nil
+}
+
 // Update runs an SQL statement that changes the database and returns how many rows it changed. Not supported by Cisco on IM and Presence.
 func (c *Client) Update(ctx context.Context, sql string) (int, error) {
 	a, err := c.call(ctx, "executeSQLUpdate", true, soap.Text("sql", sql))

@@ -74,6 +74,12 @@ func TestOperations(t *testing.T) {
 			func(c *Client) (any, error) { return c.ServiceParameter(ctx, node, "s", "interval") },
 			ServiceParameter{Node: node, Name: "interval", Service: "s", Value: "45"},
 			`<ns:getServiceParameter><processNodeName>` + node + `</processNodeName><name>interval</name><service>s</service></ns:getServiceParameter>`},
+		{"getSyslogConfiguration", `<return><syslogConfiguration><serverName>` + node + `</serverName><alarmConfigs><AlarmConfig><AlarmLevelEvent>Informational</AlarmLevelEvent><RemoteServerName1/><monitor>Local Syslogs</monitor><Enable>true</Enable></AlarmConfig><AlarmConfig><AlarmLevelEvent>Error</AlarmLevelEvent><monitor>Remote Syslogs</monitor></AlarmConfig></alarmConfigs></syslogConfiguration></return>`, false,
+			func(c *Client) (any, error) {
+				return c.AlarmMonitors(ctx, node, "IM and Presence Services", "Cisco Intercluster Sync Agent")
+			},
+			[]AlarmMonitor{{"Local Syslogs", "Informational", true}, {"Remote Syslogs", "Error", false}},
+			`<ns:getSyslogConfiguration><serverName>` + node + `</serverName><serviceGroup>IM and Presence Services</serviceGroup><service>Cisco Intercluster Sync Agent</service></ns:getSyslogConfiguration>`},
 		{"updateServiceParameter", `<return>{0B1C2D3E-4F50-4162-8374-95A6B7C8D9E0}</return>`, true,
 			func(c *Client) (any, error) { return nil, c.SetServiceParameter(ctx, node, "s", "interval", "45") }, nil,
 			`<ns:updateServiceParameter><processNodeName>` + node + `</processNodeName><name>interval</name><service>s</service><value>45</value></ns:updateServiceParameter>`},

@@ -137,6 +137,8 @@ type Event struct {
 
 	// Text is the sentence at the end, "" if the line was cut before it.
 	Text string
+	// Raw is the whole line; see Anonymous before it is shown to anybody.
+	Raw string
 	// Rest is everything after the alarm's name, tags and sentence: a peer may be named anywhere in it. See Mentions.
 	Rest string
 	// Cut tells that the line ended inside its tags.

@@ -108,10 +108,10 @@ func TestEveryFormOfALine(t *testing.T) {
 			if !ok {
 				t.Fatal("not read")
 			}
-			if got.Line == 0 || !strings.HasSuffix(c.line, got.Rest) {
+			if got.Line == 0 || !strings.HasSuffix(c.line, got.Rest) || got.Raw != c.line {
 				t.Errorf("hash %d, rest %q", got.Line, got.Rest)
 			}
-			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Event{}, "Line", "Rest")); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Event{}, "Line", "Rest", "Raw")); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -19,11 +19,13 @@ func Parse(line []byte, reference time.Time) (e Event, ok bool) {
 	sum := fnv.New64a()
 	_, _ = sum.Write(line) // a hash takes everything
 	e = Event{Severity: h.severity, Line: sum.Sum64()}
-	// One copy serves all strings of the event; facility and name stand before the rest.
-	text := strings.ToValidUTF8(string(line[h.start+1:]), "\uFFFD")
+	// One copy serves all strings of the event. What stands before the alarm is made valid by itself, so that the places found still hold.
+	before, text := strings.ToValidUTF8(string(line[:h.start]), "\uFFFD"), strings.ToValidUTF8(string(line[h.start+1:]), "\uFFFD")
+	e.Raw = before + "%" + text
+	text = e.Raw[len(before)+1:]
 	e.Facility = facility(text[:h.facility])
 	e.Alarm = named(text[h.facility+len("-n-") : h.name])
-	e.header(line[:h.start], reference)
+	e.header(before, reference)
 	e.body(strings.TrimLeft(text[h.name:], " \t"))
 	return e, true
 }
@@ -91,8 +93,7 @@ func quoted(before []byte) bool {
 }
 
 // header reads what stands before the alarm: from its end a time, then host and number, which may be absent, in that order.
-func (e *Event) header(b []byte, reference time.Time) {
-	text := strings.ToValidUTF8(string(b), "\uFFFD")
+func (e *Event) header(text string, reference time.Time) {
 	if end := strings.IndexByte(text, '>'); strings.HasPrefix(text, "<") && end > 0 {
 		text = text[end+1:]
 	}

@@ -212,6 +212,6 @@ func date(line []byte, reference time.Time) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	var e Event
-	e.header(line[:h.start], reference)
+	e.header(string(line[:h.start]), reference)
 	return e.At, e.Dating != Undated
 }

@@ -25,6 +25,7 @@ import (
 
 	"peerkeeper/shared/axl"
 	"peerkeeper/shared/controlcenter"
+	"peerkeeper/shared/logcollection"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/pemfile"
@@ -97,6 +98,8 @@ type node struct {
 	wire    *soap.Client
 	axl     *axl.Client
 	control *controlcenter.Client
+	logWire *logcollection.Wire
+	logs    *logcollection.Client
 	skew    *skewMeter
 
 	pages    sync.Mutex // one stream of rows at a time, which also guards pageSize
@@ -223,11 +226,12 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 	version := axlVersion(cl.Release)
 	client.axlVersion = version
 	make1 := func(n mesh.Node) *node {
-		wire := soap.New(soap.Endpoint{
+		endpoint := soap.Endpoint{
 			Node: string(n.Name), Address: n.Address, Trust: trust,
 			Username: creds.Username, Password: creds.Password,
 			Now: c.Now, Timeout: c.Timeout, Transport: c.Transport,
-		})
+		}
+		wire := soap.New(endpoint)
 		report := func(e soap.Event) { client.counter.Add(e) }
 		if c.Log != nil {
 			logged := soap.LogTo(c.Log)
@@ -237,7 +241,10 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 		// MemoryFull is left out: AXL's pool is shared with the ICSAs, and
 		// asking again would take from them what they need.
 		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})
-		return &node{Node: n, wire: wire, skew: skew, axl: axl.New(t, version), control: controlcenter.New(t)}
+		// A log is read on a schedule of its own and never at once again, so there is no retry.
+		logWire := logcollection.NewWire(endpoint)
+		logs := logcollection.NewClient(soap.Limit(soap.Trace(logWire, report), c.flight(n.Name)))
+		return &node{Node: n, logWire: logWire, logs: logs, wire: wire, skew: skew, axl: axl.New(t, version), control: controlcenter.New(t)}
 	}
 	for _, n := range cl.Nodes {
 		client.nodes[n.Name] = make1(n)
@@ -266,6 +273,7 @@ func axlVersion(release string) string {
 func (c *Client) Close() {
 	for _, n := range c.nodes {
 		n.wire.Close()
+		n.logWire.Close()
 	}
 	if c.cucm != nil {
 		c.cucm.wire.Close()

@@ -27,6 +27,8 @@ type Report struct {
 	CUCM     *CUCMReport   `json:"cucm,omitempty"`
 	Queries  []QueryReport `json:"queries"`
 	Proposal Proposal      `json:"proposal"`
+	// Log is what the publisher's log can tell of syncs.
+	Log LogReport `json:"log"`
 }
 
 // Ability is whether one thing can be asked, and if not, why.
@@ -131,7 +133,11 @@ func (c *Client) Probe(ctx context.Context, owner func(mesh.NodeName) (mesh.Clus
 	}
 	var err error
 	r.Proposal, err = c.propose(ctx, owner)
-	return r, err
+	if err != nil {
+		return r, err
+	}
+	r.Log = c.probeLog(ctx)
+	return r, ctx.Err()
 }
 
 // stop tells errors after which nothing more is asked.
@@ -479,7 +485,7 @@ func (c *Client) proposeParameters(ctx context.Context, p *Proposal) error {
 	}
 	for _, l := range listed {
 		name := strings.ToLower(l.Name)
-		if !plain(l.Name) {
+		if !speakable(l.Name) {
 			continue
 		}
 		minutes, notNumber := strconv.Atoi(l.Value)
@@ -515,8 +521,8 @@ func (c *Client) processConfig(ctx context.Context) ([]axl.ServiceParameter, err
 // parametersKept bounds the parameters of one service that are looked at.
 const parametersKept = 500
 
-// plain tells a parameter's name that can be written down as it is.
-func plain(name string) bool {
+// speakable tells a parameter's name that can be written down as it is.
+func speakable(name string) bool {
 	return name != "" && len(name) <= 128 && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' })
 }
 

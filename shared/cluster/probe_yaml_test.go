@@ -35,7 +35,7 @@ func FuzzProposalYAML(f *testing.F) {
 	f.Add("a\"b: [c]", "t\nqueries: {}", "x\n    sql: DELETE FROM enduser")
 	f.Add("#", "\u2028", "\u0085queries:")
 	f.Fuzz(func(t *testing.T, name, value, remark string) {
-		if !plain(name) {
+		if !speakable(name) {
 			return // propose passes it over
 		}
 		p := Proposal{

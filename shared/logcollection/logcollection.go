@@ -170,12 +170,12 @@ type Selection struct{ Services, Systems []string }
 
 // File is one file of a listing.
 type File struct {
-	Name string
-	Path string // what File takes
-	Size int64  // bytes; negative if the node did not say
+	Name string `json:"name"`
+	Path string `json:"path"` // what File takes
+	Size int64  `json:"size"` // bytes; negative if the node did not say
 	// Modified is as `date` prints it on the node, "Tue Sep 15 08:18:10 CDT 2026" [T]. Its zone is an abbreviation and not an offset: compare it as
 	// a text, and take no instant from it.
-	Modified string
+	Modified string `json:"modified"`
 }
 
 // Files lists the files of a selection on the node that is asked, whatever their age. No file is no error.

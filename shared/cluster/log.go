@@ -1,0 +1,293 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/ciscolog"
+	"peerkeeper/shared/logcollection"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+)
+
+// What is read of a publisher's log. RTMT calls it Event Viewer-Application Log;
+// whether a node lists that among the system's logs or a service's is not known,
+// so both are asked.
+const (
+	logName    = "Event Viewer-Application Log"
+	logPath    = "/var/log/active/syslog/CiscoSyslog"
+	logFile    = "CiscoSyslog"
+	maxLogRead = 16 << 20 // bytes of one file; a larger one would be read to its oldest part only
+	maxLogs    = 10       // files that a report names
+)
+
+// LogState is what a publisher's log is good for.
+type LogState string
+
+// The states of a log.
+const (
+	LogUsable       LogState = "Usable"       // it holds successes
+	LogOnlyFailures LogState = "OnlyFailures" // it holds failures, or may: their level is logged, that of successes is not
+	LogNoICSALines  LogState = "NoICSALines"  // it holds nothing of ICSA
+	LogTooLarge     LogState = "TooLarge"     // it is not read
+	LogUnsupported  LogState = "Unsupported"  // it cannot be read
+)
+
+// LogReport is what one publisher's log showed. It is evidence of what is in it;
+// of what is not in it, it proves nothing.
+type LogReport struct {
+	State LogState `json:"state"`
+	// Problem, Detail and Fix are set where the log is not all that it could be.
+	Problem logcollection.Problem `json:"problem,omitempty"`
+	Detail  string                `json:"detail,omitempty"`
+	Fix     string                `json:"fix,omitempty"`
+	// Level is that of ICSA's Local Syslogs as LevelBy told; "" where nobody could.
+	Level   string                `json:"level,omitempty"`
+	LevelBy string                `json:"levelBy,omitempty"`
+	Files   []logcollection.File  `json:"files,omitempty"`
+	Service logcollection.Service `json:"service,omitempty"` // that gave the file
+	Framing string                `json:"framing,omitempty"`
+	Bytes   int64                 `json:"bytes,omitempty"`
+	Lines   int64                 `json:"lines,omitempty"`
+	First   *time.Time            `json:"first,omitempty"` // what the file spans, by its own dated lines
+	Last    *time.Time            `json:"last,omitempty"`
+	// Successes and Failures are of syncs. Alarms counts ICSA's lines by name.
+	Successes int                    `json:"successes"`
+	Failures  int                    `json:"failures"`
+	Alarms    map[ciscolog.Alarm]int `json:"alarms,omitempty"`
+	// Undated lines have no instant that can be read.
+	Undated int `json:"undated,omitempty"`
+	// Sample is a line of ICSA with names replaced: nobody has published one yet.
+	Sample string `json:"sample,omitempty"`
+}
+
+// logMenu is where a person sets what ICSA logs.
+func (c *Client) logMenu() string {
+	return fmt.Sprintf("Cisco Unified IM and Presence Serviceability > Alarm > Configuration, server %s, service group IM and Presence Services, %s: Local Syslogs, Enable Alarm, Alarm Event Level Informational, Apply to All Nodes, Save", c.cluster.Publisher, peer.ICSA)
+}
+
+// probeLog asks the publisher for its log. Whatever it is refused there is in the
+// report and nowhere else: AXL has taken the same account, so a 401 of Log
+// Collection means a role that it lacks, and is not tried twice.
+func (c *Client) probeLog(ctx context.Context) LogReport {
+	r := LogReport{State: LogUnsupported}
+	pub := c.publisher()
+	r.Level, r.LevelBy = c.logLevel(ctx)
+	files, err := c.logFiles(ctx)
+	switch logcollection.ProblemOf(err) {
+	case logcollection.None:
+		r.Files = files[:min(len(files), maxLogs)]
+		if len(files) > 0 && files[0].Size > maxLogRead {
+			r.State, r.Problem = LogTooLarge, logcollection.TooLarge
+			r.Detail = fmt.Sprintf("%s has %d MB, and at most %d MB are read", files[0].Path, files[0].Size>>20, maxLogRead>>20)
+			r.Fix = "on the publisher's CLI, `file list activelog syslog/CiscoSyslog* detail` shows which file does not rotate; a log of this size can only be followed as it is pushed (Remote Syslogs)"
+			return r
+		}
+	case logcollection.NoRole, logcollection.NoAnswer, logcollection.Throttled, logcollection.Other:
+		return c.unsupported(r, err)
+	}
+	// Where the newer service is not there or lists nothing, the file may still be.
+	paths := []string{logPath}
+	for _, f := range files {
+		if f.Path != logPath && f.Size <= maxLogRead {
+			paths = append(paths, f.Path)
+		}
+	}
+	for i, path := range paths {
+		if i == 2 || i == 1 && len(r.Alarms) > 0 {
+			break // the newest copy is looked into only if the file itself holds nothing
+		}
+		if err := c.scanLog(ctx, pub, path, &r); err != nil {
+			if i > 0 {
+				break // what the file itself showed stands
+			}
+			if logcollection.ProblemOf(err) == logcollection.TooLarge {
+				r.State = LogTooLarge
+			}
+			return c.unsupported(r, err)
+		}
+	}
+	low := r.Level != "" && !showsSuccesses(r.Level)
+	switch {
+	case low:
+		r.State = LogOnlyFailures
+		r.Detail = fmt.Sprintf("ICSA's Local Syslogs are at level %s (as %s says): successes are not logged", r.Level, r.LevelBy)
+		r.Fix = c.logMenu()
+	case r.Successes > 0:
+		r.State = LogUsable
+	case len(r.Alarms) > 0:
+		r.State = LogOnlyFailures
+		r.Detail = "there are lines of ICSA and no success among them"
+		r.Fix = c.logMenu()
+	default:
+		r.State = LogNoICSALines
+		r.Detail = "there is no line of ICSA"
+		r.Fix = c.logMenu()
+	}
+	return r
+}
+
+// unsupported is a log that cannot be read, and what to do.
+func (c *Client) unsupported(r LogReport, err error) LogReport {
+	r.Problem, r.Detail = logcollection.ProblemOf(err), plain.Line(err.Error(), 400)
+	switch r.Problem {
+	case logcollection.NoRole:
+		r.Fix = "give the read account the roles " + logcollection.Roles
+	case logcollection.NoService:
+		r.Fix = "start the network service SOAP - Log Collection APIs on " + string(c.cluster.Publisher)
+	case logcollection.Throttled:
+		r.Fix = "wait, and probe again"
+	}
+	return r
+}
+
+// showsSuccesses tells whether severity 6 passes a level.
+func showsSuccesses(level string) bool {
+	return strings.EqualFold(level, "Informational") || strings.EqualFold(level, "Debug")
+}
+
+// logLevel asks for the level of ICSA's Local Syslogs: Unified CM's publisher
+// first, then IM and Presence's own. Which of them answers is not known, and a
+// refusal means nothing but that. Monitors go by the page's names.
+func (c *Client) logLevel(ctx context.Context) (level, by string) {
+	for _, n := range []*node{c.cucm, c.publisher()} {
+		if n == nil {
+			continue
+		}
+		monitors, err := n.axl.AlarmMonitors(ctx, string(c.cluster.Publisher), "IM and Presence Services", peer.ICSA)
+		if err != nil {
+			continue
+		}
+		for _, m := range monitors {
+			name := strings.ToLower(m.Name)
+			if !strings.Contains(name, "local") || !strings.Contains(name, "syslog") {
+				continue
+			}
+			if !m.Enabled {
+				return "off", string(n.Name)
+			}
+			return plain.Line(m.Level, 40), string(n.Name)
+		}
+	}
+	return "", ""
+}
+
+// logFiles lists CiscoSyslog and its copies on the publisher, the file itself
+// first and then the copies by name.
+func (c *Client) logFiles(ctx context.Context) ([]logcollection.File, error) {
+	var found []logcollection.File
+	for _, s := range []logcollection.Selection{{Systems: []string{logName}}, {Services: []string{logName}}} {
+		list, err := c.publisher().logs.Files(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range list {
+			if strings.HasPrefix(f.Path, logPath) && strings.HasPrefix(f.Name, logFile) {
+				f.Name, f.Modified = plain.Line(f.Name, 100), plain.Line(f.Modified, 60)
+				found = append(found, f)
+			}
+		}
+		if len(found) > 0 {
+			break
+		}
+	}
+	slices.SortStableFunc(found, func(a, b logcollection.File) int {
+		if d := len(a.Path) - len(b.Path); d != 0 {
+			return d // .9 before .10
+		}
+		return strings.Compare(a.Path, b.Path)
+	})
+	return found, nil
+}
+
+// scanLog reads one file into the report, by the newer service and, where that is
+// not there or refuses, by the older one.
+func (c *Client) scanLog(ctx context.Context, n *node, path string, r *LogReport) error {
+	var err error
+	for _, from := range []logcollection.Service{logcollection.New, logcollection.Old} {
+		if r.Service != "" && from != r.Service {
+			continue
+		}
+		part := *r
+		part.Alarms = map[ciscolog.Alarm]int{}
+		var extent ciscolog.Extent
+		var got logcollection.Extent
+		got, err = n.logs.File(ctx, from, path, maxLogRead, func(body io.Reader) error {
+			var err error
+			extent, err = ciscolog.Scan(body, c.nodeTime(n), func(e ciscolog.Event) error {
+				part.count(c, e)
+				return nil
+			})
+			return err
+		})
+		switch logcollection.ProblemOf(err) {
+		case logcollection.None:
+			part.Service, part.Framing = from, got.Framing
+			part.Bytes += got.Bytes
+			part.Lines += extent.Lines
+			part.span(extent)
+			if len(part.Alarms) == 0 {
+				part.Alarms = nil
+			}
+			*r = part
+			return nil
+		case logcollection.NoService, logcollection.Unreadable, logcollection.Refused:
+		default:
+			return err
+		}
+	}
+	if err == nil {
+		err = errors.New("no service gave the file")
+	}
+	return err
+}
+
+// nodeTime is now by the node's own clock, as far as an earlier answer told it.
+func (c *Client) nodeTime(n *node) time.Time {
+	skew, _ := n.skew.get()
+	return c.now().Add(skew)
+}
+
+func (r *LogReport) span(x ciscolog.Extent) {
+	if !x.First.IsZero() && (r.First == nil || x.First.Before(*r.First)) {
+		r.First = &x.First
+	}
+	if !x.Last.IsZero() && (r.Last == nil || x.Last.After(*r.Last)) {
+		r.Last = &x.Last
+	}
+}
+
+// maxAlarms bounds the names that a report counts: they are the node's to choose.
+const maxAlarms = 50
+
+func (r *LogReport) count(c *Client, e ciscolog.Event) {
+	if e.Facility != ciscolog.ICSA {
+		return
+	}
+	name := ciscolog.Alarm(plain.Line(string(e.Alarm), 80))
+	if _, known := r.Alarms[name]; known || len(r.Alarms) < maxAlarms {
+		r.Alarms[name]++
+	}
+	if e.Dating == ciscolog.Undated {
+		r.Undated++
+	}
+	outcome := e.Outcome()
+	switch outcome {
+	case ciscolog.Succeeded:
+		r.Successes++
+	case ciscolog.Failed:
+		r.Failures++
+	}
+	if r.Sample == "" || outcome == ciscolog.Succeeded && r.Successes == 1 {
+		var names []string
+		for _, n := range c.cluster.Nodes {
+			names = append(names, string(n.Name))
+		}
+		r.Sample = plain.Line(e.Anonymous(append(names, string(c.cluster.ID))...), 1000)
+	}
+}
