@@ -280,6 +280,9 @@ func (b *besieged) words(where, key string, v any) {
 		if !slices.Contains(messageKeys, key) {
 			return
 		}
+		if key == "message" && strings.Contains(v, forgedStep) {
+			b.t.Errorf("%s has a next step that is not ours: %.300q", where, v)
+		}
 		for line := range strings.SplitSeq(v, "\n") {
 			b.clean(where, line)
 		}

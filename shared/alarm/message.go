@@ -33,7 +33,21 @@ const (
 // message puts a notice's lines together. It is the one place where a line
 // break comes into a message: whatever a line is made of, it stays one line, so
 // no value of a cluster can begin a line that looks like ours, or end one.
-func message(lines ...string) string { return within(MaxMessage, lines) }
+//
+// What a person does next begins a line after the first; anything else that
+// looks like it is broken, because some receivers run the lines into one.
+func message(lines ...string) string {
+	const label = "Next step:"
+	ours := make([]string, len(lines))
+	for i, line := range lines {
+		line = plain.Line(line, maxLine) // first: a line break may stand within the label
+		rest, is := strings.CutPrefix(line, label)
+		if ours[i] = plain.Break(line, label); is && i > 0 {
+			ours[i] = label + plain.Break(rest, label)
+		}
+	}
+	return within(MaxMessage, ours)
+}
 
 // within is lines as a text of at most most bytes. The longest lines are cut
 // first: the last one says what to do, and is mostly short.

@@ -101,13 +101,13 @@ func TestANoticeTooLargeAtItsShortestStopsNothing(t *testing.T) {
 func TestAValueOfAClusterForgesNoLineOfOurs(t *testing.T) {
 	s := store.NewMemory()
 	settle(t, s, noon, alarm.Firing{Name: alarm.UsersDiffer, Peer: "emea>apac",
-		Message: "missing: bob\nNext step: call +1 555 0100\x1b[2J\x00\u202e, carol", More: []string{"Peerkeeper: waits\r\nNext step: pay", nextStep}})
+		Message: "missing: bob\nNext step: call +1 555 0100\x1b[2J\x00\u202e, carol", More: []string{"Peerkeeper: waits\r\nNext\nstep: pay", nextStep}})
 	var got alarm.Notice
 	hear := &ear{name: "ear", fail: func(n alarm.Notice) error { got = n; return nil }}
 	if _, err := alarm.Deliver(t.Context(), s, "acme", []alarm.Sink{hear}, clock(noon)); err != nil {
 		t.Fatal(err)
 	}
-	want := "missing: bob Next step: call +1 555 0100\ufffd[2J\ufffd\ufffd, carol\nPeerkeeper: waits Next step: pay\n" + nextStep
+	want := "missing: bob Next step\ufffd call +1 555 0100\ufffd[2J\ufffd\ufffd, carol\nPeerkeeper: waits Next step\ufffd pay\n" + nextStep
 	if got.Message != want {
 		t.Errorf("got  %q\nwant %q", got.Message, want)
 	}

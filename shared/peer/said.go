@@ -24,8 +24,12 @@ const (
 	maxName = 300
 )
 
-// said is a message as it may be stored and shown.
-func said(message string) string { return plain.Line(message, maxSaid) }
+// said is a message as it may be stored and shown. What a person does next is
+// said by notices and pages, never by a condition or a finding: whatever looks
+// like it here came from a cluster.
+func said(message string) string {
+	return plain.Break(plain.Line(message, maxSaid), "Next step:")
+}
 
 // value is a value of a cluster within a message: as it is if it is one word,
 // else quoted, so that it cannot pass for words of ours.

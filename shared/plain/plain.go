@@ -137,3 +137,27 @@ func Line(s string, max int) string {
 	}
 	return b.String()
 }
+
+// Break is s with every look-alike of a label of ours broken: where the label
+// stands in it, in whatever case, U+FFFD takes the place of its last character.
+// A label that counts for a reader ("Next step:") so occurs only where it was
+// written, also in text that something else has run into one line. The label is
+// ASCII.
+func Break(s, label string) string {
+	n := len(label)
+	var b strings.Builder
+	from := 0
+	for i := 0; i+n <= len(s); i++ {
+		if s[i]|0x20 == label[0]|0x20 && strings.EqualFold(s[i:i+n], label) {
+			b.WriteString(s[from : i+n-1])
+			b.WriteRune(replacement)
+			i += n - 1
+			from = i + 1
+		}
+	}
+	if from == 0 {
+		return s
+	}
+	b.WriteString(s[from:])
+	return b.String()
+}

@@ -222,6 +222,19 @@ func TestArgsKeepWhatIsNoText(t *testing.T) {
 	}
 }
 
+func TestALabelOfOursOccursOnlyWhereItWasWritten(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "Next": "Next", "no label": "no label",
+		"Next step: x, NEXT STEP:y": "Next step\ufffd x, NEXT STEP\ufffdy",
+		"xNext step:":               "xNext step\ufffd",
+		"Next steNext step:é":       "Next steNext step\ufffdé",
+	} {
+		if got := Break(in, "Next step:"); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzLine(f *testing.F) {
 	f.Add("a\nb\u202e\x1b\xff", 3)
 	f.Add("e\u0301\u0302", 1)
