@@ -132,7 +132,7 @@ type NameServer struct {
 // now: what certcheck stored, and the dates, which need no look to come true.
 // One certificate is one finding, however many nodes serve it.
 func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
-	out := composedFindings(r.Findings)
+	out := slices.Clone(r.Findings)
 	had := map[string]bool{}
 	for _, g := range grouped(r) {
 		if g.fresh(now) == 0 {
@@ -157,7 +157,7 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		}
 		out = append(out, f)
 	}
-	return append(out, rootFindings(r, days, now)...)
+	return composedFindings(append(out, rootFindings(r, days, now)...)) // the one way out
 }
 
 // dated is what the dates of a certificate come to; "" if there is nothing to say.
