@@ -57,21 +57,24 @@ func TestManyReadersAreOneReading(t *testing.T) {
 		p := pageOf(s)
 		p.Store = c
 		h := p.Handler()
-		var done sync.WaitGroup
+		var done, arrived sync.WaitGroup
 		var good atomic.Int64
+		arrived.Add(200)
 		for range 200 {
 			done.Go(func() {
+				arrived.Done()
 				if w := ask(t, h, "GET", url); w.Code == 200 && w.Body.Len() > 0 {
 					good.Add(1)
 				}
 			})
 		}
+		arrived.Wait()
 		close(c.hold)
 		done.Wait()
 		if good.Load() != 200 {
 			t.Errorf("%s: %d of 200 were answered", url, good.Load())
 		}
-		// Those that had not asked yet when the second began need a third.
+		// Those that had come and not yet asked when the second began need a third.
 		if n := c.loads.Load(); c.most.Load() != 1 || n > 20 {
 			t.Errorf("%s: %d readings, %d at once; want a few, one at a time", url, n, c.most.Load())
 		}
@@ -128,15 +131,18 @@ func TestStoreThatHangsIsAskedOnce(t *testing.T) {
 	p := pageOf(s)
 	p.Store = c
 	h := p.Handler()
-	var done sync.WaitGroup
+	var done, arrived sync.WaitGroup
 	var refused atomic.Int64
+	arrived.Add(50)
 	for range 50 {
 		done.Go(func() {
+			arrived.Done()
 			if ask(t, h, "GET", "/").Code == http.StatusServiceUnavailable {
 				refused.Add(1)
 			}
 		})
 	}
+	arrived.Wait()
 	close(c.hold)
 	done.Wait()
 	if refused.Load() != 50 || c.loads.Load() > 20 {
