@@ -2,7 +2,7 @@
 # what concerns AWS.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos quick vet lint vuln fmt tests infra build bench fuzz mutate sim clean \
+.PHONY: help demo test chaos quick vet lint vuln fmt tests infra build bench load fuzz mutate sim clean \
  invoke e2e synth diff deploy cost iam deployer sbom licences
 
 GO       ?= go
@@ -139,6 +139,9 @@ bench: ## a tick and a certcheck against a simulator in its own process, the dec
 	$(GO) test -run='^$$' -bench=Probe -count=$(COUNT) ./shared/tlsprobe
 	$(GO) test -run='^$$' -bench='^BenchmarkCertcheck30$$' -benchtime=5x ./shared/certcheck
 	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=10x ./shared/lambdahost
+
+load: ## 30 clusters of 15,000 users for 200 ticks, without and with 200 readers: what grows, who waits (LOAD_TICKS=40)
+	@$(GO) test -run='^$$' -bench='^BenchmarkLoad$$' -benchtime=1x -timeout=40m -v ./functions/peerkeeper
 
 fuzz: ## every fuzz test for 20 s each (FUZZTIME=1m)
 	@for pkg in $$($(GO) list ./...); do \
