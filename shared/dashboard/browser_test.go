@@ -142,6 +142,39 @@ func TestPageInBrowser(t *testing.T) {
 	await(`(` + verdict + `) === "Stuck"`)
 }
 
+// TestAxe holds the page against the rules of axe-core for keyboards and screen
+// readers: npm i axe-core, and PEERKEEPER_AXE=node_modules/axe-core/axe.min.js.
+func TestAxe(t *testing.T) {
+	name := os.Getenv("PEERKEEPER_AXE")
+	if name == "" {
+		t.Skip("it needs axe-core, which is not fetched for tests: npm i axe-core, PEERKEEPER_AXE=its axe.min.js")
+	}
+	axe, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := browser(t)
+	three, thirty := serve(t, troubled(t, 3)), serve(t, troubled(t, 30))
+	for _, url := range []string{three + "/", three + "/peer/apac%3Eemea", thirty + "/peer/c08%3Ec05"} {
+		if err := chromedp.Do(ctx, chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS(`#matrix[role="grid"]`)), chromedp.Evaluate[chromedp.Void](string(axe)+"\n;void 0")); err != nil {
+			t.Fatalf("%s: %v", url, err)
+		}
+		if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`window.found = null; axe.run().then(r => { window.found = r.violations.map(v => v.id + ": " + v.help + "; " + v.nodes.slice(0, 3).map(n => n.target + " " + n.failureSummary).join(" | ")).join("\n") }); void 0`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](`window.found !== null`)); err != nil {
+			t.Fatal(err)
+		}
+		found, err := chromedp.Run(ctx, chromedp.Evaluate[string](`window.found`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found != "" {
+			t.Errorf("%s:\n%s", url, found)
+		}
+	}
+}
+
 // TestPictures draws the page into PEERKEEPER_PICTURES for a person to look at.
 func TestPictures(t *testing.T) {
 	dir := os.Getenv("PEERKEEPER_PICTURES")
@@ -162,9 +195,9 @@ func TestPictures(t *testing.T) {
 		{"10-light", ten + "/", 1280, 800, false},
 		{"30-light", thirty + "/", 1280, 800, false},
 		{"30-dark", thirty + "/peer/c08%3Ec05", 1280, 800, true},
-		{"3-phone", three + "/", 390, 844, false},
-		{"3-phone-peer", three + "/peer/apac%3Eemea", 390, 844, true},
-		{"30-phone", thirty + "/", 390, 844, false},
+		{"3-phone", three + "/", 360, 780, false},
+		{"3-phone-peer", three + "/peer/apac%3Eemea", 360, 780, true},
+		{"30-phone", thirty + "/", 360, 780, false},
 	} {
 		scheme := "light"
 		if c.dark {
