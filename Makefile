@@ -1,10 +1,11 @@
-# Peerkeeper. `make` alone says what there is. Only Go is needed, and Node for
-# what concerns AWS.
+# Peerkeeper. `make` alone says what there is. Only Go is needed; what else the
+# checks would use, and skip without, `make setup` brings.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos quick vet lint vuln fmt tests infra build bench load fuzz mutate sim clean \
+.PHONY: help setup demo test skipped chaos quick vet lint vuln fmt tests infra build bench load fuzz mutate sim clean \
  invoke e2e synth diff deploy cost iam deployer sbom licences
 
+comma    := ,
 GO       ?= go
 LISTEN   ?= 127.0.0.1:8080
 DIR      ?= demo
@@ -24,6 +25,8 @@ TAGS     = lambda.norpc,nethttpomithttp2
 # Nothing of the machine that builds: the same source gives the same bytes.
 REPRODUCIBLE = -trimpath -buildvcs=false -ldflags='-s -w'
 BUILT     = $(FUNCTIONS:%=dist/%/bootstrap) dist/peerkeeper
+# The race detector where it can be built; it needs a C compiler.
+RACE      = $(shell GO="$(GO)" .ci/tools race)
 # Packages tested with the race detector: all but infra, whose CDK runs a
 # JavaScript process that the detector only slows down.
 PACKAGES  = $(shell $(GO) list ./... | grep -v '/infra\(/\|$$\)')
@@ -44,8 +47,15 @@ demo: ## a simulated mesh, watched: the page is on http://127.0.0.1:8080 (LISTEN
 sim: ## a simulated mesh alone, its files in ./demo (DIR=folder)
 	$(GO) run ./functions/peerkeeper sim --dir $(DIR)
 
-test: fmt vet lint vuln tests chaos infra licences ## everything that must hold before a commit, about ten minutes on two cores
-	@echo "all checks passed"
+setup: ## what the checks use beside Go (Debian, as root): a C compiler, Node, chromium, moto, two linters
+	@GO="$(GO)" .ci/tools install
+
+test: fmt vet lint vuln tests chaos infra licences skipped ## everything that must hold before a commit, about ten minutes on two cores
+	@echo "all checks that can run here passed"
+
+# What was not checked is the last thing that is read.
+skipped:
+	@GO="$(GO)" .ci/tools
 
 quick: ## the tests alone, without the race detector
 	$(GO) test $(PACKAGES)
@@ -77,20 +87,18 @@ vuln:
 # Chaos takes minutes under the race detector: a short run of it here, and the
 # whole one without it in the next step.
 tests:
-	@echo "go test, with the race detector, in a new order each time"
-	@CHAOS_STEPS=80 $(GOTEST) -race -shuffle=on -timeout=15m $(PACKAGES)
+	@echo "go test$(if $(RACE),, WITHOUT)$(if $(RACE),$(comma) with) the race detector, in a new order each time"
+	@CHAOS_STEPS=80 $(GOTEST) $(RACE) -shuffle=on -timeout=15m $(PACKAGES)
 
 chaos: ## faults, crashes and overlapping runs over the whole engine (CHAOS_STEPS=2000 CHAOS_SEED=1)
 	@$(GO) test ./shared/host -run='TestChaos$$' -count=1 -v -timeout=60m
 
-# Without an emulator what is deployed is not played through: that is said before
-# the wait.
+# The stacks are built by a JavaScript program; without Node what remains is what
+# reads environments and licences.
+INFRA     = $(shell if command -v node >/dev/null; then echo ./infra/...; else echo ./infra/environment/... ./infra/supply/...; fi)
 infra:
-	@command -v node >/dev/null || { echo "infra: the CDK runs in Node, which is missing: https://nodejs.org"; exit 1; }
-	@command -v moto_server >/dev/null || test -n "$$AWS_ENDPOINT_URL" || docker version >/dev/null 2>&1 || \
-		echo "infra/e2e and the tests of built Lambdas are SKIPPED, there is no AWS emulator: pip install 'moto[server]', or set AWS_ENDPOINT_URL to one"
-	@echo "go test of infra, the deployed stack played through included"
-	@$(GOTEST) -timeout=9m ./infra/...
+	@echo "go test of infra, $(if $(filter ./infra/...,$(INFRA)),the deployed stack played through included,WITHOUT the stacks)"
+	@$(GOTEST) -timeout=9m $(INFRA)
 
 build: ## the Lambdas with the mesh of ENV=dev, and the command: dist/NAME/bootstrap, dist/peerkeeper
 	@for f in $(FUNCTIONS); do \
