@@ -2,7 +2,7 @@
 # checks would use, and skip without, `make setup` brings.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test skipped chaos quick vet lint vuln fmt tests infra build bench load fuzz mutate sim clean \
+.PHONY: help setup demo test modules skipped chaos quick vet lint vuln fmt tests infra build bench load fuzz mutate sim clean \
  invoke e2e synth diff deploy cost iam deployer sbom licences
 
 comma    := ,
@@ -50,7 +50,7 @@ sim: ## a simulated mesh alone, its files in ./demo (DIR=folder)
 setup: ## what the checks use beside Go (Debian, as root): a C compiler, Node, chromium, moto, two linters
 	@GO="$(GO)" .ci/tools install
 
-test: fmt vet lint vuln tests chaos infra licences skipped ## everything that must hold before a commit, about ten minutes on two cores
+test: modules fmt vet lint vuln tests chaos infra licences skipped ## everything that must hold before a commit, about ten minutes on two cores
 	@echo "all checks that can run here passed"
 
 # What was not checked is the last thing that is read.
@@ -59,6 +59,12 @@ skipped:
 
 quick: ## the tests alone, without the race detector
 	$(GO) test $(PACKAGES)
+
+# What is not on this machine yet is fetched first, so that what fails then is
+# not taken for a fault of ours.
+modules:
+	@out=$$($(GO) list -deps -test ./... tool 2>&1 >/dev/null) || { echo "$$out" | tail -3; \
+	case "$$out" in *x509:*) echo "this machine knows no certificate authority yet, and so Go can fetch no module: apt-get install ca-certificates" ;; esac; exit 1; }
 
 fmt:
 	@echo "gofmt: every file as gofmt writes it"
