@@ -251,10 +251,10 @@ func (o *other) tell(line string) string {
 	return o.hear()
 }
 
-// byHand is a clock that nothing waits on.
-type byHand struct{ *host.Stepped }
+// movedByHand is a clock that nothing waits on.
+type movedByHand struct{ *host.Stepped }
 
-func (byHand) Until(context.Context, time.Time) error {
+func (movedByHand) Until(context.Context, time.Time) error {
 	return errors.New("this clock is moved by hand")
 }
 
@@ -297,7 +297,7 @@ func (l load) run(t testing.TB) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := byHand{host.NewStepped(at)}
+	clock := movedByHand{host.NewStepped(at)}
 	m, err := meshfile.Load(filepath.Join(dir, "mesh.yaml"))
 	if err != nil {
 		t.Fatal(err)
