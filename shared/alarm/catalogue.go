@@ -27,6 +27,7 @@ const (
 	CertificateNotTrusted   = "CertificateNotTrusted"
 	PeerkeeperGoesBlind     = "PeerkeeperGoesBlind"
 	DNSServerSilent         = "DNSServerSilent"
+	UsersFell               = "UsersFell"
 	RunOverdue              = "RunOverdue"
 	SelfTest                = "SelfTest"
 )
@@ -92,7 +93,7 @@ func Catalogue() []Entry {
 			Name: PeriodicSyncingFailure, Severity: Critical, Urgency: Page, Scope: PeerScope, InhibitedBy: causes,
 			Summary: "The periodic sync of this peer stands still. Users homed on the remote cluster who were added or moved since are shown as offline or not found. Measured by Peerkeeper; Cisco's own alarm has the same name.",
 		}, {
-			Name: UsersDiffer, Severity: Critical, Urgency: Ticket, Scope: PeerScope, InhibitedBy: append([]string{PeriodicSyncingFailure}, causes...),
+			Name: UsersDiffer, Severity: Critical, Urgency: Ticket, Scope: PeerScope, InhibitedBy: append([]string{PeriodicSyncingFailure, UsersFell}, causes...),
 			Summary: "The sync runs, and yet the copy of the remote cluster's users is not what the remote cluster has. The users who differ have no presence across this peer.",
 		}, {
 			Name: PeerCredentialsRejected, Severity: Critical, Urgency: Page, Scope: PeerScope, InhibitedBy: outage,
@@ -139,6 +140,9 @@ func Catalogue() []Entry {
 		}, {
 			Name: DNSServerSilent, Severity: Warning, Urgency: Ticket, Scope: ClusterScope, InhibitedBy: []string{ClusterDown, CannotSeeCluster},
 			Summary: "One of the cluster's DNS servers does not answer. Each look-up waits for it, which Cisco's peer status shows as Not reachable.",
+		}, {
+			Name: UsersFell, Severity: Critical, Urgency: Ticket, Scope: ClusterScope, Reach: ReachesPulled,
+			Summary: "The cluster's own users fell by more than half within a day. Whoever is gone has no presence anywhere; the peers' copies follow, and look healthy. Nothing is done to the cluster until it is acknowledged or the users are back.",
 		}, {
 			Name: RunOverdue, Severity: Critical, Urgency: Page, Scope: MeshScope,
 			Summary: "A scheduled function has not completed for two periods. Users notice nothing; what Peerkeeper says about this mesh is old.",

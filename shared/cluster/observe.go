@@ -43,6 +43,7 @@ func unknownNode(why peer.Reason, detail string) peer.Node {
 		Services:   peer.Unknown[map[string]peer.Service](why, detail),
 		Version:    peer.Unknown[string](why, detail),
 		HAState:    peer.Unknown[int](why, detail),
+		HAEnabled:  peer.Unknown[bool](why, detail),
 		Parameters: peer.Unknown[map[string]string](why, detail),
 	}
 }
@@ -137,6 +138,11 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 	for name, n := range o.Nodes {
 		if v, ok := db.ha[name]; ok {
 			n.HAState = peer.Known(v, now)
+		}
+		if on, ok := db.enabled[name]; ok {
+			n.HAEnabled = peer.Known(on, now)
+		} else if db.haEnabled.Why() == peer.QueryRefused {
+			n.HAEnabled = db.haEnabled
 		}
 		switch p, ok := db.params.Value[name]; {
 		case db.params.Known() && ok:
@@ -306,6 +312,8 @@ type database struct {
 	entries   peer.Fact[[]peer.Entry]
 	topology  peer.Fact[[]mesh.NodeName]
 	ha        map[mesh.NodeName]int
+	enabled   map[mesh.NodeName]bool // high availability, of those whose group tells
+	haEnabled peer.Fact[bool]        // when it was refused to be told
 	syncAgent peer.Fact[string]
 	params    peer.Fact[map[mesh.NodeName]map[string]string]
 	version   peer.Fact[string]
@@ -332,7 +340,7 @@ func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.N
 	steps := []func() error{
 		func() error { return c.readUsers(ctx, &db, prev, now) },
 		func() error { return c.readEntries(ctx, &db, now) },
-		func() error { return c.readTopology(ctx, &db, now) },
+		func() error { return c.readTopology(ctx, &db, prev, now) },
 		func() error { return c.readParameters(ctx, &db, now) },
 		func() error { return c.readVersion(ctx, &db, prev, pub, now) },
 	}
@@ -491,11 +499,30 @@ func (c *Client) spelled(name []byte) mesh.NodeName {
 	return mesh.NodeName(name)
 }
 
-func (c *Client) readTopology(ctx context.Context, db *database, now time.Time) error {
+// refusedFor is how long a database that has refused to tell whether high
+// availability is on is not asked again: it will refuse until it is upgraded.
+const refusedFor = 24 * time.Hour
+
+func (c *Client) readTopology(ctx context.Context, db *database, prev peer.Observation, now time.Time) error {
+	asked := purposeTopology
+	db.haEnabled = prev.Nodes[c.cluster.Publisher].HAEnabled
+	if _, ok := c.dialect.query(purposeTopologyHA); ok && !(db.haEnabled.Why() == peer.QueryRefused && !db.haEnabled.Known() && now.Sub(db.haEnabled.At).Abs() < refusedFor) {
+		asked = purposeTopologyHA
+	}
+	err := c.readTopologyBy(ctx, asked, db, now)
+	if asked == purposeTopologyHA && soap.KindOf(err) == soap.Fault {
+		db.haEnabled = peer.Unknown[bool](peer.QueryRefused, err.Error())
+		db.haEnabled.At = now
+		return c.readTopologyBy(ctx, purposeTopology, db, now)
+	}
+	return err
+}
+
+func (c *Client) readTopologyBy(ctx context.Context, purpose string, db *database, now time.Time) error {
 	var nodes []mesh.NodeName
-	ha := map[mesh.NodeName]int{}
+	ha, enabled := map[mesh.NodeName]int{}, map[mesh.NodeName]bool{}
 	agent := ""
-	_, rows, err := c.read(ctx, purposeTopology, func(v [][]byte) error {
+	_, rows, err := c.read(ctx, purpose, func(v [][]byte) error {
 		name := c.spelled(v[0])
 		nodes = append(nodes, name)
 		if n, err := strconv.Atoi(string(v[2])); err == nil {
@@ -504,6 +531,16 @@ func (c *Client) readTopology(ctx context.Context, db *database, now time.Time) 
 		if len(v[3]) > 0 {
 			agent = string(v[3])
 		}
+		on := ""
+		if len(v) > 4 { // the query without it has four columns
+			on = strings.ToLower(strings.TrimSpace(string(v[4])))
+		}
+		switch on {
+		case "t", "true", "1":
+			enabled[name] = true
+		case "f", "false", "0":
+			enabled[name] = false
+		}
 		return nil
 	})
 	if err != nil {
@@ -511,7 +548,7 @@ func (c *Client) readTopology(ctx context.Context, db *database, now time.Time) 
 		db.syncAgent = peer.Unknown[string](reasonOf(err), err.Error())
 		return err
 	}
-	db.topology, db.ha = peer.Known(nodes, now), ha
+	db.topology, db.ha, db.enabled = peer.Known(nodes, now), ha, enabled
 	db.syncAgent = peer.Unknown[string](peer.NotObservable, "epassyncagentcfg has no status")
 	if agent != "" {
 		db.syncAgent = peer.Known(agent, now)

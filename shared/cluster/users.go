@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -151,7 +152,7 @@ func (c *Client) total(ctx context.Context, f Filter) (int, error) {
 // Set folds every user into one order-free digest per home cluster (tier 3):
 // two 64-bit sums over SHA-256 of the case-folded user ID. Memory does not
 // grow with the users.
-func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), domain string, now time.Time) peer.Fact[map[mesh.ClusterID]peer.SetDigest] {
+func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), domain string, now time.Time, domains ...string) peer.Fact[map[mesh.ClusterID]peer.SetDigest] {
 	type sums struct {
 		a, b    uint64
 		users   int
@@ -176,7 +177,7 @@ func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.Cluste
 		s.a += binary.LittleEndian.Uint64(h[:8])
 		s.b += binary.LittleEndian.Uint64(h[8:16])
 		s.users++
-		if id == c.cluster.ID && domain != "" && foreign(u.IMAddress, domain) {
+		if id == c.cluster.ID && domain != "" && foreign(u.IMAddress, domain, domains) {
 			s.foreign++
 		}
 		return nil
@@ -198,9 +199,16 @@ func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.Cluste
 
 // foreign reports whether an IM address is in another domain. An empty one
 // tells nothing.
-func foreign(address, domain string) bool {
-	_, host, ok := strings.Cut(address, "@")
-	return ok && !strings.EqualFold(host, domain)
+//
+// The domain is what follows the last @: a user ID may be a mail address, and
+// then there are two.
+func foreign(address, domain string, others []string) bool {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return false
+	}
+	same := func(d string) bool { return mesh.SameName(address[at+1:], d) }
+	return !same(domain) && !slices.ContainsFunc(others, same)
 }
 
 // Named reads the user IDs of one home cluster's differing buckets.

@@ -232,6 +232,10 @@ func (s *Sim) action(name string) func(*cluster, []byte, time.Time) error {
 		return s.adminTLS
 	case "dns":
 		return s.adminDNS
+	case "scheme":
+		return s.adminScheme
+	case "ha":
+		return s.adminHA
 	case "nodes":
 		return s.adminNodes
 	case "reachable":

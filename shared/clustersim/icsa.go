@@ -225,6 +225,9 @@ func (s *Sim) obstacle(p *peer, remote *cluster, now time.Time) string {
 	if p.mode == modeBadCredentials {
 		return lastErrorCredentials(p.address)
 	}
+	if theirs, ours := remote.schemeOrDefault(), c.schemeOrDefault(); theirs != ours {
+		return lastErrorScheme(p.address, theirs, ours)
+	}
 	return ""
 }
 

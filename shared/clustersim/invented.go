@@ -46,6 +46,9 @@ const (
 	paramSyncInterval    = "ICSAPeriodicSyncInterval"
 	paramAutoRecovery    = "ICSAEnableAutoRecovery"
 	paramCertificateSync = "ICSAPeriodicCertificateSync"
+	// Told only where a scenario has set a scheme; where Cisco keeps it is not public.
+	paramAddressScheme = "IMAddressScheme"
+	paramDefaultDomain = "IMDefaultDomain"
 )
 
 // parameter is one service parameter with its default. valueType is a value of
@@ -88,6 +91,12 @@ func lastErrorService(address, service string) string {
 }
 func lastErrorName(name string) string {
 	return fmt.Sprintf("NameNotResolved: %s, listed in the peer's tomcat certificate", name)
+}
+
+// Stricter than Cisco's sentences: that two address schemes end the user sync
+// itself is invented; Cisco says that all clusters must use one.
+func lastErrorScheme(address, theirs, ours string) string {
+	return fmt.Sprintf("DomainConflict: %s: IM address scheme %s, here %s", address, theirs, ours)
 }
 func lastErrorExpired(address string, at time.Time) string {
 	return fmt.Sprintf("CertificateExpired: %s: not valid after %s", address, at.UTC().Format(time.RFC3339))
@@ -163,9 +172,11 @@ queries:
     evidence: simulator
     # last_error must be one of the words that Peerkeeper knows: credentials,
     # unreachable, certificate, names, domain, other, or '' for no error.
-    sql: "SELECT peeraddress AS address, protocol AS protocol, lastsynctime AS last_sync, associatedusers AS users, CASE WHEN lasterror IS NULL OR lasterror = '' THEN '' WHEN lasterror LIKE 'AuthenticationFailed%' THEN 'credentials' WHEN lasterror LIKE 'NotReachable%' THEN 'unreachable' WHEN lasterror LIKE 'Certificate%' THEN 'certificate' WHEN lasterror LIKE 'NameNotResolved%' THEN 'names' ELSE 'other' END AS last_error FROM cupsinterclusterpeers"
+    sql: "SELECT peeraddress AS address, protocol AS protocol, lastsynctime AS last_sync, associatedusers AS users, CASE WHEN lasterror IS NULL OR lasterror = '' THEN '' WHEN lasterror LIKE 'AuthenticationFailed%' THEN 'credentials' WHEN lasterror LIKE 'NotReachable%' THEN 'unreachable' WHEN lasterror LIKE 'Certificate%' THEN 'certificate' WHEN lasterror LIKE 'NameNotResolved%' THEN 'names' WHEN lasterror LIKE 'DomainConflict%' THEN 'domain' ELSE 'other' END AS last_error FROM cupsinterclusterpeers"
 parameters:
   sync_interval: [` + paramSyncInterval + `]
   auto_recovery: [` + paramAutoRecovery + `]
   certificate_sync: [` + paramCertificateSync + `]
+  address_scheme: [` + paramAddressScheme + `]
+  default_domain: [` + paramDefaultDomain + `]
 `

@@ -114,6 +114,9 @@ type cluster struct {
 	logging  logSettings
 	logLines int // that were written or would have been, but for their level
 
+	scheme     string // IM address scheme; "" as installed: UserID@[Default_Domain]
+	noFallback bool   // high availability falls back by hand only
+
 	agent          agentParameters
 	selfRestarting bool // ICSA on the publisher is on its way through a restart of its own
 }

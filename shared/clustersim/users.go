@@ -17,18 +17,26 @@ func (s *Sim) adminUsers(c *cluster, body []byte, now time.Time) error {
 		InvalidURI int    `json:"invalidUri"`
 		Move       string `json:"move"`
 		To         string `json:"to"`
+		// One user of one's choice; what is left out is as of any other.
+		UserID       *string `json:"userid"`
+		IMAddress    *string `json:"imaddress"`
+		DirectoryURI *string `json:"directoryuri"`
+		MailID       *string `json:"mailid"`
 	}
 	if err := decode(body, &in); err != nil {
 		return err
 	}
 	asked := 0
-	for _, set := range []bool{in.Add != 0, in.Remove != 0, in.Duplicate != "", in.Unassign != 0, in.InvalidURI != 0, in.Move != ""} {
+	for _, set := range []bool{in.Add != 0, in.Remove != 0, in.Duplicate != "", in.Unassign != 0, in.InvalidURI != 0, in.Move != "", in.UserID != nil} {
 		if set {
 			asked++
 		}
 	}
 	if asked != 1 {
-		return wrong("body", "give exactly one of add, remove, duplicate, unassign, invalidUri, move")
+		return wrong("body", "give exactly one of add, remove, duplicate, unassign, invalidUri, move, userid")
+	}
+	if in.UserID == nil && (in.IMAddress != nil || in.DirectoryURI != nil || in.MailID != nil) {
+		return wrong("userid", "is missing: whose address that is")
 	}
 	if in.To != "" && in.Move == "" {
 		return wrong("to", "goes with move only")
@@ -48,6 +56,27 @@ func (s *Sim) adminUsers(c *cluster, body []byte, now time.Time) error {
 		return s.changeLast(c, "unassign", in.Unassign, "primarynodeid = NULL, tkassignmentstate = 0")
 	case in.InvalidURI > 0:
 		return s.changeLast(c, "invalidUri", in.InvalidURI, "directoryuri = 'invalid uri of ' || userid")
+	case in.UserID != nil:
+		if *in.UserID == "" {
+			return wrong("userid", "is empty")
+		}
+		user := s.drawUsers(c, 1)
+		user[0].userid = *in.UserID
+		if err := s.addUsers(c, user); err != nil {
+			return simulatorError(err)
+		}
+		for _, field := range []struct {
+			column string
+			value  *string
+		}{{"imaddress", in.IMAddress}, {"directoryuri", in.DirectoryURI}, {"mailid", in.MailID}} {
+			if field.value == nil {
+				continue
+			}
+			if _, err := c.db.exec("UPDATE enduser SET "+field.column+" = ? WHERE pkid = ?", *field.value, user[0].pkid); err != nil {
+				return simulatorError(err)
+			}
+		}
+		return nil
 	case in.Duplicate != "":
 		user := s.drawUsers(c, 1)
 		user[0].userid = in.Duplicate

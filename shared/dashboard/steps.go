@@ -199,7 +199,19 @@ var steps = map[peer.Reason][]Step{
 		{On: "{toPub}", Menu: menuPeers, Do: "Do the same for {fromPub}: both ends must name the same protocol."},
 	},
 	peer.DomainDiffers: {
-		{Do: "Intercluster peers share one domain, {domain}. Find the users outside it with `peerkeeper audit users` and correct their IM address in Unified CM; the next sync carries it over."},
+		{On: "{fromPub}", Menu: "Cisco Unified CM IM and Presence Administration > Presence > Settings > Advanced Configuration", Do: "{message}. Correct the default domain of the cluster that is wrong; services are stopped on every node for it: in a window, with `peerkeeper maintenance` first."},
+	},
+	peer.SchemeDiffers: {
+		{On: "{fromPub}", Menu: "Cisco Unified CM IM and Presence Administration > Presence > Settings > Advanced Configuration", Do: "{message}. Compare IM Address Scheme with that of {to} and decide on one for all clusters. To change it, services are stopped on every node of the cluster: in a window, with `peerkeeper maintenance` first."},
+	},
+	peer.OtherDomains: {
+		{Do: "Nothing, if those domains are meant: name them in mesh.yaml (domains). `peerkeeper user ID` shows one of the users."},
+	},
+	peer.HAStateUnusual: {
+		{Menu: "command line", Do: "`utils ha status` on the publisher tells which node serves whose users; System > Presence Redundancy Groups falls back by hand."},
+	},
+	peer.UsersFell: {
+		{On: "{toPub}", Menu: menuTopology, Do: "{message}. See how many users each node has. If they were moved or unassigned on purpose, `peerkeeper ack` the alarm UsersFell; otherwise look at the licences, LDAP synchronisation and IM and Presence assignment in Unified CM, and at Cisco Sync Agent."},
 	},
 	peer.DomainConflict: {
 		{On: "{fromPub}", Menu: menuTrouble, Do: "Compare the domain of {from} with that of {to}: ICSA reports InterClusterSyncAgentDomainConflict and retries every 30 min by itself once they agree on {domain}."},

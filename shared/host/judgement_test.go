@@ -56,6 +56,61 @@ steps:
       - {post: /clusters/emea/dns, body: {for: peerkeeper, name: imp-apac-pub.example.com, answer: ""}}
     healthyWithin: 1h30m
 `, []string{"NameNotResolving emea>apac"}},
+		{"user IDs that are mail addresses, and the Directory URI scheme with two domains: all is lawful", `
+steps:
+  - name: IDs with an at sign, a percent sign and a quote
+    break:
+      - {post: /clusters/apac/users, body: {userid: "anna.berg@mail.example.org", imaddress: "anna.berg@mail.example.org@example.com"}}
+      - {post: /clusters/apac/users, body: {userid: "100%o'brien", imaddress: "100%o'brien@EXAMPLE.COM"}}
+    wait: 2h30m
+  - name: every cluster by Directory URI
+    break:
+      - {post: /clusters/emea/scheme, body: {addressScheme: directoryURI, domains: [example.com, sales.example.net]}}
+      - {post: /clusters/apac/scheme, body: {addressScheme: directoryURI, domains: [example.com, sales.example.net]}}
+      - {post: /clusters/amer/scheme, body: {addressScheme: directoryURI}}
+    wait: 3h
+  - name: one cluster by another scheme
+    break:
+      - {post: /clusters/amer/scheme, body: {addressScheme: userid}}
+    wait: 1h15m
+    expect:
+      peers:
+        amer>emea: {state: Degraded, cause: Compatible, conditions: {Compatible: False AddressSchemeDiffers}}
+        amer>apac: {state: Degraded, cause: Compatible, conditions: {Compatible: False AddressSchemeDiffers}}
+        emea>amer: {state: Degraded, cause: Compatible, conditions: {Compatible: False AddressSchemeDiffers}}
+        apac>amer: {state: Degraded, cause: Compatible, conditions: {Compatible: False AddressSchemeDiffers}}
+      alarms: [PeerMisconfigured amer>apac, PeerMisconfigured amer>emea, PeerMisconfigured apac>amer]
+    mend:
+      - {post: /clusters/amer/scheme, body: {addressScheme: directoryURI}}
+    healthyWithin: 1h30m
+`, []string{"PeerMisconfigured amer>apac", "PeerMisconfigured amer>emea", "PeerMisconfigured apac>amer"}},
+		{"all users of a cluster vanish", `
+steps:
+  - name: equal, empty copies prove nothing
+    wait: 30m
+  - name: gone
+    break:
+      - {post: /clusters/apac/users, body: {unassign: 200}}
+    wait: 1h15m
+    expect:
+      peers:
+        emea>apac: {state: Unknown, conditions: {UsersMatch: Unknown UsersFell}}
+        amer>apac: {state: Unknown, conditions: {UsersMatch: Unknown UsersFell}}
+      findings: ["apac:UsersFell"]
+      alarms: [UsersFell apac]
+  - name: they are back
+    break:
+      - {post: /clusters/apac/users, body: {add: 180}}
+    wait: 1h
+`, []string{"UsersFell apac"}},
+		{"a node has failed over, and high availability is off elsewhere: information", `
+steps:
+  - name: both are lawful
+    break:
+      - {post: /clusters/apac/nodes, body: {node: imp-apac-sub.example.com, haState: 8}}
+      - {post: /clusters/amer/ha, body: {enabled: false, automaticFallback: false}}
+    wait: 30m
+`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -185,6 +185,7 @@ func (h *Host) Acknowledge(ctx context.Context, fingerprint, reason, actor strin
 	}
 	it := fits[0]
 	w := h.said(record.WholeMesh, reason, actor, lasts)
+	w.Alarm, w.Cluster = it.Name, it.Cluster
 	_, _, err = store.Claim(ctx, h.Store, store.Ack(h.Mesh.Name, it.Fingerprint), record.SaidSchema, func(d *store.Doc[record.Word], _ bool) (bool, error) {
 		d.Value = w
 		return true, nil

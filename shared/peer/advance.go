@@ -24,6 +24,7 @@ func Advance(prev ClusterRecord, obs Observation, c *mesh.Cluster) ClusterRecord
 	next.Restarted = restarted(prev, obs)
 	next.Stopped = stopsSeen(prev, obs)
 	next.Home = ring(prev, obs, c)
+	next.Peaks = peaks(prev, obs, c)
 	next.Interval = interval(prev.Interval, obs, c)
 	switch {
 	case obs.Access.Known():
@@ -56,6 +57,7 @@ func merge(old, obs Observation) Observation {
 		n.Services = n.Services.Or(o.Services)
 		n.Version = n.Version.Or(o.Version)
 		n.HAState = n.HAState.Or(o.HAState)
+		n.HAEnabled = n.HAEnabled.Or(o.HAEnabled)
 		n.Parameters = n.Parameters.Or(o.Parameters)
 		if !n.Answers.Known() && n.Remarks == nil {
 			n.Remarks = o.Remarks
@@ -152,6 +154,8 @@ const (
 	ParamInterval     = "sync_interval"
 	ParamAutoRecovery = "auto_recovery"
 	ParamCertSync     = "certificate_sync"
+	ParamScheme       = "address_scheme"
+	ParamDomain       = "default_domain"
 )
 
 func interval(prev Interval, obs Observation, c *mesh.Cluster) Interval {

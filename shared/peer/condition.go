@@ -115,6 +115,7 @@ const (
 	DomainsMatch     Reason = "DomainsMatch"
 	DomainDiffers    Reason = "DomainDiffers"
 	DomainConflict   Reason = "DomainConflict"
+	SchemeDiffers    Reason = "AddressSchemeDiffers"
 
 	// Reachable and Authenticated.
 	SyncedRecently   Reason = "SyncedRecently"
@@ -167,6 +168,9 @@ const (
 	SyncAgentNotDone   Reason = "SyncAgentNotCompleted"
 	ParametersDiffer   Reason = "ParametersDiffer"
 	IntervalDiffers    Reason = "IntervalDiffers"
+	OtherDomains       Reason = "OtherDomains"
+	UsersFell          Reason = "UsersFell"
+	HAStateUnusual     Reason = "HAState"
 	CertificateExpires Reason = "CertificateExpiring"
 	CertificateChanged Reason = "CertificateChanged"
 	DNSServerSilent    Reason = "DNSServerSilent"

@@ -119,6 +119,9 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 		next.FirstSeen = v.Now
 	}
 	users := l.users(&next)
+	if l.b.Fell != nil && users.status == True {
+		users = unsure(UsersFell, "%s holds what %s has, and %s's users fell %s: that both hold equally little proves nothing", l.id.From, l.id.To, l.id.To, l.b.Fell)
+	}
 	verdicts := []struct {
 		t Type
 		v verdict
@@ -245,16 +248,11 @@ func (l *link) configured() verdict {
 }
 
 func (l *link) compatible() verdict {
+	if v, differ := l.schemesDiffer(); differ {
+		return v
+	}
 	if l.hasEntry && l.entry.HasError && l.entry.Error == ErrorDomain {
 		return no(DomainConflict, Cisco, "ICSA of %s reports a domain conflict with %s; it retries every 30 min", l.id.From, l.id.To)
-	}
-	for _, end := range []struct {
-		id mesh.ClusterID
-		r  *ClusterRecord
-	}{{l.id.From, l.a}, {l.id.To, l.b}} {
-		if set, ok := end.r.Set.Fresh(l.Now, 2*setPeriod).Get(); ok && set[end.id].Foreign > 0 {
-			return no(DomainDiffers, Measured, "%d users of %s have an IM address outside %s; intercluster peers share one domain", set[end.id].Foreign, end.id, l.Mesh.Domain)
-		}
 	}
 	return yes(DomainsMatch, Declared, "both declared in domain %s; no conflict reported", l.Mesh.Domain)
 }

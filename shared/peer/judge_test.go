@@ -101,6 +101,10 @@ func (s *scene) service(id mesh.ClusterID, node mesh.NodeName, name, status stri
 	s.Clusters[id].Seen.Nodes[node].Services.Value[name] = Service{Status: status, UpTime: -1}
 }
 
+func (s *scene) parameter(id mesh.ClusterID, name, value string) {
+	s.Clusters[id].Seen.Nodes[pub(id)].Parameters.Value[name] = value
+}
+
 // copied sets how many of apac's users emea holds.
 func (s *scene) copied(n int) {
 	s.emea().Seen.Users.Value[pub("apac")], s.emea().Seen.Users.Value[sub("apac")] = n, 0
@@ -159,9 +163,26 @@ func TestOneConditionAndEveryReason(t *testing.T) {
 
 		{"one domain", Compatible, func(*scene) {}, True, DomainsMatch, Declared, "example.com"},
 		{"ICSA reports a conflict", Compatible, func(s *scene) { s.entry(func(e *Entry) { e.Error = ErrorDomain }) }, False, DomainConflict, Cisco, "30 min"},
-		{"users outside the domain", Compatible, func(s *scene) {
+		{"users of other domains are lawful", Compatible, func(s *scene) {
 			s.apac().Set = Known(map[mesh.ClusterID]SetDigest{"apac": {Users: 200, Foreign: 3}}, ago(time.Hour))
-		}, False, DomainDiffers, Measured, "3 users of apac"},
+		}, True, DomainsMatch, Declared, "example.com"},
+		{"one scheme, spelled in two ways", Compatible, func(s *scene) {
+			s.parameter("emea", ParamScheme, "UserID@[Default_Domain]")
+			s.parameter("apac", ParamScheme, "userid")
+		}, True, DomainsMatch, Declared, ""},
+		{"two schemes", Compatible, func(s *scene) {
+			s.parameter("emea", ParamScheme, "Directory URI")
+			s.parameter("apac", ParamScheme, "userid")
+		}, False, SchemeDiffers, Measured, "emea makes IM addresses by the scheme Directory URI"},
+		{"only one cluster tells its scheme", Compatible, func(s *scene) { s.parameter("emea", ParamScheme, "directoryURI") }, True, DomainsMatch, Declared, ""},
+		{"one default domain, in capitals and with a final dot", Compatible, func(s *scene) {
+			s.parameter("emea", ParamDomain, "EXAMPLE.com.")
+			s.parameter("apac", ParamDomain, "example.com")
+		}, True, DomainsMatch, Declared, ""},
+		{"two default domains", Compatible, func(s *scene) {
+			s.parameter("emea", ParamDomain, "example.com")
+			s.parameter("apac", ParamDomain, "example.net")
+		}, False, DomainDiffers, Measured, "example.net"},
 
 		{"synced ten minutes ago", Reachable, func(*scene) {}, True, SyncedRecently, Measured, ""},
 		{"no sync lately, but it answers us", Reachable, func(s *scene) { stand(s, time.Hour) }, True, AnswersUs, Inferred, "not measured"},

@@ -50,6 +50,9 @@ type Node struct {
 	Version Fact[string] `json:"version"`
 	// HAState is enterprisenode.tkhaserverstate: 2 idle, 3 normal, 4 backup.
 	HAState Fact[int] `json:"haState"`
+	// HAEnabled is enterprisesubcluster.haenabled of the node's redundancy group.
+	// Unknown/QueryRefused carries when the database last refused to tell.
+	HAEnabled Fact[bool] `json:"haEnabled,omitzero"`
 	// Parameters are ICSA's service parameters on this node by purpose
 	// (sync_interval in minutes, auto_recovery, certificate_sync).
 	Parameters Fact[map[string]string] `json:"parameters"`
@@ -159,6 +162,12 @@ type ClusterRecord struct {
 	Restarted map[mesh.NodeName]time.Time `json:"restarted,omitempty"`
 	// Stopped is what is remembered of services that do not run, by node.
 	Stopped map[mesh.NodeName]map[string]Stop `json:"stopped,omitempty"`
+	// Peaks are the greatest counts of the cluster's own users by hour, from
+	// complete reads of the last day, oldest first.
+	Peaks []Peak `json:"peaks,omitempty"`
+	// Fell says that the users fell, and that nobody has acknowledged it, and that
+	// they are not back; nil otherwise.
+	Fell *Fall `json:"fell,omitempty"`
 	// Rewound is when counts or clocks were last seen to jump back.
 	Rewound  time.Time `json:"rewound,omitzero"`
 	Findings []Finding `json:"findings,omitempty"`

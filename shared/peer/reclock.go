@@ -43,6 +43,12 @@ func (r *ClusterRecord) Reclock(now time.Time) {
 	for i := range r.Interval.Earlier {
 		countAsNow(now, &r.Interval.Earlier[i].Until)
 	}
+	for i := range r.Peaks {
+		countAsNow(now, &r.Peaks[i].At)
+	}
+	if r.Fell != nil {
+		countAsNow(now, &r.Fell.Since)
+	}
 	countAllAsNow(now, r.Lost)
 	countAllAsNow(now, r.Restarted)
 	for _, byService := range r.Stopped {

@@ -241,9 +241,21 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 				}
 			}
 		}
+		if state, ok := seen.HAState.Fresh(v.Now, v.maxAge()).Get(); ok {
+			if what := r.haUnusual(c, n.Name, state); what != "" {
+				add("info", HAStateUnusual, n.Name, "", "%s", what)
+			}
+		}
 		if got, ok := seen.Version.Get(); ok && n.Name == c.Publisher && c.Release != "" && !sameRelease(c.Release, got) {
 			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, value(got))
 		}
+	}
+	if r.Fell != nil {
+		// Each fall is an incident of its own: who has acknowledged one has not seen the next.
+		add("critical", UsersFell, "", r.Fell.Since.UTC().Format(time.RFC3339), "%s", r.fallFinding(id))
+	}
+	if set, ok := r.Set.Fresh(v.Now, 2*setPeriod).Get(); ok && set[id].Foreign > 0 {
+		add("info", OtherDomains, "", "", "%d users have an IM address in a domain that mesh.yaml does not name (domain, domains); in the Directory URI scheme that is lawful", set[id].Foreign)
 	}
 	if skew, ok := r.Seen.Skew.Get(); ok && skew.Abs() > 2*time.Minute {
 		add("warning", ClockSkew, "", "", "the cluster's clock differs from Peerkeeper's by more than 2 min (HTTP Date); times are corrected for it, certificates and logs are not")

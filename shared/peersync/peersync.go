@@ -328,7 +328,7 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	}
 	t.view.Clusters[pick].SetTried = t.now
 	t.guarded(ctx, pick, setDeadline, func(ctx context.Context, client *cluster.Client) (peer.Reason, string) {
-		got := client.Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now)
+		got := client.Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now, t.Mesh.Domains...)
 		if got.Known() {
 			t.view.Clusters[pick].Set = got
 		} else {
@@ -344,6 +344,9 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	for _, id := range ids {
 		r := t.view.Clusters[id]
+		c, _ := t.Mesh.Cluster(id)
+		acknowledged := r.Fell != nil && t.book.Said.AcknowledgedOf(string(peer.UsersFell), id, r.Fell.Since, t.now)
+		r.WatchUsers(c, acknowledged, t.book.Said.MaintenanceOf(id, t.now))
 		r.Findings = peer.Findings(t.view, id, t.book.Clusters[id].Value.Findings)
 		switch {
 		case !r.Seen.Access.Known():

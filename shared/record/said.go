@@ -73,6 +73,10 @@ type Word struct {
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires,omitzero"` // zero = until taken back
 	Ended   bool      `json:"ended,omitempty"`  // taken back
+	// Alarm and Cluster are what an acknowledgement is about; "" in what an
+	// earlier release wrote.
+	Alarm   string         `json:"alarm,omitempty"`
+	Cluster mesh.ClusterID `json:"cluster,omitempty"`
 }
 
 // Holds says whether the word stands at now.
@@ -108,6 +112,17 @@ func ReasonOf(text string) (string, error) {
 		return "", errors.New("the reason is empty: say why, for whoever reads the history at night")
 	}
 	return text, nil
+}
+
+// AcknowledgedOf says whether somebody has acknowledged an alarm of a cluster
+// since it began. Their clock may differ from ours.
+func (s *Said) AcknowledgedOf(alarm string, id mesh.ClusterID, began, now time.Time) bool {
+	for _, w := range s.Acks {
+		if w.Alarm == alarm && w.Cluster == id && w.Holds(now) && !w.At.Before(began.Add(-silenceSkew)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Approval is an APPROVAL#id item: a person's consent to one exact action.

@@ -155,6 +155,9 @@ type Situation struct {
 	// Facts says why the facts behind the proposal may not be acted on; ""
 	// when they are known and fresh.
 	Facts string
+	// UsersFell says that the cluster's users fell, which nobody has acknowledged;
+	// "" if not.
+	UsersFell string
 	// Service is the target as it looked just now.
 	Service peer.Service
 	// Present says that the store holds already what would be imported.
@@ -248,6 +251,12 @@ func guards() []guard {
 						return fmt.Sprintf("%s is %s", id, o)
 					}
 				}
+			}
+			return ""
+		}},
+		{"usersFell", func(_ *Gate, p peer.Proposal, s Situation) string {
+			if s.UsersFell != "" {
+				return fmt.Sprintf("the users of %s fell %s: nothing is done there until somebody acknowledges it (`peerkeeper ack`), or they are back", p.Target.Cluster, s.UsersFell)
 			}
 			return ""
 		}},

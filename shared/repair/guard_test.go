@@ -196,6 +196,7 @@ func cases() []only {
 		{"epoch", "paused since it was decided", func(g G, _ P, _ S) { g.PauseEpoch++ }, func(g G, _ P, s S) { g.PauseEpoch++; s.Epoch++ }},
 		{"overlay", "nodes are being upgraded", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Upgrading} }, func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Acknowledged} }},
 		{"overlay", "the database was restored", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Rewound} }, func(_ G, _ P, s S) { s.Overlays[emeaAmer] = []peer.Overlay{peer.Rewound} }},
+		{"usersFell", "the users of the cluster are gone", func(_ G, _ P, s S) { s.UsersFell = "from 200 to 0" }, func(G, P, S) {}},
 		{"overlay", "flapping", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Flapping} }, func(G, P, S) {}},
 		{"window", "a deny window wins over an allow window", func(_ G, _ P, s S) {
 			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "00:00", To: "24:00", TimeZone: "UTC"}, {Kind: "deny", From: "12:00", To: "13:00", TimeZone: "Europe/London"}}

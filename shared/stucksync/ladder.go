@@ -221,6 +221,9 @@ func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) rep
 	for _, id := range p.Peers {
 		sit.Overlays[id] = j.states[id].Overlays
 	}
+	if r := j.view.Clusters[p.Target.Cluster]; r != nil && r.Fell != nil {
+		sit.UsersFell = r.Fell.String()
+	}
 	sit.Facts = s.facts(j, gate, p, &sit)
 	return sit
 }

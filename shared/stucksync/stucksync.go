@@ -349,6 +349,8 @@ func clusterAlarms(why peer.Reason) string {
 		return alarm.CertificateNotTrusted
 	case peer.DNSServerSilent:
 		return alarm.DNSServerSilent
+	case peer.UsersFell:
+		return alarm.UsersFell
 	}
 	if why.RefusesTLS() {
 		return alarm.TLSRefused

@@ -1,0 +1,24 @@
+package cluster
+
+import "testing"
+
+// The domain of an IM address is what follows its last @.
+func TestTheDomainOfAnIMAddress(t *testing.T) {
+	others := []string{"sales.example.com"}
+	for address, want := range map[string]bool{
+		"anna@example.com":                       false,
+		"anna@EXAMPLE.com":                       false,
+		"anna@example.com.":                      false,
+		"anna.berg@mail.example.org@example.com": false, // the user ID is a mail address
+		"anna@sales.example.com":                 false,
+		"anna@example.org":                       true,
+		"anna@example.com@example.org":           true,
+		"o'brien%x@example.com":                  false,
+		"":                                       false,
+		"anna":                                   false,
+	} {
+		if got := foreign(address, "example.com", others); got != want {
+			t.Errorf("%q: in another domain %v, want %v", address, got, want)
+		}
+	}
+}
