@@ -122,6 +122,11 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		}
 	}
 	c.judgeStores(looks, certs, now)
+	for _, id := range c.Mesh.IDs() {
+		if wanted(req.Only, id) {
+			peer.Sources(c.Mesh, certs, id, now)
+		}
+	}
 	matrix := peer.Trust(c.Mesh, certs, now)
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	var changes record.Changes
@@ -131,7 +136,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		}
 		next := certs[cl.ID]
 		c.completeChains(&cl, looks[cl.ID], &next, now)
-		next.Findings = c.findings(&cl, looks[cl.ID], next, matrix, book, dns[cl.ID], now)
+		next.Findings = c.findings(&cl, looks[cl.ID], next, certs, matrix, book, dns[cl.ID], now)
 		countCluster(&answer.Clusters, next)
 		doc := book.Certs[cl.ID]
 		doc.Value = next
@@ -283,11 +288,14 @@ func countCluster(n *run.Clusters, r peer.CertClusterRecord) {
 func (c *Certcheck) judge(id mesh.PeerID, book *record.Book, remote peer.CertClusterRecord, matrix peer.TrustMatrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
 	met := c.leaves(id.To, remote)
 	next := peer.CertRecord{}
-	for _, l := range met {
+	for _, l := range slices.Concat(met, c.disputed(id.To, remote)) {
 		// A sync must have met every one of them to show that it is trusted, and
 		// the first to end ends the peer.
 		if l.First.After(next.LeafFirst) {
 			next.LeafFirst = l.First
+		}
+		if l.FirstSeen().After(next.LeafSeen) {
+			next.LeafSeen = l.FirstSeen()
 		}
 		if next.LeafEnds.IsZero() || l.NotAfter.Before(next.LeafEnds) {
 			next.LeafEnds = l.NotAfter
@@ -306,13 +314,14 @@ func (c *Certcheck) judge(id mesh.PeerID, book *record.Book, remote peer.CertClu
 		}
 		return peer.Condition{}
 	}
-	trusted := c.trusted(id, book, met, matrix, now)
+	shown := slices.Concat(met, c.disputed(id.To, remote))
+	trusted := c.trusted(id, book, shown, matrix, now)
 	names, failing, open := c.names(id, met, dns, now)
 	for _, cond := range []peer.Condition{trusted, names} {
 		next.Conditions = append(next.Conditions, peer.Set(before(cond.Type), cond, now))
 	}
 	next.Standing = prev.Standing.
-		After(peer.CertificateTrusted, atFault(trusted, met), func(string) bool { return trusted.Status == peer.UnknownStatus }, now).
+		After(peer.CertificateTrusted, atFault(trusted, shown), func(string) bool { return trusted.Status == peer.UnknownStatus }, now).
 		After(peer.NamesResolve, lower(failing), func(name string) bool {
 			return names.Status == peer.UnknownStatus || slices.Contains(lower(open), name)
 		}, now)
@@ -373,7 +382,7 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 		case measured.Status != peer.False || !view.Works(id):
 		case view.SyncedSince(id, matrix.MissingSince(id)):
 			measured.Status, measured.Reason, measured.Basis = peer.True, peer.SyncedOverLeaf, peer.Inferred
-			measured.Message += "; a sync has succeeded all the same: the Intercluster Sync Agent goes by what it read when it started"
+			measured.Message += "; a sync has succeeded all the same: the Intercluster Sync Agent goes by what it read when it started, or is served another certificate than Peerkeeper"
 		default:
 			measured.Status, measured.Reason, measured.Basis = peer.UnknownStatus, peer.NextSyncDecides, peer.Inferred
 			measured.Message += "; whether a sync succeeds all the same, the next one shows"

@@ -48,7 +48,7 @@ func (f *finder) add(x peer.Finding) {
 
 // findings lists what does not depend on the clock; expiries are derived when
 // the record is read (peer.CertFindings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Book, dns dnsprobe.Result, now time.Time) []peer.Finding {
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, certs map[mesh.ClusterID]peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Book, dns dnsprobe.Result, now time.Time) []peer.Finding {
 	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
 	authorities := knownAuthorities(cl, l)
 	for _, n := range cl.Nodes {
@@ -66,6 +66,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 					one.behaviour(f, known)
 				}
 				switch {
+				case s.Disputed: // what it is like is not the node's; see below
 				case s.Error != "":
 					f.keep(n.Name, keyType, place, now, s)
 				case known:
@@ -90,6 +91,9 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 		}
 	}
 	view := c.view(book, now)
+	for _, x := range peer.SourceFindings(c.Mesh, certs, view, cl.ID) {
+		f.add(x)
+	}
 	for _, x := range peer.TrustFindings(c.Mesh, matrix, cl.ID, func(puller mesh.ClusterID) peer.Pull {
 		return peer.PullOf(view, matrix, mesh.PeerID{From: puller, To: cl.ID})
 	}, now) {

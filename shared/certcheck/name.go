@@ -64,12 +64,31 @@ func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]peer.C
 
 // leaves are the certificates that ICSA may meet when it pulls: the
 // publisher's, one of each key type. Which one the handshake settles on is not
-// ours to see, so all of them must do.
+// ours to see, so all of them must do. Where what is served to Peerkeeper is
+// disputed, it is the one that the node itself names.
 func (c *Certcheck) leaves(id mesh.ClusterID, r peer.CertClusterRecord) []peer.Served {
 	cl, _ := c.Mesh.Cluster(id)
 	var out []peer.Served
 	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
-		if s, ok := r.Served[cl.Publisher][string(t)]; ok && s.Fingerprint != "" {
+		s, ok := r.Served[cl.Publisher][string(t)]
+		if own := r.Identity[cl.Publisher][peer.ServiceOf("", string(t))]; s.Disputed && own.Fingerprint != "" {
+			s = own
+		}
+		if ok && s.Fingerprint != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// disputed are the certificates that the publisher serves to Peerkeeper and that
+// its certificate management does not name. That one of them has expired, or is
+// new, is not hidden by the other.
+func (c *Certcheck) disputed(id mesh.ClusterID, r peer.CertClusterRecord) []peer.Served {
+	cl, _ := c.Mesh.Cluster(id)
+	var out []peer.Served
+	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
+		if s := r.Served[cl.Publisher][string(t)]; s.Disputed {
 			out = append(out, s)
 		}
 	}

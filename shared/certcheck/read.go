@@ -235,12 +235,19 @@ func unreached(r tlsprobe.Reason) bool {
 func served(leaf *x509.Certificate, was peer.Served, keyType string, firstLook bool, now time.Time) peer.Served {
 	s := peer.Served{
 		Fingerprint: tlsprobe.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
-		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now, Read: now,
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now, Sighted: now, Read: now,
 		MultiServer: tlsprobe.IsMultiServer(leaf), Key: keyOf(leaf),
 	}
 	switch {
 	case was.Fingerprint == s.Fingerprint:
 		s.First, s.Replaced, s.Change, s.Cause, s.Former = was.First, was.Replaced, was.Change, was.Cause, was.Former
+		s.Agreed, s.Disputed = was.Agreed, was.Disputed
+		switch {
+		case !was.Sighted.IsZero():
+			s.Sighted = was.Sighted
+		case !was.First.Equal(leaf.NotBefore): // by a release that did not keep it
+			s.Sighted = was.First
+		}
 	case was.Fingerprint != "":
 		s.Replaced, s.Former = was.Fingerprint, peer.FormerOf(was, keyType)
 	case firstLook:
@@ -357,8 +364,13 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		return 1
 	}
 	slices.SortStableFunc(nodes, func(a, b mesh.Node) int { return rank(a) - rank(b) })
+	// One for all servers may have been accepted under any of them.
+	var pins []string
+	for _, n := range cl.Nodes {
+		pins = append(pins, accepted[n.Name]...)
+	}
 	for _, n := range nodes {
-		held, err := c.holdingGuarded(ctx, cl, n, rejected, accepted[n.Name])
+		held, err := c.holdingGuarded(ctx, cl, n, rejected, pins)
 		if err == nil {
 			l.holdings[n.Name] = held
 			if l.record.Identity == nil {

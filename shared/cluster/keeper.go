@@ -132,8 +132,9 @@ func (k *Keeper) Uncertain(err error) bool {
 // and one by which Peerkeeper would log in there: by tls.ca, a pin, or one of
 // pins, which people accepted at run time.
 //
-// One that is served is read in a handshake, which proves that the node has its
-// key. One that is not served yet is told by the node's certificate management,
+// One that is served is read in a handshake, which proves that who answers has its
+// key, and must be the one that the node's certificate management names, where
+// that can be asked. One that is not served yet is told by the node's certificate management,
 // with the account that may write there, because whoever imports has no other;
 // rejected is the version of that secret that must not be tried. An error that
 // says what is wrong with the certificate is *Refused.
@@ -165,10 +166,36 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 	if err := trust.Verify(chain, string(n.Name), p.Now()); err != nil {
 		return nil, &Refused{peer.BlindedByCertificate, "Peerkeeper itself does not trust it: " + err.Error(), err}
 	}
+	if !of.Pending {
+		if err := p.named(ctx, cl, *n, of, rejected, pins); err != nil {
+			return nil, err
+		}
+	}
 	if of.Issuer == "" {
 		return chain[:1], nil
 	}
 	return p.above(chain, trust)
+}
+
+// named asks the node's certificate management, where there is an account for it,
+// whether the certificate that is served here is the one that it names. A node
+// that names another is believed more than the wire. Where the import rests on
+// that word, it must be had again.
+func (p *Platform) named(ctx context.Context, cl *mesh.Cluster, n mesh.Node, of peer.CertSource, rejected string, pins []string) error {
+	if cl.PlatformWriteCredentials == "" {
+		return nil // the import rests on what was recorded, or on a person
+	}
+	held, err := p.holding(ctx, cl, n, cl.PlatformWriteCredentials, rejected, pins)
+	own := held.Identities[of.Service]
+	switch {
+	case err == nil && len(own) > 0 && peer.Fingerprint(own[0]) != of.Fingerprint:
+		return &Refused{Reason: peer.SourcesDiffer, Message: fmt.Sprintf("%s serves %s to Peerkeeper, and its certificate management names %s", n.Name, of.Fingerprint, peer.Fingerprint(own[0]))}
+	case err == nil && len(own) > 0 || !slices.Contains(of.Proofs, peer.ProofIdentity):
+		return nil
+	case err != nil:
+		return err
+	}
+	return &Refused{Reason: peer.CertificateNotRead, Message: fmt.Sprintf("%s does not name its %s certificate", n.Name, of.Service)}
 }
 
 // served reads the certificate of one key type in a handshake that ended well.

@@ -195,6 +195,15 @@ func TestSource(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("something in between shows one that is pinned, and the node names its own", func(t *testing.T) {
+		r.Post("/clusters/apac/tls", `{"node":"imp-apac-pub.example.com","served":"other"}`)
+		other := r.leaf("apac", apacPub)
+		var refused *cluster.Refused
+		if _, err := platform.Source(t.Context(), apac, r.source(other), "", []string{peer.Fingerprint(other)}); !errors.As(err, &refused) || refused.Reason != peer.SourcesDiffer {
+			t.Errorf("%v, want that the sources differ", err)
+		}
+		r.Post("/clusters/apac/tls", `{"node":"imp-apac-pub.example.com","served":"own"}`)
+	})
 	t.Run("the node has no such certificate", func(t *testing.T) {
 		of := r.source(leaf)
 		of.KeyType = "ECDSA"

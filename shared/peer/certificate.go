@@ -65,6 +65,16 @@ type Served struct {
 	Key string `json:"key,omitempty"`
 	// First is when this very certificate was first seen here.
 	First time.Time `json:"first"`
+	// Sighted is when a look first showed it, where First is from before the first
+	// look at all; zero in what a release before this wrote.
+	Sighted time.Time `json:"sighted,omitzero"`
+	// Agreed is when the node served this very certificate and its certificate
+	// management named it too, last.
+	Agreed time.Time `json:"agreed,omitzero"`
+	// Disputed says that what is served to Peerkeeper and what the node's
+	// certificate management names differ, and not because of a renewal: it is said
+	// of both (Sources).
+	Disputed bool `json:"disputed,omitempty"`
 	// Replaced is the fingerprint that this one took the place of, Change what
 	// else differs and what follows, and Cause what it amounts to (Change.Cause).
 	Replaced string `json:"replaced,omitempty"`
@@ -313,7 +323,10 @@ func grouped(r CertClusterRecord) []*group {
 				g := at[key]
 				if g == nil {
 					keyType, what := place, place
-					if port, of, ported := strings.Cut(place, "/"); ported {
+					switch port, of, ported := strings.Cut(place, "/"); {
+					case ported && port == namedPlace:
+						keyType, what = of, of+" (named by certificate management, and not what is served to Peerkeeper)"
+					case ported:
 						keyType, what = of, fmt.Sprintf("%s (port %s)", of, port)
 					}
 					g = &group{served: s, place: place, keyType: keyType, what: what, carrier: carrier[subject]}
@@ -326,8 +339,25 @@ func grouped(r CertClusterRecord) []*group {
 	}
 	take(r.Served)
 	take(r.Ports)
+	// What peers meet ends by its own date, whatever is served to Peerkeeper.
+	named := map[mesh.NodeName]map[string]Served{}
+	for node, byType := range r.Served {
+		for keyType, s := range byType {
+			if own := r.Identity[node][ServiceOf("", keyType)]; s.Disputed && own.Fingerprint != "" {
+				if named[node] == nil {
+					named[node] = map[string]Served{}
+				}
+				named[node][namedPlace+"/"+keyType] = own
+			}
+		}
+	}
+	take(named)
 	return out
 }
+
+// namedPlace is the place, before the key type, of a certificate that a node's
+// certificate management names and that is not served to Peerkeeper.
+const namedPlace = "named"
 
 // nearest is the smallest threshold, in days, that the time left is within.
 func nearest(days []int, left time.Duration) (limit int, within bool) {

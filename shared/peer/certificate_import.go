@@ -28,8 +28,11 @@ type CertSource struct {
 	// Chain is what the node served above it, for people to compare; the import
 	// goes by what is read then.
 	Chain []Issuer `json:"chain,omitempty"`
-	// Pending says that the node has it and does not serve it yet.
+	// Pending says that the node has it and does not serve it, yet or to Peerkeeper:
+	// it is read by certificate management.
 	Pending bool `json:"pending,omitempty"`
+	// Proofs are the sources that told that it is the node's own.
+	Proofs []Proof `json:"proofs,omitempty"`
 }
 
 // Lines tell a person what to compare before agreeing to an import.
@@ -69,9 +72,10 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 	had := map[string]int{} // where in out
 	for _, row := range matrix.Rows {
 		to, ok := m.Cluster(row.Cluster)
-		if !ok || row.Store != TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || !vouchedFor(certs[row.Cluster], row) || row.Pending && to.PlatformWriteCredentials == "" {
+		if !ok || row.Store != TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || row.Disputed || !vouchedFor(certs[row.Cluster], row) || row.byManagement() && to.PlatformWriteCredentials == "" {
 			continue
 		}
+		proofs, synced := v.proofs(matrix, certs, row)
 		for i, id := range matrix.Clusters {
 			cell := row.Cells[i]
 			from, ok := m.Cluster(id)
@@ -89,7 +93,7 @@ func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRe
 			if row.Issuer != "" {
 				what = row.Issuer
 			}
-			key, p := fmt.Sprint(id, "|", what, "|", row.Pending), importOf(m, row, cell, from, certs[row.Cluster])
+			key, p := fmt.Sprint(id, "|", what, "|", row.Pending), importOf(m, row, cell, from, certs[row.Cluster], proofs, synced)
 			if at, proposed := had[key]; !proposed {
 				had[key] = len(out)
 				out = append(out, p)
@@ -111,39 +115,44 @@ func later(a, b time.Time) time.Time {
 // vouchedFor reports whether Peerkeeper would log in over the certificate.
 func vouchedFor(r CertClusterRecord, row TrustRow) bool {
 	s := r.Served[row.Node][row.KeyType]
-	if row.Pending {
+	if row.byManagement() {
 		s = r.Identity[row.Node][row.Service]
 	}
 	return s.Error == "" && s.Fingerprint == row.Fingerprint && (s.Pinned || s.CA)
 }
 
-func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster, of CertClusterRecord) Proposal {
+func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, from *mesh.Cluster, of CertClusterRecord, proofs []Proof, synced []mesh.ClusterID) Proposal {
 	what := row.Service + " of " + string(row.Node)
 	p := Proposal{
 		Action: ImportCertificate,
 		Target: Target{Cluster: from.ID, Node: from.Publisher, Service: row.Store, Parameter: what},
 		Value:  row.Fingerprint,
-		Source: &CertSource{Cluster: row.Cluster, Node: row.Node, Service: row.Service, KeyType: row.KeyType, Fingerprint: row.Fingerprint, Issuer: row.Issuer, Pending: row.Pending},
+		Source: &CertSource{Cluster: row.Cluster, Node: row.Node, Service: row.Service, KeyType: row.KeyType, Fingerprint: row.Fingerprint, Issuer: row.Issuer, Pending: row.byManagement(), Proofs: proofs},
 		Peers:  []mesh.PeerID{{From: from.ID, To: row.Cluster}},
 		Since:  cell.Since,
-		Why:    fmt.Sprintf("the %s of %s lacks %s (%s), over which it pulls from %s", row.Store, from.ID, what, printStart(row.Fingerprint), row.Cluster),
+		Why:    fmt.Sprintf("the %s of %s lacks %s (%s), %s", row.Store, from.ID, what, printStart(row.Fingerprint), measured(row, proofs, synced)),
 
 		Interrupts: "nothing: a trust store grows, and Peerkeeper removes nothing from it",
 	}
 	var asks []string
 	if row.Issuer != "" {
 		p.Source.Chain = of.Served[row.Node][row.KeyType].Chain
-		if row.Pending {
+		if row.byManagement() {
 			p.Source.Chain = of.Identity[row.Node][row.Service].Chain
 		}
 		what = "the CA certificates of " + CommonName(row.Issuer)
 		p.Target.Parameter = what
-		p.Why = fmt.Sprintf("the %s of %s holds no CA of %s of %s, over which it pulls from %s", row.Store, from.ID, row.Service, row.Node, row.Cluster)
+		p.Why = fmt.Sprintf("the %s of %s holds no CA of %s of %s (%s), %s", row.Store, from.ID, row.Service, row.Node, printStart(row.Fingerprint), measured(row, proofs, synced))
 		asks = append(asks, "a CA is trusted for everything that it signs")
 	}
 	if row.Pending {
 		p.Why = fmt.Sprintf("%s has a new %s certificate (%s) and does not serve it yet; the %s of %s does not trust it", row.Node, row.Service, printStart(row.Fingerprint), row.Store, from.ID)
 		asks = append(asks, "it prepares a renewal that only you know of")
+	}
+	if row.Told {
+		asks = append(asks, fmt.Sprintf("what is served to Peerkeeper is another (%s)", printStart(of.Served[row.Node][row.KeyType].Fingerprint)))
+	} else if !row.Pending && len(proofs) < 2 {
+		asks = append(asks, "one source alone tells that it is the node's own: it serves it to Peerkeeper")
 	}
 	if cell.Taken {
 		asks = append(asks, "it had been there, and somebody may have taken it out on purpose")

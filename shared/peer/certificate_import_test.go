@@ -44,8 +44,23 @@ func newExchange() *exchange {
 		e.icsa(c.ID, 30*24*time.Hour)
 	}
 	e.certs = trusting(m, served)
+	e.name(served[apacPublisher]["RSA"])
 	e.lack(apacPublisher, 24*time.Hour)
 	return e
+}
+
+// name is apac's certificate management naming its publisher's certificate.
+func (e *exchange) name(s Served) {
+	r := e.certs["apac"]
+	r.Identity = map[mesh.NodeName]map[string]Served{apacPublisher: {"tomcat": s}}
+	e.certs["apac"] = r
+}
+
+// unnamed is certificate management that is not read.
+func (e *exchange) unnamed() {
+	r := e.certs["apac"]
+	r.Identity = nil
+	e.certs["apac"] = r
 }
 
 // icsa says since when the Intercluster Sync Agent of a publisher runs.
@@ -85,6 +100,19 @@ func (e *exchange) serve(node mesh.NodeName, do func(*Served)) {
 	e.certs["apac"].Served[node]["RSA"] = s
 }
 
+// inBetween has something on Peerkeeper's way show a certificate of its own, which
+// is pinned; the node names its own, and every store holds that.
+func (e *exchange) inBetween() {
+	e.came(48 * time.Hour)
+	e.serve(apacPublisher, func(s *Served) {
+		own := *s
+		*s = selfSigned(apacPublisher, "of something in between")
+		s.Pinned, s.Replaced, s.Read = true, own.Fingerprint, certNoon()
+		s.Sighted, s.First = certNoon().Add(-5*time.Hour), certNoon().Add(-5*time.Hour)
+	})
+	Sources(e.m, e.certs, "apac", certNoon())
+}
+
 func (e *exchange) imports() []Proposal {
 	return Imports(e.v, Trust(e.m, e.certs, e.v.Now), e.certs)
 }
@@ -98,6 +126,31 @@ func TestImports(t *testing.T) {
 		want []string // targets; "!" behind one that needs approval
 	}{
 		{"a publisher's certificate that one cluster lacks", func(*exchange) {}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
+		{"certificate management is not read: what is served to Peerkeeper alone asks a person", func(e *exchange) {
+			e.unnamed()
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
+		{"certificate management was not read at this look", func(e *exchange) {
+			s := e.certs["apac"].Served[apacPublisher]["RSA"]
+			s.Error = "not read at the last look"
+			e.name(s)
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
+		{"certificate management is not read, and a peer that holds it has synced since it was first served", func(e *exchange) {
+			e.unnamed()
+			e.serve(apacPublisher, func(s *Served) { s.Sighted = certNoon().Add(-2 * time.Hour) })
+			e.v.Clusters["amer"].Seen.Entries = Known([]Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-10 * time.Minute)}}, certNoon())
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
+		{"the peer that holds it synced last before it was first seen", func(e *exchange) {
+			e.unnamed()
+			e.serve(apacPublisher, func(s *Served) { s.Sighted = certNoon().Add(-2 * time.Hour) })
+			e.v.Clusters["amer"].Seen.Entries = Known([]Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-3 * time.Hour)}}, certNoon())
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
+		{"what is served to Peerkeeper is not what the node names, and its peers hold that one", func(e *exchange) {
+			e.inBetween()
+		}, nil},
+		{"what is served is not what the node names, which one store lacks: that one, with approval", func(e *exchange) {
+			e.inBetween()
+			e.lack(apacPublisher, 24*time.Hour)
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
 		{"the policy asks for a person", func(e *exchange) { e.m.Policy.ImportCertificates = mesh.ImportApprove }, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
 		{"people import", func(e *exchange) { e.m.Policy.ImportCertificates = mesh.ImportManual }, nil},
 		{"nothing is said of the policy", func(e *exchange) { e.m.Policy.ImportCertificates = "" }, nil},
@@ -136,6 +189,7 @@ func TestImports(t *testing.T) {
 			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) { store.Nodes[0].Read = certNoon().Add(-13 * time.Hour) })
 		}, nil},
 		{"a CA needs a person whatever the policy, and is imported once for all that it signed", func(e *exchange) {
+			e.unnamed()
 			for _, keyType := range []string{"RSA", "ECDSA"} {
 				s := caSigned(apacPublisher, "by CA "+keyType, "Example CA")
 				s.CA = true
@@ -200,6 +254,7 @@ func TestImports(t *testing.T) {
 // A CA that signed for two clusters is imported once, and for both.
 func TestOneCAForTwo(t *testing.T) {
 	e := newExchange()
+	e.unnamed()
 	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
 		for _, id := range []mesh.ClusterID{"apac", "amer"} {
 			node := mesh.NodeName("imp-" + string(id) + "-pub.example.com")

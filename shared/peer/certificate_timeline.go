@@ -88,6 +88,9 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 	planned := map[string]int{}
 	readPub := false
 	for _, r := range rows {
+		if r.Disputed {
+			t.Unread = append(t.Unread, fmt.Sprintf("what %s serves to Peerkeeper is not the %s certificate that its certificate management names, which is the one shown here", r.Node, r.Service))
+		}
 		cell := matrix.Cell(r, id.From)
 		if cell.Verdict == "" || r.Pending {
 			continue
@@ -137,7 +140,10 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 }
 
 func beginsAt(r CertClusterRecord, row TrustRow) time.Time {
-	if row.Store == "tomcat-trust" {
+	switch {
+	case row.byManagement():
+		return r.Identity[row.Node][row.Service].NotBefore
+	case row.Store == "tomcat-trust":
 		return r.Served[row.Node][row.KeyType].NotBefore
 	}
 	return time.Time{}

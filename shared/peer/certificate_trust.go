@@ -117,7 +117,12 @@ type TrustRow struct {
 	Service string         `json:"service"` // identity: tomcat, cup-ECDSA …
 	Store   string         `json:"store"`   // where peers need it
 	// Pending says that the node has this certificate and does not serve it yet.
-	Pending     bool        `json:"pending,omitempty"`
+	Pending bool `json:"pending,omitempty"`
+	// Disputed says of a served certificate that the node's certificate management
+	// names another: no peer is known to meet it, and it has no cells.
+	Disputed bool `json:"disputed,omitempty"`
+	// Told is that other: certificate management alone tells of it.
+	Told        bool        `json:"told,omitempty"`
 	Fingerprint string      `json:"fingerprint"`
 	Subject     string      `json:"subject"`
 	Issuer      string      `json:"issuer,omitempty"` // of a CA-signed one
@@ -125,6 +130,10 @@ type TrustRow struct {
 	First       time.Time   `json:"-"`
 	Cells       []TrustCell `json:"cells"`
 }
+
+// byManagement reports whether the certificate is known from the node's
+// certificate management alone.
+func (r TrustRow) byManagement() bool { return r.Pending || r.Told }
 
 // TrustMatrix is every certificate that peers need against every cluster that
 // needs it.
@@ -167,6 +176,10 @@ func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Ti
 	}
 	for i, row := range out.Rows {
 		row.Cells = make([]TrustCell, len(out.Clusters))
+		if row.Disputed {
+			out.Rows[i] = row
+			continue
+		}
 		for j, id := range out.Clusters {
 			p, ok := peers[mesh.PeerID{From: id, To: row.Cluster}]
 			if !ok || row.Store != "tomcat-trust" && p != mesh.TLSProto {
@@ -211,7 +224,17 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 			service := ServiceOf("", keyType)
 			served := r.Served[n.Name][keyType]
 			add(n.Name, served, keyType, service, false)
-			if own := r.Identity[n.Name][service]; served.Fingerprint != "" && served.Error == "" && own.Error == "" && own.Fingerprint != served.Fingerprint {
+			own := r.Identity[n.Name][service]
+			if served.Disputed {
+				if k := len(out) - 1; k >= 0 && out[k].Fingerprint == served.Fingerprint {
+					out[k].Disputed = true
+				}
+				before := len(out)
+				add(n.Name, own, keyType, service, false)
+				for k := range out[before:] {
+					out[before+k].Told = true
+				}
+			} else if served.Fingerprint != "" && served.Error == "" && own.Error == "" && own.Fingerprint != served.Fingerprint {
 				add(n.Name, own, keyType, service, true)
 			}
 		}

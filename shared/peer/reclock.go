@@ -65,7 +65,7 @@ func (r *CertClusterRecord) Reclock(now time.Time) {
 	for _, places := range []map[mesh.NodeName]map[string]Served{r.Served, r.Ports, r.Identity} {
 		for _, byPlace := range places {
 			for place, s := range byPlace {
-				countAsNow(now, &s.First)
+				countAsNow(now, &s.First, &s.Sighted, &s.Agreed)
 				byPlace[place] = s
 			}
 		}
@@ -89,7 +89,7 @@ func (r *SyncRecord) Reclock(now time.Time) {
 
 // Reclock puts right what another clock noted of a peer's certificates.
 func (r *CertRecord) Reclock(now time.Time) {
-	countAsNow(now, &r.LeafFirst)
+	countAsNow(now, &r.LeafFirst, &r.LeafSeen)
 	countAllAsNow(now, r.Standing)
 	reclockConditions(r.Conditions, now)
 }

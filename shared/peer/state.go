@@ -51,6 +51,9 @@ type CertRecord struct {
 	// LeafFirst is since when the remote publisher has served its present
 	// certificate, as far as is known.
 	LeafFirst time.Time `json:"leafFirst,omitzero"`
+	// LeafSeen is when a look first showed that certificate: only a sync after it
+	// says anything of it. Zero in what a release before this wrote.
+	LeafSeen time.Time `json:"leafSeen,omitzero"`
 	// LeafEnds is when that certificate expires: no look is needed for that.
 	LeafEnds time.Time `json:"leafEnds,omitzero"`
 	// Standing is since when what is at fault has been: each name, each certificate.
@@ -144,12 +147,12 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 		return c
 	}
 	to, ok := v.Mesh.Cluster(id.To)
-	if !ok || !v.SyncedSince(id, cert.LeafFirst) {
+	if !ok || !v.SyncedSince(id, later(cert.LeafFirst, cert.LeafSeen)) {
 		return c
 	}
 	c.Status, c.Reason, c.Basis = True, SyncedOverLeaf, Inferred
 	c.Message = "a sync succeeded over the certificate that " + string(to.Publisher) + " serves now; the trust store itself is not read"
-	c.Since = cert.LeafFirst
+	c.Since = later(cert.LeafFirst, cert.LeafSeen)
 	return c
 }
 

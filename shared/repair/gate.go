@@ -375,6 +375,8 @@ func mayImport(p peer.Proposal, s Situation) string {
 		return "policy.importCertificates is manual: people copy certificates"
 	case p.Source == nil || p.Source.Fingerprint == "" || p.Source.Fingerprint != p.Value:
 		return "it does not say which certificate, and of which node"
+	case p.Approval == "" && len(p.Source.Proofs) == 1:
+		return "one source alone tells that the certificate is the node's own: it is imported with approval only"
 	case p.Approval == "" && (policy != mesh.ImportAuto || p.Source.Issuer != "" || p.Source.Pending):
 		return "a CA, and a certificate that is not served yet, are imported with approval only"
 	}

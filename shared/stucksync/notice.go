@@ -227,7 +227,11 @@ func (j *judged) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
 	}
 	served := j.book.Certs[id].Value.Served[c.Publisher]
 	for _, keyType := range []string{"RSA", "ECDSA"} {
-		if s := served[keyType]; s.Fingerprint != "" && !s.Pinned && !s.CA {
+		s := served[keyType]
+		if s.Disputed {
+			return fmt.Sprintf(" as long as what %s serves to Peerkeeper (%s) is not what its certificate management names", c.Publisher, s.Fingerprint)
+		}
+		if s.Fingerprint != "" && !s.Pinned && !s.CA {
 			return fmt.Sprintf(" as long as nobody has vouched for %s of %s: compare it on the node itself, then `peerkeeper trust accept %s %s`", s.Fingerprint, c.Publisher, c.Publisher, s.Fingerprint)
 		}
 	}

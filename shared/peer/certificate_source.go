@@ -1,0 +1,207 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+)
+
+// What one observer sees on a wire is not yet a property of the node: something
+// on Peerkeeper's way may end the connection and show a certificate of its own.
+// Three sources tell a node's certificate: what it serves to Peerkeeper, its
+// identity by certificate management, and what a peer has synced over.
+
+// Proof is one of the sources that tell that a certificate is the node's own.
+type Proof string
+
+// The sources.
+const (
+	ProofServed   Proof = "served"   // to Peerkeeper, in a handshake that proved the key
+	ProofIdentity Proof = "identity" // the node's certificate management names it
+	ProofSynced   Proof = "synced"   // a peer that holds it, and no other of that name, has synced since it was first served here
+)
+
+// FirstSeen is when a served certificate was first seen here, which may be long
+// after it was made.
+func (s Served) FirstSeen() time.Time {
+	if s.Sighted.IsZero() {
+		return s.First
+	}
+	return s.Sighted
+}
+
+// Sources settles, after a look, for each certificate of a cluster's nodes
+// whether what is served to Peerkeeper and what the node's certificate management
+// names are the same, are the two ends of a renewal that is not served yet, or
+// differ. Of what was read on one side only it leaves what was known.
+func Sources(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, now time.Time) {
+	r := certs[id]
+	for node, byType := range r.Served {
+		for keyType, served := range byType {
+			service := ServiceOf("", keyType)
+			own, told := r.Identity[node][service]
+			switch {
+			case served.Fingerprint == "" || !told || own.Fingerprint == "" || own.Stale(now) || own.Error != "" && !own.Read.After(served.FirstSeen()):
+				continue // certificate management has not been heard since it is served
+			case own.Fingerprint == served.Fingerprint:
+				if served.Disputed = false; served.Error == "" && own.Error == "" {
+					served.Agreed = now
+				}
+			default:
+				served.Disputed = !renewing(served, own, holders(m, certs, id, served), holders(m, certs, id, own))
+			}
+			byType[keyType] = served
+			if told && own.Disputed != served.Disputed {
+				own.Disputed = served.Disputed
+				r.Identity[node][service] = own
+			}
+		}
+	}
+}
+
+// renewing reports whether a node that serves one certificate and names another
+// as its own has been renewed and not been restarted since: the served one was
+// its own before. Where nobody saw that, the peers' stores tell which of the two
+// its peers have met.
+func renewing(served, own Served, heldServed, heldOwn []mesh.ClusterID) bool {
+	switch {
+	case !served.Agreed.IsZero(), own.Replaced == served.Fingerprint:
+		return true
+	case served.Replaced == own.Fingerprint:
+		return false
+	case len(heldServed) > 0 && len(heldOwn) == 0:
+		return true
+	}
+	// Of two that a CA signed, the stores vouch for either.
+	return len(heldServed) > 0 && !served.SelfSigned && !own.SelfSigned && own.NotBefore.After(served.NotBefore)
+}
+
+// holders are the clusters that pull from one and whose publisher's store holds a
+// certificate of it, or a CA that vouches for it.
+func holders(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, s Served) []mesh.ClusterID {
+	var out []mesh.ClusterID
+	for _, puller := range pullers(m, id) {
+		c, _ := m.Cluster(puller)
+		if held, _ := holds(certs[puller], c.Publisher, s); held {
+			out = append(out, puller)
+		}
+	}
+	return out
+}
+
+// holds reports whether a publisher's tomcat-trust has a certificate or a CA that
+// vouches for it, and whether it is the only one of its name and kind of key
+// there.
+func holds(r CertClusterRecord, publisher mesh.NodeName, s Served) (held, only bool) {
+	store := r.Trust[TomcatTrust]
+	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
+	if at < 0 || store.Nodes[at].Read.IsZero() {
+		return false, false
+	}
+	print := ShortPrint(s.Fingerprint)
+	if ca, ok := store.Vouched[print]; ok && ca >= 0 && ca < len(store.Held) && !slices.Contains(store.Held[ca].Not, at) {
+		held = true
+	}
+	only = true
+	for _, h := range store.Held {
+		switch {
+		case slices.Contains(h.Not, at):
+		case h.Print == print:
+			held = true
+		case !h.CA && strings.EqualFold(h.Subject, CommonName(s.Subject)):
+			only = false
+		}
+	}
+	return held, held && only
+}
+
+// proofs are the sources that agree that a served certificate is the node's own,
+// and the clusters whose syncs are among them.
+func (v *View) proofs(matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, row TrustRow) (out []Proof, synced []mesh.ClusterID) {
+	r := certs[row.Cluster]
+	served, own := r.Served[row.Node][row.KeyType], r.Identity[row.Node][row.Service]
+	if row.byManagement() {
+		return []Proof{ProofIdentity}, nil
+	}
+	out = []Proof{ProofServed}
+	if own.Fingerprint == row.Fingerprint && own.Error == "" {
+		out = append(out, ProofIdentity)
+	}
+	for i, puller := range matrix.Clusters {
+		c, ok := v.Mesh.Cluster(puller)
+		if !ok || row.Cells[i].Verdict != TrustYes {
+			continue
+		}
+		if _, only := holds(certs[puller], c.Publisher, served); only && v.SyncedSince(mesh.PeerID{From: puller, To: row.Cluster}, served.FirstSeen()) {
+			synced = append(synced, puller)
+		}
+	}
+	if len(synced) > 0 {
+		out = append(out, ProofSynced)
+	}
+	return out, synced
+}
+
+// measured says of a certificate what its sources showed, and no more.
+func measured(row TrustRow, proofs []Proof, synced []mesh.ClusterID) string {
+	if row.byManagement() {
+		return fmt.Sprintf("which the certificate management of %s names as its own", row.Node)
+	}
+	text := fmt.Sprintf("which %s serves to Peerkeeper", row.Node)
+	if slices.Contains(proofs, ProofIdentity) {
+		text += " and names as its own by certificate management"
+	}
+	if len(synced) > 0 {
+		text += fmt.Sprintf("; the store of %s holds it, and a sync has succeeded there since it was first seen", plain.List(synced))
+	}
+	return text
+}
+
+// SourceFindings are the certificates of a cluster of which the sources differ:
+// one finding each, which says what each of them showed.
+func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, v *View, id mesh.ClusterID) []Finding {
+	c, ok := m.Cluster(id)
+	if !ok {
+		return nil
+	}
+	r := certs[id]
+	var out []Finding
+	for _, n := range c.Nodes {
+		for _, keyType := range []string{"RSA", "ECDSA"} {
+			served := r.Served[n.Name][keyType]
+			if !served.Disputed || served.Stale(v.Now) {
+				continue
+			}
+			own := r.Identity[n.Name][ServiceOf("", keyType)]
+			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, clock(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
+			for _, one := range []struct {
+				what string
+				s    Served
+			}{{"the served one", served}, {"the one that it names", own}} {
+				if by := holders(m, certs, id, one.s); len(by) > 0 {
+					text += fmt.Sprintf("; %s is vouched for by the store of %s", one.what, plain.List(by))
+				}
+			}
+			var synced []mesh.ClusterID
+			for _, puller := range pullers(m, id) {
+				if v.SyncedSince(mesh.PeerID{From: puller, To: id}, served.FirstSeen()) {
+					synced = append(synced, puller)
+				}
+			}
+			if len(synced) > 0 {
+				text += fmt.Sprintf("; %s synced since", plain.List(synced))
+			}
+			if !served.Pinned && !served.CA {
+				text += "; Peerkeeper does not trust the served one"
+			}
+			f := CertFinding(SourcesDiffer, n.Name, keyType, "", text)
+			f.Subject, f.NotAfter = served.Subject, served.NotAfter
+			out = append(out, f)
+		}
+	}
+	return out
+}
