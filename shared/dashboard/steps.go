@@ -254,6 +254,9 @@ var steps = map[peer.Reason][]Step{
 	peer.HomeChangeNotCopd: {testPeer, forceSync, restartICSA},
 
 	// CertificateTrusted and NamesResolve.
+	peer.SourcesDiffer: {
+		{On: "{toPub}", Do: "Compare `show cert own tomcat` on the node's CLI with what is served to Peerkeeper; an inspecting proxy or a load balancer on the way shows a certificate of its own. Put what is served into no trust store."},
+	},
 	peer.CertificateExpired: {
 		{On: "{toPub}", Menu: menuCertificate, Do: "{message}. Renew it: self-signed, Regenerate; signed by a CA, Generate CSR and upload what the CA returns. Then restart Cisco Tomcat on the node by `utils service restart Cisco Tomcat`."},
 		{On: "{fromPub}", Menu: menuPeers, Do: "Force Sync, choose Also resync peer's Tomcat certificates, click OK; do this on every cluster that pulls from {to}. Certificates marked with an X are copied by hand."},
