@@ -202,6 +202,9 @@ func showProbe(t *terminal, reports []probed, proposals [][]byte, show bool) {
 			t.sayf("    AXL             %s", ability(n.AXL))
 			t.sayf("    Control Center  %s", ability(n.ControlCenter))
 		}
+		if r.Cure != "" {
+			t.sayf("  what to do: %s", clean(r.Cure))
+		}
 		if c := r.CUCM; c != nil {
 			t.sayf("  %s (Unified CM)", clean(string(c.Node)))
 			t.sayf("    AXL             %s", ability(c.AXL))

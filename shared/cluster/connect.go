@@ -227,7 +227,7 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 	client.axlVersion = version
 	make1 := func(n mesh.Node) *node {
 		endpoint := soap.Endpoint{
-			Node: string(n.Name), Address: n.Address, Trust: trust,
+			Node: string(n.Name), TLSName: n.ServerName(), Address: n.Address, Trust: trust,
 			Username: creds.Username, Password: creds.Password,
 			Now: c.Now, Timeout: c.Timeout, Transport: c.Transport,
 		}

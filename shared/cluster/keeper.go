@@ -163,7 +163,7 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 	case peer.Fingerprint(chain[0]) != of.Fingerprint:
 		return nil, &Refused{Reason: peer.CertificateChanged, Message: fmt.Sprintf("%s shows %s, and not %s any more", n.Name, peer.Fingerprint(chain[0]), of.Fingerprint)}
 	}
-	if err := trust.Verify(chain, string(n.Name), p.Now()); err != nil {
+	if err := trust.VerifyAny(chain, p.Now(), n.ServerName(), string(n.Name)); err != nil {
 		return nil, &Refused{peer.BlindedByCertificate, "Peerkeeper itself does not trust it: " + err.Error(), err}
 	}
 	if !of.Pending {
@@ -205,7 +205,7 @@ func (p *Platform) served(ctx context.Context, n mesh.Node, of peer.CertSource) 
 		prober = p.TLS
 	}
 	want := tlsprobe.KeyType(of.KeyType)
-	for _, o := range prober.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: string(n.Name), KeyTypes: []tlsprobe.KeyType{want}}) {
+	for _, o := range prober.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName(), KeyTypes: []tlsprobe.KeyType{want}}) {
 		switch {
 		case o.Asked != want:
 		case o.Err != nil:

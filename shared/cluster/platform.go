@@ -51,7 +51,7 @@ func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected
 
 func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trust) *certmgr.Client {
 	return certmgr.New(soap.Endpoint{
-		Node: string(n.Name), Address: n.PlatformAddress, Trust: trust,
+		Node: string(n.Name), TLSName: n.ServerName(), Address: n.PlatformAddress, Trust: trust,
 		Username: creds.Username, Password: creds.Password,
 		Now: p.Now, Timeout: p.Timeout, Transport: p.Transport,
 	})

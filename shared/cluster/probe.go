@@ -24,9 +24,12 @@ type Report struct {
 	At      time.Time      `json:"at"`
 	Nodes   []NodeReport   `json:"nodes"`
 	// CUCM is the cluster's Unified CM publisher; nil where mesh.yaml names none.
-	CUCM     *CUCMReport   `json:"cucm,omitempty"`
-	Queries  []QueryReport `json:"queries"`
-	Proposal Proposal      `json:"proposal"`
+	CUCM    *CUCMReport   `json:"cucm,omitempty"`
+	Queries []QueryReport `json:"queries"`
+	// Cure is what to do about the one trouble that keeps the publisher from being
+	// asked; the queries are then not tried.
+	Cure     string   `json:"cure,omitempty"`
+	Proposal Proposal `json:"proposal"`
 	// Log is what the publisher's log can tell of syncs.
 	Log LogReport `json:"log"`
 }
@@ -113,12 +116,25 @@ type ParameterGuess struct {
 // was rejected or the context ended: whatever else goes wrong is in the report.
 func (c *Client) Probe(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), now time.Time) (Report, error) {
 	r := Report{Cluster: c.cluster.ID, At: now, Nodes: []NodeReport{}, Queries: []QueryReport{}}
+	var trouble error // of the publisher
 	for _, n := range c.cluster.Nodes {
-		seen, err := c.probeNode(ctx, c.nodes[n.Name])
+		seen, refusal, err := c.probeNode(ctx, c.nodes[n.Name])
 		r.Nodes = append(r.Nodes, seen)
 		if err != nil {
 			return r, err
 		}
+		if gone(refusal) && (n.Name == c.cluster.Publisher || r.Cure == "") {
+			r.Cure = explain(refusal)
+		}
+		if n.Name == c.cluster.Publisher {
+			trouble = refusal
+		}
+	}
+	if gone(trouble) {
+		if c.cucm != nil {
+			r.CUCM = c.probeCUCM(ctx)
+		}
+		return r, nil
 	}
 	c.probeRoles(ctx, &r)
 	if c.cucm != nil {
@@ -140,17 +156,38 @@ func (c *Client) Probe(ctx context.Context, owner func(mesh.NodeName) (mesh.Clus
 	return r, ctx.Err()
 }
 
+// brief is an error without its cure and without what it has from the certificate.
+func brief(err error) string {
+	var t *soap.TrustError
+	var h *soap.HandshakeError
+	switch {
+	case errors.As(err, &t):
+		return "certificate refused: " + t.Reason
+	case errors.As(err, &h):
+		return h.Error()
+	}
+	return err.Error()
+}
+
 // stop tells errors after which nothing more is asked.
 func stop(ctx context.Context, err error) bool {
 	return err != nil && (soap.KindOf(err) == soap.AccountRejected || ctx.Err() != nil)
 }
 
-func (c *Client) probeNode(ctx context.Context, n *node) (NodeReport, error) {
-	r := NodeReport{Node: n.Name, Publisher: n.Name == c.cluster.Publisher}
+// probeNode asks one node. refusal is why it could not be asked at all; err ends
+// the probing.
+func (c *Client) probeNode(ctx context.Context, n *node) (r NodeReport, refusal, err error) {
+	r = NodeReport{Node: n.Name, Publisher: n.Name == c.cluster.Publisher}
 	products, err := n.control.Products(ctx)
 	r.ControlCenter = able(clip(products.Version, versionRunes), err)
+	if gone(err) && ctx.Err() == nil {
+		// AXL stands on the same port: it would say the same. The cure is said once.
+		r.ControlCenter.Detail = brief(err)
+		r.AXL = r.ControlCenter
+		return r, err, nil
+	}
 	if stop(ctx, err) {
-		return r, err
+		return r, nil, err
 	}
 	// AXL is judged by what ICSA itself asks. That IM and Presence answers other
 	// operations of Unified CM is likely and not documented.
@@ -158,9 +195,9 @@ func (c *Client) probeNode(ctx context.Context, n *node) (NodeReport, error) {
 	r.AXL = able("", err)
 	if err != nil {
 		if stop(ctx, err) {
-			return r, err
+			return r, nil, err
 		}
-		return r, nil
+		return r, nil, nil
 	}
 	for _, source := range []struct {
 		ask  func() (string, error)
@@ -172,15 +209,15 @@ func (c *Client) probeNode(ctx context.Context, n *node) (NodeReport, error) {
 	} {
 		version, err := source.ask()
 		if stop(ctx, err) {
-			return r, err
+			return r, nil, err
 		}
 		if err == nil && version != "" {
 			r.AXL.Version, r.AXL.Detail = clip(version, versionRunes), source.says
-			return r, nil
+			return r, nil, nil
 		}
 	}
 	r.AXL.Detail = "the release is told by none of getCCMVersion, getCUPVersion and Control Center"
-	return r, nil
+	return r, nil, nil
 }
 
 // versionRunes bounds a release as a node tells it.
@@ -238,6 +275,9 @@ func (c *Client) probeCUCM(ctx context.Context) *CUCMReport {
 	}
 	r.AXL = able(version, err)
 	if err != nil {
+		if gone(err) {
+			r.AXL.Detail = brief(err)
+		}
 		return r
 	}
 	for _, n := range c.cluster.Nodes {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/soap"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -43,6 +44,9 @@ func explain(err error) string {
 	if _, cure, ok := refusedTLS(err); ok {
 		return err.Error() + ". " + cure
 	}
+	if cure := untrustedCure(err); cure != "" {
+		return err.Error() + ". " + cure
+	}
 	switch soap.KindOf(err) {
 	case soap.Forbidden:
 		return forbidden(err)
@@ -50,6 +54,20 @@ func explain(err error) string {
 		return err.Error() + ". It takes none of the AXL versions from 15.0 down to 8.0: look at what answers there in the place of Cisco AXL Web Service"
 	}
 	return err.Error()
+}
+
+// untrustedCure says what to do about a certificate that carries other names than
+// the one that mesh.yaml leads to expect; "" for any other error. Whether it is
+// the right node is for a person to say, which is why nothing is guessed.
+func untrustedCure(err error) string {
+	var t *soap.TrustError
+	if !errors.As(err, &t) || t.Reason != soap.ReasonNameMismatch {
+		return ""
+	}
+	if len(t.Names) == 0 {
+		return "Its certificate carries no name: have one issued that does"
+	}
+	return fmt.Sprintf("Its certificate carries %s. If that is this node, write `tlsName: %s` beside its name in mesh.yaml; where all bare names stand in one DNS domain, `dnsDomain:` at the top does it for all", plain.List(t.Names), t.Names[0])
 }
 
 // forbidden says what an HTTP 403 may mean. Nobody can tell from outside which of

@@ -340,7 +340,7 @@ func (st *stage) accept(ctx context.Context, node mesh.NodeName) error {
 	}
 	c, _ := st.host.Mesh.Cluster(owner)
 	n, _ := c.Node(node)
-	served, err := tlsprobe.Prober{Timeout: 5 * time.Second}.Probe(ctx, tlsprobe.Target{Address: n.Address, ServerName: string(n.Name)}, tlsprobe.Any)
+	served, err := tlsprobe.Prober{Timeout: 5 * time.Second}.Probe(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName()}, tlsprobe.Any)
 	if served.Leaf() == nil {
 		return fmt.Errorf("accept %s: no certificate read: %w", node, err)
 	}

@@ -25,7 +25,10 @@ const (
 
 // Endpoint is one node.
 type Endpoint struct {
-	Node     string // node name: what the certificate must say, and the Host header
+	Node string // node name: the Host header
+	// TLSName is what the certificate must carry, a name or an IP address; "" is Node. Node will do as well: it is what the cluster
+	// itself calls the server.
+	TLSName  string
 	Address  string // host:port dialled
 	Trust    Trust
 	Username string

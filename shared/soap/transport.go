@@ -2,6 +2,7 @@ package soap
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -73,7 +74,7 @@ func verified(e Endpoint) *http.Transport {
 		now = time.Now
 	}
 	config := &tls.Config{
-		ServerName:       e.Node,
+		ServerName:       cmp.Or(e.TLSName, e.Node),
 		MinVersion:       tls.VersionTLS12,
 		CipherSuites:     suites(),
 		CurvePreferences: tlsprobe.Curves(),
@@ -82,7 +83,7 @@ func verified(e Endpoint) *http.Transport {
 		// there is no session cache either, so every connection shows its certificate.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			return e.Trust.Verify(s.PeerCertificates, e.Node, now())
+			return e.Trust.VerifyAny(s.PeerCertificates, now(), cmp.Or(e.TLSName, e.Node), e.Node)
 		},
 		SessionTicketsDisabled: true,
 	}

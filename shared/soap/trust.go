@@ -36,6 +36,7 @@ type TrustError struct {
 	Name     string // what the certificate had to say
 	Leaf     string // fingerprint, empty if none was served
 	Subject  string
+	Names    []string // that the certificate carries, a few of them
 	NotAfter time.Time
 	Cause    error
 }
@@ -107,10 +108,39 @@ func (t Trust) Verify(chain []*x509.Certificate, name string, now time.Time) err
 	return refuse(reason, chain, name, err)
 }
 
+// VerifyAny is Verify for a server that goes by several names: one of them must hold. The error speaks of the first.
+func (t Trust) VerifyAny(chain []*x509.Certificate, now time.Time, names ...string) error {
+	var first error
+	for _, name := range names {
+		err := t.Verify(chain, name, now)
+		var refused *TrustError
+		if err == nil || !errors.As(err, &refused) || refused.Reason != ReasonNameMismatch {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// namesTold bounds the names of a certificate that an error repeats.
+const namesTold = 3
+
 func refuse(reason string, chain []*x509.Certificate, name string, cause error) *TrustError {
 	e := &TrustError{Reason: reason, Name: name, Cause: cause}
 	if len(chain) > 0 {
 		e.Leaf, e.Subject, e.NotAfter = Fingerprint(chain[0]), plainText(chain[0].Subject.String()), chain[0].NotAfter
+		for _, name := range chain[0].DNSNames {
+			if len(e.Names) < namesTold {
+				e.Names = append(e.Names, plainText(name))
+			}
+		}
+		for _, ip := range chain[0].IPAddresses {
+			if len(e.Names) < namesTold {
+				e.Names = append(e.Names, ip.String())
+			}
+		}
 	}
 	return e
 }
