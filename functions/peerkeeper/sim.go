@@ -22,6 +22,8 @@ type simVerb struct {
 	Latency     time.Duration `help:"Added to every answer, such as 50ms." default:"0" placeholder:"TIME"`
 	Release     string        `help:"12.5, 14.0, 15.0 or a full version such as 14.0.1.13900-8." default:"14.0" placeholder:"RELEASE"`
 	Listen      string        `help:"IP address to listen on; ports are free ones." default:"127.0.0.1" placeholder:"IP"`
+	Names       string        `help:"What the nodes are called in Presence Topology: fqdn, host or ip; their certificates and DNS have the FQDN." default:"fqdn" enum:"fqdn,host,ip" placeholder:"KIND"`
+	Ports       string        `help:"free, or cisco: each node has an address of its own, 127.0.0.x, with 8443, 443, 7400 and 5060." default:"free" enum:"free,cisco" placeholder:"KIND"`
 	LogSeverity int           `help:"Level at which the clusters log what their ICSAs say, 1 to 7: 6 has successes and failures, 3 (Cisco's default) failures only." default:"6" placeholder:"N"`
 	Rate        float64       `help:"How much faster than time its clock runs." default:"1" placeholder:"N"`
 }
@@ -39,7 +41,7 @@ Examples:
   curl -d '{"node":"imp-apac-pub.example.com","issuer":"self","served":false}' "$(jq -r .url mesh/admin.json)/clusters/apac/certificates"
   curl -d '{"remove":"imp-apac-pub.example.com"}' "$(jq -r .url mesh/admin.json)/clusters/emea/trust"
 
-GET /state tells what everybody has. POST takes /faults and, below /clusters/ID, peers, services, users, parameters, credentials, certificates, trust, dns, nodes, reachable, log and restore; a body with a wrong key is answered with the keys there are.`
+GET /state tells what everybody has. POST takes /faults and, below /clusters/ID, peers, services, users, parameters, credentials, certificates, trust, tls, dns, nodes, reachable, log and restore; a body with a wrong key is answered with the keys there are.`
 }
 
 // Run simulates a mesh until the context ends.
@@ -51,7 +53,12 @@ func (s *simVerb) Run(ctx context.Context, t *terminal) (err error) {
 		return usagef("--log-severity %d: want 1 to 7, such as 6 (Informational) or 3 (Error)", s.LogSeverity)
 	}
 	clock := host.Fast{Clock: mesh.Clock{Epoch: time.Now().UTC(), Rate: s.Rate}}
+	ports := s.Ports
+	if ports == "free" {
+		ports = ""
+	}
 	sim, err := clustersim.New(clustersim.Config{
+		Names: s.Names, Ports: ports,
 		Clusters: s.Clusters, Users: s.Users, Release: s.Release, Listen: s.Listen, Latency: s.Latency,
 		LogSeverity: s.LogSeverity, Clock: clock, Seed: 1, Epoch: clock.Epoch, Rate: s.Rate,
 		Log: func(line string) { t.log.Info(line) },

@@ -33,6 +33,10 @@ import (
 	"peerkeeper/shared/soap"
 )
 
+// longestBackoff is the longest wait that a node may ask for between two attempts:
+// with three of them, less than half of what peersync gives a cluster.
+const longestBackoff = 10 * time.Second
+
 // answersInFlight bounds the bytes of answers held over all clusters.
 const answersInFlight = 64 << 20
 
@@ -240,7 +244,7 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 		skew := &skewMeter{next: soap.Limit(soap.Trace(wire, report), c.flight(n.Name))}
 		// MemoryFull is left out: AXL's pool is shared with the ICSAs, and
 		// asking again would take from them what they need.
-		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})
+		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Max: longestBackoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})
 		// A log is read on a schedule of its own and never at once again, so there is no retry.
 		logWire := logcollection.NewWire(endpoint)
 		logs := logcollection.NewClient(soap.Limit(soap.Trace(logWire, report), c.flight(n.Name)))

@@ -21,6 +21,8 @@ import (
 type State struct {
 	Time     time.Time      `json:"time"`
 	Clusters []ClusterState `json:"clusters"`
+	// NotModelled counts what was asked for that nobody has modelled.
+	NotModelled map[string]int `json:"notModelled,omitempty"`
 }
 
 // ClusterState is one cluster. ICSARestarts are those that somebody asked for,
@@ -79,7 +81,7 @@ func (s *Sim) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	out := State{Time: now.UTC(), Clusters: []ClusterState{}}
+	out := State{Time: now.UTC(), Clusters: []ClusterState{}, NotModelled: s.unmodelled.counts()}
 	for _, c := range s.clusters {
 		cs := ClusterState{
 			ID: c.id, Release: c.publisher().release.String(), Users: s.countHome(c), ICSARestarts: c.icsaRestarts, ICSASelfRestarts: c.selfRestarts,
@@ -584,7 +586,7 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	}
 	old := *slot
 	multi := old != nil && isMultiServer(old)
-	spec := certSpec{CN: n.name, SANs: []string{n.name}, KeyType: in.KeyType, Issuer: issuerCA, NotBefore: now.Add(-time.Hour).Truncate(time.Second),
+	spec := certSpec{CN: n.fqdn, SANs: []string{n.fqdn}, KeyType: in.KeyType, Issuer: issuerCA, NotBefore: now.Add(-time.Hour).Truncate(time.Second),
 		NotAfter: now.AddDate(1, 0, 0).Truncate(time.Second), Avoid: old}
 	if old != nil {
 		if string(old.Leaf.RawIssuer) == string(old.Leaf.RawSubject) {
@@ -594,11 +596,11 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 	}
 	if in.MultiServer != nil && *in.MultiServer != multi {
 		multi = *in.MultiServer
-		spec.SANs = []string{n.name}
+		spec.SANs = []string{n.fqdn}
 		if multi {
 			spec.SANs = nil
 			for _, other := range c.nodes { // every CUCM and IM&P node
-				spec.SANs = append(spec.SANs, other.name)
+				spec.SANs = append(spec.SANs, other.fqdn)
 			}
 		}
 	}
@@ -607,7 +609,7 @@ func (s *Sim) adminCertificates(c *cluster, body []byte, now time.Time) error {
 		if in.Service == serviceNameCUP {
 			return wrong("multiServer", "cup has no multi-server certificate")
 		}
-		spec.CN = multiServerName(n.name)
+		spec.CN = multiServerName(n.fqdn)
 		holders = c.nodes
 	}
 	switch in.Issuer {
@@ -786,7 +788,7 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 	rows := &batch{db: c.db}
 	s.insertNode(c, n, rows)
 	for _, other := range s.clusters {
-		other.zone.set(n.name, n.ip)
+		other.zone.set(n.fqdn, n.ip)
 		if other != c {
 			s.learn(other, n, now, false)
 			b := &batch{db: other.db}

@@ -94,7 +94,7 @@ func (s *Sim) adminTLS(c *cluster, body []byte, now time.Time) error {
 			return nil
 		}
 		cert, err := s.authority.issue(certSpec{
-			CN: n.name, SANs: []string{n.name}, KeyType: keyRSA, Issuer: issuerSelf,
+			CN: n.fqdn, SANs: []string{n.fqdn}, KeyType: keyRSA, Issuer: issuerSelf,
 			NotBefore: now.Add(-24 * time.Hour).Truncate(time.Second), NotAfter: now.AddDate(2, 0, 0).Truncate(time.Second), Avoid: n.rsa,
 		})
 		if err != nil {

@@ -50,7 +50,7 @@ func (s *Sim) axl(c *exchangeCall) *answer {
 	}
 	operation, ok := axlOperations[c.name]
 	if !ok {
-		return s.notModelled(c.n, "AXL operation "+c.name)
+		return c.notModelled("AXL operation " + c.name)
 	}
 	if operation.write && !c.account.write {
 		return c.forbidden()
@@ -221,7 +221,7 @@ func (c *exchangeCall) memoryFault() *answer {
 
 func (s *Sim) executeSQLUpdate(c *exchangeCall) *answer {
 	if c.n.role == roleCUCM {
-		return s.notModelled(c.n, "executeSQLUpdate on CUCM")
+		return c.notModelled("executeSQLUpdate on CUCM")
 	}
 	cl := c.n.cluster
 	table, rows, err := cl.db.update(c.r.Context(), c.operation.value("sql"))
@@ -292,7 +292,7 @@ func (c *exchangeCall) criteria(columns map[string]string) (where string, args [
 	for _, criterion := range search.Children {
 		column, ok := columns[criterion.Name.Local]
 		if !ok {
-			return "", nil, c.s.notModelled(c.n, c.name+" by "+criterion.Name.Local)
+			return "", nil, c.notModelled(c.name + " by " + criterion.Name.Local)
 		}
 		where += " AND LOWER(COALESCE(" + column + ", '')) LIKE LOWER(?)"
 		args = append(args, strings.TrimSpace(criterion.Text))

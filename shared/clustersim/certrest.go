@@ -97,7 +97,7 @@ func (s *Sim) certificateREST(c *exchangeCall) *answer {
 		}
 		return s.restAddTrust(n, c.body, now)
 	}
-	return s.notModelled(n, "certificate management "+c.name)
+	return s.absent(n, "certificate management "+c.name)
 }
 
 func restServices(n *node) []string {

@@ -42,9 +42,9 @@ func TestCertificateRESTWire(t *testing.T) {
 		{"options", func() reply { return r.rest(emeaPub, "GET", "/options", "", "platform") }, 200, []string{`"service":["tomcat"`}},
 		{"no account", func() reply { return r.rest(emeaPub, "GET", "/options", "", "") }, 401, []string{"<html>"}},
 		{"the account of AXL", func() reply { return r.rest(emeaPub, "GET", "/options", "", "write") }, 401, []string{"<html>"}},
-		{"deleting is not modelled", func() reply { return r.rest(emeaPub, "DELETE", "/trust/certificate?service=tomcat", "", "platform") }, 501, []string{"not modelled"}},
-		{"signing requests are not modelled", func() reply { return r.rest(emeaPub, "POST", "/csr", "{}", "platform-write") }, 501, []string{"not modelled"}},
-		{"another path", func() reply { return r.rest(emeaPub, "GET", "x/y", "", "platform") }, 501, []string{"not modelled"}},
+		{"deleting is not modelled", func() reply { return r.rest(emeaPub, "DELETE", "/trust/certificate?service=tomcat", "", "platform") }, 404, []string{"Not Found"}},
+		{"signing requests are not modelled", func() reply { return r.rest(emeaPub, "POST", "/csr", "{}", "platform-write") }, 404, []string{"Not Found"}},
+		{"another path", func() reply { return r.rest(emeaPub, "GET", "x/y", "", "platform") }, 404, []string{"Not Found"}},
 		{"add, not JSON", func() reply { return r.rest(emeaPub, "POST", "/trust/certificates", "x", "platform-write") }, 400, []string{"message"}},
 		{"add, service as text", func() reply {
 			return r.rest(emeaPub, "POST", "/trust/certificates", `{"service":"tomcat","certificates":[""]}`, "platform-write")

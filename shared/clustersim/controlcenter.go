@@ -26,7 +26,7 @@ func (s *Sim) controlCenter(c *exchangeCall) *answer {
 	}
 	run, write, ok := controlOperation(c.name)
 	if !ok {
-		return s.notModelled(c.n, "Control Center operation "+c.name)
+		return c.notModelled("Control Center operation " + c.name)
 	}
 	now := s.now()
 	s.mu.Lock()
@@ -135,7 +135,8 @@ func (s *Sim) getServiceStatus(c *exchangeCall, now time.Time) *answer {
 // own refuses a request for another node: the interface acts on the node that
 // receives it only.
 func (c *exchangeCall) own(request *element) *answer {
-	if name := request.value("NodeName"); !equalNames(name, c.n.name) {
+	// Cisco's own sample for a restart sends the name as nil, which means this node.
+	if name := request.value("NodeName"); name != "" && !equalNames(name, c.n.name) {
 		return c.soapFault(0, fmt.Sprintf("NodeName %q is not this node: operations work on the local node %s only", name, c.n.name))
 	}
 	if list := request.child("ServiceList"); list == nil || len(list.Children) == 0 {

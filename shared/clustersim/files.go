@@ -56,6 +56,7 @@ type meshCluster struct {
 
 type meshNode struct {
 	Name            string `yaml:"name"`
+	TLSName         string `yaml:"tlsName,omitempty"`
 	Address         string `yaml:"address"`
 	PlatformAddress string `yaml:"platformAddress"`
 }
@@ -108,10 +109,10 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 		}
 		for _, n := range c.nodes {
 			if n.role == roleCUCM {
-				entry.CUCM = meshNode{n.name, n.address(), n.platformAddress()}
+				entry.CUCM = meshNode{n.name, n.tlsName(), n.address(), n.platformAddress()}
 				continue
 			}
-			entry.Nodes = append(entry.Nodes, meshNode{n.name, n.address(), n.platformAddress()})
+			entry.Nodes = append(entry.Nodes, meshNode{n.name, n.tlsName(), n.address(), n.platformAddress()})
 			entry.TLS.Pins = append(entry.TLS.Pins, fingerprint(n.rsa.Leaf))
 		}
 		mesh.Clusters = append(mesh.Clusters, entry)
@@ -137,3 +138,12 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 
 // duration writes 30m, not 30m0s.
 func duration(d time.Duration) string { return fmt.Sprintf("%dm", int(d/time.Minute)) }
+
+// tlsName is what mesh.yaml must say of the node's certificate: "" where it
+// follows from the node's name and the mesh's domain.
+func (n *node) tlsName() string {
+	if n.name == n.fqdn || n.name+"."+domain == n.fqdn {
+		return ""
+	}
+	return n.fqdn
+}

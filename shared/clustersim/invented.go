@@ -73,11 +73,18 @@ const (
 	profileCopy = 100
 )
 
+// Ids of IM&P nodes are unique in the mesh, and those of another cluster are far
+// from one's own: in the one row that Cisco shows, a copy's primarynodeid is 2802.
+const (
+	firstNodeID  = 2
+	nodeIDsApart = 1400
+)
+
 // copyColumns says how a copy is made of the home row u of another cluster. The
 // pkid is turned around so that nobody takes it for the home row's own: real
-// clusters do not promise that they agree.
+// clusters do not promise that they agree. A copy's mailid is empty, as in that row.
 const copyColumns = `INSERT INTO enduser (pkid, userid, xcp_user_id, imaddress, directoryuri, mailid, status, tkuserprofile, tkassignmentstate, primarynodeid, enablecups)
-	SELECT SUBSTR(pkid, 29, 8) || SUBSTR(pkid, 9, 20) || SUBSTR(pkid, 1, 8), userid, xcp_user_id, imaddress, directoryuri, mailid, 1, 100, 1, primarynodeid, 'f'`
+	SELECT SUBSTR(pkid, 29, 8) || SUBSTR(pkid, 9, 20) || SUBSTR(pkid, 1, 8), userid, xcp_user_id, imaddress, directoryuri, '', 1, 100, 1, primarynodeid, 'f'`
 
 // What lasterror says. The words before the colon are stable.
 func lastErrorUnreachable(address, why string) string {

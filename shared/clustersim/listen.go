@@ -55,7 +55,45 @@ func (s *Sim) Start() error {
 
 // openBoth listens on the node's two ports.
 func (s *Sim) openBoth(n *node) error {
-	return errors.Join(s.open(n, &n.listener), s.open(n, &n.platform))
+	if s.cfg.Ports == portsCisco {
+		n.listener.address, n.platform.address = orElse(n.listener.address, net.JoinHostPort(n.ip.String(), "8443")), orElse(n.platform.address, net.JoinHostPort(n.ip.String(), "443"))
+	}
+	return errors.Join(s.open(n, &n.listener), s.open(n, &n.platform), s.openBare(n))
+}
+
+// openBare listens on 7400 (XCP) and 5060 (SIP) where Cisco's ports are served: what
+// is tried there is whether they open, so that a connection is closed at once.
+func (s *Sim) openBare(n *node) error {
+	if s.cfg.Ports != portsCisco || n.role == roleCUCM {
+		return nil
+	}
+	for _, port := range []string{"7400", "5060"} {
+		listener, err := net.Listen("tcp", net.JoinHostPort(n.ip.String(), port))
+		if err != nil {
+			return fmt.Errorf("listening for %s: %w", n.name, err)
+		}
+		n.bare = append(n.bare, listener)
+		s.servers.Go(func() {
+			for {
+				c, err := listener.Accept()
+				if err != nil {
+					return // closed
+				}
+				_ = c.Close() // nothing was said that could be lost
+			}
+		})
+	}
+	return nil
+}
+
+// closeBare ends what openBare began.
+func (n *node) closeBare() error {
+	var errs []error
+	for _, l := range n.bare {
+		errs = append(errs, l.Close())
+	}
+	n.bare = nil
+	return errors.Join(errs...)
 }
 
 // open listens, on the port that the node had before if it had one.
@@ -135,6 +173,18 @@ func (s *Sim) reconcileListener(n *node) {
 	if !s.started || s.closed {
 		return
 	}
+	if s.cfg.Ports == portsCisco && n.role != roleCUCM {
+		switch open := len(n.bare) > 0; {
+		case n.listening() && !open:
+			if err := s.openBare(n); err != nil {
+				s.log("SIMULATOR FAULT: %v", err)
+			}
+		case !n.listening() && open:
+			if err := n.closeBare(); err != nil {
+				s.log("%s: closing: %v", n.name, err)
+			}
+		}
+	}
 	for _, l := range []*listenerState{&n.listener, &n.platform} {
 		switch open := l.server != nil; {
 		case n.listening() && !open:
@@ -176,6 +226,7 @@ func (s *Sim) Close() error {
 	for _, c := range s.clusters {
 		c.logging.push.close()
 		for _, n := range c.nodes {
+			errs = append(errs, n.closeBare())
 			for _, l := range []*listenerState{&n.listener, &n.platform} {
 				if l.server != nil {
 					errs = append(errs, l.server.Close())

@@ -71,7 +71,7 @@ func (s *Sim) logCollection(c *exchangeCall) *answer {
 	// of the four operations is not called as they are.
 	operation := map[string]string{"FileName": "GetOneFile", "LocalHost": "getTimeZone", "listNodeServiceLogs": "listNodeServiceLogs", "selectLogFiles": "selectLogFiles"}[c.operation.Name.Local]
 	if operation == "" {
-		return s.notModelled(c.n, "Log Collection operation "+c.operation.Name.Local)
+		return c.notModelled("Log Collection operation " + c.operation.Name.Local)
 	}
 	if action != "" && action != operation {
 		return c.logFault(fmt.Sprintf("SOAPAction %q and body %s disagree", action, c.operation.Name.Local))
@@ -239,7 +239,7 @@ func (s *Sim) logFiles(c *exchangeCall, now time.Time) *answer {
 		return c.logFault("Error: logcollectionservice -101")
 	}
 	if job := criteria.value("JobType"); job != "DownloadtoClient" {
-		return s.notModelled(c.n, "selectLogFiles with JobType "+job)
+		return c.notModelled("selectLogFiles with JobType " + job)
 	}
 	m := s.pages.envelope()
 	m.start("ns1:selectLogFilesResponse", "xmlns:ns1", astNamespace)

@@ -261,8 +261,8 @@ func TestRefusalsOfLogCollection(t *testing.T) {
 		{"a nil element", r.logCall(emeaPub, "selectLogFiles", with("<q:SearchStr/>", `<q:SearchStr xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>`)), 500, "logcollectionservice -102"},
 		{"a child left out", r.logCall(emeaPub, "selectLogFiles", with("<q:SearchStr/>", "")), 500, "logcollectionservice -102"},
 		{"absolute dates", r.logCall(emeaPub, "selectLogFiles", with("<q:ToDate/>", "<q:ToDate>01/01/26 01:00 AM</q:ToDate>")), 500, "logcollectionservice -101"},
-		{"a push to a server", r.logCall(emeaPub, "selectLogFiles", with("DownloadtoClient", "PushtoSFTPServer")), 501, "not modelled"},
-		{"another operation", r.logCall(emeaPub, "deleteEverything", "<q:deleteEverything/>"), 501, "not modelled"},
+		{"a push to a server", r.logCall(emeaPub, "selectLogFiles", with("DownloadtoClient", "PushtoSFTPServer")), 500, "not modelled"},
+		{"another operation", r.logCall(emeaPub, "deleteEverything", "<q:deleteEverything/>"), 500, "not modelled"},
 		{"a body that is not the action's", r.logCall(emeaPub, "getTimeZone", everyFile), 500, "disagree"},
 	} {
 		if c.got.status != c.code || !strings.Contains(c.got.body, c.says) {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -54,10 +56,50 @@ func (s *Sim) soap(status int, body *page) *answer {
 	return &answer{status: status, contentType: contentXML, body: body, sendOnly: -1}
 }
 
-// notModelled is the loud answer to what nobody has modelled.
-func (s *Sim) notModelled(n *node, what string) *answer {
+// absent is the answer to what nobody has modelled, where the real interface
+// would have nothing: the web server's page. It is logged, and counted in State.
+func (s *Sim) absent(n *node, what string) *answer {
+	s.unmodelled.note(what)
 	s.log("NOT MODELLED: %s on %s", what, n.name)
-	return s.plain(http.StatusNotImplemented, "text/plain;charset=utf-8", "not modelled by the simulator: "+what+"\n")
+	return s.html(http.StatusNotFound, "Not Found")
+}
+
+// notModelled is absent for an operation of an interface that is there: it
+// answers as it does to what it does not know, by a fault.
+func (c *exchangeCall) notModelled(what string) *answer {
+	if c.rest {
+		return c.s.absent(c.n, what)
+	}
+	c.s.unmodelled.note(what)
+	c.s.log("NOT MODELLED: %s on %s", what, c.n.name)
+	text := what + " is not supported (not modelled by the simulator)"
+	if c.log != "" {
+		return c.logFault(text)
+	}
+	return c.soapFault(-1, text)
+}
+
+// tally counts what was asked for and is not modelled.
+type tally struct {
+	mu sync.Mutex
+	by map[string]int
+}
+
+func (t *tally) note(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.by == nil {
+		t.by = map[string]int{}
+	}
+	if _, known := t.by[what]; known || len(t.by) < 1000 {
+		t.by[what]++
+	}
+}
+
+func (t *tally) counts() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.by)
 }
 
 // broken is a failure of the simulator itself.
@@ -105,7 +147,7 @@ func (s *Sim) exchange(n *node, r *http.Request) (*answer, error) {
 	default:
 		path, rest := strings.CutPrefix(r.URL.Path, certificatePath)
 		if !rest || !strings.HasPrefix(path, "/") {
-			return s.notModelled(n, r.Method+" "+r.URL.Path), nil
+			return s.absent(n, r.Method+" "+r.URL.Path), nil
 		}
 		call = exchangeCall{s: s, n: n, r: r, rest: true, name: r.Method + " " + path, body: body}
 		return call.run()
@@ -210,7 +252,7 @@ func (c *exchangeCall) answer() *answer {
 	case c.name == http.MethodGet && c.axl:
 		a = s.plain(http.StatusOK, contentHTML, "<html><head><title>Cisco CallManager: AXL Web Service</title></head><body><h1>Cisco CallManager: AXL Web Service</h1><p>The AXL Web Service is working and accepting requests. Use HTTP POST to send a request.</p></body></html>\n")
 	case c.name == http.MethodGet:
-		a = s.notModelled(n, "GET "+c.r.URL.RequestURI())
+		a = s.absent(n, "GET "+c.r.URL.RequestURI())
 	default:
 		a = c.handle(c)
 	}

@@ -31,6 +31,13 @@ type Config struct {
 	Epoch    time.Time     // with Rate, only written into mesh.yaml
 	Rate     float64       // 0 = 1
 
+	// Names is what the nodes are called in Presence Topology, and so in
+	// everything but their certificates and DNS: "fqdn" (or ""), "host", "ip".
+	Names string
+	// Ports is "" for free ports, or "cisco": each node has an address of its own,
+	// 127.0.0.x, and listens on 8443, 443, 7400 and 5060 of it.
+	Ports string
+
 	// AnswerBudget is how many bytes of column values one executeSQLQuery may
 	// answer before the size fault; 0 = 8 MiB, as Cisco documents.
 	AnswerBudget int
@@ -62,11 +69,12 @@ type Sim struct {
 	names     *people
 	random    *rand.Rand
 
+	unmodelled tally
+
 	mu       sync.Mutex // guards all below, but not what is inside a database
 	clusters []*cluster
 	faults   []*fault
-	nextNode int // ids of IM&P nodes and simulated addresses, unique in the mesh
-	nextIP   int
+	nextIP   int // simulated addresses, unique in the mesh
 	sessions uint64
 	started  bool
 	closed   bool
@@ -138,7 +146,8 @@ type account struct {
 // node is one server.
 type node struct {
 	cluster  *cluster
-	name     string
+	name     string // in Presence Topology
+	fqdn     string // in its certificates and in DNS
 	role     role
 	id       int // enterprisenode.id; 0 for CUCM
 	nodeid   int // processnode.nodeid
@@ -169,8 +178,9 @@ type node struct {
 	minute      int64
 	minuteCount int
 
-	listener listenerState // AXL and all else
-	platform listenerState // HTTPS 443; the same web server answers both
+	bare     []net.Listener // 7400 and 5060, with Cisco's ports
+	listener listenerState  // AXL and all else
+	platform listenerState  // HTTPS 443; the same web server answers both
 }
 
 type session struct {

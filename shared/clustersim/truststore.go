@@ -263,7 +263,7 @@ func (s *Sim) issueOthers(n *node, now time.Time) error {
 			continue
 		}
 		cert, err := s.authority.issue(certSpec{
-			CN: n.name, SANs: []string{n.name}, KeyType: keyRSA, Issuer: issuerSelf,
+			CN: n.fqdn, SANs: []string{n.fqdn}, KeyType: keyRSA, Issuer: issuerSelf,
 			NotBefore: now.AddDate(-1, 0, 0).Truncate(time.Second), NotAfter: now.AddDate(4, 0, 0).Truncate(time.Second),
 		})
 		if err != nil {

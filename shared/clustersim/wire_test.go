@@ -128,13 +128,13 @@ func TestAXLWire(t *testing.T) {
 		{"assigned users", func() reply {
 			return r.axlCall("cucm-emea.example.com", "listAssignedPresenceUsers", "<searchCriteria><server>"+emeaSub+"</server></searchCriteria>", "read")
 		}, 200, []string{">" + emeaSub + "</server>"}, []string{emeaPub}},
-		{"operation nobody has modelled", func() reply { return r.axlCall(emeaPub, "listPhone", "", "read") }, 501, []string{"listPhone"}, nil},
+		{"operation nobody has modelled", func() reply { return r.axlCall(emeaPub, "listPhone", "", "read") }, 500, []string{"listPhone"}, nil},
 		{"not XML", func() reply { return r.post(emeaPub, axlPath, action, "hello", "read") }, 500, []string{"Fault"}, nil},
 		{"document type", func() reply { return r.post(emeaPub, axlPath, action, "<!DOCTYPE x>"+version, "read") }, 500, []string{"Fault"}, nil},
 		{"no credentials", func() reply { return r.post(emeaPub, axlPath, action, version, "") }, 401, []string{"<html>"}, nil},
 		{"platform account", func() reply { return r.post(emeaPub, axlPath, action, version, "platform") }, 401, nil, nil},
 		{"trailing slash missing", func() reply { return r.post(emeaPub, "/axl", action, version, "read") }, 404, nil, nil},
-		{"another interface", func() reply { return r.post(emeaPub, "/perfmonservice2/services/PerfmonService", "", version, "read") }, 501, []string{"not modelled"}, nil},
+		{"another interface", func() reply { return r.post(emeaPub, "/perfmonservice2/services/PerfmonService", "", version, "read") }, 404, []string{"Not Found"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := test.call()
@@ -250,7 +250,7 @@ func TestSessions(t *testing.T) {
 
 func TestSizeAndMemoryFaults(t *testing.T) {
 	r := newRig(t, Config{Users: 300, Clusters: 2, AnswerBudget: 20000})
-	got := r.axlCall(emeaPub, "executeSQLQuery", "<sql>SELECT pkid, userid, mailid FROM enduser</sql>", "read")
+	got := r.axlCall(emeaPub, "executeSQLQuery", "<sql>SELECT pkid, userid, directoryuri FROM enduser</sql>", "read")
 	if got.status != 500 || !strings.Contains(got.body, "Total rows matched: 606 rows. Suggestive Row Fetch: less than ") {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
@@ -259,7 +259,7 @@ func TestSizeAndMemoryFaults(t *testing.T) {
 	if err != nil || n < 100 || n > 600 {
 		t.Fatalf("suggested %d rows: %v", n, err)
 	}
-	if rows := r.query(emeaPub, fmt.Sprintf("SELECT FIRST %d pkid, userid, mailid FROM enduser", n-n/10)).rows(); len(rows) != n-n/10 {
+	if rows := r.query(emeaPub, fmt.Sprintf("SELECT FIRST %d pkid, userid, directoryuri FROM enduser", n-n/10)).rows(); len(rows) != n-n/10 {
 		t.Errorf("%d rows below the suggestion", len(rows))
 	}
 	node := r.cluster("emea").node(emeaPub)
@@ -392,7 +392,7 @@ func TestControlCenter(t *testing.T) {
 			return r.control(emeaPub, "soapGetStaticServiceList", "<q:ServiceInformationResponse/>", "read")
 		}, 200, "<ns1:Deployable>true</ns1:Deployable>"},
 		{"product", func() reply { return r.control(emeaPub, "getProductInformationList", "<q:ServiceInfo/>", "read") }, 200, "<ns1:ActiveServerVersion>14.0.1.13900-8</ns1:ActiveServerVersion>"},
-		{"unknown operation", func() reply { return r.control(emeaPub, "getFileDirectoryList", "", "read") }, 501, "not modelled"},
+		{"unknown operation", func() reply { return r.control(emeaPub, "getFileDirectoryList", "", "read") }, 500, "not modelled"},
 		{"deploy", func() reply {
 			return r.control(emeaPub, "soapDoServiceDeployment", `<q:DeploymentServiceRequest><q:NodeName>`+emeaPub+`</q:NodeName><q:DeployType>Deploy</q:DeployType><q:ServiceList><q:item>Cisco XCP Message Archiver</q:item></q:ServiceList></q:DeploymentServiceRequest>`, "write")
 		}, 200, "Starting"},

@@ -74,6 +74,17 @@ func newSim(cfg Config, a *authority) (*Sim, error) {
 	if cfg.LogSeverity < 0 || cfg.LogSeverity > 7 {
 		return nil, fmt.Errorf("level %d of Local Syslogs: want 1 to 7", cfg.LogSeverity)
 	}
+	switch cfg.Names {
+	case "", namesFQDN, namesHost, namesIP:
+	default:
+		return nil, fmt.Errorf("names %q: want fqdn, host or ip", cfg.Names)
+	}
+	switch {
+	case cfg.Ports != "" && cfg.Ports != portsCisco:
+		return nil, fmt.Errorf("ports %q: want cisco, or none for free ones", cfg.Ports)
+	case cfg.Ports == portsCisco && cfg.Clusters > maxClusters/2:
+		return nil, fmt.Errorf("%d clusters: with Cisco's ports at most %d", cfg.Clusters, maxClusters/2)
+	}
 	version, err := parseRelease(cfg.Release)
 	if err != nil {
 		return nil, err
@@ -187,15 +198,23 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 // and zones are the caller's business.
 func (s *Sim) addNode(c *cluster, name string, r role, version release, now time.Time) *node {
 	n := &node{
-		cluster: c, name: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal,
+		cluster: c, name: name, fqdn: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal,
 		sessions: map[string]*session{}, requests: map[string]int{}, stores: map[string]*trustStore{},
 	}
 	s.nextIP++
 	n.ip = documentationIP(s.nextIP)
+	if s.cfg.Ports == portsCisco {
+		n.ip = netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + s.nextIP)})
+	}
+	switch s.cfg.Names {
+	case namesHost:
+		n.name, _, _ = strings.Cut(name, ".")
+	case namesIP:
+		n.name = n.ip.String()
+	}
 	kinds := callManagerServices
 	if r != roleCUCM {
-		s.nextNode++
-		n.id = s.nextNode
+		n.id = firstNodeID + c.index*nodeIDsApart + len(c.presenceNodes())
 		kinds = presenceServices
 	}
 	up := now.Add(-time.Duration(3+s.random.IntN(60))*24*time.Hour - time.Duration(s.random.IntN(86400))*time.Second)
@@ -209,6 +228,13 @@ func (s *Sim) addNode(c *cluster, name string, r role, version release, now time
 	c.nodes = append(c.nodes, n)
 	return n
 }
+
+const (
+	namesFQDN  = "fqdn"
+	namesHost  = "host"
+	namesIP    = "ip"
+	portsCisco = "cisco"
+)
 
 const (
 	haIdle   = 2
@@ -243,7 +269,7 @@ func (s *Sim) issueFirst(now time.Time) error {
 
 func (s *Sim) issueTo(n *node, now time.Time) error {
 	cert, err := s.authority.issue(certSpec{
-		CN: n.name, SANs: []string{n.name}, KeyType: keyRSA, Issuer: issuerCA,
+		CN: n.fqdn, SANs: []string{n.fqdn}, KeyType: keyRSA, Issuer: issuerCA,
 		NotBefore: now.AddDate(-1, 0, 0).Truncate(time.Second), NotAfter: now.AddDate(1, 0, 0).Truncate(time.Second),
 	})
 	if err != nil {
@@ -257,7 +283,7 @@ func (s *Sim) issueTo(n *node, now time.Time) error {
 func (s *Sim) publishNames(c *cluster) {
 	for _, other := range s.clusters {
 		for _, n := range other.nodes {
-			c.zone.set(n.name, n.ip)
+			c.zone.set(n.fqdn, n.ip)
 		}
 	}
 }
@@ -375,7 +401,7 @@ func (s *Sim) fillSmallTables(c *cluster, now time.Time) error {
 	}
 	statements.add("INSERT INTO enterprisesubcluster (id, name, haenabled) VALUES (?, ?, 't')", c.index+1, "DefaultCUPSubcluster")
 	statements.add("INSERT INTO epassyncagentcfg (ccmpublisherip, axluser, syncstatus) VALUES (?, ?, ?)",
-		"cucm-"+c.id+"."+domain, "axlsync-"+c.id, "Completed "+now.Add(-time.Hour).UTC().Format(peerTimeLayout))
+		c.nodes[len(c.nodes)-1].name, "axlsync-"+c.id, "Completed "+now.Add(-time.Hour).UTC().Format(peerTimeLayout))
 	for i, k := range presenceServices {
 		statements.add("INSERT INTO typeservice (enum, nameforcontrol, tktracelevelgroups) VALUES (?, ?, 1)", i+1, k.name)
 	}

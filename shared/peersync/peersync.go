@@ -206,7 +206,9 @@ func (t *tick) crashed(c *mesh.Cluster, what any) {
 
 // open reports whether the cluster let us in at this tick.
 func (t *tick) open(id mesh.ClusterID) bool {
-	return t.clients[id] != nil && t.view.Clusters[id].Seen.Access.Known()
+	r := t.view.Clusters[id]
+	// One that has just refused for load is asked nothing more at this tick.
+	return t.clients[id] != nil && r.Seen.Access.Known() && r.Seen.Users.Reason != peer.Overloaded
 }
 
 // reject notes at once that a secret version was refused, before anything
