@@ -28,6 +28,8 @@ type Gate struct {
 	Closed []Closure `json:"closed,omitempty"`
 	// Used are the approvals that were spent; each is good for one action.
 	Used []Spent `json:"used,omitempty"`
+	// Ahead is when marks that lie ahead of the gate's clock were first found to.
+	Ahead map[string]time.Time `json:"ahead,omitempty"`
 	// Last is the newest entry of the audit: the chain's head. It is written
 	// here first, under compare-and-swap, and then as an item of its own.
 	Last *Entry `json:"last,omitempty"`
@@ -102,8 +104,11 @@ type Spent struct {
 }
 
 // by reports whether it was this approval that was spent.
-func (u Spent) by(a record.Approval) bool {
+func (u Spent) by(a record.Approval, now time.Time) bool {
 	if u.Approved.IsZero() {
+		if u.At.After(now) { // another clock's: it counts as now
+			u.At = now
+		}
 		return u.ID == a.ID && !a.At.After(u.At)
 	}
 	return u.ID == a.ID && u.Approved.Equal(a.At)
@@ -302,7 +307,7 @@ func guards() []guard {
 		}},
 		{"again", func(g *Gate, p peer.Proposal, s Situation) string {
 			for _, c := range g.Closed {
-				if c.Target == p.Target && c.Action == p.Action && within(s.Now, c.At, again) {
+				if c.Target == p.Target && c.Action == p.Action && g.counts(mark("closed", c.Seq), c.At, s.Now, again) {
 					return fmt.Sprintf("%s %s ended (%s) less than %v ago", c.Action, c.Target, c.Outcome, again)
 				}
 			}
@@ -338,7 +343,7 @@ func guards() []guard {
 			case a.At.Sub(s.Now) > skew:
 				// Nobody knows how long it would still live.
 				return fmt.Sprintf("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))
-			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.by(a) }):
+			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.by(a, s.Now) }):
 				return "its approval was used"
 			case p.Action == peer.RestartService && !s.Now.Add(-s.Service.UpTime).Before(a.At.Add(-skew)):
 				// Whether the table remembers it or not: an approval is for
@@ -404,7 +409,7 @@ func commanded(p peer.Proposal, s Situation) string {
 func imports(g *Gate, now time.Time) int {
 	n := 0
 	for _, c := range g.Closed {
-		if c.Action == peer.ImportCertificate && c.Outcome != NotSent && within(now, c.Meant, time.Hour) {
+		if c.Action == peer.ImportCertificate && c.Outcome != NotSent && g.counts(mark("closed", c.Seq), c.Meant, now, time.Hour) {
 			n++
 		}
 	}
@@ -456,7 +461,7 @@ func within(now, at time.Time, d time.Duration) bool {
 func restarts(g *Gate, now time.Time, id mesh.ClusterID) int {
 	n := 0
 	for _, r := range g.Restarts {
-		if within(now, r.At, time.Hour) && (id == "" || r.Cluster == id) {
+		if g.counts(mark("restart", r.Seq), r.At, now, time.Hour) && (id == "" || r.Cluster == id) {
 			n++
 		}
 	}
@@ -467,7 +472,7 @@ func restarts(g *Gate, now time.Time, id mesh.ClusterID) int {
 func today(g *Gate, now time.Time, p peer.Proposal) int {
 	n := 0
 	for _, c := range g.Closed {
-		if c.Target == p.Target && c.Action == p.Action && c.Outcome != NotSent && within(now, c.At, keepClosed) {
+		if c.Target == p.Target && c.Action == p.Action && c.Outcome != NotSent && g.counts(mark("closed", c.Seq), c.At, now, keepClosed) {
 			n++
 		}
 	}
@@ -531,16 +536,18 @@ func Load(ctx context.Context, s store.Store, meshName string) (Gate, error) {
 
 // forget drops what is too old to count, and the oldest of what is too much.
 func (g *Gate) forget(now time.Time) {
-	g.Restarts = slices.DeleteFunc(slices.Clone(g.Restarts), func(r Restart) bool { return !within(now, r.At, time.Hour) })
+	g.found(now)
+	g.Restarts = slices.DeleteFunc(slices.Clone(g.Restarts), func(r Restart) bool { return !g.counts(mark("restart", r.Seq), r.At, now, time.Hour) })
 	g.Closed = slices.DeleteFunc(slices.Clone(g.Closed), func(c Closure) bool {
-		return !within(now, c.At, keepClosed) || c.Outcome == NotSent && !within(now, c.At, keepNotSent)
+		key := mark("closed", c.Seq)
+		return !g.counts(key, c.At, now, keepClosed) || c.Outcome == NotSent && !g.counts(key, c.At, now, keepNotSent)
 	})
-	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return now.Sub(u.At) >= keepSpent })
+	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return now.Sub(u.At).Abs() >= keepSpent })
 	// Imports first, but those of the hour that they are limited by: a renewed mesh
 	// closes hundreds a day, and what restarts are limited by is kept.
 	more := len(g.Closed) - maxClosed
 	g.Closed = slices.DeleteFunc(g.Closed, func(c Closure) bool {
-		if more <= 0 || c.Action != peer.ImportCertificate || within(now, c.Meant, time.Hour) {
+		if more <= 0 || c.Action != peer.ImportCertificate || g.counts(mark("closed", c.Seq), c.Meant, now, time.Hour) {
 			return false
 		}
 		more--
@@ -556,11 +563,11 @@ func (g *Gate) Done() []peer.Done {
 	var out []peer.Done
 	for _, c := range g.Closed {
 		if c.Outcome != NotSent {
-			out = append(out, peer.Done{Target: c.Target, Action: c.Action, At: c.Meant, Closed: c.At, Failed: c.Outcome == NotDone})
+			out = append(out, peer.Done{Target: c.Target, Action: c.Action, At: g.effective(mark("closed", c.Seq), c.Meant), Closed: g.effective(mark("closed", c.Seq), c.At), Failed: c.Outcome == NotDone})
 		}
 	}
 	for _, o := range g.Open {
-		out = append(out, peer.Done{Target: o.Target, Action: o.Action, At: o.Written, Open: true})
+		out = append(out, peer.Done{Target: o.Target, Action: o.Action, At: g.effective(mark("open", o.Seq), o.Written), Open: true})
 	}
 	return out
 }
