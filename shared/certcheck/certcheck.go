@@ -361,7 +361,7 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 	for _, leaf := range met {
 		switch {
 		case leaf.Stale(now):
-			cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("the certificate of %s was last read on %s and may have been renewed", to.Publisher, leaf.Read.UTC().Format("2006-01-02 15:04 MST"))
+			cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("the certificate of %s was last read on %s and may have been renewed", to.Publisher, peer.Clock(leaf.Read))
 			return cond
 		case !now.Before(leaf.NotAfter):
 			cond.Status, cond.Reason = peer.False, peer.CertificateExpired

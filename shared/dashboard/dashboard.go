@@ -79,10 +79,112 @@ type Cluster struct {
 	// Basis says whether the release was read from the publisher or declared.
 	Basis peer.Basis `json:"basis"`
 	// Users is how many users are home there; nil if that was not read.
-	Users    *int           `json:"users,omitempty"`
-	TimeZone string         `json:"timeZone,omitempty"`
-	Observed time.Time      `json:"observed,omitzero"`
+	Users    *int   `json:"users,omitempty"`
+	TimeZone string `json:"timeZone,omitempty"`
+	// Observed is when peersync last looked at it; zero, null in JSON, before the
+	// first look.
+	Observed time.Time `json:"observed"`
+	// Nodes are the nodes of mesh.yaml with what was read of each last.
+	Nodes []Node `json:"nodes"`
+	// Clock is where the clocks of its peers come from.
+	Clock    ClockSource    `json:"clock"`
 	Findings []peer.Finding `json:"findings"`
+}
+
+// Node is one node of a Cluster.
+type Node struct {
+	Name    mesh.NodeName `json:"name"`
+	Release string        `json:"release"` // as read from the node; "" if it was not
+	// HAState is tkhaserverstate; nil if it was not read lately.
+	HAState *int `json:"haState"`
+	// HA is on, off or unknown: as mesh.yaml declares it, else as read.
+	HA string `json:"ha"`
+}
+
+// HAText is a node's state of high availability for people.
+func (n Node) HAText() string {
+	if n.HAState == nil {
+		return "HA state not read"
+	}
+	return peer.HAWord(*n.HAState)
+}
+
+// ClockSource says where the last success of a sync is known from.
+type ClockSource string
+
+// The sources. ClockCisco and ClockPushed are Cisco's own log, pulled or sent.
+const (
+	ClockDialect  ClockSource = "dialect"
+	ClockCisco    ClockSource = "cisco"
+	ClockPushed   ClockSource = "pushed"
+	ClockProgress ClockSource = "progress" // only that changes arrive
+	ClockNone     ClockSource = "none"
+)
+
+// MarshalJSON writes the instant of the last look, or null.
+func (c Cluster) MarshalJSON() ([]byte, error) {
+	type plainCluster Cluster
+	var observed *time.Time
+	if !c.Observed.IsZero() {
+		observed = &c.Observed
+	}
+	return json.Marshal(struct {
+		plainCluster
+		Observed *time.Time `json:"observed"`
+	}{plainCluster(c), observed})
+}
+
+// nodes are what was read of each node of a cluster.
+func (snap *snapshot) nodes(c *mesh.Cluster) []Node {
+	rec := snap.view.Clusters[c.ID]
+	if rec == nil {
+		rec = &peer.ClusterRecord{}
+	}
+	out := make([]Node, 0, len(c.Nodes))
+	for _, n := range c.Nodes {
+		seen := rec.Seen.Nodes[n.Name]
+		node := Node{Name: n.Name, HA: cmp.Or(string(rec.HA(c, n.Name)), "unknown")}
+		node.Release, _ = seen.Version.Get()
+		if state, ok := seen.HAState.Fresh(snap.now, 2*snap.Tick).Get(); ok {
+			node.HAState = &state
+		}
+		out = append(out, node)
+	}
+	return out
+}
+
+// clockOf is where the clock of one directed peer comes from.
+func (snap *snapshot) clockOf(id mesh.PeerID) ClockSource {
+	rec, to := snap.view.Clusters[id.From], (*mesh.Cluster)(nil)
+	if c, ok := snap.Mesh.Cluster(id.To); ok {
+		to = c
+	}
+	if rec != nil && to != nil && rec.Seen.Entries.Fresh(snap.now, 2*snap.Tick).Known() {
+		if e, ok, _ := rec.Seen.EntryFor(to); ok && e.HasClock {
+			return ClockDialect
+		}
+	}
+	if s := snap.peers[id]; s != nil && !s.sync.Progress.IsZero() {
+		return ClockProgress
+	}
+	return ClockNone
+}
+
+// clockOfCluster is the best source among the peers that the cluster pulls.
+func (snap *snapshot) clockOfCluster(id mesh.ClusterID) ClockSource {
+	best := ClockNone
+	for _, p := range snap.Mesh.Peers {
+		if p.ID.From != id {
+			continue
+		}
+		switch snap.clockOf(p.ID) {
+		case ClockDialect:
+			return ClockDialect
+		case ClockProgress:
+			best = ClockProgress
+		}
+	}
+	return best
 }
 
 // Peer is one directed peer of a Status: emea>apac pulls apac's users to emea.
@@ -404,7 +506,7 @@ func (snap *snapshot) overdue(function string, r store.Run) bool {
 }
 
 func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
-	out := Cluster{ID: c.ID, Release: c.Release, Basis: peer.Declared, TimeZone: c.TimeZone, Findings: []peer.Finding{}}
+	out := Cluster{ID: c.ID, Release: c.Release, Basis: peer.Declared, TimeZone: c.TimeZone, Findings: []peer.Finding{}, Nodes: snap.nodes(c), Clock: snap.clockOfCluster(c.ID)}
 	if rec := snap.view.Clusters[c.ID]; rec != nil {
 		out.Observed = rec.Seen.At
 		if v, ok := rec.Seen.Nodes[c.Publisher].Version.Get(); ok {

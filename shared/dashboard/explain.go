@@ -46,6 +46,8 @@ type Clocks struct {
 	LastSync *time.Time `json:"lastSync"`
 	// Read is when the last sync was read from the peer table.
 	Read time.Time `json:"read,omitzero"`
+	// Source is where the last success is known from.
+	Source ClockSource `json:"source"`
 	// From says what the instants count from where it is not a last sync.
 	From string `json:"from,omitempty"`
 }
@@ -101,7 +103,7 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 	from, ok1 := snap.Mesh.Cluster(id.From)
 	to, ok2 := snap.Mesh.Cluster(id.To)
 	if !ok1 || !ok2 {
-		return Clocks{}
+		return Clocks{Source: ClockNone}
 	}
 	rec := snap.view.Clusters[id.From]
 	if rec == nil {
@@ -109,7 +111,7 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 	}
 	entry, hasEntry, _ := rec.Seen.EntryFor(to)
 	limits := peer.ClocksOf(rec, from, entry.LastSync)
-	out := Clocks{Interval: mesh.Duration(limits.Interval), Basis: limits.Basis, First: "b"}
+	out := Clocks{Interval: mesh.Duration(limits.Interval), Basis: limits.Basis, First: "b", Source: snap.clockOf(id)}
 	if _, which := limits.First(); which == peer.ClockA {
 		out.First = "a"
 	}

@@ -38,6 +38,7 @@ func (st Status) printable() Status {
 	st.LastRun = runs
 	st.Clusters = each(st.Clusters, func(c *Cluster) {
 		c.ID, c.Release, c.TimeZone = printable(c.ID), printable(c.Release), printable(c.TimeZone)
+		c.Nodes = each(c.Nodes, func(n *Node) { n.Name, n.Release = printable(n.Name), printable(n.Release) })
 		c.Findings = each(c.Findings, func(f *peer.Finding) {
 			*f = f.Composed()
 			f.KeyType, f.Subject = printable(f.KeyType), printable(f.Subject)

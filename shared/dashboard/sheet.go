@@ -100,6 +100,7 @@ type clusterRow struct {
 	ID, Release, UsersText, TimeZone string
 	Declared                         bool
 	Observed                         time.Time
+	Nodes                            []string
 	Findings                         []findingRow
 }
 
@@ -388,6 +389,11 @@ func clusterRowOf(c Cluster) clusterRow {
 	}
 	if c.Users != nil {
 		row.UsersText = fmt.Sprint(*c.Users)
+	}
+	for _, n := range c.Nodes {
+		if n.Release != "" || n.HAState != nil {
+			row.Nodes = append(row.Nodes, fmt.Sprintf("%s · %s · %s, HA %s", n.Name, cmp.Or(n.Release, "release not read"), n.HAText(), n.HA))
+		}
 	}
 	for _, f := range c.Findings {
 		row.Findings = append(row.Findings, findingRow{

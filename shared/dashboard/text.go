@@ -80,6 +80,14 @@ func ago(t, now time.Time) string {
 	}
 }
 
+// seen says when a cluster was looked at.
+func seen(t, now time.Time) string {
+	if t.IsZero() {
+		return "not read yet"
+	}
+	return "seen " + ago(t, now)
+}
+
 // stamp writes an instant to the minute, in UTC.
 func stamp(t time.Time) string {
 	if t.IsZero() {
@@ -240,7 +248,12 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 		if c.Users != nil {
 			users = fmt.Sprintf("%d users", *c.Users)
 		}
-		p.line("  %s  %s  %s  seen %s", pad(clip(string(c.ID), 16), idWidth), pad(clip(releaseText(c), 30), relWidth), users, ago(c.Observed, st.AsOf))
+		p.line("  %s  %s  %s  %s", pad(clip(string(c.ID), 16), idWidth), pad(clip(releaseText(c), 30), relWidth), users, seen(c.Observed, st.AsOf))
+		for _, n := range c.Nodes {
+			if n.Release != "" || n.HAState != nil {
+				p.wrapped(4, fmt.Sprintf("%s  %s  %s, HA %s", n.Name, cmp.Or(n.Release, "release not read"), n.HAText(), n.HA))
+			}
+		}
 		for _, f := range c.Findings {
 			since := ""
 			if !f.Since.IsZero() {

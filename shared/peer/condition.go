@@ -66,7 +66,7 @@ type Condition struct {
 	Reason  Reason    `json:"reason"`
 	Message string    `json:"message"`
 	Basis   Basis     `json:"basis"`
-	Since   time.Time `json:"since"` // moves only when Status changes
+	Since   time.Time `json:"since,omitzero"` // moves only when Status changes
 	// Observed is when the facts behind it were last read; derived when the
 	// record is read, never stored per peer.
 	Observed time.Time `json:"observed,omitzero"`

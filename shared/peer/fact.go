@@ -73,7 +73,10 @@ func (f Fact[T]) Fresh(now time.Time, maxAge time.Duration) Fact[T] {
 	if f.Knowledge != KnownFact && f.Knowledge != PartialFact || instant.Fresh(f.At, now, maxAge) {
 		return f
 	}
-	last := "last read " + f.At.UTC().Format(time.RFC3339)
+	last := "not read yet"
+	if !f.At.IsZero() {
+		last = "last read " + f.At.UTC().Format(time.RFC3339)
+	}
 	if f.Knowledge == KnownFact && f.Reason != "" {
 		if f.Detail != "" {
 			last = f.Detail + "; " + last

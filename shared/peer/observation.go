@@ -189,7 +189,7 @@ type Finding struct {
 	Reason   Reason        `json:"reason"`
 	Node     mesh.NodeName `json:"node,omitempty"`
 	Message  string        `json:"message"`
-	Since    time.Time     `json:"since"`
+	Since    time.Time     `json:"since,omitzero"`
 
 	// Of findings on certificates.
 	KeyType  string    `json:"keyType,omitempty"`

@@ -99,8 +99,16 @@ func ourTrouble(why Reason) bool {
 	return why.RefusesTLS()
 }
 
+// Clock writes an instant for a message, as the judgement does.
+func Clock(t time.Time) string { return clock(t) }
+
 // clock writes an instant for a message: stable text, in UTC.
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "a time that is not known"
+	}
+	return t.UTC().Format("2006-01-02 15:04 MST")
+}
 
 // lostSince is since when the cluster (whole) or its publisher has not
 // answered; zero when the publisher answers.

@@ -118,6 +118,9 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 			c = contradicted(v, id, c, sync.Standing)
 		}
 		switch {
+		case c.Status != "" && c.Reason != NotObservable && c.Observed.IsZero():
+			// Of a peer that comes back to mesh.yaml, or whose cluster's item is gone.
+			c = Condition{Type: t, Status: UnknownStatus, Reason: NotLookedAt, Basis: Measured, Message: string(id.From) + " has not been read yet"}
 		case c.Status == "":
 			c = Condition{Type: t, Status: UnknownStatus, Reason: NotLookedAt, Basis: Measured, Message: "not looked at yet", Observed: c.Observed}
 		case c.Reason != NotObservable && !instant.Fresh(c.Observed, v.Now, age):

@@ -339,7 +339,7 @@ func guards() []guard {
 			case !ok || a.ID != p.ID:
 				return fmt.Sprintf("it needs a person: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
 			case !s.Now.Before(a.Expires):
-				return fmt.Sprintf("the approval of %s expired at %s", a.Actor, a.Expires.UTC().Format(time.RFC3339))
+				return fmt.Sprintf("the approval of %s expired at %s", a.Actor, peer.Clock(a.Expires))
 			case a.At.Sub(s.Now) > skew:
 				// Nobody knows how long it would still live.
 				return fmt.Sprintf("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))

@@ -59,6 +59,9 @@ func feel(t told) string {
 
 // local is an instant on the wall clocks of both clusters.
 func local(at time.Time, clusters ...*mesh.Cluster) string {
+	if at.IsZero() {
+		return peer.Clock(at)
+	}
 	var out []string
 	for _, c := range clusters {
 		zone, err := time.LoadLocation(c.TimeZone)
