@@ -1,0 +1,50 @@
+package peer
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// certcheck reads the port that peersync gets no answer from: that is the finding, and no outage is made of it.
+func TestWhatCertcheckReadsIsNotDown(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		read time.Duration // ago
+		err  string
+		want Verdict
+		why  Reason
+	}{
+		{"read since", 2 * time.Hour, "", NotSeen, ReadByCertcheckOnly},
+		{"read before it was lost", 9 * time.Hour, "", Down, ClusterDown},
+		{"its newest look failed as well", 2 * time.Hour, "Refused", Down, ClusterDown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene("emea", "apac")
+			s.outage(5 * time.Hour)
+			s.Certificates = map[mesh.ClusterID]CertClusterRecord{"apac": {Served: map[mesh.NodeName]map[string]Served{
+				pub("apac"): {"RSA": {Fingerprint: "sha256:1", Read: ago(tt.read), Error: tt.err}},
+			}}}
+			got := s.Sight("apac")
+			if got.Verdict != tt.want || got.Trouble != tt.why {
+				t.Fatalf("%+v, want %s %s", got, tt.want, tt.why)
+			}
+			if tt.why == ReadByCertcheckOnly && !strings.Contains(got.Message, "certcheck") {
+				t.Errorf("message %q", got.Message)
+			}
+		})
+	}
+}
+
+func TestARefusalOfTLSIsOurTroubleAndNoSilence(t *testing.T) {
+	for _, why := range []Reason{NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertDemanded, CertificateUnparsable, NotTLS, HandshakeFailed} {
+		s := newScene("emea", "apac")
+		r := s.apac()
+		r.Seen.Access = Unknown[bool](why, "as it is")
+		if got := s.Sight("apac"); got.Verdict != Refused || got.Trouble != why {
+			t.Errorf("%s: %+v", why, got)
+		}
+	}
+}
