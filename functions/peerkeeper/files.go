@@ -30,6 +30,7 @@ type files struct {
 // secrets is the flag of those verbs that log in to clusters.
 type secrets struct {
 	Secrets string `help:"The accounts that mesh.yaml names." default:"secrets.json" env:"PEERKEEPER_SECRETS" placeholder:"FILE"`
+	Unsafe  bool   `name:"secrets-unsafe" help:"Use the secrets file although others may read or change it."`
 }
 
 // watched is a mesh with what is known of it.
@@ -102,12 +103,15 @@ func (w *watched) host(t *terminal, f files, s secrets, wanted []string) (*host.
 	if err != nil {
 		return nil, usagef("%w; it stands beside the state file, which must be in a folder that this user may write", err)
 	}
-	source := file.Source{Path: s.Secrets, Salt: salt}
+	source := file.Source{Path: s.Secrets, Salt: salt, Unsafe: s.Unsafe}
+	if warning, err := source.Warning(); err == nil && warning != "" {
+		if !s.Unsafe {
+			return nil, usagef("%s (or --secrets-unsafe, if they may)", warning)
+		}
+		t.notef("peerkeeper: %s", warning)
+	}
 	if err := checkSecrets(source, f.Mesh, wanted); err != nil {
 		return nil, err
-	}
-	if warning, err := source.Warning(); err == nil && warning != "" {
-		t.notef("peerkeeper: %s", warning)
 	}
 	return &host.Host{Mesh: w.Mesh, Store: w.store, Secrets: source, Clock: w.clock, Log: t.log}, nil
 }

@@ -261,9 +261,27 @@ func WriteFiles(sim *clustersim.Sim, adminURL, dir string) error {
 		return err
 	}
 	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+		if err := replaceFile(filepath.Join(dir, name), b); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// replaceFile puts a new file, readable by its owner alone, in the place of what
+// was there, whoever might read that. Whoever reads at this moment sees one or
+// the other.
+func replaceFile(path string, b []byte) error {
+	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = next.Write(b)
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(next.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(next.Name()))
 	}
 	return nil
 }
@@ -291,10 +309,5 @@ func renewSecret(sim *clustersim.Sim, path, name string) error {
 	if err != nil {
 		return err
 	}
-	// Renamed into place: whoever reads at this moment sees one or the other.
-	next := path + ".next"
-	if err := os.WriteFile(next, out, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, path)
+	return replaceFile(path, out)
 }

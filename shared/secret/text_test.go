@@ -90,6 +90,11 @@ func TestTextEqual(t *testing.T) {
 }
 
 func TestDecode(t *testing.T) {
+	for _, password := range []string{"p w", "p:w", `p\"w\\`, "пароль", "p\u00a0w"} { // what may stand in one
+		if c, err := secret.Decode("emea/read", []byte(`{"username":"axl","password":"`+password+`"}`)); err != nil {
+			t.Errorf("%q: %v %v", password, c, err)
+		}
+	}
 	c, err := secret.Decode("emea/read", []byte(`{"username":"axl","password":"p\u00e4ss","version":"7"}`))
 	if err != nil || c.Username != "axl" || c.Password.Reveal() != "päss" || c.Version != "7" {
 		t.Errorf("%+v %v", c, err)
@@ -106,6 +111,20 @@ func TestDecode(t *testing.T) {
 		{"everything wrong", `{"username":"","pasword":"hunter2"}`, []string{`"username" is empty`, `unknown key "pasword"`, `no "password"`}},
 		{"a key twice", `{"username":"axl","password":"hunter2","password":"hunter3"}`, []string{`"password" stands there twice`}},
 		{"null", `{"username":null,"password":"hunter2"}`, []string{`"username" is not a string`}},
+		{"a line end after the password", `{"username":"axl","password":"hunter2\n"}`, []string{`"password" ends in a line end`, "printf '%s'"}},
+		{"a line end of Windows", `{"username":"axl","password":"hunter2\r\n"}`, []string{`"password" ends in a line end`}},
+		{"a line end after the user name", `{"username":"axl\n","password":"hunter2"}`, []string{`"username" ends in a line end`}},
+		{"a byte order mark before the password", "{\"username\":\"axl\",\"password\":\"\ufeffhunter2\"}", []string{"byte order mark"}},
+		{"a blank before the password", `{"username":"axl","password":" hunter2"}`, []string{`"password" begins or ends with a blank`}},
+		{"a blank after the user name", `{"username":"axl ","password":"hunter2"}`, []string{`"username" begins or ends with a blank`}},
+		{"a hard blank after the password", `{"username":"axl","password":"hunter2\u00a0"}`, []string{"begins or ends with a blank"}},
+		{"a tab within the password", `{"username":"axl","password":"hunter\t2"}`, []string{"control character"}},
+		{"a NUL within the password", `{"username":"axl","password":"hunter\u00002"}`, []string{"control character"}},
+		{"a zero-width blank within the password", `{"username":"axl","password":"hunter\u200b2"}`, []string{"cannot be seen"}},
+		{"an empty user name", `{"username":"","password":"hunter2"}`, []string{`"username" is empty`}},
+		{"a user name of blanks", `{"username":"  ","password":"hunter2"}`, []string{`"username" is nothing but blanks`}},
+		{"a password of blanks", `{"username":"axl","password":"\t \n"}`, []string{`"password" is nothing but blanks`}},
+		{"a colon in the user name", `{"username":"ad:axl","password":"hunter2"}`, []string{"colon", "7617"}},
 		{"two objects", `{"username":"axl","password":"hunter2"}{}`, []string{"something follows"}},
 		{"an empty version", `{"username":"axl","password":"hunter2","version":""}`, []string{`"version" is empty`}},
 		{"not UTF-8", "{\"username\":\"axl\",\"password\":\"hunter2\xff\"}", []string{"UTF-8"}},

@@ -14,10 +14,13 @@ package meshfile
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"peerkeeper/shared/mesh"
 )
@@ -95,10 +98,18 @@ func WriteJSON(w io.Writer, m *mesh.Mesh) error {
 // readFile reads at most limit bytes and one more, by which the parser knows
 // that the file is too large: a device file must not fill the memory.
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	// A named pipe without a writer must not be waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("it is not a regular file")}
+	}
 	return io.ReadAll(io.LimitReader(f, limit+1))
 }

@@ -20,9 +20,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"peerkeeper/shared/secret"
 )
@@ -41,6 +41,9 @@ type Source struct {
 	// seen in a log or in the state; with the same salt the digest is the same
 	// after a restart. LoadSalt keeps one. At least 16 bytes.
 	Salt []byte
+	// Unsafe reads the file although others may read or change it. Whoever can
+	// change it chooses to whom a cluster's password is sent next.
+	Unsafe bool
 }
 
 // Error says what is wrong with the file.
@@ -101,26 +104,27 @@ func (s Source) Names() ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), err
 }
 
-// Warning says whether others may read the file; "" means no.
+// Warning says whether others may read or change the file, and the cure; "" means
+// no. Such a file is not read unless Unsafe is set.
 func (s Source) Warning() (string, error) {
 	info, err := os.Stat(s.Path)
 	if err != nil {
 		return "", &Error{s.Path, bare(err)}
 	}
-	// On Windows the mode says nothing about who may read.
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return fmt.Sprintf("secrets file %s may be read or written by others (mode %04o); chmod 600 it", s.Path, mode), nil
+	if why := exposed(s.Path, info); why != "" {
+		return "secrets file " + s.Path + " " + why, nil
 	}
 	return "", nil
 }
 
+// ExposedError says that others may read or change the file, and the cure.
+type ExposedError struct{ Why string }
+
+func (e *ExposedError) Error() string { return e.Why }
+
 func (s Source) read() (map[string]secret.Credentials, error) {
-	f, err := os.Open(s.Path)
+	text, err := s.text()
 	if err != nil {
-		return nil, &Error{s.Path, bare(err)}
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, &Error{s.Path, bare(err)}
 	}
 	if len(text) > maxSize {
@@ -131,6 +135,36 @@ func (s Source) read() (map[string]secret.Credentials, error) {
 		return nil, &Error{s.Path, err}
 	}
 	return all, nil
+}
+
+// text is what stands in the file. It is the file that was opened whose owner and
+// mode count: the name may be another one's by now.
+func (s Source) text() (text []byte, err error) {
+	// A named pipe without a writer must not be waited for.
+	f, err := os.OpenFile(s.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file, and it is read again for each log-in: a pipe has nothing left by then")
+	}
+	if why := exposed(s.Path, info); why != "" && !s.Unsafe {
+		return nil, &ExposedError{"it " + why}
+	}
+	return io.ReadAll(io.LimitReader(f, maxSize+1))
+}
+
+// quoted is a path as a shell takes it.
+func quoted(path string) string {
+	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+") == "" && path != "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 func parse(text []byte) (map[string]secret.Credentials, error) {

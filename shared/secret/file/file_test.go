@@ -95,7 +95,7 @@ func TestRotation(t *testing.T) {
 
 func TestDigest(t *testing.T) {
 	text := `{"a": {"username": "axl", "password": "hunter2"}, "b": {"username": "axl", "password": "hunter2"},
-	          "c": {"username": "axlh", "password": "unter2"}, "d": {"username": "axl", "password": "hunter2 "}}`
+	          "c": {"username": "axlh", "password": "unter2"}, "d": {"username": "axl", "password": "hunter2x"}}`
 	s := source(t, text)
 	a := version(t, s, "a")
 	if again := version(t, source(t, text), "a"); a != again {
@@ -173,6 +173,49 @@ func TestWarning(t *testing.T) {
 		if w, err := s.Warning(); (w != "") != warns || err != nil {
 			t.Errorf("mode %o: %q %v", mode, w, err)
 		}
+	}
+}
+
+// TestAFileThatOthersMayReadIsNotUsed: nor one that another user may change.
+func TestAFileThatOthersMayReadIsNotUsed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes say nothing there")
+	}
+	s := source(t, `{"emea/read": {"username": "axl", "password": "hunter2"}}`)
+	for mode, good := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o640: false, 0o604: false, 0o620: false, 0o644: false, 0o777: false} {
+		if err := os.Chmod(s.Path, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Credentials(t.Context(), "emea/read")
+		var exposed *file.ExposedError
+		if (err == nil) != good || errors.As(err, &exposed) == good {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "chmod 600 "+s.Path) {
+			t.Errorf("mode %o: no cure in %v", mode, err)
+		}
+		unsafe := s
+		unsafe.Unsafe = true
+		if _, err := unsafe.Credentials(t.Context(), "emea/read"); err != nil {
+			t.Errorf("mode %o, unsafe: %v", mode, err)
+		}
+	}
+	if err := errors.Join(os.Chmod(s.Path, 0o600), os.Chown(s.Path, 54321, -1)); err != nil {
+		t.Skipf("only root can give a file away: %v", err)
+	}
+	_, err := s.Credentials(t.Context(), "emea/read")
+	if err == nil || !strings.Contains(err.Error(), "belongs to 54321") || !strings.Contains(err.Error(), "chown ") {
+		t.Errorf("another user's file: %v", err)
+	}
+	if w, err := s.Warning(); w == "" || err != nil {
+		t.Errorf("another user's file: %q %v", w, err)
+	}
+}
+
+func TestAPipeIsNoSecretsFile(t *testing.T) {
+	s := file.Source{Path: t.TempDir(), Salt: salt, Unsafe: true}
+	if _, err := s.Names(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a folder: %v", err)
 	}
 }
 

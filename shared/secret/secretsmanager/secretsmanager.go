@@ -78,7 +78,8 @@ type Kind string
 
 // The kinds.
 const (
-	Missing     Kind = "missing"     // no such secret, or none with a value
+	Missing     Kind = "missing" // no such secret, or none with a value
+	Deleted     Kind = "marked for deletion"
 	Denied      Kind = "denied"      // IAM, the endpoint's policy, or the KMS key
 	Malformed   Kind = "malformed"   // not the JSON it should be
 	Unavailable Kind = "unavailable" // throttled, out of order, out of reach
@@ -96,6 +97,8 @@ func (e *Error) Error() string {
 	switch e.Kind {
 	case Missing:
 		cure = `; it must exist in this region and have a value: aws secretsmanager put-secret-value --secret-id ` + e.Secret + ` --secret-string file://secret.json, with {"username": "…", "password": "…"}`
+	case Deleted:
+		cure = `; nothing can be read from or put into it before: aws secretsmanager restore-secret --secret-id ` + e.Secret
 	case Denied:
 		cure = "; this function needs secretsmanager:GetSecretValue on it and, where it has a key of its own, kms:Decrypt"
 	case Malformed:
@@ -112,7 +115,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Is compares kinds, and makes Missing a secret not found.
 func (e *Error) Is(target error) bool {
 	if target == secret.ErrNotFound {
-		return e.Kind == Missing
+		return e.Kind == Missing || e.Kind == Deleted
 	}
 	t, ok := target.(*Error)
 	return ok && t.Kind == e.Kind && t.Secret == ""
@@ -217,9 +220,11 @@ func kindOf(err error) Kind {
 		"ExpiredTokenException":       Denied,
 		"InvalidClientTokenId":        Denied,
 		"MissingAuthenticationToken":  Denied,
-		"InvalidRequestException":     Missing, // marked for deletion, or without a current version
-		"InvalidParameterException":   Missing, // a name that no secret can have
-		"ValidationException":         Missing,
+		// Reading has only one state of a secret to object to (GetSecretValue,
+		// "Errors"): it is scheduled for deletion.
+		"InvalidRequestException":   Deleted,
+		"InvalidParameterException": Missing, // a name that no secret can have
+		"ValidationException":       Missing,
 	}
 	return cmp.Or(kinds[api.ErrorCode()], Unavailable)
 }

@@ -185,7 +185,8 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{"no such secret, or an empty one", &vault{err: &types.ResourceNotFoundException{Message: aws.String("can't find")}}, secretsmanager.Missing, "put-secret-value --secret-id dev/emea/read"},
-		{"marked for deletion", &vault{err: &types.InvalidRequestException{}}, secretsmanager.Missing, "must exist"},
+		{"marked for deletion", &vault{err: &types.InvalidRequestException{}}, secretsmanager.Deleted, "aws secretsmanager restore-secret --secret-id dev/emea/read"},
+		{"with a line end after the password", &vault{text: "{\"username\":\"axl\",\"password\":\"hunter2\\n\"}"}, secretsmanager.Malformed, "ends in a line end"},
 		{"no grant", &vault{err: &smithy.GenericAPIError{Code: "AccessDeniedException"}}, secretsmanager.Denied, "secretsmanager:GetSecretValue"},
 		{"no grant on the key", &vault{err: &types.DecryptionFailure{}}, secretsmanager.Denied, "kms:Decrypt"},
 		{"throttled to the end", &vault{err: &smithy.GenericAPIError{Code: "ThrottlingException"}}, secretsmanager.Unavailable, "endpoint"},
