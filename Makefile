@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test modules skipped chaos quick vet lint vuln fmt tests infra build bench load fuzz mutate sim clean \
- invoke e2e synth diff deploy cost iam deployer sbom licences
+ invoke e2e node synth diff deploy cost iam deployer sbom licences
 
 comma    := ,
 GO       ?= go
@@ -121,14 +121,18 @@ invoke: ## a built Lambda on its sample event, against a stand on this machine (
 e2e: ## what is deployed, in mode observe and in mode recover, played through against an AWS emulator
 	@$(GO) test -count=1 -timeout=9m -v -run='AsDeployed$$' ./infra/e2e
 
-synth: build ## the template of ENV=dev, into cdk.out; no account is needed
+# The CDK's command is Node's.
+node:
+	@command -v npx >/dev/null || { echo "the CDK runs in Node, which is missing: install Node 20 or later, https://nodejs.org"; exit 1; }
+
+synth: node build ## the template of ENV=dev, into cdk.out; no account is needed
 	$(CDK) synth --quiet -c env=$(ENV) $(CDKFLAGS)
 	@ls cdk.out/peerkeeper-$(ENV).template.json
 
-diff: build ## what a deploy of ENV=dev would change
+diff: node build ## what a deploy of ENV=dev would change
 	$(CDK) diff -c env=$(ENV) $(CDKFLAGS)
 
-deploy: build ## ENV=dev into its account; its outputs say what to do next
+deploy: node build ## ENV=dev into its account; its outputs say what to do next
 	$(CDK) deploy -c env=$(ENV) $(CDKFLAGS)
 
 cost: ## the month's bill of ENV=dev, line by line (CLUSTERS=30)

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"debug/elf"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -55,7 +57,7 @@ func command(args []string, out io.Writer) error {
 	}
 	switch verb {
 	case "":
-		return deployable(*dir)
+		return inNode(func() error { return deployable(*dir) })
 	case "iam":
 		_, err := io.WriteString(out, stack.Markdown(stack.Matrix()))
 		return err
@@ -70,7 +72,11 @@ func command(args []string, out io.Writer) error {
 		if *clusters > 0 {
 			cost.Resize(env.Mesh, *clusters)
 		}
-		template, err := template(env)
+		var template []byte
+		err = inNode(func() (err error) {
+			template, err = synthesised(env)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -169,8 +175,25 @@ func stage(from, to string, m *mesh.Mesh) error {
 	return errors.Join(meshfile.WriteJSON(f, m), f.Close())
 }
 
-// template synthesises an environment with a stand-in for the functions' code.
-func template(env *environment.Environment) ([]byte, error) {
+// inNode does what the CDK is needed for. The CDK is JavaScript, run by Node in a
+// process of its own (jsii); what goes wrong there arrives as a panic, and is told
+// as what it is.
+func inNode(do func() error) (err error) {
+	// As jsii looks for it.
+	if _, err := exec.LookPath(cmp.Or(os.Getenv("JSII_NODE"), "node")); err != nil && os.Getenv("JSII_RUNTIME") == "" {
+		return fmt.Errorf("the CDK runs in Node, which is not there (%w): install Node 20 or later, https://nodejs.org, and see that `node --version` answers", err)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the CDK's Node process failed: %v; `node --version` must answer 20 or later", p)
+		}
+	}()
+	return do()
+}
+
+// synthesised is the template of an environment with a stand-in for the
+// functions' code.
+func synthesised(env *environment.Environment) ([]byte, error) {
 	defer jsii.Close()
 	dir, err := os.MkdirTemp("", "peerkeeper")
 	if err != nil {

@@ -91,3 +91,35 @@ func TestCommand(t *testing.T) {
 		}
 	}
 }
+
+// TestWithoutNodeThereIsASentence instead of a stack trace.
+func TestWithoutNodeThereIsASentence(t *testing.T) {
+	empty, broken := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, "node"), []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, path, says string }{
+		{"no node", empty, "https://nodejs.org"},
+		{"a node that fails", broken, "node --version"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("PATH", c.path)
+			t.Setenv("JSII_NODE", "")
+			t.Setenv("JSII_RUNTIME", "")
+			for _, verb := range [][]string{{"cost", "-env", "dev", "-dir", "environments"}, {"template", "-env", "dev", "-dir", "environments"}, {}} {
+				var out strings.Builder
+				err := inNode(func() error { panic("what jsii does where its process ends") })
+				if c.path == empty {
+					err = command(verb, &out)
+				}
+				if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "goroutine") || out.Len() > 0 {
+					t.Errorf("%v: %v, %q", verb, err, out.String())
+				}
+			}
+			var out strings.Builder
+			if err := command([]string{"iam"}, &out); err != nil || out.Len() == 0 {
+				t.Errorf("who may do what needs no node: %v", err)
+			}
+		})
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,8 +32,28 @@ func (e *EventError) Error() string {
 // Unwrap gives the cause.
 func (e *EventError) Unwrap() error { return e.Cause }
 
-// Handler is a use case as lambda.Start wants it.
-func (f *Function) Handler(handle func(context.Context, run.Request) (run.Answer, error)) func(context.Context, json.RawMessage) (run.Answer, error) {
+// EventHandler is a use case as lambda.Start wants it. It is a lambda.Handler
+// too, because what lambda.Start makes of a plain function passes on the first
+// JSON value of an event and drops what follows.
+type EventHandler func(context.Context, json.RawMessage) (run.Answer, error)
+
+// Invoke implements lambda.Handler.
+func (h EventHandler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	answer, err := h(ctx, event)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(answer); err != nil {
+		return nil, fmt.Errorf("encoding the answer: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// Handler is a use case that answers events.
+func (f *Function) Handler(handle func(context.Context, run.Request) (run.Answer, error)) EventHandler {
 	return func(ctx context.Context, event json.RawMessage) (run.Answer, error) {
 		began := time.Now()
 		id := ""
@@ -82,9 +104,14 @@ func (f *Function) sent() int64 {
 	return f.Requests()
 }
 
-// request reads an event, strictly: a misspelled dryRun must not be a real run.
+// request reads an event, strictly: a misspelled dryRun must not be a real run,
+// nor one that stands twice, and what is no request at all (null, a list, the
+// event of another service) is refused by what it is.
 func (f *Function) request(event []byte) (run.Request, error) {
 	var req run.Request
+	if err := oneObject(event); err != nil {
+		return run.Request{}, &EventError{f.Name, err}
+	}
 	dec := json.NewDecoder(bytes.NewReader(event))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&req); err != nil {
@@ -94,6 +121,64 @@ func (f *Function) request(event []byte) (run.Request, error) {
 		return run.Request{}, &EventError{f.Name, fmt.Errorf("it is for %q", req.Function)}
 	}
 	return req, nil
+}
+
+// oneObject says why a text is not one JSON object, with no key twice and nothing
+// after it.
+func oneObject(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	first, err := dec.Token()
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("it is empty; want a JSON object, {} for a run now")
+	case err != nil:
+		return err
+	case first == nil:
+		return errors.New("it is null; want a JSON object, {} for a run now")
+	case first == json.Delim('['):
+		return errors.New("it is a list; want a JSON object, {} for a run now")
+	case first != json.Delim('{'):
+		return fmt.Errorf("it is a %s; want a JSON object, {} for a run now", kindOf(first))
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		// encoding/json takes keys without regard to case, and the last of two.
+		name, _ := key.(string)
+		if folded := strings.ToLower(name); seen[folded] {
+			return fmt.Errorf("key %q stands there twice", plain.Line(name, 40))
+		} else {
+			seen[folded] = true
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+		if string(value) == "null" {
+			return fmt.Errorf("key %q is null; leave it out, or give it a value", plain.Line(name, 40))
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON object")
+	}
+	return nil
+}
+
+// kindOf is what a JSON value is.
+func kindOf(token json.Token) string {
+	switch token.(type) {
+	case string:
+		return "text"
+	case bool:
+		return "truth value"
+	}
+	return "number"
 }
 
 // runID is the id of the run under way: Lambda sends a process one event at a

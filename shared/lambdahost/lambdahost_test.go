@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/google/go-cmp/cmp"
 
@@ -223,6 +224,23 @@ func TestEvents(t *testing.T) {
 		{"for another function", `{"function":"stucksync"}`, nil},
 		{"a time that the Scheduler did not fill in", `{"scheduledTime":"<aws.scheduler.scheduled-time>"}`, nil},
 		{"not an object", `"peersync"`, nil},
+		{"null is no run", `null`, nil},
+		{"a list", `[]`, nil},
+		{"a list of requests", `[{}]`, nil},
+		{"a number", `1`, nil},
+		{"a truth value", `true`, nil},
+		{"nothing", ``, nil},
+		{"blanks", " \n", nil},
+		{"text after the object", `{"dryRun":false} and more`, nil},
+		{"a second object", `{"dryRun":true}{}`, nil},
+		{"a brace too many", `{}}`, nil},
+		{"cut off", `{"dryRun":tru`, nil},
+		{"dryRun twice", `{"dryRun":true,"dryRun":false}`, nil},
+		{"dryRun twice, once in capitals", `{"dryRun":true,"DRYRUN":false}`, nil},
+		{"dryRun without a value", `{"dryRun":null}`, nil},
+		{"a time without a value", `{"scheduledTime":null}`, nil},
+		{"dryRun in words", `{"dryRun":"true"}`, nil},
+		{"EventBridge's own event", `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.scheduler"}`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got *run.Request
@@ -273,6 +291,46 @@ func TestAFailedRunIsCountedAndReturned(t *testing.T) {
 }
 
 // The sample events are what infra gives EventBridge Scheduler.
+// TestTextAfterAnEventIsRefused as lambda.Start passes it on.
+func TestTextAfterAnEventIsRefused(t *testing.T) {
+	var logs, metrics bytes.Buffer
+	f, err := newFunction("peersync", in(whole(t)), &logs, &metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	h := lambda.NewHandler(f.Handler(func(context.Context, run.Request) (run.Answer, error) {
+		ran++
+		return run.Answer{Mesh: "m", Function: "peersync"}, nil
+	}))
+	for event, runs := range map[string]bool{`{}`: true, `{} {}`: false, `{"dryRun":false} oops`: false, `null`: false, "{}\n": true} {
+		before := ran
+		answer, err := h.Invoke(t.Context(), []byte(event))
+		if (err == nil) != runs || (ran > before) != runs {
+			t.Errorf("%q: ran %v, %v", event, ran > before, err)
+		}
+		if runs && !strings.Contains(string(answer), `"function":"peersync"`) {
+			t.Errorf("%q: answer %s", event, answer)
+		}
+	}
+}
+
+func FuzzEvent(f *testing.F) {
+	for _, s := range []string{`{}`, `null`, `{"mesh":"m","function":"peersync","scheduledTime":"2026-03-01T12:00:00Z","only":["emea"],"dryRun":true}`, `{"dryRun":true}{}`, `[]`, `{"dryRun":1}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, event []byte) {
+		_, err := (&Function{Name: "peersync"}).request(event)
+		var whole map[string]json.RawMessage
+		if err == nil && (json.Unmarshal(event, &whole) != nil || whole == nil) {
+			t.Errorf("%q is taken for a request", event)
+		}
+		if _, refused := errors.AsType[*EventError](err); err != nil && !refused {
+			t.Errorf("%q: %v", event, err)
+		}
+	})
+}
+
 func TestSampleEvents(t *testing.T) {
 	files, err := filepath.Glob("../../events/*.json")
 	if err != nil || len(files) == 0 {
