@@ -36,6 +36,16 @@ func TestMistakesAreExitTwo(t *testing.T) {
 	write("garbage.db", strings.Repeat("this is no state file. ", 1000))
 	write("few.json", `{"emea/read": {"username": "u", "password": "p"}}`)
 	write("broken.json", `{"emea/read": {"username": "u", "passwort": "p"}}`)
+	pipe(t, filepath.Join(sim.dir, "pipe"))
+	if err := os.Symlink("loop", filepath.Join(sim.dir, "loop")); err != nil {
+		t.Fatal(err)
+	}
+	must(t, 0, sim.dir, "run", "--once", "certcheck", "--state", "whole.db")
+	whole, err := os.ReadFile(filepath.Join(sim.dir, "whole.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("short.db", string(whole[:len(whole)/3]))
 	write("hook.yaml", with("mode: observe", "mode: observe\n  notify: {webhook: \"http://alarms.example.com/\"}"))
 
 	for _, c := range []struct {
@@ -49,6 +59,16 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		{name: "faults in mesh.yaml", args: []string{"run", "--mesh", "faults.yaml"}, says: []string{"faults.yaml:"}, several: true},
 		{name: "no mesh.yaml", args: []string{"run", "--mesh", "nowhere.yaml"}, says: []string{"nowhere.yaml", "--mesh"}},
 		{name: "state file that is none", args: []string{"run", "--state", "garbage.db"}, says: []string{"garbage.db", "--state"}},
+		{name: "mesh.yaml as state file", args: []string{"status", "--state", "mesh.yaml"}, says: []string{"mesh.yaml is no state file of Peerkeeper", "--state"}},
+		{name: "named pipe as state file", args: []string{"run", "--state", "pipe"}, says: []string{"pipe is no state file", "named pipe"}},
+		{name: "asking a named pipe", args: []string{"status", "--state", "pipe"}, says: []string{"named pipe"}},
+		{name: "folder as state file", args: []string{"run", "--state", "."}, says: []string{"folder"}},
+		{name: "device as state file", args: []string{"status", "--state", "/dev/zero"}, says: []string{"device"}},
+		{name: "links in a loop as state file", args: []string{"run", "--state", "loop"}, says: []string{"loop of symbolic links"}},
+		{name: "truncated state file", args: []string{"status", "--state", "short.db"}, says: []string{"short.db", "cut off", "backup"}},
+		{name: "named pipe as secrets file", args: []string{"run", "--secrets", "pipe"}, says: []string{"pipe", "not a regular file"}},
+		{name: "named pipe as mesh.yaml", args: []string{"run", "--mesh", "pipe"}, says: []string{"pipe", "not a regular file"}},
+		{name: "device as mesh.yaml", args: []string{"run", "--mesh", "/dev/zero"}, says: []string{"not a regular file"}},
 		{name: "state file in no folder", args: []string{"run", "--state", "nowhere/state.db"}, says: []string{"nowhere/state.db"}},
 		{name: "asking an absent state", args: []string{"status", "--state", "absent.db"}, says: []string{"absent.db", "peerkeeper run"}},
 		{name: "port in use", args: []string{"run", "--listen", taken.Addr().String()}, says: []string{taken.Addr().String(), "in use", "--listen"}},

@@ -212,6 +212,9 @@ func bare(err error) error {
 // owner alone: whoever has both a digest and the salt can try passwords.
 // Losing it costs no more than that every rejected secret is tried once again.
 func LoadSalt(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a pipe would be waited for
+		return nil, fmt.Errorf("salt file %s is not a regular file; remove it to have a new one made", path)
+	}
 	salt, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeSalt(path); err != nil {

@@ -17,15 +17,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/store"
 )
 
@@ -38,6 +39,9 @@ const (
 	lockTimeout = 5 * time.Second
 	// purgePerWrite bounds how many expired items one write removes.
 	purgePerWrite = 64
+	// checkEvery is how often all pages are checked again while the store is in
+	// use: disks forget under a process that runs for months.
+	checkEvery = time.Hour
 )
 
 // Kind is what is wrong with a file.
@@ -51,6 +55,7 @@ const (
 	Corrupt    Kind = "corrupt"    // ours once, and damaged
 	Foreign    Kind = "foreign"    // not a state file of Peerkeeper
 	Newer      Kind = "newer"      // of a newer Peerkeeper
+	Unwritten  Kind = "unwritten"  // a write failed; what was there before stands
 )
 
 // FileError says what is wrong with the state file and what to do about it.
@@ -61,28 +66,59 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	var what string
-	switch e.Kind {
-	case Missing:
-		what = "is gone; put it back, or start Peerkeeper again to begin with an empty one"
-	case Unreadable:
-		what = "cannot be opened; check the path and that this user may read and write it"
-	case Locked:
-		what = "is held by another process; let that one end (a stopped or hanging peerkeeper?) and try again"
-	case Corrupt:
-		what = "is damaged; move it away and restore it from a backup, or begin with an empty one"
-	case Foreign:
-		what = "is not a Peerkeeper state file; name another path with --state"
-	case Newer:
-		what = "was written by a newer Peerkeeper; use that version"
-	default:
-		what = "is unusable"
-	}
-	text := "state file " + e.Path + " " + what
+	text := "state file " + e.Path + " " + e.what()
 	if e.Cause != nil {
-		text += " (" + strings.ReplaceAll(e.Cause.Error(), "\n", "; ") + ")"
+		text += " (" + plain.Line(e.Cause.Error(), maxCause) + ")"
 	}
 	return text
+}
+
+// maxCause bounds what the operating system or bbolt says, in characters.
+const maxCause = 200
+
+// what says what is wrong and what to do.
+func (e *FileError) what() string {
+	dir := filepath.Dir(e.Path)
+	switch e.Kind {
+	case Missing:
+		return "is gone; put it back, or start Peerkeeper again to begin with an empty one"
+	case Locked:
+		return "is held by another process; let that one end (a stopped or hanging peerkeeper?) and try again"
+	case Corrupt:
+		return "is damaged; move it away and restore it from a backup, or begin with an empty one"
+	case Foreign:
+		return "is no state file of Peerkeeper; name another path with --state"
+	case Newer:
+		return "was written by a newer Peerkeeper; use that version"
+	case Unwritten, Unreadable:
+	default:
+		return "is unusable"
+	}
+	stands := ""
+	if e.Kind == Unwritten {
+		stands = "; what it holds stands, and the next run goes on from there"
+	}
+	switch {
+	case errors.Is(e.Cause, syscall.ENOSPC), errors.Is(e.Cause, syscall.EDQUOT):
+		return "cannot be written: the disk, or this user's share of it, is full: make room (df -h " + dir + ")" + stands
+	case errors.Is(e.Cause, syscall.EFBIG):
+		return "cannot be written: it may not grow beyond this process's limit: raise it (ulimit -f, or LimitFSIZE of the service)" + stands
+	case errors.Is(e.Cause, syscall.EROFS):
+		return "cannot be written: its file system is read-only: mount it writable, or name another path with --state" + stands
+	case errors.Is(e.Cause, syscall.EIO):
+		return "cannot be used: the disk reports an error: look at the kernel's log (dmesg), and copy the file to another disk" + stands
+	case errors.Is(e.Cause, fs.ErrPermission):
+		return "cannot be used by this user: give it the right to read and write the file and its folder (ls -ld " + dir + " " + e.Path + "), or run as the user that has it" + stands
+	case errors.Is(e.Cause, syscall.EMFILE), errors.Is(e.Cause, syscall.ENFILE):
+		return "cannot be opened: this process, or the machine, has too many files open: raise the limit (ulimit -n)" + stands
+	case errors.Is(e.Cause, syscall.ELOOP):
+		return "cannot be opened: its path is a loop of symbolic links; name another path with --state"
+	case errors.Is(e.Cause, fs.ErrNotExist), errors.Is(e.Cause, syscall.ENOTDIR):
+		return "cannot be made: there is no folder " + dir + "; make it, or name another path with --state"
+	case e.Kind == Unwritten:
+		return "could not be written: look at its disk (df -h " + dir + ", dmesg)" + stands
+	}
+	return "cannot be opened; check the path and that this user may read and write it"
 }
 
 // Unwrap gives the cause.
@@ -104,6 +140,9 @@ type Store struct {
 	// turn lets the goroutines of this process take turns. Without it they
 	// would wait for each other's file lock, which is polled every 50 ms.
 	turn chan struct{}
+	// checked is when all pages were checked last, on the wall; whoever has the
+	// turn may change it.
+	checked time.Time
 }
 
 // Open checks a state file, or makes one if there is none. The file stays
@@ -115,9 +154,9 @@ func Open(path string) (*Store, error) {
 		err = create(path)
 	}
 	if err != nil {
-		return nil, &FileError{Path: path, Kind: Unreadable, Cause: bare(err)}
+		return nil, &FileError{Path: path, Kind: Unreadable, Cause: err}
 	}
-	if err := s.checkAll(); err != nil {
+	if err := s.checkAll(lockTimeout); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -208,15 +247,26 @@ func (s *Store) with(ctx context.Context, write bool, f func(tx *bbolt.Tx) error
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, max(time.Until(deadline), time.Millisecond))
 	}
-	err := s.transact(timeout, write, f)
+	err := s.again(timeout)
+	if err == nil {
+		err = s.transact(timeout, write, func(tx *bbolt.Tx, _ *os.File) error { return f(tx) })
+	}
 	if ctx.Err() != nil && errors.Is(err, berrors.ErrTimeout) {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
+// again checks all pages if that was long ago.
+func (s *Store) again(timeout time.Duration) error {
+	if time.Since(s.checked) < checkEvery {
+		return nil
+	}
+	return s.checkAll(timeout)
+}
+
 // transact does with's work. timeout is how long it waits for other processes.
-func (s *Store) transact(timeout time.Duration, write bool, f func(tx *bbolt.Tx) error) (err error) {
+func (s *Store) transact(timeout time.Duration, write bool, f func(tx *bbolt.Tx, file *os.File) error) (err error) {
 	var file *os.File
 	// A damaged page makes bbolt panic, and a file that is shorter than its
 	// pages say makes the memory map fault. Both become an error here. After
@@ -228,25 +278,17 @@ func (s *Store) transact(timeout time.Duration, write bool, f func(tx *bbolt.Tx)
 			if file != nil {
 				_ = file.Close()
 			}
-			err = &FileError{Path: s.path, Kind: Corrupt, Cause: fmt.Errorf("%v", p)}
+			err = &FileError{Path: s.path, Kind: Corrupt, Cause: said(p)}
 		}
 	}()
 
 	db, err := bbolt.Open(s.path, 0o600, &bbolt.Options{
 		Timeout:  timeout,
 		ReadOnly: !write,
-		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-			// Without O_CREATE: a file that has gone is not replaced by an
-			// empty one that knows of no pause and no open intent.
-			f, err := os.OpenFile(name, flag&^os.O_CREATE, mode)
-			if err != nil {
-				return nil, err
-			}
-			if err := plausible(f); err != nil {
-				return nil, errors.Join(err, f.Close())
-			}
+		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+			f, err = openRegular(name, flag, mode)
 			file = f
-			return f, nil
+			return f, err
 		},
 	})
 	if err != nil {
@@ -256,44 +298,43 @@ func (s *Store) transact(timeout time.Duration, write bool, f func(tx *bbolt.Tx)
 	if write {
 		run = db.Update
 	}
+	ran := false // to the end of f: what fails after that is the commit
 	err = run(func(tx *bbolt.Tx) error {
 		if err := s.ours(tx); err != nil {
 			return err
 		}
-		return f(tx)
+		err := f(tx, file)
+		ran = err == nil
+		return err
 	})
+	if err != nil && ran {
+		// bbolt writes to pages that nobody refers to yet, and then the one that
+		// refers to them: what was there before stands.
+		err = &FileError{Path: s.path, Kind: Unwritten, Cause: bare(err)}
+	}
 	return errors.Join(err, db.Close())
 }
 
-// errNotRegular and errEmpty are what plausible finds.
-var (
-	errNotRegular = errors.New("it is not a regular file")
-	errEmpty      = errors.New("it is empty; remove it to begin a new one")
-)
-
-// plausible keeps bbolt from filling in an empty file, which it would do
-// without regard to a kill.
-func plausible(f *os.File) error {
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return errNotRegular
-	case info.Size() == 0:
-		return errEmpty
+// said is a panic of bbolt's, or a fault of its memory map, in words. What the Go
+// runtime says of it helps nobody.
+func said(p any) error {
+	if _, ok := p.(runtime.Error); ok {
+		return errors.New("its pages contradict each other, or cannot be read")
 	}
-	return nil
+	return fmt.Errorf("%v", p)
 }
 
 func (s *Store) openError(err error) error {
 	kind := Corrupt
+	known, ours := errors.AsType[*kindError](err)
 	switch {
+	case ours:
+		kind = known.kind
 	case errors.Is(err, berrors.ErrTimeout):
 		kind = Locked
 	case errors.Is(err, fs.ErrNotExist):
 		return &FileError{Path: s.path, Kind: Missing}
-	case errors.Is(err, errEmpty), errors.Is(err, errNotRegular), errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch):
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch):
 		kind = Foreign
 	case isSystem(err):
 		kind = Unreadable
@@ -323,9 +364,12 @@ func (s *Store) ours(tx *bbolt.Tx) error {
 	return nil
 }
 
-// checkAll reads every item once.
-func (s *Store) checkAll() error {
-	return s.transact(lockTimeout, false, func(tx *bbolt.Tx) error {
+// checkAll checks every page, reads every item once, and finds it by its key.
+func (s *Store) checkAll(timeout time.Duration) error {
+	err := s.transact(timeout, false, func(tx *bbolt.Tx, file *os.File) error {
+		if err := checkPages(file); err != nil {
+			return &FileError{Path: s.path, Kind: Corrupt, Cause: bare(err)}
+		}
 		items := tx.Bucket(bucketItems)
 		return items.ForEach(func(pk, _ []byte) error {
 			partition := items.Bucket(pk)
@@ -338,6 +382,10 @@ func (s *Store) checkAll() error {
 			})
 		})
 	})
+	if err == nil {
+		s.checked = time.Now()
+	}
+	return err
 }
 
 func (s *Store) damaged(key store.Key) error {
