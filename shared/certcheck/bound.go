@@ -2,8 +2,11 @@ package certcheck
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/mesh"
@@ -41,14 +44,11 @@ func bounded(cl *mesh.Cluster, s *peer.Served) {
 		}
 	}
 	text := func(field, value string, most int) string {
-		if len(value) <= most {
-			return value
-		}
-		if short := plain.Line(value, most); short != value {
+		cutValue := short(value, most)
+		if cutValue != value {
 			cut(field)
-			return short
 		}
-		return value
+		return cutValue
 	}
 	s.ChainBy, s.RootBy = text(fieldChain, s.ChainBy, maxSubject), text(fieldChain, s.RootBy, maxSubject)
 	s.Subject, s.Issuer = text(fieldSubject, s.Subject, maxSubject), text(fieldIssuer, s.Issuer, maxSubject)
@@ -68,6 +68,15 @@ func bounded(cl *mesh.Cluster, s *peer.Served) {
 	for i := range s.Chain {
 		s.Chain[i].Subject = text(fieldChain, s.Chain[i].Subject, maxSubject)
 	}
+}
+
+// short is a text of at most so many runes; one that is not longer stays as it
+// is, whatever is in it.
+func short(s string, most int) string {
+	if len(s) <= most || utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return plain.Line(s, most)
 }
 
 // firstNames are the names of a certificate that are kept: the cluster's own
@@ -122,4 +131,13 @@ func (x subject) tooLong(f *finder) {
 		one = x.of(peer.ValueTooLong, "%s is longer, or has more, than any lawful one: %s; of its %d names the first %d are looked at", x.what(), strings.Join(x.s.TooLong, ", "), len(x.s.Names)+more, len(x.s.Names))
 	}
 	f.add(one)
+}
+
+// tooLarge says what of a cluster's record was cut so that it can be kept at all.
+func tooLarge(cl *mesh.Cluster, cut []string, prev []peer.Finding, now time.Time) peer.Finding {
+	x := peer.CertFinding(peer.ValueTooLong, "", "", "", fmt.Sprintf("the certificates and trust stores of %s are more than can be kept; not kept, and so not known: %s", cl.ID, strings.Join(cut, ", ")))
+	x.ID += ":record"
+	f := &finder{prev: prev, now: now}
+	f.add(x)
+	return f.out[0]
 }

@@ -137,9 +137,12 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		next := certs[cl.ID]
 		c.completeChains(&cl, looks[cl.ID], &next, now)
 		next.Findings = c.findings(&cl, looks[cl.ID], next, certs, matrix, book, dns[cl.ID], now)
+		if cut := next.Fit(&cl); len(cut) > 0 {
+			next.Findings = append(next.Findings, tooLarge(&cl, cut, book.Certs[cl.ID].Value.Findings, now))
+		}
 		countCluster(&answer.Clusters, next)
 		doc := book.Certs[cl.ID]
-		doc.Value = next
+		doc.Value = next.Packed()
 		record.Add(&changes, doc)
 	}
 	for _, p := range c.Mesh.Peers {

@@ -181,6 +181,7 @@ type bench struct {
 	mu      sync.Mutex
 	dns     dnsprobe.Result
 	panicAt string
+	change  func(*peer.Holding) // of emea's publisher, last
 }
 
 const (
@@ -310,6 +311,9 @@ func (b *bench) Holding(_ context.Context, c *mesh.Cluster, n mesh.Node, rejecte
 		delete(h.Stores, of)
 		delete(h.Identities, of)
 		h.Unreadable = map[string]int{of: 1}
+	}
+	if b.change != nil && n.Name == emeaPub {
+		b.change(&h)
 	}
 	return h, nil
 }

@@ -384,6 +384,11 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		}
 		refused := &peer.PlatformRefused{Reason: peer.UnreadableAnswer, Message: err.Error()}
 		errors.As(err, &refused)
+		if refused.Reason == peer.Before14 && known && major >= 14 {
+			// A 404 is also what a service says that is not active.
+			refused = &peer.PlatformRefused{Reason: peer.ServiceNotActive, Version: refused.Version, Cause: err,
+				Message: fmt.Sprintf("%s answers 404 for certificate management, which release %s has: its web service is not active, or something else answers", n.Name, release)}
+		}
 		unread(refused.Reason, n.Name, refused.Message)
 		if refused.Reason == peer.AccountRejected && refused.Version != rejected {
 			l.err = record.Reject(ctx, c.Store, account, record.Auth{Secret: cl.PlatformCredentials, Rejected: refused.Version, At: now, Detail: refused.Message})

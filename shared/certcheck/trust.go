@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -16,9 +17,14 @@ import (
 	"peerkeeper/shared/tlsprobe"
 )
 
-// maxAuthorities bounds the CAs kept of one store: a store as installed holds a
-// few dozen of Cisco's own.
-const maxAuthorities = 80
+// Bounds of what is kept of one store. A store as installed holds a few dozen CAs
+// of Cisco's own; former certificates of nodes pile up, one a renewal.
+const (
+	maxAuthorities = 80
+	maxCopies      = 60 // former certificates of nodes
+	maxLackingOn   = 40 // of one node, while others hold them
+	maxShort       = 120
+)
 
 // judgeStores brings every store that was read now into its record: who holds
 // what, and which of the mesh's certificates it vouches for. It needs all looks
@@ -33,6 +39,9 @@ func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.C
 		}
 		rec := certs[cl.ID]
 		rec.Trust = j.stores(&cl, l, rec.Trust)
+		if rec.NoTrust == nil {
+			rec.NoTrust = l.record.NoTrust
+		}
 		certs[cl.ID] = rec
 	}
 }
@@ -76,6 +85,8 @@ type storeJudge struct {
 	// chains are the certificates read now, leaf first, by store and short
 	// fingerprint.
 	chains map[string]map[string][]*x509.Certificate
+	// prints are the short fingerprints of the certificates that nodes have, by store.
+	prints map[string]map[string]bool
 	// signed remembers who signed whom: the same few CAs stand in every store.
 	signed map[[2]string]bool
 }
@@ -97,6 +108,12 @@ func (j *storeJudge) collect() {
 		}
 		j.chains[store][peer.ShortPrint(tlsprobe.Fingerprint(certs[0]))] = certs
 	}
+	j.prints = map[string]map[string]bool{"tomcat-trust": {}, "cup-trust": {}, "cup-xmpp-trust": {}}
+	has := func(store string, s peer.Served) {
+		if s.Fingerprint != "" && j.prints[store] != nil {
+			j.prints[store][peer.ShortPrint(s.Fingerprint)] = true
+		}
+	}
 	for _, cl := range j.mesh.Clusters {
 		for _, n := range cl.Nodes {
 			for _, store := range []string{"tomcat-trust", "cup-trust", "cup-xmpp-trust"} {
@@ -108,16 +125,19 @@ func (j *storeJudge) collect() {
 		for _, byType := range rec.Served {
 			for _, s := range byType {
 				name("tomcat-trust", peer.CommonName(s.Subject))
+				has("tomcat-trust", s)
 			}
 		}
 		for _, byPlace := range rec.Ports {
 			for place, s := range byPlace {
 				name(storeAt(place), peer.CommonName(s.Subject))
+				has(storeAt(place), s)
 			}
 		}
 		for _, byService := range rec.Identity {
 			for service, s := range byService {
 				name(peer.StoreOfService(service), peer.CommonName(s.Subject))
+				has(peer.StoreOfService(service), s)
 			}
 		}
 		l := j.looks[cl.ID]
@@ -179,8 +199,15 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 		node := peer.StoreNode{Name: n.Name}
 		h, now := l.holdings[n.Name]
 		list, listed := h.Stores[name]
+		k := slices.IndexFunc(was.Nodes, func(o peer.StoreNode) bool { return o.Name == n.Name })
+		if now && listed && len(list) == 0 && k >= 0 && holds(was, k) && j.now.Sub(was.Nodes[k].Read) <= 2*peer.CertLook {
+			// Empty where it was not: no word of what it holds. What was read counts
+			// until it is old; a list that is empty for that long is.
+			l.emptied(n.Name, name)
+			listed = false
+		}
 		if now && listed {
-			node.Read = j.now
+			node.Read, node.Cut, node.Empty = j.now, h.Cut[name], h.Empty[name]
 			for _, c := range list {
 				print := peer.ShortPrint(tlsprobe.Fingerprint(c.X509))
 				e := all[print]
@@ -194,9 +221,9 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 				}
 				e.on[n.Name] = true
 			}
-		} else if k := slices.IndexFunc(was.Nodes, func(o peer.StoreNode) bool { return o.Name == n.Name }); k >= 0 {
+		} else if k >= 0 {
 			// Not read now: as it was, and as old as it was.
-			node.Read = was.Nodes[k].Read
+			node = was.Nodes[k]
 			for _, held := range was.Held {
 				if node.Read.IsZero() || slices.Contains(held.Not, k) {
 					continue
@@ -210,11 +237,13 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 		}
 		next.Nodes = append(next.Nodes, node)
 	}
-	authorities := 0
+	authorities, copies := 0, 0
 	for _, print := range slices.Sorted(maps.Keys(all)) {
 		e := all[print]
 		switch {
-		case j.names[name][strings.ToLower(e.held.Subject)], j.chains[name][print] != nil:
+		case j.chains[name][print] != nil, j.known(name, print):
+		case j.names[name][strings.ToLower(e.held.Subject)] && copies < maxCopies:
+			copies++
 		case e.held.CA && authorities < maxAuthorities:
 			authorities++
 		default:
@@ -234,13 +263,25 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 	return next
 }
 
+// holds reports whether a node's store held anything at the look before.
+func holds(was peer.TrustStore, k int) bool {
+	return !was.Nodes[k].Read.IsZero() && (was.Others > 0 || slices.ContainsFunc(was.Held, func(h peer.Trusted) bool { return !slices.Contains(h.Not, k) }))
+}
+
+// emptied notes that a node lists nothing in a store that held something.
+func (l *look) emptied(node mesh.NodeName, store string) {
+	if l.record.NoTrust == nil {
+		l.record.NoTrust = &peer.NoLook{Reason: peer.UnreadableAnswer, Node: node, Detail: fmt.Sprintf("%s of %s is listed as empty, and it was not at the look before", store, node)}
+	}
+}
+
 func (j *storeJudge) trusted(store string, c peer.HeldCertificate) peer.Trusted {
 	cn := c.X509.Subject.CommonName
 	if cn == "" {
 		cn = c.X509.Subject.String()
 	}
 	out := peer.Trusted{
-		Print: peer.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: cn, Ends: c.X509.NotAfter.UTC(), File: c.File,
+		Print: peer.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: short(cn, maxShort), Ends: c.X509.NotAfter.UTC(), File: short(c.File, maxShort),
 		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !tlsprobe.IsSelfSigned(c.X509), EC: c.X509.PublicKeyAlgorithm == x509.ECDSA,
 	}
 	if out.CA {
@@ -335,32 +376,7 @@ func (j *storeJudge) by(cert, ca *x509.Certificate) bool {
 }
 
 // known reports whether a certificate is still one that some node has.
-func (j *storeJudge) known(store, print string) bool {
-	for _, rec := range j.certs {
-		for _, byType := range rec.Served {
-			for _, s := range byType {
-				if store == "tomcat-trust" && peer.ShortPrint(s.Fingerprint) == print {
-					return true
-				}
-			}
-		}
-		for _, byPlace := range rec.Ports {
-			for place, s := range byPlace {
-				if storeAt(place) == store && peer.ShortPrint(s.Fingerprint) == print {
-					return true
-				}
-			}
-		}
-		for _, byService := range rec.Identity {
-			for service, s := range byService {
-				if peer.StoreOfService(service) == store && peer.ShortPrint(s.Fingerprint) == print {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
+func (j *storeJudge) known(store, print string) bool { return j.prints[store][print] }
 
 // lack notes since when what is needed is not there: in the store as a whole,
 // or on one node while others have it; and when it came, if it had not been.
@@ -378,12 +394,17 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 	// other node holds does not make up for it.
 	pub := slices.IndexFunc(next.Nodes, func(n peer.StoreNode) bool { return n.Name == cl.Publisher })
 	there := func(i int) bool { return !slices.Contains(next.Held[i].Not, pub) }
-	held := map[string]bool{}
+	held, lacking := map[string]bool{}, map[int]int{}
 	for i, h := range next.Held {
 		held[h.Print] = there(i)
 		for _, i := range h.Not {
-			since(peer.LackOn(h.Print, i))
+			if lacking[i]++; lacking[i] <= maxLackingOn && next.Nodes[i].Cut == 0 {
+				since(peer.LackOn(h.Print, i))
+			}
 		}
+	}
+	if pub >= 0 && next.Nodes[pub].Cut > 0 {
+		return // what is not found may be among what is not looked at
 	}
 	for _, p := range j.mesh.Peers {
 		if p.ID.From != cl.ID {

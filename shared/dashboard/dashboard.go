@@ -363,7 +363,8 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 			}
 		case store.PrefixCert:
 			if rec, why := decode[peer.CertClusterRecord](snap, it, record.CertSchema); why == "" {
-				snap.certs[mesh.ClusterID(rest)] = rec
+				whole := rec.Unpacked()
+				snap.certs[mesh.ClusterID(rest)] = &whole
 			}
 		case store.PrefixPeer:
 			snap.peer(it)

@@ -303,6 +303,9 @@ var steps = map[peer.Reason][]Step{
 	peer.CAUnreadable: {
 		{Do: "A certificate in the file that tls.ca names cannot be read. Export that CA's certificate again, as PEM, and put it in its place; `peerkeeper check certs` names the line."},
 	},
+	peer.EmptyStoreEntries: {
+		{Do: "A trust store lists entries in which no certificate is. Nothing is lost by them; they may be deleted on the certificate page of the node."},
+	},
 	peer.NotAHostName: {
 		{Do: "{message}. Have the tomcat certificate of {to} made anew with its alternative names typed without blanks, mail addresses or URLs; ICSA resolves every one of them."},
 	},

@@ -36,6 +36,11 @@ type CertClusterRecord struct {
 	// Servers are the cluster's own DNS servers and how each answered.
 	Servers  []NameServer `json:"servers,omitempty"`
 	Findings []Finding    `json:"findings,omitempty"`
+	// Certificates and Formers are there only as the record is stored
+	// (Packed): what one certificate, or one that was replaced, is wherever it
+	// is, by fingerprint.
+	Certificates map[string]Served `json:"certificates,omitempty"`
+	Formers      map[string]Former `json:"formers,omitempty"`
 }
 
 // NoLook is a look that was not taken, or brought nothing.
@@ -47,11 +52,11 @@ type NoLook struct {
 
 // Served is one leaf certificate as a node served it.
 type Served struct {
-	Fingerprint string    `json:"fingerprint"` // "sha256:…" of the DER
-	Subject     string    `json:"subject"`
-	Issuer      string    `json:"issuer"`
-	NotBefore   time.Time `json:"notBefore"`
-	NotAfter    time.Time `json:"notAfter"`
+	Fingerprint string    `json:"fingerprint,omitempty"` // "sha256:…" of the DER
+	Subject     string    `json:"subject,omitempty"`
+	Issuer      string    `json:"issuer,omitempty"`
+	NotBefore   time.Time `json:"notBefore,omitzero"`
+	NotAfter    time.Time `json:"notAfter,omitzero"`
 	// Names are the alternative names by which a host may be meant, the cluster's
 	// own nodes first; MoreNames counts those beyond the bound, which nobody looks
 	// at.
@@ -64,7 +69,7 @@ type Served struct {
 	// release that did not keep it.
 	Key string `json:"key,omitempty"`
 	// First is when this very certificate was first seen here.
-	First time.Time `json:"first"`
+	First time.Time `json:"first,omitzero"`
 	// Sighted is when a look first showed it, where First is from before the first
 	// look at all; zero in what a release before this wrote.
 	Sighted time.Time `json:"sighted,omitzero"`

@@ -17,11 +17,11 @@ import (
 type Former struct {
 	KeyType    string    `json:"keyType"`
 	Key        string    `json:"key,omitempty"` // Served.Key
-	Subject    string    `json:"subject"`
-	Issuer     string    `json:"issuer"`
+	Subject    string    `json:"subject,omitempty"`
+	Issuer     string    `json:"issuer,omitempty"`
 	Names      []string  `json:"names,omitempty"`
 	SelfSigned bool      `json:"selfSigned,omitempty"`
-	NotAfter   time.Time `json:"notAfter"`
+	NotAfter   time.Time `json:"notAfter,omitzero"`
 }
 
 // FormerOf is what is kept of a certificate.

@@ -71,6 +71,7 @@ const (
 	LeafInStore       Reason = "CASignedLeafInTrustStore"
 	CAConflict        Reason = "CAConflict"
 	CAExpires         Reason = "TrustedCAExpires"
+	EmptyStoreEntries Reason = "EmptyTrustStoreEntries"
 	TrustStoreUnread  Reason = "TrustStoreNotRead"
 	PlatformRejected  Reason = "PlatformAccountRejected"
 	Before14          Reason = "BeforeRelease14"
@@ -154,6 +155,7 @@ func CertFindingKinds() []FindingKind {
 		{LeafInStore, "info", "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},
 		{CAConflict, "critical", "two CAs of one name with different keys (Cisco: ICSACertificateCAConflict)", "stop ICSA on all nodes, delete the wrong one on every node, reload, start ICSA (Peerkeeper deletes nothing)"},
 		{CAExpires, "warning", "what it vouches for is refused from that day", "obtain the CA's new certificate and upload it to {store}"},
+		{EmptyStoreEntries, "info", "the store lists entries in which nothing is; whom the cluster trusts is known all the same", "nothing; certificate page of {node} > {store}: entries without a certificate may be deleted (Peerkeeper deletes nothing)"},
 		{TrustStoreUnread, "info", "whom the cluster trusts is not known; what its syncs show is", "on release 14 and later: platformCredentials in mesh.yaml, port 443 open from Peerkeeper"},
 		{PlatformRejected, "warning", "the OS administrator's account was refused and is not tried again", "put the right password into the secret, or `peerkeeper resume CLUSTER`"},
 

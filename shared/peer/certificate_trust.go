@@ -44,6 +44,11 @@ type TrustStore struct {
 type StoreNode struct {
 	Name mesh.NodeName `json:"name"`
 	Read time.Time     `json:"read,omitzero"` // zero: never
+	// Cut counts the entries beyond the bound: what is not found among the others
+	// may be among these.
+	Cut int `json:"cut,omitempty"`
+	// Empty counts the entries with an empty certificate, in which nothing is.
+	Empty int `json:"empty,omitempty"`
 }
 
 // Trusted is one certificate in a store.
@@ -272,7 +277,7 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 	read := store.Nodes[at].Read
 	lacking := func(h Trusted) (out []mesh.NodeName) {
 		for _, i := range h.Not {
-			if i >= 0 && i < len(store.Nodes) && i != at {
+			if i >= 0 && i < len(store.Nodes) && i != at && store.Nodes[i].Cut == 0 {
 				out = append(out, store.Nodes[i].Name)
 			}
 		}
@@ -294,6 +299,9 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 	}
 	if row.First.After(read) {
 		return TrustCell{Verdict: TrustUnknown, Why: NotLookedAt}
+	}
+	if store.Nodes[at].Cut > 0 {
+		return TrustCell{Verdict: TrustUnknown, Why: ValueTooLong}
 	}
 	cell := TrustCell{Verdict: TrustMissing, Since: read}
 	if t, ok := store.Lacks[print]; ok {
@@ -706,6 +714,14 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 			}
 			if len(keys) > 1 { // the same key twice is a CA whose certificate was renewed
 				add(CAConflict, "", name+":"+subject, fmt.Sprintf("%s holds CA certificates named %s with %d different keys", name, plain.Line(subject, maxValue), len(keys)))
+			}
+		}
+		for _, n := range store.Nodes {
+			if n.Cut > 0 {
+				add(ValueTooLong, n.Name, name, fmt.Sprintf("%s of %s has %d entries more than are looked at: what is not found among the others is not known to be missing", name, n.Name, n.Cut))
+			}
+			if n.Empty > 0 {
+				add(EmptyStoreEntries, n.Name, name, fmt.Sprintf("%s of %s has %d entries with an empty certificate: nothing is there, and the others count", name, n.Name, n.Empty))
 			}
 		}
 		if len(signed) > 0 {

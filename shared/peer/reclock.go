@@ -62,6 +62,7 @@ func (r *ClusterRecord) Reclock(now time.Time) {
 
 // Reclock puts right what another clock noted of a cluster's certificates.
 func (r *CertClusterRecord) Reclock(now time.Time) {
+	*r = r.Unpacked() // what is stored once is in its places
 	for _, places := range []map[mesh.NodeName]map[string]Served{r.Served, r.Ports, r.Identity} {
 		for _, byPlace := range places {
 			for place, s := range byPlace {

@@ -182,7 +182,14 @@ func (b *Book) take(m *mesh.Mesh, it store.Item) error {
 	case store.PrefixBuckets:
 		b.buckets = append(b.buckets, it)
 	case store.PrefixCert:
-		return decode(b.Certs, mesh.ClusterID(rest), it, CertSchema)
+		id := mesh.ClusterID(rest)
+		if err := decode(b.Certs, id, it, CertSchema); err != nil {
+			return err
+		}
+		d := b.Certs[id]
+		d.Value = d.Value.Unpacked()
+		b.Certs[id] = d
+		return nil
 	case store.PrefixAuth:
 		return decode(b.Auths, mesh.ClusterID(rest), it, AuthSchema)
 	case store.PrefixRun:

@@ -1,0 +1,266 @@
+package certcheck
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// itemOf is a cluster's CERT item as it is stored.
+func (b *bench) itemOf(id mesh.ClusterID) []byte {
+	b.t.Helper()
+	item, err := b.store.Get(b.t.Context(), store.Cert(b.mesh.Name, id))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return item.Body
+}
+
+// TestOneCertificateWithManyNamesOnEveryPort: stored once, and shown everywhere.
+func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
+	b := newBench(t, &keys{})
+	apac := &b.mesh.Clusters[1]
+	for i := range 4 {
+		name := mesh.NodeName(fmt.Sprintf("imp-apac-sub%d.example.com", i+2))
+		apac.Nodes = append(apac.Nodes, mesh.Node{Name: name, Address: string(name) + ":8443", PlatformAddress: string(name) + ":443"})
+	}
+	for i := range b.mesh.Peers {
+		b.mesh.Peers[i].Protocol = mesh.TLSProto
+	}
+	var names []string
+	for i := range 507 - len(apac.Nodes) {
+		names = append(names, fmt.Sprintf("some-long-name-of-a-host-%03d.department.example.net", i))
+	}
+	for _, n := range apac.Nodes {
+		names = append(names, string(n.Name))
+	}
+	leaf := b.issue(t, wish{cn: "imp-apac-pub-ms.example.com", names: names})
+	for _, n := range apac.Nodes {
+		for _, port := range []string{"8443", "5061", "7400"} {
+			b.serve(string(n.Name)+":"+port, tlsprobe.RSA, leaf)
+		}
+	}
+	book := b.look(run.Request{})
+	if n := len(b.itemOf("apac")); n > 40<<10 {
+		t.Errorf("the item has %d bytes", n)
+	}
+	if n := strings.Count(string(b.itemOf("apac")), "some-long-name-of-a-host-001."); n != 1 {
+		t.Errorf("a name stands in the item %d times", n)
+	}
+	r := book.Certs["apac"].Value
+	for _, n := range apac.Nodes {
+		for _, s := range []peer.Served{r.Served[n.Name]["RSA"], r.Ports[n.Name]["5061/RSA"], r.Ports[n.Name]["7400/RSA"]} {
+			if len(s.Names) != 100 || s.MoreNames != 407 || s.Subject == "" || s.NotAfter.IsZero() || s.First.IsZero() {
+				t.Errorf("%s: %+v", n.Name, s)
+			}
+		}
+	}
+	// The same look gives the same bytes, and a renewal keeps what was, once.
+	before := string(b.itemOf("apac"))
+	b.look(run.Request{})
+	if string(b.itemOf("apac")) == "" || strings.Count(before, `"names"`) != 1 {
+		t.Errorf("names are stored %d times", strings.Count(before, `"names"`))
+	}
+	renewed := b.issue(t, wish{cn: "imp-apac-pub-ms.example.com", names: names})
+	for _, n := range apac.Nodes {
+		for _, port := range []string{"8443", "5061", "7400"} {
+			b.serve(string(n.Name)+":"+port, tlsprobe.RSA, renewed)
+		}
+	}
+	book = b.look(run.Request{})
+	if n := len(b.itemOf("apac")); n > 80<<10 {
+		t.Errorf("renewed: the item has %d bytes", n)
+	}
+	for _, n := range apac.Nodes {
+		if s := book.Certs["apac"].Value.Ports[n.Name]["7400/RSA"]; s.Former == nil || len(s.Former.Names) != 100 || s.Former.KeyType != "RSA" || s.Cause != peer.CertificateChanged {
+			t.Errorf("%s: what it was is not kept: %+v", n.Name, s.Former)
+		}
+	}
+}
+
+// TestARecordOfTheReleaseBeforeIsRead: there every place has the whole.
+func TestARecordOfTheReleaseBeforeIsRead(t *testing.T) {
+	const old = `{"at":"2026-06-02T12:00:00Z","served":{"imp-apac-pub.example.com":{"RSA":{"fingerprint":"sha256:aa","subject":"CN=x","issuer":"CN=x","notBefore":"2026-01-01T00:00:00Z","notAfter":"2030-01-01T00:00:00Z","names":["x"],"first":"2026-01-02T00:00:00Z","replaced":"sha256:bb","former":{"keyType":"RSA","subject":"CN=y","issuer":"CN=y","names":["y"],"notAfter":"2029-01-01T00:00:00Z"}},"ECDSA":{"fingerprint":"","subject":"","issuer":"","notBefore":"0001-01-01T00:00:00Z","notAfter":"0001-01-01T00:00:00Z","first":"0001-01-01T00:00:00Z","error":"no route"}}}}`
+	var r peer.CertClusterRecord
+	if err := json.Unmarshal([]byte(old), &r); err != nil {
+		t.Fatal(err)
+	}
+	r = r.Unpacked()
+	again, err := json.Marshal(r.Packed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back peer.CertClusterRecord
+	if err := json.Unmarshal(again, &back); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []peer.CertClusterRecord{r, back.Unpacked()} {
+		s := r.Served["imp-apac-pub.example.com"]["RSA"]
+		if s.Subject != "CN=x" || len(s.Names) != 1 || s.Former == nil || s.Former.Subject != "CN=y" || s.Former.Names[0] != "y" || s.NotAfter.Year() != 2030 || s.First.Day() != 2 {
+			t.Errorf("%+v", s)
+		}
+		if r.Served["imp-apac-pub.example.com"]["ECDSA"].Error != "no route" || r.Certificates != nil {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestAStoreOfTenThousandEntries: the item stays far below its limit, and what
+// the mesh needs is found among them.
+func TestAStoreOfTenThousandEntries(t *testing.T) {
+	b := newBench(t, &keys{})
+	var crowd []*issued
+	for i := range 150 {
+		crowd = append(crowd, b.issue(t, wish{cn: string(apacPub), ecdsa: true, ca: i%2 == 0}), b.issue(t, wish{cn: strings.Repeat("C", 300) + fmt.Sprint(i), ecdsa: true, ca: true}))
+	}
+	own := []*issued{}
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
+		own = append(own, &issued{cert: b.leaf(n)})
+	}
+	b.stores = map[mesh.NodeName]map[string][]*issued{}
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
+		b.stores[n] = map[string][]*issued{"tomcat-trust": append(slices.Clone(own), slices.Repeat(crowd, 34)...)}
+	}
+	book := b.look(run.Request{})
+	if n := len(b.itemOf("emea")); n > 200<<10 {
+		t.Errorf("the item has %d bytes", n)
+	}
+	if got := condOf(book, emeaToApac, peer.CertificateTrusted); got.Status != peer.True {
+		t.Errorf("%s %s: %s", got.Status, got.Reason, got.Message)
+	}
+	if n := book.Certs["emea"].Value.Trust["tomcat-trust"]; n.Others == 0 || len(n.Held) > 200 {
+		t.Errorf("%d held, %d others", len(n.Held), n.Others)
+	}
+}
+
+// TestAStoreThatIsNotLookedAtWhole, and others of which nothing follows.
+func TestAStoreOfWhichNothingFollows(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  func(h *peer.Holding)
+		want    string // CertificateTrusted of emea>apac
+		finding string
+	}{
+		{"an entry with an empty certificate is nothing", func(h *peer.Holding) { h.Empty = map[string]int{"tomcat-trust": 1} }, "True InTrustStore", "EmptyTrustStoreEntries"},
+		{"an empty one, and the certificate is missing", func(h *peer.Holding) {
+			h.Empty = map[string]int{"tomcat-trust": 1}
+			h.Stores["tomcat-trust"] = h.Stores["tomcat-trust"][:1]
+		}, "False NotInTrustStore", "EmptyTrustStoreEntries"},
+		{"missing among what is looked at, and more is there", func(h *peer.Holding) {
+			h.Cut = map[string]int{"tomcat-trust": 8000}
+			h.Stores["tomcat-trust"] = h.Stores["tomcat-trust"][:1]
+		}, "Unknown", "ValueTooLong"},
+		{"found among what is looked at, and more is there", func(h *peer.Holding) { h.Cut = map[string]int{"tomcat-trust": 8000} }, "True InTrustStore", "ValueTooLong"},
+		{"a list that is empty where it was not", func(h *peer.Holding) { h.Stores["tomcat-trust"] = nil }, "True InTrustStore", "TrustStoreNotRead"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, &keys{})
+			b.stores = map[mesh.NodeName]map[string][]*issued{}
+			for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
+				b.stores[n] = map[string][]*issued{"tomcat-trust": {{cert: b.leaf(emeaPub)}, {cert: b.leaf(emeaSub)}, {cert: b.leaf(apacPub)}, {cert: b.leaf(apacSub)}}}
+			}
+			b.look(run.Request{})
+			b.now = b.now.Add(6 * 60 * 60e9)
+			b.change = c.change
+			book := b.look(run.Request{})
+			got := condOf(book, emeaToApac, peer.CertificateTrusted)
+			if s := fmt.Sprintf("%s %s", got.Status, got.Reason); !strings.HasPrefix(s, c.want) {
+				t.Errorf("%s: %s, want %s", s, got.Message, c.want)
+			}
+			if !slices.ContainsFunc(book.Certs["emea"].Value.Findings, func(f peer.Finding) bool { return string(f.Reason) == c.finding }) {
+				t.Errorf("no finding %s: %+v", c.finding, book.Certs["emea"].Value.Findings)
+			}
+		})
+	}
+}
+
+// TestARecordThatWouldBeTooLarge is cut, the least needed first, and says so.
+func TestARecordThatWouldBeTooLarge(t *testing.T) {
+	b := newBench(t, &keys{})
+	apac := &b.mesh.Clusters[1]
+	r := peer.CertClusterRecord{Served: map[mesh.NodeName]map[string]peer.Served{}, Trust: map[string]peer.TrustStore{}}
+	for i := range 60 {
+		node := mesh.NodeName(fmt.Sprintf("n%d.example.com", i))
+		if i == 0 {
+			node = apacPub
+		}
+		s := peer.Served{Fingerprint: fmt.Sprintf("sha256:%064d", i), Subject: strings.Repeat("s", 300), NotAfter: noon()}
+		for k := range 100 {
+			s.Names = append(s.Names, fmt.Sprintf("%s%d.%d.example.com", strings.Repeat("n", 60), k, i))
+		}
+		r.Served[node] = map[string]peer.Served{"RSA": s}
+	}
+	for i := range 250 {
+		r.Findings = append(r.Findings, peer.Finding{ID: fmt.Sprint(i), Severity: "info", Message: strings.Repeat("m", 1400)})
+	}
+	cut := r.Fit(apac)
+	body, err := json.Marshal(r.Packed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(body) > 300<<10 || !slices.Equal(cut, []string{"findings", "names of certificates"}) {
+		t.Errorf("%d bytes, cut %v", len(body), cut)
+	}
+	if s := r.Served[apacPub]["RSA"]; len(s.Names) != 100 {
+		t.Errorf("the publisher's names are cut before those of others")
+	}
+	if s := r.Served["n1.example.com"]["RSA"]; len(s.Names) != 0 || s.MoreNames != 100 {
+		t.Errorf("names that are not kept are not counted: %d", s.MoreNames)
+	}
+}
+
+// TestWhatIsStoredIsWhatWasSeen: packing and unpacking lose no field of a place.
+func TestWhatIsStoredIsWhatWasSeen(t *testing.T) {
+	full := peer.Served{}
+	v := reflect.ValueOf(&full).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Interface().(type) {
+		case string:
+			f.SetString("x")
+		case peer.Reason:
+			f.SetString("y")
+		case bool:
+			f.SetBool(true)
+		case int:
+			f.SetInt(7)
+		case time.Time:
+			f.Set(reflect.ValueOf(noon()))
+		case []string:
+			f.Set(reflect.ValueOf([]string{"n"}))
+		case []peer.Issuer:
+			f.Set(reflect.ValueOf([]peer.Issuer{{Fingerprint: "i"}}))
+		case *peer.Former:
+			f.Set(reflect.ValueOf(&peer.Former{KeyType: "RSA", Subject: "was", Names: []string{"w"}}))
+		default:
+			t.Errorf("a field of type %s: teach this test to fill it", f.Type())
+		}
+	}
+	places := map[mesh.NodeName]map[string]peer.Served{"a": {"RSA": full, "ECDSA": {Error: "no route"}}, "b": {"RSA": full}}
+	r := peer.CertClusterRecord{Served: places, Ports: map[mesh.NodeName]map[string]peer.Served{"a": {"5061/RSA": full}}}
+	body, err := json.Marshal(r.Packed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back peer.CertClusterRecord
+	if err := json.Unmarshal(body, &back); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(r, back.Unpacked()); diff != "" {
+		t.Errorf("(-seen +stored):\n%s", diff)
+	}
+	if n := strings.Count(string(body), `"subject":"was"`); n != 1 {
+		t.Errorf("what was replaced is stored %d times", n)
+	}
+}

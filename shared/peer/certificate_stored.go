@@ -1,0 +1,200 @@
+package peer
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+
+	"peerkeeper/shared/mesh"
+)
+
+// A certificate that six nodes serve on three ports is stored once: with its five
+// hundred names in each of eighteen places an item would be larger than a store
+// takes, and nothing of the cluster would be kept at all.
+//
+// In memory every Served is whole. As it is stored, what one certificate has in
+// common wherever it is stands in Certificates, under its fingerprint, and a
+// place has the rest. A place that differs, and every record of an earlier
+// release, is whole as it stands.
+
+// Packed is the record as it is stored.
+func (r CertClusterRecord) Packed() CertClusterRecord {
+	r.Certificates, r.Formers = map[string]Served{}, map[string]Former{}
+	once := func(of map[mesh.NodeName]map[string]Served) map[mesh.NodeName]map[string]Served {
+		if of == nil {
+			return nil
+		}
+		packed := make(map[mesh.NodeName]map[string]Served, len(of))
+		for _, node := range slices.Sorted(maps.Keys(of)) {
+			packed[node] = make(map[string]Served, len(of[node]))
+			for _, place := range slices.Sorted(maps.Keys(of[node])) {
+				packed[node][place] = r.place(of[node][place])
+			}
+		}
+		return packed
+	}
+	r.Served, r.Ports, r.Identity = once(r.Served), once(r.Ports), once(r.Identity)
+	return r
+}
+
+// place is what a place keeps of a certificate.
+func (r *CertClusterRecord) place(s Served) Served {
+	if s.Former != nil && s.Replaced != "" {
+		if was, had := r.Formers[s.Replaced]; !had || reflect.DeepEqual(was, *s.Former) {
+			r.Formers[s.Replaced] = *s.Former
+			s.Former = &Former{KeyType: s.Former.KeyType}
+		}
+	}
+	if s.Fingerprint == "" || s.NotAfter.IsZero() {
+		return s
+	}
+	common := s.common()
+	if is, had := r.Certificates[s.Fingerprint]; had && !reflect.DeepEqual(is, common) {
+		return s
+	}
+	r.Certificates[s.Fingerprint] = common
+	return s.without()
+}
+
+// common is what a certificate is wherever it is served; the fingerprint, which
+// tells it, left out.
+func (s Served) common() (out Served) {
+	out.take(s)
+	return out
+}
+
+// without is the rest of it.
+func (s Served) without() Served {
+	s.take(Served{})
+	return s
+}
+
+// take sets what is common from another.
+func (s *Served) take(o Served) {
+	s.Subject, s.Issuer, s.NotBefore, s.NotAfter, s.SelfSigned, s.Key, s.MultiServer = o.Subject, o.Issuer, o.NotBefore, o.NotAfter, o.SelfSigned, o.Key, o.MultiServer
+	s.Names, s.MoreNames, s.TooLong, s.Chain = slices.Clone(o.Names), o.MoreNames, slices.Clone(o.TooLong), slices.Clone(o.Chain) // each its own
+	s.ChainEnds, s.ChainBy, s.RootEnds, s.RootBy = o.ChainEnds, o.ChainBy, o.RootEnds, o.RootBy
+}
+
+// Unpacked is the record in memory, as this release and earlier ones store it.
+func (r CertClusterRecord) Unpacked() CertClusterRecord {
+	whole := func(of map[mesh.NodeName]map[string]Served) map[mesh.NodeName]map[string]Served {
+		if of == nil {
+			return nil
+		}
+		out := make(map[mesh.NodeName]map[string]Served, len(of))
+		for node, places := range of {
+			out[node] = make(map[string]Served, len(places))
+			for place, s := range places {
+				out[node][place] = r.whole(s)
+			}
+		}
+		return out
+	}
+	r.Served, r.Ports, r.Identity = whole(r.Served), whole(r.Ports), whole(r.Identity)
+	r.Certificates, r.Formers = nil, nil
+	return r
+}
+
+// whole puts a certificate together again.
+func (r *CertClusterRecord) whole(s Served) Served {
+	if common, ok := r.Certificates[s.Fingerprint]; ok && s.NotAfter.IsZero() {
+		s.take(common)
+	}
+	if was, ok := r.Formers[s.Replaced]; ok && s.Former != nil && s.Former.Subject == "" {
+		was.KeyType = s.Former.KeyType
+		s.Former = &was
+	}
+	return s
+}
+
+// maxCertItem bounds the stored record. DynamoDB ends an item at 400 KB.
+const maxCertItem = 300 << 10
+
+// Fit cuts a record that would be larger than an item may be, the least needed
+// first, and tells what it cut. What is cut reads as unknown: a store without
+// its entries is not known, a certificate's names are counted as not looked at.
+func (r *CertClusterRecord) Fit(c *mesh.Cluster) (cut []string) {
+	size := func() int {
+		b, err := json.Marshal(r.Packed())
+		if err != nil {
+			return 0 // texts and instants always marshal; the store would say so
+		}
+		return len(b)
+	}
+	names := func(places map[mesh.NodeName]map[string]Served, but mesh.NodeName) {
+		for node, byPlace := range places {
+			for place, s := range byPlace {
+				if node != but && len(s.Names) > 0 {
+					s.MoreNames, s.Names = s.MoreNames+len(s.Names), nil
+				}
+				if s.Former != nil && len(s.Former.Names) > 0 {
+					was := *s.Former
+					was.Names = nil
+					s.Former = &was
+				}
+				byPlace[place] = s
+			}
+		}
+	}
+	steps := []struct {
+		what string
+		cut  func()
+	}{
+		{"findings", func() { r.Findings = firstFindings(r.Findings, 60<<10) }},
+		{"names of certificates", func() { names(r.Ports, ""); names(r.Identity, ""); names(r.Served, c.Publisher) }},
+		{"trust stores", func() { r.dropStores(func(name string) bool { return name != TomcatTrust }) }},
+		{"chains of certificates", func() {
+			for _, of := range []map[mesh.NodeName]map[string]Served{r.Ports, r.Identity, r.Served} {
+				for _, places := range of {
+					for place, s := range places {
+						s.Chain = nil
+						places[place] = s
+					}
+				}
+			}
+		}},
+		{"trust stores", func() { r.dropStores(func(string) bool { return true }) }},
+		{"names of certificates", func() { names(r.Served, "") }},
+		{"findings", func() { r.Findings = firstFindings(r.Findings, 10<<10) }},
+	}
+	for _, step := range steps {
+		if size() <= maxCertItem {
+			break
+		}
+		step.cut()
+		if !slices.Contains(cut, step.what) {
+			cut = append(cut, step.what)
+		}
+	}
+	return cut
+}
+
+func (r *CertClusterRecord) dropStores(drop func(name string) bool) {
+	kept := map[string]TrustStore{}
+	for name, store := range r.Trust {
+		if !drop(name) {
+			kept[name] = store
+		}
+	}
+	if len(kept) < len(r.Trust) {
+		r.Trust = kept
+		r.NoTrust = &NoLook{Reason: ValueTooLong, Detail: "the trust stores hold more than can be kept: what they lack is not known"}
+	}
+}
+
+// firstFindings are those of the greatest severity, up to so many bytes.
+func firstFindings(all []Finding, most int) []Finding {
+	ranked := slices.Clone(all)
+	rank := func(f Finding) int { return slices.Index([]string{"critical", "warning", "info"}, f.Severity) }
+	slices.SortStableFunc(ranked, func(a, b Finding) int { return rank(a) - rank(b) })
+	sum := 0
+	for i, f := range ranked {
+		b, err := json.Marshal(f)
+		if sum += len(b); err != nil || sum > most {
+			return ranked[:i]
+		}
+	}
+	return ranked
+}
