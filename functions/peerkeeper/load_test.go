@@ -40,6 +40,11 @@ import (
 type load struct {
 	clusters, users, ticks, readers int
 	block                           int // ticks without readers, then as many with them
+	// atMost ends it early, at the end of a block, on a machine that is slow or
+	// has other work; 0 is no end.
+	atMost time.Duration
+	// says hears of each block when it is over; may be nil.
+	says func(format string, args ...any)
 }
 
 // roleVariable makes the test binary one of the other processes.
@@ -331,6 +336,11 @@ func (l load) run(t testing.TB) outcome {
 	}()
 	readers, _ := startRole(t, fmt.Sprintf("readers %d %s", l.readers, address.URL()))
 
+	if l.says == nil {
+		l.says = func(string, ...any) {}
+	}
+	l.says("%d clusters of %d users are simulated", l.clusters, l.users)
+	started := time.Now()
 	out := outcome{alone: map[string][]time.Duration{}, beset: map[string][]time.Duration{}}
 	for tick := range l.ticks {
 		beset := tick/l.block%2 == 1
@@ -363,7 +373,13 @@ func (l load) run(t testing.TB) outcome {
 			}
 		}
 		if (tick+1)%l.block == 0 {
-			out.feet = append(out.feet, foot(t, tick+1, path, said))
+			f := foot(t, tick+1, path, said)
+			out.feet = append(out.feet, f)
+			l.says("%s", f)
+			if l.atMost > 0 && time.Since(started) > l.atMost && beset {
+				l.says("ended after %s, at tick %d of %d", round(time.Since(started)), tick+1, l.ticks)
+				break
+			}
 		}
 	}
 	if err := json.Unmarshal([]byte(readers.tell("off")), &out.read); err != nil {
@@ -423,7 +439,8 @@ func TestManyTicksLeaveNothingBehind(t *testing.T) {
 }
 
 // BenchmarkLoad watches 30 clusters of 15,000 users for 200 ticks, in turns
-// without and with 200 readers (LOAD_TICKS, LOAD_USERS, LOAD_READERS).
+// without and with 200 readers (LOAD_TICKS, LOAD_USERS, LOAD_READERS), for at
+// most LOAD_MINUTES once the simulator is ready.
 func BenchmarkLoad(b *testing.B) {
 	number := func(name string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
@@ -432,11 +449,11 @@ func BenchmarkLoad(b *testing.B) {
 		return otherwise
 	}
 	l := load{clusters: 30, users: number("LOAD_USERS", 15000), ticks: number("LOAD_TICKS", 200), readers: number("LOAD_READERS", 200), block: 10}
+	l.atMost = time.Duration(number("LOAD_MINUTES", 20)) * time.Minute
+	// As it happens: it takes minutes.
+	l.says = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	for range b.N {
 		out := l.run(b)
-		for _, f := range out.feet {
-			b.Log(f)
-		}
 		b.Logf("%d readers: %d pages (p50 %s, p99 %s), %d times unchanged, %d failed", l.readers, out.read.Pages, round(out.read.P50), round(out.read.P99), out.read.Unchanged, out.read.Failed)
 		for _, f := range []string{"peersync", "stucksync", "certcheck"} {
 			alone, beset := middle(out.alone[f]), middle(out.beset[f])
@@ -446,6 +463,9 @@ func BenchmarkLoad(b *testing.B) {
 			ratio := float64(beset) / float64(alone)
 			b.Logf("%-9s alone %7s, with readers %7s: %.2f times (budget 1.3; medians of %d and %d)", f, round(alone), round(beset), ratio, len(out.alone[f]), len(out.beset[f]))
 			b.ReportMetric(ratio, f+"-ratio")
+		}
+		if len(out.feet) < 2 {
+			b.Fatalf("too few ticks to tell anything: %d blocks", len(out.feet))
 		}
 		first, last := out.feet[len(out.feet)/4], out.feet[len(out.feet)-1]
 		b.ReportMetric(float64(last.RSS)/float64(max(first.RSS, 1)), "rss-growth")
