@@ -72,6 +72,11 @@ func resolve(ctx context.Context, given string) (address, error) {
 	if err := checkHost(host); err != nil || strings.ContainsAny(host, ":[]") {
 		return wrong("this is neither an address nor a host name")
 	}
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+		// This machine, whatever its hosts file says or lacks: RFC 6761, 6.3.
+		a.name, a.ip = host, netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		return a, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookUp)
 	defer cancel()
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
