@@ -12,8 +12,8 @@ import (
 
 // Stamper is a Reader that tells without reading whether it may have been
 // written to: equal stamps mean that nothing was written between them, if the
-// first of them was sure. Of any other Reader the page reads everything for
-// every request.
+// first of them was sure. One that is not sure is being written to. Of any other
+// Reader the page reads everything for every request.
 type Stamper interface {
 	Stamp() (stamp string, sure bool)
 }
@@ -23,6 +23,10 @@ const (
 	// nothing is written. Ages are shown in minutes, and the page's script
 	// counts them on from the instant of the answer.
 	keptFor = 2 * time.Second
+	// whileWritten is how old, on the wall, what is shown may be while the store
+	// is being written to: a tick writes hundreds of items, one by one, and a
+	// reading among them would hold the next one up and show half of it.
+	whileWritten = 3 * time.Second
 	// resting is how much longer than it works the page rests: it takes a fifth
 	// of one processor, however many ask, and leaves the rest to the functions.
 	resting = 4
@@ -40,6 +44,7 @@ const (
 type edition struct {
 	stamp  string
 	sure   bool
+	read   time.Time // wall
 	snap   *snapshot
 	status Status
 	etag   string
@@ -174,11 +179,11 @@ func (h *handler) serves(r *reading, asked uint64) bool {
 		return true
 	}
 	s, ok := h.Store.(Stamper)
-	if !ok || !e.sure {
+	if !ok {
 		return false
 	}
-	stamp, _ := s.Stamp()
-	return stamp == e.stamp
+	stamp, sure := s.Stamp()
+	return e.sure && stamp == e.stamp || !sure && time.Since(e.read) < whileWritten
 }
 
 // rate is how fast the mesh's clock runs: a simulated one may run fast, and its
@@ -196,7 +201,7 @@ func (h *handler) read(ctx context.Context) *reading {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loading)
 	defer cancel()
 	r := &reading{number: h.press.begun.Add(1)}
-	e := &edition{docs: map[string]*document{}}
+	e := &edition{docs: map[string]*document{}, read: time.Now()}
 	if s, ok := h.Store.(Stamper); ok {
 		e.stamp, e.sure = s.Stamp() // before it is read: what is written meanwhile has another
 	}

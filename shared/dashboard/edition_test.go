@@ -24,6 +24,7 @@ type counted struct {
 	loads, at, most atomic.Int64
 	hold            chan struct{} // while open, readings wait for it; nil does not
 	stamp           atomic.Int64  // changes as the store does
+	writing         atomic.Bool
 }
 
 func (c *counted) Load(ctx context.Context, pk, prefix string) ([]store.Item, error) {
@@ -42,10 +43,11 @@ func (c *counted) Load(ctx context.Context, pk, prefix string) ([]store.Item, er
 	return c.Reader.Load(ctx, pk, prefix)
 }
 
-// stamped is one that tells cheaply whether it was written to.
+// stamped is one that tells cheaply whether it was written to, and whether it
+// is being written to now.
 type stamped struct{ *counted }
 
-func (s stamped) Stamp() (string, bool) { return fmt.Sprint(s.stamp.Load()), true }
+func (s stamped) Stamp() (string, bool) { return fmt.Sprint(s.stamp.Load()), !s.writing.Load() }
 
 // TestManyReadersAreOneReading: two hundred who ask at once cost one reading of
 // the store at a time, and two in all: the one under way, which may be older
@@ -119,6 +121,32 @@ func TestPageIsKeptUntilTheStoreChanges(t *testing.T) {
 	now = sceneNow.Add(-time.Hour)
 	if got := ask(t, h, "GET", "/").Header().Get("Peerkeeper-As-Of"); got != now.UTC().Format(time.RFC3339Nano) {
 		t.Errorf("after the clock stepped back: as of %s", got)
+	}
+}
+
+// TestReadersLetATickWriteInPeace: while a function writes its hundreds of items
+// nothing is read among them, and what it wrote is shown when it is done.
+func TestReadersLetATickWriteInPeace(t *testing.T) {
+	s := newScene(t, 3)
+	c := &counted{Reader: s.store}
+	p := pageOf(s)
+	p.Store = stamped{c}
+	h := p.Handler()
+	ask(t, h, "GET", "/")
+	c.writing.Store(true)
+	s.stuck("emea>apac", 4*time.Hour)
+	for range 100 {
+		c.stamp.Add(1)
+		if w := ask(t, h, "GET", "/"); w.Code != 200 {
+			t.Fatalf("while it is written: %d", w.Code)
+		}
+	}
+	if n := c.loads.Load(); n != 1 {
+		t.Errorf("%d readings among the writes, want none", n-1)
+	}
+	c.writing.Store(false)
+	if got := ask(t, h, "GET", "/").Body.String(); !strings.Contains(got, "emea pulls from apac: Stuck") {
+		t.Error("what was written is not shown when the writing is over")
 	}
 }
 

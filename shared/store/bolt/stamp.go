@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// settles is how long after a write a file's time is told apart from that of
-// the next write: file systems stamp in steps of up to 10 ms.
-const settles = 100 * time.Millisecond
+// settles is how long after a write it is over: long enough for a file's time to
+// be told apart from that of the next write (file systems stamp in steps of up
+// to 10 ms), and for the next write of the same run to have come.
+const settles = 250 * time.Millisecond
 
 // Stamp tells without opening the file whether it may have been written to, by
 // this process or another: equal stamps mean that nothing was written between
