@@ -13,7 +13,8 @@
 // It never shares code or wire structs with Peerkeeper's clients, never runs
 // work on its own, and never dials out. What Cisco does not document is
 // invented in invented.go and nowhere else without a label. What it does not
-// model it answers with a loud 501 and a log line, never with a guess.
+// model it answers as the real interface answers what it does not know (a fault, the
+// web server's 404), with a log line and a count in GET /state, never with a guess.
 //
 // Failures of the simulation itself (not those simulated) come back from New,
 // Start, Do, Files and Close; inside Step and requests they are logged, and a
