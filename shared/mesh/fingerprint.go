@@ -96,13 +96,13 @@ func ParseFingerprint(text string) (string, error) {
 // and what divides them from the digits. algorithm is "" if none is named.
 func label(s string) (algorithm, rest string) {
 	const dividers = " \t\r\n:="
-	lower := strings.ToLower(s)
+	// Compared in place: a text in capitals or small letters may have another length.
+	begins := func(word string) bool { return len(s) > len(word) && strings.EqualFold(s[:len(word)], word) }
 	for _, a := range []struct{ written, name string }{
 		{"sha-256", "sha256"}, {"sha256", "sha256"}, {"sha2-256", "sha256"}, {"sha-1", "sha1"}, {"sha1", "sha1"}, {"sha-384", "sha384"}, {"sha384", "sha384"}, {"sha-512", "sha512"}, {"sha512", "sha512"}, {"md5", "md5"},
 	} {
-		after, ok := strings.CutPrefix(lower, a.written)
-		if ok && after != "" && strings.ContainsAny(after[:1], dividers+"/") {
-			algorithm, s, lower = a.name, s[len(s)-len(after):], after
+		if begins(a.written) && strings.IndexByte(dividers+"/", s[len(a.written)]) >= 0 {
+			algorithm, s = a.name, s[len(a.written):]
 			break
 		}
 	}
@@ -110,7 +110,7 @@ func label(s string) (algorithm, rest string) {
 		return algorithm, "//" + strings.TrimLeft(s, "/")
 	}
 	s = strings.TrimLeft(s, dividers)
-	if word := "fingerprint"; len(s) > len(word) && strings.EqualFold(s[:len(word)], word) {
+	if word := "fingerprint"; begins(word) {
 		s = s[len(word):]
 	}
 	return algorithm, strings.TrimSpace(strings.TrimLeft(s, dividers))

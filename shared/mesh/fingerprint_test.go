@@ -47,21 +47,22 @@ func TestAFingerprintIsReadAsPeopleFindIt(t *testing.T) {
 
 func TestWhatIsNoFingerprintIsRefusedByWhatItIs(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
-		"nothing":               {"", "64 hexadecimal digits"},
-		"blanks":                {"   ", "64 hexadecimal digits"},
-		"too short":             {"5e0c", "it has 4 digits"},
-		"a digit too few":       {digits[1:], "64 hexadecimal digits"},
-		"a byte too many":       {digits + "00", "it has 66 digits"},
-		"SHA-1, as openssl's":   {"SHA1 Fingerprint=" + colons[:59], "SHA-1 fingerprint, which can be forged"},
-		"SHA-1, bare":           {digits[:40], "SHA-1 fingerprint"},
-		"MD5":                   {digits[:32], "MD5 fingerprint"},
-		"SHA-512":               {digits + digits, "SHA-512"},
-		"64 digits called SHA1": {"sha1 Fingerprint=" + colons, "it says SHA-1"},
-		"curl's public key":     {"sha256//XgwaKzxNXm9wgZKjtMXW5/gJGis8TV5vcIGSo7TF1uc=", "public key"},
-		"an SSH key's":          {"SHA256:XgwaKzxNXm9wgZKjtMXW5/gJGis8TV5vcIGSo7TF1uc", "SSH key"},
-		"letters":               {strings.Repeat("xy", 32), "64 hexadecimal digits"},
-		"a certificate":         {"-----BEGIN CERTIFICATE-----\n" + strings.Repeat("MIID", 400), "bytes"},
-		"control characters":    {"\x1b[2J" + digits, "64 hexadecimal digits"},
+		"nothing":                {"", "64 hexadecimal digits"},
+		"blanks":                 {"   ", "64 hexadecimal digits"},
+		"too short":              {"5e0c", "it has 4 digits"},
+		"a digit too few":        {digits[1:], "64 hexadecimal digits"},
+		"a byte too many":        {digits + "00", "it has 66 digits"},
+		"SHA-1, as openssl's":    {"SHA1 Fingerprint=" + colons[:59], "SHA-1 fingerprint, which can be forged"},
+		"SHA-1, bare":            {digits[:40], "SHA-1 fingerprint"},
+		"MD5":                    {digits[:32], "MD5 fingerprint"},
+		"SHA-512":                {digits + digits, "SHA-512"},
+		"64 digits called SHA1":  {"sha1 Fingerprint=" + colons, "it says SHA-1"},
+		"curl's public key":      {"sha256//XgwaKzxNXm9wgZKjtMXW5/gJGis8TV5vcIGSo7TF1uc=", "public key"},
+		"an SSH key's":           {"SHA256:XgwaKzxNXm9wgZKjtMXW5/gJGis8TV5vcIGSo7TF1uc", "SSH key"},
+		"letters":                {strings.Repeat("xy", 32), "64 hexadecimal digits"},
+		"a certificate":          {"-----BEGIN CERTIFICATE-----\n" + strings.Repeat("MIID", 400), "bytes"},
+		"bytes that are no text": {"sha256 \x9e\x9e\x9e\x9e", "64 hexadecimal digits"},
+		"control characters":     {"\x1b[2J" + digits, "64 hexadecimal digits"},
 	} {
 		_, err := mesh.ParseFingerprint(c.text)
 		var bad *mesh.FingerprintError
