@@ -206,7 +206,7 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 		if instant.Due(r.At, now, every-time.Minute) {
 			return c.Mesh.IDs()
 		}
-		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || acceptedBy(cl, accepted) != r.Accepted {
+		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || peer.NewLeaf(book.Clusters[cl.ID].Value, r) || acceptedBy(cl, accepted) != r.Accepted {
 			out = append(out, cl.ID)
 		}
 	}

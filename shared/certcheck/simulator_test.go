@@ -46,6 +46,12 @@ func (r *rig) look() (*record.Book, peer.TrustMatrix) {
 	if _, err := r.check.Handle(r.t.Context(), run.Request{}); err != nil {
 		r.t.Fatal(err)
 	}
+	return r.stored()
+}
+
+// stored is what is kept now, and the matrix that it makes.
+func (r *rig) stored() (*record.Book, peer.TrustMatrix) {
+	r.t.Helper()
 	book, err := record.Load(r.t.Context(), r.check.Store, r.check.Mesh)
 	if err != nil {
 		r.t.Fatal(err)

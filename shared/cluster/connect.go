@@ -89,6 +89,7 @@ type Client struct {
 	Version string
 	pins    []string
 	counter *soap.Counter
+	leaves  shownLeaves
 	// axlVersion is what is spoken unless a node was found to take another.
 	axlVersion string
 	// noVersion says that AXL here does not know the question for a release.
@@ -235,6 +236,7 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 			Username: creds.Username, Password: creds.Password,
 			Now: c.Now, Timeout: c.Timeout, Transport: c.Transport,
 		}
+		endpoint.Shown = func(leaf *x509.Certificate) { client.shown(n.Name, leaf) }
 		wire := soap.New(endpoint)
 		report := func(e soap.Event) { client.counter.Add(e) }
 		if c.Log != nil {

@@ -171,6 +171,9 @@ type ClusterRecord struct {
 	// Rewound is when counts or clocks were last seen to jump back.
 	Rewound  time.Time `json:"rewound,omitzero"`
 	Findings []Finding `json:"findings,omitempty"`
+	// Leaves are the certificates that the nodes showed in handshakes: a new one
+	// brings certcheck's next look forward.
+	Leaves map[mesh.NodeName]Leaf `json:"leaves,omitempty"`
 }
 
 // SetDigest is an order-free digest of a set of user IDs.

@@ -33,6 +33,10 @@ func countAllAsNow[K comparable](now time.Time, all map[K]time.Time) {
 
 // Reclock puts right what another clock noted of a cluster.
 func (r *ClusterRecord) Reclock(now time.Time) {
+	for name, leaf := range r.Leaves {
+		countAsNow(now, &leaf.First)
+		r.Leaves[name] = leaf
+	}
 	countAsNow(now, &r.ShutOut, &r.Rewound, &r.Interval.Changed)
 	if instant.Ahead(r.SetTried, now, 0) {
 		r.SetTried = time.Time{} // it keeps from looking: as if never tried

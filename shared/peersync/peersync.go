@@ -129,6 +129,9 @@ func (t *tick) observe(ctx context.Context, only []mesh.ClusterID) []mesh.Cluste
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			next := peer.Advance(prev, obs, c)
+			if client := t.clients[c.ID]; client != nil {
+				next.NoteLeaves(c, client.Leaves(), t.now)
+			}
 			t.view.Clusters[c.ID] = &next
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,8 @@ type Endpoint struct {
 	Trust    Trust
 	Username string
 	Password secret.Text
+	// Shown is told the certificate of each handshake, whether it is trusted or not; nil tells nobody. It must not block.
+	Shown func(leaf *x509.Certificate)
 	// Now is the clock certificates and Skew are judged by; it may be virtual. nil is the wall clock. Network deadlines are wall time always.
 	Now       func() time.Time
 	Timeout   time.Duration // of one request from dialling to the last byte read; 0 is 30 s

@@ -83,6 +83,9 @@ func verified(e Endpoint) *http.Transport {
 		// there is no session cache either, so every connection shows its certificate.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
+			if e.Shown != nil && len(s.PeerCertificates) > 0 {
+				e.Shown(s.PeerCertificates[0])
+			}
 			return e.Trust.VerifyAny(s.PeerCertificates, now(), cmp.Or(e.TLSName, e.Node), e.Node)
 		},
 		SessionTicketsDisabled: true,
