@@ -164,7 +164,7 @@ type certAnswer struct {
 
 // refused reports whether a peer is known not to trust, or not to resolve, a
 // certificate: then something is wrong, whatever is found on one side.
-func refused(book *record.Book, m *mesh.Mesh, now time.Time) bool {
+func refused(book *record.Snapshot, m *mesh.Mesh, now time.Time) bool {
 	conditions := conditionsOf(book, m, now)
 	for _, p := range m.Peers {
 		for _, c := range conditions(p.ID) {
@@ -177,7 +177,7 @@ func refused(book *record.Book, m *mesh.Mesh, now time.Time) bool {
 }
 
 // conditionsOf gives peers as they stand at now.
-func conditionsOf(book *record.Book, m *mesh.Mesh, now time.Time) func(mesh.PeerID) []peer.Condition {
+func conditionsOf(book *record.Snapshot, m *mesh.Mesh, now time.Time) func(mesh.PeerID) []peer.Condition {
 	sched, _ := run.Find("peersync")
 	view := book.View(m, sched.Period, now)
 	return func(id mesh.PeerID) []peer.Condition {
@@ -287,7 +287,7 @@ func day(at time.Time) string { return at.UTC().Format("2006-01-02") }
 
 // certFindings lists what is known of certificates; unseen are the clusters of
 // which nothing is.
-func certFindings(m *mesh.Mesh, book *record.Book, now time.Time) (all []certFinding, unseen []mesh.ClusterID) {
+func certFindings(m *mesh.Mesh, book *record.Snapshot, now time.Time) (all []certFinding, unseen []mesh.ClusterID) {
 	all = []certFinding{}
 	means := map[peer.Reason]string{}
 	for _, k := range peer.CertFindingKinds() {
@@ -307,7 +307,7 @@ func certFindings(m *mesh.Mesh, book *record.Book, now time.Time) (all []certFin
 	return all, unseen
 }
 
-func showCerts(t *terminal, m *mesh.Mesh, book *record.Book, findings []certFinding, now time.Time) error {
+func showCerts(t *terminal, m *mesh.Mesh, book *record.Snapshot, findings []certFinding, now time.Time) error {
 	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CLUSTER\tNODE\tKEY\tDAYS LEFT\tSUBJECT\tSEEN")
 	rows := 0

@@ -101,7 +101,7 @@ func (r *resumeVerb) Run(ctx context.Context, t *terminal) error {
 	h := w.person(t)
 	var done []string
 	err = h.Unpause(ctx, scope, who)
-	var none *host.NothingSaidError
+	var none *host.NothingToEndError
 	switch {
 	case err == nil:
 		done = append(done, "the pause is over")

@@ -455,12 +455,12 @@ func TestWhateverAClusterSendsNothingElseIsSpoiltAndEveryWordIsClean(t *testing.
 		findings []peer.Reason
 	}{
 		{"words and markup", words, fields(words),
-			[]peer.Reason{peer.SyncAgentNotDone, peer.UnlistedNode, peer.UnlistedPeer, peer.ReleaseDiffers}},
+			[]peer.Reason{peer.SyncAgentNotCompleted, peer.UnlistedNode, peer.UnlistedPeer, peer.ReleaseDiffers}},
 		{"marks that turn words around, and what nobody sees", turned, fields(turned),
-			[]peer.Reason{peer.SyncAgentNotDone, peer.UnlistedNode, peer.UnlistedPeer, peer.ReleaseDiffers}},
+			[]peer.Reason{peer.SyncAgentNotCompleted, peer.UnlistedNode, peer.UnlistedPeer, peer.ReleaseDiffers}},
 		{"what no XML may carry", "x\x1b[2J\x1b]0;t\x07\x7f" + forgedStep, fields("x\x1b[2J\x1b]0;t\x07\x7f" + forgedStep), nil},
 		{"half a megabyte", long, fields(long),
-			[]peer.Reason{peer.ValueTooLong, peer.SyncAgentNotDone, peer.UnlistedNode, peer.UnlistedPeer}},
+			[]peer.Reason{peer.ValueTooLong, peer.SyncAgentNotCompleted, peer.UnlistedNode, peer.UnlistedPeer}},
 		{"20,000 peers, of which each has such a name", words, func(b *besieged) {
 			for _, field := range []string{"address", "node"} {
 				b.post("/faults", map[string]any{"cluster": "apac", "kind": "field", "field": field, "value": words, "rows": 20_000, "times": forever})

@@ -47,7 +47,7 @@ type planVerb struct {
 // Help is what peerkeeper plan --help teaches.
 func (planVerb) Help() string {
 	return `Lists the actions that are asked for now: on what, why, what they interrupt, what to collect first, and what stands in the way of each. With --would-have it shows, before you turn on mode recover, what it would have done.
-It never acts and contacts no cluster. An action that needs a person is approved with "peerkeeper approve ID".
+It never acts and contacts no cluster. An action that needs approval is approved with "peerkeeper approve ID".
 
 Examples:
 
@@ -69,7 +69,7 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 		return t.answer(map[string]any{"actions": planned})
 	}
 	if len(planned) == 0 {
-		t.sayf("Nothing is asked for.")
+		t.sayf("No actions are proposed.")
 		return nil
 	}
 	for _, a := range planned {
@@ -80,12 +80,12 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 				t.sayf("    compare: %s", line)
 			}
 		}
-		t.sayf("    interrupts: %s", a.Interrupts)
+		t.sayf("    impact: %s", a.Interrupts)
 		for _, c := range a.Collect {
 			t.sayf("    collect first: %s", c)
 		}
 		if a.Approval != "" {
-			t.sayf("    needs a person: %s", a.Approval)
+			t.sayf("    approval required: %s", a.Approval)
 		}
 		for _, r := range a.Refused {
 			t.sayf("    not yet: %s", r)
@@ -151,7 +151,7 @@ func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
 	if t.json {
 		return t.answer(map[string]any{"approved": p, "actor": who})
 	}
-	t.sayf("%s %s is approved for the next %v; recorded as decided by %s. It interrupts %s.", p.Kind, p.Target, host.ApprovalLife, who, p.Interrupts)
+	t.sayf("%s %s is approved for the next %v; recorded as decided by %s. Impact: %s.", p.Kind, p.Target, host.ApprovalLife, who, p.Interrupts)
 	for _, c := range p.Collect {
 		t.sayf("  collect first: %s", c)
 	}
@@ -211,7 +211,7 @@ type pauseVerb struct{ word }
 // Help is what peerkeeper pause --help teaches.
 func (pauseVerb) Help() string {
 	return `Keeps Peerkeeper from acting on what you name, until resumed or for a time. Judging and alarms go on. It is recorded with your name.
-It never calls back what is already under way, and says what that is.
+Actions in progress are not cancelled; it says which they are.
 
 Examples:
 
@@ -271,7 +271,7 @@ func (m *maintenanceEndVerb) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	err = w.person(t).Unmaintain(ctx, scope, who)
-	var none *host.NothingSaidError
+	var none *host.NothingToEndError
 	if errors.As(err, &none) {
 		return usage{err}
 	}

@@ -40,7 +40,7 @@ func (d *document) parse(data []byte) (root value, ok bool) {
 	// error about the file.
 	defer func() {
 		if p := recover(); p != nil {
-			d.fail(0, "", fmt.Sprintf("the YAML reader cannot cope with this file (%v)", p), "keep to plain mappings, lists and quoted text")
+			d.fail(0, "", fmt.Sprintf("this YAML cannot be parsed (%v)", p), "keep to plain mappings, lists and quoted text")
 			root, ok = value{}, false
 		}
 	}()

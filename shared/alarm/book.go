@@ -55,7 +55,7 @@ type Firing struct {
 	Since time.Time
 	// Held says not to raise or repeat now: explained by another alarm,
 	// acknowledged, paused, in maintenance. It does not clear what is raised.
-	Held bool
+	Suppressed bool
 }
 
 // Unknown marks alarms that cannot be judged now. An empty field means any.
@@ -86,7 +86,7 @@ func AnyOf(marks ...Unknown) func(Item) bool {
 }
 
 // Look is what one run found out: what fires, and what it could not judge.
-type Look struct {
+type Check struct {
 	Mesh   string
 	Firing []Firing
 	// Unknown says that an alarm cannot be judged now: it is neither raised
@@ -100,11 +100,11 @@ type Look struct {
 
 // byFingerprint indexes what fires. Of one alarm said twice, the one that is
 // not held wins.
-func (l Look) byFingerprint() map[string]Firing {
+func (l Check) byFingerprint() map[string]Firing {
 	firing := make(map[string]Firing, len(l.Firing))
 	for _, f := range l.Firing {
 		fp := Fingerprint(l.Mesh, f.Name, f.Cluster, f.Peer, f.Subject)
-		if had, twice := firing[fp]; !twice || had.Held && !f.Held {
+		if had, twice := firing[fp]; !twice || had.Suppressed && !f.Suppressed {
 			firing[fp] = f
 		}
 	}
@@ -113,7 +113,7 @@ func (l Look) byFingerprint() map[string]Firing {
 
 // explained holds what an alarm explains that stands and cannot be judged now:
 // whoever does not know that a cause is over has no news of its effects.
-func (l Look) explained(items map[string]Item) []Firing {
+func (l Check) explained(items map[string]Item) []Firing {
 	if l.Unknown == nil {
 		return l.Firing
 	}
@@ -125,7 +125,7 @@ func (l Look) explained(items map[string]Item) []Firing {
 		}
 		causes = append(causes, Firing{Name: it.Name, Cluster: it.Cluster, Peer: it.Peer, Subject: it.Subject})
 	}
-	return hold(l.Firing, causes)
+	return suppress(l.Firing, causes)
 }
 
 // Pending is a notice that not every sink has taken yet.
@@ -182,7 +182,7 @@ func Fingerprint(meshName, name string, cluster mesh.ClusterID, peer, subject st
 // Reconcile compares what is stored with what fires and returns the items that
 // change, by fingerprint. It is pure and level-triggered: called again with its
 // own result and the same look it returns nothing.
-func Reconcile(items map[string]Item, look Look) []Item {
+func Reconcile(items map[string]Item, look Check) []Item {
 	firing := look.byFingerprint()
 	var changed []Item
 	for _, fp := range slices.Sorted(maps.Keys(union(items, firing))) {
@@ -228,14 +228,14 @@ func newItem(fp, meshName string, f Firing) Item {
 func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 	differs, text := false, message(append([]string{f.Message}, f.More...)...)
 	// One seen first ahead of the clock was seen by another: the grace begins here.
-	if (it.FirstSeen.IsZero() || instant.Ahead(it.FirstSeen, now, 0)) && (!f.Held || entry.Grace > 0) {
+	if (it.FirstSeen.IsZero() || instant.Ahead(it.FirstSeen, now, 0)) && (!f.Suppressed || entry.Grace > 0) {
 		it.FirstSeen = now
 		differs = true
 	}
 	if f.Severity != "" {
 		entry.Severity = f.Severity
 	}
-	if f.Held || now.Sub(it.FirstSeen) < entry.Grace || len(it.Pending) >= maxPending {
+	if f.Suppressed || now.Sub(it.FirstSeen) < entry.Grace || len(it.Pending) >= maxPending {
 		return differs
 	}
 	if !it.Active() {
@@ -333,7 +333,7 @@ func Items(ctx context.Context, s store.Store, meshName string) (map[string]Item
 // whether that one is over. Each is read again, consistently, before it is written, so
 // that a stale load cannot raise twice. An alarm that cannot be written does
 // not keep the others from being; the errors are joined.
-func Settle(ctx context.Context, s store.Store, look Look) ([]Item, error) {
+func Settle(ctx context.Context, s store.Store, look Check) ([]Item, error) {
 	items, err := Items(ctx, s, look.Mesh)
 	errs := []error{err}
 	look.Firing = look.explained(items)

@@ -26,7 +26,7 @@ func down(cluster mesh.ClusterID) alarm.Firing {
 // book applies looks one after the other, as the store would keep them.
 type book map[string]alarm.Item
 
-func (b book) apply(look alarm.Look) []alarm.Item {
+func (b book) apply(look alarm.Check) []alarm.Item {
 	look.Mesh = "acme"
 	changed := alarm.Reconcile(b, look)
 	for _, it := range changed {
@@ -56,7 +56,7 @@ func TestReconcile(t *testing.T) {
 	all := func(alarm.Item) bool { return true }
 	apac := down("apac")
 	held := apac
-	held.Held = true
+	held.Suppressed = true
 	day := alarm.RepeatEvery
 	for _, c := range []struct {
 		name  string
@@ -132,7 +132,7 @@ func TestReconcile(t *testing.T) {
 					it.Pending = nil
 					b[fp] = it
 				}
-				look := alarm.Look{Firing: s.firing, Now: noon.Add(s.after)}
+				look := alarm.Check{Firing: s.firing, Now: noon.Add(s.after)}
 				if s.unknown {
 					look.Unknown = all
 				}
@@ -158,7 +158,7 @@ func TestReconcile(t *testing.T) {
 func TestNotice(t *testing.T) {
 	b := book{}
 	f := alarm.Firing{Name: alarm.ServiceStopped, Cluster: "emea", Subject: "imp-emea-sub.example.com", Message: "ICSA is stopped on imp-emea-sub.example.com", Since: noon.Add(-time.Minute)}
-	b.apply(alarm.Look{Firing: []alarm.Firing{f}, Now: noon})
+	b.apply(alarm.Check{Firing: []alarm.Firing{f}, Now: noon})
 	fp := alarm.Fingerprint("acme", f.Name, f.Cluster, "", f.Subject)
 	want := alarm.Notice{
 		Name: f.Name, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "emea", Fingerprint: fp,
@@ -168,14 +168,14 @@ func TestNotice(t *testing.T) {
 	if diff := cmp.Diff([]alarm.Pending{{Notice: want, Queued: noon}}, it.Pending); diff != "" {
 		t.Errorf("raise (-want +got):\n%s", diff)
 	}
-	b.apply(alarm.Look{Now: noon.Add(time.Hour), Removed: func(alarm.Item) bool { return true }})
+	b.apply(alarm.Check{Now: noon.Add(time.Hour), Removed: func(alarm.Item) bool { return true }})
 	it = b[fp]
 	want.State, want.Transition, want.Since = alarm.Cleared, 2, noon.Add(time.Hour)
 	want.Message = "no longer in mesh.yaml; it was: " + f.Message
 	if diff := cmp.Diff(want, it.Pending[1].Notice); diff != "" || it.Reason != alarm.ReasonRemoved {
 		t.Errorf("clear, reason %q (-want +got):\n%s", it.Reason, diff)
 	}
-	b.apply(alarm.Look{Firing: []alarm.Firing{{Name: "Misspelt", Cluster: "emea"}}, Now: noon})
+	b.apply(alarm.Check{Firing: []alarm.Firing{{Name: "Misspelt", Cluster: "emea"}}, Now: noon})
 	if it := b[alarm.Fingerprint("acme", "Misspelt", "emea", "", "")]; len(it.Pending) != 1 || it.Severity != alarm.Critical || !it.Since.Equal(noon) {
 		t.Errorf("an alarm that the catalogue does not know is kept quiet: %+v", it)
 	}
@@ -251,7 +251,7 @@ func TestInhibit(t *testing.T) {
 	differ := func(peer string) alarm.Firing { return alarm.Firing{Name: alarm.UsersDiffer, Peer: peer} }
 	cluster := func(name string, id mesh.ClusterID) alarm.Firing { return alarm.Firing{Name: name, Cluster: id} }
 	heldDown := cluster(alarm.ClusterDown, "apac")
-	heldDown.Held = true
+	heldDown.Suppressed = true
 	for _, c := range []struct {
 		name   string
 		firing []alarm.Firing
@@ -270,7 +270,7 @@ func TestInhibit(t *testing.T) {
 			before := slices.Clone(c.firing)
 			var held []int
 			for i, f := range alarm.Inhibit(c.firing) {
-				if f.Held {
+				if f.Suppressed {
 					held = append(held, i)
 				}
 			}
@@ -315,7 +315,7 @@ func TestUnknownCovers(t *testing.T) {
 func TestSettle(t *testing.T) {
 	t.Run("a steady state writes nothing", func(t *testing.T) {
 		m := store.NewMemory()
-		look := alarm.Look{Mesh: "acme", Firing: []alarm.Firing{down("apac"), down("emea")}, Now: noon}
+		look := alarm.Check{Mesh: "acme", Firing: []alarm.Firing{down("apac"), down("emea")}, Now: noon}
 		if changed, err := alarm.Settle(t.Context(), m, look); err != nil || len(changed) != 2 {
 			t.Fatal(changed, err)
 		}
@@ -332,7 +332,7 @@ func TestSettle(t *testing.T) {
 	t.Run("a stale load raises nothing twice", func(t *testing.T) {
 		s := storetest.Stale(store.NewMemory(), 4)
 		for i := range 12 {
-			look := alarm.Look{Mesh: "acme", Now: noon.Add(time.Duration(i) * time.Minute)}
+			look := alarm.Check{Mesh: "acme", Now: noon.Add(time.Duration(i) * time.Minute)}
 			if i < 6 {
 				look.Firing = []alarm.Firing{down("apac")}
 			}
@@ -355,7 +355,7 @@ func TestSettle(t *testing.T) {
 			}
 			return nil
 		}
-		changed, err := alarm.Settle(t.Context(), m, alarm.Look{Mesh: "acme", Firing: []alarm.Firing{down("apac"), down("emea")}, Now: noon})
+		changed, err := alarm.Settle(t.Context(), m, alarm.Check{Mesh: "acme", Firing: []alarm.Firing{down("apac"), down("emea")}, Now: noon})
 		if !errors.Is(err, boom) || len(changed) != 1 || changed[0].Cluster != "emea" {
 			t.Error(changed, err)
 		}
@@ -367,7 +367,7 @@ func TestSettle(t *testing.T) {
 		if err := m.Put(t.Context(), store.Item{Key: store.Alarm("acme", fp), Body: []byte(body)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := alarm.Settle(t.Context(), m, alarm.Look{Mesh: "acme", Now: noon}); !errors.Is(err, store.ErrNewerSchema) {
+		if _, err := alarm.Settle(t.Context(), m, alarm.Check{Mesh: "acme", Now: noon}); !errors.Is(err, store.ErrNewerSchema) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -398,10 +398,10 @@ func TestBookHoldsItsPromises(t *testing.T) {
 		for range rapid.IntRange(1, 120).Draw(t, "looks") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "hours")) * time.Hour)
 			fires, held, unknown := rapid.Bool().Draw(t, "fires"), rapid.Bool().Draw(t, "held"), rapid.Bool().Draw(t, "unknown")
-			look := alarm.Look{Now: now, Unknown: func(alarm.Item) bool { return unknown }}
+			look := alarm.Check{Now: now, Unknown: func(alarm.Item) bool { return unknown }}
 			if fires {
 				f := down("apac")
-				f.Held = held
+				f.Suppressed = held
 				look.Firing = []alarm.Firing{f}
 			}
 			before := b[fp]
@@ -455,7 +455,7 @@ func FuzzDecodeItem(f *testing.F) {
 		}
 		// Whatever was stored, reconciling it neither panics nor never ends.
 		b := book{it.Fingerprint: it}
-		for _, look := range []alarm.Look{{Now: noon}, {Now: noon, Firing: []alarm.Firing{down("apac")}}, {Now: noon, Unknown: alarm.AnyOf(alarm.Unknown{Cluster: "emea"})}} {
+		for _, look := range []alarm.Check{{Now: noon}, {Now: noon, Firing: []alarm.Firing{down("apac")}}, {Now: noon, Unknown: alarm.AnyOf(alarm.Unknown{Cluster: "emea"})}} {
 			b.apply(look)
 			if again := b.apply(look); again != nil {
 				t.Fatalf("not level-triggered: %+v", again)
@@ -471,7 +471,7 @@ func TestSeverityRises(t *testing.T) {
 	items := map[string]alarm.Item{}
 	var said []string
 	look := func(at time.Time, severity alarm.Severity) {
-		l := alarm.Look{Mesh: "acme", Now: at}
+		l := alarm.Check{Mesh: "acme", Now: at}
 		if severity != "" {
 			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity}}
 		}

@@ -170,10 +170,10 @@ func Lookup(name string) (Entry, bool) {
 // Inhibit holds every firing that another firing explains, as the catalogue's
 // InhibitedBy and Reach say. A cause that is itself held still explains. The
 // argument stays as it is.
-func Inhibit(firing []Firing) []Firing { return hold(firing, firing) }
+func Inhibit(firing []Firing) []Firing { return suppress(firing, firing) }
 
 // hold holds every firing that one of the causes explains.
-func hold(firing, causes []Firing) []Firing {
+func suppress(firing, causes []Firing) []Firing {
 	entries := map[string]Entry{}
 	for _, e := range Catalogue() {
 		entries[e.Name] = e
@@ -182,7 +182,7 @@ func hold(firing, causes []Firing) []Firing {
 	for i := range out {
 		for _, cause := range causes {
 			if slices.Contains(entries[out[i].Name].InhibitedBy, cause.Name) && explains(entries[cause.Name], cause, out[i]) {
-				out[i].Held = true
+				out[i].Suppressed = true
 				break
 			}
 		}

@@ -65,7 +65,7 @@ func clock(at time.Time) func() time.Time { return func() time.Time { return at 
 
 func settle(t *testing.T, s store.Store, now time.Time, firing ...alarm.Firing) {
 	t.Helper()
-	if _, err := alarm.Settle(t.Context(), s, alarm.Look{Mesh: "acme", Firing: firing, Now: now}); err != nil {
+	if _, err := alarm.Settle(t.Context(), s, alarm.Check{Mesh: "acme", Firing: firing, Now: now}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -49,7 +49,7 @@ func TestGrace(t *testing.T) {
 	t.Run("grace runs while held", func(t *testing.T) {
 		var it Item
 		held := f
-		held.Held = true
+		held.Suppressed = true
 		it.fire(held, entry, at(0))
 		if it.fire(held, entry, at(30)) || it.Active() {
 			t.Error("raised while held")

@@ -66,7 +66,7 @@ func nextTick(t *testing.T, s store.Store) int {
 func look(t *testing.T, s store.Store, dir string, tick int, firing []alarm.Firing) {
 	t.Helper()
 	now := noon.Add(time.Duration(tick) * 10 * time.Minute)
-	_, settleErr := alarm.Settle(t.Context(), s, alarm.Look{Mesh: "acme", Firing: firing, Now: now})
+	_, settleErr := alarm.Settle(t.Context(), s, alarm.Check{Mesh: "acme", Firing: firing, Now: now})
 	_, deliverErr := alarm.Deliver(t.Context(), s, "acme", []alarm.Sink{&alarm.Lines{Path: filepath.Join(dir, "alarms.jsonl")}}, clock(now))
 	if err := errors.Join(settleErr, deliverErr); err != nil {
 		t.Fatal(err)

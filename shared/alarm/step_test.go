@@ -18,9 +18,9 @@ func TestSteps(t *testing.T) {
 	items := map[string]alarm.Item{}
 	var said []string
 	look := func(n int, step string, severity alarm.Severity, held bool) {
-		l := alarm.Look{Mesh: "acme", Now: day(n)}
+		l := alarm.Check{Mesh: "acme", Now: day(n)}
 		if step != "" {
-			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity, Step: step, Held: held}}
+			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity, Step: step, Suppressed: held}}
 		}
 		for range 2 { // the same look again says nothing more
 			for _, it := range alarm.Reconcile(items, l) {
@@ -84,7 +84,7 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := store.NewMemory()
 			now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
-			settle := func(l alarm.Look) {
+			settle := func(l alarm.Check) {
 				l.Mesh, l.Now = "acme", now
 				if _, err := alarm.Settle(t.Context(), s, l); err != nil {
 					t.Fatal(err)
@@ -92,12 +92,12 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 				now = now.Add(5 * time.Minute)
 			}
 			if c.stands {
-				settle(alarm.Look{Firing: []alarm.Firing{cause}})
+				settle(alarm.Check{Firing: []alarm.Firing{cause}})
 			}
 			if c.over {
-				settle(alarm.Look{})
+				settle(alarm.Check{})
 			}
-			settle(alarm.Look{Firing: []alarm.Firing{effect(c.peer)}, Unknown: c.unknown, Removed: c.removed})
+			settle(alarm.Check{Firing: []alarm.Firing{effect(c.peer)}, Unknown: c.unknown, Removed: c.removed})
 			items, err := alarm.Items(t.Context(), s, "acme")
 			if err != nil {
 				t.Fatal(err)

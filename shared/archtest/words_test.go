@@ -18,7 +18,7 @@ var joins = map[string]string{
 	"shared/certcheck.tooLong":          "the names of our own bounds",
 	"shared/certcheck.whyOpen":          "one part for each DNS server in mesh.yaml",
 	"shared/stucksync.local":            "two clusters",
-	"shared/stucksync.held":             "one part for each guard",
+	"shared/stucksync.blockers":         "one part for each guard",
 	"shared/cluster.boundFact":          "the names of our own bounds",
 	"shared/cluster.mapTable":           "SQL",
 	"shared/cluster.SQL":                "SQL",

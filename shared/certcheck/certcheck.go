@@ -116,7 +116,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		if wanted(req.Only, cl.ID) {
 			next := certs[cl.ID]
 			next.At = now
-			c.sayChanges(&cl, &next, book, now)
+			c.explainChanges(&cl, &next, book, now)
 			next.Servers = nameServers(cl, dns[cl.ID], book.Certs[cl.ID].Value.Servers, now)
 			certs[cl.ID] = next
 		}
@@ -170,7 +170,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 // All, because what a store makes of a CA-signed certificate is seen only where
 // both its clusters are looked at in one run: a cluster that was looked at
 // sooner, by itself, would not meet the others again.
-func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
+func (c *Certcheck) due(book *record.Snapshot, now time.Time) []mesh.ClusterID {
 	conditions := map[mesh.PeerID][]peer.Condition{}
 	for _, p := range c.Mesh.Peers {
 		conditions[p.ID] = slices.Concat(book.PeerCert[p.ID].Value.Conditions, book.Syncs[p.ID].Value.Conditions)
@@ -191,7 +191,7 @@ func (c *Certcheck) due(book *record.Book, now time.Time) []mesh.ClusterID {
 			importing = append(importing, p.Proposal.Source.Cluster)
 		}
 	}
-	again := peer.LookAgain(c.Mesh, conditions, importing, now)
+	again := peer.ClustersToRecheck(c.Mesh, conditions, importing, now)
 	every := c.Every
 	if every == 0 {
 		every = peer.CertLook
@@ -288,7 +288,7 @@ func countCluster(n *run.Clusters, r peer.CertClusterRecord) {
 }
 
 // judge gives a peer its two conditions.
-func (c *Certcheck) judge(id mesh.PeerID, book *record.Book, remote peer.CertClusterRecord, matrix peer.TrustMatrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
+func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote peer.CertClusterRecord, matrix peer.TrustMatrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
 	met := c.leaves(id.To, remote)
 	next := peer.CertRecord{}
 	for _, l := range slices.Concat(met, c.disputed(id.To, remote)) {
@@ -352,7 +352,7 @@ func lower(names []string) []string {
 	return out
 }
 
-func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served, matrix peer.TrustMatrix, now time.Time) peer.Condition {
+func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []peer.Served, matrix peer.TrustMatrix, now time.Time) peer.Condition {
 	cond := peer.Condition{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Basis: peer.Measured}
 	to, _ := c.Mesh.Cluster(id.To)
 	seen := book.Clusters[id.From].Value.Seen
@@ -371,7 +371,7 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 			cond.Message = fmt.Sprintf("the certificate of %s expired on %s", to.Publisher, leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
 			return cond
 		case now.Before(leaf.NotBefore):
-			cond.Status, cond.Reason = peer.False, peer.CertificateIssue
+			cond.Status, cond.Reason = peer.False, peer.CertificateNotUsable
 			cond.Message = fmt.Sprintf("the certificate of %s is valid only from %s", to.Publisher, leaf.NotBefore.UTC().Format("2006-01-02 15:04 MST"))
 			return cond
 		}
@@ -384,7 +384,7 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 		switch {
 		case measured.Status != peer.False || !view.Works(id):
 		case view.SyncedSince(id, matrix.MissingSince(id)):
-			measured.Status, measured.Reason, measured.Basis = peer.True, peer.SyncedOverLeaf, peer.Inferred
+			measured.Status, measured.Reason, measured.Basis = peer.True, peer.SyncedOverServedLeaf, peer.Inferred
 			measured.Message += "; a sync has succeeded all the same: the Intercluster Sync Agent goes by what it read when it started, or is served another certificate than Peerkeeper"
 		default:
 			measured.Status, measured.Reason, measured.Basis = peer.UnknownStatus, peer.NextSyncDecides, peer.Inferred
@@ -409,7 +409,7 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Book, met []peer.Served
 }
 
 // view is what peersync knows, for what certificates turn on.
-func (c *Certcheck) view(book *record.Book, now time.Time) *peer.View {
+func (c *Certcheck) view(book *record.Snapshot, now time.Time) *peer.View {
 	sched, _ := run.Find("peersync")
 	return book.View(c.Mesh, sched.Period, now)
 }

@@ -327,7 +327,7 @@ func (b *bench) certcheck() *Certcheck {
 }
 
 // look carries out one run and gives what is stored then.
-func (b *bench) look(req run.Request) *record.Book {
+func (b *bench) look(req run.Request) *record.Snapshot {
 	b.t.Helper()
 	if _, err := b.certcheck().Handle(b.t.Context(), req); err != nil {
 		b.t.Fatal(err)
@@ -336,7 +336,7 @@ func (b *bench) look(req run.Request) *record.Book {
 }
 
 // stored is what is stored now.
-func (b *bench) stored() *record.Book {
+func (b *bench) stored() *record.Snapshot {
 	b.t.Helper()
 	book, err := record.Load(b.t.Context(), b.store, b.mesh)
 	if err != nil {
@@ -347,7 +347,7 @@ func (b *bench) stored() *record.Book {
 
 // found lists a cluster's findings as "id severity", those of a healthy bench
 // left out.
-func (b *bench) found(book *record.Book, id mesh.ClusterID) []string {
+func (b *bench) found(book *record.Snapshot, id mesh.ClusterID) []string {
 	var out []string
 	for _, f := range peer.CertFindings(book.Certs[id].Value, []int{28, 14, 7}, b.now) {
 		if f.Reason == peer.SelfSigned {
@@ -362,7 +362,7 @@ func (b *bench) found(book *record.Book, id mesh.ClusterID) []string {
 	return out
 }
 
-func condOf(book *record.Book, id mesh.PeerID, t peer.Type) peer.Condition {
+func condOf(book *record.Snapshot, id mesh.PeerID, t peer.Type) peer.Condition {
 	for _, c := range book.PeerCert[id].Value.Conditions {
 		if c.Type == t {
 			return c
@@ -382,34 +382,34 @@ func TestFindings(t *testing.T) {
 		{"as installed", func(*bench) {}, nil},
 		{"expired, and reported in full all the same", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, -1)}))
-		}, []string{"CertificateExpired:imp-apac-pub.example.com:RSA critical", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateExpired:imp-apac-pub.example.com:RSA critical", "CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning"}},
 		{"expires in ten days", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, 10)}))
-		}, []string{"CertificateExpiring:imp-apac-pub.example.com:RSA warning", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateExpiring:imp-apac-pub.example.com:RSA warning", "CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning"}},
 		{"valid from tomorrow", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), from: noon().AddDate(0, 0, 1)}))
-		}, []string{"CertificateNotYetValid:imp-apac-pub.example.com:RSA critical", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateNotYetValid:imp-apac-pub.example.com:RSA critical", "CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning"}},
 		{"another node's certificate", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, &issued{cert: b.leaf(apacSub)})
 		}, []string{"NameMismatch:imp-apac-pub.example.com:RSA warning"}},
 		{"the name stands in the CN only", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), names: []string{"other.example.com"}}))
-		}, []string{"NameInCNOnly:imp-apac-pub.example.com:RSA warning", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "NameInCNOnly:imp-apac-pub.example.com:RSA warning"}},
 		{"1024 bits", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), bits: 1024}))
-		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WeakKey:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "WeakKey:imp-apac-pub.example.com:RSA warning"}},
 		{"signed with SHA-1", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), sha1: true}))
-		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WeakSignature:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "WeakSignature:imp-apac-pub.example.com:RSA warning"}},
 		{"may not sign", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), usage: x509.KeyUsageKeyEncipherment}))
-		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WrongKeyUsage:imp-apac-pub.example.com:RSA critical"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "WrongKeyUsage:imp-apac-pub.example.com:RSA critical"}},
 		{"not for servers", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), noServer: true}))
-		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "WrongKeyUsage:imp-apac-pub.example.com:RSA critical"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "WrongKeyUsage:imp-apac-pub.example.com:RSA critical"}},
 		{"not for clients", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), noClient: true}))
-		}, []string{"NoClientAuth:imp-apac-pub.example.com:RSA info", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "NoClientAuth:imp-apac-pub.example.com:RSA info"}},
 		{"CA-signed, the root in tls.ca", func(b *bench) {
 			ca := b.issue(b.t, wish{cn: "Example CA", ca: true})
 			b.mesh.Clusters[1].TLS.CA = pemOf(ca)
@@ -429,7 +429,7 @@ func TestFindings(t *testing.T) {
 		}, nil},
 		{"CA-signed, alone, by nobody known", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: b.issue(b.t, wish{cn: "Example CA", ca: true})}))
-		}, []string{"ChainIncomplete:imp-apac-pub.example.com:RSA warning", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "ChainIncomplete:imp-apac-pub.example.com:RSA warning"}},
 		{"an expired root is merely served", func(b *bench) {
 			root := b.issue(b.t, wish{cn: "Old Root", ca: true, to: noon().AddDate(0, 0, -9)})
 			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root})
@@ -477,7 +477,7 @@ func TestFindings(t *testing.T) {
 		}, []string{"ECDSAMissing:imp-apac-sub.example.com:ECDSA info"}},
 		{"rotated, and Peerkeeper does not know the new one", func(b *bench) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub)}))
-		}, []string{"UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning"}},
 
 		{"plain HTTP", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.NotTLS) }, []string{"NotTLS:imp-apac-pub.example.com:RSA warning"}},
 		{"hangs in the handshake", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Timeout) }, []string{"HandshakeTimeout:imp-apac-pub.example.com:RSA warning"}},
@@ -673,7 +673,7 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = slices.DeleteFunc(b.stores[n]["tomcat-trust"], func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
 	}
-	lacking := func(book *record.Book) []peer.Finding {
+	lacking := func(book *record.Snapshot) []peer.Finding {
 		var out []peer.Finding
 		for _, f := range book.Certs["apac"].Value.Findings {
 			if f.Reason == peer.NotTrustedByPeers {
@@ -709,7 +709,7 @@ func TestNotReadWhole(t *testing.T) {
 	b := newBench(t, &keys{})
 	b.platform()
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	look := func(after time.Duration, want string) *record.Book {
+	look := func(after time.Duration, want string) *record.Snapshot {
 		t.Helper()
 		b.now = b.now.Add(after)
 		book := b.look(run.Request{})

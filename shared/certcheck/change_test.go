@@ -18,7 +18,7 @@ func causes() []peer.Reason {
 }
 
 // changes are the findings on apac that say that a certificate changed.
-func changes(book *record.Book) []peer.Finding {
+func changes(book *record.Snapshot) []peer.Finding {
 	return slices.DeleteFunc(slices.Clone(book.Certs["apac"].Value.Findings), func(f peer.Finding) bool { return !slices.Contains(causes(), f.Reason) })
 }
 

@@ -75,7 +75,7 @@ func TestTheFirstEndCounts(t *testing.T) {
 			root := b.issue(b.t, wish{cn: "Example Root", ca: true, to: noon().AddDate(0, 0, -1)})
 			b.mesh.Clusters[1].TLS.CA = pemOf(root)
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: root, to: year}))
-		}, []string{"PeerkeeperGoesBlind:Example Root:2026-06-01 critical", "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning"}, "Peerkeeper went blind on 2026-06-01"},
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "PeerkeeperGoesBlind:Example Root:2026-06-01 critical"}, "Peerkeeper went blind on 2026-06-01"},
 		{"a certificate in tls.ca that nobody can read", func(b *bench) {
 			b.mesh.Clusters[1].TLS.Unread = []string{`"ca.pem", line 12: a certificate that cannot be read (x509: negative serial number)`}
 		}, []string{"CAUnreadable:0 warning"}, `"ca.pem", line 12`},
@@ -119,7 +119,7 @@ func TestTheEndOfAnIntermediateComesByItself(t *testing.T) {
 		t.Errorf("without another look: %v, want %v", got, over)
 	}
 	book = b.look(run.Request{})
-	over = append(over, "UntrustedByPeerkeeper:imp-apac-pub.example.com:RSA warning", "UntrustedByPeerkeeper:imp-apac-sub.example.com:RSA warning")
+	over = append([]string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "CertificateUntrustedHere:imp-apac-sub.example.com:RSA warning"}, over...)
 	if got := b.found(book, "apac"); !slices.Equal(got, over) {
 		t.Errorf("after another look: %v, want %v", got, over)
 	}

@@ -48,7 +48,7 @@ func (f *finder) add(x peer.Finding) {
 
 // findings lists what does not depend on the clock; expiries are derived when
 // the record is read (peer.CertFindings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, certs map[mesh.ClusterID]peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Book, dns dnsprobe.Result, now time.Time) []peer.Finding {
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, certs map[mesh.ClusterID]peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Snapshot, dns dnsprobe.Result, now time.Time) []peer.Finding {
 	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
 	authorities := knownAuthorities(cl, l)
 	for _, n := range cl.Nodes {
@@ -99,7 +99,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 	}, now) {
 		f.add(x)
 	}
-	f.keepUndecided(cl.ID, matrix)
+	f.carryUndecided(cl.ID, matrix)
 	names(f, cl, r, dns)
 	if more := len(f.out) - maxFindings; more > 0 {
 		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })
@@ -157,7 +157,7 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 // keepUndecided carries over that a certificate was not trusted by clusters of
 // which nobody can say so any more, nor the contrary: what is not known clears
 // nothing. Whether others trust it is another question, and keeps nothing.
-func (f *finder) keepUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
+func (f *finder) carryUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
 	for _, p := range f.prev {
 		if p.Reason != peer.NotTrustedByPeers && p.Reason != peer.TrustNotReloaded && p.Reason != peer.ECDSAMissing || p.Subject == "" {
 			continue
@@ -334,7 +334,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 	}
 	x.chain(f, now)
 	if x.port == "" && !s.Pinned && !s.CA && (len(x.cl.TLS.Pins) > 0 || x.cl.TLS.CA != "") {
-		x.say(f, peer.UntrustedByUs, "Peerkeeper does not trust %s (%s): neither a pin nor tls.ca vouches for it", x.what(), s.Fingerprint)
+		x.say(f, peer.CertificateUntrustedHere, "Peerkeeper does not trust %s (%s): neither a pin nor tls.ca vouches for it", x.what(), s.Fingerprint)
 	}
 }
 

@@ -59,7 +59,7 @@ func TestARenewedCertificateIsSeenAtTheNextRun(t *testing.T) {
 		t.Errorf("certcheck looked at %v, want apac alone", got)
 	}
 	book, _ := r.stored()
-	if !has(book, "apac", peer.UntrustedByUs) {
+	if !has(book, "apac", peer.CertificateUntrustedHere) {
 		t.Error("the renewal is not said")
 	}
 	tick()

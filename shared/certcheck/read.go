@@ -39,7 +39,7 @@ type look struct {
 
 // read looks at every node of the wanted clusters; the others keep what is
 // stored.
-func (c *Certcheck) read(ctx context.Context, book *record.Book, only []mesh.ClusterID, now time.Time) map[mesh.ClusterID]*look {
+func (c *Certcheck) read(ctx context.Context, book *record.Snapshot, only []mesh.ClusterID, now time.Time) map[mesh.ClusterID]*look {
 	out := map[mesh.ClusterID]*look{}
 	accepted := book.Accepted()
 	var wg sync.WaitGroup
@@ -317,7 +317,7 @@ func ends(s *peer.Served, served []*x509.Certificate, known chain.Known, now tim
 
 // readPlatform asks each node of a cluster in turn what it holds, the publisher
 // first: were the password wrong, one log-in would be refused and no more.
-func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored peer.CertClusterRecord, book *record.Book, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
+func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored peer.CertClusterRecord, book *record.Snapshot, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
 	// What is not read now keeps what was read last; its age is judged later.
 	l.record.Trust = stored.Trust
 	defer func() { l.record.Identity = mergeIdentity(l, stored) }()
@@ -339,14 +339,14 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		unread(peer.NoCredentials, "", "mesh.yaml names no platformCredentials")
 		return
 	case c.Platform == nil:
-		unread(peer.NotLookedAt, "", "this run has no access to the platform")
+		unread(peer.NotChecked, "", "this run has no access to the platform")
 		return
 	}
 	account := store.Auth(c.Mesh.Name, record.PlatformAccount(cl.ID))
 	rejected, err := record.Rejected(ctx, c.Store, account, cl.PlatformCredentials)
 	if err != nil {
 		// Not knowing whether the account was refused is a reason not to try.
-		unread(peer.NotLookedAt, "", err.Error())
+		unread(peer.NotChecked, "", err.Error())
 		return
 	}
 	nodes := slices.Clone(cl.Nodes)

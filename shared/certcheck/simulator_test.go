@@ -41,7 +41,7 @@ func newRig(t *testing.T, cfg clustersim.Config, change func(m *mesh.Mesh)) *rig
 	}}
 }
 
-func (r *rig) look() (*record.Book, peer.TrustMatrix) {
+func (r *rig) look() (*record.Snapshot, peer.TrustMatrix) {
 	r.t.Helper()
 	if _, err := r.check.Handle(r.t.Context(), run.Request{}); err != nil {
 		r.t.Fatal(err)
@@ -50,7 +50,7 @@ func (r *rig) look() (*record.Book, peer.TrustMatrix) {
 }
 
 // stored is what is kept now, and the matrix that it makes.
-func (r *rig) stored() (*record.Book, peer.TrustMatrix) {
+func (r *rig) stored() (*record.Snapshot, peer.TrustMatrix) {
 	r.t.Helper()
 	book, err := record.Load(r.t.Context(), r.check.Store, r.check.Mesh)
 	if err != nil {
@@ -63,7 +63,7 @@ func (r *rig) stored() (*record.Book, peer.TrustMatrix) {
 	return book, peer.Trust(r.check.Mesh, certs, r.Clock.Now())
 }
 
-func conditionOf(book *record.Book, id mesh.PeerID) string {
+func conditionOf(book *record.Snapshot, id mesh.PeerID) string {
 	for _, c := range book.PeerCert[id].Value.Conditions {
 		if c.Type == peer.CertificateTrusted {
 			return string(c.Status) + " " + string(c.Reason)
@@ -72,7 +72,7 @@ func conditionOf(book *record.Book, id mesh.PeerID) string {
 	return ""
 }
 
-func has(book *record.Book, id mesh.ClusterID, reason peer.Reason) bool {
+func has(book *record.Snapshot, id mesh.ClusterID, reason peer.Reason) bool {
 	for _, f := range book.Certs[id].Value.Findings {
 		if f.Reason == reason {
 			return true
@@ -254,10 +254,10 @@ func TestPlatformPasswordIsTriedOnce(t *testing.T) {
 func TestUnverifiedNodeGetsNoPassword(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, func(m *mesh.Mesh) { m.Clusters[0].TLS = mesh.TLS{Pins: []string{"sha256:" + strings.Repeat("0", 64)}} })
 	book, _ := r.look()
-	if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.BlindedByCertificate {
+	if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.ServerCertificateUntrusted {
 		t.Errorf("%+v", no)
 	}
-	if !has(book, "emea", peer.UntrustedByUs) {
+	if !has(book, "emea", peer.CertificateUntrustedHere) {
 		t.Error("that Peerkeeper is blind there is not said")
 	}
 	for name, n := range r.Requests("emea") {

@@ -140,8 +140,8 @@ func TestAStoreOfTenThousandEntries(t *testing.T) {
 	if got := condOf(book, emeaToApac, peer.CertificateTrusted); got.Status != peer.True {
 		t.Errorf("%s %s: %s", got.Status, got.Reason, got.Message)
 	}
-	if n := book.Certs["emea"].Value.Trust["tomcat-trust"]; n.Others == 0 || len(n.Held) > 200 {
-		t.Errorf("%d held, %d others", len(n.Held), n.Others)
+	if n := book.Certs["emea"].Value.Trust["tomcat-trust"]; n.Others == 0 || len(n.Entries) > 200 {
+		t.Errorf("%d held, %d others", len(n.Entries), n.Others)
 	}
 }
 

@@ -185,7 +185,7 @@ func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]peer.Tr
 }
 
 // at is one certificate of a store, and which nodes hold it.
-type at struct {
+type storeEntry struct {
 	held peer.Trusted
 	x509 *x509.Certificate // nil if it is known from an earlier look only
 	on   map[mesh.NodeName]bool
@@ -193,7 +193,7 @@ type at struct {
 
 func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.TrustStore) peer.TrustStore {
 	next := peer.TrustStore{}
-	all := map[string]*at{}
+	all := map[string]*storeEntry{}
 	others := map[string]bool{}
 	for _, n := range cl.Nodes {
 		node := peer.StoreNode{Name: n.Name}
@@ -216,7 +216,7 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 					if e != nil {
 						on = e.on
 					}
-					e = &at{held: j.trusted(name, c), x509: c.X509, on: on}
+					e = &storeEntry{held: j.trusted(name, c), x509: c.X509, on: on}
 					all[print] = e
 				}
 				e.on[n.Name] = true
@@ -224,13 +224,13 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 		} else if k >= 0 {
 			// Not read now: as it was, and as old as it was.
 			node = was.Nodes[k]
-			for _, held := range was.Held {
+			for _, held := range was.Entries {
 				if node.Read.IsZero() || slices.Contains(held.Not, k) {
 					continue
 				}
 				if all[held.Print] == nil {
 					held.Not = nil
-					all[held.Print] = &at{held: held, on: map[mesh.NodeName]bool{}}
+					all[held.Print] = &storeEntry{held: held, on: map[mesh.NodeName]bool{}}
 				}
 				all[held.Print].on[n.Name] = true
 			}
@@ -255,7 +255,7 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 				e.held.Not = append(e.held.Not, i)
 			}
 		}
-		next.Held = append(next.Held, e.held)
+		next.Entries = append(next.Entries, e.held)
 	}
 	next.Others = len(others)
 	j.vouch(name, all, &next, was)
@@ -265,7 +265,7 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 
 // holds reports whether a node's store held anything at the look before.
 func holds(was peer.TrustStore, k int) bool {
-	return !was.Nodes[k].Read.IsZero() && (was.Others > 0 || slices.ContainsFunc(was.Held, func(h peer.Trusted) bool { return !slices.Contains(h.Not, k) }))
+	return !was.Nodes[k].Read.IsZero() && (was.Others > 0 || slices.ContainsFunc(was.Entries, func(h peer.Trusted) bool { return !slices.Contains(h.Not, k) }))
 }
 
 // emptied notes that a node lists nothing in a store that held something.
@@ -293,10 +293,10 @@ func (j *storeJudge) trusted(store string, c peer.HeldCertificate) peer.Trusted 
 
 // vouch finds, for every CA-signed certificate read now, the CA in the store
 // that it chains to. Of others it keeps what was found before.
-func (j *storeJudge) vouch(name string, all map[string]*at, next *peer.TrustStore, was peer.TrustStore) {
+func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *peer.TrustStore, was peer.TrustStore) {
 	index := map[string]int{}
 	var anchors []*x509.Certificate
-	for i, h := range next.Held {
+	for i, h := range next.Entries {
 		index[h.Print] = i
 		// A certificate counts as a CA by what it may sign, whatever its name.
 		if e := all[h.Print]; e.x509 != nil && e.x509.IsCA {
@@ -312,8 +312,8 @@ func (j *storeJudge) vouch(name string, all map[string]*at, next *peer.TrustStor
 		}
 	}
 	for print, i := range was.Vouched {
-		if j.chains[name][print] == nil && j.known(name, print) && i >= 0 && i < len(was.Held) {
-			vouched(print, was.Held[i].Print)
+		if j.chains[name][print] == nil && j.known(name, print) && i >= 0 && i < len(was.Entries) {
+			vouched(print, was.Entries[i].Print)
 		}
 	}
 	for _, print := range was.Checked {
@@ -347,12 +347,12 @@ func (j *storeJudge) anchor(cert *x509.Certificate, served, store []*x509.Certif
 		return nil
 	}
 	for _, ca := range store {
-		if j.by(cert, ca) {
+		if j.signedBy(cert, ca) {
 			return ca
 		}
 	}
 	for _, ca := range served {
-		if !tlsprobe.IsSelfSigned(ca) && j.by(cert, ca) {
+		if !tlsprobe.IsSelfSigned(ca) && j.signedBy(cert, ca) {
 			if found := j.anchor(ca, served, store, depth+1); found != nil {
 				return found
 			}
@@ -362,7 +362,7 @@ func (j *storeJudge) anchor(cert *x509.Certificate, served, store []*x509.Certif
 }
 
 // by reports whether a CA signed a certificate and is in its time.
-func (j *storeJudge) by(cert, ca *x509.Certificate) bool {
+func (j *storeJudge) signedBy(cert, ca *x509.Certificate) bool {
 	if string(cert.RawIssuer) != string(ca.RawSubject) || j.now.Before(ca.NotBefore) || j.now.After(ca.NotAfter) {
 		return false
 	}
@@ -393,9 +393,9 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 	// The publisher's store is the one that judges (peer.Trust): a copy that some
 	// other node holds does not make up for it.
 	pub := slices.IndexFunc(next.Nodes, func(n peer.StoreNode) bool { return n.Name == cl.Publisher })
-	there := func(i int) bool { return !slices.Contains(next.Held[i].Not, pub) }
+	there := func(i int) bool { return !slices.Contains(next.Entries[i].Not, pub) }
 	held, lacking := map[string]bool{}, map[int]int{}
-	for i, h := range next.Held {
+	for i, h := range next.Entries {
 		held[h.Print] = there(i)
 		for _, i := range h.Not {
 			if lacking[i]++; lacking[i] <= maxLackingOn && next.Nodes[i].Cut == 0 {
@@ -447,11 +447,11 @@ func hadIt(was peer.TrustStore, publisher mesh.NodeName, print string) bool {
 	if pub < 0 {
 		return false
 	}
-	i := slices.IndexFunc(was.Held, func(h peer.Trusted) bool { return h.Print == print })
-	if ca, ok := was.Vouched[print]; ok && i < 0 && ca >= 0 && ca < len(was.Held) {
+	i := slices.IndexFunc(was.Entries, func(h peer.Trusted) bool { return h.Print == print })
+	if ca, ok := was.Vouched[print]; ok && i < 0 && ca >= 0 && ca < len(was.Entries) {
 		i = ca
 	}
-	return i >= 0 && !slices.Contains(was.Held[i].Not, pub)
+	return i >= 0 && !slices.Contains(was.Entries[i].Not, pub)
 }
 
 // wants are the short fingerprints that a cluster's peers need in a store, and

@@ -156,17 +156,16 @@ func TestAnItemStaysFarBelowItsLimitWhateverAClusterSends(t *testing.T) {
 func TestWhatIsWithinItsBoundIsNotTouched(t *testing.T) {
 	var o peer.Observation
 	fill(reflect.ValueOf(&o).Elem(), "imp-münchen.example.com", 4)
-	before, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, n := range o.Nodes { // the statuses of the WSDL are shorter than that
 		for k := range n.Services.Value {
 			n.Services.Value[k] = peer.Service{Status: "Started"}
 		}
 		o.Nodes[name] = n
 	}
-	before, _ = json.Marshal(o)
+	before, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	bounded(&o)
 	after, err := json.Marshal(o)
 	if err != nil {

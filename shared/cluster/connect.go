@@ -57,7 +57,7 @@ type Connector struct {
 
 	mu      sync.Mutex
 	open    map[mesh.ClusterID]*Client
-	hands   map[mesh.ClusterID]*Hand
+	hands   map[mesh.ClusterID]*ServiceController
 	flights map[mesh.NodeName]*soap.Flight
 	budget  *soap.Budget
 }
@@ -137,7 +137,7 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	}
 	trust, all, err := trustOf(cl, pins)
 	if err != nil {
-		return nil, &Refused{peer.BlindedByCertificate, err.Error(), err}
+		return nil, &Refused{peer.ServerCertificateUntrusted, err.Error(), err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -362,7 +362,7 @@ func reasonOf(err error) peer.Reason {
 	case soap.Timeout, soap.Cancelled:
 		return peer.TimedOut
 	case soap.Untrusted:
-		return peer.BlindedByCertificate
+		return peer.ServerCertificateUntrusted
 	case soap.AccountRejected:
 		return peer.AccountRejected
 	case soap.Forbidden:

@@ -55,7 +55,7 @@ func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 			if errors.As(err, &refused) != c.refused || c.refused && refused.Reason != peer.AccountRejected {
 				t.Errorf("opening: %v", err)
 			}
-			if _, err := conn.Hand(t.Context(), cl, "v1", nil); errors.As(err, &refused) != c.refused {
+			if _, err := conn.ServiceController(t.Context(), cl, "v1", nil); errors.As(err, &refused) != c.refused {
 				t.Errorf("the hand: %v", err)
 			}
 			if source.looked != 2 {

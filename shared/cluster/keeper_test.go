@@ -61,7 +61,7 @@ func TestKeeper(t *testing.T) {
 	if err != nil || len(certs) != 1 || !certs[0].Equal(leaf) {
 		t.Fatalf("%d certificates, %v", len(certs), err)
 	}
-	k, err := platform.Keeper(t.Context(), r.declared("emea"), "", nil)
+	k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,29 +91,29 @@ func TestKeeper(t *testing.T) {
 func TestKeeperRefusals(t *testing.T) {
 	r, platform := shelves(t)
 	leaf := r.leaf("apac", apacPub)
-	keeper := func() *cluster.Keeper {
+	keeper := func() *cluster.TrustStoreWriter {
 		t.Helper()
-		k, err := platform.Keeper(t.Context(), r.declared("emea"), "", nil)
+		k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return k
 	}
-	add := func(k *cluster.Keeper) error {
+	add := func(k *cluster.TrustStoreWriter) error {
 		return k.Add(t.Context(), emeaPub, peer.TomcatTrust, []*x509.Certificate{leaf}, "x")
 	}
 	t.Run("no account that may write", func(t *testing.T) {
 		c := *r.declared("emea")
 		c.PlatformWriteCredentials = ""
 		var refused *cluster.Refused
-		if _, err := platform.Keeper(t.Context(), &c, "", nil); !errors.As(err, &refused) || refused.Reason != peer.NoCredentials {
+		if _, err := platform.TrustStoreWriter(t.Context(), &c, "", nil); !errors.As(err, &refused) || refused.Reason != peer.NoCredentials {
 			t.Error(err)
 		}
 	})
 	t.Run("the account that reads may not write", func(t *testing.T) {
 		c := *r.declared("emea")
 		c.PlatformWriteCredentials = c.PlatformCredentials
-		k, err := platform.Keeper(t.Context(), &c, "", nil)
+		k, err := platform.TrustStoreWriter(t.Context(), &c, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestKeeperRefusals(t *testing.T) {
 		k := keeper()
 		_, logIns, _ := r.Load("emea")
 		var refused *cluster.Refused
-		if _, err := platform.Keeper(t.Context(), r.declared("emea"), k.Version, nil); !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {
+		if _, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), k.Version, nil); !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {
 			t.Error(err)
 		}
 		if _, after, _ := r.Load("emea"); after != logIns {

@@ -24,7 +24,7 @@ var asked = [...]string{peer.ICSA, peer.SyncAgent, peer.AXL, peer.XCPRouter, pee
 
 // Blind is the observation of a cluster that could not be opened: everything
 // Unknown, for one reason.
-func Blind(cl *mesh.Cluster, why peer.Reason, detail string, now time.Time) peer.Observation {
+func Unobserved(cl *mesh.Cluster, why peer.Reason, detail string, now time.Time) peer.Observation {
 	o := peer.Observation{Cluster: cl.ID, At: now, Access: peer.Unknown[bool](why, detail), Nodes: map[mesh.NodeName]peer.Node{}}
 	for _, n := range cl.Nodes {
 		o.Nodes[n.Name] = unknownNode(why, detail)
@@ -59,7 +59,7 @@ func (c *Client) Observe(ctx context.Context, prev peer.Observation, now time.Ti
 }
 
 func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Time) peer.Observation {
-	o := Blind(c.cluster, peer.NotLookedAt, "", now)
+	o := Unobserved(c.cluster, peer.NotChecked, "", now)
 	order := slices.Clone(c.cluster.Nodes)
 	slices.SortStableFunc(order, func(a, b mesh.Node) int {
 		return boolInt(b.Name == c.cluster.Publisher) - boolInt(a.Name == c.cluster.Publisher)
@@ -178,10 +178,10 @@ func (c *Client) refusal(n mesh.NodeName) string {
 // shutOut is the observation of a cluster that let us in nowhere. Which nodes
 // gave an answer stays known: a refusal is one.
 func (c *Client) shutOut(o peer.Observation, why peer.Reason, detail string, now time.Time) peer.Observation {
-	blind := Blind(c.cluster, why, detail, now)
+	blind := Unobserved(c.cluster, why, detail, now)
 	for name, n := range o.Nodes {
 		b := blind.Nodes[name]
-		if n.Answers.Why() != peer.NotLookedAt || n.Answers.Known() {
+		if n.Answers.Why() != peer.NotChecked || n.Answers.Known() {
 			b.Answers = n.Answers
 		}
 		blind.Nodes[name] = b
@@ -260,7 +260,7 @@ func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Nod
 		}
 		services[s.Name] = serviceOf(s)
 	}
-	seen := unknownNode(peer.NotLookedAt, "")
+	seen := unknownNode(peer.NotChecked, "")
 	seen.Answers = peer.Known(true, now)
 	seen.Services = peer.Known(services, now)
 	seen.Services.Cut = cut
@@ -297,7 +297,7 @@ func answered(err error, now time.Time) peer.Fact[bool] {
 		}
 		return peer.Unknown[bool](peer.TimedOut, e.Error())
 	case soap.Cancelled:
-		return peer.Unknown[bool](peer.NotLookedAt, e.Error()) // we gave up, not the node
+		return peer.Unknown[bool](peer.NotChecked, e.Error()) // we gave up, not the node
 	}
 	return peer.Known(true, now)
 }
@@ -336,7 +336,7 @@ func unreadDatabase(why peer.Reason, detail string) database {
 // database asks the publisher's AXL its five questions, one after the other.
 // A rejected log-in, or AXL not answering at all, ends the questions.
 func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.Node, now time.Time) database {
-	db := unreadDatabase(peer.NotLookedAt, "")
+	db := unreadDatabase(peer.NotChecked, "")
 	steps := []func() error{
 		func() error { return c.readUsers(ctx, &db, prev, now) },
 		func() error { return c.readEntries(ctx, &db, now) },
@@ -368,19 +368,19 @@ func (c *Client) database(ctx context.Context, prev peer.Observation, pub peer.N
 }
 
 func fillUnlooked(db *database, rest database) {
-	if db.users.Why() == peer.NotLookedAt {
+	if db.users.Why() == peer.NotChecked {
 		db.users = rest.users
 	}
-	if db.entries.Why() == peer.NotLookedAt {
+	if db.entries.Why() == peer.NotChecked {
 		db.entries = rest.entries
 	}
-	if db.topology.Why() == peer.NotLookedAt {
+	if db.topology.Why() == peer.NotChecked {
 		db.topology = rest.topology
 	}
-	if db.syncAgent.Why() == peer.NotLookedAt {
+	if db.syncAgent.Why() == peer.NotChecked {
 		db.syncAgent = rest.syncAgent
 	}
-	if db.params.Why() == peer.NotLookedAt {
+	if db.params.Why() == peer.NotChecked {
 		db.params = rest.params
 	}
 }

@@ -71,7 +71,7 @@ func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, a
 	}
 	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
 	if err != nil {
-		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.BlindedByCertificate, Message: err.Error(), Cause: err}
+		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.ServerCertificateUntrusted, Message: err.Error(), Cause: err}
 	}
 	client := p.client(n, creds, trust)
 	defer client.Close()

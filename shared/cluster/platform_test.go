@@ -73,7 +73,7 @@ func TestAStoreThatIsNotReadWhole(t *testing.T) {
 			if whole := c.shown && c.own; whole != (len(held.Unreadable) == 0) {
 				t.Errorf("not read: %v", held.Unreadable)
 			}
-			k, err := p.Keeper(t.Context(), emea, "", nil)
+			k, err := p.TrustStoreWriter(t.Context(), emea, "", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,9 +27,9 @@ func (r *rig) view(ids ...mesh.ClusterID) *peer.View {
 		o := r.look(id)
 		rec := peer.Advance(peer.ClusterRecord{}, o, c)
 		v.Buckets[id] = r.client(id).Buckets(r.t.Context(), r.Mesh.Owner, now)
-		rec.Set = r.client(id).Set(r.t.Context(), r.Mesh.Owner, r.Mesh.Domain, now)
-		if !v.Buckets[id].Known() || !rec.Set.Known() {
-			r.t.Fatalf("%s: buckets %+v, set %+v", id, v.Buckets[id].Reason, rec.Set)
+		rec.UserSet = r.client(id).Set(r.t.Context(), r.Mesh.Owner, r.Mesh.Domain, now)
+		if !v.Buckets[id].Known() || !rec.UserSet.Known() {
+			r.t.Fatalf("%s: buckets %+v, set %+v", id, v.Buckets[id].Reason, rec.UserSet)
 		}
 		v.Clusters[id] = &rec
 	}
@@ -236,7 +236,7 @@ func largestItems(t testing.TB) (cluster, digests int) {
 		set[id] = peer.SetDigest{Users: 75000, Sum: strings.Repeat("0123456789abcdef", 2)}
 		entries = append(entries, peer.Entry{Address: string(c.Publisher), Protocol: mesh.TCP, LastSync: now, HasClock: true, HasError: true})
 	}
-	rec := peer.ClusterRecord{Set: peer.Known(set, now)}
+	rec := peer.ClusterRecord{UserSet: peer.Known(set, now)}
 	for i := range 600 {
 		at := now.Add(time.Duration(i) * 5 * time.Minute)
 		rec.Home = append(rec.Home, peer.HomeValue{Users: 75000 + i, From: at, To: at})

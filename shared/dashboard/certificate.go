@@ -176,17 +176,17 @@ func whyUnread(snap *snapshot) []string {
 	for _, id := range snap.Mesh.IDs() {
 		switch r := snap.certs[id]; {
 		case r == nil:
-			by[peer.NotLookedAt] = append(by[peer.NotLookedAt], string(id))
+			by[peer.NotChecked] = append(by[peer.NotChecked], string(id))
 		case r.NoTrust != nil:
 			by[r.NoTrust.Reason] = append(by[r.NoTrust.Reason], string(id))
 		}
 	}
 	words := map[peer.Reason]string{
-		peer.Before14:             "certificate management came with release 14",
-		peer.NoCredentials:        "no platform account: platformCredentials in mesh.yaml, and its secret",
-		peer.AccountRejected:      "the platform account was refused and is not tried again",
-		peer.BlindedByCertificate: "Peerkeeper does not trust the node, so no password was sent",
-		peer.NotLookedAt:          "not looked at yet",
+		peer.Before14:                   "certificate management came with release 14",
+		peer.NoCredentials:              "no platform account: platformCredentials in mesh.yaml, and its secret",
+		peer.AccountRejected:            "the platform account was refused and is not tried again",
+		peer.ServerCertificateUntrusted: "Peerkeeper does not trust the node, so no password was sent",
+		peer.NotChecked:                 "not looked at yet",
 	}
 	var out []string
 	for _, why := range slices.Sorted(maps.Keys(by)) {

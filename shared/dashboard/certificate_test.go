@@ -33,7 +33,7 @@ func withCertificates(s *scene, lacks map[mesh.ClusterID]mesh.ClusterID) {
 				continue
 			}
 			for _, n := range o.Nodes {
-				st.Held = append(st.Held, peer.Trusted{Print: peer.ShortPrint(print(n.Name)), Subject: string(n.Name), Ends: sceneNow.AddDate(0, 0, 40)})
+				st.Entries = append(st.Entries, peer.Trusted{Print: peer.ShortPrint(print(n.Name)), Subject: string(n.Name), Ends: sceneNow.AddDate(0, 0, 40)})
 			}
 		}
 		rec.Trust = map[string]peer.TrustStore{"tomcat-trust": st}

@@ -615,7 +615,7 @@ func (snap *snapshot) actions(id mesh.PeerID) (asked []Asked, last *Acted) {
 		if !slices.Contains(p.Proposal.Peers, id) {
 			continue
 		}
-		what := p.Proposal.Deed()
+		what := p.Proposal.Summary()
 		// What was tried and is asked for again waits for a person once more.
 		again := slices.ContainsFunc(p.Refused, func(r string) bool { return strings.HasPrefix(r, "approval: ") })
 		if p.Ended.IsZero() && (p.Outcome == "" || again) {
@@ -638,7 +638,7 @@ func (snap *snapshot) state(s *stored, conditions []peer.Condition) (peer.State,
 	case s.noState != "":
 		return peer.StateUnknown, string(s.noState), time.Time{}
 	case !s.judged:
-		return peer.StateUnknown, string(peer.NotLookedAt), time.Time{}
+		return peer.StateUnknown, string(peer.NotChecked), time.Time{}
 	}
 	is, cause, since := s.state.State, s.state.Cause, s.state.Since
 	now, why := peer.StateOf(conditions, s.sync)
@@ -649,7 +649,7 @@ func (snap *snapshot) state(s *stored, conditions []peer.Condition) (peer.State,
 	case peer.Healthy:
 		known = now == peer.Healthy
 	case peer.Terminated: // named again in mesh.yaml, not judged since
-		now, why = peer.StateUnknown, string(peer.NotLookedAt)
+		now, why = peer.StateUnknown, string(peer.NotChecked)
 	case peer.Suspect, peer.Degraded, peer.Stuck, peer.StateUnknown:
 		known = now != peer.StateUnknown || is == peer.StateUnknown
 	default:

@@ -112,7 +112,7 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 	entry, hasEntry, _ := rec.Seen.EntryFor(to)
 	limits := peer.ClocksOf(rec, from, entry.LastSync)
 	out := Clocks{Interval: mesh.Duration(limits.Interval), Basis: limits.Basis, First: "b", Source: snap.clockOf(id)}
-	if _, which := limits.First(); which == peer.ClockA {
+	if _, which := limits.First(); which == peer.StuckTwoHours {
 		out.First = "a"
 	}
 	if !hasEntry || !entry.HasClock {

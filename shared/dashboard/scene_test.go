@@ -118,7 +118,7 @@ func (s *scene) look(at time.Time, change func(map[mesh.ClusterID]*peer.ClusterR
 		sync := peer.Judge(v, p.ID, s.syncs[p.ID])
 		cert := peer.CertRecord{Observed: at}
 		for _, c := range []peer.Condition{
-			{Type: peer.CertificateTrusted, Status: peer.True, Reason: peer.SyncedOverLeaf, Basis: peer.Inferred, Message: "a sync succeeded over the certificate now served"},
+			{Type: peer.CertificateTrusted, Status: peer.True, Reason: peer.SyncedOverServedLeaf, Basis: peer.Inferred, Message: "a sync succeeded over the certificate now served"},
 			{Type: peer.NamesResolve, Status: peer.True, Reason: peer.AllResolve, Basis: peer.Measured, Message: "all 3 names of the certificate resolve in both DNS servers"},
 		} {
 			c.Since = sceneNow.Add(-26 * time.Hour)
@@ -268,7 +268,7 @@ func troubled(t testing.TB, n int) *scene {
 		delete(s.lastSync, id("c14>c02"))
 	}
 	s.certs["amer"] = &peer.CertClusterRecord{Findings: []peer.Finding{{
-		ID: "CertificateExpiring:imp-amer-pub.example.com:RSA", Severity: "warning", Reason: peer.CertificateExpires, Node: "imp-amer-pub.example.com",
+		ID: "CertificateExpiring:imp-amer-pub.example.com:RSA", Severity: "warning", Reason: peer.CertificateExpiring, Node: "imp-amer-pub.example.com",
 		Message: "the tomcat certificate (RSA) of imp-amer-pub.example.com expires in 13 days, on 2026-06-15", Since: sceneNow.Add(-20 * time.Hour),
 	}}}
 	stopped := func(cs map[mesh.ClusterID]*peer.ClusterRecord) {

@@ -65,7 +65,7 @@ func TestPeerAsPeopleSeeIt(t *testing.T) {
 				s.remove(store.PeerCert("acme", pid))
 				s.remove(store.PeerStuck("acme", pid))
 			},
-			state: peer.StateUnknown, cause: "NotLookedAt", typ: peer.Configured, status: peer.UnknownStatus, reason: peer.NotLookedAt,
+			state: peer.StateUnknown, cause: "NotChecked", typ: peer.Configured, status: peer.UnknownStatus, reason: peer.NotChecked,
 		},
 		{
 			name: "peersync stopped half an hour ago", later: 30 * time.Minute,
@@ -109,7 +109,7 @@ func TestPeerAsPeopleSeeIt(t *testing.T) {
 		{
 			name:   "the clock has stood still beyond both limits, looked at twice",
 			change: func(s *scene) { s.stuck("emea>apac", 4*time.Hour) },
-			state:  peer.Stuck, cause: "Synced", typ: peer.Synced, status: peer.False, reason: peer.ClockB,
+			state:  peer.Stuck, cause: "Synced", typ: peer.Synced, status: peer.False, reason: peer.FourPeriodsMissed,
 		},
 		{
 			name: "peersync has seen it stuck, stucksync has not run since",
@@ -118,7 +118,7 @@ func TestPeerAsPeopleSeeIt(t *testing.T) {
 				s.stuck("emea>apac", 4*time.Hour)
 				s.put(store.PeerStuck("acme", pid), was)
 			},
-			state: peer.Stuck, cause: "Synced", typ: peer.Synced, status: peer.False, reason: peer.ClockB,
+			state: peer.Stuck, cause: "Synced", typ: peer.Synced, status: peer.False, reason: peer.FourPeriodsMissed,
 		},
 		{
 			name: "the ladder is at work",
@@ -126,7 +126,7 @@ func TestPeerAsPeopleSeeIt(t *testing.T) {
 				s.as[pid] = peer.Recovering
 				s.stuck("emea>apac", 4*time.Hour)
 			},
-			state: peer.Recovering, cause: "Synced", typ: peer.Synced, status: peer.False, reason: peer.ClockB,
+			state: peer.Recovering, cause: "Synced", typ: peer.Synced, status: peer.False, reason: peer.FourPeriodsMissed,
 		},
 		{
 			name: "good news waits for stucksync",
@@ -153,7 +153,7 @@ func TestPeerAsPeopleSeeIt(t *testing.T) {
 				was.State = peer.Terminated
 				s.put(store.PeerStuck("acme", pid), was)
 			},
-			state: peer.StateUnknown, cause: "NotLookedAt", typ: peer.Synced, status: peer.True, reason: peer.OnInterval,
+			state: peer.StateUnknown, cause: "NotChecked", typ: peer.Synced, status: peer.True, reason: peer.OnInterval,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -501,7 +501,7 @@ func TestARepairUnderWayIsLeftAlone(t *testing.T) {
 // onlyGood are the reasons that come with True only, or with findings only:
 // there is nothing to do about a peer.
 var onlyGood = map[string]bool{
-	"EntriesMatch": true, "CopiesExist": true, "DomainsMatch": true, "SyncedRecently": true, "AnswersPeerkeeper": true,
+	"EntriesMatch": true, "CopiesExist": true, "DomainsMatch": true, "SyncedRecently": true, "ReachableFromPeerkeeper": true,
 	"CredentialsAccepted": true, "AllStarted": true, "CountsEqual": true, "BucketsEqual": true, "SetEqual": true,
 	"OnInterval": true, "ProgressSeen": true, "SyncedOverServedLeaf": true, "AllResolve": true, "OneServerResolves": true,
 	"NodeUnreachable": true, "ReleaseDiffers": true, "ClockSkew": true, "UnlistedNode": true, "UnlistedPeer": true,
@@ -509,7 +509,7 @@ var onlyGood = map[string]bool{
 	"CertificateChanged": true, "DNSServerSilent": true, "InTrustStore": true, "TrustedByCA": true, "BeforeRelease14": true,
 	"CertificateNotYetValid": true, "NodeRenamed": true, "DomainRenamed": true, "CertificateRenewed": true, "CertificateIssuerChanged": true, "EntryReused": true, "NameMismatch": true, "AddressNotInCertificate": true,
 	"NameInCNOnly": true, "NodeNotInMultiServer": true, "ChainIncomplete": true, "ChainCertificateExpired": true,
-	"UntrustedByPeerkeeper": true, "WeakKey": true, "WeakSignature": true, "WrongKeyUsage": true, "NoClientAuth": true,
+	"CertificateUntrustedHere": true, "WeakKey": true, "WeakSignature": true, "WrongKeyUsage": true, "NoClientAuth": true,
 	"SelfSigned": true, "ECDSAMissing": true, "RenewedButNotServed": true, "HandshakeTimeout": true,
 	"OnlyWeakSuites": true, "PortNotDirectTLS": true, "NotTrustedByPeers": true,
 	"NotReplicated": true, "SameSubjectOtherKey": true, "CASignedLeafInTrustStore": true, "CAConflict": true,

@@ -49,7 +49,7 @@ var (
 // the nodes' command line are of Cisco's CLI reference, not of the chapter.
 var steps = map[peer.Reason][]Step{
 	// Why something is not known.
-	peer.NotLookedAt: {
+	peer.NotChecked: {
 		{Do: "Nothing has judged this yet. Let peersync, certcheck and stucksync each complete once: `peerkeeper run --once NAME` runs one now."},
 	},
 	peer.Stale: {
@@ -80,7 +80,7 @@ var steps = map[peer.Reason][]Step{
 	peer.NoCredentials: {
 		{Do: "The secret that mesh.yaml names for this cluster is not there, or lacks username or password. Create it under exactly that name."},
 	},
-	peer.BlindedByCertificate: {
+	peer.ServerCertificateUntrusted: {
 		{Do: "The node serves a certificate that mesh.yaml does not vouch for, so no password was sent. Compare its SHA-256 with the one on the node itself before accepting it."},
 		{On: "{toPub}", Menu: menuCertificate, Do: "Find tomcat and tomcat-ECDSA and read the fingerprint of the certificate shown."},
 		{Do: "If they are equal: `peerkeeper trust accept NODE SHA256`. If not, somebody is in between: stop and find out who."},
@@ -183,15 +183,15 @@ var steps = map[peer.Reason][]Step{
 		{On: "{fromPub}", Menu: menuNetwork, Do: "Only if a notification at the top right asks for it: restart Cisco XCP Router on every node, in a maintenance window. It signs out every user on the node."},
 		troubleshot,
 	},
-	peer.PeerMissingThere: {
+	peer.PeerMissingOnOtherSide: {
 		{On: "{toPub}", Menu: menuPeers, Do: "Click Add New. Peer Address: {fromPub}, exactly as Presence Topology on {from} shows it. Enter {from}'s intercluster AXL credentials, Protocol {protocol}, and Save. Cisco wants the pair on both sides."},
 		{On: "{toPub}", Menu: menuNetwork, Do: "Only if a notification at the top right asks for it: restart Cisco XCP Router on every node, in a maintenance window. It signs out every user on the node."},
 	},
-	peer.AddressNotNode: {
+	peer.AddressNotNodeName: {
 		{On: "{toPub}", Menu: menuTopology, Do: "Read the node name of the database publisher; mesh.yaml has {toPub}."},
 		{On: "{fromPub}", Menu: menuPeers, Do: "Find and select the entry for {to}; correct Peer Address to that node name, or delete the entry and add it with it. Save."},
 	},
-	peer.AddressNotPub: {
+	peer.AddressNotPublisher: {
 		{On: "{fromPub}", Menu: menuPeers, Do: "The entry names a node of {to} that is not its database publisher. Select it, set Peer Address to {toPub} and Save; Cisco refuses a second entry for the same cluster (InterclusterSyncAgentPeerDuplicate)."},
 	},
 	peer.ProtocolDiffers: {
@@ -226,7 +226,7 @@ var steps = map[peer.Reason][]Step{
 		{On: "{toPub}", Do: "Check the virtual machine and the network of the publisher. ICSA syncs between publishers only, so a subscriber cannot stand in for it."},
 		testPeer,
 	},
-	peer.PasswordRejected: {pasteEntry, testPeer},
+	peer.PeerCredentialsRejected: {pasteEntry, testPeer},
 
 	// ServicesRunning.
 	peer.ServiceStopped: {
@@ -248,10 +248,10 @@ var steps = map[peer.Reason][]Step{
 	},
 
 	// Synced.
-	peer.Overdue:           {{Do: "Wait: one sync was missed. Below are the instants at which Cisco's own limits are reached."}, testPeer},
-	peer.ClockA:            {autoRecover, forceSync, restartICSA, troubleshot},
-	peer.ClockB:            {autoRecover, forceSync, restartICSA, troubleshot},
-	peer.HomeChangeNotCopd: {testPeer, forceSync, restartICSA},
+	peer.Overdue:             {{Do: "Wait: one sync was missed. Below are the instants at which Cisco's own limits are reached."}, testPeer},
+	peer.StuckTwoHours:       {autoRecover, forceSync, restartICSA, troubleshot},
+	peer.FourPeriodsMissed:   {autoRecover, forceSync, restartICSA, troubleshot},
+	peer.HomeChangeNotCopied: {testPeer, forceSync, restartICSA},
 
 	// CertificateTrusted and NamesResolve.
 	peer.SourcesDiffer: {
@@ -261,7 +261,7 @@ var steps = map[peer.Reason][]Step{
 		{On: "{toPub}", Menu: menuCertificate, Do: "{message}. Renew it: self-signed, Regenerate; signed by a CA, Generate CSR and upload what the CA returns. Then restart Cisco Tomcat on the node by `utils service restart Cisco Tomcat`."},
 		{On: "{fromPub}", Menu: menuPeers, Do: "Force Sync, choose Also resync peer's Tomcat certificates, click OK; do this on every cluster that pulls from {to}. Certificates marked with an X are copied by hand."},
 	},
-	peer.CertificateIssue: {
+	peer.CertificateNotUsable: {
 		{On: "{toPub}", Menu: menuCertificate, Do: "{message}. Look at that certificate's names (SAN), dates and issuer; correct and reissue it."},
 		{On: "{fromPub}", Menu: menuPeers, Do: "Force Sync, choose Also resync peer's Tomcat certificates, click OK."},
 	},

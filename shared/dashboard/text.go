@@ -334,7 +334,7 @@ func (x Peer) causing() (peer.Condition, bool) {
 		want = string(peer.UsersMatch)
 	}
 	for _, c := range x.Conditions {
-		if string(c.Type) == want && c.Reason != peer.NotLookedAt {
+		if string(c.Type) == want && c.Reason != peer.NotChecked {
 			return c, true
 		}
 	}

@@ -1205,7 +1205,7 @@ func (c *chaos) check(a act) {
 		c.fail("%v", err)
 		return
 	}
-	if word, what, stops := book.Said.Stops(a.target.Cluster, intent.Peers, nil, now); stops && !c.told[intent.Seq] {
+	if word, what, stops := book.Overrides.Stops(a.target.Cluster, intent.Peers, nil, now); stops && !c.told[intent.Seq] {
 		c.fail("%s %s although %s is %s", a.action, a.target, word.Scope, what)
 	}
 	for _, cl := range gate.Closed {
@@ -1232,7 +1232,7 @@ func (c *chaos) check(a act) {
 }
 
 // checkControl is called for every start and restart on its way to a node.
-func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, book *record.Book) {
+func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
 	now := chaosClock{c}.Now()
 	switch {
 	case a.action != "Start" && a.action != "Restart":
@@ -1278,7 +1278,7 @@ func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, bo
 }
 
 // checkImport is called for every certificate on its way into a trust store.
-func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, book *record.Book) {
+func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
 	into, _ := c.mesh.Cluster(a.target.Cluster)
 	source := book.Proposals[intent.ID].Value.Proposal.Source
 	if source == nil || a.target.Node != into.Publisher || intent.Value == "" || source.Fingerprint != intent.Value || source.Cluster == into.ID {
@@ -1316,8 +1316,8 @@ func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, boo
 
 // checkApproved is called for a write that a person must have approved, once for
 // each time that it is sent.
-func (c *chaos) checkApproved(a act, intent *repair.Intent, gate *repair.Gate, book *record.Book) {
-	said, ok := book.Said.Approvals[intent.ID]
+func (c *chaos) checkApproved(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
+	said, ok := book.Overrides.Approvals[intent.ID]
 	if !ok || said.At.Sub(intent.Written) > 5*time.Minute || !intent.Written.Before(said.Expires) {
 		c.fail("%s %s is not approved: %+v", a.action, a.target, said)
 	}
@@ -1357,7 +1357,7 @@ func (c *chaos) checkLimits(a act) {
 	// A host's clock that steps forward by hours forgets its hours; what it
 	// cannot forget is the service's own up-time.
 	stepped := slices.ContainsFunc(c.plan.Steps[:min(c.n, len(c.plan.Steps))], func(s step) bool { return s.Kind == "clock" })
-	if !stepped && (inHour >= 1 || perMesh >= 3 || today >= peer.MaxADay) {
+	if !stepped && (inHour >= 1 || perMesh >= 3 || today >= peer.MaxActionsPerDay) {
 		c.fail("%s %s is beyond the limits: %d in its cluster, %d in the mesh, %d today", a.action, a.target, inHour, perMesh, today)
 	}
 	// Imports are counted by what was closed within a day, which no step of the

@@ -95,8 +95,8 @@ const ApprovalLife = 4 * time.Hour
 
 // word writes one thing that a person said, and turns the gate's epoch. It
 // returns the actions that are under way all the same.
-func (h *Host) word(ctx context.Context, key store.Key, intent string, w record.Word) ([]repair.Intent, error) {
-	_, _, err := store.Claim(ctx, h.Store, key, record.SaidSchema, func(d *store.Doc[record.Word], _ bool) (bool, error) {
+func (h *Host) override(ctx context.Context, key store.Key, intent string, w record.Override) ([]repair.Intent, error) {
+	_, _, err := store.Claim(ctx, h.Store, key, record.OverrideSchema, func(d *store.Doc[record.Override], _ bool) (bool, error) {
 		d.Value = w
 		return true, nil
 	})
@@ -106,10 +106,10 @@ func (h *Host) word(ctx context.Context, key store.Key, intent string, w record.
 	return repair.Interrupt(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: w.At, Actor: w.Actor, Intent: intent, Outcome: "done", Evidence: w.Reason})
 }
 
-func (h *Host) said(scope record.Scope, reason, actor string, lasts time.Duration) record.Word {
+func (h *Host) newOverride(scope record.Scope, reason, actor string, lasts time.Duration) record.Override {
 	// Whoever calls has refused what is too long to be a reason; what is stored is
 	// bounded all the same.
-	w := record.Word{Scope: scope, Reason: plain.Line(reason, record.MaxReason), Actor: plain.Line(actor, maxActor), At: h.Clock.Now()}
+	w := record.Override{Scope: scope, Reason: plain.Line(reason, record.MaxReason), Actor: plain.Line(actor, maxActor), At: h.Clock.Now()}
 	if lasts > 0 {
 		w.Expires = w.At.Add(lasts)
 	}
@@ -122,12 +122,12 @@ const maxActor = 255
 // Pause keeps Peerkeeper from acting on what the scope names; lasts 0 is until
 // resumed. The actions it returns were meant before and are not called back.
 func (h *Host) Pause(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
-	return h.word(ctx, store.Pause(h.Mesh.Name, string(scope)), "pause "+string(scope), h.said(scope, reason, actor, lasts))
+	return h.override(ctx, store.Pause(h.Mesh.Name, string(scope)), "pause "+string(scope), h.newOverride(scope, reason, actor, lasts))
 }
 
 // Maintain declares maintenance: neither actions nor notices.
 func (h *Host) Maintain(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
-	return h.word(ctx, store.Maintenance(h.Mesh.Name, string(scope)), "maintenance start "+string(scope), h.said(scope, reason, actor, lasts))
+	return h.override(ctx, store.Maintenance(h.Mesh.Name, string(scope)), "maintenance start "+string(scope), h.newOverride(scope, reason, actor, lasts))
 }
 
 // Unpause takes a pause back, and Unmaintain a maintenance. The error is a
@@ -142,15 +142,15 @@ func (h *Host) Unmaintain(ctx context.Context, scope record.Scope, actor string)
 }
 
 // NothingSaidError says that there is nothing to take back.
-type NothingSaidError struct{ Scope record.Scope }
+type NothingToEndError struct{ Scope record.Scope }
 
-func (e *NothingSaidError) Error() string {
+func (e *NothingToEndError) Error() string {
 	return fmt.Sprintf("nothing stands for %s that could be ended", e.Scope)
 }
 
 func (h *Host) takeBack(ctx context.Context, key store.Key, intent string, scope record.Scope, actor string) error {
 	now := h.Clock.Now()
-	_, done, err := store.Claim(ctx, h.Store, key, record.SaidSchema, func(d *store.Doc[record.Word], exists bool) (bool, error) {
+	_, done, err := store.Claim(ctx, h.Store, key, record.OverrideSchema, func(d *store.Doc[record.Override], exists bool) (bool, error) {
 		if !exists || !d.Value.Holds(now) {
 			return false, nil
 		}
@@ -161,7 +161,7 @@ func (h *Host) takeBack(ctx context.Context, key store.Key, intent string, scope
 		return fmt.Errorf("%s: %w", intent, err)
 	}
 	if !done {
-		return &NothingSaidError{scope}
+		return &NothingToEndError{scope}
 	}
 	_, err = repair.Interrupt(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: intent, Outcome: "done"})
 	return err
@@ -184,9 +184,9 @@ func (h *Host) Acknowledge(ctx context.Context, fingerprint, reason, actor strin
 		return alarm.Notice{}, fmt.Errorf("%d alarms that stand have a fingerprint beginning with %q; `peerkeeper status` lists them", len(fits), fingerprint)
 	}
 	it := fits[0]
-	w := h.said(record.WholeMesh, reason, actor, lasts)
+	w := h.newOverride(record.WholeMesh, reason, actor, lasts)
 	w.Alarm, w.Cluster = it.Name, it.Cluster
-	_, _, err = store.Claim(ctx, h.Store, store.Ack(h.Mesh.Name, it.Fingerprint), record.SaidSchema, func(d *store.Doc[record.Word], _ bool) (bool, error) {
+	_, _, err = store.Claim(ctx, h.Store, store.Ack(h.Mesh.Name, it.Fingerprint), record.OverrideSchema, func(d *store.Doc[record.Override], _ bool) (bool, error) {
 		d.Value = w
 		return true, nil
 	})
@@ -276,7 +276,7 @@ func (h *Host) Approve(ctx context.Context, id, actor string) (Planned, error) {
 		return p, fmt.Errorf("policy.mode is observe: nothing is changed, approved or not. By hand: %s", byHand(p))
 	}
 	now := h.Clock.Now()
-	_, _, err = store.Claim(ctx, h.Store, store.Approval(h.Mesh.Name, id), record.SaidSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
+	_, _, err = store.Claim(ctx, h.Store, store.Approval(h.Mesh.Name, id), record.OverrideSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
 		d.Value = record.Approval{ID: id, Actor: actor, At: now, Expires: now.Add(ApprovalLife)}
 		d.TTL = now.Add(7 * 24 * time.Hour)
 		return true, nil

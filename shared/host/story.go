@@ -41,11 +41,11 @@ type Step struct {
 	Within Span `yaml:"healthyWithin"`
 }
 
-// Act is one deed: a call to the simulator, or what an operator would do.
+// Act is one thing done: a call to the simulator, or what an operator would do.
 type Act struct {
 	Post string         `yaml:"post"` // path of the simulator's admin URL
 	Body map[string]any `yaml:"body"` // a value "@+1h" is an instant from now
-	// Wait lets time pass before the next deed.
+	// Wait lets time pass before the next act.
 	Wait Span `yaml:"wait"`
 	// Accept accepts the certificate that the node serves now.
 	Accept mesh.NodeName `yaml:"accept"`

@@ -455,7 +455,7 @@ func TestTrustStoresAreReadWithThePlatformAccount(t *testing.T) {
 	warm := fresh()
 	for id, r := range look(warm) {
 		store := r.Trust["tomcat-trust"]
-		if r.NoTrust != nil || len(store.Nodes) != 2 || len(store.Held) == 0 {
+		if r.NoTrust != nil || len(store.Nodes) != 2 || len(store.Entries) == 0 {
 			t.Errorf("%s: %+v, its tomcat-trust %+v", id, r.NoTrust, store)
 		}
 		for _, n := range store.Nodes {

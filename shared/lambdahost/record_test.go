@@ -75,8 +75,8 @@ func recordTypes() []recordType {
 		of[alarm.Item]("alarm", alarm.Schema, store.Alarm("acme", "0123456789abcdef")),
 		of[record.Pin]("pin", record.PinSchema, store.Pin("acme", "imp-emea-pub.example.com")),
 		of[record.Proposed]("proposal", record.ProposedSchema, store.Key{PK: store.Live("acme"), SK: "PROPOSAL#p1"}),
-		of[record.Word]("word", record.SaidSchema, store.Pause("acme", "mesh")),
-		of[record.Approval]("approval", record.SaidSchema, store.Approval("acme", "a1")),
+		of[record.Override]("word", record.OverrideSchema, store.Pause("acme", "mesh")),
+		of[record.Approval]("approval", record.OverrideSchema, store.Approval("acme", "a1")),
 		of[repair.Gate]("gate", repair.GateSchema, store.Gate("acme")),
 		of[repair.Entry]("audit", repair.AuditSchema, store.Audit("acme", at, 7)),
 	}
@@ -215,7 +215,7 @@ func TestBucketsMoved(t *testing.T) {
 		}
 		return body
 	}
-	load := func(items ...store.Item) (*record.Book, store.Doc[peer.BucketRecord]) {
+	load := func(items ...store.Item) (*record.Snapshot, store.Doc[peer.BucketRecord]) {
 		s := store.NewMemory()
 		if err := s.Put(t.Context(), items...); err != nil {
 			t.Fatal(err)
@@ -258,7 +258,7 @@ func TestBucketsMoved(t *testing.T) {
 		Buckets peer.Fact[map[mesh.ClusterID]map[string]peer.Bucket] `json:"buckets"`
 	}
 	read, err := store.Decode[before](it, 1)
-	if err != nil || read.Newer || !read.Value.Buckets.At.IsZero() || read.Value.Buckets.Why() != peer.NotLookedAt {
+	if err != nil || read.Newer || !read.Value.Buckets.At.IsZero() || read.Value.Buckets.Why() != peer.NotChecked {
 		t.Errorf("the release before reads %+v, %v", read.Value, err)
 	}
 	// What it has read since is newer than the item that it knows nothing of.

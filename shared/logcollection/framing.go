@@ -496,8 +496,6 @@ type base64Text struct {
 	from  io.Reader
 	xml   bool
 	ended bool
-	in    []byte // read, not looked at
-	buf   [8 << 10]byte
 }
 
 func (t *base64Text) Read(p []byte) (int, error) {

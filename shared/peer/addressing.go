@@ -43,8 +43,8 @@ func schemeWords(s mesh.AddressScheme) string {
 // schemesDiffer compares what both ends tell. What one of them does not tell is
 // not compared.
 func (l *link) schemesDiffer() (verdict, bool) {
-	here, mine := l.a.addressing(l.from)
-	there, theirs := l.b.addressing(l.to)
+	here, mine := l.pullerRecord.addressing(l.puller)
+	there, theirs := l.homeRecord.addressing(l.home)
 	switch {
 	case mine != "" && theirs != "" && mine != theirs:
 		return no(SchemeDiffers, Measured, "%s makes IM addresses by the scheme %s, %s by %s; all peers must use one", l.id.From, schemeWords(mine), l.id.To, schemeWords(theirs)), true

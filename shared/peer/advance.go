@@ -20,7 +20,7 @@ func Advance(prev ClusterRecord, obs Observation, c *mesh.Cluster) ClusterRecord
 	now := obs.At
 	next := prev
 	next.Seen = merge(prev.Seen, obs)
-	next.Lost = lost(prev.Lost, obs)
+	next.SilentSince = lost(prev.SilentSince, obs)
 	next.Restarted = restarted(prev, obs)
 	next.Stopped = stopsSeen(prev, obs)
 	next.Home = ring(prev, obs, c)
@@ -28,9 +28,9 @@ func Advance(prev ClusterRecord, obs Observation, c *mesh.Cluster) ClusterRecord
 	next.Interval = interval(prev.Interval, obs, c)
 	switch {
 	case obs.Access.Known():
-		next.ShutOut = time.Time{}
-	case next.ShutOut.IsZero():
-		next.ShutOut = now
+		next.NoAccessSince = time.Time{}
+	case next.NoAccessSince.IsZero():
+		next.NoAccessSince = now
 	}
 	if rewound(prev.Seen, obs, c) {
 		next.Rewound = now

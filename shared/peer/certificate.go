@@ -192,15 +192,15 @@ func (g *group) dated(days []int, now time.Time) (reason Reason, f Finding) {
 		reason, f.Since = ChainExpired, ends
 		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), name(s.Subject), name(CommonName(by)), clock(ends))
 	case near && by != "":
-		reason, f.Since = CertificateExpires, ends.AddDate(0, 0, -limit)
+		reason, f.Since = CertificateExpiring, ends.AddDate(0, 0, -limit)
 		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), name(s.Subject), name(CommonName(by)), clock(ends), limit, clock(s.NotAfter))
 	case near:
-		reason, f.Since = CertificateExpires, ends.AddDate(0, 0, -limit)
+		reason, f.Since = CertificateExpiring, ends.AddDate(0, 0, -limit)
 		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), name(s.Subject), clock(ends), limit)
 	default:
 		return "", f
 	}
-	if reason == CertificateExpires && urgent(days, limit) {
+	if reason == CertificateExpiring && urgent(days, limit) {
 		f.Severity = "critical" // it rises as time runs out
 	}
 	return reason, f

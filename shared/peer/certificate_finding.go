@@ -42,15 +42,15 @@ const (
 	CAUnreadable        Reason = "CAUnreadable"
 	// SourcesDiffer: what a node serves to Peerkeeper is not what its certificate
 	// management names.
-	SourcesDiffer Reason = "CertificateSourcesDiffer"
-	UntrustedByUs Reason = "UntrustedByPeerkeeper"
-	WeakKey       Reason = "WeakKey"
-	WeakSignature Reason = "WeakSignature"
-	WrongKeyUsage Reason = "WrongKeyUsage"
-	NoClientAuth  Reason = "NoClientAuth"
-	SelfSigned    Reason = "SelfSigned"
-	ECDSAMissing  Reason = "ECDSAMissing"
-	NotServedYet  Reason = "RenewedButNotServed"
+	SourcesDiffer            Reason = "CertificateSourcesDiffer"
+	CertificateUntrustedHere Reason = "CertificateUntrustedHere"
+	WeakKey                  Reason = "WeakKey"
+	WeakSignature            Reason = "WeakSignature"
+	WrongKeyUsage            Reason = "WrongKeyUsage"
+	NoClientAuth             Reason = "NoClientAuth"
+	SelfSigned               Reason = "SelfSigned"
+	ECDSAMissing             Reason = "ECDSAMissing"
+	NotServedYet             Reason = "RenewedButNotServed"
 
 	// Of findings on a server's behaviour; the first five end in no certificate
 	// at all as often as not.
@@ -109,7 +109,7 @@ const (
 func CertFindingKinds() []FindingKind {
 	return []FindingKind{
 		{CertificateExpired, "critical", "every cluster that pulls from the node is refused", renew},
-		{CertificateExpires, "warning", "on that day every peer that pulls from the cluster stops", renew},
+		{CertificateExpiring, "warning", "on that day every peer that pulls from the cluster stops", renew},
 		{CertificateNotYetValid, "critical", "peers refuse it until its first day", reissue + "check the node's clock first (utils ntp status)"},
 		{CertificateNotRead, "warning", "what the node serves is not known", "check that the node is up and that the port is open from Peerkeeper"},
 		{CertificateChanged, "info", "it was regenerated with a new key; peers need the new one", resync},
@@ -129,7 +129,7 @@ func CertFindingKinds() []FindingKind {
 		{PeerkeeperGoesBlind, "warning", "peering need not suffer; from that day nobody watches this cluster", "get the CA's new root certificate from whoever runs the CA, add it to the file that tls.ca names (the present one stays until it has ended), and see that `peerkeeper check certs --now` is content"},
 		{CAUnreadable, "warning", "nodes that only this CA vouches for are not trusted by Peerkeeper", "export that CA's certificate again, as PEM, and put it into the file that tls.ca names in the place of the one that cannot be read"},
 		{SourcesDiffer, "warning", "something on Peerkeeper's way may show a certificate of its own, or the node has not been restarted since it got another; what is served is put into no store", "compare both with `show cert own {service}` on the CLI of {node}; look for an inspecting proxy or a load balancer between Peerkeeper and {node}; if the node itself was renewed: utils service restart Cisco Tomcat"},
-		{UntrustedByUs, "warning", "Peerkeeper does not log in there; peering itself need not suffer", "compare the fingerprint on the node (show cert own {service}), then `peerkeeper trust accept {node} SHA256`, or add the CA to tls.ca in mesh.yaml"},
+		{CertificateUntrustedHere, "warning", "Peerkeeper does not log in there; peering itself need not suffer", "compare the fingerprint on the node (show cert own {service}), then `peerkeeper trust accept {node} SHA256`, or add the CA to tls.ca in mesh.yaml"},
 		{WeakKey, "warning", "newer releases refuse it", reissue + "key length 2048 or more"},
 		{WeakSignature, "warning", "newer releases refuse it", reissue + "hash algorithm SHA256 or better"},
 		{WrongKeyUsage, "critical", "handshakes fail: it may not serve TLS", reissue + "have the CA sign with key usage digitalSignature and extended key usage serverAuth and clientAuth"},

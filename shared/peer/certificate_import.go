@@ -175,7 +175,7 @@ func printStart(fingerprint string) string {
 }
 
 // Reloads proposes a restart of ICSA where a certificate has come into its
-// trust store, by whomever, and ICSA has run since before: Cisco's flow asks for
+// trust store, whoever put it there, and ICSA has run since before: Cisco's flow asks for
 // one then (TAC-212647, steps 2 and 6). Always with approval. It waits until
 // every node has the certificate, or the hour that this may take is over, and
 // until a sync has had its chance; a sync since then shows that it is not needed.
@@ -184,17 +184,17 @@ func printStart(fingerprint string) string {
 func Reloads(v *View, matrix TrustMatrix) []Proposal {
 	var out []Proposal
 	for _, p := range v.Mesh.Peers {
-		if came, ok := v.cameLast(matrix, p.ID, false); ok {
+		if came, ok := v.latestArrival(matrix, p.ID, false); ok {
 			unread, measured := v.TrustUnread(p.ID, came.at)
 			// Without a clock nothing shows that a sync fails. What came while ICSA's
 			// own exchange could bring it, that brought it, and ICSA knows it.
 			exchange, carried := v.CertExchange(p.ID.From)
 			brought := !measured && carried && came.at.Sub(came.first) < exchange
-			if unread && !brought && v.agentOlder(p.ID.From, came.at) && v.hadItsChance(p.ID.From, came) {
+			if unread && !brought && v.agentOlder(p.ID.From, came.at) && v.exchangeElapsed(p.ID.From, came) {
 				out = append(out, v.reload(p.ID, came, "whether it needs to, its next sync shows")...)
 			}
 		}
-		if came, ok := v.cameLast(matrix, p.ID, true); ok && v.agentOlder(p.ID.From, came.at) {
+		if came, ok := v.latestArrival(matrix, p.ID, true); ok && v.agentOlder(p.ID.From, came.at) {
 			out = append(out, v.reload(p.ID, came, "it must have read this one before it is served")...)
 		}
 	}
@@ -224,19 +224,19 @@ func (v *View) reload(id mesh.PeerID, came arrival, because string) []Proposal {
 // restart is asked for.
 func Reloading(v *View, matrix TrustMatrix, id mesh.ClusterID) (waits, due bool) {
 	for _, p := range v.Mesh.Peers {
-		came, ok := v.cameLast(matrix, p.ID, false)
+		came, ok := v.latestArrival(matrix, p.ID, false)
 		if !ok || p.ID.To != id || !v.agentOlder(p.ID.From, came.at) || v.SyncedSince(p.ID, came.at) {
 			continue
 		}
 		waits = true
-		due = due || v.hadItsChance(p.ID.From, came)
+		due = due || v.exchangeElapsed(p.ID.From, came)
 	}
 	return waits, due
 }
 
 // hadItsChance reports whether a sync has been due since an arrival, and every
 // node has had the time to get it.
-func (v *View) hadItsChance(puller mesh.ClusterID, came arrival) bool {
+func (v *View) exchangeElapsed(puller mesh.ClusterID, came arrival) bool {
 	c, ok := v.Mesh.Cluster(puller)
 	if !ok {
 		return false
@@ -257,7 +257,7 @@ type arrival struct {
 
 // cameLast is the newest arrival among the certificates that a cluster meets
 // when it pulls, or, pending, will meet.
-func (v *View) cameLast(matrix TrustMatrix, id mesh.PeerID, pending bool) (arrival, bool) {
+func (v *View) latestArrival(matrix TrustMatrix, id mesh.PeerID, pending bool) (arrival, bool) {
 	to, ok := v.Mesh.Cluster(id.To)
 	if !ok {
 		return arrival{}, false
@@ -364,7 +364,7 @@ func (v *View) awaitsReload(id mesh.PeerID, came time.Time) bool {
 // since: the store holds the certificate, and the sync stands all the same. That
 // is no cause any more, so that the ladder may do what helps: restart the agent.
 func NotReloaded(v *View, matrix TrustMatrix, id mesh.PeerID, cond Condition) Condition {
-	came, ok := v.cameLast(matrix, id, false)
+	came, ok := v.latestArrival(matrix, id, false)
 	if cond.Status != True || !ok || !v.awaitsReload(id, came.at) {
 		return cond
 	}
@@ -377,13 +377,13 @@ func NotReloaded(v *View, matrix TrustMatrix, id mesh.PeerID, cond Condition) Co
 // more often than otherwise: whoever mends it does so within a day, or not now.
 const mendingLife = 24 * time.Hour
 
-// LookAgain lists the clusters whose certificates are worth a look before their
+// ClustersToRecheck lists the clusters whose certificates are worth a look before their
 // time, because something is being mended, so that an alarm does not outlive its
 // cause by hours: both ends of a peer whose certificate or names are at fault,
 // and where a certificate is about to be imported or has just been. A sync that
 // is overdue may be so for its certificate, which is to be known before anybody
 // thinks of restarting the agent.
-func LookAgain(m *mesh.Mesh, conditions map[mesh.PeerID][]Condition, importing []mesh.ClusterID, now time.Time) []mesh.ClusterID {
+func ClustersToRecheck(m *mesh.Mesh, conditions map[mesh.PeerID][]Condition, importing []mesh.ClusterID, now time.Time) []mesh.ClusterID {
 	again := map[mesh.ClusterID]bool{}
 	for _, id := range importing {
 		again[id] = true

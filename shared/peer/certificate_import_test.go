@@ -84,7 +84,7 @@ func (e *exchange) lack(node mesh.NodeName, ago time.Duration) {
 func (e *exchange) came(ago time.Duration, notOn ...int) {
 	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
 		print := ShortPrint(print64(string(apacPublisher) + " RSA"))
-		store.Held = append(store.Held, Trusted{Print: print, Subject: string(apacPublisher), Ends: certNoon().AddDate(4, 0, 0), Not: notOn})
+		store.Entries = append(store.Entries, Trusted{Print: print, Subject: string(apacPublisher), Ends: certNoon().AddDate(4, 0, 0), Not: notOn})
 		store.Lacks, store.Came = nil, map[string]time.Time{print: certNoon().Add(-ago)}
 	})
 }
@@ -419,7 +419,7 @@ func TestTwinThatWasPutIn(t *testing.T) {
 		change(e.certs, id, func(_ *CertClusterRecord, store *TrustStore) {
 			delete(store.Came, ShortPrint(print64(string(apacPublisher)+" RSA"))) // it was always there
 			if id == "amer" {
-				store.Held = append(store.Held, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
+				store.Entries = append(store.Entries, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
 			}
 		})
 	}
@@ -435,7 +435,7 @@ func TestTwinThatWasPutIn(t *testing.T) {
 		t.Errorf("missing: %s", diff)
 	}
 	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
-		store.Held = append(store.Held, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
+		store.Entries = append(store.Entries, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
 		store.Came = map[string]time.Time{ShortPrint(twin.Fingerprint): certNoon().Add(-time.Hour)}
 	})
 	if diff := cmp.Diff(want, found()); diff != "" {
@@ -487,13 +487,13 @@ func TestLookAgain(t *testing.T) {
 		{"unknown because of Peerkeeper", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotRead, time.Hour), nil, ""},
 		{"another condition", at(emeaApac(), UsersMatch, False, UsersMissing, time.Hour), nil, ""},
 		{"a sync is overdue, for whatever reason", at(emeaApac(), Synced, True, Overdue, 90*24*time.Hour), nil, "emea apac"},
-		{"a sync stands", at(emeaApac(), Synced, False, ClockB, time.Hour), nil, "emea apac"},
-		{"a sync stands for longer than a day", at(emeaApac(), Synced, False, ClockB, 25*time.Hour), nil, ""},
+		{"a sync stands", at(emeaApac(), Synced, False, FourPeriodsMissed, time.Hour), nil, "emea apac"},
+		{"a sync stands for longer than a day", at(emeaApac(), Synced, False, FourPeriodsMissed, 25*time.Hour), nil, ""},
 		{"imported", nil, []mesh.ClusterID{"c04", "apac"}, "apac c04"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, id := range LookAgain(m, c.conditions, c.importing, certNoon()) {
+			for _, id := range ClustersToRecheck(m, c.conditions, c.importing, certNoon()) {
 				got = append(got, string(id))
 			}
 			if s := strings.Join(got, " "); s != c.want {
@@ -505,13 +505,13 @@ func TestLookAgain(t *testing.T) {
 
 func TestDeed(t *testing.T) {
 	p := newExchange().imports()[0]
-	if got := p.Deed(); got != "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com" {
+	if got := p.Summary(); got != "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com" {
 		t.Error(got)
 	}
-	if got := (Proposal{Action: RestartService, Target: Target{Node: "n", Service: ICSA}}).Deed(); got != "restart Cisco Intercluster Sync Agent on n" {
+	if got := (Proposal{Action: RestartService, Target: Target{Node: "n", Service: ICSA}}).Summary(); got != "restart Cisco Intercluster Sync Agent on n" {
 		t.Error(got)
 	}
-	if got := (Proposal{Action: SetParameter, Value: "45", Target: Target{Node: "n", Service: ICSA, Parameter: "interval"}}).Deed(); got != "set interval of Cisco Intercluster Sync Agent on n to 45" {
+	if got := (Proposal{Action: SetParameter, Value: "45", Target: Target{Node: "n", Service: ICSA, Parameter: "interval"}}).Summary(); got != "set interval of Cisco Intercluster Sync Agent on n to 45" {
 		t.Error(got)
 	}
 }

@@ -33,7 +33,7 @@ type HeldCertificate struct {
 }
 
 // PlatformRefused is why a node's certificate management was not read:
-// NoCredentials, AccountRejected, BlindedByCertificate, Before14 …
+// NoCredentials, AccountRejected, ServerCertificateUntrusted, Before14 …
 type PlatformRefused struct {
 	Reason  Reason
 	Version string // of the secret, where it was tried or held back

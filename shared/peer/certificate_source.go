@@ -103,11 +103,11 @@ func holds(r CertClusterRecord, publisher mesh.NodeName, s Served) (held, only b
 		return false, false
 	}
 	print := ShortPrint(s.Fingerprint)
-	if ca, ok := store.Vouched[print]; ok && ca >= 0 && ca < len(store.Held) && !slices.Contains(store.Held[ca].Not, at) {
+	if ca, ok := store.Vouched[print]; ok && ca >= 0 && ca < len(store.Entries) && !slices.Contains(store.Entries[ca].Not, at) {
 		held = true
 	}
 	only = true
-	for _, h := range store.Held {
+	for _, h := range store.Entries {
 		switch {
 		case slices.Contains(h.Not, at):
 		case h.Print == print:

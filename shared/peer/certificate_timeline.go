@@ -107,7 +107,7 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 		}
 		if cell.Verdict == TrustByCA && !cell.Ends.IsZero() && cell.Ends.Before(r.NotAfter) {
 			t.Events = append(t.Events, CertEvent{At: cell.Ends, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
-				What: fmt.Sprintf("the CA %s ends, by which %s trusts %s of %s", cell.Held, id.From, r.Service, r.Node)})
+				What: fmt.Sprintf("the CA %s ends, by which %s trusts %s of %s", cell.Entry, id.From, r.Service, r.Node)})
 		}
 		if r.NotAfter.After(now) && now.Before(beginsAt(certs[id.To], r)) {
 			t.Events = append(t.Events, CertEvent{At: beginsAt(certs[id.To], r), Node: r.Node, Service: r.Service, KeyType: r.KeyType,

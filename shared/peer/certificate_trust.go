@@ -21,7 +21,7 @@ type TrustStore struct {
 	Nodes []StoreNode `json:"nodes"`
 	// Held are the certificates that any node holds: CAs, and those with the
 	// name of a certificate that some node of the mesh has.
-	Held []Trusted `json:"held,omitempty"`
+	Entries []Trusted `json:"held,omitempty"`
 	// Others is how many more the store holds.
 	Others int `json:"others,omitempty"`
 	// Vouched are the served certificates, by short fingerprint, that chain to
@@ -100,7 +100,7 @@ type TrustCell struct {
 	// Why is the reason of Unknown.
 	Why Reason `json:"why,omitempty"`
 	// Held is what stands in the store: the file of the copy, or the CA.
-	Held string `json:"held,omitempty"`
+	Entry string `json:"held,omitempty"`
 	// Ends is when what vouches for the certificate ends by itself: the CA.
 	Ends time.Time `json:"ends,omitzero"`
 	// Lacking are nodes whose store lacks what the publisher's has.
@@ -172,8 +172,8 @@ func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Ti
 	held := map[string]map[string]int{} // by cluster and store: thirty stores of hundreds are not searched for each cell
 	for _, id := range out.Clusters {
 		for name, store := range certs[id].Trust {
-			at := make(map[string]int, len(store.Held))
-			for i, h := range store.Held {
+			at := make(map[string]int, len(store.Entries))
+			for i, h := range store.Entries {
 				at[h.Print] = i
 			}
 			held[string(id)+" "+name] = at
@@ -265,7 +265,7 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 	store, ok := r.Trust[row.Store]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
 	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || !instant.Fresh(store.Nodes[at].Read, now, certAge) {
-		why := NotLookedAt
+		why := NotChecked
 		switch {
 		case ok && at >= 0 && !store.Nodes[at].Read.IsZero():
 			why = Stale
@@ -284,21 +284,21 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 		return out
 	}
 	print := ShortPrint(row.Fingerprint)
-	if i, ok := index[print]; ok && !slices.Contains(store.Held[i].Not, at) {
-		h := store.Held[i]
-		return TrustCell{Verdict: TrustYes, Held: h.File, Lacking: lacking(h), Came: store.Came[print]}
+	if i, ok := index[print]; ok && !slices.Contains(store.Entries[i].Not, at) {
+		h := store.Entries[i]
+		return TrustCell{Verdict: TrustYes, Entry: h.File, Lacking: lacking(h), Came: store.Came[print]}
 	}
-	if i, ok := store.Vouched[print]; ok && i >= 0 && i < len(store.Held) {
-		if ca := store.Held[i]; now.Before(ca.Ends) && !slices.Contains(ca.Not, at) {
-			return TrustCell{Verdict: TrustByCA, Held: ca.Subject, Ends: ca.Ends, Lacking: lacking(ca), Came: store.Came[print]}
+	if i, ok := store.Vouched[print]; ok && i >= 0 && i < len(store.Entries) {
+		if ca := store.Entries[i]; now.Before(ca.Ends) && !slices.Contains(ca.Not, at) {
+			return TrustCell{Verdict: TrustByCA, Entry: ca.Subject, Ends: ca.Ends, Lacking: lacking(ca), Came: store.Came[print]}
 		}
 	} else if row.Issuer != "" && !slices.Contains(store.Checked, print) {
 		// Not tried against this store yet: it was served for the first time
 		// after the look at the store, or never together with it.
-		return TrustCell{Verdict: TrustUnknown, Why: NotLookedAt}
+		return TrustCell{Verdict: TrustUnknown, Why: NotChecked}
 	}
 	if row.First.After(read) {
-		return TrustCell{Verdict: TrustUnknown, Why: NotLookedAt}
+		return TrustCell{Verdict: TrustUnknown, Why: NotChecked}
 	}
 	if store.Nodes[at].Cut > 0 {
 		return TrustCell{Verdict: TrustUnknown, Why: ValueTooLong}
@@ -308,9 +308,9 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 		cell.Since = t
 	}
 	cell.Taken = slices.Contains(store.Taken, print)
-	for _, h := range store.Held {
+	for _, h := range store.Entries {
 		if !h.CA && h.EC == (row.KeyType == "ECDSA") && !present[row.Store+h.Print] && !slices.Contains(h.Not, at) && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
-			cell.Verdict, cell.Held = TrustStale, h.File
+			cell.Verdict, cell.Entry = TrustStale, h.File
 		}
 	}
 	return cell
@@ -399,7 +399,7 @@ func (m TrustMatrix) Copies(of *mesh.Mesh) []Copy {
 			}
 			c := Copy{
 				File: r.Service + ".pem", From: r.Cluster, Node: r.Node, Issuer: r.Issuer, Fingerprint: r.Fingerprint,
-				To: id, Publisher: to.Publisher, Store: r.Store, Verdict: cell.Verdict, Stale: cell.Held,
+				To: id, Publisher: to.Publisher, Store: r.Store, Verdict: cell.Verdict, Stale: cell.Entry,
 			}
 			key := fmt.Sprint(r.Fingerprint, "|", id, "|", r.Store)
 			if r.Issuer != "" {
@@ -485,7 +485,7 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 			case now.Sub(r.First) < exchange:
 				pending = append(pending, what)
 			case cell.Verdict == TrustStale:
-				stale = append(stale, what+" ("+r.Store+" holds an older "+value(cmp.Or(cell.Held, "copy"))+")")
+				stale = append(stale, what+" ("+r.Store+" holds an older "+value(cmp.Or(cell.Entry, "copy"))+")")
 			default:
 				missing = append(missing, what+" ("+r.Store+")")
 			}
@@ -691,7 +691,7 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		cas := map[string][]Trusted{}
 		var signed []string
 		missing := map[int][]string{}
-		for _, h := range store.Held {
+		for _, h := range store.Entries {
 			switch {
 			case h.CA && h.Ends.After(now):
 				cas[h.Subject] = append(cas[h.Subject], h)
@@ -740,7 +740,7 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 func count(store TrustStore, print string) int {
 	n := 0
 	for _, i := range store.Vouched {
-		if i >= 0 && i < len(store.Held) && store.Held[i].Print == print {
+		if i >= 0 && i < len(store.Entries) && store.Entries[i].Print == print {
 			n++
 		}
 	}
@@ -759,7 +759,7 @@ func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
 	var out []Finding
 	for _, name := range slices.Sorted(maps.Keys(r.Trust)) {
 		var files []string
-		for _, h := range r.Trust[name].Held {
+		for _, h := range r.Trust[name].Entries {
 			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] {
 				files = append(files, fmt.Sprintf("%s (%s, to %s)", value(h.Subject), value(cmp.Or(h.File, h.Print)), clock(h.Ends)))
 			}

@@ -80,7 +80,7 @@ func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh
 			for _, n := range other.Nodes {
 				for _, keyType := range []string{"RSA", "ECDSA"} {
 					if s, ok := served[n.Name][keyType]; ok {
-						store.Held = append(store.Held, Trusted{Print: ShortPrint(s.Fingerprint), Subject: string(n.Name), Ends: s.NotAfter, File: string(n.Name) + ".pem", Signed: !s.SelfSigned, EC: keyType == "ECDSA"})
+						store.Entries = append(store.Entries, Trusted{Print: ShortPrint(s.Fingerprint), Subject: string(n.Name), Ends: s.NotAfter, File: string(n.Name) + ".pem", Signed: !s.SelfSigned, EC: keyType == "ECDSA"})
 					}
 				}
 			}
@@ -113,7 +113,7 @@ func change(certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, do fu
 }
 
 func forget(store *TrustStore, print string) {
-	store.Held = slices.DeleteFunc(slices.Clone(store.Held), func(h Trusted) bool { return h.Print == ShortPrint(print) })
+	store.Entries = slices.DeleteFunc(slices.Clone(store.Entries), func(h Trusted) bool { return h.Print == ShortPrint(print) })
 }
 
 func TestTrust(t *testing.T) {
@@ -167,8 +167,8 @@ func TestTrust(t *testing.T) {
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
 				change(r, id, func(_ *CertClusterRecord, s *TrustStore) {
-					s.Held = append(slices.Clone(s.Held), Trusted{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
-					s.Vouched = map[string]int{ShortPrint(print64("by CA")): len(s.Held) - 1}
+					s.Entries = append(slices.Clone(s.Entries), Trusted{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
+					s.Vouched = map[string]int{ShortPrint(print64("by CA")): len(s.Entries) - 1}
 				})
 			}
 		}, TrustByCA, TrustYes, "", "True InTrustStore", 0},
@@ -178,8 +178,8 @@ func TestTrust(t *testing.T) {
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
 				change(r, id, func(_ *CertClusterRecord, s *TrustStore) {
-					s.Held = append(slices.Clone(s.Held), Trusted{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, -1)})
-					s.Vouched = map[string]int{ShortPrint(print64("by CA")): len(s.Held) - 1}
+					s.Entries = append(slices.Clone(s.Entries), Trusted{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, -1)})
+					s.Vouched = map[string]int{ShortPrint(print64("by CA")): len(s.Entries) - 1}
 				})
 			}
 		}, TrustStale, TrustYes, "", "False StaleCopyInTrustStore", 2},
@@ -198,14 +198,14 @@ func TestTrust(t *testing.T) {
 			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
 				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
 			})
-		}, TrustUnknown, TrustYes, NotLookedAt, "", 0},
+		}, TrustUnknown, TrustYes, NotChecked, "", 0},
 		{"served since after the look at the store", func(r certs) {
 			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
 				s := renewed
 				s.First = certNoon().Add(time.Minute)
 				r.Served[apacPub]["RSA"] = s
 			})
-		}, TrustUnknown, TrustYes, NotLookedAt, "", 0},
+		}, TrustUnknown, TrustYes, NotChecked, "", 0},
 		{"before release 14 no store can be read", func(r certs) {
 			for _, id := range []mesh.ClusterID{"emea", "apac", "amer"} {
 				change(r, id, func(r *CertClusterRecord, _ *TrustStore) { r.Trust, r.NoTrust = nil, &NoLook{Reason: Before14} })
@@ -223,18 +223,18 @@ func TestTrust(t *testing.T) {
 		}, TrustUnknown, TrustUnknown, Stale, "", 0},
 		{"only a subscriber's store was read: ICSA pulls by the publisher's", func(r certs) {
 			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Nodes[0].Read = time.Time{} })
-		}, TrustUnknown, TrustUnknown, NotLookedAt, "", 0},
+		}, TrustUnknown, TrustUnknown, NotChecked, "", 0},
 		{"a subscriber's store lacks what the publisher's has", func(r certs) {
 			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
-				for i := range s.Held {
-					s.Held[i].Not = []int{1}
+				for i := range s.Entries {
+					s.Entries[i].Not = []int{1}
 				}
 			})
 		}, TrustYes, TrustYes, "", "True InTrustStore", 0},
 		{"only the publisher's store lacks it", func(r certs) {
 			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
-				for i := range s.Held {
-					s.Held[i].Not = []int{0}
+				for i := range s.Entries {
+					s.Entries[i].Not = []int{0}
 				}
 			})
 		}, TrustMissing, TrustMissing, "", "False NotInTrustStore", 8},
@@ -348,7 +348,7 @@ func TestPendingCertificate(t *testing.T) {
 	}
 	for _, id := range []mesh.ClusterID{"emea", "amer"} {
 		change(r, id, func(_ *CertClusterRecord, s *TrustStore) {
-			s.Held = append(slices.Clone(s.Held), Trusted{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
+			s.Entries = append(slices.Clone(s.Entries), Trusted{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
 		})
 	}
 	if msg := says(); !strings.Contains(msg, "every peer trusts it already") {
@@ -366,42 +366,42 @@ func TestStoreFindings(t *testing.T) {
 		want   string
 	}{
 		{"as it should be", func(*TrustStore) {}, ""},
-		{"a CA-signed leaf", func(s *TrustStore) { s.Held[0].Signed = true }, "CASignedLeafInTrustStore info"},
+		{"a CA-signed leaf", func(s *TrustStore) { s.Entries[0].Signed = true }, "CASignedLeafInTrustStore info"},
 		{"two CAs of one name and different keys", func(s *TrustStore) {
 			for _, k := range []string{"a", "b"} {
-				s.Held = append(s.Held, Trusted{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
+				s.Entries = append(s.Entries, Trusted{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
 			}
 		}, "CAConflict critical"},
 		{"a CA and its renewed certificate, one key", func(s *TrustStore) {
 			for _, p := range []string{"a", "b"} {
-				s.Held = append(s.Held, Trusted{Print: p, Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
+				s.Entries = append(s.Entries, Trusted{Print: p, Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
 			}
 		}, ""},
 		{"two CAs of one name, one of them long over", func(s *TrustStore) {
 			for i, k := range []string{"a", "b"} {
-				s.Held = append(s.Held, Trusted{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(3*i-1, 0, 0)})
+				s.Entries = append(s.Entries, Trusted{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(3*i-1, 0, 0)})
 			}
 		}, ""},
 		{"a CA that a peer hangs on ends in ten days", func(s *TrustStore) {
-			s.Held = append(s.Held, Trusted{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
-			s.Vouched = map[string]int{"leaf": len(s.Held) - 1}
+			s.Entries = append(s.Entries, Trusted{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
+			s.Vouched = map[string]int{"leaf": len(s.Entries) - 1}
 		}, "TrustedCAExpires warning"},
 		{"one that nobody hangs on", func(s *TrustStore) {
-			s.Held = append(s.Held, Trusted{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
+			s.Entries = append(s.Entries, Trusted{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
 		}, ""},
 		{"not replicated, for half an hour", func(s *TrustStore) {
-			s.Held[0].Not = []int{1}
-			s.Lacks = map[string]time.Time{LackOn(s.Held[0].Print, 1): certNoon().Add(-30 * time.Minute)}
+			s.Entries[0].Not = []int{1}
+			s.Lacks = map[string]time.Time{LackOn(s.Entries[0].Print, 1): certNoon().Add(-30 * time.Minute)}
 		}, ""},
 		{"not replicated, for two hours", func(s *TrustStore) {
-			s.Held[0].Not = []int{1}
-			s.Lacks = map[string]time.Time{LackOn(s.Held[0].Print, 1): certNoon().Add(-2 * time.Hour)}
+			s.Entries[0].Not = []int{1}
+			s.Lacks = map[string]time.Time{LackOn(s.Entries[0].Print, 1): certNoon().Add(-2 * time.Hour)}
 		}, "NotReplicated warning"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := certMesh(2, 2, mesh.TCP)
 			r := trusting(m, installed(m))
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Held = slices.Clone(s.Held); c.change(s) })
+			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Entries = slices.Clone(s.Entries); c.change(s) })
 			var got []string
 			for _, f := range StoreFindings(r["emea"], []int{28, 14, 7}, certNoon()) {
 				got = append(got, string(f.Reason)+" "+f.Severity)
@@ -421,7 +421,7 @@ func TestFormerCertificatesAreListed(t *testing.T) {
 	m := certMesh(2, 1, mesh.TCP)
 	r := trusting(m, installed(m))
 	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
-		s.Held = append(slices.Clone(s.Held), Trusted{Print: "old", Subject: "imp-apac-pub.example.com", File: "imp-apac-pub.old.pem", Ends: certNoon()})
+		s.Entries = append(slices.Clone(s.Entries), Trusted{Print: "old", Subject: "imp-apac-pub.example.com", File: "imp-apac-pub.old.pem", Ends: certNoon()})
 	})
 	got := StaleCopies(Trust(m, r, certNoon()), r["emea"])
 	if len(got) != 1 || got[0].Reason != SameSubjectOther || !strings.Contains(got[0].Message, "imp-apac-pub.old.pem") {
@@ -448,7 +448,7 @@ func TestTrustUnderTLS(t *testing.T) {
 	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Reason != NotInTrustStore || !strings.Contains(cond.Message, "cup of imp-apac-sub1") {
 		t.Errorf("%+v", cond)
 	}
-	emea.Trust["cup-trust"] = TrustStore{Nodes: emea.Trust["tomcat-trust"].Nodes, Held: []Trusted{{Print: ShortPrint(cup.Fingerprint), Subject: string(sub), Ends: cup.NotAfter}}}
+	emea.Trust["cup-trust"] = TrustStore{Nodes: emea.Trust["tomcat-trust"].Nodes, Entries: []Trusted{{Print: ShortPrint(cup.Fingerprint), Subject: string(sub), Ends: cup.NotAfter}}}
 	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != True {
 		t.Errorf("with it: %+v", cond)
 	}
@@ -635,7 +635,7 @@ func TestTimelineSaysWhatIsUnread(t *testing.T) {
 	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
 		r.Ports = map[mesh.NodeName]map[string]Served{sub: {"5061/RSA": selfSigned(sub, "cup")}}
 	})
-	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Held = nil })
+	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Entries = nil })
 	if tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon()); len(tl.Unread) != 1 || !strings.Contains(tl.Unread[0], "trust store is not read") {
 		t.Errorf("cup-trust was never read, and tomcat-trust lacks all: %q", tl.Unread)
 	}
@@ -651,7 +651,7 @@ func TestTimelineFollowsTheWork(t *testing.T) {
 		r.Identity = map[mesh.NodeName]map[string]Served{pub: {"tomcat": next}}
 	})
 	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
-		s.Held = append(slices.Clone(s.Held), Trusted{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
+		s.Entries = append(slices.Clone(s.Entries), Trusted{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
 	})
 	tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
 	done := map[mesh.ClusterID]bool{}
@@ -717,7 +717,7 @@ func FuzzTrust(f *testing.F) {
 		certs := map[mesh.ClusterID]CertClusterRecord{"emea": x, "apac": y}
 		matrix := Trust(m, certs, certNoon())
 		for _, row := range matrix.Rows {
-			if cell := matrix.Cell(row, "emea"); (cell.Verdict == TrustYes || cell.Verdict == TrustByCA) && len(x.Trust[row.Store].Held) == 0 {
+			if cell := matrix.Cell(row, "emea"); (cell.Verdict == TrustYes || cell.Verdict == TrustByCA) && len(x.Trust[row.Store].Entries) == 0 {
 				t.Errorf("%s is trusted by an empty store", row.Fingerprint)
 			}
 		}

@@ -88,7 +88,7 @@ func contradicted(v *View, id mesh.PeerID, c Condition, standing Standing) Condi
 	l := bareLink(v, id, &SyncRecord{})
 	first := standing.since(c)
 	last, young := l.youngSync()
-	if !young || !last.After(first) || l.failsSince() && c.Reason != PasswordRejected && c.Reason != DomainConflict {
+	if !young || !last.After(first) || l.failsSince() && c.Reason != PeerCredentialsRejected && c.Reason != DomainConflict {
 		return c
 	}
 	c.Status, c.Reason, c.Basis = UnknownStatus, Contradicted, Measured
@@ -108,7 +108,7 @@ func untilRead(t Type) string {
 // youngSync is the peer's last success by our clock, and whether it is known
 // and no older than an interval and two ticks.
 func (l *link) youngSync() (last time.Time, young bool) {
-	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() || !l.a.Seen.Skew.Known() {
+	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() || !l.pullerRecord.Seen.Skew.Known() {
 		return time.Time{}, false
 	}
 	interval, _ := l.interval()

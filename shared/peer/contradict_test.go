@@ -84,17 +84,17 @@ func TestACauseIsContradictedByALaterSync(t *testing.T) {
 		{"trust: expires between two looks of certcheck", CertificateTrusted, both(cert(Condition{Type: CertificateTrusted, Status: True, Reason: InTrustStore, Since: hourAgo}),
 			func(g *given) { g.cert.LeafEnds = ago(20 * time.Minute) }), False, CertificateExpired},
 		{"credentials: the entry names them, and yet it has synced since", Authenticated, func(g *given) {
-			g.sync.Conditions = []Condition{fails(Authenticated, PasswordRejected, hourAgo)}
+			g.sync.Conditions = []Condition{fails(Authenticated, PeerCredentialsRejected, hourAgo)}
 			reports(ErrorCredentials)(g)
 		}, UnknownStatus, Contradicted},
 		{"credentials: rejected after the last sync", Authenticated, func(g *given) {
-			g.sync.Conditions = []Condition{fails(Authenticated, PasswordRejected, ago(5*time.Minute))}
+			g.sync.Conditions = []Condition{fails(Authenticated, PeerCredentialsRejected, ago(5*time.Minute))}
 			reports(ErrorCredentials)(g)
-		}, False, PasswordRejected},
+		}, False, PeerCredentialsRejected},
 		{"compatible: two schemes, and yet it syncs", Compatible, func(g *given) { g.sync.Conditions = []Condition{fails(Compatible, DomainConflict, hourAgo)} }, UnknownStatus, Contradicted},
 		{"reachable", Reachable, func(g *given) { g.sync.Conditions = []Condition{fails(Reachable, ClusterDown, hourAgo)} }, UnknownStatus, Contradicted},
 		{"a stopped service is a fact of its own", ServicesRunning, func(g *given) { g.sync.Conditions = []Condition{fails(ServicesRunning, ServiceStopped, hourAgo)} }, False, ServiceStopped},
-		{"so is a missing entry", Configured, func(g *given) { g.sync.Conditions = []Condition{fails(Configured, PeerMissingThere, hourAgo)} }, False, PeerMissingThere},
+		{"so is a missing entry", Configured, func(g *given) { g.sync.Conditions = []Condition{fails(Configured, PeerMissingOnOtherSide, hourAgo)} }, False, PeerMissingOnOtherSide},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := &given{scene: newScene()}

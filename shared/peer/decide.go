@@ -77,8 +77,8 @@ type Proposal struct {
 	Code int       `json:"code,omitempty"`
 }
 
-// Deed says what the action does, as in "lets Peerkeeper …".
-func (p Proposal) Deed() string {
+// Summary says what the action does, as in "lets Peerkeeper …".
+func (p Proposal) Summary() string {
 	switch p.Action {
 	case ImportCertificate:
 		return fmt.Sprintf("put %s into %s on %s", p.Target.Parameter, p.Target.Service, p.Target.Node)
@@ -142,9 +142,9 @@ type Done struct {
 	Open, Failed bool
 }
 
-// MaxADay is how often Peerkeeper starts, or restarts, one service in a day.
+// MaxActionsPerDay is how often Peerkeeper starts, or restarts, one service in a day.
 // What does not last by then is a person's business.
-const MaxADay = 3
+const MaxActionsPerDay = 3
 
 // triesPerIncident is how many restarts of ours, and how many of anybody
 // else's, may fail before the ladder ends at a person.
@@ -170,17 +170,17 @@ func proofTime(interval, longest, tick time.Duration) time.Duration {
 // two by others without help, leave the peer to a person.
 func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev *Ladder, done []Done) (Ladder, *Proposal) {
 	l := newLink(v, id, &sync)
-	c := climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.from.Publisher, Service: ICSA}}
-	c.clocks = ClocksOf(l.a, l.from, l.entry.LastSync)
-	c.proof = proofTime(c.clocks.Interval, l.a.LongestSync, v.Tick)
+	c := climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.puller.Publisher, Service: ICSA}}
+	c.clocks = ClocksOf(l.pullerRecord, l.puller, l.entry.LastSync)
+	c.proof = proofTime(c.clocks.Interval, l.pullerRecord.LongestSync, v.Tick)
 	c.begin(prev)
-	services := l.a.Seen.Nodes[l.from.Publisher].Services.Fresh(v.Now, v.maxAge())
+	services := l.pullerRecord.Seen.Nodes[l.puller.Publisher].Services.Fresh(v.Now, v.maxAge())
 	agent, known := services.Get()
 	icsa, listed := agent[ICSA]
 	c.remember(done)
 	switch why := c.unsure(); {
 	case !known:
-		return c.wait("the services of %s are not known (%s)", l.from.Publisher, services.Why()), nil
+		return c.wait("the services of %s are not known (%s)", l.puller.Publisher, services.Why()), nil
 	case !listed || icsa.UpTime < 0:
 		return c.at(RungHuman, time.Time{}, "the up-time of %s is not told, so no restart could be proven", c.target), nil
 	case why != "":
@@ -215,7 +215,7 @@ func (c *climb) begin(prev *Ladder) {
 	switch {
 	case c.hasEntry && c.entry.HasClock && !incident.IsZero():
 		c.last = incident
-		if skew, ok := c.a.Seen.Skew.Get(); ok {
+		if skew, ok := c.pullerRecord.Seen.Skew.Get(); ok {
 			c.last = incident.Add(-skew.Round(time.Minute))
 		}
 	case c.hasEntry && c.entry.HasClock:
@@ -261,7 +261,7 @@ func (c *climb) unsure() string {
 	for _, t := range append(Causes(), UsersMatch) {
 		x := find(c.conditions, t)
 		if x.Status == "" {
-			x.Status, x.Reason = UnknownStatus, NotLookedAt
+			x.Status, x.Reason = UnknownStatus, NotChecked
 		}
 		// NotYetDecided is a difference that was measured, and whose time to
 		// be brought by a sync is not over: the clock decides.
@@ -325,7 +325,7 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	switch {
 	case c.mem.Tries >= triesPerIncident:
 		return c.at(RungHuman, time.Time{}, "a restart of %s was asked for %d times and did not happen", c.target, c.mem.Tries), nil
-	case c.today >= MaxADay:
+	case c.today >= MaxActionsPerDay:
 		return c.at(RungHuman, time.Time{}, "%s was restarted %d times within a day and the sync does not last", c.target, c.today), nil
 	}
 
@@ -342,23 +342,23 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 
 	synced, users := find(c.conditions, Synced), find(c.conditions, UsersMatch)
 	if users.Status == True && users.Reason != CatchingUp {
-		return c.at(RungWithheld, time.Time{}, "the data are equal (%s), so nothing of ours is restarted for a clock alone", users.Reason), nil
+		return c.at(RungWithheld, time.Time{}, "the user data match (%s), so ICSA is not restarted although its last sync is overdue", users.Reason), nil
 	}
 	if wait := c.Mesh.Policy.WaitForPeople.D(); wait > 0 {
 		if c.mem.ForceBy.IsZero() {
 			c.mem.ForceBy = c.Now.Add(wait)
 		}
 		if c.Now.Before(c.mem.ForceBy) {
-			return c.at(RungForce, c.mem.ForceBy, "Presence > Inter-Clustering on %s, peer %s: Force Manual Sync; Peerkeeper waits %v for it", c.id.From, c.to.Publisher, wait), nil
+			return c.at(RungForce, c.mem.ForceBy, "Presence > Inter-Clustering on %s, peer %s: Force Manual Sync; Peerkeeper waits %v for it", c.id.From, c.home.Publisher, wait), nil
 		}
 	}
 
-	minAge := minServiceAge(c.clocks.Interval, c.a.LongestSync)
+	minAge := minServiceAge(c.clocks.Interval, c.pullerRecord.LongestSync)
 	p := &Proposal{
 		Action: RestartService, Target: c.target, Peers: []mesh.PeerID{c.id}, Since: c.mem.Incident, MinAge: minAge,
 		Why:        fmt.Sprintf("%s is stuck: %s", c.id, synced.Message),
 		Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(pullsOf(c.Mesh, c.id.From)), c.id.From),
-		Collect:    Evidence(c.from.Publisher),
+		Collect:    Evidence(c.puller.Publisher),
 	}
 	p.ID = proposalID(p.Action, p.Target, "", p.Since)
 	if why := c.suspectIsPeer(); why != "" && c.Mesh.Policy.RestartForOnePeer != "auto" {
@@ -372,7 +372,7 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	n := c.at(RungRestart, time.Time{}, "a restart of %s is proposed", c.target)
 	if until := c.started.Add(minAge); c.Now.Before(until) {
 		n.Until = until
-		n.Evidence = fmt.Sprintf("%s has run since %s, less than %v: whoever restarted it, its chance is not over", c.target, clock(c.started), minAge)
+		n.Evidence = fmt.Sprintf("%s restarted at %s; its syncs are awaited until %s", c.target, clock(c.started), clock(until))
 	}
 	return n, p
 }
@@ -392,19 +392,19 @@ func Evidence(node mesh.NodeName) []string {
 // autoRecovery is the parameter on the pulling publisher: "on", "off", or
 // "declared on" where it was not read.
 func (l *link) autoRecovery() string {
-	params, ok := l.a.Seen.Nodes[l.from.Publisher].Parameters.Get()
+	params, ok := l.pullerRecord.Seen.Nodes[l.puller.Publisher].Parameters.Get()
 	switch v := strings.ToLower(params[ParamAutoRecovery]); {
 	case ok && (v == "f" || v == "false" || v == "0" || v == "disabled"):
 		return "off"
 	case ok && v != "":
 		return "on"
-	case !l.from.AutoRecovery:
+	case !l.puller.AutoRecovery:
 		return "off"
 	}
 	return "declared on"
 }
 
-// suspectIsPeer says why a restart of the whole agent needs a person: other
+// suspectIsPeer says why a restart of the whole agent needs approval: other
 // peers of the same agent advance, or this peer alone is seen to stand, and the
 // path between its nodes is not measured.
 func (l *link) suspectIsPeer() string {
@@ -415,7 +415,7 @@ func (l *link) suspectIsPeer() string {
 		}
 		o := newLink(l.View, other, &SyncRecord{})
 		others++
-		limit, _ := ClocksOf(o.a, o.from, o.entry.LastSync).First()
+		limit, _ := ClocksOf(o.pullerRecord, o.puller, o.entry.LastSync).First()
 		switch {
 		case o.recent():
 			advancing++
@@ -475,7 +475,7 @@ func Starts(v *View, id mesh.ClusterID, done ...Done) []Proposal {
 			}
 			p := Proposal{
 				ID: proposalID(StartService, t, "", f.Since), Action: StartService, Target: t, Since: f.Since, Peers: pullsOf(v.Mesh, c.ID),
-				Why: f.Message, Interrupts: "nothing: it is stopped", Stop: stop.cause, Code: svc[name].Code,
+				Why: f.Message, Interrupts: "none (the service is stopped)", Stop: stop.cause, Code: svc[name].Code,
 			}
 			if svc[name].Code == CodeCommandedOut || stop.cause == StopEverywhere {
 				p.Why += ": " + stop.because
@@ -496,7 +496,7 @@ func Starts(v *View, id mesh.ClusterID, done ...Done) []Proposal {
 func RemoteAXL(v *View, id mesh.ClusterID) []Proposal {
 	r := v.record(id)
 	c, ok := v.Mesh.Cluster(id)
-	if !ok || v.Sight(id).Verdict != InSight {
+	if !ok || v.Visibility(id).Verdict != Visible {
 		return nil
 	}
 	services, known := r.Seen.Nodes[c.Publisher].Services.Fresh(v.Now, v.maxAge()).Get()

@@ -59,10 +59,10 @@ func (f Fact[T]) Get() (T, bool) {
 // Known reports whether the value may be acted on.
 func (f Fact[T]) Known() bool { return f.Knowledge == KnownFact }
 
-// Why is the reason for not being Known; NotLookedAt for the zero Fact.
+// Why is the reason for not being Known; NotChecked for the zero Fact.
 func (f Fact[T]) Why() Reason {
 	if f.Reason == "" {
-		return NotLookedAt
+		return NotChecked
 	}
 	return f.Reason
 }

@@ -96,15 +96,15 @@ func unsure(why Reason, format string, args ...any) verdict {
 // link is one directed peer with both ends at hand.
 type link struct {
 	*View
-	id       mesh.PeerID
-	decl     mesh.Peer
-	from, to *mesh.Cluster
-	a, b     *ClusterRecord // from's and to's records; never nil
-	sa, sb   Sight
-	entry    Entry
-	hasEntry bool
-	other    *Entry
-	prev     *SyncRecord
+	id                       mesh.PeerID
+	decl                     mesh.Peer
+	puller, home             *mesh.Cluster
+	pullerRecord, homeRecord *ClusterRecord // from's and to's records; never nil
+	pullerView, homeView     Visibility
+	entry                    Entry
+	hasEntry                 bool
+	other                    *Entry
+	prev                     *SyncRecord
 }
 
 // Judge gives the peersync conditions of one directed peer. prev is the stored
@@ -119,8 +119,8 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 		next.FirstSeen = v.Now
 	}
 	users := l.users(&next)
-	if l.b.Fell != nil && users.status == True {
-		users = unsure(UsersFell, "%s holds what %s has, and %s's users fell %s: that both hold equally little proves nothing", l.id.From, l.id.To, l.id.To, l.b.Fell)
+	if l.homeRecord.Fell != nil && users.status == True {
+		users = unsure(UsersFell, "%s holds what %s has, and %s's users fell %s: that both hold equally little proves nothing", l.id.From, l.id.To, l.id.To, l.homeRecord.Fell)
 	}
 	verdicts := []struct {
 		t Type
@@ -152,18 +152,18 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 
 func newLink(v *View, id mesh.PeerID, prev *SyncRecord) *link {
 	l := bareLink(v, id, prev)
-	l.sa, l.sb = v.Sight(id.From), v.Sight(id.To)
+	l.pullerView, l.homeView = v.Visibility(id.From), v.Visibility(id.To)
 	return l
 }
 
 // bareLink is a link without our view of its ends, for those who form that view.
 func bareLink(v *View, id mesh.PeerID, prev *SyncRecord) *link {
-	l := &link{View: v, id: id, prev: prev, a: v.record(id.From), b: v.record(id.To)}
-	l.from, _ = v.Mesh.Cluster(id.From)
-	l.to, _ = v.Mesh.Cluster(id.To)
+	l := &link{View: v, id: id, prev: prev, pullerRecord: v.record(id.From), homeRecord: v.record(id.To)}
+	l.puller, _ = v.Mesh.Cluster(id.From)
+	l.home, _ = v.Mesh.Cluster(id.To)
 	l.decl, _ = v.Mesh.Peer(id)
 	if l.entries().Known() {
-		l.entry, l.hasEntry, l.other = l.a.Seen.EntryFor(l.to)
+		l.entry, l.hasEntry, l.other = l.pullerRecord.Seen.EntryFor(l.home)
 	}
 	return l
 }
@@ -179,7 +179,7 @@ func (v *View) record(id mesh.ClusterID) *ClusterRecord {
 // succeeded or cannot be read. The entry itself is in the cluster's clock.
 func (l *link) lastSync() time.Time {
 	last := l.entry.LastSync
-	if skew, ok := l.a.Seen.Skew.Get(); ok && !last.IsZero() {
+	if skew, ok := l.pullerRecord.Seen.Skew.Get(); ok && !last.IsZero() {
 		last = last.Add(-skew)
 	}
 	return last
@@ -187,21 +187,21 @@ func (l *link) lastSync() time.Time {
 
 // interval is the sync interval in effect for this peer.
 func (l *link) interval() (time.Duration, Basis) {
-	return l.a.EffectiveInterval(l.from, l.lastSync())
+	return l.pullerRecord.EffectiveInterval(l.puller, l.lastSync())
 }
 
-func (l *link) clocks() Clocks { return ClocksOf(l.a, l.from, l.lastSync()) }
+func (l *link) clocks() Clocks { return ClocksOf(l.pullerRecord, l.puller, l.lastSync()) }
 
-func (l *link) entries() Fact[[]Entry] { return l.a.Seen.Entries.Fresh(l.Now, l.maxAge()) }
+func (l *link) entries() Fact[[]Entry] { return l.pullerRecord.Seen.Entries.Fresh(l.Now, l.maxAge()) }
 
 // blind explains why a datum of a cluster is not Known: our own trouble with
 // the cluster comes before the single request's reason.
-func (l *link) blind(id mesh.ClusterID, s Sight, why Reason, detail string) verdict {
+func (l *link) blind(id mesh.ClusterID, s Visibility, why Reason, detail string) verdict {
 	if s.Trouble != "" {
 		return unsure(s.Trouble, "%s: %s", id, s.Message)
 	}
 	if detail == "" {
-		return unsure(why, "%s has not told", id)
+		return unsure(why, "no data from %s yet", id)
 	}
 	return unsure(why, "%s: %s", id, detail)
 }
@@ -210,36 +210,36 @@ func (l *link) configured() verdict {
 	here := l.entries()
 	if here.Why() == NoDialect && !here.Known() {
 		// Nobody has told how to read the peer table: copies are evidence.
-		if n, ok := l.a.CopiedUsers(l.to).Fresh(l.Now, l.maxAge()).Get(); ok && n > 0 {
+		if n, ok := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()).Get(); ok && n > 0 {
 			return yes(CopiesExist, Inferred, "%s holds %d users of %s, so a peer entry has worked; the entry itself is not readable", l.id.From, n, l.id.To)
 		}
 		return unsure(NotObservable, "the peer table is not mapped; `peerkeeper probe` proposes a mapping")
 	}
 	if !here.Known() {
-		return l.blind(l.id.From, l.sa, here.Why(), here.Detail)
+		return l.blind(l.id.From, l.pullerView, here.Why(), here.Detail)
 	}
 	if !l.hasEntry {
 		if l.other != nil {
-			if _, ok := l.to.Node(mesh.NodeName(l.other.Address)); ok {
-				return no(AddressNotPub, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, value(l.other.Address), l.id.To, l.to.Publisher)
+			if _, ok := l.home.Node(mesh.NodeName(l.other.Address)); ok {
+				return no(AddressNotPublisher, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, value(l.other.Address), l.id.To, l.home.Publisher)
 			}
-			return no(AddressNotNode, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, value(l.other.Address), l.to.Publisher)
+			return no(AddressNotNodeName, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, value(l.other.Address), l.home.Publisher)
 		}
-		return no(PeerMissing, Measured, "%s has no peer entry for %s", l.id.From, l.to.Publisher)
+		return no(PeerMissing, Measured, "%s has no peer entry for %s", l.id.From, l.home.Publisher)
 	}
 	if l.entry.Protocol != "" && l.entry.Protocol != l.decl.Protocol {
 		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, value(l.entry.Protocol), l.decl.Protocol)
 	}
-	there := l.b.Seen.Entries.Fresh(l.Now, l.maxAge())
+	there := l.homeRecord.Seen.Entries.Fresh(l.Now, l.maxAge())
 	if !there.Known() {
 		if there.Why() == NoDialect {
 			return yes(EntriesMatch, Measured, "%s has its entry for %s; the other end's is not readable", l.id.From, l.id.To)
 		}
-		return l.blind(l.id.To, l.sb, there.Why(), there.Detail)
+		return l.blind(l.id.To, l.homeView, there.Why(), there.Detail)
 	}
-	back, ok, _ := l.b.Seen.EntryFor(l.from)
+	back, ok, _ := l.homeRecord.Seen.EntryFor(l.puller)
 	if !ok {
-		return no(PeerMissingThere, Measured, "%s has no peer entry back to %s; Cisco wants the pair on both sides", l.id.To, l.from.Publisher)
+		return no(PeerMissingOnOtherSide, Measured, "%s has no peer entry back to %s; Cisco wants the pair on both sides", l.id.To, l.puller.Publisher)
 	}
 	if back.Protocol != l.entry.Protocol {
 		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, value(l.entry.Protocol), l.id.To, value(back.Protocol))
@@ -271,29 +271,29 @@ func (l *link) recent() bool {
 func (l *link) age() time.Duration { return l.Now.Sub(l.lastSync()) }
 
 func (l *link) reachable() verdict {
-	if l.sa.Trouble != "" && !l.entries().Known() {
-		return l.blind(l.id.From, l.sa, l.sa.Trouble, "")
+	if l.pullerView.Trouble != "" && !l.entries().Known() {
+		return l.blind(l.id.From, l.pullerView, l.pullerView.Trouble, "")
 	}
 	if l.recent() {
 		return yes(SyncedRecently, Measured, "%s's ICSA reached %s at its last sync", l.id.From, l.id.To)
 	}
-	switch l.sb.Verdict {
+	switch l.homeView.Verdict {
 	case Down:
 		return no(ClusterDown, Inferred, "no node of %s answers Peerkeeper, and no peer that pulls from it has advanced since", l.id.To)
-	case PubDown:
-		return no(PublisherDown, Inferred, "%s of %s does not answer Peerkeeper, and no peer that pulls from it has advanced since", l.to.Publisher, l.id.To)
-	case Awaiting, NotSeen:
-		return unsure(l.sb.Trouble, "%s: %s", l.id.To, l.sb.Message)
+	case PublisherIsDown:
+		return no(PublisherDown, Inferred, "%s of %s does not answer Peerkeeper, and no peer that pulls from it has advanced since", l.home.Publisher, l.id.To)
+	case WaitingForPeers, NotVisible:
+		return unsure(l.homeView.Trouble, "%s: %s", l.id.To, l.homeView.Message)
 	}
 	if l.hasEntry && l.entry.HasError && l.entry.Error == ErrorUnreachable {
 		// The pulling ICSA's own word comes before what we see from our seat. It
 		// says so of a name that does not resolve too, hence no False.
-		return unsure(CannotConnect, "ICSA of %s reports that it does not reach %s, which answers Peerkeeper: look at the names and at the way between the two clusters", l.id.From, l.to.Publisher)
+		return unsure(CannotConnect, "ICSA of %s reports that it does not reach %s, which answers Peerkeeper: look at the names and at the way between the two clusters", l.id.From, l.home.Publisher)
 	}
-	if ok, known := l.b.Seen.Nodes[l.to.Publisher].Answers.Fresh(l.Now, l.maxAge()).Get(); known && ok {
-		return yes(AnswersUs, Inferred, "%s answers Peerkeeper; the path from %s itself is not measured", l.to.Publisher, l.id.From)
+	if ok, known := l.homeRecord.Seen.Nodes[l.home.Publisher].Answers.Fresh(l.Now, l.maxAge()).Get(); known && ok {
+		return yes(ReachableFromPeerkeeper, Inferred, "%s answers Peerkeeper; the path from %s itself is not measured", l.home.Publisher, l.id.From)
 	}
-	return l.blind(l.id.To, l.sb, NotLookedAt, "")
+	return l.blind(l.id.To, l.homeView, NotChecked, "")
 }
 
 // Words of the dialect's optional column last_error. They are ours: the site's
@@ -319,19 +319,19 @@ func errorWord(s string) string {
 
 func (l *link) authenticated() verdict {
 	if e := l.entries(); !e.Known() && e.Why() != NoDialect {
-		return l.blind(l.id.From, l.sa, e.Why(), e.Detail)
+		return l.blind(l.id.From, l.pullerView, e.Why(), e.Detail)
 	}
 	if l.recent() {
-		return yes(PasswordAccepted, Measured, "the entry's credentials worked at the last sync")
+		return yes(CredentialsAccepted, Measured, "the entry's credentials worked at the last sync")
 	}
 	if !l.hasEntry || !l.entry.HasError {
 		return unsure(NotObservable, "only the Inter-Clustering page's Peer Connectivity Test shows whether the entry's credentials are accepted")
 	}
 	switch l.entry.Error {
 	case ErrorCredentials:
-		return no(PasswordRejected, Measured, "%s refuses the AXL user name or password in %s's peer entry", l.id.To, l.id.From)
+		return no(PeerCredentialsRejected, Measured, "%s refuses the AXL user name or password in %s's peer entry", l.id.To, l.id.From)
 	case "":
-		return yes(PasswordAccepted, Measured, "the entry reports no error")
+		return yes(CredentialsAccepted, Measured, "the entry reports no error")
 	}
 	// Not NotObservable: a password that was refused is not right again because
 	// something else now fails before it is asked for.
@@ -339,7 +339,7 @@ func (l *link) authenticated() verdict {
 }
 
 // needed is one service that the peer depends on.
-type needed struct {
+type requiredService struct {
 	service string
 	remote  bool
 	all     bool // every node, else the publisher only
@@ -347,7 +347,7 @@ type needed struct {
 
 // needs is the chapter's word: AXL on all nodes, Sync Agent on the publisher,
 // ICSA on all nodes; XCP Router because presence between clusters runs through it.
-var needs = [...]needed{
+var requiredServices = [...]requiredService{
 	{service: ICSA, all: true},
 	{service: SyncAgent},
 	{service: AXL, all: true},
@@ -359,16 +359,16 @@ func (l *link) servicesRunning() verdict {
 	var stopped, unread []string
 	basis := Measured
 	var why Reason
-	for _, n := range needs {
-		c, r, s, id := l.from, l.a, l.sa, l.id.From
+	for _, n := range requiredServices {
+		c, r, s, id := l.puller, l.pullerRecord, l.pullerView, l.id.From
 		if n.remote {
-			c, r, s, id = l.to, l.b, l.sb, l.id.To
+			c, r, s, id = l.home, l.homeRecord, l.homeView, l.id.To
 		}
 		for _, node := range c.Nodes {
 			if !n.all && node.Name != c.Publisher {
 				continue
 			}
-			if node.Name == c.Publisher && s.Verdict == PubDown && !n.remote {
+			if node.Name == c.Publisher && s.Verdict == PublisherIsDown && !n.remote {
 				return no(PublisherDown, Inferred, "%s does not answer, so nothing runs there that anyone could use", node.Name)
 			}
 			services := r.Seen.Nodes[node.Name].Services.Fresh(l.Now, l.maxAge())
@@ -445,9 +445,9 @@ type Clocks struct {
 // First is the limit that is reached first, and its name.
 func (c Clocks) First() (time.Duration, Reason) {
 	if c.A < c.B {
-		return c.A, ClockA
+		return c.A, StuckTwoHours
 	}
-	return c.B, ClockB
+	return c.B, FourPeriodsMissed
 }
 
 // ClocksOf computes both limits from the interval in effect.
@@ -459,7 +459,7 @@ func ClocksOf(r *ClusterRecord, c *mesh.Cluster, lastSync time.Time) Clocks {
 func (l *link) synced(next *SyncRecord) verdict {
 	entries := l.entries()
 	if !entries.Known() && entries.Why() != NoDialect {
-		return l.blind(l.id.From, l.sa, entries.Why(), entries.Detail)
+		return l.blind(l.id.From, l.pullerView, entries.Why(), entries.Detail)
 	}
 	if entries.Known() && !l.hasEntry {
 		return unsure(PeerMissing, "there is no entry that could sync")
@@ -476,10 +476,10 @@ func (l *link) synced(next *SyncRecord) verdict {
 	switch {
 	case age < -2*l.Tick:
 		return unsure(ClockBackwards, "%s lies in the future of %s's own clock", last, l.id.From)
-	case age > limit && which == ClockB:
-		return no(ClockB, Measured, "%s: four periods of %v have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+	case age > limit && which == FourPeriodsMissed:
+		return no(FourPeriodsMissed, Measured, "%s: four periods of %v have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
 	case age > limit:
-		return no(ClockA, Measured, "%s: more than 2 h beyond its interval of %v; measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %v; measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
 	case age > clocks.Interval+2*l.Tick:
 		return yes(Overdue, Measured, "%s; one sync of %v was missed, this turns False %v after the last success", last, clocks.Interval, limit)
 	}
@@ -488,10 +488,10 @@ func (l *link) synced(next *SyncRecord) verdict {
 
 // syncedByProgress stands in where Last Synchronized Time is not readable.
 func (l *link) syncedByProgress(next *SyncRecord, limit time.Duration) verdict {
-	home, hk := l.b.HomeUsers(l.to).Fresh(l.Now, l.maxAge()).Get()
-	copied, ck := l.a.CopiedUsers(l.to).Fresh(l.Now, l.maxAge()).Get()
+	home, hk := l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge()).Get()
+	copied, ck := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()).Get()
 	if hk && ck && home != copied && !next.Differs.Since.IsZero() && l.changedSince(next.Differs.Since) && l.Now.Sub(next.Differs.Since) > limit {
-		return no(HomeChangeNotCopd, Inferred, "a change of %s's users at %s has not been copied within %v", l.id.To, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), limit)
+		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %v", l.id.To, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), limit)
 	}
 	if !next.Progress.IsZero() {
 		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, next.Progress.UTC().Format("2006-01-02 15:04 MST"))
@@ -502,7 +502,7 @@ func (l *link) syncedByProgress(next *SyncRecord, limit time.Duration) verdict {
 // changedSince reports whether the home really changed around t, as opposed to
 // having differed ever since Peerkeeper first looked.
 func (l *link) changedSince(t time.Time) bool {
-	for i, h := range l.b.Home {
+	for i, h := range l.homeRecord.Home {
 		if i > 0 && !h.From.Before(t) {
 			return true
 		}
@@ -514,18 +514,18 @@ func (l *link) changedSince(t time.Time) bool {
 // right while it equals what the home was within the window that its own last
 // sync, or two intervals, allow.
 func (l *link) users(next *SyncRecord) verdict {
-	homeFact := l.b.HomeUsers(l.to).Fresh(l.Now, l.maxAge())
-	copyFact := l.a.CopiedUsers(l.to).Fresh(l.Now, l.maxAge())
+	homeFact := l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge())
+	copyFact := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge())
 	home, hk := homeFact.Get()
 	copied, ck := copyFact.Get()
 	switch {
 	case !hk:
-		return l.blind(l.id.To, l.sb, homeFact.Why(), homeFact.Detail)
+		return l.blind(l.id.To, l.homeView, homeFact.Why(), homeFact.Detail)
 	case !ck:
-		return l.blind(l.id.From, l.sa, copyFact.Why(), copyFact.Detail)
+		return l.blind(l.id.From, l.pullerView, copyFact.Why(), copyFact.Detail)
 	}
-	basis := l.a.Seen.UsersBasis
-	if l.b.Seen.UsersBasis == Inferred || basis == "" {
+	basis := l.pullerRecord.Seen.UsersBasis
+	if l.homeRecord.Seen.UsersBasis == Inferred || basis == "" {
 		basis = Inferred
 	}
 	interval, _ := l.interval()
@@ -614,11 +614,11 @@ func names(n *Named) string {
 // interval after t, and the home changed over it: nobody can tell any more that
 // the difference is the same one.
 func (l *link) unwatched(t time.Time, interval time.Duration) bool {
-	n := len(l.b.Home)
+	n := len(l.homeRecord.Home)
 	if n < 2 {
 		return false
 	}
-	from, before := l.b.Home[n-1].From, l.b.Home[n-2].To
+	from, before := l.homeRecord.Home[n-1].From, l.homeRecord.Home[n-2].To
 	return from.Equal(l.Now) && before.After(t.Add(-interval)) && from.Sub(before) > max(interval, l.maxAge())
 }
 
@@ -629,9 +629,9 @@ func (l *link) differsSince(home, copied int) time.Time {
 	if home == copied {
 		return l.Now
 	}
-	for i := len(l.b.Home) - 1; i >= 0; i-- {
-		if h := l.b.Home[i]; h.Users == copied && i+1 < len(l.b.Home) {
-			return l.b.Home[i+1].From
+	for i := len(l.homeRecord.Home) - 1; i >= 0; i-- {
+		if h := l.homeRecord.Home[i]; h.Users == copied && i+1 < len(l.homeRecord.Home) {
+			return l.homeRecord.Home[i+1].From
 		}
 	}
 	return l.Now
@@ -640,7 +640,7 @@ func (l *link) differsSince(home, copied int) time.Time {
 // explained reports whether the home's values since window span the copy's.
 func (l *link) explained(copied int, window time.Time) bool {
 	lo, hi, any := 0, 0, false
-	for _, h := range l.b.Home {
+	for _, h := range l.homeRecord.Home {
 		if h.To.Before(window) {
 			continue
 		}
@@ -670,7 +670,7 @@ func (l *link) proof(home, copied int, interval time.Duration) (why Reason, show
 		}
 	}
 	if equal, ok := l.View.SetsEqual(l.id); ok {
-		read := older(l.a.Set.At, l.b.Set.At)
+		read := older(l.pullerRecord.UserSet.At, l.homeRecord.UserSet.At)
 		switch {
 		case !equal && (why != UsersDiffer || read.After(shown)):
 			why, shown = UsersDiffer, read
@@ -707,7 +707,7 @@ const setPeriod = 24 * time.Hour
 // both were read within the last two days while the home held still.
 func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
 	a, b := v.record(id.From), v.record(id.To)
-	fa, fb := a.Set.Fresh(v.Now, 2*setPeriod), b.Set.Fresh(v.Now, 2*setPeriod)
+	fa, fb := a.UserSet.Fresh(v.Now, 2*setPeriod), b.UserSet.Fresh(v.Now, 2*setPeriod)
 	sa, ka := fa.Get()
 	sb, kb := fb.Get()
 	if !ka || !kb || len(b.Home) == 0 {

@@ -116,17 +116,17 @@ func (s *scene) lose(id mesh.ClusterID, since time.Time, nodes ...mesh.NodeName)
 	if len(nodes) == 0 {
 		nodes = []mesh.NodeName{pub(id), sub(id)}
 		r.Seen.Access = Unknown[bool](CannotConnect, "no connection")
-		r.ShutOut = since
+		r.NoAccessSince = since
 	}
-	r.Lost = map[mesh.NodeName]time.Time{}
+	r.SilentSince = map[mesh.NodeName]time.Time{}
 	for _, n := range nodes {
-		r.Lost[n] = since
+		r.SilentSince[n] = since
 		node := r.Seen.Nodes[n]
 		node.Answers = Known(false, s.Now)
 		node.Services.At = since.Add(-tick)
 		r.Seen.Nodes[n] = node
 	}
-	if _, all := r.Lost[pub(id)]; all {
+	if _, all := r.SilentSince[pub(id)]; all {
 		r.Seen.Users.At, r.Seen.Entries.At = since.Add(-tick), since.Add(-tick)
 		r.Seen.Users.Reason, r.Seen.Entries.Reason = CannotConnect, CannotConnect
 	}
@@ -148,14 +148,14 @@ func TestOneConditionAndEveryReason(t *testing.T) {
 		{"the table is not mapped, but copies exist", Configured, func(s *scene) { s.emea().Seen.Entries = noDialect }, True, CopiesExist, Inferred, "200 users"},
 		{"the table is not mapped and there are no copies", Configured, func(s *scene) { s.emea().Seen.Entries = noDialect; s.copied(0) }, UnknownStatus, NotObservable, Measured, "probe"},
 		{"no entry", Configured, func(s *scene) { s.emea().Seen.Entries.Value = s.emea().Seen.Entries.Value[1:] }, False, PeerMissing, Measured, "imp-apac-pub"},
-		{"entry names the subscriber", Configured, func(s *scene) { s.entry(func(e *Entry) { e.Address = string(sub("apac")) }) }, False, AddressNotPub, Measured, "not apac's database publisher"},
-		{"entry names the address", Configured, func(s *scene) { s.entry(func(e *Entry) { e.Address = "192.0.2.1" }); s.only("apac", "192.0.2.1:8443") }, False, AddressNotNode, Measured, "node name"},
+		{"entry names the subscriber", Configured, func(s *scene) { s.entry(func(e *Entry) { e.Address = string(sub("apac")) }) }, False, AddressNotPublisher, Measured, "not apac's database publisher"},
+		{"entry names the address", Configured, func(s *scene) { s.entry(func(e *Entry) { e.Address = "192.0.2.1" }); s.only("apac", "192.0.2.1:8443") }, False, AddressNotNodeName, Measured, "node name"},
 		{"entry names the IPv6 address", Configured, func(s *scene) {
 			s.entry(func(e *Entry) { e.Address = "2001:db8::7" })
 			s.only("apac", "[2001:db8::7]:8443")
-		}, False, AddressNotNode, Measured, "node name"},
+		}, False, AddressNotNodeName, Measured, "node name"},
 		{"entry in another case", Configured, func(s *scene) { s.entry(func(e *Entry) { e.Address = strings.ToUpper(e.Address) }) }, True, EntriesMatch, Measured, ""},
-		{"the other side has none", Configured, func(s *scene) { s.apac().Seen.Entries.Value = nil }, False, PeerMissingThere, Measured, "both sides"},
+		{"the other side has none", Configured, func(s *scene) { s.apac().Seen.Entries.Value = nil }, False, PeerMissingOnOtherSide, Measured, "both sides"},
 		{"entry uses TLS where mesh.yaml says TCP", Configured, func(s *scene) { s.entry(func(e *Entry) { e.Protocol = mesh.TLSProto }) }, False, ProtocolDiffers, Measured, "mesh.yaml says tcp"},
 		{"the two ends differ", Configured, func(s *scene) { s.apac().Seen.Entries.Value[0].Protocol = mesh.TLSProto }, False, ProtocolDiffers, Measured, ""},
 		{"the other end's table is unread", Configured, func(s *scene) { s.apac().Seen.Entries = Unknown[[]Entry](QueryRefused, "fault") }, UnknownStatus, QueryRefused, Measured, "apac"},
@@ -164,7 +164,7 @@ func TestOneConditionAndEveryReason(t *testing.T) {
 		{"one domain", Compatible, func(*scene) {}, True, DomainsMatch, Declared, "example.com"},
 		{"ICSA reports a conflict", Compatible, func(s *scene) { s.entry(func(e *Entry) { e.Error = ErrorDomain }) }, False, DomainConflict, Cisco, "30 min"},
 		{"users of other domains are lawful", Compatible, func(s *scene) {
-			s.apac().Set = Known(map[mesh.ClusterID]SetDigest{"apac": {Users: 200, Foreign: 3}}, ago(time.Hour))
+			s.apac().UserSet = Known(map[mesh.ClusterID]SetDigest{"apac": {Users: 200, Foreign: 3}}, ago(time.Hour))
 		}, True, DomainsMatch, Declared, "example.com"},
 		{"one scheme, spelled in two ways", Compatible, func(s *scene) {
 			s.parameter("emea", ParamScheme, "UserID@[Default_Domain]")
@@ -185,7 +185,7 @@ func TestOneConditionAndEveryReason(t *testing.T) {
 		}, False, DomainDiffers, Measured, "example.net"},
 
 		{"synced ten minutes ago", Reachable, func(*scene) {}, True, SyncedRecently, Measured, ""},
-		{"no sync lately, but it answers us", Reachable, func(s *scene) { stand(s, time.Hour) }, True, AnswersUs, Inferred, "not measured"},
+		{"no sync lately, but it answers us", Reachable, func(s *scene) { stand(s, time.Hour) }, True, ReachableFromPeerkeeper, Inferred, "not measured"},
 		{"ICSA itself says that it does not reach it", Reachable, func(s *scene) { stand(s, time.Hour); s.entry(func(e *Entry) { e.Error = ErrorUnreachable }) }, UnknownStatus, CannotConnect, Measured, "answers Peerkeeper"},
 		{"lost ten minutes ago", Reachable, func(s *scene) { stand(s, time.Hour); s.lose("apac", ago(10*time.Minute)) }, UnknownStatus, AwaitingPeerEvidence, Measured, ""},
 		{"lost an hour ago and nobody syncs", Reachable, func(s *scene) { s.outage(time.Hour) }, False, ClusterDown, Inferred, "no peer that pulls"},
@@ -194,11 +194,11 @@ func TestOneConditionAndEveryReason(t *testing.T) {
 		{"our account is rejected there", Reachable, func(s *scene) { stand(s, time.Hour); s.reject("apac") }, UnknownStatus, AccountRejected, Measured, "apac"},
 		{"the pulling cluster cannot be seen", Reachable, func(s *scene) { s.lose("emea", ago(time.Hour)) }, UnknownStatus, CannotSeeCluster, Measured, "emea"},
 
-		{"accepted at the last sync", Authenticated, func(*scene) {}, True, PasswordAccepted, Measured, ""},
-		{"refused", Authenticated, func(s *scene) { s.entry(func(e *Entry) { e.Error = ErrorCredentials }) }, False, PasswordRejected, Measured, "apac refuses"},
+		{"accepted at the last sync", Authenticated, func(*scene) {}, True, CredentialsAccepted, Measured, ""},
+		{"refused", Authenticated, func(s *scene) { s.entry(func(e *Entry) { e.Error = ErrorCredentials }) }, False, PeerCredentialsRejected, Measured, "apac refuses"},
 		{"the sync now fails before its log-in", Authenticated, func(s *scene) { s.entry(func(e *Entry) { e.Error = ErrorNames }) }, UnknownStatus, CannotConnect, Measured, "names"},
 		{"no column tells", Authenticated, func(s *scene) { stand(s, time.Hour); s.entry(func(e *Entry) { e.HasError = false }) }, UnknownStatus, NotObservable, Measured, "Peer Connectivity Test"},
-		{"overdue without an error", Authenticated, func(s *scene) { stand(s, time.Hour) }, True, PasswordAccepted, Measured, "no error"},
+		{"overdue without an error", Authenticated, func(s *scene) { stand(s, time.Hour) }, True, CredentialsAccepted, Measured, "no error"},
 
 		{"all started", ServicesRunning, func(*scene) {}, True, AllStarted, Measured, ""},
 		{"ICSA stopped on the subscriber", ServicesRunning, func(s *scene) { s.service("emea", sub("emea"), ICSA, "Stopped") }, False, ServiceStopped, Measured, "imp-emea-sub"},
@@ -218,7 +218,7 @@ func TestOneConditionAndEveryReason(t *testing.T) {
 
 		{"on its interval", Synced, func(*scene) {}, True, OnInterval, Measured, "30m"},
 		{"one sync missed", Synced, func(s *scene) { stand(s, 45*time.Minute) }, True, Overdue, Measured, "one sync"},
-		{"four periods", Synced, func(s *scene) { stand(s, 121*time.Minute) }, False, ClockB, Measured, "four periods"},
+		{"four periods", Synced, func(s *scene) { stand(s, 121*time.Minute) }, False, FourPeriodsMissed, Measured, "four periods"},
 		{"no entry", Synced, func(s *scene) { s.emea().Seen.Entries.Value = s.emea().Seen.Entries.Value[1:] }, UnknownStatus, PeerMissing, Measured, ""},
 		{"in the future of its own clock", Synced, func(s *scene) { stand(s, -time.Hour) }, UnknownStatus, ClockBackwards, Measured, "future"},
 		{"a cluster whose clock is an hour ahead", Synced, func(s *scene) { stand(s, -50*time.Minute); s.emea().Seen.Skew = Known(time.Hour, noon) }, True, OnInterval, Measured, ""},
@@ -295,7 +295,7 @@ func TestWhichClockFiresFirst(t *testing.T) {
 		minutes, first int
 		which          Reason
 	}{
-		{30, 120, ClockB}, {31, 124, ClockB}, {39, 156, ClockB}, {40, 160, ClockB}, {41, 161, ClockA}, {60, 180, ClockA}, {240, 360, ClockA}, {1444, 1564, ClockA},
+		{30, 120, FourPeriodsMissed}, {31, 124, FourPeriodsMissed}, {39, 156, FourPeriodsMissed}, {40, 160, FourPeriodsMissed}, {41, 161, StuckTwoHours}, {60, 180, StuckTwoHours}, {240, 360, StuckTwoHours}, {1444, 1564, StuckTwoHours},
 	} {
 		s := newScene()
 		s.emea().Interval = Interval{Value: time.Duration(c.minutes) * time.Minute}

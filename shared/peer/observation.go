@@ -15,7 +15,7 @@ type Observation struct {
 	At      time.Time      `json:"at"`
 	// Access is how our own look went: Known(true) when the cluster let us in.
 	// Anything else is our trouble, not the cluster's: AccountRejected,
-	// Forbidden, BlindedByCertificate, NoCredentials, CannotConnect.
+	// Forbidden, ServerCertificateUntrusted, NoCredentials, CannotConnect.
 	Access Fact[bool] `json:"access"`
 	// Nodes are the declared nodes by name.
 	Nodes map[mesh.NodeName]Node `json:"nodes"`
@@ -148,16 +148,16 @@ type ClusterRecord struct {
 	// BUCKETS item as new, and no longer written.
 	Buckets Fact[map[mesh.ClusterID]map[string]Bucket] `json:"buckets,omitzero"`
 	// Set is the digest of every home's user IDs (tier 3, once a day).
-	Set Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
-	// SetTried is when tier 3 was last attempted, whole or not.
-	SetTried time.Time `json:"setTried,omitzero"`
-	// ShutOut is since when no look has been let in, for whatever reason.
-	ShutOut  time.Time `json:"shutOut,omitzero"`
-	Interval Interval  `json:"interval"`
+	UserSet Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
+	// UserSetAttempted is when tier 3 was last attempted, whole or not.
+	UserSetAttempted time.Time `json:"setTried,omitzero"`
+	// NoAccessSince is since when no look has been let in, for whatever reason.
+	NoAccessSince time.Time `json:"shutOut,omitzero"`
+	Interval      Interval  `json:"interval"`
 	// LongestSync is the longest full sync seen; 0 if none was measured.
 	LongestSync time.Duration `json:"longestSync,omitempty"`
 	// Lost is since when a declared node has given no answer.
-	Lost map[mesh.NodeName]time.Time `json:"lost,omitempty"`
+	SilentSince map[mesh.NodeName]time.Time `json:"lost,omitempty"`
 	// Restarted is when a node was last seen to have restarted as a whole.
 	Restarted map[mesh.NodeName]time.Time `json:"restarted,omitempty"`
 	// Stopped is what is remembered of services that do not run, by node.

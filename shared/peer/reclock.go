@@ -37,9 +37,9 @@ func (r *ClusterRecord) Reclock(now time.Time) {
 		countAsNow(now, &leaf.First)
 		r.Leaves[name] = leaf
 	}
-	countAsNow(now, &r.ShutOut, &r.Rewound, &r.Interval.Changed)
-	if instant.Ahead(r.SetTried, now, 0) {
-		r.SetTried = time.Time{} // it keeps from looking: as if never tried
+	countAsNow(now, &r.NoAccessSince, &r.Rewound, &r.Interval.Changed)
+	if instant.Ahead(r.UserSetAttempted, now, 0) {
+		r.UserSetAttempted = time.Time{} // it keeps from looking: as if never tried
 	}
 	for i := range r.Home {
 		countAsNow(now, &r.Home[i].From, &r.Home[i].To)
@@ -53,7 +53,7 @@ func (r *ClusterRecord) Reclock(now time.Time) {
 	if r.Fell != nil {
 		countAsNow(now, &r.Fell.Since)
 	}
-	countAllAsNow(now, r.Lost)
+	countAllAsNow(now, r.SilentSince)
 	countAllAsNow(now, r.Restarted)
 	for _, byService := range r.Stopped {
 		for service, stop := range byService {

@@ -74,14 +74,14 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	reading := map[string]bool{
 		// When something was read (Fact.Fresh and its like), or done every so often.
-		".Seen.At": true, ".Set.At": true, ".Buckets.At": true, ".Seen.Access.At": true, ".Seen.Skew.At": true, ".Seen.Users.At": true, ".Seen.Entries.At": true,
+		".Seen.At": true, ".UserSet.At": true, ".Buckets.At": true, ".Seen.Access.At": true, ".Seen.Skew.At": true, ".Seen.Users.At": true, ".Seen.Entries.At": true,
 		".Seen.Topology.At": true, ".At": true, ".Served.Read": true, ".Ports.Read": true, ".Identity.Read": true, ".Trust.Nodes.Read": true, ".Named.At": true,
 		".Seen.Nodes.Version.At": true, ".Seen.Nodes.Services.At": true, ".Seen.Nodes.Parameters.At": true, ".Seen.Nodes.HAState.At": true, ".Seen.Nodes.HAEnabled.At": true, ".Seen.Nodes.Answers.At": true, ".Seen.SyncAgent.At": true,
 		".Conditions.Observed": true, ".Observed": true,
 		// By the cluster's own clock.
 		".Seen.Entries.Value.LastSync": true,
 		// Ends that lie ahead by nature.
-		".Findings.NotAfter": true, ".Trust.Held.Ends": true, ".LeafEnds": true,
+		".Findings.NotAfter": true, ".Trust.Entries.Ends": true, ".LeafEnds": true,
 		// Worked out anew at every look.
 		".Ladder.ProveBy": true, ".Ladder.Until": true,
 		// Names an incident, by the last success; compared for being the same.
@@ -118,7 +118,7 @@ func (r *reclockedState) Reclock(now time.Time) { (*StateRecord)(r).Reclock(0, n
 func TestWhatIsNotAheadIsLeftAsItIs(t *testing.T) {
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	at := now.Add(-time.Hour)
-	r := ClusterRecord{ShutOut: at, SetTried: at, Home: []HomeValue{{From: at, To: now.Add(30 * time.Second)}}, Lost: map[mesh.NodeName]time.Time{"a": at}}
+	r := ClusterRecord{NoAccessSince: at, UserSetAttempted: at, Home: []HomeValue{{From: at, To: now.Add(30 * time.Second)}}, SilentSince: map[mesh.NodeName]time.Time{"a": at}}
 	want := r
 	want.Home = []HomeValue{{From: at, To: now.Add(30 * time.Second)}}
 	r.Reclock(now)

@@ -59,7 +59,7 @@ func (v *View) readSince(id mesh.ClusterID, node mesh.NodeName, since time.Time)
 // contradiction says of a node that peersync has lost that certcheck reads it; ""
 // if it does not.
 func (v *View) contradiction(r *ClusterRecord, id mesh.ClusterID, node mesh.NodeName) string {
-	since, lost := r.Lost[node]
+	since, lost := r.SilentSince[node]
 	if !lost {
 		return ""
 	}

@@ -14,10 +14,10 @@ func TestWhatCertcheckReadsIsNotDown(t *testing.T) {
 		name string
 		read time.Duration // ago
 		err  string
-		want Verdict
+		want VisibilityVerdict
 		why  Reason
 	}{
-		{"read since", 2 * time.Hour, "", NotSeen, ReadByCertcheckOnly},
+		{"read since", 2 * time.Hour, "", NotVisible, ReadByCertcheckOnly},
 		{"read before it was lost", 9 * time.Hour, "", Down, ClusterDown},
 		{"its newest look failed as well", 2 * time.Hour, "Refused", Down, ClusterDown},
 	} {
@@ -27,7 +27,7 @@ func TestWhatCertcheckReadsIsNotDown(t *testing.T) {
 			s.Certificates = map[mesh.ClusterID]CertClusterRecord{"apac": {Served: map[mesh.NodeName]map[string]Served{
 				pub("apac"): {"RSA": {Fingerprint: "sha256:1", Read: ago(tt.read), Error: tt.err}},
 			}}}
-			got := s.Sight("apac")
+			got := s.Visibility("apac")
 			if got.Verdict != tt.want || got.Trouble != tt.why {
 				t.Fatalf("%+v, want %s %s", got, tt.want, tt.why)
 			}
@@ -43,7 +43,7 @@ func TestARefusalOfTLSIsOurTroubleAndNoSilence(t *testing.T) {
 		s := newScene("emea", "apac")
 		r := s.apac()
 		r.Seen.Access = Unknown[bool](why, "as it is")
-		if got := s.Sight("apac"); got.Verdict != Refused || got.Trouble != why {
+		if got := s.Visibility("apac"); got.Verdict != AccessDenied || got.Trouble != why {
 			t.Errorf("%s: %+v", why, got)
 		}
 	}

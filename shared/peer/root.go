@@ -76,7 +76,7 @@ func (v *View) stopped(id mesh.ClusterID, remote bool) bool {
 	if !ok {
 		return false
 	}
-	for _, n := range needs {
+	for _, n := range requiredServices {
 		if n.remote != remote {
 			continue
 		}

@@ -38,7 +38,7 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 					r.Served[mesh.NodeName(fmt.Sprintf("imp-%d-%d.example.com", i, j))] = map[string]Served{"RSA": s}
 				}
 			}
-			r.Trust = map[string]TrustStore{TomcatTrust: {Held: []Trusted{
+			r.Trust = map[string]TrustStore{TomcatTrust: {Entries: []Trusted{
 				{Print: "a", Subject: text, CA: true, Key: "1", Ends: now.Add(time.Hour)}, {Print: "b", Subject: text, CA: true, Key: "2", Ends: now.Add(time.Hour)},
 				{Print: "c", Subject: text, Signed: true, File: text, Ends: now.Add(time.Hour)},
 			}, Vouched: map[string]int{"z": 0}}}
@@ -51,7 +51,7 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 				said[f.Reason] = true
 				checkFinding(t, f.Composed()) // certcheck's way in
 			}
-			for _, want := range []Reason{CertificateExpired, CertificateExpires, CertificateNotYetValid, PeerkeeperGoesBlind, CAConflict, CAExpires, LeafInStore} {
+			for _, want := range []Reason{CertificateExpired, CertificateExpiring, CertificateNotYetValid, PeerkeeperGoesBlind, CAConflict, CAExpires, LeafInStore} {
 				if !said[want] {
 					t.Errorf("nothing proved of %s: %v", want, said)
 				}

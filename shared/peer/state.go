@@ -120,9 +120,9 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 		switch {
 		case c.Status != "" && c.Reason != NotObservable && c.Observed.IsZero():
 			// Of a peer that comes back to mesh.yaml, or whose cluster's item is gone.
-			c = Condition{Type: t, Status: UnknownStatus, Reason: NotLookedAt, Basis: Measured, Message: string(id.From) + " has not been read yet"}
+			c = Condition{Type: t, Status: UnknownStatus, Reason: NotChecked, Basis: Measured, Message: string(id.From) + " has not been read yet"}
 		case c.Status == "":
-			c = Condition{Type: t, Status: UnknownStatus, Reason: NotLookedAt, Basis: Measured, Message: "not looked at yet", Observed: c.Observed}
+			c = Condition{Type: t, Status: UnknownStatus, Reason: NotChecked, Basis: Measured, Message: "not looked at yet", Observed: c.Observed}
 		case c.Reason != NotObservable && !instant.Fresh(c.Observed, v.Now, age):
 			c.Status, c.Reason = UnknownStatus, Stale
 			c.Message = "last read " + clock(c.Observed) + "; it read: " + c.Message
@@ -153,7 +153,7 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 	if !ok || !v.SyncedSince(id, later(cert.LeafFirst, cert.LeafSeen)) {
 		return c
 	}
-	c.Status, c.Reason, c.Basis = True, SyncedOverLeaf, Inferred
+	c.Status, c.Reason, c.Basis = True, SyncedOverServedLeaf, Inferred
 	c.Message = "a sync succeeded over the certificate that " + string(to.Publisher) + " serves now; the trust store itself is not read"
 	c.Since = later(cert.LeafFirst, cert.LeafSeen)
 	return c
@@ -180,7 +180,7 @@ func StateOf(conditions []Condition, sync SyncRecord) (State, string) {
 		c := find(conditions, t)
 		switch {
 		case c.Status != False:
-		case !FirstLook(c):
+		case !FirstCheck(c):
 			return Degraded, string(t)
 		case once == "":
 			once = t
@@ -207,11 +207,11 @@ func StateOf(conditions []Condition, sync SyncRecord) (State, string) {
 	return Healthy, ""
 }
 
-// FirstLook reports whether a condition has been False at one look only: the
+// FirstCheck reports whether a condition has been False at one look only: the
 // next one tells whether it was a restart under way. Certificates and names do
 // not come and go, and the clocks and the users have waited already: theirs
 // counts at once.
-func FirstLook(c Condition) bool {
+func FirstCheck(c Condition) bool {
 	switch c.Type {
 	case CertificateTrusted, NamesResolve, Synced, UsersMatch:
 		return false

@@ -50,36 +50,36 @@ func TestVantage(t *testing.T) {
 	access := func(why Reason, since time.Duration) func(*scene) {
 		return func(s *scene) {
 			s.apac().Seen.Access = Unknown[bool](why, "why")
-			s.apac().ShutOut = ago(since)
+			s.apac().NoAccessSince = ago(since)
 		}
 	}
 	cases := []struct {
 		name    string
 		ids     []mesh.ClusterID
 		broken  func(s *scene)
-		verdict Verdict
+		verdict VisibilityVerdict
 		trouble Reason
 	}{
-		{"all well", all, func(*scene) {}, InSight, ""},
-		{"lost for less than an interval and a tick", all, func(s *scene) { s.outage(35 * time.Minute) }, Awaiting, AwaitingPeerEvidence},
-		{"lost, its peers go on", all, func(s *scene) { s.lose("apac", ago(time.Hour)) }, NotSeen, CannotSeeCluster},
+		{"all well", all, func(*scene) {}, Visible, ""},
+		{"lost for less than an interval and a tick", all, func(s *scene) { s.outage(35 * time.Minute) }, WaitingForPeers, AwaitingPeerEvidence},
+		{"lost, its peers go on", all, func(s *scene) { s.lose("apac", ago(time.Hour)) }, NotVisible, CannotSeeCluster},
 		{"lost, nobody syncs", all, func(s *scene) { s.outage(time.Hour) }, Down, ClusterDown},
-		{"lost, one of two witnesses syncs", all, func(s *scene) { s.outage(time.Hour); advance(s, "amer", "apac", ago(10*time.Minute)) }, NotSeen, CannotSeeCluster},
+		{"lost, one of two witnesses syncs", all, func(s *scene) { s.outage(time.Hour); advance(s, "amer", "apac", ago(10*time.Minute)) }, NotVisible, CannotSeeCluster},
 		{"lost, one of two witnesses is itself lost, the other tells", all, func(s *scene) { s.outage(time.Hour); s.lose("amer", ago(time.Hour)) }, Down, ClusterDown},
 		{"everything lost at once: we are the suspect", all, func(s *scene) {
 			s.outage(time.Hour)
 			s.lose("emea", ago(time.Hour))
 			s.lose("amer", ago(time.Hour))
-		}, NotSeen, CannotSeeCluster},
-		{"the only witness was stuck before", []mesh.ClusterID{"emea", "apac"}, func(s *scene) { s.outage(time.Hour); advance(s, "emea", "apac", ago(5*time.Hour)) }, NotSeen, CannotSeeCluster},
-		{"the only witness has its ICSA stopped", []mesh.ClusterID{"emea", "apac"}, func(s *scene) { s.outage(time.Hour); s.service("emea", pub("emea"), ICSA, "Stopped") }, NotSeen, CannotSeeCluster},
-		{"the only witness is refused by it, so it answers", []mesh.ClusterID{"emea", "apac"}, func(s *scene) { s.outage(time.Hour); s.entry(func(e *Entry) { e.Error = ErrorCredentials }) }, NotSeen, CannotSeeCluster},
+		}, NotVisible, CannotSeeCluster},
+		{"the only witness was stuck before", []mesh.ClusterID{"emea", "apac"}, func(s *scene) { s.outage(time.Hour); advance(s, "emea", "apac", ago(5*time.Hour)) }, NotVisible, CannotSeeCluster},
+		{"the only witness has its ICSA stopped", []mesh.ClusterID{"emea", "apac"}, func(s *scene) { s.outage(time.Hour); s.service("emea", pub("emea"), ICSA, "Stopped") }, NotVisible, CannotSeeCluster},
+		{"the only witness is refused by it, so it answers", []mesh.ClusterID{"emea", "apac"}, func(s *scene) { s.outage(time.Hour); s.entry(func(e *Entry) { e.Error = ErrorCredentials }) }, NotVisible, CannotSeeCluster},
 		{"no clock is readable", all, func(s *scene) {
 			s.outage(time.Hour)
 			for _, r := range s.Clusters {
 				r.Seen.Entries = Unknown[[]Entry](NoDialect, "")
 			}
-		}, NotSeen, CannotSeeCluster},
+		}, NotVisible, CannotSeeCluster},
 		{"a witness whose clock is three hours ahead has not synced since", []mesh.ClusterID{"emea", "apac"}, func(s *scene) {
 			s.outage(time.Hour)
 			s.emea().Seen.Skew = Known(3*time.Hour, noon)
@@ -89,31 +89,31 @@ func TestVantage(t *testing.T) {
 			s.outage(time.Hour)
 			s.emea().Seen.Skew = Known(-3*time.Hour, noon)
 			advance(s, "emea", "apac", noon.Add(-3*time.Hour-10*time.Minute))
-		}, NotSeen, CannotSeeCluster},
-		{"publisher alone, nobody syncs", all, func(s *scene) { s.outage(time.Hour, pub("apac")) }, PubDown, PublisherDown},
-		{"a subscriber alone is not the cluster", all, func(s *scene) { s.lose("apac", ago(time.Hour), sub("apac")) }, InSight, ""},
-		{"witnesses on the longest interval have a day to tell", all, func(s *scene) { s.outage(5 * time.Hour); s.emea().Interval.Value = mesh.MaxSyncInterval }, Awaiting, AwaitingPeerEvidence},
+		}, NotVisible, CannotSeeCluster},
+		{"publisher alone, nobody syncs", all, func(s *scene) { s.outage(time.Hour, pub("apac")) }, PublisherIsDown, PublisherDown},
+		{"a subscriber alone is not the cluster", all, func(s *scene) { s.lose("apac", ago(time.Hour), sub("apac")) }, Visible, ""},
+		{"witnesses on the longest interval have a day to tell", all, func(s *scene) { s.outage(5 * time.Hour); s.emea().Interval.Value = mesh.MaxSyncInterval }, WaitingForPeers, AwaitingPeerEvidence},
 		{"shortened just now, the long interval still counts", all, func(s *scene) {
 			s.outage(5 * time.Hour)
 			s.emea().Interval = Interval{Value: 30 * time.Minute, Previous: mesh.MaxSyncInterval, Changed: ago(time.Hour)}
-		}, Awaiting, AwaitingPeerEvidence},
-		{"our account is rejected", all, access(AccountRejected, 0), Refused, AccountRejected},
-		{"our secret cannot be read while it is lost: nothing was asked", all, func(s *scene) { s.outage(time.Hour); access(NoCredentials, time.Hour)(s) }, Refused, NoCredentials},
-		{"it takes connections and hangs, for ten minutes", all, access(TimedOut, 10*time.Minute), Awaiting, TimedOut},
-		{"it takes connections and hangs, for hours", all, access(TimedOut, 3*time.Hour), NotSeen, CannotSeeCluster},
-		{"something else answers on the port, for hours", all, access(UnreadableAnswer, 3*time.Hour), NotSeen, CannotSeeCluster},
-		{"a mesh of one cluster, lost", []mesh.ClusterID{"apac"}, func(s *scene) { s.outage(time.Hour) }, NotSeen, CannotSeeCluster},
+		}, WaitingForPeers, AwaitingPeerEvidence},
+		{"our account is rejected", all, access(AccountRejected, 0), AccessDenied, AccountRejected},
+		{"our secret cannot be read while it is lost: nothing was asked", all, func(s *scene) { s.outage(time.Hour); access(NoCredentials, time.Hour)(s) }, AccessDenied, NoCredentials},
+		{"it takes connections and hangs, for ten minutes", all, access(TimedOut, 10*time.Minute), WaitingForPeers, TimedOut},
+		{"it takes connections and hangs, for hours", all, access(TimedOut, 3*time.Hour), NotVisible, CannotSeeCluster},
+		{"something else answers on the port, for hours", all, access(UnreadableAnswer, 3*time.Hour), NotVisible, CannotSeeCluster},
+		{"a mesh of one cluster, lost", []mesh.ClusterID{"apac"}, func(s *scene) { s.outage(time.Hour) }, NotVisible, CannotSeeCluster},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(c.ids...)
 			c.broken(s)
-			if got := s.Sight("apac"); got.Verdict != c.verdict || got.Trouble != c.trouble {
+			if got := s.Visibility("apac"); got.Verdict != c.verdict || got.Trouble != c.trouble {
 				t.Errorf("%q %s (%s), want %q %s", got.Verdict, got.Trouble, got.Message, c.verdict, c.trouble)
 			}
 			for _, p := range s.Mesh.Peers {
 				r := Judge(s.View, p.ID, SyncRecord{})
-				if got := r.Condition(Reachable); got.Status == False && c.verdict != Down && c.verdict != PubDown {
+				if got := r.Condition(Reachable); got.Status == False && c.verdict != Down && c.verdict != PublisherIsDown {
 					t.Errorf("%s Reachable is False (%s) although nobody has proven an outage", p.ID, got.Reason)
 				}
 			}
@@ -197,7 +197,7 @@ func TestConditionsAsTheyStandNow(t *testing.T) {
 		reason Reason
 		since  time.Time
 	}{
-		{"a sync over the leaf now served", func(*scene, *CertRecord) {}, CertificateTrusted, True, SyncedOverLeaf, ago(time.Hour)},
+		{"a sync over the leaf now served", func(*scene, *CertRecord) {}, CertificateTrusted, True, SyncedOverServedLeaf, ago(time.Hour)},
 		{"no sync since the leaf came", func(_ *scene, r *CertRecord) { r.LeafFirst = ago(5 * time.Minute) }, CertificateTrusted, UnknownStatus, TrustNotRead, time.Time{}},
 		{"the puller's clock is two hours ahead: its sync was before the leaf", func(s *scene, _ *CertRecord) { s.emea().Seen.Skew = Known(2*time.Hour, noon) }, CertificateTrusted, UnknownStatus, TrustNotRead, time.Time{}},
 		{"expired between certcheck's looks", func(_ *scene, r *CertRecord) { r.LeafEnds = ago(10 * time.Minute) }, CertificateTrusted, False, CertificateExpired, ago(10 * time.Minute)},
@@ -206,7 +206,7 @@ func TestConditionsAsTheyStandNow(t *testing.T) {
 			r.Conditions[0] = Condition{Type: CertificateTrusted, Status: False, Reason: CertificateExpired, Since: ago(time.Hour)}
 		}, CertificateTrusted, False, CertificateExpired, ago(2 * time.Hour)},
 		{"certcheck has not run for two periods", func(_ *scene, r *CertRecord) { r.Observed = ago(13 * time.Hour) }, CertificateTrusted, UnknownStatus, Stale, ago(13 * time.Hour)},
-		{"certcheck never ran", func(_ *scene, r *CertRecord) { *r = CertRecord{} }, NamesResolve, UnknownStatus, NotLookedAt, time.Time{}},
+		{"certcheck never ran", func(_ *scene, r *CertRecord) { *r = CertRecord{} }, NamesResolve, UnknownStatus, NotChecked, time.Time{}},
 		{"peersync has not run for two periods", func(s *scene, _ *CertRecord) { s.Now = noon.Add(11 * time.Minute) }, Configured, UnknownStatus, Stale, noon},
 		{"what is not observable does not grow old", func(s *scene, _ *CertRecord) { s.Now = noon.Add(time.Hour) }, PresencePath, UnknownStatus, NotObservable, noon},
 	}
@@ -291,7 +291,7 @@ func TestRingsAreBounded(t *testing.T) {
 		status := []Status{True, False, UnknownStatus}[i%3]
 		var cs []Condition
 		for _, typ := range Types() {
-			cs = append(cs, Condition{Type: typ, Status: status, Reason: HomeChangeNotCopd, Since: s.Now, Observed: s.Now})
+			cs = append(cs, Condition{Type: typ, Status: status, Reason: HomeChangeNotCopied, Since: s.Now, Observed: s.Now})
 		}
 		state = Fold(s.View, watched, cs, SyncRecord{}, state)
 		obs := s.apac().Seen
@@ -353,13 +353,15 @@ func TestAdvance(t *testing.T) {
 	}{
 		{"a silent node is lost since this look", func(o *Observation) {
 			node(o, sub("apac"), func(n *Node) { n.Answers = Known(false, o.At) })
-		}, func(r ClusterRecord) bool { return r.Lost[sub("apac")].Equal(noon.Add(tick)) && len(r.Lost) == 1 }},
+		}, func(r ClusterRecord) bool {
+			return r.SilentSince[sub("apac")].Equal(noon.Add(tick)) && len(r.SilentSince) == 1
+		}},
 		{"one that takes the request and hangs is lost too", func(o *Observation) {
 			node(o, pub("apac"), func(n *Node) { n.Answers = Unknown[bool](TimedOut, "30 s") })
-		}, func(r ClusterRecord) bool { return r.Lost[pub("apac")].Equal(noon.Add(tick)) }},
+		}, func(r ClusterRecord) bool { return r.SilentSince[pub("apac")].Equal(noon.Add(tick)) }},
 		{"one that was not asked is not", func(o *Observation) {
 			node(o, pub("apac"), func(n *Node) { n.Answers = Unknown[bool](AccountRejected, "") })
-		}, func(r ClusterRecord) bool { return len(r.Lost) == 0 }},
+		}, func(r ClusterRecord) bool { return len(r.SilentSince) == 0 }},
 		{"one service restarted is no node restarted", func(o *Observation) { restarted(o, pub("apac"), ICSA) }, func(r ClusterRecord) bool { return len(r.Restarted) == 0 }},
 		{"most services restarted is", func(o *Observation) { restarted(o, pub("apac"), ICSA, AXL, XCPRouter, SRM) }, func(r ClusterRecord) bool { return len(r.Restarted) == 1 }},
 		{"a stopped service is no restart", func(o *Observation) {
@@ -404,7 +406,7 @@ func TestAdvance(t *testing.T) {
 			node(o, pub("apac"), func(n *Node) { n.Parameters = Known(map[string]string{ParamInterval: "1444"}, o.At) })
 		}, func(r ClusterRecord) bool { return r.Interval.Value == 1444*time.Minute }},
 		{"nothing at all was read", func(o *Observation) { *o = Observation{Cluster: "apac", At: noon.Add(tick)} }, func(r ClusterRecord) bool {
-			return r.HomeUsers(c).Known() && r.Seen.Entries.Known() && !r.ShutOut.IsZero()
+			return r.HomeUsers(c).Known() && r.Seen.Entries.Known() && !r.NoAccessSince.IsZero()
 		}},
 	}
 	for _, x := range cases {
@@ -471,9 +473,9 @@ func TestFindings(t *testing.T) {
 		{"rejected", func(s *scene) { s.reject("apac") }, "AccountRejected"},
 		{"one node's certificate does not fit ours", func(s *scene) {
 			n := s.apac().Seen.Nodes[sub("apac")]
-			n.Services.Reason, n.Services.Detail = BlindedByCertificate, "no pin matches"
+			n.Services.Reason, n.Services.Detail = ServerCertificateUntrusted, "no pin matches"
 			s.apac().Seen.Nodes[sub("apac")] = n
-		}, "BlindedByCertificate:imp-apac-sub.example.com"},
+		}, "ServerCertificateUntrusted:imp-apac-sub.example.com"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -224,7 +224,7 @@ func (v *View) startedSince(services map[string]Service, at time.Time, but strin
 // least two, where it must run.
 func (v *View) stoppedEverywhere(c *mesh.Cluster, service string) bool {
 	n := 0
-	for _, need := range needs {
+	for _, need := range requiredServices {
 		if need.service != service || need.remote {
 			continue
 		}

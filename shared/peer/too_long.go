@@ -45,7 +45,7 @@ func (v *View) tooLong(c *mesh.Cluster) []tooLong {
 			add(n.Name, cut)
 		}
 	}
-	for _, cut := range []string{r.Seen.Topology.Cut, r.Seen.Users.Cut, r.Seen.Entries.Cut, r.Seen.SyncAgent.Cut, v.Buckets[c.ID].Cut, r.Set.Cut} {
+	for _, cut := range []string{r.Seen.Topology.Cut, r.Seen.Users.Cut, r.Seen.Entries.Cut, r.Seen.SyncAgent.Cut, v.Buckets[c.ID].Cut, r.UserSet.Cut} {
 		add("", cut)
 	}
 	return out

@@ -55,7 +55,7 @@ func (p *Peersync) Handle(ctx context.Context, req run.Request) (run.Answer, err
 type tick struct {
 	*Peersync
 	now  time.Time
-	book *record.Book
+	book *record.Snapshot
 	view *peer.View
 	// buckets are the BUCKETS items as they were loaded; anew are the clusters
 	// whose digests were asked for at this tick.
@@ -99,7 +99,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	for id, doc := range t.buckets {
 		t.view.Buckets[id] = doc.Value.Buckets
 	}
-	t.deepen(looking, observed)
+	t.readUserDetail(looking, observed)
 	answer := t.judge(looking, observed)
 	if req.DryRun {
 		return answer, nil
@@ -144,7 +144,7 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	defer func() {
 		if r := recover(); r != nil {
 			// What panicked stays out of the record: it may read otherwise each time.
-			obs = cluster.Blind(c, peer.Crashed, fmt.Sprintf("looking at %s failed inside Peerkeeper; the log of the run says how", c.ID), t.now)
+			obs = cluster.Unobserved(c, peer.Crashed, fmt.Sprintf("looking at %s failed inside Peerkeeper; the log of the run says how", c.ID), t.now)
 			t.crashed(c, r)
 		}
 	}()
@@ -152,15 +152,15 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	defer cancel()
 	rejected, err := record.Rejected(ctx, t.Store, store.Auth(t.Mesh.Name, c.ID), c.Credentials)
 	if err != nil {
-		return cluster.Blind(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
+		return cluster.Unobserved(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
 	}
 	client, err := t.Clusters.Open(ctx, c, rejected, t.book.Accepted())
 	if err != nil {
 		var refused *cluster.Refused
 		if errors.As(err, &refused) {
-			return cluster.Blind(c, refused.Reason, refused.Message, t.now)
+			return cluster.Unobserved(c, refused.Reason, refused.Message, t.now)
 		}
-		return cluster.Blind(c, peer.NoCredentials, err.Error(), t.now)
+		return cluster.Unobserved(c, peer.NoCredentials, err.Error(), t.now)
 	}
 	t.mu.Lock()
 	t.clients[c.ID] = client
@@ -227,7 +227,7 @@ func (t *tick) reject(ctx context.Context, c *mesh.Cluster, version, detail stri
 
 // deepen reads tiers 2 and 3 where they are due, one cluster after the other
 // in tier 3.
-func (t *tick) deepen(ctx context.Context, ids []mesh.ClusterID) {
+func (t *tick) readUserDetail(ctx context.Context, ids []mesh.ClusterID) {
 	due := t.bucketsDue(ids)
 	var wg sync.WaitGroup
 	for _, id := range due {
@@ -302,10 +302,10 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	oldest := t.now
 	for _, id := range ids {
 		r := t.view.Clusters[id]
-		if !t.open(id) || !r.Seen.Users.Known() || !instant.Due(r.SetTried, t.now, mesh.MinSyncInterval) {
+		if !t.open(id) || !r.Seen.Users.Known() || !instant.Due(r.UserSetAttempted, t.now, mesh.MinSyncInterval) {
 			continue // one that was tried in vain does not keep the others waiting
 		}
-		at := r.Set.At
+		at := r.UserSet.At
 		if at.IsZero() && (len(r.Home) == 0 || t.now.Sub(r.Home[0].From) < mesh.MinSyncInterval) {
 			continue
 		}
@@ -322,7 +322,7 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 		if eq, ok := t.view.SetsEqual(p.ID); pick == "" && ok && !eq {
 			for _, id := range []mesh.ClusterID{p.ID.From, p.ID.To} {
 				r := t.view.Clusters[id]
-				if slices.Contains(ids, id) && t.open(id) && instant.Due(r.Set.At, t.now, mesh.MinSyncInterval) && instant.Due(r.SetTried, t.now, mesh.MinSyncInterval) {
+				if slices.Contains(ids, id) && t.open(id) && instant.Due(r.UserSet.At, t.now, mesh.MinSyncInterval) && instant.Due(r.UserSetAttempted, t.now, mesh.MinSyncInterval) {
 					pick = id
 				}
 			}
@@ -331,11 +331,11 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	if pick == "" {
 		return
 	}
-	t.view.Clusters[pick].SetTried = t.now
+	t.view.Clusters[pick].UserSetAttempted = t.now
 	t.guarded(ctx, pick, setDeadline, func(ctx context.Context, client *cluster.Client) (peer.Reason, string) {
 		got := client.Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now, t.Mesh.Domains...)
 		if got.Known() {
-			t.view.Clusters[pick].Set = got
+			t.view.Clusters[pick].UserSet = got
 		} else {
 			t.logger().Warn("reading every user was not complete", "cluster", pick, "reason", got.Why(), "detail", got.Detail)
 		}
@@ -350,13 +350,13 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 	for _, id := range ids {
 		r := t.view.Clusters[id]
 		c, _ := t.Mesh.Cluster(id)
-		acknowledged := r.Fell != nil && t.book.Said.AcknowledgedOf(string(peer.UsersFell), id, r.Fell.Since, t.now)
-		r.WatchUsers(c, acknowledged, t.book.Said.MaintenanceOf(id, t.now))
+		acknowledged := r.Fell != nil && t.book.Overrides.AcknowledgedOf(string(peer.UsersFell), id, r.Fell.Since, t.now)
+		r.WatchUsers(c, acknowledged, t.book.Overrides.MaintenanceOf(id, t.now))
 		r.Findings = peer.Findings(t.view, id, t.book.Clusters[id].Value.Findings)
 		switch {
 		case !r.Seen.Access.Known():
 			answer.Clusters.Unreachable++
-		case !r.Seen.Users.Known() || !r.Seen.Users.At.Equal(t.now) || len(r.Lost) > 0:
+		case !r.Seen.Users.Known() || !r.Seen.Users.At.Equal(t.now) || len(r.SilentSince) > 0:
 			answer.Clusters.Partial++
 		default:
 			answer.Clusters.Observed++

@@ -70,7 +70,7 @@ func (w *watcher) counted() map[string]int {
 	return out
 }
 
-func (w *watcher) book() *record.Book {
+func (w *watcher) book() *record.Snapshot {
 	w.t.Helper()
 	b, err := record.Load(w.t.Context(), w.memory, w.Mesh)
 	if err != nil {
@@ -641,7 +641,7 @@ func TestOneClusterWhoseRowsAreNeverWhole(t *testing.T) {
 		w.Pass(5 * time.Minute)
 	}
 	for id, want := range map[mesh.ClusterID]bool{"emea": false, "apac": true, "amer": true} {
-		if got := w.book().Clusters[id].Value.Set.Known(); got != want {
+		if got := w.book().Clusters[id].Value.UserSet.Known(); got != want {
 			t.Errorf("%s: every user read: %v, want %v", id, got, want)
 		}
 	}

@@ -24,14 +24,14 @@ func TestMaintenanceByAWrongClockDoesNotSilence(t *testing.T) {
 		{"until it is taken back, by a clock five hours ahead", 5 * time.Hour, 0, true, true},
 		{"over", -3 * time.Hour, 2 * time.Hour, false, false},
 	} {
-		w := record.Word{Scope: "emea", At: now.Add(c.ahead)}
+		w := record.Override{Scope: "emea", At: now.Add(c.ahead)}
 		if c.lasts > 0 {
 			w.Expires = w.At.Add(c.lasts)
 		}
 		if w.Holds(now) != c.holds || w.Silences(now) != c.silences {
 			t.Errorf("%s: holds %v, silences %v", c.name, w.Holds(now), w.Silences(now))
 		}
-		said := record.Said{Maintenance: []record.Word{w}}
+		said := record.Overrides{Maintenance: []record.Override{w}}
 		if said.MaintenanceOf("emea", now) != c.silences {
 			t.Errorf("%s: notices are held: %v", c.name, !c.silences)
 		}

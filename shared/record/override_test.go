@@ -90,14 +90,14 @@ func TestAScopeThatTheMeshLacks(t *testing.T) {
 // what it names and for nothing else.
 func TestWhatAPauseAndAMaintenanceStop(t *testing.T) {
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
-	pause := func(scope record.Scope) record.Word {
-		return record.Word{Scope: scope, Reason: "change 4711", Actor: "ada", At: now.Add(-time.Hour)}
+	pause := func(scope record.Scope) record.Override {
+		return record.Override{Scope: scope, Reason: "change 4711", Actor: "ada", At: now.Add(-time.Hour)}
 	}
-	until := func(w record.Word, at time.Time) record.Word { w.Expires = at; return w }
-	ended := func(w record.Word) record.Word { w.Ended = true; return w }
+	until := func(w record.Override, at time.Time) record.Override { w.Expires = at; return w }
+	ended := func(w record.Override) record.Override { w.Ended = true; return w }
 	for _, tt := range []struct {
 		name               string
-		pauses, maintained []record.Word
+		pauses, maintained []record.Override
 		of                 []mesh.PeerID // that ask for the action
 		interrupted        []mesh.PeerID // that it touches besides
 		what               string        // "" passes
@@ -105,27 +105,27 @@ func TestWhatAPauseAndAMaintenanceStop(t *testing.T) {
 		cluster            bool // emea as a whole is in maintenance
 	}{
 		{name: "nobody said anything"},
-		{name: "the mesh is paused", pauses: []record.Word{pause("mesh")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
-		{name: "the cluster is", pauses: []record.Word{pause("emea")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
-		{name: "another cluster is, whose peer asks for nothing", pauses: []record.Word{pause("amer")}},
-		{name: "the peer that asks for it is", pauses: []record.Word{pause("emea>apac")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
-		{name: "its pair is", pauses: []record.Word{pause("apac<>emea")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
-		{name: "the cluster at the other end of a peer that asks is", pauses: []record.Word{pause("apac")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
-		{name: "a peer that it interrupts is", pauses: []record.Word{pause("emea>amer")}, interrupted: []mesh.PeerID{direction("emea", "amer")}, what: "paused"},
-		{name: "the cluster at the other end of a peer that it interrupts is", pauses: []record.Word{pause("amer")}, interrupted: []mesh.PeerID{direction("emea", "amer")}},
-		{name: "the pause has run out", pauses: []record.Word{until(pause("emea"), now)}},
-		{name: "the pause runs out in a second", pauses: []record.Word{until(pause("emea"), now.Add(time.Second))}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
-		{name: "the pause was taken back", pauses: []record.Word{ended(pause("emea"))}},
-		{name: "one was taken back, another stands", pauses: []record.Word{ended(pause("emea")), pause("mesh")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
-		{name: "an item without a scope", pauses: []record.Word{pause("")}},
-		{name: "the cluster is in maintenance", maintained: []record.Word{pause("emea")}, what: "in maintenance", overlays: []peer.Overlay{peer.Maintenance}, cluster: true},
-		{name: "the mesh is", maintained: []record.Word{pause("mesh")}, what: "in maintenance", overlays: []peer.Overlay{peer.Maintenance}, cluster: true},
-		{name: "one of its peers is", maintained: []record.Word{pause("emea>apac")}, overlays: []peer.Overlay{peer.Maintenance}},
-		{name: "the maintenance is over", maintained: []record.Word{until(pause("emea"), now.Add(-time.Second))}},
-		{name: "paused twice and in maintenance", pauses: []record.Word{pause("mesh"), pause("emea")}, maintained: []record.Word{pause("emea")}, what: "paused", overlays: []peer.Overlay{peer.Paused, peer.Maintenance}, cluster: true},
+		{name: "the mesh is paused", pauses: []record.Override{pause("mesh")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "the cluster is", pauses: []record.Override{pause("emea")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "another cluster is, whose peer asks for nothing", pauses: []record.Override{pause("amer")}},
+		{name: "the peer that asks for it is", pauses: []record.Override{pause("emea>apac")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "its pair is", pauses: []record.Override{pause("apac<>emea")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "the cluster at the other end of a peer that asks is", pauses: []record.Override{pause("apac")}, of: []mesh.PeerID{direction("emea", "apac")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "a peer that it interrupts is", pauses: []record.Override{pause("emea>amer")}, interrupted: []mesh.PeerID{direction("emea", "amer")}, what: "paused"},
+		{name: "the cluster at the other end of a peer that it interrupts is", pauses: []record.Override{pause("amer")}, interrupted: []mesh.PeerID{direction("emea", "amer")}},
+		{name: "the pause has run out", pauses: []record.Override{until(pause("emea"), now)}},
+		{name: "the pause runs out in a second", pauses: []record.Override{until(pause("emea"), now.Add(time.Second))}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "the pause was taken back", pauses: []record.Override{ended(pause("emea"))}},
+		{name: "one was taken back, another stands", pauses: []record.Override{ended(pause("emea")), pause("mesh")}, what: "paused", overlays: []peer.Overlay{peer.Paused}},
+		{name: "an item without a scope", pauses: []record.Override{pause("")}},
+		{name: "the cluster is in maintenance", maintained: []record.Override{pause("emea")}, what: "in maintenance", overlays: []peer.Overlay{peer.Maintenance}, cluster: true},
+		{name: "the mesh is", maintained: []record.Override{pause("mesh")}, what: "in maintenance", overlays: []peer.Overlay{peer.Maintenance}, cluster: true},
+		{name: "one of its peers is", maintained: []record.Override{pause("emea>apac")}, overlays: []peer.Overlay{peer.Maintenance}},
+		{name: "the maintenance is over", maintained: []record.Override{until(pause("emea"), now.Add(-time.Second))}},
+		{name: "paused twice and in maintenance", pauses: []record.Override{pause("mesh"), pause("emea")}, maintained: []record.Override{pause("emea")}, what: "paused", overlays: []peer.Overlay{peer.Paused, peer.Maintenance}, cluster: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			said := record.Said{Pauses: tt.pauses, Maintenance: tt.maintained}
+			said := record.Overrides{Pauses: tt.pauses, Maintenance: tt.maintained}
 			w, what, stops := said.Stops("emea", tt.of, tt.interrupted, now)
 			if what != tt.what || stops != (tt.what != "") || stops && w.Actor != "ada" {
 				t.Errorf("it stops %v (%q, %+v), want %q", stops, what, w, tt.what)
@@ -159,10 +159,10 @@ func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
 	s := store.NewMemory()
 	asks := direction("emea", "apac")
 	for _, scope := range []record.Scope{"mesh", "emea", "apac", "emea>apac", "emea<>amer", "amer<>emea", "amer>emea"} {
-		put(t, s, store.Pause("acme", string(scope)), record.Word{Scope: scope, Actor: "ada", At: now})
-		put(t, s, store.Maintenance("acme", string(scope)), record.Word{Scope: scope, Actor: "ada", At: now})
+		put(t, s, store.Pause("acme", string(scope)), record.Override{Scope: scope, Actor: "ada", At: now})
+		put(t, s, store.Maintenance("acme", string(scope)), record.Override{Scope: scope, Actor: "ada", At: now})
 	}
-	put(t, s, store.Pause("acme", "apac>amer"), record.Word{Scope: "apac>amer", Actor: "ada", At: now}) // of nobody concerned
+	put(t, s, store.Pause("acme", "apac>amer"), record.Override{Scope: "apac>amer", Actor: "ada", At: now}) // of nobody concerned
 	put(t, s, store.Approval("acme", "4f"), record.Approval{ID: "4f", Actor: "ada", At: now})
 	put(t, s, store.Approval("acme", "50"), record.Approval{ID: "50", Actor: "ada", At: now})
 	put(t, s, store.Proposal("acme", "4f"), record.Proposed{First: now})
@@ -172,18 +172,18 @@ func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
 	put(t, s, store.PeerStuck("acme", asks), peer.StateRecord{State: peer.Stuck})
 	put(t, s, store.PeerStuck("acme", direction("amer", "apac")), peer.StateRecord{State: peer.Stuck})
 
-	b, err := record.Again(t.Context(), s, m, "emea", []mesh.PeerID{asks}, "4f", "peersync", "stucksync")
+	b, err := record.Reread(t.Context(), s, m, "emea", []mesh.PeerID{asks}, "4f", "peersync", "stucksync")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(b.Said.Pauses); n != 7 {
+	if n := len(b.Overrides.Pauses); n != 7 {
 		t.Errorf("%d pauses were read, want the 7 that could stop it", n)
 	}
-	if n := len(b.Said.Maintenance); n != 7 {
+	if n := len(b.Overrides.Maintenance); n != 7 {
 		t.Errorf("%d maintenances were read, want 7", n)
 	}
-	if len(b.Said.Approvals) != 1 || b.Said.Approvals["4f"].Actor != "ada" {
-		t.Errorf("approvals %+v", b.Said.Approvals)
+	if len(b.Overrides.Approvals) != 1 || b.Overrides.Approvals["4f"].Actor != "ada" {
+		t.Errorf("approvals %+v", b.Overrides.Approvals)
 	}
 	if !b.Proposals["4f"].Value.First.Equal(now) {
 		t.Errorf("the proposal: %+v", b.Proposals)
@@ -205,16 +205,16 @@ func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
 	if err := s.Put(t.Context(), damaged); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := record.Again(t.Context(), s, m, "emea", nil, ""); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
+	if _, err := record.Reread(t.Context(), s, m, "emea", nil, ""); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
 		t.Errorf("a damaged record: %v", err)
 	}
-	if _, err := record.Seen(t.Context(), s, "acme", "emea"); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
+	if _, err := record.ObservedCluster(t.Context(), s, "acme", "emea"); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
 		t.Errorf("a damaged record alone: %v", err)
 	}
-	if r, err := record.Seen(t.Context(), s, "acme", "amer"); err != nil || len(r.Findings) != 1 {
+	if r, err := record.ObservedCluster(t.Context(), s, "acme", "amer"); err != nil || len(r.Findings) != 1 {
 		t.Errorf("one record: %+v, %v", r, err)
 	}
-	if _, err := record.Seen(t.Context(), s, "acme", "apac"); err == nil || !strings.Contains(err.Error(), "apac") {
+	if _, err := record.ObservedCluster(t.Context(), s, "acme", "apac"); err == nil || !strings.Contains(err.Error(), "apac") {
 		t.Errorf("a record that is not there: %v", err)
 	}
 }
@@ -227,8 +227,8 @@ func TestWhatANewerVersionSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := record.Load(t.Context(), s, triangle())
-		if err != nil || !b.Said.Newer {
-			t.Errorf("%s: newer %v, %v", key.SK, b.Said.Newer, err)
+		if err != nil || !b.Overrides.Newer {
+			t.Errorf("%s: newer %v, %v", key.SK, b.Overrides.Newer, err)
 		}
 	}
 }
@@ -282,7 +282,7 @@ func TestAStoreThatIsDown(t *testing.T) {
 		if b, err := record.Load(t.Context(), s, triangle()); !errors.Is(err, down) || b != nil {
 			t.Errorf("%s: loaded %+v, %v", at, b, err)
 		}
-		if _, err := record.Again(t.Context(), s, triangle(), "emea", nil, ""); !errors.Is(err, down) {
+		if _, err := record.Reread(t.Context(), s, triangle(), "emea", nil, ""); !errors.Is(err, down) {
 			t.Errorf("%s: reading again: %v", at, err)
 		}
 	}
@@ -299,7 +299,7 @@ func TestARecordOfANewerVersionIsNotRead(t *testing.T) {
 	if err := s.Put(t.Context(), store.Item{Key: store.Cluster("acme", "emea"), Body: []byte(`{"schema":99,"version":1}`)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := record.Seen(t.Context(), s, "acme", "emea"); !errors.Is(err, store.ErrNewerSchema) {
+	if _, err := record.ObservedCluster(t.Context(), s, "acme", "emea"); !errors.Is(err, store.ErrNewerSchema) {
 		t.Errorf("%v", err)
 	}
 }

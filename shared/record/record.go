@@ -39,9 +39,9 @@ type Pin struct {
 	At     time.Time     `json:"at"`
 }
 
-// Book is everything stored of a mesh, by what it is about. Documents that do
+// Snapshot is everything stored of a mesh, by what it is about. Documents that do
 // not exist yet are there with their key and a zero value.
-type Book struct {
+type Snapshot struct {
 	Clusters map[mesh.ClusterID]store.Doc[peer.ClusterRecord]
 	Certs    map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]
 	Auths    map[mesh.ClusterID]store.Doc[Auth]
@@ -50,9 +50,9 @@ type Book struct {
 	States   map[mesh.PeerID]store.Doc[peer.StateRecord]
 	Runs     map[string]store.Doc[store.Run]
 	// Gone are peers with items whose clusters have left mesh.yaml.
-	Gone []mesh.PeerID
-	Pins map[mesh.NodeName]store.Doc[Pin]
-	Said Said
+	Gone      []mesh.PeerID
+	Pins      map[mesh.NodeName]store.Doc[Pin]
+	Overrides Overrides
 	// Proposals are the PROPOSAL items, by id: what Peerkeeper would do, or
 	// would have done.
 	Proposals map[string]store.Doc[Proposed]
@@ -75,7 +75,7 @@ type Proposed struct {
 
 // Load reads a mesh's items: one query for what the functions know, one for
 // what people said.
-func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
+func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Snapshot, error) {
 	b, rest, err := LoadAhead(ctx, s, m)
 	if b == nil {
 		return nil, err
@@ -88,7 +88,7 @@ func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Book, error) {
 // their peers, half of a large mesh's bytes, to rest. Until rest has returned,
 // which may be in another goroutine, nothing else of the book is there. The
 // errors of both are those of Load.
-func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Book, rest func() error, err error) {
+func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Snapshot, rest func() error, err error) {
 	items, err := s.Load(ctx, store.Live(m.Name), "")
 	if err != nil {
 		return nil, nil, fmt.Errorf("loading mesh %s: %w", m.Name, err)
@@ -124,7 +124,7 @@ func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Book, rest 
 //
 // An earlier release kept them in CLUSTER. Those are taken where they are the
 // newer ones: there is no BUCKETS item yet, or that release ran again since.
-func (b *Book) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.BucketRecord], error) {
+func (b *Snapshot) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.BucketRecord], error) {
 	out := map[mesh.ClusterID]store.Doc[peer.BucketRecord]{}
 	var errs []error
 	for _, it := range b.buckets {
@@ -142,23 +142,23 @@ func (b *Book) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.BucketRe
 	return out, errors.Join(errs...)
 }
 
-func blank() *Book {
-	return &Book{
-		Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
-		Certs:    map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]{},
-		Auths:    map[mesh.ClusterID]store.Doc[Auth]{},
-		Syncs:    map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
-		PeerCert: map[mesh.PeerID]store.Doc[peer.CertRecord]{},
-		States:   map[mesh.PeerID]store.Doc[peer.StateRecord]{},
-		Runs:     map[string]store.Doc[store.Run]{},
-		Pins:     map[mesh.NodeName]store.Doc[Pin]{},
-		Said:     Said{Acks: map[string]Word{}, Approvals: map[string]Approval{}},
+func blank() *Snapshot {
+	return &Snapshot{
+		Clusters:  map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
+		Certs:     map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]{},
+		Auths:     map[mesh.ClusterID]store.Doc[Auth]{},
+		Syncs:     map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
+		PeerCert:  map[mesh.PeerID]store.Doc[peer.CertRecord]{},
+		States:    map[mesh.PeerID]store.Doc[peer.StateRecord]{},
+		Runs:      map[string]store.Doc[store.Run]{},
+		Pins:      map[mesh.NodeName]store.Doc[Pin]{},
+		Overrides: Overrides{Acks: map[string]Override{}, Approvals: map[string]Approval{}},
 
 		Proposals: map[string]store.Doc[Proposed]{},
 	}
 }
 
-func (b *Book) fillClusters(m *mesh.Mesh) {
+func (b *Snapshot) fillClusters(m *mesh.Mesh) {
 	for _, id := range m.IDs() {
 		fill(b.Clusters, id, store.Cluster(m.Name, id), ClusterSchema)
 		fill(b.Certs, id, store.Cert(m.Name, id), CertSchema)
@@ -166,7 +166,7 @@ func (b *Book) fillClusters(m *mesh.Mesh) {
 	}
 }
 
-func (b *Book) fillPeers(m *mesh.Mesh) {
+func (b *Snapshot) fillPeers(m *mesh.Mesh) {
 	for _, p := range m.Peers {
 		fill(b.Syncs, p.ID, store.PeerSync(m.Name, p.ID), SyncSchema)
 		fill(b.PeerCert, p.ID, store.PeerCert(m.Name, p.ID), CertSchema)
@@ -174,7 +174,7 @@ func (b *Book) fillPeers(m *mesh.Mesh) {
 	}
 }
 
-func (b *Book) take(m *mesh.Mesh, it store.Item) error {
+func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 	kind, rest, _ := strings.Cut(it.SK, "#")
 	switch kind + "#" {
 	case store.PrefixCluster:
@@ -199,7 +199,7 @@ func (b *Book) take(m *mesh.Mesh, it store.Item) error {
 	case store.PrefixProposal:
 		return decode(b.Proposals, rest, it, ProposedSchema)
 	case store.PrefixPause, store.PrefixMaintenance, store.PrefixAck, store.PrefixApproval:
-		return b.Said.take(it)
+		return b.Overrides.add(it)
 	case store.PrefixPeer:
 		id, part, err := store.ParsePeer(it.SK)
 		if err != nil {
@@ -245,7 +245,7 @@ func fill[K comparable, T any](into map[K]store.Doc[T], k K, key store.Key, sche
 
 // ReclockClusters puts right what a clock ahead of now noted of clusters. Of a
 // document that is read only here nothing comes of it.
-func (b *Book) ReclockClusters(now time.Time) {
+func (b *Snapshot) ReclockClusters(now time.Time) {
 	for id, d := range b.Clusters {
 		d.Value.Reclock(now)
 		b.Clusters[id] = d
@@ -257,7 +257,7 @@ func (b *Book) ReclockClusters(now time.Time) {
 }
 
 // ReclockPeers does the same for what was noted of peers, and of actions.
-func (b *Book) ReclockPeers(m *mesh.Mesh, now time.Time) {
+func (b *Snapshot) ReclockPeers(m *mesh.Mesh, now time.Time) {
 	for id, d := range b.Syncs {
 		d.Value.Reclock(now)
 		b.Syncs[id] = d
@@ -282,7 +282,7 @@ func (b *Book) ReclockPeers(m *mesh.Mesh, now time.Time) {
 }
 
 // View is what the stored looks amount to at now, without the digests of users.
-func (b *Book) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View {
+func (b *Snapshot) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View {
 	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, Certificates: map[mesh.ClusterID]peer.CertClusterRecord{}}
 	for _, id := range m.IDs() {
 		if doc := b.Certs[id]; !doc.Newer {
@@ -296,7 +296,7 @@ func (b *Book) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View 
 
 // CertOf is a peer's certificate record with the instant at which both ends
 // were last looked at.
-func (b *Book) CertOf(id mesh.PeerID) peer.CertRecord {
+func (b *Snapshot) CertOf(id mesh.PeerID) peer.CertRecord {
 	r := b.PeerCert[id].Value
 	r.Observed = b.Certs[id.From].Value.At
 	if at := b.Certs[id.To].Value.At; at.Before(r.Observed) {
@@ -306,7 +306,7 @@ func (b *Book) CertOf(id mesh.PeerID) peer.CertRecord {
 }
 
 // Accepted lists the certificates that people accepted at run time, by node.
-func (b *Book) Accepted() map[mesh.NodeName][]string {
+func (b *Snapshot) Accepted() map[mesh.NodeName][]string {
 	out := map[mesh.NodeName][]string{}
 	for name, d := range b.Pins {
 		out[name] = d.Value.SHA256

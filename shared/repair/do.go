@@ -14,9 +14,9 @@ import (
 	"peerkeeper/shared/store"
 )
 
-// Hand reads and changes one cluster with the write account, through Control
+// ServiceController reads and changes one cluster with the write account, through Control
 // Center on the node itself.
-type Hand interface {
+type ServiceController interface {
 	// Service reads one service on one node, now.
 	Service(ctx context.Context, node mesh.NodeName, service string) (peer.Service, error)
 	// Control starts or restarts a service. It is sent at most once. The
@@ -32,9 +32,9 @@ type Hand interface {
 	Uncertain(err error) bool
 }
 
-// Keeper reads and adds to the trust stores of one cluster, with the platform's
+// TrustStoreWriter reads and adds to the trust stores of one cluster, with the platform's
 // write account, through certificate management on the node itself.
-type Keeper interface {
+type TrustStoreWriter interface {
 	// Lacks tells which of the certificates (by "sha256:…") a node's store does
 	// not hold now.
 	Lacks(ctx context.Context, node mesh.NodeName, store string, certificates []string) ([]string, error)
@@ -45,22 +45,22 @@ type Keeper interface {
 }
 
 // Repair is the one place from which a cluster is changed. All fields are
-// needed but Keeper with Source, Recorded, Log and Crash.
+// needed but TrustStoreWriter with Source, Recorded, Log and Crash.
 type Repair struct {
 	Mesh  *mesh.Mesh
 	Store store.Store
 	// Open gives the hand of a cluster. It is not asked in mode observe, and
 	// never before every guard has let the action pass.
-	Open func(ctx context.Context, id mesh.ClusterID) (Hand, error)
-	// Keeper gives the trust stores of a cluster, as Open gives its hand; nil
+	Open func(ctx context.Context, id mesh.ClusterID) (ServiceController, error)
+	// TrustStoreWriter opens the trust stores of a cluster, as Open its services; nil
 	// imports nothing.
-	Keeper func(ctx context.Context, id mesh.ClusterID) (Keeper, error)
+	TrustStoreWriter func(ctx context.Context, id mesh.ClusterID) (TrustStoreWriter, error)
 	// Source reads what an import is about from its own node, over a connection
 	// that was verified before anything read there counts: a self-signed
 	// certificate itself, of a CA-signed one the chain of CAs above it.
 	Source func(ctx context.Context, of peer.CertSource) ([]*x509.Certificate, error)
 	// Held says with an error that the lease of this run is not ours any more.
-	Held func(ctx context.Context) error
+	CheckLease func(ctx context.Context) error
 	// Recorded gives the target of an open intent as somebody who only looks
 	// has seen it since the intent's deadline. It stands in for a hand where
 	// none may be opened, in mode observe.
@@ -85,7 +85,7 @@ type Result struct {
 // Look reads, consistently, everything that the guards judge by but what Do
 // fills in: epoch, actor, lease, and the target's service as it is now. gate
 // was read before.
-type Look func(ctx context.Context, gate *Gate) (Situation, error)
+type Check func(ctx context.Context, gate *Gate) (Situation, error)
 
 // Do carries one proposal through the gate: judge it by every guard, open the
 // cluster, look, one compare-and-swap that is intent, limit, lock and kill
@@ -93,7 +93,7 @@ type Look func(ctx context.Context, gate *Gate) (Situation, error)
 //
 // Killed after the compare-and-swap it leaves an open intent, which Settle
 // reads back; nothing is sent twice.
-func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, error) {
+func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, error) {
 	// The epoch comes first: who pauses writes the word and then turns it.
 	gate, err := Load(ctx, r.Store, r.Mesh.Name)
 	if err != nil {
@@ -108,11 +108,11 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 	if refused := Refusals(&gate, p, s); len(refused) > 0 {
 		return Result{Refused: refused}, nil
 	}
-	deed, err := r.deed(ctx, p.Action, p.Target, p.Value, p.Source)
+	deed, err := r.executor(ctx, p.Action, p.Target, p.Value, p.Source)
 	if err != nil {
 		return Result{}, fmt.Errorf("opening %s to %s %s: %w", p.Target.Cluster, p.Action, p.Target, err)
 	}
-	before, err := deed.look(ctx, &s)
+	before, err := deed.check(ctx, &s)
 	if err != nil {
 		return Result{}, fmt.Errorf("looking at %s: %w", p.Target, err)
 	}
@@ -138,7 +138,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 		}
 		actor := r.Actor
 		if p.Approval != "" {
-			a := s.Said.Approvals[p.ID]
+			a := s.Overrides.Approvals[p.ID]
 			g.Used = append(slices.Clone(g.Used), Spent{p.ID, s.Now, a.At})
 			actor += ", approved by " + a.Actor
 		}
@@ -186,8 +186,8 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Look) (Result, er
 }
 
 // lookAgain says why the action, already meant, must not be sent after all.
-func (r *Repair) lookAgain(ctx context.Context, d deed, in Intent, meant Gate) string {
-	if why := d.again(ctx, in); why != "" {
+func (r *Repair) lookAgain(ctx context.Context, d executor, in Intent, meant Gate) string {
+	if why := d.recheck(ctx, in); why != "" {
 		return why
 	}
 	if why := r.lease(ctx); why != "" {
@@ -211,7 +211,7 @@ func (r *Repair) lookAgain(ctx context.Context, d deed, in Intent, meant Gate) s
 
 // lease says why this run may not act any more.
 func (r *Repair) lease(ctx context.Context) string {
-	if err := r.Held(ctx); err != nil {
+	if err := r.CheckLease(ctx); err != nil {
 		return "this run's lease is not held: " + err.Error()
 	}
 	return ""
@@ -243,7 +243,7 @@ func (r *Repair) prove(in Intent, now peer.Service) (Outcome, string) {
 	}
 	// Read back so late that it has run for longer than before: it was
 	// restarted since, by us or by somebody else.
-	return Unproven, state + ", restarted since, by whomever"
+	return Unproven, state + ", restarted since, by Peerkeeper or by somebody else"
 }
 
 // overdue is how long ago an intent's deadline passed. Beyond a day ahead, the
@@ -273,7 +273,7 @@ func (r *Repair) Settle(ctx context.Context) (int, error) {
 		if overdue(r.Now(), in) < 0 {
 			continue
 		}
-		outcome, text := r.became(ctx, in)
+		outcome, text := r.outcomeOf(ctx, in)
 		since := overdue(r.Now(), in)
 		// The moment after the deadline still belongs to what may be on its
 		// way: that nothing happened is believed later.
@@ -297,7 +297,7 @@ func (r *Repair) Settle(ctx context.Context) (int, error) {
 
 // became looks at what became of an open intent: through the cluster's hand, or
 // in mode observe through what was recorded since.
-func (r *Repair) became(ctx context.Context, in Intent) (Outcome, string) {
+func (r *Repair) outcomeOf(ctx context.Context, in Intent) (Outcome, string) {
 	if r.Mesh.Policy.Mode != mesh.Recover {
 		if r.Recorded == nil || in.Action != peer.StartService && in.Action != peer.RestartService {
 			return "", "not read back: policy.mode is observe"
@@ -308,7 +308,7 @@ func (r *Repair) became(ctx context.Context, in Intent) (Outcome, string) {
 		}
 		return r.prove(in, now)
 	}
-	deed, err := r.deed(ctx, in.Action, in.Target, in.Value, nil)
+	deed, err := r.executor(ctx, in.Action, in.Target, in.Value, nil)
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}

@@ -46,8 +46,8 @@ func newRig(t *testing.T) *rig {
 	_, _, r.s = calm()
 	r.Repair = &Repair{
 		Mesh: r.s.Mesh, Store: r.store, Now: func() time.Time { return r.now }, Actor: "stucksync",
-		Open: func(context.Context, mesh.ClusterID) (Hand, error) { r.opened++; return r, nil },
-		Held: func(context.Context) error { return nil },
+		Open:       func(context.Context, mesh.ClusterID) (ServiceController, error) { r.opened++; return r, nil },
+		CheckLease: func(context.Context) error { return nil },
 	}
 	return r
 }
@@ -211,7 +211,7 @@ func TestDo(t *testing.T) {
 		}, ending{NotSent, NotSent, 0, "is Stopped"}},
 		{"the lease is lost after the intent", func(r *rig) {
 			n := 0
-			r.Held = func(context.Context) error {
+			r.CheckLease = func(context.Context) error {
 				if n++; n > 2 {
 					return store.ErrLeaseLost
 				}
@@ -321,7 +321,9 @@ func TestReadBackLate(t *testing.T) {
 		r := newRig(t)
 		r.answer = errLost
 		r.do(restart())
-		r.Open = func(context.Context, mesh.ClusterID) (Hand, error) { return nil, errors.New("no longer in mesh.yaml") }
+		r.Open = func(context.Context, mesh.ClusterID) (ServiceController, error) {
+			return nil, errors.New("no longer in mesh.yaml")
+		}
 		r.now = r.now.Add(23 * time.Hour)
 		if r.settle(); r.ended() != "open" {
 			t.Error("closed although nobody looked")
@@ -387,7 +389,7 @@ func TestRestoredTable(t *testing.T) {
 	r := newRig(t)
 	p := restart()
 	p.Approval = "the other peers advance"
-	r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon, Expires: noon.Add(4 * time.Hour)}
+	r.s.Overrides.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon, Expires: noon.Add(4 * time.Hour)}
 	var backup store.Item
 	r.Crash = func(step string) {
 		if step == "intent" {
@@ -427,7 +429,7 @@ func TestApprovalsAreSpentEvenIfNothingWasSent(t *testing.T) {
 	p := restart()
 	p.Approval = "the other peers advance"
 	agree := func() {
-		r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: r.now, Expires: r.now.Add(4 * time.Hour)}
+		r.s.Overrides.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: r.now, Expires: r.now.Add(4 * time.Hour)}
 	}
 	agree()
 	r.answer, r.applies = errNoWay, false
@@ -448,7 +450,7 @@ func TestApprovalsAreSpentEvenIfNothingWasSent(t *testing.T) {
 func TestApprovalFromAheadIsSpentOnce(t *testing.T) {
 	r, s, p, _ := importRig(t)
 	p.ID, p.Approval = "r1", "it had been there before"
-	r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon.Add(time.Minute), Expires: noon.Add(4*time.Hour + time.Minute)}
+	r.s.Overrides.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon.Add(time.Minute), Expires: noon.Add(4*time.Hour + time.Minute)}
 	if res := r.do(p); res.Outcome != DoneProven || len(s.added) != 1 {
 		t.Fatalf("%+v, sent %d times", res, len(s.added))
 	}
@@ -459,7 +461,7 @@ func TestApprovalFromAheadIsSpentOnce(t *testing.T) {
 			t.Fatalf("at %s: %+v, sent %d times", r.now.Format(time.TimeOnly), res, len(s.added))
 		}
 	}
-	r.s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: r.now.Add(-time.Minute), Expires: r.now.Add(4 * time.Hour)}
+	r.s.Overrides.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: r.now.Add(-time.Minute), Expires: r.now.Add(4 * time.Hour)}
 	if res := r.do(p); res.Outcome != DoneProven || len(s.added) != 2 {
 		t.Errorf("approved anew: %+v, sent %d times", res, len(s.added))
 	}

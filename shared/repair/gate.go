@@ -144,13 +144,13 @@ const (
 
 // Situation is what the guards judge by, besides the gate itself.
 type Situation struct {
-	Now    time.Time
-	Mesh   *mesh.Mesh
-	Said   *record.Said
-	Epoch  int64  // the gate's pause epoch before Said was read
-	Newest string // configuration hash of the newest run
-	Actor  string // who acts: the function's name
-	Lease  string // why the run's lease is not ours any more; "" if it is
+	Now       time.Time
+	Mesh      *mesh.Mesh
+	Overrides *record.Overrides
+	Epoch     int64  // the gate's pause epoch before Overrides were read
+	Newest    string // configuration hash of the newest run
+	Actor     string // who acts: the function's name
+	Lease     string // why the run's lease is not ours any more; "" if it is
 	// Announced is when the proposal was first recorded, and with it the notice
 	// that says what will be done and what to collect before; zero = never.
 	Announced time.Time
@@ -201,7 +201,7 @@ func guards() []guard {
 		}},
 		{"service", func(_ *Gate, p peer.Proposal, s Situation) string {
 			if s.Actor != "peering" && !mayTouch(p) {
-				return fmt.Sprintf("only peering may %s %s: users or chats hang on it", p.Action, p.Target)
+				return fmt.Sprintf("to %s %s signs users out; only an approved peering change may do it", p.Action, p.Target)
 			}
 			return ""
 		}},
@@ -224,20 +224,20 @@ func guards() []guard {
 		{"announced", func(_ *Gate, _ peer.Proposal, s Situation) string {
 			switch ago := s.Now.Sub(s.Announced); {
 			case s.Announced.IsZero():
-				return "it has not been told of yet: the next look does it"
+				return "no notice has been sent yet; the next run sends it"
 			case ago < notice && ago > -ahead:
-				return "it was told of a moment ago: the next look does it"
+				return "the notice was sent a moment ago; the next run acts"
 			}
 			return ""
 		}},
-		{"said", func(_ *Gate, p peer.Proposal, s Situation) string {
-			if s.Said == nil {
+		{"override", func(_ *Gate, p peer.Proposal, s Situation) string {
+			if s.Overrides == nil {
 				return "what people said has not been read"
 			}
-			if s.Said.Newer {
+			if s.Overrides.Newer {
 				return "a newer version of Peerkeeper wrote down what people said"
 			}
-			if w, what, ok := s.Said.Stops(p.Target.Cluster, p.Peers, interrupted(s.Mesh, p), s.Now); ok {
+			if w, what, ok := s.Overrides.Stops(p.Target.Cluster, p.Peers, interrupted(s.Mesh, p), s.Now); ok {
 				return fmt.Sprintf("%s is %s by %s: %s", w.Scope, what, w.Actor, w.Reason)
 			}
 			return ""
@@ -300,15 +300,15 @@ func guards() []guard {
 			return ""
 		}},
 		{"dayLimit", func(g *Gate, p peer.Proposal, s Situation) string {
-			if n := today(g, s.Now, p); n >= peer.MaxADay {
-				return fmt.Sprintf("%s %s was done or tried %d times within a day and does not last: a person must look", p.Action, p.Target, n)
+			if n := today(g, s.Now, p); n >= peer.MaxActionsPerDay {
+				return fmt.Sprintf("%s %s was done or tried %d times in 24 h without lasting effect; manual investigation needed", p.Action, p.Target, n)
 			}
 			return ""
 		}},
 		{"again", func(g *Gate, p peer.Proposal, s Situation) string {
 			for _, c := range g.Closed {
 				if c.Target == p.Target && c.Action == p.Action && g.counts(mark("closed", c.Seq), c.At, s.Now, again) {
-					return fmt.Sprintf("%s %s ended (%s) less than %v ago", c.Action, c.Target, c.Outcome, again)
+					return fmt.Sprintf("the same action (%s %s) ended (%s) less than %v ago", c.Action, c.Target, c.Outcome, again)
 				}
 			}
 			return ""
@@ -334,10 +334,10 @@ func guards() []guard {
 			if p.Approval == "" {
 				return ""
 			}
-			a, ok := s.Said.Approvals[p.ID]
+			a, ok := s.Overrides.Approvals[p.ID]
 			switch {
 			case !ok || a.ID != p.ID:
-				return fmt.Sprintf("it needs a person: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
+				return fmt.Sprintf("approval required: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
 			case !s.Now.Before(a.Expires):
 				return fmt.Sprintf("the approval of %s expired at %s", a.Actor, peer.Clock(a.Expires))
 			case a.At.Sub(s.Now) > skew:
@@ -432,7 +432,7 @@ func interrupted(m *mesh.Mesh, p peer.Proposal) []mesh.PeerID {
 
 func tooYoung(p peer.Proposal, now peer.Service) string {
 	if least := max(p.MinAge, leastAge); now.UpTime < least { // negative when it is not told
-		return fmt.Sprintf("%s has run for %v, less than %v: it was restarted, by whomever", p.Target, now.UpTime.Round(time.Minute), least)
+		return fmt.Sprintf("%s is up for %v only (minimum %v): it was restarted recently", p.Target, now.UpTime.Round(time.Minute), least)
 	}
 	return ""
 }
@@ -445,7 +445,7 @@ func needless(p peer.Proposal, s Situation) string {
 	case p.Action == peer.StartService && now.Status != "Stopped":
 		return fmt.Sprintf("%s is %s", p.Target, now.Status)
 	case p.Action == peer.RestartService && now.Status != "Started":
-		return fmt.Sprintf("%s is %s, which a restart may not be proven from", p.Target, now.Status)
+		return fmt.Sprintf("%s is %s, so a restart of it could not be verified", p.Target, now.Status)
 	}
 	return ""
 }

@@ -72,7 +72,7 @@ func importedAgo(o Outcome, ago time.Duration) Closure {
 func calm() (Gate, peer.Proposal, Situation) {
 	m := meshOf(3)
 	return Gate{PauseEpoch: 4}, restart(), Situation{
-		Now: noon, Mesh: m, Said: &record.Said{Approvals: map[string]record.Approval{}}, Epoch: 4, Newest: m.Hash(), Actor: "stucksync", Announced: noon.Add(-5 * time.Minute),
+		Now: noon, Mesh: m, Overrides: &record.Overrides{Approvals: map[string]record.Approval{}}, Epoch: 4, Newest: m.Hash(), Actor: "stucksync", Announced: noon.Add(-5 * time.Minute),
 		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Started", UpTime: 5 * time.Hour},
 		Failing: []Failing{{emeaApac, peer.Root{Cause: "Synced:emea>apac", Cluster: "emea"}}},
 	}
@@ -87,7 +87,7 @@ type only struct {
 }
 
 func said(s *Situation, scope record.Scope, expires time.Time) {
-	s.Said.Pauses = []record.Word{{Scope: scope, Reason: "change freeze", Actor: "jdoe", At: noon.Add(-time.Hour), Expires: expires}}
+	s.Overrides.Pauses = []record.Override{{Scope: scope, Reason: "change freeze", Actor: "jdoe", At: noon.Add(-time.Hour), Expires: expires}}
 }
 
 func closedOnce(o Outcome, ago time.Duration) Closure {
@@ -100,7 +100,7 @@ func starting(g *Gate, p *peer.Proposal, s *Situation) {
 
 func approved(p *peer.Proposal, s *Situation, ago time.Duration) {
 	p.Approval = "the other peers advance"
-	s.Said.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon.Add(-ago), Expires: noon.Add(4*time.Hour - ago)}
+	s.Overrides.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: noon.Add(-ago), Expires: noon.Add(4*time.Hour - ago)}
 }
 
 func cases() []only {
@@ -173,26 +173,26 @@ func cases() []only {
 		{"facts", "what it rests on is stale", func(_ G, _ P, s S) { s.Facts = "the services are not known (Stale)" }, func(G, P, S) {}},
 		{"announced", "nobody was told", func(_ G, _ P, s S) { s.Announced = time.Time{} }, func(_ G, _ P, s S) { s.Announced = noon.Add(-time.Hour) }},
 		{"announced", "told a moment ago", func(_ G, _ P, s S) { s.Announced = noon.Add(-3 * time.Minute) }, func(_ G, _ P, s S) { s.Announced = noon.Add(-4 * time.Minute) }},
-		{"said", "the mesh is paused", func(_ G, _ P, s S) { said(s, "mesh", time.Time{}) }, func(_ G, _ P, s S) { said(s, "mesh", noon) }},
-		{"said", "the cluster is paused", func(_ G, _ P, s S) { said(s, "emea", noon.Add(time.Minute)) }, func(_ G, _ P, s S) { said(s, "amer", noon.Add(time.Minute)) }},
-		{"said", "the peer is paused", func(_ G, _ P, s S) { said(s, "emea>apac", time.Time{}) }, func(_ G, _ P, s S) { said(s, "apac>amer", time.Time{}) }},
-		{"said", "the pair is paused, named the other way round", func(_ G, _ P, s S) { said(s, "apac<>emea", time.Time{}) }, func(_ G, _ P, s S) { said(s, "apac<>amer", time.Time{}) }},
-		{"said", "the cluster at the other end is paused", func(_ G, _ P, s S) { said(s, "apac", time.Time{}) }, func(_ G, _ P, s S) { said(s, "amer", time.Time{}) }},
-		{"said", "a peer that the restart would interrupt is paused", func(_ G, _ P, s S) { said(s, "emea>amer", time.Time{}) }, func(g G, p P, s S) {
+		{"override", "the mesh is paused", func(_ G, _ P, s S) { said(s, "mesh", time.Time{}) }, func(_ G, _ P, s S) { said(s, "mesh", noon) }},
+		{"override", "the cluster is paused", func(_ G, _ P, s S) { said(s, "emea", noon.Add(time.Minute)) }, func(_ G, _ P, s S) { said(s, "amer", noon.Add(time.Minute)) }},
+		{"override", "the peer is paused", func(_ G, _ P, s S) { said(s, "emea>apac", time.Time{}) }, func(_ G, _ P, s S) { said(s, "apac>amer", time.Time{}) }},
+		{"override", "the pair is paused, named the other way round", func(_ G, _ P, s S) { said(s, "apac<>emea", time.Time{}) }, func(_ G, _ P, s S) { said(s, "apac<>amer", time.Time{}) }},
+		{"override", "the cluster at the other end is paused", func(_ G, _ P, s S) { said(s, "apac", time.Time{}) }, func(_ G, _ P, s S) { said(s, "amer", time.Time{}) }},
+		{"override", "a peer that the restart would interrupt is paused", func(_ G, _ P, s S) { said(s, "emea>amer", time.Time{}) }, func(g G, p P, s S) {
 			starting(g, p, s)
 			p.Peers = []mesh.PeerID{emeaApac}
 			said(s, "emea>amer", time.Time{})
 		}},
-		{"said", "maintenance", func(_ G, _ P, s S) {
+		{"override", "maintenance", func(_ G, _ P, s S) {
 			said(s, "emea", time.Time{})
-			s.Said.Maintenance, s.Said.Pauses = s.Said.Pauses, nil
+			s.Overrides.Maintenance, s.Overrides.Pauses = s.Overrides.Pauses, nil
 		}, func(_ G, _ P, s S) {
 			said(s, "emea", time.Time{})
-			s.Said.Pauses[0].Ended = true
-			s.Said.Maintenance, s.Said.Pauses = s.Said.Pauses, nil
+			s.Overrides.Pauses[0].Ended = true
+			s.Overrides.Maintenance, s.Overrides.Pauses = s.Overrides.Pauses, nil
 		}},
-		{"said", "said through a newer version", func(_ G, _ P, s S) { s.Said.Newer = true }, func(G, P, S) {}},
-		{"said", "not read", func(_ G, _ P, s S) { s.Said = nil }, func(G, P, S) {}},
+		{"override", "said through a newer version", func(_ G, _ P, s S) { s.Overrides.Newer = true }, func(G, P, S) {}},
+		{"override", "not read", func(_ G, _ P, s S) { s.Overrides = nil }, func(G, P, S) {}},
 		{"epoch", "paused since it was decided", func(g G, _ P, _ S) { g.PauseEpoch++ }, func(g G, _ P, s S) { g.PauseEpoch++; s.Epoch++ }},
 		{"overlay", "nodes are being upgraded", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Upgrading} }, func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Acknowledged} }},
 		{"overlay", "the database was restored", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Rewound} }, func(_ G, _ P, s S) { s.Overlays[emeaAmer] = []peer.Overlay{peer.Rewound} }},
@@ -285,7 +285,7 @@ func cases() []only {
 		{"approval", "a person has not agreed", func(_ G, p P, s S) { p.Approval = "the other peers advance" }, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
 		{"approval", "agreed to another action", func(_ G, p P, s S) {
 			approved(p, s, time.Minute)
-			s.Said.Approvals = map[string]record.Approval{"r2": s.Said.Approvals["r1"]}
+			s.Overrides.Approvals = map[string]record.Approval{"r2": s.Overrides.Approvals["r1"]}
 		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
 		{"approval", "expired", func(_ G, p P, s S) { approved(p, s, 4*time.Hour) }, func(_ G, p P, s S) { approved(p, s, 4*time.Hour-time.Second) }},
 		{"approval", "used", func(g G, p P, s S) { approved(p, s, time.Hour); g.Used = []Spent{{"r1", noon, noon.Add(-time.Hour)}} }, func(g G, p P, s S) { approved(p, s, time.Minute); g.Used = []Spent{{"r1", noon, noon.Add(-time.Hour)}} }},

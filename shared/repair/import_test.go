@@ -97,7 +97,7 @@ func (s *shelf) Uncertain(err error) bool { return errors.Is(err, errLost) }
 func importRig(t *testing.T) (*rig, *shelf, peer.Proposal, *made) {
 	r, s := newRig(t), &shelf{applies: true}
 	leaf := issue(t, "imp-apac-pub.example.com", false, noon.AddDate(1, 0, 0), nil)
-	r.Keeper = func(context.Context, mesh.ClusterID) (Keeper, error) { return s, nil }
+	r.TrustStoreWriter = func(context.Context, mesh.ClusterID) (TrustStoreWriter, error) { return s, nil }
 	r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) { return certsOf(leaf), nil }
 	p := imported()
 	p.Value = peer.Fingerprint(leaf.Certificate)
@@ -244,7 +244,7 @@ func TestImportOfNobodyKnowsWhat(t *testing.T) {
 
 func TestImportNeedsAKeeper(t *testing.T) {
 	r, _, p, _ := importRig(t)
-	r.Keeper = nil
+	r.TrustStoreWriter = nil
 	if _, err := r.Do(t.Context(), p, func(context.Context, *Gate) (Situation, error) { return r.s, nil }); err == nil || len(r.gate().Open) > 0 {
 		t.Errorf("%v", err)
 	}

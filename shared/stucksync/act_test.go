@@ -19,7 +19,7 @@ import (
 // TestWhatFailedWaitsForTheOthers: a node that hangs takes its time from nobody's
 // turn but its own.
 func TestWhatFailedWaitsForTheOthers(t *testing.T) {
-	book := &record.Book{Proposals: map[string]store.Doc[record.Proposed]{
+	book := &record.Snapshot{Proposals: map[string]store.Doc[record.Proposed]{
 		"hangs":   {Value: record.Proposed{Refused: []string{failed + "timeout"}}},
 		"refused": {Value: record.Proposed{Refused: []string{"said: emea is paused by jdoe: change freeze"}}},
 		"late":    {Value: record.Proposed{Refused: []string{"time: this look had none left"}}},
@@ -64,7 +64,7 @@ func TestOffersForACertificate(t *testing.T) {
 		Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: peer.TomcatTrust, Parameter: "tomcat of imp-apac-pub.example.com"}}
 	has := func(when string, asked []peer.Proposal, of mesh.ClusterID, approve, hand bool) {
 		t.Helper()
-		got := strings.Join((&judged{asked: asked, book: &record.Book{}}).offers(m, of), "\n")
+		got := strings.Join((&tick{asked: asked, book: &record.Snapshot{}}).importNotice(m, of), "\n")
 		if strings.Contains(got, "`peerkeeper approve r1`") != approve || strings.Contains(got, "Force Manual Sync") != hand {
 			t.Errorf("%s: %s", when, got)
 		}

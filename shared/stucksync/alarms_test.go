@@ -211,7 +211,7 @@ func (s *script) expect(what string, want ...string) {
 
 func TestASteadyTickWritesItsRunOnly(t *testing.T) {
 	s := play(t, "emea", "apac", "amer")
-	s.set("emea>apac", peer.Synced, peer.False, peer.ClockB)
+	s.set("emea>apac", peer.Synced, peer.False, peer.FourPeriodsMissed)
 	for range 3 {
 		s.tick()
 	}
@@ -248,7 +248,7 @@ func TestAStuckSyncWaitsForItsCertificate(t *testing.T) {
 			id := mesh.PeerID{From: "emea", To: "apac"}
 			s.leaf[id] = start.Add(-c.served)
 			s.set(id.String(), peer.CertificateTrusted, c.trust, c.why)
-			s.set(id.String(), peer.Synced, peer.False, peer.ClockB)
+			s.set(id.String(), peer.Synced, peer.False, peer.FourPeriodsMissed)
 			s.tick()
 			s.tick()
 			s.expect("stuck", c.stands...)
@@ -278,7 +278,7 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 	}{
 		{
 			"a stuck sync, then the cluster is out of sight",
-			func(s *script) { s.set("emea>apac", peer.Synced, peer.False, peer.ClockB) },
+			func(s *script) { s.set("emea>apac", peer.Synced, peer.False, peer.FourPeriodsMissed) },
 			alarm.PeriodicSyncingFailure + " emea>apac",
 			func(s *script) { s.set("emea>apac", peer.Synced, peer.UnknownStatus, peer.CannotConnect) },
 			func(s *script) { s.set("emea>apac", peer.Synced, peer.True, peer.OnInterval) },
@@ -290,10 +290,10 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 			func(s *script) { s.set("emea>apac", peer.UsersMatch, peer.True, peer.CountsEqual) },
 		}, {
 			"a password refused, then the sync fails before its log-in",
-			func(s *script) { s.set("emea>apac", peer.Authenticated, peer.False, peer.PasswordRejected) },
+			func(s *script) { s.set("emea>apac", peer.Authenticated, peer.False, peer.PeerCredentialsRejected) },
 			alarm.PeerCredentialsRejected + " emea>apac",
 			func(s *script) { s.set("emea>apac", peer.Authenticated, peer.UnknownStatus, peer.CannotConnect) },
-			func(s *script) { s.set("emea>apac", peer.Authenticated, peer.True, peer.PasswordAccepted) },
+			func(s *script) { s.set("emea>apac", peer.Authenticated, peer.True, peer.CredentialsAccepted) },
 		}, {
 			"a service stopped, then its node is not read",
 			func(s *script) {
@@ -310,7 +310,7 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 		}, {
 			"a cluster down, then our own secret cannot be read",
 			func(s *script) {
-				s.clusters["apac"].Lost = map[mesh.NodeName]time.Time{"imp-apac-pub.example.com": s.now, "imp-apac-sub.example.com": s.now}
+				s.clusters["apac"].SilentSince = map[mesh.NodeName]time.Time{"imp-apac-pub.example.com": s.now, "imp-apac-sub.example.com": s.now}
 				s.finding("apac", peer.Finding{ID: "ClusterDown", Reason: peer.ClusterDown, Message: "down"}, true)
 			},
 			alarm.ClusterDown + " apac",
@@ -319,7 +319,7 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 				s.clusters["apac"].Seen.Access = peer.Unknown[bool](peer.NoCredentials, "no secret")
 			},
 			func(s *script) {
-				s.clusters["apac"].Lost, s.clusters["apac"].Seen.Access = nil, peer.Known(true, s.now)
+				s.clusters["apac"].SilentSince, s.clusters["apac"].Seen.Access = nil, peer.Known(true, s.now)
 			},
 		}, {
 			"an account rejected, then blinded by a certificate",
@@ -330,7 +330,7 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 			alarm.AccountRejected + " apac",
 			func(s *script) {
 				s.finding("apac", peer.Finding{ID: "AccountRejected"}, false)
-				s.clusters["apac"].Seen.Access = peer.Unknown[bool](peer.BlindedByCertificate, "no pin")
+				s.clusters["apac"].Seen.Access = peer.Unknown[bool](peer.ServerCertificateUntrusted, "no pin")
 			},
 			func(s *script) { s.clusters["apac"].Seen.Access = peer.Known(true, s.now) },
 		}, {
@@ -378,7 +378,7 @@ func TestAFirstBadLookIsNotSaid(t *testing.T) {
 	s.tick()
 	s.tick()
 	s.now = s.now.Add(5 * time.Minute)
-	s.set("emea>apac", peer.Authenticated, peer.False, peer.PasswordRejected)
+	s.set("emea>apac", peer.Authenticated, peer.False, peer.PeerCredentialsRejected)
 	s.now = s.now.Add(-5 * time.Minute)
 	id, _ := mesh.ParsePeerID("emea>apac")
 	c := s.peers[id][peer.Authenticated]
@@ -392,7 +392,7 @@ func TestAFirstBadLookIsNotSaid(t *testing.T) {
 
 func TestPeersyncDeadClearsNothing(t *testing.T) {
 	s := play(t, "emea", "apac")
-	s.set("emea>apac", peer.Synced, peer.False, peer.ClockB)
+	s.set("emea>apac", peer.Synced, peer.False, peer.FourPeriodsMissed)
 	s.tick()
 	s.expect("stuck", alarm.PeriodicSyncingFailure+" emea>apac")
 	for range 10 {
@@ -406,7 +406,7 @@ func TestPeersyncDeadClearsNothing(t *testing.T) {
 
 func TestWhatLeftTheMeshIsTerminated(t *testing.T) {
 	s := play(t, "emea", "apac", "amer")
-	s.set("emea>apac", peer.Synced, peer.False, peer.ClockB)
+	s.set("emea>apac", peer.Synced, peer.False, peer.FourPeriodsMissed)
 	s.tick()
 	s.expect("stuck", alarm.PeriodicSyncingFailure+" emea>apac")
 	s.mesh.Clusters = slices.DeleteFunc(s.mesh.Clusters, func(c mesh.Cluster) bool { return c.ID == "apac" })

@@ -17,7 +17,7 @@ import (
 // lacks, and a restart of an ICSA that has not read what came into its own. Each
 // of its proposals is held against it, so it is worked out once: of a renewed
 // mesh of thirty there are hundreds.
-func (s *Stucksync) exchange(j *judged) []peer.Proposal {
+func (s *Stucksync) exchange(j *tick) []peer.Proposal {
 	if j.exchanged != nil {
 		return j.exchanged
 	}
@@ -34,7 +34,7 @@ func (s *Stucksync) exchange(j *judged) []peer.Proposal {
 
 // stillAsked says why an action for a certificate may not be taken: what is
 // known now does not lead to it any more.
-func (s *Stucksync) stillAsked(j *judged, p peer.Proposal) string {
+func (s *Stucksync) stillProposed(j *tick, p peer.Proposal) string {
 	now := s.exchange(j)
 	switch i := slices.IndexFunc(now, func(o peer.Proposal) bool { return o.ID == p.ID }); {
 	case i < 0:
@@ -47,21 +47,21 @@ func (s *Stucksync) stillAsked(j *judged, p peer.Proposal) string {
 
 // keeper gives the trust stores of a cluster, under the lock-out guard of the
 // account that may write them.
-func (s *Stucksync) keeper(ctx context.Context, id mesh.ClusterID) (repair.Keeper, error) {
-	a, err := s.admit(ctx, id, platformWriter)
+func (s *Stucksync) keeper(ctx context.Context, id mesh.ClusterID) (repair.TrustStoreWriter, error) {
+	a, err := s.logIn(ctx, id, platformWriter)
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.Platform.Keeper(ctx, a.cluster, a.rejected, a.pins)
+	k, err := s.Platform.TrustStoreWriter(ctx, a.cluster, a.rejected, a.pins)
 	if err != nil {
 		return nil, err
 	}
-	return &guardedKeeper{Keeper: k, note: a.note(k.Version)}, nil
+	return &guardedKeeper{TrustStoreWriter: k, note: a.note(k.Version)}, nil
 }
 
 // source reads what an import is about from its own node.
 func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Certificate, error) {
-	a, err := s.admit(ctx, of.Cluster, platformWriter)
+	a, err := s.logIn(ctx, of.Cluster, platformWriter)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Cer
 // guardedKeeper notes at once when its account is rejected, before anything else
 // can log in with it.
 type guardedKeeper struct {
-	*cluster.Keeper
+	*cluster.TrustStoreWriter
 	note func(context.Context, error) error
 }
 
@@ -93,13 +93,13 @@ func (g *guardedKeeper) told(ctx context.Context, err error) error {
 	return err
 }
 
-// Lacks is Keeper's.
+// Lacks is TrustStoreWriter's.
 func (g *guardedKeeper) Lacks(ctx context.Context, node mesh.NodeName, name string, certificates []string) ([]string, error) {
-	out, err := g.Keeper.Lacks(ctx, node, name, certificates)
+	out, err := g.TrustStoreWriter.Lacks(ctx, node, name, certificates)
 	return out, g.told(ctx, err)
 }
 
-// Add is Keeper's.
+// Add is TrustStoreWriter's.
 func (g *guardedKeeper) Add(ctx context.Context, node mesh.NodeName, name string, certs []*x509.Certificate, description string) error {
-	return g.told(ctx, g.Keeper.Add(ctx, node, name, certs, description))
+	return g.told(ctx, g.TrustStoreWriter.Add(ctx, node, name, certs, description))
 }

@@ -29,7 +29,7 @@ const keepProposal = 30 * 24 * time.Hour
 
 // climb puts every stuck peer on its rung of the ladder, and gathers what the
 // mesh asks for. It changes no cluster.
-func (s *Stucksync) climb(j *judged, gate *repair.Gate) []peer.Proposal {
+func (s *Stucksync) climb(j *tick, gate *repair.Gate) []peer.Proposal {
 	var asked []peer.Proposal
 	for _, p := range s.Mesh.Peers {
 		if state, _ := peer.StateOf(j.conditions[p.ID], j.book.Syncs[p.ID].Value); state != peer.Stuck {
@@ -74,7 +74,7 @@ func rungState(l peer.Ladder, now time.Time) peer.State {
 // records what was asked for and what stopped it. That an action fails is no
 // failure of the run: it is recorded, and judging and saying go on. shut is why
 // the gate cannot be used.
-func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked []peer.Proposal, shut error) (int, error) {
+func (s *Stucksync) act(ctx context.Context, j *tick, gate *repair.Gate, asked []peer.Proposal, shut error) (int, error) {
 	actions := 0
 	acting := ctx
 	if end, ok := ctx.Deadline(); ok {
@@ -102,7 +102,7 @@ func (s *Stucksync) act(ctx context.Context, j *judged, gate *repair.Gate, asked
 			doc.Value.Refused = []string{"time: this look had none left"}
 		case len(refused) == 0 && s.Clusters != nil && j.lease != nil:
 			res, err := s.repairer(j).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
-				return s.lookAgain(ctx, j, gate, p)
+				return s.recheck(ctx, j, gate, p)
 			})
 			switch {
 			case err != nil:
@@ -137,7 +137,7 @@ const failed = "failed: "
 
 // failedLast puts what failed at the last look behind everything else: a node
 // that hangs takes its time from nobody's turn but its own.
-func failedLast(asked []peer.Proposal, book *record.Book) []peer.Proposal {
+func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
 	rank := func(p peer.Proposal) int {
 		if r := book.Proposals[p.ID].Value.Refused; len(r) > 0 && strings.HasPrefix(r[0], failed) {
 			return 1
@@ -171,16 +171,16 @@ func failure(err error) string {
 // lookAgain reads consistently what an action turns on, and judges it anew: the
 // whole mesh's clusters, and the peers that ask for it. Of the other peers, by
 // which too many causes are told, what was loaded is good enough.
-func (s *Stucksync) lookAgain(ctx context.Context, j *judged, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {
+func (s *Stucksync) recheck(ctx context.Context, j *tick, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {
 	var functions []string
 	for _, f := range run.Schedules() {
 		functions = append(functions, f.Function)
 	}
-	book, err := record.Again(ctx, s.Store, s.Mesh, p.Target.Cluster, p.Peers, p.ID, functions...)
+	book, err := record.Reread(ctx, s.Store, s.Mesh, p.Target.Cluster, p.Peers, p.ID, functions...)
 	if err != nil {
 		return repair.Situation{}, err
 	}
-	again := &judged{book: book, view: book.View(s.Mesh, j.view.Tick, s.Now()), lease: j.lease,
+	again := &tick{book: book, view: book.View(s.Mesh, j.view.Tick, s.Now()), lease: j.lease,
 		conditions: maps.Clone(j.conditions), states: map[mesh.PeerID]peer.StateRecord{}, ladders: j.ladders}
 	for _, id := range p.Peers {
 		again.conditions[id] = again.read(id)
@@ -206,15 +206,15 @@ func texts(refused []repair.Refusal) []string {
 
 // situation gathers what the guards judge by. The target's service is as
 // peersync saw it; the gate reads it anew before it acts.
-func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) repair.Situation {
+func (s *Stucksync) situation(j *tick, gate *repair.Gate, p peer.Proposal) repair.Situation {
 	sit := repair.Situation{
-		Now: j.view.Now, Mesh: s.Mesh, Said: &j.book.Said, Epoch: gate.PauseEpoch, Newest: s.newest(j), Actor: actor, Announced: j.book.Proposals[p.ID].Value.First,
+		Now: j.view.Now, Mesh: s.Mesh, Overrides: &j.book.Overrides, Epoch: gate.PauseEpoch, Newest: s.newest(j), Actor: actor, Announced: j.book.Proposals[p.ID].Value.First,
 		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Unknown", UpTime: -1},
 	}
 	sit.Failing = s.failures(j)
 	for _, id := range s.Mesh.IDs() {
-		switch j.view.Sight(id).Verdict {
-		case peer.Awaiting, peer.NotSeen:
+		switch j.view.Visibility(id).Verdict {
+		case peer.WaitingForPeers, peer.NotVisible:
 			sit.Unseen++
 		}
 	}
@@ -230,7 +230,7 @@ func (s *Stucksync) situation(j *judged, gate *repair.Gate, p peer.Proposal) rep
 
 // failures are the peers that are not well, with their causes. They are the same
 // for every proposal.
-func (s *Stucksync) failures(j *judged) []repair.Failing {
+func (s *Stucksync) failures(j *tick) []repair.Failing {
 	if j.failing == nil {
 		j.failing = []repair.Failing{}
 		for _, pr := range s.Mesh.Peers {
@@ -244,7 +244,7 @@ func (s *Stucksync) failures(j *judged) []repair.Failing {
 
 // facts says why what is known is not enough to act on, and fills in the
 // target's service. Only what is Known, complete and fresh is.
-func (s *Stucksync) facts(j *judged, gate *repair.Gate, p peer.Proposal, sit *repair.Situation) string {
+func (s *Stucksync) facts(j *tick, gate *repair.Gate, p peer.Proposal, sit *repair.Situation) string {
 	r := j.view.Clusters[p.Target.Cluster]
 	if r == nil {
 		return fmt.Sprintf("%s is no longer in mesh.yaml", p.Target.Cluster)
@@ -253,7 +253,7 @@ func (s *Stucksync) facts(j *judged, gate *repair.Gate, p peer.Proposal, sit *re
 		return fmt.Sprintf("the record of %s was written by a newer version of Peerkeeper", p.Target.Cluster)
 	}
 	if p.Action == peer.ImportCertificate {
-		return s.stillAsked(j, p)
+		return s.stillProposed(j, p)
 	}
 	services := r.Seen.Nodes[p.Target.Node].Services.Fresh(j.view.Now, 2*j.view.Tick)
 	got, known := services.Get()
@@ -269,7 +269,7 @@ func (s *Stucksync) facts(j *judged, gate *repair.Gate, p peer.Proposal, sit *re
 	}
 	sit.Service = svc
 	if p.Reload {
-		return s.stillAsked(j, p)
+		return s.stillProposed(j, p)
 	}
 	if p.Action == peer.StartService {
 		return stillStopped(j, gate, p)
@@ -297,7 +297,7 @@ func (s *Stucksync) facts(j *judged, gate *repair.Gate, p peer.Proposal, sit *re
 
 // stillStopped says why a service may not be started as it was proposed: what is
 // known now does not lead to it, or leads to asking a person first.
-func stillStopped(j *judged, gate *repair.Gate, p peer.Proposal) string {
+func stillStopped(j *tick, gate *repair.Gate, p peer.Proposal) string {
 	now := peer.Starts(j.view, p.Target.Cluster, gate.Done()...)
 	switch i := slices.IndexFunc(now, func(o peer.Proposal) bool { return o.ID == p.ID }); {
 	case i < 0:
@@ -313,7 +313,7 @@ const actor = "stucksync"
 
 // newest is the configuration hash of the newest run of any function. Our own
 // record carries what this very run wrote; what it found there counts.
-func (s *Stucksync) newest(j *judged) string {
+func (s *Stucksync) newest(j *tick) string {
 	hash, at := s.Mesh.Hash(), time.Time{}
 	newer := func(r store.Run) {
 		if r.Started.After(at) {
@@ -331,11 +331,11 @@ func (s *Stucksync) newest(j *judged) string {
 	return hash
 }
 
-func (s *Stucksync) repairer(j *judged) *repair.Repair {
+func (s *Stucksync) repairer(j *tick) *repair.Repair {
 	r := &repair.Repair{Mesh: s.Mesh, Store: s.Store, Open: s.open, Recorded: s.recorded, Now: s.Now, Log: s.Log, Actor: actor, Crash: s.Crash,
-		Held: func(ctx context.Context) error { return j.lease.Check(ctx, s.Now()) }}
+		CheckLease: func(ctx context.Context) error { return j.lease.Check(ctx, s.Now()) }}
 	if s.Platform != nil {
-		r.Keeper, r.Source = s.keeper, s.source
+		r.TrustStoreWriter, r.Source = s.keeper, s.source
 	}
 	return r
 }
@@ -343,7 +343,7 @@ func (s *Stucksync) repairer(j *judged) *repair.Repair {
 // recorded gives a service as peersync's read account saw it after the intent's
 // deadline.
 func (s *Stucksync) recorded(ctx context.Context, in repair.Intent) (peer.Service, error) {
-	r, err := record.Seen(ctx, s.Store, s.Mesh.Name, in.Target.Cluster)
+	r, err := record.ObservedCluster(ctx, s.Store, s.Mesh.Name, in.Target.Cluster)
 	if err != nil {
 		return peer.Service{}, err
 	}
@@ -361,21 +361,21 @@ func (s *Stucksync) recorded(ctx context.Context, in repair.Intent) (peer.Servic
 
 // open gives the hand of a cluster, under the lock-out guard of its write
 // account.
-func (s *Stucksync) open(ctx context.Context, id mesh.ClusterID) (repair.Hand, error) {
-	a, err := s.admit(ctx, id, writer)
+func (s *Stucksync) open(ctx context.Context, id mesh.ClusterID) (repair.ServiceController, error) {
+	a, err := s.logIn(ctx, id, writer)
 	if err != nil {
 		return nil, err
 	}
-	hand, err := s.Clusters.Hand(ctx, a.cluster, a.rejected, a.pins)
+	hand, err := s.Clusters.ServiceController(ctx, a.cluster, a.rejected, a.pins)
 	if err != nil {
 		return nil, err
 	}
-	return &guarded{Hand: hand, note: a.note(hand.Version)}, nil
+	return &guarded{ServiceController: hand, note: a.note(hand.Version)}, nil
 }
 
 // account tells the accounts that may change a cluster apart: the item that
 // guards each against a lock-out, and the secret that holds it.
-type account func(*mesh.Cluster) (guard mesh.ClusterID, secret string)
+type accountOf func(*mesh.Cluster) (guard mesh.ClusterID, secret string)
 
 func writer(c *mesh.Cluster) (mesh.ClusterID, string) {
 	return record.WriteAccount(c.ID), c.WriteCredentials
@@ -385,9 +385,9 @@ func platformWriter(c *mesh.Cluster) (mesh.ClusterID, string) {
 	return record.PlatformWriteAccount(c.ID), c.PlatformWriteCredentials
 }
 
-// admission is what is known of a log-in before it is tried: the version of the
+// login is what is known of a log-in before it is tried: the version of the
 // secret that was refused, and the certificates that people accepted.
-type admission struct {
+type login struct {
 	cluster  *mesh.Cluster
 	rejected string
 	pins     map[mesh.NodeName][]string
@@ -396,22 +396,22 @@ type admission struct {
 	note func(version string) func(context.Context, error) error
 }
 
-func (s *Stucksync) admit(ctx context.Context, id mesh.ClusterID, of account) (admission, error) {
+func (s *Stucksync) logIn(ctx context.Context, id mesh.ClusterID, of accountOf) (login, error) {
 	c, ok := s.Mesh.Cluster(id)
 	if !ok {
-		return admission{}, fmt.Errorf("%s is no longer in mesh.yaml", id)
+		return login{}, fmt.Errorf("%s is no longer in mesh.yaml", id)
 	}
 	guard, secret := of(c)
 	key := store.Auth(s.Mesh.Name, guard)
 	rejected, err := record.Rejected(ctx, s.Store, key, secret)
 	if err != nil {
-		return admission{}, err
+		return login{}, err
 	}
 	pins, err := record.Accepted(ctx, s.Store, s.Mesh.Name)
 	if err != nil {
-		return admission{}, err
+		return login{}, err
 	}
-	return admission{c, rejected, pins, func(version string) func(context.Context, error) error {
+	return login{c, rejected, pins, func(version string) func(context.Context, error) error {
 		return func(ctx context.Context, cause error) error {
 			return record.Reject(ctx, s.Store, key, record.Auth{Secret: secret, Rejected: version, At: s.Now(), Detail: cause.Error()})
 		}
@@ -421,7 +421,7 @@ func (s *Stucksync) admit(ctx context.Context, id mesh.ClusterID, of account) (a
 // guarded is a hand that notes at once when its account is rejected, before
 // anything else can log in with it.
 type guarded struct {
-	*cluster.Hand
+	*cluster.ServiceController
 	note func(context.Context, error) error
 }
 
@@ -433,19 +433,19 @@ func (g *guarded) told(ctx context.Context, err error) error {
 }
 
 func (g *guarded) Service(ctx context.Context, node mesh.NodeName, service string) (peer.Service, error) {
-	svc, err := g.Hand.Service(ctx, node, service)
+	svc, err := g.ServiceController.Service(ctx, node, service)
 	return svc, g.told(ctx, err)
 }
 
 func (g *guarded) Control(ctx context.Context, node mesh.NodeName, action peer.Action, service string) error {
-	return g.told(ctx, g.Hand.Control(ctx, node, action, service))
+	return g.told(ctx, g.ServiceController.Control(ctx, node, action, service))
 }
 
 func (g *guarded) Parameter(ctx context.Context, node mesh.NodeName, service, name string) (string, int, error) {
-	v, n, err := g.Hand.Parameter(ctx, node, service, name)
+	v, n, err := g.ServiceController.Parameter(ctx, node, service, name)
 	return v, n, g.told(ctx, err)
 }
 
 func (g *guarded) SetParameter(ctx context.Context, node mesh.NodeName, service, name, value string) error {
-	return g.told(ctx, g.Hand.SetParameter(ctx, node, service, name, value))
+	return g.told(ctx, g.ServiceController.SetParameter(ctx, node, service, name, value))
 }

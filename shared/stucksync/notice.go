@@ -13,7 +13,7 @@ import (
 )
 
 // told is everything that a notice on a directed peer is composed from.
-type told struct {
+type noticeInput struct {
 	name      string // of the alarm
 	peer      mesh.PeerID
 	condition peer.Condition
@@ -32,7 +32,7 @@ type told struct {
 // Peerkeeper will do and what that costs; then what a person does. The first
 // line stands alone where there is room for one only. Package alarm joins the
 // lines, so none of them may count on a line break within.
-func compose(t told) []string {
+func compose(t noticeInput) []string {
 	lines := []string{
 		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", feel(t), local(t.condition.Since, t.from, t.to), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
 	}
@@ -47,7 +47,7 @@ func compose(t told) []string {
 }
 
 // feel is what users notice.
-func feel(t told) string {
+func feel(t noticeInput) string {
 	switch t.name {
 	case alarm.UsersDiffer:
 		return fmt.Sprintf("Users in %s see some users of %s as offline or not at all", t.peer.From, t.peer.To)
@@ -74,7 +74,7 @@ func local(at time.Time, clusters ...*mesh.Cluster) string {
 }
 
 // other says how the other direction does.
-func other(t told) string {
+func other(t noticeInput) string {
 	back := t.peer.Reverse()
 	switch t.reverse {
 	case peer.Healthy:
@@ -88,23 +88,23 @@ func other(t told) string {
 }
 
 // will is what Peerkeeper does about it, and when, and what that interrupts.
-func will(t told) string {
+func will(t noticeInput) string {
 	l, p := t.ladder, t.proposal
 	switch {
 	case t.mode != mesh.Recover && p != nil:
-		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s, which interrupts %s.", p.Deed(), p.Interrupts)
+		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s (impact: %s).", p.Summary(), p.Interrupts)
 	case t.mode != mesh.Recover:
 		return "nothing by itself, policy.mode is observe."
 	case t.did:
-		return fmt.Sprintf("has just asked the node to %s, which interrupts %s; the next look reads back what came of it.", p.Deed(), p.Interrupts)
+		return fmt.Sprintf("has just asked the node to %s (impact: %s); the next run reads back what came of it.", p.Summary(), p.Interrupts)
 	case p != nil && p.Approval != "":
-		return fmt.Sprintf("waits for a person, because %s. `peerkeeper approve %s` lets it %s once; that interrupts %s.", p.Approval, p.ID, p.Deed(), p.Interrupts)
+		return fmt.Sprintf("waits for approval: %s. `peerkeeper approve %s` lets it %s once (impact: %s).", p.Approval, p.ID, p.Summary(), p.Interrupts)
 	case p != nil && l != nil && !l.Until.IsZero():
-		return fmt.Sprintf("will %s after %s unless paused (`peerkeeper pause %s`); that interrupts %s. Why then: %s.", p.Deed(), local(l.Until, t.from), p.Target.Cluster, p.Interrupts, l.Evidence)
-	case p != nil && held(t.refused) != "":
-		return fmt.Sprintf("would %s and does not: %s.", p.Deed(), held(t.refused))
+		return fmt.Sprintf("will %s after %s unless paused (`peerkeeper pause %s`); impact: %s. Why then: %s.", p.Summary(), local(l.Until, t.from), p.Target.Cluster, p.Interrupts, l.Evidence)
+	case p != nil && blockers(t.refused) != "":
+		return fmt.Sprintf("would %s and does not: %s.", p.Summary(), blockers(t.refused))
 	case p != nil:
-		return fmt.Sprintf("will %s at its next look, in 5 min, unless paused (`peerkeeper pause %s`); that interrupts %s.", p.Deed(), p.Target.Cluster, p.Interrupts)
+		return fmt.Sprintf("will %s at its next run, in 5 min, unless paused (`peerkeeper pause %s`); impact: %s.", p.Summary(), p.Target.Cluster, p.Interrupts)
 	case l != nil && t.name == alarm.PeriodicSyncingFailure:
 		return l.Evidence + "."
 	}
@@ -112,7 +112,7 @@ func will(t told) string {
 }
 
 // held names what stops an action, leaving out that it has only now been told of.
-func held(refused []string) string {
+func blockers(refused []string) string {
 	var out []string
 	for _, r := range refused {
 		guard, why, _ := strings.Cut(r, ": ")
@@ -128,7 +128,7 @@ func held(refused []string) string {
 }
 
 // step is the exact next step for a person.
-func step(t told) string {
+func step(t noticeInput) string {
 	page := fmt.Sprintf("in Cisco Unified CM IM and Presence Administration of %s, Presence > Inter-Clustering, peer %s", t.from.Publisher, t.to.Publisher)
 	switch t.name {
 	case alarm.PeriodicSyncingFailure:
@@ -175,7 +175,7 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 		for i, f := range out {
 			id, err := mesh.ParsePeerID(f.Peer)
 			root, ok := rootOf(id)
-			if err != nil || !ok || f.Held {
+			if err != nil || !ok || f.Suppressed {
 				continue
 			}
 			k := key{f.Name, root}
@@ -184,7 +184,7 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 			case pass == 0 && (!led || f.Since.Before(out[at].Since)):
 				first[k] = i
 			case pass == 1 && at != i:
-				out[i].Held = true
+				out[i].Suppressed = true
 				also[f.Name+" "+out[at].Peer] = append(also[f.Name+" "+out[at].Peer], id)
 			}
 		}
@@ -194,14 +194,14 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 
 // offers says what Peerkeeper does about a certificate of a cluster that others
 // do not trust, and what is left to people.
-func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) []string {
+func (j *tick) importNotice(m *mesh.Mesh, id mesh.ClusterID) []string {
 	const shown = 3
 	var lines []string
 	for _, p := range j.asked {
 		if p.Source == nil && !p.Reload || !slices.ContainsFunc(p.Peers, func(pr mesh.PeerID) bool { return pr.To == id }) {
 			continue
 		}
-		switch t := (told{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
+		switch t := (noticeInput{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
 		case len(lines) == shown:
 			lines = append(lines, "Peerkeeper: more of the same, `peerkeeper plan` lists it.")
 		case len(lines) < shown:
@@ -223,7 +223,7 @@ func (j *judged) offers(m *mesh.Mesh, id mesh.ClusterID) []string {
 
 // unvouched says of a publisher's certificate that Peerkeeper itself does not
 // trust how a person vouches for it; "" if it does.
-func (j *judged) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
+func (j *tick) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
 	c, ok := m.Cluster(id)
 	if !ok {
 		return ""
@@ -243,20 +243,20 @@ func (j *judged) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
 
 // words groups the peer alarms and puts them into words. Alarms of clusters
 // keep the words of their finding.
-func (j *judged) words(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
+func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.view, id, j.conditions) })
 	for i, f := range out {
 		id, err := mesh.ParsePeerID(f.Peer)
 		if err != nil {
 			switch f.Name {
 			case alarm.CertificateNotTrusted:
-				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.offers(m, f.Cluster)
+				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.importNotice(m, f.Cluster)
 			case alarm.ServiceStopped:
 				out[i].Message, out[i].More = j.stopped(m, f)
 			}
 			continue
 		}
-		t := told{name: f.Name, peer: id, mode: m.Policy.Mode, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
+		t := noticeInput{name: f.Name, peer: id, mode: m.Policy.Mode, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
 		t.from, _ = m.Cluster(id.From)
 		t.to, _ = m.Cluster(id.To)
 		for _, typ := range peerAlarms(f.Name) {

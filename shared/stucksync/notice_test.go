@@ -14,10 +14,10 @@ import (
 	"peerkeeper/shared/store"
 )
 
-func tell(change func(*told)) told {
-	t := told{
+func tell(change func(*noticeInput)) noticeInput {
+	t := noticeInput{
 		name: alarm.PeriodicSyncingFailure, peer: mesh.PeerID{From: "emea", To: "apac"}, reverse: peer.Healthy, mode: mesh.Recover,
-		condition: peer.Condition{Type: peer.Synced, Status: peer.False, Reason: peer.ClockB, Basis: peer.Measured, Since: time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC),
+		condition: peer.Condition{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Basis: peer.Measured, Since: time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC),
 			Message: "last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed"},
 		from: &mesh.Cluster{ID: "emea", Publisher: "imp-emea-pub.example.com", TimeZone: "Europe/Berlin"},
 		to:   &mesh.Cluster{ID: "apac", Publisher: "imp-apac-pub.example.com", TimeZone: "Asia/Tokyo"},
@@ -26,7 +26,7 @@ func tell(change func(*told)) told {
 	return t
 }
 
-func restartOf(t *told) *peer.Proposal {
+func restartOf(t *noticeInput) *peer.Proposal {
 	return &peer.Proposal{ID: "1ebab35c4e", Action: peer.RestartService, Target: peer.Target{Cluster: "emea", Node: t.from.Publisher, Service: peer.ICSA},
 		Interrupts: "the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins", Collect: []string{"file build log inter_cluster 1", "utils service list"}}
 }
@@ -36,46 +36,46 @@ const firstLine = "Users in emea do not see who was added, moved or removed in a
 func TestNotices(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(*told)
+		change func(*noticeInput)
 		want   string
 	}{
-		{"a restart is about to come", func(t *told) {
+		{"a restart is about to come", func(t *noticeInput) {
 			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced"}
-		}, firstLine + `Peerkeeper: will restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com at its next look, in 5 min, unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
+		}, firstLine + `Peerkeeper: will restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com at its next run, in 5 min, unless paused (` + "`peerkeeper pause emea`" + `); impact: the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
-		{"it waits until the service is old enough", func(t *told) {
+		{"it waits until the service is old enough", func(t *noticeInput) {
 			t.proposal, t.ladder = restartOf(t), &peer.Ladder{Rung: peer.RungRestart, Until: time.Date(2026, 3, 2, 11, 0, 0, 0, time.UTC), Evidence: "it has run since 09:00 UTC"}
-		}, firstLine + `Peerkeeper: will restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com after Mon 2 Mar 12:00 CET (emea) unless paused (` + "`peerkeeper pause emea`" + `); that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins. Why then: it has run since 09:00 UTC.
+		}, firstLine + `Peerkeeper: will restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com after Mon 2 Mar 12:00 CET (emea) unless paused (` + "`peerkeeper pause emea`" + `); impact: the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins. Why then: it has run since 09:00 UTC.
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
-		{"a person must agree", func(t *told) {
+		{"a person must agree", func(t *noticeInput) {
 			t.proposal, t.ladder = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}
 			t.proposal.Approval = "28 of the 28 other peers of this ICSA advance"
-		}, firstLine + `Peerkeeper: waits for a person, because 28 of the 28 other peers of this ICSA advance. ` + "`peerkeeper approve 1ebab35c4e`" + ` lets it restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com once; that interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
+		}, firstLine + `Peerkeeper: waits for approval: 28 of the 28 other peers of this ICSA advance. ` + "`peerkeeper approve 1ebab35c4e`" + ` lets it restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com once (impact: the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins).
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync, or ` + "`peerkeeper approve 1ebab35c4e`" + `.`},
-		{"a window holds it", func(t *told) {
+		{"a window holds it", func(t *noticeInput) {
 			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced", "window: outside every allow window"}
 		}, firstLine + `Peerkeeper: would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com and does not: outside every allow window.
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
-		{"observe", func(t *told) {
+		{"observe", func(t *noticeInput) {
 			t.mode, t.proposal, t.ladder = mesh.Observe, restartOf(t), &peer.Ladder{Rung: peer.RungRestart}
-		}, firstLine + `Peerkeeper: nothing by itself, policy.mode is observe. In mode recover it would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com, which interrupts the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
+		}, firstLine + `Peerkeeper: nothing by itself, policy.mode is observe. In mode recover it would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com (impact: the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins).
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync.`},
-		{"Cisco's own recovery is awaited", func(t *told) {
+		{"Cisco's own recovery is awaited", func(t *noticeInput) {
 			t.ladder = &peer.Ladder{Rung: peer.RungCisco, Evidence: "auto recovery is on: ICSA should restart itself by 2026-03-02 09:45 UTC"}
 		}, firstLine + `Peerkeeper: auto recovery is on: ICSA should restart itself by 2026-03-02 09:45 UTC.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
-		{"the ladder's end", func(t *told) {
+		{"the ladder's end", func(t *noticeInput) {
 			t.reverse = peer.Stuck
 			t.ladder = &peer.Ladder{Rung: peer.RungHuman, Evidence: "it was restarted at 09:10 UTC and the sync still stands"}
 		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, is Stuck. Cause: last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed (measured).
 Peerkeeper: it was restarted at 09:10 UTC and the sync still stands.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync; if that does not help, open a TAC case with ` + "`peerkeeper evidence emea>apac`" + `.`},
-		{"a wrong password", func(t *told) {
+		{"a wrong password", func(t *noticeInput) {
 			t.name, t.reverse = alarm.PeerCredentialsRejected, peer.StateUnknown
 			t.condition.Message = "apac refuses the AXL user name or password in emea's peer entry"
 			t.also = []mesh.PeerID{{From: "amer", To: "apac"}}
@@ -154,7 +154,7 @@ func TestOneCauseIsOneNotice(t *testing.T) {
 				t.Fatalf("%d peers fire", len(firing))
 			}
 			grouped, also := group(alarm.Inhibit(append(firing, c.also...)), func(p mesh.PeerID) (peer.Root, bool) { return c.root(p), p.From != "" })
-			raised := alarm.Reconcile(nil, alarm.Look{Mesh: "acme", Firing: grouped, Now: at})
+			raised := alarm.Reconcile(nil, alarm.Check{Mesh: "acme", Firing: grouped, Now: at})
 			loud := 0
 			for _, it := range raised {
 				if it.Active() {
@@ -186,7 +186,7 @@ func TestEachOfTwoCausesHasItsNotice(t *testing.T) {
 	})
 	var held []bool
 	for _, f := range grouped {
-		held = append(held, f.Held)
+		held = append(held, f.Suppressed)
 	}
 	if diff := cmp.Diff([]bool{true, false, false, false}, held); diff != "" {
 		t.Error(diff)
@@ -194,7 +194,7 @@ func TestEachOfTwoCausesHasItsNotice(t *testing.T) {
 	if diff := cmp.Diff(map[string][]mesh.PeerID{alarm.PeriodicSyncingFailure + " emea>amer": {{From: "emea", To: "apac"}}}, also); diff != "" {
 		t.Error(diff)
 	}
-	if firing[0].Held {
+	if firing[0].Suppressed {
 		t.Error("the argument was changed")
 	}
 }
@@ -209,8 +209,8 @@ func TestSelfTest(t *testing.T) {
 	var said []string
 	var before time.Time
 	for _, now := range looks {
-		j := &judged{view: &peer.View{Now: now}, lease: &store.Lease{Before: store.Run{Completed: before}}}
-		for _, it := range alarm.Reconcile(items, alarm.Look{Mesh: "acme", Firing: j.selfTest(m), Now: now}) {
+		j := &tick{view: &peer.View{Now: now}, lease: &store.Lease{Before: store.Run{Completed: before}}}
+		for _, it := range alarm.Reconcile(items, alarm.Check{Mesh: "acme", Firing: j.selfTest(m), Now: now}) {
 			items[it.Fingerprint] = it
 			said = append(said, fmt.Sprintf("%s %s %s", now.Format("2 15:04"), it.State, it.Severity))
 		}
@@ -221,7 +221,7 @@ func TestSelfTest(t *testing.T) {
 		t.Error(diff)
 	}
 	m.Policy.Notify.SelfTest = false
-	j := &judged{view: &peer.View{Now: at(4, 9, 0)}, lease: &store.Lease{Before: store.Run{Completed: at(3, 9, 5)}}}
+	j := &tick{view: &peer.View{Now: at(4, 9, 0)}, lease: &store.Lease{Before: store.Run{Completed: at(3, 9, 5)}}}
 	if got := j.selfTest(m); len(got) != 0 {
 		t.Error("not asked for, and sent")
 	}

@@ -16,7 +16,7 @@ import (
 const askAgain = 4 * time.Hour
 
 // startOf is the start that a finding or alarm on a stopped service asks for.
-func (j *judged) startOf(subject string) (peer.Proposal, bool) {
+func (j *tick) startOf(subject string) (peer.Proposal, bool) {
 	i := slices.IndexFunc(j.asked, func(p peer.Proposal) bool {
 		return p.Action == peer.StartService && subject == fmt.Sprintf("%s:%s:%s", peer.ServiceStopped, p.Target.Node, p.Target.Service)
 	})
@@ -28,7 +28,7 @@ func (j *judged) startOf(subject string) (peer.Proposal, bool) {
 
 // waitsForStart is the step of an alarm on a stopped service that waits for a
 // person: it is said again until somebody answers.
-func (j *judged) waitsForStart(f peer.Finding) string {
+func (j *tick) waitsForStart(f peer.Finding) string {
 	p, ok := j.startOf(f.ID)
 	if !ok || p.Approval == "" || j.view.Mesh.Policy.Mode != mesh.Recover {
 		return ""
@@ -38,13 +38,13 @@ func (j *judged) waitsForStart(f peer.Finding) string {
 
 // stopped puts the alarm on a stopped service into words: why it is thought to
 // be stopped, what Peerkeeper does, and how to answer.
-func (j *judged) stopped(m *mesh.Mesh, f alarm.Firing) (message string, more []string) {
+func (j *tick) stopped(m *mesh.Mesh, f alarm.Firing) (message string, more []string) {
 	p, ok := j.startOf(f.Subject)
 	if !ok {
 		return f.Message, nil
 	}
 	lines := []string{
-		"Peerkeeper: " + will(told{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}),
+		"Peerkeeper: " + will(noticeInput{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}),
 	}
 	if p.Stop.MayBeMeant() {
 		lines = append(lines, fmt.Sprintf("Next step: is one of the procedures under way for which Cisco has it stopped (%s)? Then `peerkeeper maintenance start %s --reason TEXT --for 6h`, and start it again as the procedure says.%s",

@@ -53,9 +53,9 @@ func (s *Stucksync) Handle(ctx context.Context, req run.Request) (run.Answer, er
 	})
 }
 
-// judged is what one tick found.
-type judged struct {
-	book       *record.Book
+// tick is what one tick found.
+type tick struct {
+	book       *record.Snapshot
 	view       *peer.View
 	conditions map[mesh.PeerID][]peer.Condition
 	states     map[mesh.PeerID]peer.StateRecord
@@ -78,7 +78,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	book.ReclockClusters(now)
 	book.ReclockPeers(s.Mesh, now)
 	sched, _ := run.Find("peersync")
-	j := &judged{book: book, view: book.View(s.Mesh, sched.Period, now),
+	j := &tick{book: book, view: book.View(s.Mesh, sched.Period, now),
 		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]string{}, did: map[string]bool{}}
 	for _, id := range s.Mesh.IDs() {
 		if book.Clusters[id].Newer {
@@ -117,7 +117,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 		switch {
 		case !access.Known():
 			answer.Clusters.Unreachable++
-		case len(j.view.Clusters[id].Lost) > 0:
+		case len(j.view.Clusters[id].SilentSince) > 0:
 			answer.Clusters.Partial++
 		default:
 			answer.Clusters.Observed++
@@ -132,8 +132,8 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	errs := []error{err}
 	answer.Actions, err = s.act(ctx, j, &gate, asked, shut)
 	errs = append(errs, err)
-	changed, err := alarm.Settle(ctx, s.Store, alarm.Look{
-		Mesh: s.Mesh.Name, Firing: j.words(s.Mesh, alarm.Inhibit(j.firing(s.Mesh))), Unknown: j.undecided, Removed: s.removed, Now: now,
+	changed, err := alarm.Settle(ctx, s.Store, alarm.Check{
+		Mesh: s.Mesh.Name, Firing: j.texts(s.Mesh, alarm.Inhibit(j.firing(s.Mesh))), Unknown: j.undecided, Removed: s.removed, Now: now,
 	})
 	errs = append(errs, err)
 	for _, it := range changed {
@@ -146,7 +146,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 
 // settled reads the gate after closing what an earlier run left open. A gate
 // of a newer version is an error by which nothing may be done, and judged on.
-func (s *Stucksync) settled(ctx context.Context, j *judged) (repair.Gate, error) {
+func (s *Stucksync) settled(ctx context.Context, j *tick) (repair.Gate, error) {
 	if j.lease != nil && s.Clusters != nil {
 		if _, err := s.repairer(j).Settle(ctx); err != nil {
 			// What cannot be read back stays open and keeps its cluster shut;
@@ -158,13 +158,13 @@ func (s *Stucksync) settled(ctx context.Context, j *judged) (repair.Gate, error)
 }
 
 // fold gives a peer its state, with what people said laid over it.
-func (s *Stucksync) fold(j *judged, id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
+func (s *Stucksync) fold(j *tick, id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
 	state, cause := peer.StateOf(j.conditions[id], j.book.Syncs[id].Value)
 	ladder, climbing := j.ladders[id]
 	if climbing && s.Mesh.Policy.Mode == mesh.Recover {
 		state = rungState(ladder, j.view.Now)
 	}
-	said := j.book.Said.Overlays(id, j.view.Now)
+	said := j.book.Overrides.Overlays(id, j.view.Now)
 	if j.acked(s.Mesh.Name, id) {
 		said = append(said, peer.Acknowledged)
 	}
@@ -184,8 +184,8 @@ func (s *Stucksync) fold(j *judged, id mesh.PeerID, prev peer.StateRecord) peer.
 }
 
 // acked reports whether a person has acknowledged an alarm of this peer.
-func (j *judged) acked(meshName string, id mesh.PeerID) bool {
-	for fp, w := range j.book.Said.Acks {
+func (j *tick) acked(meshName string, id mesh.PeerID) bool {
+	for fp, w := range j.book.Overrides.Acks {
 		if !w.Silences(j.view.Now) {
 			continue
 		}
@@ -200,7 +200,7 @@ func (j *judged) acked(meshName string, id mesh.PeerID) bool {
 
 // read is a peer's conditions as they stand now; records of a newer schema are
 // not understood and say nothing.
-func (j *judged) read(id mesh.PeerID) []peer.Condition {
+func (j *tick) read(id mesh.PeerID) []peer.Condition {
 	cs := peer.Conditions(j.view, id, j.book.Syncs[id].Value, j.book.CertOf(id))
 	if !j.book.Syncs[id].Newer && !j.book.PeerCert[id].Newer && !j.book.Clusters[id.From].Newer && !j.book.Clusters[id.To].Newer {
 		return cs
@@ -251,20 +251,20 @@ func peerAlarms(name string) []peer.Type {
 }
 
 // firing lists every problem that exists now.
-func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
+func (j *tick) firing(m *mesh.Mesh) []alarm.Firing {
 	var out []alarm.Firing
 	for _, p := range m.Peers {
 		id, st := p.ID, j.states[p.ID]
-		held := quiet(st.Overlays)
+		held := suppressed(st.Overlays)
 		for _, name := range peerAlarmNames() {
 			for _, t := range peerAlarms(name) {
 				c := condition(j.conditions[id], t)
-				if c.Status != peer.False || peer.FirstLook(c) || j.view.NextSyncTells(id, t) {
+				if c.Status != peer.False || peer.FirstCheck(c) || j.view.NextSyncTells(id, t) {
 					continue
 				}
 				out = append(out, alarm.Firing{
 					Name: name, Peer: id.String(), Message: c.Message, Since: c.Since,
-					Held: held || (name == alarm.UsersDiffer && j.clockWillSpeak(m, id)) || (name == alarm.PeriodicSyncingFailure && j.certWillSpeak(id)),
+					Suppressed: held || (name == alarm.UsersDiffer && j.clockWillSpeak(m, id)) || (name == alarm.PeriodicSyncingFailure && j.certWillSpeak(id)),
 				})
 				break
 			}
@@ -277,8 +277,8 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 	out = append(out, j.selfTest(m)...)
 	for i, f := range out {
 		fp := alarm.Fingerprint(m.Name, f.Name, f.Cluster, f.Peer, f.Subject)
-		if w, ok := j.book.Said.Acks[fp]; ok && w.Silences(j.view.Now) {
-			out[i].Held = true
+		if w, ok := j.book.Overrides.Acks[fp]; ok && w.Silences(j.view.Now) {
+			out[i].Suppressed = true
 		}
 	}
 	return out
@@ -286,7 +286,7 @@ func (j *judged) firing(m *mesh.Mesh) []alarm.Firing {
 
 // quiet reports whether a peer's overlays hold its notices. Paused does not:
 // whoever stops repairs still wants to hear what is broken.
-func quiet(overlays []peer.Overlay) bool {
+func suppressed(overlays []peer.Overlay) bool {
 	for _, o := range overlays {
 		switch o {
 		case peer.Maintenance, peer.Acknowledged, peer.Flapping, peer.Upgrading, peer.Rewound:
@@ -298,7 +298,7 @@ func quiet(overlays []peer.Overlay) bool {
 
 // clockWillSpeak reports whether the peer's clock is itself overdue: the alarm
 // of the stuck sync is about to name the same cause.
-func (j *judged) clockWillSpeak(m *mesh.Mesh, id mesh.PeerID) bool {
+func (j *tick) clockWillSpeak(m *mesh.Mesh, id mesh.PeerID) bool {
 	synced := condition(j.conditions[id], peer.Synced)
 	return synced.Reason == peer.Overdue || synced.Status == peer.False
 }
@@ -308,7 +308,7 @@ func (j *judged) clockWillSpeak(m *mesh.Mesh, id mesh.PeerID) bool {
 // in which a sync could still carry it over is up within the hour that the
 // alarm of the certificate may be waited for. By two of certcheck's looks after
 // that it has been named, or nobody looks.
-func (j *judged) certWillSpeak(id mesh.PeerID) bool {
+func (j *tick) certWillSpeak(id mesh.PeerID) bool {
 	c := condition(j.conditions[id], peer.CertificateTrusted)
 	first := j.book.PeerCert[id].Value.LeafFirst
 	if c.Status != peer.UnknownStatus || c.Reason != peer.ExchangePending || first.IsZero() {
@@ -331,7 +331,7 @@ func clusterAlarms(why peer.Reason) string {
 		return alarm.ServiceStopped
 	case peer.AccountRejected, peer.Forbidden, peer.NoCredentials:
 		return alarm.AccountRejected
-	case peer.CannotSeeCluster, peer.BlindedByCertificate, peer.ReadByCertcheckOnly:
+	case peer.CannotSeeCluster, peer.ServerCertificateUntrusted, peer.ReadByCertcheckOnly:
 		return alarm.CannotSeeCluster
 	case peer.ClusterDown:
 		return alarm.ClusterDown
@@ -341,7 +341,7 @@ func clusterAlarms(why peer.Reason) string {
 		return alarm.NodeUnreachable
 	case peer.CertificateExpired:
 		return alarm.CertificateExpired
-	case peer.CertificateExpires, peer.ChainExpired:
+	case peer.CertificateExpiring, peer.ChainExpired:
 		return alarm.CertificateExpiring
 	case peer.PeerkeeperGoesBlind:
 		return alarm.PeerkeeperGoesBlind
@@ -358,12 +358,12 @@ func clusterAlarms(why peer.Reason) string {
 	return ""
 }
 
-func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
+func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	r, cert := j.view.Clusters[id], j.book.Certs[id].Value
 	if j.book.Certs[id].Newer {
 		cert = peer.CertClusterRecord{}
 	}
-	held := j.view.Upgrading(id) || j.book.Said.MaintenanceOf(id, j.view.Now)
+	held := j.view.Upgrading(id) || j.book.Overrides.MaintenanceOf(id, j.view.Now)
 	var out []alarm.Firing
 	for i, f := range append(slices.Clone(r.Findings), peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now)...) {
 		name := clusterAlarms(f.Reason)
@@ -383,7 +383,7 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		if f.Reason == peer.ServiceStopped && !f.Since.Before(r.Seen.At) {
 			continue
 		}
-		one := alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Held: held}
+		one := alarm.Firing{Name: name, Cluster: id, Subject: subject(name, f), Message: f.Message, Since: f.Since, Suppressed: held}
 		switch {
 		case f.Reason == peer.ServiceStopped:
 			one.Step = j.waitsForStart(f)
@@ -395,11 +395,11 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 			if due {
 				one.Step = "reload" // said once more: now a restart waits for a person
 			}
-			one.Held = one.Held || !waits // restarted, or read already: its next sync clears it
+			one.Suppressed = one.Suppressed || !waits // restarted, or read already: its next sync clears it
 		case f.Reason == peer.ChainExpired:
 			// The alarm that said that it would; whether pullers hold a newer CA, their
 			// syncs show.
-			one.Subject = string(peer.CertificateExpires) + strings.TrimPrefix(f.ID, string(peer.ChainExpired))
+			one.Subject = string(peer.CertificateExpiring) + strings.TrimPrefix(f.ID, string(peer.ChainExpired))
 			one.Severity, one.Step = alarm.Critical, "over"
 		case name == alarm.CertificateExpiring, name == alarm.PeerkeeperGoesBlind:
 			one.Severity = alarm.Severity(f.Severity)      // it rises as time runs out
@@ -408,8 +408,8 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 		out = append(out, one)
 		if name == alarm.CertificateExpired {
 			// That it was about to expire is not over: the renewal ends both.
-			out = append(out, alarm.Firing{Name: alarm.CertificateExpiring, Cluster: id, Held: true,
-				Subject: string(peer.CertificateExpires) + strings.TrimPrefix(f.ID, string(peer.CertificateExpired))})
+			out = append(out, alarm.Firing{Name: alarm.CertificateExpiring, Cluster: id, Suppressed: true,
+				Subject: string(peer.CertificateExpiring) + strings.TrimPrefix(f.ID, string(peer.CertificateExpired))})
 		}
 	}
 	return out
@@ -417,7 +417,7 @@ func (j *judged) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 
 // trustedAllTheSame reports whether every cluster that a certificate's finding
 // is about has synced over it since: the finding stays, nobody is woken.
-func (j *judged) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
+func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 	pulling := f.Lacking
 	switch f.Reason {
 	case peer.NotTrustedByPeers:
@@ -432,7 +432,7 @@ func (j *judged) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 	}
 	for _, from := range pulling {
 		c := condition(j.conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
-		if c.Reason != peer.Contradicted && c.Reason != peer.SyncedOverLeaf {
+		if c.Reason != peer.Contradicted && c.Reason != peer.SyncedOverServedLeaf {
 			return false
 		}
 	}
@@ -453,7 +453,7 @@ func subject(name string, f peer.Finding) string {
 
 // overdue lists the functions that have begun once and have not completed for
 // two periods. stucksync cannot tell of itself; the page and `status` do.
-func (j *judged) overdue() []alarm.Firing {
+func (j *tick) overdue() []alarm.Firing {
 	runs := map[string]store.Run{}
 	for name, r := range j.book.Runs {
 		runs[name] = r.Value
@@ -480,7 +480,7 @@ func (j *judged) overdue() []alarm.Firing {
 const selfTestHour = 9 * time.Hour
 
 // selfTest fires at the first look of the day, and is over at the next.
-func (j *judged) selfTest(m *mesh.Mesh) []alarm.Firing {
+func (j *tick) selfTest(m *mesh.Mesh) []alarm.Firing {
 	if !m.Policy.Notify.SelfTest || j.lease == nil || j.lease.Before.Completed.IsZero() {
 		return nil
 	}
@@ -493,7 +493,7 @@ func (j *judged) selfTest(m *mesh.Mesh) []alarm.Firing {
 
 // undecided reports whether an alarm that is not firing cannot be judged now,
 // so that it must not be cleared either.
-func (j *judged) undecided(it alarm.Item) bool {
+func (j *tick) undecided(it alarm.Item) bool {
 	if it.Peer != "" {
 		id, err := mesh.ParsePeerID(it.Peer)
 		if err != nil {
@@ -520,24 +520,24 @@ func (j *judged) undecided(it alarm.Item) bool {
 	if j.book.Clusters[it.Cluster].Newer || !instant.Fresh(r.Seen.At, j.view.Now, 2*j.view.Tick) {
 		return true
 	}
-	sight := j.view.Sight(it.Cluster).Verdict
+	sight := j.view.Visibility(it.Cluster).Verdict
 	switch it.Name {
 	case alarm.CannotSeeCluster, alarm.ClusterDown, alarm.PublisherDown:
 		// Refused without having been asked says nothing of what was lost.
 		c, _ := j.view.Mesh.Cluster(it.Cluster)
-		_, lost := r.Lost[c.Publisher]
-		return sight == peer.Awaiting || (sight == peer.Refused && (lost || r.Seen.Access.Why() == peer.NoCredentials))
+		_, lost := r.SilentSince[c.Publisher]
+		return sight == peer.WaitingForPeers || (sight == peer.AccessDenied && (lost || r.Seen.Access.Why() == peer.NoCredentials))
 	case alarm.AccountRejected, alarm.TLSRefused:
-		return sight != peer.InSight
+		return sight != peer.Visible
 	case alarm.NodeUnreachable:
-		return sight != peer.InSight
+		return sight != peer.Visible
 	case alarm.ServiceStopped:
-		return sight != peer.InSight || j.servicesUnread(r)
+		return sight != peer.Visible || j.servicesUnread(r)
 	}
 	return false
 }
 
-func (j *judged) servicesUnread(r *peer.ClusterRecord) bool {
+func (j *tick) servicesUnread(r *peer.ClusterRecord) bool {
 	for _, n := range r.Seen.Nodes {
 		if !n.Services.Fresh(j.view.Now, 2*j.view.Tick).Known() {
 			return true
@@ -548,7 +548,7 @@ func (j *judged) servicesUnread(r *peer.ClusterRecord) bool {
 
 // certUnread reports whether certcheck's word is too old, or whether some
 // certificate of the cluster could not be read at its last look.
-func (j *judged) certUnread(it alarm.Item) bool {
+func (j *tick) certUnread(it alarm.Item) bool {
 	cert := j.book.Certs[it.Cluster]
 	if cert.Newer || !instant.Fresh(cert.Value.At, j.view.Now, 2*peer.CertLook) {
 		return true
@@ -566,7 +566,7 @@ func (j *judged) certUnread(it alarm.Item) bool {
 func condition(cs []peer.Condition, t peer.Type) peer.Condition {
 	i := slices.IndexFunc(cs, func(c peer.Condition) bool { return c.Type == t })
 	if i < 0 {
-		return peer.Condition{Type: t, Status: peer.UnknownStatus, Reason: peer.NotLookedAt}
+		return peer.Condition{Type: t, Status: peer.UnknownStatus, Reason: peer.NotChecked}
 	}
 	return cs[i]
 }

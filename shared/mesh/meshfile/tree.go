@@ -109,7 +109,7 @@ func (r *treeReader) parse(data []byte) (body ast.Node, ok bool) {
 	// error about the file, not the end of the process.
 	defer func() {
 		if p := recover(); p != nil {
-			r.fail(0, 0, fmt.Sprintf("the YAML reader cannot cope with this file (%v)", p), "keep to plain mappings, lists and quoted text")
+			r.fail(0, 0, fmt.Sprintf("this YAML cannot be parsed (%v)", p), "keep to plain mappings, lists and quoted text")
 			body, ok = nil, false
 		}
 	}()

@@ -38,9 +38,9 @@ const (
 
 // meta is what a meta page says of the file.
 type meta struct {
-	pageSize             uint32
-	root, freelist, free uint64
-	pages, txid          uint64 // how many pages the file has
+	pageSize       uint32
+	root, freelist uint64
+	pages, txid    uint64 // how many pages the file has
 }
 
 func parseMeta(page []byte) (meta, bool) {

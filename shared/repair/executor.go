@@ -11,14 +11,14 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-// deed is one kind of action on one target: how the target is looked at, how
+// executor is one kind of action on one target: how the target is looked at, how
 // the action is sent, and what proves it. The gate's order of steps is the same
 // for all.
-type deed interface {
+type executor interface {
 	// look reads the target for the guards and for the later proof.
-	look(ctx context.Context, s *Situation) (Before, error)
+	check(ctx context.Context, s *Situation) (Before, error)
 	// again says why the action, already meant, must not be sent after all.
-	again(ctx context.Context, in Intent) string
+	recheck(ctx context.Context, in Intent) string
 	// send is called at most once.
 	send(ctx context.Context) error
 	// readBack looks whether an intent came true. "" means that it cannot be
@@ -30,18 +30,18 @@ type deed interface {
 	Uncertain(err error) bool
 }
 
-// deed opens the target of an action. source is of an import, and needed to send
+// executor opens the target of an action. source is of an import, and needed to send
 // it only: reading back goes by what the intent remembers.
-func (r *Repair) deed(ctx context.Context, a peer.Action, t peer.Target, value string, source *peer.CertSource) (deed, error) {
+func (r *Repair) executor(ctx context.Context, a peer.Action, t peer.Target, value string, source *peer.CertSource) (executor, error) {
 	if a == peer.ImportCertificate {
-		if r.Keeper == nil {
+		if r.TrustStoreWriter == nil {
 			return nil, fmt.Errorf("nothing here puts certificates into the stores of %s", t.Cluster)
 		}
-		k, err := r.Keeper(ctx, t.Cluster)
+		k, err := r.TrustStoreWriter(ctx, t.Cluster)
 		if err != nil {
 			return nil, err
 		}
-		return &importing{Keeper: k, r: r, target: t, source: source}, nil
+		return &importing{TrustStoreWriter: k, r: r, target: t, source: source}, nil
 	}
 	hand, err := r.Open(ctx, t.Cluster)
 	if err != nil {
@@ -55,7 +55,7 @@ func (r *Repair) deed(ctx context.Context, a peer.Action, t peer.Target, value s
 
 // service starts or restarts a service.
 type service struct {
-	Hand
+	ServiceController
 	r      *Repair
 	action peer.Action
 	target peer.Target
@@ -65,7 +65,7 @@ func (d service) now(ctx context.Context) (peer.Service, error) {
 	return d.Service(ctx, d.target.Node, d.target.Service)
 }
 
-func (d service) look(ctx context.Context, s *Situation) (Before, error) {
+func (d service) check(ctx context.Context, s *Situation) (Before, error) {
 	now, err := d.now(ctx)
 	if err != nil {
 		return Before{}, err
@@ -74,7 +74,7 @@ func (d service) look(ctx context.Context, s *Situation) (Before, error) {
 	return Before{Status: now.Status, Code: now.Code, UpTime: now.UpTime}, nil
 }
 
-func (d service) again(ctx context.Context, in Intent) string {
+func (d service) recheck(ctx context.Context, in Intent) string {
 	now, err := d.now(ctx)
 	if err != nil {
 		return "the target could not be read again: " + err.Error()
@@ -112,7 +112,7 @@ func (d service) readBack(ctx context.Context, in Intent) (Outcome, string) {
 
 // parameter sets a service parameter.
 type parameter struct {
-	Hand
+	ServiceController
 	target peer.Target
 	value  string
 }
@@ -121,7 +121,7 @@ func (d parameter) now(ctx context.Context) (string, int, error) {
 	return d.Parameter(ctx, d.target.Node, d.target.Service, d.target.Parameter)
 }
 
-func (d parameter) look(ctx context.Context, _ *Situation) (Before, error) {
+func (d parameter) check(ctx context.Context, _ *Situation) (Before, error) {
 	value, matches, err := d.now(ctx)
 	switch {
 	case err != nil:
@@ -132,7 +132,7 @@ func (d parameter) look(ctx context.Context, _ *Situation) (Before, error) {
 	return Before{Value: value}, nil
 }
 
-func (d parameter) again(ctx context.Context, in Intent) string {
+func (d parameter) recheck(ctx context.Context, in Intent) string {
 	value, matches, err := d.now(ctx)
 	switch {
 	case err != nil:
@@ -163,14 +163,14 @@ func (d parameter) readBack(ctx context.Context, in Intent) (Outcome, string) {
 // importing puts a certificate, or the CA chain above one, into a trust store.
 // What it imports it has itself read from the source, moments ago.
 type importing struct {
-	Keeper
+	TrustStoreWriter
 	r      *Repair
 	target peer.Target
 	source *peer.CertSource
 	certs  []*x509.Certificate
 }
 
-func (d *importing) look(ctx context.Context, s *Situation) (Before, error) {
+func (d *importing) check(ctx context.Context, s *Situation) (Before, error) {
 	certs, err := d.r.Source(ctx, *d.source)
 	if err != nil {
 		return Before{}, fmt.Errorf("reading %s of %s: %w", d.source.Service, d.source.Node, err)
@@ -195,7 +195,7 @@ func (d *importing) look(ctx context.Context, s *Situation) (Before, error) {
 	return before, nil
 }
 
-func (d *importing) again(ctx context.Context, in Intent) string {
+func (d *importing) recheck(ctx context.Context, in Intent) string {
 	lacks, err := d.Lacks(ctx, d.target.Node, d.target.Service, in.Before.Certificates)
 	switch {
 	case err != nil:

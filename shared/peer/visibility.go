@@ -12,22 +12,22 @@ import (
 )
 
 // Verdict is what our own view of a cluster amounts to.
-type Verdict string
+type VisibilityVerdict string
 
 // The verdicts on what we see of a cluster. What Peerkeeper cannot reach is
 // not therefore down: the peers that pull from it are asked first.
 const (
-	InSight  Verdict = ""
-	Awaiting Verdict = "awaiting"  // not answering; its peers have not had time to tell
-	NotSeen  Verdict = "notSeen"   // not answering us, but its peers advance, or nobody can tell
-	Down     Verdict = "down"      // not answering us, and no peer advances
-	PubDown  Verdict = "publisher" // the publisher alone does not answer, and no peer advances
-	Refused  Verdict = "refused"   // it answers, but our account or our trust does not fit
+	Visible         VisibilityVerdict = ""
+	WaitingForPeers VisibilityVerdict = "awaiting"  // not answering; its peers have not had time to tell
+	NotVisible      VisibilityVerdict = "notSeen"   // not answering us, but its peers advance, or nobody can tell
+	Down            VisibilityVerdict = "down"      // not answering us, and no peer advances
+	PublisherIsDown VisibilityVerdict = "publisher" // the publisher alone does not answer, and no peer advances
+	AccessDenied    VisibilityVerdict = "refused"   // it answers, but our account or our trust does not fit
 )
 
-// Sight is our own view of one cluster.
-type Sight struct {
-	Verdict Verdict
+// Visibility is our own view of one cluster.
+type Visibility struct {
+	Verdict VisibilityVerdict
 	// Trouble is the reason that every fact of the cluster is unknown for; ""
 	// when the cluster lets us in.
 	Trouble Reason
@@ -35,29 +35,29 @@ type Sight struct {
 	Since   time.Time
 }
 
-// Sight judges what we see of a cluster from our seat, with its peers as
+// Visibility judges what we see of a cluster from our seat, with its peers as
 // witnesses.
-func (v *View) Sight(id mesh.ClusterID) Sight {
+func (v *View) Visibility(id mesh.ClusterID) Visibility {
 	r := v.record(id)
 	c, ok := v.Mesh.Cluster(id)
 	if !ok {
-		return Sight{}
+		return Visibility{}
 	}
 	access := r.Seen.Access
 	blind := access.Knowledge == UnknownFact && access.Reason != ""
 	if blind && ourTrouble(access.Reason) {
 		// Nothing was asked of the cluster, or it answered: silence proves nothing.
-		return Sight{Verdict: Refused, Trouble: access.Reason, Message: access.Detail, Since: r.Seen.At}
+		return Visibility{Verdict: AccessDenied, Trouble: access.Reason, Message: access.Detail, Since: r.Seen.At}
 	}
 	since, whole := r.lostSince(c)
 	if since.IsZero() {
 		switch {
 		case !blind:
-			return Sight{}
-		case v.Now.Sub(r.ShutOut) <= v.patience(id)+v.Tick:
-			return Sight{Awaiting, access.Reason, "no usable answer since " + clock(r.ShutOut), r.ShutOut}
+			return Visibility{}
+		case v.Now.Sub(r.NoAccessSince) <= v.patience(id)+v.Tick:
+			return Visibility{WaitingForPeers, access.Reason, "no usable answer since " + clock(r.NoAccessSince), r.NoAccessSince}
 		}
-		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("its nodes take connections, but none has given a usable answer since %s (%s)", clock(r.ShutOut), access.Reason), r.ShutOut}
+		return Visibility{NotVisible, CannotSeeCluster, fmt.Sprintf("its nodes take connections, but none has given a usable answer since %s (%s)", clock(r.NoAccessSince), access.Reason), r.NoAccessSince}
 	}
 	what := fmt.Sprintf("no node has answered since %s", clock(since))
 	if !whole {
@@ -68,32 +68,32 @@ func (v *View) Sight(id mesh.ClusterID) Sight {
 			continue // a subscriber says nothing of the publisher
 		}
 		if message := v.contradiction(r, id, n.Name); message != "" {
-			return Sight{NotSeen, ReadByCertcheckOnly, message, since}
+			return Visibility{NotVisible, ReadByCertcheckOnly, message, since}
 		}
 	}
 	// Its peers get one interval and a tick to tell, whatever they tell first.
 	if v.Now.Sub(since) <= v.patience(id)+v.Tick {
-		return Sight{Awaiting, AwaitingPeerEvidence, what + "; the clusters that pull from it have not had an interval to tell", since}
+		return Visibility{WaitingForPeers, AwaitingPeerEvidence, what + "; the clusters that pull from it have not had an interval to tell", since}
 	}
 	advanced, silent, unread := v.witnesses(id, since)
 	if len(advanced) > 0 {
-		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, yet %s still sync from it: Peerkeeper cannot see it, its peers can", what, plain.List(advanced)), since}
+		return Visibility{NotVisible, CannotSeeCluster, fmt.Sprintf("%s, yet %s still sync from it: Peerkeeper cannot see it, its peers can", what, plain.List(advanced)), since}
 	}
 	if silent == 0 {
-		return Sight{NotSeen, CannotSeeCluster, fmt.Sprintf("%s, and no clock of the clusters that pull from it is readable (%d asked)", what, unread), since}
+		return Visibility{NotVisible, CannotSeeCluster, fmt.Sprintf("%s, and no clock of the clusters that pull from it is readable (%d asked)", what, unread), since}
 	}
 	down := fmt.Sprintf("%s, and none of the %d clusters that pull from it and can tell has synced since", what, silent)
 	if whole {
-		return Sight{Down, ClusterDown, down, since}
+		return Visibility{Down, ClusterDown, down, since}
 	}
-	return Sight{PubDown, PublisherDown, down, since}
+	return Visibility{PublisherIsDown, PublisherDown, down, since}
 }
 
 // ourTrouble reports whether a look failed for a reason that lies with
 // Peerkeeper's own account or trust, and that says nothing of the cluster.
 func ourTrouble(why Reason) bool {
 	switch why {
-	case AccountRejected, Forbidden, NoCredentials, BlindedByCertificate:
+	case AccountRejected, Forbidden, NoCredentials, ServerCertificateUntrusted:
 		return true
 	}
 	return why.RefusesTLS()
@@ -113,13 +113,13 @@ func clock(t time.Time) string {
 // lostSince is since when the cluster (whole) or its publisher has not
 // answered; zero when the publisher answers.
 func (r *ClusterRecord) lostSince(c *mesh.Cluster) (since time.Time, whole bool) {
-	pub, lost := r.Lost[c.Publisher]
+	pub, lost := r.SilentSince[c.Publisher]
 	if !lost {
 		return time.Time{}, false
 	}
 	whole, since = true, pub
 	for _, n := range c.Nodes {
-		t, lost := r.Lost[n.Name]
+		t, lost := r.SilentSince[n.Name]
 		if !lost {
 			return pub, false
 		}
@@ -165,7 +165,7 @@ func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string,
 
 // agentRuns reports whether the pulling publisher's ICSA is known to run.
 func (l *link) agentRuns() bool {
-	services, ok := l.a.Seen.Nodes[l.from.Publisher].Services.Fresh(l.Now, l.maxAge()).Get()
+	services, ok := l.pullerRecord.Seen.Nodes[l.puller.Publisher].Services.Fresh(l.Now, l.maxAge()).Get()
 	return ok && services[ICSA].Started()
 }
 
@@ -208,26 +208,26 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		out = append(out, f)
 	}
 
-	s := v.Sight(id)
+	s := v.Visibility(id)
 	switch s.Verdict {
-	case Refused:
+	case AccessDenied:
 		add("critical", s.Trouble, "", "", "%s", s.Message)
-	case Awaiting:
+	case WaitingForPeers:
 		add("info", s.Trouble, "", "", "%s", s.Message)
-	case NotSeen:
+	case NotVisible:
 		add("warning", s.Trouble, "", "", "%s", s.Message)
-	case Down, PubDown:
+	case Down, PublisherIsDown:
 		add("critical", s.Trouble, "", "", "%s", s.Message)
 	}
 
 	for _, n := range c.Nodes {
 		seen := r.Seen.Nodes[n.Name]
-		if message := v.contradiction(r, id, n.Name); message != "" && s.Verdict == InSight {
+		if message := v.contradiction(r, id, n.Name); message != "" && s.Verdict == Visible {
 			add("warning", ReadByCertcheckOnly, n.Name, "", "%s", message)
-		} else if since, lost := r.Lost[n.Name]; lost && s.Verdict != Down && s.Verdict != NotSeen && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
+		} else if since, lost := r.SilentSince[n.Name]; lost && s.Verdict != Down && s.Verdict != NotVisible && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
 			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
 		}
-		if why := seen.Services.Reason; s.Verdict == InSight && (why == Forbidden || why == BlindedByCertificate || why.RefusesTLS()) {
+		if why := seen.Services.Reason; s.Verdict == Visible && (why == Forbidden || why == ServerCertificateUntrusted || why.RefusesTLS()) {
 			add("critical", why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)
 		}
 		for _, why := range seen.Remarks {
@@ -236,7 +236,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		}
 		services, known := seen.Services.Fresh(v.Now, v.maxAge()).Get()
 		if known {
-			for _, need := range needs {
+			for _, need := range requiredServices {
 				if need.remote || (!need.all && n.Name != c.Publisher) {
 					continue
 				}
@@ -262,14 +262,14 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		// Each fall is an incident of its own: who has acknowledged one has not seen the next.
 		add("critical", UsersFell, "", r.Fell.Since.UTC().Format(time.RFC3339), "%s", r.fallFinding(id))
 	}
-	if set, ok := r.Set.Fresh(v.Now, 2*setPeriod).Get(); ok && set[id].Foreign > 0 {
+	if set, ok := r.UserSet.Fresh(v.Now, 2*setPeriod).Get(); ok && set[id].Foreign > 0 {
 		add("info", OtherDomains, "", "", "%d users have an IM address in a domain that mesh.yaml does not name (domain, domains); in the Directory URI scheme that is lawful", set[id].Foreign)
 	}
 	if skew, ok := r.Seen.Skew.Get(); ok && skew.Abs() > 2*time.Minute {
 		add("warning", ClockSkew, "", "", "the cluster's clock differs from Peerkeeper's by more than 2 min (HTTP Date); times are corrected for it, certificates and logs are not")
 	}
 	if sa, ok := r.Seen.SyncAgent.Get(); ok && !strings.HasPrefix(sa, "Completed") {
-		add("warning", SyncAgentNotDone, c.Publisher, "", "the Sync Agent's user sync reads %s", plain.Quote(sa, maxValue))
+		add("warning", SyncAgentNotCompleted, c.Publisher, "", "the Sync Agent's user sync reads %s", plain.Quote(sa, maxValue))
 	}
 	names, more := firstTen(unlisted(v.Mesh, c, r))
 	for _, name := range names {
@@ -286,7 +286,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		add("info", UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
 	}
 	for _, unusable := range r.unusable(c) {
-		if s.Verdict == InSight {
+		if s.Verdict == Visible {
 			add("warning", unusable.Reason, unusable.Node, "", "%s", unusable.Message)
 		}
 	}

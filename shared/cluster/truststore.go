@@ -14,9 +14,9 @@ import (
 	"peerkeeper/shared/tlsprobe"
 )
 
-// Keeper is the trust stores of one cluster, opened with the platform's write
+// TrustStoreWriter is the trust stores of one cluster, opened with the platform's write
 // account. Only shared/repair holds one.
-type Keeper struct {
+type TrustStoreWriter struct {
 	platform *Platform
 	cluster  *mesh.Cluster
 	nodes    map[mesh.NodeName]*certmgr.Client
@@ -24,10 +24,10 @@ type Keeper struct {
 	Version string
 }
 
-// Keeper gives the trust stores of a cluster. rejected is the version of the
+// TrustStoreWriter opens the trust stores of a cluster. rejected is the version of the
 // write secret that the cluster has refused ("" if none): it is not tried again.
 // pins are accepted at run time, besides those of mesh.yaml. Errors are *Refused.
-func (p *Platform) Keeper(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*Keeper, error) {
+func (p *Platform) TrustStoreWriter(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*TrustStoreWriter, error) {
 	if cl.PlatformWriteCredentials == "" {
 		return nil, &Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("mesh.yaml names no platformWriteCredentials for %s, so nothing can be put into its trust stores", cl.ID)}
 	}
@@ -37,16 +37,16 @@ func (p *Platform) Keeper(ctx context.Context, cl *mesh.Cluster, rejected string
 	}
 	trust, _, err := trustOf(cl, pins)
 	if err != nil {
-		return nil, &Refused{peer.BlindedByCertificate, err.Error(), err}
+		return nil, &Refused{peer.ServerCertificateUntrusted, err.Error(), err}
 	}
-	k := &Keeper{platform: p, cluster: cl, nodes: map[mesh.NodeName]*certmgr.Client{}, Version: creds.Version}
+	k := &TrustStoreWriter{platform: p, cluster: cl, nodes: map[mesh.NodeName]*certmgr.Client{}, Version: creds.Version}
 	for _, n := range cl.Nodes {
 		k.nodes[n.Name] = p.client(n, creds, trust)
 	}
 	return k, nil
 }
 
-func (k *Keeper) node(name mesh.NodeName) (*certmgr.Client, error) {
+func (k *TrustStoreWriter) node(name mesh.NodeName) (*certmgr.Client, error) {
 	c, ok := k.nodes[name]
 	if !ok {
 		return nil, fmt.Errorf("%s is no node of %s", name, k.cluster.ID)
@@ -57,7 +57,7 @@ func (k *Keeper) node(name mesh.NodeName) (*certmgr.Client, error) {
 // Lacks tells which of the certificates (by "sha256:…") a node's store does not
 // hold now. A store that the node does not show, or not whole, is an error, not
 // an empty one.
-func (k *Keeper) Lacks(ctx context.Context, name mesh.NodeName, store string, certificates []string) ([]string, error) {
+func (k *TrustStoreWriter) Lacks(ctx context.Context, name mesh.NodeName, store string, certificates []string) ([]string, error) {
 	c, err := k.node(name)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (k *Keeper) Lacks(ctx context.Context, name mesh.NodeName, store string, ce
 }
 
 // Add puts certificates into a node's store. It is sent at most once.
-func (k *Keeper) Add(ctx context.Context, name mesh.NodeName, store string, certs []*x509.Certificate, description string) error {
+func (k *TrustStoreWriter) Add(ctx context.Context, name mesh.NodeName, store string, certs []*x509.Certificate, description string) error {
 	c, err := k.node(name)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (k *Keeper) Add(ctx context.Context, name mesh.NodeName, store string, cert
 
 // Refused says whether a write with this error reached the node, and the node
 // said no.
-func (k *Keeper) Refused(err error) bool {
+func (k *TrustStoreWriter) Refused(err error) bool {
 	switch soap.KindOf(err) {
 	case soap.AccountRejected, soap.Forbidden, soap.Fault, soap.NotFound, soap.Throttled:
 		return true
@@ -116,7 +116,7 @@ func (k *Keeper) Refused(err error) bool {
 
 // Uncertain says whether a write with this error may have happened. Whatever is
 // not known to be a refusal, or not to have been sent, may have.
-func (k *Keeper) Uncertain(err error) bool {
+func (k *TrustStoreWriter) Uncertain(err error) bool {
 	var input *certmgr.InputError
 	var e *soap.Error
 	switch {
@@ -164,7 +164,7 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 		return nil, &Refused{Reason: peer.CertificateChanged, Message: fmt.Sprintf("%s shows %s, and not %s any more", n.Name, peer.Fingerprint(chain[0]), of.Fingerprint)}
 	}
 	if err := trust.VerifyAny(chain, p.Now(), n.ServerName(), string(n.Name)); err != nil {
-		return nil, &Refused{peer.BlindedByCertificate, "Peerkeeper itself does not trust it: " + err.Error(), err}
+		return nil, &Refused{peer.ServerCertificateUntrusted, "Peerkeeper itself does not trust it: " + err.Error(), err}
 	}
 	if !of.Pending {
 		if err := p.named(ctx, cl, *n, of, rejected, pins); err != nil {
@@ -241,5 +241,5 @@ func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.C
 		}
 		why = err
 	}
-	return nil, &Refused{peer.BlindedByCertificate, fmt.Sprintf("the CA chain above %s is not known whole: put its root into tls.ca", chain[0].Subject), why}
+	return nil, &Refused{peer.ServerCertificateUntrusted, fmt.Sprintf("the CA chain above %s is not known whole: put its root into tls.ca", chain[0].Subject), why}
 }

@@ -16,7 +16,7 @@ import (
 
 // SaidSchema is the schema of what people say: pauses, maintenance,
 // acknowledgements and approvals.
-const SaidSchema = 1
+const OverrideSchema = 1
 
 // Scope is what a person's word is about: "mesh", a cluster ("emea"), one
 // direction ("emea>apac") or a pair ("emea<>apac").
@@ -66,7 +66,7 @@ func (s Scope) CoversCluster(id mesh.ClusterID) bool {
 }
 
 // Word is one thing that a person said: a PAUSE#, MAINT# or ACK# item.
-type Word struct {
+type Override struct {
 	Scope   Scope     `json:"scope"`
 	Reason  string    `json:"reason"`
 	Actor   string    `json:"actor"`
@@ -80,7 +80,7 @@ type Word struct {
 }
 
 // Holds says whether the word stands at now.
-func (w Word) Holds(now time.Time) bool {
+func (w Override) Holds(now time.Time) bool {
 	return !w.Ended && w.Scope != "" && (w.Expires.IsZero() || now.Before(w.Expires))
 }
 
@@ -92,7 +92,7 @@ const silenceSkew = 30 * time.Minute
 // later than it could by our clock was given by another, and would keep a mesh
 // silent for as long as that one was ahead: it still keeps Peerkeeper from
 // acting until it ends, and what is wrong is said.
-func (w Word) Silences(now time.Time) bool {
+func (w Override) Silences(now time.Time) bool {
 	return w.Holds(now) && (w.Expires.IsZero() || !instant.Ahead(w.Expires, now, w.Expires.Sub(w.At)+silenceSkew))
 }
 
@@ -116,7 +116,7 @@ func ReasonOf(text string) (string, error) {
 
 // AcknowledgedOf says whether somebody has acknowledged an alarm of a cluster
 // since it began. Their clock may differ from ours.
-func (s *Said) AcknowledgedOf(alarm string, id mesh.ClusterID, began, now time.Time) bool {
+func (s *Overrides) AcknowledgedOf(alarm string, id mesh.ClusterID, began, now time.Time) bool {
 	for _, w := range s.Acks {
 		if w.Alarm == alarm && w.Cluster == id && w.Holds(now) && !w.At.Before(began.Add(-silenceSkew)) {
 			return true
@@ -133,22 +133,22 @@ type Approval struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Said is everything that people have said of a mesh.
-type Said struct {
-	Pauses      []Word
-	Maintenance []Word
+// Overrides are everything that people have said of a mesh.
+type Overrides struct {
+	Pauses      []Override
+	Maintenance []Override
 	// Acks are by alarm fingerprint.
-	Acks      map[string]Word
+	Acks      map[string]Override
 	Approvals map[string]Approval
 	// Newer says that something was said through a newer version, and is not
 	// understood: nothing may act.
 	Newer bool
 }
 
-func (s *Said) take(it store.Item) error {
+func (s *Overrides) add(it store.Item) error {
 	kind, rest, _ := strings.Cut(it.SK, "#")
-	word := func() (Word, error) {
-		d, err := store.Decode[Word](it, SaidSchema)
+	word := func() (Override, error) {
+		d, err := store.Decode[Override](it, OverrideSchema)
 		s.Newer = s.Newer || d.Newer
 		return d.Value, err
 	}
@@ -166,7 +166,7 @@ func (s *Said) take(it store.Item) error {
 		s.Acks[rest] = w
 		return err
 	case store.PrefixApproval:
-		d, err := store.Decode[Approval](it, SaidSchema)
+		d, err := store.Decode[Approval](it, OverrideSchema)
 		s.Newer = s.Newer || d.Newer
 		s.Approvals[rest] = d.Value
 		return err
@@ -175,13 +175,13 @@ func (s *Said) take(it store.Item) error {
 }
 
 // Overlays are what people have laid over a peer.
-func (s *Said) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
+func (s *Overrides) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
 	var out []peer.Overlay
 	for _, x := range []struct {
-		words   []Word
+		words   []Override
 		overlay peer.Overlay
-		stands  func(Word, time.Time) bool
-	}{{s.Pauses, peer.Paused, Word.Holds}, {s.Maintenance, peer.Maintenance, Word.Silences}} {
+		stands  func(Override, time.Time) bool
+	}{{s.Pauses, peer.Paused, Override.Holds}, {s.Maintenance, peer.Maintenance, Override.Silences}} {
 		for _, w := range x.words {
 			if x.stands(w, now) && w.Scope.CoversPeer(id) {
 				out = append(out, x.overlay)
@@ -196,9 +196,9 @@ func (s *Said) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
 // from being acted on. A word on exactly one of the peers that would be
 // interrupted (itself, or its pair) stops it too; one on the cluster at the
 // other end does not, or a pause of one cluster would be a pause of the mesh.
-func (s *Said) Stops(id mesh.ClusterID, peers, interrupted []mesh.PeerID, now time.Time) (Word, string, bool) {
+func (s *Overrides) Stops(id mesh.ClusterID, peers, interrupted []mesh.PeerID, now time.Time) (Override, string, bool) {
 	for _, x := range []struct {
-		words []Word
+		words []Override
 		what  string
 	}{{s.Pauses, "paused"}, {s.Maintenance, "in maintenance"}} {
 		for _, w := range x.words {
@@ -217,12 +217,12 @@ func (s *Said) Stops(id mesh.ClusterID, peers, interrupted []mesh.PeerID, now ti
 			}
 		}
 	}
-	return Word{}, "", false
+	return Override{}, "", false
 }
 
 // MaintenanceOf says whether a cluster as a whole is in maintenance, so that
 // nothing is said of it.
-func (s *Said) MaintenanceOf(id mesh.ClusterID, now time.Time) bool {
+func (s *Overrides) MaintenanceOf(id mesh.ClusterID, now time.Time) bool {
 	for _, w := range s.Maintenance {
 		if w.Silences(now) && w.Scope.CoversCluster(id) {
 			return true

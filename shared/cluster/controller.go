@@ -13,16 +13,16 @@ import (
 	"peerkeeper/shared/soap"
 )
 
-// Hand is one cluster opened with the write account. Only shared/repair holds
+// ServiceController is one cluster opened with the write account. Only shared/repair holds
 // one.
-type Hand struct {
+type ServiceController struct {
 	client *Client
 	// Version is the write secret's version this hand logs in with.
 	Version string
 }
 
-// Hand gives the hand of a cluster, in the same way as Open gives its client.
-func (c *Connector) Hand(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*Hand, error) {
+// ServiceController opens the services of a cluster, in the same way as Open gives its client.
+func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*ServiceController, error) {
 	if cl.WriteCredentials == "" {
 		return nil, &Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("mesh.yaml names no writeCredentials for %s, so nothing can be changed there", cl.ID)}
 	}
@@ -36,7 +36,7 @@ func (c *Connector) Hand(ctx context.Context, cl *mesh.Cluster, rejected string,
 	}
 	trust, all, err := trustOf(cl, pins)
 	if err != nil {
-		return nil, &Refused{peer.BlindedByCertificate, err.Error(), err}
+		return nil, &Refused{peer.ServerCertificateUntrusted, err.Error(), err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,18 +44,18 @@ func (c *Connector) Hand(ctx context.Context, cl *mesh.Cluster, rejected string,
 		return had, nil
 	}
 	if c.hands == nil {
-		c.hands = map[mesh.ClusterID]*Hand{}
+		c.hands = map[mesh.ClusterID]*ServiceController{}
 	}
 	if had := c.hands[cl.ID]; had != nil {
 		had.client.Close()
 	}
 	client := c.build(cl, creds, trust)
 	client.pins = all
-	c.hands[cl.ID] = &Hand{client: client, Version: creds.Version}
+	c.hands[cl.ID] = &ServiceController{client: client, Version: creds.Version}
 	return c.hands[cl.ID], nil
 }
 
-func (h *Hand) node(name mesh.NodeName) (*node, error) {
+func (h *ServiceController) node(name mesh.NodeName) (*node, error) {
 	n, ok := h.client.nodes[name]
 	if !ok {
 		return nil, fmt.Errorf("%s is no node of %s", name, h.client.cluster.ID)
@@ -64,7 +64,7 @@ func (h *Hand) node(name mesh.NodeName) (*node, error) {
 }
 
 // Service reads one service on one node, now.
-func (h *Hand) Service(ctx context.Context, name mesh.NodeName, service string) (peer.Service, error) {
+func (h *ServiceController) Service(ctx context.Context, name mesh.NodeName, service string) (peer.Service, error) {
 	n, err := h.node(name)
 	if err != nil {
 		return peer.Service{}, err
@@ -84,7 +84,7 @@ func (h *Hand) Service(ctx context.Context, name mesh.NodeName, service string) 
 
 // Control starts or restarts a service on the node itself. It is sent at most
 // once.
-func (h *Hand) Control(ctx context.Context, name mesh.NodeName, action peer.Action, service string) error {
+func (h *ServiceController) Control(ctx context.Context, name mesh.NodeName, action peer.Action, service string) error {
 	n, err := h.node(name)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (h *Hand) Control(ctx context.Context, name mesh.NodeName, action peer.Acti
 }
 
 // Parameter reads a service parameter on a node and how many match its name.
-func (h *Hand) Parameter(ctx context.Context, name mesh.NodeName, service, parameter string) (string, int, error) {
+func (h *ServiceController) Parameter(ctx context.Context, name mesh.NodeName, service, parameter string) (string, int, error) {
 	all, err := h.client.publisher().axl.ServiceParameters(ctx, string(name), service)
 	if err != nil {
 		return "", 0, err
@@ -118,13 +118,13 @@ func (h *Hand) Parameter(ctx context.Context, name mesh.NodeName, service, param
 }
 
 // SetParameter sets a service parameter on a node. It is sent at most once.
-func (h *Hand) SetParameter(ctx context.Context, name mesh.NodeName, service, parameter, value string) error {
+func (h *ServiceController) SetParameter(ctx context.Context, name mesh.NodeName, service, parameter, value string) error {
 	return h.client.publisher().axl.SetServiceParameter(ctx, string(name), service, parameter, value)
 }
 
 // Refused says whether a write with this error reached the node, and the node
 // said no.
-func (h *Hand) Refused(err error) bool {
+func (h *ServiceController) Refused(err error) bool {
 	var refused *controlcenter.RefusedError
 	var activate *controlcenter.ActivateFirstError
 	var key *axl.KeyError
@@ -140,7 +140,7 @@ func (h *Hand) Refused(err error) bool {
 
 // Uncertain says whether a write with this error may have happened. Whatever is
 // not known to be a refusal may have.
-func (h *Hand) Uncertain(err error) bool {
+func (h *ServiceController) Uncertain(err error) bool {
 	if err == nil || h.Refused(err) {
 		return false
 	}

@@ -16,7 +16,7 @@ import (
 // proposal with its approval. Load may be a moment behind; nobody acts on that moment.
 //
 // What it does not read (acknowledgements, alarms, other peers, pins) is empty.
-func Again(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, proposal string, functions ...string) (*Book, error) {
+func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, proposal string, functions ...string) (*Snapshot, error) {
 	b := blank()
 	var keys []store.Key
 	for _, c := range m.IDs() {
@@ -91,7 +91,7 @@ func Accepted(ctx context.Context, s store.Store, meshName string) (map[mesh.Nod
 }
 
 // Seen is one cluster's record, read consistently.
-func Seen(ctx context.Context, s store.Store, meshName string, id mesh.ClusterID) (peer.ClusterRecord, error) {
+func ObservedCluster(ctx context.Context, s store.Store, meshName string, id mesh.ClusterID) (peer.ClusterRecord, error) {
 	it, err := s.Get(ctx, store.Cluster(meshName, id))
 	if err != nil {
 		return peer.ClusterRecord{}, fmt.Errorf("reading the record of %s: %w", id, err)
