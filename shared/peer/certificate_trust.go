@@ -718,10 +718,10 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		}
 		for _, n := range store.Nodes {
 			if n.Cut > 0 {
-				add(ValueTooLong, n.Name, name, fmt.Sprintf("%s of %s has %d entries more than are looked at: what is not found among the others is not known to be missing", name, n.Name, n.Cut))
+				add(ValueTooLong, n.Name, name, fmt.Sprintf("%s of %s lists more entries than are looked at (%d more): what is not found among the others is not known to be missing", name, n.Name, n.Cut))
 			}
 			if n.Empty > 0 {
-				add(EmptyStoreEntries, n.Name, name, fmt.Sprintf("%s of %s has %d entries with an empty certificate: nothing is there, and the others count", name, n.Name, n.Empty))
+				add(EmptyStoreEntries, n.Name, name, fmt.Sprintf("%s of %s lists entries with an empty certificate (%d): nothing is there, and the others count", name, n.Name, n.Empty))
 			}
 		}
 		if len(signed) > 0 {

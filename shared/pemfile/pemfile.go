@@ -150,6 +150,10 @@ func read(text []byte, line int) (b Block, used int) {
 		return b, max(used, len(begin))
 	}
 	head := text[len(begin):]
+	// What ends a block that cannot be read is no END without a BEGIN.
+	if at := bytes.Index(text, []byte(end)); at >= 0 {
+		used = at + len(end)
+	}
 	stop := bytes.Index(head, []byte(dashes))
 	if eol := bytes.IndexAny(head, "\r\n"); stop < 0 || eol >= 0 && eol < stop {
 		return bad(Damaged, "a BEGIN line that does not end in five hyphens", again)
