@@ -76,7 +76,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 		}
 	}
 	for i, one := range cl.TLS.Unread {
-		x := peer.CertFinding(peer.CAUnreadable, "", "", "", "of tls.ca something is no certificate that can be read, and does without: "+one)
+		x := peer.CertFinding(peer.CAUnreadable, "", "", "", "a part of tls.ca cannot be read, and is left out: "+one)
 		x.ID = fmt.Sprintf("%s:%d", peer.CAUnreadable, i)
 		f.add(x)
 	}
@@ -289,7 +289,11 @@ func (x subject) inspect(f *finder, now time.Time) {
 		if !slices.ContainsFunc(peer.CertFindingKinds(), func(k peer.FindingKind) bool { return k.Reason == reason }) {
 			reason = peer.CertificateChanged // noted by a release that knew no causes, or others
 		}
-		one := x.of(reason, "%s changed; %s", x.what(), s.Change)
+		what := x.what()
+		if !s.Pinned && !s.CA && s.Agreed.IsZero() {
+			what += ", as Peerkeeper is shown it and does not trust it,"
+		}
+		one := x.of(reason, "%s changed; %s", what, s.Change)
 		one.ID += ":" + s.Fingerprint
 		f.add(one)
 	}

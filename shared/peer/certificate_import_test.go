@@ -213,7 +213,9 @@ func TestImports(t *testing.T) {
 		{"what is not served yet and not accepted here", func(e *exchange) {
 			e.came(48 * time.Hour)
 			r := e.certs["apac"]
-			r.Identity = map[mesh.NodeName]map[string]Served{apacPublisher: {"tomcat": selfSigned(apacPublisher, "the next one")}}
+			next := selfSigned(apacPublisher, "the next one")
+			next.Pinned = false
+			r.Identity = map[mesh.NodeName]map[string]Served{apacPublisher: {"tomcat": next}}
 			e.certs["apac"] = r
 		}, nil},
 		{"somebody may have taken it out on purpose", func(e *exchange) {

@@ -127,7 +127,11 @@ type TrustRow struct {
 	// names another: no peer is known to meet it, and it has no cells.
 	Disputed bool `json:"disputed,omitempty"`
 	// Told is that other: certificate management alone tells of it.
-	Told        bool        `json:"told,omitempty"`
+	Told bool `json:"told,omitempty"`
+	// Unvouched says of a served certificate that Peerkeeper alone has seen it, and
+	// does not trust it: it may be of something on Peerkeeper's way, and what peers
+	// hold of that name may be the node's own.
+	Unvouched   bool        `json:"unvouched,omitempty"`
 	Fingerprint string      `json:"fingerprint"`
 	Subject     string      `json:"subject"`
 	Issuer      string      `json:"issuer,omitempty"` // of a CA-signed one
@@ -191,6 +195,9 @@ func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Ti
 				continue
 			}
 			row.Cells[j] = trustVerdict(certs[id], pubs[j], row, held[string(id)+" "+row.Store], present, now)
+			if v := row.Cells[j].Verdict; v == TrustYes || v == TrustByCA {
+				row.Unvouched = false // a peer knows it, or its issuer
+			}
 		}
 		out.Rows[i] = row
 	}
@@ -228,8 +235,12 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 		for _, keyType := range []string{"RSA", "ECDSA"} {
 			service := ServiceOf("", keyType)
 			served := r.Served[n.Name][keyType]
-			add(n.Name, served, keyType, service, false)
 			own := r.Identity[n.Name][service]
+			before := len(out)
+			add(n.Name, served, keyType, service, false)
+			for k := range out[before:] {
+				out[before+k].Unvouched = !served.Pinned && !served.CA && served.Agreed.IsZero() && (own.Error != "" || own.Fingerprint != served.Fingerprint)
+			}
 			if served.Disputed {
 				if k := len(out) - 1; k >= 0 && out[k].Fingerprint == served.Fingerprint {
 					out[k].Disputed = true
@@ -464,7 +475,7 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 		return Condition{}, false
 	}
 	cond = Condition{Type: CertificateTrusted, Basis: Measured}
-	var missing, stale, pending, ca, direct []string
+	var missing, stale, pending, unvouched, ca, direct []string
 	unknown := false
 	for _, r := range matrix.Of(id.To) {
 		if r.Pending || r.Store == "tomcat-trust" && r.Node != to.Publisher {
@@ -482,6 +493,8 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 			ca = append(ca, what)
 		default:
 			switch {
+			case now.Sub(r.First) < exchange && r.Unvouched:
+				unvouched = append(unvouched, what)
 			case now.Sub(r.First) < exchange:
 				pending = append(pending, what)
 			case cell.Verdict == TrustStale:
@@ -501,6 +514,9 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 	case len(pending) > 0:
 		cond.Status, cond.Reason = UnknownStatus, ExchangePending
 		cond.Message = fmt.Sprintf("%s was renewed and is not in %s's trust store yet; the next syncs carry it over", plain.List(pending), id.From)
+	case len(unvouched) > 0:
+		cond.Status, cond.Reason = UnknownStatus, ExchangePending
+		cond.Message = fmt.Sprintf("%s shows Peerkeeper another certificate than before, which neither Peerkeeper nor %s's trust store trusts: renewed, or something on Peerkeeper's way; the next syncs tell", plain.List(unvouched), id.From)
 	case unknown || len(ca)+len(direct) == 0:
 		return Condition{}, false
 	case len(direct) == 0:
@@ -615,6 +631,10 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			} else if !broken {
 				f.Severity = "warning"
 				f.Message += "; syncs succeed all the same, until the Intercluster Sync Agent starts again and reads its trust store"
+			}
+			if r.Unvouched {
+				f.Message += "; Peerkeeper does not trust it either, and nothing else tells that it is the node's own"
+				f.Fix = "first " + CertFinding(CertificateUntrustedHere, r.Node, r.KeyType, r.Service, "").Fix + "; then " + f.Fix
 			}
 			had[key] = true
 			out = append(out, f)
@@ -751,16 +771,23 @@ func count(store TrustStore, print string) int {
 // one that a peer's node has now, and are none of its present ones. They are
 // listed, never deleted.
 func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
-	present, subjects := map[string]bool{}, map[string]mesh.NodeName{}
+	present, doubtful, subjects := map[string]bool{}, map[string]bool{}, map[string]mesh.NodeName{}
 	for _, row := range matrix.Rows {
 		present[row.Store+ShortPrint(row.Fingerprint)] = true
+		if row.Unvouched { // then the one in the store may be the node's present one
+			doubtful[row.Store+row.KeyType+strings.ToLower(CommonName(row.Subject))] = true
+		}
 		subjects[row.Store+strings.ToLower(CommonName(row.Subject))] = row.Node
 	}
 	var out []Finding
 	for _, name := range slices.Sorted(maps.Keys(r.Trust)) {
 		var files []string
 		for _, h := range r.Trust[name].Entries {
-			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] {
+			keyType := "RSA"
+			if h.EC {
+				keyType = "ECDSA"
+			}
+			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] && !doubtful[name+keyType+strings.ToLower(h.Subject)] {
 				files = append(files, fmt.Sprintf("%s (%s, to %s)", value(h.Subject), value(cmp.Or(h.File, h.Print)), clock(h.Ends)))
 			}
 		}

@@ -55,7 +55,7 @@ func print64(what string) string {
 func selfSigned(node mesh.NodeName, what string) Served {
 	return Served{
 		Fingerprint: print64(what), Subject: "CN=" + string(node) + ",O=Example", Issuer: "CN=" + string(node) + ",O=Example", SelfSigned: true,
-		NotBefore: certNoon().AddDate(-1, 0, 0), NotAfter: certNoon().AddDate(4, 0, 0), Names: []string{string(node)}, First: certNoon().AddDate(-1, 0, 0), Read: certNoon(),
+		Pinned: true, NotBefore: certNoon().AddDate(-1, 0, 0), NotAfter: certNoon().AddDate(4, 0, 0), Names: []string{string(node)}, First: certNoon().AddDate(-1, 0, 0), Read: certNoon(),
 	}
 }
 
@@ -429,6 +429,50 @@ func TestFormerCertificatesAreListed(t *testing.T) {
 	}
 	if got := StaleCopies(Trust(m, r, certNoon()), r["apac"]); len(got) != 0 {
 		t.Errorf("apac holds no former one: %+v", got)
+	}
+}
+
+// What something on Peerkeeper's way shows, and nobody accepted, makes no old copy
+// of the true certificate and is not called a renewal; and before anything is
+// uploaded, its fingerprint is compared.
+func TestAnUntrustedCertificateOnTheWireIsNotTheNodes(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		alter   func(s *Served, own *Served)
+		trusted bool
+	}{
+		{"Peerkeeper alone sees it", func(*Served, *Served) {}, false},
+		{"a person accepted it", func(s, _ *Served) { s.Pinned = true }, true},
+		{"tls.ca vouches for it", func(s, _ *Served) { s.CA = true }, true},
+		{"the node names it as its own", func(s, own *Served) { own.Fingerprint = s.Fingerprint }, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := certMesh(3, 1, mesh.TCP)
+			certs := trusting(m, installed(m))
+			node := m.Clusters[1].Publisher
+			shown := selfSigned(node, "shown on the way")
+			shown.Pinned, shown.First = false, certNoon().Add(-time.Minute)
+			var own Served
+			test.alter(&shown, &own)
+			certs["apac"].Served[node]["RSA"] = shown
+			r := certs["apac"]
+			r.Identity = map[mesh.NodeName]map[string]Served{node: {"tomcat": own}}
+			certs["apac"] = r
+			matrix := Trust(m, certs, certNoon())
+
+			if got := len(StaleCopies(matrix, certs["emea"])) > 0; got != test.trusted {
+				t.Errorf("the true one is called an old copy: %v", got)
+			}
+			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, time.Hour, certNoon())
+			if !ok || cond.Reason != ExchangePending || strings.Contains(cond.Message, "was renewed") != test.trusted {
+				t.Errorf("%v %+v", ok, cond)
+			}
+			for _, f := range TrustFindings(m, matrix, "apac", func(mesh.ClusterID) Pull { return Pull{Works: true} }, certNoon()) {
+				if strings.HasPrefix(f.Fix, "first compare the fingerprint") == test.trusted {
+					t.Errorf("%s: %s", f.Message, f.Fix)
+				}
+			}
+		})
 	}
 }
 
