@@ -252,10 +252,13 @@ func sanTexts(cert *tls.Certificate) []string {
 }
 
 // resolves asks the cluster's own DNS servers in turn, as ICSA does; addresses
-// need no resolving.
+// need no resolving, and a bare name is looked for in the nodes' own domain.
 func (c *cluster) resolves(name string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
+	}
+	if !strings.Contains(name, ".") {
+		name += "." + domain
 	}
 	for _, server := range c.dns {
 		if server.silentToICSA || server.lame[fromICSA] != "" {

@@ -430,3 +430,20 @@ func TestControlCenterRate(t *testing.T) {
 		t.Errorf("a minute later: %d", got.status)
 	}
 }
+
+// Nodes with bare names in Presence Topology find each other: their own resolver
+// adds the domain.
+func TestBareNamesSync(t *testing.T) {
+	for _, names := range []string{namesFQDN, namesHost, namesIP} {
+		t.Run(names, func(t *testing.T) {
+			r := newRig(t, Config{Clusters: 2, Users: 5, Names: names})
+			r.advance(2 * time.Hour)
+			for _, id := range []string{"emea>apac", "apac>emea"} {
+				p := r.peer(id)
+				if p.LastError != "" || p.LastSynchronized == nil || r.now().Sub(*p.LastSynchronized) > time.Hour {
+					t.Errorf("%s: last sync %v, %q", id, p.LastSynchronized, p.LastError)
+				}
+			}
+		})
+	}
+}
