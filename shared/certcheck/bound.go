@@ -24,6 +24,7 @@ const (
 	maxAbove   = 9   // certificates kept of a chain, above the leaf: as many as are read
 	maxName    = 253 // runes kept of one name, as many as a name in DNS may have
 	shownName  = 120 // runes of a name in a sentence
+	maxWhy     = 400 // runes of why a certificate could not be read
 )
 
 // The fields of a certificate that may be cut, as a finding names them.

@@ -18,6 +18,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/pemfile"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
@@ -218,7 +219,7 @@ func why(o tlsprobe.Outcome) string {
 	if o.Err == nil {
 		return fmt.Sprintf("the node served %s where %s was asked for", o.Served.KeyType, o.Asked)
 	}
-	return o.Err.Error()
+	return plain.Line(o.Err.Error(), maxWhy)
 }
 
 // unreached reports whether no connection came about at all, or we gave up.
