@@ -302,10 +302,16 @@ func (s *Store) put(ctx context.Context, it store.Item) error {
 		return nil
 	case !isConditional(err):
 		return errors.Join(err, readErr) // nobody can say; whoever cares reads again
-	case readErr != nil && !errors.Is(readErr, store.ErrNotFound):
-		return errors.Join(&Error{Op: "PutItem", Table: s.table, Kind: Lost, Cause: err}, readErr)
+	case readErr == nil && stored.Version == it.Version+1:
+		return store.ErrConflict // the one write over this version was somebody else's
 	}
-	return store.ErrConflict
+	kind := Lost
+	if readErr == nil || errors.Is(readErr, store.ErrNotFound) {
+		// Others have written, or removed, the item since, and what they wrote
+		// over may have been ours. Called a conflict, it would be written twice.
+		kind, readErr = Overtaken, nil
+	}
+	return errors.Join(&Error{Op: "PutItem", Table: s.table, Kind: kind, Cause: err}, readErr)
 }
 
 // Delete implements store.Store.

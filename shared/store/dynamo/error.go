@@ -23,6 +23,7 @@ const (
 	Throttled   Kind = "throttled"   // refused for the moment, not carried out
 	Unavailable Kind = "unavailable" // 5xx: may have been carried out
 	Lost        Kind = "lost"        // no answer arrived: may have been carried out
+	Overtaken   Kind = "overtaken"   // no answer arrived, and others have written since: may have been carried out
 	Denied      Kind = "denied"      // IAM or the endpoint's policy
 	NoTable     Kind = "no table"
 	Refused     Kind = "refused" // anything else: our own mistake
@@ -46,6 +47,8 @@ func (e *Error) Error() string {
 		cure = "; the table keeps refusing: look at its throttled requests, and make it on demand if it is not"
 	case Unavailable, Lost:
 		cure = "; DynamoDB cannot be reached: look at the gateway endpoint, the route tables and the security group"
+	case Overtaken:
+		cure = "; whether this was written cannot be told, and the next run goes by what stands"
 	case Denied:
 		cure = "; whoever runs this needs dynamodb:" + e.Op + " on the table"
 	case NoTable:
