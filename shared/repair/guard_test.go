@@ -259,6 +259,21 @@ func cases() []only {
 			approved(p, s, time.Minute)
 			p.ID = "r1"
 		}, importing1},
+		{"mass", "services stopped in three clusters, and nobody has looked", func(g G, p P, s S) {
+			starting(g, p, s)
+			s.Failing = stoppedServices("emea", "apac", "amer")
+		}, func(g G, p P, s S) {
+			starting(g, p, s)
+			s.Failing = stoppedServices("emea", "apac", "amer")
+			approved(p, s, time.Minute)
+			p.ID = "r1"
+		}},
+		{"mass", "a start is approved, and three clusters fail by other causes", func(g G, p P, s S) {
+			starting(g, p, s)
+			s.Failing = roots("emea", "apac", "amer")
+			approved(p, s, time.Minute)
+			p.ID = "r1"
+		}, starting},
 		{"commanded", "a person stopped it since it was decided to start what had crashed", func(g G, p P, s S) {
 			starting(g, p, s)
 			p.Stop, p.Code, s.Service.Code = peer.StopCrashed, -1019, peer.CodeCommandedOut
@@ -325,6 +340,15 @@ func roots(ids ...mesh.ClusterID) []Failing {
 	var out []Failing
 	for i, id := range ids {
 		out = append(out, Failing{mesh.PeerID{From: id, To: "other"}, peer.Root{Cause: fmt.Sprint(i), Cluster: id}})
+	}
+	return out
+}
+
+// stoppedServices are clusters in which a service is stopped.
+func stoppedServices(ids ...mesh.ClusterID) []Failing {
+	var out []Failing
+	for _, id := range ids {
+		out = append(out, Failing{mesh.PeerID{From: id, To: "other"}, peer.Root{Cause: "ServicesRunning:" + string(id), Cluster: id}})
 	}
 	return out
 }
