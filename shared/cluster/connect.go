@@ -25,7 +25,6 @@ import (
 
 	"peerkeeper/shared/axl"
 	"peerkeeper/shared/controlcenter"
-	"peerkeeper/shared/logcollection"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/pemfile"
@@ -103,9 +102,8 @@ type node struct {
 	wire    *soap.Client
 	axl     *axl.Client
 	control *controlcenter.Client
-	logWire *logcollection.Wire
-	logs    *logcollection.Client
 	skew    *skewMeter
+	log     nodeLog
 
 	pages    sync.Mutex // one stream of rows at a time, which also guards pageSize
 	pageSize axl.PageSize
@@ -247,10 +245,10 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 		// MemoryFull is left out: AXL's pool is shared with the ICSAs, and
 		// asking again would take from them what they need.
 		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Max: longestBackoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})
-		// A log is read on a schedule of its own and never at once again, so there is no retry.
-		logWire := logcollection.NewWire(endpoint)
-		logs := logcollection.NewClient(soap.Limit(soap.Trace(logWire, report), c.flight(n.Name)))
-		return &node{Node: n, logWire: logWire, logs: logs, wire: wire, skew: skew, axl: axl.New(t, version), control: controlcenter.New(t)}
+		log := nodeLog{endpoint: endpoint, limited: func(rt soap.RoundTripper) soap.RoundTripper {
+			return soap.Limit(soap.Trace(rt, report), c.flight(n.Name))
+		}}
+		return &node{Node: n, log: log, wire: wire, skew: skew, axl: axl.New(t, version), control: controlcenter.New(t)}
 	}
 	for _, n := range cl.Nodes {
 		client.nodes[n.Name] = make1(n)
@@ -279,7 +277,9 @@ func axlVersion(release string) string {
 func (c *Client) Close() {
 	for _, n := range c.nodes {
 		n.wire.Close()
-		n.logWire.Close()
+		if n.log.close != nil {
+			n.log.close()
+		}
 	}
 	if c.cucm != nil {
 		c.cucm.wire.Close()

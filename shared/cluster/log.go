@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/logcollection"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/soap"
 )
 
 // What is read of a publisher's log. RTMT calls it Event Viewer-Application Log;
@@ -182,7 +183,7 @@ func (c *Client) logLevel(ctx context.Context) (level, by string) {
 func (c *Client) logFiles(ctx context.Context) ([]logcollection.File, error) {
 	var found []logcollection.File
 	for _, s := range []logcollection.Selection{{Systems: []string{logName}}, {Services: []string{logName}}} {
-		list, err := c.publisher().logs.Files(ctx, s)
+		list, err := c.publisher().log.open().Files(ctx, s)
 		if err != nil {
 			return nil, err
 		}
@@ -217,7 +218,7 @@ func (c *Client) scanLog(ctx context.Context, n *node, path string, r *LogReport
 		part.Alarms = map[ciscolog.Alarm]int{}
 		var extent ciscolog.Extent
 		var got logcollection.Extent
-		got, err = n.logs.File(ctx, from, path, maxLogRead, func(body io.Reader) error {
+		got, err = n.log.open().File(ctx, from, path, maxLogRead, func(body io.Reader) error {
 			var err error
 			extent, err = ciscolog.Scan(body, c.nodeTime(n), func(e ciscolog.Event) error {
 				part.count(c, e)
@@ -290,4 +291,25 @@ func (r *LogReport) count(c *Client, e ciscolog.Event) {
 		}
 		r.Sample = plain.Line(e.Anonymous(append(names, string(c.cluster.ID))...), 1000)
 	}
+}
+
+// nodeLog is a node's way to its log files. It is opened by the first who asks: a
+// Lambda that reads no log does not link what reads one.
+type nodeLog struct {
+	endpoint soap.Endpoint
+	// limited keeps to the node's turn: it is asked one thing at a time.
+	limited func(soap.RoundTripper) soap.RoundTripper
+
+	client *logcollection.Client
+	close  func()
+}
+
+// open gives the client. A log is read on a schedule of its own and never at once
+// again, so there is no retry.
+func (l *nodeLog) open() *logcollection.Client {
+	if l.client == nil {
+		wire := logcollection.NewWire(l.endpoint)
+		l.client, l.close = logcollection.NewClient(l.limited(wire)), wire.Close
+	}
+	return l.client
 }

@@ -155,24 +155,30 @@ func archive(t *testing.T, path string) [sha256.Size]byte {
 }
 
 // What is measured here is what is deployed: the Makefile builds with the same
-// tags.
+// tags and flags.
 func TestTheMakefileBuildsAlike(t *testing.T) {
 	b, err := os.ReadFile("../../Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}
+	missing := map[string]string{"TAGS": stand.Tags, "LEAN": stand.Lean}
 	for line := range strings.Lines(string(b)) {
-		if name, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(name) == "TAGS" {
-			if strings.TrimSpace(value) != stand.Tags {
-				t.Errorf("the Makefile builds with %s, the tests with %s", strings.TrimSpace(value), stand.Tags)
-			}
-			return
+		name, value, _ := strings.Cut(line, "=")
+		want, ok := missing[strings.TrimSpace(name)]
+		if !ok {
+			continue
 		}
+		if got := strings.ReplaceAll(strings.TrimSpace(value), "'", ""); got != want {
+			t.Errorf("the Makefile builds with %s, the tests with %s", got, want)
+		}
+		delete(missing, strings.TrimSpace(name))
 	}
-	t.Error("the Makefile has no TAGS")
+	for name := range missing {
+		t.Errorf("the Makefile has no %s", name)
+	}
 }
 
-// maxBinary is the budget of design.md.
+// maxBinary bounds what a cold start has to load.
 const maxBinary = 10_000_000 // bytes
 
 func TestBinariesAreSmall(t *testing.T) {

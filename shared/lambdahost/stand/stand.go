@@ -296,6 +296,9 @@ func (s *Stand) Environment(function string) []string {
 // Tags are the build tags of a Lambda, as in the Makefile, which says why.
 const Tags = "lambda.norpc,nethttpomithttp2"
 
+// Lean is the compiler's flag for a Lambda, as in the Makefile, which says why.
+const Lean = "-gcflags=github.com/aws/...=-l"
+
 // Build builds a function's bootstrap for this machine, as `make build` does
 // for Lambda.
 func Build(ctx context.Context, dir, pkg string, env ...string) (string, error) {
@@ -305,7 +308,7 @@ func Build(ctx context.Context, dir, pkg string, env ...string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("finding the module: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", Tags, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", Tags, Lean, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, pkg)
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(root)))
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
