@@ -2,6 +2,7 @@ package clustersim
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"time"
 )
 
@@ -127,4 +128,17 @@ func (n *node) shownKey(keyType string) *tls.Certificate {
 		return n.ecdsa
 	}
 	return n.rsa
+}
+
+// Own is the certificate that a node itself has and shows ICSA, whatever stands
+// between it and Peerkeeper; nil if the mesh has no such node.
+func (s *Sim) Own(name string) *x509.Certificate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.clusters {
+		if n := c.node(name); n != nil {
+			return n.rsa.Leaf
+		}
+	}
+	return nil
 }

@@ -78,6 +78,7 @@ func drawStep(t *rapid.T) step {
 		Kind: rapid.SampledFrom([]string{
 			"tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "while", "while",
 			"break", "break", "break", "mend", "stop", "stop", "renew", "renew", "users", "clock", "pause", "resume", "approve", "approve", "approve", "duplicate", "late", "again",
+			"crash", "crash", "reboot", "between", "names", "answers",
 		}).Draw(t, "kind"),
 		Host:   rapid.IntRange(0, 1).Draw(t, "host"),
 		Which:  rapid.IntRange(0, 1<<16).Draw(t, "which"),
@@ -98,6 +99,7 @@ type plan struct {
 	One    string // restartForOnePeer
 	Import string // importCertificates
 	Limit  int    // importsPerMeshPerHour
+	Start  string // startCommanded
 	Every  int    // minutes between two syncs
 	Auto   bool   // Cisco's auto recovery
 	Wait   time.Duration
@@ -113,6 +115,7 @@ func drawPlan(t *rapid.T) plan {
 		One:    rapid.SampledFrom([]string{"approve", "auto"}).Draw(t, "one"),
 		Import: rapid.SampledFrom([]string{mesh.ImportApprove, mesh.ImportAuto}).Draw(t, "import"),
 		Limit:  rapid.SampledFrom([]int{30, 30, 1}).Draw(t, "limit"),
+		Start:  rapid.SampledFrom([]string{"", "", "auto", "2h0m0s"}).Draw(t, "start"),
 		Every:  rapid.SampledFrom([]int{30, 30, 60}).Draw(t, "every"),
 		Auto:   rapid.Bool().Draw(t, "auto"),
 		Wait:   rapid.SampledFrom([]time.Duration{0, 0, 20 * time.Minute}).Draw(t, "wait"),
@@ -124,6 +127,7 @@ func drawPlan(t *rapid.T) plan {
 type tally struct {
 	steps, ticks, faults, storeFaults, crashes, overlaps, writes, restarts, starts, notices, unknown, quiet int
 	renewals, imports, importsUnknown, reloads                                                              int
+	byHand, troubles                                                                                        int // stops by a person; troubles of the wire, of names and of nodes
 	log                                                                                                     hash.Hash
 }
 
@@ -164,6 +168,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("faults: %d of requests, %d of the store, %d crashes, %d overlaps, %d outcomes unknown", total.faults, total.storeFaults, total.crashes, total.overlaps, total.unknown)
 	t.Logf("actions: %d writes reached a node, %d restarts and %d starts carried out, %d notices", total.writes, total.restarts, total.starts, total.notices)
 	t.Logf("certificates: %d renewals that a cluster never learned of, %d imports carried out, %d of unknown outcome, %d restarts to read one", total.renewals, total.imports, total.importsUnknown, total.reloads)
+	t.Logf("troubles: %d services that a person stopped, %d crashes, reboots, certificates in between, names and answers", total.byHand, total.troubles)
 	t.Logf("event log: %s", total.hash())
 	if steps >= 2000 && (total.restarts < 10 || total.starts < 3 || total.crashes < 10 || total.unknown < 3 || total.imports < 10 || total.importsUnknown < 3) {
 		t.Error("hardly anything was tested")
@@ -176,7 +181,7 @@ func TestChaosRepeats(t *testing.T) {
 	var hashes []string
 	for range 2 {
 		total := &tally{log: sha256.New()}
-		p := rapid.Custom(drawPlan).Example(10)
+		p := rapid.Custom(drawPlan).Example(11)
 		p.Steps = p.Steps[:40]
 		if err := play(t, p, total); err != nil {
 			t.Fatal(err)
@@ -196,31 +201,34 @@ type chaos struct {
 	wireMu sync.Mutex // what the wire counts: clusters are looked at side by side
 	plan
 	*tally
-	sim     *clustersim.Sim
-	clock   *Stepped
-	offset  time.Duration // of the hosts' clock
-	base    store.Store   // what is really stored
-	mesh    *mesh.Mesh
-	hosts   [2]*Host
-	said    []alarm.Notice
-	step    step
-	n       int
-	asked   int // proposals at the last look
-	well    int // healthy peers at the last look
-	acting  int // the host whose run is under way
-	ctx     context.Context
-	cancel  context.CancelFunc
-	unlucky int            // answers to writes that may be lost in the calm after
-	deep    bool           // an overlapping run is under way
-	lives   int            // how often a run may yet be broken off in this step
-	sent    map[int64]bool // intents that were sent
-	told    map[int64]bool // intents of which whoever paused was told
-	names   names
-	ca      *x509.Certificate            // of the mesh
-	served  map[string]*x509.Certificate // by publishers, ever, by fingerprint
-	acts    []act
-	closed  map[int64]bool
-	broken  error // the first thing that must never happen
+	sim           *clustersim.Sim
+	clock         *Stepped
+	offset        time.Duration // of the hosts' clock
+	base          store.Store   // what is really stored
+	mesh          *mesh.Mesh
+	hosts         [2]*Host
+	said          []alarm.Notice
+	step          step
+	n             int
+	asked         int // proposals at the last look
+	well          int // healthy peers at the last look
+	acting        int // the host whose run is under way
+	ctx           context.Context
+	cancel        context.CancelFunc
+	unlucky       int            // answers to writes that may be lost in the calm after
+	deep          bool           // an overlapping run is under way
+	lives         int            // how often a run may yet be broken off in this step
+	sent          map[int64]bool // intents that were sent
+	told          map[int64]bool // intents of which whoever paused was told
+	names         names
+	ca            *x509.Certificate            // of the mesh
+	served        map[string]*x509.Certificate // by publishers, ever, by fingerprint
+	acts          []act
+	closed        map[int64]bool
+	stoppedByHand map[peer.Target]time.Time // services that a person stopped, by true time
+	covered       map[mesh.NodeName]bool    // nodes before which something shows a certificate of its own
+	hidden        map[string]mesh.ClusterID // names that a cluster's DNS denies Peerkeeper
+	broken        error                     // the first thing that must never happen
 }
 
 // act is one write that reached a node.
@@ -310,7 +318,8 @@ func (k chaosClock) Until(context.Context, time.Time) error {
 var chaosStart = time.Date(2026, 10, 24, 18, 0, 0, 0, time.UTC) // the night on which summer time ends in Europe
 
 func play(t *testing.T, p plan, total *tally) error {
-	c := &chaos{plan: p, tally: total, clock: NewStepped(chaosStart), sent: map[int64]bool{}, told: map[int64]bool{}, closed: map[int64]bool{}, served: map[string]*x509.Certificate{}}
+	c := &chaos{plan: p, tally: total, clock: NewStepped(chaosStart), sent: map[int64]bool{}, told: map[int64]bool{}, closed: map[int64]bool{}, served: map[string]*x509.Certificate{},
+		stoppedByHand: map[peer.Target]time.Time{}, covered: map[mesh.NodeName]bool{}, hidden: map[string]mesh.ClusterID{}}
 	if err := c.build(t.TempDir()); err != nil {
 		return err
 	}
@@ -348,6 +357,7 @@ func (c *chaos) build(dir string) error {
 	}
 	c.mesh.Policy.Mode = mesh.Recover
 	c.mesh.Policy.RestartForOnePeer = c.plan.One
+	c.mesh.Policy.StartCommanded = c.plan.Start
 	c.mesh.Policy.WaitForPeople = mesh.Duration(c.plan.Wait)
 	c.mesh.Policy.ImportCertificates, c.mesh.Policy.Limits.ImportsPerMeshPerHour = c.plan.Import, c.plan.Limit
 	if from, to, ok := strings.Cut(c.plan.Window, "-"); ok {
@@ -378,7 +388,7 @@ func (c *chaos) build(dir string) error {
 	}
 	c.names.give(peer.Fingerprint(c.ca), "the CA")
 	for _, cl := range c.mesh.Clusters {
-		c.serves(cl.Publisher)
+		c.own(cl.Publisher)
 	}
 	for i := range c.hosts {
 		var s store.Store = faulty{c.base, c}
@@ -563,7 +573,9 @@ func (c *chaos) do(s step) {
 	case "stop":
 		cl := c.clusterAt(s.Which)
 		service := []string{peer.ICSA, peer.SyncAgent, peer.XCPRouter, peer.AXL}[s.Size%4]
-		c.mustAdmin("/clusters/"+string(cl.ID)+"/services", map[string]any{"node": cl.Publisher, "service": service, "status": "Stopped"})
+		c.stopByHand(peer.Target{Cluster: cl.ID, Node: cl.Publisher, Service: service})
+	case "crash", "reboot", "between", "names", "answers":
+		c.trouble(s)
 	case "renew":
 		for _, p := range c.mesh.Peers {
 			if p.ID == id || p.ID.From == id.From && s.Size%3 == 0 { // two at once wait for each other
@@ -629,6 +641,7 @@ func (c *chaos) renew(id mesh.PeerID, s step) {
 	}
 	c.renewals++
 	c.mustAdmin("/clusters/"+string(id.To)+"/certificates", map[string]any{"node": to.Publisher, "issuer": issuer})
+	c.own(to.Publisher)
 	c.serves(to.Publisher)
 	c.mustAdmin("/clusters/"+string(id.From)+"/trust", map[string]any{"remove": to.Publisher})
 	if issuer == "self" && s.Which%3 != 0 {
@@ -646,10 +659,7 @@ func (c *chaos) serves(node mesh.NodeName) *x509.Certificate {
 		c.fail("what %s serves: %v", node, err)
 		return nil
 	}
-	if print := peer.Fingerprint(chain[0]); c.served[print] == nil {
-		c.served[print] = chain[0]
-		c.names.give(print, fmt.Sprintf("certificate %d", len(c.served)))
-	}
+	c.meetCertificate(chain[0])
 	return chain[0]
 }
 
@@ -802,6 +812,7 @@ func (c *chaos) calm() {
 	c.n, c.step, c.lives, c.unlucky = c.n+1, step{Kind: "calm"}, 3, 2
 	c.offset = 0
 	ctx := context.Background()
+	c.endTrouble()
 	for _, scope := range c.scopes() {
 		_ = c.hosts[0].Unpause(ctx, scope, "jdoe") // most were never paused
 	}
@@ -1245,6 +1256,7 @@ func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, bo
 		c.fail("%s %s on services that are %s", a.action, a.target, services.Why())
 	}
 	if a.action != "Restart" {
+		c.checkStart(a, intent, book)
 		return
 	}
 	if a.target.Service == peer.ICSA {
@@ -1289,10 +1301,14 @@ func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, boo
 	for _, cert := range a.certs {
 		prints = append(prints, peer.Fingerprint(cert))
 	}
-	leaf := c.serves(source.Node)
+	// Whatever is served to Peerkeeper: it must be the node's own.
+	leaf := c.own(source.Node)
 	if leaf == nil || peer.Fingerprint(leaf) != intent.Value {
-		c.fail("%s is not what %s serves now", intent.Value, source.Node)
+		c.fail("%s is not the certificate of %s", intent.Value, source.Node)
 		return
+	}
+	if source.Pending {
+		c.checkApproved(a, intent, gate, book)
 	}
 	if !slices.Equal(prints, intent.Before.Certificates) {
 		c.fail("%v is sent for an intent of %v", prints, intent.Before.Certificates)
@@ -1427,6 +1443,7 @@ func (e ear) Send(_ context.Context, n alarm.Notice) error {
 	}
 	e.c.tally.notices++
 	e.c.said = append(e.c.said, n)
+	e.c.checkSaid(n)
 	e.c.logf("said %s %s %s%s %d", n.State, n.Name, n.Cluster, n.Peer, n.Transition)
 	return nil
 }

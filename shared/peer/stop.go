@@ -168,7 +168,8 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	for _, d := range done {
 		// An instant ahead of the clock counts as now.
 		at := earlier(later(d.At, d.Closed), v.Now)
-		if d.Target.Cluster == c.ID && d.Target.Node == node && d.Action != ImportCertificate && (d.Open || !at.Before(stop.Since.Add(-time.Hour))) {
+		before := !earlier(d.At, v.Now).After(stop.Since) // what was meant later did not stop it
+		if d.Target.Cluster == c.ID && d.Target.Node == node && d.Action != ImportCertificate && before && (d.Open || !at.Before(stop.Since.Add(-time.Hour))) {
 			out.cause, out.because = StopByUs, fmt.Sprintf("%s of %s by Peerkeeper at %s may have left it so", d.Action, d.Target.Service, clock(d.At))
 			return out
 		}

@@ -239,6 +239,9 @@ func TestStartsWhatItsOwnActionStopped(t *testing.T) {
 		{"a restart of ours ended 40 min before", func(d *Done) { d.At, d.Closed = stopped.Add(-45*time.Minute), stopped.Add(-40*time.Minute) }, false},
 		{"a restart of ours ended two hours before", func(d *Done) { d.At, d.Closed = stopped.Add(-125*time.Minute), stopped.Add(-2*time.Hour) }, true},
 		{"a restart of ours is open", func(d *Done) { d.At, d.Open = stopped.Add(-3*time.Hour), true }, false},
+		{"a start of ours on the node after it was stopped", func(d *Done) {
+			d.At, d.Closed, d.Action = stopped.Add(7*time.Minute), stopped.Add(8*time.Minute), StartService
+		}, true},
 		{"a restart of ours on the other node", func(d *Done) { d.At, d.Closed, d.Target.Node = stopped, stopped, stopSub }, true},
 		{"an import into the node's store", func(d *Done) { d.At, d.Closed, d.Action = stopped, stopped, ImportCertificate }, true},
 	} {

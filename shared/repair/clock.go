@@ -12,7 +12,7 @@ import (
 // A mark of the gate that lies ahead of its clock was set by a clock that was
 // wrong, or is read by one that is. Either way it counts as now: a clock that was
 // wrong once unlocks nothing. Nor does it lock for longer than a day: when a mark
-// is first found ahead is noted in the gate, and it holds from then on.
+// is first found ahead is noted in the gate, and a day later it holds no more.
 
 // mark names an entry of the gate in Ahead.
 func mark(kind string, seq int64) string { return fmt.Sprint(kind, " ", seq) }
@@ -63,10 +63,8 @@ func (g *Gate) counts(key string, at, now time.Time, d time.Duration) bool {
 		return within(now, at, d)
 	case now.Sub(since) >= ahead:
 		return false
-	case at.After(now):
-		at = since
 	}
-	return now.Sub(at) < d
+	return now.Sub(at) < d // of what lies ahead as of now
 }
 
 // effective is an instant of a mark as it counts: when it was found ahead, if it
@@ -89,7 +87,7 @@ func (r *Repair) noteClock(ctx context.Context) error {
 		if !g.found(now) {
 			return nil, nil
 		}
-		return &Entry{Time: now, Actor: r.Actor, Intent: "clock", Outcome: "noted", Evidence: fmt.Sprintf("%d marks of the gate were set ahead of this clock; each counts as set now", len(g.Ahead))}, nil
+		return &Entry{Time: now, Actor: r.Actor, Intent: "clock", Outcome: "noted", Evidence: fmt.Sprintf("%d marks of the gate were set ahead of this clock; each counts as now, for a day at most", len(g.Ahead))}, nil
 	})
 	return err
 }

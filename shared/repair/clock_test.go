@@ -18,11 +18,11 @@ func TestMarksAheadOfTheClockCountAsNow(t *testing.T) {
 		holds  []time.Duration
 		passes []time.Duration
 	}{
-		{"a restart 3 h ahead, and the hour", 3 * time.Hour, "clusterLimit", []time.Duration{0, 59 * time.Minute}, []time.Duration{61 * time.Minute, 25 * time.Hour}},
-		{"a restart 12 days ahead, and the hour", 300 * time.Hour, "clusterLimit", []time.Duration{0, 59 * time.Minute}, []time.Duration{61 * time.Minute, 300 * time.Hour}},
+		{"a restart 3 h ahead, and the hour", 3 * time.Hour, "clusterLimit", []time.Duration{0, 239 * time.Minute}, []time.Duration{241 * time.Minute, 25 * time.Hour}},
+		{"a restart 12 days ahead, and the hour", 300 * time.Hour, "clusterLimit", []time.Duration{0, 23 * time.Hour}, []time.Duration{24 * time.Hour, 300 * time.Hour}},
 		{"three restarts 23 h ahead, and the day", 23 * time.Hour, "dayLimit", []time.Duration{0, 23 * time.Hour}, []time.Duration{24 * time.Hour, 40 * time.Hour}},
 		{"three restarts 12 days ahead, and the day", 300 * time.Hour, "dayLimit", []time.Duration{0, 23 * time.Hour}, []time.Duration{24 * time.Hour, 301 * time.Hour}},
-		{"one that ended 12 days ahead, and the half hour", 300 * time.Hour, "again", []time.Duration{0, 29 * time.Minute}, []time.Duration{31 * time.Minute}},
+		{"one that ended 12 days ahead, and the half hour", 300 * time.Hour, "again", []time.Duration{0, 23 * time.Hour}, []time.Duration{24 * time.Hour, 300 * time.Hour}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at := noon.Add(tt.ahead)
