@@ -119,12 +119,12 @@ func (c *chaos) meetCertificate(leaf *x509.Certificate) {
 // checkStart is called for every start on its way to a node: what a person
 // stopped is started with approval only, unless the policy says otherwise, or
 // something else on the node explains the code as well.
-func (c *chaos) checkStart(a act, intent *repair.Intent, book *record.Book) {
+func (c *chaos) checkStart(a act, intent *repair.Intent, book *record.Snapshot) {
 	stopped, byHand := c.stoppedByHand[a.target]
 	if a.applied {
 		delete(c.stoppedByHand, a.target)
 	}
-	if _, approved := book.Said.Approvals[intent.ID]; !byHand || approved {
+	if _, approved := book.Overrides.Approvals[intent.ID]; !byHand || approved {
 		return // whether it was good, and spent once, the gate's own book tells
 	}
 	clocks := slices.ContainsFunc(c.plan.Steps[:min(c.n, len(c.plan.Steps))], func(s step) bool { return s.Kind == "clock" })

@@ -14,7 +14,7 @@ import (
 )
 
 // TestChaosWithout plays chaos with one guard taken away, and tells whether that
-// is caught: make chaos-without GUARD=again. The guard is missing in the
+// is caught: make chaos GUARD=again. The guard is missing in the
 // source that this one run is built from, and nowhere else: there is no switch
 // for it. It is caught if the run fails.
 func TestChaosWithout(t *testing.T) {
