@@ -1411,6 +1411,28 @@ func (f faulty) Get(ctx context.Context, key store.Key) (store.Item, error) {
 	return f.Store.Get(ctx, key)
 }
 
+func (f faulty) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if len(keys) > 0 { // one request, one chance to fail
+		if before, _ := f.fails("get", keys[0]); before != nil {
+			return nil, before
+		}
+	}
+	return f.Store.GetMany(ctx, keys...)
+}
+
+func (f faulty) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if before, _ := f.fails("get", store.Key{PK: pk, SK: prefix}); before != nil {
+		return nil, before
+	}
+	return f.Store.LoadNow(ctx, pk, prefix)
+}
+
 func (f faulty) Put(ctx context.Context, items ...store.Item) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -17,7 +17,8 @@ import (
 )
 
 // metered counts what DynamoDB would: half a unit per 4 KB of a query, one per
-// 4 KB of a consistent read, one per KB of a write.
+// 4 KB of a consistent one, and of each item read by its key, whether or not it
+// exists; one per KB of a write.
 type metered struct {
 	*store.Memory
 	mu sync.Mutex
@@ -54,8 +55,32 @@ func (m *metered) Get(ctx context.Context, key store.Key) (store.Item, error) {
 	return it, err
 }
 
+func (m *metered) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+	items, err := m.Memory.GetMany(ctx, keys...)
+	asked := map[store.Key]bool{}
+	for _, k := range keys {
+		if err == nil && !asked[k] {
+			asked[k] = true
+			m.count(blocks(size(items[k]), readUnit), 0)
+		}
+	}
+	return items, err
+}
+
+func (m *metered) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	items, err := m.Memory.Load(ctx, pk, prefix)
+	m.count(2*halves(items), 0)
+	return items, err
+}
+
 func (m *metered) Load(ctx context.Context, pk, prefix string) ([]store.Item, error) {
 	items, err := m.Memory.Load(ctx, pk, prefix)
+	m.count(halves(items), 0)
+	return items, err
+}
+
+// halves are the units of an eventually consistent query.
+func halves(items []store.Item) float64 {
 	page, units := 0, 0.0
 	for _, it := range items {
 		if page += size(it); page > queryPage {
@@ -63,8 +88,7 @@ func (m *metered) Load(ctx context.Context, pk, prefix string) ([]store.Item, er
 			page = 0
 		}
 	}
-	m.count(units+blocks(page, readUnit)/2, 0)
-	return items, err
+	return units + blocks(page, readUnit)/2
 }
 
 func (m *metered) Put(ctx context.Context, items ...store.Item) error {

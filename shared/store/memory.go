@@ -18,8 +18,9 @@ type Memory struct {
 	// Fail, if set, may make a call fail. op is "get", "load", "put" or
 	// "delete", asked before anything happens, or "written" or "deleted",
 	// asked when the change is already made: an error then is an answer that
-	// got lost. For a load the key holds the partition and the prefix. It may
-	// be called from several goroutines at once. Set it before the first use.
+	// got lost. For a load the key holds the partition and the prefix; of many
+	// items "get" is asked for each. It may be called from several goroutines at
+	// once. Set it before the first use.
 	Fail func(op string, key Key) error
 
 	mu         sync.Mutex
@@ -69,6 +70,32 @@ func (m *Memory) Get(ctx context.Context, key Key) (Item, error) {
 		return Item{}, ErrNotFound
 	}
 	return it, nil
+}
+
+// GetMany implements Store.
+func (m *Memory) GetMany(ctx context.Context, keys ...Key) (map[Key]Item, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	for _, key := range keys {
+		if err := errors.Join(CheckKey(key), m.fail(ctx, "get", key)); err != nil {
+			return nil, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make(map[Key]Item, len(keys))
+	for _, key := range keys {
+		if it, ok := m.get(key); ok {
+			out[key] = it
+		}
+	}
+	return out, nil
+}
+
+// LoadNow implements Store: nothing here is ever behind.
+func (m *Memory) LoadNow(ctx context.Context, pk, prefix string) ([]Item, error) {
+	return m.Load(ctx, pk, prefix)
 }
 
 // Load implements Store.

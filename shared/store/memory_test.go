@@ -21,6 +21,11 @@ func TestMemoryFaults(t *testing.T) {
 		written bool // the item of the put, or its deletion, took effect
 	}{
 		{"get", func(s store.Store) error { _, err := s.Get(t.Context(), key); return err }, false},
+		{"get", func(s store.Store) error {
+			_, err := s.GetMany(t.Context(), store.Key{PK: "other", SK: "GATE"}, key)
+			return err
+		}, false},
+		{"load", func(s store.Store) error { _, err := s.LoadNow(t.Context(), key.PK, ""); return err }, false},
 		{"load", func(s store.Store) error { _, err := s.Load(t.Context(), key.PK, ""); return err }, false},
 		{"put", func(s store.Store) error { return s.Put(t.Context(), store.Item{Key: key, Version: 1}) }, false},
 		{"written", func(s store.Store) error { return s.Put(t.Context(), store.Item{Key: key, Version: 1}) }, true},

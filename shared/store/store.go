@@ -41,10 +41,19 @@ type Store interface {
 	// Get reads one item, consistently: it sees every write that was
 	// acknowledged before. ErrNotFound if there is none.
 	Get(ctx context.Context, key Key) (Item, error)
+	// GetMany is Get for many items in few requests, each read consistently. What
+	// does not exist is not in the answer; a key may be given twice. The items
+	// need not be of one and the same moment: in a store of several machines a
+	// write that happens meanwhile may show in one and not yet in another.
+	GetMany(ctx context.Context, keys ...Key) (map[Key]Item, error)
 	// Load reads every item of a partition whose sort key starts with prefix,
 	// in the order of the sort keys. It may be a moment behind in a store of
-	// several machines; whoever acts on an item reads it again with Get.
+	// several machines; whoever acts on an item reads it again with one of the
+	// others.
 	Load(ctx context.Context, pk, prefix string) ([]Item, error)
+	// LoadNow is Load, consistently: it sees every write that was acknowledged
+	// before. On AWS it costs twice as much.
+	LoadNow(ctx context.Context, pk, prefix string) ([]Item, error)
 	// Put writes items, each on its own condition. The error joins one
 	// *PutError per item that was not written; the others are written.
 	Put(ctx context.Context, items ...Item) error

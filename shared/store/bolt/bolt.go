@@ -469,6 +469,39 @@ func (s *Store) Get(ctx context.Context, key store.Key) (it store.Item, err erro
 	return it, nil
 }
 
+// GetMany implements store.Store, in one transaction.
+func (s *Store) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+	for _, key := range keys {
+		if err := store.CheckKey(key); err != nil {
+			return nil, err
+		}
+	}
+	out := make(map[store.Key]store.Item, len(keys))
+	err := s.with(ctx, false, func(tx *bbolt.Tx) error {
+		now := s.now()
+		for _, key := range keys {
+			it, err := s.find(tx, key)
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+			case err != nil:
+				return err
+			case !store.Expired(it.TTL, now):
+				out[key] = it
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// LoadNow implements store.Store: in one file nothing is ever behind.
+func (s *Store) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	return s.Load(ctx, pk, prefix)
+}
+
 // Load implements store.Store.
 func (s *Store) Load(ctx context.Context, pk, prefix string) ([]store.Item, error) {
 	var out []store.Item

@@ -30,8 +30,9 @@ import (
 )
 
 const (
-	// inFlight is how many writes of one Put are under way at once. A mesh of
-	// 30 clusters writes at most some 30 items in a steady tick.
+	// inFlight is how many writes of one Put, or batches of one GetMany, are
+	// under way at once. A mesh of 30 clusters writes at most some 30 items in a
+	// steady tick.
 	inFlight = 8
 	// maxAttempts ends what the context would not: with the waits below it is
 	// some 15 s of a table that keeps refusing.
@@ -55,6 +56,7 @@ const (
 // API is what the store asks of DynamoDB; *dynamodb.Client has it.
 type API interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
@@ -181,11 +183,20 @@ func (s *Store) find(ctx context.Context, key store.Key) (store.Item, error) {
 // Load implements store.Store by one query, page after page. It is eventually
 // consistent, at half the price.
 func (s *Store) Load(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	return s.query(ctx, pk, prefix, false)
+}
+
+// LoadNow implements store.Store by the same query, strongly consistent.
+func (s *Store) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	return s.query(ctx, pk, prefix, true)
+}
+
+func (s *Store) query(ctx context.Context, pk, prefix string, consistent bool) ([]store.Item, error) {
 	if pk == "" {
 		return nil, fmt.Errorf("%w: empty partition key", store.ErrInvalid)
 	}
 	in := &dynamodb.QueryInput{
-		TableName:                 &s.table,
+		TableName: &s.table, ConsistentRead: &consistent,
 		KeyConditionExpression:    aws.String("pk = :pk"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": text(pk)},
 		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,

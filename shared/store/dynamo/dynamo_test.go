@@ -210,6 +210,36 @@ func TestLoadIsWholeOrAnError(t *testing.T) {
 	})
 }
 
+// What people said stops an action: read late, it would come too late.
+func TestReadsBeforeAnActionAreConsistent(t *testing.T) {
+	s := open(t)
+	if err := s.Put(t.Context(), item("PAUSE#mesh", "x", 0)); err != nil {
+		t.Fatal(err)
+	}
+	never := emulator.Rule{Contains: `"ConsistentRead":true`, Kind: emulator.Refuse, Times: -1}
+	for _, c := range []struct {
+		name       string
+		call       func() error
+		consistent bool
+	}{
+		{"Get", func() error { _, err := s.Get(t.Context(), item("PAUSE#mesh", "", 0).Key); return err }, true},
+		{"GetMany", func() error { _, err := s.GetMany(t.Context(), item("PAUSE#mesh", "", 0).Key); return err }, true},
+		{"LoadNow", func() error { _, err := s.LoadNow(t.Context(), "acme#live", "PAUSE#"); return err }, true},
+		{"Load", func() error { _, err := s.Load(t.Context(), "acme#live", "PAUSE#"); return err }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.call(); err != nil {
+				t.Fatal(err)
+			}
+			shared.Inject(never)
+			defer shared.Mend()
+			if err := c.call(); errors.Is(err, &dynamo.Error{Kind: dynamo.Denied}) != c.consistent {
+				t.Errorf("asked for a consistent answer: %v, want it: %v", err, c.consistent)
+			}
+		})
+	}
+}
+
 func TestOneThrottledItemDoesNotKeepTheOthers(t *testing.T) {
 	s := open(t)
 	shared.Inject(emulator.Rule{Operation: "PutItem", Contains: "CLUSTER#apac", Kind: emulator.Throttle, Times: -1})

@@ -34,7 +34,7 @@ func (k Kind) passes() bool { return k == Throttled || k == Unavailable || k == 
 
 // Error says which request failed, why, and what to do about it.
 type Error struct {
-	Op    string // GetItem, Query, PutItem or DeleteItem
+	Op    string // GetItem, BatchGetItem, Query, PutItem or DeleteItem
 	Table string
 	Kind  Kind
 	Cause error
@@ -87,6 +87,9 @@ func isConditional(err error) bool {
 // kindOf reads an error of the SDK. What carries no answer of DynamoDB's may
 // have been carried out.
 func kindOf(err error) Kind {
+	if _, ok := errors.AsType[*unreadError](err); ok {
+		return Throttled
+	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		switch api.ErrorCode() {
 		case "ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded", "ThrottlingException", "Throttling",

@@ -11,7 +11,7 @@ import (
 
 // Stale wraps a store so that Load gives a partition as it was before the last
 // lag calls, counting the loads, puts and deletes of that partition through
-// the wrapper; Get stays consistent. That is what DynamoDB's eventually
+// the wrapper; the other reads stay consistent. That is what DynamoDB's eventually
 // consistent reads may do: a writer that acts on what it loaded acts on the
 // past. Loading often enough catches up. A lag of 0 is no lag.
 func Stale(s store.Store, lag int) store.Store {

@@ -42,6 +42,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"a load keeps to its prefix and partition", prefix},
 		{"a load of many large items is whole", manyLarge},
 		{"an empty partition loads as nothing", emptyPartition},
+		{"many items are read at once", many},
+		{"many of the largest items are read at once", manyLargest},
 		{"keys in any script", unicodeKeys},
 		{"bytes given and returned are nobody else's", isolation},
 		{"delete is conditional", conditionalDelete},
@@ -73,22 +75,49 @@ func put(t *testing.T, s store.Store, items ...store.Item) {
 	}
 }
 
+// get reads an item in both ways, which must agree.
 func get(t *testing.T, s store.Store, k store.Key) store.Item {
 	t.Helper()
 	it, err := s.Get(t.Context(), k)
 	if err != nil {
 		t.Fatalf("Get %v: %v", k, err)
 	}
+	if many := getMany(t, s, k); len(many) != 1 || !same(many[k], it) {
+		t.Errorf("GetMany of %s gives %d items, another than Get", k.SK, len(many))
+	}
 	return it
 }
 
+func getMany(t *testing.T, s store.Store, keys ...store.Key) map[store.Key]store.Item {
+	t.Helper()
+	items, err := s.GetMany(t.Context(), keys...)
+	if err != nil {
+		t.Fatalf("GetMany of %d: %v", len(keys), err)
+	}
+	return items
+}
+
+// load loads in both ways, which must agree.
 func load(t *testing.T, s store.Store, pk, prefix string) []store.Item {
 	t.Helper()
 	items, err := s.Load(t.Context(), pk, prefix)
 	if err != nil {
 		t.Fatalf("Load %s %s: %v", pk, prefix, err)
 	}
+	now, err := s.LoadNow(t.Context(), pk, prefix)
+	if err != nil {
+		t.Fatalf("LoadNow %s %s: %v", pk, prefix, err)
+	}
+	if !slices.EqualFunc(now, items, same) {
+		t.Errorf("%s %s: Load gives %d items, LoadNow %d, and not the same", pk, prefix, len(items), len(now))
+	}
 	return items
+}
+
+// same compares without a word on how two items differ, which of large ones
+// takes minutes to find.
+func same(a, b store.Item) bool {
+	return a.Key == b.Key && a.Version == b.Version && a.TTL.Equal(b.TTL) && bytes.Equal(a.Body, b.Body)
 }
 
 func loadSKs(t *testing.T, s store.Store, pk, prefix string) []string {
@@ -261,6 +290,67 @@ func manyLarge(t *testing.T, s store.Store) {
 	}
 }
 
+// many is more than the 100 keys that DynamoDB takes in one request, in two
+// partitions, with keys that do not exist, keys given twice, and an item that
+// has expired.
+func many(t *testing.T, s store.Store) {
+	var items []store.Item
+	var keys []store.Key
+	want := map[store.Key]store.Item{}
+	for i := range 230 {
+		it := item(fmt.Sprintf("PEER#%03d", i), fmt.Sprint("body ", i))
+		if i%10 == 0 {
+			it.PK = "acme#override"
+		}
+		keys = append(keys, it.Key, key(it.PK, "MISSING#"+it.SK))
+		if i%3 == 0 {
+			keys = append(keys, it.Key)
+		}
+		if i == 7 {
+			it.TTL = time.Now().Add(-time.Hour)
+		}
+		items = append(items, it)
+		if i != 7 {
+			it.Version = 1
+			want[it.Key] = it
+		}
+	}
+	put(t, s, items...)
+	keys = append(keys, key("nobody#live", "GATE"))
+	if diff := cmp.Diff(want, getMany(t, s, keys...)); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	slices.Reverse(keys)
+	if diff := cmp.Diff(want, getMany(t, s, keys...)); diff != "" {
+		t.Errorf("items, asked for the other way round (-want +got):\n%s", diff)
+	}
+	if got := getMany(t, s); len(got) != 0 {
+		t.Errorf("asked for nothing, %d items came", len(got))
+	}
+	next := items[3]
+	next.Version, next.Body = 1, []byte("changed")
+	put(t, s, next)
+	if got := getMany(t, s, keys...)[next.Key]; got.Version != 2 || string(got.Body) != "changed" {
+		t.Errorf("what was just written is read as %q version %d", got.Body, got.Version)
+	}
+}
+
+// manyLargest is more than the 16 MB that DynamoDB gives in one answer.
+func manyLargest(t *testing.T, s store.Store) {
+	var keys []store.Key
+	for i := range 44 {
+		it := item(fmt.Sprintf("CLUSTER#%02d", i), strings.Repeat(string(rune('a'+i%26)), 390<<10))
+		put(t, s, it)
+		keys = append(keys, it.Key)
+	}
+	got := getMany(t, s, keys...)
+	for i, k := range keys {
+		if want := bytes.Repeat([]byte{'a' + byte(i%26)}, 390<<10); !bytes.Equal(got[k].Body, want) {
+			t.Errorf("%s is %.10q of %d bytes", k.SK, got[k].Body, len(got[k].Body))
+		}
+	}
+}
+
 func emptyPartition(t *testing.T, s store.Store) {
 	if items := load(t, s, "nobody#live", ""); len(items) != 0 {
 		t.Errorf("%d items", len(items))
@@ -303,6 +393,8 @@ func isolation(t *testing.T, s store.Store) {
 	scribble(it.Body)
 	wantBody(t, s, it.Key, "good", 1)
 	scribble(get(t, s, it.Key).Body)
+	wantBody(t, s, it.Key, "good", 1)
+	scribble(getMany(t, s, it.Key, it.Key)[it.Key].Body)
 	wantBody(t, s, it.Key, "good", 1)
 	first := load(t, s, it.PK, "")[0].Body
 	scribble(first[:len(first):cap(first)])
@@ -418,6 +510,11 @@ func badKeys(t *testing.T, s store.Store) {
 		if _, err := s.Get(t.Context(), k); err == nil {
 			t.Errorf("%s: Get found it", name)
 		}
+		items, err := s.GetMany(t.Context(), key("x", "x"), k)
+		wantErr(t, name+", among others", err, store.ErrInvalid)
+		if items != nil {
+			t.Errorf("%s: GetMany gave %d items beside its error", name, len(items))
+		}
 	}
 	longest := store.Item{Key: key(strings.Repeat("p", store.MaxPK), strings.Repeat("s", store.MaxSK)), Body: []byte("{}")}
 	put(t, s, longest)
@@ -442,8 +539,15 @@ func cancelled(t *testing.T, s store.Store) {
 	wantErr(t, "Delete", s.Delete(ctx, next.Key, 1), context.Canceled)
 	_, err = s.Get(ctx, next.Key)
 	wantErr(t, "Get", err, context.Canceled)
+	some, err := s.GetMany(ctx, next.Key, key("acme#override", "OTHER"))
+	wantErr(t, "GetMany", err, context.Canceled)
+	if some != nil {
+		t.Errorf("GetMany gave %d items beside its error", len(some))
+	}
 	_, err = s.Load(ctx, next.PK, "")
 	wantErr(t, "Load", err, context.Canceled)
+	_, err = s.LoadNow(ctx, next.PK, "")
+	wantErr(t, "LoadNow", err, context.Canceled)
 	wantBody(t, s, next.Key, "x", 1)
 }
 

@@ -27,9 +27,25 @@ type defect struct {
 type broken struct {
 	store.Store
 	get  func(ctx context.Context, k store.Key) (store.Item, error)
+	many func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error)
 	load func(ctx context.Context, pk, prefix string) ([]store.Item, error)
+	now  func(ctx context.Context, pk, prefix string) ([]store.Item, error)
 	put  func(ctx context.Context, items ...store.Item) error
 	del  func(ctx context.Context, k store.Key, version int64) error
+}
+
+func (b broken) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+	if b.many != nil {
+		return b.many(ctx, keys...)
+	}
+	return b.Store.GetMany(ctx, keys...)
+}
+
+func (b broken) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	if b.now != nil {
+		return b.now(ctx, pk, prefix)
+	}
+	return b.Store.LoadNow(ctx, pk, prefix)
 }
 
 func (b broken) Get(ctx context.Context, k store.Key) (store.Item, error) {
@@ -188,6 +204,56 @@ func defects() []defect {
 				return it, err
 			}}
 		}},
+		{"reads the first batch only", "many items are read at once", func(m *store.Memory) store.Store {
+			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+				return m.GetMany(ctx, keys[:min(len(keys), 100)]...)
+			}}
+		}},
+		{"of many, what is absent is empty", "many items are read at once", func(m *store.Memory) store.Store {
+			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+				items, err := m.GetMany(ctx, keys...)
+				for _, k := range keys {
+					if _, ok := items[k]; !ok && err == nil {
+						items[k] = store.Item{Key: k}
+					}
+				}
+				return items, err
+			}}
+		}},
+		{"keeps what it read of many", "many items are read at once", func(m *store.Memory) store.Store {
+			cache := map[store.Key]store.Item{}
+			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+				items, err := m.GetMany(ctx, keys...)
+				for k := range items {
+					if _, ok := cache[k]; ok {
+						items[k] = cache[k]
+					}
+					cache[k] = items[k]
+				}
+				return items, err
+			}}
+		}},
+		{"gives one answer's worth of bytes", "many of the largest items are read at once", func(m *store.Memory) store.Store {
+			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+				items, err := m.GetMany(ctx, keys...)
+				size := 0
+				for k, it := range items {
+					if size += len(it.Body); size > 16<<20 {
+						delete(items, k)
+					}
+				}
+				return items, err
+			}}
+		}},
+		{"now ignores the prefix", "a load keeps to its prefix and partition", func(m *store.Memory) store.Store {
+			return broken{Store: m, now: func(ctx context.Context, pk, _ string) ([]store.Item, error) {
+				return m.LoadNow(ctx, pk, "")
+			}}
+		}},
+		{"now is late", "an item comes back as it was written", func(m *store.Memory) store.Store {
+			late := Stale(m, 1)
+			return broken{Store: late, load: m.Load, now: late.Load}
+		}},
 		{"reads late", "an item comes back as it was written", func(m *store.Memory) store.Store {
 			return Stale(m, 1)
 		}},
@@ -247,6 +313,12 @@ func TestStale(t *testing.T) {
 		}
 		if it, err := s.Get(t.Context(), k); err != nil || it.Version != 6 {
 			t.Errorf("lag %d: Get is not consistent: version %d, %v", lag, it.Version, err)
+		}
+		if items, err := s.GetMany(t.Context(), k); err != nil || items[k].Version != 6 {
+			t.Errorf("lag %d: GetMany is not consistent: %v, %v", lag, items, err)
+		}
+		if items, err := s.LoadNow(t.Context(), k.PK, "CLUSTER#"); err != nil || len(items) != 1 || items[0].Version != 6 {
+			t.Errorf("lag %d: LoadNow is not consistent: %v, %v", lag, items, err)
 		}
 		var seen []int64
 		for range 5 {

@@ -26,6 +26,7 @@ const (
 	LostRequest Kind = "lostRequest" // the connection cut before it was carried out
 	FalseError  Kind = "falseError"  // carried out, and answered with 500
 	Delay       Kind = "delay"       // carried out after Wait
+	Unprocessed Kind = "unprocessed" // of a BatchGetItem the first Keep keys are read, the others left for later
 )
 
 // Rule is one fault.
@@ -36,6 +37,7 @@ type Rule struct {
 	Kind      Kind
 	Times     int           // how often it fires; 0 = once, negative = until Mend
 	Wait      time.Duration // of a Delay
+	Keep      int           // keys that an Unprocessed still reads, at least one fewer than were asked for
 }
 
 // Proxy passes requests on to an emulator, unless a rule says otherwise.
@@ -145,7 +147,20 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	later := func(answer []byte) ([]byte, error) { return answer, nil }
+	if rule.Kind == Unprocessed {
+		if body, later, err = partly(body, rule.Keep); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
 	status, header, answer, err := p.forward(r, service, operation, body)
+	if err == nil && status == http.StatusOK {
+		if answer, err = later(answer); rule.Kind == Unprocessed {
+			header.Del("X-Amz-Crc32") // of the answer without them
+			header.Set("Content-Length", strconv.Itoa(len(answer)))
+		}
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
