@@ -241,6 +241,9 @@ func (g *guard) attempts(service string, r *http.Request, body []byte) ([]attemp
 			TableName, KeyConditionExpression string
 			Item, Key                         struct{ PK struct{ S string } }
 			ExpressionAttributeValues         map[string]struct{ S string }
+			RequestItems                      map[string]struct {
+				Keys []struct{ PK struct{ S string } }
+			}
 		}
 		if err := json.Unmarshal(body, &in); err != nil {
 			return nil, err
@@ -253,6 +256,17 @@ func (g *guard) attempts(service string, r *http.Request, body []byte) ([]attemp
 		}
 		if pk != "" {
 			a.context["dynamodb:LeadingKeys"] = []string{pk}
+		}
+		if len(in.RequestItems) > 0 { // a batch: IAM asks for each table, with all of its leading keys at once
+			var out []attempt
+			for _, table := range slices.Sorted(maps.Keys(in.RequestItems)) {
+				one := attempt{action: a.action, resource: a.resource + table, context: map[string][]string{}}
+				for _, k := range in.RequestItems[table].Keys {
+					one.context["dynamodb:LeadingKeys"] = append(one.context["dynamodb:LeadingKeys"], k.PK.S)
+				}
+				out = append(out, one)
+			}
+			return out, nil
 		}
 	case "secretsmanager":
 		var in struct{ SecretId string }
@@ -353,7 +367,7 @@ func (g *guard) unused() []string {
 }
 
 const sample = `{"Version":"2012-10-17","Statement":[
- {"Sid":"Live","Effect":"Allow","Action":["dynamodb:GetItem","dynamodb:PutItem"],"Resource":"arn:aws:dynamodb:eu-central-1:111122223333:table/t",
+ {"Sid":"Live","Effect":"Allow","Action":["dynamodb:BatchGetItem","dynamodb:GetItem","dynamodb:PutItem"],"Resource":"arn:aws:dynamodb:eu-central-1:111122223333:table/t",
   "Condition":{"ForAllValues:StringEquals":{"dynamodb:LeadingKeys":["acme#live"]},"Null":{"dynamodb:LeadingKeys":"false"}}},
  {"Sid":"Audit","Effect":"Allow","Action":"dynamodb:PutItem","Resource":"arn:aws:dynamodb:eu-central-1:111122223333:table/t",
   "Condition":{"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["acme#audit#*"]},"Null":{"dynamodb:LeadingKeys":"false"}}},
@@ -373,7 +387,14 @@ func TestGuardHoldsCallersToTheirPolicy(t *testing.T) {
 	item := func(pk string) string {
 		return fmt.Sprintf(`{"TableName":"t","Item":{"pk":{"S":%q}}}`, pk)
 	}
-	const put, get = "DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem"
+	const put, get, many = "DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem", "DynamoDB_20120810.BatchGetItem"
+	batch := func(table string, pks ...string) string {
+		var keys []string
+		for _, pk := range pks {
+			keys = append(keys, fmt.Sprintf(`{"pk":{"S":%q},"sk":{"S":"x"}}`, pk))
+		}
+		return fmt.Sprintf(`{"RequestItems":{%q:{"ConsistentRead":true,"Keys":[%s]}}}`, table, strings.Join(keys, ","))
+	}
 	for _, c := range []struct {
 		name, caller, service, target, body string
 		allowed                             bool
@@ -386,6 +407,10 @@ func TestGuardHoldsCallersToTheirPolicy(t *testing.T) {
 		{"no key at all", "stucksync", "dynamodb", "DynamoDB_20120810.Scan", `{"TableName":"t"}`, false},
 		{"an action that is not there", "stucksync", "dynamodb", "DynamoDB_20120810.DeleteItem", `{"TableName":"t","Key":{"pk":{"S":"acme#live"}}}`, false},
 		{"a get", "stucksync", "dynamodb", get, `{"TableName":"t","Key":{"pk":{"S":"acme#live"}}}`, true},
+		{"a batch", "stucksync", "dynamodb", many, batch("t", "acme#live", "acme#live"), true},
+		{"a batch of another table", "stucksync", "dynamodb", many, batch("u", "acme#live"), false},
+		{"a batch that goes beyond its partition", "stucksync", "dynamodb", many, batch("t", "acme#live", "acme#override"), false},
+		{"a batch that names no key", "stucksync", "dynamodb", many, batch("t"), false},
 		{"another caller", "peersync", "dynamodb", put, item("acme#live"), false},
 		{"a secret by its name", "stucksync", "secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"a"}`, true},
 		{"another secret", "stucksync", "secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"b"}`, false},

@@ -52,8 +52,8 @@ func Functions() []Function {
 		{
 			Name: "stucksync", What: "judges, says alarms, and repairs where that is allowed", MemoryMB: 512, Timeout: 3 * time.Minute,
 			Items: []Items{
-				// What people said is read again, consistently, before an action.
-				{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"GetItem", "Query"}},
+				// What an action turns on is read again before it: many items at once.
+				{Live, []string{"BatchGetItem", "GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}},
 				{Gate, []string{"GetItem", "PutItem"}}, {Audit, []string{"GetItem", "PutItem"}},
 			},
 			Accounts:  []Account{WriteAccount, PlatformWriteAccount},
