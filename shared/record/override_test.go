@@ -1,7 +1,9 @@
 package record_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // triangle is a mesh of three clusters that all pull from each other.
@@ -153,7 +156,7 @@ func put[T any](t *testing.T, s store.Store, key store.Key, v T) {
 }
 
 // What is read just before an action is all that people may have said about it.
-func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
+func TestRereadReadsWhateverCouldStopAnAction(t *testing.T) {
 	m := triangle()
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	s := store.NewMemory()
@@ -162,7 +165,7 @@ func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
 		put(t, s, store.Pause("acme", string(scope)), record.Override{Scope: scope, Actor: "ada", At: now})
 		put(t, s, store.Maintenance("acme", string(scope)), record.Override{Scope: scope, Actor: "ada", At: now})
 	}
-	put(t, s, store.Pause("acme", "apac>amer"), record.Override{Scope: "apac>amer", Actor: "ada", At: now}) // of nobody concerned
+	put(t, s, store.Pause("acme", "apac>amer"), record.Override{Scope: "apac>amer", Actor: "ada", At: now}) // of nobody concerned, and no harm
 	put(t, s, store.Approval("acme", "4f"), record.Approval{ID: "4f", Actor: "ada", At: now})
 	put(t, s, store.Approval("acme", "50"), record.Approval{ID: "50", Actor: "ada", At: now})
 	put(t, s, store.Proposal("acme", "4f"), record.Proposed{First: now})
@@ -172,17 +175,17 @@ func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
 	put(t, s, store.PeerStuck("acme", asks), peer.StateRecord{State: peer.Stuck})
 	put(t, s, store.PeerStuck("acme", direction("amer", "apac")), peer.StateRecord{State: peer.Stuck})
 
-	b, err := record.Reread(t.Context(), s, m, "emea", []mesh.PeerID{asks}, "4f", "peersync", "stucksync")
+	b, err := record.Reread(t.Context(), s, m, []mesh.PeerID{asks}, "4f", "peersync", "stucksync")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(b.Overrides.Pauses); n != 7 {
-		t.Errorf("%d pauses were read, want the 7 that could stop it", n)
+	if n := len(b.Overrides.Pauses); n != 8 {
+		t.Errorf("%d pauses were read, want all 8", n)
 	}
 	if n := len(b.Overrides.Maintenance); n != 7 {
 		t.Errorf("%d maintenances were read, want 7", n)
 	}
-	if len(b.Overrides.Approvals) != 1 || b.Overrides.Approvals["4f"].Actor != "ada" {
+	if len(b.Overrides.Approvals) != 2 || b.Overrides.Approvals["4f"].Actor != "ada" {
 		t.Errorf("approvals %+v", b.Overrides.Approvals)
 	}
 	if !b.Proposals["4f"].Value.First.Equal(now) {
@@ -205,7 +208,7 @@ func TestAgainReadsWhateverCouldStopAnAction(t *testing.T) {
 	if err := s.Put(t.Context(), damaged); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := record.Reread(t.Context(), s, m, "emea", nil, ""); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
+	if _, err := record.Reread(t.Context(), s, m, nil, ""); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
 		t.Errorf("a damaged record: %v", err)
 	}
 	if _, err := record.ObservedCluster(t.Context(), s, "acme", "emea"); err == nil || !strings.Contains(err.Error(), "CLUSTER#emea") {
@@ -268,6 +271,92 @@ func TestWhenCertificatesOfAPeerWereLookedAt(t *testing.T) {
 	}
 }
 
+// asked counts what a store is asked for.
+type asked struct {
+	store.Store
+	calls int
+	most  int                 // keys in one call
+	of    map[string]struct{} // partitions
+}
+
+func (a *asked) count(keys ...store.Key) {
+	a.calls++
+	a.most = max(a.most, len(keys))
+	for _, k := range keys {
+		a.of[k.PK] = struct{}{}
+	}
+}
+
+func (a *asked) Get(ctx context.Context, k store.Key) (store.Item, error) {
+	a.count(k)
+	return a.Store.Get(ctx, k)
+}
+
+func (a *asked) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
+	a.count(keys...)
+	return a.Store.GetMany(ctx, keys...)
+}
+
+func (a *asked) Load(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	a.count(store.Key{PK: pk})
+	return a.Store.Load(ctx, pk, prefix)
+}
+
+func (a *asked) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	a.count(store.Key{PK: pk})
+	return a.Store.LoadNow(ctx, pk, prefix)
+}
+
+// Each proposal is judged anew in each tick: its cost in requests must not grow
+// with the mesh.
+func TestRereadingForAProposalAtThirtyClustersIsTwoRequests(t *testing.T) {
+	m := &mesh.Mesh{Name: "acme"}
+	for i := range 30 {
+		m.Clusters = append(m.Clusters, mesh.Cluster{ID: mesh.ClusterID(fmt.Sprintf("c%02d", i))})
+	}
+	for _, from := range m.IDs() {
+		for _, to := range m.IDs() {
+			if from != to {
+				m.Peers = append(m.Peers, mesh.Peer{ID: direction(from, to)})
+			}
+		}
+	}
+	s := &asked{Store: store.NewMemory(), of: map[string]struct{}{}}
+	put(t, s, store.Pause("acme", "c07<>c12"), record.Override{Scope: "c07<>c12", Actor: "ada"})
+	put(t, s, store.Cert("acme", "c29"), peer.CertClusterRecord{Findings: []peer.Finding{{ID: "x"}}})
+	b, err := record.Reread(t.Context(), s, m, []mesh.PeerID{direction("c07", "c12")}, "4f", "peersync", "stucksync", "certcheck")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Overrides.Pauses) != 1 || len(b.Certs["c29"].Value.Findings) != 1 || len(b.Clusters) != 30 {
+		t.Errorf("%d pauses, %d findings of c29, %d clusters", len(b.Overrides.Pauses), len(b.Certs["c29"].Value.Findings), len(b.Clusters))
+	}
+	if s.calls > 2 {
+		t.Errorf("%d calls", s.calls)
+	}
+	// DynamoDB takes 100 keys in one request; a call stays within one partition.
+	if s.most > 100 || len(s.of) > s.calls {
+		t.Errorf("at most %d keys in a call, of %d partitions in %d calls", s.most, len(s.of), s.calls)
+	}
+}
+
+// What people say is read as it is now, not as a lagging copy has it.
+func TestRereadSeesAPauseThatLoadDoesNotSeeYet(t *testing.T) {
+	s := storetest.Stale(store.NewMemory(), 5)
+	put(t, s, store.Pause("acme", "mesh"), record.Override{Scope: "mesh", Actor: "ada"})
+	late, err := record.Load(t.Context(), s, triangle())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := record.Reread(t.Context(), s, triangle(), nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(late.Overrides.Pauses) != 0 || len(now.Overrides.Pauses) != 1 {
+		t.Errorf("loaded %d pauses, read again %d; want 0 and 1", len(late.Overrides.Pauses), len(now.Overrides.Pauses))
+	}
+}
+
 // A store that cannot be read is no leave to act, nor to forget what was said.
 func TestAStoreThatIsDown(t *testing.T) {
 	down := errors.New("down")
@@ -282,7 +371,7 @@ func TestAStoreThatIsDown(t *testing.T) {
 		if b, err := record.Load(t.Context(), s, triangle()); !errors.Is(err, down) || b != nil {
 			t.Errorf("%s: loaded %+v, %v", at, b, err)
 		}
-		if _, err := record.Reread(t.Context(), s, triangle(), "emea", nil, ""); !errors.Is(err, down) {
+		if _, err := record.Reread(t.Context(), s, triangle(), nil, ""); !errors.Is(err, down) {
 			t.Errorf("%s: reading again: %v", at, err)
 		}
 	}

@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"peerkeeper/shared/mesh"
@@ -10,14 +9,13 @@ import (
 	"peerkeeper/shared/store"
 )
 
-// Again reads, item by item and therefore consistently, what an action turns
-// on: every cluster's record, the given peers' records, how the functions ran, what
-// people said of the cluster or of a peer that it is an end of, and the
-// proposal with its approval. Load may be a moment behind; nobody acts on that moment.
+// Reread reads consistently, in two requests where a mesh's size allows it, what
+// an action turns on: every cluster's record, the given peers' records, how the
+// functions ran, the proposal, and, last, all that people said. Load may be a
+// moment behind; nobody acts on that moment.
 //
-// What it does not read (acknowledgements, alarms, other peers, pins) is empty.
-func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID, proposal string, functions ...string) (*Snapshot, error) {
-	b := blank()
+// What it does not read (alarms, rejected accounts, other peers) is empty.
+func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, peers []mesh.PeerID, proposal string, functions ...string) (*Snapshot, error) {
 	var keys []store.Key
 	for _, c := range m.IDs() {
 		keys = append(keys, store.Cluster(m.Name, c), store.Cert(m.Name, c))
@@ -28,20 +26,28 @@ func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID,
 	for _, f := range functions {
 		keys = append(keys, store.RunOf(m.Name, f))
 	}
-	for _, scope := range scopes(m, id, peers) {
-		keys = append(keys, store.Pause(m.Name, string(scope)), store.Maintenance(m.Name, string(scope)))
-	}
 	if proposal != "" {
-		keys = append(keys, store.Approval(m.Name, proposal), store.Proposal(m.Name, proposal))
+		keys = append(keys, store.Proposal(m.Name, proposal))
 	}
+	items, err := s.GetMany(ctx, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("reading mesh %s again: %w", m.Name, err)
+	}
+	// Of what people may have said, which of hundreds of scopes it is about, next
+	// to nothing is there: all of it costs less than asking for each.
+	said, err := s.LoadNow(ctx, store.Override(m.Name), "")
+	if err != nil {
+		return nil, fmt.Errorf("reading again what people said of mesh %s: %w", m.Name, err)
+	}
+	b := blank()
 	for _, k := range keys {
-		it, err := s.Get(ctx, k)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
+		if it, ok := items[k]; ok {
+			if err := b.take(m, it); err != nil {
+				return nil, err
+			}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("reading %s %s again: %w", k.PK, k.SK, err)
-		}
+	}
+	for _, it := range said {
 		if err := b.take(m, it); err != nil {
 			return nil, err
 		}
@@ -49,29 +55,6 @@ func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID,
 	b.fillClusters(m)
 	b.fillPeers(m)
 	return b, nil
-}
-
-// scopes are all that a person may have named and that could stop an action on
-// the cluster, or for one of the peers.
-func scopes(m *mesh.Mesh, id mesh.ClusterID, peers []mesh.PeerID) []Scope {
-	out := []Scope{WholeMesh}
-	had := map[Scope]bool{WholeMesh: true}
-	add := func(all ...Scope) {
-		for _, x := range all {
-			if !had[x] {
-				had[x] = true
-				out = append(out, x)
-			}
-		}
-	}
-	add(Scope(id))
-	for _, p := range peers {
-		add(Scope(p.From), Scope(p.To))
-	}
-	for _, p := range append(m.PeersOf(id), peers...) {
-		add(Scope(p.String()), Scope(p.From+"<>"+p.To), Scope(p.To+"<>"+p.From))
-	}
-	return out
 }
 
 // Accepted lists the certificates that people accepted at run time, by node.

@@ -176,7 +176,7 @@ func (s *Stucksync) recheck(ctx context.Context, j *tick, gate *repair.Gate, p p
 	for _, f := range run.Schedules() {
 		functions = append(functions, f.Function)
 	}
-	book, err := record.Reread(ctx, s.Store, s.Mesh, p.Target.Cluster, p.Peers, p.ID, functions...)
+	book, err := record.Reread(ctx, s.Store, s.Mesh, p.Peers, p.ID, functions...)
 	if err != nil {
 		return repair.Situation{}, err
 	}

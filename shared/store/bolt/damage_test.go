@@ -282,3 +282,39 @@ func BenchmarkOpen30Clusters(b *testing.B) {
 	}
 	b.ReportMetric(float64(info.Size())/1e6, "MB")
 }
+
+// Of many items one is damaged: none is given, and it is named. To leave it out
+// would be to say that there is none.
+func TestOneDamagedItemOfMany(t *testing.T) {
+	good := large(t)
+	path := filepath.Join(t.TempDir(), "state.db")
+	write(t, path, good)
+	s, err := bolt.Open(path) // which checks it all, and then not for a while
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []store.Key
+	for i := range 300 {
+		keys = append(keys, key(fmt.Sprintf("PEER#%04d", i)))
+	}
+	if items, err := s.GetMany(t.Context(), keys...); err != nil || len(items) != 300 {
+		t.Fatalf("%d items, %v", len(items), err)
+	}
+	// Of old copies in free pages nobody reads: all of them are damaged.
+	for at := 0; ; {
+		next := bytes.Index(good[at:], []byte("PEER#0150"))
+		if next < 0 {
+			break
+		}
+		at += next + len("PEER#0150")
+		flip(t, path, good, at+12, 3)
+	}
+	items, err := s.GetMany(t.Context(), keys...)
+	wantKind(t, err, bolt.Corrupt)
+	if items != nil || !strings.Contains(err.Error(), "PEER#0150") {
+		t.Errorf("%d items, %v", len(items), err)
+	}
+	if items, err := s.GetMany(t.Context(), keys[:150]...); err != nil || len(items) != 150 {
+		t.Errorf("the others: %d items, %v", len(items), err)
+	}
+}

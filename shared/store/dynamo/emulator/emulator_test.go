@@ -101,6 +101,35 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A batch answered in part: what is kept was asked for, what is left comes back
+// as it was asked.
+func TestUnprocessedKeys(t *testing.T) {
+	const request = `{"RequestItems":{"t":{"ConsistentRead":true,"Keys":[{"pk":1},{"pk":2},{"pk":3}]}}}`
+	for _, c := range []struct {
+		keep        int
+		asked, left string
+		answered    string
+	}{
+		{2, `[{"pk":1},{"pk":2}]`, `[{"pk":3}]`, `{"t":["x"]}`},
+		{9, `[{"pk":1},{"pk":2}]`, `[{"pk":3}]`, `{"t":["x"]}`},
+		{0, `[{"pk":1}]`, `[{"pk":1},{"pk":2},{"pk":3}]`, `{}`},
+	} {
+		t.Run(fmt.Sprint("keep ", c.keep), func(t *testing.T) {
+			less, later, err := partly([]byte(request), c.keep)
+			if err != nil || string(less) != `{"RequestItems":{"t":{"ConsistentRead":true,"Keys":`+c.asked+`}}}` {
+				t.Errorf("asked %s, %v", less, err)
+			}
+			answer, err := later([]byte(`{"Responses":{"t":["x"]},"UnprocessedKeys":{}}`))
+			if want := `{"Responses":` + c.answered + `,"UnprocessedKeys":{"t":{"ConsistentRead":true,"Keys":` + c.left + `}}}`; err != nil || string(answer) != want {
+				t.Errorf("answered %s, %v; want %s", answer, err, want)
+			}
+		})
+	}
+	if _, _, err := partly([]byte(`{"TableName":"t"}`), 1); err == nil {
+		t.Error("cut what is no batch")
+	}
+}
+
 func TestSNSAndSecretsAreRefusedInTheirOwnWords(t *testing.T) {
 	p, _, url := behind(t)
 	p.Inject(Rule{Kind: Throttle, Times: 2})
