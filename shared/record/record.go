@@ -119,7 +119,7 @@ func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Snapshot, r
 	}, errors.Join(errs...)
 }
 
-// Buckets decodes the digests of users for whoever judges by them. Again reads
+// Buckets decodes the digests of users for whoever judges by them. Reread reads
 // none.
 //
 // An earlier release kept them in CLUSTER. Those are taken where they are the
