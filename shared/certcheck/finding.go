@@ -509,6 +509,8 @@ func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.R
 				say(peer.Reason(reason), s.Server, "", fmt.Sprintf("resolved by %s, but the address does not lead back to the name: %s", s.Server, list))
 			case dnsprobe.Cancelled, dnsprobe.BadServer, dnsprobe.BadName:
 				// Says nothing about the server.
+			case dnsprobe.Lame:
+				say(peer.DNSServerLame, s.Server, "", fmt.Sprintf("%s's DNS server %s knows nothing of the zone of names in its peers' certificates: %s", cl.ID, s.Server, list))
 			default:
 				severity := "warning" // another server answers, or nothing is definite
 				if definite[reason] {

@@ -105,7 +105,7 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 			ID: c.id, Release: pub.release.declared(), Publisher: pub.name,
 			Credentials: c.id + "/read", WriteCredentials: c.id + "/write", PlatformCredentials: c.id + "/platform", PlatformWrite: c.id + "/platform-write",
 			TLS: meshTLS{CA: "ca.pem"}, DNS: []string{c.dns[0].address(), c.dns[1].address()}, TimeZone: c.timeZone.String(),
-			SyncInterval: duration(c.agent.interval), AutoRecovery: c.agent.autoRecovery, OVA: 15000, Edition: "standard",
+			SyncInterval: duration(c.agent.interval), AutoRecovery: c.agent.autoRecovery, OVA: 15000, Edition: "standard", DNSSurvivesSplit: true,
 		}
 		for _, n := range c.nodes {
 			if n.role == roleCUCM {

@@ -172,7 +172,7 @@ func TestImportIsHeldBack(t *testing.T) {
 			if _, err := r.host.Pause(r.t.Context(), "emea", "change freeze", "jdoe", time.Hour); err != nil {
 				r.t.Fatal(err)
 			}
-		}, "said: emea is paused by jdoe"},
+		}, "override: emea is paused by jdoe"},
 		{"apac has another certificate by now", func(r *crashRig) {
 			r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self"})
 		}, "failed: imp-apac-pub.example.com shows sha256:"},
@@ -237,7 +237,7 @@ func TestImportIsTold(t *testing.T) {
 		t.Fatalf("notices (-want +got):\n%s", diff)
 	}
 	for i, words := range []string{
-		"Peerkeeper: will put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com at its next look",
+		"Peerkeeper: will put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com at its next run",
 		"lets it restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com once", "",
 	} {
 		if !strings.Contains(told[i].Message, words) {

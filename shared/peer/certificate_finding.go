@@ -78,6 +78,7 @@ const (
 
 	// Of findings on names.
 	SANNotResolving Reason = "SANNotResolving"
+	DNSServerLame   Reason = "DNSServerLame"
 	PTRMissing      Reason = "PTRMissing"
 	PTRMismatch     Reason = "PTRMismatch"
 
@@ -160,6 +161,7 @@ func CertFindingKinds() []FindingKind {
 		{PlatformRejected, "warning", "the OS administrator's account was refused and is not tried again", "put the right password into the secret, or `peerkeeper resume CLUSTER`"},
 
 		{SANNotResolving, "critical", "ICSA resolves every name in a peer's certificate and refuses the peer if one fails", "add the records to the DNS server named, or leave the name out at the next renewal"},
+		{DNSServerLame, "warning", "the server knows nothing of the names' zone and asks nobody; the nodes lose time on it and ask the next one", "give the server the zone or a forwarder for it, or take it out of the nodes' DNS servers and of mesh.yaml"},
 		{PTRMissing, "info", "the address leads to no name", "add the PTR records"},
 		{PTRMismatch, "info", "the address leads to another name", "correct the PTR records"},
 		{DNSServerSilent, "warning", "each look-up waits for it, which Cisco's page shows as \"Not reachable\"", "repair the server, or give the nodes another one"},
