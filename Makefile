@@ -141,7 +141,7 @@ deploy: node build ## ENV=dev into its account; its outputs say what to do next
 cost: ## the month's bill of ENV=dev, line by line (CLUSTERS=30)
 	@$(GO) run ./infra cost -env $(ENV) $(if $(CLUSTERS),-clusters $(CLUSTERS))
 
-iam: ## who may do what, as in README.md
+iam: ## who may do what, as in infra/README.md
 	@$(GO) run ./infra iam
 
 deployer: ## the policies that CloudFormation needs for ENV=dev, instead of AdministratorAccess

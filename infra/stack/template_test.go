@@ -426,11 +426,11 @@ func TestMatrixIsTheTemplates(t *testing.T) {
 	}
 }
 
-// TestMatrixStandsInREADME, between its two marks.
+// TestMatrixStandsInREADME: the matrix stands in infra/README.md, between its two marks.
 func TestMatrixStandsInREADME(t *testing.T) {
-	data, err := os.ReadFile("../../README.md")
+	data, err := os.ReadFile("../README.md")
 	if os.IsNotExist(err) {
-		t.Fatal("there is no README.md to compare with")
+		t.Fatal("there is no infra/README.md to compare with")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -438,10 +438,10 @@ func TestMatrixStandsInREADME(t *testing.T) {
 	_, rest, ok := strings.Cut(string(data), "<!-- iam -->\n")
 	got, _, closed := strings.Cut(rest, "<!-- /iam -->")
 	if !ok || !closed {
-		t.Fatal("README.md has no marks <!-- iam --> and <!-- /iam -->; put the output of `make iam` between them")
+		t.Fatal("infra/README.md has no marks <!-- iam --> and <!-- /iam -->; put the output of `make iam` between them")
 	}
 	if diff := cmp.Diff(Markdown(Matrix()), got); diff != "" {
-		t.Errorf("README.md's matrix is another, see `make iam` (-want +got):\n%s", diff)
+		t.Errorf("infra/README.md's matrix is another, see `make iam` (-want +got):\n%s", diff)
 	}
 }
 

@@ -310,7 +310,7 @@ func entryOf(name string) Entry {
 	if e, ok := Lookup(name); ok {
 		return e
 	}
-	return Entry{Name: name, Severity: Critical, Urgency: Page, Runbook: "README.md#alarms"}
+	return Entry{Name: name, Severity: Critical, Urgency: Page, Runbook: "shared/alarm/README.md"}
 }
 
 // Items loads every alarm of a mesh, by fingerprint. With an error the result

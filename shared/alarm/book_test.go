@@ -162,7 +162,7 @@ func TestNotice(t *testing.T) {
 	fp := alarm.Fingerprint("acme", f.Name, f.Cluster, "", f.Subject)
 	want := alarm.Notice{
 		Name: f.Name, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "emea", Fingerprint: fp,
-		Transition: 1, Since: f.Since, Message: f.Message, Runbook: "README.md#alarm-servicestopped",
+		Transition: 1, Since: f.Since, Message: f.Message, Runbook: "shared/alarm/README.md#alarm-servicestopped",
 	}
 	it := b[fp]
 	if diff := cmp.Diff([]alarm.Pending{{Notice: want, Queued: noon}}, it.Pending); diff != "" {
@@ -214,7 +214,7 @@ func TestCatalogue(t *testing.T) {
 		}
 	}
 	for _, e := range all {
-		if e.Summary == "" || e.Runbook != "README.md#alarm-"+strings.ToLower(e.Name) || e.Severity == "" || e.Urgency == "" || e.Scope == "" {
+		if e.Summary == "" || e.Runbook != "shared/alarm/README.md#alarm-"+strings.ToLower(e.Name) || e.Severity == "" || e.Urgency == "" || e.Scope == "" {
 			t.Errorf("%s is not complete: %+v", e.Name, e)
 		}
 		if (e.Reach != alarm.ReachesNone) && e.Scope != alarm.ClusterScope {

@@ -80,7 +80,7 @@ type Entry struct {
 	InhibitedBy []string
 	// Summary is what the alarm means for users.
 	Summary string
-	// Runbook is the anchor of the README's section.
+	// Runbook is the section of the runbook, beside this package.
 	Runbook string
 }
 
@@ -152,7 +152,7 @@ func Catalogue() []Entry {
 		},
 	}
 	for i := range entries {
-		entries[i].Runbook = "README.md#alarm-" + strings.ToLower(entries[i].Name)
+		entries[i].Runbook = "shared/alarm/README.md#alarm-" + strings.ToLower(entries[i].Name)
 	}
 	return entries
 }

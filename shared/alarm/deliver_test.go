@@ -303,7 +303,7 @@ func TestDeliver(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alarms.jsonl")
-	n := alarm.Notice{Name: alarm.ClusterDown, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Fingerprint: "ab", Transition: 1, Since: noon, Message: "line\nbreak", Runbook: "README.md#alarm-clusterdown"}
+	n := alarm.Notice{Name: alarm.ClusterDown, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Fingerprint: "ab", Transition: 1, Since: noon, Message: "line\nbreak", Runbook: "shared/alarm/README.md#alarm-clusterdown"}
 	sink := &alarm.Lines{Path: path}
 	send := func() {
 		t.Helper()

@@ -30,7 +30,7 @@ const (
 	Milliseconds Unit = "Milliseconds"
 )
 
-// The metrics. Each costs per month, mesh and function: see README.md.
+// The metrics. Each costs per month, mesh and function: see `make cost`.
 const (
 	RunCompleted        = "RunCompleted" // 1, or 0 if the run failed or was skipped; absent = it never ran
 	DurationMs          = "DurationMs"

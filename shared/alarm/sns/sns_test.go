@@ -26,13 +26,13 @@ func raised() alarm.Notice {
 	return alarm.Notice{
 		Name: alarm.PeriodicSyncingFailure, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Peer: "emea>apac",
 		Fingerprint: "0123456789abcdef", Transition: 3, Since: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
-		Message: "no sync since 09:12 UTC; users jdoe and asmith are missing", Runbook: "README.md#alarm-interclustersyncagentpeerperiodicsyncingfailure",
+		Message: "no sync since 09:12 UTC; users jdoe and asmith are missing", Runbook: "shared/alarm/README.md#alarm-interclustersyncagentpeerperiodicsyncingfailure",
 	}
 }
 
 func down() alarm.Notice {
 	n := raised()
-	n.Name, n.Peer, n.Cluster, n.Message, n.Runbook = alarm.ClusterDown, "", "apac", "no node answers", "README.md#alarm-clusterdown"
+	n.Name, n.Peer, n.Cluster, n.Message, n.Runbook = alarm.ClusterDown, "", "apac", "no node answers", "shared/alarm/README.md#alarm-clusterdown"
 	return n
 }
 

@@ -24,7 +24,7 @@ import (
 
 var notice = alarm.Notice{
 	Name: alarm.ClusterDown, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Fingerprint: "00ff", Transition: 3,
-	Since: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Message: "no node answers", Runbook: "README.md#alarm-clusterdown",
+	Since: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Message: "no node answers", Runbook: "shared/alarm/README.md#alarm-clusterdown",
 }
 
 func sink(t *testing.T, address string, opt webhook.Options) *webhook.Sink {

@@ -1,0 +1,43 @@
+package alarm_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"peerkeeper/shared/alarm"
+)
+
+// Every notice links to a section that says what to do, and no section is about
+// an alarm that does not exist.
+func TestTheRunbookHasEveryAlarm(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, e := range alarm.Catalogue() {
+		_, anchor, _ := strings.Cut(e.Runbook, "#")
+		known[anchor] = true
+		head := "<a id=\"" + anchor + "\"></a>\n### " + e.Name + " (" // with its urgency
+		_, section, ok := strings.Cut(strings.ReplaceAll(string(page), "\n## ", "\n### "), head)
+		if !ok {
+			t.Errorf("%s has no section with the anchor %s", e.Name, anchor)
+			continue
+		}
+		urgency, rest, _ := strings.Cut(section, ")\n")
+		if urgency != string(e.Urgency) && urgency != "information" {
+			t.Errorf("%s is called %s, its urgency is %s", e.Name, urgency, e.Urgency)
+		}
+		text, _, _ := strings.Cut(rest, "<a id=")
+		if e.Urgency == alarm.Page && !strings.Contains(text, "\n1. ") {
+			t.Errorf("%s wakes somebody, and does not say what to do:\n%s", e.Name, text)
+		}
+	}
+	for _, m := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(string(page), -1) {
+		if !known[m[1]] {
+			t.Errorf("%s is about no alarm of the catalogue", m[1])
+		}
+	}
+}
