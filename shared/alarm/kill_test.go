@@ -73,6 +73,15 @@ func look(t *testing.T, s store.Store, dir string, tick int, firing []alarm.Firi
 	}
 }
 
+// written is how many bytes have been said so far.
+func written(dir string) int64 {
+	info, err := os.Stat(filepath.Join(dir, "alarms.jsonl"))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
 func TestKilledDeliverer(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -88,8 +97,15 @@ func TestKilledDeliverer(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// The kill comes at another moment of a run each round.
-		killer := time.AfterFunc(200*time.Millisecond+time.Duration(round)*2300*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		// The kill comes at another moment of a run each round, once the child has
+		// said something: on a busy machine it may take its time to start.
+		began := written(dir)
+		ticker := time.NewTicker(time.Millisecond)
+		for late := time.Now().Add(time.Minute); written(dir) == began && time.Now().Before(late); {
+			<-ticker.C
+		}
+		ticker.Stop()
+		killer := time.AfterFunc(100*time.Millisecond+time.Duration(round)*2300*time.Microsecond, func() { _ = cmd.Process.Kill() })
 		err := cmd.Wait()
 		killer.Stop()
 		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != -1 {

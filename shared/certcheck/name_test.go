@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"peerkeeper/shared/dnsprobe"
@@ -34,12 +35,16 @@ var emeaToApac = mesh.PeerID{From: "emea", To: "apac"}
 // resolver answers by servers in order, and counts what it is asked.
 type resolver struct {
 	servers []func([]string) dnsprobe.ServerResult
-	most    int
+
+	mu   sync.Mutex // clusters ask side by side
+	most int
 }
 
 func (r *resolver) Lookup(_ context.Context, _, names []string) (dnsprobe.Result, error) {
 	var out dnsprobe.Result
+	r.mu.Lock()
 	r.most = max(r.most, len(names))
+	r.mu.Unlock()
 	for _, s := range r.servers {
 		out.Servers = append(out.Servers, s(names))
 	}

@@ -105,12 +105,15 @@ func (l *lines) log() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// serve opens and serves until the test ends.
-func serve(t *testing.T, c Config, h http.Handler) *Listener {
+// serve opens, lets the listener be set otherwise, and serves until the test ends.
+func serve(t *testing.T, c Config, h http.Handler, set ...func(*Listener)) *Listener {
 	t.Helper()
 	l, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range set {
+		f(l)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
@@ -630,12 +633,14 @@ func TestFilesAreKeptForTheWork(t *testing.T) {
 	}
 }
 
+// places bounds how many connections there may be.
+func places(n int) func(*Listener) { return func(l *Listener) { l.bound.total = n } }
+
 // TestIdleConnectionsGiveWay: more than a thousand that only wait take neither
 // the files nor the page, and are one line in the log.
 func TestIdleConnectionsGiveWay(t *testing.T) {
 	said := &lines{}
-	l := serve(t, Config{Address: "127.0.0.1:0", Log: said.log()}, secretPage)
-	l.bound.total = 64
+	l := serve(t, Config{Address: "127.0.0.1:0", Log: said.log()}, secretPage, places(64))
 	var open []net.Conn
 	defer func() {
 		for _, c := range open {
@@ -676,8 +681,7 @@ func TestBusyConnectionsAreNotPushedOut(t *testing.T) {
 			}
 		}
 		io.WriteString(w, "whole")
-	}))
-	l.bound.total = 16
+	}), places(16))
 	each := l.bound.each(origin(l.Addr()))
 	var busy []net.Conn
 	for range each {
@@ -740,8 +744,7 @@ func waitUntil(t *testing.T, holds func() bool) {
 // TestManyOfOneAddressPushOutNoOther: where all places are taken, it is an
 // address with many that gives one up.
 func TestManyOfOneAddressPushOutNoOther(t *testing.T) {
-	l := serve(t, Config{Address: "127.0.0.1:0"}, secretPage)
-	l.bound.total = 16
+	l := serve(t, Config{Address: "127.0.0.1:0"}, secretPage, places(16))
 	dial := func(from byte) net.Conn {
 		t.Helper()
 		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, from)}}).Dial("tcp", l.Addr().String())
