@@ -41,7 +41,7 @@ const (
 )
 
 // Notice is what is sent: the same fields in the JSON-lines file, the webhook
-// body and, as message attributes, SNS (contracts.md).
+// body and, as message attributes, SNS.
 type Notice struct {
 	Name        string         `json:"name"`
 	Severity    Severity       `json:"severity"`

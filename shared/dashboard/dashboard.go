@@ -49,7 +49,7 @@ type Source struct {
 	Tick time.Duration
 }
 
-// Status is a mesh at one instant, as contracts.md has it for `status`, and
+// Status is a mesh at one instant as `status` tells it, and
 // more.
 type Status struct {
 	Mesh string    `json:"mesh"`

@@ -288,7 +288,7 @@ func TestOneLoad(t *testing.T) {
 	}
 }
 
-// TestStatusJSON decodes status as a script would, by contracts.md's names.
+// TestStatusJSON decodes status as a script would, by the names that scripts rely on.
 func TestStatusJSON(t *testing.T) {
 	s := troubled(t, 3)
 	raw, err := json.Marshal(status(t, s, sceneNow))

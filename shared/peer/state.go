@@ -11,7 +11,7 @@ import (
 // State is where a directed peer stands.
 type State string
 
-// The states, as contracts.md orders them.
+// The states.
 const (
 	StateUnknown State = "Unknown"
 	Healthy      State = "Healthy"

@@ -8,16 +8,16 @@ import (
 	"peerkeeper/shared/mesh"
 )
 
-// Sort-key prefixes, for Load. One per kind of item in contracts.md.
+// Sort-key prefixes, for Load. One per kind of item.
 const (
 	PrefixCluster     = "CLUSTER#"
-	PrefixBuckets     = "BUCKETS#" // not in contracts.md's list: digests of a cluster's users
-	PrefixCert        = "CERT#"    // not in contracts.md's list: what certcheck saw of a cluster
+	PrefixBuckets     = "BUCKETS#" // digests of a cluster's users
+	PrefixCert        = "CERT#"    // what certcheck saw of a cluster
 	PrefixPeer        = "PEER#"
 	PrefixRun         = "RUN#"
 	PrefixAuth        = "AUTH#"
 	PrefixAlarm       = "ALARM#"
-	PrefixProposal    = "PROPOSAL#" // not in contracts.md's list: what Peerkeeper would do
+	PrefixProposal    = "PROPOSAL#" // what Peerkeeper would do
 	PrefixPause       = "PAUSE#"
 	PrefixAck         = "ACK#"
 	PrefixApproval    = "APPROVAL#"

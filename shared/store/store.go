@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Key addresses one item, as contracts.md lists them.
+// Key addresses one item.
 type Key struct{ PK, SK string }
 
 // Item is one stored document.

@@ -367,7 +367,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// contractExample is the example of contracts.md, its pin made a whole one.
+// contractExample is a mesh.yaml with every key that people rely on.
 const contractExample = `mesh: acme
 simulated: true            # only written by sim; allows --rate; with clock: {epoch, rate}
 domain: example.com

@@ -302,7 +302,7 @@ func TestAForeignItemIsNamed(t *testing.T) {
 	}
 }
 
-// What the table holds is what contracts.md says, for people with a console.
+// What the table holds is plain, for people with a console.
 func TestTheItemInTheTable(t *testing.T) {
 	s := open(t)
 	it := item("CLUSTER#emea", `{"schema":1,"version":1}`, 0)
