@@ -514,7 +514,7 @@ var onlyGood = map[string]bool{
 	"OnlyWeakSuites": true, "PortNotDirectTLS": true, "NotTrustedByPeers": true,
 	"NotReplicated": true, "SameSubjectOtherKey": true, "CASignedLeafInTrustStore": true, "CAConflict": true,
 	"TrustedCAExpires": true, "TrustStoreNotRead": true, "PlatformAccountRejected": true, "SANNotResolving": true,
-	"PTRMissing": true, "PTRMismatch": true, "MoreFindings": true,
+	"DNSServerLame": true, "PTRMissing": true, "PTRMismatch": true, "MoreFindings": true,
 }
 
 // TestEveryReasonHasSteps reads the judgement's source: every Reason that is
