@@ -97,7 +97,7 @@ vuln:
 # whole one without it in the next step.
 tests:
 	@echo "go test$(if $(RACE),, WITHOUT)$(if $(RACE),$(comma) with) the race detector, in a new order each time"
-	@CHAOS_STEPS=80 $(GOTEST) $(RACE) -shuffle=on -timeout=15m $(PACKAGES)
+	@CHAOS_STEPS=80 $(GOTEST) $(RACE) -shuffle=on -timeout=30m $(PACKAGES)
 
 chaos: ## faults, crashes and overlapping runs over the whole engine (CHAOS_STEPS=2000 CHAOS_SEED=1; GUARD=again without that guard)
 	@$(if $(GUARD),CHAOS_WITHOUT=$(GUARD)) $(GO) test ./shared/host -run='$(if $(GUARD),TestChaosWithout,TestChaos)$$' -count=1 -v -timeout=60m
