@@ -160,7 +160,7 @@ const limitVariable = "PEERKEEPER_TEST_FILE_LIMIT"
 func TestChildWritesUpToALimit(t *testing.T) {
 	limit, err := strconv.ParseUint(os.Getenv(limitVariable), 10, 64)
 	if err != nil {
-		t.Skip("run by TestAWriteThatFailsInTheMiddleLosesNothing")
+		return // its parent, TestAWriteThatFailsInTheMiddleLosesNothing, runs it
 	}
 	s, err := bolt.Open(os.Getenv(limitVariable + "_PATH"))
 	if err != nil {
