@@ -324,7 +324,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 	defer func() { l.record.Identity = mergeIdentity(l, stored) }()
 	unread := func(reason peer.Reason, node mesh.NodeName, detail string) {
 		if l.record.NoTrust == nil {
-			l.record.NoTrust = &peer.NoLook{Reason: reason, Node: node, Detail: detail}
+			l.record.NoTrust = &peer.NoLook{Reason: reason, Node: node, Detail: short(detail, maxWhy)}
 		}
 	}
 	release := cl.Release

@@ -81,8 +81,8 @@ type Cluster struct {
 	// Users is how many users are home there; nil if that was not read.
 	Users    *int   `json:"users,omitempty"`
 	TimeZone string `json:"timeZone,omitempty"`
-	// Observed is when peersync last looked at it; zero, null in JSON, before the
-	// first look.
+	// Observed is when peersync last read anything of it; zero, null in
+	// JSON, if it never did.
 	Observed time.Time `json:"observed"`
 	// Nodes are the nodes of mesh.yaml with what was read of each last.
 	Nodes []Node `json:"nodes"`
@@ -509,7 +509,7 @@ func (snap *snapshot) overdue(function string, r store.Run) bool {
 func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 	out := Cluster{ID: c.ID, Release: c.Release, Basis: peer.Declared, TimeZone: c.TimeZone, Findings: []peer.Finding{}, Nodes: snap.nodes(c), Clock: snap.clockOfCluster(c.ID)}
 	if rec := snap.view.Clusters[c.ID]; rec != nil {
-		out.Observed = rec.Seen.At
+		out.Observed = rec.Seen.LastRead()
 		if v, ok := rec.Seen.Nodes[c.Publisher].Version.Get(); ok {
 			out.Release, out.Basis = v, peer.Measured
 		}

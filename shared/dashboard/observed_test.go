@@ -6,52 +6,76 @@ import (
 	"strings"
 	"testing"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
 )
 
-// A cluster that was never looked at is not one that was read in the year 1.
+// A cluster that was never looked at, or never answered, is not one that was
+// read in the year 1, nor just now.
 func TestAClusterThatWasNeverReadSaysSo(t *testing.T) {
-	s := newScene(t, 3)
-	s.remove(store.Cluster("acme", "apac"))
-	st, err := s.source().Status(t.Context(), sceneNow)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := json.Marshal(st)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text bytes.Buffer
-	if err := WriteStatus(&text, st, false); err != nil {
-		t.Fatal(err)
-	}
-	e, err := s.source().Explain(t.Context(), id("apac>emea"), sceneNow)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteExplain(&text, e, false); err != nil {
-		t.Fatal(err)
-	}
-	for what, said := range map[string]string{"status in JSON": string(b), "status and explain": text.String()} {
-		if strings.Contains(said, "0001-01-01") {
-			t.Errorf("%s tells of the year 1:\n%s", what, said)
-		}
-	}
-	if !strings.Contains(text.String(), "not read yet") || !strings.Contains(text.String(), "apac has not been read yet") {
-		t.Error("nobody says that it was not read yet:\n" + text.String())
-	}
-	var answer struct {
-		Clusters []map[string]any `json:"clusters"`
-	}
-	if err := json.Unmarshal(b, &answer); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range answer.Clusters {
-		observed, there := c["observed"]
-		if want := c["id"] == "apac"; !there || (observed == nil) != want {
-			t.Errorf("%v: observed %v", c["id"], observed)
-		}
+	for _, tt := range []struct {
+		name    string
+		prepare func(*scene)
+		explain string
+	}{
+		{"never looked at", func(s *scene) { s.remove(store.Cluster("acme", "apac")) }, "apac has not been read yet"},
+		{"looked at, and no node answered", func(s *scene) {
+			s.put(store.Cluster("acme", "apac"), peer.ClusterRecord{Seen: peer.Observation{
+				Cluster: "apac", At: sceneNow, Access: peer.Known(true, sceneNow),
+				Users: peer.Unknown[map[mesh.NodeName]int](peer.CannotConnect, "connection refused"),
+				Nodes: map[mesh.NodeName]peer.Node{"imp-apac-pub.example.com": {Answers: peer.Known(false, sceneNow)}},
+			}})
+		}, "connection refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t, 3)
+			tt.prepare(s)
+			st, err := s.source().Status(t.Context(), sceneNow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := json.Marshal(st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var status, explain bytes.Buffer
+			if err := WriteStatus(&status, st, false); err != nil {
+				t.Fatal(err)
+			}
+			e, err := s.source().Explain(t.Context(), id("apac>emea"), sceneNow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := WriteExplain(&explain, e, false); err != nil {
+				t.Fatal(err)
+			}
+			for what, said := range map[string]string{"status in JSON": string(b), "status": status.String(), "explain": explain.String()} {
+				if strings.Contains(said, "0001-01-01") {
+					t.Errorf("%s tells of the year 1:\n%s", what, said)
+				}
+			}
+			_, apac, _ := strings.Cut(status.String(), "\n  apac ")
+			apac, _, _ = strings.Cut(apac, "\n")
+			if !strings.HasSuffix(apac, "not read yet") {
+				t.Errorf("status does not say that apac was not read yet:\n%s", status.String())
+			}
+			if !strings.Contains(explain.String(), tt.explain) {
+				t.Errorf("explain does not say %q:\n%s", tt.explain, explain.String())
+			}
+			var answer struct {
+				Clusters []map[string]any `json:"clusters"`
+			}
+			if err := json.Unmarshal(b, &answer); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range answer.Clusters {
+				observed, there := c["observed"]
+				if want := c["id"] == "apac"; !there || (observed == nil) != want {
+					t.Errorf("%v: observed %v", c["id"], observed)
+				}
+			}
+		})
 	}
 }
 

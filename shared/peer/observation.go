@@ -2,6 +2,7 @@ package peer
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,16 @@ type Observation struct {
 	AXLVersion string `json:"axlVersion,omitempty"`
 	// Skew is the cluster's clock less ours, from the HTTP Date header.
 	Skew Fact[time.Duration] `json:"skew"`
+}
+
+// LastRead is when anything was last read of the cluster; zero if it never
+// answered: At is that of the newest look, whatever came of it.
+func (o *Observation) LastRead() time.Time {
+	read := []time.Time{o.Topology.At, o.Users.At, o.Entries.At, o.SyncAgent.At}
+	for _, n := range o.Nodes {
+		read = append(read, n.Services.At, n.Version.At, n.HAState.At, n.HAEnabled.At, n.Parameters.At)
+	}
+	return slices.MaxFunc(read, time.Time.Compare)
 }
 
 // Node is what one node showed.
