@@ -63,6 +63,7 @@ type database struct {
 	uri    string
 	db     *sql.DB
 	anchor *sql.DB // keeps the memory alive should database/sql drop db's one connection
+	memory memory // known once it is loaded
 }
 
 func openDatabase() (*database, error) {
@@ -100,7 +101,7 @@ func (d *database) finishLoad() error {
 	if _, err := d.db.Exec(indexes + "PRAGMA journal_mode = memory;"); err != nil {
 		return fmt.Errorf("indexing: %w", err)
 	}
-	return nil
+	return d.memory.learn(d.db)
 }
 
 // exec runs the simulator's own SQL, already in SQLite's dialect.
@@ -111,6 +112,7 @@ func (d *database) exec(query string, args ...any) (int, error) {
 }
 
 func (d *database) execLocked(query string, args ...any) (int, error) {
+	d.memory.wrote(query)
 	res, err := d.db.Exec(query, args...)
 	if err != nil {
 		return 0, fmt.Errorf("executing %q: %w", query, err)
@@ -176,6 +178,15 @@ func (d *database) query(ctx context.Context, text string, columns func([]string
 	defer cancel()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if r, ok := d.memory.recall(st.SQL); ok {
+		columns(r.columns)
+		for _, values := range r.rows {
+			if err := row(values); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	rows, err := d.db.QueryContext(ctx, st.SQL)
 	if err != nil {
 		return informixError(err)
@@ -189,6 +200,7 @@ func (d *database) query(ctx context.Context, text string, columns func([]string
 		names[i] = columnLabel(name)
 	}
 	columns(names)
+	r := remembered{columns: names}
 	values := make([]sql.RawBytes, len(names))
 	targets := make([]any, len(names))
 	for i := range values {
@@ -198,6 +210,7 @@ func (d *database) query(ctx context.Context, text string, columns func([]string
 		if err := rows.Scan(targets...); err != nil {
 			return informixError(err)
 		}
+		r.add(values)
 		if err := row(values); err != nil {
 			return err
 		}
@@ -205,6 +218,7 @@ func (d *database) query(ctx context.Context, text string, columns func([]string
 	if err := rows.Err(); err != nil {
 		return informixError(err)
 	}
+	d.memory.keep(st.SQL, r)
 	return nil
 }
 
@@ -223,6 +237,7 @@ func (d *database) update(ctx context.Context, text string) (table string, rows 
 	defer cancel()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.memory.wrote(st.SQL)
 	res, err := d.db.ExecContext(ctx, st.SQL)
 	if err != nil {
 		return st.Table, 0, informixError(err)

@@ -328,6 +328,7 @@ func (d *database) insertUsers(users []newUser) error {
 	if err := d.db.QueryRow("SELECT COALESCE(MAX(rowid), 0) FROM enduser").Scan(&first); err != nil {
 		return fmt.Errorf("adding users: %w", err)
 	}
+	d.memory.wrote("enduser")
 	tx, err := d.db.Begin()
 	if err != nil {
 		return fmt.Errorf("adding users: %w", err)
