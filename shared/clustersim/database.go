@@ -63,7 +63,7 @@ type database struct {
 	uri    string
 	db     *sql.DB
 	anchor *sql.DB // keeps the memory alive should database/sql drop db's one connection
-	memory memory // known once it is loaded
+	memory memory  // known once it is loaded
 }
 
 func openDatabase() (*database, error) {
