@@ -45,7 +45,7 @@ type Firing struct {
 	// is not one of ours, and becomes a space.
 	Message string
 	More    []string
-	// Severity is the catalogue's unless it has risen; "" is the catalogue's.
+	// Severity is its kind's unless it has risen; "" is the kind's.
 	Severity Severity
 	// Step is how far a problem has come that gets worse by steps, such as the
 	// days that are left; "" has none. Each step is said once, and below critical
@@ -194,7 +194,7 @@ func Reconcile(items map[string]Item, look Check) []Item {
 		var differs bool
 		switch {
 		case fires:
-			differs = it.fire(f, entryOf(f.Name), look.Now)
+			differs = it.fire(f, kindOf(f.Name), look.Now)
 		case look.Removed != nil && look.Removed(it):
 			differs = it.gone(look.Now, ReasonRemoved)
 		case look.Unknown != nil && look.Unknown(it):
@@ -225,17 +225,17 @@ func newItem(fp, meshName string, f Firing) Item {
 }
 
 // fire moves an item whose problem exists, and says whether anything changed.
-func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
+func (it *Item) fire(f Firing, kind Kind, now time.Time) bool {
 	differs, text := false, message(append([]string{f.Message}, f.More...)...)
 	// One seen first ahead of the clock was seen by another: the grace begins here.
-	if (it.FirstSeen.IsZero() || instant.Ahead(it.FirstSeen, now, 0)) && (!f.Suppressed || entry.Grace > 0) {
+	if (it.FirstSeen.IsZero() || instant.Ahead(it.FirstSeen, now, 0)) && (!f.Suppressed || kind.Grace > 0) {
 		it.FirstSeen = now
 		differs = true
 	}
 	if f.Severity != "" {
-		entry.Severity = f.Severity
+		kind.Severity = f.Severity
 	}
-	if f.Suppressed || now.Sub(it.FirstSeen) < entry.Grace || len(it.Pending) >= maxPending {
+	if f.Suppressed || now.Sub(it.FirstSeen) < kind.Grace || len(it.Pending) >= maxPending {
 		return differs
 	}
 	if !it.Active() {
@@ -246,13 +246,13 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 		if it.Since.IsZero() {
 			it.Since = now
 		}
-		it.say(Raised, text, entry, now)
+		it.say(Raised, text, kind, now)
 		it.RepeatAt, it.Step = now.Add(RepeatEvery), f.Step
 		return true
 	}
 	// What has become worse is said at once, under the same transition.
-	risen := it.Severity != Critical && entry.Severity == Critical || it.Step != f.Step
-	daily := f.Step == "" || entry.Severity == Critical
+	risen := it.Severity != Critical && kind.Severity == Critical || it.Step != f.Step
+	daily := f.Step == "" || kind.Severity == Critical
 	if !risen && (!daily || it.RepeatAt.IsZero() || instant.Holds(it.RepeatAt, now, RepeatEvery)) {
 		// Nobody is told again, but where a standing alarm is read it says what is
 		// so now: what was to be done may have been done.
@@ -263,7 +263,7 @@ func (it *Item) fire(f Firing, entry Entry, now time.Time) bool {
 	it.RepeatAt, it.Step = now.Add(RepeatEvery), f.Step
 	// A notice that is still waiting says the same; a second one would be noise.
 	if risen || len(it.Pending) == 0 {
-		it.say(Repeated, text, entry, now)
+		it.say(Repeated, text, kind, now)
 	}
 	return true
 }
@@ -284,7 +284,7 @@ func (it *Item) gone(now time.Time, reason string) bool {
 		if reason == ReasonRemoved {
 			was = "no longer in mesh.yaml; it was: " + was
 		}
-		it.say(Cleared, message(was), entryOf(it.Name), now)
+		it.say(Cleared, message(was), kindOf(it.Name), now)
 		return true
 	}
 	if it.FirstSeen.IsZero() {
@@ -295,22 +295,22 @@ func (it *Item) gone(now time.Time, reason string) bool {
 }
 
 // say decides a notice and queues it.
-func (it *Item) say(state State, text string, entry Entry, now time.Time) {
+func (it *Item) say(state State, text string, kind Kind, now time.Time) {
 	it.State = state
 	it.Message = text
-	it.Severity = entry.Severity
-	it.Runbook = entry.Runbook
+	it.Severity = kind.Severity
+	it.Runbook = kind.Runbook()
 	it.Pending = append(slices.Clone(it.Pending), Pending{Notice: it.Notice, Queued: now})
 	it.bound()
 }
 
-// entryOf is the catalogue's entry. A name that the catalogue does not know is
-// a mistake in the program, and no reason to keep quiet about a problem.
-func entryOf(name string) Entry {
-	if e, ok := Lookup(name); ok {
-		return e
+// kindOf is the alarm of a name. One that the catalogue does not know is a
+// mistake in the program, and no reason to keep quiet about a problem.
+func kindOf(name string) Kind {
+	if k, ok := Lookup(name); ok {
+		return k
 	}
-	return Entry{Name: name, Severity: Critical, Urgency: Page, Runbook: "shared/alarm/README.md"}
+	return Kind{Name: name, Severity: Critical, Urgency: Page}
 }
 
 // Items loads every alarm of a mesh, by fingerprint. With an error the result

@@ -13,6 +13,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
 )
@@ -201,39 +202,68 @@ func TestFingerprint(t *testing.T) {
 
 func TestCatalogue(t *testing.T) {
 	all := alarm.Catalogue()
-	names := map[string]alarm.Entry{}
-	for _, e := range all {
-		if _, twice := names[e.Name]; twice {
-			t.Errorf("%s stands there twice", e.Name)
+	kinds, of := map[string]alarm.Kind{}, map[peer.Reason]string{}
+	for _, k := range all {
+		if _, twice := kinds[k.Name]; twice {
+			t.Errorf("%s stands there twice", k.Name)
 		}
-		names[e.Name] = e
+		kinds[k.Name] = k
+		for _, why := range k.Findings {
+			if other := of[why]; other != "" {
+				t.Errorf("a finding %s fires %s and %s", why, other, k.Name)
+			}
+			of[why] = k.Name
+		}
 	}
 	for _, want := range []string{"InterClusterSyncAgentPeerPeriodicSyncingFailure", "UsersDiffer", "ServiceStopped", "AccountRejected", "CannotSeeCluster", "ClusterDown", "PublisherDown", "CertificateExpired", "CertificateExpiring", "DNSServerSilent", "NameNotResolving", "PeerCredentialsRejected", "PeerMisconfigured", "RunOverdue", "NodeUnreachable"} {
-		if e, ok := alarm.Lookup(want); !ok || e.Name != want {
+		if k, ok := alarm.Lookup(want); !ok || k.Name != want {
 			t.Errorf("no %s", want)
 		}
 	}
-	for _, e := range all {
-		if e.Summary == "" || e.Runbook != "shared/alarm/README.md#alarm-"+strings.ToLower(e.Name) || e.Severity == "" || e.Urgency == "" || e.Scope == "" {
-			t.Errorf("%s is not complete: %+v", e.Name, e)
+	for _, k := range all {
+		if k.Summary == "" || k.Runbook() != "shared/alarm/README.md#alarm-"+strings.ToLower(k.Name) || k.Severity == "" || k.Urgency == "" || k.Scope == "" {
+			t.Errorf("%s is not complete: %+v", k.Name, k)
 		}
-		if (e.Reach != alarm.ReachesNone) && e.Scope != alarm.ClusterScope {
-			t.Errorf("%s reaches peers and is no cluster's alarm", e.Name)
+		if ofPeer := k.Scope == alarm.PeerScope; ofPeer != (len(k.Conditions) > 0) || ofPeer != (k.Effect != "") || ofPeer != (k.Next != "") {
+			t.Errorf("%s: an alarm of a peer, and no other, has conditions, an effect and a next step", k.Name)
 		}
-		for _, cause := range e.InhibitedBy {
-			c, ok := names[cause]
-			switch {
-			case !ok:
-				t.Errorf("%s is inhibited by %s, which is no alarm", e.Name, cause)
-			case slices.Contains(c.InhibitedBy, e.Name):
-				t.Errorf("%s and %s inhibit each other", e.Name, cause)
-			case e.Scope == alarm.PeerScope && c.Scope == alarm.ClusterScope && c.Reach == alarm.ReachesNone:
-				t.Errorf("%s is inhibited by %s, which reaches no peer", e.Name, cause)
+		for _, typ := range k.Conditions {
+			if !slices.Contains(peer.Types(), typ) {
+				t.Errorf("%s speaks of %s, which is no condition", k.Name, typ)
 			}
 		}
+		if ofCluster := k.Scope == alarm.ClusterScope; ofCluster != (len(k.Findings) > 0) || ofCluster != (k.ClearedBy != "") {
+			t.Errorf("%s: an alarm of a cluster, and no other, has findings and says what clears it", k.Name)
+		}
+		if (k.Reach != alarm.ReachesNone) && k.Scope != alarm.ClusterScope {
+			t.Errorf("%s reaches peers and is no cluster's alarm", k.Name)
+		}
+		for _, cause := range k.InhibitedBy {
+			if cause == alarm.Outage || cause == alarm.Cause {
+				continue
+			}
+			c, ok := kinds[cause]
+			switch {
+			case !ok:
+				t.Errorf("%s is inhibited by %s, which is no alarm", k.Name, cause)
+			case slices.Contains(c.InhibitedBy, k.Name) || k.Class != "" && slices.Contains(c.InhibitedBy, k.Class):
+				t.Errorf("%s and %s inhibit each other", k.Name, cause)
+			case k.Scope == alarm.PeerScope && c.Scope == alarm.ClusterScope && c.Reach == alarm.ReachesNone:
+				t.Errorf("%s is inhibited by %s, which reaches no peer", k.Name, cause)
+			}
+		}
+		if k.Class != "" && k.Scope == alarm.ClusterScope && k.Reach == alarm.ReachesNone {
+			t.Errorf("%s is a cause of others and reaches no peer", k.Name)
+		}
+		if slices.Contains(k.InhibitedBy, k.Class) {
+			t.Errorf("%s inhibits itself", k.Name)
+		}
+		if _, ok := kinds[k.Awaits]; k.Awaits != "" && !ok {
+			t.Errorf("%s awaits %s, which is no alarm", k.Name, k.Awaits)
+		}
 	}
-	if e, _ := alarm.Lookup(alarm.PeriodicSyncingFailure); !strings.Contains(e.Summary, "Measured by Peerkeeper") || !strings.Contains(e.Summary, "Cisco's own alarm") {
-		t.Errorf("the stuck sync does not say who measured it: %s", e.Summary)
+	if k, _ := alarm.Lookup(alarm.PeriodicSyncingFailure); !strings.Contains(k.Summary, "Measured by Peerkeeper") || !strings.Contains(k.Summary, "Cisco's own alarm") {
+		t.Errorf("the stuck sync does not say who measured it: %s", k.Summary)
 	}
 	if _, ok := alarm.Lookup("Nothing"); ok {
 		t.Error("found an alarm that does not exist")

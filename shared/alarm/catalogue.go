@@ -6,31 +6,83 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
-// The alarms, by name.
-const (
-	PeriodicSyncingFailure  = "InterClusterSyncAgentPeerPeriodicSyncingFailure" // the name of Cisco's own alarm
-	UsersDiffer             = "UsersDiffer"
-	PeerCredentialsRejected = "PeerCredentialsRejected"
-	PeerMisconfigured       = "PeerMisconfigured"
-	NameNotResolving        = "NameNotResolving"
-	ServiceStopped          = "ServiceStopped"
-	AccountRejected         = "AccountRejected"
-	TLSRefused              = "TLSRefused"
-	CannotSeeCluster        = "CannotSeeCluster"
-	ClusterDown             = "ClusterDown"
-	PublisherDown           = "PublisherDown"
-	NodeUnreachable         = "NodeUnreachable"
-	CertificateExpired      = "CertificateExpired"
-	CertificateExpiring     = "CertificateExpiring"
-	CertificateNotTrusted   = "CertificateNotTrusted"
-	PeerkeeperGoesBlind     = "PeerkeeperGoesBlind"
-	DNSServerSilent         = "DNSServerSilent"
-	UsersFell               = "UsersFell"
-	RunOverdue              = "RunOverdue"
-	SelfTest                = "SelfTest"
-)
+// Catalogue lists every alarm. What there is to say of one stands in its literal,
+// and what to do about it in README.md, the runbook. stucksync reads the literals:
+// only where a finding does not say all of an alarm has it code for that one.
+func Catalogue() []Kind {
+	return []Kind{
+		periodicSyncingFailure,
+		usersDiffer,
+		peerCredentialsRejected,
+		peerMisconfigured,
+		nameNotResolving,
+		serviceStopped,
+		accountRejected,
+		tlsRefused,
+		cannotSeeCluster,
+		clusterDown,
+		publisherDown,
+		nodeUnreachable,
+		certificateExpired,
+		certificateNotTrusted,
+		certificateExpiring,
+		peerkeeperGoesBlind,
+		dnsServerSilent,
+		usersFell,
+		runOverdue,
+		selfTest,
+	}
+}
+
+// Kind is one alarm of the catalogue.
+type Kind struct {
+	Name     string
+	Severity Severity
+	Urgency  Urgency
+	Scope    Scope
+	// Grace is how long the problem must last before anybody hears of it.
+	// It is zero where the judgement itself already waits, which is
+	// everywhere at present: the clocks, NotYetDecided, AwaitingPeerEvidence.
+	Grace time.Duration
+
+	// Conditions fire an alarm of a peer: the first that is False.
+	Conditions []peer.Type
+	// Findings fire an alarm of a cluster.
+	Findings []peer.Reason
+	// Subject is what a cluster has one such alarm for.
+	Subject Subject
+	// ClearedBy is what must have been read lately before an alarm of a cluster
+	// is cleared, and who reads it.
+	ClearedBy Evidence
+
+	// Class is what an alarm is to others, if anything: an Outage or a Cause.
+	Class string
+	// Reach says which peers a cluster's alarm explains; only for ClusterScope.
+	Reach Reach
+	// InhibitedBy names the alarms, and the classes of them, that explain this
+	// one: while one of them fires for the same peer, or for a cluster that
+	// reaches it, this one is suppressed. One cause, one alarm.
+	InhibitedBy []string
+	// Awaits names the alarm that this one leaves the word to while it is about
+	// to fire for the same peer.
+	Awaits string
+
+	// Summary is what the alarm means for users.
+	Summary string
+	// Effect is what users of a peer's clusters notice, and Next what a person
+	// does next; both without the full stop at the end. {peer}, {from} and {to}
+	// stand for the peer and its clusters, {page} for the peer's own page on the
+	// cluster that pulls.
+	Effect, Next string
+}
+
+// Runbook is the alarm's section of the runbook.
+func (k Kind) Runbook() string {
+	return "shared/alarm/README.md#alarm-" + strings.ToLower(k.Name)
+}
 
 // Urgency is how soon a person is needed.
 type Urgency string
@@ -51,6 +103,42 @@ const (
 	MeshScope    Scope = "mesh"
 )
 
+// Subject is what tells several alarms of one name and cluster apart.
+type Subject string
+
+// The subjects.
+const (
+	ClusterSubject Subject = ""     // there is one at most
+	NodeSubject    Subject = "node" // one, however its reason changes
+	FindingSubject Subject = "finding"
+)
+
+// Evidence is what must have been read lately for an alarm to be cleared: what
+// could not be read clears nothing. It also says whose findings fire the alarm.
+type Evidence string
+
+// The evidence: of peersync's looks, then of certcheck's.
+const (
+	ByLook      Evidence = "look"     // the cluster's record
+	ByOutage    Evidence = "outage"   // and whether the cluster is down or out of sight is decided
+	BySight     Evidence = "sight"    // and the whole cluster was in sight
+	ByServices  Evidence = "services" // and so were the services of every node
+	ByCertcheck Evidence = "certcheck"
+	ByItsCert   Evidence = "certificate"  // and the certificate that the subject names was read
+	ByEveryCert Evidence = "certificates" // and every certificate of the cluster was read
+)
+
+// Certcheck reports whether it is certcheck that reads it.
+func (e Evidence) Certcheck() bool { return e == ByCertcheck || e == ByItsCert || e == ByEveryCert }
+
+// The classes of alarms that explain others.
+const (
+	// Outage: nothing of the cluster is seen, or none of its publisher.
+	Outage = "outage"
+	// Cause: no sync of the peers that it reaches can succeed, or be seen to.
+	Cause = "cause"
+)
+
 // Reach says which directed peers a cluster's problem explains.
 type Reach string
 
@@ -62,126 +150,40 @@ const (
 	ReachesBoth   Reach = "both"
 )
 
-// Entry is one alarm's place in the catalogue.
-type Entry struct {
-	Name     string
-	Severity Severity
-	Urgency  Urgency
-	Scope    Scope
-	// Grace is how long the problem must last before anybody hears of it.
-	// It is zero where the judgement itself already waits, which is
-	// everywhere at present: the clocks, NotYetDecided, AwaitingPeerEvidence.
-	Grace time.Duration
-	// Reach says which peers a cluster's alarm explains; only for ClusterScope.
-	Reach Reach
-	// InhibitedBy names the alarms that explain this one: while one of them
-	// fires for the same peer, or for a cluster that reaches it, this one is
-	// held. One cause, one alarm.
-	InhibitedBy []string
-	// Summary is what the alarm means for users.
-	Summary string
-	// Runbook is the section of the runbook, beside this package.
-	Runbook string
-}
-
-// Catalogue lists every alarm. Each is declared here and nowhere else.
-func Catalogue() []Entry {
-	outage := []string{ClusterDown, PublisherDown, CannotSeeCluster}
-	causes := append([]string{ServiceStopped, AccountRejected, TLSRefused, CertificateExpired, CertificateNotTrusted, NameNotResolving, PeerCredentialsRejected, PeerMisconfigured}, outage...)
-	entries := []Entry{
-		{
-			Name: PeriodicSyncingFailure, Severity: Critical, Urgency: Page, Scope: PeerScope, InhibitedBy: causes,
-			Summary: "The periodic sync of this peer stands still. Users homed on the remote cluster who were added or moved since are shown as offline or not found. Measured by Peerkeeper; Cisco's own alarm has the same name.",
-		}, {
-			Name: UsersDiffer, Severity: Critical, Urgency: Ticket, Scope: PeerScope, InhibitedBy: append([]string{PeriodicSyncingFailure, UsersFell}, causes...),
-			Summary: "The sync runs, and yet the copy of the remote cluster's users is not what the remote cluster has. The users who differ have no presence across this peer.",
-		}, {
-			Name: PeerCredentialsRejected, Severity: Critical, Urgency: Page, Scope: PeerScope, InhibitedBy: outage,
-			Summary: "The remote cluster refuses the account in this peer's entry. Nothing is pulled in this direction until the password is entered again.",
-		}, {
-			Name: PeerMisconfigured, Severity: Critical, Urgency: Ticket, Scope: PeerScope,
-			Summary: "The peer is not configured as it should be on both publishers: entry missing, address not the node name, protocol or domain different. Presence does not flow, or only one way.",
-		}, {
-			Name: NameNotResolving, Severity: Critical, Urgency: Ticket, Scope: PeerScope,
-			Summary: "A name in the remote certificate does not resolve in the pulling cluster's DNS. The Intercluster Sync Agent refuses such a peer.",
-		}, {
-			Name: ServiceStopped, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth, InhibitedBy: outage,
-			Summary: "A service that peering needs is stopped on a node. Users of this cluster miss changes from other clusters, or others miss theirs.",
-		}, {
-			Name: AccountRejected, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth,
-			Summary: "The cluster refuses Peerkeeper's own account. Users notice nothing; nobody watches this cluster until the password is right.",
-		}, {
-			Name: TLSRefused, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth,
-			Summary: "A node takes Peerkeeper's connection, and no TLS comes about: cipher suites, version, certificate, or something in front of it. Users need not notice; nobody watches what that node alone can tell.",
-		}, {
-			Name: CannotSeeCluster, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth,
-			Summary: "Peerkeeper cannot reach the cluster, although its peers may well. Users need not notice; nobody watches this cluster.",
-		}, {
-			Name: ClusterDown, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth,
-			Summary: "The cluster answers neither Peerkeeper nor its peers. Its users are shown as offline everywhere else.",
-		}, {
-			Name: PublisherDown, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesBoth, InhibitedBy: []string{ClusterDown, CannotSeeCluster},
-			Summary: "The database publisher is down while other nodes answer. Presence goes on, but no user change enters or leaves this cluster.",
-		}, {
-			Name: NodeUnreachable, Severity: Warning, Urgency: Ticket, Scope: ClusterScope, InhibitedBy: outage,
-			Summary: "One node of the cluster does not answer. Users assigned to it may be without presence, unless they have failed over.",
-		}, {
-			Name: CertificateExpired, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesPulled,
-			Summary: "A node serves an expired certificate. Every cluster that pulls from this one is refused until it is renewed.",
-		}, {
-			Name: CertificateNotTrusted, Severity: Critical, Urgency: Page, Scope: ClusterScope, Reach: ReachesPulled, InhibitedBy: []string{CertificateExpired},
-			Summary: "A publisher's certificate is not in the trust store of clusters that pull from it. Those named in the message are refused, now or when their Intercluster Sync Agent next starts.",
-		}, {
-			Name: CertificateExpiring, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
-			Summary: "A node's certificate expires soon. Users notice nothing yet; on that day every peer that pulls from this cluster stops.",
-		}, {
-			Name: PeerkeeperGoesBlind, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
-			Summary: "A root in tls.ca ends, and no other root there vouches for the cluster's nodes. Users notice nothing; from that day Peerkeeper verifies no node of the cluster by it, and sees nothing there but what is pinned.",
-		}, {
-			Name: DNSServerSilent, Severity: Warning, Urgency: Ticket, Scope: ClusterScope, InhibitedBy: []string{ClusterDown, CannotSeeCluster},
-			Summary: "One of the cluster's DNS servers does not answer. Each look-up waits for it, which Cisco's peer status shows as Not reachable.",
-		}, {
-			Name: UsersFell, Severity: Critical, Urgency: Ticket, Scope: ClusterScope, Reach: ReachesPulled,
-			Summary: "The cluster's own users fell by more than half within a day. Whoever is gone has no presence anywhere; the peers' copies follow, and look healthy. Nothing is done to the cluster until it is acknowledged or the users are back.",
-		}, {
-			Name: RunOverdue, Severity: Critical, Urgency: Page, Scope: MeshScope,
-			Summary: "A scheduled function has not completed for two periods. Users notice nothing; what Peerkeeper says about this mesh is old.",
-		}, {
-			Name: SelfTest, Severity: Info, Urgency: Ticket, Scope: MeshScope,
-			Summary: "A test, once a day: notices arrive. Nothing is wrong; something is on the day on which it does not come.",
-		},
-	}
-	for i := range entries {
-		entries[i].Runbook = "shared/alarm/README.md#alarm-" + strings.ToLower(entries[i].Name)
-	}
-	return entries
-}
-
 // Lookup finds an alarm by name.
-func Lookup(name string) (Entry, bool) {
+func Lookup(name string) (Kind, bool) {
+	return find(func(k Kind) bool { return k.Name == name })
+}
+
+// OfFinding finds the alarm that a finding on a cluster fires, if any.
+func OfFinding(why peer.Reason) (Kind, bool) {
+	return find(func(k Kind) bool { return slices.Contains(k.Findings, why) })
+}
+
+func find(is func(Kind) bool) (Kind, bool) {
 	all := Catalogue()
-	i := slices.IndexFunc(all, func(e Entry) bool { return e.Name == name })
+	i := slices.IndexFunc(all, is)
 	if i < 0 {
-		return Entry{}, false
+		return Kind{}, false
 	}
 	return all[i], true
 }
 
-// Inhibit holds every firing that another firing explains, as the catalogue's
-// InhibitedBy and Reach say. A cause that is itself held still explains. The
-// argument stays as it is.
+// Inhibit suppresses every firing that another firing explains, as the
+// catalogue's InhibitedBy and Reach say. A cause that is itself suppressed still
+// explains. The argument stays as it is.
 func Inhibit(firing []Firing) []Firing { return suppress(firing, firing) }
 
-// hold holds every firing that one of the causes explains.
+// suppress suppresses every firing that one of the causes explains.
 func suppress(firing, causes []Firing) []Firing {
-	entries := map[string]Entry{}
-	for _, e := range Catalogue() {
-		entries[e.Name] = e
+	kinds := map[string]Kind{}
+	for _, k := range Catalogue() {
+		kinds[k.Name] = k
 	}
 	out := slices.Clone(firing)
 	for i := range out {
 		for _, cause := range causes {
-			if slices.Contains(entries[out[i].Name].InhibitedBy, cause.Name) && explains(entries[cause.Name], cause, out[i]) {
+			if kinds[cause.Name].inhibits(kinds[out[i].Name]) && explains(kinds[cause.Name], cause, out[i]) {
 				out[i].Suppressed = true
 				break
 			}
@@ -190,7 +192,12 @@ func suppress(firing, causes []Firing) []Firing {
 	return out
 }
 
-func explains(entry Entry, cause, effect Firing) bool {
+// inhibits reports whether the alarm explains another one.
+func (k Kind) inhibits(other Kind) bool {
+	return slices.Contains(other.InhibitedBy, k.Name) || k.Class != "" && slices.Contains(other.InhibitedBy, k.Class)
+}
+
+func explains(kind Kind, cause, effect Firing) bool {
 	switch {
 	case cause.Peer != "":
 		return cause.Peer == effect.Peer
@@ -203,7 +210,7 @@ func explains(entry Entry, cause, effect Firing) bool {
 	if err != nil {
 		return false
 	}
-	puller := id.From == cause.Cluster && (entry.Reach == ReachesPuller || entry.Reach == ReachesBoth)
-	pulled := id.To == cause.Cluster && (entry.Reach == ReachesPulled || entry.Reach == ReachesBoth)
+	puller := id.From == cause.Cluster && (kind.Reach == ReachesPuller || kind.Reach == ReachesBoth)
+	pulled := id.To == cause.Cluster && (kind.Reach == ReachesPulled || kind.Reach == ReachesBoth)
 	return puller || pulled
 }

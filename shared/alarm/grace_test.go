@@ -8,16 +8,16 @@ import (
 // Grace is zero throughout the catalogue today; the field works all the same.
 func TestGrace(t *testing.T) {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	entry := Entry{Name: "Slow", Severity: Warning, Grace: 10 * time.Minute}
+	slow := Kind{Name: "Slow", Severity: Warning, Grace: 10 * time.Minute}
 	f := Firing{Name: "Slow", Cluster: "emea"}
 	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
 
 	t.Run("resolved before shown is never shown", func(t *testing.T) {
 		var it Item
-		if !it.fire(f, entry, at(0)) || it.Active() || len(it.Pending) != 0 || !it.FirstSeen.Equal(at(0)) {
+		if !it.fire(f, slow, at(0)) || it.Active() || len(it.Pending) != 0 || !it.FirstSeen.Equal(at(0)) {
 			t.Errorf("at first sight: %+v", it)
 		}
-		if it.fire(f, entry, at(9)) {
+		if it.fire(f, slow, at(9)) {
 			t.Error("waiting changes something")
 		}
 		if it.settled() {
@@ -32,16 +32,16 @@ func TestGrace(t *testing.T) {
 	})
 	t.Run("shown when it has lasted, and the grace begins anew each time", func(t *testing.T) {
 		var it Item
-		it.fire(f, entry, at(0))
-		if !it.fire(f, entry, at(10)) || !it.Active() || it.Transition != 1 {
+		it.fire(f, slow, at(0))
+		if !it.fire(f, slow, at(10)) || !it.Active() || it.Transition != 1 {
 			t.Errorf("after its grace: %+v", it)
 		}
 		it.gone(at(20), "")
-		it.fire(f, entry, at(21))
+		it.fire(f, slow, at(21))
 		if it.Active() {
 			t.Error("raised again without grace")
 		}
-		it.fire(f, entry, at(31))
+		it.fire(f, slow, at(31))
 		if !it.Active() || it.Transition != 3 {
 			t.Errorf("second time: %+v", it)
 		}
@@ -50,11 +50,11 @@ func TestGrace(t *testing.T) {
 		var it Item
 		held := f
 		held.Suppressed = true
-		it.fire(held, entry, at(0))
-		if it.fire(held, entry, at(30)) || it.Active() {
+		it.fire(held, slow, at(0))
+		if it.fire(held, slow, at(30)) || it.Active() {
 			t.Error("raised while held")
 		}
-		if !it.fire(f, entry, at(31)) || !it.Active() {
+		if !it.fire(f, slow, at(31)) || !it.Active() {
 			t.Error("not raised at once afterwards")
 		}
 	})
@@ -67,7 +67,7 @@ func TestAlarmsWaitWhileSinksRefuse(t *testing.T) {
 	for i := range 500 {
 		now := start.Add(time.Duration(i) * time.Minute)
 		if i%2 == 0 {
-			it.fire(f, entryOf(f.Name), now)
+			it.fire(f, kindOf(f.Name), now)
 		} else {
 			it.gone(now, "")
 		}
@@ -78,7 +78,7 @@ func TestAlarmsWaitWhileSinksRefuse(t *testing.T) {
 	// Taken again, what is true is said: it stands at the end of the queue as
 	// cleared, so a firing problem raises.
 	it.Pending = nil
-	if !it.fire(f, entryOf(f.Name), start) || it.Transition != maxPending+1 || it.State != Raised {
+	if !it.fire(f, kindOf(f.Name), start) || it.Transition != maxPending+1 || it.State != Raised {
 		t.Errorf("after the sinks take notices again: %+v", it)
 	}
 }

@@ -17,22 +17,22 @@ func TestTheRunbookHasEveryAlarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := map[string]bool{}
-	for _, e := range alarm.Catalogue() {
-		_, anchor, _ := strings.Cut(e.Runbook, "#")
+	for _, k := range alarm.Catalogue() {
+		_, anchor, _ := strings.Cut(k.Runbook(), "#")
 		known[anchor] = true
-		head := "<a id=\"" + anchor + "\"></a>\n### " + e.Name + " (" // with its urgency
+		head := "<a id=\"" + anchor + "\"></a>\n### " + k.Name + " (" // with its urgency
 		_, section, ok := strings.Cut(strings.ReplaceAll(string(page), "\n## ", "\n### "), head)
 		if !ok {
-			t.Errorf("%s has no section with the anchor %s", e.Name, anchor)
+			t.Errorf("%s has no section with the anchor %s", k.Name, anchor)
 			continue
 		}
 		urgency, rest, _ := strings.Cut(section, ")\n")
-		if urgency != string(e.Urgency) && urgency != "information" {
-			t.Errorf("%s is called %s, its urgency is %s", e.Name, urgency, e.Urgency)
+		if urgency != string(k.Urgency) && urgency != "information" {
+			t.Errorf("%s is called %s, its urgency is %s", k.Name, urgency, k.Urgency)
 		}
 		text, _, _ := strings.Cut(rest, "<a id=")
-		if e.Urgency == alarm.Page && !strings.Contains(text, "\n1. ") {
-			t.Errorf("%s wakes somebody, and does not say what to do:\n%s", e.Name, text)
+		if k.Urgency == alarm.Page && !strings.Contains(text, "\n1. ") {
+			t.Errorf("%s wakes somebody, and does not say what to do:\n%s", k.Name, text)
 		}
 	}
 	for _, m := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(string(page), -1) {

@@ -57,7 +57,7 @@ func layers() []layer {
 		{"shared/secret", nil, "a port: a name in, credentials out"},
 		{"shared/secret/file", []string{"shared/secret"}, "an adapter knows its port and its library"},
 		{"shared/secret/secretsmanager", []string{"shared/secret", "github.com/aws/..."}, "an adapter knows its port and its library"},
-		{"shared/alarm", []string{"shared/mesh", "shared/store", "shared/instant"}, "an alarm is stored before it is said, or a kill would lose it; it never judges"},
+		{"shared/alarm", all(core, []string{"shared/store"}), "an alarm is stored before it is said, or a kill would lose it; of the judgement it knows the names of what fires it, and never judges"},
 		{"shared/alarm/webhook", []string{"shared/alarm"}, "an adapter knows its port and its library"},
 		{"shared/alarm/sns", []string{"shared/alarm", "github.com/aws/..."}, "an adapter knows its port and its library"},
 		{"shared/metric", all(core, []string{"shared/run"}), "what a run's answer amounts to in figures: counted after the fact"},

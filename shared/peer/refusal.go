@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -23,14 +24,13 @@ const (
 	ReadByCertcheckOnly Reason = "ReadByCertcheckOnly"
 )
 
-// RefusesTLS reports whether the reason is a node's refusal to speak TLS with us.
-func (why Reason) RefusesTLS() bool {
-	switch why {
-	case NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertDemanded, CertificateUnparsable, ChainTooBig, NotTLS, HandshakeFailed:
-		return true
-	}
-	return false
+// TLSRefusals are the reasons for which a node does not speak TLS with us.
+func TLSRefusals() []Reason {
+	return []Reason{NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertDemanded, CertificateUnparsable, ChainTooBig, NotTLS, HandshakeFailed}
 }
+
+// RefusesTLS reports whether the reason is a node's refusal to speak TLS with us.
+func (why Reason) RefusesTLS() bool { return slices.Contains(TLSRefusals(), why) }
 
 // worthAWord is what to do about a node that is spoken to, although not well.
 func (why Reason) worthAWord() (severity, text string) {

@@ -12,9 +12,9 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-// told is everything that a notice on a directed peer is composed from.
+// noticeInput is everything that a notice on a directed peer is composed from.
 type noticeInput struct {
-	name      string // of the alarm
+	kind      alarm.Kind
 	peer      mesh.PeerID
 	condition peer.Condition
 	reverse   peer.State // of the other direction
@@ -34,7 +34,7 @@ type noticeInput struct {
 // lines, so none of them may count on a line break within.
 func compose(t noticeInput) []string {
 	lines := []string{
-		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", feel(t), local(t.condition.Since, t.from, t.to), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
+		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", t.fill(t.kind.Effect), local(t.condition.Since, t.from, t.to), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
 	}
 	if len(t.also) > 0 {
 		lines = append(lines, fmt.Sprintf("The same cause, and no notice of its own: %s.", plain.List(peerNames(t.also))))
@@ -44,17 +44,6 @@ func compose(t noticeInput) []string {
 		lines = append(lines, "Collect before: "+plain.FirstBy(plain.Listed, t.proposal.Collect, "; ")+".")
 	}
 	return append(lines, "Next step: "+step(t))
-}
-
-// feel is what users notice.
-func feel(t noticeInput) string {
-	switch t.name {
-	case alarm.UsersDiffer:
-		return fmt.Sprintf("Users in %s see some users of %s as offline or not at all", t.peer.From, t.peer.To)
-	case alarm.PeerMisconfigured:
-		return fmt.Sprintf("Presence between %s and %s does not flow, or one way only,", t.peer.From, t.peer.To)
-	}
-	return fmt.Sprintf("Users in %s do not see who was added, moved or removed in %s", t.peer.From, t.peer.To)
 }
 
 // local is an instant on the wall clocks of both clusters.
@@ -105,13 +94,13 @@ func will(t noticeInput) string {
 		return fmt.Sprintf("would %s and does not: %s.", p.Summary(), blockers(t.refused))
 	case p != nil:
 		return fmt.Sprintf("will %s at its next run, in 5 min, unless paused (`peerkeeper pause %s`); impact: %s.", p.Summary(), p.Target.Cluster, p.Interrupts)
-	case l != nil && t.name == alarm.PeriodicSyncingFailure:
+	case l != nil:
 		return l.Evidence + "."
 	}
 	return "restarts nothing for it; ICSA itself tries again every 5 min."
 }
 
-// held names what stops an action, leaving out that it has only now been told of.
+// blockers names what stops an action, leaving out that it has only now been told of.
 func blockers(refused []string) string {
 	var out []string
 	for _, r := range refused {
@@ -127,30 +116,26 @@ func blockers(refused []string) string {
 	return strings.Join(out, "; ")
 }
 
-// step is the exact next step for a person.
+// step is the exact next step for a person: the alarm's, and what a repair that
+// is under way makes of it.
 func step(t noticeInput) string {
-	page := fmt.Sprintf("in Cisco Unified CM IM and Presence Administration of %s, Presence > Inter-Clustering, peer %s", t.from.Publisher, t.to.Publisher)
-	switch t.name {
-	case alarm.PeriodicSyncingFailure:
-		switch {
-		case t.ladder != nil && t.ladder.Rung == peer.RungHuman:
-			return fmt.Sprintf("%s: Force Manual Sync; if that does not help, open a TAC case with `peerkeeper evidence %s`.", page, t.peer)
-		case t.proposal != nil && t.proposal.Approval != "" && t.mode == mesh.Recover:
-			return fmt.Sprintf("%s: Force Manual Sync, or `peerkeeper approve %s`.", page, t.proposal.ID)
-		case t.mode == mesh.Recover && t.ladder != nil && t.ladder.Rung != peer.RungForce:
-			return fmt.Sprintf("none needed yet; `peerkeeper explain %s` shows how far the repair is.", t.peer)
-		}
-		return page + ": Force Manual Sync."
-	case alarm.UsersDiffer:
-		return fmt.Sprintf("%s: Force Manual Sync; `peerkeeper explain %s` names the users.", page, t.peer)
-	case alarm.PeerCredentialsRejected:
-		return page + ": enter the intercluster account's user name and password of " + string(t.to.ID) + " again, Save."
-	case alarm.PeerMisconfigured:
-		return page + ": correct the entry on both sides as `peerkeeper explain " + t.peer.String() + "` says."
-	case alarm.NameNotResolving:
-		return fmt.Sprintf("let %s's DNS servers resolve the name, forward and reverse; or take it out of the tomcat certificate of %s.", t.from.ID, t.to.ID)
+	do := t.fill(t.kind.Next)
+	switch {
+	case t.ladder == nil:
+	case t.ladder.Rung == peer.RungHuman:
+		return fmt.Sprintf("%s; if that does not help, open a TAC case with `peerkeeper evidence %s`.", do, t.peer)
+	case t.proposal != nil && t.proposal.Approval != "" && t.mode == mesh.Recover:
+		return fmt.Sprintf("%s, or `peerkeeper approve %s`.", do, t.proposal.ID)
+	case t.mode == mesh.Recover && t.ladder.Rung != peer.RungForce:
+		return fmt.Sprintf("none needed yet; `peerkeeper explain %s` shows how far the repair is.", t.peer)
 	}
-	return fmt.Sprintf("`peerkeeper explain %s`.", t.peer)
+	return do + "."
+}
+
+// fill puts the names of the peer and its clusters into a text of its alarm.
+func (t noticeInput) fill(text string) string {
+	page := fmt.Sprintf("in Cisco Unified CM IM and Presence Administration of %s, Presence > Inter-Clustering, peer %s", t.from.Publisher, t.to.Publisher)
+	return strings.NewReplacer("{page}", page, "{peer}", t.peer.String(), "{from}", string(t.from.ID), "{to}", string(t.to.ID)).Replace(text)
 }
 
 func peerNames(ids []mesh.PeerID) []string {
@@ -161,7 +146,7 @@ func peerNames(ids []mesh.PeerID) []string {
 	return out
 }
 
-// group holds all but one of the peer alarms of one name and one root cause:
+// group suppresses all but one of the peer alarms of one name and one root cause:
 // twenty-nine peers of a stuck ICSA, or of a cluster with a bad certificate, are
 // one notice, which names the others. also are those by the peer that speaks.
 func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (out []alarm.Firing, also map[string][]mesh.PeerID) {
@@ -192,56 +177,7 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 	return out, also
 }
 
-// offers says what Peerkeeper does about a certificate of a cluster that others
-// do not trust, and what is left to people.
-func (j *tick) importNotice(m *mesh.Mesh, id mesh.ClusterID) []string {
-	const shown = 3
-	var lines []string
-	for _, p := range j.asked {
-		if p.Source == nil && !p.Reload || !slices.ContainsFunc(p.Peers, func(pr mesh.PeerID) bool { return pr.To == id }) {
-			continue
-		}
-		switch t := (noticeInput{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
-		case len(lines) == shown:
-			lines = append(lines, "Peerkeeper: more of the same, `peerkeeper plan` lists it.")
-		case len(lines) < shown:
-			lines = append(lines, "Peerkeeper: "+will(t))
-		}
-	}
-	const hand = "Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again every 15 min for a day, then every 6 h."
-	unread := slices.ContainsFunc(j.book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
-	switch {
-	case len(lines) == 0 && unread:
-		lines = []string{"Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."}
-	case len(lines) == 0:
-		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(m, id) + " (`peerkeeper check certs --trust` says who lacks what).", hand}
-	case m.Policy.Mode != mesh.Recover:
-		lines = append(lines, hand)
-	}
-	return lines
-}
-
-// unvouched says of a publisher's certificate that Peerkeeper itself does not
-// trust how a person vouches for it; "" if it does.
-func (j *tick) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
-	c, ok := m.Cluster(id)
-	if !ok {
-		return ""
-	}
-	served := j.book.Certs[id].Value.Served[c.Publisher]
-	for _, keyType := range []string{"RSA", "ECDSA"} {
-		s := served[keyType]
-		if s.Disputed {
-			return fmt.Sprintf(" as long as what %s serves to Peerkeeper (%s) is not what its certificate management names", c.Publisher, s.Fingerprint)
-		}
-		if s.Fingerprint != "" && !s.Pinned && !s.CA {
-			return fmt.Sprintf(" as long as nobody has vouched for %s of %s: compare it on the node itself, then `peerkeeper trust accept %s %s`", s.Fingerprint, c.Publisher, c.Publisher, s.Fingerprint)
-		}
-	}
-	return ""
-}
-
-// words groups the peer alarms and puts them into words. Alarms of clusters
+// texts groups the peer alarms and puts them into words. Alarms of clusters
 // keep the words of their finding.
 func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.view, id, j.conditions) })
@@ -252,14 +188,15 @@ func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 			case alarm.CertificateNotTrusted:
 				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.importNotice(m, f.Cluster)
 			case alarm.ServiceStopped:
-				out[i].Message, out[i].More = j.stopped(m, f)
+				out[i].Message, out[i].More = j.stoppedNotice(m, f)
 			}
 			continue
 		}
-		t := noticeInput{name: f.Name, peer: id, mode: m.Policy.Mode, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
+		kind, _ := alarm.Lookup(f.Name)
+		t := noticeInput{kind: kind, peer: id, mode: m.Policy.Mode, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
 		t.from, _ = m.Cluster(id.From)
 		t.to, _ = m.Cluster(id.To)
-		for _, typ := range peerAlarms(f.Name) {
+		for _, typ := range kind.Conditions {
 			if c := condition(j.conditions[id], typ); c.Status == peer.False {
 				t.condition = c
 				break

@@ -16,7 +16,7 @@ import (
 
 func tell(change func(*noticeInput)) noticeInput {
 	t := noticeInput{
-		name: alarm.PeriodicSyncingFailure, peer: mesh.PeerID{From: "emea", To: "apac"}, reverse: peer.Healthy, mode: mesh.Recover,
+		kind: kindOf(alarm.PeriodicSyncingFailure), peer: mesh.PeerID{From: "emea", To: "apac"}, reverse: peer.Healthy, mode: mesh.Recover,
 		condition: peer.Condition{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Basis: peer.Measured, Since: time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC),
 			Message: "last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed"},
 		from: &mesh.Cluster{ID: "emea", Publisher: "imp-emea-pub.example.com", TimeZone: "Europe/Berlin"},
@@ -24,6 +24,11 @@ func tell(change func(*noticeInput)) noticeInput {
 	}
 	change(&t)
 	return t
+}
+
+func kindOf(name string) alarm.Kind {
+	k, _ := alarm.Lookup(name)
+	return k
 }
 
 func restartOf(t *noticeInput) *peer.Proposal {
@@ -76,7 +81,7 @@ Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how f
 Peerkeeper: it was restarted at 09:10 UTC and the sync still stands.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync; if that does not help, open a TAC case with ` + "`peerkeeper evidence emea>apac`" + `.`},
 		{"a wrong password", func(t *noticeInput) {
-			t.name, t.reverse = alarm.PeerCredentialsRejected, peer.StateUnknown
+			t.kind, t.reverse = kindOf(alarm.PeerCredentialsRejected), peer.StateUnknown
 			t.condition.Message = "apac refuses the AXL user name or password in emea's peer entry"
 			t.also = []mesh.PeerID{{From: "amer", To: "apac"}}
 		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); how the other direction, apac>emea, does is not known. Cause: apac refuses the AXL user name or password in emea's peer entry (measured).

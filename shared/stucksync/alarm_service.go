@@ -36,9 +36,16 @@ func (j *tick) waitsForStart(f peer.Finding) string {
 	return fmt.Sprintf("approval %d", max(0, j.view.Now.Sub(f.Since))/askAgain)
 }
 
-// stopped puts the alarm on a stopped service into words: why it is thought to
+// stopped completes the alarm on a stopped service, and says whether it fires:
+// what was seen once may be a restart under way; the next look tells.
+func (j *tick) stopped(f peer.Finding, one *alarm.Firing) bool {
+	one.Step = j.waitsForStart(f)
+	return f.Since.Before(j.view.Clusters[one.Cluster].Seen.At)
+}
+
+// stoppedNotice puts the alarm on a stopped service into words: why it is thought to
 // be stopped, what Peerkeeper does, and how to answer.
-func (j *tick) stopped(m *mesh.Mesh, f alarm.Firing) (message string, more []string) {
+func (j *tick) stoppedNotice(m *mesh.Mesh, f alarm.Firing) (message string, more []string) {
 	p, ok := j.startOf(f.Subject)
 	if !ok {
 		return f.Message, nil

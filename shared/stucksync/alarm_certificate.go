@@ -1,0 +1,151 @@
+package stucksync
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
+)
+
+// notTrusted completes the alarm on a certificate that peers do not trust, and
+// says whether it fires.
+func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
+	if f.Reason == peer.NotTrustedByPeers && f.Severity != string(alarm.Critical) {
+		return false // a subscriber's certificate, or one over which syncs succeed still
+	}
+	if j.trustedAllTheSame(one.Cluster, f) {
+		return false
+	}
+	switch f.Reason {
+	case peer.NotTrustedByPeers:
+		one.Step = "import"
+	case peer.TrustNotReloaded:
+		waits, due := peer.Reloading(j.view, j.matrix, one.Cluster)
+		one.Step = "import"
+		if due {
+			one.Step = "reload" // said once more: now a restart waits for a person
+		}
+		one.Suppressed = one.Suppressed || !waits // restarted, or read already: its next sync clears it
+	}
+	return true
+}
+
+// ending completes the alarm on a certificate or a root that ends: it rises as
+// time runs out, and is said anew when fewer days are left.
+func ending(f peer.Finding, one *alarm.Firing) {
+	if f.Reason == peer.ChainExpired {
+		// The alarm that said that it would; whether pullers hold a newer CA, their
+		// syncs show.
+		one.Subject = string(peer.CertificateExpiring) + strings.TrimPrefix(f.ID, string(peer.ChainExpired))
+		one.Severity, one.Step = alarm.Critical, "over"
+		return
+	}
+	one.Severity = alarm.Severity(f.Severity)
+	one.Step = f.Since.UTC().Format(time.DateOnly) // since when so few days are left
+}
+
+// expiring is the alarm that said that a certificate would expire. It is not over
+// when it has: the renewal ends both.
+func expiring(id mesh.ClusterID, expired peer.Finding) alarm.Firing {
+	return alarm.Firing{Name: alarm.CertificateExpiring, Cluster: id, Suppressed: true,
+		Subject: string(peer.CertificateExpiring) + strings.TrimPrefix(expired.ID, string(peer.CertificateExpired))}
+}
+
+// trustedAllTheSame reports whether every cluster that a certificate's finding
+// is about has synced over it since: the finding stays, nobody is woken.
+func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
+	pulling := f.Lacking
+	switch f.Reason {
+	case peer.NotTrustedByPeers:
+	case peer.CertificateNotYetValid:
+		for _, p := range j.view.Mesh.Peers {
+			if p.ID.To == id {
+				pulling = append(pulling, p.ID.From)
+			}
+		}
+	default:
+		return false
+	}
+	for _, from := range pulling {
+		c := condition(j.conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
+		if c.Reason != peer.Contradicted && c.Reason != peer.SyncedOverServedLeaf {
+			return false
+		}
+	}
+	return len(pulling) > 0
+}
+
+// certWillSpeak reports whether a certificate is about to be named as the cause
+// of a peer's syncs that fail: it was renewed, the puller lacks it, and the time
+// in which a sync could still carry it over is up within the hour that the
+// alarm of the certificate may be waited for. By two of certcheck's looks after
+// that it has been named, or nobody looks.
+func (j *tick) certWillSpeak(id mesh.PeerID) bool {
+	c := condition(j.conditions[id], peer.CertificateTrusted)
+	first := j.book.PeerCert[id].Value.LeafFirst
+	if c.Status != peer.UnknownStatus || c.Reason != peer.ExchangePending || first.IsZero() {
+		return false
+	}
+	exchange, _ := j.view.CertExchange(id.From)
+	sched, _ := run.Find("certcheck")
+	left := first.Add(exchange).Sub(j.view.Now)
+	return left <= certWait && left > -2*sched.Period
+}
+
+// certWait is how long the alarm of a stuck sync may wait for the alarm of the
+// certificate that explains it.
+const certWait = time.Hour
+
+// importNotice says what Peerkeeper does about a certificate of a cluster that others
+// do not trust, and what is left to people.
+func (j *tick) importNotice(m *mesh.Mesh, id mesh.ClusterID) []string {
+	const shown = 3
+	var lines []string
+	for _, p := range j.asked {
+		if p.Source == nil && !p.Reload || !slices.ContainsFunc(p.Peers, func(pr mesh.PeerID) bool { return pr.To == id }) {
+			continue
+		}
+		switch t := (noticeInput{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
+		case len(lines) == shown:
+			lines = append(lines, "Peerkeeper: more of the same, `peerkeeper plan` lists it.")
+		case len(lines) < shown:
+			lines = append(lines, "Peerkeeper: "+will(t))
+		}
+	}
+	const hand = "Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again every 15 min for a day, then every 6 h."
+	unread := slices.ContainsFunc(j.book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
+	switch {
+	case len(lines) == 0 && unread:
+		lines = []string{"Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."}
+	case len(lines) == 0:
+		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(m, id) + " (`peerkeeper check certs --trust` says who lacks what).", hand}
+	case m.Policy.Mode != mesh.Recover:
+		lines = append(lines, hand)
+	}
+	return lines
+}
+
+// unvouched says of a publisher's certificate that Peerkeeper itself does not
+// trust how a person vouches for it; "" if it does.
+func (j *tick) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
+	c, ok := m.Cluster(id)
+	if !ok {
+		return ""
+	}
+	served := j.book.Certs[id].Value.Served[c.Publisher]
+	for _, keyType := range []string{"RSA", "ECDSA"} {
+		s := served[keyType]
+		if s.Disputed {
+			return fmt.Sprintf(" as long as what %s serves to Peerkeeper (%s) is not what its certificate management names", c.Publisher, s.Fingerprint)
+		}
+		if s.Fingerprint != "" && !s.Pinned && !s.CA {
+			return fmt.Sprintf(" as long as nobody has vouched for %s of %s: compare it on the node itself, then `peerkeeper trust accept %s %s`", s.Fingerprint, c.Publisher, c.Publisher, s.Fingerprint)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,99 @@
+package stucksync
+
+import (
+	"slices"
+	"strings"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/instant"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// undecided reports whether an alarm that is not firing cannot be judged now,
+// so that it must not be cleared either.
+func (j *tick) undecided(it alarm.Item) bool {
+	kind, _ := alarm.Lookup(it.Name)
+	if it.Peer != "" {
+		id, err := mesh.ParsePeerID(it.Peer)
+		if err != nil {
+			return false
+		}
+		for _, t := range kind.Conditions {
+			if c := condition(j.conditions[id], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted {
+				return true
+			}
+		}
+		return false
+	}
+	if it.Cluster == "" {
+		return false
+	}
+	r, ok := j.view.Clusters[it.Cluster]
+	if !ok {
+		return false
+	}
+	if kind.ClearedBy.Certcheck() {
+		return j.certUnread(kind.ClearedBy, it)
+	}
+	if j.book.Clusters[it.Cluster].Newer || !instant.Fresh(r.Seen.At, j.view.Now, 2*j.view.Tick) {
+		return true
+	}
+	sight := j.view.Visibility(it.Cluster).Verdict
+	switch kind.ClearedBy {
+	case alarm.ByOutage:
+		// Refused without having been asked says nothing of what was lost.
+		c, _ := j.view.Mesh.Cluster(it.Cluster)
+		_, lost := r.SilentSince[c.Publisher]
+		return sight == peer.WaitingForPeers || (sight == peer.AccessDenied && (lost || r.Seen.Access.Why() == peer.NoCredentials))
+	case alarm.BySight:
+		return sight != peer.Visible
+	case alarm.ByServices:
+		return sight != peer.Visible || j.servicesUnread(r)
+	}
+	return false
+}
+
+func (j *tick) servicesUnread(r *peer.ClusterRecord) bool {
+	for _, n := range r.Seen.Nodes {
+		if !n.Services.Fresh(j.view.Now, 2*j.view.Tick).Known() {
+			return true
+		}
+	}
+	return false
+}
+
+// certUnread reports whether certcheck's word is too old, or whether what the
+// alarm is about could not be read at its last look.
+func (j *tick) certUnread(by alarm.Evidence, it alarm.Item) bool {
+	cert := j.book.Certs[it.Cluster]
+	if cert.Newer || !instant.Fresh(cert.Value.At, j.view.Now, 2*peer.CertLook) {
+		return true
+	}
+	unread := peer.UnreadCerts(cert.Value, j.view.Now)
+	switch by {
+	case alarm.ByEveryCert:
+		return len(unread) > 0
+	case alarm.ByItsCert:
+		// The subject is the finding's id, which ends in the node and key type.
+		return slices.ContainsFunc(unread, func(at string) bool { return strings.HasSuffix(it.Subject, ":"+at) })
+	}
+	return false
+}
+
+// removed reports whether an alarm's cluster or peer has left mesh.yaml.
+func (s *Stucksync) removed(it alarm.Item) bool {
+	if it.Peer != "" {
+		id, err := mesh.ParsePeerID(it.Peer)
+		if err != nil {
+			return true
+		}
+		_, ok := s.Mesh.Peer(id)
+		return !ok
+	}
+	if it.Cluster != "" {
+		_, ok := s.Mesh.Cluster(it.Cluster)
+		return !ok
+	}
+	return false
+}

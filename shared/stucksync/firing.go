@@ -1,0 +1,145 @@
+package stucksync
+
+import (
+	"slices"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// firing lists every problem that exists now.
+func (j *tick) firing(m *mesh.Mesh) []alarm.Firing {
+	var out []alarm.Firing
+	ofPeers := peerKinds()
+	for _, p := range m.Peers {
+		out = append(out, j.peerFiring(p.ID, ofPeers)...)
+	}
+	for _, c := range m.Clusters {
+		out = append(out, j.clusterFiring(c.ID)...)
+	}
+	out = append(out, j.overdue()...)
+	out = append(out, j.selfTest(m)...)
+	for i, f := range out {
+		fp := alarm.Fingerprint(m.Name, f.Name, f.Cluster, f.Peer, f.Subject)
+		if w, ok := j.book.Overrides.Acks[fp]; ok && w.Silences(j.view.Now) {
+			out[i].Suppressed = true
+		}
+	}
+	return out
+}
+
+// peerKinds are the alarms that speak of a directed peer.
+func peerKinds() []alarm.Kind {
+	return slices.DeleteFunc(alarm.Catalogue(), func(k alarm.Kind) bool { return k.Scope != alarm.PeerScope })
+}
+
+// peerFiring lists a peer's problems: those whose condition is False, and was
+// so at the look before.
+func (j *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
+	held := suppressed(j.states[id].Overlays)
+	var out []alarm.Firing
+	for _, k := range kinds {
+		for _, t := range k.Conditions {
+			c := condition(j.conditions[id], t)
+			if c.Status != peer.False || peer.FirstCheck(c) || j.view.NextSyncTells(id, t) {
+				continue
+			}
+			out = append(out, alarm.Firing{
+				Name: k.Name, Peer: id.String(), Message: c.Message, Since: c.Since, Suppressed: held || j.aboutToFire(k.Awaits, id),
+			})
+			break
+		}
+	}
+	return out
+}
+
+// suppressed reports whether a peer's overlays suppress its notices. Paused does
+// not: whoever stops repairs still wants to hear what is broken.
+func suppressed(overlays []peer.Overlay) bool {
+	for _, o := range overlays {
+		switch o {
+		case peer.Maintenance, peer.Acknowledged, peer.Flapping, peer.Upgrading, peer.Rewound:
+			return true
+		}
+	}
+	return false
+}
+
+// aboutToFire reports whether an alarm is about to name the cause of a peer's
+// trouble.
+func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
+	switch name {
+	case alarm.PeriodicSyncingFailure:
+		synced := condition(j.conditions[id], peer.Synced)
+		return synced.Reason == peer.Overdue || synced.Status == peer.False
+	case alarm.CertificateNotTrusted:
+		return j.certWillSpeak(id)
+	}
+	return false
+}
+
+// clusterFiring lists the problems of a cluster: its findings for which there is
+// an alarm.
+func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
+	cert := j.book.Certs[id].Value
+	if j.book.Certs[id].Newer {
+		cert = peer.CertClusterRecord{}
+	}
+	held := j.view.Upgrading(id) || j.book.Overrides.MaintenanceOf(id, j.view.Now)
+	var out []alarm.Firing
+	fire := func(f peer.Finding, certcheck bool) {
+		k, ok := alarm.OfFinding(f.Reason)
+		if !ok || k.ClearedBy.Certcheck() != certcheck {
+			return
+		}
+		one := alarm.Firing{Name: k.Name, Cluster: id, Subject: subject(k, f), Message: f.Message, Since: f.Since, Suppressed: held}
+		if !j.complete(f, &one) {
+			return
+		}
+		out = append(out, one)
+		if k.Name == alarm.CertificateExpired {
+			out = append(out, expiring(id, f))
+		}
+	}
+	for _, f := range j.view.Clusters[id].Findings {
+		fire(f, false)
+	}
+	for _, f := range peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now) {
+		fire(f, true)
+	}
+	return out
+}
+
+// complete completes an alarm of which a cluster's finding does not say all, and
+// says whether it fires.
+func (j *tick) complete(f peer.Finding, one *alarm.Firing) bool {
+	switch one.Name {
+	case alarm.ServiceStopped:
+		return j.stopped(f, one)
+	case alarm.CertificateNotTrusted:
+		return j.notTrusted(f, one)
+	case alarm.CertificateExpiring, alarm.PeerkeeperGoesBlind:
+		ending(f, one)
+	}
+	return true
+}
+
+// subject tells a cluster's alarms of one name apart.
+func subject(k alarm.Kind, f peer.Finding) string {
+	switch k.Subject {
+	case alarm.NodeSubject:
+		return string(f.Node)
+	case alarm.FindingSubject:
+		return f.ID
+	}
+	return ""
+}
+
+func condition(cs []peer.Condition, t peer.Type) peer.Condition {
+	i := slices.IndexFunc(cs, func(c peer.Condition) bool { return c.Type == t })
+	if i < 0 {
+		return peer.Condition{Type: t, Status: peer.UnknownStatus, Reason: peer.NotChecked}
+	}
+	return cs[i]
+}
