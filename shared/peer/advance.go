@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -157,33 +155,6 @@ const (
 	ParamScheme       = "address_scheme"
 	ParamDomain       = "default_domain"
 )
-
-func interval(prev Interval, obs Observation, c *mesh.Cluster) Interval {
-	params, ok := obs.Nodes[c.Publisher].Parameters.Get()
-	if !ok {
-		return prev
-	}
-	minutes, err := strconv.Atoi(params[ParamInterval])
-	value := time.Duration(minutes) * time.Minute
-	if err != nil || value < mesh.MinSyncInterval || value > mesh.MaxSyncInterval {
-		return prev
-	}
-	if value == prev.Value {
-		return prev
-	}
-	if prev.Value == 0 {
-		return Interval{Value: value}
-	}
-	next := Interval{Value: value, Previous: prev.Value, Changed: obs.At}
-	if prev.Previous != 0 {
-		next.Earlier = append(slices.Clone(prev.Earlier), IntervalWas{Value: prev.Previous, Until: prev.Changed})
-		next.Earlier = next.Earlier[max(0, len(next.Earlier)-earlierKept):]
-	}
-	return next
-}
-
-// earlierKept bounds the memory of interval changes.
-const earlierKept = 8
 
 // rewound reports whether the cluster looks like one that was restored from a
 // backup: a clock in the peer table went backwards, or, where no clock can be

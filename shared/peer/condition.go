@@ -191,3 +191,12 @@ func Set(prev Condition, next Condition, now time.Time) Condition {
 	next.Message = said(next.Message)
 	return next
 }
+
+func find(cs []Condition, t Type) Condition {
+	for _, c := range cs {
+		if c.Type == t {
+			return c
+		}
+	}
+	return Condition{Type: t}
+}

@@ -132,23 +132,6 @@ type HomeValue struct {
 	To    time.Time `json:"to"` // last look that showed it
 }
 
-// Interval is ICSA's sync interval as read from the publisher, and what it
-// was before: "the new setting takes effect following the next sync".
-type Interval struct {
-	Value    time.Duration `json:"value"`
-	Previous time.Duration `json:"previous,omitempty"`
-	Changed  time.Time     `json:"changed,omitzero"`
-	// Earlier are the values before Previous, oldest first: a peer that has
-	// not synced since then is still governed by one of them.
-	Earlier []IntervalWas `json:"earlier,omitempty"`
-}
-
-// IntervalWas is a sync interval that was replaced.
-type IntervalWas struct {
-	Value time.Duration `json:"value"`
-	Until time.Time     `json:"until"`
-}
-
 // ClusterRecord is the CLUSTER item: the newest look merged over older ones,
 // and the short memory that judging needs.
 type ClusterRecord struct {
@@ -194,25 +177,6 @@ type SetDigest struct {
 	// Foreign counts the users whose IM address is in a domain other than
 	// the mesh's.
 	Foreign int `json:"foreign,omitempty"`
-}
-
-// Finding is something about a cluster that a person should know.
-type Finding struct {
-	ID       string        `json:"id"`
-	Severity string        `json:"severity"` // critical, warning, info
-	Reason   Reason        `json:"reason"`
-	Node     mesh.NodeName `json:"node,omitempty"`
-	Message  string        `json:"message"`
-	Since    time.Time     `json:"since,omitzero"`
-
-	// Of findings on certificates.
-	KeyType  string    `json:"keyType,omitempty"`
-	Subject  string    `json:"subject,omitempty"`
-	NotAfter time.Time `json:"notAfter,omitzero"`
-	// Lacking are the clusters that do not trust the certificate.
-	Lacking []mesh.ClusterID `json:"lacking,omitempty"`
-	// Fix is what to click or run.
-	Fix string `json:"fix,omitempty"`
 }
 
 // HomeUsers is how many users the cluster itself is home to, by its own word.
@@ -261,3 +225,14 @@ func addressOf(c *mesh.Cluster, addr string) bool {
 	}
 	return false
 }
+
+// Words of the dialect's optional column last_error. They are ours: the site's
+// SQL (or the simulator's invented column) must yield them.
+const (
+	ErrorCredentials = "credentials"
+	ErrorUnreachable = "unreachable"
+	ErrorCertificate = "certificate"
+	ErrorNames       = "names"
+	ErrorDomain      = "domain"
+	ErrorOther       = "other"
+)

@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"time"
+
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 )
@@ -69,4 +71,15 @@ func composedFindings(findings []Finding) []Finding {
 		out[i] = f.Composed()
 	}
 	return out
+}
+
+// Clock writes an instant for a message, as the judgement does.
+func Clock(t time.Time) string { return clock(t) }
+
+// clock writes an instant for a message: stable text, in UTC.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "a time that is not known"
+	}
+	return t.UTC().Format("2006-01-02 15:04 MST")
 }

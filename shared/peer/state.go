@@ -45,24 +45,6 @@ const (
 // DataDiffers is the cause named where only the data differ.
 const DataDiffers = "DataDiffers"
 
-// CertRecord is the PEER#…#CERT item: the two conditions that certcheck judges.
-type CertRecord struct {
-	Conditions []Condition `json:"conditions"`
-	// LeafFirst is since when the remote publisher has served its present
-	// certificate, as far as is known.
-	LeafFirst time.Time `json:"leafFirst,omitzero"`
-	// LeafSeen is when a look first showed that certificate: only a sync after it
-	// says anything of it. Zero in what a release before this wrote.
-	LeafSeen time.Time `json:"leafSeen,omitzero"`
-	// LeafEnds is when that certificate expires: no look is needed for that.
-	LeafEnds time.Time `json:"leafEnds,omitzero"`
-	// Standing is since when what is at fault has been: each name, each certificate.
-	Standing Standing `json:"standing,omitempty"`
-	// Observed is when certcheck last looked at both ends; it is kept by
-	// certcheck's own CERT items and filled in when the record is read.
-	Observed time.Time `json:"-"`
-}
-
 // StateRecord is the PEER#…#STUCK item.
 type StateRecord struct {
 	State State     `json:"state"`
@@ -89,12 +71,6 @@ type Flip struct {
 
 // stateFlip is the type under which changes of the state are kept in the ring.
 const stateFlip Type = "State"
-
-// CertLook is how often certcheck looks at each cluster of itself.
-const CertLook = 6 * time.Hour
-
-// certAge is how long what certcheck saw stays usable: two of its looks.
-const certAge = 2 * CertLook
 
 // Conditions puts together what the two writers stored, as it stands at now:
 // Observed filled in, and what is too old made Unknown/Stale.
@@ -132,31 +108,6 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 		out = append(out, c)
 	}
 	return out
-}
-
-// trustedNow answers what certcheck had to leave open at its last look: the
-// certificate may have expired since, and a sync that succeeded over the
-// certificate now served shows that the puller trusts it.
-func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition {
-	if c.Status != False && !cert.LeafEnds.IsZero() && !v.Now.Before(cert.LeafEnds) {
-		c.Status, c.Reason, c.Basis, c.Since = False, CertificateExpired, Measured, cert.LeafEnds
-		c.Message = "the certificate that " + string(id.To) + "'s publisher serves expired on " + clock(cert.LeafEnds)
-		return c
-	}
-	if c.Status == False && c.Reason == CertificateExpired && !cert.LeafEnds.IsZero() && cert.LeafEnds.Before(c.Since) {
-		c.Since = cert.LeafEnds // not when certcheck came by
-	}
-	if c.Reason != TrustNotRead || cert.LeafFirst.IsZero() {
-		return c
-	}
-	to, ok := v.Mesh.Cluster(id.To)
-	if !ok || !v.SyncedSince(id, later(cert.LeafFirst, cert.LeafSeen)) {
-		return c
-	}
-	c.Status, c.Reason, c.Basis = True, SyncedOverServedLeaf, Inferred
-	c.Message = "a sync succeeded over the certificate that " + string(to.Publisher) + " serves now; the trust store itself is not read"
-	c.Since = later(cert.LeafFirst, cert.LeafSeen)
-	return c
 }
 
 // Counted reports whether a condition that is not True keeps a peer from being

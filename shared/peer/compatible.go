@@ -53,3 +53,13 @@ func (l *link) schemesDiffer() (verdict, bool) {
 	}
 	return verdict{}, false
 }
+
+func (l *link) compatible() verdict {
+	if v, differ := l.schemesDiffer(); differ {
+		return v
+	}
+	if l.hasEntry && l.entry.HasError && l.entry.Error == ErrorDomain {
+		return no(DomainConflict, Cisco, "ICSA of %s reports a domain conflict with %s; it retries every 30 min", l.id.From, l.id.To)
+	}
+	return yes(DomainsMatch, Declared, "both declared in domain %s; no conflict reported", l.Mesh.Domain)
+}

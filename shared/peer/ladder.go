@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,88 +8,6 @@ import (
 
 	"peerkeeper/shared/mesh"
 )
-
-// Action is something that may be done to a cluster.
-type Action string
-
-// The actions.
-const (
-	StartService   Action = "start"
-	RestartService Action = "restart"
-	SetParameter   Action = "setParameter"
-	// ImportCertificate puts a certificate into a trust store.
-	ImportCertificate Action = "importCertificate"
-)
-
-// Target is what an action is done to. Actions are keyed by target, not by
-// peer: one restart touches every peer of the agent.
-type Target struct {
-	Cluster mesh.ClusterID `json:"cluster"`
-	Node    mesh.NodeName  `json:"node"`
-	Service string         `json:"service"` // or the trust store
-	// Parameter is what of it: a service parameter, or a certificate by its
-	// service and node.
-	Parameter string `json:"parameter,omitempty"`
-}
-
-// String writes the target as a person would say it.
-func (t Target) String() string {
-	s := fmt.Sprintf("%s on %s", t.Service, t.Node)
-	switch {
-	case t.Service == TomcatTrust:
-		s = t.Parameter + " in " + s
-	case t.Parameter != "":
-		s = t.Parameter + " of " + s
-	}
-	return s
-}
-
-// Proposal is an action that the judgement asks for. Whether it is taken is
-// the gate's business.
-type Proposal struct {
-	// ID names this very action for this very incident: an approval is bound
-	// to it and to nothing else.
-	ID     string      `json:"id"`
-	Action Action      `json:"action"`
-	Target Target      `json:"target"`
-	Value  string      `json:"value,omitempty"`  // of SetParameter; the fingerprint of ImportCertificate
-	Source *CertSource `json:"source,omitempty"` // of ImportCertificate
-	// Reload is a restart of ICSA that is asked for because its trust store has
-	// changed, and not because it is stuck.
-	Reload bool          `json:"reload,omitempty"`
-	Peers  []mesh.PeerID `json:"peers"` // whose state asks for it
-	Since  time.Time     `json:"since"` // of the incident
-	Why    string        `json:"why"`
-	// Approval says why a person must agree first; "" means nobody need.
-	Approval string `json:"approval,omitempty"`
-	// Interrupts is what users and syncs lose while it is done.
-	Interrupts string `json:"interrupts"`
-	// Collect is what to gather before, for a TAC case.
-	Collect []string `json:"collect,omitempty"`
-	// MinAge is how long the service must have run: younger, somebody
-	// restarted it already.
-	MinAge time.Duration `json:"minAge,omitempty"`
-	// Stop is what the stop is put down to that a start undoes, and Code the reason
-	// code that it was read with.
-	Stop StopCause `json:"stop,omitempty"`
-	Code int       `json:"code,omitempty"`
-}
-
-// Summary says what the action does, as in "lets Peerkeeper …".
-func (p Proposal) Summary() string {
-	switch p.Action {
-	case ImportCertificate:
-		return fmt.Sprintf("put %s into %s on %s", p.Target.Parameter, p.Target.Service, p.Target.Node)
-	case SetParameter:
-		return fmt.Sprintf("set %s to %s", p.Target, p.Value)
-	}
-	return fmt.Sprintf("%s %s", p.Action, p.Target)
-}
-
-func proposalID(a Action, t Target, value string, since time.Time) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s|%s|%d", a, t.Cluster, t.Node, t.Service, t.Parameter, value, since.Unix()))
-	return hex.EncodeToString(sum[:5])
-}
 
 // Rung is a step of the ladder by which a stuck peer is brought back.
 type Rung string
@@ -141,10 +57,6 @@ type Done struct {
 	// back and did not happen.
 	Open, Failed bool
 }
-
-// MaxActionsPerDay is how often Peerkeeper starts, or restarts, one service in a day.
-// What does not last by then is a person's business.
-const MaxActionsPerDay = 3
 
 // triesPerIncident is how many restarts of ours, and how many of anybody
 // else's, may fail before the ladder ends at a person.
@@ -377,18 +289,6 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	return n, p
 }
 
-// Evidence is what TAC asks for, to be gathered on the node's CLI before
-// anything is restarted.
-func Evidence(node mesh.NodeName) []string {
-	return []string{
-		"on the CLI of " + string(node) + ": file build log cisco_inter_cluster_sync_agent 1",
-		"file build log inter_cluster 1",
-		"utils service list",
-		"utils imdb_replication status",
-		"show cert list trust",
-	}
-}
-
 // autoRecovery is the parameter on the pulling publisher: "on", "off", or
 // "declared on" where it was not read.
 func (l *link) autoRecovery() string {
@@ -432,126 +332,4 @@ func (l *link) suspectIsPeer() string {
 		return fmt.Sprintf("none of the %d other peers of this ICSA is seen to stand still, and the path between the nodes is not measured", others)
 	}
 	return ""
-}
-
-func pullsOf(m *mesh.Mesh, id mesh.ClusterID) []mesh.PeerID {
-	var out []mesh.PeerID
-	for _, p := range m.Peers {
-		if p.ID.From == id {
-			out = append(out, p.ID)
-		}
-	}
-	return out
-}
-
-// startable are the services that Peerkeeper may start. Restarts of XCP
-// Router, SIP Proxy and SRM belong to peering, which checks more first.
-var startable = [...]string{ICSA, SyncAgent, AXL}
-
-// Starts proposes to start what is stopped and must run, once it has been seen
-// stopped at two looks. What a person may have stopped on purpose is started with
-// approval only, unless policy.startCommanded says otherwise. done are the gate's
-// actions of the last day.
-func Starts(v *View, id mesh.ClusterID, done ...Done) []Proposal {
-	r := v.record(id)
-	c, ok := v.Mesh.Cluster(id)
-	if !ok {
-		return nil
-	}
-	var out []Proposal
-	for _, f := range r.Findings {
-		if f.Reason != ServiceStopped || !f.Since.Before(r.Seen.At) {
-			continue
-		}
-		for _, name := range startable {
-			t := Target{Cluster: id, Node: f.Node, Service: name}
-			svc, known := r.Seen.Nodes[f.Node].Services.Fresh(v.Now, v.maxAge()).Get()
-			if !known || svc[name].Status != "Stopped" || f.ID != string(ServiceStopped)+":"+string(f.Node)+":"+name {
-				continue
-			}
-			stop := v.whyStopped(c, f.Node, name, done)
-			if stop.cause == StopInactive || v.Now.Before(stop.until) {
-				continue // Start is refused there; or it is too early to tell
-			}
-			p := Proposal{
-				ID: proposalID(StartService, t, "", f.Since), Action: StartService, Target: t, Since: f.Since, Peers: pullsOf(v.Mesh, c.ID),
-				Why: f.Message, Interrupts: "none (the service is stopped)", Stop: stop.cause, Code: svc[name].Code,
-			}
-			if svc[name].Code == CodeCommandedOut || stop.cause == StopEverywhere {
-				p.Why += ": " + stop.because
-			}
-			after, byItself := v.Mesh.Policy.StartsCommanded()
-			if stop.cause.MayBeMeant() && (!byItself || v.Now.Sub(stop.since) < after) {
-				p.Approval = "a person may have stopped it on purpose"
-			}
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// RemoteAXL proposes to restart the Cisco AXL Web Service of a publisher whose
-// AXL fails although Control Center says that it runs. Always with approval:
-// it serves more than peering.
-func RemoteAXL(v *View, id mesh.ClusterID) []Proposal {
-	r := v.record(id)
-	c, ok := v.Mesh.Cluster(id)
-	if !ok || v.Visibility(id).Verdict != Visible {
-		return nil
-	}
-	services, known := r.Seen.Nodes[c.Publisher].Services.Fresh(v.Now, v.maxAge()).Get()
-	users := r.Seen.Users.Fresh(v.Now, v.maxAge())
-	if !known || !services[AXL].Started() || users.Known() {
-		return nil
-	}
-	switch users.Why() {
-	case ServiceNotActive, TimedOut, UnreadableAnswer, Stale:
-	default:
-		return nil
-	}
-	t := Target{Cluster: id, Node: c.Publisher, Service: AXL}
-	return []Proposal{{
-		// Once a day at most: the incident's beginning is not recorded.
-		ID: proposalID(RestartService, t, "", v.Now.Truncate(24*time.Hour)), Action: RestartService, Target: t, Since: users.At, MinAge: 2 * time.Hour,
-		Peers: v.Mesh.PeersOf(id), Why: fmt.Sprintf("AXL on %s fails (%s) although Control Center shows it started", c.Publisher, users.Why()),
-		Approval:   "the AXL Web Service serves more than peering",
-		Interrupts: "everything that uses AXL on " + string(c.Publisher) + " for about a minute, the peers' syncs included",
-		Collect:    []string{"on the CLI of " + string(c.Publisher) + ": file build log deployment_info 1", "utils service list"},
-	}}
-}
-
-// Merge joins the proposals of one target and action: a restart asked for by
-// two peers is one restart. It needs approval only if all who ask for it say so.
-func Merge(proposals []Proposal) []Proposal {
-	var out []Proposal
-	for _, p := range proposals {
-		i := slices.IndexFunc(out, func(o Proposal) bool {
-			return o.Target == p.Target && o.Action == p.Action && o.Value == p.Value
-		})
-		if i < 0 {
-			p.Peers = slices.Clone(p.Peers)
-			out = append(out, p)
-			continue
-		}
-		o := &out[i]
-		for _, id := range p.Peers {
-			if !slices.Contains(o.Peers, id) {
-				o.Peers = append(o.Peers, id)
-			}
-		}
-		if p.Since.Before(o.Since) {
-			o.Since, o.ID = p.Since, p.ID
-		}
-		if p.Approval == "" {
-			o.Approval = ""
-		}
-		o.MinAge = max(o.MinAge, p.MinAge)
-		if p.Why != o.Why {
-			o.Why += "; " + p.Why
-		}
-	}
-	for i := range out {
-		slices.SortFunc(out[i].Peers, func(a, b mesh.PeerID) int { return strings.Compare(a.String(), b.String()) })
-	}
-	return out
 }

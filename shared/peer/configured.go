@@ -1,0 +1,46 @@
+package peer
+
+import (
+	"peerkeeper/shared/mesh"
+)
+
+func (l *link) configured() verdict {
+	here := l.entries()
+	if here.Why() == NoDialect && !here.Known() {
+		// Nobody has told how to read the peer table: copies are evidence.
+		if n, ok := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()).Get(); ok && n > 0 {
+			return yes(CopiesExist, Inferred, "%s holds %d users of %s, so a peer entry has worked; the entry itself is not readable", l.id.From, n, l.id.To)
+		}
+		return unsure(NotObservable, "the peer table is not mapped; `peerkeeper probe` proposes a mapping")
+	}
+	if !here.Known() {
+		return l.blind(l.id.From, l.pullerView, here.Why(), here.Detail)
+	}
+	if !l.hasEntry {
+		if l.other != nil {
+			if _, ok := l.home.Node(mesh.NodeName(l.other.Address)); ok {
+				return no(AddressNotPublisher, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, value(l.other.Address), l.id.To, l.home.Publisher)
+			}
+			return no(AddressNotNodeName, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, value(l.other.Address), l.home.Publisher)
+		}
+		return no(PeerMissing, Measured, "%s has no peer entry for %s", l.id.From, l.home.Publisher)
+	}
+	if l.entry.Protocol != "" && l.entry.Protocol != l.decl.Protocol {
+		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, value(l.entry.Protocol), l.decl.Protocol)
+	}
+	there := l.homeRecord.Seen.Entries.Fresh(l.Now, l.maxAge())
+	if !there.Known() {
+		if there.Why() == NoDialect {
+			return yes(EntriesMatch, Measured, "%s has its entry for %s; the other end's is not readable", l.id.From, l.id.To)
+		}
+		return l.blind(l.id.To, l.homeView, there.Why(), there.Detail)
+	}
+	back, ok, _ := l.homeRecord.Seen.EntryFor(l.puller)
+	if !ok {
+		return no(PeerMissingOnOtherSide, Measured, "%s has no peer entry back to %s; Cisco wants the pair on both sides", l.id.To, l.puller.Publisher)
+	}
+	if back.Protocol != l.entry.Protocol {
+		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, value(l.entry.Protocol), l.id.To, value(back.Protocol))
+	}
+	return yes(EntriesMatch, Measured, "both ends name each other's publisher, protocol %s", l.decl.Protocol)
+}

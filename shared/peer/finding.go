@@ -1,0 +1,282 @@
+package peer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+)
+
+// Finding is something about a cluster that a person should know.
+type Finding struct {
+	ID       string        `json:"id"`
+	Severity string        `json:"severity"` // critical, warning, info
+	Reason   Reason        `json:"reason"`
+	Node     mesh.NodeName `json:"node,omitempty"`
+	Message  string        `json:"message"`
+	Since    time.Time     `json:"since,omitzero"`
+
+	// Of findings on certificates.
+	KeyType  string    `json:"keyType,omitempty"`
+	Subject  string    `json:"subject,omitempty"`
+	NotAfter time.Time `json:"notAfter,omitzero"`
+	// Lacking are the clusters that do not trust the certificate.
+	Lacking []mesh.ClusterID `json:"lacking,omitempty"`
+	// Fix is what to click or run.
+	Fix string `json:"fix,omitempty"`
+}
+
+// Findings lists what a person should know of a cluster, with the since of
+// those that were there before.
+func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
+	r := v.record(id)
+	c, ok := v.Mesh.Cluster(id)
+	if !ok {
+		return nil
+	}
+	var out []Finding
+	add := func(sev string, why Reason, node mesh.NodeName, subject, format string, args ...any) {
+		f := Finding{ID: string(why), Severity: sev, Reason: why, Node: node, Message: fmt.Sprintf(format, args...), Since: v.Now}
+		if node != "" {
+			f.ID += ":" + string(node)
+		}
+		if subject != "" {
+			f.ID += ":" + subject
+		}
+		f = f.Composed()
+		for _, p := range prev {
+			if p.ID == f.ID {
+				f.Since = p.Since
+			}
+		}
+		out = append(out, f)
+	}
+
+	s := v.Visibility(id)
+	switch s.Verdict {
+	case AccessDenied:
+		add("critical", s.Trouble, "", "", "%s", s.Message)
+	case WaitingForPeers:
+		add("info", s.Trouble, "", "", "%s", s.Message)
+	case NotVisible:
+		add("warning", s.Trouble, "", "", "%s", s.Message)
+	case Down, PublisherIsDown:
+		add("critical", s.Trouble, "", "", "%s", s.Message)
+	}
+
+	for _, n := range c.Nodes {
+		seen := r.Seen.Nodes[n.Name]
+		if message := v.contradiction(r, id, n.Name); message != "" && s.Verdict == Visible {
+			add("warning", ReadByCertcheckOnly, n.Name, "", "%s", message)
+		} else if since, lost := r.SilentSince[n.Name]; lost && s.Verdict != Down && s.Verdict != NotVisible && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
+			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
+		}
+		if why := seen.Services.Reason; s.Verdict == Visible && (why == Forbidden || why == ServerCertificateUntrusted || why.RefusesTLS()) {
+			add("critical", why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)
+		}
+		for _, why := range seen.Remarks {
+			severity, text := why.worthAWord()
+			add(severity, why, n.Name, "", "%s %s", n.Name, text)
+		}
+		services, known := seen.Services.Fresh(v.Now, v.maxAge()).Get()
+		if known {
+			for _, need := range requiredServices {
+				if need.remote || (!need.all && n.Name != c.Publisher) {
+					continue
+				}
+				if svc, listed := services[need.service]; listed && svc.Status == "Stopped" {
+					why := StopCodeText(svc.Code)
+					if why != "" {
+						why = " (" + why + ")"
+					}
+					add("critical", ServiceStopped, n.Name, need.service, "%s is stopped on %s%s", need.service, n.Name, why)
+				}
+			}
+		}
+		if state, ok := seen.HAState.Fresh(v.Now, v.maxAge()).Get(); ok {
+			if what := r.haUnusual(c, n.Name, state); what != "" {
+				add("info", HAStateUnusual, n.Name, "", "%s", what)
+			}
+		}
+		if got, ok := seen.Version.Get(); ok && n.Name == c.Publisher && c.Release != "" && !sameRelease(c.Release, got) {
+			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, value(got))
+		}
+	}
+	if r.Fell != nil {
+		// Each fall is an incident of its own: who has acknowledged one has not seen the next.
+		add("critical", UsersFell, "", r.Fell.Since.UTC().Format(time.RFC3339), "%s", r.fallFinding(id))
+	}
+	if set, ok := r.UserSet.Fresh(v.Now, 2*setPeriod).Get(); ok && set[id].Foreign > 0 {
+		add("info", OtherDomains, "", "", "%d users have an IM address in a domain that mesh.yaml does not name (domain, domains); in the Directory URI scheme that is lawful", set[id].Foreign)
+	}
+	if skew, ok := r.Seen.Skew.Get(); ok && skew.Abs() > 2*time.Minute {
+		add("warning", ClockSkew, "", "", "the cluster's clock differs from Peerkeeper's by more than 2 min (HTTP Date); times are corrected for it, certificates and logs are not")
+	}
+	if sa, ok := r.Seen.SyncAgent.Get(); ok && !strings.HasPrefix(sa, "Completed") {
+		add("warning", SyncAgentNotCompleted, c.Publisher, "", "the Sync Agent's user sync reads %s", plain.Quote(sa, maxValue))
+	}
+	names, more := firstTen(unlisted(v.Mesh, c, r))
+	for _, name := range names {
+		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", value(name))
+	}
+	if more > 0 {
+		add("warning", UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
+	}
+	names, more = firstTen(unlistedPeers(v.Mesh, r))
+	for _, e := range names {
+		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", value(e), mesh.MaxClusters)
+	}
+	if more > 0 {
+		add("info", UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
+	}
+	for _, unusable := range r.unusable(c) {
+		if s.Verdict == Visible {
+			add("warning", unusable.Reason, unusable.Node, "", "%s", unusable.Message)
+		}
+	}
+	if v := r.Seen.AXLVersion; v != "" {
+		add("info", AXLVersionFound, c.Publisher, "", "AXL on %s refused the version that belongs to release %s and takes %s, which is asked first from now on; compare the release in mesh.yaml", c.Publisher, cmp.Or(c.Release, "14.0"), v)
+	}
+	for _, cut := range v.tooLong(c) {
+		add("warning", ValueTooLong, cut.node, cut.field, "%s", cut.message())
+	}
+	if p := r.differingParameters(c); p != "" {
+		add("warning", ParametersDiffer, "", "", "%s", p)
+	}
+	if iv := r.Interval; iv.Value != 0 && iv.Value != c.SyncInterval.D() {
+		add("info", IntervalDiffers, "", "", "the sync interval is %v on %s, mesh.yaml declares %v; the value read is used", iv.Value, c.Publisher, c.SyncInterval.D())
+	}
+	slices.SortStableFunc(out, func(a, b Finding) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// firstTen are the names that are listed one by one, and how many more there are.
+func firstTen(names []string) ([]string, int) {
+	const listed = 10
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) <= listed {
+		return names, 0
+	}
+	return names[:listed], len(names) - listed
+}
+
+func unlisted(m *mesh.Mesh, c *mesh.Cluster, r *ClusterRecord) []string {
+	nodes, ok := r.Seen.Topology.Get()
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, n := range nodes {
+		// Some releases list the peers' nodes in the same table (inferred):
+		// another cluster's node is not a missing one.
+		if _, known := m.Owner(n); !known {
+			out = append(out, string(n))
+		}
+	}
+	return out
+}
+
+func unlistedPeers(m *mesh.Mesh, r *ClusterRecord) []string {
+	entries, ok := r.Seen.Entries.Get()
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		known := false
+		for i := range m.Clusters {
+			if _, is := m.Clusters[i].Node(mesh.NodeName(e.Address)); is || addressOf(&m.Clusters[i], e.Address) {
+				known = true
+			}
+		}
+		if !known {
+			out = append(out, e.Address)
+		}
+	}
+	return out
+}
+
+// differingParameters says which ICSA parameters differ between the nodes.
+func (r *ClusterRecord) differingParameters(c *mesh.Cluster) string {
+	pub, ok := r.Seen.Nodes[c.Publisher].Parameters.Get()
+	if !ok {
+		return ""
+	}
+	var diffs []string
+	for _, n := range c.Nodes {
+		got, ok := r.Seen.Nodes[n.Name].Parameters.Get()
+		if !ok || n.Name == c.Publisher {
+			continue
+		}
+		for _, k := range sortedKeys(pub) {
+			if v, has := got[k]; has && v != pub[k] {
+				diffs = append(diffs, fmt.Sprintf("%s is %s on %s but %s on %s", value(k), value(pub[k]), c.Publisher, value(v), n.Name))
+			}
+		}
+	}
+	return plain.FirstBy(plain.Listed, diffs, "; ")
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// unusable lists why answers came and could not be used: each reason once, with
+// the node that gave the answer.
+func (r *ClusterRecord) unusable(c *mesh.Cluster) []Finding {
+	var out []Finding
+	add := func(node mesh.NodeName, why Reason, detail string) {
+		switch why {
+		case UnreadableAnswer, AXLVersionRefused, ConnectionClosed:
+		default:
+			return
+		}
+		if !slices.ContainsFunc(out, func(f Finding) bool { return f.Reason == why && f.Node == node }) {
+			out = append(out, Finding{Reason: why, Node: node, Message: fmt.Sprintf("an answer of %s cannot be used: %s", node, detail)})
+		}
+	}
+	for _, n := range c.Nodes {
+		services := r.Seen.Nodes[n.Name].Services
+		add(n.Name, services.Reason, services.Detail)
+	}
+	seen := &r.Seen
+	add(c.Publisher, seen.Users.Reason, seen.Users.Detail)
+	add(c.Publisher, seen.Entries.Reason, seen.Entries.Detail)
+	add(c.Publisher, seen.Topology.Reason, seen.Topology.Detail)
+	add(c.Publisher, seen.Nodes[c.Publisher].Parameters.Reason, seen.Nodes[c.Publisher].Parameters.Detail)
+	return out
+}
+
+// sameRelease compares a declared release ("14.0.1SU3", "14.0") with a version
+// as the node tells it ("14.0.1.13900-8") on the numbers that both have.
+func sameRelease(declared, read string) bool {
+	d, r := numbers(declared), numbers(read)
+	n := min(len(d), len(r), 3)
+	return n > 0 && slices.Equal(d[:n], r[:n])
+}
+
+func numbers(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ".") {
+		end := strings.IndexFunc(part, func(r rune) bool { return r < '0' || r > '9' })
+		switch {
+		case end < 0:
+			out = append(out, part)
+		case end == 0:
+			return out
+		default:
+			return append(out, part[:end])
+		}
+	}
+	return out
+}

@@ -1,0 +1,28 @@
+package peer
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+func TestMerge(t *testing.T) {
+	a := Proposal{ID: "a", Action: RestartService, Target: Target{Cluster: "emea", Service: ICSA}, Peers: []mesh.PeerID{{From: "emea", To: "apac"}}, Since: at12, Approval: "x", MinAge: time.Hour, Why: "1"}
+	b := a
+	b.ID, b.Peers, b.Since, b.MinAge, b.Why = "b", []mesh.PeerID{{From: "emea", To: "amer"}}, at12.Add(-time.Hour), 2*time.Hour, "2"
+	other := a
+	other.ID, other.Target.Cluster = "c", "apac"
+	got := Merge([]Proposal{a, b, other})
+	if len(got) != 2 || got[0].ID != "b" || len(got[0].Peers) != 2 || got[0].Approval != "x" || got[0].MinAge != 2*time.Hour || got[0].Why != "1; 2" {
+		t.Errorf("%+v", got)
+	}
+	b.Approval = ""
+	if got := Merge([]Proposal{a, b}); got[0].Approval != "" {
+		t.Error("one of them needs nobody")
+	}
+	if !slices.Equal(a.Peers, []mesh.PeerID{{From: "emea", To: "apac"}}) {
+		t.Error("the argument was changed")
+	}
+}

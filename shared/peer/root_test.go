@@ -1,0 +1,62 @@
+package peer
+
+import (
+	"testing"
+
+	"peerkeeper/shared/mesh"
+)
+
+// RootOf: a cause in one cluster is one cause, however many peers feel it.
+func TestRootOf(t *testing.T) {
+	fails := func(t Type) []Condition { return []Condition{{Type: t, Status: False}} }
+	id := func(s string) mesh.PeerID {
+		p, err := mesh.ParsePeerID(s)
+		if err != nil {
+			panic(err)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		name    string
+		failing map[string]Type
+		stop    mesh.ClusterID // whose AXL is stopped
+		want    map[string]mesh.ClusterID
+		causes  int
+	}{
+		{"apac is down", map[string]Type{"emea>apac": Reachable, "amer>apac": Reachable, "c04>apac": Reachable}, "", map[string]mesh.ClusterID{"emea>apac": "apac", "c04>apac": "apac"}, 1},
+		{"apac's certificate expired", map[string]Type{"emea>apac": CertificateTrusted, "amer>apac": CertificateTrusted}, "", map[string]mesh.ClusterID{"amer>apac": "apac"}, 1},
+		{"apac's AXL is stopped", map[string]Type{"emea>apac": ServicesRunning, "amer>apac": ServicesRunning, "apac>emea": ServicesRunning}, "apac", map[string]mesh.ClusterID{"emea>apac": "apac", "apac>emea": "apac"}, 1},
+		{"apac changed the intercluster account", map[string]Type{"emea>apac": Authenticated, "amer>apac": Authenticated}, "", map[string]mesh.ClusterID{"emea>apac": "apac"}, 1},
+		{"one wrong password", map[string]Type{"emea>apac": Authenticated}, "", map[string]mesh.ClusterID{"emea>apac": "emea"}, 1},
+		{"two wrong passwords", map[string]Type{"emea>apac": Authenticated, "amer>emea": Authenticated}, "", map[string]mesh.ClusterID{"amer>emea": "amer"}, 2},
+		{"emea's whole ICSA", map[string]Type{"emea>apac": Synced, "emea>amer": Synced, "emea>c04": Synced}, "", map[string]mesh.ClusterID{"emea>c04": "emea"}, 1},
+		{"all stand towards apac", map[string]Type{"emea>apac": Synced, "amer>apac": Synced, "c04>apac": Synced}, "", map[string]mesh.ClusterID{"emea>apac": "apac"}, 1},
+		{"every cluster's ICSA", map[string]Type{
+			"emea>apac": Synced, "emea>amer": Synced, "emea>c04": Synced, "apac>emea": Synced, "apac>amer": Synced, "apac>c04": Synced,
+			"amer>emea": Synced, "amer>apac": Synced, "amer>c04": Synced,
+		}, "", map[string]mesh.ClusterID{"amer>apac": "amer"}, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, _, _ := stuck{clusters: 4}.view()
+			if c.stop != "" {
+				pub := mesh.NodeName("imp-" + c.stop + "-pub.example.com")
+				v.Clusters[c.stop].Seen.Nodes[pub].Services.Value[AXL] = Service{Status: "Stopped", UpTime: -1}
+			}
+			conditions := map[mesh.PeerID][]Condition{}
+			for s, typ := range c.failing {
+				conditions[id(s)] = fails(typ)
+			}
+			roots := map[Root]bool{}
+			for s := range c.failing {
+				root, ok := RootOf(v, id(s), conditions)
+				if want, named := c.want[s]; !ok || named && root.Cluster != want {
+					t.Errorf("%s: %+v, want in %s", s, root, want)
+				}
+				roots[root] = true
+			}
+			if len(roots) != c.causes {
+				t.Errorf("causes %v, want %d", roots, c.causes)
+			}
+		})
+	}
+}

@@ -1,0 +1,73 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"peerkeeper/shared/plain"
+)
+
+// needed is one service that the peer depends on.
+type requiredService struct {
+	service string
+	remote  bool
+	all     bool // every node, else the publisher only
+}
+
+// needs is the chapter's word: AXL on all nodes, Sync Agent on the publisher,
+// ICSA on all nodes; XCP Router because presence between clusters runs through it.
+var requiredServices = [...]requiredService{
+	{service: ICSA, all: true},
+	{service: SyncAgent},
+	{service: AXL, all: true},
+	{service: XCPRouter, all: true},
+	{service: AXL, remote: true},
+}
+
+func (l *link) servicesRunning() verdict {
+	var stopped, unread []string
+	basis := Measured
+	var why Reason
+	for _, n := range requiredServices {
+		c, r, s, id := l.puller, l.pullerRecord, l.pullerView, l.id.From
+		if n.remote {
+			c, r, s, id = l.home, l.homeRecord, l.homeView, l.id.To
+		}
+		for _, node := range c.Nodes {
+			if !n.all && node.Name != c.Publisher {
+				continue
+			}
+			if node.Name == c.Publisher && s.Verdict == PublisherIsDown && !n.remote {
+				return no(PublisherDown, Inferred, "%s does not answer, so nothing runs there that anyone could use", node.Name)
+			}
+			services := r.Seen.Nodes[node.Name].Services.Fresh(l.Now, l.maxAge())
+			got, known := services.Get()
+			svc, listed := got[n.service]
+			switch {
+			case !known:
+				if why == "" {
+					why = services.Why()
+					if s.Trouble != "" {
+						why = s.Trouble
+					}
+				}
+				unread = append(unread, fmt.Sprintf("%s (%s)", node.Name, id))
+			case !listed || svc.Status == "Unknown":
+				if why == "" {
+					why = UnreadableAnswer // not NotObservable: Control Center is where it shows
+				}
+				unread = append(unread, fmt.Sprintf("%s on %s", n.service, node.Name))
+			case !svc.Started():
+				stopped = append(stopped, fmt.Sprintf("%s is %s on %s", n.service, value(strings.ToLower(svc.Status)), node.Name))
+			}
+		}
+	}
+	if len(stopped) > 0 {
+		return no(ServiceStopped, basis, "%s", plain.FirstBy(plain.Listed, stopped, "; "))
+	}
+	if len(unread) > 0 {
+		return unsure(why, "not read: %s", plain.List(slices.Compact(unread)))
+	}
+	return yes(AllStarted, Measured, "Cisco Intercluster Sync Agent, Sync Agent, AXL and XCP Router run where they must")
+}

@@ -1,0 +1,59 @@
+package peer
+
+import (
+	"time"
+)
+
+func (l *link) synced(next *SyncRecord) verdict {
+	entries := l.entries()
+	if !entries.Known() && entries.Why() != NoDialect {
+		return l.blind(l.id.From, l.pullerView, entries.Why(), entries.Detail)
+	}
+	if entries.Known() && !l.hasEntry {
+		return unsure(PeerMissing, "there is no entry that could sync")
+	}
+	clocks := l.clocks()
+	limit, which := clocks.First()
+	if !l.entry.HasClock {
+		return l.syncedByProgress(next, limit)
+	}
+	age, last := l.age(), "last success "+l.entry.LastSync.UTC().Format("2006-01-02 15:04 MST")
+	if l.entry.LastSync.IsZero() {
+		age, last = l.Now.Sub(next.FirstSeen), "it has never succeeded since Peerkeeper first saw its entry, or its first sync last brought users"
+	}
+	switch {
+	case age < -2*l.Tick:
+		return unsure(ClockBackwards, "%s lies in the future of %s's own clock", last, l.id.From)
+	case age > limit && which == FourPeriodsMissed:
+		return no(FourPeriodsMissed, Measured, "%s: four periods of %v have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+	case age > limit:
+		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %v; measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+	case age > clocks.Interval+2*l.Tick:
+		return yes(Overdue, Measured, "%s; one sync of %v was missed, this turns False %v after the last success", last, clocks.Interval, limit)
+	}
+	return yes(OnInterval, Measured, "syncs on its interval of %v (%s)", clocks.Interval, clocks.Basis)
+}
+
+// syncedByProgress stands in where Last Synchronized Time is not readable.
+func (l *link) syncedByProgress(next *SyncRecord, limit time.Duration) verdict {
+	home, hk := l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge()).Get()
+	copied, ck := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()).Get()
+	if hk && ck && home != copied && !next.Differs.Since.IsZero() && l.changedSince(next.Differs.Since) && l.Now.Sub(next.Differs.Since) > limit {
+		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %v", l.id.To, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), limit)
+	}
+	if !next.Progress.IsZero() {
+		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, next.Progress.UTC().Format("2006-01-02 15:04 MST"))
+	}
+	return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page, and no change of %s's users has been seen copied yet", l.id.To)
+}
+
+// changedSince reports whether the home really changed around t, as opposed to
+// having differed ever since Peerkeeper first looked.
+func (l *link) changedSince(t time.Time) bool {
+	for i, h := range l.homeRecord.Home {
+		if i > 0 && !h.From.Before(t) {
+			return true
+		}
+	}
+	return false
+}

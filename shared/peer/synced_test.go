@@ -1,0 +1,102 @@
+package peer
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSyncedGoesByTheLastSuccess(t *testing.T) {
+	judged(t, Synced, []conditionCase{
+		{"on its interval", func(*scene) {}, True, OnInterval, Measured, "30m"},
+		{"one sync missed", func(s *scene) { s.lastSync(45 * time.Minute) }, True, Overdue, Measured, "one sync"},
+		{"four periods", func(s *scene) { s.lastSync(121 * time.Minute) }, False, FourPeriodsMissed, Measured, "four periods"},
+		{"no entry", func(s *scene) { s.emea().Seen.Entries.Value = s.emea().Seen.Entries.Value[1:] }, UnknownStatus, PeerMissing, Measured, ""},
+		{"in the future of its own clock", func(s *scene) { s.lastSync(-time.Hour) }, UnknownStatus, ClockBackwards, Measured, "future"},
+		{"a cluster whose clock is an hour ahead", func(s *scene) { s.lastSync(-50 * time.Minute); s.emea().Seen.Skew = Known(time.Hour, noon) }, True, OnInterval, Measured, ""},
+		{"a cluster whose clock is three hours behind", func(s *scene) { s.lastSync(190 * time.Minute); s.emea().Seen.Skew = Known(-3*time.Hour, noon) }, True, OnInterval, Measured, ""},
+		{"entries unread", func(s *scene) { s.emea().Seen.Entries = Unknown[[]Entry](Overloaded, "503") }, UnknownStatus, Overloaded, Measured, "503"},
+		{"clock not readable", func(s *scene) { s.entry(func(e *Entry) { e.HasClock = false }) }, UnknownStatus, ClockNotReadable, Measured, "only on Cisco's page"},
+	})
+}
+
+func TestWhichClockFiresFirst(t *testing.T) {
+	for _, c := range []struct {
+		minutes, first int
+		which          Reason
+	}{
+		{30, 120, FourPeriodsMissed}, {31, 124, FourPeriodsMissed}, {39, 156, FourPeriodsMissed}, {40, 160, FourPeriodsMissed}, {41, 161, StuckTwoHours}, {60, 180, StuckTwoHours}, {240, 360, StuckTwoHours}, {1444, 1564, StuckTwoHours},
+	} {
+		s := newScene()
+		s.emea().Interval = Interval{Value: time.Duration(c.minutes) * time.Minute}
+		for _, late := range []struct {
+			by     time.Duration
+			status Status
+			reason Reason
+		}{
+			{0, True, Overdue}, {time.Second, False, c.which},
+		} {
+			s.entry(func(e *Entry) { e.LastSync = ago(time.Duration(c.first)*time.Minute + late.by) })
+			r := Judge(s.View, watched, SyncRecord{FirstSeen: ago(24 * time.Hour)})
+			if got := r.Condition(Synced); got.Status != late.status || got.Reason != late.reason {
+				t.Errorf("interval %d min, last success %d min and %v ago: %s %s, want %s %s", c.minutes, c.first, late.by, got.Status, got.Reason, late.status, late.reason)
+			}
+		}
+	}
+}
+
+func TestStuckOverTime(t *testing.T) {
+	stuck := film{interval: 30 * time.Minute, home: step(10, 200, 210), syncs: never}
+	if got, want := when(stuck.play(300), synced), "0 True/OnInterval, 15 True/Overdue, 95 False/FourPeriodsMissed"; got != want {
+		t.Errorf("stuck:\n got %s\nwant %s", got, want)
+	}
+	idle := film{interval: 30 * time.Minute, home: always(200), syncs: never}
+	if got, want := when(idle.play(300), synced), "0 True/OnInterval, 15 True/Overdue, 95 False/FourPeriodsMissed"; got != want {
+		t.Errorf("stuck while the home is idle: equal data never silence an overdue agent:\n got %s\nwant %s", got, want)
+	}
+	slow := film{interval: 30 * time.Minute, home: step(10, 200, 210), syncs: func(m int) bool { return (m/30)%2 == 1 }}
+	for _, s := range slow.play(600) {
+		if s.synced.Status == False || s.users.Status == False {
+			t.Errorf("slow, one interval late, minute %d: %s %s", s.minute, s.synced.Reason, s.users.Reason)
+		}
+	}
+	blind := film{interval: 30 * time.Minute, home: step(10, 200, 210), syncs: never, noClock: true}
+	if got, want := when(blind.play(300), synced), "0 Unknown/ClockNotReadable, 135 False/HomeChangeNotCopied"; got != want {
+		t.Errorf("stuck, clock not readable:\n got %s\nwant %s", got, want)
+	}
+}
+
+// TestHealthWithoutAClock: progress stands in for Last Synchronized Time.
+func TestHealthWithoutAClock(t *testing.T) {
+	idle := film{interval: 30 * time.Minute, home: always(200), noClock: true}.play(120)
+	if got := idle[len(idle)-1].state; got != StateUnknown {
+		t.Errorf("no clock and no change seen: %s, want Unknown", got)
+	}
+	moved := film{interval: 30 * time.Minute, home: step(10, 200, 210), noClock: true}.play(120)
+	if got := moved[len(moved)-1]; got.state != Healthy || !strings.Contains(got.synced.Message, "seen copied") {
+		t.Errorf("no clock, but a change was seen copied: %s, %q, want Healthy", got.state, got.synced.Message)
+	}
+}
+
+func TestNeverSyncedStartsWithItsEntry(t *testing.T) {
+	s := newScene()
+	all := s.emea().Seen.Entries
+	s.emea().Seen.Entries = Known(all.Value[1:], noon) // no entry for apac
+	old := SyncRecord{FirstSeen: ago(72 * time.Hour)}
+	missing := Judge(s.View, watched, old)
+	if !missing.FirstSeen.IsZero() {
+		t.Errorf("without an entry the clock stands at %s, want not begun", missing.FirstSeen)
+	}
+	s.emea().Seen.Entries = all
+	s.entry(func(e *Entry) { e.LastSync = time.Time{} })
+	added := Judge(s.View, watched, missing)
+	if c := added.Condition(Synced); c.Status != True {
+		t.Errorf("an entry added just now is %s (%s), though it had no time to sync", c.Status, c.Message)
+	}
+	s.Now = noon.Add(121 * time.Minute)
+	s.emea().Seen.Entries.At = s.Now
+	late := Judge(s.View, watched, added)
+	if c := late.Condition(Synced); c.Status != False {
+		t.Errorf("an entry that has not synced for four periods is %s (%s)", c.Status, c.Message)
+	}
+}

@@ -1,0 +1,237 @@
+package peer
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+)
+
+// users judges the copies against the home. A copy may lawfully lag: it is
+// right while it equals what the home was within the window that its own last
+// sync, or two intervals, allow.
+func (l *link) users(next *SyncRecord) verdict {
+	homeFact := l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge())
+	copyFact := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge())
+	home, hk := homeFact.Get()
+	copied, ck := copyFact.Get()
+	switch {
+	case !hk:
+		return l.blind(l.id.To, l.homeView, homeFact.Why(), homeFact.Detail)
+	case !ck:
+		return l.blind(l.id.From, l.pullerView, copyFact.Why(), copyFact.Detail)
+	}
+	basis := l.pullerRecord.Seen.UsersBasis
+	if l.homeRecord.Seen.UsersBasis == Inferred || basis == "" {
+		basis = Inferred
+	}
+	interval, _ := l.interval()
+	proof, shown := l.proof(home, copied, interval)
+	if proof != UsersDiffer && home == copied {
+		if since := next.Differs.Since; !since.IsZero() {
+			if limit, _ := l.clocks().First(); l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
+				next.Progress = l.Now
+			}
+			next.Differs, next.Named = Difference{}, nil
+		}
+		return yes(proof, basis, "%s holds all %d users of %s", l.id.From, home, l.id.To)
+	}
+
+	gap := max(home-copied, copied-home)
+	switch d := &next.Differs; {
+	case d.Since.IsZero():
+		*d = Difference{Since: l.differsSince(home, copied), Least: gap}
+	case gap < d.Least:
+		*d = Difference{Since: l.Now, Least: gap}
+		if l.hasEntry && l.entry.HasClock && l.entry.LastSync.IsZero() {
+			next.FirstSeen = l.Now // the first full sync is under way
+		}
+	case l.unwatched(d.Since, interval):
+		*d = Difference{Since: l.Now, Least: gap}
+	}
+	window := l.Now.Add(-2*interval - l.Tick)
+	if l.hasEntry && l.entry.HasClock {
+		if w := l.lastSync().Add(-interval); w.After(window) && !w.After(l.Now) {
+			window = w
+		}
+	}
+	lasted := l.Now.Sub(next.Differs.Since)
+	what := describe(l.id, home, copied)
+	switch {
+	case home != copied && l.explained(copied, window):
+		return yes(CatchingUp, basis, "%s; the copy equals what %s was within the last interval", what, l.id.To)
+	case home == copied && shown.Before(next.Differs.Since.Add(interval)):
+		// Equal counts, and only an old look says that they are not the same
+		// users: the next one decides.
+	case lasted >= 2*interval:
+		why := UsersDiffer
+		if copied < home {
+			why = UsersMissing
+		} else if copied > home {
+			why = UsersExtra
+		}
+		return no(why, basis, "%s since %s%s", what, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), names(next.Named))
+	}
+	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %v", what, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), interval)
+}
+
+func describe(id mesh.PeerID, home, copied int) string {
+	switch {
+	case copied < home:
+		return fmt.Sprintf("%s lacks %d of %s's %d users", id.From, home-copied, id.To, home)
+	case copied > home:
+		return fmt.Sprintf("%s holds %d users of %s that %s itself has not (%d)", id.From, copied-home, id.To, id.To, home)
+	}
+	return fmt.Sprintf("%s holds %d users of %s, as many as there are, but not the same ones", id.From, copied, id.To)
+}
+
+func names(n *Named) string {
+	if n == nil {
+		return ""
+	}
+	var b strings.Builder
+	more := n.More
+	for _, side := range []struct {
+		what  string
+		users []string
+	}{{"missing", n.Missing}, {"too many", n.Extra}} {
+		if len(side.users) > 0 {
+			shown := side.users[:min(len(side.users), plain.Listed)]
+			more += len(side.users) - len(shown)
+			fmt.Fprintf(&b, "; %s: %s", side.what, values(shown))
+		}
+	}
+	if more > 0 {
+		fmt.Fprintf(&b, ", and %d more", more)
+	}
+	return b.String()
+}
+
+// unwatched reports whether Peerkeeper did not look for longer than an
+// interval after t, and the home changed over it: nobody can tell any more that
+// the difference is the same one.
+func (l *link) unwatched(t time.Time, interval time.Duration) bool {
+	n := len(l.homeRecord.Home)
+	if n < 2 {
+		return false
+	}
+	from, before := l.homeRecord.Home[n-1].From, l.homeRecord.Home[n-2].To
+	return from.Equal(l.Now) && before.After(t.Add(-interval)) && from.Sub(before) > max(interval, l.maxAge())
+}
+
+// differsSince is when the home last had the value that the copy has: the
+// copy has been wrong since then. Never seen: since now. Where the counts are
+// equal the ring tells nothing: the difference was first seen now.
+func (l *link) differsSince(home, copied int) time.Time {
+	if home == copied {
+		return l.Now
+	}
+	for i := len(l.homeRecord.Home) - 1; i >= 0; i-- {
+		if h := l.homeRecord.Home[i]; h.Users == copied && i+1 < len(l.homeRecord.Home) {
+			return l.homeRecord.Home[i+1].From
+		}
+	}
+	return l.Now
+}
+
+// explained reports whether the home's values since window span the copy's.
+func (l *link) explained(copied int, window time.Time) bool {
+	lo, hi, any := 0, 0, false
+	for _, h := range l.homeRecord.Home {
+		if h.To.Before(window) {
+			continue
+		}
+		if !any {
+			lo, hi, any = h.Users, h.Users, true
+		}
+		lo, hi = min(lo, h.Users), max(hi, h.Users)
+	}
+	return any && lo <= copied && copied <= hi
+}
+
+// proof is the strongest evidence at hand that home and copy are the same
+// users, and when it was read; UsersDiffer when the digests contradict equal
+// counts. A bucket digest speaks only of the counts that it was read with, and
+// contradicts whatever was read before it.
+func (l *link) proof(home, copied int, interval time.Duration) (why Reason, shown time.Time) {
+	if home != copied {
+		return UsersDiffer, l.Now
+	}
+	why, shown = CountsEqual, l.Now
+	diff, ok := l.View.BucketsDiffer(l.id, 2*interval+2*l.Tick)
+	a, b := l.View.Buckets[l.id.From], l.View.Buckets[l.id.To]
+	if ok && b.Value[l.id.To].Users == home && a.Value[l.id.To].Users == copied {
+		why, shown = BucketsEqual, older(a.At, b.At)
+		if len(diff) > 0 {
+			why = UsersDiffer
+		}
+	}
+	if equal, ok := l.View.SetsEqual(l.id); ok {
+		read := older(l.pullerRecord.UserSet.At, l.homeRecord.UserSet.At)
+		switch {
+		case !equal && (why != UsersDiffer || read.After(shown)):
+			why, shown = UsersDiffer, read
+		case equal && (why != UsersDiffer || !read.Before(shown)):
+			why, shown = SetEqual, read
+		}
+	}
+	return why, shown
+}
+
+func older(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// BucketsDiffer compares the bucket digests of a peer's home and copy. ok is
+// false where they are missing, too old, or not read in one tick.
+func (v *View) BucketsDiffer(id mesh.PeerID, maxAge time.Duration) (differing []string, ok bool) {
+	fa, fb := v.Buckets[id.From].Fresh(v.Now, maxAge), v.Buckets[id.To].Fresh(v.Now, maxAge)
+	ba, ka := fa.Get()
+	bb, kb := fb.Get()
+	if !ka || !kb || fa.At.Sub(fb.At).Abs() > v.Tick {
+		return nil, false
+	}
+	return bb[id.To].differing(ba[id.To])
+}
+
+// setPeriod is how often tier 3 reads every user.
+const setPeriod = 24 * time.Hour
+
+// SetsEqual compares the digests of whole sets (tier 3). ok is false unless
+// both were read within the last two days while the home held still.
+func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
+	a, b := v.record(id.From), v.record(id.To)
+	fa, fb := a.UserSet.Fresh(v.Now, 2*setPeriod), b.UserSet.Fresh(v.Now, 2*setPeriod)
+	sa, ka := fa.Get()
+	sb, kb := fb.Get()
+	if !ka || !kb || len(b.Home) == 0 {
+		return false, false
+	}
+	last := b.Home[len(b.Home)-1]
+	from, ok := v.Mesh.Cluster(id.From)
+	if !ok {
+		return false, false
+	}
+	interval := a.longestInterval(from, fa.At)
+	// The copy may lag: only what was read two intervals after the last
+	// change of the home speaks.
+	if len(b.Home) > 1 && (fa.At.Sub(last.From) < 2*interval || fb.At.Before(last.From)) {
+		return false, false
+	}
+	x, y := sa[id.To], sb[id.To]
+	// What either side holds now must be what it held then: a copy that has
+	// been mended since is not contradicted by yesterday's digest.
+	to, _ := v.Mesh.Cluster(id.To)
+	if copied, known := a.CopiedUsers(to).Get(); !known || copied != x.Users {
+		return false, false
+	}
+	if home, known := b.HomeUsers(to).Get(); !known || home != y.Users {
+		return false, false
+	}
+	return x.Sum == y.Sum && x.Users == y.Users, true
+}

@@ -1,0 +1,103 @@
+package peer
+
+import (
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+func TestUsersMatchComparesCountsThatWereReadWhole(t *testing.T) {
+	judged(t, UsersMatch, []conditionCase{
+		{"equal counts", func(*scene) {}, True, CountsEqual, Measured, "200"},
+		{"equal counts by a query nobody confirmed", func(s *scene) { s.emea().Seen.UsersBasis = Inferred; s.apac().Seen.UsersBasis = Inferred }, True, CountsEqual, Inferred, ""},
+		{"home unread", func(s *scene) { s.apac().Seen.Users = Unknown[map[mesh.NodeName]int](QueryRefused, "fault") }, UnknownStatus, QueryRefused, Measured, "apac"},
+		{"half a home count is no smaller home", func(s *scene) {
+			s.apac().Seen.Users = Partial(map[mesh.NodeName]int{pub("apac"): 5}, noon, RowsIncomplete, "cut")
+		}, UnknownStatus, RowsIncomplete, Measured, ""},
+		{"copies unread", func(s *scene) { s.emea().Seen.Users = Unknown[map[mesh.NodeName]int](MemoryName, "pool") }, UnknownStatus, MemoryName, Measured, "emea"},
+		{"too old", func(s *scene) { s.apac().Seen.Users.At = ago(11 * time.Minute) }, UnknownStatus, Stale, Measured, "last read"},
+	})
+}
+
+func TestUsersOverTime(t *testing.T) {
+	const half = 30 * time.Minute
+	stands := func(n int) func(_, _ int) int { return func(_, _ int) int { return n } }
+	busy := func(m int) int { return 75000 + 3*(m/5) }
+	cases := []struct {
+		name    string
+		film    film
+		minutes int
+		want    string
+	}{
+		{"home idle", film{interval: half, home: always(200)}, 600, "0 True/CountsEqual"},
+		{"ten users added at minute 10, copied at 32", film{interval: half, home: step(10, 200, 210)}, 120,
+			"0 True/CountsEqual, 10 True/CatchingUp, 35 True/CountsEqual"},
+		{"users removed", film{interval: half, home: step(10, 200, 150)}, 120,
+			"0 True/CountsEqual, 10 True/CatchingUp, 35 True/CountsEqual"},
+		{"deaf: the clock runs, the data do not", film{interval: half, home: step(10, 200, 210), copied: stands(200)}, 600,
+			"0 True/CountsEqual, 10 True/CatchingUp, 65 Unknown/NotYetDecided, 70 False/UsersMissing"},
+		{"deaf since before the first look", film{interval: half, home: always(210), copied: stands(200)}, 600,
+			"0 Unknown/NotYetDecided, 60 False/UsersMissing"},
+		{"copies that nobody is home to", film{interval: half, home: always(200), copied: stands(207)}, 600,
+			"0 Unknown/NotYetDecided, 60 False/UsersExtra"},
+		{"busy home, healthy sync", film{interval: half, home: busy}, 1440,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"busy home, one sync in two is missed", film{interval: half, home: busy, syncs: func(m int) bool { return (m/30)%2 == 0 }}, 1440,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"busy home, healthy sync, cluster clock an hour ahead", film{interval: half, home: busy, skew: time.Hour}, 1440,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"busy home, healthy sync, cluster clock 29 minutes ahead", film{interval: half, home: busy, skew: 29 * time.Minute}, 1440,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"busy home, healthy sync, cluster clock two hours behind", film{interval: half, home: busy, skew: -2 * time.Hour}, 1440,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"busy home, healthy sync, no clock readable", film{interval: half, home: busy, noClock: true}, 1440,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"busy home, deaf copy", film{interval: half, home: busy, copied: stands(75000)}, 600,
+			"0 True/CountsEqual, 5 True/CatchingUp, 35 Unknown/NotYetDecided, 65 False/UsersMissing"},
+		{"busy home, a tick that sees no change hides no lag", film{interval: 4 * time.Hour, home: busy}, 2000,
+			"0 True/CountsEqual, 5 True/CatchingUp"},
+		{"longest interval", film{interval: 1444 * time.Minute, home: step(10, 200, 210)}, 3000,
+			"0 True/CountsEqual, 10 True/CatchingUp, 1450 True/CountsEqual"},
+		{"first full sync of 75,000 under way for two hours", film{interval: half, home: always(75000), copied: func(m, _ int) int { return min(75000, 600*m) }, syncs: never}, 300,
+			"0 Unknown/NotYetDecided, 125 True/CountsEqual"},
+		{"first full sync that stalls half way", film{interval: half, home: always(75000), copied: func(m, _ int) int { return min(40000, 600*m) }}, 300,
+			"0 Unknown/NotYetDecided, 130 False/UsersMissing"},
+		{"others for the same number, noticed by the buckets", film{interval: half, home: always(200), digest: func(m int) (string, string) {
+			if m >= 20 {
+				return "new", "old"
+			}
+			return "old", "old"
+		}}, 300, "0 True/BucketsEqual, 30 Unknown/NotYetDecided, 90 False/UsersDiffer"},
+		{"others for the same number, copied by the next sync", film{interval: half, home: always(200), digest: func(m int) (string, string) {
+			h, c := "old", "old"
+			if m >= 20 {
+				h = "new"
+			}
+			if m >= 32 {
+				c = "new"
+			}
+			return h, c
+		}}, 300, "0 True/BucketsEqual, 30 Unknown/NotYetDecided, 35 True/BucketsEqual"},
+		{"the same after the count had come and gone before: old counts tell nothing of new users", film{interval: half, home: func(m int) int { return map[int]int{1: 201}[m/100] + 200*(1-map[int]int{1: 1}[m/100]) }, digest: func(m int) (string, string) {
+			h, c := "old", "old"
+			if m >= 320 {
+				h = "new"
+			}
+			if m >= 332 {
+				c = "new"
+			}
+			return h, c
+		}}, 500, "0 True/BucketsEqual, 100 True/CatchingUp, 125 True/BucketsEqual, 200 True/CatchingUp, 215 True/BucketsEqual, 330 Unknown/NotYetDecided, 335 True/BucketsEqual"},
+		{"peersync off from minute 20 to 400, changes copied meanwhile", film{interval: half, home: busy, blackout: func(m int) bool { return m > 20 && m < 400 }}, 700,
+			"0 True/CountsEqual, 5 True/CatchingUp, 400 Unknown/NotYetDecided, 425 True/CatchingUp"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			shots := c.film.play(c.minutes)
+			if got := when(shots, users); got != c.want {
+				t.Errorf("\n got %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
