@@ -62,7 +62,7 @@ func (t *ticked) begin(b *testing.B) {
 	}
 	clock := host.Fast{Clock: *t.mesh.Clock}
 	store.Now = clock.Now
-	t.host = &host.Host{Mesh: t.mesh, Store: store, Clock: clock, Secrets: file.Source{Path: filepath.Join(t.sim.dir, "secrets.json"), Salt: salt}}
+	t.host = &host.Host{Mesh: t.mesh, Store: store, Clock: clock, Secrets: &file.Source{Path: filepath.Join(t.sim.dir, "secrets.json"), Salt: salt}}
 }
 
 // spent is what something took: wall, our own CPU, the simulator's, which has

@@ -103,7 +103,7 @@ func (w *watched) host(t *terminal, f files, s secrets, wanted []string) (*host.
 	if err != nil {
 		return nil, usagef("%w; it stands beside the state file, which must be in a folder that this user may write", err)
 	}
-	source := file.Source{Path: s.Secrets, Salt: salt, Unsafe: s.Unsafe}
+	source := &file.Source{Path: s.Secrets, Salt: salt, Unsafe: s.Unsafe}
 	if warning, err := source.Warning(); err == nil && warning != "" {
 		if !s.Unsafe {
 			return nil, usagef("%s (or --secrets-unsafe, if they may)", warning)
@@ -116,7 +116,7 @@ func (w *watched) host(t *terminal, f files, s secrets, wanted []string) (*host.
 	return &host.Host{Mesh: w.Mesh, Store: w.store, Secrets: source, Clock: w.clock, Log: t.log}, nil
 }
 
-func checkSecrets(source file.Source, meshPath string, wanted []string) error {
+func checkSecrets(source *file.Source, meshPath string, wanted []string) error {
 	if len(wanted) == 0 {
 		return nil
 	}

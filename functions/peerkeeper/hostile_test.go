@@ -165,7 +165,7 @@ func besiege(t *testing.T) *besieged {
 	}
 	t.Cleanup(hook.Close)
 	b.host = &host.Host{
-		Mesh: m, Store: b.state, Secrets: file.Source{Path: filepath.Join(b.dir, "secrets.json"), Salt: []byte("0123456789abcdef")}, Clock: byHand{b.clock},
+		Mesh: m, Store: b.state, Secrets: &file.Source{Path: filepath.Join(b.dir, "secrets.json"), Salt: []byte("0123456789abcdef")}, Clock: byHand{b.clock},
 		Sinks: []alarm.Sink{
 			&alarm.Lines{Path: filepath.Join(b.dir, "alarms.jsonl")}, &alarm.Writer{W: &b.screen, Now: b.clock.Now},
 			hook, &sns.Sink{API: &b.topic, Topic: "arn:aws:sns:eu-central-1:111122223333:alarms"},

@@ -324,7 +324,7 @@ func (l load) run(t testing.TB) outcome {
 	}
 	said := &counter{}
 	logger := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	h := &host.Host{Mesh: m, Store: state, Clock: clock, Log: logger, Secrets: file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}}
+	h := &host.Host{Mesh: m, Store: state, Clock: clock, Log: logger, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}}
 	address, err := listener.Open(t.Context(), listener.Config{Address: "127.0.0.1:0", Log: logger})
 	if err != nil {
 		t.Fatal(err)

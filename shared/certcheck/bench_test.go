@@ -157,7 +157,7 @@ func BenchmarkCertcheck30(b *testing.B) {
 	if nodes != 180 {
 		b.Fatalf("%d nodes, want 180", nodes)
 	}
-	secrets := file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: make([]byte, 32)}
+	secrets := &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: make([]byte, 32)}
 	for _, c := range []struct {
 		name     string
 		platform *cluster.Platform // nil reads no trust stores

@@ -396,7 +396,7 @@ func (c *chaos) build(dir string) error {
 			s = storetest.Stale(s, c.plan.Lag)
 		}
 		c.hosts[i] = &Host{
-			Mesh: c.mesh, Store: s, Secrets: file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Sinks: []alarm.Sink{ear{c}},
+			Mesh: c.mesh, Store: s, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Sinks: []alarm.Sink{ear{c}},
 			Clock: chaosClock{c}, Timeout: 5 * time.Second, Backoff: time.Millisecond, Transport: wire{c, sim.Transport()},
 			TLS: inProcessTLS{sim}, DNS: &dnsprobe.Client{Domain: c.mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{sim}}, Crash: func(at string) { c.between(i, at) },
 		}

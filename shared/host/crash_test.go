@@ -46,7 +46,7 @@ func crashHost(dir string, clock Clocked) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{Mesh: m, Store: state, Secrets: file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Clock: tickless{clock}, Timeout: 10 * time.Second}, nil
+	return &Host{Mesh: m, Store: state, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Clock: tickless{clock}, Timeout: 10 * time.Second}, nil
 }
 
 // TestChildActs is the process that TestKilledAtEachStep kills: one run of

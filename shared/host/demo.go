@@ -233,7 +233,7 @@ func (d Demo) equip(sim *clustersim.Sim, clock Clocked) (*set, error) {
 		sinks = append(sinks, &alarm.Writer{W: d.Out})
 	}
 	secrets := filepath.Join(d.Dir, "secrets.json")
-	h := &Host{Mesh: m, Store: state, Secrets: file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: tickless{clock}, Log: d.Log, Timeout: demoTimeout, DNSTimeout: demoDNS, Backoff: demoBackoff}
+	h := &Host{Mesh: m, Store: state, Secrets: &file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: tickless{clock}, Log: d.Log, Timeout: demoTimeout, DNSTimeout: demoDNS, Backoff: demoBackoff}
 	st := &stage{host: h, source: dashboard.Source{Store: state, Mesh: m}, admin: sim.Do, said: said, tell: tell}
 	st.secrets = func(id mesh.ClusterID) error { return renewSecret(sim, secrets, string(id)+"/read") }
 	return &set{sim: sim, host: h, stage: st}, nil

@@ -2,8 +2,8 @@
 //
 // It owns nothing but the reading: it never writes the file, and no error of
 // its own holds a value from it. The file is read for every call, so a rotated
-// password counts at once; it is small. A file with any mistake gives no
-// secrets at all, and all its mistakes at once.
+// password counts at once; it is decoded again only if its bytes have changed.
+// A file with any mistake gives no secrets at all, and all its mistakes at once.
 package file
 
 import (
@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"peerkeeper/shared/secret"
@@ -44,6 +45,10 @@ type Source struct {
 	// Unsafe reads the file although others may read or change it. Whoever can
 	// change it chooses to whom a cluster's password is sent next.
 	Unsafe bool
+
+	mu      sync.Mutex
+	digest  [sha256.Size]byte // of the text that decoded is of
+	decoded map[string]secret.Credentials
 }
 
 // Error says what is wrong with the file.
@@ -77,7 +82,7 @@ func (e *MissingError) Error() string {
 func (e *MissingError) Is(target error) bool { return target == secret.ErrNotFound }
 
 // Credentials implements secret.Source.
-func (s Source) Credentials(ctx context.Context, name string) (secret.Credentials, error) {
+func (s *Source) Credentials(ctx context.Context, name string) (secret.Credentials, error) {
 	if ctx.Err() != nil {
 		return secret.Credentials{}, context.Cause(ctx)
 	}
@@ -99,14 +104,14 @@ func (s Source) Credentials(ctx context.Context, name string) (secret.Credential
 }
 
 // Names lists the secrets, sorted.
-func (s Source) Names() ([]string, error) {
+func (s *Source) Names() ([]string, error) {
 	all, err := s.read()
 	return slices.Sorted(maps.Keys(all)), err
 }
 
 // Warning says whether others may read or change the file, and the cure; "" means
 // no. Such a file is not read unless Unsafe is set.
-func (s Source) Warning() (string, error) {
+func (s *Source) Warning() (string, error) {
 	info, err := os.Stat(s.Path)
 	if err != nil {
 		return "", &Error{s.Path, bare(err)}
@@ -122,7 +127,8 @@ type ExposedError struct{ Why string }
 
 func (e *ExposedError) Error() string { return e.Why }
 
-func (s Source) read() (map[string]secret.Credentials, error) {
+// read gives what the file holds; nobody may change it.
+func (s *Source) read() (map[string]secret.Credentials, error) {
 	text, err := s.text()
 	if err != nil {
 		return nil, &Error{s.Path, bare(err)}
@@ -130,16 +136,23 @@ func (s Source) read() (map[string]secret.Credentials, error) {
 	if len(text) > maxSize {
 		return nil, &Error{s.Path, fmt.Errorf("larger than %d bytes", maxSize)}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := sha256.Sum256(text)
+	if s.decoded != nil && sum == s.digest {
+		return s.decoded, nil
+	}
 	all, err := parse(text)
 	if err != nil {
 		return nil, &Error{s.Path, err}
 	}
+	s.decoded, s.digest = all, sum
 	return all, nil
 }
 
 // text is what stands in the file. It is the file that was opened whose owner and
 // mode count: the name may be another one's by now.
-func (s Source) text() (text []byte, err error) {
+func (s *Source) text() (text []byte, err error) {
 	// A named pipe without a writer must not be waited for.
 	f, err := os.OpenFile(s.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

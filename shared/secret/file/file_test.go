@@ -19,15 +19,15 @@ import (
 	"peerkeeper/shared/secret/file"
 )
 
-var _ secret.Source = file.Source{}
+var _ secret.Source = &file.Source{}
 
 var salt = []byte("0123456789abcdef0123456789abcdef")
 
-func source(t *testing.T, text string) file.Source {
+func source(t *testing.T, text string) *file.Source {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secrets.json")
 	write(t, path, text)
-	return file.Source{Path: path, Salt: salt}
+	return &file.Source{Path: path, Salt: salt}
 }
 
 func write(t *testing.T, path, text string) {
@@ -37,7 +37,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func version(t *testing.T, s file.Source, name string) string {
+func version(t *testing.T, s *file.Source, name string) string {
 	t.Helper()
 	c, err := s.Credentials(t.Context(), name)
 	if err != nil {
@@ -194,8 +194,7 @@ func TestAFileThatOthersMayReadIsNotUsed(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "chmod 600 "+s.Path) {
 			t.Errorf("mode %o: no cure in %v", mode, err)
 		}
-		unsafe := s
-		unsafe.Unsafe = true
+		unsafe := &file.Source{Path: s.Path, Salt: s.Salt, Unsafe: true}
 		if _, err := unsafe.Credentials(t.Context(), "emea/read"); err != nil {
 			t.Errorf("mode %o, unsafe: %v", mode, err)
 		}
@@ -213,7 +212,7 @@ func TestAFileThatOthersMayReadIsNotUsed(t *testing.T) {
 }
 
 func TestAPipeIsNoSecretsFile(t *testing.T) {
-	s := file.Source{Path: t.TempDir(), Salt: salt, Unsafe: true}
+	s := &file.Source{Path: t.TempDir(), Salt: salt, Unsafe: true}
 	if _, err := s.Names(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a folder: %v", err)
 	}
@@ -261,7 +260,7 @@ func FuzzSecretsFile(f *testing.F) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := file.Source{Path: path, Salt: salt}
+		s := &file.Source{Path: path, Salt: salt}
 		names, err := s.Names()
 		if err != nil {
 			if _, ok := errors.AsType[*file.Error](err); !ok {
