@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -47,30 +46,5 @@ func waitFor(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// Stepped is a clock that stands still until it is set.
-type Stepped struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// NewStepped is a clock that shows an instant.
-func NewStepped(at time.Time) *Stepped { return &Stepped{now: at} }
-
-// Now is the instant last set.
-func (s *Stepped) Now() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-// Set moves the clock. It never moves it back.
-func (s *Stepped) Set(t time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t.After(s.now) {
-		s.now = t
 	}
 }

@@ -1,6 +1,5 @@
-// Package host runs the functions of one mesh on one machine: on their
-// schedules, over an embedded store, with alarms to a file, a webhook and the
-// screen, and with the page served on a local port.
+// Package host runs the functions of one mesh on one machine, on their schedules
+// and by a clock that may be faster than the wall's.
 //
 // It is wiring around the same use cases that the Lambdas run, and judges
 // nothing. Killed at any moment it loses no alarm: whatever was decided is in
@@ -11,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,112 +52,64 @@ type Host struct {
 	// Crash is called between the steps of an action, for tests that end the
 	// process there; nil does nothing.
 	Crash func(step string)
-	// CertLook is how often certcheck looks at each cluster; 0 is its own.
-	CertLook time.Duration
 	// Ran hears of every run; may be nil.
 	Ran func(run.Answer, error)
 
-	once      sync.Once
-	connector *cluster.Connector
-	functions []Function
+	once   sync.Once
+	handle map[string]handler
 }
 
-// Function is one use case with its schedule.
-type Function struct {
-	run.Schedule
-	Handle func(context.Context, run.Request) (run.Answer, error)
+// handler is one use case.
+type handler func(context.Context, run.Request) (run.Answer, error)
+
+// Schedules are those of the functions, in the order in which a first start runs
+// them: stucksync judges what the other two have recorded.
+func Schedules() []run.Schedule {
+	all := run.Schedules()
+	i := slices.IndexFunc(all, func(s run.Schedule) bool { return s.Function == "stucksync" })
+	judge := all[i]
+	return append(slices.Delete(all, i, i+1), judge)
 }
 
 func (h *Host) build() {
 	h.once.Do(func() {
 		now := h.Clock.Now
-		h.connector = &cluster.Connector{Dialect: cluster.NewDialect(h.Mesh.Dialect), Secrets: h.Secrets, Now: now, Log: h.Log, Timeout: h.Timeout, Backoff: h.Backoff, Transport: h.Transport}
-		sync := &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: now, Log: h.Log}
+		clusters := &cluster.Connector{Dialect: cluster.NewDialect(h.Mesh.Dialect), Secrets: h.Secrets, Now: now, Log: h.Log, Timeout: h.Timeout, Backoff: h.Backoff, Transport: h.Transport}
+		sync := &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: clusters, Now: now, Log: h.Log}
 		prober := h.TLS
 		if prober == nil {
 			prober = tlsprobe.Prober{Timeout: h.Timeout}
 		}
 		platform := &cluster.Platform{Secrets: h.Secrets, Now: now, Timeout: h.Timeout, Transport: h.Transport, TLS: prober}
-		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: h.connector, Platform: platform, Crash: h.Crash}
-		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: prober, DNS: h.DNS, Platform: platform, Every: h.CertLook, Now: now, Log: h.Log}
+		stuck := &stucksync.Stucksync{Mesh: h.Mesh, Store: h.Store, Sinks: h.Sinks, Now: now, Log: h.Log, Clusters: clusters, Platform: platform, Crash: h.Crash}
+		cert := &certcheck.Certcheck{Mesh: h.Mesh, Store: h.Store, TLS: prober, DNS: h.DNS, Platform: platform, Now: now, Log: h.Log}
 		if cert.DNS == nil {
-			cert.DNS = &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.dnsTimeout()}
+			cert.DNS = &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.DNSTimeout}
 		}
-		handle := map[string]func(context.Context, run.Request) (run.Answer, error){
-			"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle,
-		}
-		for _, s := range run.Schedules() {
-			h.functions = append(h.functions, Function{Schedule: s, Handle: handle[s.Function]})
-		}
+		h.handle = map[string]handler{"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle}
 	})
-}
-
-// dnsTimeout is that of one DNS question.
-func (h *Host) dnsTimeout() time.Duration {
-	if h.DNSTimeout > 0 {
-		return h.DNSTimeout
-	}
-	return dnsprobe.DefaultTimeout
-}
-
-// Functions are the functions in the order in which a first start runs them.
-func (h *Host) Functions() []Function {
-	h.build()
-	out := slices.Clone(h.functions)
-	// stucksync judges what the other two have recorded.
-	slices.SortStableFunc(out, func(a, b Function) int { return rank(a.Function) - rank(b.Function) })
-	return out
-}
-
-func rank(function string) int {
-	if function == "stucksync" {
-		return 1
-	}
-	return 0
-}
-
-// Peersync is the use case with its open clusters, for verbs that look at one
-// thing only.
-func (h *Host) Peersync() *peersync.Peersync {
-	h.build()
-	return &peersync.Peersync{Mesh: h.Mesh, Store: h.Store, Clusters: h.connector, Now: h.Clock.Now, Log: h.Log}
 }
 
 // Once runs one function now, whatever is due. An error names the function.
 func (h *Host) Once(ctx context.Context, function string) (run.Answer, error) {
 	h.build()
-	for _, f := range h.functions {
-		if f.Function == function {
-			return h.run(ctx, f, run.Request{Mesh: h.Mesh.Name, Function: function})
-		}
+	if h.handle[function] == nil {
+		names := slices.Sorted(maps.Keys(h.handle))
+		return run.Answer{}, fmt.Errorf("there is no function %q: this host runs %s", function, strings.Join(names, ", "))
 	}
-	names := make([]string, 0, len(h.functions))
-	for _, f := range h.functions {
-		names = append(names, f.Function)
-	}
-	return run.Answer{}, &UnknownFunctionError{function, names}
-}
-
-// UnknownFunctionError says which functions there are.
-type UnknownFunctionError struct {
-	Name  string
-	Known []string
-}
-
-func (e *UnknownFunctionError) Error() string {
-	return fmt.Sprintf("there is no function %q: this host runs %s", e.Name, strings.Join(e.Known, ", "))
+	return h.run(ctx, run.Request{Mesh: h.Mesh.Name, Function: function})
 }
 
 // runDeadline bounds one run on the wall: longer than any cluster's deadline,
 // shorter than the lease of the most frequent function.
 const runDeadline = 3*time.Minute + 30*time.Second
 
-func (h *Host) run(ctx context.Context, f Function, req run.Request) (run.Answer, error) {
+func (h *Host) run(ctx context.Context, req run.Request) (run.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, runDeadline)
 	defer cancel()
-	a, err := f.Handle(ctx, req)
+	a, err := h.handle[req.Function](ctx, req)
 	if err != nil {
-		err = fmt.Errorf("%s: %w", f.Function, err)
+		err = fmt.Errorf("%s: %w", req.Function, err)
 	}
 	if h.Ran != nil {
 		h.Ran(a, err)
@@ -165,44 +117,39 @@ func (h *Host) run(ctx context.Context, f Function, req run.Request) (run.Answer
 	return a, err
 }
 
+// attempt is a run whose error is reported and ends nothing.
+func (h *Host) attempt(ctx context.Context, req run.Request) {
+	if _, err := h.run(ctx, req); err != nil && ctx.Err() == nil {
+		h.logger().Error("run failed", "function", req.Function, "error", err)
+	}
+}
+
 // Run runs every function once, in order, and then each on its schedule until
 // the context ends. A run that fails is reported and tried again at its next
 // time.
 func (h *Host) Run(ctx context.Context) error {
-	for _, f := range h.Functions() {
-		if _, err := h.run(ctx, f, run.Request{Mesh: h.Mesh.Name, Function: f.Function}); err != nil && ctx.Err() == nil {
-			h.logger().Error("run failed", "function", f.Function, "error", err)
-		}
+	h.build()
+	all := Schedules()
+	for _, s := range all {
+		h.attempt(ctx, run.Request{Mesh: h.Mesh.Name, Function: s.Function})
 	}
 	var wg sync.WaitGroup
-	for _, f := range h.functions {
-		wg.Go(func() { h.loop(ctx, f) })
+	for _, s := range all {
+		wg.Go(func() { h.loop(ctx, s) })
 	}
 	wg.Wait()
 	return ctx.Err()
 }
 
-func (h *Host) loop(ctx context.Context, f Function) {
+func (h *Host) loop(ctx context.Context, s run.Schedule) {
 	for {
-		due := Next(f.Schedule, h.Clock.Now())
+		due := s.Next(h.Clock.Now())
 		if h.Clock.Until(ctx, due) != nil {
 			return
 		}
-		due = turn(f.Schedule, due, h.Clock.Now())
-		_, err := h.run(ctx, f, run.Request{Mesh: h.Mesh.Name, Function: f.Function, ScheduledTime: due})
-		if err != nil && ctx.Err() == nil {
-			h.logger().Error("run failed", "function", f.Function, "error", err)
-		}
+		due = turn(s, due, h.Clock.Now())
+		h.attempt(ctx, run.Request{Mesh: h.Mesh.Name, Function: s.Function, ScheduledTime: due})
 	}
-}
-
-// Next is when a schedule is due after an instant.
-func Next(s run.Schedule, after time.Time) time.Time {
-	due := after.Add(-s.Offset).Truncate(s.Period).Add(s.Offset)
-	for !due.After(after) {
-		due = due.Add(s.Period)
-	}
-	return due
 }
 
 // turn is the scheduled time to run for at now, after due was waited for: due
@@ -211,7 +158,7 @@ func turn(s run.Schedule, due, now time.Time) time.Time {
 	if due.Sub(now) <= instant.Skew && now.Before(due.Add(s.Period)) {
 		return due
 	}
-	return Next(s, now).Add(-s.Period)
+	return s.Next(now).Add(-s.Period)
 }
 
 func (h *Host) logger() *slog.Logger {

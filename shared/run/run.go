@@ -77,6 +77,15 @@ func Find(function string) (Schedule, bool) {
 	return Schedule{}, false
 }
 
+// Next is when the schedule is due after an instant.
+func (s Schedule) Next(after time.Time) time.Time {
+	due := after.Add(-s.Offset).Truncate(s.Period).Add(s.Offset)
+	for !due.After(after) {
+		due = due.Add(s.Period)
+	}
+	return due
+}
+
 // Overdue says since when a function is overdue, if it is: it has not completed
 // for two periods. One that has never completed counts from the first start, so
 // that starting it again and again does not pass for running; one that never

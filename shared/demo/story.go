@@ -1,4 +1,4 @@
-package host
+package demo
 
 import (
 	"cmp"
@@ -18,6 +18,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/tlsprobe"
@@ -184,7 +185,7 @@ type AlarmResult struct {
 
 // stage is where a story plays.
 type stage struct {
-	host    *Host
+	operator operator.Operator
 	source  dashboard.Source
 	admin   func(method, path string, body []byte) error
 	secrets func(mesh.ClusterID) error
@@ -199,7 +200,7 @@ type stage struct {
 // play plays the steps in order and compares each with what is found.
 func (st *stage) play(ctx context.Context, story Story) (Result, error) {
 	res := Result{OK: true}
-	st.spoken = story.clusters(st.host.Mesh.IDs())
+	st.spoken = story.clusters(st.operator.Mesh.IDs())
 	for _, step := range story.Steps {
 		st.tell("— %s", step.Name)
 		r, err := st.step(ctx, step)
@@ -220,7 +221,7 @@ func (st *stage) play(ctx context.Context, story Story) (Result, error) {
 
 func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
 	r := StepResult{Name: step.Name, Expected: st.expected(step.Expect)}
-	st.began = st.host.Clock.Now()
+	st.began = st.operator.Now()
 	if err := st.acts(ctx, step.Break); err != nil {
 		return r, err
 	}
@@ -240,8 +241,8 @@ func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
 		return r, nil
 	}
 	healthy := st.expected(Expected{})
-	st.began = st.host.Clock.Now()
-	end := st.host.Clock.Now().Add(time.Duration(step.Within))
+	st.began = st.operator.Now()
+	end := st.operator.Now().Add(time.Duration(step.Within))
 	for {
 		found, err := st.found(ctx, Expected{})
 		if err != nil {
@@ -250,7 +251,7 @@ func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
 		// What was done on the way to health is the mending's own business.
 		found.Actions = healthy.Actions
 		ok := same(healthy, found)
-		if ok || !st.host.Clock.Now().Before(end) {
+		if ok || !st.operator.Now().Before(end) {
 			r.Mended = &MendedResult{Found: found, OK: ok}
 			st.report(ok, "healthy again", healthy, found)
 			return r, nil
@@ -275,7 +276,7 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 	for _, a := range acts {
 		switch {
 		case a.Post != "":
-			body, err := json.Marshal(instants(a.Body, st.host.Clock.Now()))
+			body, err := json.Marshal(instants(a.Body, st.operator.Now()))
 			if err != nil {
 				return err
 			}
@@ -294,14 +295,14 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 			}
 		case a.Resume != "":
 			st.tell("  operator: peerkeeper resume %s", a.Resume)
-			if err := st.host.Resume(ctx, a.Resume, "demo"); err != nil {
+			if err := st.operator.Resume(ctx, a.Resume); err != nil {
 				return err
 			}
 		}
 		switch {
 		case a.Mode != "":
 			st.tell("  operator: policy.mode: %s in mesh.yaml", a.Mode)
-			st.host.Mesh.Policy.Mode = a.Mode
+			st.operator.Mesh.Policy.Mode = a.Mode
 		case a.Approve != "":
 			if err := st.approve(ctx, a.Approve); err != nil {
 				return err
@@ -318,14 +319,14 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 
 // approve does what an operator does after reading the plan.
 func (st *stage) approve(ctx context.Context, id mesh.ClusterID) error {
-	planned, err := st.host.Plan(ctx, 0)
+	planned, err := st.operator.Plan(ctx, 0)
 	if err != nil {
 		return err
 	}
 	for _, p := range planned {
 		if p.Cluster == id && p.Approval != "" {
 			st.tell("  operator: peerkeeper approve %s (%s %s)", p.ID, p.Kind, p.Target)
-			_, err := st.host.Approve(ctx, p.ID, "demo")
+			_, err := st.operator.Approve(ctx, p.ID)
 			return err
 		}
 	}
@@ -334,11 +335,11 @@ func (st *stage) approve(ctx context.Context, id mesh.ClusterID) error {
 
 // accept does what an operator does after reading a fingerprint by hand.
 func (st *stage) accept(ctx context.Context, node mesh.NodeName) error {
-	owner, ok := st.host.Mesh.Owner(node)
+	owner, ok := st.operator.Mesh.Owner(node)
 	if !ok {
 		return fmt.Errorf("accept: %s is no node", node)
 	}
-	c, _ := st.host.Mesh.Cluster(owner)
+	c, _ := st.operator.Mesh.Cluster(owner)
 	n, _ := c.Node(node)
 	served, err := tlsprobe.Prober{Timeout: 5 * time.Second}.Probe(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName()}, tlsprobe.Any)
 	if served.Leaf() == nil {
@@ -346,7 +347,7 @@ func (st *stage) accept(ctx context.Context, node mesh.NodeName) error {
 	}
 	print := tlsprobe.Fingerprint(served.Leaf())
 	st.tell("  operator: peerkeeper trust accept %s %s", node, print)
-	return st.host.Accept(ctx, node, print, "demo")
+	return st.operator.Accept(ctx, node, print)
 }
 
 // instants replaces "@+1h" by the instant an hour from now.
@@ -367,7 +368,7 @@ func instants(body map[string]any, now time.Time) map[string]any {
 // expected fills in what a story leaves unsaid: every other peer is healthy.
 func (st *stage) expected(e Expected) Seen {
 	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan)}
-	for _, p := range st.host.Mesh.Peers {
+	for _, p := range st.operator.Mesh.Peers {
 		if !st.spokenOf(p.ID) {
 			continue
 		}
@@ -404,7 +405,7 @@ func (s Story) clusters(ids []mesh.ClusterID) map[mesh.ClusterID]bool {
 
 // found reads the same from the store, through the page's own eyes.
 func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
-	status, err := st.source.Status(ctx, st.host.Clock.Now())
+	status, err := st.source.Status(ctx, st.operator.Now())
 	if err != nil {
 		return Seen{}, err
 	}
@@ -456,7 +457,7 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 		}
 		seen.Alarms = append(seen.Alarms, a.Name+" "+subjectOf(a))
 	}
-	gate, err := repair.Load(ctx, st.host.Store, st.host.Mesh.Name)
+	gate, err := repair.Load(ctx, st.operator.Store, st.operator.Mesh.Name)
 	if err != nil {
 		return Seen{}, err
 	}
@@ -465,12 +466,12 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 			seen.Actions = append(seen.Actions, fmt.Sprintf("%s %s: %s", c.Action, c.Target, c.Outcome))
 		}
 	}
-	planned, err := st.host.Plan(ctx, 0)
+	planned, err := st.operator.Plan(ctx, 0)
 	if err != nil {
 		return Seen{}, err
 	}
 	for _, p := range planned {
-		if p.Approval != "" && st.host.Mesh.Policy.Mode == mesh.Recover {
+		if p.Approval != "" && st.operator.Mesh.Policy.Mode == mesh.Recover {
 			seen.Plan = append(seen.Plan, string(p.Cluster))
 		}
 	}

@@ -1,4 +1,4 @@
-package host
+package operator
 
 import (
 	"archive/zip"
@@ -21,31 +21,31 @@ import (
 // what is known and since when, both clusters' records, the certificates seen,
 // who did what, and the commands whose output belongs to it. It holds no
 // secret: none is ever stored.
-func (h *Host) Evidence(ctx context.Context, id mesh.PeerID, w io.Writer) error {
-	now := h.Clock.Now()
-	source := dashboard.Source{Store: h.Store, Mesh: h.Mesh}
+func (o *Operator) Evidence(ctx context.Context, id mesh.PeerID, w io.Writer) error {
+	now := o.Now()
+	source := dashboard.Source{Store: o.Store, Mesh: o.Mesh}
 	explained, err := source.Explain(ctx, id, now)
 	if err != nil {
 		return err
 	}
-	book, err := record.Load(ctx, h.Store, h.Mesh)
+	book, err := record.Load(ctx, o.Store, o.Mesh)
 	if err != nil {
 		return err
 	}
-	buckets, err := book.Buckets(h.Mesh)
+	buckets, err := book.Buckets(o.Mesh)
 	if err != nil {
 		return err
 	}
-	history, err := repair.History(ctx, h.Store, h.Mesh.Name, now.AddDate(0, 0, -30), now)
+	history, err := repair.History(ctx, o.Store, o.Mesh.Name, now.AddDate(0, 0, -30), now)
 	if err != nil {
 		return err
 	}
-	gate, err := repair.Load(ctx, h.Store, h.Mesh.Name)
+	gate, err := repair.Load(ctx, o.Store, o.Mesh.Name)
 	if err != nil {
 		return err
 	}
-	from, _ := h.Mesh.Cluster(id.From)
-	to, _ := h.Mesh.Cluster(id.To)
+	from, _ := o.Mesh.Cluster(id.From)
+	to, _ := o.Mesh.Cluster(id.To)
 	z := zip.NewWriter(w)
 	var text strings.Builder
 	if err := dashboard.WriteExplain(&text, explained, false); err != nil {

@@ -1,4 +1,12 @@
-package host
+// Package operator is what a person decides about a mesh and asks of it: consent
+// to an action, a pause, a maintenance, an alarm that is known, a certificate to
+// be accepted, an account to be tried again; the plan, the bundle for a TAC case,
+// where a user is home.
+//
+// A decision is stored first and then entered in the audit with the person's
+// name; an error says which of the two is missing. Nothing here changes a
+// cluster: stucksync does, which reads the decision at its next run.
+package operator
 
 import (
 	"context"
@@ -12,27 +20,44 @@ import (
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/peersync"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/store"
 )
 
+// Operator is a person at a mesh. Mesh, Store and Now are needed.
+type Operator struct {
+	Mesh  *mesh.Mesh
+	Store store.Store
+	Now   func() time.Time // of the mesh
+	// Clusters opens the clusters for what is asked of them; a decision needs none.
+	Clusters *cluster.Connector
+}
+
+// With opens one cluster for a question, under the same guard against lock-out
+// as a tick.
+func (o *Operator) With(ctx context.Context, c *mesh.Cluster, ask func(context.Context, *cluster.Client) error) error {
+	p := &peersync.Peersync{Mesh: o.Mesh, Store: o.Store, Clusters: o.Clusters, Now: o.Now}
+	return p.With(ctx, c, ask)
+}
+
 // Accept records that a person accepts a certificate for a node, besides those
 // that mesh.yaml names, from the next look on. It is audited.
-func (h *Host) Accept(ctx context.Context, node mesh.NodeName, sha256, actor string) error {
+func (o *Operator) Accept(ctx context.Context, node mesh.NodeName, sha256, actor string) error {
 	pin, err := mesh.ParseFingerprint(sha256)
 	if err != nil {
 		return err
 	}
-	owner, ok := h.Mesh.Owner(node)
+	owner, ok := o.Mesh.Owner(node)
 	if !ok {
-		return fmt.Errorf("%s is no node of mesh %s; `peerkeeper status` lists the clusters, mesh.yaml their nodes", node, h.Mesh.Name)
+		return fmt.Errorf("%s is no node of mesh %s; `peerkeeper status` lists the clusters, mesh.yaml their nodes", node, o.Mesh.Name)
 	}
-	cl, _ := h.Mesh.Cluster(owner)
+	cl, _ := o.Mesh.Cluster(owner)
 	declared, _ := cl.Node(node)
-	now := h.Clock.Now()
-	_, _, err = store.Claim(ctx, h.Store, store.Pin(h.Mesh.Name, string(declared.Name)), record.PinSchema, func(d *store.Doc[record.Pin], _ bool) (bool, error) {
+	now := o.Now()
+	_, _, err = store.Claim(ctx, o.Store, store.Pin(o.Mesh.Name, string(declared.Name)), record.PinSchema, func(d *store.Doc[record.Pin], _ bool) (bool, error) {
 		if slices.Contains(d.Value.SHA256, pin) {
 			return false, nil
 		}
@@ -43,20 +68,20 @@ func (h *Host) Accept(ctx context.Context, node mesh.NodeName, sha256, actor str
 	if err != nil {
 		return fmt.Errorf("accepting a certificate for %s: %w", node, err)
 	}
-	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: "trust accept " + string(declared.Name), Outcome: "done", Evidence: pin})
+	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: "trust accept " + string(declared.Name), Outcome: "done", Evidence: pin})
 	return err
 }
 
 // Resume lets a rejected account be tried again. It is audited.
-func (h *Host) Resume(ctx context.Context, id mesh.ClusterID, actor string) error {
-	if _, ok := h.Mesh.Cluster(id); !ok {
-		return fmt.Errorf("%s is no cluster of mesh %s: want one of %s", id, h.Mesh.Name, join(h.Mesh.IDs()))
+func (o *Operator) Resume(ctx context.Context, id mesh.ClusterID, actor string) error {
+	if _, ok := o.Mesh.Cluster(id); !ok {
+		return fmt.Errorf("%s is no cluster of mesh %s: want one of %s", id, o.Mesh.Name, join(o.Mesh.IDs()))
 	}
-	now := h.Clock.Now()
+	now := o.Now()
 	done := false
 	// Each account is held back by itself.
 	for _, account := range []mesh.ClusterID{id, record.WriteAccount(id), record.PlatformAccount(id), record.PlatformWriteAccount(id)} {
-		_, changed, err := store.Claim(ctx, h.Store, store.Auth(h.Mesh.Name, account), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
+		_, changed, err := store.Claim(ctx, o.Store, store.Auth(o.Mesh.Name, account), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
 			if !exists || d.Value.Rejected == "" {
 				return false, nil
 			}
@@ -71,7 +96,7 @@ func (h *Host) Resume(ctx context.Context, id mesh.ClusterID, actor string) erro
 	if !done {
 		return &NothingToResumeError{id}
 	}
-	_, err := repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: "resume " + string(id), Outcome: "done", Evidence: "the account is tried again at the next look"})
+	_, err := repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: "resume " + string(id), Outcome: "done", Evidence: "the account is tried again at the next look"})
 	return err
 }
 
@@ -95,21 +120,21 @@ const ApprovalLife = 4 * time.Hour
 
 // word writes one thing that a person said, and turns the gate's epoch. It
 // returns the actions that are under way all the same.
-func (h *Host) override(ctx context.Context, key store.Key, intent string, w record.Override) ([]repair.Intent, error) {
-	_, _, err := store.Claim(ctx, h.Store, key, record.OverrideSchema, func(d *store.Doc[record.Override], _ bool) (bool, error) {
+func (o *Operator) override(ctx context.Context, key store.Key, intent string, w record.Override) ([]repair.Intent, error) {
+	_, _, err := store.Claim(ctx, o.Store, key, record.OverrideSchema, func(d *store.Doc[record.Override], _ bool) (bool, error) {
 		d.Value = w
 		return true, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", intent, err)
 	}
-	return repair.Interrupt(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: w.At, Actor: w.Actor, Intent: intent, Outcome: "done", Evidence: w.Reason})
+	return repair.Interrupt(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: w.At, Actor: w.Actor, Intent: intent, Outcome: "done", Evidence: w.Reason})
 }
 
-func (h *Host) newOverride(scope record.Scope, reason, actor string, lasts time.Duration) record.Override {
+func (o *Operator) newOverride(scope record.Scope, reason, actor string, lasts time.Duration) record.Override {
 	// Whoever calls has refused what is too long to be a reason; what is stored is
 	// bounded all the same.
-	w := record.Override{Scope: scope, Reason: plain.Line(reason, record.MaxReason), Actor: plain.Line(actor, maxActor), At: h.Clock.Now()}
+	w := record.Override{Scope: scope, Reason: plain.Line(reason, record.MaxReason), Actor: plain.Line(actor, maxActor), At: o.Now()}
 	if lasts > 0 {
 		w.Expires = w.At.Add(lasts)
 	}
@@ -121,24 +146,24 @@ const maxActor = 255
 
 // Pause keeps Peerkeeper from acting on what the scope names; lasts 0 is until
 // resumed. The actions it returns were meant before and are not called back.
-func (h *Host) Pause(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
-	return h.override(ctx, store.Pause(h.Mesh.Name, string(scope)), "pause "+string(scope), h.newOverride(scope, reason, actor, lasts))
+func (o *Operator) Pause(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
+	return o.override(ctx, store.Pause(o.Mesh.Name, string(scope)), "pause "+string(scope), o.newOverride(scope, reason, actor, lasts))
 }
 
 // Maintain declares maintenance: neither actions nor notices.
-func (h *Host) Maintain(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
-	return h.override(ctx, store.Maintenance(h.Mesh.Name, string(scope)), "maintenance start "+string(scope), h.newOverride(scope, reason, actor, lasts))
+func (o *Operator) Maintain(ctx context.Context, scope record.Scope, reason, actor string, lasts time.Duration) ([]repair.Intent, error) {
+	return o.override(ctx, store.Maintenance(o.Mesh.Name, string(scope)), "maintenance start "+string(scope), o.newOverride(scope, reason, actor, lasts))
 }
 
 // Unpause takes a pause back, and Unmaintain a maintenance. The error is a
 // *NothingSaidError if there was none.
-func (h *Host) Unpause(ctx context.Context, scope record.Scope, actor string) error {
-	return h.takeBack(ctx, store.Pause(h.Mesh.Name, string(scope)), "resume "+string(scope), scope, actor)
+func (o *Operator) Unpause(ctx context.Context, scope record.Scope, actor string) error {
+	return o.takeBack(ctx, store.Pause(o.Mesh.Name, string(scope)), "resume "+string(scope), scope, actor)
 }
 
 // Unmaintain ends a maintenance.
-func (h *Host) Unmaintain(ctx context.Context, scope record.Scope, actor string) error {
-	return h.takeBack(ctx, store.Maintenance(h.Mesh.Name, string(scope)), "maintenance end "+string(scope), scope, actor)
+func (o *Operator) Unmaintain(ctx context.Context, scope record.Scope, actor string) error {
+	return o.takeBack(ctx, store.Maintenance(o.Mesh.Name, string(scope)), "maintenance end "+string(scope), scope, actor)
 }
 
 // NothingSaidError says that there is nothing to take back.
@@ -148,9 +173,9 @@ func (e *NothingToEndError) Error() string {
 	return fmt.Sprintf("nothing stands for %s that could be ended", e.Scope)
 }
 
-func (h *Host) takeBack(ctx context.Context, key store.Key, intent string, scope record.Scope, actor string) error {
-	now := h.Clock.Now()
-	_, done, err := store.Claim(ctx, h.Store, key, record.OverrideSchema, func(d *store.Doc[record.Override], exists bool) (bool, error) {
+func (o *Operator) takeBack(ctx context.Context, key store.Key, intent string, scope record.Scope, actor string) error {
+	now := o.Now()
+	_, done, err := store.Claim(ctx, o.Store, key, record.OverrideSchema, func(d *store.Doc[record.Override], exists bool) (bool, error) {
 		if !exists || !d.Value.Holds(now) {
 			return false, nil
 		}
@@ -163,14 +188,14 @@ func (h *Host) takeBack(ctx context.Context, key store.Key, intent string, scope
 	if !done {
 		return &NothingToEndError{scope}
 	}
-	_, err = repair.Interrupt(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: intent, Outcome: "done"})
+	_, err = repair.Interrupt(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: intent, Outcome: "done"})
 	return err
 }
 
 // Acknowledge says that an alarm is known: it is not repeated. The fingerprint
 // may be shortened as long as it fits one alarm only.
-func (h *Host) Acknowledge(ctx context.Context, fingerprint, reason, actor string, lasts time.Duration) (alarm.Notice, error) {
-	items, err := alarm.Items(ctx, h.Store, h.Mesh.Name)
+func (o *Operator) Acknowledge(ctx context.Context, fingerprint, reason, actor string, lasts time.Duration) (alarm.Notice, error) {
+	items, err := alarm.Items(ctx, o.Store, o.Mesh.Name)
 	if err != nil {
 		return alarm.Notice{}, err
 	}
@@ -184,16 +209,16 @@ func (h *Host) Acknowledge(ctx context.Context, fingerprint, reason, actor strin
 		return alarm.Notice{}, fmt.Errorf("%d alarms that stand have a fingerprint beginning with %q; `peerkeeper status` lists them", len(fits), fingerprint)
 	}
 	it := fits[0]
-	w := h.newOverride(record.WholeMesh, reason, actor, lasts)
+	w := o.newOverride(record.WholeMesh, reason, actor, lasts)
 	w.Alarm, w.Cluster = it.Name, it.Cluster
-	_, _, err = store.Claim(ctx, h.Store, store.Ack(h.Mesh.Name, it.Fingerprint), record.OverrideSchema, func(d *store.Doc[record.Override], _ bool) (bool, error) {
+	_, _, err = store.Claim(ctx, o.Store, store.Ack(o.Mesh.Name, it.Fingerprint), record.OverrideSchema, func(d *store.Doc[record.Override], _ bool) (bool, error) {
 		d.Value = w
 		return true, nil
 	})
 	if err != nil {
 		return it.Notice, fmt.Errorf("acknowledging %s: %w", it.Name, err)
 	}
-	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: w.At, Actor: actor, Intent: "ack " + it.Name + " " + it.Peer + string(it.Cluster), Outcome: "done", Evidence: reason})
+	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: w.At, Actor: actor, Intent: "ack " + it.Name + " " + it.Peer + string(it.Cluster), Outcome: "done", Evidence: reason})
 	return it.Notice, err
 }
 
@@ -219,12 +244,12 @@ type Planned struct {
 
 // Plan lists the actions that are asked for now. With past it lists those of
 // that time instead, which recover would have taken but for its mode.
-func (h *Host) Plan(ctx context.Context, past time.Duration) ([]Planned, error) {
-	book, err := record.Load(ctx, h.Store, h.Mesh)
+func (o *Operator) Plan(ctx context.Context, past time.Duration) ([]Planned, error) {
+	book, err := record.Load(ctx, o.Store, o.Mesh)
 	if err != nil {
 		return nil, err
 	}
-	now := h.Clock.Now()
+	now := o.Now()
 	out := []Planned{}
 	for id, d := range book.Proposals {
 		v := d.Value
@@ -259,8 +284,8 @@ func onlyMode(refused []string) bool {
 }
 
 // Approve consents to one exact action, once, for the next four hours.
-func (h *Host) Approve(ctx context.Context, id, actor string) (Planned, error) {
-	planned, err := h.Plan(ctx, 0)
+func (o *Operator) Approve(ctx context.Context, id, actor string) (Planned, error) {
+	planned, err := o.Plan(ctx, 0)
 	if err != nil {
 		return Planned{}, err
 	}
@@ -272,11 +297,11 @@ func (h *Host) Approve(ctx context.Context, id, actor string) (Planned, error) {
 	if p.Approval == "" {
 		return p, fmt.Errorf("%s (%s %s) needs no approval", id, p.Kind, p.Target)
 	}
-	if h.Mesh.Policy.Mode != mesh.Recover {
+	if o.Mesh.Policy.Mode != mesh.Recover {
 		return p, fmt.Errorf("policy.mode is observe: nothing is changed, approved or not. By hand: %s", byHand(p))
 	}
-	now := h.Clock.Now()
-	_, _, err = store.Claim(ctx, h.Store, store.Approval(h.Mesh.Name, id), record.OverrideSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
+	now := o.Now()
+	_, _, err = store.Claim(ctx, o.Store, store.Approval(o.Mesh.Name, id), record.OverrideSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
 		d.Value = record.Approval{ID: id, Actor: actor, At: now, Expires: now.Add(ApprovalLife)}
 		d.TTL = now.Add(7 * 24 * time.Hour)
 		return true, nil
@@ -284,15 +309,15 @@ func (h *Host) Approve(ctx context.Context, id, actor string) (Planned, error) {
 	if err != nil {
 		return p, fmt.Errorf("approving %s: %w", id, err)
 	}
-	_, err = repair.Append(ctx, h.Store, h.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: fmt.Sprintf("approve %s: %s %s", id, p.Kind, p.Target), Outcome: "done", Evidence: p.Why})
+	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: actor, Intent: fmt.Sprintf("approve %s: %s %s", id, p.Kind, p.Target), Outcome: "done", Evidence: p.Why})
 	return p, err
 }
 
 // ApproveSource consents to every import of one node's certificates that waits for
 // a person now: after a renewal there is one in each cluster that pulls. Each is
 // recorded by itself.
-func (h *Host) ApproveSource(ctx context.Context, node mesh.NodeName, actor string) ([]Planned, error) {
-	planned, err := h.Plan(ctx, 0)
+func (o *Operator) ApproveSource(ctx context.Context, node mesh.NodeName, actor string) ([]Planned, error) {
+	planned, err := o.Plan(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +326,7 @@ func (h *Host) ApproveSource(ctx context.Context, node mesh.NodeName, actor stri
 		if p.Source == nil || !strings.EqualFold(string(p.Source.Node), string(node)) || p.Approval == "" {
 			continue
 		}
-		if _, err := h.Approve(ctx, p.ID, actor); err != nil {
+		if _, err := o.Approve(ctx, p.ID, actor); err != nil {
 			return out, err
 		}
 		out = append(out, p)
@@ -363,37 +388,37 @@ type NotAsked struct {
 
 // User looks a user up in every cluster. Clusters that cannot be read are
 // listed as such; nothing is concluded from their silence.
-func (h *Host) User(ctx context.Context, user string) (Whereabouts, error) {
-	w := Whereabouts{ID: user, AsOf: h.Clock.Now(), Copies: []Copy{}}
+func (o *Operator) User(ctx context.Context, user string) (Whereabouts, error) {
+	w := Whereabouts{ID: user, AsOf: o.Now(), Copies: []Copy{}}
 	type found struct {
 		users []cluster.User
 		err   error
 	}
-	answers := make([]found, len(h.Mesh.Clusters))
+	answers := make([]found, len(o.Mesh.Clusters))
 	done := make(chan struct{})
-	for i := range h.Mesh.Clusters {
+	for i := range o.Mesh.Clusters {
 		go func() {
 			defer func() { done <- struct{}{} }()
-			c := &h.Mesh.Clusters[i]
-			answers[i].err = h.Peersync().With(ctx, c, func(ctx context.Context, client *cluster.Client) (err error) {
+			c := &o.Mesh.Clusters[i]
+			answers[i].err = o.With(ctx, c, func(ctx context.Context, client *cluster.Client) (err error) {
 				answers[i].users, err = client.Find(ctx, user)
 				return err
 			})
 		}()
 	}
-	for range h.Mesh.Clusters {
+	for range o.Mesh.Clusters {
 		<-done
 	}
 	where := map[mesh.ClusterID]map[mesh.ClusterID]bool{} // holder -> homes named
 	for i, a := range answers {
-		id := h.Mesh.Clusters[i].ID
+		id := o.Mesh.Clusters[i].ID
 		if a.err != nil {
 			w.Failed = append(w.Failed, NotAsked{id, a.err.Error()})
 			continue
 		}
 		where[id] = map[mesh.ClusterID]bool{}
 		for _, u := range a.users {
-			home, ok := h.Mesh.Owner(u.Node)
+			home, ok := o.Mesh.Owner(u.Node)
 			if !ok {
 				home = mesh.ClusterID(u.Node)
 			}
@@ -410,7 +435,7 @@ func (h *Host) User(ctx context.Context, user string) (Whereabouts, error) {
 	if len(w.Homes) < 2 {
 		w.Homes = nil
 	}
-	for _, id := range h.Mesh.IDs() {
+	for _, id := range o.Mesh.IDs() {
 		homes, asked := where[id]
 		if !asked || (w.Home != nil && id == w.Home.Cluster) {
 			continue
@@ -424,13 +449,13 @@ func (h *Host) User(ctx context.Context, user string) (Whereabouts, error) {
 			}
 		}
 		if w.Home != nil {
-			if _, pulls := h.Mesh.Peer(mesh.PeerID{From: id, To: w.Home.Cluster}); !pulls {
+			if _, pulls := o.Mesh.Peer(mesh.PeerID{From: id, To: w.Home.Cluster}); !pulls {
 				continue
 			}
 		}
 		w.Copies = append(w.Copies, copied)
 	}
-	if len(w.Failed) == len(h.Mesh.Clusters) {
+	if len(w.Failed) == len(o.Mesh.Clusters) {
 		errs := make([]error, len(answers))
 		for i, a := range answers {
 			errs[i] = a.err
