@@ -21,6 +21,8 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/peersync"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/soap"
 	"peerkeeper/shared/store/bolt"
@@ -32,7 +34,7 @@ type ticked struct {
 	name string
 	sim  *simulator
 	mesh *mesh.Mesh
-	host *host.Host
+	look *peersync.Peersync
 }
 
 func newTicked(b *testing.B, name string, args ...string) *ticked {
@@ -62,7 +64,8 @@ func (t *ticked) begin(b *testing.B) {
 	}
 	clock := host.Fast{Clock: *t.mesh.Clock}
 	store.Now = clock.Now
-	t.host = &host.Host{Mesh: t.mesh, Store: store, Clock: clock, Secrets: &file.Source{Path: filepath.Join(t.sim.dir, "secrets.json"), Salt: salt}}
+	clusters := &cluster.Connector{Dialect: cluster.NewDialect(t.mesh.Dialect), Secrets: &file.Source{Path: filepath.Join(t.sim.dir, "secrets.json"), Salt: salt}, Now: clock.Now}
+	t.look = &peersync.Peersync{Mesh: t.mesh, Store: store, Clusters: clusters, Now: clock.Now}
 }
 
 // spent is what something took: wall, our own CPU, the simulator's, which has
@@ -93,7 +96,7 @@ func (t *ticked) measure(b *testing.B, do func(context.Context) error) spent {
 func (t *ticked) tick(b *testing.B) spent {
 	b.Helper()
 	return t.measure(b, func(ctx context.Context) error {
-		a, err := t.host.Once(ctx, "peersync")
+		a, err := t.look.Handle(ctx, run.Request{})
 		if err == nil && a.Clusters.Observed != len(t.mesh.Clusters) {
 			err = fmt.Errorf("not every cluster was observed: %+v", a)
 		}
@@ -105,9 +108,8 @@ func (t *ticked) tick(b *testing.B) spent {
 func (t *ticked) wire(b *testing.B) soap.Counts {
 	b.Helper()
 	var sum soap.Counts
-	open := t.host.Peersync().Clusters
 	for i := range t.mesh.Clusters {
-		c, err := open.Open(b.Context(), &t.mesh.Clusters[i], "", nil) // the one that ticks use
+		c, err := t.look.Clusters.Open(b.Context(), &t.mesh.Clusters[i], "", nil) // the one that ticks use
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -212,8 +214,8 @@ func BenchmarkTickOfManyUsers(b *testing.B) {
 		b.Logf("first tick        %s", m.tick(b))
 		b.Logf("second tick       %s", m.tick(b))
 		b.Logf("steady tick       %s", m.tick(b))
-		look, owner := m.host.Peersync(), m.mesh.Owner
-		now := m.host.Clock.Now()
+		look, owner := m.look, m.mesh.Owner
+		now := look.Now()
 		each := func(do func(context.Context, *cluster.Client) error) func(context.Context) error {
 			return func(ctx context.Context) error {
 				for i := range m.mesh.Clusters {

@@ -80,12 +80,13 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if c.Now {
-		h, err := w.host(t, c.files, c.secrets, nil) // without an account the trust stores stay unread
+		accounts, err := w.accounts(t, c.files, c.secrets, nil) // without an account the trust stores stay unread
 		if err != nil {
 			return err
 		}
+		h := w.host(t, accounts)
 		err = t.ask(ctx, w, len(w.Clusters), func(ctx context.Context) error {
-			a, err := h.Once(ctx, "certcheck")
+			a, err := h.Handle(ctx, run.Request{Function: "certcheck"})
 			if err == nil && a.Skipped != "" {
 				err = fmt.Errorf("the look was not taken: %s; without --now you see the last one", a.Skipped)
 			}

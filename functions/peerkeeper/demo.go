@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"peerkeeper/shared/host"
+	"peerkeeper/shared/demo"
 	"peerkeeper/shared/listener"
 	"peerkeeper/testdata/scenarios"
 )
@@ -63,20 +63,20 @@ func (d *demoVerb) Run(ctx context.Context, t *terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	demo := host.Demo{Clusters: d.Clusters, Users: d.Users, Story: story, Log: t.log, Dir: d.Dir}
+	played := demo.Demo{Clusters: d.Clusters, Users: d.Users, Story: story, Log: t.log, Dir: d.Dir}
 	if d.Dir == "" {
-		if demo.Dir, err = os.MkdirTemp("", "peerkeeper-demo-"); err != nil {
+		if played.Dir, err = os.MkdirTemp("", "peerkeeper-demo-"); err != nil {
 			return usagef("no temporary folder can be made: %w; name one with --dir", err)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(demo.Dir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(played.Dir)) }()
 	}
 	if d.Once {
-		return d.once(ctx, t, demo)
+		return d.once(ctx, t, played)
 	}
-	return d.watch(ctx, t, demo)
+	return d.watch(ctx, t, played)
 }
 
-func (d *demoVerb) story() (host.Story, error) {
+func (d *demoVerb) story() (demo.Story, error) {
 	var from fs.FS = scenarios.Files
 	name := "the built-in story"
 	switch {
@@ -87,31 +87,31 @@ func (d *demoVerb) story() (host.Story, error) {
 			from, name = os.DirFS(scenariosHere), scenariosHere
 		}
 	}
-	story, err := host.LoadStory(from)
+	story, err := demo.LoadStory(from)
 	if err != nil {
 		return story, usagef("%s: %w", name, err)
 	}
 	return story, nil
 }
 
-func (d *demoVerb) watch(ctx context.Context, t *terminal, demo host.Demo) error {
+func (d *demoVerb) watch(ctx context.Context, t *terminal, played demo.Demo) error {
 	l, err := listener.Open(ctx, listener.Config{Address: d.Listen, Local: "demo", Log: t.log})
 	if err != nil {
 		return usage{err}
 	}
 	defer l.Close()
 	url := l.URL()
-	demo.Out = t.stdout
+	played.Out = t.stdout
 	if t.json {
-		demo.Out = t.stderr
-		if err := t.line(map[string]string{"url": url, "dir": demo.Dir}); err != nil {
+		played.Out = t.stderr
+		if err := t.line(map[string]string{"url": url, "dir": played.Dir}); err != nil {
 			return err
 		}
 	} else {
-		t.sayf("Peerkeeper watches a simulated mesh of %d clusters, %d times as fast as time.", d.Clusters, host.Rate)
-		t.sayf("Page: %s   Files: %s   End: Ctrl-C\n", url, demo.Dir)
+		t.sayf("Peerkeeper watches a simulated mesh of %d clusters, %d times as fast as time.", d.Clusters, demo.Rate)
+		t.sayf("Page: %s   Files: %s   End: Ctrl-C\n", url, played.Dir)
 	}
-	return ended(ctx, demo.Watch(ctx, l))
+	return ended(ctx, played.Watch(ctx, l))
 }
 
 // ended turns the end of a verb that runs until it is told to stop into no
@@ -123,15 +123,15 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-func (d *demoVerb) once(ctx context.Context, t *terminal, demo host.Demo) error {
+func (d *demoVerb) once(ctx context.Context, t *terminal, played demo.Demo) error {
 	said := &newestLine{next: io.Discard}
 	if !t.json {
 		said.next = t.stdout
 	}
-	demo.Out = said
-	var result host.Result
+	played.Out = said
+	var result demo.Result
 	err := t.wait(ctx, func() string { return "playing the story" + said.step() }, func(ctx context.Context) (err error) {
-		result, err = demo.PlayOnce(ctx)
+		result, err = played.PlayOnce(ctx)
 		return err
 	})
 	if err != nil {

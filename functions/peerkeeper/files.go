@@ -11,11 +11,14 @@ import (
 	"slices"
 	"strings"
 
+	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
@@ -96,9 +99,23 @@ func loadMesh(path string) (*mesh.Mesh, error) {
 	return m, nil
 }
 
-// host builds the host of a mesh for verbs that contact clusters. wanted are
-// the secrets that must exist.
-func (w *watched) host(t *terminal, f files, s secrets, wanted []string) (*host.Host, error) {
+// operator is a person at a mesh, who asks.
+func (w *watched) operator() *operator.Operator {
+	return &operator.Operator{Mesh: w.Mesh, Store: w.store, Now: w.clock.Now}
+}
+
+// host runs the functions of a mesh.
+func (w *watched) host(t *terminal, accounts secret.Source) *host.Host {
+	return &host.Host{Mesh: w.Mesh, Store: w.store, Secrets: accounts, Clock: w.clock, Log: t.log}
+}
+
+// clusters opens the clusters of a mesh.
+func (w *watched) clusters(t *terminal, accounts secret.Source) *cluster.Connector {
+	return &cluster.Connector{Dialect: cluster.NewDialect(w.Dialect), Secrets: accounts, Now: w.clock.Now, Log: t.log}
+}
+
+// accounts are for verbs that contact clusters. wanted are those that must exist.
+func (w *watched) accounts(t *terminal, f files, s secrets, wanted []string) (secret.Source, error) {
 	salt, err := file.LoadSalt(f.State + ".salt")
 	if err != nil {
 		return nil, usagef("%w; it stands beside the state file, which must be in a folder that this user may write", err)
@@ -113,7 +130,7 @@ func (w *watched) host(t *terminal, f files, s secrets, wanted []string) (*host.
 	if err := checkSecrets(source, f.Mesh, wanted); err != nil {
 		return nil, err
 	}
-	return &host.Host{Mesh: w.Mesh, Store: w.store, Secrets: source, Clock: w.clock, Log: t.log}, nil
+	return source, nil
 }
 
 func checkSecrets(source *file.Source, meshPath string, wanted []string) error {

@@ -30,10 +30,12 @@ import (
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/dashboard"
+	"peerkeeper/shared/demo"
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
@@ -93,11 +95,6 @@ func TestEveryFieldThatAClusterFillsIsTriedWithHostileValues(t *testing.T) {
 	}
 }
 
-// byHand is a clock that is moved, and waits for nobody.
-type byHand struct{ *host.Stepped }
-
-func (byHand) Until(context.Context, time.Time) error { return errors.New("moved by hand") }
-
 // topic takes what is published, and keeps it.
 type topic struct{ got []*api.PublishInput }
 
@@ -111,7 +108,7 @@ type besieged struct {
 	t     *testing.T
 	dir   string
 	sim   *clustersim.Sim
-	clock *host.Stepped
+	clock *demo.Stepped
 	host  *host.Host
 	state *bolt.Store
 
@@ -127,7 +124,7 @@ const siege = 8 * time.Hour
 
 func besiege(t *testing.T) *besieged {
 	t.Helper()
-	b := &besieged{t: t, dir: t.TempDir(), clock: host.NewStepped(time.Now().UTC().Add(-siege).Truncate(time.Second))}
+	b := &besieged{t: t, dir: t.TempDir(), clock: demo.NewStepped(time.Now().UTC().Add(-siege).Truncate(time.Second))}
 	sim, err := clustersim.New(clustersim.Config{Clusters: 3, Users: 20, Seed: 1, Clock: b.clock, Epoch: b.clock.Now().Add(siege)})
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +135,7 @@ func besiege(t *testing.T) *besieged {
 			t.Error(err)
 		}
 	})
-	if err := errors.Join(sim.Start(), host.WriteFiles(sim, "", b.dir)); err != nil {
+	if err := errors.Join(sim.Start(), demo.WriteFiles(sim, "", b.dir)); err != nil {
 		t.Fatal(err)
 	}
 	m, err := meshfile.Load(filepath.Join(b.dir, "mesh.yaml"))
@@ -165,7 +162,7 @@ func besiege(t *testing.T) *besieged {
 	}
 	t.Cleanup(hook.Close)
 	b.host = &host.Host{
-		Mesh: m, Store: b.state, Secrets: &file.Source{Path: filepath.Join(b.dir, "secrets.json"), Salt: []byte("0123456789abcdef")}, Clock: byHand{b.clock},
+		Mesh: m, Store: b.state, Secrets: &file.Source{Path: filepath.Join(b.dir, "secrets.json"), Salt: []byte("0123456789abcdef")}, Clock: b.clock,
 		Sinks: []alarm.Sink{
 			&alarm.Lines{Path: filepath.Join(b.dir, "alarms.jsonl")}, &alarm.Writer{W: &b.screen, Now: b.clock.Now},
 			hook, &sns.Sink{API: &b.topic, Topic: "arn:aws:sns:eu-central-1:111122223333:alarms"},
@@ -194,7 +191,7 @@ func (b *besieged) look(after time.Duration, functions ...string) {
 	b.clock.Set(b.clock.Now().Add(after))
 	b.sim.Step(b.clock.Now())
 	for _, f := range functions {
-		a, err := b.host.Once(b.t.Context(), f)
+		a, err := b.host.Handle(b.t.Context(), run.Request{Function: f})
 		if err != nil {
 			b.t.Errorf("%s fails: %.500v", f, err)
 		}

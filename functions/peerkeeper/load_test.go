@@ -26,9 +26,11 @@ import (
 
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/dashboard"
+	"peerkeeper/shared/demo"
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/listener"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store/bolt"
 )
@@ -69,7 +71,7 @@ func simulateByHand(args string) (err error) {
 	if _, err := fmt.Sscan(args, &clusters, &users, &dir); err != nil {
 		return err
 	}
-	clock := host.NewStepped(time.Now().UTC().Truncate(time.Hour))
+	clock := demo.NewStepped(time.Now().UTC().Truncate(time.Hour))
 	sim, err := clustersim.New(clustersim.Config{Clusters: clusters, Users: users, Clock: clock, Seed: 1, Epoch: clock.Now(), Rate: 1})
 	if err != nil {
 		return err
@@ -78,7 +80,7 @@ func simulateByHand(args string) (err error) {
 	if err := sim.Start(); err != nil {
 		return err
 	}
-	if err := host.WriteFiles(sim, "", dir); err != nil {
+	if err := demo.WriteFiles(sim, "", dir); err != nil {
 		return err
 	}
 	fmt.Println(clock.Now().Format(time.RFC3339Nano))
@@ -261,13 +263,6 @@ func (o *other) tell(line string) string {
 	return o.hear()
 }
 
-// movedByHand is a clock that nothing waits on.
-type movedByHand struct{ *host.Stepped }
-
-func (movedByHand) Until(context.Context, time.Time) error {
-	return errors.New("this clock is moved by hand")
-}
-
 // counter counts what is written to the log.
 type counter struct{ lines, bytes atomic.Int64 }
 
@@ -307,7 +302,7 @@ func (l load) run(t testing.TB) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := movedByHand{host.NewStepped(at)}
+	clock := demo.NewStepped(at)
 	m, err := meshfile.Load(filepath.Join(dir, "mesh.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -360,12 +355,12 @@ func (l load) run(t testing.TB) outcome {
 		}
 		clock.Set(clock.Now().Add(5 * time.Minute))
 		sim.tell(clock.Now().Format(time.RFC3339Nano))
-		for _, f := range h.Functions() {
+		for _, f := range host.Schedules() {
 			if f.Function == "certcheck" && tick%3 != 0 {
 				continue
 			}
 			began := time.Now()
-			if _, err := h.Once(t.Context(), f.Function); err != nil {
+			if _, err := h.Handle(t.Context(), run.Request{Function: f.Function}); err != nil {
 				t.Fatalf("tick %d, %s: %v", tick, f.Function, err)
 			}
 			times := out.alone

@@ -3,7 +3,7 @@
 // it has seen.
 //
 // It owns verbs, flags, exit codes and what a terminal shows, and nothing else:
-// what a verb does is package host's and the use cases'. Exit 0 is ok, 1 a
+// what a verb does is operator's, host's, demo's and the use cases'. Exit 0 is ok, 1 a
 // problem found, 2 bad usage or configuration; an error is one line on stderr
 // with its cause and its cure, and stdout then holds nothing that a script could
 // take for an answer.

@@ -7,11 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"sync"
 
 	"peerkeeper/shared/cluster"
-	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/plain"
 )
 
@@ -54,13 +53,15 @@ func (p *probeVerb) Run(ctx context.Context, t *terminal) error {
 		}
 		clusters = []mesh.Cluster{*c}
 	}
-	h, err := w.host(t, p.files, p.secrets, readSecrets(clusters))
+	accounts, err := w.accounts(t, p.files, p.secrets, readSecrets(clusters))
 	if err != nil {
 		return err
 	}
+	o := w.operator()
+	o.Clusters = w.clusters(t, accounts)
 	var reports []probed
 	err = t.ask(ctx, w, len(clusters), func(ctx context.Context) error {
-		reports = probeAll(ctx, h, w, clusters)
+		reports = probeAll(ctx, o, clusters)
 		return ctx.Err()
 	})
 	if err != nil {
@@ -95,30 +96,18 @@ func (p *probeVerb) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
-// atOnce is how many clusters are probed at the same time.
-const atOnce = 8
-
-func probeAll(ctx context.Context, h *host.Host, w *watched, clusters []mesh.Cluster) []probed {
+func probeAll(ctx context.Context, o *operator.Operator, clusters []mesh.Cluster) []probed {
 	reports := make([]probed, len(clusters))
-	slot := make(chan struct{}, atOnce)
-	var all sync.WaitGroup
-	look := h.Peersync()
-	for i := range clusters {
-		all.Go(func() {
-			slot <- struct{}{}
-			defer func() { <-slot }()
-			c := &clusters[i]
-			err := look.With(ctx, c, func(ctx context.Context, client *cluster.Client) (err error) {
-				reports[i].Report, err = client.Probe(ctx, w.Owner, w.clock.Now())
-				return err
-			})
-			if err != nil {
-				reports[i].Refused = err.Error()
-			}
-			reports[i].Cluster = c.ID
-		})
+	errs := o.Ask(ctx, clusters, func(ctx context.Context, i int, client *cluster.Client) (err error) {
+		reports[i].Report, err = client.Probe(ctx, o.Mesh.Owner, o.Now())
+		return err
+	})
+	for i, err := range errs {
+		if err != nil {
+			reports[i].Refused = err.Error()
+		}
+		reports[i].Cluster = clusters[i].ID
 	}
-	all.Wait()
 	return reports
 }
 

@@ -15,6 +15,7 @@ import (
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/listener"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/run"
 )
 
@@ -71,13 +72,16 @@ func (r *runVerb) Run(ctx context.Context, t *terminal) error {
 	if err := r.checkRate(w); err != nil {
 		return err
 	}
-	h, err := w.host(t, r.files, r.secrets, allSecrets(w.Mesh))
+	accounts, err := w.accounts(t, r.files, r.secrets, allSecrets(w.Mesh))
 	if err != nil {
 		return err
 	}
-	if h.Sinks, err = r.sinks(w, t); err != nil {
+	sinks, err := r.sinks(w, t)
+	if err != nil {
 		return err
 	}
+	h := w.host(t, accounts)
+	h.Sinks = sinks
 	if r.Once != "" {
 		return r.runOnce(ctx, t, h)
 	}
@@ -180,7 +184,7 @@ func (j *jsonAlarms) Send(_ context.Context, n alarm.Notice) error { return j.t.
 func (r *runVerb) runOnce(ctx context.Context, t *terminal, h *host.Host) error {
 	var answer run.Answer
 	err := t.wait(ctx, fixed("%s over %d clusters", r.Once, len(h.Mesh.Clusters)), func(ctx context.Context) (err error) {
-		answer, err = h.Once(ctx, string(r.Once))
+		answer, err = h.Handle(ctx, run.Request{Function: string(r.Once)})
 		return err
 	})
 	if err != nil {
@@ -281,4 +285,17 @@ func inWords(a run.Answer) string {
 		parts = []string{"nothing is due"}
 	}
 	return fmt.Sprintf("%-9s %s (%d ms)", a.Function, strings.Join(parts, ", "), a.TookMs)
+}
+
+// modeText says what a mesh's policy allows, for the top of a long run.
+func modeText(m *mesh.Mesh) string {
+	if m.Policy.Mode != mesh.Recover {
+		return "observe: never changes a cluster"
+	}
+	text := "recover: may start and restart services, through its gate"
+	imports := slices.ContainsFunc(m.Clusters, func(c mesh.Cluster) bool { return c.PlatformWriteCredentials != "" })
+	if how := m.Policy.ImportCertificates; imports && how != mesh.ImportManual {
+		text += fmt.Sprintf(", and put certificates into trust stores (importCertificates: %s)", how)
+	}
+	return text
 }

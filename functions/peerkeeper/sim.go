@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/demo"
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/listener"
 	"peerkeeper/shared/mesh"
@@ -81,12 +82,12 @@ func (s *simVerb) Run(ctx context.Context, t *terminal) (err error) {
 		}
 	}()
 	url := admin.URL()
-	if err := host.WriteFiles(sim, url, s.Dir); err != nil {
+	if err := demo.WriteFiles(sim, url, s.Dir); err != nil {
 		return usagef("the files of the mesh cannot be written: %w; name another folder with --dir", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return admin.Serve(ctx, sim.Admin()) })
-	group.Go(func() error { return host.Drive(ctx, sim, clock) })
+	group.Go(func() error { return demo.Drive(ctx, sim, clock) })
 	t.notef("%d clusters of %d users, %g times as fast as time; mesh %s, admin %s", s.Clusters, s.Users, s.Rate, filepath.Join(s.Dir, "mesh.yaml"), url)
 	t.sayf("ready")
 	return ended(ctx, group.Wait())

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go/logging"
 
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/dynamo"
 )
@@ -27,6 +28,17 @@ func (k kept) known(ctx context.Context) (*watched, error) {
 		return k.files.known()
 	}
 	return k.open(ctx)
+}
+
+// decides is a person at a known mesh, who decides.
+func (k kept) decides(ctx context.Context) (*watched, *operator.Operator, error) {
+	w, err := k.known(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := w.operator()
+	o.Actor, err = actor()
+	return w, o, err
 }
 
 // open opens a mesh. A table is never made here: infra makes it.

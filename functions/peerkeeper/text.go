@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -45,4 +47,26 @@ func (r *reason) UnmarshalText(b []byte) error {
 	text, err := record.ReasonOf(string(b))
 	*r = reason(text)
 	return err
+}
+
+// span is a duration in which days may be written, such as 7d or 36h.
+type span time.Duration
+
+// maxSpan is the longest time that may be named, in days: ten years.
+const maxSpan = 3650
+
+// UnmarshalText reads a duration with days.
+func (s *span) UnmarshalText(b []byte) error {
+	if days, ok := strings.CutSuffix(string(b), "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && 0 < n && n <= maxSpan {
+			*s = span(time.Duration(n) * 24 * time.Hour)
+			return nil
+		}
+	}
+	d, err := time.ParseDuration(string(b))
+	if err != nil || d <= 0 || d > maxSpan*24*time.Hour {
+		return fmt.Errorf("%s is no time: write 30m, 36h or 7d, at most %dd", plain.Quote(string(b), 40), maxSpan)
+	}
+	*s = span(d)
+	return nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"peerkeeper/shared/host"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/plain"
 )
 
@@ -31,13 +31,15 @@ func (u *userVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	h, err := w.host(t, u.files, u.secrets, readSecrets(w.Clusters))
+	accounts, err := w.accounts(t, u.files, u.secrets, readSecrets(w.Clusters))
 	if err != nil {
 		return err
 	}
-	var where host.Whereabouts
+	o := w.operator()
+	o.Clusters = w.clusters(t, accounts)
+	var where operator.Whereabouts
 	err = t.ask(ctx, w, len(w.Clusters), func(ctx context.Context) (err error) {
-		where, err = h.User(ctx, string(u.ID))
+		where, err = o.User(ctx, string(u.ID))
 		return err
 	})
 	if err != nil {
@@ -54,7 +56,7 @@ func (u *userVerb) Run(ctx context.Context, t *terminal) error {
 	return err
 }
 
-func allWell(w host.Whereabouts) bool {
+func allWell(w operator.Whereabouts) bool {
 	for _, c := range w.Copies {
 		if !c.Present || c.Stale {
 			return false
@@ -63,7 +65,7 @@ func allWell(w host.Whereabouts) bool {
 	return w.Home != nil && len(w.Homes) < 2 && len(w.Failed) == 0
 }
 
-func (u *userVerb) show(t *terminal, w host.Whereabouts) {
+func (u *userVerb) show(t *terminal, w operator.Whereabouts) {
 	switch {
 	case w.Home == nil && len(w.Failed) > 0:
 		t.sayf("%s is home in none of the clusters that answered", clean(w.ID))

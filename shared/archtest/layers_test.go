@@ -76,7 +76,9 @@ func layers() []layer {
 
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
 		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
-		{"shared/host", all(core, storage, useCases, []string{"shared/mesh/meshfile", "shared/run", "shared/alarm/...", "shared/repair", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe", "shared/secret/...", "shared/store/bolt", "shared/clustersim", "shared/metric", "shared/listener", "github.com/goccy/go-yaml"}), "wiring for one machine; goccy/go-yaml for the demo's story"},
+		{"shared/operator", all(core, storage, []string{"shared/peersync", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; peersync opens a cluster for a question, dashboard explains a peer for the evidence"},
+		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret", "shared/metric"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
+		{"shared/demo", all(core, storage, []string{"shared/host", "shared/operator", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/repair", "shared/tlsprobe", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "github.com/goccy/go-yaml"}), "a host beside a simulator; goccy/go-yaml for its story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/alarm/...", "shared/secret/...", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
 		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
 		{"shared/lambdahost/stand", all(core, []string{"shared/mesh/meshfile", "shared/lambdahost", "shared/clustersim", "shared/secret", "shared/store/dynamo/...", "github.com/aws/..."}), "a test stand: all that a function meets, and no use case"},
@@ -86,8 +88,8 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm/...", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
-			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is host's or a use case's"},
+		{"functions/peerkeeper", all(core, storage, []string{"shared/host", "shared/operator", "shared/demo", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is operator's, host's, demo's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair", "shared/metric",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
 		{"infra", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/..."}, "the app: environments in, stacks out"},
@@ -225,7 +227,7 @@ func TestWhatIsForTestsStaysThere(t *testing.T) {
 
 // neverInLambda are what no Lambda may link, directly or through others.
 var neverInLambda = [...]string{
-	module + "/shared/clustersim", module + "/shared/lambdahost/stand", module + "/shared/lambdahost/runtimeapi", module + "/shared/store/dynamo/emulator", module + "/shared/host", module + "/shared/store/bolt", module + "/shared/archtest",
+	module + "/shared/clustersim", module + "/shared/lambdahost/stand", module + "/shared/lambdahost/runtimeapi", module + "/shared/store/dynamo/emulator", module + "/shared/host", module + "/shared/operator", module + "/shared/demo", module + "/shared/store/bolt", module + "/shared/archtest",
 	"modernc.org/sqlite", "github.com/alecthomas/kong", "go.etcd.io/bbolt", "github.com/chromedp/chromedp",
 }
 

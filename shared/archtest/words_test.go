@@ -25,7 +25,7 @@ var joins = map[string]string{
 	"shared/cluster.rowsSQL":            "SQL",
 	"shared/cluster.YAML":               "a file, not a sentence",
 	"shared/tlsprobe.someOf":            "six names, and how many there are",
-	"shared/host.Once":                  "the functions of a host",
+	"shared/host.Handle":                "the functions of a host",
 	"shared/listener.Misdirected":       "what --host names",
 	"shared/listener.prepare":           "three flags",
 	"shared/mesh.String":                "the days of a week",

@@ -9,18 +9,18 @@ import (
 	"peerkeeper/shared/alarm"
 )
 
-// Collector is a sink that remembers every distinct notice, for a demo's
+// collector is a sink that remembers every distinct notice, for a demo's
 // reckoning: "once" counts pairs of fingerprint and transition.
-type Collector struct {
+type collector struct {
 	mu      sync.Mutex
 	notices []alarm.Notice
 }
 
 // Name tells this sink from others.
-func (c *Collector) Name() string { return "collector" }
+func (c *collector) Name() string { return "collector" }
 
 // Send remembers a notice.
-func (c *Collector) Send(_ context.Context, n alarm.Notice) error {
+func (c *collector) Send(_ context.Context, n alarm.Notice) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, had := range c.notices {
@@ -32,8 +32,8 @@ func (c *Collector) Send(_ context.Context, n alarm.Notice) error {
 	return nil
 }
 
-// Results counts what was raised and cleared, by alarm.
-func (c *Collector) Results() []AlarmResult {
+// results counts what was raised and cleared, by alarm.
+func (c *collector) results() []AlarmResult {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := map[string]int{}

@@ -43,9 +43,9 @@ const Rate = 120
 
 // Short deadlines: everything is on this machine.
 const (
-	timeout = 5 * time.Second // only a machine at its limits needs it
+	timeout    = 5 * time.Second // only a machine at its limits needs it
 	dnsTimeout = 700 * time.Millisecond
-	backoff = 20 * time.Millisecond
+	backoff    = 20 * time.Millisecond
 )
 
 // PlayOnce plays the story on a stepped clock to its end.
@@ -63,7 +63,7 @@ func (d Demo) PlayOnce(ctx context.Context) (Result, error) {
 				continue
 			}
 			due[s.Function] = s.Next(clock.Now())
-			if _, err := set.host.Once(ctx, s.Function); err != nil {
+			if _, err := set.host.Handle(ctx, run.Request{Function: s.Function}); err != nil {
 				return err
 			}
 		}
@@ -194,7 +194,7 @@ func (d Demo) equip(sim *clustersim.Sim, clock host.Clock) (*set, error) {
 			fmt.Fprintf(d.Out, clock.Now().UTC().Format("15:04 ")+format+"\n", args...)
 		}
 	}
-	said := &Collector{}
+	said := &collector{}
 	sinks := []alarm.Sink{said, &alarm.Lines{Path: filepath.Join(d.Dir, "alarms.jsonl")}}
 	if d.Out != nil {
 		sinks = append(sinks, &alarm.Writer{W: d.Out})

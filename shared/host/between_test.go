@@ -1,4 +1,4 @@
-package host
+package host_test
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func TestSomethingInBetweenIsNotImported(t *testing.T) {
 				c, _ := r.host.Mesh.Cluster("apac")
 				n, _ := c.Node(apacPublisher)
 				shown, _ := tlsprobe.Prober{}.Probe(t.Context(), tlsprobe.Target{Address: n.Address, ServerName: apacPublisher}, tlsprobe.Any)
-				if err := r.host.Accept(t.Context(), apacPublisher, tlsprobe.Fingerprint(shown.Leaf()), "jdoe"); err != nil {
+				if err := person(r.host).Accept(t.Context(), apacPublisher, tlsprobe.Fingerprint(shown.Leaf())); err != nil {
 					t.Fatal(err)
 				}
 				for range 6 {

@@ -1,4 +1,4 @@
-package host
+package host_test
 
 import (
 	"bytes"
@@ -33,9 +33,12 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/demo"
 	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
@@ -202,11 +205,11 @@ type chaos struct {
 	plan
 	*tally
 	sim           *clustersim.Sim
-	clock         *Stepped
+	clock         *demo.Stepped
 	offset        time.Duration // of the hosts' clock
 	base          store.Store   // what is really stored
 	mesh          *mesh.Mesh
-	hosts         [2]*Host
+	hosts         [2]*host.Host
 	said          []alarm.Notice
 	step          step
 	n             int
@@ -318,7 +321,7 @@ func (k chaosClock) Until(context.Context, time.Time) error {
 var chaosStart = time.Date(2026, 10, 24, 18, 0, 0, 0, time.UTC) // the night on which summer time ends in Europe
 
 func play(t *testing.T, p plan, total *tally) error {
-	c := &chaos{plan: p, tally: total, clock: NewStepped(chaosStart), sent: map[int64]bool{}, told: map[int64]bool{}, closed: map[int64]bool{}, served: map[string]*x509.Certificate{},
+	c := &chaos{plan: p, tally: total, clock: demo.NewStepped(chaosStart), sent: map[int64]bool{}, told: map[int64]bool{}, closed: map[int64]bool{}, served: map[string]*x509.Certificate{},
 		stoppedByHand: map[peer.Target]time.Time{}, covered: map[mesh.NodeName]bool{}, hidden: map[string]mesh.ClusterID{}}
 	if err := c.build(t.TempDir()); err != nil {
 		return err
@@ -349,7 +352,7 @@ func (c *chaos) build(dir string) error {
 		return err
 	}
 	c.sim = sim
-	if err := WriteFiles(sim, "", dir); err != nil {
+	if err := demo.WriteFiles(sim, "", dir); err != nil {
 		return err
 	}
 	if c.mesh, err = meshfile.Load(filepath.Join(dir, "mesh.yaml")); err != nil {
@@ -395,7 +398,7 @@ func (c *chaos) build(dir string) error {
 		if c.plan.Lag > 0 {
 			s = storetest.Stale(s, c.plan.Lag)
 		}
-		c.hosts[i] = &Host{
+		c.hosts[i] = &host.Host{
 			Mesh: c.mesh, Store: s, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Sinks: []alarm.Sink{ear{c}},
 			Clock: chaosClock{c}, Timeout: 5 * time.Second, Backoff: time.Millisecond, Transport: wire{c, sim.Transport()},
 			TLS: inProcessTLS{sim}, DNS: &dnsprobe.Client{Domain: c.mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{sim}}, Crash: func(at string) { c.between(i, at) },
@@ -452,8 +455,6 @@ func (c *chaos) advance(d time.Duration) {
 // death.
 func (c *chaos) runs(host int, function string, scheduled time.Time) {
 	h := c.hosts[host]
-	h.build()
-	i := slices.IndexFunc(h.functions, func(f Function) bool { return f.Function == function })
 	c.acting = host
 	wasCtx, wasCancel := c.ctx, c.cancel
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -467,7 +468,7 @@ func (c *chaos) runs(host int, function string, scheduled time.Time) {
 			c.logf("host %d was killed in %s", host, function)
 		}
 	}()
-	a, err := h.functions[i].Handle(c.ctx, run.Request{Mesh: c.mesh.Name, Function: function, ScheduledTime: scheduled})
+	a, err := h.Handle(c.ctx, run.Request{Mesh: c.mesh.Name, Function: function, ScheduledTime: scheduled})
 	if function == "stucksync" && a.Skipped == "" {
 		c.asked, c.well = a.Proposals, a.Peers[peer.Healthy]
 	}
@@ -501,7 +502,7 @@ func (c *chaos) between(host int, at string) {
 		c.cancel()
 	case "pause":
 		h := c.hosts[1-host]
-		way, err := h.Pause(context.Background(), "mesh", "chaos", "jdoe", 40*time.Minute)
+		way, err := person(h).Pause(context.Background(), "mesh", "chaos", 40*time.Minute)
 		c.logf("paused, %d under way, failed %v", len(way), err != nil)
 		if at == "lookedAgain" {
 			// Past the last look nobody can call it back; whoever pauses is
@@ -594,18 +595,18 @@ func (c *chaos) do(s step) {
 		c.logf("the hosts' clock goes from %v to %v", was, c.offset)
 	case "pause":
 		scope := []record.Scope{"mesh", record.Scope(id.From), record.Scope(id.String()), record.Scope(id.From + "<>" + id.To)}[s.Size%4]
-		_, err := h.Pause(ctx, scope, "chaos", "jdoe", time.Duration(s.Size)*3*time.Minute)
+		_, err := person(h).Pause(ctx, scope, "chaos", time.Duration(s.Size)*3*time.Minute)
 		c.logf("pause %s failed %v", scope, err != nil)
 	case "resume":
 		for _, scope := range []record.Scope{"mesh", record.Scope(id.From), record.Scope(id.String())} {
-			err := h.Unpause(ctx, scope, "jdoe")
-			c.logf("resume %s failed %v", scope, err != nil)
+			ended, err := person(h).EndPause(ctx, scope)
+			c.logf("resume %s failed %v", scope, err != nil || !ended)
 		}
 	case "approve":
 		c.approveAll(h)
 		c.tick(s.Host)
 	case "duplicate":
-		at := Next(mustSchedule("stucksync"), chaosClock{c}.Now()).Add(-5 * time.Minute)
+		at := mustSchedule("stucksync").Next(chaosClock{c}.Now()).Add(-5 * time.Minute)
 		before := len(c.acts)
 		c.runs(s.Host, "stucksync", at)
 		mid := len(c.acts)
@@ -664,9 +665,9 @@ func (c *chaos) serves(node mesh.NodeName) *x509.Certificate {
 }
 
 // accept is an operator who vouches for what a node serves now.
-func (c *chaos) accept(h *Host, node mesh.NodeName) {
+func (c *chaos) accept(h *host.Host, node mesh.NodeName) {
 	if leaf := c.serves(node); leaf != nil {
-		err := h.Accept(context.Background(), node, peer.Fingerprint(leaf), "jdoe")
+		err := person(h).Accept(context.Background(), node, peer.Fingerprint(leaf))
 		c.logf("accept %s of %s failed %v", peer.Fingerprint(leaf), node, err != nil)
 	}
 }
@@ -715,17 +716,17 @@ func mustSchedule(function string) run.Schedule {
 	return s
 }
 
-func (c *chaos) approveAll(h *Host) {
-	planned, err := h.Plan(context.Background(), 0)
+func (c *chaos) approveAll(h *host.Host) {
+	planned, err := person(h).Plan(context.Background())
 	c.logf("plan: %d, failed %v", len(planned), err != nil)
-	slices.SortStableFunc(planned, func(a, b Planned) int {
+	slices.SortStableFunc(planned, func(a, b operator.Planned) int {
 		return strings.Compare(a.First.UTC().Format(time.RFC3339)+c.names.plain(a.ID), b.First.UTC().Format(time.RFC3339)+c.names.plain(b.ID))
 	})
 	for _, p := range planned {
 		if p.Approval == "" {
 			continue
 		}
-		_, err := h.Approve(context.Background(), p.ID, "jdoe")
+		_, err := person(h).Approve(context.Background(), p.ID)
 		c.logf("approve %s %s failed %v", p.ID, p.Target, err != nil)
 	}
 }
@@ -814,7 +815,7 @@ func (c *chaos) calm() {
 	ctx := context.Background()
 	c.endTrouble()
 	for _, scope := range c.scopes() {
-		_ = c.hosts[0].Unpause(ctx, scope, "jdoe") // most were never paused
+		_, _ = person(c.hosts[0]).EndPause(ctx, scope) // most were never paused
 	}
 	var mend []string
 	for _, cl := range c.sim.State().Clusters {

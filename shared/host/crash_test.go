@@ -1,4 +1,4 @@
-package host
+package host_test
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/demo"
+	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/peer"
@@ -31,7 +33,7 @@ const (
 
 // crashHost is a host over the files and the state of dir, as a process of its
 // own would have it.
-func crashHost(dir string, clock Clocked) (*Host, error) {
+func crashHost(dir string, clock *demo.Stepped) (*host.Host, error) {
 	m, err := meshfile.Load(filepath.Join(dir, "mesh.yaml"))
 	if err != nil {
 		return nil, err
@@ -46,7 +48,7 @@ func crashHost(dir string, clock Clocked) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{Mesh: m, Store: state, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Clock: tickless{clock}, Timeout: 10 * time.Second}, nil
+	return &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Clock: clock, Timeout: 10 * time.Second}, nil
 }
 
 // TestChildActs is the process that TestKilledAtEachStep kills: one run of
@@ -60,7 +62,7 @@ func TestChildActs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := crashHost(dir, NewStepped(now))
+	h, err := crashHost(dir, demo.NewStepped(now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func TestChildActs(t *testing.T) {
 		}
 	}
 	h.Sinks = nil
-	if _, err := h.Once(t.Context(), "stucksync"); err != nil {
+	if _, err := h.Handle(t.Context(), run.Request{Function: "stucksync"}); err != nil {
 		t.Log(err) // no sink takes the alarm; that is not the question here
 	}
 }
@@ -164,12 +166,12 @@ type crashRig struct {
 	t     *testing.T
 	dir   string
 	sim   *clustersim.Sim
-	clock *Stepped
-	host  *Host
+	clock *demo.Stepped
+	host  *host.Host
 }
 
 func newCrashRig(t *testing.T) *crashRig {
-	r := &crashRig{t: t, dir: t.TempDir(), clock: NewStepped(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))}
+	r := &crashRig{t: t, dir: t.TempDir(), clock: demo.NewStepped(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))}
 	var err error
 	if r.sim, err = clustersim.New(clustersim.Config{Clusters: 3, Users: 20, Clock: r.clock, Seed: 5}); err != nil {
 		t.Fatal(err)
@@ -181,7 +183,7 @@ func newCrashRig(t *testing.T) *crashRig {
 	})
 	err = r.sim.Start()
 	if err == nil {
-		err = WriteFiles(r.sim, "", r.dir)
+		err = demo.WriteFiles(r.sim, "", r.dir)
 	}
 	if err == nil {
 		r.host, err = crashHost(r.dir, r.clock)
@@ -216,7 +218,7 @@ func (r *crashRig) pass(d time.Duration) {
 
 func (r *crashRig) once(function string) run.Answer {
 	r.t.Helper()
-	a, err := r.host.Once(r.t.Context(), function)
+	a, err := r.host.Handle(r.t.Context(), run.Request{Function: function})
 	if err != nil && function != "stucksync" { // which has no sink for its alarms
 		r.t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ type Host struct {
 	Ran func(run.Answer, error)
 
 	once   sync.Once
-	handle map[string]handler
+	handle map[string]handler // by function
 }
 
 // handler is one use case.
@@ -90,24 +90,22 @@ func (h *Host) build() {
 	})
 }
 
-// Once runs one function now, whatever is due. An error names the function.
-func (h *Host) Once(ctx context.Context, function string) (run.Answer, error) {
-	h.build()
-	if h.handle[function] == nil {
-		names := slices.Sorted(maps.Keys(h.handle))
-		return run.Answer{}, fmt.Errorf("there is no function %q: this host runs %s", function, strings.Join(names, ", "))
-	}
-	return h.run(ctx, run.Request{Mesh: h.Mesh.Name, Function: function})
-}
-
 // runDeadline bounds one run on the wall: longer than any cluster's deadline,
 // shorter than the lease of the most frequent function.
 const runDeadline = 3*time.Minute + 30*time.Second
 
-func (h *Host) run(ctx context.Context, req run.Request) (run.Answer, error) {
+// Handle carries out one request for any of the functions. An error names the
+// function.
+func (h *Host) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
+	h.build()
+	handle, ok := h.handle[req.Function]
+	if !ok {
+		names := slices.Sorted(maps.Keys(h.handle))
+		return run.Answer{}, fmt.Errorf("there is no function %q: this host runs %s", req.Function, strings.Join(names, ", "))
+	}
 	ctx, cancel := context.WithTimeout(ctx, runDeadline)
 	defer cancel()
-	a, err := h.handle[req.Function](ctx, req)
+	a, err := handle(ctx, req)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", req.Function, err)
 	}
@@ -119,7 +117,7 @@ func (h *Host) run(ctx context.Context, req run.Request) (run.Answer, error) {
 
 // attempt is a run whose error is reported and ends nothing.
 func (h *Host) attempt(ctx context.Context, req run.Request) {
-	if _, err := h.run(ctx, req); err != nil && ctx.Err() == nil {
+	if _, err := h.Handle(ctx, req); err != nil && ctx.Err() == nil {
 		h.logger().Error("run failed", "function", req.Function, "error", err)
 	}
 }
@@ -128,10 +126,9 @@ func (h *Host) attempt(ctx context.Context, req run.Request) {
 // the context ends. A run that fails is reported and tried again at its next
 // time.
 func (h *Host) Run(ctx context.Context) error {
-	h.build()
 	all := Schedules()
 	for _, s := range all {
-		h.attempt(ctx, run.Request{Mesh: h.Mesh.Name, Function: s.Function})
+		h.attempt(ctx, run.Request{Function: s.Function})
 	}
 	var wg sync.WaitGroup
 	for _, s := range all {
@@ -148,7 +145,7 @@ func (h *Host) loop(ctx context.Context, s run.Schedule) {
 			return
 		}
 		due = turn(s, due, h.Clock.Now())
-		h.attempt(ctx, run.Request{Mesh: h.Mesh.Name, Function: s.Function, ScheduledTime: due})
+		h.attempt(ctx, run.Request{Function: s.Function, ScheduledTime: due})
 	}
 }
 

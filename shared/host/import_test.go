@@ -1,4 +1,4 @@
-package host
+package host_test
 
 import (
 	"context"
@@ -13,9 +13,11 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -47,7 +49,7 @@ func unlearnedAs(t *testing.T, node mesh.NodeName, interval int, sinks ...alarm.
 	if served.Leaf() == nil {
 		t.Fatal("apac serves nothing")
 	}
-	if err := r.host.Accept(t.Context(), node, tlsprobe.Fingerprint(served.Leaf()), "jdoe"); err != nil {
+	if err := person(r.host).Accept(t.Context(), node, tlsprobe.Fingerprint(served.Leaf())); err != nil {
 		t.Fatal(err)
 	}
 	r.once("certcheck")
@@ -78,9 +80,9 @@ func (r *crashRig) puts() int {
 }
 
 // asked are the actions that are asked for now.
-func (r *crashRig) asked() []Planned {
+func (r *crashRig) asked() []operator.Planned {
 	r.t.Helper()
-	all, err := r.host.Plan(r.t.Context(), 0)
+	all, err := person(r.host).Plan(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -169,7 +171,7 @@ func TestImportIsHeldBack(t *testing.T) {
 		{"mode observe", func(r *crashRig) { r.host.Mesh.Policy.Mode = mesh.Observe }, "mode: policy.mode is observe"},
 		{"people import", func(r *crashRig) { r.host.Mesh.Policy.ImportCertificates = mesh.ImportManual }, ""},
 		{"the cluster is paused", func(r *crashRig) {
-			if _, err := r.host.Pause(r.t.Context(), "emea", "change freeze", "jdoe", time.Hour); err != nil {
+			if _, err := person(r.host).Pause(r.t.Context(), "emea", "change freeze", time.Hour); err != nil {
 				r.t.Fatal(err)
 			}
 		}, "override: emea is paused by jdoe"},
@@ -255,7 +257,7 @@ func TestAlarmsHaveTimeOfTheirOwn(t *testing.T) {
 	r := unlearned(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 	defer cancel()
-	if _, err := r.host.Once(ctx, "stucksync"); err == nil || !strings.Contains(err.Error(), "no sink is configured") {
+	if _, err := r.host.Handle(ctx, run.Request{Function: "stucksync"}); err == nil || !strings.Contains(err.Error(), "no sink is configured") {
 		t.Fatalf("it did not come to saying what it found: %v", err)
 	}
 	asked := r.asked()
@@ -325,8 +327,8 @@ func TestImportByARejectedAccount(t *testing.T) {
 	if err != nil || !strings.Contains(string(it.Body), "emea/platform-write") {
 		t.Errorf("%s %v", it.Body, err)
 	}
-	if err := r.host.Resume(t.Context(), "emea", "jdoe"); err != nil {
-		t.Fatal(err)
+	if retried, err := person(r.host).RetryAccounts(t.Context(), "emea"); err != nil || !retried {
+		t.Fatal(retried, err)
 	}
 	r.once("certcheck")
 	r.once("stucksync")
@@ -343,7 +345,7 @@ func (r *crashRig) approve() int {
 		if p.Approval == "" || p.Outcome != "" {
 			continue
 		}
-		if _, err := r.host.Approve(r.t.Context(), p.ID, "jdoe"); err != nil {
+		if _, err := person(r.host).Approve(r.t.Context(), p.ID); err != nil {
 			r.t.Fatal(err)
 		}
 		n++
@@ -411,15 +413,15 @@ func TestRenewalWithoutADrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := book.Certs["apac"].Value.Identity[apacPublisher]["tomcat"].Fingerprint
-	if err := r.host.Accept(t.Context(), apacPublisher, next, "jdoe"); err != nil {
+	if err := person(r.host).Accept(t.Context(), apacPublisher, next); err != nil {
 		t.Fatal(err)
 	}
 	r.once("certcheck")
 	r.round()
-	if got, err := r.host.ApproveSource(t.Context(), "imp-emea-pub.example.com", "jdoe"); err == nil {
+	if got, err := person(r.host).ApproveSource(t.Context(), "imp-emea-pub.example.com"); err == nil {
 		t.Errorf("approved of a node of which nothing is asked: %+v", got)
 	}
-	got, err := r.host.ApproveSource(t.Context(), apacPublisher, "jdoe")
+	got, err := person(r.host).ApproveSource(t.Context(), apacPublisher)
 	if err != nil || len(got) != 2 || got[0].Cluster == got[1].Cluster || !strings.Contains(strings.Join(got[0].Source.Lines(), "\n"), "tomcat of imp-apac-pub.example.com (apac): "+next) {
 		t.Fatalf("approved %+v, want the imports into emea and amer: %v", got, err)
 	}

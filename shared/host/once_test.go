@@ -1,4 +1,4 @@
-package host
+package host_test
 
 import (
 	"context"
@@ -15,9 +15,11 @@ import (
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/soap"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
@@ -31,7 +33,7 @@ import (
 type engine struct {
 	*simtest.Rig
 	t       *testing.T
-	host    *Host
+	host    *host.Host
 	hanging *hanging
 	said    []alarm.Notice
 }
@@ -76,8 +78,8 @@ func newEngine(t *testing.T) *engine {
 	memory := store.NewMemory()
 	memory.Now = r.Clock.Now
 	e := &engine{Rig: r, t: t, hanging: &hanging{Prober: inProcessTLS{r.Sim}, nodes: map[string]bool{}}}
-	e.host = &Host{
-		Mesh: r.Mesh, Store: memory, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{e}, Clock: tickless{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,
+	e.host = &host.Host{
+		Mesh: r.Mesh, Store: memory, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{e}, Clock: byHand{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,
 		Transport: r.Transport(), TLS: e.hanging, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{r.Sim}},
 	}
 	return e
@@ -88,7 +90,7 @@ func (e *engine) tick(after time.Duration) {
 	e.t.Helper()
 	e.Pass(after)
 	for _, function := range []string{"peersync", "certcheck", "stucksync"} {
-		if _, err := e.host.Once(e.t.Context(), function); err != nil {
+		if _, err := e.host.Handle(e.t.Context(), run.Request{Function: function}); err != nil {
 			e.t.Fatal(err)
 		}
 		e.Pass(20 * time.Second)
@@ -156,7 +158,7 @@ func (e *engine) renew(node, what string) string {
 			e.t.Fatal(err)
 		}
 		served := tlsprobe.Fingerprint(chain[0])
-		if err := e.host.Accept(e.t.Context(), n.Name, served, "operator"); err != nil {
+		if err := person(e.host).Accept(e.t.Context(), n.Name, served); err != nil {
 			e.t.Fatal(err)
 		}
 		if string(n.Name) == node {

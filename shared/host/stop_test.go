@@ -1,4 +1,4 @@
-package host
+package host_test
 
 import (
 	"context"
@@ -94,7 +94,7 @@ func TestWhatAPersonStoppedWaitsForAPerson(t *testing.T) {
 	}
 	for _, p := range r.asked() {
 		if strings.HasSuffix(p.Target, emeaPublisher) {
-			if _, err := r.host.Approve(t.Context(), p.ID, "jdoe"); err != nil {
+			if _, err := person(r.host).Approve(t.Context(), p.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -104,7 +104,7 @@ func TestWhatAPersonStoppedWaitsForAPerson(t *testing.T) {
 		t.Errorf("after the approval of one: publisher %v, subscriber %v", r.runs(emeaPublisher, peer.ICSA), r.runs(emeaSubscriber, peer.ICSA))
 	}
 	// Maintenance is the other answer.
-	if _, err := r.host.Maintain(t.Context(), "emea", "moving 300 users", "jdoe", 6*time.Hour); err != nil {
+	if _, err := person(r.host).StartMaintenance(t.Context(), "emea", "moving 300 users", 6*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	before := len(ear.said)

@@ -56,10 +56,13 @@ func TestAClockThatIsSetUnderRun(t *testing.T) {
 				}
 				ran++
 			}
+			h.once.Do(func() {
+				h.handle = map[string]handler{"peersync": func(ctx context.Context, req run.Request) (run.Answer, error) {
+					return run.Once(ctx, s, m, req, clock.Now, func(context.Context) (run.Answer, error) { return run.Answer{}, nil })
+				}}
+			})
 			sched, _ := run.Find("peersync")
-			h.loop(t.Context(), Function{sched, func(ctx context.Context, req run.Request) (run.Answer, error) {
-				return run.Once(ctx, s, m, req, clock.Now, func(context.Context) (run.Answer, error) { return run.Answer{}, nil })
-			}})
+			h.loop(t.Context(), sched)
 			if ran != len(c.steps) {
 				t.Errorf("%d runs in %d turns", ran, len(c.steps))
 			}

@@ -1,4 +1,4 @@
-package host
+package host_test
 
 import (
 	"context"
@@ -12,7 +12,9 @@ import (
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/dnsprobe"
+	"peerkeeper/shared/host"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
 
@@ -125,8 +127,8 @@ func units(b *testing.B, clusters int) {
 	}
 	m := &metered{Memory: store.NewMemory()}
 	m.Now = r.Clock.Now
-	h := &Host{
-		Mesh: r.Mesh, Store: m, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{silence{}}, Clock: tickless{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,
+	h := &host.Host{
+		Mesh: r.Mesh, Store: m, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{silence{}}, Clock: byHand{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,
 		Transport: r.Transport(), TLS: inProcessTLS{r.Sim}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{r.Sim}},
 	}
 	runs := map[string][]spent{}
@@ -138,7 +140,7 @@ func units(b *testing.B, clusters int) {
 					continue
 				}
 				m.spent = spent{}
-				if _, err := h.Once(b.Context(), f); err != nil {
+				if _, err := h.Handle(b.Context(), run.Request{Function: f}); err != nil {
 					b.Fatal(err)
 				}
 				runs[f] = append(runs[f], m.spent)

@@ -19,7 +19,9 @@ import (
 func forbidden() map[string]string {
 	return map[string]string{
 		"peerkeeper/shared/clustersim":             "the simulator",
+		"peerkeeper/shared/demo":                   "the demo",
 		"peerkeeper/shared/host":                   "the one-machine host",
+		"peerkeeper/shared/operator":               "what people decide at the command",
 		"peerkeeper/shared/store/bolt":             "the one-machine store",
 		"peerkeeper/shared/store/dynamo/emulator":  "the emulator",
 		"peerkeeper/shared/lambdahost/stand":       "the test stand",

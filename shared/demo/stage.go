@@ -1,0 +1,319 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/dashboard"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/operator"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/repair"
+	"peerkeeper/shared/tlsprobe"
+)
+
+// stage is where a story plays.
+type stage struct {
+	operator operator.Operator
+	source   dashboard.Source
+	admin    func(method, path string, body []byte) error
+	secrets  func(mesh.ClusterID) error
+	pass     func(ctx context.Context, d time.Duration) error // lets time pass, and what is due in it happen
+	said     *collector
+	tell     func(format string, args ...any)
+	began    time.Time // of the step
+	// spoken are the clusters that a story is about; a larger demo has more.
+	spoken map[mesh.ClusterID]bool
+}
+
+// play plays the steps in order and compares each with what is found.
+func (st *stage) play(ctx context.Context, story Story) (Result, error) {
+	res := Result{OK: true}
+	st.spoken = story.clusters(st.operator.Mesh.IDs())
+	for _, step := range story.Steps {
+		st.tell("— %s", step.Name)
+		r, err := st.step(ctx, step)
+		if err != nil {
+			return res, fmt.Errorf("step %q: %w", step.Name, err)
+		}
+		res.Steps = append(res.Steps, r)
+		res.OK = res.OK && r.OK && (r.Mended == nil || r.Mended.OK)
+	}
+	res.Alarms = st.said.results()
+	for _, a := range res.Alarms {
+		if a.Raised != 1 || a.Cleared != 1 {
+			res.OK = false
+		}
+	}
+	return res, nil
+}
+
+func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
+	r := StepResult{Name: step.Name, Expected: st.expected(step.Expect)}
+	st.began = st.operator.Now()
+	if err := st.acts(ctx, step.Break); err != nil {
+		return r, err
+	}
+	if err := st.pass(ctx, time.Duration(step.Wait)); err != nil {
+		return r, err
+	}
+	found, err := st.found(ctx, step.Expect)
+	if err != nil {
+		return r, err
+	}
+	r.Found, r.OK = found, same(r.Expected, found)
+	st.report(r.OK, "seen as it should be", r.Expected, found)
+	if err := st.acts(ctx, step.Mend); err != nil {
+		return r, err
+	}
+	if step.Within == 0 {
+		return r, nil
+	}
+	healthy := st.expected(Expected{})
+	st.began = st.operator.Now()
+	end := st.operator.Now().Add(time.Duration(step.Within))
+	for {
+		found, err := st.found(ctx, Expected{})
+		if err != nil {
+			return r, err
+		}
+		// What was done on the way to health is the mending's own business.
+		found.Actions = healthy.Actions
+		ok := same(healthy, found)
+		if ok || !st.operator.Now().Before(end) {
+			r.Mended = &MendedResult{Found: found, OK: ok}
+			st.report(ok, "healthy again", healthy, found)
+			return r, nil
+		}
+		if err := st.pass(ctx, 5*time.Minute); err != nil {
+			return r, err
+		}
+	}
+}
+
+func (st *stage) report(ok bool, text string, want, got Seen) {
+	if ok {
+		st.tell("  %s", text)
+		return
+	}
+	for _, d := range differences(want, got) {
+		st.tell("  NOT as expected: %s", d)
+	}
+}
+
+func (st *stage) acts(ctx context.Context, acts []Act) error {
+	for _, a := range acts {
+		switch {
+		case a.Post != "":
+			body, err := json.Marshal(instants(a.Body, st.operator.Now()))
+			if err != nil {
+				return err
+			}
+			st.tell("  simulator: %s %s", a.Post, body)
+			if err := st.admin(http.MethodPost, a.Post, body); err != nil {
+				return fmt.Errorf("%s %s: %w", a.Post, body, err)
+			}
+		case a.Accept != "":
+			if err := st.accept(ctx, a.Accept); err != nil {
+				return err
+			}
+		case a.Secret != "":
+			st.tell("  operator: a new version of the secret %s/read", a.Secret)
+			if err := st.secrets(a.Secret); err != nil {
+				return err
+			}
+		case a.Resume != "":
+			st.tell("  operator: peerkeeper resume %s", a.Resume)
+			retried, err := st.operator.RetryAccounts(ctx, a.Resume)
+			if err != nil {
+				return err
+			}
+			if !retried {
+				return fmt.Errorf("resume: no account of %s is held back", a.Resume)
+			}
+		}
+		switch {
+		case a.Mode != "":
+			st.tell("  operator: policy.mode: %s in mesh.yaml", a.Mode)
+			st.operator.Mesh.Policy.Mode = a.Mode
+		case a.Approve != "":
+			if err := st.approve(ctx, a.Approve); err != nil {
+				return err
+			}
+		}
+		if a.Wait > 0 {
+			if err := st.pass(ctx, time.Duration(a.Wait)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// approve does what an operator does after reading the plan.
+func (st *stage) approve(ctx context.Context, id mesh.ClusterID) error {
+	planned, err := st.operator.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range planned {
+		if p.Cluster == id && p.Approval != "" {
+			st.tell("  operator: peerkeeper approve %s (%s %s)", p.ID, p.Kind, p.Target)
+			_, err := st.operator.Approve(ctx, p.ID)
+			return err
+		}
+	}
+	return fmt.Errorf("approve: nothing on %s awaits approval", id)
+}
+
+// accept does what an operator does after reading a fingerprint by hand.
+func (st *stage) accept(ctx context.Context, node mesh.NodeName) error {
+	owner, ok := st.operator.Mesh.Owner(node)
+	if !ok {
+		return fmt.Errorf("accept: %s is no node", node)
+	}
+	c, _ := st.operator.Mesh.Cluster(owner)
+	n, _ := c.Node(node)
+	served, err := tlsprobe.Prober{Timeout: 5 * time.Second}.Probe(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName()}, tlsprobe.Any)
+	if served.Leaf() == nil {
+		return fmt.Errorf("accept %s: no certificate read: %w", node, err)
+	}
+	print := tlsprobe.Fingerprint(served.Leaf())
+	st.tell("  operator: peerkeeper trust accept %s %s", node, print)
+	return st.operator.Accept(ctx, node, print)
+}
+
+// instants replaces "@+1h" by the instant an hour from now.
+func instants(body map[string]any, now time.Time) map[string]any {
+	out := maps.Clone(body)
+	for k, v := range out {
+		s, ok := v.(string)
+		if !ok || !strings.HasPrefix(s, "@") {
+			continue
+		}
+		if d, err := time.ParseDuration(s[1:]); err == nil {
+			out[k] = now.Add(d).UTC().Format(time.RFC3339)
+		}
+	}
+	return out
+}
+
+// expected fills in what a story leaves unsaid: every other peer is healthy.
+func (st *stage) expected(e Expected) Seen {
+	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan)}
+	for _, p := range st.operator.Mesh.Peers {
+		if !st.spokenOf(p.ID) {
+			continue
+		}
+		want, named := e.Peers[p.ID.String()]
+		if !named {
+			want = PeerSeen{State: peer.Healthy}
+		}
+		if want.Conditions == nil {
+			want.Conditions = map[peer.Type]string{}
+		}
+		seen.Peers[p.ID.String()] = want
+	}
+	return seen
+}
+
+func (st *stage) spokenOf(id mesh.PeerID) bool { return st.spoken[id.From] && st.spoken[id.To] }
+
+// found reads the same from the store, through the page's own eyes.
+func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
+	status, err := st.source.Status(ctx, st.operator.Now())
+	if err != nil {
+		return Seen{}, err
+	}
+	seen := Seen{Peers: map[string]PeerSeen{}}
+	for _, p := range status.Peers {
+		if !st.spokenOf(p.ID) {
+			continue
+		}
+		want := e.Peers[p.ID.String()]
+		got := PeerSeen{Conditions: map[peer.Type]string{}}
+		if _, named := e.Peers[p.ID.String()]; !named || want.State != "" {
+			got.State = p.State
+		}
+		if want.Cause != "" {
+			got.Cause = p.Cause
+		}
+		if want.Overlays != nil {
+			got.Overlays = p.Overlays
+		}
+		for _, c := range p.Conditions {
+			if asked, ok := want.Conditions[c.Type]; ok {
+				got.Conditions[c.Type] = string(c.Status)
+				if strings.Contains(asked, " ") {
+					got.Conditions[c.Type] += " " + string(c.Reason)
+				}
+			}
+			if words, ok := want.Says[c.Type]; ok {
+				if got.Says == nil {
+					got.Says = map[peer.Type]string{}
+				}
+				got.Says[c.Type] = c.Message
+				if strings.Contains(c.Message, words) {
+					got.Says[c.Type] = words
+				}
+			}
+		}
+		seen.Peers[p.ID.String()] = got
+	}
+	for _, c := range status.Clusters {
+		for _, f := range c.Findings {
+			if f.Severity != "info" {
+				seen.Findings = append(seen.Findings, string(c.ID)+":"+string(f.Reason))
+			}
+		}
+	}
+	for _, a := range status.Alarms {
+		if a.State == alarm.Cleared {
+			continue
+		}
+		seen.Alarms = append(seen.Alarms, a.Name+" "+subjectOf(a))
+	}
+	gate, err := repair.Load(ctx, st.operator.Store, st.operator.Mesh.Name)
+	if err != nil {
+		return Seen{}, err
+	}
+	for _, c := range gate.Closed {
+		if !c.At.Before(st.began) {
+			seen.Actions = append(seen.Actions, fmt.Sprintf("%s %s: %s", c.Action, c.Target, c.Outcome))
+		}
+	}
+	planned, err := st.operator.Plan(ctx)
+	if err != nil {
+		return Seen{}, err
+	}
+	for _, p := range planned {
+		if p.Approval != "" && st.operator.Mesh.Policy.Mode == mesh.Recover {
+			seen.Plan = append(seen.Plan, string(p.Cluster))
+		}
+	}
+	seen.Findings, seen.Alarms, seen.Actions, seen.Plan = sorted(seen.Findings), sorted(seen.Alarms), sorted(seen.Actions), sorted(seen.Plan)
+	return seen, nil
+}
+
+func subjectOf(n alarm.Notice) string {
+	switch {
+	case n.Peer != "":
+		return n.Peer
+	case n.Cluster != "":
+		return string(n.Cluster)
+	}
+	return n.Mesh
+}
+
+func sorted(s []string) []string {
+	out := append([]string{}, s...)
+	slices.Sort(out)
+	return out
+}
