@@ -15,7 +15,6 @@ var peerCredentialsRejected = Kind{
 	InhibitedBy: []string{Outage},
 	Summary:     "The remote cluster refuses the account in this peer's entry. Nothing is pulled in this direction until the password is entered again.",
 	Effect:      changesMissing,
-	Next:        "{page}: enter the intercluster account's user name and password of {to} again, Save",
 }
 
 var peerMisconfigured = Kind{
@@ -23,7 +22,6 @@ var peerMisconfigured = Kind{
 	Conditions: []peer.Type{peer.Configured, peer.Compatible},
 	Summary:    "The peer is not configured as it should be on both publishers: entry missing, address not the node name, protocol or domain different. Presence does not flow, or only one way.",
 	Effect:     "Presence between {from} and {to} does not flow, or one way only,",
-	Next:       "{page}: correct the entry on both sides as `peerkeeper explain {peer}` says",
 }
 
 var nameNotResolving = Kind{
@@ -31,5 +29,4 @@ var nameNotResolving = Kind{
 	Conditions: []peer.Type{peer.NamesResolve},
 	Summary:    "A name in the remote certificate does not resolve in the pulling cluster's DNS. The Intercluster Sync Agent refuses such a peer.",
 	Effect:     changesMissing,
-	Next:       "let {from}'s DNS servers resolve the name, forward and reverse; or take it out of the tomcat certificate of {to}",
 }

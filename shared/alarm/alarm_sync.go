@@ -1,6 +1,9 @@
 package alarm
 
-import "peerkeeper/shared/peer"
+import (
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
+)
 
 // PeriodicSyncingFailure has the name of Cisco's own alarm.
 const PeriodicSyncingFailure = "InterClusterSyncAgentPeerPeriodicSyncingFailure"
@@ -12,7 +15,7 @@ var periodicSyncingFailure = Kind{
 	Awaits:      CertificateNotTrusted,
 	Summary:     "The periodic sync of this peer stands still. Users homed on the remote cluster who were added or moved since are shown as offline or not found. Measured by Peerkeeper; Cisco's own alarm has the same name.",
 	Effect:      changesMissing,
-	Next:        "{page}: Force Manual Sync",
+	Next:        procedure.ForceManualSync("{fromPub}", "{toPub}"),
 }
 
 // UsersDiffer is about the copy of a cluster's users, where the clock is well.
@@ -25,7 +28,7 @@ var usersDiffer = Kind{
 	Awaits:      PeriodicSyncingFailure,
 	Summary:     "The sync runs, and yet the copy of the remote cluster's users is not what the remote cluster has. The users who differ have no presence across this peer.",
 	Effect:      "Users in {from} see some users of {to} as offline or not at all",
-	Next:        "{page}: Force Manual Sync; `peerkeeper explain {peer}` names the users",
+	Next:        procedure.ForceManualSync("{fromPub}", "{toPub}").Then("`peerkeeper explain {id}` names the users."),
 }
 
 // changesMissing is what users notice of a sync that does not come about.

@@ -7,6 +7,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 )
 
 // Catalogue lists every alarm. What there is to say of one stands in its literal,
@@ -73,10 +74,10 @@ type Kind struct {
 	// Summary is what the alarm means for users.
 	Summary string
 	// Effect is what users of a peer's clusters notice, and Next what a person
-	// does next; both without the full stop at the end. {peer}, {from} and {to}
-	// stand for the peer and its clusters, {page} for the peer's own page on the
-	// cluster that pulls.
-	Effect, Next string
+	// does next; without one it is the remedy for the condition's reason. Both
+	// have the placeholders of procedure.Names.
+	Effect string
+	Next   procedure.Step
 }
 
 // Runbook is the alarm's section of the runbook.

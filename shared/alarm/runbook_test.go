@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/procedure"
 )
 
 // Every notice links to a section that says what to do, and no section is about
@@ -38,6 +39,36 @@ func TestTheRunbookHasEveryAlarm(t *testing.T) {
 	for _, m := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(string(page), -1) {
 		if !known[m[1]] {
 			t.Errorf("%s is about no alarm of the catalogue", m[1])
+		}
+	}
+}
+
+// What to click is called in the runbook what procedure calls it: a path that is
+// no page's, or another name for the button, fails here.
+func TestTheRunbookHasCiscosWords(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := []string{
+		procedure.InterClustering, procedure.PresenceTopology, procedure.ServiceParameters, procedure.SystemTroubleshooter, procedure.AdvancedConfiguration,
+		procedure.NetworkServices, procedure.FeatureServices, procedure.CertificateManagement, procedure.CipherManagement,
+	}
+	for n, line := range strings.Split(string(page), "\n") {
+		left := line
+		for _, p := range pages {
+			_, menus, _ := strings.Cut(p, " > ")
+			left = strings.ReplaceAll(strings.ReplaceAll(left, p, ""), menus, "")
+		}
+		left = strings.ReplaceAll(left, "emea>apac", "")
+		if strings.Contains(left, ">") && !strings.Contains(left, "<a id=") {
+			t.Errorf("line %d has a way through the pages that is not procedure's: %s", n+1, line)
+		}
+		if strings.Contains(strings.ReplaceAll(line, procedure.ForceSync, ""), " Sync with") || strings.Contains(line, "Force Sync") {
+			t.Errorf("line %d calls the button otherwise than %q: %s", n+1, procedure.ForceSync, line)
+		}
+		if strings.Contains(line, "lso resync") && !strings.Contains(line, `"`+procedure.AlsoResync+`"`) {
+			t.Errorf("line %d names the choice otherwise than %q: %s", n+1, procedure.AlsoResync, line)
 		}
 	}
 }

@@ -8,16 +8,17 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 )
 
 // Explanation is one peer of a Status with what a person needs to act on it.
 type Explanation struct {
 	Peer
-	AsOf    time.Time   `json:"asOf"`
-	Reverse *Reverse    `json:"reverse"` // nil where mesh.yaml has no peer back
-	Clocks  Clocks      `json:"clocks"`
-	Changes []peer.Flip `json:"changes24h"` // newest first
-	Next    []Step      `json:"next"`
+	AsOf    time.Time        `json:"asOf"`
+	Reverse *Reverse         `json:"reverse"` // nil where mesh.yaml has no peer back
+	Clocks  Clocks           `json:"clocks"`
+	Changes []peer.Flip      `json:"changes24h"` // newest first
+	Next    []procedure.Step `json:"next"`
 }
 
 // Reverse is the same pair seen from the other end.
@@ -79,7 +80,7 @@ func (snap *snapshot) explain(id mesh.PeerID) (Explanation, error) {
 		return Explanation{}, fmt.Errorf("%s: %w", id, ErrNoSuchPeer)
 	}
 	p := snap.peerAt(id)
-	e := Explanation{Peer: p, AsOf: snap.now.UTC(), Clocks: snap.clocks(id), Changes: []peer.Flip{}, Next: []Step{}}
+	e := Explanation{Peer: p, AsOf: snap.now.UTC(), Clocks: snap.clocks(id), Changes: []peer.Flip{}, Next: []procedure.Step{}}
 	if snap.declared[id.Reverse()] {
 		back := snap.peerAt(id.Reverse())
 		e.Reverse = &Reverse{ID: back.ID, State: back.State, Since: back.Since, Cause: back.Cause, Words: asymmetry(p, back)}

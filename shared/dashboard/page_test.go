@@ -15,6 +15,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 	"peerkeeper/shared/store"
 )
 
@@ -239,7 +240,7 @@ func TestPageWithoutScript(t *testing.T) {
 	body := ask(t, pageOf(troubled(t, 3)).Handler(), "GET", "/peer/apac%3Eemea").Body.String()
 	for _, want := range []string{
 		`<th scope="row">apac</th>`, `<th scope="col" data-key="col-emea">`, "apac pulls from emea: Stuck",
-		"observe: never changes a cluster", "21:50 on 2 Jun in Asia/Singapore (2026-06-02 13:50 UTC)", "One direction only", "Force Sync", "measured", "inferred", "declared",
+		"observe: never changes a cluster", "21:50 on 2 Jun in Asia/Singapore (2026-06-02 13:50 UTC)", "One direction only", procedure.ForceSync, "measured", "inferred", "declared",
 		`aria-live="polite"`, `aria-current="true"`, "CertificateExpiring", "Clock A",
 	} {
 		if !strings.Contains(body, want) {

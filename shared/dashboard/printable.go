@@ -7,6 +7,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/procedure"
 )
 
 // printable makes text harmless for people to see, on a page, in a terminal and
@@ -89,6 +90,6 @@ func (e Explanation) printable() Explanation {
 	e.Changes = each(e.Changes, func(f *peer.Flip) {
 		f.Type, f.From, f.To, f.Reason = printable(f.Type), printable(f.From), printable(f.To), printable(f.Reason)
 	})
-	e.Next = each(e.Next, func(s *Step) { s.On, s.Do = printable(s.On), printable(s.Do) })
+	e.Next = each(e.Next, func(s *procedure.Step) { s.On, s.Do = printable(s.On), printable(s.Do) })
 	return e
 }

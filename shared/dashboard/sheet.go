@@ -13,6 +13,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 )
 
 // sheet is what the template shows: every text already made printable, every
@@ -118,7 +119,7 @@ type panel struct {
 	Back                  *backRow
 	Ladder                *ladderRow
 	LastAction            *Acted
-	Next                  []Step
+	Next                  []procedure.Step
 	Conditions            []conditionRow
 	Clocks                *clockRow
 	Timeline              *timelineSheet // nil while no certificate has been read

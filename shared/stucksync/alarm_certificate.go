@@ -9,6 +9,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 	"peerkeeper/shared/run"
 )
 
@@ -110,14 +111,15 @@ func (j *tick) importNotice(m *mesh.Mesh, id mesh.ClusterID) []string {
 		if p.Source == nil && !p.Reload || !slices.ContainsFunc(p.Peers, func(pr mesh.PeerID) bool { return pr.To == id }) {
 			continue
 		}
-		switch t := (noticeInput{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
+		switch t := (noticeInput{mesh: m, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
 		case len(lines) == shown:
 			lines = append(lines, "Peerkeeper: more of the same, `peerkeeper plan` lists it.")
 		case len(lines) < shown:
 			lines = append(lines, "Peerkeeper: "+will(t))
 		}
 	}
-	const hand = "Next step: on the clusters named, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\"; wait 60 s; Certificate Status must read \"Connection is secure\". Peerkeeper looks again every 15 min for a day, then every 6 h."
+	resync := procedure.ResyncCertificates("each cluster named", "{toPub}").Fill(procedure.Names(m, mesh.PeerID{To: id}))
+	hand := fmt.Sprintf("Next step: %s. Peerkeeper looks again every 15 min for a day, then every 6 h.", resync.Line())
 	unread := slices.ContainsFunc(j.book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
 	switch {
 	case len(lines) == 0 && unread:

@@ -9,6 +9,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 )
 
 // askAgain is how often a person is asked once more about a service that may
@@ -51,7 +52,7 @@ func (j *tick) stoppedNotice(m *mesh.Mesh, f alarm.Firing) (message string, more
 		return f.Message, nil
 	}
 	lines := []string{
-		"Peerkeeper: " + will(noticeInput{mode: m.Policy.Mode, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}),
+		"Peerkeeper: " + will(noticeInput{mesh: m, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}),
 	}
 	if p.Stop.MayBeMeant() {
 		lines = append(lines, fmt.Sprintf("Next step: is one of the procedures under way for which Cisco has it stopped (%s)? Then `peerkeeper maintenance start %s --reason TEXT --for 6h`, and start it again as the procedure says.%s",
@@ -65,5 +66,5 @@ func otherwise(m *mesh.Mesh, p peer.Proposal) string {
 	if m.Policy.Mode == mesh.Recover && p.Approval != "" {
 		return fmt.Sprintf(" Otherwise `peerkeeper approve %s`.", p.ID)
 	}
-	return fmt.Sprintf(" Otherwise start it: %s > Tools > Control Center on %s.", "Cisco Unified IM and Presence Serviceability", p.Target.Node)
+	return fmt.Sprintf(" Otherwise start it: %s.", procedure.StartService(p.Target.Node, p.Target.Service).Line())
 }

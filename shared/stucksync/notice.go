@@ -10,17 +10,18 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/procedure"
+	"peerkeeper/shared/remedy"
 )
 
 // noticeInput is everything that a notice on a directed peer is composed from.
 type noticeInput struct {
+	mesh      *mesh.Mesh
 	kind      alarm.Kind
 	peer      mesh.PeerID
 	condition peer.Condition
 	reverse   peer.State // of the other direction
 	also      []mesh.PeerID
-	from, to  *mesh.Cluster
-	mode      mesh.Mode
 	ladder    *peer.Ladder
 	proposal  *peer.Proposal // of this peer, if something is asked for
 	refused   []string       // by which guards, at this look
@@ -34,7 +35,7 @@ type noticeInput struct {
 // lines, so none of them may count on a line break within.
 func compose(t noticeInput) []string {
 	lines := []string{
-		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", t.fill(t.kind.Effect), local(t.condition.Since, t.from, t.to), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
+		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", procedure.Names(t.mesh, t.peer).Replace(t.kind.Effect), t.local(t.condition.Since, t.peer.From, t.peer.To), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
 	}
 	if len(t.also) > 0 {
 		lines = append(lines, fmt.Sprintf("The same cause, and no notice of its own: %s.", plain.List(peerNames(t.also))))
@@ -46,18 +47,20 @@ func compose(t noticeInput) []string {
 	return append(lines, "Next step: "+step(t))
 }
 
-// local is an instant on the wall clocks of both clusters.
-func local(at time.Time, clusters ...*mesh.Cluster) string {
+// local is an instant on the wall clocks of clusters.
+func (t noticeInput) local(at time.Time, clusters ...mesh.ClusterID) string {
 	if at.IsZero() {
 		return peer.Clock(at)
 	}
 	var out []string
-	for _, c := range clusters {
-		zone, err := time.LoadLocation(c.TimeZone)
-		if err != nil {
-			zone = time.UTC
+	for _, id := range clusters {
+		zone := time.UTC
+		if c, ok := t.mesh.Cluster(id); ok {
+			if at, err := time.LoadLocation(c.TimeZone); err == nil {
+				zone = at
+			}
 		}
-		out = append(out, fmt.Sprintf("%s (%s)", at.In(zone).Format("Mon 2 Jan 15:04 MST"), c.ID))
+		out = append(out, fmt.Sprintf("%s (%s)", at.In(zone).Format("Mon 2 Jan 15:04 MST"), id))
 	}
 	return strings.Join(out, ", ")
 }
@@ -80,16 +83,16 @@ func other(t noticeInput) string {
 func will(t noticeInput) string {
 	l, p := t.ladder, t.proposal
 	switch {
-	case t.mode != mesh.Recover && p != nil:
+	case t.mesh.Policy.Mode != mesh.Recover && p != nil:
 		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s (impact: %s).", p.Summary(), p.Interrupts)
-	case t.mode != mesh.Recover:
+	case t.mesh.Policy.Mode != mesh.Recover:
 		return "nothing by itself, policy.mode is observe."
 	case t.did:
 		return fmt.Sprintf("has just asked the node to %s (impact: %s); the next run reads back what came of it.", p.Summary(), p.Interrupts)
 	case p != nil && p.Approval != "":
 		return fmt.Sprintf("waits for approval: %s. `peerkeeper approve %s` lets it %s once (impact: %s).", p.Approval, p.ID, p.Summary(), p.Interrupts)
 	case p != nil && l != nil && !l.Until.IsZero():
-		return fmt.Sprintf("will %s after %s unless paused (`peerkeeper pause %s`); impact: %s. Why then: %s.", p.Summary(), local(l.Until, t.from), p.Target.Cluster, p.Interrupts, l.Evidence)
+		return fmt.Sprintf("will %s after %s unless paused (`peerkeeper pause %s`); impact: %s. Why then: %s.", p.Summary(), t.local(l.Until, t.peer.From), p.Target.Cluster, p.Interrupts, l.Evidence)
 	case p != nil && blockers(t.refused) != "":
 		return fmt.Sprintf("would %s and does not: %s.", p.Summary(), blockers(t.refused))
 	case p != nil:
@@ -119,23 +122,26 @@ func blockers(refused []string) string {
 // step is the exact next step for a person: the alarm's, and what a repair that
 // is under way makes of it.
 func step(t noticeInput) string {
-	do := t.fill(t.kind.Next)
+	names := procedure.Names(t.mesh, t.peer)
+	do := t.kind.Next.Fill(names).Line()
+	if do == "" {
+		do = names.Replace("`peerkeeper explain {id}`")
+		why := t.condition
+		why.Message = "" // the notice's first line has it
+		if steps := remedy.For(t.mesh, t.peer, why); len(steps) > 0 {
+			do = fmt.Sprintf("%s; %s says what else there is to do", steps[0].Line(), do)
+		}
+	}
 	switch {
 	case t.ladder == nil:
 	case t.ladder.Rung == peer.RungHuman:
 		return fmt.Sprintf("%s; if that does not help, open a TAC case with `peerkeeper evidence %s`.", do, t.peer)
-	case t.proposal != nil && t.proposal.Approval != "" && t.mode == mesh.Recover:
+	case t.proposal != nil && t.proposal.Approval != "" && t.mesh.Policy.Mode == mesh.Recover:
 		return fmt.Sprintf("%s, or `peerkeeper approve %s`.", do, t.proposal.ID)
-	case t.mode == mesh.Recover && t.ladder.Rung != peer.RungForce:
+	case t.mesh.Policy.Mode == mesh.Recover && t.ladder.Rung != peer.RungForce:
 		return fmt.Sprintf("none needed yet; `peerkeeper explain %s` shows how far the repair is.", t.peer)
 	}
 	return do + "."
-}
-
-// fill puts the names of the peer and its clusters into a text of its alarm.
-func (t noticeInput) fill(text string) string {
-	page := fmt.Sprintf("in Cisco Unified CM IM and Presence Administration of %s, Presence > Inter-Clustering, peer %s", t.from.Publisher, t.to.Publisher)
-	return strings.NewReplacer("{page}", page, "{peer}", t.peer.String(), "{from}", string(t.from.ID), "{to}", string(t.to.ID)).Replace(text)
 }
 
 func peerNames(ids []mesh.PeerID) []string {
@@ -193,9 +199,7 @@ func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 			continue
 		}
 		kind, _ := alarm.Lookup(f.Name)
-		t := noticeInput{kind: kind, peer: id, mode: m.Policy.Mode, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
-		t.from, _ = m.Cluster(id.From)
-		t.to, _ = m.Cluster(id.To)
+		t := noticeInput{mesh: m, kind: kind, peer: id, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
 		for _, typ := range kind.Conditions {
 			if c := condition(j.conditions[id], typ); c.Status == peer.False {
 				t.condition = c

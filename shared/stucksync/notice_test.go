@@ -16,11 +16,12 @@ import (
 
 func tell(change func(*noticeInput)) noticeInput {
 	t := noticeInput{
-		kind: kindOf(alarm.PeriodicSyncingFailure), peer: mesh.PeerID{From: "emea", To: "apac"}, reverse: peer.Healthy, mode: mesh.Recover,
+		kind: kindOf(alarm.PeriodicSyncingFailure), peer: mesh.PeerID{From: "emea", To: "apac"}, reverse: peer.Healthy,
 		condition: peer.Condition{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Basis: peer.Measured, Since: time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC),
 			Message: "last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed"},
-		from: &mesh.Cluster{ID: "emea", Publisher: "imp-emea-pub.example.com", TimeZone: "Europe/Berlin"},
-		to:   &mesh.Cluster{ID: "apac", Publisher: "imp-apac-pub.example.com", TimeZone: "Asia/Tokyo"},
+		mesh: &mesh.Mesh{Policy: mesh.Policy{Mode: mesh.Recover}, Clusters: []mesh.Cluster{
+			{ID: "emea", Publisher: "imp-emea-pub.example.com", TimeZone: "Europe/Berlin"}, {ID: "apac", Publisher: "imp-apac-pub.example.com", TimeZone: "Asia/Tokyo"},
+		}},
 	}
 	change(&t)
 	return t
@@ -32,7 +33,7 @@ func kindOf(name string) alarm.Kind {
 }
 
 func restartOf(t *noticeInput) *peer.Proposal {
-	return &peer.Proposal{ID: "1ebab35c4e", Action: peer.RestartService, Target: peer.Target{Cluster: "emea", Node: t.from.Publisher, Service: peer.ICSA},
+	return &peer.Proposal{ID: "1ebab35c4e", Action: peer.RestartService, Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: peer.ICSA},
 		Interrupts: "the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins", Collect: []string{"file build log inter_cluster 1", "utils service list"}}
 }
 
@@ -59,17 +60,18 @@ Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how f
 			t.proposal.Approval = "28 of the 28 other peers of this ICSA advance"
 		}, firstLine + `Peerkeeper: waits for approval: 28 of the 28 other peers of this ICSA advance. ` + "`peerkeeper approve 1ebab35c4e`" + ` lets it restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com once (impact: the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins).
 Collect before: file build log inter_cluster 1; utils service list.
-Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync, or ` + "`peerkeeper approve 1ebab35c4e`" + `.`},
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com, click Force Manual Sync and confirm with OK, or ` + "`peerkeeper approve 1ebab35c4e`" + `.`},
 		{"a window holds it", func(t *noticeInput) {
 			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced", "window: outside every allow window"}
 		}, firstLine + `Peerkeeper: would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com and does not: outside every allow window.
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
 		{"observe", func(t *noticeInput) {
-			t.mode, t.proposal, t.ladder = mesh.Observe, restartOf(t), &peer.Ladder{Rung: peer.RungRestart}
+			t.mesh.Policy.Mode = mesh.Observe
+			t.proposal, t.ladder = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}
 		}, firstLine + `Peerkeeper: nothing by itself, policy.mode is observe. In mode recover it would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com (impact: the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins).
 Collect before: file build log inter_cluster 1; utils service list.
-Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync.`},
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com, click Force Manual Sync and confirm with OK.`},
 		{"Cisco's own recovery is awaited", func(t *noticeInput) {
 			t.ladder = &peer.Ladder{Rung: peer.RungCisco, Evidence: "auto recovery is on: ICSA should restart itself by 2026-03-02 09:45 UTC"}
 		}, firstLine + `Peerkeeper: auto recovery is on: ICSA should restart itself by 2026-03-02 09:45 UTC.
@@ -79,15 +81,21 @@ Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how f
 			t.ladder = &peer.Ladder{Rung: peer.RungHuman, Evidence: "it was restarted at 09:10 UTC and the sync still stands"}
 		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, is Stuck. Cause: last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed (measured).
 Peerkeeper: it was restarted at 09:10 UTC and the sync still stands.
-Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: Force Manual Sync; if that does not help, open a TAC case with ` + "`peerkeeper evidence emea>apac`" + `.`},
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com, click Force Manual Sync and confirm with OK; if that does not help, open a TAC case with ` + "`peerkeeper evidence emea>apac`" + `.`},
 		{"a wrong password", func(t *noticeInput) {
 			t.kind, t.reverse = kindOf(alarm.PeerCredentialsRejected), peer.StateUnknown
-			t.condition.Message = "apac refuses the AXL user name or password in emea's peer entry"
+			t.condition.Reason, t.condition.Message = peer.PeerCredentialsRejected, "apac refuses the AXL user name or password in emea's peer entry"
 			t.also = []mesh.PeerID{{From: "amer", To: "apac"}}
 		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); how the other direction, apac>emea, does is not known. Cause: apac refuses the AXL user name or password in emea's peer entry (measured).
 The same cause, and no notice of its own: amer>apac.
 Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
-Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering, peer imp-apac-pub.example.com: enter the intercluster account's user name and password of apac again, Save.`},
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com. Enter the AXL user name and password of apac's intercluster application user again and click Save. Only this direction uses them; the other end keeps its own copy; ` + "`peerkeeper explain emea>apac`" + ` says what else there is to do.`},
+		{"the address schemes differ: not the peers' page", func(t *noticeInput) {
+			t.kind = kindOf(alarm.PeerMisconfigured)
+			t.condition.Type, t.condition.Reason, t.condition.Message = peer.Compatible, peer.SchemeDiffers, "emea has the scheme userid, apac directoryURI"
+		}, `Presence between emea and apac does not flow, or one way only, since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, works. Cause: emea has the scheme userid, apac directoryURI (measured).
+Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
+Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Settings > Advanced Configuration: Compare IM Address Scheme with that of apac and decide on one for all clusters. To change it, services are stopped on every node of the cluster: in a window, with ` + "`peerkeeper maintenance` first; `peerkeeper explain emea>apac`" + ` says what else there is to do.`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, strings.Join(compose(tell(c.change)), "\n")); diff != "" {

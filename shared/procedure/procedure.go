@@ -1,0 +1,178 @@
+// Package procedure is what people do by hand on Cisco's pages: the pages by the
+// menus that lead to them, and each step that more than one place of Peerkeeper
+// speaks of, written once. A button has one name here, so that what a notice
+// calls it is what explain, plan and the runbook call it.
+//
+// It owns Cisco's words and never says when a step is due. Evidence: the chapter
+// "Configure Intercluster Peers", 12.5(1)SU3, where a page or step says nothing
+// else; [G] is the administration or configuration guide, which the chapter does
+// not repeat; TAC is a document of Cisco TAC. The online help of the
+// Inter-Clustering page, with all its fields, is NOT FOUND.
+package procedure
+
+import (
+	"fmt"
+	"strings"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+)
+
+// The pages, by their menus as the page titles read.
+const (
+	InterClustering       = administration + " > Presence > Inter-Clustering"
+	PresenceTopology      = administration + " > System > Presence Topology"
+	ServiceParameters     = administration + " > System > Service Parameters"
+	SystemTroubleshooter  = administration + " > Diagnostics > System Troubleshooter"
+	AdvancedConfiguration = administration + " > Presence > Settings > Advanced Configuration" // [G]
+	NetworkServices       = serviceability + " > Tools > Control Center - Network Services"
+	FeatureServices       = serviceability + " > Tools > Control Center Feature Services" // sic: the chapter has no dash here
+	CertificateManagement = platform + " > Security > Certificate Management"             // [G]
+	CipherManagement      = platform + " > Security > Cipher Management"                  // [G]
+	CommandLine           = "command line"
+
+	administration = "Cisco Unified CM IM and Presence Administration"
+	serviceability = "Cisco Unified IM and Presence Serviceability"
+	platform       = "Cisco Unified IM and Presence OS Administration"
+)
+
+// The words on the Inter-Clustering page.
+const (
+	// ForceSync is the button; the chapter also calls it "Force Sync". There is
+	// no interface for it: it is always a person's step.
+	ForceSync = "Force Manual Sync"
+	// AlsoResync is the choice in its confirmation window.
+	AlsoResync = "Also resync peer's Tomcat certificates"
+	// secure is what its Inter-cluster Peer Status must say in the end; the panel
+	// refreshes every 60 s (TAC-212647).
+	secure = `Certificate Status must read "Connection is secure"`
+)
+
+// The services of which people speak by name.
+const (
+	icsa = "Cisco Intercluster Sync Agent"
+	axl  = "Cisco AXL Web Service"
+)
+
+// Step is one thing for a person to do.
+type Step struct {
+	// On is the node or cluster to do it on; "" when it is done elsewhere.
+	On string `json:"on,omitempty"`
+	// Menu is the way through Cisco's pages, as the page titles read.
+	Menu string `json:"menu,omitempty"`
+	Do   string `json:"do"`
+}
+
+// ForceManualSync makes a peer sync now.
+func ForceManualSync(on, peer mesh.NodeName) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Find and select %s, click %s and confirm with OK.", peer, ForceSync)}
+}
+
+// ResyncCertificates makes a peer fetch the other end's certificates.
+func ResyncCertificates(on, peer mesh.NodeName) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Find and select %s, click %s, choose %q, click OK and wait 60 s: %s.", peer, ForceSync, AlsoResync, secure)}
+}
+
+// CheckCertificates reads whether a peer's certificates are exchanged.
+func CheckCertificates(on, peer mesh.NodeName) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Find and select %s: %s.", peer, secure)}
+}
+
+// CheckPeer reads what only Cisco's page shows of a peer.
+func CheckPeer(on, peer mesh.NodeName) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Find and select %s. In Inter-cluster Peer Status read Peer Connectivity Test, Associated Users and Last Synchronized Time; the panel refreshes every 60 s.", peer)}
+}
+
+// Troubleshoot has Cisco's own tests run.
+func Troubleshoot(on, peer mesh.NodeName) Step {
+	return Step{string(on), SystemTroubleshooter, fmt.Sprintf("In Inter-Clustering Troubleshooter every row for %s must have a check mark; its Problem and Solution columns say what else is wrong.", peer)}
+}
+
+// EnterCredentials mends a peer's account.
+func EnterCredentials(on, peer mesh.NodeName, of mesh.ClusterID) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Find and select %s. Enter the AXL user name and password of %s's intercluster application user again and click Save. Only this direction uses them; the other end keeps its own copy.", peer, of)}
+}
+
+// EnableAutoRecovery lets ICSA restart itself.
+func EnableAutoRecovery(on mesh.NodeName) Step {
+	return Step{string(on), ServiceParameters, fmt.Sprintf("Choose %s and %s (Active): with Enable Auto Recovery for Inter-Cluster Peer Periodic Syncing Failure set to Enabled, ICSA restarts itself. Give it one interval before restarting it.", on, icsa)}
+}
+
+// StartService starts a service that is stopped. The chapter says Start of ICSA
+// alone, and Restart of the others; XCP Router so brings back the services that
+// depend on it.
+func StartService(on mesh.NodeName, service string) Step {
+	if service == icsa {
+		return control(on, service, "Start")
+	}
+	return RestartService(on, service)
+}
+
+// RestartService restarts a service.
+func RestartService(on mesh.NodeName, service string) Step { return control(on, service, "Restart") }
+
+func control(on mesh.NodeName, service, button string) Step {
+	page := NetworkServices
+	if service == axl {
+		page = FeatureServices
+	}
+	return Step{string(on), page, fmt.Sprintf("Choose %s from Server, click Go, select %s and click %s.", on, service, button)}
+}
+
+// UploadCertificate puts a certificate into a trust store [G].
+func UploadCertificate(on mesh.NodeName, store, what string) Step {
+	return Step{string(on), CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, Certificate Purpose %s: %s.", store, what)}
+}
+
+// Then is the step with another sentence.
+func (s Step) Then(more string) Step {
+	s.Do += " " + more
+	return s
+}
+
+// Fill is the step with its placeholders replaced.
+func (s Step) Fill(names *strings.Replacer) Step {
+	return Step{On: names.Replace(s.On), Menu: s.Menu, Do: names.Replace(s.Do)}
+}
+
+// Line is the step as words of a sentence, without the full stop at its end.
+func (s Step) Line() string {
+	do := strings.TrimSuffix(s.Do, ".")
+	app, menus, _ := strings.Cut(s.Menu, " > ")
+	switch {
+	case s.Menu == "":
+		return do
+	case s.Menu == CommandLine:
+		app = "on the " + app
+	default:
+		app = "in " + app
+	}
+	if s.On != "" {
+		app += " of " + s.On
+	}
+	if menus != "" {
+		app += ", " + menus
+	}
+	return app + ": " + do
+}
+
+// Names fills the placeholders of a text about a directed peer: {id}, {from} and
+// {to} are the peer and its clusters, {fromPub} and {toPub} their publishers,
+// {fromDNS} the DNS servers of the one that pulls, {protocol} and {domain} what
+// mesh.yaml declares.
+func Names(m *mesh.Mesh, id mesh.PeerID) *strings.Replacer {
+	fromPub, toPub, dns, protocol := "the publisher of "+string(id.From), "the publisher of "+string(id.To), "none declared", "TCP"
+	if c, ok := m.Cluster(id.From); ok {
+		fromPub = string(c.Publisher)
+		if len(c.DNS) > 0 {
+			dns = plain.List(c.DNS)
+		}
+	}
+	if c, ok := m.Cluster(id.To); ok {
+		toPub = string(c.Publisher)
+	}
+	if p, ok := m.Peer(id); ok && p.Protocol == mesh.TLSProto {
+		protocol = "TLS"
+	}
+	return strings.NewReplacer("{id}", id.String(), "{from}", string(id.From), "{to}", string(id.To), "{domain}", m.Domain, "{fromPub}", fromPub, "{toPub}", toPub, "{fromDNS}", dns, "{protocol}", protocol)
+}
