@@ -53,6 +53,15 @@ func (s Standing) After(t Type, atFault []string, undecided func(thing string) b
 	return out
 }
 
+// afterVerdict is the memory after a condition that rests on nothing but its reason.
+func (s Standing) afterVerdict(c Condition, now time.Time) Standing {
+	var atFault []string
+	if c.Status == False {
+		atFault = []string{string(c.Reason)}
+	}
+	return s.After(c.Type, atFault, func(string) bool { return c.Status == UnknownStatus }, now)
+}
+
 // since is the newest first sight among the things that a False rests on. Where
 // none is remembered, by a release that did not, it is the False's own.
 func (s Standing) since(c Condition) time.Time {
@@ -85,7 +94,7 @@ func contradicted(v *View, id mesh.PeerID, c Condition, standing Standing) Condi
 	if c.Status != False || !contradictable(c.Type) || c.Reason == CertificateExpired {
 		return c
 	}
-	l := bareLink(v, id, &SyncRecord{})
+	l := bareLink(v, id)
 	first := standing.since(c)
 	last, young := l.youngSync()
 	if !young || !last.After(first) || l.failsSince() && c.Reason != PeerCredentialsRejected && c.Reason != DomainConflict {
@@ -127,7 +136,7 @@ func (v *View) NextSyncTells(id mesh.PeerID, t Type) bool {
 	if !contradictable(t) {
 		return false
 	}
-	l := bareLink(v, id, &SyncRecord{})
+	l := bareLink(v, id)
 	_, young := l.youngSync()
 	return young && !l.failsSince()
 }

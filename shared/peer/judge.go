@@ -48,43 +48,70 @@ func (r *SyncRecord) Condition(t Type) Condition { return find(r.Conditions, t) 
 
 // Judge gives the peersync conditions of one directed peer. prev is the stored
 // record, the zero one for a new peer.
+//
+// What is remembered comes first; each condition is then a function of the facts
+// and of what it is given here, and of no other condition.
 func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
-	l := newLink(v, id, &prev)
-	next := prev
-	switch {
-	case l.entries().Known() && !l.hasEntry:
-		next.FirstSeen = time.Time{}
-	case next.FirstSeen.IsZero():
-		next.FirstSeen = v.Now
-	}
-	users := l.users(&next)
-	if l.homeRecord.Fell != nil && users.status == True {
-		users = unsure(UsersFell, "%s holds what %s has, and %s's users fell %s: that both hold equally little proves nothing", l.id.From, l.id.To, l.id.To, l.homeRecord.Fell)
-	}
-	verdicts := []struct {
-		t Type
-		v verdict
+	l := newLink(v, id)
+	users := l.compare()
+	next := l.remember(prev, users)
+	next.Conditions = nil
+	for _, x := range []struct {
+		which Type
+		is    verdict
 	}{
 		{Configured, l.configured()},
 		{Compatible, l.compatible()},
 		{Reachable, l.reachable()},
 		{Authenticated, l.authenticated()},
 		{ServicesRunning, l.servicesRunning()},
-		{UsersMatch, users},
-		{Synced, l.synced(&next)},
-		{PresencePath, unsure(NotObservable, "nothing outside the clusters can see the XMPP path on port 7400; user sync says nothing about it")},
-	}
-	next.Conditions = make([]Condition, 0, len(verdicts))
-	for _, x := range verdicts {
-		c := Condition{Type: x.t, Status: x.v.status, Reason: x.v.reason, Basis: x.v.basis, Message: x.v.message}
-		next.Conditions = append(next.Conditions, Set(prev.Condition(x.t), c, v.Now))
-		if contradictable(x.t) {
-			var atFault []string
-			if c.Status == False {
-				atFault = []string{string(c.Reason)}
-			}
-			next.Standing = next.Standing.After(x.t, atFault, func(string) bool { return c.Status == UnknownStatus }, v.Now)
+		{UsersMatch, l.usersMatch(users, next)},
+		{Synced, l.synced(users, next)},
+		{PresencePath, presencePath()},
+	} {
+		c := Condition{Type: x.which, Status: x.is.status, Reason: x.is.reason, Basis: x.is.basis, Message: x.is.message}
+		next.Conditions = append(next.Conditions, Set(prev.Condition(c.Type), c, v.Now))
+		if contradictable(c.Type) {
+			next.Standing = next.Standing.afterVerdict(c, v.Now)
 		}
+	}
+	return next
+}
+
+// remember is what is known of the peer beyond this look, this look included.
+func (l *link) remember(prev SyncRecord, users comparison) SyncRecord {
+	next := prev
+	switch {
+	case l.entries().Known() && !l.hasEntry:
+		next.FirstSeen = time.Time{}
+	case next.FirstSeen.IsZero():
+		next.FirstSeen = l.Now
+	}
+	if !users.known() {
+		return next
+	}
+	home, copied, since := users.home.Value, users.copied.Value, prev.Differs.Since
+	if users.proof != UsersDiffer {
+		if limit, _ := l.clocks().First(); !since.IsZero() && l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
+			next.Progress = l.Now
+		}
+		if !since.IsZero() {
+			next.Differs, next.Named = Difference{}, nil
+		}
+		return next
+	}
+	gap := max(home-copied, copied-home)
+	interval, _ := l.interval()
+	switch {
+	case since.IsZero():
+		next.Differs = Difference{Since: l.differsSince(home, copied), Least: gap}
+	case gap < prev.Differs.Least:
+		next.Differs = Difference{Since: l.Now, Least: gap}
+		if l.hasEntry && l.entry.HasClock && l.entry.LastSync.IsZero() {
+			next.FirstSeen = l.Now // the first full sync is under way
+		}
+	case l.unwatched(since, interval):
+		next.Differs = Difference{Since: l.Now, Least: gap}
 	}
 	return next
 }

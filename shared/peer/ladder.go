@@ -81,7 +81,7 @@ func proofTime(interval, longest, tick time.Duration) time.Duration {
 // It ends: a restart of ours that does not help, two that did not happen, or
 // two by others without help, leave the peer to a person.
 func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev *Ladder, done []Done) (Ladder, *Proposal) {
-	l := newLink(v, id, &sync)
+	l := newLink(v, id)
 	c := climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.puller.Publisher, Service: ICSA}}
 	c.clocks = ClocksOf(l.pullerRecord, l.puller, l.entry.LastSync)
 	c.proof = proofTime(c.clocks.Interval, l.pullerRecord.LongestSync, v.Tick)
@@ -313,7 +313,7 @@ func (l *link) suspectIsPeer() string {
 		if other == l.id {
 			continue
 		}
-		o := newLink(l.View, other, &SyncRecord{})
+		o := newLink(l.View, other)
 		others++
 		limit, _ := ClocksOf(o.pullerRecord, o.puller, o.entry.LastSync).First()
 		switch {

@@ -37,18 +37,17 @@ type link struct {
 	entry                    Entry
 	hasEntry                 bool
 	other                    *Entry
-	prev                     *SyncRecord
 }
 
-func newLink(v *View, id mesh.PeerID, prev *SyncRecord) *link {
-	l := bareLink(v, id, prev)
+func newLink(v *View, id mesh.PeerID) *link {
+	l := bareLink(v, id)
 	l.pullerView, l.homeView = v.Visibility(id.From), v.Visibility(id.To)
 	return l
 }
 
 // bareLink is a link without our view of its ends, for those who form that view.
-func bareLink(v *View, id mesh.PeerID, prev *SyncRecord) *link {
-	l := &link{View: v, id: id, prev: prev, pullerRecord: v.record(id.From), homeRecord: v.record(id.To)}
+func bareLink(v *View, id mesh.PeerID) *link {
+	l := &link{View: v, id: id, pullerRecord: v.record(id.From), homeRecord: v.record(id.To)}
 	l.puller, _ = v.Mesh.Cluster(id.From)
 	l.home, _ = v.Mesh.Cluster(id.To)
 	l.decl, _ = v.Mesh.Peer(id)

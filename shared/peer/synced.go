@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-func (l *link) synced(next *SyncRecord) verdict {
+func (l *link) synced(users comparison, memory SyncRecord) verdict {
 	entries := l.entries()
 	if !entries.Known() && entries.Why() != NoDialect {
 		return l.blind(l.id.From, l.pullerView, entries.Why(), entries.Detail)
@@ -15,11 +15,11 @@ func (l *link) synced(next *SyncRecord) verdict {
 	clocks := l.clocks()
 	limit, which := clocks.First()
 	if !l.entry.HasClock {
-		return l.syncedByProgress(next, limit)
+		return l.syncedByProgress(users, memory, limit)
 	}
-	age, last := l.age(), "last success "+l.entry.LastSync.UTC().Format("2006-01-02 15:04 MST")
+	age, last := l.age(), "last success "+clock(l.entry.LastSync)
 	if l.entry.LastSync.IsZero() {
-		age, last = l.Now.Sub(next.FirstSeen), "it has never succeeded since Peerkeeper first saw its entry, or its first sync last brought users"
+		age, last = l.Now.Sub(memory.FirstSeen), "it has never succeeded since Peerkeeper first saw its entry, or its first sync last brought users"
 	}
 	switch {
 	case age < -2*l.Tick:
@@ -35,14 +35,13 @@ func (l *link) synced(next *SyncRecord) verdict {
 }
 
 // syncedByProgress stands in where Last Synchronized Time is not readable.
-func (l *link) syncedByProgress(next *SyncRecord, limit time.Duration) verdict {
-	home, hk := l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge()).Get()
-	copied, ck := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()).Get()
-	if hk && ck && home != copied && !next.Differs.Since.IsZero() && l.changedSince(next.Differs.Since) && l.Now.Sub(next.Differs.Since) > limit {
-		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %v", l.id.To, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), limit)
+func (l *link) syncedByProgress(users comparison, memory SyncRecord, limit time.Duration) verdict {
+	since := memory.Differs.Since
+	if users.known() && users.home.Value != users.copied.Value && !since.IsZero() && l.changedSince(since) && l.Now.Sub(since) > limit {
+		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %v", l.id.To, clock(since), limit)
 	}
-	if !next.Progress.IsZero() {
-		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, next.Progress.UTC().Format("2006-01-02 15:04 MST"))
+	if !memory.Progress.IsZero() {
+		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, clock(memory.Progress))
 	}
 	return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page, and no change of %s's users has been seen copied yet", l.id.To)
 }

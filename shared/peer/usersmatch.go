@@ -9,72 +9,70 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-// users judges the copies against the home. A copy may lawfully lag: it is
+// comparison is what one look shows of a home and its copy.
+type comparison struct {
+	home, copied Fact[int]
+	// proof is the strongest evidence at hand that both are the same users,
+	// UsersDiffer if they are not, and "" if a count is not known.
+	proof Reason
+	shown time.Time // when that was read
+}
+
+func (c comparison) known() bool { return c.home.Known() && c.copied.Known() }
+
+// compare counts the home's users and their copies, and proves them.
+func (l *link) compare() comparison {
+	c := comparison{
+		home:   l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge()),
+		copied: l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()),
+	}
+	if c.known() {
+		c.proof, c.shown = l.proof(c.home.Value, c.copied.Value)
+	}
+	return c
+}
+
+// usersMatch judges the copies against the home. A copy may lawfully lag: it is
 // right while it equals what the home was within the window that its own last
 // sync, or two intervals, allow.
-func (l *link) users(next *SyncRecord) verdict {
-	homeFact := l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge())
-	copyFact := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge())
-	home, hk := homeFact.Get()
-	copied, ck := copyFact.Get()
+func (l *link) usersMatch(users comparison, memory SyncRecord) verdict {
 	switch {
-	case !hk:
-		return l.blind(l.id.To, l.homeView, homeFact.Why(), homeFact.Detail)
-	case !ck:
-		return l.blind(l.id.From, l.pullerView, copyFact.Why(), copyFact.Detail)
+	case !users.home.Known():
+		return l.blind(l.id.To, l.homeView, users.home.Why(), users.home.Detail)
+	case !users.copied.Known():
+		return l.blind(l.id.From, l.pullerView, users.copied.Why(), users.copied.Detail)
 	}
+	home, copied := users.home.Value, users.copied.Value
 	basis := l.pullerRecord.Seen.UsersBasis
 	if l.homeRecord.Seen.UsersBasis == Inferred || basis == "" {
 		basis = Inferred
 	}
 	interval, _ := l.interval()
-	proof, shown := l.proof(home, copied, interval)
-	if proof != UsersDiffer && home == copied {
-		if since := next.Differs.Since; !since.IsZero() {
-			if limit, _ := l.clocks().First(); l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
-				next.Progress = l.Now
-			}
-			next.Differs, next.Named = Difference{}, nil
-		}
-		return yes(proof, basis, "%s holds all %d users of %s", l.id.From, home, l.id.To)
+	fell, since := l.homeRecord.Fell, memory.Differs.Since
+	equal, lags := users.proof != UsersDiffer, home != copied && l.explained(copied, interval)
+	switch {
+	case fell != nil && (equal || lags):
+		return unsure(UsersFell, "%s holds what %s has, and %s's users fell %s: that both hold equally little proves nothing", l.id.From, l.id.To, l.id.To, fell)
+	case equal:
+		return yes(users.proof, basis, "%s holds all %d users of %s", l.id.From, home, l.id.To)
 	}
-
-	gap := max(home-copied, copied-home)
-	switch d := &next.Differs; {
-	case d.Since.IsZero():
-		*d = Difference{Since: l.differsSince(home, copied), Least: gap}
-	case gap < d.Least:
-		*d = Difference{Since: l.Now, Least: gap}
-		if l.hasEntry && l.entry.HasClock && l.entry.LastSync.IsZero() {
-			next.FirstSeen = l.Now // the first full sync is under way
-		}
-	case l.unwatched(d.Since, interval):
-		*d = Difference{Since: l.Now, Least: gap}
-	}
-	window := l.Now.Add(-2*interval - l.Tick)
-	if l.hasEntry && l.entry.HasClock {
-		if w := l.lastSync().Add(-interval); w.After(window) && !w.After(l.Now) {
-			window = w
-		}
-	}
-	lasted := l.Now.Sub(next.Differs.Since)
 	what := describe(l.id, home, copied)
 	switch {
-	case home != copied && l.explained(copied, window):
+	case lags:
 		return yes(CatchingUp, basis, "%s; the copy equals what %s was within the last interval", what, l.id.To)
-	case home == copied && shown.Before(next.Differs.Since.Add(interval)):
+	case home == copied && users.shown.Before(since.Add(interval)):
 		// Equal counts, and only an old look says that they are not the same
 		// users: the next one decides.
-	case lasted >= 2*interval:
+	case l.Now.Sub(since) >= 2*interval:
 		why := UsersDiffer
 		if copied < home {
 			why = UsersMissing
 		} else if copied > home {
 			why = UsersExtra
 		}
-		return no(why, basis, "%s since %s%s", what, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), names(next.Named))
+		return no(why, basis, "%s since %s%s", what, clock(since), names(memory.Named))
 	}
-	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %v", what, next.Differs.Since.UTC().Format("2006-01-02 15:04 MST"), interval)
+	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %v", what, clock(since), interval)
 }
 
 func describe(id mesh.PeerID, home, copied int) string {
@@ -136,8 +134,15 @@ func (l *link) differsSince(home, copied int) time.Time {
 	return l.Now
 }
 
-// explained reports whether the home's values since window span the copy's.
-func (l *link) explained(copied int, window time.Time) bool {
+// explained reports whether the copy is what the home was within the last interval
+// before its last sync, or, if no clock tells of that, within two intervals.
+func (l *link) explained(copied int, interval time.Duration) bool {
+	window := l.Now.Add(-2*interval - l.Tick)
+	if l.hasEntry && l.entry.HasClock {
+		if w := l.lastSync().Add(-interval); w.After(window) && !w.After(l.Now) {
+			window = w
+		}
+	}
 	lo, hi, any := 0, 0, false
 	for _, h := range l.homeRecord.Home {
 		if h.To.Before(window) {
@@ -155,11 +160,12 @@ func (l *link) explained(copied int, window time.Time) bool {
 // users, and when it was read; UsersDiffer when the digests contradict equal
 // counts. A bucket digest speaks only of the counts that it was read with, and
 // contradicts whatever was read before it.
-func (l *link) proof(home, copied int, interval time.Duration) (why Reason, shown time.Time) {
+func (l *link) proof(home, copied int) (why Reason, shown time.Time) {
 	if home != copied {
 		return UsersDiffer, l.Now
 	}
 	why, shown = CountsEqual, l.Now
+	interval, _ := l.interval()
 	diff, ok := l.View.BucketsDiffer(l.id, 2*interval+2*l.Tick)
 	a, b := l.View.Buckets[l.id.From], l.View.Buckets[l.id.To]
 	if ok && b.Value[l.id.To].Users == home && a.Value[l.id.To].Users == copied {

@@ -127,7 +127,7 @@ func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string,
 			unread++
 			continue
 		}
-		l := bareLink(v, p.ID, &SyncRecord{})
+		l := bareLink(v, p.ID)
 		if !l.hasEntry || !l.entry.HasClock {
 			unread++
 			continue
