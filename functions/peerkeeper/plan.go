@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/operator"
+	"peerkeeper/shared/peer"
 )
 
 type planVerb struct {
@@ -49,7 +50,7 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 		t.sayf("%s  %s %s (%s)", a.ID, a.Kind, a.Target, a.Cluster)
 		t.sayf("    why: %s", a.Why)
 		if a.Source != nil {
-			for _, line := range a.Source.Lines() {
+			for _, line := range peer.ImportLines(*a.Source) {
 				t.sayf("    compare: %s", line)
 			}
 		}

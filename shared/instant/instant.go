@@ -41,3 +41,23 @@ func Due(last, now time.Time, period time.Duration) bool {
 func Fresh(at, now time.Time, age time.Duration) bool {
 	return now.Sub(at).Abs() <= age
 }
+
+// CountAsNow sets every instant that lies ahead of now to now. So are put right
+// the instants since when something is so: what waits for a time since one of them
+// would else wait for as long as the clock that noted it was ahead.
+func CountAsNow(now time.Time, all ...*time.Time) {
+	for _, at := range all {
+		if Ahead(*at, now, 0) {
+			*at = now
+		}
+	}
+}
+
+// CountAllAsNow is CountAsNow for the values of a map.
+func CountAllAsNow[K comparable](now time.Time, all map[K]time.Time) {
+	for k, at := range all {
+		if Ahead(at, now, 0) {
+			all[k] = now
+		}
+	}
+}

@@ -43,6 +43,20 @@ type CertClusterRecord struct {
 	Formers      map[string]Former `json:"formers,omitempty"`
 }
 
+// LastRead is when a certificate was last read over each node's own port, by the
+// looks that succeeded.
+func (r CertClusterRecord) LastRead() map[mesh.NodeName]time.Time {
+	out := map[mesh.NodeName]time.Time{}
+	for node, byType := range r.Served {
+		for _, s := range byType {
+			if s.Error == "" && s.Read.After(out[node]) {
+				out[node] = s.Read
+			}
+		}
+	}
+	return out
+}
+
 // NoLook is a look that was not taken, or brought nothing.
 type NoLook struct {
 	Reason Reason        `json:"reason"`
@@ -114,17 +128,10 @@ type Served struct {
 	Unreached bool `json:"unreached,omitempty"`
 }
 
-// Issuer is one certificate of a served chain above the leaf.
-type Issuer struct {
-	Fingerprint string    `json:"fingerprint"`
-	Subject     string    `json:"subject"`
-	NotAfter    time.Time `json:"notAfter"`
-}
-
 // Stale reports whether the certificate has not been read for so long that
 // it may have been renewed: what it said no longer counts.
 func (s Served) Stale(now time.Time) bool {
-	return s.Error != "" && !instant.Fresh(s.Read, now, certAge)
+	return s.Error != "" && !instant.Fresh(s.Read, now, CertAge)
 }
 
 // Ends is when the certificate ends, or what its chain needs, whichever is
@@ -172,7 +179,11 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		}
 		out = append(out, f)
 	}
-	return composedFindings(append(out, rootFindings(r, days, now)...)) // the one way out
+	out = append(out, rootFindings(r, days, now)...)
+	for i := range out { // the one way out, whichever release stored them
+		out[i] = out[i].Composed()
+	}
+	return out
 }
 
 // dated is what the dates of a certificate come to; "" if there is nothing to say.
@@ -184,19 +195,19 @@ func (g *group) dated(days []int, now time.Time) (reason Reason, f Finding) {
 	switch {
 	case !now.Before(s.NotAfter):
 		reason, f.Since, f.NotAfter = CertificateExpired, s.NotAfter, s.NotAfter
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), name(s.Subject), clock(s.NotAfter))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), plain.Name(s.Subject), Clock(s.NotAfter))
 	case now.Before(s.NotBefore):
 		reason, f.Since = CertificateNotYetValid, s.First
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), name(s.Subject), clock(s.NotBefore))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), plain.Name(s.Subject), Clock(s.NotBefore))
 	case !now.Before(ends):
 		reason, f.Since = ChainExpired, ends
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), name(s.Subject), name(CommonName(by)), clock(ends))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), Clock(ends))
 	case near && by != "":
 		reason, f.Since = CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), name(s.Subject), name(CommonName(by)), clock(ends), limit, clock(s.NotAfter))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), Clock(ends), limit, Clock(s.NotAfter))
 	case near:
 		reason, f.Since = CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), name(s.Subject), clock(ends), limit)
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), plain.Name(s.Subject), Clock(ends), limit)
 	default:
 		return "", f
 	}
@@ -246,9 +257,9 @@ func rootFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		if !now.Before(x.ends) {
 			goes, ends, f.Since = "went", "ended", x.ends
 		}
-		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, clock(x.ends), name(CommonName(x.by)), ends, nodeList(x.nodes))
+		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, Clock(x.ends), plain.Name(CommonName(x.by)), ends, nodeList(x.nodes))
 		if x.pinned {
-			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", name(CommonName(x.by)), ends, clock(x.ends), nodeList(x.nodes))
+			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", plain.Name(CommonName(x.by)), ends, Clock(x.ends), nodeList(x.nodes))
 		}
 		if urgent(days, limit) {
 			f.Severity = "critical"
@@ -372,4 +383,22 @@ func nearest(days []int, left time.Duration) (limit int, within bool) {
 		}
 	}
 	return limit, within
+}
+
+// NewLeaf reports whether a node showed peersync, after certcheck's last look, a
+// certificate that certcheck has not read there: it was renewed since.
+func NewLeaf(r ClusterRecord, cert CertClusterRecord) bool {
+	for node, leaf := range r.Leaves {
+		if !leaf.First.After(cert.At) {
+			continue // certcheck looked since, and saw what it saw
+		}
+		known := false
+		for _, s := range cert.Served[node] {
+			known = known || ShortPrint(s.Fingerprint) == leaf.Print
+		}
+		if !known {
+			return true
+		}
+	}
+	return false
 }

@@ -83,7 +83,7 @@ func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 	case renamed == byDomain:
 		by(DomainRenamed, Inferred, "the domain was renamed (%s); the hosts are the same", n.domains())
 	case renamed == byHost:
-		by(NodeRenamed, Inferred, "a host was renamed, or replaced, within its domain (%s became %s)", values(n.gone), values(n.added))
+		by(NodeRenamed, Inferred, "a host was renamed, or replaced, within its domain (%s became %s)", plain.Values(n.gone), plain.Values(n.added))
 	case sameKey:
 		by(NodeRenamed, Measured, "host and domain were renamed: it is the same key, so the same node")
 	default:
@@ -92,7 +92,7 @@ func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 
 	// The cluster's own word, where it came after.
 	if nodes, ok := topology.Get(); ok && len(nodes) > 0 && topology.At.After(is.First) && n.renamed() != nameless {
-		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", clock(topology.At), values(nodes))
+		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", Clock(topology.At), plain.Values(nodes))
 		own := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool { return declares(cl, x) })
 		lists := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool {
 			return slices.ContainsFunc(n.added, func(a string) bool { return sameNode(a, string(x)) })
@@ -132,17 +132,17 @@ func differences(was Former, is Served, keyType string, n nameChange) string {
 	}
 	switch {
 	case was.SelfSigned && !is.SelfSigned:
-		say("self-signed before, signed by %s now", name(is.Issuer))
+		say("self-signed before, signed by %s now", plain.Name(is.Issuer))
 	case !was.SelfSigned && is.SelfSigned:
-		say("signed by %s before, self-signed now", name(was.Issuer))
+		say("signed by %s before, self-signed now", plain.Name(was.Issuer))
 	case !is.SelfSigned && was.Issuer != is.Issuer:
-		say("signed by %s before, by %s now", name(was.Issuer), name(is.Issuer))
+		say("signed by %s before, by %s now", plain.Name(was.Issuer), plain.Name(is.Issuer))
 	}
 	if len(n.gone) > 0 {
-		say("names gone: %s", values(n.gone))
+		say("names gone: %s", plain.Values(n.gone))
 	}
 	if len(n.added) > 0 {
-		say("names added: %s", values(n.added))
+		say("names added: %s", plain.Values(n.added))
 	}
 	if len(n.gone)+len(n.added) == 0 {
 		say("the same names")
@@ -270,7 +270,7 @@ func (c nameChange) domains() string {
 		gh, gd := parts(g)
 		for _, a := range c.added {
 			if ah, ad := parts(a); gh == ah {
-				text := fmt.Sprintf("%s became %s", value(orNone(gd)), value(orNone(ad)))
+				text := fmt.Sprintf("%s became %s", plain.Value(orNone(gd)), plain.Value(orNone(ad)))
 				if !slices.Contains(out, text) {
 					out = append(out, text)
 				}

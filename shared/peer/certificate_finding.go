@@ -10,19 +10,6 @@ import (
 // Reasons of what is judged of certificates, besides those that conditions
 // have in common. Each finding's reason is a row of CertFindingKinds.
 const (
-	// Of the condition CertificateTrusted.
-	InTrustStore    Reason = "InTrustStore"
-	TrustedByCA     Reason = "TrustedByCA"
-	NotInTrustStore Reason = "NotInTrustStore"
-	StaleCopy       Reason = "StaleCopyInTrustStore"
-	ExchangePending Reason = "ExchangePending"
-	// TrustNotReloaded: the store holds it, and ICSA may not have read it yet; a
-	// finding too, with the id of NotTrustedByPeers, because it is one trouble.
-	TrustNotReloaded Reason = "TrustNotReloaded"
-	// NextSyncDecides: the store lacks it, and no sync was due since that could
-	// show whether ICSA believes it all the same.
-	NextSyncDecides Reason = "NextSyncDecides"
-
 	// Of findings on one certificate.
 	CertificateNotYetValid Reason = "CertificateNotYetValid"
 	CertificateRenewed     Reason = "CertificateRenewed"
@@ -52,17 +39,10 @@ const (
 	ECDSAMissing             Reason = "ECDSAMissing"
 	NotServedYet             Reason = "RenewedButNotServed"
 
-	// Of findings on a server's behaviour; the first five end in no certificate
-	// at all as often as not.
-	NotTLS                Reason = "NotTLS"
-	HandshakeTimeout      Reason = "HandshakeTimeout"
-	ChainTooBig           Reason = "ChainTooBig"
-	CertificateUnparsable Reason = "CertificateUnparsable"
-	HandshakeFailed       Reason = "HandshakeFailed"
-	ProtocolTooOld        Reason = "ProtocolTooOld"
-	ClientCertDemanded    Reason = "ClientCertificateRequired"
-	OnlyWeakSuites        Reason = "OnlyWeakSuites"
-	PortNotTLS            Reason = "PortNotDirectTLS"
+	// Of findings on a server's behaviour, besides those that peersync has in common.
+	HandshakeTimeout Reason = "HandshakeTimeout"
+	OnlyWeakSuites   Reason = "OnlyWeakSuites"
+	PortNotTLS       Reason = "PortNotDirectTLS"
 
 	// Of findings on trust stores.
 	NotTrustedByPeers Reason = "NotTrustedByPeers"
@@ -77,10 +57,9 @@ const (
 	Before14          Reason = "BeforeRelease14"
 
 	// Of findings on names.
-	SANNotResolving Reason = "SANNotResolving"
-	DNSServerLame   Reason = "DNSServerLame"
-	PTRMissing      Reason = "PTRMissing"
-	PTRMismatch     Reason = "PTRMismatch"
+	DNSServerLame Reason = "DNSServerLame"
+	PTRMissing    Reason = "PTRMissing"
+	PTRMismatch   Reason = "PTRMismatch"
 
 	// MoreFindings stands for those beyond what one item can hold.
 	MoreFindings Reason = "MoreFindings"

@@ -15,16 +15,6 @@ import (
 // Three sources tell a node's certificate: what it serves to Peerkeeper, its
 // identity by certificate management, and what a peer has synced over.
 
-// Proof is one of the sources that tell that a certificate is the node's own.
-type Proof string
-
-// The sources.
-const (
-	ProofServed   Proof = "served"   // to Peerkeeper, in a handshake that proved the key
-	ProofIdentity Proof = "identity" // the node's certificate management names it
-	ProofSynced   Proof = "synced"   // a peer that holds it, and no other of that name, has synced since it was first served here
-)
-
 // FirstSeen is when a served certificate was first seen here, which may be long
 // after it was made.
 func (s Served) FirstSeen() time.Time {
@@ -121,7 +111,7 @@ func holds(r CertClusterRecord, publisher mesh.NodeName, s Served) (held, only b
 
 // proofs are the sources that agree that a served certificate is the node's own,
 // and the clusters whose syncs are among them.
-func (v *View) proofs(matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, row TrustRow) (out []Proof, synced []mesh.ClusterID) {
+func proofsOf(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, row TrustRow) (out []Proof, synced []mesh.ClusterID) {
 	r := certs[row.Cluster]
 	served, own := r.Served[row.Node][row.KeyType], r.Identity[row.Node][row.Service]
 	if row.byManagement() {
@@ -177,7 +167,7 @@ func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, v 
 				continue
 			}
 			own := r.Identity[n.Name][ServiceOf("", keyType)]
-			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, clock(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
+			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, Clock(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
 			for _, one := range []struct {
 				what string
 				s    Served

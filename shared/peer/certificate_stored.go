@@ -5,7 +5,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 )
 
@@ -197,4 +199,27 @@ func firstFindings(all []Finding, most int) []Finding {
 		}
 	}
 	return ranked
+}
+
+// Reclock puts right what another clock noted of a cluster's certificates.
+func (r *CertClusterRecord) Reclock(now time.Time) {
+	*r = r.Unpacked() // what is stored once is in its places
+	for _, places := range []map[mesh.NodeName]map[string]Served{r.Served, r.Ports, r.Identity} {
+		for _, byPlace := range places {
+			for place, s := range byPlace {
+				instant.CountAsNow(now, &s.First, &s.Sighted, &s.Agreed)
+				byPlace[place] = s
+			}
+		}
+	}
+	for _, store := range r.Trust {
+		instant.CountAllAsNow(now, store.Lacks)
+		instant.CountAllAsNow(now, store.Came)
+	}
+	for i := range r.Servers {
+		instant.CountAsNow(now, &r.Servers[i].Since)
+	}
+	for i := range r.Findings {
+		instant.CountAsNow(now, &r.Findings[i].Since)
+	}
 }

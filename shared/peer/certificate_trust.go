@@ -275,7 +275,7 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, index map[string]int, present map[string]bool, now time.Time) TrustCell {
 	store, ok := r.Trust[row.Store]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
-	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || !instant.Fresh(store.Nodes[at].Read, now, certAge) {
+	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || !instant.Fresh(store.Nodes[at].Read, now, CertAge) {
 		why := NotChecked
 		switch {
 		case ok && at >= 0 && !store.Nodes[at].Read.IsZero():
@@ -435,33 +435,6 @@ func (c Copy) String() string {
 	return text
 }
 
-// ExchangeTime is how long a new certificate may lawfully be on its way: one
-// sync interval, then up to 60 minutes to reach every node (TAC-212647).
-func ExchangeTime(interval time.Duration) time.Duration { return interval + ReplicationTime }
-
-// CertExchange is how long a new certificate may be on its way to a cluster
-// without anything being wrong; carried is false where ICSA's certificate sync
-// is known to be off, so that nothing is on its way.
-func (v *View) CertExchange(puller mesh.ClusterID) (wait time.Duration, carried bool) {
-	c, ok := v.Mesh.Cluster(puller)
-	if !ok {
-		return 0, false
-	}
-	r := v.record(puller)
-	params, known := r.Seen.Nodes[c.Publisher].Parameters.Get()
-	switch strings.ToLower(params[ParamCertSync]) {
-	case "f", "false", "0", "disabled":
-		if known {
-			return 0, false
-		}
-	}
-	interval, _ := r.EffectiveInterval(c, v.Now)
-	return ExchangeTime(interval), true
-}
-
-// ReplicationTime is how long a trust store takes to reach every node.
-const ReplicationTime = time.Hour
-
 // TrustOf judges what one cluster's stores say of the certificates that it
 // meets at a peer: of tomcat those of the publisher, by which it pulls, and
 // under TLS those of every node's SIP and XMPP. ok is false when the stores do
@@ -498,7 +471,7 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 			case now.Sub(r.First) < exchange:
 				pending = append(pending, what)
 			case cell.Verdict == TrustStale:
-				stale = append(stale, what+" ("+r.Store+" holds an older "+value(cmp.Or(cell.Entry, "copy"))+")")
+				stale = append(stale, what+" ("+r.Store+" holds an older "+plain.Value(cmp.Or(cell.Entry, "copy"))+")")
 			default:
 				missing = append(missing, what+" ("+r.Store+")")
 			}
@@ -545,7 +518,7 @@ type Pull struct {
 func PullOf(v *View, matrix TrustMatrix, id mesh.PeerID) Pull {
 	exchange, _ := v.CertExchange(id.From)
 	return Pull{exchange, v.Works(id),
-		func(came time.Time) bool { return v.awaitsReload(id, came) }, func(came time.Time) bool { return v.agentOlder(id.From, came) }}
+		func(came time.Time) bool { return awaitsReload(v, id, came) }, func(came time.Time) bool { return v.AgentOlder(id.From, came) }}
 }
 
 // MissingSince is since when one of the certificates of a peer has been served
@@ -618,7 +591,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			if len(clusters) == 0 || r.Pending || had[key] { // had: another node serves the very same one
 				return
 			}
-			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, name(CommonName(r.Subject)), r.Store, plain.List(clusters)))
+			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, plain.Name(CommonName(r.Subject)), r.Store, plain.List(clusters)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			f.ID = strings.Replace(f.ID, string(reason), string(as), 1)
 			for _, c := range clusters {
@@ -644,7 +617,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
 		say(ECDSAMissing, unreadTwin, true, "the %s certificate of %s (%s) is in the %s of %s, as its RSA twin is, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
 		if r.Pending {
-			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, clock(r.NotAfter), readiness(r, lack, twin, unread)))
+			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, Clock(r.NotAfter), readiness(r, lack, twin, unread)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			out = append(out, f)
 		}
@@ -716,15 +689,15 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 			case h.CA && h.Ends.After(now):
 				cas[h.Subject] = append(cas[h.Subject], h)
 			case h.Signed && !h.CA:
-				signed = append(signed, value(h.Subject))
+				signed = append(signed, plain.Value(h.Subject))
 			}
 			for _, i := range h.Not {
 				if since, ok := store.Lacks[LackOn(h.Print, i)]; ok && now.Sub(since) >= ReplicationTime {
-					missing[i] = append(missing[i], value(h.Subject))
+					missing[i] = append(missing[i], plain.Value(h.Subject))
 				}
 			}
 			if limit, near := nearest(days, h.Ends.Sub(now)); h.CA && near && count(store, h.Print) > 0 {
-				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", plain.Line(h.Subject, maxValue), name, clock(h.Ends), limit, count(store, h.Print)))
+				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", plain.Name(h.Subject), name, Clock(h.Ends), limit, count(store, h.Print)))
 			}
 		}
 		for _, subject := range slices.Sorted(maps.Keys(cas)) {
@@ -733,7 +706,7 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 				keys[ca.Key] = true
 			}
 			if len(keys) > 1 { // the same key twice is a CA whose certificate was renewed
-				add(CAConflict, "", name+":"+subject, fmt.Sprintf("%s holds CA certificates named %s with %d different keys", name, plain.Line(subject, maxValue), len(keys)))
+				add(CAConflict, "", name+":"+subject, fmt.Sprintf("%s holds CA certificates named %s with %d different keys", name, plain.Name(subject), len(keys)))
 			}
 		}
 		for _, n := range store.Nodes {
@@ -788,7 +761,7 @@ func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
 				keyType = "ECDSA"
 			}
 			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] && !doubtful[name+keyType+strings.ToLower(h.Subject)] {
-				files = append(files, fmt.Sprintf("%s (%s, to %s)", value(h.Subject), value(cmp.Or(h.File, h.Print)), clock(h.Ends)))
+				files = append(files, fmt.Sprintf("%s (%s, to %s)", plain.Value(h.Subject), plain.Value(cmp.Or(h.File, h.Print)), Clock(h.Ends)))
 			}
 		}
 		if len(files) == 0 {

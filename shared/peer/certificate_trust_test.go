@@ -257,7 +257,7 @@ func TestTrust(t *testing.T) {
 					t.Errorf("apac is judged on its own certificate: %s", own.Verdict)
 				}
 			}
-			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, ExchangeTime(30*time.Minute), certNoon())
+			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, 30*time.Minute+ReplicationTime, certNoon())
 			got := ""
 			if ok {
 				got = string(cond.Status) + " " + string(cond.Reason)
@@ -283,7 +283,7 @@ func TestCertificateSyncOff(t *testing.T) {
 		r.Served[m.Clusters[1].Publisher]["RSA"] = s
 	})
 	matrix := Trust(m, r, certNoon())
-	for exchange, want := range map[time.Duration]Reason{ExchangeTime(30 * time.Minute): ExchangePending, 0: StaleCopy} {
+	for exchange, want := range map[time.Duration]Reason{30*time.Minute + ReplicationTime: ExchangePending, 0: StaleCopy} {
 		if cond, _ := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, exchange, certNoon()); cond.Reason != want {
 			t.Errorf("exchange takes %v: %s, want %s", exchange, cond.Reason, want)
 		}
@@ -304,7 +304,7 @@ func TestOneRenewalOneFinding(t *testing.T) {
 		}
 	})
 	matrix := Trust(m, r, certNoon())
-	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: ExchangeTime(30 * time.Minute)} }
+	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: 30*time.Minute + ReplicationTime} }
 	got := TrustFindings(m, matrix, "apac", pulls, certNoon())
 	if len(got) != 2 || got[0].Severity != "critical" || !strings.Contains(got[0].Message, "and 19 more") {
 		t.Errorf("%+v", got)

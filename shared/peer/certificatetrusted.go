@@ -27,8 +27,8 @@ type CertRecord struct {
 // CertLook is how often certcheck looks at each cluster of itself.
 const CertLook = 6 * time.Hour
 
-// certAge is how long what certcheck saw stays usable: two of its looks.
-const certAge = 2 * CertLook
+// CertAge is how long what certcheck saw stays usable: two of its looks.
+const CertAge = 2 * CertLook
 
 // trustedNow answers what certcheck had to leave open at its last look: the
 // certificate may have expired since, and a sync that succeeded over the
@@ -53,4 +53,11 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 	c.Message = "a sync succeeded over the certificate that " + string(to.Publisher) + " serves now; the trust store itself is not read"
 	c.Since = later(cert.LeafFirst, cert.LeafSeen)
 	return c
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

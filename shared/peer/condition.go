@@ -158,6 +158,17 @@ const (
 	AllServersSilent     Reason = "AllServersSilent"
 	NamesNotChecked      Reason = "NamesNotChecked" // a certificate has more than are looked at
 	CertificateNotRead   Reason = "CertificateNotRead"
+	InTrustStore         Reason = "InTrustStore"
+	TrustedByCA          Reason = "TrustedByCA"
+	NotInTrustStore      Reason = "NotInTrustStore"
+	StaleCopy            Reason = "StaleCopyInTrustStore"
+	ExchangePending      Reason = "ExchangePending"
+	// TrustNotReloaded: the store holds it, and ICSA may not have read it yet; a
+	// finding too, with the id of NotTrustedByPeers, because it is one trouble.
+	TrustNotReloaded Reason = "TrustNotReloaded"
+	// NextSyncDecides: the store lacks it, and no sync was due since that could
+	// show whether ICSA believes it all the same.
+	NextSyncDecides Reason = "NextSyncDecides"
 
 	// Findings.
 	NodeUnreachable       Reason = "NodeUnreachable"
@@ -174,6 +185,7 @@ const (
 	CertificateExpiring   Reason = "CertificateExpiring"
 	CertificateChanged    Reason = "CertificateChanged"
 	DNSServerSilent       Reason = "DNSServerSilent"
+	SANNotResolving       Reason = "SANNotResolving"
 	ValueTooLong          Reason = "ValueTooLong"
 	AXLVersionRefused     Reason = "AXLVersionRefused"
 	AXLVersionFound       Reason = "AXLVersionFound"

@@ -8,13 +8,21 @@ import (
 	"peerkeeper/shared/mesh"
 )
 
-// Further reasons of a node that takes the connection and then comes to no TLS
-// with us (the others are certcheck's as well), or to one that is worth a word. Such a node has answered: it is there, and
+// Reasons of a node that takes the connection and then comes to no TLS with us,
+// or to one that is worth a word. Such a node has answered: it is there, and
 // nobody need look at the way to it.
 const (
 	NoCommonCipherSuite Reason = "NoCommonCipherSuite"
 	ClosedInHandshake   Reason = "ClosedInHandshake"
 	ConnectionClosed    Reason = "ConnectionClosed" // TLS came about, and no answer
+
+	// Of these certcheck makes findings too.
+	NotTLS                Reason = "NotTLS"
+	ChainTooBig           Reason = "ChainTooBig"
+	CertificateUnparsable Reason = "CertificateUnparsable"
+	HandshakeFailed       Reason = "HandshakeFailed"
+	ProtocolTooOld        Reason = "ProtocolTooOld"
+	ClientCertDemanded    Reason = "ClientCertificateRequired"
 
 	// These are connected all the same.
 	RSAKeyExchangeOnly Reason = "RSAKeyExchangeOnly"
@@ -46,12 +54,7 @@ func (why Reason) worthAWord() (severity, text string) {
 // readSince is when certcheck last read a certificate over a node's own port, if
 // that was after since: then the node is there, whatever peersync gets of it.
 func (v *View) readSince(id mesh.ClusterID, node mesh.NodeName, since time.Time) (time.Time, bool) {
-	var last time.Time
-	for _, served := range v.Certificates[id].Served[node] {
-		if served.Error == "" && served.Read.After(last) {
-			last = served.Read
-		}
-	}
+	last := v.CertificateRead[id][node]
 	// A tick of slack: the node may have gone between two looks of peersync's.
 	return last, last.After(since.Add(v.Tick))
 }

@@ -50,9 +50,6 @@ func values[S ~string](list []S) string {
 	return plain.List(words)
 }
 
-// name is a name of a certificate, or of a node of another's, in a message.
-func name[S ~string](s S) string { return plain.Line(string(s), maxValue) }
-
 // Composed is a finding as it may be stored and shown: no text in it, its id
 // among them, has anything that a terminal or a page would obey. The subject is
 // a value and stays as it was read.
@@ -61,16 +58,6 @@ func (f Finding) Composed() Finding {
 	f.Severity, f.Reason = plain.Line(f.Severity, maxName), Reason(plain.Line(string(f.Reason), maxName))
 	f.Node = mesh.NodeName(plain.Line(string(f.Node), maxName))
 	return f
-}
-
-// composedFindings are findings as they may be shown, whichever release stored
-// them.
-func composedFindings(findings []Finding) []Finding {
-	out := make([]Finding, len(findings))
-	for i, f := range findings {
-		out[i] = f.Composed()
-	}
-	return out
 }
 
 // Clock writes an instant for a message, as the judgement does.

@@ -82,7 +82,7 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 		var age time.Duration
 		switch t {
 		case CertificateTrusted, NamesResolve:
-			c, age = find(cert.Conditions, t), certAge
+			c, age = find(cert.Conditions, t), CertAge
 			c.Observed = cert.Observed
 			if t == CertificateTrusted {
 				c = trustedNow(v, id, c, cert)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -207,47 +206,5 @@ func TestRingsAreBounded(t *testing.T) {
 		if len(b) > 100<<10 {
 			t.Errorf("the %s item is %d bytes", name, len(b))
 		}
-	}
-}
-
-func TestCertFindings(t *testing.T) {
-	served := func(change func(s *Served)) CertClusterRecord {
-		s := Served{Fingerprint: "sha256:00", Subject: "CN=imp-apac-pub.example.com", NotAfter: noon.AddDate(1, 0, 0), Read: ago(time.Hour)}
-		change(&s)
-		return CertClusterRecord{At: noon, Served: map[mesh.NodeName]map[string]Served{pub("apac"): {"RSA": s}}}
-	}
-	in := func(days float64) func(*Served) {
-		return func(s *Served) { s.NotAfter = noon.Add(time.Duration(days * 24 * float64(time.Hour))) }
-	}
-	for _, c := range []struct {
-		name   string
-		change func(*Served)
-		want   string
-		since  time.Time
-	}{
-		{"a year", func(*Served) {}, "", time.Time{}},
-		{"28 days and a bit", in(28.1), "", time.Time{}},
-		{"28 days", in(28), "CertificateExpiring less than 28 days", noon},
-		{"10 days", in(10), "CertificateExpiring less than 14 days", noon.AddDate(0, 0, -4)},
-		{"6 days", in(6), "CertificateExpiring less than 7 days", noon.AddDate(0, 0, -1)},
-		{"this instant", in(0), "CertificateExpired", noon},
-		{"expired, and still readable", in(-3), "CertificateExpired", noon.AddDate(0, 0, -3)},
-		{"expired, unread since this morning", func(s *Served) { in(-0.1)(s); s.Error, s.Read = "refused", ago(6*time.Hour) }, "CertificateExpired", noon.Add(-2*time.Hour - 24*time.Minute)},
-		{"would have expired, but it may have been renewed while nobody could look", func(s *Served) { in(-0.1)(s); s.Error, s.Read = "refused", ago(48*time.Hour) }, "", time.Time{}},
-		{"never read", func(s *Served) { *s = Served{Error: "refused"} }, "", time.Time{}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got := CertFindings(served(c.change), []int{28, 14, 7}, noon)
-			if c.want == "" {
-				if len(got) != 0 {
-					t.Errorf("found %+v", got)
-				}
-				return
-			}
-			reason, says, _ := strings.Cut(c.want, " ")
-			if len(got) != 1 || string(got[0].Reason) != reason || !strings.Contains(got[0].Message, says) || !got[0].Since.Equal(c.since) {
-				t.Errorf("%+v, want %s since %s", got, c.want, c.since)
-			}
-		})
 	}
 }

@@ -14,9 +14,9 @@ type View struct {
 	Clusters map[mesh.ClusterID]*ClusterRecord
 	// Buckets by the cluster they were read from. Missing ones are Unknown.
 	Buckets map[mesh.ClusterID]Fact[Buckets]
-	// Certificates are what certcheck saw last, by cluster; a second witness of
-	// whether a node is there.
-	Certificates map[mesh.ClusterID]CertClusterRecord
+	// CertificateRead is when certcheck last read a certificate over a node's own
+	// port: a second witness of whether the node is there.
+	CertificateRead map[mesh.ClusterID]map[mesh.NodeName]time.Time
 }
 
 // maxAge is how long a fact of peersync's stays usable: two of its periods.

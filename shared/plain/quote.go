@@ -70,3 +70,26 @@ func written(raw string, r rune, escape bool) string {
 	}
 	return raw
 }
+
+// maxValue bounds one value, or one name, within a message.
+const maxValue = 120
+
+// Value is Word within a message: whoever chose the value gets 120 runes of it.
+func Value[S ~string](s S) string { return Word(s, maxValue) }
+
+// Values are several of them: ten, and how many more.
+func Values[S ~string](list []S) string {
+	words := make([]string, 0, Listed)
+	for _, v := range list[:min(len(list), Listed)] {
+		words = append(words, Value(v))
+	}
+	// What is beyond the ten is counted, not written out.
+	for range list[len(words):] {
+		words = append(words, "")
+	}
+	return List(words)
+}
+
+// Name is a name within a message where words around it tell where it ends: a
+// Line of at most 120 runes.
+func Name[S ~string](s S) string { return Line(string(s), maxValue) }

@@ -283,10 +283,10 @@ func (b *Snapshot) ReclockPeers(m *mesh.Mesh, now time.Time) {
 
 // View is what the stored looks amount to at now, without the digests of users.
 func (b *Snapshot) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View {
-	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, Certificates: map[mesh.ClusterID]peer.CertClusterRecord{}}
+	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, CertificateRead: map[mesh.ClusterID]map[mesh.NodeName]time.Time{}}
 	for _, id := range m.IDs() {
 		if doc := b.Certs[id]; !doc.Newer {
-			v.Certificates[id] = doc.Value
+			v.CertificateRead[id] = doc.Value.LastRead()
 		}
 		r := b.Clusters[id].Value
 		v.Clusters[id] = &r

@@ -34,21 +34,3 @@ func (r *ClusterRecord) NoteLeaves(c *mesh.Cluster, shown map[mesh.NodeName]stri
 	}
 	r.Leaves = next
 }
-
-// NewLeaf reports whether a node showed peersync, after certcheck's last look, a
-// certificate that certcheck has not read there: it was renewed since.
-func NewLeaf(r ClusterRecord, cert CertClusterRecord) bool {
-	for node, leaf := range r.Leaves {
-		if !leaf.First.After(cert.At) {
-			continue // certcheck looked since, and saw what it saw
-		}
-		known := false
-		for _, s := range cert.Served[node] {
-			known = known || ShortPrint(s.Fingerprint) == leaf.Print
-		}
-		if !known {
-			return true
-		}
-	}
-	return false
-}

@@ -1,0 +1,124 @@
+package peer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+)
+
+func TestCertFindings(t *testing.T) {
+	served := func(change func(s *Served)) CertClusterRecord {
+		s := Served{Fingerprint: "sha256:00", Subject: "CN=imp-apac-pub.example.com", NotAfter: certNoon().AddDate(1, 0, 0), Read: certNoon().Add(-time.Hour)}
+		change(&s)
+		return CertClusterRecord{At: certNoon(), Served: map[mesh.NodeName]map[string]Served{apacPublisher: {"RSA": s}}}
+	}
+	in := func(days float64) func(*Served) {
+		return func(s *Served) { s.NotAfter = certNoon().Add(time.Duration(days * 24 * float64(time.Hour))) }
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Served)
+		want   string
+		since  time.Time
+	}{
+		{"a year", func(*Served) {}, "", time.Time{}},
+		{"28 days and a bit", in(28.1), "", time.Time{}},
+		{"28 days", in(28), "CertificateExpiring less than 28 days", certNoon()},
+		{"10 days", in(10), "CertificateExpiring less than 14 days", certNoon().AddDate(0, 0, -4)},
+		{"6 days", in(6), "CertificateExpiring less than 7 days", certNoon().AddDate(0, 0, -1)},
+		{"this instant", in(0), "CertificateExpired", certNoon()},
+		{"expired, and still readable", in(-3), "CertificateExpired", certNoon().AddDate(0, 0, -3)},
+		{"expired, unread since this morning", func(s *Served) { in(-0.1)(s); s.Error, s.Read = "refused", certNoon().Add(-6*time.Hour) }, "CertificateExpired", certNoon().Add(-2*time.Hour - 24*time.Minute)},
+		{"would have expired, but it may have been renewed while nobody could look", func(s *Served) { in(-0.1)(s); s.Error, s.Read = "refused", certNoon().Add(-48*time.Hour) }, "", time.Time{}},
+		{"never read", func(s *Served) { *s = Served{Error: "refused"} }, "", time.Time{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := CertFindings(served(c.change), []int{28, 14, 7}, certNoon())
+			if c.want == "" {
+				if len(got) != 0 {
+					t.Errorf("found %+v", got)
+				}
+				return
+			}
+			reason, says, _ := strings.Cut(c.want, " ")
+			if len(got) != 1 || string(got[0].Reason) != reason || !strings.Contains(got[0].Message, says) || !got[0].Since.Equal(c.since) {
+				t.Errorf("%+v, want %s since %s", got, c.want, c.since)
+			}
+		})
+	}
+}
+
+// forgedName is what somebody may write into a certificate so that it passes for
+// Peerkeeper's words.
+const forgedName = "x\nNext step: call\x1b[2J\x00\u202e\u200b\xff"
+
+// saidMost is the longest message that is ever shown, in runes.
+const saidMost = 1500
+
+func checkFinding(t *testing.T, f Finding) {
+	t.Helper()
+	for what, text := range map[string]string{"id": f.ID, "message": f.Message, "fix": f.Fix, "node": string(f.Node), "reason": string(f.Reason)} {
+		if !plain.Clean(text) || utf8.RuneCountInString(text) > saidMost {
+			t.Errorf("%s of %s: %+.300q", what, f.Reason, text)
+		}
+	}
+	if strings.Contains(f.Message, "Next step:") {
+		t.Errorf("a finding says what to do next: %q", f.Message)
+	}
+}
+
+func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) {
+	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	for name, text := range map[string]string{"hostile": forgedName, "long": strings.Repeat(forgedName, 5000)} {
+		t.Run(name, func(t *testing.T) {
+			r := CertClusterRecord{At: now, Served: map[mesh.NodeName]map[string]Served{}, Findings: []Finding{{ID: text, Message: text, Fix: text, Reason: Reason(text), Severity: "info"}}}
+			// Every date on which something is said of the leaf, of its chain or of the root.
+			for i, ends := range []time.Duration{-time.Hour, 24 * time.Hour, 10 * 24 * time.Hour, 4000 * time.Hour} {
+				for j, begins := range []time.Duration{-time.Hour, time.Hour} {
+					s := Served{Subject: "CN=" + text, Issuer: "CN=" + text, Fingerprint: fmt.Sprintf("sha256:%d%d", i, j), NotBefore: now.Add(begins), NotAfter: now.Add(ends), First: now.Add(-time.Hour)}
+					s.RootBy, s.RootEnds = "CN="+text, now.Add(ends)
+					r.Served[mesh.NodeName(fmt.Sprintf("imp-%d-%d.example.com", i, j))] = map[string]Served{"RSA": s}
+				}
+			}
+			r.Trust = map[string]TrustStore{TomcatTrust: {Entries: []Trusted{
+				{Print: "a", Subject: text, CA: true, Key: "1", Ends: now.Add(time.Hour)}, {Print: "b", Subject: text, CA: true, Key: "2", Ends: now.Add(time.Hour)},
+				{Print: "c", Subject: text, Signed: true, File: text, Ends: now.Add(time.Hour)},
+			}, Vouched: map[string]int{"z": 0}}}
+			said := map[Reason]bool{}
+			for _, f := range CertFindings(r, []int{28, 14, 7}, now) {
+				said[f.Reason] = true
+				checkFinding(t, f)
+			}
+			for _, f := range StoreFindings(r, []int{28, 14, 7}, now) {
+				said[f.Reason] = true
+				checkFinding(t, f.Composed()) // certcheck's way in
+			}
+			for _, want := range []Reason{CertificateExpired, CertificateExpiring, CertificateNotYetValid, PeerkeeperGoesBlind, CAConflict, CAExpires, LeafInStore} {
+				if !said[want] {
+					t.Errorf("nothing proved of %s: %v", want, said)
+				}
+			}
+		})
+	}
+}
+
+// What certcheck reads over a node's own port tells peersync that the node is
+// there; a look that failed tells nothing.
+func TestLastReadIsTheLastLookThatSucceeded(t *testing.T) {
+	r := CertClusterRecord{Served: map[mesh.NodeName]map[string]Served{
+		apacPublisher: {"RSA": {Read: certNoon().Add(-2 * time.Hour)}, "ECDSA": {Read: certNoon().Add(-time.Hour), Error: "Refused"}},
+		apacSubject:   {"RSA": {Read: certNoon(), Error: "Refused"}},
+	}}
+	got := r.LastRead()
+	if at := got[apacPublisher]; !at.Equal(certNoon().Add(-2 * time.Hour)) {
+		t.Errorf("the publisher was read at %s", at)
+	}
+	if at, ok := got[apacSubject]; ok {
+		t.Errorf("a node that could not be read counts as read at %s", at)
+	}
+}

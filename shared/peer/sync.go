@@ -1,0 +1,124 @@
+package peer
+
+import (
+	"strings"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// What the syncs of a peer, and the ICSA that makes them, show of the certificate
+// that they meet. ICSA reads its trust store when it starts: what came into it
+// since helps only after a restart.
+
+// SyncedSince reports whether a sync of the peer is known to have succeeded
+// after an instant, by our clock.
+func (v *View) SyncedSince(id mesh.PeerID, at time.Time) bool {
+	to, ok := v.Mesh.Cluster(id.To)
+	if !ok {
+		return false
+	}
+	seen := v.record(id.From).Seen
+	e, listed, _ := seen.EntryFor(to)
+	skew, _ := seen.Skew.Get()
+	return listed && e.HasClock && !e.LastSync.IsZero() && e.LastSync.Add(-skew).After(at)
+}
+
+// Works reports whether a peer's syncs are known to succeed: its clock can be
+// read, and no sync is overdue. Of a cluster out of sight it is as it was when
+// its clock was read last: that time goes by shows nothing.
+func (v *View) Works(id mesh.PeerID) bool {
+	from, ok := v.Mesh.Cluster(id.From)
+	to, known := v.Mesh.Cluster(id.To)
+	if !ok || !known {
+		return false
+	}
+	r := v.record(id.From)
+	e, listed, _ := r.Seen.EntryFor(to)
+	interval, _ := r.EffectiveInterval(from, v.Now)
+	skew, _ := r.Seen.Skew.Get()
+	at := v.Now
+	if !r.Seen.Entries.Fresh(v.Now, v.maxAge()).Known() {
+		at = r.Seen.Entries.At
+	}
+	return listed && e.HasClock && !e.LastSync.IsZero() && at.Sub(e.LastSync.Add(-skew)) <= interval+2*v.Tick
+}
+
+// TrustUnread reports whether the ICSA that pulls may not have read what changed
+// in its store at an instant: it has run since before, or has hardly begun since.
+// measured says that the peer's clock tells it: its sync is overdue, and none has
+// succeeded since. Without a clock only the up-time speaks.
+func (v *View) TrustUnread(id mesh.PeerID, changed time.Time) (unread, measured bool) {
+	to, ok := v.Mesh.Cluster(id.To)
+	if !ok {
+		return false, false
+	}
+	older := v.AgentOlder(id.From, changed)
+	if e, listed, _ := v.record(id.From).Seen.EntryFor(to); !listed || !e.HasClock {
+		return older, false
+	}
+	return (older || v.agentYoung(id.From)) && !v.Works(id) && !v.SyncedSince(id, changed), true
+}
+
+// AgentOlder reports whether ICSA on a cluster's publisher is known to have run
+// since before an instant. Of a cluster out of sight it is as it was seen last:
+// that it cannot be seen does not show that it was restarted. Before anything is
+// done about it the gate wants it fresh.
+func (v *View) AgentOlder(id mesh.ClusterID, changed time.Time) bool {
+	c, ok := v.Mesh.Cluster(id)
+	if !ok {
+		return false
+	}
+	services := v.record(id).Seen.Nodes[c.Publisher].Services
+	got, known := services.Get()
+	agent, listed := got[ICSA]
+	return known && listed && agent.Started() && agent.UpTime >= 0 && !services.At.Add(-agent.UpTime).After(changed)
+}
+
+// agentYoung reports whether ICSA on a cluster's publisher started so lately that
+// its first sync may still be to come. What fails after that has another cause.
+func (v *View) agentYoung(id mesh.ClusterID) bool {
+	c, ok := v.Mesh.Cluster(id)
+	if !ok {
+		return false
+	}
+	services := v.record(id).Seen.Nodes[c.Publisher].Services
+	got, known := services.Get()
+	agent := got[ICSA]
+	interval, _ := v.record(id).EffectiveInterval(c, v.Now)
+	return known && agent.Started() && agent.UpTime >= 0 && v.Now.Sub(services.At.Add(-agent.UpTime)) <= interval+2*v.Tick
+}
+
+// ReplicationTime is how long a trust store takes to reach every node.
+const ReplicationTime = time.Hour
+
+// CertExchange is how long a new certificate may be on its way to a cluster
+// without anything being wrong: one sync interval, then up to 60 minutes to reach
+// every node (TAC-212647). carried is false where ICSA's certificate sync
+// is known to be off, so that nothing is on its way.
+func (v *View) CertExchange(puller mesh.ClusterID) (wait time.Duration, carried bool) {
+	c, ok := v.Mesh.Cluster(puller)
+	if !ok {
+		return 0, false
+	}
+	r := v.record(puller)
+	params, known := r.Seen.Nodes[c.Publisher].Parameters.Get()
+	switch strings.ToLower(params[ParamCertSync]) {
+	case "f", "false", "0", "disabled":
+		if known {
+			return 0, false
+		}
+	}
+	interval, _ := r.EffectiveInterval(c, v.Now)
+	return interval + ReplicationTime, true
+}
+
+// SyncDue reports whether a sync of a cluster's has been due since an instant.
+func (v *View) SyncDue(puller mesh.ClusterID, since time.Time) bool {
+	c, ok := v.Mesh.Cluster(puller)
+	if !ok {
+		return false
+	}
+	interval, _ := v.record(puller).EffectiveInterval(c, v.Now)
+	return v.Now.Sub(since) >= interval+v.Tick
+}
