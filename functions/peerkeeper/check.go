@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -103,14 +104,14 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 	now := w.clock.Now()
 	findings, unseen := certFindings(w.Mesh, book, now)
 	answer := certAnswer{Findings: findings}
-	certs := map[mesh.ClusterID]peer.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
 	for _, id := range w.IDs() {
 		if !book.Certs[id].Newer {
 			certs[id] = book.Certs[id].Value
 		}
 	}
 	if c.Trust {
-		matrix := peer.Trust(w.Mesh, certs, now)
+		matrix := certificate.Trust(w.Mesh, certs, now)
 		answer.Trust, answer.Copy = &matrix, matrix.Copies(w.Mesh)
 	}
 	if c.Peer != "" {
@@ -121,7 +122,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		if _, ok := w.Mesh.Peer(id); !ok {
 			return w.noSuchPeer(id)
 		}
-		timeline := peer.TimelineOf(w.Mesh, certs, id, now)
+		timeline := certificate.TimelineOf(w.Mesh, certs, id, now)
 		answer.Timeline = &timeline
 	}
 	switch {
@@ -157,10 +158,10 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 // certAnswer is check certs in JSON. Trust, copy and timeline come with their
 // flags: a matrix of thirty clusters is long.
 type certAnswer struct {
-	Findings []certFinding     `json:"findings"`
-	Trust    *peer.TrustMatrix `json:"trust,omitempty"`
-	Copy     []peer.Copy       `json:"copy,omitempty"`
-	Timeline *peer.Timeline    `json:"timeline,omitempty"`
+	Findings []certFinding            `json:"findings"`
+	Trust    *certificate.TrustMatrix `json:"trust,omitempty"`
+	Copy     []certificate.Copy       `json:"copy,omitempty"`
+	Timeline *certificate.Timeline    `json:"timeline,omitempty"`
 }
 
 // refused reports whether a peer is known not to trust, or not to resolve, a
@@ -188,12 +189,12 @@ func conditionsOf(book *record.Snapshot, m *mesh.Mesh, now time.Time) func(mesh.
 
 // showTrust writes one row per pair of clusters whose stores do not trust all,
 // and the copies by hand.
-func showTrust(t *terminal, m peer.TrustMatrix, copies []peer.Copy, certs map[mesh.ClusterID]peer.CertClusterRecord) error {
-	counts := map[peer.TrustVerdict]int{}
+func showTrust(t *terminal, m certificate.TrustMatrix, copies []certificate.Copy, certs map[mesh.ClusterID]certificate.CertClusterRecord) error {
+	counts := map[certificate.TrustVerdict]int{}
 	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CERTIFICATE OF\tSERVICE\tTRUSTED BY\tBY ITS CA\tNOT BY\tOLD COPY AT\tUNKNOWN")
 	for _, r := range m.Rows {
-		by := map[peer.TrustVerdict][]string{}
+		by := map[certificate.TrustVerdict][]string{}
 		for i, id := range m.Clusters {
 			if v := r.Cells[i].Verdict; v != "" {
 				by[v] = append(by[v], string(id))
@@ -205,7 +206,7 @@ func showTrust(t *terminal, m peer.TrustMatrix, copies []peer.Copy, certs map[me
 			service += " (installed, not served)"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clean(string(r.Node)), clean(service),
-			few(by[peer.TrustYes]), few(by[peer.TrustByCA]), few(by[peer.TrustMissing]), few(by[peer.TrustStale]), few(by[peer.TrustUnknown]))
+			few(by[certificate.TrustYes]), few(by[certificate.TrustByCA]), few(by[certificate.TrustMissing]), few(by[certificate.TrustStale]), few(by[certificate.TrustUnknown]))
 	}
 	if len(m.Rows) > 0 {
 		if err := table.Flush(); err != nil {
@@ -213,7 +214,7 @@ func showTrust(t *terminal, m peer.TrustMatrix, copies []peer.Copy, certs map[me
 		}
 		t.sayf("")
 	}
-	if counts[peer.TrustUnknown] > 0 {
+	if counts[certificate.TrustUnknown] > 0 {
 		for _, id := range m.Clusters {
 			if no := certs[id].NoTrust; no != nil {
 				t.sayf("%s's trust stores: %s (%s)", id, clean(no.Detail), no.Reason)
@@ -244,7 +245,7 @@ func few(ids []string) string {
 }
 
 // showTimeline writes what breaks when, and the steps of each renewal.
-func showTimeline(t *terminal, tl peer.Timeline, now time.Time) {
+func showTimeline(t *terminal, tl certificate.Timeline, now time.Time) {
 	t.sayf("%s: what its certificates bring", tl.Peer)
 	for _, why := range tl.Unread {
 		t.sayf("  not known: %s", clean(why))
@@ -276,7 +277,7 @@ func showTimeline(t *terminal, tl peer.Timeline, now time.Time) {
 	}
 }
 
-func nodesOf(p peer.RenewalPlan) string {
+func nodesOf(p certificate.RenewalPlan) string {
 	names := make([]string, len(p.Nodes))
 	for i, n := range p.Nodes {
 		names[i] = string(n)
@@ -291,7 +292,7 @@ func day(at time.Time) string { return at.UTC().Format("2006-01-02") }
 func certFindings(m *mesh.Mesh, book *record.Snapshot, now time.Time) (all []certFinding, unseen []mesh.ClusterID) {
 	all = []certFinding{}
 	means := map[peer.Reason]string{}
-	for _, k := range peer.CertFindingKinds() {
+	for _, k := range certificate.CertFindingKinds() {
 		means[k.Reason] = k.Means
 	}
 	conditions := conditionsOf(book, m, now)
@@ -301,7 +302,7 @@ func certFindings(m *mesh.Mesh, book *record.Snapshot, now time.Time) (all []cer
 			unseen = append(unseen, id)
 			continue
 		}
-		for _, f := range peer.EaseNames(peer.CertFindings(seen, m.Policy.Thresholds.CertificateDays, now), m, id, conditions) {
+		for _, f := range peer.EaseNames(certificate.CertFindings(seen, m.Policy.Thresholds.CertificateDays, now), m, id, conditions) {
 			all = append(all, certFinding{f.ID, f.Severity, f.Reason, id, f.Node, f.KeyType, f.Subject, jsonTime{f.NotAfter}, f.Message, means[f.Reason], f.Fix})
 		}
 	}
@@ -316,7 +317,7 @@ func showCerts(t *terminal, m *mesh.Mesh, book *record.Snapshot, findings []cert
 		seen := book.Certs[id].Value
 		for _, node := range slices.Sorted(maps.Keys(seen.Served)) {
 			// Those of 8443, and under TLS those of the SIP and XMPP ports: "5061/RSA".
-			for _, served := range []map[string]peer.Served{seen.Served[node], seen.Ports[node]} {
+			for _, served := range []map[string]certificate.Served{seen.Served[node], seen.Ports[node]} {
 				for _, key := range slices.Sorted(maps.Keys(served)) {
 					s := served[key]
 					if s.Fingerprint == "" {
@@ -364,7 +365,7 @@ func daysLeft(notAfter, now time.Time) string {
 	return fmt.Sprint(int(notAfter.Sub(now) / (24 * time.Hour)))
 }
 
-func seenAt(s peer.Served, at, now time.Time) string {
+func seenAt(s certificate.Served, at, now time.Time) string {
 	switch age := now.Sub(at); {
 	case s.Error != "":
 		return "not now: " + clean(s.Error)

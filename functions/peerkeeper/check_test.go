@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 )
@@ -99,13 +99,13 @@ func TestCheckCertsExitsByWhatPeersSuffer(t *testing.T) {
 func TestCertificatesOfEveryPortAreListed(t *testing.T) {
 	now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
 	m := &mesh.Mesh{Clusters: []mesh.Cluster{{ID: "emea"}}}
-	one := func(subject string, days int) peer.Served {
-		return peer.Served{Fingerprint: "sha256:00", Subject: subject, NotAfter: now.AddDate(0, 0, days)}
+	one := func(subject string, days int) certificate.Served {
+		return certificate.Served{Fingerprint: "sha256:00", Subject: subject, NotAfter: now.AddDate(0, 0, days)}
 	}
 	const node = "imp-emea-pub.example.com"
-	book := &record.Snapshot{Certs: map[mesh.ClusterID]store.Doc[peer.CertClusterRecord]{"emea": {Value: peer.CertClusterRecord{
-		At: now, Served: map[mesh.NodeName]map[string]peer.Served{node: {"RSA": one("CN=tomcat", 100)}},
-		Ports: map[mesh.NodeName]map[string]peer.Served{node: {"5061/RSA": one("CN=cup", 200), "7400/RSA": {Error: "in clear"}}},
+	book := &record.Snapshot{Certs: map[mesh.ClusterID]store.Doc[certificate.CertClusterRecord]{"emea": {Value: certificate.CertClusterRecord{
+		At: now, Served: map[mesh.NodeName]map[string]certificate.Served{node: {"RSA": one("CN=tomcat", 100)}},
+		Ports: map[mesh.NodeName]map[string]certificate.Served{node: {"5061/RSA": one("CN=cup", 200), "7400/RSA": {Error: "in clear"}}},
 	}}}}
 	var out bytes.Buffer
 	if err := showCerts(&terminal{stdout: &out}, m, book, nil, now); err != nil {

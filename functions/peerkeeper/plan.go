@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/operator"
-	"peerkeeper/shared/peer"
 )
 
 type planVerb struct {
@@ -50,7 +50,7 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 		t.sayf("%s  %s %s (%s)", a.ID, a.Kind, a.Target, a.Cluster)
 		t.sayf("    why: %s", a.Why)
 		if a.Source != nil {
-			for _, line := range peer.ImportLines(*a.Source) {
+			for _, line := range certificate.ImportLines(*a.Source) {
 				t.sayf("    compare: %s", line)
 			}
 		}

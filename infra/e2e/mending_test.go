@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/lambdahost"
@@ -292,7 +293,7 @@ func TestMendingAsDeployed(t *testing.T) {
 			t.Errorf("announced is %+v", p)
 		}
 		s.ungranted(t, "emea/platform-write")
-		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(peer.TrustStale) {
+		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(certificate.TrustStale) {
 			t.Errorf("who trusts whom: %v", who.verdicts)
 		}
 		h.expect(t, "CertificateNotTrusted apac raised")
@@ -305,7 +306,7 @@ func TestMendingAsDeployed(t *testing.T) {
 		for range 3 {
 			s.tick(t)
 		}
-		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(peer.TrustYes) {
+		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(certificate.TrustYes) {
 			t.Errorf("certcheck does not see it: %v", who.verdicts)
 		}
 		if n, c := s.sent("emea", put), s.of("emea"); n != 1 || c.Writes != 1 {

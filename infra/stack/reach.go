@@ -11,8 +11,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"peerkeeper/infra/environment"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
 )
 
 // reaches are the ports at the clusters that a function may reach: those behind
@@ -73,8 +73,8 @@ func reaches(m *mesh.Mesh, f Function) []environment.Port {
 		}
 	}
 	if f.Probes && slices.ContainsFunc(m.Peers, func(p mesh.Peer) bool { return p.Protocol == mesh.TLSProto }) {
-		let("tcp", peer.PortSIPTLS)
-		let("tcp", peer.PortXMPP)
+		let("tcp", certificate.PortSIPTLS)
+		let("tcp", certificate.PortXMPP)
 	}
 	slices.SortFunc(out, func(a, b environment.Port) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Protocol, b.Protocol))

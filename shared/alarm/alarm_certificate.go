@@ -1,6 +1,9 @@
 package alarm
 
-import "peerkeeper/shared/peer"
+import (
+	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/peer"
+)
 
 // The alarms on certificates.
 const (
@@ -18,7 +21,7 @@ var certificateExpired = Kind{
 
 var certificateNotTrusted = Kind{
 	Name: CertificateNotTrusted, Severity: Critical, Urgency: Page, Scope: ClusterScope, Class: Cause, Reach: ReachesPulled,
-	Findings: []peer.Reason{peer.NotTrustedByPeers, peer.TrustNotReloaded, peer.CertificateNotYetValid}, Subject: FindingSubject, ClearedBy: ByItsCert,
+	Findings: []peer.Reason{certificate.NotTrustedByPeers, peer.TrustNotReloaded, certificate.CertificateNotYetValid}, Subject: FindingSubject, ClearedBy: ByItsCert,
 	InhibitedBy: []string{CertificateExpired},
 	Summary:     "A publisher's certificate is not in the trust store of clusters that pull from it. Those named in the message are refused, now or when their Intercluster Sync Agent next starts.",
 }
@@ -26,13 +29,13 @@ var certificateNotTrusted = Kind{
 // Its severity rises as time runs out.
 var certificateExpiring = Kind{
 	Name: CertificateExpiring, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
-	Findings: []peer.Reason{peer.CertificateExpiring, peer.ChainExpired}, Subject: FindingSubject, ClearedBy: ByItsCert,
+	Findings: []peer.Reason{peer.CertificateExpiring, certificate.ChainExpired}, Subject: FindingSubject, ClearedBy: ByItsCert,
 	Summary: "A node's certificate expires soon. Users notice nothing yet; on that day every peer that pulls from this cluster stops.",
 }
 
 // So does this one's.
 var peerkeeperGoesBlind = Kind{
 	Name: PeerkeeperGoesBlind, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
-	Findings: []peer.Reason{peer.PeerkeeperGoesBlind}, Subject: FindingSubject, ClearedBy: ByEveryCert,
+	Findings: []peer.Reason{certificate.PeerkeeperGoesBlind}, Subject: FindingSubject, ClearedBy: ByEveryCert,
 	Summary: "A root in tls.ca ends, and no other root there vouches for the cluster's nodes. Users notice nothing; from that day Peerkeeper verifies no node of the cluster by it, and sees nothing there but what is pinned.",
 }

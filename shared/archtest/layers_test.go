@@ -21,7 +21,7 @@ const everywhere = "shared/plain"
 
 // The core's packages, for short.
 var (
-	core     = []string{"shared/mesh", "shared/peer", "shared/instant"}
+	core     = []string{"shared/mesh", "shared/peer", "shared/certificate", "shared/instant"}
 	storage  = []string{"shared/store", "shared/record"}
 	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/peering", "shared/dashboard"}
 )
@@ -33,6 +33,7 @@ func layers() []layer {
 		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
 		{"shared/instant", nil, "stored instants against the clock: whoever stores one compares it alike"},
 		{"shared/peer", []string{"shared/mesh", "shared/instant"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
+		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
 
 		{"shared/soap", []string{"shared/secret", "shared/tlsprobe"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself and what a handshake says"},
@@ -153,6 +154,7 @@ func TestImportsPointDownCatches(t *testing.T) {
 		{"shared/mesh", "peerkeeper/shared/peer"},
 		{"shared/peer", "peerkeeper/shared/store"},
 		{"shared/peer", "github.com/goccy/go-yaml"},
+		{"shared/peer", "peerkeeper/shared/certificate"},
 		{"shared/soap", "peerkeeper/shared/secret/file"},
 		{"shared/axl", "peerkeeper/shared/controlcenter"},
 		{"shared/axl", "peerkeeper/shared/cluster"},

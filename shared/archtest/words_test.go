@@ -13,8 +13,8 @@ import (
 // are named and the rest is counted, by plain.List and its kin. joins are the
 // functions that join by a comma or a semicolon themselves, and why they may.
 var joins = map[string]string{
-	"shared/peer.differences":           "six parts at most, each with lists of its own",
-	"shared/peer.importOf":              "what a policy asks for: three parts at most",
+	"shared/certificate.differences":    "six parts at most, each with lists of its own",
+	"shared/certificate.importOf":       "what a policy asks for: three parts at most",
 	"shared/certcheck.tooLong":          "the names of our own bounds",
 	"shared/certcheck.whyOpen":          "one part for each DNS server in mesh.yaml",
 	"shared/stucksync.local":            "two clusters",

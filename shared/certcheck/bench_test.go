@@ -16,12 +16,12 @@ import (
 	"time"
 
 	"peerkeeper/shared/certcheck"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
-	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store"
@@ -214,7 +214,7 @@ func (c *counted) ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Ou
 }
 
 // Holding asks and counts.
-func (c *counted) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
+func (c *counted) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
 	h, err := c.next.Holding(ctx, cl, n, rejected, pins)
 	if err != nil {
 		c.failed.Add(1)

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -38,7 +39,7 @@ const (
 
 // bounded cuts what a certificate says about itself to its bounds, and notes
 // what was cut.
-func bounded(cl *mesh.Cluster, s *peer.Served) {
+func bounded(cl *mesh.Cluster, s *certificate.Served) {
 	cut := func(field string) {
 		if !slices.Contains(s.TooLong, field) {
 			s.TooLong = append(s.TooLong, field)
@@ -136,7 +137,7 @@ func (x subject) tooLong(f *finder) {
 
 // tooLarge says what of a cluster's record was cut so that it can be kept at all.
 func tooLarge(cl *mesh.Cluster, cut []string, prev []peer.Finding, now time.Time) peer.Finding {
-	x := peer.CertFinding(peer.ValueTooLong, "", "", "", fmt.Sprintf("the certificates and trust stores of %s are more than can be kept; not kept, and so not known: %s", cl.ID, plain.List(cut)))
+	x := certificate.CertFinding(peer.ValueTooLong, "", "", "", fmt.Sprintf("the certificates and trust stores of %s are more than can be kept; not kept, and so not known: %s", cl.ID, plain.List(cut)))
 	x.ID += ":record"
 	f := &finder{prev: prev, now: now}
 	f.add(x)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
@@ -74,18 +75,18 @@ func unbounded(v reflect.Value, path string, found func(path string)) {
 }
 
 func TestEveryFieldThatACertificateFillsHasABound(t *testing.T) {
-	var s peer.Served
+	var s certificate.Served
 	stuffed(reflect.ValueOf(&s).Elem(), "")
 	bounded(&mesh.Cluster{ID: "apac"}, &s)
 	said := map[string]bool{}
 	unbounded(reflect.ValueOf(s), "", func(path string) {
 		if !said[path] {
-			t.Errorf("%s of peer.Served has no bound: whoever makes a certificate can fill it without end", path)
+			t.Errorf("%s of certificate.Served has no bound: whoever makes a certificate can fill it without end", path)
 		}
 		said[path] = true
 	})
 	for name := range ourWords {
-		owner := reflect.TypeFor[peer.Served]()
+		owner := reflect.TypeFor[certificate.Served]()
 		if field, ok := strings.CutPrefix(name, "Chain."); ok {
 			owner, name = reflect.TypeFor[peer.Issuer](), field
 		}

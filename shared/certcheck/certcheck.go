@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
@@ -45,10 +46,10 @@ type Resolver interface {
 
 // Platform reads what one node holds, by the OS administrator's account. pins
 // are the certificates accepted for the node at run time. Its errors are
-// *peer.PlatformRefused; it does not log in with the version that rejected
+// *certificate.PlatformRefused; it does not log in with the version that rejected
 // names.
 type Platform interface {
-	Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error)
+	Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error)
 }
 
 // Certcheck is the use case. All fields are needed but Platform, Every and Log.
@@ -103,7 +104,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		defer cancel()
 	}
 	looks := c.read(looking, book, req.Only, now)
-	certs := map[mesh.ClusterID]peer.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
 	for id, l := range looks {
 		certs[id] = l.record
 	}
@@ -124,10 +125,10 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	c.judgeStores(looks, certs, now)
 	for _, id := range c.Mesh.IDs() {
 		if wanted(req.Only, id) {
-			peer.Sources(c.Mesh, certs, id, now)
+			certificate.Sources(c.Mesh, certs, id, now)
 		}
 	}
-	matrix := peer.Trust(c.Mesh, certs, now)
+	matrix := certificate.Trust(c.Mesh, certs, now)
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	var changes record.Changes
 	for _, cl := range c.Mesh.Clusters {
@@ -206,7 +207,7 @@ func (c *Certcheck) due(book *record.Snapshot, now time.Time) []mesh.ClusterID {
 		if instant.Due(r.At, now, every-time.Minute) {
 			return c.Mesh.IDs()
 		}
-		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || peer.NewLeaf(book.Clusters[cl.ID].Value, r) || acceptedBy(cl, accepted) != r.Accepted {
+		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || certificate.NewLeaf(book.Clusters[cl.ID].Value, r) || acceptedBy(cl, accepted) != r.Accepted {
 			out = append(out, cl.ID)
 		}
 	}
@@ -217,7 +218,7 @@ func (c *Certcheck) due(book *record.Snapshot, now time.Time) []mesh.ClusterID {
 // that may have ended since: no secret yet, or one that was refused, which is
 // not tried again until it has changed; or a node that did not show what it had
 // shown within a day.
-func unfinished(cl *mesh.Cluster, r peer.CertClusterRecord, now time.Time) bool {
+func unfinished(cl *mesh.Cluster, r certificate.CertClusterRecord, now time.Time) bool {
 	if no := r.NoTrust; no != nil && cl.PlatformCredentials != "" && (no.Reason == peer.NoCredentials || no.Reason == peer.AccountRejected) {
 		return true
 	}
@@ -266,7 +267,7 @@ func wanted(only []mesh.ClusterID, id mesh.ClusterID) bool {
 	return len(only) == 0 || slices.Contains(only, id)
 }
 
-func countCluster(n *run.Clusters, r peer.CertClusterRecord) {
+func countCluster(n *run.Clusters, r certificate.CertClusterRecord) {
 	read, unread := 0, 0
 	for _, byType := range r.Served {
 		for _, s := range byType {
@@ -288,7 +289,7 @@ func countCluster(n *run.Clusters, r peer.CertClusterRecord) {
 }
 
 // judge gives a peer its two conditions.
-func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote peer.CertClusterRecord, matrix peer.TrustMatrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
+func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote certificate.CertClusterRecord, matrix certificate.TrustMatrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
 	met := c.leaves(id.To, remote)
 	next := peer.CertRecord{}
 	for _, l := range slices.Concat(met, c.disputed(id.To, remote)) {
@@ -333,13 +334,13 @@ func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote peer.Cer
 
 // atFault is what a verdict on trust is about: the certificates that are served
 // now, and what is wrong with them. Another certificate is another matter.
-func atFault(cond peer.Condition, met []peer.Served) []string {
+func atFault(cond peer.Condition, met []certificate.Served) []string {
 	if cond.Status != peer.False {
 		return nil
 	}
 	var out []string
 	for _, s := range met {
-		out = append(out, string(cond.Reason)+" "+peer.ShortPrint(s.Fingerprint))
+		out = append(out, string(cond.Reason)+" "+certificate.ShortPrint(s.Fingerprint))
 	}
 	return out
 }
@@ -352,7 +353,7 @@ func lower(names []string) []string {
 	return out
 }
 
-func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []peer.Served, matrix peer.TrustMatrix, now time.Time) peer.Condition {
+func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []certificate.Served, matrix certificate.TrustMatrix, now time.Time) peer.Condition {
 	cond := peer.Condition{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Basis: peer.Measured}
 	to, _ := c.Mesh.Cluster(id.To)
 	seen := book.Clusters[id.From].Value.Seen
@@ -378,7 +379,7 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []peer.Se
 	}
 	view := c.view(book, now)
 	exchange, _ := view.CertExchange(id.From)
-	if measured, ok := peer.TrustOf(c.Mesh, matrix, id, exchange, now); ok {
+	if measured, ok := certificate.TrustOf(c.Mesh, matrix, id, exchange, now); ok {
 		// What is missing may still be believed: then syncs go on, until the agent
 		// starts again. Which it is, the next sync shows.
 		switch {
@@ -390,12 +391,12 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []peer.Se
 			measured.Status, measured.Reason, measured.Basis = peer.UnknownStatus, peer.NextSyncDecides, peer.Inferred
 			measured.Message += "; whether a sync succeeds all the same, the next one shows"
 		}
-		return peer.NotReloaded(view, matrix, id, measured)
+		return certificate.NotReloaded(view, matrix, id, measured)
 	}
 	for _, leaf := range met {
 		if at, by := leaf.Ends(); by != "" && !now.Before(at) {
 			cond.Status, cond.Reason, cond.Basis = peer.False, peer.CertificateExpired, peer.Inferred
-			cond.Message = fmt.Sprintf("the certificate of %s needs the CA %s, which expired on %s; %s's trust store, which may hold a newer one, is not read", to.Publisher, plain.Word(peer.CommonName(by), shownName), at.UTC().Format("2006-01-02 15:04 MST"), id.From)
+			cond.Message = fmt.Sprintf("the certificate of %s needs the CA %s, which expired on %s; %s's trust store, which may hold a newer one, is not read", to.Publisher, plain.Word(certificate.CommonName(by), shownName), at.UTC().Format("2006-01-02 15:04 MST"), id.From)
 			return cond
 		}
 	}

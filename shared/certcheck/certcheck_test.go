@@ -21,6 +21,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -175,13 +176,13 @@ type bench struct {
 	// stores is what the nodes hold; nil leaves out the platform.
 	stores  map[mesh.NodeName]map[string][]*issued
 	own     map[mesh.NodeName]map[string][]*issued
-	refuse  map[mesh.NodeName]*peer.PlatformRefused
+	refuse  map[mesh.NodeName]*certificate.PlatformRefused
 	damaged map[mesh.NodeName]string // the store or service that is not read whole
 	asked   []mesh.NodeName
 	mu      sync.Mutex
 	dns     dnsprobe.Result
 	panicAt string
-	change  func(*peer.Holding) // of emea's publisher, last
+	change  func(*certificate.Holding) // of emea's publisher, last
 }
 
 const (
@@ -190,7 +191,7 @@ const (
 )
 
 func newBench(t testing.TB, k *keys) *bench {
-	b := &bench{keys: k, t: t, store: store.NewMemory(), now: noon(), served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, refuse: map[mesh.NodeName]*peer.PlatformRefused{}}
+	b := &bench{keys: k, t: t, store: store.NewMemory(), now: noon(), served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, refuse: map[mesh.NodeName]*certificate.PlatformRefused{}}
 	b.mesh = &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
 	for _, id := range []mesh.ClusterID{"emea", "apac"} {
 		c := mesh.Cluster{ID: id, Release: "14.0.1SU3", PlatformCredentials: string(id) + "/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"}}
@@ -285,26 +286,26 @@ func (b *bench) Lookup(_ context.Context, servers, names []string) (dnsprobe.Res
 }
 
 // Holding answers as the nodes made up.
-func (b *bench) Holding(_ context.Context, c *mesh.Cluster, n mesh.Node, rejected string, _ []string) (peer.Holding, error) {
+func (b *bench) Holding(_ context.Context, c *mesh.Cluster, n mesh.Node, rejected string, _ []string) (certificate.Holding, error) {
 	if rejected == "v1" {
-		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "held back"}
+		return certificate.Holding{}, &certificate.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "held back"}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, n.Name)
 	if no := b.refuse[n.Name]; no != nil {
-		return peer.Holding{}, no
+		return certificate.Holding{}, no
 	}
-	h := peer.Holding{Version: "v1", Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}}
+	h := certificate.Holding{Version: "v1", Identities: map[string][]*x509.Certificate{}, Stores: map[string][]certificate.HeldCertificate{}}
 	for service, chain := range b.own[n.Name] {
 		for _, c := range chain {
 			h.Identities[service] = append(h.Identities[service], c.cert)
 		}
 	}
 	for store, certs := range b.stores[n.Name] {
-		h.Stores[store] = []peer.HeldCertificate{}
+		h.Stores[store] = []certificate.HeldCertificate{}
 		for i, c := range certs {
-			h.Stores[store] = append(h.Stores[store], peer.HeldCertificate{File: fmt.Sprintf("%s-%d.pem", c.cert.Subject.CommonName, i), X509: c.cert})
+			h.Stores[store] = append(h.Stores[store], certificate.HeldCertificate{File: fmt.Sprintf("%s-%d.pem", c.cert.Subject.CommonName, i), X509: c.cert})
 		}
 	}
 	if of := b.damaged[n.Name]; of != "" {
@@ -349,8 +350,8 @@ func (b *bench) stored() *record.Snapshot {
 // left out.
 func (b *bench) found(book *record.Snapshot, id mesh.ClusterID) []string {
 	var out []string
-	for _, f := range peer.CertFindings(book.Certs[id].Value, []int{28, 14, 7}, b.now) {
-		if f.Reason == peer.SelfSigned {
+	for _, f := range certificate.CertFindings(book.Certs[id].Value, []int{28, 14, 7}, b.now) {
+		if f.Reason == certificate.SelfSigned {
 			continue
 		}
 		if f.Message == "" || f.Fix == "" || f.Since.IsZero() {
@@ -603,7 +604,7 @@ func TestTrustIsMeasured(t *testing.T) {
 		}, "True TrustedByCA", nil},
 		{"the stores cannot be read", func(b *bench) {
 			for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
-				b.refuse[n] = &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+				b.refuse[n] = &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
 			}
 		}, "Unknown NotObservable", nil},
 		{"expired wins over trusted", func(b *bench) {
@@ -649,7 +650,7 @@ func TestStoresAreKept(t *testing.T) {
 	b.platform()
 	id := mesh.PeerID{From: "emea", To: "apac"}
 	b.look(run.Request{})
-	down := &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	down := &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
 	b.refuse[emeaPub], b.refuse[emeaSub] = down, down
 	b.now = b.now.Add(6 * time.Hour)
 	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
@@ -659,7 +660,7 @@ func TestStoresAreKept(t *testing.T) {
 	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Status != peer.UnknownStatus {
 		t.Errorf("eighteen hours later: %s %s", cond.Status, cond.Reason)
 	}
-	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
 	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
 		t.Errorf("read again: %s", cond.Reason)
 	}
@@ -676,7 +677,7 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 	lacking := func(book *record.Snapshot) []peer.Finding {
 		var out []peer.Finding
 		for _, f := range book.Certs["apac"].Value.Findings {
-			if f.Reason == peer.NotTrustedByPeers {
+			if f.Reason == certificate.NotTrustedByPeers {
 				out = append(out, f)
 			}
 		}
@@ -687,13 +688,13 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 		t.Fatalf("%+v", first)
 	}
 	b.now = b.now.Add(20 * time.Hour)
-	down := &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	down := &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
 	b.refuse[emeaPub], b.refuse[emeaSub] = down, down
 	if got := lacking(b.look(run.Request{})); len(got) != 1 || !got[0].Since.Equal(first[0].Since) {
 		t.Errorf("while the store cannot be read: %+v", got)
 	}
 	b.now = b.now.Add(6 * time.Hour)
-	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = append(b.stores[n]["tomcat-trust"], &issued{cert: b.leaf(apacPub)})
 	}
@@ -792,7 +793,7 @@ func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 		t.Helper()
 		var got []mesh.ClusterID
 		for _, f := range b.look(run.Request{}).Certs["apac"].Value.Findings {
-			if f.Reason == peer.NotTrustedByPeers && f.Node == apacPub {
+			if f.Reason == certificate.NotTrustedByPeers && f.Node == apacPub {
 				got = append(got, f.Lacking...)
 			}
 		}
@@ -801,14 +802,14 @@ func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 		}
 		b.now = b.now.Add(20 * time.Hour) // what is not read again by then is not known
 	}
-	down := &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	down := &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
 	b.refuse[amerPub] = down
 	hold(false, emeaPub, emeaSub)
 	lacking("emea")
 	hold(true, emeaPub, emeaSub)
 	lacking()
 
-	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
 	hold(false, emeaPub, emeaSub)
 	hold(false, amerPub)
 	lacking("emea", "amer")
@@ -816,7 +817,7 @@ func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 	lacking("amer", "emea")
 	hold(true, emeaPub, emeaSub)
 	lacking("amer", "emea") // as it was said last
-	b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
 	hold(true, amerPub)
 	lacking()
 }
@@ -826,7 +827,7 @@ func TestRefusedOnce(t *testing.T) {
 	k := &keys{}
 	b := newBench(t, k)
 	b.platform()
-	b.refuse[emeaPub] = &peer.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "imp-emea-pub.example.com refuses the platform account"}
+	b.refuse[emeaPub] = &certificate.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "imp-emea-pub.example.com refuses the platform account"}
 	book := b.look(run.Request{})
 	count := func() (n int) {
 		for _, node := range b.asked {
@@ -874,7 +875,7 @@ func TestNotAskedBefore14(t *testing.T) {
 		change func(c *mesh.Cluster)
 		why    peer.Reason
 	}{
-		{"12.5", func(c *mesh.Cluster) { c.Release = "12.5.1SU4" }, peer.Before14},
+		{"12.5", func(c *mesh.Cluster) { c.Release = "12.5.1SU4" }, certificate.Before14},
 		{"no account", func(c *mesh.Cluster) { c.PlatformCredentials = "" }, peer.NoCredentials},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -928,8 +929,8 @@ func TestTheItemFits(t *testing.T) {
 			one, two := b.issue(t, wish{cn: string(name), ecdsa: true}), b.issue(t, wish{cn: string(name), ecdsa: true})
 			b.serve(node.Address, tlsprobe.RSA, rsaLeaf)
 			b.serve(node.Address, tlsprobe.ECDSA, ec)
-			b.serve(onPort(node, peer.PortSIPTLS), tlsprobe.RSA, one)
-			b.serve(onPort(node, peer.PortSIPTLS), tlsprobe.ECDSA, two)
+			b.serve(onPort(node, certificate.PortSIPTLS), tlsprobe.RSA, one)
+			b.serve(onPort(node, certificate.PortSIPTLS), tlsprobe.ECDSA, two)
 			b.own[name] = map[string][]*issued{"tomcat": {rsaLeaf}, "tomcat-ECDSA": {ec}, "cup": {one}, "cup-ECDSA": {two}, "cup-xmpp": {one}, "cup-xmpp-ECDSA": {two}}
 			tomcat, cup, xmpp = append(tomcat, rsaLeaf, ec), append(cup, one, two), append(xmpp, one, two)
 		}
@@ -1050,14 +1051,14 @@ func (s silent) ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Outc
 }
 
 // Holding takes a moment, and answers only who is still in time.
-func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
+func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
 	var answer <-chan time.Time
 	if n.Name != s.node {
 		answer = time.After(100 * time.Millisecond)
 	}
 	select {
 	case <-ctx.Done():
-		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.CannotConnect, Message: ctx.Err().Error()}
+		return certificate.Holding{}, &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: ctx.Err().Error()}
 	case <-answer:
 	}
 	return s.bench.Holding(ctx, c, n, rejected, pins)
@@ -1103,9 +1104,9 @@ func TestWhoIsSilentIsAskedLast(t *testing.T) {
 		{false, []mesh.NodeName{apacSub, apacPub}},
 		{false, []mesh.NodeName{apacPub, apacSub}},
 	} {
-		b.refuse = map[mesh.NodeName]*peer.PlatformRefused{}
+		b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
 		if c.silent {
-			b.refuse[apacPub] = &peer.PlatformRefused{Reason: peer.CannotConnect, Message: "no answer"}
+			b.refuse[apacPub] = &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no answer"}
 		}
 		b.now, b.asked = b.now.Add(6*time.Hour), nil
 		b.look(run.Request{})
@@ -1181,7 +1182,7 @@ func TestSchedule(t *testing.T) {
 	b.look(run.Request{})
 	both("asked for by a person", b.asked)
 
-	b.refuse[emeaPub] = &peer.PlatformRefused{Reason: peer.NoCredentials, Message: "no credentials yet"}
+	b.refuse[emeaPub] = &certificate.PlatformRefused{Reason: peer.NoCredentials, Message: "no credentials yet"}
 	b.look(run.Request{})
 	delete(b.refuse, emeaPub)
 	if got := scheduled(15 * time.Minute); len(got) != 2 {
@@ -1206,7 +1207,7 @@ func TestSchedule(t *testing.T) {
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = missing
 	}
-	print := peer.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))
+	print := certificate.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))
 	if got := b.stored().Certs["emea"].Value.Trust["tomcat-trust"].Taken; !slices.Equal(got, []string{print}) {
 		t.Errorf("that it had been there is not kept: %v", got)
 	}
@@ -1219,7 +1220,7 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("a quarter of an hour after it was mended: %s %s", cond.Status, cond.Reason)
 	}
 	came := book.Certs["emea"].Value.Trust["tomcat-trust"].Came
-	if at, ok := came[peer.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))]; !ok || !at.Equal(b.now) || len(came) != 1 {
+	if at, ok := came[certificate.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))]; !ok || !at.Equal(b.now) || len(came) != 1 {
 		t.Errorf("when it came is not kept: %v", came)
 	}
 	none("mended", scheduled(15*time.Minute))
@@ -1336,32 +1337,32 @@ func TestLackingIsThePublishers(t *testing.T) {
 	b := newBench(t, &keys{})
 	b.platform()
 	full := b.stores[emeaPub]["tomcat-trust"]
-	cell := func() peer.TrustCell {
+	cell := func() certificate.TrustCell {
 		t.Helper()
 		b.now = b.now.Add(15 * time.Minute)
 		book := b.look(run.Request{})
-		matrix := peer.Trust(b.mesh, map[mesh.ClusterID]peer.CertClusterRecord{"emea": book.Certs["emea"].Value, "apac": book.Certs["apac"].Value}, b.now)
+		matrix := certificate.Trust(b.mesh, map[mesh.ClusterID]certificate.CertClusterRecord{"emea": book.Certs["emea"].Value, "apac": book.Certs["apac"].Value}, b.now)
 		for _, row := range matrix.Of("apac") {
 			if row.Node == apacPub && row.KeyType == "RSA" {
 				return matrix.Cell(row, "emea")
 			}
 		}
 		t.Fatal("no row for apac's publisher")
-		return peer.TrustCell{}
+		return certificate.TrustCell{}
 	}
-	if c := cell(); c.Verdict != peer.TrustYes || !c.Came.IsZero() {
+	if c := cell(); c.Verdict != certificate.TrustYes || !c.Came.IsZero() {
 		t.Fatalf("before: %+v", c)
 	}
 	b.stores[emeaPub]["tomcat-trust"] = slices.DeleteFunc(slices.Clone(full), func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
 	first := cell()
-	if first.Verdict != peer.TrustMissing || !first.Since.Equal(b.now) {
+	if first.Verdict != certificate.TrustMissing || !first.Since.Equal(b.now) {
 		t.Fatalf("gone from the publisher's store: %+v at %v", first, b.now)
 	}
 	if c := cell(); !c.Since.Equal(first.Since) {
 		t.Errorf("a look later it is missing since %v, and not since %v any more", c.Since, first.Since)
 	}
 	b.stores[emeaPub]["tomcat-trust"] = full
-	if c := cell(); c.Verdict != peer.TrustYes || !c.Came.Equal(b.now) {
+	if c := cell(); c.Verdict != certificate.TrustYes || !c.Came.Equal(b.now) {
 		t.Errorf("put back: %+v at %v", c, b.now)
 	}
 
@@ -1377,7 +1378,7 @@ func TestLackingIsThePublishers(t *testing.T) {
 	b.own[apacPub] = nil
 	b.look(run.Request{Only: []mesh.ClusterID{"apac"}})
 	b.look(run.Request{Only: []mesh.ClusterID{"emea"}})
-	if c := cell(); c.Verdict != peer.TrustByCA || !c.Came.IsZero() {
+	if c := cell(); c.Verdict != certificate.TrustByCA || !c.Came.IsZero() {
 		t.Errorf("signed by a CA that was there all along: %+v", c)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
@@ -47,12 +48,12 @@ func (f *finder) add(x peer.Finding) {
 }
 
 // findings lists what does not depend on the clock; expiries are derived when
-// the record is read (peer.CertFindings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord, certs map[mesh.ClusterID]peer.CertClusterRecord, matrix peer.TrustMatrix, book *record.Snapshot, dns dnsprobe.Result, now time.Time) []peer.Finding {
+// the record is read (certificate.CertFindings).
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.CertClusterRecord, certs map[mesh.ClusterID]certificate.CertClusterRecord, matrix certificate.TrustMatrix, book *record.Snapshot, dns dnsprobe.Result, now time.Time) []peer.Finding {
 	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
 	authorities := knownAuthorities(cl, l)
 	for _, n := range cl.Nodes {
-		for _, port := range []string{"", peer.PortSIPTLS, peer.PortXMPP} {
+		for _, port := range []string{"", certificate.PortSIPTLS, certificate.PortXMPP} {
 			for _, keyType := range []string{"RSA", "ECDSA"} {
 				place := placeOf(port, keyType)
 				s := r.Served[n.Name][place]
@@ -76,26 +77,26 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 		}
 	}
 	for i, one := range cl.TLS.Unread {
-		x := peer.CertFinding(peer.CAUnreadable, "", "", "", "a part of tls.ca cannot be read, and is left out: "+one)
-		x.ID = fmt.Sprintf("%s:%d", peer.CAUnreadable, i)
+		x := certificate.CertFinding(certificate.CAUnreadable, "", "", "", "a part of tls.ca cannot be read, and is left out: "+one)
+		x.ID = fmt.Sprintf("%s:%d", certificate.CAUnreadable, i)
 		f.add(x)
 	}
 	c.twins(f, cl, r)
 	c.platformFindings(f, cl, r)
 	if len(r.Trust) > 0 {
-		for _, x := range peer.StoreFindings(r, c.Mesh.Policy.Thresholds.CertificateDays, now) {
+		for _, x := range certificate.StoreFindings(r, c.Mesh.Policy.Thresholds.CertificateDays, now) {
 			f.add(x)
 		}
-		for _, x := range peer.StaleCopies(matrix, r) {
+		for _, x := range certificate.StaleCopies(matrix, r) {
 			f.add(x)
 		}
 	}
 	view := c.view(book, now)
-	for _, x := range peer.SourceFindings(c.Mesh, certs, view, cl.ID) {
+	for _, x := range certificate.SourceFindings(c.Mesh, certs, view, cl.ID) {
 		f.add(x)
 	}
-	for _, x := range peer.TrustFindings(c.Mesh, matrix, cl.ID, func(puller mesh.ClusterID) peer.Pull {
-		return peer.PullOf(view, matrix, mesh.PeerID{From: puller, To: cl.ID})
+	for _, x := range certificate.TrustFindings(c.Mesh, matrix, cl.ID, func(puller mesh.ClusterID) certificate.Pull {
+		return certificate.PullOf(view, matrix, mesh.PeerID{From: puller, To: cl.ID})
 	}, now) {
 		f.add(x)
 	}
@@ -104,7 +105,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r peer.CertClusterRecord
 	if more := len(f.out) - maxFindings; more > 0 {
 		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })
 		f.out = f.out[:maxFindings]
-		f.add(peer.CertFinding(peer.MoreFindings, "", "", "", fmt.Sprintf("%d more findings, of no greater severity, are not listed", more)))
+		f.add(certificate.CertFinding(certificate.MoreFindings, "", "", "", fmt.Sprintf("%d more findings, of no greater severity, are not listed", more)))
 	}
 	return f.out
 }
@@ -138,14 +139,14 @@ func storedAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
 }
 
 // keep carries over what was found on a certificate that cannot be read now.
-func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, s peer.Served) {
+func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, s certificate.Served) {
 	if s.Fingerprint == "" || s.Stale(now) {
 		return
 	}
 	for _, p := range f.prev {
 		switch p.Reason {
-		case peer.NotTrustedByPeers, peer.TrustNotReloaded, peer.ECDSAMissing, peer.NotServedYet, peer.CertificateNotRead, peer.NotTLS, peer.HandshakeTimeout,
-			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertDemanded, peer.OnlyWeakSuites:
+		case certificate.NotTrustedByPeers, peer.TrustNotReloaded, certificate.ECDSAMissing, certificate.NotServedYet, peer.CertificateNotRead, peer.NotTLS, certificate.HandshakeTimeout,
+			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertDemanded, certificate.OnlyWeakSuites:
 			continue // found anew, or not
 		}
 		if p.Node == node && p.KeyType == keyType && strings.Contains(p.ID+":", ":"+place+":") {
@@ -157,9 +158,9 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 // keepUndecided carries over that a certificate was not trusted by clusters of
 // which nobody can say so any more, nor the contrary: what is not known clears
 // nothing. Whether others trust it is another question, and keeps nothing.
-func (f *finder) carryUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
+func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.TrustMatrix) {
 	for _, p := range f.prev {
-		if p.Reason != peer.NotTrustedByPeers && p.Reason != peer.TrustNotReloaded && p.Reason != peer.ECDSAMissing || p.Subject == "" {
+		if p.Reason != certificate.NotTrustedByPeers && p.Reason != peer.TrustNotReloaded && p.Reason != certificate.ECDSAMissing || p.Subject == "" {
 			continue
 		}
 		open := p.Lacking // all of them where the certificate itself is not known now
@@ -172,7 +173,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
 			for i, c := range row.Cells {
 				// An older version has not noted which clusters it spoke of.
 				named := len(p.Lacking) == 0 || slices.Contains(p.Lacking, matrix.Clusters[i])
-				if named && row.Subject == p.Subject && c.Verdict == peer.TrustUnknown && c.Why != peer.NoCredentials && c.Why != peer.Before14 {
+				if named && row.Subject == p.Subject && c.Verdict == certificate.TrustUnknown && c.Why != peer.NoCredentials && c.Why != certificate.Before14 {
 					open = append(open, matrix.Clusters[i])
 				}
 			}
@@ -196,7 +197,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix peer.TrustMatrix) {
 
 // trustID is the id of a finding about a row of the matrix. What ICSA has yet to
 // read goes by the id of what was missing.
-func trustID(p peer.Finding, row peer.TrustRow) string {
+func trustID(p peer.Finding, row certificate.TrustRow) string {
 	kind, _, _ := strings.Cut(p.ID, ":")
 	id := fmt.Sprintf("%s:%s:%s", kind, row.Node, row.KeyType)
 	if row.Store != "tomcat-trust" {
@@ -210,12 +211,12 @@ type subject struct {
 	cl            *mesh.Cluster
 	node          mesh.Node
 	port, keyType string
-	s             peer.Served
+	s             certificate.Served
 	o             tlsprobe.Outcome
 	authorities   []*x509.Certificate
 }
 
-func (x subject) service() string { return peer.ServiceOf(x.port, x.keyType) }
+func (x subject) service() string { return certificate.ServiceOf(x.port, x.keyType) }
 
 // what names the certificate in a sentence.
 func (x subject) what() string {
@@ -227,7 +228,7 @@ func (x subject) what() string {
 
 // of makes a finding of the table about this certificate.
 func (x subject) of(reason peer.Reason, format string, args ...any) peer.Finding {
-	one := peer.CertFinding(reason, x.node.Name, x.keyType, x.service(), fmt.Sprintf(format, args...))
+	one := certificate.CertFinding(reason, x.node.Name, x.keyType, x.service(), fmt.Sprintf(format, args...))
 	one.Subject, one.NotAfter = x.s.Subject, x.s.NotAfter
 	if x.port != "" {
 		one.ID = fmt.Sprintf("%s:%s:%s", reason, x.node.Name, placeOf(x.port, x.keyType))
@@ -251,7 +252,7 @@ func (x subject) behaviour(f *finder, known bool) {
 		// Whether something should be there is not known: SIP's TLS port may be
 		// closed on a node, and XMPP's does not begin with TLS.
 		if x.keyType == "RSA" && reason != tlsprobe.NoCommonSuite && reason != tlsprobe.KeyTypeNotSelectable {
-			x.say(f, peer.PortNotTLS, "port %s of %s shows no certificate: %s", x.port, x.node.Name, why(x.o))
+			x.say(f, certificate.PortNotTLS, "port %s of %s shows no certificate: %s", x.port, x.node.Name, why(x.o))
 		}
 		return
 	}
@@ -263,8 +264,8 @@ func (x subject) behaviour(f *finder, known bool) {
 		port = "8443"
 	}
 	kinds := map[tlsprobe.Reason]peer.Reason{
-		tlsprobe.NotTLS: peer.NotTLS, tlsprobe.Timeout: peer.HandshakeTimeout, tlsprobe.ChainTooBig: peer.ChainTooBig, tlsprobe.Unparsable: peer.CertificateUnparsable,
-		tlsprobe.ProtocolTooOld: peer.ProtocolTooOld, tlsprobe.ClientCertificateRequired: peer.ClientCertDemanded, tlsprobe.OnlyWeakSuites: peer.OnlyWeakSuites,
+		tlsprobe.NotTLS: peer.NotTLS, tlsprobe.Timeout: certificate.HandshakeTimeout, tlsprobe.ChainTooBig: peer.ChainTooBig, tlsprobe.Unparsable: peer.CertificateUnparsable,
+		tlsprobe.ProtocolTooOld: peer.ProtocolTooOld, tlsprobe.ClientCertificateRequired: peer.ClientCertDemanded, tlsprobe.OnlyWeakSuites: certificate.OnlyWeakSuites,
 		tlsprobe.HandshakeFailed: peer.HandshakeFailed, tlsprobe.Reset: peer.HandshakeFailed,
 	}
 	switch kind, odd := kinds[reason]; {
@@ -286,7 +287,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 	s := x.s
 	if s.Replaced != "" && now.Sub(s.First) < changeShown {
 		reason := s.Cause
-		if !slices.ContainsFunc(peer.CertFindingKinds(), func(k peer.FindingKind) bool { return k.Reason == reason }) {
+		if !slices.ContainsFunc(certificate.CertFindingKinds(), func(k certificate.FindingKind) bool { return k.Reason == reason }) {
 			reason = peer.CertificateChanged // noted by a release that knew no causes, or others
 		}
 		what := x.what()
@@ -307,30 +308,30 @@ func (x subject) inspect(f *finder, now time.Time) {
 		switch {
 		case p.Code == tlsprobe.NameMismatch && leaf && notAddress == nil:
 			if !s.Pinned { // a pin vouches for a node whose name is an address
-				x.say(f, peer.AddressNotInCert, "%s does not carry the node's address: %s", x.what(), p.Detail)
+				x.say(f, certificate.AddressNotInCert, "%s does not carry the node's address: %s", x.what(), p.Detail)
 			}
 		case p.Code == tlsprobe.NameMismatch && leaf && s.MultiServer:
-			x.say(f, peer.NodeNotInMultiServer, "%s is for all servers, and lacks this node: %s", x.what(), p.Detail)
+			x.say(f, certificate.NodeNotInMultiServer, "%s is for all servers, and lacks this node: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.NameMismatch && leaf:
-			x.say(f, peer.NameMismatch, "%s names %s, but not the node", x.what(), plain.List(words(s.Names)))
+			x.say(f, certificate.NameMismatch, "%s names %s, but not the node", x.what(), plain.List(words(s.Names)))
 		case p.Code == tlsprobe.NameInCNOnly && leaf:
-			x.say(f, peer.NameInCNOnly, "%s: %s", x.what(), p.Detail)
+			x.say(f, certificate.NameInCNOnly, "%s: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.WeakKey:
-			x.say(f, peer.WeakKey, "%s: %s: %s", x.what(), p.Subject, p.Detail)
+			x.say(f, certificate.WeakKey, "%s: %s: %s", x.what(), p.Subject, p.Detail)
 		case p.Code == tlsprobe.WeakSignature:
-			x.say(f, peer.WeakSignature, "%s: %s: %s", x.what(), p.Subject, p.Detail)
+			x.say(f, certificate.WeakSignature, "%s: %s: %s", x.what(), p.Subject, p.Detail)
 		case (p.Code == tlsprobe.WrongKeyUsage || p.Code == tlsprobe.NoServerAuth) && leaf:
-			x.say(f, peer.WrongKeyUsage, "%s: %s", x.what(), p.Detail)
+			x.say(f, certificate.WrongKeyUsage, "%s: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.NoClientAuth && leaf:
-			x.say(f, peer.NoClientAuth, "%s: %s", x.what(), p.Detail)
+			x.say(f, certificate.NoClientAuth, "%s: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.SelfSigned && leaf:
-			x.say(f, peer.SelfSigned, "%s is self-signed", x.what())
+			x.say(f, certificate.SelfSigned, "%s is self-signed", x.what())
 		case p.Code == tlsprobe.Expired && !leaf:
 			x.chainExpired(f, p)
 		}
 	}
 	if odd := oddNames(x.o.Served.Leaf()); len(odd) > 0 {
-		x.say(f, peer.NotAHostName, "%s carries names that can be no host's: %s", x.what(), plain.List(odd))
+		x.say(f, certificate.NotAHostName, "%s carries names that can be no host's: %s", x.what(), plain.List(odd))
 	}
 	x.tooLong(f)
 	if s.MultiServer {
@@ -338,7 +339,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 	}
 	x.chain(f, now)
 	if x.port == "" && !s.Pinned && !s.CA && (len(x.cl.TLS.Pins) > 0 || x.cl.TLS.CA != "") {
-		x.say(f, peer.CertificateUntrustedHere, "Peerkeeper does not trust %s (%s): neither a pin nor tls.ca vouches for it", x.what(), s.Fingerprint)
+		x.say(f, certificate.CertificateUntrustedHere, "Peerkeeper does not trust %s (%s): neither a pin nor tls.ca vouches for it", x.what(), s.Fingerprint)
 	}
 }
 
@@ -346,7 +347,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 // root: that one is only served, and nobody looks at it there.
 func (x subject) chainExpired(f *finder, p tlsprobe.Problem) {
 	if p.Depth < len(x.o.Served.Chain) && !tlsprobe.IsSelfSigned(x.o.Served.Chain[p.Depth]) {
-		x.say(f, peer.ChainExpired, "%s is served with %s, which %s", x.what(), p.Subject, p.Detail)
+		x.say(f, certificate.ChainExpired, "%s is served with %s, which %s", x.what(), p.Subject, p.Detail)
 	}
 }
 
@@ -364,7 +365,7 @@ func (x subject) multiServer(f *finder) {
 		}
 	}
 	if len(missing) > 0 {
-		x.say(f, peer.NodeNotInMultiServer, "%s is for all servers, and lacks %s", x.what(), plain.List(missing))
+		x.say(f, certificate.NodeNotInMultiServer, "%s is for all servers, and lacks %s", x.what(), plain.List(missing))
 	}
 }
 
@@ -396,17 +397,17 @@ func (x subject) chain(f *finder, now time.Time) {
 		if tlsprobe.IsSelfSigned(ca) {
 			return // the root, which servers do not send
 		}
-		x.say(f, peer.ChainIncomplete, "%s is served without the intermediate CA %s", x.what(), issuer)
+		x.say(f, certificate.ChainIncomplete, "%s is served without the intermediate CA %s", x.what(), issuer)
 		return
 	}
 	if top == chain[0] {
-		x.say(f, peer.ChainIncomplete, "%s is served alone, and its issuer %s is neither in tls.ca nor in a trust store that was read", x.what(), issuer)
+		x.say(f, certificate.ChainIncomplete, "%s is served alone, and its issuer %s is neither in tls.ca nor in a trust store that was read", x.what(), issuer)
 	}
 }
 
 // twins reports nodes that lack the ECDSA certificate which others of the
 // cluster serve.
-func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord) {
+func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r certificate.CertClusterRecord) {
 	var with, without []mesh.NodeName
 	for _, n := range cl.Nodes {
 		rsa, ecdsa := r.Served[n.Name]["RSA"], r.Served[n.Name]["ECDSA"]
@@ -421,22 +422,22 @@ func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord)
 		return
 	}
 	for _, node := range without {
-		x := peer.CertFinding(peer.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %s serves ECDSA too", node, with[0]))
+		x := certificate.CertFinding(certificate.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %s serves ECDSA too", node, with[0]))
 		x.Severity = "info"
 		f.add(x)
 	}
 }
 
-func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord) {
+func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r certificate.CertClusterRecord) {
 	no := r.NoTrust
-	if no == nil || cl.PlatformCredentials == "" || c.Platform == nil || no.Reason == peer.Before14 {
+	if no == nil || cl.PlatformCredentials == "" || c.Platform == nil || no.Reason == certificate.Before14 {
 		return // nobody meant it to be read
 	}
-	reason, fix := peer.TrustStoreUnread, ""
+	reason, fix := certificate.TrustStoreUnread, ""
 	if no.Reason == peer.AccountRejected {
-		reason, fix = peer.PlatformRejected, "put the right password into the secret "+cl.PlatformCredentials+", or `peerkeeper resume "+string(cl.ID)+"`"
+		reason, fix = certificate.PlatformRejected, "put the right password into the secret "+cl.PlatformCredentials+", or `peerkeeper resume "+string(cl.ID)+"`"
 	}
-	x := peer.CertFinding(reason, "", "", "tomcat", fmt.Sprintf("the trust stores of %s are not all read: %s", cl.ID, no.Detail))
+	x := certificate.CertFinding(reason, "", "", "tomcat", fmt.Sprintf("the trust stores of %s are not all read: %s", cl.ID, no.Detail))
 	if fix != "" {
 		x.Fix = fix
 	}
@@ -454,9 +455,9 @@ func words(names []string) []string {
 }
 
 // names reports what the cluster's own DNS servers make of its peers' names.
-func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.Result) {
+func names(f *finder, cl *mesh.Cluster, r certificate.CertClusterRecord, dns dnsprobe.Result) {
 	say := func(reason peer.Reason, id, severity, message string) {
-		x := peer.CertFinding(reason, "", "", "", message)
+		x := certificate.CertFinding(reason, "", "", "", message)
 		x.ID = string(reason) + ":" + id
 		if severity != "" {
 			x.Severity = severity
@@ -510,7 +511,7 @@ func names(f *finder, cl *mesh.Cluster, r peer.CertClusterRecord, dns dnsprobe.R
 			case dnsprobe.Cancelled, dnsprobe.BadServer, dnsprobe.BadName:
 				// Says nothing about the server.
 			case dnsprobe.Lame:
-				say(peer.DNSServerLame, s.Server, "", fmt.Sprintf("%s's DNS server %s knows nothing of the zone of names in its peers' certificates: %s", cl.ID, s.Server, list))
+				say(certificate.DNSServerLame, s.Server, "", fmt.Sprintf("%s's DNS server %s knows nothing of the zone of names in its peers' certificates: %s", cl.ID, s.Server, list))
 			default:
 				severity := "warning" // another server answers, or nothing is definite
 				if definite[reason] {

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
-	"peerkeeper/shared/peer"
 	"peerkeeper/shared/peersync"
 	"peerkeeper/shared/run"
 )
@@ -59,7 +59,7 @@ func TestARenewedCertificateIsSeenAtTheNextRun(t *testing.T) {
 		t.Errorf("certcheck looked at %v, want apac alone", got)
 	}
 	book, _ := r.stored()
-	if !has(book, "apac", peer.CertificateUntrustedHere) {
+	if !has(book, "apac", certificate.CertificateUntrustedHere) {
 		t.Error("the renewal is not said")
 	}
 	tick()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
@@ -20,7 +21,7 @@ import (
 
 // resolve asks each pulling cluster's servers for every name in the
 // certificates that it must resolve.
-func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]peer.CertClusterRecord, only []mesh.ClusterID) map[mesh.ClusterID]dnsprobe.Result {
+func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]certificate.CertClusterRecord, only []mesh.ClusterID) map[mesh.ClusterID]dnsprobe.Result {
 	names := map[mesh.ClusterID]map[string]bool{}
 	for _, p := range c.Mesh.Peers {
 		if !wanted(only, p.ID.From) && !wanted(only, p.ID.To) {
@@ -66,12 +67,12 @@ func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]peer.C
 // publisher's, one of each key type. Which one the handshake settles on is not
 // ours to see, so all of them must do. Where what is served to Peerkeeper is
 // disputed, it is the one that the node itself names.
-func (c *Certcheck) leaves(id mesh.ClusterID, r peer.CertClusterRecord) []peer.Served {
+func (c *Certcheck) leaves(id mesh.ClusterID, r certificate.CertClusterRecord) []certificate.Served {
 	cl, _ := c.Mesh.Cluster(id)
-	var out []peer.Served
+	var out []certificate.Served
 	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
 		s, ok := r.Served[cl.Publisher][string(t)]
-		if own := r.Identity[cl.Publisher][peer.ServiceOf("", string(t))]; s.Disputed && own.Fingerprint != "" {
+		if own := r.Identity[cl.Publisher][certificate.ServiceOf("", string(t))]; s.Disputed && own.Fingerprint != "" {
 			s = own
 		}
 		if ok && s.Fingerprint != "" {
@@ -84,9 +85,9 @@ func (c *Certcheck) leaves(id mesh.ClusterID, r peer.CertClusterRecord) []peer.S
 // disputed are the certificates that the publisher serves to Peerkeeper and that
 // its certificate management does not name. That one of them has expired, or is
 // new, is not hidden by the other.
-func (c *Certcheck) disputed(id mesh.ClusterID, r peer.CertClusterRecord) []peer.Served {
+func (c *Certcheck) disputed(id mesh.ClusterID, r certificate.CertClusterRecord) []certificate.Served {
 	cl, _ := c.Mesh.Cluster(id)
-	var out []peer.Served
+	var out []certificate.Served
 	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
 		if s := r.Served[cl.Publisher][string(t)]; s.Disputed {
 			out = append(out, s)
@@ -108,7 +109,7 @@ type serverNames struct {
 // name, a domain in which another of the names lies (a signing request of
 // Cisco's adds it), the domain of the mesh. Whether ICSA asks for them all the
 // same, its syncs show.
-func (c *Certcheck) namesOf(id mesh.ClusterID, met []peer.Served) serverNames {
+func (c *Certcheck) namesOf(id mesh.ClusterID, met []certificate.Served) serverNames {
 	cl, _ := c.Mesh.Cluster(id)
 	var out serverNames
 	had := map[string]bool{}
@@ -163,7 +164,7 @@ func declares(cl *mesh.Cluster, name string) bool {
 // nameInCN is the name in a subject, without Cisco's mark of a multi-server
 // certificate.
 func nameInCN(subject string) string {
-	host, domain, dotted := strings.Cut(peer.CommonName(subject), ".")
+	host, domain, dotted := strings.Cut(certificate.CommonName(subject), ".")
 	host = strings.TrimSuffix(host, "-ms")
 	if dotted {
 		host += "." + domain
@@ -174,14 +175,14 @@ func nameInCN(subject string) string {
 // names judges with the pulling cluster's resolver in mind: the first server
 // that gives a definite answer decides, as on the nodes themselves. failing are
 // the names that do not resolve; of open ones nobody can tell.
-func (c *Certcheck) names(id mesh.PeerID, met []peer.Served, dns dnsprobe.Result, now time.Time) (cond peer.Condition, failing, open []string) {
+func (c *Certcheck) names(id mesh.PeerID, met []certificate.Served, dns dnsprobe.Result, now time.Time) (cond peer.Condition, failing, open []string) {
 	cond = peer.Condition{Type: peer.NamesResolve, Status: peer.UnknownStatus, Basis: peer.Measured}
 	from, _ := c.Mesh.Cluster(id.From)
 	switch {
 	case len(from.DNS) == 0:
 		cond.Reason, cond.Message = peer.NotObservable, fmt.Sprintf("mesh.yaml names no DNS servers of %s; an answer from any other resolver would prove nothing", id.From)
 		return cond, nil, nil
-	case len(met) == 0 || slices.ContainsFunc(met, func(s peer.Served) bool { return s.Stale(now) }):
+	case len(met) == 0 || slices.ContainsFunc(met, func(s certificate.Served) bool { return s.Stale(now) }):
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("no certificate of %s has been read, so its names are not known", id.To)
 		return cond, nil, nil
 	}
@@ -289,10 +290,10 @@ func resolved(dns dnsprobe.Result, name string) (verdict dnsprobe.Reason, server
 	return failed, at
 }
 
-func nameServers(cl mesh.Cluster, dns dnsprobe.Result, prev []peer.NameServer, now time.Time) []peer.NameServer {
-	out := make([]peer.NameServer, 0, len(cl.DNS))
+func nameServers(cl mesh.Cluster, dns dnsprobe.Result, prev []certificate.NameServer, now time.Time) []certificate.NameServer {
+	out := make([]certificate.NameServer, 0, len(cl.DNS))
 	for _, addr := range cl.DNS {
-		ns := peer.NameServer{Address: addr}
+		ns := certificate.NameServer{Address: addr}
 		asked := false
 		for _, s := range dns.Servers {
 			if s.Server == addr {

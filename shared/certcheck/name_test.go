@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -91,11 +92,11 @@ func TestNamesOfACertificate(t *testing.T) {
 		{"a name in two spellings", []string{string(apacPub), strings.ToUpper(string(apacPub)) + "."}, servers{ok}, "True AllResolve measured", "", "the one name"},
 		{"an international name as certificates write it", []string{string(apacPub), "xn--mnchen-3ya.example.com"}, servers{only("xn--mnchen-3ya.example.com", dnsprobe.NXDomain)}, "False NameNotResolving measured", "", "xn--mnchen-3ya"},
 		{"an underscore", []string{string(apacPub), "imp_apac.example.com"}, servers{ok}, "True AllResolve measured", "", ""},
-		{"an empty name", []string{string(apacPub), ""}, servers{ok}, "True AllResolve measured", string(peer.NotAHostName), `""`},
-		{"a blank in a name, and DNS knows no such name", []string{string(apacPub), "imp apac.example.com"}, servers{only("imp apac.example.com", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(peer.NotAHostName), `"imp apac.example.com" (NXDomain`},
-		{"a blank behind a name", []string{string(apacPub), string(apacSub) + " "}, servers{only(string(apacSub)+" ", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(peer.NotAHostName), `"` + string(apacSub) + ` "`},
-		{"a mail address where a host's name belongs", []string{string(apacPub), "admin@example.com"}, servers{only("admin@example.com", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(peer.NotAHostName), "admin@example.com"},
-		{"a name longer than DNS allows", []string{string(apacPub), strings.Repeat("a", 70) + ".example.com"}, servers{ok}, "True AllResolve measured", string(peer.NotAHostName), ""},
+		{"an empty name", []string{string(apacPub), ""}, servers{ok}, "True AllResolve measured", string(certificate.NotAHostName), `""`},
+		{"a blank in a name, and DNS knows no such name", []string{string(apacPub), "imp apac.example.com"}, servers{only("imp apac.example.com", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(certificate.NotAHostName), `"imp apac.example.com" (NXDomain`},
+		{"a blank behind a name", []string{string(apacPub), string(apacSub) + " "}, servers{only(string(apacSub)+" ", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(certificate.NotAHostName), `"` + string(apacSub) + ` "`},
+		{"a mail address where a host's name belongs", []string{string(apacPub), "admin@example.com"}, servers{only("admin@example.com", dnsprobe.NXDomain)}, "False NameNotResolving inferred", string(certificate.NotAHostName), "admin@example.com"},
+		{"a name longer than DNS allows", []string{string(apacPub), strings.Repeat("a", 70) + ".example.com"}, servers{ok}, "True AllResolve measured", string(certificate.NotAHostName), ""},
 		{"no name but the CN", []string{}, servers{ok}, "True AllResolve measured", "NameInCNOnly", "the one name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,7 +125,7 @@ func TestNamesOfACertificate(t *testing.T) {
 			if c.finding != "" && !slices.Contains(reasons, c.finding) {
 				t.Errorf("findings %v, want %s", reasons, c.finding)
 			}
-			if c.finding == "" && (slices.Contains(reasons, string(peer.NotAHostName)) || slices.Contains(reasons, string(peer.ValueTooLong))) {
+			if c.finding == "" && (slices.Contains(reasons, string(certificate.NotAHostName)) || slices.Contains(reasons, string(peer.ValueTooLong))) {
 				t.Errorf("findings %v, none of them was called for", reasons)
 			}
 			if !strings.Contains(text, c.says) {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -31,11 +32,11 @@ const nodePlatformDeadline = 15 * time.Second
 // look is one look at one cluster: what goes into its record, and the
 // certificates themselves, which do not.
 type look struct {
-	record peer.CertClusterRecord
+	record certificate.CertClusterRecord
 	err    error // what could not be written down and must be known
 	// probes are what the ports showed, by node and place ("RSA", "5061/RSA").
 	probes   map[mesh.NodeName]map[string]tlsprobe.Outcome
-	holdings map[mesh.NodeName]peer.Holding
+	holdings map[mesh.NodeName]certificate.Holding
 }
 
 // read looks at every node of the wanted clusters; the others keep what is
@@ -47,7 +48,7 @@ func (c *Certcheck) read(ctx context.Context, book *record.Snapshot, only []mesh
 	for i := range c.Mesh.Clusters {
 		cl := &c.Mesh.Clusters[i]
 		stored := book.Certs[cl.ID].Value
-		l := &look{record: stored, probes: map[mesh.NodeName]map[string]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]peer.Holding{}}
+		l := &look{record: stored, probes: map[mesh.NodeName]map[string]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]certificate.Holding{}}
 		out[cl.ID] = l
 		if !wanted(only, cl.ID) {
 			continue
@@ -72,8 +73,8 @@ func within(ctx context.Context, do func(context.Context)) {
 }
 
 // readPorts reads what the cluster's nodes serve, side by side.
-func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, stored peer.CertClusterRecord, ours own, now time.Time) {
-	next := peer.CertClusterRecord{Served: map[mesh.NodeName]map[string]peer.Served{}}
+func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.CertClusterRecord, ours own, now time.Time) {
+	next := certificate.CertClusterRecord{Served: map[mesh.NodeName]map[string]certificate.Served{}}
 	var nodes sync.WaitGroup
 	var mu sync.Mutex
 	for _, n := range cl.Nodes {
@@ -87,16 +88,16 @@ func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, st
 				return
 			}
 			// One handshake of ours at a time on a node that is busy with its users.
-			for _, port := range []string{peer.PortSIPTLS, peer.PortXMPP} {
+			for _, port := range []string{certificate.PortSIPTLS, certificate.PortXMPP} {
 				at := n
 				at.Address = onPort(n, port)
 				served, probes := c.readNodeGuarded(ctx, cl, at, port, stored.Ports[n.Name], ours, now)
 				mu.Lock()
 				if next.Ports == nil {
-					next.Ports = map[mesh.NodeName]map[string]peer.Served{}
+					next.Ports = map[mesh.NodeName]map[string]certificate.Served{}
 				}
 				if next.Ports[n.Name] == nil {
-					next.Ports[n.Name] = map[string]peer.Served{}
+					next.Ports[n.Name] = map[string]certificate.Served{}
 				}
 				for place, s := range served {
 					next.Ports[n.Name][place] = s
@@ -136,11 +137,11 @@ func placeOf(port, keyType string) string {
 }
 
 // readNodeGuarded costs a node that makes us panic its own certificates only.
-func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (out map[string]peer.Served, probes map[string]tlsprobe.Outcome) {
+func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]certificate.Served, ours own, now time.Time) (out map[string]certificate.Served, probes map[string]tlsprobe.Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.logger().Error("panic while reading certificates", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
-			out, probes = map[string]peer.Served{}, map[string]tlsprobe.Outcome{}
+			out, probes = map[string]certificate.Served{}, map[string]tlsprobe.Outcome{}
 			for place, was := range stored {
 				if strings.HasPrefix(place, placeOf(port, "")) {
 					was.Error = fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)
@@ -148,7 +149,7 @@ func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mes
 				}
 			}
 			if len(out) == 0 {
-				out[placeOf(port, string(tlsprobe.RSA))] = peer.Served{Error: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
+				out[placeOf(port, string(tlsprobe.RSA))] = certificate.Served{Error: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
 			}
 		}
 	}()
@@ -156,8 +157,8 @@ func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mes
 }
 
 // readNode reads one port of a node, both key types.
-func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]peer.Served, ours own, now time.Time) (map[string]peer.Served, map[string]tlsprobe.Outcome) {
-	out, probes := map[string]peer.Served{}, map[string]tlsprobe.Outcome{}
+func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]certificate.Served, ours own, now time.Time) (map[string]certificate.Served, map[string]tlsprobe.Outcome) {
+	out, probes := map[string]certificate.Served{}, map[string]tlsprobe.Outcome{}
 	firstLook := true
 	for place := range stored {
 		firstLook = firstLook && !strings.HasPrefix(place, placeOf(port, ""))
@@ -182,7 +183,7 @@ func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node,
 			was.Error, was.Unreached = why(o), unreached(reason)
 			out[place] = was
 		case o.Err != nil && o.Asked == tlsprobe.RSA && port == "":
-			out[place] = peer.Served{Error: why(o), Unreached: unreached(reason)}
+			out[place] = certificate.Served{Error: why(o), Unreached: unreached(reason)}
 		}
 	}
 	otherKeyType(out, stored, port)
@@ -191,7 +192,7 @@ func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node,
 
 // otherKeyType notes that a certificate took the place of one of the other key
 // type: RSA is gone, and ECDSA is served that was not there before.
-func otherKeyType(out, stored map[string]peer.Served, port string) {
+func otherKeyType(out, stored map[string]certificate.Served, port string) {
 	rsa, ecdsa := placeOf(port, string(tlsprobe.RSA)), placeOf(port, string(tlsprobe.ECDSA))
 	for came, went := range map[string]string{rsa: ecdsa, ecdsa: rsa} {
 		s, is := out[came]
@@ -200,7 +201,7 @@ func otherKeyType(out, stored map[string]peer.Served, port string) {
 		if !is || still || s.Fingerprint == "" || stored[came].Fingerprint != "" || was.Fingerprint == "" {
 			continue
 		}
-		s.Replaced, s.Former = was.Fingerprint, peer.FormerOf(was, keyTypeAt(went))
+		s.Replaced, s.Former = was.Fingerprint, certificate.FormerOf(was, keyTypeAt(went))
 		out[came] = s
 	}
 }
@@ -233,8 +234,8 @@ func unreached(r tlsprobe.Reason) bool {
 
 // served lays a leaf over what was served before, of the key type given. Why it
 // changed is said when the whole mesh has been looked at (sayChanges).
-func served(leaf *x509.Certificate, was peer.Served, keyType string, firstLook bool, now time.Time) peer.Served {
-	s := peer.Served{
+func served(leaf *x509.Certificate, was certificate.Served, keyType string, firstLook bool, now time.Time) certificate.Served {
+	s := certificate.Served{
 		Fingerprint: tlsprobe.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now, Sighted: now, Read: now,
 		MultiServer: tlsprobe.IsMultiServer(leaf), Key: keyOf(leaf),
@@ -250,7 +251,7 @@ func served(leaf *x509.Certificate, was peer.Served, keyType string, firstLook b
 			s.Sighted = was.First
 		}
 	case was.Fingerprint != "":
-		s.Replaced, s.Former = was.Fingerprint, peer.FormerOf(was, keyType)
+		s.Replaced, s.Former = was.Fingerprint, certificate.FormerOf(was, keyType)
 	case firstLook:
 		// Nothing was seen before: it may have been served since it was made.
 		s.First = leaf.NotBefore
@@ -287,7 +288,7 @@ func trustOf(cl *mesh.Cluster, accepted map[mesh.NodeName][]string) own {
 
 // judge notes by what Peerkeeper may log in over a served certificate, and the
 // chain that came with it.
-func (o own) judge(s *peer.Served, served []*x509.Certificate, name string, now time.Time) {
+func (o own) judge(s *certificate.Served, served []*x509.Certificate, name string, now time.Time) {
 	s.Pinned = o.pins[s.Fingerprint]
 	if len(served) == 0 {
 		return
@@ -305,7 +306,7 @@ func (o own) judge(s *peer.Served, served []*x509.Certificate, name string, now 
 }
 
 // ends notes when what a certificate needs ends before itself.
-func ends(s *peer.Served, served []*x509.Certificate, known chain.Known, now time.Time) {
+func ends(s *certificate.Served, served []*x509.Certificate, known chain.Known, now time.Time) {
 	between, root := chain.Ends(served[0], known, now)
 	s.ChainEnds, s.ChainBy, s.RootEnds, s.RootBy = between.At.UTC(), "", root.At.UTC(), ""
 	if between.By != nil {
@@ -318,23 +319,23 @@ func ends(s *peer.Served, served []*x509.Certificate, known chain.Known, now tim
 
 // readPlatform asks each node of a cluster in turn what it holds, the publisher
 // first: were the password wrong, one log-in would be refused and no more.
-func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored peer.CertClusterRecord, book *record.Snapshot, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
+func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.CertClusterRecord, book *record.Snapshot, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
 	// What is not read now keeps what was read last; its age is judged later.
 	l.record.Trust = stored.Trust
 	defer func() { l.record.Identity = mergeIdentity(l, stored) }()
 	unread := func(reason peer.Reason, node mesh.NodeName, detail string) {
 		if l.record.NoTrust == nil {
-			l.record.NoTrust = &peer.NoLook{Reason: reason, Node: node, Detail: short(detail, maxWhy)}
+			l.record.NoTrust = &certificate.NoLook{Reason: reason, Node: node, Detail: short(detail, maxWhy)}
 		}
 	}
 	release := cl.Release
 	if v, ok := book.Clusters[cl.ID].Value.Seen.Nodes[cl.Publisher].Version.Get(); ok {
 		release = v
 	}
-	major, known := peer.Major(release)
+	major, known := certificate.Major(release)
 	switch {
 	case known && major < 14:
-		unread(peer.Before14, "", "release "+release+": certificate management came with release 14")
+		unread(certificate.Before14, "", "release "+release+": certificate management came with release 14")
 		return
 	case cl.PlatformCredentials == "":
 		unread(peer.NoCredentials, "", "mesh.yaml names no platformCredentials")
@@ -354,7 +355,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 	// The publisher first, which says whether the account is good; but who did not
 	// answer at the last look comes last, lest it takes the others' time again.
 	rank := func(n mesh.Node) int {
-		switch silent := slices.ContainsFunc(stored.Trust[peer.TomcatTrust].Nodes, func(s peer.StoreNode) bool {
+		switch silent := slices.ContainsFunc(stored.Trust[peer.TomcatTrust].Nodes, func(s certificate.StoreNode) bool {
 			return s.Name == n.Name && s.Read.Before(stored.At)
 		}); {
 		case silent:
@@ -375,7 +376,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		if err == nil {
 			l.holdings[n.Name] = held
 			if l.record.Identity == nil {
-				l.record.Identity = map[mesh.NodeName]map[string]peer.Served{}
+				l.record.Identity = map[mesh.NodeName]map[string]certificate.Served{}
 			}
 			l.record.Identity[n.Name] = identities(cl, held, stored.Identity[n.Name], ours, n.ServerName(), now)
 			for _, of := range slices.Sorted(maps.Keys(held.Unreadable)) {
@@ -383,11 +384,11 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 			}
 			continue
 		}
-		refused := &peer.PlatformRefused{Reason: peer.UnreadableAnswer, Message: err.Error()}
+		refused := &certificate.PlatformRefused{Reason: peer.UnreadableAnswer, Message: err.Error()}
 		errors.As(err, &refused)
-		if refused.Reason == peer.Before14 && known && major >= 14 {
+		if refused.Reason == certificate.Before14 && known && major >= 14 {
 			// A 404 is also what a service says that is not active.
-			refused = &peer.PlatformRefused{Reason: peer.ServiceNotActive, Version: refused.Version, Cause: err,
+			refused = &certificate.PlatformRefused{Reason: peer.ServiceNotActive, Version: refused.Version, Cause: err,
 				Message: fmt.Sprintf("%s answers 404 for certificate management, which release %s has: its web service is not active, or something else answers", n.Name, release)}
 		}
 		unread(refused.Reason, n.Name, refused.Message)
@@ -403,16 +404,16 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 }
 
 // mergeIdentity keeps what a node said before where it says nothing now.
-func mergeIdentity(l *look, stored peer.CertClusterRecord) map[mesh.NodeName]map[string]peer.Served {
+func mergeIdentity(l *look, stored certificate.CertClusterRecord) map[mesh.NodeName]map[string]certificate.Served {
 	out := l.record.Identity
 	for node, services := range stored.Identity {
 		if _, read := l.holdings[node]; read {
 			continue
 		}
 		if out == nil {
-			out = map[mesh.NodeName]map[string]peer.Served{}
+			out = map[mesh.NodeName]map[string]certificate.Served{}
 		}
-		out[node] = map[string]peer.Served{}
+		out[node] = map[string]certificate.Served{}
 		for service, was := range services {
 			was.Error = "not read at the last look"
 			out[node][service] = was
@@ -421,11 +422,11 @@ func mergeIdentity(l *look, stored peer.CertClusterRecord) map[mesh.NodeName]map
 	return out
 }
 
-func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (held peer.Holding, err error) {
+func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (held certificate.Holding, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.logger().Error("panic while reading certificate management", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
-			err = &peer.PlatformRefused{Reason: peer.Crashed, Message: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
+			err = &certificate.PlatformRefused{Reason: peer.Crashed, Message: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, nodePlatformDeadline)
@@ -434,8 +435,8 @@ func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh
 }
 
 // identities lays what a node says that it has over what it said before.
-func identities(cl *mesh.Cluster, held peer.Holding, stored map[string]peer.Served, ours own, name string, now time.Time) map[string]peer.Served {
-	out := map[string]peer.Served{}
+func identities(cl *mesh.Cluster, held certificate.Holding, stored map[string]certificate.Served, ours own, name string, now time.Time) map[string]certificate.Served {
+	out := map[string]certificate.Served{}
 	for service, held := range held.Identities {
 		if len(held) == 0 {
 			continue

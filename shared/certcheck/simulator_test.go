@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/certcheck"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/clustersim/simtest"
@@ -41,7 +42,7 @@ func newRig(t *testing.T, cfg clustersim.Config, change func(m *mesh.Mesh)) *rig
 	}}
 }
 
-func (r *rig) look() (*record.Snapshot, peer.TrustMatrix) {
+func (r *rig) look() (*record.Snapshot, certificate.TrustMatrix) {
 	r.t.Helper()
 	if _, err := r.check.Handle(r.t.Context(), run.Request{}); err != nil {
 		r.t.Fatal(err)
@@ -50,17 +51,17 @@ func (r *rig) look() (*record.Snapshot, peer.TrustMatrix) {
 }
 
 // stored is what is kept now, and the matrix that it makes.
-func (r *rig) stored() (*record.Snapshot, peer.TrustMatrix) {
+func (r *rig) stored() (*record.Snapshot, certificate.TrustMatrix) {
 	r.t.Helper()
 	book, err := record.Load(r.t.Context(), r.check.Store, r.check.Mesh)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	certs := map[mesh.ClusterID]peer.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
 	for id, d := range book.Certs {
 		certs[id] = d.Value
 	}
-	return book, peer.Trust(r.check.Mesh, certs, r.Clock.Now())
+	return book, certificate.Trust(r.check.Mesh, certs, r.Clock.Now())
 }
 
 func conditionOf(book *record.Snapshot, id mesh.PeerID) string {
@@ -91,7 +92,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	book, m := r.look()
 	for _, row := range m.Rows {
 		for i, cell := range row.Cells {
-			if row.Cluster != m.Clusters[i] && cell.Verdict != peer.TrustYes {
+			if row.Cluster != m.Clusters[i] && cell.Verdict != certificate.TrustYes {
 				t.Errorf("%s by %s: %s %s", row.Node, m.Clusters[i], cell.Verdict, cell.Why)
 			}
 		}
@@ -116,7 +117,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	if book, _ = r.look(); conditionOf(book, id) != "True TrustedByCA" {
 		t.Errorf("renewed by the CA: %s", conditionOf(book, id))
 	}
-	if !has(book, "apac", peer.CertificateChanged) || !has(book, "emea", peer.SameSubjectOther) {
+	if !has(book, "apac", peer.CertificateChanged) || !has(book, "emea", certificate.SameSubjectOther) {
 		t.Errorf("the change, or the former copy, is not said")
 	}
 
@@ -133,7 +134,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") {
 		t.Errorf("six hours later: %s", got)
 	}
-	if !has(book, "apac", peer.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 2 {
+	if !has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 2 {
 		t.Errorf("findings %+v, copies %v", book.Certs["apac"].Value.Findings, m.Copies(r.check.Mesh))
 	}
 
@@ -147,7 +148,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	for _, c := range []string{"emea", "amer"} {
 		r.Post("/clusters/"+c+"/trust", fmt.Sprintf(`{"add":%q}`, print))
 	}
-	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", peer.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 0 {
+	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 0 {
 		t.Errorf("after the upload: %s", conditionOf(book, id))
 	}
 }
@@ -169,8 +170,8 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	}
 	r.Pass(31 * time.Minute)
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	verdicts := func(m peer.TrustMatrix) map[string]peer.TrustVerdict {
-		out := map[string]peer.TrustVerdict{}
+	verdicts := func(m certificate.TrustMatrix) map[string]certificate.TrustVerdict {
+		out := map[string]certificate.TrustVerdict{}
 		for _, row := range m.Of("apac") {
 			if row.Node == pub {
 				out[row.Service+" in "+row.Store] = m.Cell(row, "emea").Verdict
@@ -179,7 +180,7 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 		return out
 	}
 	book, m := r.look()
-	want := map[string]peer.TrustVerdict{"tomcat in tomcat-trust": peer.TrustYes, "cup in cup-trust": peer.TrustYes, "cup-xmpp in cup-xmpp-trust": peer.TrustYes}
+	want := map[string]certificate.TrustVerdict{"tomcat in tomcat-trust": certificate.TrustYes, "cup in cup-trust": certificate.TrustYes, "cup-xmpp in cup-xmpp-trust": certificate.TrustYes}
 	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
 		t.Errorf("exchanged (-want +got):\n%s", diff)
 	}
@@ -195,11 +196,11 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	r.look()
 	r.Clock.Move(6 * time.Hour)
 	book, m = r.look()
-	want["cup in cup-trust"] = peer.TrustStale
+	want["cup in cup-trust"] = certificate.TrustStale
 	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
 		t.Errorf("cup renewed (-want +got):\n%s", diff)
 	}
-	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") || !has(book, "apac", peer.NotTrustedByPeers) {
+	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") || !has(book, "apac", certificate.NotTrustedByPeers) {
 		t.Errorf("cup renewed: %s, %+v", got, book.Certs["apac"].Value.Findings)
 	}
 	copies := m.Copies(r.check.Mesh)
@@ -214,7 +215,7 @@ func TestReleasesBefore14(t *testing.T) {
 	book, m := r.look()
 	for _, row := range m.Rows {
 		for i, cell := range row.Cells {
-			if row.Cluster != m.Clusters[i] && (cell.Verdict != peer.TrustUnknown || cell.Why != peer.Before14) {
+			if row.Cluster != m.Clusters[i] && (cell.Verdict != certificate.TrustUnknown || cell.Why != certificate.Before14) {
 				t.Errorf("%s by %s: %s %s", row.Node, m.Clusters[i], cell.Verdict, cell.Why)
 			}
 		}
@@ -257,7 +258,7 @@ func TestUnverifiedNodeGetsNoPassword(t *testing.T) {
 	if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.ServerCertificateUntrusted {
 		t.Errorf("%+v", no)
 	}
-	if !has(book, "emea", peer.CertificateUntrustedHere) {
+	if !has(book, "emea", certificate.CertificateUntrustedHere) {
 		t.Error("that Peerkeeper is blind there is not said")
 	}
 	for name, n := range r.Requests("emea") {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
@@ -61,7 +62,7 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 	}
 	r := book.Certs["apac"].Value
 	for _, n := range apac.Nodes {
-		for _, s := range []peer.Served{r.Served[n.Name]["RSA"], r.Ports[n.Name]["5061/RSA"], r.Ports[n.Name]["7400/RSA"]} {
+		for _, s := range []certificate.Served{r.Served[n.Name]["RSA"], r.Ports[n.Name]["5061/RSA"], r.Ports[n.Name]["7400/RSA"]} {
 			if len(s.Names) != 100 || s.MoreNames != 407 || s.Subject == "" || s.NotAfter.IsZero() || s.First.IsZero() {
 				t.Errorf("%s: %+v", n.Name, s)
 			}
@@ -93,7 +94,7 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 // TestARecordOfTheReleaseBeforeIsRead: there every place has the whole.
 func TestARecordOfTheReleaseBeforeIsRead(t *testing.T) {
 	const old = `{"at":"2026-06-02T12:00:00Z","served":{"imp-apac-pub.example.com":{"RSA":{"fingerprint":"sha256:aa","subject":"CN=x","issuer":"CN=x","notBefore":"2026-01-01T00:00:00Z","notAfter":"2030-01-01T00:00:00Z","names":["x"],"first":"2026-01-02T00:00:00Z","replaced":"sha256:bb","former":{"keyType":"RSA","subject":"CN=y","issuer":"CN=y","names":["y"],"notAfter":"2029-01-01T00:00:00Z"}},"ECDSA":{"fingerprint":"","subject":"","issuer":"","notBefore":"0001-01-01T00:00:00Z","notAfter":"0001-01-01T00:00:00Z","first":"0001-01-01T00:00:00Z","error":"no route"}}}}`
-	var r peer.CertClusterRecord
+	var r certificate.CertClusterRecord
 	if err := json.Unmarshal([]byte(old), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -102,11 +103,11 @@ func TestARecordOfTheReleaseBeforeIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back peer.CertClusterRecord
+	var back certificate.CertClusterRecord
 	if err := json.Unmarshal(again, &back); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []peer.CertClusterRecord{r, back.Unpacked()} {
+	for _, r := range []certificate.CertClusterRecord{r, back.Unpacked()} {
 		s := r.Served["imp-apac-pub.example.com"]["RSA"]
 		if s.Subject != "CN=x" || len(s.Names) != 1 || s.Former == nil || s.Former.Subject != "CN=y" || s.Former.Names[0] != "y" || s.NotAfter.Year() != 2030 || s.First.Day() != 2 {
 			t.Errorf("%+v", s)
@@ -149,21 +150,21 @@ func TestAStoreOfTenThousandEntries(t *testing.T) {
 func TestAStoreOfWhichNothingFollows(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		change  func(h *peer.Holding)
+		change  func(h *certificate.Holding)
 		want    string // CertificateTrusted of emea>apac
 		finding string
 	}{
-		{"an entry with an empty certificate is nothing", func(h *peer.Holding) { h.Empty = map[string]int{"tomcat-trust": 1} }, "True InTrustStore", "EmptyTrustStoreEntries"},
-		{"an empty one, and the certificate is missing", func(h *peer.Holding) {
+		{"an entry with an empty certificate is nothing", func(h *certificate.Holding) { h.Empty = map[string]int{"tomcat-trust": 1} }, "True InTrustStore", "EmptyTrustStoreEntries"},
+		{"an empty one, and the certificate is missing", func(h *certificate.Holding) {
 			h.Empty = map[string]int{"tomcat-trust": 1}
 			h.Stores["tomcat-trust"] = h.Stores["tomcat-trust"][:1]
 		}, "False NotInTrustStore", "EmptyTrustStoreEntries"},
-		{"missing among what is looked at, and more is there", func(h *peer.Holding) {
+		{"missing among what is looked at, and more is there", func(h *certificate.Holding) {
 			h.Cut = map[string]int{"tomcat-trust": 8000}
 			h.Stores["tomcat-trust"] = h.Stores["tomcat-trust"][:1]
 		}, "Unknown", "ValueTooLong"},
-		{"found among what is looked at, and more is there", func(h *peer.Holding) { h.Cut = map[string]int{"tomcat-trust": 8000} }, "True InTrustStore", "ValueTooLong"},
-		{"a list that is empty where it was not", func(h *peer.Holding) { h.Stores["tomcat-trust"] = nil }, "True InTrustStore", "TrustStoreNotRead"},
+		{"found among what is looked at, and more is there", func(h *certificate.Holding) { h.Cut = map[string]int{"tomcat-trust": 8000} }, "True InTrustStore", "ValueTooLong"},
+		{"a list that is empty where it was not", func(h *certificate.Holding) { h.Stores["tomcat-trust"] = nil }, "True InTrustStore", "TrustStoreNotRead"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, &keys{})
@@ -190,17 +191,17 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 func TestARecordThatWouldBeTooLarge(t *testing.T) {
 	b := newBench(t, &keys{})
 	apac := &b.mesh.Clusters[1]
-	r := peer.CertClusterRecord{Served: map[mesh.NodeName]map[string]peer.Served{}, Trust: map[string]peer.TrustStore{}}
+	r := certificate.CertClusterRecord{Served: map[mesh.NodeName]map[string]certificate.Served{}, Trust: map[string]certificate.TrustStore{}}
 	for i := range 60 {
 		node := mesh.NodeName(fmt.Sprintf("n%d.example.com", i))
 		if i == 0 {
 			node = apacPub
 		}
-		s := peer.Served{Fingerprint: fmt.Sprintf("sha256:%064d", i), Subject: strings.Repeat("s", 300), NotAfter: noon()}
+		s := certificate.Served{Fingerprint: fmt.Sprintf("sha256:%064d", i), Subject: strings.Repeat("s", 300), NotAfter: noon()}
 		for k := range 100 {
 			s.Names = append(s.Names, fmt.Sprintf("%s%d.%d.example.com", strings.Repeat("n", 60), k, i))
 		}
-		r.Served[node] = map[string]peer.Served{"RSA": s}
+		r.Served[node] = map[string]certificate.Served{"RSA": s}
 	}
 	for i := range 250 {
 		r.Findings = append(r.Findings, peer.Finding{ID: fmt.Sprint(i), Severity: "info", Message: strings.Repeat("m", 1400)})
@@ -223,7 +224,7 @@ func TestARecordThatWouldBeTooLarge(t *testing.T) {
 
 // TestWhatIsStoredIsWhatWasSeen: packing and unpacking lose no field of a place.
 func TestWhatIsStoredIsWhatWasSeen(t *testing.T) {
-	full := peer.Served{}
+	full := certificate.Served{}
 	v := reflect.ValueOf(&full).Elem()
 	for i := range v.NumField() {
 		switch f := v.Field(i); f.Interface().(type) {
@@ -241,19 +242,19 @@ func TestWhatIsStoredIsWhatWasSeen(t *testing.T) {
 			f.Set(reflect.ValueOf([]string{"n"}))
 		case []peer.Issuer:
 			f.Set(reflect.ValueOf([]peer.Issuer{{Fingerprint: "i"}}))
-		case *peer.Former:
-			f.Set(reflect.ValueOf(&peer.Former{KeyType: "RSA", Subject: "was", Names: []string{"w"}}))
+		case *certificate.Former:
+			f.Set(reflect.ValueOf(&certificate.Former{KeyType: "RSA", Subject: "was", Names: []string{"w"}}))
 		default:
 			t.Errorf("a field of type %s: teach this test to fill it", f.Type())
 		}
 	}
-	places := map[mesh.NodeName]map[string]peer.Served{"a": {"RSA": full, "ECDSA": {Error: "no route"}}, "b": {"RSA": full}}
-	r := peer.CertClusterRecord{Served: places, Ports: map[mesh.NodeName]map[string]peer.Served{"a": {"5061/RSA": full}}}
+	places := map[mesh.NodeName]map[string]certificate.Served{"a": {"RSA": full, "ECDSA": {Error: "no route"}}, "b": {"RSA": full}}
+	r := certificate.CertClusterRecord{Served: places, Ports: map[mesh.NodeName]map[string]certificate.Served{"a": {"5061/RSA": full}}}
 	body, err := json.Marshal(r.Packed())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back peer.CertClusterRecord
+	var back certificate.CertClusterRecord
 	if err := json.Unmarshal(body, &back); err != nil {
 		t.Fatal(err)
 	}

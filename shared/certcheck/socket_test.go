@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
@@ -144,13 +145,13 @@ func TestBadServers(t *testing.T) {
 	servers := []server{
 		{"plain HTTP", raw(sends([]byte("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))), peer.NotTLS, false, "NotTLS", false},
 		{"SSH", raw(sends([]byte("SSH-2.0-OpenSSH_9.9\r\n"))), peer.NotTLS, false, "NotTLS", false},
-		{"hangs before its first byte", raw(sends()), peer.HandshakeTimeout, false, "Timeout", true},
-		{"hangs after ServerHello", raw(sends(hello())), peer.HandshakeTimeout, false, "Timeout", true},
-		{"hangs within a record", raw(sends(hello()[:20])), peer.HandshakeTimeout, false, "Timeout", true},
-		{"drips, and is never idle", raw(drips(bytes.Repeat(hello(), 100), 50*time.Millisecond)), peer.HandshakeTimeout, false, "Timeout", true},
+		{"hangs before its first byte", raw(sends()), certificate.HandshakeTimeout, false, "Timeout", true},
+		{"hangs after ServerHello", raw(sends(hello())), certificate.HandshakeTimeout, false, "Timeout", true},
+		{"hangs within a record", raw(sends(hello()[:20])), certificate.HandshakeTimeout, false, "Timeout", true},
+		{"drips, and is never idle", raw(drips(bytes.Repeat(hello(), 100), 50*time.Millisecond)), certificate.HandshakeTimeout, false, "Timeout", true},
 		{"hangs after its certificate", func(cert tls.Certificate) func(net.Conn) {
 			return sends(hello(), certificates(cert.Certificate[0]))
-		}, peer.HandshakeTimeout, true, "Timeout", true},
+		}, certificate.HandshakeTimeout, true, "Timeout", true},
 		{"closes in the handshake", raw(func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)) }), peer.HandshakeFailed, false, "Reset", false},
 		{"answers with an alert", raw(sends([]byte{21, 3, 3, 0, 2, 2, 80})), peer.HandshakeFailed, false, "alert 80", false},
 		{"a chain of 10 MB", raw(sends(hello(), certificates(bytes.Repeat([]byte{0x30}, 10<<20)))), peer.ChainTooBig, false, "ChainTooBig", false},
@@ -209,7 +210,7 @@ func TestBadServers(t *testing.T) {
 			node := cl.Nodes[i]
 			var got []peer.Finding
 			for _, f := range rec.Findings {
-				if f.Node == node.Name && f.Reason != peer.SelfSigned {
+				if f.Node == node.Name && f.Reason != certificate.SelfSigned {
 					got = append(got, f)
 				}
 			}
@@ -230,8 +231,8 @@ func TestBadServers(t *testing.T) {
 				t.Fatalf("found %d: %+v", len(got), got)
 			}
 			f := got[0]
-			kind := slices.IndexFunc(peer.CertFindingKinds(), func(k peer.FindingKind) bool { return k.Reason == f.Reason })
-			if f.Reason != s.want || kind < 0 || f.Severity != peer.CertFindingKinds()[kind].Severity || f.Fix == "" || f.ID != fmt.Sprintf("%s:%s:RSA", s.want, node.Name) {
+			kind := slices.IndexFunc(certificate.CertFindingKinds(), func(k certificate.FindingKind) bool { return k.Reason == f.Reason })
+			if f.Reason != s.want || kind < 0 || f.Severity != certificate.CertFindingKinds()[kind].Severity || f.Fix == "" || f.ID != fmt.Sprintf("%s:%s:RSA", s.want, node.Name) {
 				t.Errorf("found %+v, want %s as the table has it", f, s.want)
 			}
 			if !strings.Contains(f.Message, s.says) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -29,7 +30,7 @@ const (
 // judgeStores brings every store that was read now into its record: who holds
 // what, and which of the mesh's certificates it vouches for. It needs all looks
 // at once, because one cluster's store is about the others' certificates.
-func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.ClusterID]peer.CertClusterRecord, now time.Time) {
+func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.ClusterID]certificate.CertClusterRecord, now time.Time) {
 	j := &storeJudge{mesh: c.Mesh, looks: looks, certs: certs, now: now, signed: map[[2]string]bool{}}
 	j.collect()
 	for _, cl := range c.Mesh.Clusters {
@@ -49,13 +50,13 @@ func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.C
 // completeChains looks again for what ends first above the certificates that were
 // read now, with the CAs in the cluster's own stores: a node need not serve the
 // intermediate that its leaf needs.
-func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *peer.CertClusterRecord, now time.Time) {
+func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *certificate.CertClusterRecord, now time.Time) {
 	if len(l.holdings) == 0 {
 		return
 	}
 	trusted := pemfile.Certificates([]byte(cl.TLS.CA))
 	others := storedAuthorities(cl, l)
-	complete := func(s peer.Served, served []*x509.Certificate) peer.Served {
+	complete := func(s certificate.Served, served []*x509.Certificate) certificate.Served {
 		if len(served) > 0 && s.ChainEnds.IsZero() && !s.SelfSigned && s.Error == "" {
 			ends(&s, served, chain.Known{Served: served[1:], Trusted: trusted, Others: others}, now)
 			bounded(cl, &s)
@@ -78,7 +79,7 @@ func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *peer.CertCluste
 type storeJudge struct {
 	mesh  *mesh.Mesh
 	looks map[mesh.ClusterID]*look
-	certs map[mesh.ClusterID]peer.CertClusterRecord
+	certs map[mesh.ClusterID]certificate.CertClusterRecord
 	now   time.Time
 	// names are the CNs that nodes and their certificates have, by store.
 	names map[string]map[string]bool
@@ -106,12 +107,12 @@ func (j *storeJudge) collect() {
 		if j.chains[store] == nil {
 			j.chains[store] = map[string][]*x509.Certificate{}
 		}
-		j.chains[store][peer.ShortPrint(tlsprobe.Fingerprint(certs[0]))] = certs
+		j.chains[store][certificate.ShortPrint(tlsprobe.Fingerprint(certs[0]))] = certs
 	}
 	j.prints = map[string]map[string]bool{"tomcat-trust": {}, "cup-trust": {}, "cup-xmpp-trust": {}}
-	has := func(store string, s peer.Served) {
+	has := func(store string, s certificate.Served) {
 		if s.Fingerprint != "" && j.prints[store] != nil {
-			j.prints[store][peer.ShortPrint(s.Fingerprint)] = true
+			j.prints[store][certificate.ShortPrint(s.Fingerprint)] = true
 		}
 	}
 	for _, cl := range j.mesh.Clusters {
@@ -124,20 +125,20 @@ func (j *storeJudge) collect() {
 		rec := j.certs[cl.ID]
 		for _, byType := range rec.Served {
 			for _, s := range byType {
-				name("tomcat-trust", peer.CommonName(s.Subject))
+				name("tomcat-trust", certificate.CommonName(s.Subject))
 				has("tomcat-trust", s)
 			}
 		}
 		for _, byPlace := range rec.Ports {
 			for place, s := range byPlace {
-				name(storeAt(place), peer.CommonName(s.Subject))
+				name(storeAt(place), certificate.CommonName(s.Subject))
 				has(storeAt(place), s)
 			}
 		}
 		for _, byService := range rec.Identity {
 			for service, s := range byService {
-				name(peer.StoreOfService(service), peer.CommonName(s.Subject))
-				has(peer.StoreOfService(service), s)
+				name(certificate.StoreOfService(service), certificate.CommonName(s.Subject))
+				has(certificate.StoreOfService(service), s)
 			}
 		}
 		l := j.looks[cl.ID]
@@ -148,7 +149,7 @@ func (j *storeJudge) collect() {
 		}
 		for _, h := range l.holdings {
 			for service, certs := range h.Identities {
-				served(peer.StoreOfService(service), certs)
+				served(certificate.StoreOfService(service), certs)
 			}
 		}
 	}
@@ -160,11 +161,11 @@ func storeAt(place string) string {
 	if !ported {
 		port = ""
 	}
-	return peer.StoreOfService(peer.ServiceOf(port, ""))
+	return certificate.StoreOfService(certificate.ServiceOf(port, ""))
 }
 
 // stores lays what was read now over what was stored of one cluster.
-func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]peer.TrustStore) map[string]peer.TrustStore {
+func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]certificate.TrustStore) map[string]certificate.TrustStore {
 	read := map[string]bool{}
 	for _, h := range l.holdings {
 		for name := range h.Stores {
@@ -172,7 +173,7 @@ func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]peer.Tr
 		}
 	}
 	tls := overTLS(j.mesh, cl.ID)
-	out := map[string]peer.TrustStore{}
+	out := map[string]certificate.TrustStore{}
 	for name, was := range stored {
 		out[name] = was
 	}
@@ -186,20 +187,20 @@ func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]peer.Tr
 
 // at is one certificate of a store, and which nodes hold it.
 type storeEntry struct {
-	held peer.Trusted
+	held certificate.Trusted
 	x509 *x509.Certificate // nil if it is known from an earlier look only
 	on   map[mesh.NodeName]bool
 }
 
-func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.TrustStore) peer.TrustStore {
-	next := peer.TrustStore{}
+func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was certificate.TrustStore) certificate.TrustStore {
+	next := certificate.TrustStore{}
 	all := map[string]*storeEntry{}
 	others := map[string]bool{}
 	for _, n := range cl.Nodes {
-		node := peer.StoreNode{Name: n.Name}
+		node := certificate.StoreNode{Name: n.Name}
 		h, now := l.holdings[n.Name]
 		list, listed := h.Stores[name]
-		k := slices.IndexFunc(was.Nodes, func(o peer.StoreNode) bool { return o.Name == n.Name })
+		k := slices.IndexFunc(was.Nodes, func(o certificate.StoreNode) bool { return o.Name == n.Name })
 		if now && listed && len(list) == 0 && k >= 0 && holds(was, k) && j.now.Sub(was.Nodes[k].Read) <= 2*peer.CertLook {
 			// Empty where it was not: no word of what it holds. What was read counts
 			// until it is old; a list that is empty for that long is.
@@ -209,7 +210,7 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 		if now && listed {
 			node.Read, node.Cut, node.Empty = j.now, h.Cut[name], h.Empty[name]
 			for _, c := range list {
-				print := peer.ShortPrint(tlsprobe.Fingerprint(c.X509))
+				print := certificate.ShortPrint(tlsprobe.Fingerprint(c.X509))
 				e := all[print]
 				if e == nil || e.x509 == nil {
 					on := map[mesh.NodeName]bool{}
@@ -264,24 +265,24 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was peer.Trus
 }
 
 // holds reports whether a node's store held anything at the look before.
-func holds(was peer.TrustStore, k int) bool {
-	return !was.Nodes[k].Read.IsZero() && (was.Others > 0 || slices.ContainsFunc(was.Entries, func(h peer.Trusted) bool { return !slices.Contains(h.Not, k) }))
+func holds(was certificate.TrustStore, k int) bool {
+	return !was.Nodes[k].Read.IsZero() && (was.Others > 0 || slices.ContainsFunc(was.Entries, func(h certificate.Trusted) bool { return !slices.Contains(h.Not, k) }))
 }
 
 // emptied notes that a node lists nothing in a store that held something.
 func (l *look) emptied(node mesh.NodeName, store string) {
 	if l.record.NoTrust == nil {
-		l.record.NoTrust = &peer.NoLook{Reason: peer.UnreadableAnswer, Node: node, Detail: fmt.Sprintf("%s of %s is listed as empty, and it was not at the look before", store, node)}
+		l.record.NoTrust = &certificate.NoLook{Reason: peer.UnreadableAnswer, Node: node, Detail: fmt.Sprintf("%s of %s is listed as empty, and it was not at the look before", store, node)}
 	}
 }
 
-func (j *storeJudge) trusted(store string, c peer.HeldCertificate) peer.Trusted {
+func (j *storeJudge) trusted(store string, c certificate.HeldCertificate) certificate.Trusted {
 	cn := c.X509.Subject.CommonName
 	if cn == "" {
 		cn = c.X509.Subject.String()
 	}
-	out := peer.Trusted{
-		Print: peer.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: short(cn, maxShort), Ends: c.X509.NotAfter.UTC(), File: short(c.File, maxShort),
+	out := certificate.Trusted{
+		Print: certificate.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: short(cn, maxShort), Ends: c.X509.NotAfter.UTC(), File: short(c.File, maxShort),
 		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !tlsprobe.IsSelfSigned(c.X509), EC: c.X509.PublicKeyAlgorithm == x509.ECDSA,
 	}
 	if out.CA {
@@ -293,7 +294,7 @@ func (j *storeJudge) trusted(store string, c peer.HeldCertificate) peer.Trusted 
 
 // vouch finds, for every CA-signed certificate read now, the CA in the store
 // that it chains to. Of others it keeps what was found before.
-func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *peer.TrustStore, was peer.TrustStore) {
+func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *certificate.TrustStore, was certificate.TrustStore) {
 	index := map[string]int{}
 	var anchors []*x509.Certificate
 	for i, h := range next.Entries {
@@ -327,7 +328,7 @@ func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *peer.T
 			continue
 		}
 		if ca := j.anchor(chain[0], chain[1:], anchors, 0); ca != nil {
-			vouched(print, peer.ShortPrint(tlsprobe.Fingerprint(ca)))
+			vouched(print, certificate.ShortPrint(tlsprobe.Fingerprint(ca)))
 		} else {
 			next.Checked = append(next.Checked, print)
 		}
@@ -380,7 +381,7 @@ func (j *storeJudge) known(store, print string) bool { return j.prints[store][pr
 
 // lack notes since when what is needed is not there: in the store as a whole,
 // or on one node while others have it; and when it came, if it had not been.
-func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, was peer.TrustStore) {
+func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *certificate.TrustStore, was certificate.TrustStore) {
 	since := func(key string) {
 		if next.Lacks == nil {
 			next.Lacks = map[string]time.Time{}
@@ -390,16 +391,16 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 			next.Lacks[key] = t
 		}
 	}
-	// The publisher's store is the one that judges (peer.Trust): a copy that some
+	// The publisher's store is the one that judges (certificate.Trust): a copy that some
 	// other node holds does not make up for it.
-	pub := slices.IndexFunc(next.Nodes, func(n peer.StoreNode) bool { return n.Name == cl.Publisher })
+	pub := slices.IndexFunc(next.Nodes, func(n certificate.StoreNode) bool { return n.Name == cl.Publisher })
 	there := func(i int) bool { return !slices.Contains(next.Entries[i].Not, pub) }
 	held, lacking := map[string]bool{}, map[int]int{}
 	for i, h := range next.Entries {
 		held[h.Print] = there(i)
 		for _, i := range h.Not {
 			if lacking[i]++; lacking[i] <= maxLackingOn && next.Nodes[i].Cut == 0 {
-				since(peer.LackOn(h.Print, i))
+				since(certificate.LackOn(h.Print, i))
 			}
 		}
 	}
@@ -426,7 +427,7 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 						next.Taken = append(next.Taken, print)
 					}
 				}
-			case lacked, had && j.now.Sub(came) < peer.ImportLife:
+			case lacked, had && j.now.Sub(came) < certificate.ImportLife:
 				if next.Came == nil {
 					next.Came = map[string]time.Time{}
 				}
@@ -442,12 +443,12 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *peer.TrustStore, 
 
 // hadIt reports whether a store vouched for a certificate at the look before, on
 // the node that judges.
-func hadIt(was peer.TrustStore, publisher mesh.NodeName, print string) bool {
-	pub := slices.IndexFunc(was.Nodes, func(n peer.StoreNode) bool { return n.Name == publisher })
+func hadIt(was certificate.TrustStore, publisher mesh.NodeName, print string) bool {
+	pub := slices.IndexFunc(was.Nodes, func(n certificate.StoreNode) bool { return n.Name == publisher })
 	if pub < 0 {
 		return false
 	}
-	i := slices.IndexFunc(was.Entries, func(h peer.Trusted) bool { return h.Print == print })
+	i := slices.IndexFunc(was.Entries, func(h certificate.Trusted) bool { return h.Print == print })
 	if ca, ok := was.Vouched[print]; ok && i < 0 && ca >= 0 && ca < len(was.Entries) {
 		i = ca
 	}
@@ -459,9 +460,9 @@ func hadIt(was peer.TrustStore, publisher mesh.NodeName, print string) bool {
 func (j *storeJudge) wants(id mesh.ClusterID, store string) map[string]bool {
 	out := map[string]bool{}
 	rec := j.certs[id]
-	take := func(at string, s peer.Served) {
+	take := func(at string, s certificate.Served) {
 		if at == store && s.Fingerprint != "" {
-			out[peer.ShortPrint(s.Fingerprint)] = !s.SelfSigned
+			out[certificate.ShortPrint(s.Fingerprint)] = !s.SelfSigned
 		}
 	}
 	for _, byType := range rec.Served {
@@ -476,7 +477,7 @@ func (j *storeJudge) wants(id mesh.ClusterID, store string) map[string]bool {
 	}
 	for _, byService := range rec.Identity {
 		for service, s := range byService {
-			take(peer.StoreOfService(service), s)
+			take(certificate.StoreOfService(service), s)
 		}
 	}
 	return out

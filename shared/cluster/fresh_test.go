@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"testing"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/secret"
@@ -74,7 +75,7 @@ func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 			source, asked := &kept{version: "v1", newest: c.newest}, 0
 			p := &Platform{Secrets: source, Transport: deaf{&asked}}
 			_, err := p.Holding(t.Context(), platform, platform.Nodes[0], "v1", nil)
-			var refused *peer.PlatformRefused
+			var refused *certificate.PlatformRefused
 			if !errors.As(err, &refused) || (refused.Reason == peer.AccountRejected) == c.tried || refused.Version != c.newest {
 				t.Errorf("%+v", err)
 			}

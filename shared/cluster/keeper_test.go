@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
@@ -46,7 +47,7 @@ func (r *rig) leaf(id mesh.ClusterID, name mesh.NodeName) *x509.Certificate {
 }
 
 func (r *rig) source(leaf *x509.Certificate) peer.CertSource {
-	of := peer.CertSource{Cluster: "apac", Node: apacPub, Service: "tomcat", KeyType: "RSA", Fingerprint: peer.Fingerprint(leaf)}
+	of := peer.CertSource{Cluster: "apac", Node: apacPub, Service: "tomcat", KeyType: "RSA", Fingerprint: certificate.Fingerprint(leaf)}
 	if !tlsprobe.IsSelfSigned(leaf) {
 		of.Issuer = leaf.Issuer.String()
 	}
@@ -57,7 +58,7 @@ func TestKeeper(t *testing.T) {
 	r, platform := shelves(t)
 	r.Post("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
 	leaf := r.leaf("apac", apacPub)
-	certs, err := platform.Source(t.Context(), r.declared("apac"), r.source(leaf), "", []string{peer.Fingerprint(leaf)})
+	certs, err := platform.Source(t.Context(), r.declared("apac"), r.source(leaf), "", []string{certificate.Fingerprint(leaf)})
 	if err != nil || len(certs) != 1 || !certs[0].Equal(leaf) {
 		t.Fatalf("%d certificates, %v", len(certs), err)
 	}
@@ -67,7 +68,7 @@ func TestKeeper(t *testing.T) {
 	}
 	lacks := func(node mesh.NodeName) int {
 		t.Helper()
-		out, err := k.Lacks(t.Context(), node, peer.TomcatTrust, []string{peer.Fingerprint(leaf)})
+		out, err := k.Lacks(t.Context(), node, peer.TomcatTrust, []string{certificate.Fingerprint(leaf)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +171,7 @@ func TestSource(t *testing.T) {
 			t.Errorf("%d certificates, %v", len(certs), err)
 		}
 		c := *apac
-		c.TLS = mesh.TLS{Pins: []string{peer.Fingerprint(leaf)}}
+		c.TLS = mesh.TLS{Pins: []string{certificate.Fingerprint(leaf)}}
 		if _, err := platform.Source(t.Context(), &c, r.source(leaf), "", nil); err == nil || !strings.Contains(err.Error(), "put its root into tls.ca") {
 			t.Errorf("pinned, and its CA is not known: %v", err)
 		}
@@ -184,14 +185,14 @@ func TestSource(t *testing.T) {
 		}
 	})
 	t.Run("a person has", func(t *testing.T) {
-		if certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", []string{peer.Fingerprint(leaf)}); err != nil || len(certs) != 1 {
+		if certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", []string{certificate.Fingerprint(leaf)}); err != nil || len(certs) != 1 {
 			t.Error(err)
 		}
 	})
 	t.Run("renewed since it was proposed", func(t *testing.T) {
 		of := r.source(leaf)
 		r.Post("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
-		if _, err := platform.Source(t.Context(), apac, of, "", []string{of.Fingerprint, peer.Fingerprint(r.leaf("apac", apacPub))}); err == nil || !strings.Contains(err.Error(), "any more") {
+		if _, err := platform.Source(t.Context(), apac, of, "", []string{of.Fingerprint, certificate.Fingerprint(r.leaf("apac", apacPub))}); err == nil || !strings.Contains(err.Error(), "any more") {
 			t.Error(err)
 		}
 	})
@@ -199,7 +200,7 @@ func TestSource(t *testing.T) {
 		r.Post("/clusters/apac/tls", `{"node":"imp-apac-pub.example.com","served":"other"}`)
 		other := r.leaf("apac", apacPub)
 		var refused *cluster.Refused
-		if _, err := platform.Source(t.Context(), apac, r.source(other), "", []string{peer.Fingerprint(other)}); !errors.As(err, &refused) || refused.Reason != peer.SourcesDiffer {
+		if _, err := platform.Source(t.Context(), apac, r.source(other), "", []string{certificate.Fingerprint(other)}); !errors.As(err, &refused) || refused.Reason != certificate.SourcesDiffer {
 			t.Errorf("%v, want that the sources differ", err)
 		}
 		r.Post("/clusters/apac/tls", `{"node":"imp-apac-pub.example.com","served":"own"}`)

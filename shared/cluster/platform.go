@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/certmgr"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -37,14 +38,14 @@ type Prober interface {
 }
 
 // account is a platform account, ready to log in on one node.
-func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected string) (secret.Credentials, *peer.PlatformRefused) {
+func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected string) (secret.Credentials, *certificate.PlatformRefused) {
 	creds, err := p.Secrets.Credentials(ctx, name)
 	if err != nil {
-		return creds, &peer.PlatformRefused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", name, err), Cause: err}
+		return creds, &certificate.PlatformRefused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", name, err), Cause: err}
 	}
 	creds = fresher(ctx, p.Secrets, name, creds, rejected)
 	if rejected != "" && rejected == creds.Version {
-		return creds, &peer.PlatformRefused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", name, cl.ID)}
+		return creds, &certificate.PlatformRefused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", name, cl.ID)}
 	}
 	return creds, nil
 }
@@ -59,25 +60,25 @@ func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trus
 
 // Holding reads one node. rejected is the secret version that the cluster has
 // refused ("" if none): it is not tried again. pins are accepted for the node
-// at run time, besides those of mesh.yaml. Errors are *peer.PlatformRefused.
-func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (peer.Holding, error) {
+// at run time, besides those of mesh.yaml. Errors are *certificate.PlatformRefused.
+func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
 	return p.holding(ctx, cl, n, cl.PlatformCredentials, rejected, pins)
 }
 
-func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, account, rejected string, pins []string) (peer.Holding, error) {
+func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, account, rejected string, pins []string) (certificate.Holding, error) {
 	creds, refused := p.account(ctx, cl, account, rejected)
 	if refused != nil {
-		return peer.Holding{}, refused
+		return certificate.Holding{}, refused
 	}
 	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
 	if err != nil {
-		return peer.Holding{}, &peer.PlatformRefused{Reason: peer.ServerCertificateUntrusted, Message: err.Error(), Cause: err}
+		return certificate.Holding{}, &certificate.PlatformRefused{Reason: peer.ServerCertificateUntrusted, Message: err.Error(), Cause: err}
 	}
 	client := p.client(n, creds, trust)
 	defer client.Close()
 	out, err := holdingOf(ctx, client)
 	if err != nil {
-		return peer.Holding{}, refusedBy(n, creds.Version, err)
+		return certificate.Holding{}, refusedBy(n, creds.Version, err)
 	}
 	out.Version = creds.Version
 	return out, nil
@@ -85,8 +86,8 @@ func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, a
 
 // holdingOf asks a node for all that it holds, in one question or, where it does
 // not know that one, store by store. It is all there or an error.
-func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error) {
-	out := holding{peer.Holding{Identities: map[string][]*x509.Certificate{}, Stores: map[string][]peer.HeldCertificate{}, Unreadable: map[string]int{}, Empty: map[string]int{}, Cut: map[string]int{}}}
+func holdingOf(ctx context.Context, client *certmgr.Client) (certificate.Holding, error) {
+	out := holding{certificate.Holding{Identities: map[string][]*x509.Certificate{}, Stores: map[string][]certificate.HeldCertificate{}, Unreadable: map[string]int{}, Empty: map[string]int{}, Cut: map[string]int{}}}
 	snap, err := client.Snapshot(ctx)
 	switch kind := soap.KindOf(err); {
 	case err == nil:
@@ -100,7 +101,7 @@ func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error
 		}
 		return out.Holding, nil
 	case kind != soap.NotFound && kind != soap.Malformed || missing(err):
-		return peer.Holding{}, err
+		return certificate.Holding{}, err
 	}
 	// The snapshot is third-party knowledge; what follows is too, but older. Each
 	// store is asked for by itself. tomcat-trust must answer, by which clusters are
@@ -113,12 +114,12 @@ func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error
 		case err == nil:
 			out.store(store.TrustStore, b)
 		case service == certmgr.Tomcat || soap.KindOf(err) != soap.NotFound:
-			return peer.Holding{}, err
+			return certificate.Holding{}, err
 		}
 		if id, err := client.Identity(ctx, service); err == nil {
 			out.identity(service, id)
 		} else if k := soap.KindOf(err); k != soap.NotFound && k != soap.Fault {
-			return peer.Holding{}, err
+			return certificate.Holding{}, err
 		}
 	}
 	return out.Holding, nil
@@ -128,8 +129,8 @@ func holdingOf(ctx context.Context, client *certmgr.Client) (peer.Holding, error
 // serves is bounded.
 const maxChain = 10
 
-// holding fills a peer.Holding.
-type holding struct{ peer.Holding }
+// holding fills a certificate.Holding.
+type holding struct{ certificate.Holding }
 
 func (h holding) identity(service certmgr.Service, b certmgr.Bundle) {
 	if n := len(b.Unreadable); n > 0 {
@@ -165,9 +166,9 @@ func (h holding) store(name string, b certmgr.Bundle) {
 	if b.Cut > 0 {
 		h.Cut[name] = b.Cut
 	}
-	h.Stores[name] = make([]peer.HeldCertificate, 0, len(b.Certificates))
+	h.Stores[name] = make([]certificate.HeldCertificate, 0, len(b.Certificates))
 	for _, c := range b.Certificates {
-		h.Stores[name] = append(h.Stores[name], peer.HeldCertificate{File: c.File, X509: c.X509})
+		h.Stores[name] = append(h.Stores[name], certificate.HeldCertificate{File: c.File, X509: c.X509})
 	}
 }
 
@@ -177,11 +178,11 @@ func missing(err error) bool {
 	return errors.As(err, &none)
 }
 
-func refusedBy(n mesh.Node, version string, err error) *peer.PlatformRefused {
-	out := &peer.PlatformRefused{Reason: reasonOf(err), Version: version, Message: explain(err), Cause: err}
+func refusedBy(n mesh.Node, version string, err error) *certificate.PlatformRefused {
+	out := &certificate.PlatformRefused{Reason: reasonOf(err), Version: version, Message: explain(err), Cause: err}
 	var none *certmgr.NotAvailable
 	if errors.As(err, &none) && none.Reason == certmgr.ReasonNoSuchPath {
-		out.Reason = peer.Before14
+		out.Reason = certificate.Before14
 	}
 	if out.Reason == peer.AccountRejected {
 		out.Message = fmt.Sprintf("%s refuses the platform account", n.Name)

@@ -5,8 +5,8 @@ import (
 	"maps"
 	"sync"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
 )
 
 // shownLeaves are the certificates that nodes showed in handshakes, as short
@@ -23,7 +23,7 @@ func (c *Client) shown(node mesh.NodeName, leaf *x509.Certificate) {
 	if c.leaves.print == nil {
 		c.leaves.print = map[mesh.NodeName]string{}
 	}
-	c.leaves.print[node] = peer.ShortPrint(peer.Fingerprint(leaf))
+	c.leaves.print[node] = certificate.ShortPrint(certificate.Fingerprint(leaf))
 }
 
 // Leaves are the short fingerprints of the certificates that nodes showed last,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/certmgr"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -75,7 +76,7 @@ func (k *TrustStoreWriter) Lacks(ctx context.Context, name mesh.NodeName, store 
 		return nil, &Refused{Reason: peer.UnreadableAnswer, Message: fmt.Sprintf("%s does not show its %s", name, store)}
 	}
 	lacks := slices.DeleteFunc(slices.Clone(certificates), func(print string) bool {
-		return slices.ContainsFunc(list, func(h peer.HeldCertificate) bool { return peer.Fingerprint(h.X509) == print })
+		return slices.ContainsFunc(list, func(h certificate.HeldCertificate) bool { return certificate.Fingerprint(h.X509) == print })
 	})
 	if n := held.Cut[store]; n > 0 && len(lacks) > 0 {
 		return nil, &Refused{Reason: peer.ValueTooLong, Message: fmt.Sprintf("%s of %s has %d entries more than are looked at: what it lacks is not known", store, name, n)}
@@ -160,8 +161,8 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 	switch {
 	case len(chain) == 0:
 		return nil, &Refused{Reason: peer.CertificateNotRead, Message: fmt.Sprintf("%s shows no %s certificate", n.Name, of.Service)}
-	case peer.Fingerprint(chain[0]) != of.Fingerprint:
-		return nil, &Refused{Reason: peer.CertificateChanged, Message: fmt.Sprintf("%s shows %s, and not %s any more", n.Name, peer.Fingerprint(chain[0]), of.Fingerprint)}
+	case certificate.Fingerprint(chain[0]) != of.Fingerprint:
+		return nil, &Refused{Reason: peer.CertificateChanged, Message: fmt.Sprintf("%s shows %s, and not %s any more", n.Name, certificate.Fingerprint(chain[0]), of.Fingerprint)}
 	}
 	if err := trust.VerifyAny(chain, p.Now(), n.ServerName(), string(n.Name)); err != nil {
 		return nil, &Refused{peer.ServerCertificateUntrusted, "Peerkeeper itself does not trust it: " + err.Error(), err}
@@ -188,8 +189,8 @@ func (p *Platform) named(ctx context.Context, cl *mesh.Cluster, n mesh.Node, of 
 	held, err := p.holding(ctx, cl, n, cl.PlatformWriteCredentials, rejected, pins)
 	own := held.Identities[of.Service]
 	switch {
-	case err == nil && len(own) > 0 && peer.Fingerprint(own[0]) != of.Fingerprint:
-		return &Refused{Reason: peer.SourcesDiffer, Message: fmt.Sprintf("%s serves %s to Peerkeeper, and its certificate management names %s", n.Name, of.Fingerprint, peer.Fingerprint(own[0]))}
+	case err == nil && len(own) > 0 && certificate.Fingerprint(own[0]) != of.Fingerprint:
+		return &Refused{Reason: certificate.SourcesDiffer, Message: fmt.Sprintf("%s serves %s to Peerkeeper, and its certificate management names %s", n.Name, of.Fingerprint, certificate.Fingerprint(own[0]))}
 	case err == nil && len(own) > 0 || !slices.Contains(of.Proofs, peer.ProofIdentity):
 		return nil
 	case err != nil:

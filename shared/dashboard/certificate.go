@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
@@ -16,16 +17,16 @@ import (
 
 // Certificates is who trusts whose certificate, as /api/trust.json has it.
 type Certificates struct {
-	Mesh  string           `json:"mesh"`
-	AsOf  time.Time        `json:"asOf"`
-	Trust peer.TrustMatrix `json:"trust"`
+	Mesh  string                  `json:"mesh"`
+	AsOf  time.Time               `json:"asOf"`
+	Trust certificate.TrustMatrix `json:"trust"`
 	// Copy are the certificates that a person must copy by hand.
-	Copy []peer.Copy `json:"copy"`
+	Copy []certificate.Copy `json:"copy"`
 }
 
 // records are the CERT items that this version understands.
-func (snap *snapshot) records() map[mesh.ClusterID]peer.CertClusterRecord {
-	out := make(map[mesh.ClusterID]peer.CertClusterRecord, len(snap.certs))
+func (snap *snapshot) records() map[mesh.ClusterID]certificate.CertClusterRecord {
+	out := make(map[mesh.ClusterID]certificate.CertClusterRecord, len(snap.certs))
 	for id, r := range snap.certs {
 		out[id] = *r
 	}
@@ -33,7 +34,7 @@ func (snap *snapshot) records() map[mesh.ClusterID]peer.CertClusterRecord {
 }
 
 func (snap *snapshot) certificates() Certificates {
-	m := peer.Trust(snap.Mesh, snap.records(), snap.now)
+	m := certificate.Trust(snap.Mesh, snap.records(), snap.now)
 	return Certificates{Mesh: snap.Mesh.Name, AsOf: snap.now.UTC(), Trust: m, Copy: m.Copies(snap.Mesh)}
 }
 
@@ -80,13 +81,13 @@ type copyRow struct {
 const copiesShown = 20
 
 // trustSigns gives each verdict its sign: colour never carries it alone.
-func trustSigns() map[peer.TrustVerdict]trustSign {
-	return map[peer.TrustVerdict]trustSign{
-		peer.TrustMissing: {"stuck", "c-false", "missing", "not in the trust store"},
-		peer.TrustStale:   {"degraded", "s-suspect", "old copy", "the store holds a former certificate of the same name"},
-		peer.TrustUnknown: {"unknown", "s-unknown", "unknown", "the trust store is not read"},
-		peer.TrustByCA:    {"healthy", "t-ca", "by its CA", "the store holds the CA that signed it"},
-		peer.TrustYes:     {"healthy", "c-true", "trusted", "the store holds the certificate itself"},
+func trustSigns() map[certificate.TrustVerdict]trustSign {
+	return map[certificate.TrustVerdict]trustSign{
+		certificate.TrustMissing: {"stuck", "c-false", "missing", "not in the trust store"},
+		certificate.TrustStale:   {"degraded", "s-suspect", "old copy", "the store holds a former certificate of the same name"},
+		certificate.TrustUnknown: {"unknown", "s-unknown", "unknown", "the trust store is not read"},
+		certificate.TrustByCA:    {"healthy", "t-ca", "by its CA", "the store holds the CA that signed it"},
+		certificate.TrustYes:     {"healthy", "c-true", "trusted", "the store holds the certificate itself"},
 	}
 }
 
@@ -97,8 +98,8 @@ func trustSheetOf(snap *snapshot) *trustSheet {
 		return nil
 	}
 	s := &trustSheet{None: true}
-	signs, here := trustSigns(), map[peer.TrustVerdict]bool{}
-	of := map[mesh.ClusterID][]peer.TrustRow{}
+	signs, here := trustSigns(), map[certificate.TrustVerdict]bool{}
+	of := map[mesh.ClusterID][]certificate.TrustRow{}
 	for _, r := range m.Rows {
 		of[r.Cluster] = append(of[r.Cluster], r)
 	}
@@ -112,12 +113,12 @@ func trustSheetOf(snap *snapshot) *trustSheet {
 				continue
 			}
 			here[verdict] = true
-			s.None = s.None && verdict == peer.TrustUnknown
+			s.None = s.None && verdict == certificate.TrustUnknown
 			row.Cells[j] = trustMark{Slug: signs[verdict].Slug, Icon: signs[verdict].Icon, Words: words, N: n}
 		}
 		s.Rows = append(s.Rows, row)
 	}
-	for _, v := range peer.TrustVerdicts() {
+	for _, v := range certificate.TrustVerdicts() {
 		if here[v] {
 			s.Legend = append(s.Legend, signs[v])
 		}
@@ -145,8 +146,8 @@ func trustSheetOf(snap *snapshot) *trustSheet {
 }
 
 // pairWords sums up what one cluster makes of all certificates of another.
-func pairWords(rows []peer.TrustRow, j int, owner, puller mesh.ClusterID) (peer.TrustVerdict, string, int) {
-	by := map[peer.TrustVerdict][]string{}
+func pairWords(rows []certificate.TrustRow, j int, owner, puller mesh.ClusterID) (certificate.TrustVerdict, string, int) {
+	by := map[certificate.TrustVerdict][]string{}
 	total := 0
 	for _, r := range rows {
 		if v := r.Cells[j].Verdict; v != "" && !r.Pending {
@@ -154,7 +155,7 @@ func pairWords(rows []peer.TrustRow, j int, owner, puller mesh.ClusterID) (peer.
 			total++
 		}
 	}
-	for _, v := range peer.TrustVerdicts() {
+	for _, v := range certificate.TrustVerdicts() {
 		list := by[v]
 		if len(list) == 0 {
 			continue
@@ -162,7 +163,7 @@ func pairWords(rows []peer.TrustRow, j int, owner, puller mesh.ClusterID) (peer.
 		what := plain.First(4, list)
 		words := fmt.Sprintf("%s's trust store on %d certificates of %s: %s: %s", puller, total, owner, trustSigns()[v].Name, what)
 		n := len(list)
-		if n == total || v == peer.TrustYes {
+		if n == total || v == certificate.TrustYes {
 			n = 0
 		}
 		return v, printable(words), n
@@ -182,7 +183,7 @@ func whyUnread(snap *snapshot) []string {
 		}
 	}
 	words := map[peer.Reason]string{
-		peer.Before14:                   "certificate management came with release 14",
+		certificate.Before14:            "certificate management came with release 14",
 		peer.NoCredentials:              "no platform account: platformCredentials in mesh.yaml, and its secret",
 		peer.AccountRejected:            "the platform account was refused and is not tried again",
 		peer.ServerCertificateUntrusted: "Peerkeeper does not trust the node, so no password was sent",
@@ -246,7 +247,7 @@ const (
 )
 
 func timelineSheetOf(snap *snapshot, id mesh.PeerID) *timelineSheet {
-	tl := peer.TimelineOf(snap.Mesh, snap.records(), id, snap.now)
+	tl := certificate.TimelineOf(snap.Mesh, snap.records(), id, snap.now)
 	if len(tl.Events) == 0 {
 		return nil
 	}
@@ -277,7 +278,7 @@ func timelineSheetOf(snap *snapshot, id mesh.PeerID) *timelineSheet {
 	return s
 }
 
-func timelineFigureOf(tl peer.Timeline, now time.Time) *timelineFigure {
+func timelineFigureOf(tl certificate.Timeline, now time.Time) *timelineFigure {
 	const left, right = 4.0, 352.0
 	plans := tl.Plans[:min(timelineRows, len(tl.Plans))]
 	last := now.AddDate(0, 0, 30)

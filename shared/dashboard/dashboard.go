@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -304,7 +305,7 @@ type snapshot struct {
 	now    time.Time
 	view   *peer.View
 	newer  map[mesh.ClusterID]peer.Reason // CLUSTER items that cannot be used
-	certs  map[mesh.ClusterID]*peer.CertClusterRecord
+	certs  map[mesh.ClusterID]*certificate.CertClusterRecord
 	peers  map[mesh.PeerID]*stored
 	runs   map[string]store.Run
 	alarms []alarm.Notice
@@ -340,7 +341,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		Source: s, now: now, known: known, items: make(map[string]decoded, len(items)),
 		declared: make(map[mesh.PeerID]bool, len(s.Mesh.Peers)),
 		newer:    map[mesh.ClusterID]peer.Reason{},
-		certs:    map[mesh.ClusterID]*peer.CertClusterRecord{},
+		certs:    map[mesh.ClusterID]*certificate.CertClusterRecord{},
 		peers:    map[mesh.PeerID]*stored{},
 		runs:     map[string]store.Run{}, alarms: []alarm.Notice{},
 		view: &peer.View{
@@ -362,7 +363,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 				snap.newer[id] = why
 			}
 		case store.PrefixCert:
-			if rec, why := decode[peer.CertClusterRecord](snap, it, record.CertSchema); why == "" {
+			if rec, why := decode[certificate.CertClusterRecord](snap, it, record.CertSchema); why == "" {
 				whole := rec.Unpacked()
 				snap.certs[mesh.ClusterID(rest)] = &whole
 			}
@@ -519,7 +520,7 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 		out.Findings = append(out.Findings, rec.Findings...)
 	}
 	if rec := snap.certs[c.ID]; rec != nil {
-		for _, f := range peer.CertFindings(*rec, snap.Mesh.Policy.Thresholds.CertificateDays, snap.now) {
+		for _, f := range certificate.CertFindings(*rec, snap.Mesh.Policy.Thresholds.CertificateDays, snap.now) {
 			// Names that do not resolve are said by NamesResolve of each peer.
 			if f.Reason != peer.SANNotResolving {
 				out.Findings = append(out.Findings, f)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -55,7 +56,7 @@ func TestSomethingInBetweenIsNotImported(t *testing.T) {
 						about = append(about, f)
 					}
 				}
-				if len(about) != 1 || about[0].Reason != peer.SourcesDiffer || !strings.Contains(about[0].Message, tlsprobe.Fingerprint(shown.Leaf())) {
+				if len(about) != 1 || about[0].Reason != certificate.SourcesDiffer || !strings.Contains(about[0].Message, tlsprobe.Fingerprint(shown.Leaf())) {
 					t.Errorf("findings: %+v, want one that says what differs", about)
 				}
 				if got := r.trusted(); got.Status != peer.True {

@@ -31,6 +31,7 @@ import (
 	"pgregory.net/rapid"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/demo"
@@ -386,10 +387,10 @@ func (c *chaos) build(dir string) error {
 	if err != nil {
 		return err
 	}
-	if c.ca, err = certificate(string(ca)); err != nil {
+	if c.ca, err = parsedPEM(string(ca)); err != nil {
 		return err
 	}
-	c.names.give(peer.Fingerprint(c.ca), "the CA")
+	c.names.give(certificate.Fingerprint(c.ca), "the CA")
 	for _, cl := range c.mesh.Clusters {
 		c.own(cl.Publisher)
 	}
@@ -637,7 +638,7 @@ func (c *chaos) renew(id mesh.PeerID, s step) {
 	if s.Size%4 == 0 {
 		issuer = "ca"
 		if c.holds(id.From, c.ca) {
-			c.mustAdmin("/clusters/"+string(id.From)+"/trust", map[string]any{"remove": peer.Fingerprint(c.ca)})
+			c.mustAdmin("/clusters/"+string(id.From)+"/trust", map[string]any{"remove": certificate.Fingerprint(c.ca)})
 		}
 	}
 	c.renewals++
@@ -667,8 +668,8 @@ func (c *chaos) serves(node mesh.NodeName) *x509.Certificate {
 // accept is an operator who vouches for what a node serves now.
 func (c *chaos) accept(h *host.Host, node mesh.NodeName) {
 	if leaf := c.serves(node); leaf != nil {
-		err := person(h).Accept(context.Background(), node, peer.Fingerprint(leaf))
-		c.logf("accept %s of %s failed %v", peer.Fingerprint(leaf), node, err != nil)
+		err := person(h).Accept(context.Background(), node, certificate.Fingerprint(leaf))
+		c.logf("accept %s of %s failed %v", certificate.Fingerprint(leaf), node, err != nil)
 	}
 }
 
@@ -693,14 +694,14 @@ func (c *chaos) holds(id mesh.ClusterID, certs ...*x509.Certificate) bool {
 		return false
 	}
 	for _, cert := range certs {
-		if !slices.ContainsFunc(held.Stores[peer.TomcatTrust], func(h peer.HeldCertificate) bool { return h.X509.Equal(cert) }) {
+		if !slices.ContainsFunc(held.Stores[peer.TomcatTrust], func(h certificate.HeldCertificate) bool { return h.X509.Equal(cert) }) {
 			return false
 		}
 	}
 	return true
 }
 
-func certificate(text string) (*x509.Certificate, error) {
+func parsedPEM(text string) (*x509.Certificate, error) {
 	block, rest := pem.Decode([]byte(text))
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, errors.New("not one certificate in PEM")
@@ -935,7 +936,7 @@ func (c *chaos) help(helped map[mesh.ClusterID]bool) {
 			c.logf("a person puts in %s: %v", t, d.Refused)
 			print := d.Proposal.Value
 			if d.Proposal.Source.Issuer != "" {
-				print = peer.Fingerprint(c.ca)
+				print = certificate.Fingerprint(c.ca)
 			}
 			c.mustAdmin("/clusters/"+string(t.Cluster)+"/trust", map[string]any{"add": print})
 		case d.Proposal.Action == peer.RestartService && (left("mass") || left("overlay") || d.Proposal.Reload && left("dayLimit")) && !helped[t.Cluster]:
@@ -1135,7 +1136,7 @@ func (c *chaos) importOf(address string, body []byte) *act {
 	}
 	a.target.Service = peer.TomcatTrust
 	for _, text := range in.Certificates {
-		cert, err := certificate(text)
+		cert, err := parsedPEM(text)
 		if err != nil {
 			c.fail("an import into %s: %v", a.target.Node, err)
 			continue
@@ -1300,11 +1301,11 @@ func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, boo
 	}
 	var prints []string
 	for _, cert := range a.certs {
-		prints = append(prints, peer.Fingerprint(cert))
+		prints = append(prints, certificate.Fingerprint(cert))
 	}
 	// Whatever is served to Peerkeeper: it must be the node's own.
 	leaf := c.own(source.Node)
-	if leaf == nil || peer.Fingerprint(leaf) != intent.Value {
+	if leaf == nil || certificate.Fingerprint(leaf) != intent.Value {
 		c.fail("%s is not the certificate of %s", intent.Value, source.Node)
 		return
 	}

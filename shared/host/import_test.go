@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
@@ -382,7 +383,7 @@ func TestRenewalWithoutADrop(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range book.Certs["apac"].Value.Findings {
-			if f.Reason == peer.NotServedYet {
+			if f.Reason == certificate.NotServedYet {
 				finding = f.Message
 			}
 		}
@@ -422,7 +423,7 @@ func TestRenewalWithoutADrop(t *testing.T) {
 		t.Errorf("approved of a node of which nothing is asked: %+v", got)
 	}
 	got, err := person(r.host).ApproveSource(t.Context(), apacPublisher)
-	if err != nil || len(got) != 2 || got[0].Cluster == got[1].Cluster || !strings.Contains(strings.Join(peer.ImportLines(*got[0].Source), "\n"), "tomcat of imp-apac-pub.example.com (apac): "+next) {
+	if err != nil || len(got) != 2 || got[0].Cluster == got[1].Cluster || !strings.Contains(strings.Join(certificate.ImportLines(*got[0].Source), "\n"), "tomcat of imp-apac-pub.example.com (apac): "+next) {
 		t.Fatalf("approved %+v, want the imports into emea and amer: %v", got, err)
 	}
 	for range 6 { // put in, seen, and on every node within the hour

@@ -11,6 +11,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certcheck"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/certmgr"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/clustersim/simtest"
@@ -288,7 +289,7 @@ func neverLearned(t *testing.T, shape string, reversed, restarted bool) {
 	if len(e.said) != 1 || e.said[0].State != alarm.Cleared || e.said[0].Fingerprint != raised.Fingerprint || e.said[0].Transition != raised.Transition+1 {
 		t.Errorf("after the upload: said %+v, want the one clear", e.said)
 	}
-	if m := e.finding("apac", peer.NotTrustedByPeers); m != "" {
+	if m := e.finding("apac", certificate.NotTrustedByPeers); m != "" {
 		t.Errorf("after the upload: %s", m)
 	}
 }

@@ -9,6 +9,7 @@ package remedy
 import (
 	"strings"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/procedure"
@@ -270,7 +271,7 @@ var steps = map[peer.Reason][]procedure.Step{
 	peer.HomeChangeNotCopied: {checkPeer, forceSync, restartICSA},
 
 	// CertificateTrusted and NamesResolve.
-	peer.SourcesDiffer: {
+	certificate.SourcesDiffer: {
 		{On: "{toPub}", Do: "Compare `show cert own tomcat` on the node's CLI with what is served to Peerkeeper; an inspecting proxy or a load balancer on the way shows a certificate of its own. Put what is served into no trust store."},
 	},
 	peer.CertificateExpired: {
@@ -315,16 +316,16 @@ var steps = map[peer.Reason][]procedure.Step{
 		{Do: "If the name should no longer be in the certificate: reissue the certificate of {to} without it."},
 		{On: "{fromPub}", Menu: procedure.CommandLine, Do: "`utils network host NAME` shows how the node itself resolves it."},
 	},
-	peer.PeerkeeperGoesBlind: {
+	certificate.PeerkeeperGoesBlind: {
 		{Do: "A root in tls.ca ends. Get the CA's new root certificate and add it to that file; the present one stays until it has ended. `peerkeeper check certs` names it."},
 	},
-	peer.CAUnreadable: {
+	certificate.CAUnreadable: {
 		{Do: "A certificate in the file that tls.ca names cannot be read. Export that CA's certificate again, as PEM, and put it in its place; `peerkeeper check certs` names the line."},
 	},
-	peer.EmptyStoreEntries: {
+	certificate.EmptyStoreEntries: {
 		{Do: "A trust store lists entries in which no certificate is. Nothing is lost by them; they may be deleted on the certificate page of the node."},
 	},
-	peer.NotAHostName: {
+	certificate.NotAHostName: {
 		{Do: "{message}. Have the tomcat certificate of {to} made anew with its alternative names typed without blanks, mail addresses or URLs; ICSA resolves every one of them."},
 	},
 	peer.NamesNotChecked: {

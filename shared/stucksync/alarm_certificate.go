@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/procedure"
@@ -16,17 +17,17 @@ import (
 // notTrusted completes the alarm on a certificate that peers do not trust, and
 // says whether it fires.
 func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
-	if f.Reason == peer.NotTrustedByPeers && f.Severity != string(alarm.Critical) {
+	if f.Reason == certificate.NotTrustedByPeers && f.Severity != string(alarm.Critical) {
 		return false // a subscriber's certificate, or one over which syncs succeed still
 	}
 	if j.trustedAllTheSame(one.Cluster, f) {
 		return false
 	}
 	switch f.Reason {
-	case peer.NotTrustedByPeers:
+	case certificate.NotTrustedByPeers:
 		one.Step = "import"
 	case peer.TrustNotReloaded:
-		waits, due := peer.Reloading(j.view, j.matrix, one.Cluster)
+		waits, due := certificate.Reloading(j.view, j.matrix, one.Cluster)
 		one.Step = "import"
 		if due {
 			one.Step = "reload" // said once more: now a restart waits for a person
@@ -39,10 +40,10 @@ func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
 // ending completes the alarm on a certificate or a root that ends: it rises as
 // time runs out, and is said anew when fewer days are left.
 func ending(f peer.Finding, one *alarm.Firing) {
-	if f.Reason == peer.ChainExpired {
+	if f.Reason == certificate.ChainExpired {
 		// The alarm that said that it would; whether pullers hold a newer CA, their
 		// syncs show.
-		one.Subject = string(peer.CertificateExpiring) + strings.TrimPrefix(f.ID, string(peer.ChainExpired))
+		one.Subject = string(peer.CertificateExpiring) + strings.TrimPrefix(f.ID, string(certificate.ChainExpired))
 		one.Severity, one.Step = alarm.Critical, "over"
 		return
 	}
@@ -62,8 +63,8 @@ func expiring(id mesh.ClusterID, expired peer.Finding) alarm.Firing {
 func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 	pulling := f.Lacking
 	switch f.Reason {
-	case peer.NotTrustedByPeers:
-	case peer.CertificateNotYetValid:
+	case certificate.NotTrustedByPeers:
+	case certificate.CertificateNotYetValid:
 		for _, p := range j.view.Mesh.Peers {
 			if p.ID.To == id {
 				pulling = append(pulling, p.ID.From)

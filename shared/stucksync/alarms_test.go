@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -38,7 +39,7 @@ type script struct {
 	heard    []alarm.Notice
 	deaf     bool // the sink refuses
 	clusters map[mesh.ClusterID]*peer.ClusterRecord
-	certs    map[mesh.ClusterID]*peer.CertClusterRecord
+	certs    map[mesh.ClusterID]*certificate.CertClusterRecord
 	peers    map[mesh.PeerID]map[peer.Type]peer.Condition
 	leaf     map[mesh.PeerID]time.Time // since when the remote publisher serves its certificate
 	puts     map[string]int
@@ -57,7 +58,7 @@ func play(tb interface {
 	Fatalf(string, ...any)
 	Context() context.Context
 }, ids ...mesh.ClusterID) *script {
-	s := &script{tb: tb, now: start, memory: store.NewMemory(), clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*peer.CertClusterRecord{},
+	s := &script{tb: tb, now: start, memory: store.NewMemory(), clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.CertClusterRecord{},
 		peers: map[mesh.PeerID]map[peer.Type]peer.Condition{}, leaf: map[mesh.PeerID]time.Time{}, puts: map[string]int{}, mesh: &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Observe, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}}
 	s.store = s.memory
 	s.memory.Now = func() time.Time { return s.now }
@@ -74,7 +75,7 @@ func play(tb interface {
 		pub, sub := mesh.NodeName("imp-"+string(id)+"-pub.example.com"), mesh.NodeName("imp-"+string(id)+"-sub.example.com")
 		s.mesh.Clusters = append(s.mesh.Clusters, mesh.Cluster{ID: id, Publisher: pub, SyncInterval: mesh.Duration(30 * time.Minute), Nodes: []mesh.Node{{Name: pub}, {Name: sub}}, TimeZone: "UTC"})
 		s.clusters[id] = &peer.ClusterRecord{}
-		s.certs[id] = &peer.CertClusterRecord{}
+		s.certs[id] = &certificate.CertClusterRecord{}
 		for _, other := range ids {
 			if other != id {
 				p := mesh.PeerID{From: id, To: other}
@@ -256,7 +257,7 @@ func TestAStuckSyncWaitsForItsCertificate(t *testing.T) {
 				return
 			}
 			s.set(id.String(), peer.CertificateTrusted, peer.False, peer.NotInTrustStore)
-			s.certs["apac"].Findings = []peer.Finding{{ID: "NotTrustedByPeers:imp-apac-pub.example.com:RSA", Severity: string(alarm.Critical), Reason: peer.NotTrustedByPeers, Message: "not trusted", Since: s.now}}
+			s.certs["apac"].Findings = []peer.Finding{{ID: "NotTrustedByPeers:imp-apac-pub.example.com:RSA", Severity: string(alarm.Critical), Reason: certificate.NotTrustedByPeers, Message: "not trusted", Since: s.now}}
 			for range 3 {
 				s.tick()
 			}
@@ -336,14 +337,14 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 		}, {
 			"a certificate expired, then not read for two days",
 			func(s *script) {
-				s.certs["apac"].Served = map[mesh.NodeName]map[string]peer.Served{"imp-apac-pub.example.com": {"RSA": {Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start}}}
+				s.certs["apac"].Served = map[mesh.NodeName]map[string]certificate.Served{"imp-apac-pub.example.com": {"RSA": {Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start}}}
 			},
 			alarm.CertificateExpired + " apac",
 			func(s *script) {
-				s.certs["apac"].Served["imp-apac-pub.example.com"]["RSA"] = peer.Served{Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start.Add(-48 * time.Hour), Error: "refused"}
+				s.certs["apac"].Served["imp-apac-pub.example.com"]["RSA"] = certificate.Served{Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start.Add(-48 * time.Hour), Error: "refused"}
 			},
 			func(s *script) {
-				s.certs["apac"].Served["imp-apac-pub.example.com"]["RSA"] = peer.Served{Fingerprint: "sha256:2", NotAfter: start.AddDate(2, 0, 0), Read: s.now}
+				s.certs["apac"].Served["imp-apac-pub.example.com"]["RSA"] = certificate.Served{Fingerprint: "sha256:2", NotAfter: start.AddDate(2, 0, 0), Read: s.now}
 			},
 		},
 	}

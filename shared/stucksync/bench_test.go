@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -21,17 +22,17 @@ func BenchmarkARenewedMesh(b *testing.B) {
 	for i := range s.mesh.Clusters {
 		c := &s.mesh.Clusters[i]
 		c.PlatformWriteCredentials = string(c.ID) + "/platform-write"
-		r, trust := s.certs[c.ID], peer.TrustStore{}
-		r.Served = map[mesh.NodeName]map[string]peer.Served{}
+		r, trust := s.certs[c.ID], certificate.TrustStore{}
+		r.Served = map[mesh.NodeName]map[string]certificate.Served{}
 		for _, n := range c.Nodes {
-			r.Served[n.Name] = map[string]peer.Served{}
+			r.Served[n.Name] = map[string]certificate.Served{}
 			for _, keyType := range []string{"RSA", "ECDSA"} {
-				r.Served[n.Name][keyType] = peer.Served{Fingerprint: fmt.Sprintf("sha256:%x", string(n.Name)+keyType), Subject: "CN=" + string(n.Name), SelfSigned: true, Pinned: true,
+				r.Served[n.Name][keyType] = certificate.Served{Fingerprint: fmt.Sprintf("sha256:%x", string(n.Name)+keyType), Subject: "CN=" + string(n.Name), SelfSigned: true, Pinned: true,
 					NotAfter: start.AddDate(2, 0, 0), First: start.AddDate(-1, 0, 0), Read: start}
 			}
-			trust.Nodes = append(trust.Nodes, peer.StoreNode{Name: n.Name, Read: start})
+			trust.Nodes = append(trust.Nodes, certificate.StoreNode{Name: n.Name, Read: start})
 		}
-		r.Trust = map[string]peer.TrustStore{peer.TomcatTrust: trust}
+		r.Trust = map[string]certificate.TrustStore{peer.TomcatTrust: trust}
 	}
 	s.tick() // writes what is asked for
 	for b.Loop() {

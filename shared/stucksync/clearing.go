@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -70,7 +71,7 @@ func (j *tick) certUnread(by alarm.Evidence, it alarm.Item) bool {
 	if cert.Newer || !instant.Fresh(cert.Value.At, j.view.Now, 2*peer.CertLook) {
 		return true
 	}
-	unread := peer.UnreadCerts(cert.Value, j.view.Now)
+	unread := certificate.UnreadCerts(cert.Value, j.view.Now)
 	switch by {
 	case alarm.ByEveryCert:
 		return len(unread) > 0

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -21,14 +22,14 @@ func (s *Stucksync) exchange(j *tick) []peer.Proposal {
 	if j.exchanged != nil {
 		return j.exchanged
 	}
-	certs := map[mesh.ClusterID]peer.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
 	for _, id := range s.Mesh.IDs() {
 		if doc := j.book.Certs[id]; !doc.Newer {
 			certs[id] = doc.Value
 		}
 	}
-	j.matrix = peer.Trust(s.Mesh, certs, j.view.Now)
-	j.exchanged = append(append([]peer.Proposal{}, peer.Imports(j.view, j.matrix, certs)...), peer.Reloads(j.view, j.matrix)...)
+	j.matrix = certificate.Trust(s.Mesh, certs, j.view.Now)
+	j.exchanged = append(append([]peer.Proposal{}, certificate.Imports(j.view, j.matrix, certs)...), certificate.Reloads(j.view, j.matrix)...)
 	return j.exchanged
 }
 
@@ -72,7 +73,7 @@ func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Cer
 		accepted = append(accepted, a.pins[n.Name]...)
 	}
 	certs, err := s.Platform.Source(ctx, a.cluster, of, a.rejected, accepted)
-	var refused *peer.PlatformRefused
+	var refused *certificate.PlatformRefused
 	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != a.rejected {
 		err = errors.Join(err, a.note(refused.Version)(ctx, refused))
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -84,7 +85,7 @@ func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
 func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	cert := j.book.Certs[id].Value
 	if j.book.Certs[id].Newer {
-		cert = peer.CertClusterRecord{}
+		cert = certificate.CertClusterRecord{}
 	}
 	held := j.view.Upgrading(id) || j.book.Overrides.MaintenanceOf(id, j.view.Now)
 	var out []alarm.Firing
@@ -105,7 +106,7 @@ func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	for _, f := range j.view.Clusters[id].Findings {
 		fire(f, false)
 	}
-	for _, f := range peer.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now) {
+	for _, f := range certificate.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now) {
 		fire(f, true)
 	}
 	return out

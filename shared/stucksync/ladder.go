@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -153,7 +154,7 @@ func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
 // to the next.
 func failure(err error) string {
 	var refused *cluster.Refused
-	var platform *peer.PlatformRefused
+	var platform *certificate.PlatformRefused
 	var unfit *repair.Unfit
 	switch kind := soap.KindOf(err); {
 	case errors.As(err, &refused):

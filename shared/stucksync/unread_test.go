@@ -5,48 +5,50 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
 )
 
 // TestUnreadCertificatesClearNothing: what cannot be read any more, and for longer
 // than a look is good for, may have been renewed; nobody knows, so nobody says.
 func TestUnreadCertificatesClearNothing(t *testing.T) {
 	const pub, sub = mesh.NodeName("imp-apac-pub.example.com"), mesh.NodeName("imp-apac-sub.example.com")
-	old := func(at time.Time) peer.Served {
-		return peer.Served{Fingerprint: "sha256:1", Subject: "CN=imp-apac-pub-ms.example.com", NotAfter: start.AddDate(0, 0, 20), Read: at}
+	old := func(at time.Time) certificate.Served {
+		return certificate.Served{Fingerprint: "sha256:1", Subject: "CN=imp-apac-pub-ms.example.com", NotAfter: start.AddDate(0, 0, 20), Read: at}
 	}
-	renewed := func(at time.Time) peer.Served {
+	renewed := func(at time.Time) certificate.Served {
 		s := old(at)
 		s.Fingerprint, s.NotAfter = "sha256:2", start.AddDate(2, 0, 0)
 		return s
 	}
-	hangs := func(s peer.Served) peer.Served {
+	hangs := func(s certificate.Served) certificate.Served {
 		s.Read, s.Error = start.Add(-48*time.Hour), "handshake timeout"
 		return s
 	}
-	type certs = map[mesh.NodeName]map[string]peer.Served
+	type certs = map[mesh.NodeName]map[string]certificate.Served
 	for _, c := range []struct {
 		name          string
-		begin, unread func(r *peer.CertClusterRecord, at time.Time)
-		over          func(r *peer.CertClusterRecord, at time.Time)
+		begin, unread func(r *certificate.CertClusterRecord, at time.Time)
+		over          func(r *certificate.CertClusterRecord, at time.Time)
 	}{
 		{"the node that serves it",
-			func(r *peer.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": old(at)}} },
-			func(r *peer.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": hangs(old(at))}} },
-			func(r *peer.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": renewed(at)}} }},
+			func(r *certificate.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": old(at)}} },
+			func(r *certificate.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": hangs(old(at))}} },
+			func(r *certificate.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": renewed(at)}} }},
 		{"a port besides 8443",
-			func(r *peer.CertClusterRecord, at time.Time) { r.Ports = certs{sub: {"5061/RSA": old(at)}} },
-			func(r *peer.CertClusterRecord, at time.Time) { r.Ports = certs{sub: {"5061/RSA": hangs(old(at))}} },
-			func(r *peer.CertClusterRecord, at time.Time) { r.Ports = certs{sub: {"5061/RSA": renewed(at)}} }},
+			func(r *certificate.CertClusterRecord, at time.Time) { r.Ports = certs{sub: {"5061/RSA": old(at)}} },
+			func(r *certificate.CertClusterRecord, at time.Time) {
+				r.Ports = certs{sub: {"5061/RSA": hangs(old(at))}}
+			},
+			func(r *certificate.CertClusterRecord, at time.Time) { r.Ports = certs{sub: {"5061/RSA": renewed(at)}} }},
 		{"one of two nodes, while the other has the new one already",
-			func(r *peer.CertClusterRecord, at time.Time) {
+			func(r *certificate.CertClusterRecord, at time.Time) {
 				r.Served = certs{pub: {"RSA": old(at)}, sub: {"RSA": old(at)}}
 			},
-			func(r *peer.CertClusterRecord, at time.Time) {
+			func(r *certificate.CertClusterRecord, at time.Time) {
 				r.Served = certs{pub: {"RSA": renewed(at)}, sub: {"RSA": hangs(old(at))}}
 			},
-			func(r *peer.CertClusterRecord, at time.Time) {
+			func(r *certificate.CertClusterRecord, at time.Time) {
 				r.Served = certs{pub: {"RSA": renewed(at)}, sub: {"RSA": renewed(at)}}
 			}},
 	} {

@@ -1,9 +1,10 @@
-package peer
+package certificate
 
 import (
 	"cmp"
 	"fmt"
 	"maps"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
@@ -98,7 +99,7 @@ func TrustVerdicts() []TrustVerdict {
 type TrustCell struct {
 	Verdict TrustVerdict `json:"verdict"`
 	// Why is the reason of Unknown.
-	Why Reason `json:"why,omitempty"`
+	Why peer.Reason `json:"why,omitempty"`
 	// Held is what stands in the store: the file of the copy, or the CA.
 	Entry string `json:"held,omitempty"`
 	// Ends is when what vouches for the certificate ends by itself: the CA.
@@ -275,11 +276,11 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, index map[string]int, present map[string]bool, now time.Time) TrustCell {
 	store, ok := r.Trust[row.Store]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
-	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || !instant.Fresh(store.Nodes[at].Read, now, CertAge) {
-		why := NotChecked
+	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || !instant.Fresh(store.Nodes[at].Read, now, peer.CertAge) {
+		why := peer.NotChecked
 		switch {
 		case ok && at >= 0 && !store.Nodes[at].Read.IsZero():
-			why = Stale
+			why = peer.Stale
 		case r.NoTrust != nil:
 			why = r.NoTrust.Reason
 		}
@@ -306,13 +307,13 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 	} else if row.Issuer != "" && !slices.Contains(store.Checked, print) {
 		// Not tried against this store yet: it was served for the first time
 		// after the look at the store, or never together with it.
-		return TrustCell{Verdict: TrustUnknown, Why: NotChecked}
+		return TrustCell{Verdict: TrustUnknown, Why: peer.NotChecked}
 	}
 	if row.First.After(read) {
-		return TrustCell{Verdict: TrustUnknown, Why: NotChecked}
+		return TrustCell{Verdict: TrustUnknown, Why: peer.NotChecked}
 	}
 	if store.Nodes[at].Cut > 0 {
-		return TrustCell{Verdict: TrustUnknown, Why: ValueTooLong}
+		return TrustCell{Verdict: TrustUnknown, Why: peer.ValueTooLong}
 	}
 	cell := TrustCell{Verdict: TrustMissing, Since: read}
 	if t, ok := store.Lacks[print]; ok {
@@ -442,12 +443,12 @@ func (c Copy) String() string {
 //
 // exchange is how long a certificate may be on its way without anything being
 // wrong; 0 where certificate sync is off, so that nothing is on its way.
-func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Duration, now time.Time) (cond Condition, ok bool) {
+func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Duration, now time.Time) (cond peer.Condition, ok bool) {
 	to, known := m.Cluster(id.To)
 	if !known {
-		return Condition{}, false
+		return peer.Condition{}, false
 	}
-	cond = Condition{Type: CertificateTrusted, Basis: Measured}
+	cond = peer.Condition{Type: peer.CertificateTrusted, Basis: peer.Measured}
 	var missing, stale, pending, unvouched, ca, direct []string
 	unknown := false
 	for _, r := range matrix.Of(id.To) {
@@ -479,24 +480,24 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 	}
 	switch {
 	case len(missing) > 0:
-		cond.Status, cond.Reason = False, NotInTrustStore
+		cond.Status, cond.Reason = peer.False, peer.NotInTrustStore
 		cond.Message = fmt.Sprintf("%s's trust store lacks %s", id.From, plain.List(append(missing, stale...)))
 	case len(stale) > 0:
-		cond.Status, cond.Reason = False, StaleCopy
+		cond.Status, cond.Reason = peer.False, peer.StaleCopy
 		cond.Message = fmt.Sprintf("%s does not trust %s", id.From, plain.List(stale))
 	case len(pending) > 0:
-		cond.Status, cond.Reason = UnknownStatus, ExchangePending
+		cond.Status, cond.Reason = peer.UnknownStatus, peer.ExchangePending
 		cond.Message = fmt.Sprintf("%s was renewed and is not in %s's trust store yet; the next syncs carry it over", plain.List(pending), id.From)
 	case len(unvouched) > 0:
-		cond.Status, cond.Reason = UnknownStatus, ExchangePending
+		cond.Status, cond.Reason = peer.UnknownStatus, peer.ExchangePending
 		cond.Message = fmt.Sprintf("%s shows Peerkeeper another certificate than before, which neither Peerkeeper nor %s's trust store trusts: renewed, or something on Peerkeeper's way; the next syncs tell", plain.List(unvouched), id.From)
 	case unknown || len(ca)+len(direct) == 0:
-		return Condition{}, false
+		return peer.Condition{}, false
 	case len(direct) == 0:
-		cond.Status, cond.Reason = True, TrustedByCA
+		cond.Status, cond.Reason = peer.True, peer.TrustedByCA
 		cond.Message = fmt.Sprintf("%s's trust store holds the CA of %s", id.From, plain.List(ca))
 	default:
-		cond.Status, cond.Reason = True, InTrustStore
+		cond.Status, cond.Reason = peer.True, peer.InTrustStore
 		cond.Message = fmt.Sprintf("%s's trust store holds %s", id.From, plain.List(append(direct, ca...)))
 	}
 	return cond, true
@@ -515,7 +516,7 @@ type Pull struct {
 }
 
 // PullOf tells how a peer's syncs are from what peersync knows.
-func PullOf(v *View, matrix TrustMatrix, id mesh.PeerID) Pull {
+func PullOf(v *peer.View, matrix TrustMatrix, id mesh.PeerID) Pull {
 	exchange, _ := v.CertExchange(id.From)
 	return Pull{exchange, v.Works(id),
 		func(came time.Time) bool { return awaitsReload(v, id, came) }, func(came time.Time) bool { return v.AgentOlder(id.From, came) }}
@@ -545,8 +546,8 @@ func (m TrustMatrix) MissingSince(id mesh.PeerID) time.Time {
 //
 // A certificate that has come into a store, and that ICSA must read yet, stays
 // the same finding: the cause is gone when a sync succeeds.
-func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) Pull, now time.Time) []Finding {
-	var out []Finding
+func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) Pull, now time.Time) []peer.Finding {
+	var out []peer.Finding
 	had := map[string]bool{} // by reason, certificate and store
 	for _, r := range publisherFirst(m, id, matrix.Of(id)) {
 		var lack, twin, unread, unreadTwin []string
@@ -581,10 +582,10 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			}
 			lack = append(lack, string(puller))
 		}
-		say := func(reason Reason, clusters []string, broken bool, format string) {
+		say := func(reason peer.Reason, clusters []string, broken bool, format string) {
 			// What ICSA has yet to read is the same trouble as before, under its id.
 			as := reason
-			if as == TrustNotReloaded {
+			if as == peer.TrustNotReloaded {
 				as = NotTrustedByPeers
 			}
 			key := string(as) + r.Fingerprint + r.Store
@@ -613,11 +614,11 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			out = append(out, f)
 		}
 		say(NotTrustedByPeers, lack, broken, "the %s certificate of %s (%s) is not in the %s of %s")
-		say(TrustNotReloaded, unread, true, "the %s certificate of %s (%s) is in the %s of %s by now, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
+		say(peer.TrustNotReloaded, unread, true, "the %s certificate of %s (%s) is in the %s of %s by now, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
 		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
 		say(ECDSAMissing, unreadTwin, true, "the %s certificate of %s (%s) is in the %s of %s, as its RSA twin is, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
 		if r.Pending {
-			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, Clock(r.NotAfter), readiness(r, lack, twin, unread)))
+			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, peer.Clock(r.NotAfter), readiness(r, lack, twin, unread)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			out = append(out, f)
 		}
@@ -672,9 +673,9 @@ func (m TrustMatrix) rsaTrusted(r TrustRow, puller mesh.ClusterID) bool {
 
 // StoreFindings are what a cluster's own stores hold that they should not, or
 // do not hold everywhere. They need no look at anybody else.
-func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
-	var out []Finding
-	add := func(reason Reason, node mesh.NodeName, store, message string) {
+func StoreFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding {
+	var out []peer.Finding
+	add := func(reason peer.Reason, node mesh.NodeName, store, message string) {
 		f := CertFinding(reason, node, "", strings.TrimSuffix(store, "-trust"), message)
 		f.ID += ":" + store
 		out = append(out, f)
@@ -692,12 +693,12 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 				signed = append(signed, plain.Value(h.Subject))
 			}
 			for _, i := range h.Not {
-				if since, ok := store.Lacks[LackOn(h.Print, i)]; ok && now.Sub(since) >= ReplicationTime {
+				if since, ok := store.Lacks[LackOn(h.Print, i)]; ok && now.Sub(since) >= peer.ReplicationTime {
 					missing[i] = append(missing[i], plain.Value(h.Subject))
 				}
 			}
 			if limit, near := nearest(days, h.Ends.Sub(now)); h.CA && near && count(store, h.Print) > 0 {
-				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", plain.Name(h.Subject), name, Clock(h.Ends), limit, count(store, h.Print)))
+				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", plain.Name(h.Subject), name, peer.Clock(h.Ends), limit, count(store, h.Print)))
 			}
 		}
 		for _, subject := range slices.Sorted(maps.Keys(cas)) {
@@ -711,7 +712,7 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		}
 		for _, n := range store.Nodes {
 			if n.Cut > 0 {
-				add(ValueTooLong, n.Name, name, fmt.Sprintf("%s of %s lists more entries than are looked at (%d more): what is not found among the others is not known to be missing", name, n.Name, n.Cut))
+				add(peer.ValueTooLong, n.Name, name, fmt.Sprintf("%s of %s lists more entries than are looked at (%d more): what is not found among the others is not known to be missing", name, n.Name, n.Cut))
 			}
 			if n.Empty > 0 {
 				add(EmptyStoreEntries, n.Name, name, fmt.Sprintf("%s of %s lists entries with an empty certificate (%d): nothing is there, and the others count", name, n.Name, n.Empty))
@@ -743,7 +744,7 @@ func count(store TrustStore, print string) int {
 // StaleCopies are the certificates in a cluster's stores that have the name of
 // one that a peer's node has now, and are none of its present ones. They are
 // listed, never deleted.
-func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
+func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []peer.Finding {
 	present, doubtful, subjects := map[string]bool{}, map[string]bool{}, map[string]mesh.NodeName{}
 	for _, row := range matrix.Rows {
 		present[row.Store+ShortPrint(row.Fingerprint)] = true
@@ -752,7 +753,7 @@ func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
 		}
 		subjects[row.Store+strings.ToLower(CommonName(row.Subject))] = row.Node
 	}
-	var out []Finding
+	var out []peer.Finding
 	for _, name := range slices.Sorted(maps.Keys(r.Trust)) {
 		var files []string
 		for _, h := range r.Trust[name].Entries {
@@ -761,7 +762,7 @@ func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []Finding {
 				keyType = "ECDSA"
 			}
 			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] && !doubtful[name+keyType+strings.ToLower(h.Subject)] {
-				files = append(files, fmt.Sprintf("%s (%s, to %s)", plain.Value(h.Subject), plain.Value(cmp.Or(h.File, h.Print)), Clock(h.Ends)))
+				files = append(files, fmt.Sprintf("%s (%s, to %s)", plain.Value(h.Subject), plain.Value(cmp.Or(h.File, h.Print)), peer.Clock(h.Ends)))
 			}
 		}
 		if len(files) == 0 {

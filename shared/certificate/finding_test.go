@@ -1,7 +1,8 @@
-package peer
+package certificate
 
 import (
 	"fmt"
+	"peerkeeper/shared/peer"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ const forgedName = "x\nNext step: call\x1b[2J\x00\u202e\u200b\xff"
 // saidMost is the longest message that is ever shown, in runes.
 const saidMost = 1500
 
-func checkFinding(t *testing.T, f Finding) {
+func checkFinding(t *testing.T, f peer.Finding) {
 	t.Helper()
 	for what, text := range map[string]string{"id": f.ID, "message": f.Message, "fix": f.Fix, "node": string(f.Node), "reason": string(f.Reason)} {
 		if !plain.Clean(text) || utf8.RuneCountInString(text) > saidMost {
@@ -76,7 +77,7 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	for name, text := range map[string]string{"hostile": forgedName, "long": strings.Repeat(forgedName, 5000)} {
 		t.Run(name, func(t *testing.T) {
-			r := CertClusterRecord{At: now, Served: map[mesh.NodeName]map[string]Served{}, Findings: []Finding{{ID: text, Message: text, Fix: text, Reason: Reason(text), Severity: "info"}}}
+			r := CertClusterRecord{At: now, Served: map[mesh.NodeName]map[string]Served{}, Findings: []peer.Finding{{ID: text, Message: text, Fix: text, Reason: peer.Reason(text), Severity: "info"}}}
 			// Every date on which something is said of the leaf, of its chain or of the root.
 			for i, ends := range []time.Duration{-time.Hour, 24 * time.Hour, 10 * 24 * time.Hour, 4000 * time.Hour} {
 				for j, begins := range []time.Duration{-time.Hour, time.Hour} {
@@ -85,11 +86,11 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 					r.Served[mesh.NodeName(fmt.Sprintf("imp-%d-%d.example.com", i, j))] = map[string]Served{"RSA": s}
 				}
 			}
-			r.Trust = map[string]TrustStore{TomcatTrust: {Entries: []Trusted{
+			r.Trust = map[string]TrustStore{peer.TomcatTrust: {Entries: []Trusted{
 				{Print: "a", Subject: text, CA: true, Key: "1", Ends: now.Add(time.Hour)}, {Print: "b", Subject: text, CA: true, Key: "2", Ends: now.Add(time.Hour)},
 				{Print: "c", Subject: text, Signed: true, File: text, Ends: now.Add(time.Hour)},
 			}, Vouched: map[string]int{"z": 0}}}
-			said := map[Reason]bool{}
+			said := map[peer.Reason]bool{}
 			for _, f := range CertFindings(r, []int{28, 14, 7}, now) {
 				said[f.Reason] = true
 				checkFinding(t, f)
@@ -98,7 +99,7 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 				said[f.Reason] = true
 				checkFinding(t, f.Composed()) // certcheck's way in
 			}
-			for _, want := range []Reason{CertificateExpired, CertificateExpiring, CertificateNotYetValid, PeerkeeperGoesBlind, CAConflict, CAExpires, LeafInStore} {
+			for _, want := range []peer.Reason{peer.CertificateExpired, peer.CertificateExpiring, CertificateNotYetValid, PeerkeeperGoesBlind, CAConflict, CAExpires, LeafInStore} {
 				if !said[want] {
 					t.Errorf("nothing proved of %s: %v", want, said)
 				}

@@ -1,8 +1,9 @@
-package peer
+package certificate
 
 import (
 	"encoding/json"
 	"maps"
+	"peerkeeper/shared/peer"
 	"reflect"
 	"slices"
 	"time"
@@ -146,7 +147,7 @@ func (r *CertClusterRecord) Fit(c *mesh.Cluster) (cut []string) {
 	}{
 		{"findings", func() { r.Findings = firstFindings(r.Findings, 60<<10) }},
 		{"names of certificates", func() { names(r.Ports, ""); names(r.Identity, ""); names(r.Served, c.Publisher) }},
-		{"trust stores", func() { r.dropStores(func(name string) bool { return name != TomcatTrust }) }},
+		{"trust stores", func() { r.dropStores(func(name string) bool { return name != peer.TomcatTrust }) }},
 		{"chains of certificates", func() {
 			for _, of := range []map[mesh.NodeName]map[string]Served{r.Ports, r.Identity, r.Served} {
 				for _, places := range of {
@@ -182,15 +183,15 @@ func (r *CertClusterRecord) dropStores(drop func(name string) bool) {
 	}
 	if len(kept) < len(r.Trust) {
 		r.Trust = kept
-		r.NoTrust = &NoLook{Reason: ValueTooLong, Detail: "the trust stores hold more than can be kept: what they lack is not known"}
+		r.NoTrust = &NoLook{Reason: peer.ValueTooLong, Detail: "the trust stores hold more than can be kept: what they lack is not known"}
 	}
 }
 
 // firstFindings are those of the greatest severity, up to so many bytes.
-func firstFindings(all []Finding, most int) []Finding {
+func firstFindings(all []peer.Finding, most int) []peer.Finding {
 	ranked := slices.Clone(all)
-	rank := func(f Finding) int { return slices.Index([]string{"critical", "warning", "info"}, f.Severity) }
-	slices.SortStableFunc(ranked, func(a, b Finding) int { return rank(a) - rank(b) })
+	rank := func(f peer.Finding) int { return slices.Index([]string{"critical", "warning", "info"}, f.Severity) }
+	slices.SortStableFunc(ranked, func(a, b peer.Finding) int { return rank(a) - rank(b) })
 	sum := 0
 	for i, f := range ranked {
 		b, err := json.Marshal(f)

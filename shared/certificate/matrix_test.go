@@ -1,9 +1,10 @@
-package peer
+package certificate
 
 import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"testing"
@@ -126,7 +127,7 @@ func TestTrust(t *testing.T) {
 		change func(certs)
 		// want is emea's verdict on apac's publisher, RSA then ECDSA.
 		rsa, ecdsa TrustVerdict
-		why        Reason
+		why        peer.Reason
 		// cond is what it makes of emea>apac; "" leaves it to a sync.
 		cond   string
 		copies int
@@ -198,32 +199,34 @@ func TestTrust(t *testing.T) {
 			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
 				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
 			})
-		}, TrustUnknown, TrustYes, NotChecked, "", 0},
+		}, TrustUnknown, TrustYes, peer.NotChecked, "", 0},
 		{"served since after the look at the store", func(r certs) {
 			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
 				s := renewed
 				s.First = certNoon().Add(time.Minute)
 				r.Served[apacPub]["RSA"] = s
 			})
-		}, TrustUnknown, TrustYes, NotChecked, "", 0},
+		}, TrustUnknown, TrustYes, peer.NotChecked, "", 0},
 		{"before release 14 no store can be read", func(r certs) {
 			for _, id := range []mesh.ClusterID{"emea", "apac", "amer"} {
 				change(r, id, func(r *CertClusterRecord, _ *TrustStore) { r.Trust, r.NoTrust = nil, &NoLook{Reason: Before14} })
 			}
 		}, TrustUnknown, TrustUnknown, Before14, "", 0},
 		{"without a platform account", func(r certs) {
-			change(r, "emea", func(r *CertClusterRecord, _ *TrustStore) { r.Trust, r.NoTrust = nil, &NoLook{Reason: NoCredentials} })
-		}, TrustUnknown, TrustUnknown, NoCredentials, "", 0},
+			change(r, "emea", func(r *CertClusterRecord, _ *TrustStore) {
+				r.Trust, r.NoTrust = nil, &NoLook{Reason: peer.NoCredentials}
+			})
+		}, TrustUnknown, TrustUnknown, peer.NoCredentials, "", 0},
 		{"the store was read a day ago", func(r certs) {
 			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
 				for i := range s.Nodes {
 					s.Nodes[i].Read = certNoon().Add(-24 * time.Hour)
 				}
 			})
-		}, TrustUnknown, TrustUnknown, Stale, "", 0},
+		}, TrustUnknown, TrustUnknown, peer.Stale, "", 0},
 		{"only a subscriber's store was read: ICSA pulls by the publisher's", func(r certs) {
 			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Nodes[0].Read = time.Time{} })
-		}, TrustUnknown, TrustUnknown, NotChecked, "", 0},
+		}, TrustUnknown, TrustUnknown, peer.NotChecked, "", 0},
 		{"a subscriber's store lacks what the publisher's has", func(r certs) {
 			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
 				for i := range s.Entries {
@@ -257,7 +260,7 @@ func TestTrust(t *testing.T) {
 					t.Errorf("apac is judged on its own certificate: %s", own.Verdict)
 				}
 			}
-			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, 30*time.Minute+ReplicationTime, certNoon())
+			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, 30*time.Minute+peer.ReplicationTime, certNoon())
 			got := ""
 			if ok {
 				got = string(cond.Status) + " " + string(cond.Reason)
@@ -283,7 +286,7 @@ func TestCertificateSyncOff(t *testing.T) {
 		r.Served[m.Clusters[1].Publisher]["RSA"] = s
 	})
 	matrix := Trust(m, r, certNoon())
-	for exchange, want := range map[time.Duration]Reason{30*time.Minute + ReplicationTime: ExchangePending, 0: StaleCopy} {
+	for exchange, want := range map[time.Duration]peer.Reason{30*time.Minute + peer.ReplicationTime: peer.ExchangePending, 0: peer.StaleCopy} {
 		if cond, _ := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, exchange, certNoon()); cond.Reason != want {
 			t.Errorf("exchange takes %v: %s, want %s", exchange, cond.Reason, want)
 		}
@@ -304,7 +307,7 @@ func TestOneRenewalOneFinding(t *testing.T) {
 		}
 	})
 	matrix := Trust(m, r, certNoon())
-	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: 30*time.Minute + ReplicationTime} }
+	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: 30*time.Minute + peer.ReplicationTime} }
 	got := TrustFindings(m, matrix, "apac", pulls, certNoon())
 	if len(got) != 2 || got[0].Severity != "critical" || !strings.Contains(got[0].Message, "and 19 more") {
 		t.Errorf("%+v", got)
@@ -354,7 +357,7 @@ func TestPendingCertificate(t *testing.T) {
 	if msg := says(); !strings.Contains(msg, "every peer trusts it already") {
 		t.Error(msg)
 	}
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), mesh.PeerID{From: "emea", To: "apac"}, 0, certNoon()); !ok || cond.Status != True {
+	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), mesh.PeerID{From: "emea", To: "apac"}, 0, certNoon()); !ok || cond.Status != peer.True {
 		t.Errorf("what is not served breaks nobody: %+v", cond)
 	}
 }
@@ -464,7 +467,7 @@ func TestAnUntrustedCertificateOnTheWireIsNotTheNodes(t *testing.T) {
 				t.Errorf("the true one is called an old copy: %v", got)
 			}
 			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, time.Hour, certNoon())
-			if !ok || cond.Reason != ExchangePending || strings.Contains(cond.Message, "was renewed") != test.trusted {
+			if !ok || cond.Reason != peer.ExchangePending || strings.Contains(cond.Message, "was renewed") != test.trusted {
 				t.Errorf("%v %+v", ok, cond)
 			}
 			for _, f := range TrustFindings(m, matrix, "apac", func(mesh.ClusterID) Pull { return Pull{Works: true} }, certNoon()) {
@@ -489,11 +492,11 @@ func TestTrustUnderTLS(t *testing.T) {
 	emea := r["emea"]
 	emea.Trust["cup-trust"] = TrustStore{Nodes: emea.Trust["tomcat-trust"].Nodes}
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Reason != NotInTrustStore || !strings.Contains(cond.Message, "cup of imp-apac-sub1") {
+	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Reason != peer.NotInTrustStore || !strings.Contains(cond.Message, "cup of imp-apac-sub1") {
 		t.Errorf("%+v", cond)
 	}
 	emea.Trust["cup-trust"] = TrustStore{Nodes: emea.Trust["tomcat-trust"].Nodes, Entries: []Trusted{{Print: ShortPrint(cup.Fingerprint), Subject: string(sub), Ends: cup.NotAfter}}}
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != True {
+	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != peer.True {
 		t.Errorf("with it: %+v", cond)
 	}
 	// The same mesh over TCP asks for none of that.
@@ -501,7 +504,7 @@ func TestTrustUnderTLS(t *testing.T) {
 		m.Peers[i].Protocol = mesh.TCP
 	}
 	delete(emea.Trust, "cup-trust")
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != True {
+	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != peer.True {
 		t.Errorf("over TCP: %+v", cond)
 	}
 }
@@ -509,7 +512,7 @@ func TestTrustUnderTLS(t *testing.T) {
 // TestTableOfFindings: every row has all that a person needs, and every reason
 // one row.
 func TestTableOfFindings(t *testing.T) {
-	seen := map[Reason]bool{}
+	seen := map[peer.Reason]bool{}
 	for _, k := range CertFindingKinds() {
 		if k.Reason == "" || k.Means == "" || k.Fix == "" || !slices.Contains([]string{"critical", "warning", "info"}, k.Severity) || seen[k.Reason] {
 			t.Errorf("row %+v", k)

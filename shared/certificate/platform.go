@@ -1,9 +1,10 @@
-package peer
+package certificate
 
 import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"peerkeeper/shared/peer"
 )
 
 // Holding is what one node's certificate management says that it has.
@@ -35,7 +36,7 @@ type HeldCertificate struct {
 // PlatformRefused is why a node's certificate management was not read:
 // NoCredentials, AccountRejected, ServerCertificateUntrusted, Before14 …
 type PlatformRefused struct {
-	Reason  Reason
+	Reason  peer.Reason
 	Version string // of the secret, where it was tried or held back
 	Message string
 	Cause   error

@@ -1,6 +1,7 @@
-package peer
+package certificate
 
 import (
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 
@@ -11,63 +12,63 @@ import (
 // have in common. Each finding's reason is a row of CertFindingKinds.
 const (
 	// Of findings on one certificate.
-	CertificateNotYetValid Reason = "CertificateNotYetValid"
-	CertificateRenewed     Reason = "CertificateRenewed"
-	IssuerChanged          Reason = "CertificateIssuerChanged"
-	NodeRenamed            Reason = "NodeRenamed"
-	DomainRenamed          Reason = "DomainRenamed"
-	EntryReused            Reason = "EntryReused"
-	NameMismatch           Reason = "NameMismatch"
-	AddressNotInCert       Reason = "AddressNotInCertificate"
-	NameInCNOnly           Reason = "NameInCNOnly"
-	NotAHostName           Reason = "NotAHostName"
-	NodeNotInMultiServer   Reason = "NodeNotInMultiServer"
-	ChainIncomplete        Reason = "ChainIncomplete"
-	ChainExpired           Reason = "ChainCertificateExpired"
+	CertificateNotYetValid peer.Reason = "CertificateNotYetValid"
+	CertificateRenewed     peer.Reason = "CertificateRenewed"
+	IssuerChanged          peer.Reason = "CertificateIssuerChanged"
+	NodeRenamed            peer.Reason = "NodeRenamed"
+	DomainRenamed          peer.Reason = "DomainRenamed"
+	EntryReused            peer.Reason = "EntryReused"
+	NameMismatch           peer.Reason = "NameMismatch"
+	AddressNotInCert       peer.Reason = "AddressNotInCertificate"
+	NameInCNOnly           peer.Reason = "NameInCNOnly"
+	NotAHostName           peer.Reason = "NotAHostName"
+	NodeNotInMultiServer   peer.Reason = "NodeNotInMultiServer"
+	ChainIncomplete        peer.Reason = "ChainIncomplete"
+	ChainExpired           peer.Reason = "ChainCertificateExpired"
 	// PeerkeeperGoesBlind: a root in tls.ca ends, and nothing else there vouches.
-	PeerkeeperGoesBlind Reason = "PeerkeeperGoesBlind"
-	CAUnreadable        Reason = "CAUnreadable"
+	PeerkeeperGoesBlind peer.Reason = "PeerkeeperGoesBlind"
+	CAUnreadable        peer.Reason = "CAUnreadable"
 	// SourcesDiffer: what a node serves to Peerkeeper is not what its certificate
 	// management names.
-	SourcesDiffer            Reason = "CertificateSourcesDiffer"
-	CertificateUntrustedHere Reason = "CertificateUntrustedHere"
-	WeakKey                  Reason = "WeakKey"
-	WeakSignature            Reason = "WeakSignature"
-	WrongKeyUsage            Reason = "WrongKeyUsage"
-	NoClientAuth             Reason = "NoClientAuth"
-	SelfSigned               Reason = "SelfSigned"
-	ECDSAMissing             Reason = "ECDSAMissing"
-	NotServedYet             Reason = "RenewedButNotServed"
+	SourcesDiffer            peer.Reason = "CertificateSourcesDiffer"
+	CertificateUntrustedHere peer.Reason = "CertificateUntrustedHere"
+	WeakKey                  peer.Reason = "WeakKey"
+	WeakSignature            peer.Reason = "WeakSignature"
+	WrongKeyUsage            peer.Reason = "WrongKeyUsage"
+	NoClientAuth             peer.Reason = "NoClientAuth"
+	SelfSigned               peer.Reason = "SelfSigned"
+	ECDSAMissing             peer.Reason = "ECDSAMissing"
+	NotServedYet             peer.Reason = "RenewedButNotServed"
 
 	// Of findings on a server's behaviour, besides those that peersync has in common.
-	HandshakeTimeout Reason = "HandshakeTimeout"
-	OnlyWeakSuites   Reason = "OnlyWeakSuites"
-	PortNotTLS       Reason = "PortNotDirectTLS"
+	HandshakeTimeout peer.Reason = "HandshakeTimeout"
+	OnlyWeakSuites   peer.Reason = "OnlyWeakSuites"
+	PortNotTLS       peer.Reason = "PortNotDirectTLS"
 
 	// Of findings on trust stores.
-	NotTrustedByPeers Reason = "NotTrustedByPeers"
-	NotReplicated     Reason = "NotReplicated"
-	SameSubjectOther  Reason = "SameSubjectOtherKey"
-	LeafInStore       Reason = "CASignedLeafInTrustStore"
-	CAConflict        Reason = "CAConflict"
-	CAExpires         Reason = "TrustedCAExpires"
-	EmptyStoreEntries Reason = "EmptyTrustStoreEntries"
-	TrustStoreUnread  Reason = "TrustStoreNotRead"
-	PlatformRejected  Reason = "PlatformAccountRejected"
-	Before14          Reason = "BeforeRelease14"
+	NotTrustedByPeers peer.Reason = "NotTrustedByPeers"
+	NotReplicated     peer.Reason = "NotReplicated"
+	SameSubjectOther  peer.Reason = "SameSubjectOtherKey"
+	LeafInStore       peer.Reason = "CASignedLeafInTrustStore"
+	CAConflict        peer.Reason = "CAConflict"
+	CAExpires         peer.Reason = "TrustedCAExpires"
+	EmptyStoreEntries peer.Reason = "EmptyTrustStoreEntries"
+	TrustStoreUnread  peer.Reason = "TrustStoreNotRead"
+	PlatformRejected  peer.Reason = "PlatformAccountRejected"
+	Before14          peer.Reason = "BeforeRelease14"
 
 	// Of findings on names.
-	DNSServerLame Reason = "DNSServerLame"
-	PTRMissing    Reason = "PTRMissing"
-	PTRMismatch   Reason = "PTRMismatch"
+	DNSServerLame peer.Reason = "DNSServerLame"
+	PTRMissing    peer.Reason = "PTRMissing"
+	PTRMismatch   peer.Reason = "PTRMismatch"
 
 	// MoreFindings stands for those beyond what one item can hold.
-	MoreFindings Reason = "MoreFindings"
+	MoreFindings peer.Reason = "MoreFindings"
 )
 
 // FindingKind is one row of the table of findings on certificates.
 type FindingKind struct {
-	Reason   Reason
+	Reason   peer.Reason
 	Severity string // critical, warning, info; an expiry's rises as time runs out
 	Means    string // what it means for peering
 	// Fix is what to click or run. {node}, {service}, {store} and
@@ -88,11 +89,11 @@ const (
 // type, joined by colons.
 func CertFindingKinds() []FindingKind {
 	return []FindingKind{
-		{CertificateExpired, "critical", "every cluster that pulls from the node is refused", renew},
-		{CertificateExpiring, "warning", "on that day every peer that pulls from the cluster stops", renew},
+		{peer.CertificateExpired, "critical", "every cluster that pulls from the node is refused", renew},
+		{peer.CertificateExpiring, "warning", "on that day every peer that pulls from the cluster stops", renew},
 		{CertificateNotYetValid, "critical", "peers refuse it until its first day", reissue + "check the node's clock first (utils ntp status)"},
-		{CertificateNotRead, "warning", "what the node serves is not known", "check that the node is up and that the port is open from Peerkeeper"},
-		{CertificateChanged, "info", "it was regenerated with a new key; peers need the new one", resync},
+		{peer.CertificateNotRead, "warning", "what the node serves is not known", "check that the node is up and that the port is open from Peerkeeper"},
+		{peer.CertificateChanged, "info", "it was regenerated with a new key; peers need the new one", resync},
 		{CertificateRenewed, "info", "it was renewed with the key it had; peers that hold the former one need the new one", resync},
 		{IssuerChanged, "info", "another issuer vouches for it; peers need what vouches for it now", "signed by a CA now: upload that CA's certificates, never the leaf, to {store} on every peer cluster; self-signed now: " + resync},
 		{NodeRenamed, "warning", "a host was renamed or replaced; peers still know the old name", "compare System > Presence Topology of the cluster; set the peer address on every peer cluster (Presence > Inter-Clustering) and the names in mesh.yaml to the new node name, then " + resync},
@@ -102,7 +103,7 @@ func CertFindingKinds() []FindingKind {
 		{AddressNotInCert, "info", "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
 		{NameInCNOnly, "warning", "newer clients look at alternative names only", reissue + "the node name must be among its subject alternative names"},
 		{NotAHostName, "warning", "ICSA resolves every name in a peer's certificate, and none of these can be found", reissue + "type the alternative names anew, without blanks, addresses of mail or of pages"},
-		{ValueTooLong, "warning", "what is beyond the bound is not looked at, and so not known", "look at what answers there: such a value is damaged, or somebody chose it"},
+		{peer.ValueTooLong, "warning", "what is beyond the bound is not looked at, and so not known", "look at what answers there: such a value is damaged, or somebody chose it"},
 		{NodeNotInMultiServer, "warning", "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
 		{ChainIncomplete, "warning", "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart {server}"},
 		{ChainExpired, "warning", "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},
@@ -118,18 +119,18 @@ func CertFindingKinds() []FindingKind {
 		{ECDSAMissing, "warning", "peers that negotiate ECDSA are refused where RSA works", "exchange tomcat-ECDSA as tomcat was: upload it to {store} where it is missing, or " + resync},
 		{NotServedYet, "warning", "a new certificate is installed, the old one is still served", "when every peer trusts the new one (`peerkeeper check certs --trust`): utils service restart Cisco Tomcat on {node}"},
 
-		{NotTLS, "warning", "no TLS on the port: peers cannot pull", "check what listens there (show network status on the CLI of {node})"},
+		{peer.NotTLS, "warning", "no TLS on the port: peers cannot pull", "check what listens there (show network status on the CLI of {node})"},
 		{HandshakeTimeout, "warning", "the handshake does not end: what serves the port hangs or is starting", "utils service list on the CLI of {node}; restart {server} if it stays"},
-		{ChainTooBig, "warning", "more than 64 KiB or ten certificates are served", certificatePage + ": remove what does not belong to the chain"},
-		{CertificateUnparsable, "warning", "a served certificate cannot be read", reissue + "the present one is damaged or uses something unknown"},
-		{HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at the log of {server}"},
-		{ProtocolTooOld, "warning", "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
-		{ClientCertDemanded, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
+		{peer.ChainTooBig, "warning", "more than 64 KiB or ten certificates are served", certificatePage + ": remove what does not belong to the chain"},
+		{peer.CertificateUnparsable, "warning", "a served certificate cannot be read", reissue + "the present one is damaged or uses something unknown"},
+		{peer.HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at the log of {server}"},
+		{peer.ProtocolTooOld, "warning", "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
+		{peer.ClientCertDemanded, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
 		{OnlyWeakSuites, "warning", "only suites that clients no longer offer", "Cisco Unified OS Administration > Security > Cipher Management"},
 		{PortNotTLS, "info", "the port starts in clear text (XMPP turns to TLS later), so its certificate is not seen there", "nothing; with certificate REST (release 14 and later, platformCredentials) it is read all the same"},
 
 		{NotTrustedByPeers, "critical", "these clusters do not have the certificate in their trust store", "upload it by hand as `peerkeeper check certs --trust` lists it, or " + resync},
-		{TrustNotReloaded, "critical", "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", "on the publisher of each cluster named: Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services: restart Cisco Intercluster Sync Agent (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
+		{peer.TrustNotReloaded, "critical", "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", "on the publisher of each cluster named: Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services: restart Cisco Intercluster Sync Agent (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
 		{NotReplicated, "warning", "the store of this node lacks what its publisher has", "utils service restart Platform Administrative Web Service on {node}; if it stays, upload the certificate there"},
 		{SameSubjectOther, "info", "the store holds a certificate of the same name with another key: an old copy", "certificate page of {node} > {store}: after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
 		{LeafInStore, "info", "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},
@@ -139,11 +140,11 @@ func CertFindingKinds() []FindingKind {
 		{TrustStoreUnread, "info", "whom the cluster trusts is not known; what its syncs show is", "on release 14 and later: platformCredentials in mesh.yaml, port 443 open from Peerkeeper"},
 		{PlatformRejected, "warning", "the OS administrator's account was refused and is not tried again", "put the right password into the secret, or `peerkeeper resume CLUSTER`"},
 
-		{SANNotResolving, "critical", "ICSA resolves every name in a peer's certificate and refuses the peer if one fails", "add the records to the DNS server named, or leave the name out at the next renewal"},
+		{peer.SANNotResolving, "critical", "ICSA resolves every name in a peer's certificate and refuses the peer if one fails", "add the records to the DNS server named, or leave the name out at the next renewal"},
 		{DNSServerLame, "warning", "the server knows nothing of the names' zone and asks nobody; the nodes lose time on it and ask the next one", "give the server the zone or a forwarder for it, or take it out of the nodes' DNS servers and of mesh.yaml"},
 		{PTRMissing, "info", "the address leads to no name", "add the PTR records"},
 		{PTRMismatch, "info", "the address leads to another name", "correct the PTR records"},
-		{DNSServerSilent, "warning", "each look-up waits for it, which Cisco's page shows as \"Not reachable\"", "repair the server, or give the nodes another one"},
+		{peer.DNSServerSilent, "warning", "each look-up waits for it, which Cisco's page shows as \"Not reachable\"", "repair the server, or give the nodes another one"},
 
 		{MoreFindings, "info", "there are more than are listed", "mend these first: the others come forward"},
 	}
@@ -152,7 +153,7 @@ func CertFindingKinds() []FindingKind {
 // certFinding gives a finding its reason and what the table says of it: severity
 // (unless it has risen) and fix, and its id unless it has one. identity is the
 // service that the certificate belongs to, "" for tomcat of the key type.
-func certFinding(f Finding, reason Reason, identity string) Finding {
+func certFinding(f peer.Finding, reason peer.Reason, identity string) peer.Finding {
 	kinds := CertFindingKinds()
 	i := slices.IndexFunc(kinds, func(k FindingKind) bool { return k.Reason == reason })
 	if i < 0 {
@@ -185,8 +186,8 @@ func certFinding(f Finding, reason Reason, identity string) Finding {
 
 // CertFinding makes a finding of the table's kind. service is the identity it
 // is about ("cup-xmpp"); "" means tomcat of the key type.
-func CertFinding(reason Reason, node mesh.NodeName, keyType, service, message string) Finding {
-	return certFinding(Finding{Node: node, KeyType: keyType, Message: message}, reason, service)
+func CertFinding(reason peer.Reason, node mesh.NodeName, keyType, service, message string) peer.Finding {
+	return certFinding(peer.Finding{Node: node, KeyType: keyType, Message: message}, reason, service)
 }
 
 // Ports of intercluster traffic besides 8443, with the identity that each

@@ -1,7 +1,8 @@
-package peer
+package certificate
 
 import (
 	"fmt"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 // that emea's trust store lacks, for a day by now.
 type exchange struct {
 	m     *mesh.Mesh
-	v     *View
+	v     *peer.View
 	certs map[mesh.ClusterID]CertClusterRecord
 }
 
@@ -30,7 +31,7 @@ func emeaApac() mesh.PeerID { return mesh.PeerID{From: "emea", To: "apac"} }
 func newExchange() *exchange {
 	m := certMesh(3, 2, mesh.TCP)
 	m.Policy.ImportCertificates = mesh.ImportAuto
-	e := &exchange{m: m, v: &View{Now: certNoon(), Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*ClusterRecord{}}}
+	e := &exchange{m: m, v: &peer.View{Now: certNoon(), Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}}
 	served := map[mesh.NodeName]map[string]Served{}
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
@@ -40,7 +41,7 @@ func newExchange() *exchange {
 			s.Pinned = true
 			served[n.Name] = map[string]Served{"RSA": s}
 		}
-		e.v.Clusters[c.ID] = &ClusterRecord{}
+		e.v.Clusters[c.ID] = &peer.ClusterRecord{}
 		e.icsa(c.ID, 30*24*time.Hour)
 	}
 	e.certs = trusting(m, served)
@@ -66,8 +67,8 @@ func (e *exchange) unnamed() {
 // icsa says since when the Intercluster Sync Agent of a publisher runs.
 func (e *exchange) icsa(id mesh.ClusterID, up time.Duration) {
 	c, _ := e.m.Cluster(id)
-	e.v.Clusters[id].Seen.Nodes = map[mesh.NodeName]Node{c.Publisher: {
-		Services: Known(map[string]Service{ICSA: {Status: "Started", UpTime: up}}, certNoon()),
+	e.v.Clusters[id].Seen.Nodes = map[mesh.NodeName]peer.Node{c.Publisher: {
+		Services: peer.Known(map[string]peer.Service{peer.ICSA: {Status: "Started", UpTime: up}}, certNoon()),
 	}}
 }
 
@@ -91,7 +92,7 @@ func (e *exchange) came(ago time.Duration, notOn ...int) {
 
 // synced is when emea last pulled from apac, as its peer table says.
 func (e *exchange) synced(ago time.Duration) {
-	e.v.Clusters["emea"].Seen.Entries = Known([]Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-ago)}}, certNoon())
+	e.v.Clusters["emea"].Seen.Entries = peer.Known([]peer.Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-ago)}}, certNoon())
 }
 
 func (e *exchange) serve(node mesh.NodeName, do func(*Served)) {
@@ -113,11 +114,11 @@ func (e *exchange) inBetween() {
 	Sources(e.m, e.certs, "apac", certNoon())
 }
 
-func (e *exchange) imports() []Proposal {
+func (e *exchange) imports() []peer.Proposal {
 	return Imports(e.v, Trust(e.m, e.certs, e.v.Now), e.certs)
 }
 
-func (e *exchange) reloads() []Proposal { return Reloads(e.v, Trust(e.m, e.certs, e.v.Now)) }
+func (e *exchange) reloads() []peer.Proposal { return Reloads(e.v, Trust(e.m, e.certs, e.v.Now)) }
 
 func TestImports(t *testing.T) {
 	for _, c := range []struct {
@@ -137,12 +138,12 @@ func TestImports(t *testing.T) {
 		{"certificate management is not read, and a peer that holds it has synced since it was first served", func(e *exchange) {
 			e.unnamed()
 			e.serve(apacPublisher, func(s *Served) { s.Sighted = certNoon().Add(-2 * time.Hour) })
-			e.v.Clusters["amer"].Seen.Entries = Known([]Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-10 * time.Minute)}}, certNoon())
+			e.v.Clusters["amer"].Seen.Entries = peer.Known([]peer.Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-10 * time.Minute)}}, certNoon())
 		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
 		{"the peer that holds it synced last before it was first seen", func(e *exchange) {
 			e.unnamed()
 			e.serve(apacPublisher, func(s *Served) { s.Sighted = certNoon().Add(-2 * time.Hour) })
-			e.v.Clusters["amer"].Seen.Entries = Known([]Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-3 * time.Hour)}}, certNoon())
+			e.v.Clusters["amer"].Seen.Entries = peer.Known([]peer.Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-3 * time.Hour)}}, certNoon())
 		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
 		{"what is served to Peerkeeper is not what the node names, and its peers hold that one", func(e *exchange) {
 			e.inBetween()
@@ -169,13 +170,13 @@ func TestImports(t *testing.T) {
 		{"somebody switched certificate sync off", func(e *exchange) {
 			nodes := e.v.Clusters["emea"].Seen.Nodes
 			n := nodes["imp-emea-pub.example.com"]
-			n.Parameters = Known(map[string]string{ParamCertSync: "f"}, certNoon())
+			n.Parameters = peer.Known(map[string]string{peer.ParamCertSync: "f"}, certNoon())
 			nodes["imp-emea-pub.example.com"] = n
 		}, nil},
 		{"certificate sync is on", func(e *exchange) {
 			nodes := e.v.Clusters["emea"].Seen.Nodes
 			n := nodes["imp-emea-pub.example.com"]
-			n.Parameters = Known(map[string]string{ParamCertSync: "t"}, certNoon())
+			n.Parameters = peer.Known(map[string]string{peer.ParamCertSync: "t"}, certNoon())
 			nodes["imp-emea-pub.example.com"] = n
 		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
 		{"nobody pulls from a subscriber", func(e *exchange) {
@@ -345,7 +346,7 @@ func TestReloads(t *testing.T) {
 				t.Fatalf("%d proposals, want %t", len(got), c.want)
 			}
 			for _, p := range got {
-				if !p.Reload || p.Approval == "" || p.Action != RestartService || p.Target.String() != "Cisco Intercluster Sync Agent on imp-emea-pub.example.com" || p.MinAge != 2*time.Hour {
+				if !p.Reload || p.Approval == "" || p.Action != peer.RestartService || p.Target.String() != "Cisco Intercluster Sync Agent on imp-emea-pub.example.com" || p.MinAge != 2*time.Hour {
 					t.Errorf("%+v", p)
 				}
 			}
@@ -356,7 +357,7 @@ func TestReloads(t *testing.T) {
 // The finding, and with it the alarm, stands until ICSA has read the store.
 func TestNotReloaded(t *testing.T) {
 	e := newExchange()
-	look := func() (Condition, []string) {
+	look := func() (peer.Condition, []string) {
 		matrix := Trust(e.m, e.certs, e.v.Now)
 		wait, _ := e.v.CertExchange("emea")
 		cond, ok := TrustOf(e.m, matrix, emeaApac(), wait, e.v.Now)
@@ -371,7 +372,7 @@ func TestNotReloaded(t *testing.T) {
 		}
 		return NotReloaded(e.v, matrix, emeaApac(), cond), findings
 	}
-	want := func(when string, reason Reason, status Status, findings ...string) {
+	want := func(when string, reason peer.Reason, status peer.Status, findings ...string) {
 		t.Helper()
 		cond, got := look()
 		if cond.Reason != reason || cond.Status != status || !slices.Equal(got, findings) {
@@ -380,33 +381,33 @@ func TestNotReloaded(t *testing.T) {
 	}
 	const critical = "NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"
 	e.synced(26 * time.Hour)
-	want("missing", NotInTrustStore, False, critical)
+	want("missing", peer.NotInTrustStore, peer.False, critical)
 	e.came(20 * time.Minute)
-	want("there, and not read", TrustNotReloaded, True, critical)
+	want("there, and not read", peer.TrustNotReloaded, peer.True, critical)
 	seen := e.v.Now
 	e.v.Now = seen.Add(time.Hour)
-	want("emea is out of sight", TrustNotReloaded, True, critical)
+	want("emea is out of sight", peer.TrustNotReloaded, peer.True, critical)
 	e.v.Now = seen
 	e.icsa("emea", 10*time.Minute)
-	want("read, and its sync is still to come", TrustNotReloaded, True, critical)
+	want("read, and its sync is still to come", peer.TrustNotReloaded, peer.True, critical)
 	e.icsa("emea", 41*time.Minute)
 	e.came(time.Hour)
-	want("read, and what still fails has another cause", InTrustStore, True)
+	want("read, and what still fails has another cause", peer.InTrustStore, peer.True)
 	e.icsa("emea", 30*24*time.Hour)
 	e.synced(5 * time.Minute)
-	want("a sync has succeeded", InTrustStore, True)
+	want("a sync has succeeded", peer.InTrustStore, peer.True)
 	e.synced(25 * time.Minute)
-	want("it worked all along", InTrustStore, True)
+	want("it worked all along", peer.InTrustStore, peer.True)
 
 	// Taken out again, and believed still: out of sight it is no worse.
 	e = newExchange()
 	e.synced(20 * time.Minute)
 	const warning = "NotTrustedByPeers:imp-apac-pub.example.com:RSA warning"
-	want("missing, and its syncs succeed", NotInTrustStore, False, warning)
+	want("missing, and its syncs succeed", peer.NotInTrustStore, peer.False, warning)
 	e.v.Now = seen.Add(3 * time.Hour)
-	want("missing, and emea is out of sight", NotInTrustStore, False, warning)
+	want("missing, and emea is out of sight", peer.NotInTrustStore, peer.False, warning)
 	e.v.Clusters["emea"].Seen.Entries.At = e.v.Now
-	want("missing, and seen to sync no more", NotInTrustStore, False, critical)
+	want("missing, and seen to sync no more", peer.NotInTrustStore, peer.False, critical)
 }
 
 // An ECDSA certificate whose RSA twin is trusted is no page while it is missing,
@@ -470,32 +471,32 @@ func TestMultiServerIsThePublishers(t *testing.T) {
 
 func TestLookAgain(t *testing.T) {
 	m := certMesh(4, 1, mesh.TCP)
-	at := func(id mesh.PeerID, t Type, s Status, why Reason, ago time.Duration) map[mesh.PeerID][]Condition {
-		return map[mesh.PeerID][]Condition{id: {{Type: t, Status: s, Reason: why, Since: certNoon().Add(-ago)}}}
+	at := func(id mesh.PeerID, t peer.Type, s peer.Status, why peer.Reason, ago time.Duration) map[mesh.PeerID][]peer.Condition {
+		return map[mesh.PeerID][]peer.Condition{id: {{Type: t, Status: s, Reason: why, Since: certNoon().Add(-ago)}}}
 	}
 	for _, c := range []struct {
 		name       string
-		conditions map[mesh.PeerID][]Condition
+		conditions map[mesh.PeerID][]peer.Condition
 		importing  []mesh.ClusterID
 		want       string
 	}{
-		{"all is well", at(emeaApac(), CertificateTrusted, True, InTrustStore, time.Hour), nil, ""},
-		{"not trusted", at(emeaApac(), CertificateTrusted, False, NotInTrustStore, time.Hour), nil, "emea apac"},
-		{"not trusted for longer than a day", at(emeaApac(), CertificateTrusted, False, NotInTrustStore, 25*time.Hour), nil, ""},
-		{"a name does not resolve", at(emeaApac(), NamesResolve, False, NameNotResolving, time.Hour), nil, "emea apac"},
-		{"on its way", at(emeaApac(), CertificateTrusted, UnknownStatus, ExchangePending, time.Hour), nil, "emea apac"},
-		{"not read by ICSA", at(emeaApac(), CertificateTrusted, True, TrustNotReloaded, time.Hour), nil, "emea apac"},
-		{"missing, and the next sync decides", at(emeaApac(), CertificateTrusted, UnknownStatus, NextSyncDecides, time.Hour), nil, "emea apac"},
-		{"unknown because of Peerkeeper", at(emeaApac(), CertificateTrusted, UnknownStatus, TrustNotRead, time.Hour), nil, ""},
-		{"another condition", at(emeaApac(), UsersMatch, False, UsersMissing, time.Hour), nil, ""},
-		{"a sync is overdue, for whatever reason", at(emeaApac(), Synced, True, Overdue, 90*24*time.Hour), nil, "emea apac"},
-		{"a sync stands", at(emeaApac(), Synced, False, FourPeriodsMissed, time.Hour), nil, "emea apac"},
-		{"a sync stands for longer than a day", at(emeaApac(), Synced, False, FourPeriodsMissed, 25*time.Hour), nil, ""},
+		{"all is well", at(emeaApac(), peer.CertificateTrusted, peer.True, peer.InTrustStore, time.Hour), nil, ""},
+		{"not trusted", at(emeaApac(), peer.CertificateTrusted, peer.False, peer.NotInTrustStore, time.Hour), nil, "emea apac"},
+		{"not trusted for longer than a day", at(emeaApac(), peer.CertificateTrusted, peer.False, peer.NotInTrustStore, 25*time.Hour), nil, ""},
+		{"a name does not resolve", at(emeaApac(), peer.NamesResolve, peer.False, peer.NameNotResolving, time.Hour), nil, "emea apac"},
+		{"on its way", at(emeaApac(), peer.CertificateTrusted, peer.UnknownStatus, peer.ExchangePending, time.Hour), nil, "emea apac"},
+		{"not read by ICSA", at(emeaApac(), peer.CertificateTrusted, peer.True, peer.TrustNotReloaded, time.Hour), nil, "emea apac"},
+		{"missing, and the next sync decides", at(emeaApac(), peer.CertificateTrusted, peer.UnknownStatus, peer.NextSyncDecides, time.Hour), nil, "emea apac"},
+		{"unknown because of Peerkeeper", at(emeaApac(), peer.CertificateTrusted, peer.UnknownStatus, peer.TrustNotRead, time.Hour), nil, ""},
+		{"another condition", at(emeaApac(), peer.UsersMatch, peer.False, peer.UsersMissing, time.Hour), nil, ""},
+		{"a sync is overdue, for whatever reason", at(emeaApac(), peer.Synced, peer.True, peer.Overdue, 90*24*time.Hour), nil, "emea apac"},
+		{"a sync stands", at(emeaApac(), peer.Synced, peer.False, peer.FourPeriodsMissed, time.Hour), nil, "emea apac"},
+		{"a sync stands for longer than a day", at(emeaApac(), peer.Synced, peer.False, peer.FourPeriodsMissed, 25*time.Hour), nil, ""},
 		{"imported", nil, []mesh.ClusterID{"c04", "apac"}, "apac c04"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, id := range ClustersToRecheck(m, c.conditions, c.importing, certNoon()) {
+			for _, id := range peer.ClustersToRecheck(m, c.conditions, c.importing, certNoon()) {
 				got = append(got, string(id))
 			}
 			if s := strings.Join(got, " "); s != c.want {
@@ -510,10 +511,10 @@ func TestDeed(t *testing.T) {
 	if got := p.Summary(); got != "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com" {
 		t.Error(got)
 	}
-	if got := (Proposal{Action: RestartService, Target: Target{Node: "n", Service: ICSA}}).Summary(); got != "restart Cisco Intercluster Sync Agent on n" {
+	if got := (peer.Proposal{Action: peer.RestartService, Target: peer.Target{Node: "n", Service: peer.ICSA}}).Summary(); got != "restart Cisco Intercluster Sync Agent on n" {
 		t.Error(got)
 	}
-	if got := (Proposal{Action: SetParameter, Value: "45", Target: Target{Node: "n", Service: ICSA, Parameter: "interval"}}).Summary(); got != "set interval of Cisco Intercluster Sync Agent on n to 45" {
+	if got := (peer.Proposal{Action: peer.SetParameter, Value: "45", Target: peer.Target{Node: "n", Service: peer.ICSA, Parameter: "interval"}}).Summary(); got != "set interval of Cisco Intercluster Sync Agent on n to 45" {
 		t.Error(got)
 	}
 }

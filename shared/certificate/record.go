@@ -1,8 +1,22 @@
-package peer
+// Package certificate is what is known of a mesh's certificates, and what that
+// comes to: who must trust which certificate and does, what a person should know,
+// what may be put into which trust store, and how a certificate is renewed
+// without a drop.
+//
+// It owns the record of one cluster's certificates and stores (CERT#cluster), the
+// table of findings, the matrix of trust, the proposals of imports and reloads, and
+// the timeline of a peer. Of syncs and services it asks the judgement (package
+// peer), which knows nothing of certificates but the condition that comes of them.
+//
+// It is pure: no clock, no network, no store, no handshake. It never judges a peer's
+// state and never decides whether an action is taken. It does not fail: what was not
+// read is unknown, and an unknown neither clears a finding nor leads to a proposal.
+package certificate
 
 import (
 	"fmt"
 	"maps"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
@@ -34,8 +48,8 @@ type CertClusterRecord struct {
 	// NoTrust is why the newest look at the stores brought nothing, or not all.
 	NoTrust *NoLook `json:"noTrust,omitempty"`
 	// Servers are the cluster's own DNS servers and how each answered.
-	Servers  []NameServer `json:"servers,omitempty"`
-	Findings []Finding    `json:"findings,omitempty"`
+	Servers  []NameServer   `json:"servers,omitempty"`
+	Findings []peer.Finding `json:"findings,omitempty"`
 	// Certificates and Formers are there only as the record is stored
 	// (Packed): what one certificate, or one that was replaced, is wherever it
 	// is, by fingerprint.
@@ -59,7 +73,7 @@ func (r CertClusterRecord) LastRead() map[mesh.NodeName]time.Time {
 
 // NoLook is a look that was not taken, or brought nothing.
 type NoLook struct {
-	Reason Reason        `json:"reason"`
+	Reason peer.Reason   `json:"reason"`
 	Node   mesh.NodeName `json:"node,omitempty"` // "" is the whole cluster
 	Detail string        `json:"detail,omitempty"`
 }
@@ -96,15 +110,15 @@ type Served struct {
 	Disputed bool `json:"disputed,omitempty"`
 	// Replaced is the fingerprint that this one took the place of, Change what
 	// else differs and what follows, and Cause what it amounts to (Change.Cause).
-	Replaced string `json:"replaced,omitempty"`
-	Change   string `json:"change,omitempty"`
-	Cause    Reason `json:"cause,omitempty"`
+	Replaced string      `json:"replaced,omitempty"`
+	Change   string      `json:"change,omitempty"`
+	Cause    peer.Reason `json:"cause,omitempty"`
 	// Former is the certificate that was replaced, while the change is shown.
 	Former *Former `json:"former,omitempty"`
 	// MultiServer is Cisco's one certificate for every node (CN with -ms).
 	MultiServer bool `json:"multiServer,omitempty"`
 	// Chain is what was served above the leaf.
-	Chain []Issuer `json:"chain,omitempty"`
+	Chain []peer.Issuer `json:"chain,omitempty"`
 	// ChainEnds is the first end among the CAs between the certificate and its
 	// root, and ChainBy the CA whose end it is; zero without such a CA. What
 	// another valid way up spares does not count.
@@ -131,7 +145,7 @@ type Served struct {
 // Stale reports whether the certificate has not been read for so long that
 // it may have been renewed: what it said no longer counts.
 func (s Served) Stale(now time.Time) bool {
-	return s.Error != "" && !instant.Fresh(s.Read, now, CertAge)
+	return s.Error != "" && !instant.Fresh(s.Read, now, peer.CertAge)
 }
 
 // Ends is when the certificate ends, or what its chain needs, whichever is
@@ -153,7 +167,7 @@ type NameServer struct {
 // CertFindings lists what a person should know of a cluster's certificates at
 // now: what certcheck stored, and the dates, which need no look to come true.
 // One certificate is one finding, however many nodes serve it.
-func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
+func CertFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding {
 	out := slices.Clone(r.Findings)
 	had := map[string]bool{}
 	for _, g := range grouped(r) {
@@ -173,7 +187,7 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 		had[f.ID] = true
 		if reason == ChainExpired {
 			// Said of every node that serves it, at the last look, and once is enough.
-			out = slices.DeleteFunc(out, func(o Finding) bool {
+			out = slices.DeleteFunc(out, func(o peer.Finding) bool {
 				return o.Reason == ChainExpired && slices.ContainsFunc(g.nodes, func(n mesh.NodeName) bool { return o.ID == id(n) })
 			})
 		}
@@ -187,31 +201,31 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 }
 
 // dated is what the dates of a certificate come to; "" if there is nothing to say.
-func (g *group) dated(days []int, now time.Time) (reason Reason, f Finding) {
+func (g *group) dated(days []int, now time.Time) (reason peer.Reason, f peer.Finding) {
 	s := g.served
 	ends, by := s.Ends()
-	f = Finding{KeyType: g.keyType, Subject: s.Subject, NotAfter: ends}
+	f = peer.Finding{KeyType: g.keyType, Subject: s.Subject, NotAfter: ends}
 	limit, near := nearest(days, ends.Sub(now))
 	switch {
 	case !now.Before(s.NotAfter):
-		reason, f.Since, f.NotAfter = CertificateExpired, s.NotAfter, s.NotAfter
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), plain.Name(s.Subject), Clock(s.NotAfter))
+		reason, f.Since, f.NotAfter = peer.CertificateExpired, s.NotAfter, s.NotAfter
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), plain.Name(s.Subject), peer.Clock(s.NotAfter))
 	case now.Before(s.NotBefore):
 		reason, f.Since = CertificateNotYetValid, s.First
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), plain.Name(s.Subject), Clock(s.NotBefore))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), plain.Name(s.Subject), peer.Clock(s.NotBefore))
 	case !now.Before(ends):
 		reason, f.Since = ChainExpired, ends
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), Clock(ends))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), peer.Clock(ends))
 	case near && by != "":
-		reason, f.Since = CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), Clock(ends), limit, Clock(s.NotAfter))
+		reason, f.Since = peer.CertificateExpiring, ends.AddDate(0, 0, -limit)
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), peer.Clock(ends), limit, peer.Clock(s.NotAfter))
 	case near:
-		reason, f.Since = CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), plain.Name(s.Subject), Clock(ends), limit)
+		reason, f.Since = peer.CertificateExpiring, ends.AddDate(0, 0, -limit)
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), plain.Name(s.Subject), peer.Clock(ends), limit)
 	default:
 		return "", f
 	}
-	if reason == CertificateExpiring && urgent(days, limit) {
+	if reason == peer.CertificateExpiring && urgent(days, limit) {
 		f.Severity = "critical" // it rises as time runs out
 	}
 	return reason, f
@@ -222,7 +236,7 @@ func urgent(days []int, limit int) bool { return len(days) > 1 && limit == slice
 // rootFindings says until when Peerkeeper can verify the nodes of a cluster by
 // its roots: one finding for each root that ends and that no other in tls.ca
 // makes up for.
-func rootFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
+func rootFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding {
 	type root struct {
 		ends   time.Time
 		by     string
@@ -246,20 +260,20 @@ func rootFindings(r CertClusterRecord, days []int, now time.Time) []Finding {
 			roots[i].pinned = roots[i].pinned && s.Pinned
 		}
 	}
-	var out []Finding
+	var out []peer.Finding
 	for _, x := range roots {
 		limit, near := nearest(days, x.ends.Sub(now))
 		if !near {
 			continue
 		}
-		f := Finding{Subject: x.by, NotAfter: x.ends, Since: x.ends.AddDate(0, 0, -limit), ID: fmt.Sprintf("%s:%s:%s", PeerkeeperGoesBlind, CommonName(x.by), x.ends.UTC().Format(time.DateOnly))}
+		f := peer.Finding{Subject: x.by, NotAfter: x.ends, Since: x.ends.AddDate(0, 0, -limit), ID: fmt.Sprintf("%s:%s:%s", PeerkeeperGoesBlind, CommonName(x.by), x.ends.UTC().Format(time.DateOnly))}
 		goes, ends := "goes", "ends"
 		if !now.Before(x.ends) {
 			goes, ends, f.Since = "went", "ended", x.ends
 		}
-		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, Clock(x.ends), plain.Name(CommonName(x.by)), ends, nodeList(x.nodes))
+		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, peer.Clock(x.ends), plain.Name(CommonName(x.by)), ends, nodeList(x.nodes))
 		if x.pinned {
-			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", plain.Name(CommonName(x.by)), ends, Clock(x.ends), nodeList(x.nodes))
+			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", plain.Name(CommonName(x.by)), ends, peer.Clock(x.ends), nodeList(x.nodes))
 		}
 		if urgent(days, limit) {
 			f.Severity = "critical"
@@ -387,7 +401,7 @@ func nearest(days []int, left time.Duration) (limit int, within bool) {
 
 // NewLeaf reports whether a node showed peersync, after certcheck's last look, a
 // certificate that certcheck has not read there: it was renewed since.
-func NewLeaf(r ClusterRecord, cert CertClusterRecord) bool {
+func NewLeaf(r peer.ClusterRecord, cert CertClusterRecord) bool {
 	for node, leaf := range r.Leaves {
 		if !leaf.First.After(cert.At) {
 			continue // certcheck looked since, and saw what it saw

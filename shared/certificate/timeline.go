@@ -1,8 +1,9 @@
-package peer
+package certificate
 
 import (
 	"cmp"
 	"fmt"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
@@ -99,7 +100,7 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 		readPub = readPub || r.Node == to.Publisher && r.Store == "tomcat-trust"
 		t.Events = append(t.Events, CertEvent{At: r.NotAfter, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 			What: fmt.Sprintf("the %s certificate of %s ends", r.Service, r.Node)})
-		if s := certs[id.To].Served[r.Node][r.KeyType]; r.Store == TomcatTrust && s.Fingerprint == r.Fingerprint {
+		if s := certs[id.To].Served[r.Node][r.KeyType]; r.Store == peer.TomcatTrust && s.Fingerprint == r.Fingerprint {
 			if at, by := s.Ends(); by != "" {
 				t.Events = append(t.Events, CertEvent{At: at, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 					What: fmt.Sprintf("the CA %s ends, which the %s certificate of %s needs", CommonName(by), r.Service, r.Node)})
@@ -287,7 +288,7 @@ func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix TrustMatrix, next *TrustRow,
 func importable(m *mesh.Mesh, id mesh.ClusterID, store string) bool {
 	c, ok := m.Cluster(id)
 	policy := m.Policy.ImportCertificates
-	return ok && store == TomcatTrust && m.Policy.Mode == mesh.Recover && c.PlatformWriteCredentials != "" && (policy == mesh.ImportApprove || policy == mesh.ImportAuto)
+	return ok && store == peer.TomcatTrust && m.Policy.Mode == mesh.Recover && c.PlatformWriteCredentials != "" && (policy == mesh.ImportApprove || policy == mesh.ImportAuto)
 }
 
 // pullers are the clusters that pull from one, in the order of mesh.yaml.

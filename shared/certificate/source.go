@@ -1,7 +1,8 @@
-package peer
+package certificate
 
 import (
 	"fmt"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +88,7 @@ func holders(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.C
 // vouches for it, and whether it is the only one of its name and kind of key
 // there.
 func holds(r CertClusterRecord, publisher mesh.NodeName, s Served) (held, only bool) {
-	store := r.Trust[TomcatTrust]
+	store := r.Trust[peer.TomcatTrust]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
 	if at < 0 || store.Nodes[at].Read.IsZero() {
 		return false, false
@@ -111,15 +112,15 @@ func holds(r CertClusterRecord, publisher mesh.NodeName, s Served) (held, only b
 
 // proofs are the sources that agree that a served certificate is the node's own,
 // and the clusters whose syncs are among them.
-func proofsOf(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, row TrustRow) (out []Proof, synced []mesh.ClusterID) {
+func proofsOf(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, row TrustRow) (out []peer.Proof, synced []mesh.ClusterID) {
 	r := certs[row.Cluster]
 	served, own := r.Served[row.Node][row.KeyType], r.Identity[row.Node][row.Service]
 	if row.byManagement() {
-		return []Proof{ProofIdentity}, nil
+		return []peer.Proof{peer.ProofIdentity}, nil
 	}
-	out = []Proof{ProofServed}
+	out = []peer.Proof{peer.ProofServed}
 	if own.Fingerprint == row.Fingerprint && own.Error == "" {
-		out = append(out, ProofIdentity)
+		out = append(out, peer.ProofIdentity)
 	}
 	for i, puller := range matrix.Clusters {
 		c, ok := v.Mesh.Cluster(puller)
@@ -131,18 +132,18 @@ func proofsOf(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterR
 		}
 	}
 	if len(synced) > 0 {
-		out = append(out, ProofSynced)
+		out = append(out, peer.ProofSynced)
 	}
 	return out, synced
 }
 
 // measured says of a certificate what its sources showed, and no more.
-func measured(row TrustRow, proofs []Proof, synced []mesh.ClusterID) string {
+func measured(row TrustRow, proofs []peer.Proof, synced []mesh.ClusterID) string {
 	if row.byManagement() {
 		return fmt.Sprintf("which the certificate management of %s names as its own", row.Node)
 	}
 	text := fmt.Sprintf("which %s serves to Peerkeeper", row.Node)
-	if slices.Contains(proofs, ProofIdentity) {
+	if slices.Contains(proofs, peer.ProofIdentity) {
 		text += " and names as its own by certificate management"
 	}
 	if len(synced) > 0 {
@@ -153,13 +154,13 @@ func measured(row TrustRow, proofs []Proof, synced []mesh.ClusterID) string {
 
 // SourceFindings are the certificates of a cluster of which the sources differ:
 // one finding each, which says what each of them showed.
-func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, v *View, id mesh.ClusterID) []Finding {
+func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, v *peer.View, id mesh.ClusterID) []peer.Finding {
 	c, ok := m.Cluster(id)
 	if !ok {
 		return nil
 	}
 	r := certs[id]
-	var out []Finding
+	var out []peer.Finding
 	for _, n := range c.Nodes {
 		for _, keyType := range []string{"RSA", "ECDSA"} {
 			served := r.Served[n.Name][keyType]
@@ -167,7 +168,7 @@ func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, v 
 				continue
 			}
 			own := r.Identity[n.Name][ServiceOf("", keyType)]
-			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, Clock(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
+			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, peer.Clock(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
 			for _, one := range []struct {
 				what string
 				s    Served

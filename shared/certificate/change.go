@@ -1,8 +1,9 @@
-package peer
+package certificate
 
 import (
 	"fmt"
 	"net/netip"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
@@ -34,10 +35,10 @@ func FormerOf(s Served, keyType string) *Former {
 type Change struct {
 	// Cause is CertificateRenewed, CertificateChanged (regenerated),
 	// IssuerChanged, NodeRenamed, DomainRenamed or EntryReused.
-	Cause Reason
+	Cause peer.Reason
 	// Basis is Measured if Cause is read off the certificates' keys and issuers or
 	// confirmed by the cluster's own list, Inferred if names alone tell it.
-	Basis Basis
+	Basis peer.Basis
 	// Seen is what differs; it is measured always.
 	Seen string
 	// Says is the conclusion in words.
@@ -54,7 +55,7 @@ func (c Change) String() string {
 // before it may be the former cluster's. Cisco's chapter "Update Intercluster
 // Sync Agent Tomcat Trust Certificates" names the causes: an entry reused for a
 // new cluster, a renamed host or domain, a regenerated certificate.
-func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topology Fact[[]mesh.NodeName]) Change {
+func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topology peer.Fact[[]mesh.NodeName]) Change {
 	was := *is.Former
 	n := compareNames(certNames(was.Subject, was.Names), certNames(is.Subject, is.Names))
 	sameKey := was.Key != "" && was.Key == is.Key
@@ -62,52 +63,52 @@ func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 
 	// By the certificates alone. A key proves who answers: whoever has it is not
 	// somebody else.
-	c := Change{Basis: Measured}
-	by := func(cause Reason, basis Basis, format string, args ...any) {
+	c := Change{Basis: peer.Measured}
+	by := func(cause peer.Reason, basis peer.Basis, format string, args ...any) {
 		c.Cause, c.Basis, c.Says = cause, basis, fmt.Sprintf(format, args...)
 	}
 	other, theirs := otherCluster(m, cl, n)
 	switch renamed := n.renamed(); {
 	case renamed == nameless && was.SelfSigned != is.SelfSigned, renamed == nameless && !is.SelfSigned && was.Issuer != is.Issuer:
-		by(IssuerChanged, Measured, "another issuer vouches for the node")
+		by(IssuerChanged, peer.Measured, "another issuer vouches for the node")
 	case renamed == nameless && sameKey:
-		by(CertificateRenewed, Measured, "it was renewed with the key it had")
+		by(CertificateRenewed, peer.Measured, "it was renewed with the key it had")
 	case renamed == nameless && was.KeyType != keyType:
-		by(CertificateChanged, Measured, "it was regenerated with another type of key")
+		by(peer.CertificateChanged, peer.Measured, "it was regenerated with another type of key")
 	case renamed == nameless && was.Key != "":
-		by(CertificateChanged, Measured, "it was regenerated")
+		by(peer.CertificateChanged, peer.Measured, "it was regenerated")
 	case renamed == nameless:
-		by(CertificateChanged, Inferred, "it was regenerated")
+		by(peer.CertificateChanged, peer.Inferred, "it was regenerated")
 	case theirs && !sameKey:
-		by(EntryReused, Inferred, "the entry was reused for another cluster: mesh.yaml has these names as nodes of %s", other)
+		by(EntryReused, peer.Inferred, "the entry was reused for another cluster: mesh.yaml has these names as nodes of %s", other)
 	case renamed == byDomain:
-		by(DomainRenamed, Inferred, "the domain was renamed (%s); the hosts are the same", n.domains())
+		by(DomainRenamed, peer.Inferred, "the domain was renamed (%s); the hosts are the same", n.domains())
 	case renamed == byHost:
-		by(NodeRenamed, Inferred, "a host was renamed, or replaced, within its domain (%s became %s)", plain.Values(n.gone), plain.Values(n.added))
+		by(NodeRenamed, peer.Inferred, "a host was renamed, or replaced, within its domain (%s became %s)", plain.Values(n.gone), plain.Values(n.added))
 	case sameKey:
-		by(NodeRenamed, Measured, "host and domain were renamed: it is the same key, so the same node")
+		by(NodeRenamed, peer.Measured, "host and domain were renamed: it is the same key, so the same node")
 	default:
-		by(EntryReused, Inferred, "the entry was reused for another cluster, or host and domain were renamed at once: no name of before is left")
+		by(EntryReused, peer.Inferred, "the entry was reused for another cluster, or host and domain were renamed at once: no name of before is left")
 	}
 
 	// The cluster's own word, where it came after.
 	if nodes, ok := topology.Get(); ok && len(nodes) > 0 && topology.At.After(is.First) && n.renamed() != nameless {
-		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", Clock(topology.At), plain.Values(nodes))
+		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", peer.Clock(topology.At), plain.Values(nodes))
 		own := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool { return declares(cl, x) })
 		lists := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool {
 			return slices.ContainsFunc(n.added, func(a string) bool { return sameNode(a, string(x)) })
 		})
 		switch {
 		case !own && !sameKey && !sameHosts(cl, nodes):
-			by(EntryReused, Measured, "the entry was reused for another cluster: the cluster that answers has none of %s's nodes%s", cl.ID, whose(m, cl, nodes))
+			by(EntryReused, peer.Measured, "the entry was reused for another cluster: the cluster that answers has none of %s's nodes%s", cl.ID, whose(m, cl, nodes))
 		case !own && n.renamed() == byDomain && lists:
-			by(DomainRenamed, Measured, "the domain was renamed (%s): the cluster itself calls its nodes so", n.domains())
+			by(DomainRenamed, peer.Measured, "the domain was renamed (%s): the cluster itself calls its nodes so", n.domains())
 		case own && c.Cause == EntryReused && !lists:
-			by(CertificateChanged, Measured, "it was made for other names: the cluster's list still has the nodes of %s, so it is no other cluster that answers", cl.ID)
+			by(peer.CertificateChanged, peer.Measured, "it was made for other names: the cluster's list still has the nodes of %s, so it is no other cluster that answers", cl.ID)
 		case own && c.Cause == EntryReused:
-			by(NodeRenamed, Measured, "the node was renamed: the cluster's list has the new name beside other nodes of %s", cl.ID)
+			by(NodeRenamed, peer.Measured, "the node was renamed: the cluster's list has the new name beside other nodes of %s", cl.ID)
 		case lists && (c.Cause == NodeRenamed || c.Cause == DomainRenamed):
-			c.Basis = Measured
+			c.Basis = peer.Measured
 			c.Says += "; the cluster's list has the new name"
 		case c.Cause == NodeRenamed || c.Cause == DomainRenamed:
 			c.Says += "; the cluster's list does not have the new name yet"

@@ -1,7 +1,8 @@
-package peer
+package certificate
 
 import (
 	"fmt"
+	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
@@ -10,14 +11,14 @@ import (
 )
 
 // ImportLines tell a person what to compare before agreeing to an import.
-func ImportLines(s CertSource) []string {
+func ImportLines(s peer.CertSource) []string {
 	out := []string{fmt.Sprintf("%s of %s (%s): %s", s.Service, s.Node, s.Cluster, s.Fingerprint)}
 	if s.Issuer == "" {
 		return out
 	}
 	out[0] += fmt.Sprintf(", signed by %s, which is what is imported", CommonName(s.Issuer))
 	for _, c := range s.Chain {
-		out = append(out, fmt.Sprintf("above it was served %s, to %s: %s", CommonName(c.Subject), Clock(c.NotAfter), c.Fingerprint))
+		out = append(out, fmt.Sprintf("above it was served %s, to %s: %s", CommonName(c.Subject), peer.Clock(c.NotAfter), c.Fingerprint))
 	}
 	return out
 }
@@ -37,16 +38,16 @@ const ImportLife = 7 * 24 * time.Hour
 // A CA is trusted for all that it will ever sign, a certificate that is not
 // served yet is needed by nobody, and one that had been there may have been taken
 // out on purpose: these wait for a person whatever the policy.
-func Imports(v *View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord) []Proposal {
+func Imports(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord) []peer.Proposal {
 	m, now := v.Mesh, v.Now
 	if p := m.Policy.ImportCertificates; p != mesh.ImportApprove && p != mesh.ImportAuto {
 		return nil
 	}
-	var out []Proposal
+	var out []peer.Proposal
 	had := map[string]int{} // where in out
 	for _, row := range matrix.Rows {
 		to, ok := m.Cluster(row.Cluster)
-		if !ok || row.Store != TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || row.Disputed || !vouchedFor(certs[row.Cluster], row) || row.byManagement() && to.PlatformWriteCredentials == "" {
+		if !ok || row.Store != peer.TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || row.Disputed || !vouchedFor(certs[row.Cluster], row) || row.byManagement() && to.PlatformWriteCredentials == "" {
 			continue
 		}
 		proofs, synced := proofsOf(v, matrix, certs, row)
@@ -100,8 +101,8 @@ func vouchedFor(r CertClusterRecord, row TrustRow) bool {
 	return s.Error == "" && s.Fingerprint == row.Fingerprint && (s.Pinned || s.CA)
 }
 
-func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, into *mesh.Cluster, of CertClusterRecord, proofs []Proof, synced []mesh.ClusterID) Proposal {
-	source := CertSource{Cluster: row.Cluster, Node: row.Node, Service: row.Service, KeyType: row.KeyType, Fingerprint: row.Fingerprint, Issuer: row.Issuer, Pending: row.byManagement(), Proofs: proofs}
+func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, into *mesh.Cluster, of CertClusterRecord, proofs []peer.Proof, synced []mesh.ClusterID) peer.Proposal {
+	source := peer.CertSource{Cluster: row.Cluster, Node: row.Node, Service: row.Service, KeyType: row.KeyType, Fingerprint: row.Fingerprint, Issuer: row.Issuer, Pending: row.byManagement(), Proofs: proofs}
 	what := row.Service + " of " + string(row.Node)
 	why := fmt.Sprintf("the %s of %s lacks %s (%s), %s", row.Store, into.ID, what, printStart(row.Fingerprint), measured(row, proofs, synced))
 	var asks []string
@@ -130,7 +131,7 @@ func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, into *mesh.Cluster, of
 	if since.IsZero() {
 		since = row.First
 	}
-	p := Import(into, source, what, since)
+	p := peer.Import(into, source, what, since)
 	p.Why, p.Approval = why, strings.Join(asks, ", and ")
 	return p
 }
@@ -148,8 +149,8 @@ func printStart(fingerprint string) string {
 // until a sync has had its chance; a sync since then shows that it is not needed.
 // Where the certificate is not served yet no sync can show anything: it is read
 // before it is served, so that nobody drops.
-func Reloads(v *View, matrix TrustMatrix) []Proposal {
-	var out []Proposal
+func Reloads(v *peer.View, matrix TrustMatrix) []peer.Proposal {
+	var out []peer.Proposal
 	for _, p := range v.Mesh.Peers {
 		if came, ok := latestArrival(v, matrix, p.ID, false); ok {
 			unread, measured := v.TrustUnread(p.ID, came.at)
@@ -165,23 +166,23 @@ func Reloads(v *View, matrix TrustMatrix) []Proposal {
 			out = append(out, reload(v, p.ID, came, "it must have read this one before it is served")...)
 		}
 	}
-	return Merge(out)
+	return peer.Merge(out)
 }
 
 // reload is one such restart, if the certificate is where it must be by now.
-func reload(v *View, id mesh.PeerID, came arrival, because string) []Proposal {
-	if age := v.Now.Sub(came.at); came.spreading && age < ReplicationTime || age > ImportLife {
+func reload(v *peer.View, id mesh.PeerID, came arrival, because string) []peer.Proposal {
+	if age := v.Now.Sub(came.at); came.spreading && age < peer.ReplicationTime || age > ImportLife {
 		return nil
 	}
-	why := fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, TomcatTrust, id.From, Clock(came.at))
-	return []Proposal{v.Reload(id, came.at, why, "it reads its trust store when it starts, as Cisco's flow has it; "+because)}
+	why := fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, peer.TomcatTrust, id.From, peer.Clock(came.at))
+	return []peer.Proposal{v.Reload(id, came.at, why, "it reads its trust store when it starts, as Cisco's flow has it; "+because)}
 }
 
 // Reloading says how it stands with what came into the stores of those that pull
 // from a cluster: whether some ICSA that has run since before has yet to show by
 // a sync that it has read it, and whether one has had its chance, so that a
 // restart is asked for.
-func Reloading(v *View, matrix TrustMatrix, id mesh.ClusterID) (waits, due bool) {
+func Reloading(v *peer.View, matrix TrustMatrix, id mesh.ClusterID) (waits, due bool) {
 	for _, p := range v.Mesh.Peers {
 		came, ok := latestArrival(v, matrix, p.ID, false)
 		if !ok || p.ID.To != id || !v.AgentOlder(p.ID.From, came.at) || v.SyncedSince(p.ID, came.at) {
@@ -195,8 +196,8 @@ func Reloading(v *View, matrix TrustMatrix, id mesh.ClusterID) (waits, due bool)
 
 // exchangeElapsed reports whether a sync has been due since an arrival, and every
 // node has had the time to get it.
-func exchangeElapsed(v *View, puller mesh.ClusterID, came arrival) bool {
-	return v.SyncDue(puller, came.at) && (!came.spreading || v.Now.Sub(came.at) >= ReplicationTime)
+func exchangeElapsed(v *peer.View, puller mesh.ClusterID, came arrival) bool {
+	return v.SyncDue(puller, came.at) && (!came.spreading || v.Now.Sub(came.at) >= peer.ReplicationTime)
 }
 
 // arrival is a certificate that came into a store which had lacked it.
@@ -210,7 +211,7 @@ type arrival struct {
 
 // latestArrival is the newest arrival among the certificates that a cluster meets
 // when it pulls, or, pending, will meet.
-func latestArrival(v *View, matrix TrustMatrix, id mesh.PeerID, pending bool) (arrival, bool) {
+func latestArrival(v *peer.View, matrix TrustMatrix, id mesh.PeerID, pending bool) (arrival, bool) {
 	to, ok := v.Mesh.Cluster(id.To)
 	if !ok {
 		return arrival{}, false
@@ -218,7 +219,7 @@ func latestArrival(v *View, matrix TrustMatrix, id mesh.PeerID, pending bool) (a
 	var out arrival
 	for _, r := range matrix.Of(id.To) {
 		cell := matrix.Cell(r, id.From)
-		if r.Pending != pending || r.Store != TomcatTrust || r.Node != to.Publisher || cell.Verdict != TrustYes && cell.Verdict != TrustByCA {
+		if r.Pending != pending || r.Store != peer.TomcatTrust || r.Node != to.Publisher || cell.Verdict != TrustYes && cell.Verdict != TrustByCA {
 			continue
 		}
 		if cell.Came.After(out.at) {
@@ -230,7 +231,7 @@ func latestArrival(v *View, matrix TrustMatrix, id mesh.PeerID, pending bool) (a
 
 // awaitsReload reports whether a peer is seen to fail over a certificate that
 // its store holds by now.
-func awaitsReload(v *View, id mesh.PeerID, came time.Time) bool {
+func awaitsReload(v *peer.View, id mesh.PeerID, came time.Time) bool {
 	unread, measured := v.TrustUnread(id, came)
 	return !came.IsZero() && unread && measured
 }
@@ -238,12 +239,12 @@ func awaitsReload(v *View, id mesh.PeerID, came time.Time) bool {
 // NotReloaded lays over a verdict of the stores that ICSA may not have read them
 // since: the store holds the certificate, and the sync stands all the same. That
 // is no cause any more, so that the ladder may do what helps: restart the agent.
-func NotReloaded(v *View, matrix TrustMatrix, id mesh.PeerID, cond Condition) Condition {
+func NotReloaded(v *peer.View, matrix TrustMatrix, id mesh.PeerID, cond peer.Condition) peer.Condition {
 	came, ok := latestArrival(v, matrix, id, false)
-	if cond.Status != True || !ok || !awaitsReload(v, id, came.at) {
+	if cond.Status != peer.True || !ok || !awaitsReload(v, id, came.at) {
 		return cond
 	}
-	cond.Reason, cond.Basis = TrustNotReloaded, Inferred
-	cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since: the Intercluster Sync Agent reads it when it starts", came.service, came.node, id.From, Clock(came.at))
+	cond.Reason, cond.Basis = peer.TrustNotReloaded, peer.Inferred
+	cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since: the Intercluster Sync Agent reads it when it starts", came.service, came.node, id.From, peer.Clock(came.at))
 	return cond
 }
