@@ -5,6 +5,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
+	"peerkeeper/shared/plain"
 )
 
 type approveVerb struct {
@@ -42,7 +43,7 @@ func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
 			return t.answer(map[string]any{"approved": all, "actor": o.Actor})
 		}
 		for _, p := range all {
-			t.sayf("%s  %s %s is approved for the next %v.", p.ID, p.Kind, p.Target, operator.ApprovalLife)
+			t.sayf("%s  %s %s is approved for the next %s.", p.ID, p.Kind, p.Target, plain.Duration(operator.ApprovalLife))
 		}
 		t.sayf("%d imports; recorded as decided by %s. At most %d an hour are made.", len(all), o.Actor, w.Mesh.Policy.Limits.ImportsPerMeshPerHour)
 		return nil
@@ -54,7 +55,7 @@ func (a *approveVerb) Run(ctx context.Context, t *terminal) error {
 	if t.json {
 		return t.answer(map[string]any{"approved": p, "actor": o.Actor})
 	}
-	t.sayf("%s %s is approved for the next %v; recorded as decided by %s. Impact: %s.", p.Kind, p.Target, operator.ApprovalLife, o.Actor, p.Interrupts)
+	t.sayf("%s %s is approved for the next %s; recorded as decided by %s. Impact: %s.", p.Kind, p.Target, plain.Duration(operator.ApprovalLife), o.Actor, p.Interrupts)
 	for _, c := range p.Collect {
 		t.sayf("  collect first: %s", c)
 	}

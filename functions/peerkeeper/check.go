@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 )
@@ -371,10 +372,8 @@ func seenAt(s certificate.Served, at, now time.Time) string {
 		return "not now: " + clean(s.Error)
 	case age < time.Minute:
 		return "just now"
-	case age < time.Hour:
-		return fmt.Sprintf("%d min ago", int(age.Minutes()))
 	default:
-		return fmt.Sprintf("%d h ago", int(age.Hours()))
+		return plain.Duration(age) + " ago"
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	instants "peerkeeper/shared/instant"
+	"peerkeeper/shared/plain"
 )
 
 // disagreeing says of what lies furthest ahead of the asker's clock: somebody's clock
@@ -40,5 +41,5 @@ func (snap *snapshot) disagreeing() []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("Clocks disagree: %s at %s, %s ahead of this machine's clock (%s). Either this clock or that one is wrong, or was until it was put right: compare `date -u` on each machine that runs Peerkeeper, and look at NTP there (`timedatectl`, `chronyc tracking`). The functions run all the same.",
-		what, stamp(furthest), span(furthest.Sub(snap.now)), stamp(snap.now))}
+		what, stamp(furthest), plain.Duration(furthest.Sub(snap.now)), stamp(snap.now))}
 }

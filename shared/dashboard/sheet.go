@@ -439,7 +439,7 @@ func panelOf(e Explanation) *panel {
 }
 
 func clockRowOf(c Clocks, now time.Time) *clockRow {
-	row := &clockRow{Interval: span(c.Interval.D()), Basis: basisWords(c.Basis), From: c.From, FirstA: c.First == "a"}
+	row := &clockRow{Interval: c.Interval.String(), Basis: basisWords(c.Basis), From: c.From, FirstA: c.First == "a"}
 	if c.LastSync != nil {
 		row.Last, row.HasLast = *c.LastSync, true
 	}

@@ -473,7 +473,7 @@ func TestARepairUnderWayIsLeftAlone(t *testing.T) {
 	}{
 		{"ICSA should restart itself", peer.Recovering, peer.Ladder{Rung: peer.RungCisco, ProveBy: by, Evidence: "auto recovery is on"}, "Wait until 2026-06-02 15:10 UTC: auto recovery is on. Restart nothing"},
 		{"a force sync by hand is waited for", peer.Recovering, peer.Ladder{Rung: peer.RungForce, ProveBy: by, Evidence: "Force Manual Sync"}, "Find and select imp-apac-pub.example.com, click Force Manual Sync"},
-		{"too young to be restarted", peer.Cooling, peer.Ladder{Rung: peer.RungRestart, Until: by, Evidence: "it has run for 5m0s only"}, "Wait until 2026-06-02 15:10 UTC: it has run"},
+		{"too young to be restarted", peer.Cooling, peer.Ladder{Rung: peer.RungRestart, Until: by, Evidence: "it has run for 5 min only"}, "Wait until 2026-06-02 15:10 UTC: it has run"},
 		{"the ladder's end", peer.NeedsHuman, peer.Ladder{Rung: peer.RungHuman, Evidence: "the sync still stands"}, "Choose imp-emea-pub.example.com and Cisco Intercluster Sync Agent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // textWidth is the width that status and explain keep to, in columns.
@@ -47,25 +48,6 @@ func signOf(s peer.State) sign {
 	return sign{"??", "2;37", "unknown", "not known now; nothing is concluded from it"}
 }
 
-// span writes a length of time in at most two units: "2 h 10 min".
-func span(d time.Duration) string {
-	d = d.Abs()
-	days, hours, minutes := int(d/(24*time.Hour)), int(d/time.Hour)%24, int(d/time.Minute)%60
-	switch {
-	case days > 0 && hours > 0:
-		return fmt.Sprintf("%d d %d h", days, hours)
-	case days > 0:
-		return fmt.Sprintf("%d d", days)
-	case hours > 0 && minutes > 0:
-		return fmt.Sprintf("%d h %d min", hours, minutes)
-	case hours > 0:
-		return fmt.Sprintf("%d h", hours)
-	case minutes > 0:
-		return fmt.Sprintf("%d min", minutes)
-	}
-	return "under 1 min"
-}
-
 // ago writes an instant relative to now.
 func ago(t, now time.Time) string {
 	switch d := now.Sub(t); {
@@ -74,9 +56,9 @@ func ago(t, now time.Time) string {
 	case d.Abs() < time.Minute:
 		return "just now"
 	case d < 0:
-		return "in " + span(d)
+		return "in " + plain.Duration(-d)
 	default:
-		return span(d) + " ago"
+		return plain.Duration(d) + " ago"
 	}
 }
 
@@ -321,7 +303,7 @@ func lasting(since, now time.Time) string {
 	if since.IsZero() {
 		return ""
 	}
-	return "for " + span(now.Sub(since))
+	return "for " + plain.Duration(now.Sub(since))
 }
 
 // causing is the condition that explains the state, if it is one.
@@ -418,7 +400,7 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 		state += " (" + e.Cause + ")"
 	}
 	if !e.Since.IsZero() {
-		state += fmt.Sprintf(" for %s, since %s", span(e.AsOf.Sub(e.Since)), stamp(e.Since))
+		state += fmt.Sprintf(" for %s, since %s", plain.Duration(e.AsOf.Sub(e.Since)), stamp(e.Since))
 	}
 	p.line("%s  %s", p.paint(s.ansi, s.letters), state)
 	for _, o := range e.Overlays {
@@ -463,7 +445,7 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 
 	p.heading("CISCO'S CLOCKS")
 	c := e.Clocks
-	p.line("  sync interval %s (%s)", span(c.Interval.D()), cmp.Or(string(c.Basis), "not known"))
+	p.line("  sync interval %s (%s)", c.Interval.String(), cmp.Or(string(c.Basis), "not known"))
 	if c.LastSync != nil {
 		p.line("  last success  %s  %s", stamp(*c.LastSync), ago(*c.LastSync, e.AsOf))
 	}

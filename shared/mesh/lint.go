@@ -124,7 +124,7 @@ func (m *Mesh) lintCluster(c *Cluster) []Problem {
 	// Both are about parameters that older releases lack: nothing could be set there.
 	if declared && release.before(release1251SU3) && c.SyncInterval.D() != MinSyncInterval {
 		add(LintIntervalNotSettable, releaseNotes,
-			"sync interval %d min on %s: the interval can be set from 12.5(1)SU3 on; before, it is 30 min", int(c.SyncInterval.D().Minutes()), c.Release)
+			"sync interval %s on %s: the interval can be set from 12.5(1)SU3 on; before, it is 30 min", c.SyncInterval, c.Release)
 	}
 	if declared && c.AutoRecovery && release.before(release1251) {
 		add(LintRecoveryNotSettable, releaseNotes, "autoRecovery on %s: the parameter exists from 12.5(1) on", c.Release)

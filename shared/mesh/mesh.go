@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"peerkeeper/shared/plain"
 	"slices"
 	"strings"
 	"time"
@@ -66,11 +67,11 @@ type Duration time.Duration
 // D is the value as a time.Duration.
 func (d Duration) D() time.Duration { return time.Duration(d) }
 
-// String is time.Duration's own form.
-func (d Duration) String() string { return time.Duration(d).String() }
+// String is the form for messages: "30 min".
+func (d Duration) String() string { return plain.Duration(d.D()) }
 
 // MarshalText writes time.Duration's own form.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.D().String()), nil }
 
 // UnmarshalText reads time.Duration's own form.
 func (d *Duration) UnmarshalText(b []byte) error {

@@ -148,7 +148,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		add("warning", ParametersDiffer, "", "", "%s", p)
 	}
 	if iv := r.Interval; iv.Value != 0 && iv.Value != c.SyncInterval.D() {
-		add("info", IntervalDiffers, "", "", "the sync interval is %v on %s, mesh.yaml declares %v; the value read is used", iv.Value, c.Publisher, c.SyncInterval.D())
+		add("info", IntervalDiffers, "", "", "the sync interval is %s on %s, mesh.yaml declares %s; the value read is used", plain.Duration(iv.Value), c.Publisher, c.SyncInterval)
 	}
 	slices.SortStableFunc(out, func(a, b Finding) int { return strings.Compare(a.ID, b.ID) })
 	return out

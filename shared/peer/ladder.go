@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/procedure"
 )
 
 // Rung is a step of the ladder by which a stuck peer is brought back.
@@ -261,7 +263,7 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 			c.mem.ForceBy = c.Now.Add(wait)
 		}
 		if c.Now.Before(c.mem.ForceBy) {
-			return c.at(RungForce, c.mem.ForceBy, "Presence > Inter-Clustering on %s, peer %s: Force Manual Sync; Peerkeeper waits %v for it", c.id.From, c.home.Publisher, wait), nil
+			return c.at(RungForce, c.mem.ForceBy, "%s; Peerkeeper waits %s for it", procedure.ForceManualSync(c.puller.Publisher, c.home.Publisher).Line(), plain.Duration(wait)), nil
 		}
 	}
 

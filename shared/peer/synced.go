@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"peerkeeper/shared/plain"
 	"time"
 )
 
@@ -25,20 +26,20 @@ func (l *link) synced(users comparison, memory SyncRecord) verdict {
 	case age < -2*l.Tick:
 		return unsure(ClockBackwards, "%s lies in the future of %s's own clock", last, l.id.From)
 	case age > limit && which == FourPeriodsMissed:
-		return no(FourPeriodsMissed, Measured, "%s: four periods of %v have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+		return no(FourPeriodsMissed, Measured, "%s: four periods of %s have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(clocks.Interval))
 	case age > limit:
-		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %v; measured by Peerkeeper, not Cisco's own alarm", last, clocks.Interval)
+		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %s; measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(clocks.Interval))
 	case age > clocks.Interval+2*l.Tick:
-		return yes(Overdue, Measured, "%s; one sync of %v was missed, this turns False %v after the last success", last, clocks.Interval, limit)
+		return yes(Overdue, Measured, "%s; one sync of %s was missed, this turns False %s after the last success", last, plain.Duration(clocks.Interval), plain.Duration(limit))
 	}
-	return yes(OnInterval, Measured, "syncs on its interval of %v (%s)", clocks.Interval, clocks.Basis)
+	return yes(OnInterval, Measured, "syncs on its interval of %s (%s)", plain.Duration(clocks.Interval), clocks.Basis)
 }
 
 // syncedByProgress stands in where Last Synchronized Time is not readable.
 func (l *link) syncedByProgress(users comparison, memory SyncRecord, limit time.Duration) verdict {
 	since := memory.Differs.Since
 	if users.known() && users.home.Value != users.copied.Value && !since.IsZero() && l.changedSince(since) && l.Now.Sub(since) > limit {
-		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %v", l.id.To, clock(since), limit)
+		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %s", l.id.To, clock(since), plain.Duration(limit))
 	}
 	if !memory.Progress.IsZero() {
 		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, clock(memory.Progress))

@@ -8,7 +8,7 @@ import (
 
 func TestSyncedGoesByTheLastSuccess(t *testing.T) {
 	judged(t, Synced, []conditionCase{
-		{"on its interval", func(*scene) {}, True, OnInterval, Measured, "30m"},
+		{"on its interval", func(*scene) {}, True, OnInterval, Measured, "30 min"},
 		{"one sync missed", func(s *scene) { s.lastSync(45 * time.Minute) }, True, Overdue, Measured, "one sync"},
 		{"four periods", func(s *scene) { s.lastSync(121 * time.Minute) }, False, FourPeriodsMissed, Measured, "four periods"},
 		{"no entry", func(s *scene) { s.emea().Seen.Entries.Value = s.emea().Seen.Entries.Value[1:] }, UnknownStatus, PeerMissing, Measured, ""},

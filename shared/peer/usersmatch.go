@@ -72,7 +72,7 @@ func (l *link) usersMatch(users comparison, memory SyncRecord) verdict {
 		}
 		return no(why, basis, "%s since %s%s", what, clock(since), names(memory.Named))
 	}
-	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %v", what, clock(since), interval)
+	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %s", what, clock(since), plain.Duration(interval))
 }
 
 func describe(id mesh.PeerID, home, copied int) string {

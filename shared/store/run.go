@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/instant"
+	"peerkeeper/shared/plain"
 )
 
 // RunSchema is the schema number of RUN items.
@@ -72,14 +73,14 @@ type Lease struct {
 // key by which a second delivery is known.
 func Begin(ctx context.Context, s Store, meshName, function string, scheduled time.Time, period, lease time.Duration, configHash string, now time.Time) (Lease, string, error) {
 	if lease <= 0 {
-		return Lease{}, "", fmt.Errorf("beginning %s: a lease of %s holds nothing", function, lease)
+		return Lease{}, "", fmt.Errorf("beginning %s: a lease of no length holds nothing", function)
 	}
 	forced := scheduled.IsZero()
 	if forced {
 		scheduled = now
 	}
 	if period > 0 && now.Sub(scheduled) > period {
-		return Lease{}, fmt.Sprintf("scheduled for %s, more than a period (%s) ago", scheduled.UTC().Format(time.RFC3339), period), nil
+		return Lease{}, fmt.Sprintf("scheduled for %s, more than a period (%s) ago", scheduled.UTC().Format(time.RFC3339), plain.Duration(period)), nil
 	}
 	l := Lease{key: RunOf(meshName, function), store: s}
 	holder := rand.Text()

@@ -7,6 +7,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
@@ -29,7 +30,7 @@ func (j *tick) overdue() []alarm.Firing {
 				what = "has never completed; it was first started at"
 			}
 			out = append(out, alarm.Firing{Name: alarm.RunOverdue, Subject: s.Function, Since: since,
-				Message: fmt.Sprintf("%s %s %s, more than two of its periods (%d min)", s.Function, what, since.UTC().Format("2006-01-02 15:04 MST"), int(s.Period.Minutes()))})
+				Message: fmt.Sprintf("%s %s %s, more than two of its periods (%s)", s.Function, what, since.UTC().Format("2006-01-02 15:04 MST"), plain.Duration(s.Period))})
 		}
 	}
 	return out

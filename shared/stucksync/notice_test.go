@@ -18,7 +18,7 @@ func tell(change func(*noticeInput)) noticeInput {
 	t := noticeInput{
 		kind: kindOf(alarm.PeriodicSyncingFailure), peer: mesh.PeerID{From: "emea", To: "apac"}, reverse: peer.Healthy,
 		condition: peer.Condition{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Basis: peer.Measured, Since: time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC),
-			Message: "last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed"},
+			Message: "last success 2026-03-02 07:05 UTC: four periods of 30 min have passed"},
 		mesh: &mesh.Mesh{Policy: mesh.Policy{Mode: mesh.Recover}, Clusters: []mesh.Cluster{
 			{ID: "emea", Publisher: "imp-emea-pub.example.com", TimeZone: "Europe/Berlin"}, {ID: "apac", Publisher: "imp-apac-pub.example.com", TimeZone: "Asia/Tokyo"},
 		}},
@@ -37,7 +37,7 @@ func restartOf(t *noticeInput) *peer.Proposal {
 		Interrupts: "the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins", Collect: []string{"file build log inter_cluster 1", "utils service list"}}
 }
 
-const firstLine = "Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, works. Cause: last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed (measured).\n"
+const firstLine = "Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, works. Cause: last success 2026-03-02 07:05 UTC: four periods of 30 min have passed (measured).\n"
 
 func TestNotices(t *testing.T) {
 	for _, c := range []struct {
@@ -79,7 +79,7 @@ Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how f
 		{"the ladder's end", func(t *noticeInput) {
 			t.reverse = peer.Stuck
 			t.ladder = &peer.Ladder{Rung: peer.RungHuman, Evidence: "it was restarted at 09:10 UTC and the sync still stands"}
-		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, is Stuck. Cause: last success 2026-03-02 07:05 UTC: four periods of 30m0s have passed (measured).
+		}, `Users in emea do not see who was added, moved or removed in apac since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, is Stuck. Cause: last success 2026-03-02 07:05 UTC: four periods of 30 min have passed (measured).
 Peerkeeper: it was restarted at 09:10 UTC and the sync still stands.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com, click Force Manual Sync and confirm with OK; if that does not help, open a TAC case with ` + "`peerkeeper evidence emea>apac`" + `.`},
 		{"a wrong password", func(t *noticeInput) {

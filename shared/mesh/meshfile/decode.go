@@ -510,7 +510,7 @@ func (d *decoder) policy(n *node, path string, p *mesh.Policy) {
 			} else if _, err := time.ParseDuration(v.text); v.kind == text && err != nil {
 				d.rep.fail(path, show(v.text)+" is not known here", "write approve, auto, or after how long it is started without approval, as in 8h")
 			} else if after, ok := d.span(v, path); ok {
-				p.StartCommanded = after.String()
+				p.StartCommanded = after.D().String()
 			}
 		},
 		"waitForPeople": func(v *node, path string) {

@@ -435,7 +435,7 @@ func (v *rules) policy(p *mesh.Policy) {
 	v.choice("policy.restartForOnePeer", p.RestartForOnePeer, restartAnswers)
 	v.choice("policy.importCertificates", p.ImportCertificates, importAnswers)
 	if wait := p.WaitForPeople.D(); wait < 0 || wait > 24*time.Hour {
-		v.rep.blame("policy.waitForPeople", fmt.Sprintf("%v is no time to wait for a force sync by hand", wait), "write 0m (do not wait) to 24h")
+		v.rep.blame("policy.waitForPeople", inMinutes(wait)+" is no time to wait for a force sync by hand", "write 0m (do not wait) to 24h")
 	}
 	if _, ok := p.StartsCommanded(); !ok && p.StartCommanded != "" && p.StartCommanded != mesh.StartApprove {
 		v.rep.blame("policy.startCommanded", show(p.StartCommanded)+" is no time after which a stopped service is started", "write approve, auto, or a duration as in 8h")
@@ -606,7 +606,7 @@ func queryFault(sql string) (message, cure string) {
 func intervalFault(d mesh.Duration) (message, cure string) {
 	const low, high = int(mesh.MinSyncInterval / time.Minute), int(mesh.MaxSyncInterval / time.Minute)
 	cure = fmt.Sprintf("write %dm to %dm", low, high)
-	minutes := strconv.FormatFloat(d.D().Minutes(), 'f', -1, 64) + "m"
+	minutes := inMinutes(d.D())
 	switch {
 	case d.D() < mesh.MinSyncInterval:
 		return minutes + " is below Cisco's range", cure
@@ -617,6 +617,9 @@ func intervalFault(d mesh.Duration) (message, cure string) {
 	}
 	return "", ""
 }
+
+// inMinutes writes a duration as it stands in the file.
+func inMinutes(d time.Duration) string { return strconv.FormatFloat(d.Minutes(), 'f', -1, 64) + "m" }
 
 func ovaMessage(users int) string {
 	return fmt.Sprintf("%d users is too small: peering needs at least the 15,000-user OVA on every cluster (%s)", users, chapter)
