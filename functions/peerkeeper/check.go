@@ -105,7 +105,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 	now := w.clock.Now()
 	findings, unseen := certFindings(w.Mesh, book, now)
 	answer := certAnswer{Findings: findings}
-	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.Record{}
 	for _, id := range w.IDs() {
 		if !book.Certs[id].Newer {
 			certs[id] = book.Certs[id].Value
@@ -159,10 +159,10 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 // certAnswer is check certs in JSON. Trust, copy and timeline come with their
 // flags: a matrix of thirty clusters is long.
 type certAnswer struct {
-	Findings []certFinding            `json:"findings"`
-	Trust    *certificate.TrustMatrix `json:"trust,omitempty"`
-	Copy     []certificate.Copy       `json:"copy,omitempty"`
-	Timeline *certificate.Timeline    `json:"timeline,omitempty"`
+	Findings []certFinding         `json:"findings"`
+	Trust    *certificate.Matrix   `json:"trust,omitempty"`
+	Copy     []certificate.Copy    `json:"copy,omitempty"`
+	Timeline *certificate.Timeline `json:"timeline,omitempty"`
 }
 
 // refused reports whether a peer is known not to trust, or not to resolve, a
@@ -190,12 +190,12 @@ func conditionsOf(book *record.Snapshot, m *mesh.Mesh, now time.Time) func(mesh.
 
 // showTrust writes one row per pair of clusters whose stores do not trust all,
 // and the copies by hand.
-func showTrust(t *terminal, m certificate.TrustMatrix, copies []certificate.Copy, certs map[mesh.ClusterID]certificate.CertClusterRecord) error {
-	counts := map[certificate.TrustVerdict]int{}
+func showTrust(t *terminal, m certificate.Matrix, copies []certificate.Copy, certs map[mesh.ClusterID]certificate.Record) error {
+	counts := map[certificate.Verdict]int{}
 	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CERTIFICATE OF\tSERVICE\tTRUSTED BY\tBY ITS CA\tNOT BY\tOLD COPY AT\tUNKNOWN")
 	for _, r := range m.Rows {
-		by := map[certificate.TrustVerdict][]string{}
+		by := map[certificate.Verdict][]string{}
 		for i, id := range m.Clusters {
 			if v := r.Cells[i].Verdict; v != "" {
 				by[v] = append(by[v], string(id))
@@ -207,7 +207,7 @@ func showTrust(t *terminal, m certificate.TrustMatrix, copies []certificate.Copy
 			service += " (installed, not served)"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clean(string(r.Node)), clean(service),
-			few(by[certificate.TrustYes]), few(by[certificate.TrustByCA]), few(by[certificate.TrustMissing]), few(by[certificate.TrustStale]), few(by[certificate.TrustUnknown]))
+			few(by[certificate.Trusted]), few(by[certificate.CATrusted]), few(by[certificate.Missing]), few(by[certificate.StaleCopy]), few(by[certificate.Unknown]))
 	}
 	if len(m.Rows) > 0 {
 		if err := table.Flush(); err != nil {
@@ -215,7 +215,7 @@ func showTrust(t *terminal, m certificate.TrustMatrix, copies []certificate.Copy
 		}
 		t.sayf("")
 	}
-	if counts[certificate.TrustUnknown] > 0 {
+	if counts[certificate.Unknown] > 0 {
 		for _, id := range m.Clusters {
 			if no := certs[id].NoTrust; no != nil {
 				t.sayf("%s's trust stores: %s (%s)", id, clean(no.Detail), no.Reason)
@@ -293,7 +293,7 @@ func day(at time.Time) string { return at.UTC().Format("2006-01-02") }
 func certFindings(m *mesh.Mesh, book *record.Snapshot, now time.Time) (all []certFinding, unseen []mesh.ClusterID) {
 	all = []certFinding{}
 	means := map[peer.Reason]string{}
-	for _, k := range certificate.CertFindingKinds() {
+	for _, k := range certificate.Kinds() {
 		means[k.Reason] = k.Means
 	}
 	conditions := conditionsOf(book, m, now)

@@ -103,7 +103,7 @@ func TestCertificatesOfEveryPortAreListed(t *testing.T) {
 		return certificate.Served{Fingerprint: "sha256:00", Subject: subject, NotAfter: now.AddDate(0, 0, days)}
 	}
 	const node = "imp-emea-pub.example.com"
-	book := &record.Snapshot{Certs: map[mesh.ClusterID]store.Doc[certificate.CertClusterRecord]{"emea": {Value: certificate.CertClusterRecord{
+	book := &record.Snapshot{Certs: map[mesh.ClusterID]store.Doc[certificate.Record]{"emea": {Value: certificate.Record{
 		At: now, Served: map[mesh.NodeName]map[string]certificate.Served{node: {"RSA": one("CN=tomcat", 100)}},
 		Ports: map[mesh.NodeName]map[string]certificate.Served{node: {"5061/RSA": one("CN=cup", 200), "7400/RSA": {Error: "in clear"}}},
 	}}}}

@@ -98,7 +98,7 @@ func TestDevAsDeployed(t *testing.T) {
 		for _, h := range s.sim.Hosts() {
 			for _, c := range s.env.Mesh.Clusters {
 				if h.Role != "cucm" && h.Cluster != string(c.ID) {
-					want[h.Name+" by "+string(c.ID)] = string(certificate.TrustYes)
+					want[h.Name+" by "+string(c.ID)] = string(certificate.Trusted)
 				}
 			}
 		}
@@ -295,7 +295,7 @@ func TestDevAsDeployed(t *testing.T) {
 			s.tick(t)
 		}
 		h.expect(t)
-		if exit := trusted(t, map[string]string{pub + " by emea": string(certificate.TrustMissing)}); exit != 1 {
+		if exit := trusted(t, map[string]string{pub + " by emea": string(certificate.Missing)}); exit != 1 {
 			t.Errorf("check certs: exit %d", exit)
 		}
 		code, st := s.status(t)

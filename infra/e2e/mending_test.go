@@ -17,9 +17,9 @@ import (
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/clustersim"
-	"peerkeeper/shared/host"
 	"peerkeeper/shared/lambdahost"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
@@ -127,16 +127,16 @@ func (s *stage) sent(id, operation string) (n int) {
 const control, put = "soapDoControlServices", "POST /trust/certificates"
 
 // plan is what the command lists.
-func (s *stage) plan(t *testing.T) []host.Planned {
+func (s *stage) plan(t *testing.T) []operator.Planned {
 	t.Helper()
-	var answer struct{ Actions []host.Planned }
+	var answer struct{ Actions []operator.Planned }
 	s.ask(t, reader, &answer, "plan")
 	return answer.Actions
 }
 
 // announced lets time pass until stucksync asks for an action, and expects that
 // it has only told of it.
-func (s *stage) announced(t *testing.T, within time.Duration, kind peer.Action, target string) host.Planned {
+func (s *stage) announced(t *testing.T, within time.Duration, kind peer.Action, target string) operator.Planned {
 	t.Helper()
 	var a run.Answer
 	for range int(within / (5 * time.Minute)) {
@@ -293,7 +293,7 @@ func TestMendingAsDeployed(t *testing.T) {
 			t.Errorf("announced is %+v", p)
 		}
 		s.ungranted(t, "emea/platform-write")
-		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(certificate.TrustStale) {
+		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(certificate.StaleCopy) {
 			t.Errorf("who trusts whom: %v", who.verdicts)
 		}
 		h.expect(t, "CertificateNotTrusted apac raised")
@@ -306,7 +306,7 @@ func TestMendingAsDeployed(t *testing.T) {
 		for range 3 {
 			s.tick(t)
 		}
-		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(certificate.TrustYes) {
+		if _, who := s.trust(t); who.verdicts[pub+" by emea"] != string(certificate.Trusted) {
 			t.Errorf("certcheck does not see it: %v", who.verdicts)
 		}
 		if n, c := s.sent("emea", put), s.of("emea"); n != 1 || c.Writes != 1 {
@@ -459,16 +459,16 @@ func (s *stage) accept(t *testing.T, node string) {
 		t.Fatalf("%s serves nothing", node)
 	}
 	var accepted struct{ Node string }
-	if code := s.ask(t, operator, &accepted, "trust", "accept", node, tlsprobe.Fingerprint(served.Leaf())); code != 0 || accepted.Node != node {
+	if code := s.ask(t, anOperator, &accepted, "trust", "accept", node, tlsprobe.Fingerprint(served.Leaf())); code != 0 || accepted.Node != node {
 		t.Fatalf("exit %d: %+v", code, accepted)
 	}
 }
 
 // approve lets stucksync do what it asked for.
-func (s *stage) approve(t *testing.T, p host.Planned) {
+func (s *stage) approve(t *testing.T, p operator.Planned) {
 	t.Helper()
-	var approved struct{ Approved host.Planned }
-	if code := s.ask(t, operator, &approved, "approve", p.ID); code != 0 || approved.Approved.ID != p.ID {
+	var approved struct{ Approved operator.Planned }
+	if code := s.ask(t, anOperator, &approved, "approve", p.ID); code != 0 || approved.Approved.ID != p.ID {
 		t.Fatalf("exit %d: %+v", code, approved)
 	}
 }

@@ -633,7 +633,7 @@ type trust struct {
 }
 
 // Those who use the command with --table, by the ids of their policies.
-const reader, operator = "Reader", "Operator"
+const reader, anOperator = "Reader", "Operator"
 
 // ask runs the command as somebody who has that policy alone.
 func (s *stage) ask(t *testing.T, person string, answer any, args ...string) (code int) {

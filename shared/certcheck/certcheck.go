@@ -46,7 +46,7 @@ type Resolver interface {
 
 // Platform reads what one node holds, by the OS administrator's account. pins
 // are the certificates accepted for the node at run time. Its errors are
-// *certificate.PlatformRefused; it does not log in with the version that rejected
+// *certificate.Refused; it does not log in with the version that rejected
 // names.
 type Platform interface {
 	Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error)
@@ -104,7 +104,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		defer cancel()
 	}
 	looks := c.read(looking, book, req.Only, now)
-	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.Record{}
 	for id, l := range looks {
 		certs[id] = l.record
 	}
@@ -218,7 +218,7 @@ func (c *Certcheck) due(book *record.Snapshot, now time.Time) []mesh.ClusterID {
 // that may have ended since: no secret yet, or one that was refused, which is
 // not tried again until it has changed; or a node that did not show what it had
 // shown within a day.
-func unfinished(cl *mesh.Cluster, r certificate.CertClusterRecord, now time.Time) bool {
+func unfinished(cl *mesh.Cluster, r certificate.Record, now time.Time) bool {
 	if no := r.NoTrust; no != nil && cl.PlatformCredentials != "" && (no.Reason == peer.NoCredentials || no.Reason == peer.AccountRejected) {
 		return true
 	}
@@ -267,7 +267,7 @@ func wanted(only []mesh.ClusterID, id mesh.ClusterID) bool {
 	return len(only) == 0 || slices.Contains(only, id)
 }
 
-func countCluster(n *run.Clusters, r certificate.CertClusterRecord) {
+func countCluster(n *run.Clusters, r certificate.Record) {
 	read, unread := 0, 0
 	for _, byType := range r.Served {
 		for _, s := range byType {
@@ -289,7 +289,7 @@ func countCluster(n *run.Clusters, r certificate.CertClusterRecord) {
 }
 
 // judge gives a peer its two conditions.
-func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote certificate.CertClusterRecord, matrix certificate.TrustMatrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
+func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote certificate.Record, matrix certificate.Matrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
 	met := c.leaves(id.To, remote)
 	next := peer.CertRecord{}
 	for _, l := range slices.Concat(met, c.disputed(id.To, remote)) {
@@ -353,7 +353,7 @@ func lower(names []string) []string {
 	return out
 }
 
-func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []certificate.Served, matrix certificate.TrustMatrix, now time.Time) peer.Condition {
+func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []certificate.Served, matrix certificate.Matrix, now time.Time) peer.Condition {
 	cond := peer.Condition{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Basis: peer.Measured}
 	to, _ := c.Mesh.Cluster(id.To)
 	seen := book.Clusters[id.From].Value.Seen

@@ -176,7 +176,7 @@ type bench struct {
 	// stores is what the nodes hold; nil leaves out the platform.
 	stores  map[mesh.NodeName]map[string][]*issued
 	own     map[mesh.NodeName]map[string][]*issued
-	refuse  map[mesh.NodeName]*certificate.PlatformRefused
+	refuse  map[mesh.NodeName]*certificate.Refused
 	damaged map[mesh.NodeName]string // the store or service that is not read whole
 	asked   []mesh.NodeName
 	mu      sync.Mutex
@@ -191,7 +191,7 @@ const (
 )
 
 func newBench(t testing.TB, k *keys) *bench {
-	b := &bench{keys: k, t: t, store: store.NewMemory(), now: noon(), served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, refuse: map[mesh.NodeName]*certificate.PlatformRefused{}}
+	b := &bench{keys: k, t: t, store: store.NewMemory(), now: noon(), served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, refuse: map[mesh.NodeName]*certificate.Refused{}}
 	b.mesh = &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
 	for _, id := range []mesh.ClusterID{"emea", "apac"} {
 		c := mesh.Cluster{ID: id, Release: "14.0.1SU3", PlatformCredentials: string(id) + "/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"}}
@@ -288,7 +288,7 @@ func (b *bench) Lookup(_ context.Context, servers, names []string) (dnsprobe.Res
 // Holding answers as the nodes made up.
 func (b *bench) Holding(_ context.Context, c *mesh.Cluster, n mesh.Node, rejected string, _ []string) (certificate.Holding, error) {
 	if rejected == "v1" {
-		return certificate.Holding{}, &certificate.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "held back"}
+		return certificate.Holding{}, &certificate.Refused{Reason: peer.AccountRejected, Version: "v1", Message: "held back"}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -604,7 +604,7 @@ func TestTrustIsMeasured(t *testing.T) {
 		}, "True TrustedByCA", nil},
 		{"the stores cannot be read", func(b *bench) {
 			for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
-				b.refuse[n] = &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+				b.refuse[n] = &certificate.Refused{Reason: peer.CannotConnect, Message: "no connection"}
 			}
 		}, "Unknown NotObservable", nil},
 		{"expired wins over trusted", func(b *bench) {
@@ -650,7 +650,7 @@ func TestStoresAreKept(t *testing.T) {
 	b.platform()
 	id := mesh.PeerID{From: "emea", To: "apac"}
 	b.look(run.Request{})
-	down := &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	down := &certificate.Refused{Reason: peer.CannotConnect, Message: "no connection"}
 	b.refuse[emeaPub], b.refuse[emeaSub] = down, down
 	b.now = b.now.Add(6 * time.Hour)
 	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
@@ -660,7 +660,7 @@ func TestStoresAreKept(t *testing.T) {
 	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Status != peer.UnknownStatus {
 		t.Errorf("eighteen hours later: %s %s", cond.Status, cond.Reason)
 	}
-	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.Refused{}
 	if cond := condOf(b.look(run.Request{}), id, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
 		t.Errorf("read again: %s", cond.Reason)
 	}
@@ -688,13 +688,13 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 		t.Fatalf("%+v", first)
 	}
 	b.now = b.now.Add(20 * time.Hour)
-	down := &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	down := &certificate.Refused{Reason: peer.CannotConnect, Message: "no connection"}
 	b.refuse[emeaPub], b.refuse[emeaSub] = down, down
 	if got := lacking(b.look(run.Request{})); len(got) != 1 || !got[0].Since.Equal(first[0].Since) {
 		t.Errorf("while the store cannot be read: %+v", got)
 	}
 	b.now = b.now.Add(6 * time.Hour)
-	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.Refused{}
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = append(b.stores[n]["tomcat-trust"], &issued{cert: b.leaf(apacPub)})
 	}
@@ -802,14 +802,14 @@ func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 		}
 		b.now = b.now.Add(20 * time.Hour) // what is not read again by then is not known
 	}
-	down := &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no connection"}
+	down := &certificate.Refused{Reason: peer.CannotConnect, Message: "no connection"}
 	b.refuse[amerPub] = down
 	hold(false, emeaPub, emeaSub)
 	lacking("emea")
 	hold(true, emeaPub, emeaSub)
 	lacking()
 
-	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.Refused{}
 	hold(false, emeaPub, emeaSub)
 	hold(false, amerPub)
 	lacking("emea", "amer")
@@ -817,7 +817,7 @@ func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 	lacking("amer", "emea")
 	hold(true, emeaPub, emeaSub)
 	lacking("amer", "emea") // as it was said last
-	b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
+	b.refuse = map[mesh.NodeName]*certificate.Refused{}
 	hold(true, amerPub)
 	lacking()
 }
@@ -827,7 +827,7 @@ func TestRefusedOnce(t *testing.T) {
 	k := &keys{}
 	b := newBench(t, k)
 	b.platform()
-	b.refuse[emeaPub] = &certificate.PlatformRefused{Reason: peer.AccountRejected, Version: "v1", Message: "imp-emea-pub.example.com refuses the platform account"}
+	b.refuse[emeaPub] = &certificate.Refused{Reason: peer.AccountRejected, Version: "v1", Message: "imp-emea-pub.example.com refuses the platform account"}
 	book := b.look(run.Request{})
 	count := func() (n int) {
 		for _, node := range b.asked {
@@ -1058,7 +1058,7 @@ func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejec
 	}
 	select {
 	case <-ctx.Done():
-		return certificate.Holding{}, &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: ctx.Err().Error()}
+		return certificate.Holding{}, &certificate.Refused{Reason: peer.CannotConnect, Message: ctx.Err().Error()}
 	case <-answer:
 	}
 	return s.bench.Holding(ctx, c, n, rejected, pins)
@@ -1104,9 +1104,9 @@ func TestWhoIsSilentIsAskedLast(t *testing.T) {
 		{false, []mesh.NodeName{apacSub, apacPub}},
 		{false, []mesh.NodeName{apacPub, apacSub}},
 	} {
-		b.refuse = map[mesh.NodeName]*certificate.PlatformRefused{}
+		b.refuse = map[mesh.NodeName]*certificate.Refused{}
 		if c.silent {
-			b.refuse[apacPub] = &certificate.PlatformRefused{Reason: peer.CannotConnect, Message: "no answer"}
+			b.refuse[apacPub] = &certificate.Refused{Reason: peer.CannotConnect, Message: "no answer"}
 		}
 		b.now, b.asked = b.now.Add(6*time.Hour), nil
 		b.look(run.Request{})
@@ -1182,7 +1182,7 @@ func TestSchedule(t *testing.T) {
 	b.look(run.Request{})
 	both("asked for by a person", b.asked)
 
-	b.refuse[emeaPub] = &certificate.PlatformRefused{Reason: peer.NoCredentials, Message: "no credentials yet"}
+	b.refuse[emeaPub] = &certificate.Refused{Reason: peer.NoCredentials, Message: "no credentials yet"}
 	b.look(run.Request{})
 	delete(b.refuse, emeaPub)
 	if got := scheduled(15 * time.Minute); len(got) != 2 {
@@ -1337,32 +1337,32 @@ func TestLackingIsThePublishers(t *testing.T) {
 	b := newBench(t, &keys{})
 	b.platform()
 	full := b.stores[emeaPub]["tomcat-trust"]
-	cell := func() certificate.TrustCell {
+	cell := func() certificate.Cell {
 		t.Helper()
 		b.now = b.now.Add(15 * time.Minute)
 		book := b.look(run.Request{})
-		matrix := certificate.Trust(b.mesh, map[mesh.ClusterID]certificate.CertClusterRecord{"emea": book.Certs["emea"].Value, "apac": book.Certs["apac"].Value}, b.now)
+		matrix := certificate.Trust(b.mesh, map[mesh.ClusterID]certificate.Record{"emea": book.Certs["emea"].Value, "apac": book.Certs["apac"].Value}, b.now)
 		for _, row := range matrix.Of("apac") {
 			if row.Node == apacPub && row.KeyType == "RSA" {
 				return matrix.Cell(row, "emea")
 			}
 		}
 		t.Fatal("no row for apac's publisher")
-		return certificate.TrustCell{}
+		return certificate.Cell{}
 	}
-	if c := cell(); c.Verdict != certificate.TrustYes || !c.Came.IsZero() {
+	if c := cell(); c.Verdict != certificate.Trusted || !c.Came.IsZero() {
 		t.Fatalf("before: %+v", c)
 	}
 	b.stores[emeaPub]["tomcat-trust"] = slices.DeleteFunc(slices.Clone(full), func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
 	first := cell()
-	if first.Verdict != certificate.TrustMissing || !first.Since.Equal(b.now) {
+	if first.Verdict != certificate.Missing || !first.Since.Equal(b.now) {
 		t.Fatalf("gone from the publisher's store: %+v at %v", first, b.now)
 	}
 	if c := cell(); !c.Since.Equal(first.Since) {
 		t.Errorf("a look later it is missing since %v, and not since %v any more", c.Since, first.Since)
 	}
 	b.stores[emeaPub]["tomcat-trust"] = full
-	if c := cell(); c.Verdict != certificate.TrustYes || !c.Came.Equal(b.now) {
+	if c := cell(); c.Verdict != certificate.Trusted || !c.Came.Equal(b.now) {
 		t.Errorf("put back: %+v at %v", c, b.now)
 	}
 
@@ -1378,7 +1378,7 @@ func TestLackingIsThePublishers(t *testing.T) {
 	b.own[apacPub] = nil
 	b.look(run.Request{Only: []mesh.ClusterID{"apac"}})
 	b.look(run.Request{Only: []mesh.ClusterID{"emea"}})
-	if c := cell(); c.Verdict != certificate.TrustByCA || !c.Came.IsZero() {
+	if c := cell(); c.Verdict != certificate.CATrusted || !c.Came.IsZero() {
 		t.Errorf("signed by a CA that was there all along: %+v", c)
 	}
 }

@@ -49,7 +49,7 @@ func (f *finder) add(x peer.Finding) {
 
 // findings lists what does not depend on the clock; expiries are derived when
 // the record is read (certificate.CertFindings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.CertClusterRecord, certs map[mesh.ClusterID]certificate.CertClusterRecord, matrix certificate.TrustMatrix, book *record.Snapshot, dns dnsprobe.Result, now time.Time) []peer.Finding {
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, certs map[mesh.ClusterID]certificate.Record, matrix certificate.Matrix, book *record.Snapshot, dns dnsprobe.Result, now time.Time) []peer.Finding {
 	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
 	authorities := knownAuthorities(cl, l)
 	for _, n := range cl.Nodes {
@@ -77,7 +77,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.CertCluste
 		}
 	}
 	for i, one := range cl.TLS.Unread {
-		x := certificate.CertFinding(certificate.CAUnreadable, "", "", "", "a part of tls.ca cannot be read, and is left out: "+one)
+		x := certificate.NewFinding(certificate.CAUnreadable, "", "", "", "a part of tls.ca cannot be read, and is left out: "+one)
 		x.ID = fmt.Sprintf("%s:%d", certificate.CAUnreadable, i)
 		f.add(x)
 	}
@@ -105,7 +105,7 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.CertCluste
 	if more := len(f.out) - maxFindings; more > 0 {
 		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })
 		f.out = f.out[:maxFindings]
-		f.add(certificate.CertFinding(certificate.MoreFindings, "", "", "", fmt.Sprintf("%d more findings, of no greater severity, are not listed", more)))
+		f.add(certificate.NewFinding(certificate.MoreFindings, "", "", "", fmt.Sprintf("%d more findings, of no greater severity, are not listed", more)))
 	}
 	return f.out
 }
@@ -158,7 +158,7 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 // keepUndecided carries over that a certificate was not trusted by clusters of
 // which nobody can say so any more, nor the contrary: what is not known clears
 // nothing. Whether others trust it is another question, and keeps nothing.
-func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.TrustMatrix) {
+func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.Matrix) {
 	for _, p := range f.prev {
 		if p.Reason != certificate.NotTrustedByPeers && p.Reason != peer.TrustNotReloaded && p.Reason != certificate.ECDSAMissing || p.Subject == "" {
 			continue
@@ -173,7 +173,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.TrustMatri
 			for i, c := range row.Cells {
 				// An older version has not noted which clusters it spoke of.
 				named := len(p.Lacking) == 0 || slices.Contains(p.Lacking, matrix.Clusters[i])
-				if named && row.Subject == p.Subject && c.Verdict == certificate.TrustUnknown && c.Why != peer.NoCredentials && c.Why != certificate.Before14 {
+				if named && row.Subject == p.Subject && c.Verdict == certificate.Unknown && c.Why != peer.NoCredentials && c.Why != certificate.Before14 {
 					open = append(open, matrix.Clusters[i])
 				}
 			}
@@ -197,7 +197,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.TrustMatri
 
 // trustID is the id of a finding about a row of the matrix. What ICSA has yet to
 // read goes by the id of what was missing.
-func trustID(p peer.Finding, row certificate.TrustRow) string {
+func trustID(p peer.Finding, row certificate.Row) string {
 	kind, _, _ := strings.Cut(p.ID, ":")
 	id := fmt.Sprintf("%s:%s:%s", kind, row.Node, row.KeyType)
 	if row.Store != "tomcat-trust" {
@@ -228,7 +228,7 @@ func (x subject) what() string {
 
 // of makes a finding of the table about this certificate.
 func (x subject) of(reason peer.Reason, format string, args ...any) peer.Finding {
-	one := certificate.CertFinding(reason, x.node.Name, x.keyType, x.service(), fmt.Sprintf(format, args...))
+	one := certificate.NewFinding(reason, x.node.Name, x.keyType, x.service(), fmt.Sprintf(format, args...))
 	one.Subject, one.NotAfter = x.s.Subject, x.s.NotAfter
 	if x.port != "" {
 		one.ID = fmt.Sprintf("%s:%s:%s", reason, x.node.Name, placeOf(x.port, x.keyType))
@@ -287,7 +287,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 	s := x.s
 	if s.Replaced != "" && now.Sub(s.First) < changeShown {
 		reason := s.Cause
-		if !slices.ContainsFunc(certificate.CertFindingKinds(), func(k certificate.FindingKind) bool { return k.Reason == reason }) {
+		if !slices.ContainsFunc(certificate.Kinds(), func(k certificate.Kind) bool { return k.Reason == reason }) {
 			reason = peer.CertificateChanged // noted by a release that knew no causes, or others
 		}
 		what := x.what()
@@ -407,7 +407,7 @@ func (x subject) chain(f *finder, now time.Time) {
 
 // twins reports nodes that lack the ECDSA certificate which others of the
 // cluster serve.
-func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r certificate.CertClusterRecord) {
+func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r certificate.Record) {
 	var with, without []mesh.NodeName
 	for _, n := range cl.Nodes {
 		rsa, ecdsa := r.Served[n.Name]["RSA"], r.Served[n.Name]["ECDSA"]
@@ -422,13 +422,13 @@ func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r certificate.CertCluster
 		return
 	}
 	for _, node := range without {
-		x := certificate.CertFinding(certificate.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %s serves ECDSA too", node, with[0]))
+		x := certificate.NewFinding(certificate.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %s serves ECDSA too", node, with[0]))
 		x.Severity = "info"
 		f.add(x)
 	}
 }
 
-func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r certificate.CertClusterRecord) {
+func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r certificate.Record) {
 	no := r.NoTrust
 	if no == nil || cl.PlatformCredentials == "" || c.Platform == nil || no.Reason == certificate.Before14 {
 		return // nobody meant it to be read
@@ -437,7 +437,7 @@ func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r certificate.
 	if no.Reason == peer.AccountRejected {
 		reason, fix = certificate.PlatformRejected, "put the right password into the secret "+cl.PlatformCredentials+", or `peerkeeper resume "+string(cl.ID)+"`"
 	}
-	x := certificate.CertFinding(reason, "", "", "tomcat", fmt.Sprintf("the trust stores of %s are not all read: %s", cl.ID, no.Detail))
+	x := certificate.NewFinding(reason, "", "", "tomcat", fmt.Sprintf("the trust stores of %s are not all read: %s", cl.ID, no.Detail))
 	if fix != "" {
 		x.Fix = fix
 	}
@@ -455,9 +455,9 @@ func words(names []string) []string {
 }
 
 // names reports what the cluster's own DNS servers make of its peers' names.
-func names(f *finder, cl *mesh.Cluster, r certificate.CertClusterRecord, dns dnsprobe.Result) {
+func names(f *finder, cl *mesh.Cluster, r certificate.Record, dns dnsprobe.Result) {
 	say := func(reason peer.Reason, id, severity, message string) {
-		x := certificate.CertFinding(reason, "", "", "", message)
+		x := certificate.NewFinding(reason, "", "", "", message)
 		x.ID = string(reason) + ":" + id
 		if severity != "" {
 			x.Severity = severity

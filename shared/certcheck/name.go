@@ -21,7 +21,7 @@ import (
 
 // resolve asks each pulling cluster's servers for every name in the
 // certificates that it must resolve.
-func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]certificate.CertClusterRecord, only []mesh.ClusterID) map[mesh.ClusterID]dnsprobe.Result {
+func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]certificate.Record, only []mesh.ClusterID) map[mesh.ClusterID]dnsprobe.Result {
 	names := map[mesh.ClusterID]map[string]bool{}
 	for _, p := range c.Mesh.Peers {
 		if !wanted(only, p.ID.From) && !wanted(only, p.ID.To) {
@@ -67,7 +67,7 @@ func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]certif
 // publisher's, one of each key type. Which one the handshake settles on is not
 // ours to see, so all of them must do. Where what is served to Peerkeeper is
 // disputed, it is the one that the node itself names.
-func (c *Certcheck) leaves(id mesh.ClusterID, r certificate.CertClusterRecord) []certificate.Served {
+func (c *Certcheck) leaves(id mesh.ClusterID, r certificate.Record) []certificate.Served {
 	cl, _ := c.Mesh.Cluster(id)
 	var out []certificate.Served
 	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
@@ -85,7 +85,7 @@ func (c *Certcheck) leaves(id mesh.ClusterID, r certificate.CertClusterRecord) [
 // disputed are the certificates that the publisher serves to Peerkeeper and that
 // its certificate management does not name. That one of them has expired, or is
 // new, is not hidden by the other.
-func (c *Certcheck) disputed(id mesh.ClusterID, r certificate.CertClusterRecord) []certificate.Served {
+func (c *Certcheck) disputed(id mesh.ClusterID, r certificate.Record) []certificate.Served {
 	cl, _ := c.Mesh.Cluster(id)
 	var out []certificate.Served
 	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {

@@ -32,7 +32,7 @@ const nodePlatformDeadline = 15 * time.Second
 // look is one look at one cluster: what goes into its record, and the
 // certificates themselves, which do not.
 type look struct {
-	record certificate.CertClusterRecord
+	record certificate.Record
 	err    error // what could not be written down and must be known
 	// probes are what the ports showed, by node and place ("RSA", "5061/RSA").
 	probes   map[mesh.NodeName]map[string]tlsprobe.Outcome
@@ -73,8 +73,8 @@ func within(ctx context.Context, do func(context.Context)) {
 }
 
 // readPorts reads what the cluster's nodes serve, side by side.
-func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.CertClusterRecord, ours own, now time.Time) {
-	next := certificate.CertClusterRecord{Served: map[mesh.NodeName]map[string]certificate.Served{}}
+func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.Record, ours own, now time.Time) {
+	next := certificate.Record{Served: map[mesh.NodeName]map[string]certificate.Served{}}
 	var nodes sync.WaitGroup
 	var mu sync.Mutex
 	for _, n := range cl.Nodes {
@@ -319,7 +319,7 @@ func ends(s *certificate.Served, served []*x509.Certificate, known chain.Known, 
 
 // readPlatform asks each node of a cluster in turn what it holds, the publisher
 // first: were the password wrong, one log-in would be refused and no more.
-func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.CertClusterRecord, book *record.Snapshot, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
+func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.Record, book *record.Snapshot, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
 	// What is not read now keeps what was read last; its age is judged later.
 	l.record.Trust = stored.Trust
 	defer func() { l.record.Identity = mergeIdentity(l, stored) }()
@@ -384,11 +384,11 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 			}
 			continue
 		}
-		refused := &certificate.PlatformRefused{Reason: peer.UnreadableAnswer, Message: err.Error()}
+		refused := &certificate.Refused{Reason: peer.UnreadableAnswer, Message: err.Error()}
 		errors.As(err, &refused)
 		if refused.Reason == certificate.Before14 && known && major >= 14 {
 			// A 404 is also what a service says that is not active.
-			refused = &certificate.PlatformRefused{Reason: peer.ServiceNotActive, Version: refused.Version, Cause: err,
+			refused = &certificate.Refused{Reason: peer.ServiceNotActive, Version: refused.Version, Cause: err,
 				Message: fmt.Sprintf("%s answers 404 for certificate management, which release %s has: its web service is not active, or something else answers", n.Name, release)}
 		}
 		unread(refused.Reason, n.Name, refused.Message)
@@ -404,7 +404,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 }
 
 // mergeIdentity keeps what a node said before where it says nothing now.
-func mergeIdentity(l *look, stored certificate.CertClusterRecord) map[mesh.NodeName]map[string]certificate.Served {
+func mergeIdentity(l *look, stored certificate.Record) map[mesh.NodeName]map[string]certificate.Served {
 	out := l.record.Identity
 	for node, services := range stored.Identity {
 		if _, read := l.holdings[node]; read {
@@ -426,7 +426,7 @@ func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh
 	defer func() {
 		if r := recover(); r != nil {
 			c.logger().Error("panic while reading certificate management", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
-			err = &certificate.PlatformRefused{Reason: peer.Crashed, Message: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
+			err = &certificate.Refused{Reason: peer.Crashed, Message: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, nodePlatformDeadline)

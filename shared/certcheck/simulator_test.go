@@ -42,7 +42,7 @@ func newRig(t *testing.T, cfg clustersim.Config, change func(m *mesh.Mesh)) *rig
 	}}
 }
 
-func (r *rig) look() (*record.Snapshot, certificate.TrustMatrix) {
+func (r *rig) look() (*record.Snapshot, certificate.Matrix) {
 	r.t.Helper()
 	if _, err := r.check.Handle(r.t.Context(), run.Request{}); err != nil {
 		r.t.Fatal(err)
@@ -51,13 +51,13 @@ func (r *rig) look() (*record.Snapshot, certificate.TrustMatrix) {
 }
 
 // stored is what is kept now, and the matrix that it makes.
-func (r *rig) stored() (*record.Snapshot, certificate.TrustMatrix) {
+func (r *rig) stored() (*record.Snapshot, certificate.Matrix) {
 	r.t.Helper()
 	book, err := record.Load(r.t.Context(), r.check.Store, r.check.Mesh)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.Record{}
 	for id, d := range book.Certs {
 		certs[id] = d.Value
 	}
@@ -92,7 +92,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	book, m := r.look()
 	for _, row := range m.Rows {
 		for i, cell := range row.Cells {
-			if row.Cluster != m.Clusters[i] && cell.Verdict != certificate.TrustYes {
+			if row.Cluster != m.Clusters[i] && cell.Verdict != certificate.Trusted {
 				t.Errorf("%s by %s: %s %s", row.Node, m.Clusters[i], cell.Verdict, cell.Why)
 			}
 		}
@@ -170,8 +170,8 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	}
 	r.Pass(31 * time.Minute)
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	verdicts := func(m certificate.TrustMatrix) map[string]certificate.TrustVerdict {
-		out := map[string]certificate.TrustVerdict{}
+	verdicts := func(m certificate.Matrix) map[string]certificate.Verdict {
+		out := map[string]certificate.Verdict{}
 		for _, row := range m.Of("apac") {
 			if row.Node == pub {
 				out[row.Service+" in "+row.Store] = m.Cell(row, "emea").Verdict
@@ -180,7 +180,7 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 		return out
 	}
 	book, m := r.look()
-	want := map[string]certificate.TrustVerdict{"tomcat in tomcat-trust": certificate.TrustYes, "cup in cup-trust": certificate.TrustYes, "cup-xmpp in cup-xmpp-trust": certificate.TrustYes}
+	want := map[string]certificate.Verdict{"tomcat in tomcat-trust": certificate.Trusted, "cup in cup-trust": certificate.Trusted, "cup-xmpp in cup-xmpp-trust": certificate.Trusted}
 	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
 		t.Errorf("exchanged (-want +got):\n%s", diff)
 	}
@@ -196,7 +196,7 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	r.look()
 	r.Clock.Move(6 * time.Hour)
 	book, m = r.look()
-	want["cup in cup-trust"] = certificate.TrustStale
+	want["cup in cup-trust"] = certificate.StaleCopy
 	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
 		t.Errorf("cup renewed (-want +got):\n%s", diff)
 	}
@@ -215,7 +215,7 @@ func TestReleasesBefore14(t *testing.T) {
 	book, m := r.look()
 	for _, row := range m.Rows {
 		for i, cell := range row.Cells {
-			if row.Cluster != m.Clusters[i] && (cell.Verdict != certificate.TrustUnknown || cell.Why != certificate.Before14) {
+			if row.Cluster != m.Clusters[i] && (cell.Verdict != certificate.Unknown || cell.Why != certificate.Before14) {
 				t.Errorf("%s by %s: %s %s", row.Node, m.Clusters[i], cell.Verdict, cell.Why)
 			}
 		}

@@ -94,7 +94,7 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 // TestARecordOfTheReleaseBeforeIsRead: there every place has the whole.
 func TestARecordOfTheReleaseBeforeIsRead(t *testing.T) {
 	const old = `{"at":"2026-06-02T12:00:00Z","served":{"imp-apac-pub.example.com":{"RSA":{"fingerprint":"sha256:aa","subject":"CN=x","issuer":"CN=x","notBefore":"2026-01-01T00:00:00Z","notAfter":"2030-01-01T00:00:00Z","names":["x"],"first":"2026-01-02T00:00:00Z","replaced":"sha256:bb","former":{"keyType":"RSA","subject":"CN=y","issuer":"CN=y","names":["y"],"notAfter":"2029-01-01T00:00:00Z"}},"ECDSA":{"fingerprint":"","subject":"","issuer":"","notBefore":"0001-01-01T00:00:00Z","notAfter":"0001-01-01T00:00:00Z","first":"0001-01-01T00:00:00Z","error":"no route"}}}}`
-	var r certificate.CertClusterRecord
+	var r certificate.Record
 	if err := json.Unmarshal([]byte(old), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +103,11 @@ func TestARecordOfTheReleaseBeforeIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back certificate.CertClusterRecord
+	var back certificate.Record
 	if err := json.Unmarshal(again, &back); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []certificate.CertClusterRecord{r, back.Unpacked()} {
+	for _, r := range []certificate.Record{r, back.Unpacked()} {
 		s := r.Served["imp-apac-pub.example.com"]["RSA"]
 		if s.Subject != "CN=x" || len(s.Names) != 1 || s.Former == nil || s.Former.Subject != "CN=y" || s.Former.Names[0] != "y" || s.NotAfter.Year() != 2030 || s.First.Day() != 2 {
 			t.Errorf("%+v", s)
@@ -191,7 +191,7 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 func TestARecordThatWouldBeTooLarge(t *testing.T) {
 	b := newBench(t, &keys{})
 	apac := &b.mesh.Clusters[1]
-	r := certificate.CertClusterRecord{Served: map[mesh.NodeName]map[string]certificate.Served{}, Trust: map[string]certificate.TrustStore{}}
+	r := certificate.Record{Served: map[mesh.NodeName]map[string]certificate.Served{}, Trust: map[string]certificate.Store{}}
 	for i := range 60 {
 		node := mesh.NodeName(fmt.Sprintf("n%d.example.com", i))
 		if i == 0 {
@@ -249,12 +249,12 @@ func TestWhatIsStoredIsWhatWasSeen(t *testing.T) {
 		}
 	}
 	places := map[mesh.NodeName]map[string]certificate.Served{"a": {"RSA": full, "ECDSA": {Error: "no route"}}, "b": {"RSA": full}}
-	r := certificate.CertClusterRecord{Served: places, Ports: map[mesh.NodeName]map[string]certificate.Served{"a": {"5061/RSA": full}}}
+	r := certificate.Record{Served: places, Ports: map[mesh.NodeName]map[string]certificate.Served{"a": {"5061/RSA": full}}}
 	body, err := json.Marshal(r.Packed())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back certificate.CertClusterRecord
+	var back certificate.Record
 	if err := json.Unmarshal(body, &back); err != nil {
 		t.Fatal(err)
 	}

@@ -231,8 +231,8 @@ func TestBadServers(t *testing.T) {
 				t.Fatalf("found %d: %+v", len(got), got)
 			}
 			f := got[0]
-			kind := slices.IndexFunc(certificate.CertFindingKinds(), func(k certificate.FindingKind) bool { return k.Reason == f.Reason })
-			if f.Reason != s.want || kind < 0 || f.Severity != certificate.CertFindingKinds()[kind].Severity || f.Fix == "" || f.ID != fmt.Sprintf("%s:%s:RSA", s.want, node.Name) {
+			kind := slices.IndexFunc(certificate.Kinds(), func(k certificate.Kind) bool { return k.Reason == f.Reason })
+			if f.Reason != s.want || kind < 0 || f.Severity != certificate.Kinds()[kind].Severity || f.Fix == "" || f.ID != fmt.Sprintf("%s:%s:RSA", s.want, node.Name) {
 				t.Errorf("found %+v, want %s as the table has it", f, s.want)
 			}
 			if !strings.Contains(f.Message, s.says) {

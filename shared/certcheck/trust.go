@@ -30,7 +30,7 @@ const (
 // judgeStores brings every store that was read now into its record: who holds
 // what, and which of the mesh's certificates it vouches for. It needs all looks
 // at once, because one cluster's store is about the others' certificates.
-func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.ClusterID]certificate.CertClusterRecord, now time.Time) {
+func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.ClusterID]certificate.Record, now time.Time) {
 	j := &storeJudge{mesh: c.Mesh, looks: looks, certs: certs, now: now, signed: map[[2]string]bool{}}
 	j.collect()
 	for _, cl := range c.Mesh.Clusters {
@@ -50,7 +50,7 @@ func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.C
 // completeChains looks again for what ends first above the certificates that were
 // read now, with the CAs in the cluster's own stores: a node need not serve the
 // intermediate that its leaf needs.
-func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *certificate.CertClusterRecord, now time.Time) {
+func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *certificate.Record, now time.Time) {
 	if len(l.holdings) == 0 {
 		return
 	}
@@ -79,7 +79,7 @@ func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *certificate.Cer
 type storeJudge struct {
 	mesh  *mesh.Mesh
 	looks map[mesh.ClusterID]*look
-	certs map[mesh.ClusterID]certificate.CertClusterRecord
+	certs map[mesh.ClusterID]certificate.Record
 	now   time.Time
 	// names are the CNs that nodes and their certificates have, by store.
 	names map[string]map[string]bool
@@ -137,8 +137,8 @@ func (j *storeJudge) collect() {
 		}
 		for _, byService := range rec.Identity {
 			for service, s := range byService {
-				name(certificate.StoreOfService(service), certificate.CommonName(s.Subject))
-				has(certificate.StoreOfService(service), s)
+				name(certificate.StoreOf(service), certificate.CommonName(s.Subject))
+				has(certificate.StoreOf(service), s)
 			}
 		}
 		l := j.looks[cl.ID]
@@ -149,7 +149,7 @@ func (j *storeJudge) collect() {
 		}
 		for _, h := range l.holdings {
 			for service, certs := range h.Identities {
-				served(certificate.StoreOfService(service), certs)
+				served(certificate.StoreOf(service), certs)
 			}
 		}
 	}
@@ -161,11 +161,11 @@ func storeAt(place string) string {
 	if !ported {
 		port = ""
 	}
-	return certificate.StoreOfService(certificate.ServiceOf(port, ""))
+	return certificate.StoreOf(certificate.ServiceOf(port, ""))
 }
 
 // stores lays what was read now over what was stored of one cluster.
-func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]certificate.TrustStore) map[string]certificate.TrustStore {
+func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]certificate.Store) map[string]certificate.Store {
 	read := map[string]bool{}
 	for _, h := range l.holdings {
 		for name := range h.Stores {
@@ -173,7 +173,7 @@ func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]certifi
 		}
 	}
 	tls := overTLS(j.mesh, cl.ID)
-	out := map[string]certificate.TrustStore{}
+	out := map[string]certificate.Store{}
 	for name, was := range stored {
 		out[name] = was
 	}
@@ -187,13 +187,13 @@ func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]certifi
 
 // at is one certificate of a store, and which nodes hold it.
 type storeEntry struct {
-	held certificate.Trusted
+	held certificate.Entry
 	x509 *x509.Certificate // nil if it is known from an earlier look only
 	on   map[mesh.NodeName]bool
 }
 
-func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was certificate.TrustStore) certificate.TrustStore {
-	next := certificate.TrustStore{}
+func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was certificate.Store) certificate.Store {
+	next := certificate.Store{}
 	all := map[string]*storeEntry{}
 	others := map[string]bool{}
 	for _, n := range cl.Nodes {
@@ -265,8 +265,8 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was certifica
 }
 
 // holds reports whether a node's store held anything at the look before.
-func holds(was certificate.TrustStore, k int) bool {
-	return !was.Nodes[k].Read.IsZero() && (was.Others > 0 || slices.ContainsFunc(was.Entries, func(h certificate.Trusted) bool { return !slices.Contains(h.Not, k) }))
+func holds(was certificate.Store, k int) bool {
+	return !was.Nodes[k].Read.IsZero() && (was.Others > 0 || slices.ContainsFunc(was.Entries, func(h certificate.Entry) bool { return !slices.Contains(h.Not, k) }))
 }
 
 // emptied notes that a node lists nothing in a store that held something.
@@ -276,12 +276,12 @@ func (l *look) emptied(node mesh.NodeName, store string) {
 	}
 }
 
-func (j *storeJudge) trusted(store string, c certificate.HeldCertificate) certificate.Trusted {
+func (j *storeJudge) trusted(store string, c certificate.HeldCertificate) certificate.Entry {
 	cn := c.X509.Subject.CommonName
 	if cn == "" {
 		cn = c.X509.Subject.String()
 	}
-	out := certificate.Trusted{
+	out := certificate.Entry{
 		Print: certificate.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: short(cn, maxShort), Ends: c.X509.NotAfter.UTC(), File: short(c.File, maxShort),
 		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !tlsprobe.IsSelfSigned(c.X509), EC: c.X509.PublicKeyAlgorithm == x509.ECDSA,
 	}
@@ -294,7 +294,7 @@ func (j *storeJudge) trusted(store string, c certificate.HeldCertificate) certif
 
 // vouch finds, for every CA-signed certificate read now, the CA in the store
 // that it chains to. Of others it keeps what was found before.
-func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *certificate.TrustStore, was certificate.TrustStore) {
+func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *certificate.Store, was certificate.Store) {
 	index := map[string]int{}
 	var anchors []*x509.Certificate
 	for i, h := range next.Entries {
@@ -381,7 +381,7 @@ func (j *storeJudge) known(store, print string) bool { return j.prints[store][pr
 
 // lack notes since when what is needed is not there: in the store as a whole,
 // or on one node while others have it; and when it came, if it had not been.
-func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *certificate.TrustStore, was certificate.TrustStore) {
+func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *certificate.Store, was certificate.Store) {
 	since := func(key string) {
 		if next.Lacks == nil {
 			next.Lacks = map[string]time.Time{}
@@ -443,12 +443,12 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *certificate.Trust
 
 // hadIt reports whether a store vouched for a certificate at the look before, on
 // the node that judges.
-func hadIt(was certificate.TrustStore, publisher mesh.NodeName, print string) bool {
+func hadIt(was certificate.Store, publisher mesh.NodeName, print string) bool {
 	pub := slices.IndexFunc(was.Nodes, func(n certificate.StoreNode) bool { return n.Name == publisher })
 	if pub < 0 {
 		return false
 	}
-	i := slices.IndexFunc(was.Entries, func(h certificate.Trusted) bool { return h.Print == print })
+	i := slices.IndexFunc(was.Entries, func(h certificate.Entry) bool { return h.Print == print })
 	if ca, ok := was.Vouched[print]; ok && i < 0 && ca >= 0 && ca < len(was.Entries) {
 		i = ca
 	}
@@ -477,7 +477,7 @@ func (j *storeJudge) wants(id mesh.ClusterID, store string) map[string]bool {
 	}
 	for _, byService := range rec.Identity {
 		for service, s := range byService {
-			take(certificate.StoreOfService(service), s)
+			take(certificate.StoreOf(service), s)
 		}
 	}
 	return out

@@ -67,7 +67,7 @@ const (
 )
 
 // FindingKind is one row of the table of findings on certificates.
-type FindingKind struct {
+type Kind struct {
 	Reason   peer.Reason
 	Severity string // critical, warning, info; an expiry's rises as time runs out
 	Means    string // what it means for peering
@@ -87,8 +87,8 @@ const (
 // CertFindingKinds is the table: every finding on certificates and their names,
 // each declared here and nowhere else. Ids are the reason, the node and the key
 // type, joined by colons.
-func CertFindingKinds() []FindingKind {
-	return []FindingKind{
+func Kinds() []Kind {
+	return []Kind{
 		{peer.CertificateExpired, "critical", "every cluster that pulls from the node is refused", renew},
 		{peer.CertificateExpiring, "warning", "on that day every peer that pulls from the cluster stops", renew},
 		{CertificateNotYetValid, "critical", "peers refuse it until its first day", reissue + "check the node's clock first (utils ntp status)"},
@@ -153,9 +153,9 @@ func CertFindingKinds() []FindingKind {
 // certFinding gives a finding its reason and what the table says of it: severity
 // (unless it has risen) and fix, and its id unless it has one. identity is the
 // service that the certificate belongs to, "" for tomcat of the key type.
-func certFinding(f peer.Finding, reason peer.Reason, identity string) peer.Finding {
-	kinds := CertFindingKinds()
-	i := slices.IndexFunc(kinds, func(k FindingKind) bool { return k.Reason == reason })
+func completed(f peer.Finding, reason peer.Reason, identity string) peer.Finding {
+	kinds := Kinds()
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Reason == reason })
 	if i < 0 {
 		panic("peer: no row for finding " + reason) // a mistake in the program: every reason is a constant
 	}
@@ -171,7 +171,7 @@ func certFinding(f peer.Finding, reason peer.Reason, identity string) peer.Findi
 	if node == "" {
 		node = "the node"
 	}
-	f.Fix = strings.NewReplacer("{node}", node, "{service}", identity, "{store}", StoreOfService(identity), "{server}", servedBy(identity)).Replace(k.Fix)
+	f.Fix = strings.NewReplacer("{node}", node, "{service}", identity, "{store}", StoreOf(identity), "{server}", servedBy(identity)).Replace(k.Fix)
 	if f.ID == "" {
 		parts := []string{string(f.Reason)}
 		for _, p := range []string{string(f.Node), f.KeyType} {
@@ -186,8 +186,8 @@ func certFinding(f peer.Finding, reason peer.Reason, identity string) peer.Findi
 
 // CertFinding makes a finding of the table's kind. service is the identity it
 // is about ("cup-xmpp"); "" means tomcat of the key type.
-func CertFinding(reason peer.Reason, node mesh.NodeName, keyType, service, message string) peer.Finding {
-	return certFinding(peer.Finding{Node: node, KeyType: keyType, Message: message}, reason, service)
+func NewFinding(reason peer.Reason, node mesh.NodeName, keyType, service, message string) peer.Finding {
+	return completed(peer.Finding{Node: node, KeyType: keyType, Message: message}, reason, service)
 }
 
 // Ports of intercluster traffic besides 8443, with the identity that each
@@ -207,7 +207,7 @@ func ServiceOf(port, keyType string) string {
 }
 
 // StoreOfService is the trust store behind an identity, as people see it.
-func StoreOfService(service string) string {
+func StoreOf(service string) string {
 	name := strings.TrimSuffix(service, "-ECDSA")
 	if name == "cup-xmpp-s2s" {
 		name = "cup-xmpp"
@@ -218,7 +218,7 @@ func StoreOfService(service string) string {
 // servedBy names what must be restarted before a new identity certificate is
 // served.
 func servedBy(service string) string {
-	switch StoreOfService(service) {
+	switch StoreOf(service) {
 	case "cup-trust":
 		return "Cisco SIP Proxy and Cisco Presence Engine"
 	case "cup-xmpp-trust":

@@ -38,7 +38,7 @@ const ImportLife = 7 * 24 * time.Hour
 // A CA is trusted for all that it will ever sign, a certificate that is not
 // served yet is needed by nobody, and one that had been there may have been taken
 // out on purpose: these wait for a person whatever the policy.
-func Imports(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord) []peer.Proposal {
+func Imports(v *peer.View, matrix Matrix, certs map[mesh.ClusterID]Record) []peer.Proposal {
 	m, now := v.Mesh, v.Now
 	if p := m.Policy.ImportCertificates; p != mesh.ImportApprove && p != mesh.ImportAuto {
 		return nil
@@ -54,7 +54,7 @@ func Imports(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClus
 		for i, id := range matrix.Clusters {
 			cell := row.Cells[i]
 			from, ok := m.Cluster(id)
-			if !ok || from.PlatformWriteCredentials == "" || cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+			if !ok || from.PlatformWriteCredentials == "" || cell.Verdict != Missing && cell.Verdict != StaleCopy {
 				continue
 			}
 			began := row.First // of the time in which a sync may bring it
@@ -81,7 +81,7 @@ func Imports(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClus
 }
 
 // served is the certificate of a row of tomcat as the record of its cluster has it.
-func (row TrustRow) served(r CertClusterRecord) Served {
+func (row Row) served(r Record) Served {
 	if row.byManagement() {
 		return r.Identity[row.Node][row.Service]
 	}
@@ -96,12 +96,12 @@ func latest(a, b time.Time) time.Time {
 }
 
 // vouchedFor reports whether Peerkeeper would log in over the certificate.
-func vouchedFor(r CertClusterRecord, row TrustRow) bool {
+func vouchedFor(r Record, row Row) bool {
 	s := row.served(r)
 	return s.Error == "" && s.Fingerprint == row.Fingerprint && (s.Pinned || s.CA)
 }
 
-func importOf(m *mesh.Mesh, row TrustRow, cell TrustCell, into *mesh.Cluster, of CertClusterRecord, proofs []peer.Proof, synced []mesh.ClusterID) peer.Proposal {
+func importOf(m *mesh.Mesh, row Row, cell Cell, into *mesh.Cluster, of Record, proofs []peer.Proof, synced []mesh.ClusterID) peer.Proposal {
 	source := peer.CertSource{Cluster: row.Cluster, Node: row.Node, Service: row.Service, KeyType: row.KeyType, Fingerprint: row.Fingerprint, Issuer: row.Issuer, Pending: row.byManagement(), Proofs: proofs}
 	what := row.Service + " of " + string(row.Node)
 	why := fmt.Sprintf("the %s of %s lacks %s (%s), %s", row.Store, into.ID, what, printStart(row.Fingerprint), measured(row, proofs, synced))
@@ -149,7 +149,7 @@ func printStart(fingerprint string) string {
 // until a sync has had its chance; a sync since then shows that it is not needed.
 // Where the certificate is not served yet no sync can show anything: it is read
 // before it is served, so that nobody drops.
-func Reloads(v *peer.View, matrix TrustMatrix) []peer.Proposal {
+func Reloads(v *peer.View, matrix Matrix) []peer.Proposal {
 	var out []peer.Proposal
 	for _, p := range v.Mesh.Peers {
 		if came, ok := latestArrival(v, matrix, p.ID, false); ok {
@@ -182,7 +182,7 @@ func reload(v *peer.View, id mesh.PeerID, came arrival, because string) []peer.P
 // from a cluster: whether some ICSA that has run since before has yet to show by
 // a sync that it has read it, and whether one has had its chance, so that a
 // restart is asked for.
-func Reloading(v *peer.View, matrix TrustMatrix, id mesh.ClusterID) (waits, due bool) {
+func Reloading(v *peer.View, matrix Matrix, id mesh.ClusterID) (waits, due bool) {
 	for _, p := range v.Mesh.Peers {
 		came, ok := latestArrival(v, matrix, p.ID, false)
 		if !ok || p.ID.To != id || !v.AgentOlder(p.ID.From, came.at) || v.SyncedSince(p.ID, came.at) {
@@ -211,7 +211,7 @@ type arrival struct {
 
 // latestArrival is the newest arrival among the certificates that a cluster meets
 // when it pulls, or, pending, will meet.
-func latestArrival(v *peer.View, matrix TrustMatrix, id mesh.PeerID, pending bool) (arrival, bool) {
+func latestArrival(v *peer.View, matrix Matrix, id mesh.PeerID, pending bool) (arrival, bool) {
 	to, ok := v.Mesh.Cluster(id.To)
 	if !ok {
 		return arrival{}, false
@@ -219,7 +219,7 @@ func latestArrival(v *peer.View, matrix TrustMatrix, id mesh.PeerID, pending boo
 	var out arrival
 	for _, r := range matrix.Of(id.To) {
 		cell := matrix.Cell(r, id.From)
-		if r.Pending != pending || r.Store != peer.TomcatTrust || r.Node != to.Publisher || cell.Verdict != TrustYes && cell.Verdict != TrustByCA {
+		if r.Pending != pending || r.Store != peer.TomcatTrust || r.Node != to.Publisher || cell.Verdict != Trusted && cell.Verdict != CATrusted {
 			continue
 		}
 		if cell.Came.After(out.at) {
@@ -239,7 +239,7 @@ func awaitsReload(v *peer.View, id mesh.PeerID, came time.Time) bool {
 // NotReloaded lays over a verdict of the stores that ICSA may not have read them
 // since: the store holds the certificate, and the sync stands all the same. That
 // is no cause any more, so that the ladder may do what helps: restart the agent.
-func NotReloaded(v *peer.View, matrix TrustMatrix, id mesh.PeerID, cond peer.Condition) peer.Condition {
+func NotReloaded(v *peer.View, matrix Matrix, id mesh.PeerID, cond peer.Condition) peer.Condition {
 	came, ok := latestArrival(v, matrix, id, false)
 	if cond.Status != peer.True || !ok || !awaitsReload(v, id, came.at) {
 		return cond

@@ -18,7 +18,7 @@ import (
 type exchange struct {
 	m     *mesh.Mesh
 	v     *peer.View
-	certs map[mesh.ClusterID]CertClusterRecord
+	certs map[mesh.ClusterID]Record
 }
 
 const (
@@ -74,7 +74,7 @@ func (e *exchange) icsa(id mesh.ClusterID, up time.Duration) {
 
 // lack takes a node's certificate out of emea's store.
 func (e *exchange) lack(node mesh.NodeName, ago time.Duration) {
-	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+	change(e.certs, "emea", func(_ *Record, store *Store) {
 		print := print64(string(node) + " RSA")
 		forget(store, print)
 		store.Lacks = map[string]time.Time{ShortPrint(print): certNoon().Add(-ago)}
@@ -83,9 +83,9 @@ func (e *exchange) lack(node mesh.NodeName, ago time.Duration) {
 
 // came puts it back, as seen for the first time a while ago.
 func (e *exchange) came(ago time.Duration, notOn ...int) {
-	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+	change(e.certs, "emea", func(_ *Record, store *Store) {
 		print := ShortPrint(print64(string(apacPublisher) + " RSA"))
-		store.Entries = append(store.Entries, Trusted{Print: print, Subject: string(apacPublisher), Ends: certNoon().AddDate(4, 0, 0), Not: notOn})
+		store.Entries = append(store.Entries, Entry{Print: print, Subject: string(apacPublisher), Ends: certNoon().AddDate(4, 0, 0), Not: notOn})
 		store.Lacks, store.Came = nil, map[string]time.Time{print: certNoon().Add(-ago)}
 	})
 }
@@ -184,10 +184,10 @@ func TestImports(t *testing.T) {
 			e.lack(apacSubject, 24*time.Hour)
 		}, nil},
 		{"whether the store holds it is not known", func(e *exchange) {
-			change(e.certs, "emea", func(r *CertClusterRecord, _ *TrustStore) { r.Trust = nil })
+			change(e.certs, "emea", func(r *Record, _ *Store) { r.Trust = nil })
 		}, nil},
 		{"the store was read too long ago", func(e *exchange) {
-			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) { store.Nodes[0].Read = certNoon().Add(-13 * time.Hour) })
+			change(e.certs, "emea", func(_ *Record, store *Store) { store.Nodes[0].Read = certNoon().Add(-13 * time.Hour) })
 		}, nil},
 		{"a CA needs a person whatever the policy, and is imported once for all that it signed", func(e *exchange) {
 			e.unnamed()
@@ -196,11 +196,11 @@ func TestImports(t *testing.T) {
 				s.CA = true
 				e.certs["apac"].Served[apacPublisher][keyType] = s
 			}
-			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+			change(e.certs, "emea", func(_ *Record, store *Store) {
 				store.Checked = []string{ShortPrint(print64("by CA RSA")), ShortPrint(print64("by CA ECDSA"))}
 			})
 			for _, id := range []mesh.ClusterID{"amer"} {
-				change(e.certs, id, func(r *CertClusterRecord, _ *TrustStore) { r.Trust = nil })
+				change(e.certs, id, func(r *Record, _ *Store) { r.Trust = nil })
 			}
 		}, []string{"the CA certificates of Example CA in tomcat-trust on imp-emea-pub.example.com!"}},
 		{"what is not served yet needs a person whatever the policy", func(e *exchange) {
@@ -220,13 +220,13 @@ func TestImports(t *testing.T) {
 			e.certs["apac"] = r
 		}, nil},
 		{"somebody may have taken it out on purpose", func(e *exchange) {
-			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+			change(e.certs, "emea", func(_ *Record, store *Store) {
 				store.Taken = []string{ShortPrint(print64(string(apacPublisher) + " RSA"))}
 			})
 		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
 		{"taken out, and a sync may bring it again", func(e *exchange) {
 			e.lack(apacPublisher, 89*time.Minute)
-			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+			change(e.certs, "emea", func(_ *Record, store *Store) {
 				store.Taken = []string{ShortPrint(print64(string(apacPublisher) + " RSA"))}
 			})
 		}, nil},
@@ -258,7 +258,7 @@ func TestImports(t *testing.T) {
 func TestOneCAForTwo(t *testing.T) {
 	e := newExchange()
 	e.unnamed()
-	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
+	change(e.certs, "emea", func(_ *Record, store *Store) {
 		for _, id := range []mesh.ClusterID{"apac", "amer"} {
 			node := mesh.NodeName("imp-" + string(id) + "-pub.example.com")
 			s := caSigned(node, "by CA "+string(id), "Example CA")
@@ -335,7 +335,7 @@ func TestReloads(t *testing.T) {
 		{"it was always there", func(e *exchange) {
 			e.came(time.Hour)
 			e.synced(26 * time.Hour)
-			change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) { store.Came = nil })
+			change(e.certs, "emea", func(_ *Record, store *Store) { store.Came = nil })
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -419,10 +419,10 @@ func TestTwinThatWasPutIn(t *testing.T) {
 	twin := selfSigned(apacPublisher, string(apacPublisher)+" ECDSA")
 	e.certs["apac"].Served[apacPublisher]["ECDSA"] = twin
 	for _, id := range []mesh.ClusterID{"emea", "amer"} {
-		change(e.certs, id, func(_ *CertClusterRecord, store *TrustStore) {
+		change(e.certs, id, func(_ *Record, store *Store) {
 			delete(store.Came, ShortPrint(print64(string(apacPublisher)+" RSA"))) // it was always there
 			if id == "amer" {
-				store.Entries = append(store.Entries, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
+				store.Entries = append(store.Entries, Entry{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
 			}
 		})
 	}
@@ -437,8 +437,8 @@ func TestTwinThatWasPutIn(t *testing.T) {
 	if diff := cmp.Diff(want, found()); diff != "" {
 		t.Errorf("missing: %s", diff)
 	}
-	change(e.certs, "emea", func(_ *CertClusterRecord, store *TrustStore) {
-		store.Entries = append(store.Entries, Trusted{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
+	change(e.certs, "emea", func(_ *Record, store *Store) {
+		store.Entries = append(store.Entries, Entry{Print: ShortPrint(twin.Fingerprint), Subject: string(apacPublisher), Ends: twin.NotAfter, EC: true})
 		store.Came = map[string]time.Time{ShortPrint(twin.Fingerprint): certNoon().Add(-time.Hour)}
 	})
 	if diff := cmp.Diff(want, found()); diff != "" {

@@ -17,12 +17,12 @@ import (
 // TrustStore is one trust store of a cluster as its nodes told it, cut down to
 // what the mesh turns on, because 30 clusters of 6 nodes must fit one item of
 // 400 KB.
-type TrustStore struct {
+type Store struct {
 	// Nodes are the cluster's nodes, and when each was last asked.
 	Nodes []StoreNode `json:"nodes"`
 	// Held are the certificates that any node holds: CAs, and those with the
 	// name of a certificate that some node of the mesh has.
-	Entries []Trusted `json:"held,omitempty"`
+	Entries []Entry `json:"held,omitempty"`
 	// Others is how many more the store holds.
 	Others int `json:"others,omitempty"`
 	// Vouched are the served certificates, by short fingerprint, that chain to
@@ -53,7 +53,7 @@ type StoreNode struct {
 }
 
 // Trusted is one certificate in a store.
-type Trusted struct {
+type Entry struct {
 	Print   string    `json:"p"` // short fingerprint
 	Subject string    `json:"s"`
 	Ends    time.Time `json:"e"`
@@ -78,26 +78,26 @@ func ShortPrint(fingerprint string) string {
 func LackOn(print string, node int) string { return fmt.Sprintf("%s@%d", print, node) }
 
 // TrustVerdict says what one cluster's store makes of one certificate.
-type TrustVerdict string
+type Verdict string
 
 // The verdicts, worst first.
 const (
-	TrustMissing TrustVerdict = "missing"
-	TrustStale   TrustVerdict = "staleCopy" // an older certificate of the same name stands there
-	TrustUnknown TrustVerdict = "unknown"
-	TrustByCA    TrustVerdict = "caTrusted"
-	TrustYes     TrustVerdict = "trusted"
+	Missing   Verdict = "missing"
+	StaleCopy Verdict = "staleCopy" // an older certificate of the same name stands there
+	Unknown   Verdict = "unknown"
+	CATrusted Verdict = "caTrusted"
+	Trusted   Verdict = "trusted"
 )
 
 // TrustVerdicts lists the verdicts, worst first.
-func TrustVerdicts() []TrustVerdict {
-	return []TrustVerdict{TrustMissing, TrustStale, TrustUnknown, TrustByCA, TrustYes}
+func Verdicts() []Verdict {
+	return []Verdict{Missing, StaleCopy, Unknown, CATrusted, Trusted}
 }
 
 // TrustCell is one cluster's verdict on one certificate. A zero cell is a pair
 // without a peer.
-type TrustCell struct {
-	Verdict TrustVerdict `json:"verdict"`
+type Cell struct {
+	Verdict Verdict `json:"verdict"`
 	// Why is the reason of Unknown.
 	Why peer.Reason `json:"why,omitempty"`
 	// Held is what stands in the store: the file of the copy, or the CA.
@@ -116,7 +116,7 @@ type TrustCell struct {
 }
 
 // TrustRow is one certificate of one node against every cluster.
-type TrustRow struct {
+type Row struct {
 	Cluster mesh.ClusterID `json:"cluster"`
 	Node    mesh.NodeName  `json:"node"`
 	KeyType string         `json:"keyType"`
@@ -132,30 +132,30 @@ type TrustRow struct {
 	// Unvouched says of a served certificate that Peerkeeper alone has seen it, and
 	// does not trust it: it may be of something on Peerkeeper's way, and what peers
 	// hold of that name may be the node's own.
-	Unvouched   bool        `json:"unvouched,omitempty"`
-	Fingerprint string      `json:"fingerprint"`
-	Subject     string      `json:"subject"`
-	Issuer      string      `json:"issuer,omitempty"` // of a CA-signed one
-	NotAfter    time.Time   `json:"notAfter"`
-	First       time.Time   `json:"-"`
-	Cells       []TrustCell `json:"cells"`
+	Unvouched   bool      `json:"unvouched,omitempty"`
+	Fingerprint string    `json:"fingerprint"`
+	Subject     string    `json:"subject"`
+	Issuer      string    `json:"issuer,omitempty"` // of a CA-signed one
+	NotAfter    time.Time `json:"notAfter"`
+	First       time.Time `json:"-"`
+	Cells       []Cell    `json:"cells"`
 }
 
 // byManagement reports whether the certificate is known from the node's
 // certificate management alone.
-func (r TrustRow) byManagement() bool { return r.Pending || r.Told }
+func (r Row) byManagement() bool { return r.Pending || r.Told }
 
 // TrustMatrix is every certificate that peers need against every cluster that
 // needs it.
-type TrustMatrix struct {
+type Matrix struct {
 	Clusters []mesh.ClusterID `json:"clusters"`
-	Rows     []TrustRow       `json:"rows"`
+	Rows     []Row            `json:"rows"`
 }
 
 // Trust derives the matrix from what certcheck stored. It is pure: the same
 // records give the same matrix, on the page, in the command and in judging.
-func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Time) TrustMatrix {
-	out := TrustMatrix{Clusters: m.IDs(), Rows: []TrustRow{}}
+func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]Record, now time.Time) Matrix {
+	out := Matrix{Clusters: m.IDs(), Rows: []Row{}}
 	// A node's ECDSA certificate is no old copy of its RSA one.
 	present := map[string]bool{}
 	for i := range m.Clusters {
@@ -185,7 +185,7 @@ func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Ti
 		}
 	}
 	for i, row := range out.Rows {
-		row.Cells = make([]TrustCell, len(out.Clusters))
+		row.Cells = make([]Cell, len(out.Clusters))
 		if row.Disputed {
 			out.Rows[i] = row
 			continue
@@ -195,8 +195,8 @@ func Trust(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, now time.Ti
 			if !ok || row.Store != "tomcat-trust" && p != mesh.TLSProto {
 				continue
 			}
-			row.Cells[j] = trustVerdict(certs[id], pubs[j], row, held[string(id)+" "+row.Store], present, now)
-			if v := row.Cells[j].Verdict; v == TrustYes || v == TrustByCA {
+			row.Cells[j] = cellOf(certs[id], pubs[j], row, held[string(id)+" "+row.Store], present, now)
+			if v := row.Cells[j].Verdict; v == Trusted || v == CATrusted {
 				row.Unvouched = false // a peer knows it, or its issuer
 			}
 		}
@@ -217,14 +217,14 @@ func overTLS(m *mesh.Mesh, id mesh.ClusterID) []mesh.ClusterID {
 }
 
 // certsNeeded are the certificates of a cluster that its peers must trust.
-func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) []TrustRow {
-	var out []TrustRow
+func certsNeeded(c *mesh.Cluster, r Record, tls bool, now time.Time) []Row {
+	var out []Row
 	add := func(node mesh.NodeName, s Served, keyType, service string, pending bool) {
 		if s.Fingerprint == "" || s.Stale(now) {
 			return
 		}
-		row := TrustRow{
-			Cluster: c.ID, Node: node, KeyType: keyType, Service: service, Store: StoreOfService(service), Pending: pending,
+		row := Row{
+			Cluster: c.ID, Node: node, KeyType: keyType, Service: service, Store: StoreOf(service), Pending: pending,
 			Fingerprint: s.Fingerprint, Subject: s.Subject, NotAfter: s.NotAfter, First: s.First,
 		}
 		if !s.SelfSigned {
@@ -273,7 +273,7 @@ func certsNeeded(c *mesh.Cluster, r CertClusterRecord, tls bool, now time.Time) 
 }
 
 // trustVerdict is one cell.
-func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, index map[string]int, present map[string]bool, now time.Time) TrustCell {
+func cellOf(r Record, publisher mesh.NodeName, row Row, index map[string]int, present map[string]bool, now time.Time) Cell {
 	store, ok := r.Trust[row.Store]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
 	if !ok || at < 0 || store.Nodes[at].Read.IsZero() || !instant.Fresh(store.Nodes[at].Read, now, peer.CertAge) {
@@ -284,10 +284,10 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 		case r.NoTrust != nil:
 			why = r.NoTrust.Reason
 		}
-		return TrustCell{Verdict: TrustUnknown, Why: why}
+		return Cell{Verdict: Unknown, Why: why}
 	}
 	read := store.Nodes[at].Read
-	lacking := func(h Trusted) (out []mesh.NodeName) {
+	lacking := func(h Entry) (out []mesh.NodeName) {
 		for _, i := range h.Not {
 			if i >= 0 && i < len(store.Nodes) && i != at && store.Nodes[i].Cut == 0 {
 				out = append(out, store.Nodes[i].Name)
@@ -298,31 +298,31 @@ func trustVerdict(r CertClusterRecord, publisher mesh.NodeName, row TrustRow, in
 	print := ShortPrint(row.Fingerprint)
 	if i, ok := index[print]; ok && !slices.Contains(store.Entries[i].Not, at) {
 		h := store.Entries[i]
-		return TrustCell{Verdict: TrustYes, Entry: h.File, Lacking: lacking(h), Came: store.Came[print]}
+		return Cell{Verdict: Trusted, Entry: h.File, Lacking: lacking(h), Came: store.Came[print]}
 	}
 	if i, ok := store.Vouched[print]; ok && i >= 0 && i < len(store.Entries) {
 		if ca := store.Entries[i]; now.Before(ca.Ends) && !slices.Contains(ca.Not, at) {
-			return TrustCell{Verdict: TrustByCA, Entry: ca.Subject, Ends: ca.Ends, Lacking: lacking(ca), Came: store.Came[print]}
+			return Cell{Verdict: CATrusted, Entry: ca.Subject, Ends: ca.Ends, Lacking: lacking(ca), Came: store.Came[print]}
 		}
 	} else if row.Issuer != "" && !slices.Contains(store.Checked, print) {
 		// Not tried against this store yet: it was served for the first time
 		// after the look at the store, or never together with it.
-		return TrustCell{Verdict: TrustUnknown, Why: peer.NotChecked}
+		return Cell{Verdict: Unknown, Why: peer.NotChecked}
 	}
 	if row.First.After(read) {
-		return TrustCell{Verdict: TrustUnknown, Why: peer.NotChecked}
+		return Cell{Verdict: Unknown, Why: peer.NotChecked}
 	}
 	if store.Nodes[at].Cut > 0 {
-		return TrustCell{Verdict: TrustUnknown, Why: peer.ValueTooLong}
+		return Cell{Verdict: Unknown, Why: peer.ValueTooLong}
 	}
-	cell := TrustCell{Verdict: TrustMissing, Since: read}
+	cell := Cell{Verdict: Missing, Since: read}
 	if t, ok := store.Lacks[print]; ok {
 		cell.Since = t
 	}
 	cell.Taken = slices.Contains(store.Taken, print)
 	for _, h := range store.Entries {
 		if !h.CA && h.EC == (row.KeyType == "ECDSA") && !present[row.Store+h.Print] && !slices.Contains(h.Not, at) && strings.EqualFold(h.Subject, CommonName(row.Subject)) {
-			cell.Verdict, cell.Entry = TrustStale, h.File
+			cell.Verdict, cell.Entry = StaleCopy, h.File
 		}
 	}
 	return cell
@@ -339,17 +339,17 @@ func CommonName(subject string) string {
 }
 
 // Cell is the verdict of a cluster on a row.
-func (m TrustMatrix) Cell(row TrustRow, id mesh.ClusterID) TrustCell {
+func (m Matrix) Cell(row Row, id mesh.ClusterID) Cell {
 	i := slices.Index(m.Clusters, id)
 	if i < 0 || i >= len(row.Cells) {
-		return TrustCell{}
+		return Cell{}
 	}
 	return row.Cells[i]
 }
 
 // Of are the rows of one cluster.
-func (m TrustMatrix) Of(id mesh.ClusterID) []TrustRow {
-	var out []TrustRow
+func (m Matrix) Of(id mesh.ClusterID) []Row {
+	var out []Row
 	for _, r := range m.Rows {
 		if r.Cluster == id {
 			out = append(out, r)
@@ -360,14 +360,14 @@ func (m TrustMatrix) Of(id mesh.ClusterID) []TrustRow {
 
 // Worst is the worst verdict of one cluster on all certificates of another, and
 // how many have it; "" without any.
-func (m TrustMatrix) Worst(p mesh.PeerID) (TrustVerdict, int) {
-	counts := map[TrustVerdict]int{}
+func (m Matrix) Worst(p mesh.PeerID) (Verdict, int) {
+	counts := map[Verdict]int{}
 	for _, r := range m.Rows {
 		if r.Cluster == p.To {
 			counts[m.Cell(r, p.From).Verdict]++
 		}
 	}
-	for _, v := range TrustVerdicts() {
+	for _, v := range Verdicts() {
 		if counts[v] > 0 {
 			return v, counts[v]
 		}
@@ -388,7 +388,7 @@ type Copy struct {
 	To          mesh.ClusterID `json:"to"`
 	Publisher   mesh.NodeName  `json:"publisher"` // where it is uploaded; it replicates from there
 	Store       string         `json:"store"`
-	Verdict     TrustVerdict   `json:"verdict"`
+	Verdict     Verdict        `json:"verdict"`
 	// Stale is the old copy's file in the store, which a person may delete.
 	Stale string `json:"stale,omitempty"`
 }
@@ -396,13 +396,13 @@ type Copy struct {
 // Copies lists what must be copied by hand where nothing carries it over: one
 // line per file and destination. A CA is copied once, however many leaves it
 // signed.
-func (m TrustMatrix) Copies(of *mesh.Mesh) []Copy {
+func (m Matrix) Copies(of *mesh.Mesh) []Copy {
 	out := []Copy{}
 	at := map[string]bool{}
 	for _, r := range m.Rows {
 		for i, id := range m.Clusters {
 			cell := r.Cells[i]
-			if cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+			if cell.Verdict != Missing && cell.Verdict != StaleCopy {
 				continue
 			}
 			to, ok := of.Cluster(id)
@@ -430,7 +430,7 @@ func (m TrustMatrix) Copies(of *mesh.Mesh) []Copy {
 // String writes the copy as an instruction.
 func (c Copy) String() string {
 	text := fmt.Sprintf("%s of %s (%s) to %s of %s (%s)", c.File, c.Node, c.From, c.Store, c.Publisher, c.To)
-	if c.Stale != "" && c.Verdict == TrustStale {
+	if c.Stale != "" && c.Verdict == StaleCopy {
 		text += "; the old copy there is " + c.Stale
 	}
 	return text
@@ -443,7 +443,7 @@ func (c Copy) String() string {
 //
 // exchange is how long a certificate may be on its way without anything being
 // wrong; 0 where certificate sync is off, so that nothing is on its way.
-func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Duration, now time.Time) (cond peer.Condition, ok bool) {
+func TrustOf(m *mesh.Mesh, matrix Matrix, id mesh.PeerID, exchange time.Duration, now time.Time) (cond peer.Condition, ok bool) {
 	to, known := m.Cluster(id.To)
 	if !known {
 		return peer.Condition{}, false
@@ -459,11 +459,11 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 		what := fmt.Sprintf("%s of %s", r.Service, r.Node)
 		switch cell.Verdict {
 		case "":
-		case TrustUnknown:
+		case Unknown:
 			unknown = true
-		case TrustYes:
+		case Trusted:
 			direct = append(direct, what)
-		case TrustByCA:
+		case CATrusted:
 			ca = append(ca, what)
 		default:
 			switch {
@@ -471,7 +471,7 @@ func TrustOf(m *mesh.Mesh, matrix TrustMatrix, id mesh.PeerID, exchange time.Dur
 				unvouched = append(unvouched, what)
 			case now.Sub(r.First) < exchange:
 				pending = append(pending, what)
-			case cell.Verdict == TrustStale:
+			case cell.Verdict == StaleCopy:
 				stale = append(stale, what+" ("+r.Store+" holds an older "+plain.Value(cmp.Or(cell.Entry, "copy"))+")")
 			default:
 				missing = append(missing, what+" ("+r.Store+")")
@@ -516,7 +516,7 @@ type Pull struct {
 }
 
 // PullOf tells how a peer's syncs are from what peersync knows.
-func PullOf(v *peer.View, matrix TrustMatrix, id mesh.PeerID) Pull {
+func PullOf(v *peer.View, matrix Matrix, id mesh.PeerID) Pull {
 	exchange, _ := v.CertExchange(id.From)
 	return Pull{exchange, v.Works(id),
 		func(came time.Time) bool { return awaitsReload(v, id, came) }, func(came time.Time) bool { return v.AgentOlder(id.From, came) }}
@@ -524,11 +524,11 @@ func PullOf(v *peer.View, matrix TrustMatrix, id mesh.PeerID) Pull {
 
 // MissingSince is since when one of the certificates of a peer has been served
 // and known not to be in the puller's store; zero if none is.
-func (m TrustMatrix) MissingSince(id mesh.PeerID) time.Time {
+func (m Matrix) MissingSince(id mesh.PeerID) time.Time {
 	var out time.Time
 	for _, r := range m.Of(id.To) {
 		cell := m.Cell(r, id.From)
-		if r.Pending || cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+		if r.Pending || cell.Verdict != Missing && cell.Verdict != StaleCopy {
 			continue
 		}
 		for _, t := range []time.Time{cell.Since, r.First} {
@@ -546,7 +546,7 @@ func (m TrustMatrix) MissingSince(id mesh.PeerID) time.Time {
 //
 // A certificate that has come into a store, and that ICSA must read yet, stays
 // the same finding: the cause is gone when a sync succeeds.
-func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) Pull, now time.Time) []peer.Finding {
+func TrustFindings(m *mesh.Mesh, matrix Matrix, id mesh.ClusterID, pulls func(puller mesh.ClusterID) Pull, now time.Time) []peer.Finding {
 	var out []peer.Finding
 	had := map[string]bool{} // by reason, certificate and store
 	for _, r := range publisherFirst(m, id, matrix.Of(id)) {
@@ -554,11 +554,11 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 		broken := false
 		for i, puller := range matrix.Clusters {
 			cell := r.Cells[i]
-			if cell.Verdict == TrustUnknown || cell.Verdict == "" {
+			if cell.Verdict == Unknown || cell.Verdict == "" {
 				continue
 			}
 			pull := pulls(puller)
-			if cell.Verdict != TrustMissing && cell.Verdict != TrustStale {
+			if cell.Verdict != Missing && cell.Verdict != StaleCopy {
 				waits := pull.Unread
 				if r.Pending {
 					waits = pull.Older
@@ -592,7 +592,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			if len(clusters) == 0 || r.Pending || had[key] { // had: another node serves the very same one
 				return
 			}
-			f := CertFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, plain.Name(CommonName(r.Subject)), r.Store, plain.List(clusters)))
+			f := NewFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, plain.Name(CommonName(r.Subject)), r.Store, plain.List(clusters)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			f.ID = strings.Replace(f.ID, string(reason), string(as), 1)
 			for _, c := range clusters {
@@ -608,7 +608,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 			}
 			if r.Unvouched {
 				f.Message += "; Peerkeeper does not trust it either, and nothing else tells that it is the node's own"
-				f.Fix = "first " + CertFinding(CertificateUntrustedHere, r.Node, r.KeyType, r.Service, "").Fix + "; then " + f.Fix
+				f.Fix = "first " + NewFinding(CertificateUntrustedHere, r.Node, r.KeyType, r.Service, "").Fix + "; then " + f.Fix
 			}
 			had[key] = true
 			out = append(out, f)
@@ -618,7 +618,7 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 		say(ECDSAMissing, twin, broken, "the %s certificate of %s (%s) is not in the %s of %s, where its RSA twin is")
 		say(ECDSAMissing, unreadTwin, true, "the %s certificate of %s (%s) is in the %s of %s, as its RSA twin is, and no sync has succeeded since: the Intercluster Sync Agent there reads it when it starts")
 		if r.Pending {
-			f := CertFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, peer.Clock(r.NotAfter), readiness(r, lack, twin, unread)))
+			f := NewFinding(NotServedYet, r.Node, r.KeyType, r.Service, fmt.Sprintf("%s has a new %s certificate (to %s) and still serves the old one; %s", r.Node, r.Service, peer.Clock(r.NotAfter), readiness(r, lack, twin, unread)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
 			out = append(out, f)
 		}
@@ -628,24 +628,24 @@ func TrustFindings(m *mesh.Mesh, matrix TrustMatrix, id mesh.ClusterID, pulls fu
 
 // publisherFirst puts the certificates of the publisher before the others: what
 // several nodes serve is said once, and what matters is that the publisher does.
-func publisherFirst(m *mesh.Mesh, id mesh.ClusterID, rows []TrustRow) []TrustRow {
+func publisherFirst(m *mesh.Mesh, id mesh.ClusterID, rows []Row) []Row {
 	c, ok := m.Cluster(id)
 	if !ok {
 		return rows
 	}
-	rank := func(r TrustRow) int {
+	rank := func(r Row) int {
 		if r.Node == c.Publisher {
 			return 0
 		}
 		return 1
 	}
-	return slices.SortedStableFunc(slices.Values(rows), func(a, b TrustRow) int { return rank(a) - rank(b) })
+	return slices.SortedStableFunc(slices.Values(rows), func(a, b Row) int { return rank(a) - rank(b) })
 }
 
-func readiness(r TrustRow, lack, twin, unread []string) string {
+func readiness(r Row, lack, twin, unread []string) string {
 	unknown := 0
 	for _, c := range r.Cells {
-		if c.Verdict == TrustUnknown {
+		if c.Verdict == Unknown {
 			unknown++
 		}
 	}
@@ -661,11 +661,11 @@ func readiness(r TrustRow, lack, twin, unread []string) string {
 }
 
 // rsaTrusted reports whether a cluster trusts the RSA twin of an ECDSA row.
-func (m TrustMatrix) rsaTrusted(r TrustRow, puller mesh.ClusterID) bool {
+func (m Matrix) rsaTrusted(r Row, puller mesh.ClusterID) bool {
 	for _, other := range m.Rows {
 		if other.Node == r.Node && other.Store == r.Store && other.KeyType == "RSA" && other.Service == strings.TrimSuffix(r.Service, "-ECDSA") && !other.Pending {
 			v := m.Cell(other, puller).Verdict
-			return v == TrustYes || v == TrustByCA
+			return v == Trusted || v == CATrusted
 		}
 	}
 	return false
@@ -673,16 +673,16 @@ func (m TrustMatrix) rsaTrusted(r TrustRow, puller mesh.ClusterID) bool {
 
 // StoreFindings are what a cluster's own stores hold that they should not, or
 // do not hold everywhere. They need no look at anybody else.
-func StoreFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding {
+func StoreFindings(r Record, days []int, now time.Time) []peer.Finding {
 	var out []peer.Finding
 	add := func(reason peer.Reason, node mesh.NodeName, store, message string) {
-		f := CertFinding(reason, node, "", strings.TrimSuffix(store, "-trust"), message)
+		f := NewFinding(reason, node, "", strings.TrimSuffix(store, "-trust"), message)
 		f.ID += ":" + store
 		out = append(out, f)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Trust)) {
 		store := r.Trust[name]
-		cas := map[string][]Trusted{}
+		cas := map[string][]Entry{}
 		var signed []string
 		missing := map[int][]string{}
 		for _, h := range store.Entries {
@@ -731,7 +731,7 @@ func StoreFindings(r CertClusterRecord, days []int, now time.Time) []peer.Findin
 	return out
 }
 
-func count(store TrustStore, print string) int {
+func count(store Store, print string) int {
 	n := 0
 	for _, i := range store.Vouched {
 		if i >= 0 && i < len(store.Entries) && store.Entries[i].Print == print {
@@ -744,7 +744,7 @@ func count(store TrustStore, print string) int {
 // StaleCopies are the certificates in a cluster's stores that have the name of
 // one that a peer's node has now, and are none of its present ones. They are
 // listed, never deleted.
-func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []peer.Finding {
+func StaleCopies(matrix Matrix, r Record) []peer.Finding {
 	present, doubtful, subjects := map[string]bool{}, map[string]bool{}, map[string]mesh.NodeName{}
 	for _, row := range matrix.Rows {
 		present[row.Store+ShortPrint(row.Fingerprint)] = true
@@ -768,7 +768,7 @@ func StaleCopies(matrix TrustMatrix, r CertClusterRecord) []peer.Finding {
 		if len(files) == 0 {
 			continue
 		}
-		f := CertFinding(SameSubjectOther, "", "", strings.TrimSuffix(name, "-trust"), fmt.Sprintf("%s holds %d former certificates of nodes that have another now: %s", name, len(files), plain.List(files)))
+		f := NewFinding(SameSubjectOther, "", "", strings.TrimSuffix(name, "-trust"), fmt.Sprintf("%s holds %d former certificates of nodes that have another now: %s", name, len(files), plain.List(files)))
 		f.ID = string(SameSubjectOther) + ":" + name
 		out = append(out, f)
 	}

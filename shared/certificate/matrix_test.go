@@ -68,11 +68,11 @@ func caSigned(node mesh.NodeName, what, ca string) Served {
 }
 
 // trusting fills every store with what every node serves.
-func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh.ClusterID]CertClusterRecord {
-	certs := map[mesh.ClusterID]CertClusterRecord{}
+func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh.ClusterID]Record {
+	certs := map[mesh.ClusterID]Record{}
 	for _, c := range m.Clusters {
-		r := CertClusterRecord{At: certNoon(), Served: map[mesh.NodeName]map[string]Served{}, Trust: map[string]TrustStore{}}
-		store := TrustStore{}
+		r := Record{At: certNoon(), Served: map[mesh.NodeName]map[string]Served{}, Trust: map[string]Store{}}
+		store := Store{}
 		for _, n := range c.Nodes {
 			r.Served[n.Name] = served[n.Name]
 			store.Nodes = append(store.Nodes, StoreNode{Name: n.Name, Read: certNoon()})
@@ -81,7 +81,7 @@ func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh
 			for _, n := range other.Nodes {
 				for _, keyType := range []string{"RSA", "ECDSA"} {
 					if s, ok := served[n.Name][keyType]; ok {
-						store.Entries = append(store.Entries, Trusted{Print: ShortPrint(s.Fingerprint), Subject: string(n.Name), Ends: s.NotAfter, File: string(n.Name) + ".pem", Signed: !s.SelfSigned, EC: keyType == "ECDSA"})
+						store.Entries = append(store.Entries, Entry{Print: ShortPrint(s.Fingerprint), Subject: string(n.Name), Ends: s.NotAfter, File: string(n.Name) + ".pem", Signed: !s.SelfSigned, EC: keyType == "ECDSA"})
 					}
 				}
 			}
@@ -103,7 +103,7 @@ func installed(m *mesh.Mesh) map[mesh.NodeName]map[string]Served {
 }
 
 // change alters one cluster's stored record.
-func change(certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, do func(r *CertClusterRecord, store *TrustStore)) {
+func change(certs map[mesh.ClusterID]Record, id mesh.ClusterID, do func(r *Record, store *Store)) {
 	r := certs[id]
 	store := r.Trust["tomcat-trust"]
 	do(&r, &store)
@@ -113,147 +113,147 @@ func change(certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, do fu
 	certs[id] = r
 }
 
-func forget(store *TrustStore, print string) {
-	store.Entries = slices.DeleteFunc(slices.Clone(store.Entries), func(h Trusted) bool { return h.Print == ShortPrint(print) })
+func forget(store *Store, print string) {
+	store.Entries = slices.DeleteFunc(slices.Clone(store.Entries), func(h Entry) bool { return h.Print == ShortPrint(print) })
 }
 
 func TestTrust(t *testing.T) {
 	const apacPub, apacSub = mesh.NodeName("imp-apac-pub.example.com"), mesh.NodeName("imp-apac-sub1.example.com")
 	renewed := selfSigned(apacPub, "apac's new one")
 	renewed.First = certNoon().Add(-3 * time.Hour)
-	type certs = map[mesh.ClusterID]CertClusterRecord
+	type certs = map[mesh.ClusterID]Record
 	for _, c := range []struct {
 		name   string
 		change func(certs)
 		// want is emea's verdict on apac's publisher, RSA then ECDSA.
-		rsa, ecdsa TrustVerdict
+		rsa, ecdsa Verdict
 		why        peer.Reason
 		// cond is what it makes of emea>apac; "" leaves it to a sync.
 		cond   string
 		copies int
 	}{
-		{"every certificate is in every store", func(certs) {}, TrustYes, TrustYes, "", "True InTrustStore", 0},
+		{"every certificate is in every store", func(certs) {}, Trusted, Trusted, "", "True InTrustStore", 0},
 		{"renewed, and emea never learned it", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) { r.Served[apacPub]["RSA"] = renewed })
-		}, TrustStale, TrustYes, "", "False StaleCopyInTrustStore", 2},
+			change(r, "apac", func(r *Record, _ *Store) { r.Served[apacPub]["RSA"] = renewed })
+		}, StaleCopy, Trusted, "", "False StaleCopyInTrustStore", 2},
 		{"renewed an hour ago: the next syncs carry it over", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "apac", func(r *Record, _ *Store) {
 				s := renewed
 				s.First = certNoon().Add(-time.Hour)
 				r.Served[apacPub]["RSA"] = s
 			})
-		}, TrustStale, TrustYes, "", "Unknown ExchangePending", 2},
+		}, StaleCopy, Trusted, "", "Unknown ExchangePending", 2},
 		{"in no store, and no former one either", func(r certs) {
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { forget(s, print64(string(apacPub)+" RSA")) })
-		}, TrustMissing, TrustYes, "", "False NotInTrustStore", 1},
+			change(r, "emea", func(_ *Record, s *Store) { forget(s, print64(string(apacPub)+" RSA")) })
+		}, Missing, Trusted, "", "False NotInTrustStore", 1},
 		{"nothing of apac's publisher in the store", func(r certs) {
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
+			change(r, "emea", func(_ *Record, s *Store) {
 				forget(s, print64(string(apacPub)+" RSA"))
 				forget(s, print64(string(apacPub)+" EC"))
 			})
-		}, TrustMissing, TrustMissing, "", "False NotInTrustStore", 2},
+		}, Missing, Missing, "", "False NotInTrustStore", 2},
 		{"the ECDSA twin was forgotten", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "apac", func(r *Record, _ *Store) {
 				s := selfSigned(apacPub, "apac's new ECDSA")
 				s.First = certNoon().Add(-3 * time.Hour)
 				r.Served[apacPub]["ECDSA"] = s
 			})
-		}, TrustYes, TrustStale, "", "False StaleCopyInTrustStore", 2},
+		}, Trusted, StaleCopy, "", "False StaleCopyInTrustStore", 2},
 		{"nobody pulls from the subscriber: a finding, not a broken peer", func(r certs) {
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { forget(s, print64(string(apacSub)+" RSA")) })
-		}, TrustYes, TrustYes, "", "True InTrustStore", 1},
+			change(r, "emea", func(_ *Record, s *Store) { forget(s, print64(string(apacSub)+" RSA")) })
+		}, Trusted, Trusted, "", "True InTrustStore", 1},
 		{"signed by a CA in the store", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "apac", func(r *Record, _ *Store) {
 				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
-				change(r, id, func(_ *CertClusterRecord, s *TrustStore) {
-					s.Entries = append(slices.Clone(s.Entries), Trusted{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
+				change(r, id, func(_ *Record, s *Store) {
+					s.Entries = append(slices.Clone(s.Entries), Entry{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
 					s.Vouched = map[string]int{ShortPrint(print64("by CA")): len(s.Entries) - 1}
 				})
 			}
-		}, TrustByCA, TrustYes, "", "True InTrustStore", 0},
+		}, CATrusted, Trusted, "", "True InTrustStore", 0},
 		{"signed by a CA that ended yesterday", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "apac", func(r *Record, _ *Store) {
 				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
-				change(r, id, func(_ *CertClusterRecord, s *TrustStore) {
-					s.Entries = append(slices.Clone(s.Entries), Trusted{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, -1)})
+				change(r, id, func(_ *Record, s *Store) {
+					s.Entries = append(slices.Clone(s.Entries), Entry{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, -1)})
 					s.Vouched = map[string]int{ShortPrint(print64("by CA")): len(s.Entries) - 1}
 				})
 			}
-		}, TrustStale, TrustYes, "", "False StaleCopyInTrustStore", 2},
+		}, StaleCopy, Trusted, "", "False StaleCopyInTrustStore", 2},
 		{"signed by a CA that emea lacks", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "apac", func(r *Record, _ *Store) {
 				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
 				r.Served[apacSub]["RSA"] = caSigned(apacSub, "by CA too", "Example CA")
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
-				change(r, id, func(_ *CertClusterRecord, s *TrustStore) {
+				change(r, id, func(_ *Record, s *Store) {
 					s.Checked = []string{ShortPrint(print64("by CA")), ShortPrint(print64("by CA too"))}
 				})
 			}
-		}, TrustStale, TrustYes, "", "False StaleCopyInTrustStore", 2}, // the CA once for each cluster, not once per leaf
+		}, StaleCopy, Trusted, "", "False StaleCopyInTrustStore", 2}, // the CA once for each cluster, not once per leaf
 		{"a CA-signed one that was not tried against the store yet", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "apac", func(r *Record, _ *Store) {
 				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
 			})
-		}, TrustUnknown, TrustYes, peer.NotChecked, "", 0},
+		}, Unknown, Trusted, peer.NotChecked, "", 0},
 		{"served since after the look at the store", func(r certs) {
-			change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "apac", func(r *Record, _ *Store) {
 				s := renewed
 				s.First = certNoon().Add(time.Minute)
 				r.Served[apacPub]["RSA"] = s
 			})
-		}, TrustUnknown, TrustYes, peer.NotChecked, "", 0},
+		}, Unknown, Trusted, peer.NotChecked, "", 0},
 		{"before release 14 no store can be read", func(r certs) {
 			for _, id := range []mesh.ClusterID{"emea", "apac", "amer"} {
-				change(r, id, func(r *CertClusterRecord, _ *TrustStore) { r.Trust, r.NoTrust = nil, &NoLook{Reason: Before14} })
+				change(r, id, func(r *Record, _ *Store) { r.Trust, r.NoTrust = nil, &NoLook{Reason: Before14} })
 			}
-		}, TrustUnknown, TrustUnknown, Before14, "", 0},
+		}, Unknown, Unknown, Before14, "", 0},
 		{"without a platform account", func(r certs) {
-			change(r, "emea", func(r *CertClusterRecord, _ *TrustStore) {
+			change(r, "emea", func(r *Record, _ *Store) {
 				r.Trust, r.NoTrust = nil, &NoLook{Reason: peer.NoCredentials}
 			})
-		}, TrustUnknown, TrustUnknown, peer.NoCredentials, "", 0},
+		}, Unknown, Unknown, peer.NoCredentials, "", 0},
 		{"the store was read a day ago", func(r certs) {
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
+			change(r, "emea", func(_ *Record, s *Store) {
 				for i := range s.Nodes {
 					s.Nodes[i].Read = certNoon().Add(-24 * time.Hour)
 				}
 			})
-		}, TrustUnknown, TrustUnknown, peer.Stale, "", 0},
+		}, Unknown, Unknown, peer.Stale, "", 0},
 		{"only a subscriber's store was read: ICSA pulls by the publisher's", func(r certs) {
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Nodes[0].Read = time.Time{} })
-		}, TrustUnknown, TrustUnknown, peer.NotChecked, "", 0},
+			change(r, "emea", func(_ *Record, s *Store) { s.Nodes[0].Read = time.Time{} })
+		}, Unknown, Unknown, peer.NotChecked, "", 0},
 		{"a subscriber's store lacks what the publisher's has", func(r certs) {
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
+			change(r, "emea", func(_ *Record, s *Store) {
 				for i := range s.Entries {
 					s.Entries[i].Not = []int{1}
 				}
 			})
-		}, TrustYes, TrustYes, "", "True InTrustStore", 0},
+		}, Trusted, Trusted, "", "True InTrustStore", 0},
 		{"only the publisher's store lacks it", func(r certs) {
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
+			change(r, "emea", func(_ *Record, s *Store) {
 				for i := range s.Entries {
 					s.Entries[i].Not = []int{0}
 				}
 			})
-		}, TrustMissing, TrustMissing, "", "False NotInTrustStore", 8},
+		}, Missing, Missing, "", "False NotInTrustStore", 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := certMesh(3, 2, mesh.TCP)
 			r := trusting(m, installed(m))
 			c.change(r)
 			matrix := Trust(m, r, certNoon())
-			for keyType, want := range map[string]TrustVerdict{"RSA": c.rsa, "ECDSA": c.ecdsa} {
-				i := slices.IndexFunc(matrix.Rows, func(row TrustRow) bool { return row.Node == apacPub && row.KeyType == keyType && !row.Pending })
+			for keyType, want := range map[string]Verdict{"RSA": c.rsa, "ECDSA": c.ecdsa} {
+				i := slices.IndexFunc(matrix.Rows, func(row Row) bool { return row.Node == apacPub && row.KeyType == keyType && !row.Pending })
 				if i < 0 {
 					t.Fatalf("no row for %s", keyType)
 				}
 				cell := matrix.Cell(matrix.Rows[i], "emea")
-				if cell.Verdict != want || want == TrustUnknown && cell.Why != c.why {
+				if cell.Verdict != want || want == Unknown && cell.Why != c.why {
 					t.Errorf("%s: %s %s, want %s %s", keyType, cell.Verdict, cell.Why, want, c.why)
 				}
 				if own := matrix.Cell(matrix.Rows[i], "apac"); own.Verdict != "" {
@@ -280,7 +280,7 @@ func TestTrust(t *testing.T) {
 func TestCertificateSyncOff(t *testing.T) {
 	m := certMesh(3, 1, mesh.TCP)
 	r := trusting(m, installed(m))
-	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+	change(r, "apac", func(r *Record, _ *Store) {
 		s := selfSigned(m.Clusters[1].Publisher, "new")
 		s.First = certNoon().Add(-time.Minute)
 		r.Served[m.Clusters[1].Publisher]["RSA"] = s
@@ -299,7 +299,7 @@ func TestOneRenewalOneFinding(t *testing.T) {
 	m := certMesh(30, 2, mesh.TCP)
 	r := trusting(m, installed(m))
 	pub := m.Clusters[1].Publisher
-	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+	change(r, "apac", func(r *Record, _ *Store) {
 		for _, keyType := range []string{"RSA", "ECDSA"} {
 			s := selfSigned(pub, "new "+keyType)
 			s.First = certNoon().Add(-24 * time.Hour)
@@ -335,7 +335,7 @@ func TestPendingCertificate(t *testing.T) {
 	pub := m.Clusters[1].Publisher
 	next := selfSigned(pub, "next")
 	next.First = certNoon()
-	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+	change(r, "apac", func(r *Record, _ *Store) {
 		r.Identity = map[mesh.NodeName]map[string]Served{pub: {"tomcat": next}}
 	})
 	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: time.Hour} }
@@ -350,8 +350,8 @@ func TestPendingCertificate(t *testing.T) {
 		t.Error(msg)
 	}
 	for _, id := range []mesh.ClusterID{"emea", "amer"} {
-		change(r, id, func(_ *CertClusterRecord, s *TrustStore) {
-			s.Entries = append(slices.Clone(s.Entries), Trusted{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
+		change(r, id, func(_ *Record, s *Store) {
+			s.Entries = append(slices.Clone(s.Entries), Entry{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
 		})
 	}
 	if msg := says(); !strings.Contains(msg, "every peer trusts it already") {
@@ -365,38 +365,38 @@ func TestPendingCertificate(t *testing.T) {
 func TestStoreFindings(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(*TrustStore)
+		change func(*Store)
 		want   string
 	}{
-		{"as it should be", func(*TrustStore) {}, ""},
-		{"a CA-signed leaf", func(s *TrustStore) { s.Entries[0].Signed = true }, "CASignedLeafInTrustStore info"},
-		{"two CAs of one name and different keys", func(s *TrustStore) {
+		{"as it should be", func(*Store) {}, ""},
+		{"a CA-signed leaf", func(s *Store) { s.Entries[0].Signed = true }, "CASignedLeafInTrustStore info"},
+		{"two CAs of one name and different keys", func(s *Store) {
 			for _, k := range []string{"a", "b"} {
-				s.Entries = append(s.Entries, Trusted{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
+				s.Entries = append(s.Entries, Entry{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
 			}
 		}, "CAConflict critical"},
-		{"a CA and its renewed certificate, one key", func(s *TrustStore) {
+		{"a CA and its renewed certificate, one key", func(s *Store) {
 			for _, p := range []string{"a", "b"} {
-				s.Entries = append(s.Entries, Trusted{Print: p, Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
+				s.Entries = append(s.Entries, Entry{Print: p, Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(5, 0, 0)})
 			}
 		}, ""},
-		{"two CAs of one name, one of them long over", func(s *TrustStore) {
+		{"two CAs of one name, one of them long over", func(s *Store) {
 			for i, k := range []string{"a", "b"} {
-				s.Entries = append(s.Entries, Trusted{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(3*i-1, 0, 0)})
+				s.Entries = append(s.Entries, Entry{Print: k, Key: k, Subject: "Example CA", CA: true, Ends: certNoon().AddDate(3*i-1, 0, 0)})
 			}
 		}, ""},
-		{"a CA that a peer hangs on ends in ten days", func(s *TrustStore) {
-			s.Entries = append(s.Entries, Trusted{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
+		{"a CA that a peer hangs on ends in ten days", func(s *Store) {
+			s.Entries = append(s.Entries, Entry{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
 			s.Vouched = map[string]int{"leaf": len(s.Entries) - 1}
 		}, "TrustedCAExpires warning"},
-		{"one that nobody hangs on", func(s *TrustStore) {
-			s.Entries = append(s.Entries, Trusted{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
+		{"one that nobody hangs on", func(s *Store) {
+			s.Entries = append(s.Entries, Entry{Print: "ca", Key: "k", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 10)})
 		}, ""},
-		{"not replicated, for half an hour", func(s *TrustStore) {
+		{"not replicated, for half an hour", func(s *Store) {
 			s.Entries[0].Not = []int{1}
 			s.Lacks = map[string]time.Time{LackOn(s.Entries[0].Print, 1): certNoon().Add(-30 * time.Minute)}
 		}, ""},
-		{"not replicated, for two hours", func(s *TrustStore) {
+		{"not replicated, for two hours", func(s *Store) {
 			s.Entries[0].Not = []int{1}
 			s.Lacks = map[string]time.Time{LackOn(s.Entries[0].Print, 1): certNoon().Add(-2 * time.Hour)}
 		}, "NotReplicated warning"},
@@ -404,7 +404,7 @@ func TestStoreFindings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := certMesh(2, 2, mesh.TCP)
 			r := trusting(m, installed(m))
-			change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Entries = slices.Clone(s.Entries); c.change(s) })
+			change(r, "emea", func(_ *Record, s *Store) { s.Entries = slices.Clone(s.Entries); c.change(s) })
 			var got []string
 			for _, f := range StoreFindings(r["emea"], []int{28, 14, 7}, certNoon()) {
 				got = append(got, string(f.Reason)+" "+f.Severity)
@@ -423,8 +423,8 @@ func TestStoreFindings(t *testing.T) {
 func TestFormerCertificatesAreListed(t *testing.T) {
 	m := certMesh(2, 1, mesh.TCP)
 	r := trusting(m, installed(m))
-	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
-		s.Entries = append(slices.Clone(s.Entries), Trusted{Print: "old", Subject: "imp-apac-pub.example.com", File: "imp-apac-pub.old.pem", Ends: certNoon()})
+	change(r, "emea", func(_ *Record, s *Store) {
+		s.Entries = append(slices.Clone(s.Entries), Entry{Print: "old", Subject: "imp-apac-pub.example.com", File: "imp-apac-pub.old.pem", Ends: certNoon()})
 	})
 	got := StaleCopies(Trust(m, r, certNoon()), r["emea"])
 	if len(got) != 1 || got[0].Reason != SameSubjectOther || !strings.Contains(got[0].Message, "imp-apac-pub.old.pem") {
@@ -486,16 +486,16 @@ func TestTrustUnderTLS(t *testing.T) {
 	r := trusting(m, installed(m))
 	sub := m.Clusters[1].Nodes[1].Name
 	cup := selfSigned(sub, "cup of the subscriber")
-	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+	change(r, "apac", func(r *Record, _ *Store) {
 		r.Ports = map[mesh.NodeName]map[string]Served{sub: {"5061/RSA": cup}}
 	})
 	emea := r["emea"]
-	emea.Trust["cup-trust"] = TrustStore{Nodes: emea.Trust["tomcat-trust"].Nodes}
+	emea.Trust["cup-trust"] = Store{Nodes: emea.Trust["tomcat-trust"].Nodes}
 	id := mesh.PeerID{From: "emea", To: "apac"}
 	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Reason != peer.NotInTrustStore || !strings.Contains(cond.Message, "cup of imp-apac-sub1") {
 		t.Errorf("%+v", cond)
 	}
-	emea.Trust["cup-trust"] = TrustStore{Nodes: emea.Trust["tomcat-trust"].Nodes, Entries: []Trusted{{Print: ShortPrint(cup.Fingerprint), Subject: string(sub), Ends: cup.NotAfter}}}
+	emea.Trust["cup-trust"] = Store{Nodes: emea.Trust["tomcat-trust"].Nodes, Entries: []Entry{{Print: ShortPrint(cup.Fingerprint), Subject: string(sub), Ends: cup.NotAfter}}}
 	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != peer.True {
 		t.Errorf("with it: %+v", cond)
 	}
@@ -513,12 +513,12 @@ func TestTrustUnderTLS(t *testing.T) {
 // one row.
 func TestTableOfFindings(t *testing.T) {
 	seen := map[peer.Reason]bool{}
-	for _, k := range CertFindingKinds() {
+	for _, k := range Kinds() {
 		if k.Reason == "" || k.Means == "" || k.Fix == "" || !slices.Contains([]string{"critical", "warning", "info"}, k.Severity) || seen[k.Reason] {
 			t.Errorf("row %+v", k)
 		}
 		seen[k.Reason] = true
-		f := CertFinding(k.Reason, "imp-emea-pub.example.com", "ECDSA", "", "said")
+		f := NewFinding(k.Reason, "imp-emea-pub.example.com", "ECDSA", "", "said")
 		if want := string(k.Reason) + ":imp-emea-pub.example.com:ECDSA"; f.ID != want || strings.ContainsAny(f.Fix, "{}") || f.Message != "said" {
 			t.Errorf("finding %+v, want id %s and a fix that is filled in", f, want)
 		}
@@ -531,7 +531,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 	nodes := certMesh(1, 6, mesh.TCP).Clusters[0].Nodes
 	old := selfSigned("imp-emea-ms.example.com", "multi-server")
 	old.MultiServer = true
-	r := CertClusterRecord{Served: map[mesh.NodeName]map[string]Served{}}
+	r := Record{Served: map[mesh.NodeName]map[string]Served{}}
 	for _, n := range nodes {
 		r.Served[n.Name] = map[string]Served{"RSA": old}
 	}
@@ -568,7 +568,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 func TestNotYetValid(t *testing.T) {
 	s := selfSigned("imp-emea-pub.example.com", "tomorrow's")
 	s.NotBefore = certNoon().Add(24 * time.Hour)
-	got := CertFindings(CertClusterRecord{Served: map[mesh.NodeName]map[string]Served{"imp-emea-pub.example.com": {"RSA": s}}}, []int{28}, certNoon())
+	got := CertFindings(Record{Served: map[mesh.NodeName]map[string]Served{"imp-emea-pub.example.com": {"RSA": s}}}, []int{28}, certNoon())
 	if len(got) != 1 || got[0].Reason != CertificateNotYetValid || got[0].Severity != "critical" {
 		t.Errorf("%+v", got)
 	}
@@ -605,7 +605,7 @@ func TestTimelineOrder(t *testing.T) {
 			}
 			r := trusting(m, served)
 			if c.proto == mesh.TLSProto {
-				change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+				change(r, "apac", func(r *Record, _ *Store) {
 					r.Ports = map[mesh.NodeName]map[string]Served{}
 					for _, n := range m.Clusters[1].Nodes {
 						r.Ports[n.Name] = map[string]Served{"5061/RSA": selfSigned(n.Name, string(n.Name)+" cup")}
@@ -628,7 +628,7 @@ func TestTimelineOrder(t *testing.T) {
 			if e, ok := tl.Breaks(); !ok || e.Node != m.Clusters[1].Publisher {
 				t.Errorf("breaks by %+v", e)
 			}
-			if !slices.IsSortedFunc(tl.Events, func(a, b CertEvent) int { return a.At.Compare(b.At) }) {
+			if !slices.IsSortedFunc(tl.Events, func(a, b Event) int { return a.At.Compare(b.At) }) {
 				t.Error("events are not in the order of time")
 			}
 			if c.multi && len(tl.Plans) != 1+3 {
@@ -679,10 +679,10 @@ func TestTimelineSaysWhatIsUnread(t *testing.T) {
 	m := certMesh(2, 2, mesh.TLSProto)
 	r := trusting(m, installed(m))
 	sub := m.Clusters[1].Nodes[1].Name
-	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+	change(r, "apac", func(r *Record, _ *Store) {
 		r.Ports = map[mesh.NodeName]map[string]Served{sub: {"5061/RSA": selfSigned(sub, "cup")}}
 	})
-	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) { s.Entries = nil })
+	change(r, "emea", func(_ *Record, s *Store) { s.Entries = nil })
 	if tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon()); len(tl.Unread) != 1 || !strings.Contains(tl.Unread[0], "trust store is not read") {
 		t.Errorf("cup-trust was never read, and tomcat-trust lacks all: %q", tl.Unread)
 	}
@@ -694,11 +694,11 @@ func TestTimelineFollowsTheWork(t *testing.T) {
 	r := trusting(m, installed(m))
 	pub := m.Clusters[1].Publisher
 	next := selfSigned(pub, "next")
-	change(r, "apac", func(r *CertClusterRecord, _ *TrustStore) {
+	change(r, "apac", func(r *Record, _ *Store) {
 		r.Identity = map[mesh.NodeName]map[string]Served{pub: {"tomcat": next}}
 	})
-	change(r, "emea", func(_ *CertClusterRecord, s *TrustStore) {
-		s.Entries = append(slices.Clone(s.Entries), Trusted{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
+	change(r, "emea", func(_ *Record, s *Store) {
+		s.Entries = append(slices.Clone(s.Entries), Entry{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
 	})
 	tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
 	done := map[mesh.ClusterID]bool{}
@@ -723,7 +723,7 @@ func TestTimelineFollowsTheWork(t *testing.T) {
 
 func TestTimelineUnread(t *testing.T) {
 	m := certMesh(2, 1, mesh.TCP)
-	tl := TimelineOf(m, map[mesh.ClusterID]CertClusterRecord{}, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
+	tl := TimelineOf(m, map[mesh.ClusterID]Record{}, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
 	if len(tl.Events)+len(tl.Plans) != 0 || len(tl.Unread) == 0 {
 		t.Errorf("%+v", tl)
 	}
@@ -757,14 +757,14 @@ func FuzzTrust(f *testing.F) {
 	f.Add([]byte(`{"trust":{"tomcat-trust":{"nodes":[{"name":"imp-emea-pub.example.com","read":"2026-06-02T12:00:00Z"}],"held":[{"p":"","s":"","not":[-1,9]}],"vouched":{"x":99},"lacks":{"@":"2026-06-02T12:00:00Z"}}}}`), good)
 	f.Add([]byte(`{}`), []byte(`{"served":{"imp-apac-pub.example.com":{"RSA":{"fingerprint":"sha256:"}}}}`))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		var x, y CertClusterRecord
+		var x, y Record
 		if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
 			return
 		}
-		certs := map[mesh.ClusterID]CertClusterRecord{"emea": x, "apac": y}
+		certs := map[mesh.ClusterID]Record{"emea": x, "apac": y}
 		matrix := Trust(m, certs, certNoon())
 		for _, row := range matrix.Rows {
-			if cell := matrix.Cell(row, "emea"); (cell.Verdict == TrustYes || cell.Verdict == TrustByCA) && len(x.Trust[row.Store].Entries) == 0 {
+			if cell := matrix.Cell(row, "emea"); (cell.Verdict == Trusted || cell.Verdict == CATrusted) && len(x.Trust[row.Store].Entries) == 0 {
 				t.Errorf("%s is trusted by an empty store", row.Fingerprint)
 			}
 		}

@@ -35,17 +35,17 @@ type HeldCertificate struct {
 
 // PlatformRefused is why a node's certificate management was not read:
 // NoCredentials, AccountRejected, ServerCertificateUntrusted, Before14 …
-type PlatformRefused struct {
+type Refused struct {
 	Reason  peer.Reason
 	Version string // of the secret, where it was tried or held back
 	Message string
 	Cause   error
 }
 
-func (e *PlatformRefused) Error() string { return e.Message }
+func (e *Refused) Error() string { return e.Message }
 
 // Unwrap gives the cause, if there is one.
-func (e *PlatformRefused) Unwrap() error { return e.Cause }
+func (e *Refused) Unwrap() error { return e.Cause }
 
 // Fingerprint is a certificate's SHA-256 as everything here writes it:
 // "sha256:…" over the DER.

@@ -28,7 +28,7 @@ import (
 
 // CertClusterRecord is the CERT#cluster item: what certcheck saw of one
 // cluster's certificates and DNS servers, and the findings on them.
-type CertClusterRecord struct {
+type Record struct {
 	At time.Time `json:"at"`
 	// Accepted is a short hash of what people had accepted of its nodes by then;
 	// "" is nothing.
@@ -44,7 +44,7 @@ type CertClusterRecord struct {
 	Identity map[mesh.NodeName]map[string]Served `json:"identity,omitempty"`
 	// Trust are the cluster's trust stores by the name that people see
 	// ("tomcat-trust"); a store that nobody could read is not there.
-	Trust map[string]TrustStore `json:"trust,omitempty"`
+	Trust map[string]Store `json:"trust,omitempty"`
 	// NoTrust is why the newest look at the stores brought nothing, or not all.
 	NoTrust *NoLook `json:"noTrust,omitempty"`
 	// Servers are the cluster's own DNS servers and how each answered.
@@ -59,7 +59,7 @@ type CertClusterRecord struct {
 
 // LastRead is when a certificate was last read over each node's own port, by the
 // looks that succeeded.
-func (r CertClusterRecord) LastRead() map[mesh.NodeName]time.Time {
+func (r Record) LastRead() map[mesh.NodeName]time.Time {
 	out := map[mesh.NodeName]time.Time{}
 	for node, byType := range r.Served {
 		for _, s := range byType {
@@ -167,7 +167,7 @@ type NameServer struct {
 // CertFindings lists what a person should know of a cluster's certificates at
 // now: what certcheck stored, and the dates, which need no look to come true.
 // One certificate is one finding, however many nodes serve it.
-func CertFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding {
+func CertFindings(r Record, days []int, now time.Time) []peer.Finding {
 	out := slices.Clone(r.Findings)
 	had := map[string]bool{}
 	for _, g := range grouped(r) {
@@ -183,7 +183,7 @@ func CertFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding
 		if had[f.ID] { // two certificates of one subject: each keeps its own node
 			f.Node, f.ID = g.nodes[0], id(g.nodes[0])
 		}
-		f = certFinding(f, reason, "")
+		f = completed(f, reason, "")
 		had[f.ID] = true
 		if reason == ChainExpired {
 			// Said of every node that serves it, at the last look, and once is enough.
@@ -236,7 +236,7 @@ func urgent(days []int, limit int) bool { return len(days) > 1 && limit == slice
 // rootFindings says until when Peerkeeper can verify the nodes of a cluster by
 // its roots: one finding for each root that ends and that no other in tls.ca
 // makes up for.
-func rootFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding {
+func rootFindings(r Record, days []int, now time.Time) []peer.Finding {
 	type root struct {
 		ends   time.Time
 		by     string
@@ -278,7 +278,7 @@ func rootFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding
 		if urgent(days, limit) {
 			f.Severity = "critical"
 		}
-		out = append(out, certFinding(f, PeerkeeperGoesBlind, ""))
+		out = append(out, completed(f, PeerkeeperGoesBlind, ""))
 	}
 	return out
 }
@@ -287,7 +287,7 @@ func rootFindings(r CertClusterRecord, days []int, now time.Time) []peer.Finding
 // findings that may be true although none is made: of certificates that cannot
 // be read now. A certificate that several nodes had is found under the first of
 // all that have one of its name, which may itself be read, and be renewed.
-func UnreadCerts(r CertClusterRecord, now time.Time) []string {
+func UnreadCerts(r Record, now time.Time) []string {
 	var out []string
 	for node, byType := range r.Served {
 		for keyType, s := range byType {
@@ -334,7 +334,7 @@ func (g *group) names() string { return nodeList(g.nodes) }
 func nodeList(nodes []mesh.NodeName) string { return plain.First(3, nodes) }
 
 // grouped sorts a cluster's served certificates by certificate.
-func grouped(r CertClusterRecord) []*group {
+func grouped(r Record) []*group {
 	var out []*group
 	take := func(served map[mesh.NodeName]map[string]Served) {
 		at := map[string]*group{}
@@ -401,7 +401,7 @@ func nearest(days []int, left time.Duration) (limit int, within bool) {
 
 // NewLeaf reports whether a node showed peersync, after certcheck's last look, a
 // certificate that certcheck has not read there: it was renewed since.
-func NewLeaf(r peer.ClusterRecord, cert CertClusterRecord) bool {
+func NewLeaf(r peer.ClusterRecord, cert Record) bool {
 	for node, leaf := range r.Leaves {
 		if !leaf.First.After(cert.At) {
 			continue // certcheck looked since, and saw what it saw

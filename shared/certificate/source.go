@@ -29,7 +29,7 @@ func (s Served) FirstSeen() time.Time {
 // whether what is served to Peerkeeper and what the node's certificate management
 // names are the same, are the two ends of a renewal that is not served yet, or
 // differ. Of what was read on one side only it leaves what was known.
-func Sources(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, now time.Time) {
+func Sources(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.ClusterID, now time.Time) {
 	r := certs[id]
 	for node, byType := range r.Served {
 		for keyType, served := range byType {
@@ -73,7 +73,7 @@ func renewing(served, own Served, heldServed, heldOwn []mesh.ClusterID) bool {
 
 // holders are the clusters that pull from one and whose publisher's store holds a
 // certificate of it, or a CA that vouches for it.
-func holders(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, s Served) []mesh.ClusterID {
+func holders(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.ClusterID, s Served) []mesh.ClusterID {
 	var out []mesh.ClusterID
 	for _, puller := range pullers(m, id) {
 		c, _ := m.Cluster(puller)
@@ -87,7 +87,7 @@ func holders(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.C
 // holds reports whether a publisher's tomcat-trust has a certificate or a CA that
 // vouches for it, and whether it is the only one of its name and kind of key
 // there.
-func holds(r CertClusterRecord, publisher mesh.NodeName, s Served) (held, only bool) {
+func holds(r Record, publisher mesh.NodeName, s Served) (held, only bool) {
 	store := r.Trust[peer.TomcatTrust]
 	at := slices.IndexFunc(store.Nodes, func(n StoreNode) bool { return n.Name == publisher })
 	if at < 0 || store.Nodes[at].Read.IsZero() {
@@ -112,7 +112,7 @@ func holds(r CertClusterRecord, publisher mesh.NodeName, s Served) (held, only b
 
 // proofs are the sources that agree that a served certificate is the node's own,
 // and the clusters whose syncs are among them.
-func proofsOf(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, row TrustRow) (out []peer.Proof, synced []mesh.ClusterID) {
+func proofsOf(v *peer.View, matrix Matrix, certs map[mesh.ClusterID]Record, row Row) (out []peer.Proof, synced []mesh.ClusterID) {
 	r := certs[row.Cluster]
 	served, own := r.Served[row.Node][row.KeyType], r.Identity[row.Node][row.Service]
 	if row.byManagement() {
@@ -124,7 +124,7 @@ func proofsOf(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClu
 	}
 	for i, puller := range matrix.Clusters {
 		c, ok := v.Mesh.Cluster(puller)
-		if !ok || row.Cells[i].Verdict != TrustYes {
+		if !ok || row.Cells[i].Verdict != Trusted {
 			continue
 		}
 		if _, only := holds(certs[puller], c.Publisher, served); only && v.SyncedSince(mesh.PeerID{From: puller, To: row.Cluster}, served.FirstSeen()) {
@@ -138,7 +138,7 @@ func proofsOf(v *peer.View, matrix TrustMatrix, certs map[mesh.ClusterID]CertClu
 }
 
 // measured says of a certificate what its sources showed, and no more.
-func measured(row TrustRow, proofs []peer.Proof, synced []mesh.ClusterID) string {
+func measured(row Row, proofs []peer.Proof, synced []mesh.ClusterID) string {
 	if row.byManagement() {
 		return fmt.Sprintf("which the certificate management of %s names as its own", row.Node)
 	}
@@ -154,7 +154,7 @@ func measured(row TrustRow, proofs []peer.Proof, synced []mesh.ClusterID) string
 
 // SourceFindings are the certificates of a cluster of which the sources differ:
 // one finding each, which says what each of them showed.
-func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, v *peer.View, id mesh.ClusterID) []peer.Finding {
+func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]Record, v *peer.View, id mesh.ClusterID) []peer.Finding {
 	c, ok := m.Cluster(id)
 	if !ok {
 		return nil
@@ -189,7 +189,7 @@ func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, v 
 			if !served.Pinned && !served.CA {
 				text += "; Peerkeeper does not trust the served one"
 			}
-			f := CertFinding(SourcesDiffer, n.Name, keyType, "", text)
+			f := NewFinding(SourcesDiffer, n.Name, keyType, "", text)
 			f.Subject, f.NotAfter = served.Subject, served.NotAfter
 			out = append(out, f)
 		}

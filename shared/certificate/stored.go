@@ -22,7 +22,7 @@ import (
 // release, is whole as it stands.
 
 // Packed is the record as it is stored.
-func (r CertClusterRecord) Packed() CertClusterRecord {
+func (r Record) Packed() Record {
 	r.Certificates, r.Formers = map[string]Served{}, map[string]Former{}
 	once := func(of map[mesh.NodeName]map[string]Served) map[mesh.NodeName]map[string]Served {
 		if of == nil {
@@ -42,7 +42,7 @@ func (r CertClusterRecord) Packed() CertClusterRecord {
 }
 
 // place is what a place keeps of a certificate.
-func (r *CertClusterRecord) place(s Served) Served {
+func (r *Record) place(s Served) Served {
 	if s.Former != nil && s.Replaced != "" {
 		if was, had := r.Formers[s.Replaced]; !had || reflect.DeepEqual(was, *s.Former) {
 			r.Formers[s.Replaced] = *s.Former
@@ -81,7 +81,7 @@ func (s *Served) take(o Served) {
 }
 
 // Unpacked is the record in memory, as this release and earlier ones store it.
-func (r CertClusterRecord) Unpacked() CertClusterRecord {
+func (r Record) Unpacked() Record {
 	whole := func(of map[mesh.NodeName]map[string]Served) map[mesh.NodeName]map[string]Served {
 		if of == nil {
 			return nil
@@ -101,7 +101,7 @@ func (r CertClusterRecord) Unpacked() CertClusterRecord {
 }
 
 // whole puts a certificate together again.
-func (r *CertClusterRecord) whole(s Served) Served {
+func (r *Record) whole(s Served) Served {
 	if common, ok := r.Certificates[s.Fingerprint]; ok && s.NotAfter.IsZero() {
 		s.take(common)
 	}
@@ -118,7 +118,7 @@ const maxCertItem = 300 << 10
 // Fit cuts a record that would be larger than an item may be, the least needed
 // first, and tells what it cut. What is cut reads as unknown: a store without
 // its entries is not known, a certificate's names are counted as not looked at.
-func (r *CertClusterRecord) Fit(c *mesh.Cluster) (cut []string) {
+func (r *Record) Fit(c *mesh.Cluster) (cut []string) {
 	size := func() int {
 		b, err := json.Marshal(r.Packed())
 		if err != nil {
@@ -174,8 +174,8 @@ func (r *CertClusterRecord) Fit(c *mesh.Cluster) (cut []string) {
 	return cut
 }
 
-func (r *CertClusterRecord) dropStores(drop func(name string) bool) {
-	kept := map[string]TrustStore{}
+func (r *Record) dropStores(drop func(name string) bool) {
+	kept := map[string]Store{}
 	for name, store := range r.Trust {
 		if !drop(name) {
 			kept[name] = store
@@ -203,7 +203,7 @@ func firstFindings(all []peer.Finding, most int) []peer.Finding {
 }
 
 // Reclock puts right what another clock noted of a cluster's certificates.
-func (r *CertClusterRecord) Reclock(now time.Time) {
+func (r *Record) Reclock(now time.Time) {
 	*r = r.Unpacked() // what is stored once is in its places
 	for _, places := range []map[mesh.NodeName]map[string]Served{r.Served, r.Ports, r.Identity} {
 		for _, byPlace := range places {

@@ -16,7 +16,7 @@ import (
 type Timeline struct {
 	Peer mesh.PeerID `json:"peer"`
 	// Events are in the order of time.
-	Events []CertEvent `json:"events"`
+	Events []Event `json:"events"`
 	// Plans are one per certificate that will have to be renewed, soonest first.
 	Plans []RenewalPlan `json:"plans"`
 	// Unread is what the timeline cannot speak of, and why.
@@ -24,7 +24,7 @@ type Timeline struct {
 }
 
 // CertEvent is an instant at which something ends or begins.
-type CertEvent struct {
+type Event struct {
 	At   time.Time     `json:"at"`
 	Node mesh.NodeName `json:"node,omitempty"`
 	What string        `json:"what"`
@@ -78,8 +78,8 @@ type RenewalStep struct {
 }
 
 // TimelineOf derives a peer's timeline from what certcheck stored.
-func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mesh.PeerID, now time.Time) Timeline {
-	t := Timeline{Peer: id, Events: []CertEvent{}, Plans: []RenewalPlan{}}
+func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.PeerID, now time.Time) Timeline {
+	t := Timeline{Peer: id, Events: []Event{}, Plans: []RenewalPlan{}}
 	to, ok := m.Cluster(id.To)
 	if !ok {
 		return t
@@ -98,20 +98,20 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 		}
 		breaks := r.Node == to.Publisher || r.Store != "tomcat-trust"
 		readPub = readPub || r.Node == to.Publisher && r.Store == "tomcat-trust"
-		t.Events = append(t.Events, CertEvent{At: r.NotAfter, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
+		t.Events = append(t.Events, Event{At: r.NotAfter, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 			What: fmt.Sprintf("the %s certificate of %s ends", r.Service, r.Node)})
 		if s := certs[id.To].Served[r.Node][r.KeyType]; r.Store == peer.TomcatTrust && s.Fingerprint == r.Fingerprint {
 			if at, by := s.Ends(); by != "" {
-				t.Events = append(t.Events, CertEvent{At: at, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
+				t.Events = append(t.Events, Event{At: at, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 					What: fmt.Sprintf("the CA %s ends, which the %s certificate of %s needs", CommonName(by), r.Service, r.Node)})
 			}
 		}
-		if cell.Verdict == TrustByCA && !cell.Ends.IsZero() && cell.Ends.Before(r.NotAfter) {
-			t.Events = append(t.Events, CertEvent{At: cell.Ends, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
+		if cell.Verdict == CATrusted && !cell.Ends.IsZero() && cell.Ends.Before(r.NotAfter) {
+			t.Events = append(t.Events, Event{At: cell.Ends, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 				What: fmt.Sprintf("the CA %s ends, by which %s trusts %s of %s", cell.Entry, id.From, r.Service, r.Node)})
 		}
 		if r.NotAfter.After(now) && now.Before(beginsAt(certs[id.To], r)) {
-			t.Events = append(t.Events, CertEvent{At: beginsAt(certs[id.To], r), Node: r.Node, Service: r.Service, KeyType: r.KeyType,
+			t.Events = append(t.Events, Event{At: beginsAt(certs[id.To], r), Node: r.Node, Service: r.Service, KeyType: r.KeyType,
 				What: fmt.Sprintf("the %s certificate of %s becomes valid", r.Service, r.Node)})
 		}
 		key := r.Fingerprint + r.Service
@@ -125,22 +125,22 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]CertClusterRecord, id mes
 	if !readPub {
 		t.Unread = append(t.Unread, fmt.Sprintf("no certificate of %s has been read", to.Publisher))
 	}
-	if slices.ContainsFunc(matrix.Rows, func(r TrustRow) bool {
-		return r.Cluster == id.To && matrix.Cell(r, id.From).Verdict == TrustUnknown
+	if slices.ContainsFunc(matrix.Rows, func(r Row) bool {
+		return r.Cluster == id.To && matrix.Cell(r, id.From).Verdict == Unknown
 	}) {
 		t.Unread = append(t.Unread, fmt.Sprintf("%s's trust store is not read, so which steps are done already is not known", id.From))
 	}
 	for i := range t.Plans {
 		t.Plans[i].steps(m, matrix, certs, id.To, now)
 	}
-	slices.SortStableFunc(t.Events, func(a, b CertEvent) int {
+	slices.SortStableFunc(t.Events, func(a, b Event) int {
 		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.What, b.What))
 	})
 	slices.SortStableFunc(t.Plans, func(a, b RenewalPlan) int { return a.NotAfter.Compare(b.NotAfter) })
 	return t
 }
 
-func beginsAt(r CertClusterRecord, row TrustRow) time.Time {
+func beginsAt(r Record, row Row) time.Time {
 	switch {
 	case row.byManagement():
 		return r.Identity[row.Node][row.Service].NotBefore
@@ -151,24 +151,24 @@ func beginsAt(r CertClusterRecord, row TrustRow) time.Time {
 }
 
 // Breaks is the first event that stops the peer, and whether there is one.
-func (t Timeline) Breaks() (CertEvent, bool) {
-	i := slices.IndexFunc(t.Events, func(e CertEvent) bool { return e.Breaks })
+func (t Timeline) Breaks() (Event, bool) {
+	i := slices.IndexFunc(t.Events, func(e Event) bool { return e.Breaks })
 	if i < 0 {
-		return CertEvent{}, false
+		return Event{}, false
 	}
 	return t.Events[i], true
 }
 
 // steps writes the plan down. A certificate is renewed once, for every cluster
 // that pulls from its own, so all of them are named.
-func (p *RenewalPlan) steps(m *mesh.Mesh, matrix TrustMatrix, certs map[mesh.ClusterID]CertClusterRecord, id mesh.ClusterID, now time.Time) {
+func (p *RenewalPlan) steps(m *mesh.Mesh, matrix Matrix, certs map[mesh.ClusterID]Record, id mesh.ClusterID, now time.Time) {
 	days := slices.Sorted(slices.Values(m.Policy.Thresholds.CertificateDays))
 	if len(days) == 0 {
 		days = []int{7, 14, 28}
 	}
 	before := func(n int) time.Time { return p.NotAfter.AddDate(0, 0, -n) }
 	p.Start, p.Trust, p.Serve = before(days[len(days)-1]), before(days[len(days)/2]), before(days[0])
-	var next *TrustRow // the new certificate, installed and not served
+	var next *Row // the new certificate, installed and not served
 	issuer := ""
 	for i, r := range matrix.Rows {
 		switch {
@@ -182,7 +182,7 @@ func (p *RenewalPlan) steps(m *mesh.Mesh, matrix TrustMatrix, certs map[mesh.Clu
 	if next != nil {
 		issuer = next.Issuer
 	}
-	store := StoreOfService(p.Service)
+	store := StoreOf(p.Service)
 	add := func(phase Phase, by time.Time, cluster mesh.ClusterID, on, menu, do string, done bool) {
 		p.Steps = append(p.Steps, RenewalStep{phase, by, cluster, on, menu, do, done})
 	}
@@ -239,13 +239,13 @@ func (p *RenewalPlan) steps(m *mesh.Mesh, matrix TrustMatrix, certs map[mesh.Clu
 }
 
 // exchange are the steps by which every peer learns the new certificate.
-func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix TrustMatrix, next *TrustRow, issuer, store string, id mesh.ClusterID, now time.Time) {
+func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix Matrix, next *Row, issuer, store string, id mesh.ClusterID, now time.Time) {
 	const page = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management"
 	what := "the new " + p.Service + ".pem of " + string(p.Node)
 	if issuer != "" {
 		what = "the CA certificates of " + CommonName(issuer) + ", never the leaf"
 	}
-	var present TrustRow
+	var present Row
 	for _, r := range matrix.Of(id) {
 		if r.Node == p.Node && r.Service == p.Service && !r.Pending {
 			present = r
@@ -260,11 +260,11 @@ func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix TrustMatrix, next *TrustRow,
 		switch {
 		case next != nil:
 			v := matrix.Cell(*next, puller).Verdict
-			done = v == TrustYes || v == TrustByCA
+			done = v == Trusted || v == CATrusted
 		case issuer != "":
 			// The same CA again: what vouches for the present one will do.
 			cell := matrix.Cell(present, puller)
-			done = cell.Verdict == TrustByCA && cell.Ends.After(p.NotAfter)
+			done = cell.Verdict == CATrusted && cell.Ends.After(p.NotAfter)
 		}
 		do := fmt.Sprintf("Upload Certificate/Certificate chain, Certificate Purpose %s: %s", store, what)
 		if next != nil && !done && importable(m, puller, store) {

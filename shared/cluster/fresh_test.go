@@ -75,7 +75,7 @@ func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 			source, asked := &kept{version: "v1", newest: c.newest}, 0
 			p := &Platform{Secrets: source, Transport: deaf{&asked}}
 			_, err := p.Holding(t.Context(), platform, platform.Nodes[0], "v1", nil)
-			var refused *certificate.PlatformRefused
+			var refused *certificate.Refused
 			if !errors.As(err, &refused) || (refused.Reason == peer.AccountRejected) == c.tried || refused.Version != c.newest {
 				t.Errorf("%+v", err)
 			}

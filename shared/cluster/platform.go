@@ -38,14 +38,14 @@ type Prober interface {
 }
 
 // account is a platform account, ready to log in on one node.
-func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected string) (secret.Credentials, *certificate.PlatformRefused) {
+func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected string) (secret.Credentials, *certificate.Refused) {
 	creds, err := p.Secrets.Credentials(ctx, name)
 	if err != nil {
-		return creds, &certificate.PlatformRefused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", name, err), Cause: err}
+		return creds, &certificate.Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", name, err), Cause: err}
 	}
 	creds = fresher(ctx, p.Secrets, name, creds, rejected)
 	if rejected != "" && rejected == creds.Version {
-		return creds, &certificate.PlatformRefused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", name, cl.ID)}
+		return creds, &certificate.Refused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", name, cl.ID)}
 	}
 	return creds, nil
 }
@@ -60,7 +60,7 @@ func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trus
 
 // Holding reads one node. rejected is the secret version that the cluster has
 // refused ("" if none): it is not tried again. pins are accepted for the node
-// at run time, besides those of mesh.yaml. Errors are *certificate.PlatformRefused.
+// at run time, besides those of mesh.yaml. Errors are *certificate.Refused.
 func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
 	return p.holding(ctx, cl, n, cl.PlatformCredentials, rejected, pins)
 }
@@ -72,7 +72,7 @@ func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, a
 	}
 	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
 	if err != nil {
-		return certificate.Holding{}, &certificate.PlatformRefused{Reason: peer.ServerCertificateUntrusted, Message: err.Error(), Cause: err}
+		return certificate.Holding{}, &certificate.Refused{Reason: peer.ServerCertificateUntrusted, Message: err.Error(), Cause: err}
 	}
 	client := p.client(n, creds, trust)
 	defer client.Close()
@@ -178,8 +178,8 @@ func missing(err error) bool {
 	return errors.As(err, &none)
 }
 
-func refusedBy(n mesh.Node, version string, err error) *certificate.PlatformRefused {
-	out := &certificate.PlatformRefused{Reason: reasonOf(err), Version: version, Message: explain(err), Cause: err}
+func refusedBy(n mesh.Node, version string, err error) *certificate.Refused {
+	out := &certificate.Refused{Reason: reasonOf(err), Version: version, Message: explain(err), Cause: err}
 	var none *certmgr.NotAvailable
 	if errors.As(err, &none) && none.Reason == certmgr.ReasonNoSuchPath {
 		out.Reason = certificate.Before14

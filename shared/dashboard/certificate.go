@@ -17,16 +17,16 @@ import (
 
 // Certificates is who trusts whose certificate, as /api/trust.json has it.
 type Certificates struct {
-	Mesh  string                  `json:"mesh"`
-	AsOf  time.Time               `json:"asOf"`
-	Trust certificate.TrustMatrix `json:"trust"`
+	Mesh  string             `json:"mesh"`
+	AsOf  time.Time          `json:"asOf"`
+	Trust certificate.Matrix `json:"trust"`
 	// Copy are the certificates that a person must copy by hand.
 	Copy []certificate.Copy `json:"copy"`
 }
 
 // records are the CERT items that this version understands.
-func (snap *snapshot) records() map[mesh.ClusterID]certificate.CertClusterRecord {
-	out := make(map[mesh.ClusterID]certificate.CertClusterRecord, len(snap.certs))
+func (snap *snapshot) records() map[mesh.ClusterID]certificate.Record {
+	out := make(map[mesh.ClusterID]certificate.Record, len(snap.certs))
 	for id, r := range snap.certs {
 		out[id] = *r
 	}
@@ -81,13 +81,13 @@ type copyRow struct {
 const copiesShown = 20
 
 // trustSigns gives each verdict its sign: colour never carries it alone.
-func trustSigns() map[certificate.TrustVerdict]trustSign {
-	return map[certificate.TrustVerdict]trustSign{
-		certificate.TrustMissing: {"stuck", "c-false", "missing", "not in the trust store"},
-		certificate.TrustStale:   {"degraded", "s-suspect", "old copy", "the store holds a former certificate of the same name"},
-		certificate.TrustUnknown: {"unknown", "s-unknown", "unknown", "the trust store is not read"},
-		certificate.TrustByCA:    {"healthy", "t-ca", "by its CA", "the store holds the CA that signed it"},
-		certificate.TrustYes:     {"healthy", "c-true", "trusted", "the store holds the certificate itself"},
+func trustSigns() map[certificate.Verdict]trustSign {
+	return map[certificate.Verdict]trustSign{
+		certificate.Missing:   {"stuck", "c-false", "missing", "not in the trust store"},
+		certificate.StaleCopy: {"degraded", "s-suspect", "old copy", "the store holds a former certificate of the same name"},
+		certificate.Unknown:   {"unknown", "s-unknown", "unknown", "the trust store is not read"},
+		certificate.CATrusted: {"healthy", "t-ca", "by its CA", "the store holds the CA that signed it"},
+		certificate.Trusted:   {"healthy", "c-true", "trusted", "the store holds the certificate itself"},
 	}
 }
 
@@ -98,8 +98,8 @@ func trustSheetOf(snap *snapshot) *trustSheet {
 		return nil
 	}
 	s := &trustSheet{None: true}
-	signs, here := trustSigns(), map[certificate.TrustVerdict]bool{}
-	of := map[mesh.ClusterID][]certificate.TrustRow{}
+	signs, here := trustSigns(), map[certificate.Verdict]bool{}
+	of := map[mesh.ClusterID][]certificate.Row{}
 	for _, r := range m.Rows {
 		of[r.Cluster] = append(of[r.Cluster], r)
 	}
@@ -113,12 +113,12 @@ func trustSheetOf(snap *snapshot) *trustSheet {
 				continue
 			}
 			here[verdict] = true
-			s.None = s.None && verdict == certificate.TrustUnknown
+			s.None = s.None && verdict == certificate.Unknown
 			row.Cells[j] = trustMark{Slug: signs[verdict].Slug, Icon: signs[verdict].Icon, Words: words, N: n}
 		}
 		s.Rows = append(s.Rows, row)
 	}
-	for _, v := range certificate.TrustVerdicts() {
+	for _, v := range certificate.Verdicts() {
 		if here[v] {
 			s.Legend = append(s.Legend, signs[v])
 		}
@@ -146,8 +146,8 @@ func trustSheetOf(snap *snapshot) *trustSheet {
 }
 
 // pairWords sums up what one cluster makes of all certificates of another.
-func pairWords(rows []certificate.TrustRow, j int, owner, puller mesh.ClusterID) (certificate.TrustVerdict, string, int) {
-	by := map[certificate.TrustVerdict][]string{}
+func pairWords(rows []certificate.Row, j int, owner, puller mesh.ClusterID) (certificate.Verdict, string, int) {
+	by := map[certificate.Verdict][]string{}
 	total := 0
 	for _, r := range rows {
 		if v := r.Cells[j].Verdict; v != "" && !r.Pending {
@@ -155,7 +155,7 @@ func pairWords(rows []certificate.TrustRow, j int, owner, puller mesh.ClusterID)
 			total++
 		}
 	}
-	for _, v := range certificate.TrustVerdicts() {
+	for _, v := range certificate.Verdicts() {
 		list := by[v]
 		if len(list) == 0 {
 			continue
@@ -163,7 +163,7 @@ func pairWords(rows []certificate.TrustRow, j int, owner, puller mesh.ClusterID)
 		what := plain.First(4, list)
 		words := fmt.Sprintf("%s's trust store on %d certificates of %s: %s: %s", puller, total, owner, trustSigns()[v].Name, what)
 		n := len(list)
-		if n == total || v == certificate.TrustYes {
+		if n == total || v == certificate.Trusted {
 			n = 0
 		}
 		return v, printable(words), n

@@ -19,8 +19,8 @@ import (
 func withCertificates(s *scene, lacks map[mesh.ClusterID]mesh.ClusterID) {
 	print := func(n mesh.NodeName) string { return fmt.Sprintf("sha256:%064x", []byte(n)[:min(32, len(n))]) }
 	for _, c := range s.mesh.Clusters {
-		rec := certificate.CertClusterRecord{At: sceneNow, Served: map[mesh.NodeName]map[string]certificate.Served{}}
-		st := certificate.TrustStore{}
+		rec := certificate.Record{At: sceneNow, Served: map[mesh.NodeName]map[string]certificate.Served{}}
+		st := certificate.Store{}
 		for _, n := range c.Nodes {
 			rec.Served[n.Name] = map[string]certificate.Served{"RSA": {
 				Fingerprint: print(n.Name), Subject: "CN=" + string(n.Name), SelfSigned: true, First: sceneNow.AddDate(0, -6, 0), Read: sceneNow,
@@ -33,10 +33,10 @@ func withCertificates(s *scene, lacks map[mesh.ClusterID]mesh.ClusterID) {
 				continue
 			}
 			for _, n := range o.Nodes {
-				st.Entries = append(st.Entries, certificate.Trusted{Print: certificate.ShortPrint(print(n.Name)), Subject: string(n.Name), Ends: sceneNow.AddDate(0, 0, 40)})
+				st.Entries = append(st.Entries, certificate.Entry{Print: certificate.ShortPrint(print(n.Name)), Subject: string(n.Name), Ends: sceneNow.AddDate(0, 0, 40)})
 			}
 		}
-		rec.Trust = map[string]certificate.TrustStore{"tomcat-trust": st}
+		rec.Trust = map[string]certificate.Store{"tomcat-trust": st}
 		s.put(store.Cert(s.mesh.Name, c.ID), rec)
 	}
 }
@@ -72,7 +72,7 @@ func TestPageWithoutStores(t *testing.T) {
 	s.look(sceneNow.Add(-2*time.Minute), nil)
 	withCertificates(s, nil)
 	for _, c := range s.mesh.Clusters {
-		s.put(store.Cert(s.mesh.Name, c.ID), certificate.CertClusterRecord{At: sceneNow, NoTrust: &certificate.NoLook{Reason: certificate.Before14}, Served: map[mesh.NodeName]map[string]certificate.Served{
+		s.put(store.Cert(s.mesh.Name, c.ID), certificate.Record{At: sceneNow, NoTrust: &certificate.NoLook{Reason: certificate.Before14}, Served: map[mesh.NodeName]map[string]certificate.Served{
 			c.Publisher: {"RSA": {Fingerprint: "sha256:00", Subject: "CN=x", NotAfter: sceneNow.AddDate(1, 0, 0), Read: sceneNow}},
 		}})
 	}
@@ -124,7 +124,7 @@ func TestTrustOfThirtyClusters(t *testing.T) {
 		t.Errorf("%d files to copy, want 2 for 29 clusters each", n)
 	}
 	t.Logf("the page of 30 clusters has %d bytes", w.Body.Len())
-	rec := certificate.CertClusterRecord{At: sceneNow, Served: map[mesh.NodeName]map[string]certificate.Served{
+	rec := certificate.Record{At: sceneNow, Served: map[mesh.NodeName]map[string]certificate.Served{
 		"imp-apac-pub.example.com": {"RSA": {Fingerprint: "sha256:00", Subject: "CN=<script>alert(1)</script>\u202e", Issuer: "CN=\u202e<b>", NotAfter: sceneNow.AddDate(1, 0, 0), First: sceneNow.AddDate(-1, 0, 0), Read: sceneNow}},
 	}}
 	s.put(store.Cert(s.mesh.Name, "apac"), rec)

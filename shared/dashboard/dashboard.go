@@ -305,7 +305,7 @@ type snapshot struct {
 	now    time.Time
 	view   *peer.View
 	newer  map[mesh.ClusterID]peer.Reason // CLUSTER items that cannot be used
-	certs  map[mesh.ClusterID]*certificate.CertClusterRecord
+	certs  map[mesh.ClusterID]*certificate.Record
 	peers  map[mesh.PeerID]*stored
 	runs   map[string]store.Run
 	alarms []alarm.Notice
@@ -341,7 +341,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		Source: s, now: now, known: known, items: make(map[string]decoded, len(items)),
 		declared: make(map[mesh.PeerID]bool, len(s.Mesh.Peers)),
 		newer:    map[mesh.ClusterID]peer.Reason{},
-		certs:    map[mesh.ClusterID]*certificate.CertClusterRecord{},
+		certs:    map[mesh.ClusterID]*certificate.Record{},
 		peers:    map[mesh.PeerID]*stored{},
 		runs:     map[string]store.Run{}, alarms: []alarm.Notice{},
 		view: &peer.View{
@@ -363,7 +363,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 				snap.newer[id] = why
 			}
 		case store.PrefixCert:
-			if rec, why := decode[certificate.CertClusterRecord](snap, it, record.CertSchema); why == "" {
+			if rec, why := decode[certificate.Record](snap, it, record.CertSchema); why == "" {
 				whole := rec.Unpacked()
 				snap.certs[mesh.ClusterID(rest)] = &whole
 			}

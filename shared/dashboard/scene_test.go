@@ -27,7 +27,7 @@ type scene struct {
 	mesh     *mesh.Mesh
 	store    *store.Memory
 	clusters map[mesh.ClusterID]*peer.ClusterRecord
-	certs    map[mesh.ClusterID]*certificate.CertClusterRecord
+	certs    map[mesh.ClusterID]*certificate.Record
 	// lastSync holds back a peer's clock; absent means "10 minutes ago".
 	lastSync map[mesh.PeerID]time.Time
 	syncs    map[mesh.PeerID]peer.SyncRecord
@@ -75,7 +75,7 @@ func sceneMesh(n int) *mesh.Mesh {
 func newScene(t testing.TB, n int) *scene {
 	s := &scene{
 		t: t, mesh: sceneMesh(n), store: store.NewMemory(),
-		clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.CertClusterRecord{},
+		clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.Record{},
 		lastSync: map[mesh.PeerID]time.Time{}, syncs: map[mesh.PeerID]peer.SyncRecord{}, states: map[mesh.PeerID]peer.StateRecord{},
 		certNot: map[mesh.PeerID]peer.Condition{}, as: map[mesh.PeerID]peer.State{},
 	}
@@ -109,7 +109,7 @@ func (s *scene) look(at time.Time, change func(map[mesh.ClusterID]*peer.ClusterR
 		rec := s.clusters[c.ID]
 		rec.Findings = peer.Findings(v, c.ID, rec.Findings)
 		s.put(store.Cluster(s.mesh.Name, c.ID), *rec)
-		cert := certificate.CertClusterRecord{At: at}
+		cert := certificate.Record{At: at}
 		if known := s.certs[c.ID]; known != nil {
 			cert.Findings = known.Findings
 		}
@@ -268,7 +268,7 @@ func troubled(t testing.TB, n int) *scene {
 		s.lastSync[id("c20>c21")] = sceneNow.Add(-9 * time.Hour)
 		delete(s.lastSync, id("c14>c02"))
 	}
-	s.certs["amer"] = &certificate.CertClusterRecord{Findings: []peer.Finding{{
+	s.certs["amer"] = &certificate.Record{Findings: []peer.Finding{{
 		ID: "CertificateExpiring:imp-amer-pub.example.com:RSA", Severity: "warning", Reason: peer.CertificateExpiring, Node: "imp-amer-pub.example.com",
 		Message: "the tomcat certificate (RSA) of imp-amer-pub.example.com expires in 13 days, on 2026-06-15", Since: sceneNow.Add(-20 * time.Hour),
 	}}}

@@ -178,12 +178,12 @@ func TestPeerAsPeopleSeeIt(t *testing.T) {
 func TestCertificateConditionsAreAsOldAsTheOlderEnd(t *testing.T) {
 	s := newScene(t, 3)
 	old := sceneNow.Add(-5 * time.Hour)
-	s.put(store.Cert("acme", "apac"), certificate.CertClusterRecord{At: old})
+	s.put(store.Cert("acme", "apac"), certificate.Record{At: old})
 	p, _ := status(t, s, sceneNow).Peer(id("emea>apac"))
 	if got := conditionOf(t, p, peer.NamesResolve).Observed; !got.Equal(old) {
 		t.Errorf("NamesResolve was read %v, want %v as apac's item says", got, old)
 	}
-	s.put(store.Cert("acme", "apac"), certificate.CertClusterRecord{At: sceneNow.Add(-13 * time.Hour)})
+	s.put(store.Cert("acme", "apac"), certificate.Record{At: sceneNow.Add(-13 * time.Hour)})
 	p, _ = status(t, s, sceneNow).Peer(id("emea>apac"))
 	if got := conditionOf(t, p, peer.NamesResolve); got.Reason != peer.Stale {
 		t.Errorf("13 h after certcheck looked NamesResolve is %s/%s, want Stale", got.Status, got.Reason)

@@ -405,13 +405,13 @@ func TestARotatedSecretIsPickedUp(t *testing.T) {
 }
 
 // certs are what certcheck has stored of every cluster.
-func certs(t *testing.T, s *stand.Stand) map[mesh.ClusterID]certificate.CertClusterRecord {
+func certs(t *testing.T, s *stand.Stand) map[mesh.ClusterID]certificate.Record {
 	t.Helper()
 	book, err := record.Load(t.Context(), s.Store(), s.Mesh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[mesh.ClusterID]certificate.CertClusterRecord{}
+	out := map[mesh.ClusterID]certificate.Record{}
 	for id, d := range book.Certs {
 		out[id] = d.Value
 	}
@@ -445,7 +445,7 @@ func TestTrustStoresAreReadWithThePlatformAccount(t *testing.T) {
 		logs = append(logs, l.logs, l.out)
 		return l
 	}
-	look := func(l *lambda) map[mesh.ClusterID]certificate.CertClusterRecord {
+	look := func(l *lambda) map[mesh.ClusterID]certificate.Record {
 		t.Helper()
 		a, err := l.send(t, forced("certcheck"))
 		if must(t, a, err); a.Clusters.Observed != 3 {

@@ -67,7 +67,7 @@ func recordTypes() []recordType {
 	return []recordType{
 		of[peer.ClusterRecord]("cluster", record.ClusterSchema, store.Cluster("acme", "emea")),
 		of[peer.BucketRecord]("buckets", record.BucketsSchema, store.Buckets("acme", "emea")),
-		of[certificate.CertClusterRecord]("cert", record.CertSchema, store.Cert("acme", "emea")),
+		of[certificate.Record]("cert", record.CertSchema, store.Cert("acme", "emea")),
 		of[record.Auth]("auth", record.AuthSchema, store.Auth("acme", "emea")),
 		of[peer.SyncRecord]("peer-sync", record.SyncSchema, store.PeerSync("acme", pair)),
 		of[peer.CertRecord]("peer-cert", record.CertSchema, store.PeerCert("acme", pair)),

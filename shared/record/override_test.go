@@ -324,7 +324,7 @@ func TestRereadingForAProposalAtThirtyClustersIsTwoRequests(t *testing.T) {
 	}
 	s := &asked{Store: store.NewMemory(), of: map[string]struct{}{}}
 	put(t, s, store.Pause("acme", "c07<>c12"), record.Override{Scope: "c07<>c12", Actor: "ada"})
-	put(t, s, store.Cert("acme", "c29"), certificate.CertClusterRecord{Findings: []peer.Finding{{ID: "x"}}})
+	put(t, s, store.Cert("acme", "c29"), certificate.Record{Findings: []peer.Finding{{ID: "x"}}})
 	b, err := record.Reread(t.Context(), s, m, []mesh.PeerID{direction("c07", "c12")}, "4f", "peersync", "stucksync", "certcheck")
 	if err != nil {
 		t.Fatal(err)

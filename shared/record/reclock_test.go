@@ -94,7 +94,7 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 		}
 	}
 	for name, record := range map[string]interface{ Reclock(time.Time) }{
-		"CLUSTER": &peer.ClusterRecord{}, "CERT": &certificate.CertClusterRecord{}, "PEER SYNC": &peer.SyncRecord{}, "PEER CERT": &peer.CertRecord{}, "PEER STUCK": &reclockedState{},
+		"CLUSTER": &peer.ClusterRecord{}, "CERT": &certificate.Record{}, "PEER SYNC": &peer.SyncRecord{}, "PEER CERT": &peer.CertRecord{}, "PEER STUCK": &reclockedState{},
 	} {
 		v := reflect.ValueOf(record).Elem()
 		fill(v, now.Add(5*time.Hour))

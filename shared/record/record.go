@@ -44,7 +44,7 @@ type Pin struct {
 // not exist yet are there with their key and a zero value.
 type Snapshot struct {
 	Clusters map[mesh.ClusterID]store.Doc[peer.ClusterRecord]
-	Certs    map[mesh.ClusterID]store.Doc[certificate.CertClusterRecord]
+	Certs    map[mesh.ClusterID]store.Doc[certificate.Record]
 	Auths    map[mesh.ClusterID]store.Doc[Auth]
 	Syncs    map[mesh.PeerID]store.Doc[peer.SyncRecord]
 	PeerCert map[mesh.PeerID]store.Doc[peer.CertRecord]
@@ -146,7 +146,7 @@ func (b *Snapshot) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.Buck
 func blank() *Snapshot {
 	return &Snapshot{
 		Clusters:  map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
-		Certs:     map[mesh.ClusterID]store.Doc[certificate.CertClusterRecord]{},
+		Certs:     map[mesh.ClusterID]store.Doc[certificate.Record]{},
 		Auths:     map[mesh.ClusterID]store.Doc[Auth]{},
 		Syncs:     map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
 		PeerCert:  map[mesh.PeerID]store.Doc[peer.CertRecord]{},

@@ -45,8 +45,8 @@ func TestWhyAnActionFailed(t *testing.T) {
 		want string
 	}{
 		{"the account that writes", &cluster.Refused{Reason: peer.NoCredentials, Message: "no credentials emea/platform-write"}, "no credentials emea/platform-write"},
-		{"the account of the node that has it", &certificate.PlatformRefused{Reason: peer.NoCredentials, Message: "no credentials apac/platform-write"}, "no credentials apac/platform-write"},
-		{"that node's answer", &certificate.PlatformRefused{Reason: peer.TimedOut, Message: "after 4.7 s", Cause: &soap.Error{Kind: soap.Timeout}}, string(soap.Timeout)},
+		{"the account of the node that has it", &certificate.Refused{Reason: peer.NoCredentials, Message: "no credentials apac/platform-write"}, "no credentials apac/platform-write"},
+		{"that node's answer", &certificate.Refused{Reason: peer.TimedOut, Message: "after 4.7 s", Cause: &soap.Error{Kind: soap.Timeout}}, string(soap.Timeout)},
 		{"what was read there", &repair.Unfit{Why: "it is signed by a CA"}, "it is signed by a CA"},
 		{"anything else", errors.New("at 0xc000012345"), "see the log"},
 	} {

@@ -39,7 +39,7 @@ type script struct {
 	heard    []alarm.Notice
 	deaf     bool // the sink refuses
 	clusters map[mesh.ClusterID]*peer.ClusterRecord
-	certs    map[mesh.ClusterID]*certificate.CertClusterRecord
+	certs    map[mesh.ClusterID]*certificate.Record
 	peers    map[mesh.PeerID]map[peer.Type]peer.Condition
 	leaf     map[mesh.PeerID]time.Time // since when the remote publisher serves its certificate
 	puts     map[string]int
@@ -58,7 +58,7 @@ func play(tb interface {
 	Fatalf(string, ...any)
 	Context() context.Context
 }, ids ...mesh.ClusterID) *script {
-	s := &script{tb: tb, now: start, memory: store.NewMemory(), clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.CertClusterRecord{},
+	s := &script{tb: tb, now: start, memory: store.NewMemory(), clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.Record{},
 		peers: map[mesh.PeerID]map[peer.Type]peer.Condition{}, leaf: map[mesh.PeerID]time.Time{}, puts: map[string]int{}, mesh: &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Observe, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}}
 	s.store = s.memory
 	s.memory.Now = func() time.Time { return s.now }
@@ -75,7 +75,7 @@ func play(tb interface {
 		pub, sub := mesh.NodeName("imp-"+string(id)+"-pub.example.com"), mesh.NodeName("imp-"+string(id)+"-sub.example.com")
 		s.mesh.Clusters = append(s.mesh.Clusters, mesh.Cluster{ID: id, Publisher: pub, SyncInterval: mesh.Duration(30 * time.Minute), Nodes: []mesh.Node{{Name: pub}, {Name: sub}}, TimeZone: "UTC"})
 		s.clusters[id] = &peer.ClusterRecord{}
-		s.certs[id] = &certificate.CertClusterRecord{}
+		s.certs[id] = &certificate.Record{}
 		for _, other := range ids {
 			if other != id {
 				p := mesh.PeerID{From: id, To: other}

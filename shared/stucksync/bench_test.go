@@ -22,7 +22,7 @@ func BenchmarkARenewedMesh(b *testing.B) {
 	for i := range s.mesh.Clusters {
 		c := &s.mesh.Clusters[i]
 		c.PlatformWriteCredentials = string(c.ID) + "/platform-write"
-		r, trust := s.certs[c.ID], certificate.TrustStore{}
+		r, trust := s.certs[c.ID], certificate.Store{}
 		r.Served = map[mesh.NodeName]map[string]certificate.Served{}
 		for _, n := range c.Nodes {
 			r.Served[n.Name] = map[string]certificate.Served{}
@@ -32,7 +32,7 @@ func BenchmarkARenewedMesh(b *testing.B) {
 			}
 			trust.Nodes = append(trust.Nodes, certificate.StoreNode{Name: n.Name, Read: start})
 		}
-		r.Trust = map[string]certificate.TrustStore{peer.TomcatTrust: trust}
+		r.Trust = map[string]certificate.Store{peer.TomcatTrust: trust}
 	}
 	s.tick() // writes what is asked for
 	for b.Loop() {

@@ -22,7 +22,7 @@ func (s *Stucksync) exchange(j *tick) []peer.Proposal {
 	if j.exchanged != nil {
 		return j.exchanged
 	}
-	certs := map[mesh.ClusterID]certificate.CertClusterRecord{}
+	certs := map[mesh.ClusterID]certificate.Record{}
 	for _, id := range s.Mesh.IDs() {
 		if doc := j.book.Certs[id]; !doc.Newer {
 			certs[id] = doc.Value
@@ -73,7 +73,7 @@ func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Cer
 		accepted = append(accepted, a.pins[n.Name]...)
 	}
 	certs, err := s.Platform.Source(ctx, a.cluster, of, a.rejected, accepted)
-	var refused *certificate.PlatformRefused
+	var refused *certificate.Refused
 	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != a.rejected {
 		err = errors.Join(err, a.note(refused.Version)(ctx, refused))
 	}

@@ -85,7 +85,7 @@ func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
 func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	cert := j.book.Certs[id].Value
 	if j.book.Certs[id].Newer {
-		cert = certificate.CertClusterRecord{}
+		cert = certificate.Record{}
 	}
 	held := j.view.Upgrading(id) || j.book.Overrides.MaintenanceOf(id, j.view.Now)
 	var out []alarm.Firing

@@ -154,7 +154,7 @@ func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
 // to the next.
 func failure(err error) string {
 	var refused *cluster.Refused
-	var platform *certificate.PlatformRefused
+	var platform *certificate.Refused
 	var unfit *repair.Unfit
 	switch kind := soap.KindOf(err); {
 	case errors.As(err, &refused):

@@ -58,8 +58,8 @@ type tick struct {
 	conditions map[mesh.PeerID][]peer.Condition
 	states     map[mesh.PeerID]peer.StateRecord
 	ladders    map[mesh.PeerID]peer.Ladder
-	lease      *store.Lease            // nil in a dry run, which never acts
-	matrix     certificate.TrustMatrix // what the stores make of the certificates
+	lease      *store.Lease       // nil in a dry run, which never acts
+	matrix     certificate.Matrix // what the stores make of the certificates
 	asked      []peer.Proposal
 	exchanged  []peer.Proposal     // what exchange has worked out; nil before
 	failing    []repair.Failing    // what failures has worked out; nil before

@@ -28,27 +28,27 @@ func TestUnreadCertificatesClearNothing(t *testing.T) {
 	type certs = map[mesh.NodeName]map[string]certificate.Served
 	for _, c := range []struct {
 		name          string
-		begin, unread func(r *certificate.CertClusterRecord, at time.Time)
-		over          func(r *certificate.CertClusterRecord, at time.Time)
+		begin, unread func(r *certificate.Record, at time.Time)
+		over          func(r *certificate.Record, at time.Time)
 	}{
 		{"the node that serves it",
-			func(r *certificate.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": old(at)}} },
-			func(r *certificate.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": hangs(old(at))}} },
-			func(r *certificate.CertClusterRecord, at time.Time) { r.Served = certs{pub: {"RSA": renewed(at)}} }},
+			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {"RSA": old(at)}} },
+			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {"RSA": hangs(old(at))}} },
+			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {"RSA": renewed(at)}} }},
 		{"a port besides 8443",
-			func(r *certificate.CertClusterRecord, at time.Time) { r.Ports = certs{sub: {"5061/RSA": old(at)}} },
-			func(r *certificate.CertClusterRecord, at time.Time) {
+			func(r *certificate.Record, at time.Time) { r.Ports = certs{sub: {"5061/RSA": old(at)}} },
+			func(r *certificate.Record, at time.Time) {
 				r.Ports = certs{sub: {"5061/RSA": hangs(old(at))}}
 			},
-			func(r *certificate.CertClusterRecord, at time.Time) { r.Ports = certs{sub: {"5061/RSA": renewed(at)}} }},
+			func(r *certificate.Record, at time.Time) { r.Ports = certs{sub: {"5061/RSA": renewed(at)}} }},
 		{"one of two nodes, while the other has the new one already",
-			func(r *certificate.CertClusterRecord, at time.Time) {
+			func(r *certificate.Record, at time.Time) {
 				r.Served = certs{pub: {"RSA": old(at)}, sub: {"RSA": old(at)}}
 			},
-			func(r *certificate.CertClusterRecord, at time.Time) {
+			func(r *certificate.Record, at time.Time) {
 				r.Served = certs{pub: {"RSA": renewed(at)}, sub: {"RSA": hangs(old(at))}}
 			},
-			func(r *certificate.CertClusterRecord, at time.Time) {
+			func(r *certificate.Record, at time.Time) {
 				r.Served = certs{pub: {"RSA": renewed(at)}, sub: {"RSA": renewed(at)}}
 			}},
 	} {
