@@ -79,11 +79,11 @@ func TestEveryFieldThatAClusterFillsIsTriedWithHostileValues(t *testing.T) {
 	}
 	sim := besiege(t).sim
 	for _, field := range spoilt {
-		if err := sim.Do(http.MethodPost, "/faults", fmt.Appendf(nil, `{"cluster":"apac","kind":"field","field":%q,"value":"x"}`, field)); err != nil {
+		if err := sim.AddFault(clustersim.Fault{Cluster: "apac", Kind: clustersim.FaultField, Field: field, Value: "x"}); err != nil {
 			t.Errorf("the simulator cannot stage %s: %v", field, err)
 		}
 	}
-	err := sim.Do(http.MethodPost, "/faults", []byte(`{"cluster":"apac","kind":"field","field":"?","value":"x"}`))
+	err := sim.AddFault(clustersim.Fault{Cluster: "apac", Kind: clustersim.FaultField, Field: "?", Value: "x"})
 	if err == nil {
 		t.Fatal("the simulator takes any field")
 	}

@@ -42,7 +42,9 @@ Examples:
   curl -d '{"node":"imp-apac-pub.example.com","issuer":"self","served":false}' "$(jq -r .url mesh/admin.json)/clusters/apac/certificates"
   curl -d '{"remove":"imp-apac-pub.example.com"}' "$(jq -r .url mesh/admin.json)/clusters/emea/trust"
 
-GET /state tells what everybody has. POST takes /faults and, below /clusters/ID, peers, services, users, parameters, credentials, certificates, trust, tls, dns, scheme, ha, nodes, reachable, log and restore; a body with a wrong key is answered with the keys there are.`
+GET /state tells what everybody has. POST takes, each with an example; a body with a wrong key is answered with the keys there are:
+
+` + clustersim.AdminHelp()
 }
 
 // Run simulates a mesh until the context ends.

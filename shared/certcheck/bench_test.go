@@ -3,7 +3,6 @@ package certcheck_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -62,11 +61,7 @@ func serve(dir string) error {
 	}
 	for _, c := range sim.State().Clusters {
 		for i := range 4 {
-			body, err := json.Marshal(map[string]string{"add": fmt.Sprintf("imp-%s-sub%d.example.com", c.ID, i+2)})
-			if err != nil {
-				return err
-			}
-			if err := sim.Do("POST", "/clusters/"+c.ID+"/nodes", body); err != nil {
+			if err := sim.Change(c.ID, clustersim.Nodes{Add: fmt.Sprintf("imp-%s-sub%d.example.com", c.ID, i+2)}); err != nil {
 				return err
 			}
 		}

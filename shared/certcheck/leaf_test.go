@@ -1,7 +1,6 @@
 package certcheck_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -50,7 +49,7 @@ func TestARenewedCertificateIsSeenAtTheNextRun(t *testing.T) {
 	if got := looks(); len(got) != 0 {
 		t.Errorf("nothing was renewed, and certcheck looked at %v", got)
 	}
-	r.Post("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"keyType":"RSA","issuer":"self"}`, pub)) // neither pinned nor by tls.ca: peersync is refused, and saw it
+	r.Change("apac", clustersim.Certificates{Node: pub, KeyType: "RSA", Issuer: "self"}) // neither pinned nor by tls.ca: peersync is refused, and saw it
 	r.Clock.Move(5 * time.Minute)
 	sync.Clusters = &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: 20 * time.Second} // no connection outlives five minutes
 	tick()

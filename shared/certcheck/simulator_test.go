@@ -1,7 +1,6 @@
 package certcheck_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +111,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	}
 
 	// Renewed by the same CA: nothing has to be exchanged.
-	r.Post("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"keyType":"RSA","issuer":"ca"}`, pub))
+	r.Change("apac", clustersim.Certificates{Node: pub, KeyType: "RSA", Issuer: "ca"})
 	r.Clock.Move(6 * time.Hour)
 	if book, _ = r.look(); conditionOf(book, id) != "True TrustedByCA" {
 		t.Errorf("renewed by the CA: %s", conditionOf(book, id))
@@ -123,9 +122,9 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 
 	// Self-signed: on its way at first, then not trusted.
 	for _, c := range []string{"emea", "amer"} { // or their next sync would carry it over
-		r.Post("/clusters/"+c+"/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+		r.Change(c, clustersim.Parameters{Name: "ICSAPeriodicCertificateSync", Value: "f"})
 	}
-	r.Post("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"keyType":"RSA","issuer":"self"}`, pub))
+	r.Change("apac", clustersim.Certificates{Node: pub, KeyType: "RSA", Issuer: "self"})
 	if book, _ = r.look(); conditionOf(book, id) != "Unknown ExchangePending" {
 		t.Errorf("just renewed: %s", conditionOf(book, id))
 	}
@@ -146,7 +145,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 		}
 	}
 	for _, c := range []string{"emea", "amer"} {
-		r.Post("/clusters/"+c+"/trust", fmt.Sprintf(`{"add":%q}`, print))
+		r.Change(c, clustersim.Trust{Add: print})
 	}
 	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 0 {
 		t.Errorf("after the upload: %s", conditionOf(book, id))
@@ -164,7 +163,7 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	for _, a := range r.check.Mesh.IDs() {
 		for _, b := range r.check.Mesh.IDs() {
 			if a != b {
-				r.Post("/clusters/"+string(a)+"/peers", fmt.Sprintf(`{"peer":%q,"protocol":"tls"}`, b))
+				r.Change(string(a), clustersim.Peers{Peer: string(b), Protocol: new("tls")})
 			}
 		}
 	}
@@ -190,9 +189,9 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 
 	// Nobody's syncs bring a renewed one any more.
 	for _, c := range []string{"emea", "amer"} {
-		r.Post("/clusters/"+c+"/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+		r.Change(c, clustersim.Parameters{Name: "ICSAPeriodicCertificateSync", Value: "f"})
 	}
-	r.Post("/clusters/apac/certificates", fmt.Sprintf(`{"node":%q,"service":"cup","issuer":"self"}`, pub))
+	r.Change("apac", clustersim.Certificates{Node: pub, Service: "cup", Issuer: "self"})
 	r.look()
 	r.Clock.Move(6 * time.Hour)
 	book, m = r.look()
@@ -231,7 +230,7 @@ func TestReleasesBefore14(t *testing.T) {
 // TestPlatformPasswordIsTriedOnce on real sockets.
 func TestPlatformPasswordIsTriedOnce(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, nil)
-	r.Post("/clusters/emea/credentials", `{"account":"platform","password":"changed-by-somebody"}`)
+	r.Change("emea", clustersim.Credentials{Account: "platform", Password: new("changed-by-somebody")})
 	for range 3 {
 		book, _ := r.look()
 		if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.AccountRejected {

@@ -80,8 +80,8 @@ func TestAgainstTheSimulator(t *testing.T) {
 	for name, sockets := range map[string]bool{"over sockets": true, "in process": false} {
 		t.Run(name, func(t *testing.T) {
 			m := newMesh(t, sockets, "14.0")
-			m.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
-			m.Post("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
+			m.Change("emea", clustersim.Parameters{Name: "ICSAPeriodicCertificateSync", Value: "f"})
+			m.Change("apac", clustersim.Certificates{Node: apacPub, Issuer: "self"})
 			// What is to be copied is read from its source, as a person would.
 			own, err := m.sourceClient(apacPub).Identity(t.Context(), certmgr.Tomcat)
 			if err != nil || len(own.Certificates) != 1 {
@@ -164,7 +164,7 @@ func TestSimulatorRefusals(t *testing.T) {
 	}
 	t.Run("the CA of a chain is gone", func(t *testing.T) {
 		ca, _ := m.client(emeaPub).Trust(t.Context(), certmgr.Tomcat)
-		m.Post("/clusters/emea/trust", `{"remove":"`+soap.Fingerprint(ca.Certificates[0].X509)+`"}`)
+		m.Change("emea", clustersim.Trust{Remove: soap.Fingerprint(ca.Certificates[0].X509)})
 		for _, node := range []string{emeaPub, emeaSub} {
 			var chain *certmgr.ChainError
 			if err := add(node); !errors.As(err, &chain) || !strings.Contains(err.Error(), "incomplete") {
@@ -173,7 +173,7 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("privilege 0", func(t *testing.T) {
-		m.Post("/clusters/emea/credentials", `{"account":"platform-write","privilege":0}`)
+		m.Change("emea", clustersim.Credentials{Account: "platform-write", Privilege: new(0)})
 		if err := add(emeaPub); soap.KindOf(err) != soap.Forbidden {
 			t.Errorf("writing: %v", err)
 		}
@@ -182,14 +182,14 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("another password", func(t *testing.T) {
-		m.Post("/clusters/emea/credentials", `{"account":"platform-write","password":"changed"}`)
+		m.Change("emea", clustersim.Credentials{Account: "platform-write", Password: new("changed")})
 		if err := m.client(emeaPub).Probe(t.Context()); soap.KindOf(err) != soap.AccountRejected {
 			t.Error(err)
 		}
 	})
 	t.Run("the answer to a write is lost", func(t *testing.T) {
 		before := m.State().Clusters[1].Writes
-		m.Post("/faults", `{"cluster":"apac","operation":"POST /trust/certificates","kind":"drop","when":"after"}`)
+		m.Fault(clustersim.Fault{Cluster: "apac", Operation: "POST /trust/certificates", Kind: clustersim.FaultDrop, When: clustersim.After})
 		if err := add(apacPub); soap.KindOf(err) != soap.OutcomeUnknown {
 			t.Error(err)
 		}
@@ -198,7 +198,7 @@ func TestSimulatorRefusals(t *testing.T) {
 		}
 	})
 	t.Run("down", func(t *testing.T) {
-		m.Post("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`)
+		m.Change("apac", clustersim.Nodes{Node: apacPub, Down: new(true)})
 		var none *certmgr.NotAvailable
 		if err := m.client(apacPub).Probe(t.Context()); !errors.As(err, &none) || none.Reason != certmgr.ReasonRefused {
 			t.Error(err)
@@ -207,7 +207,7 @@ func TestSimulatorRefusals(t *testing.T) {
 	t.Run("down, in process", func(t *testing.T) {
 		m := newMesh(t, false, "14.0")
 		apac := m.client(apacPub)
-		m.Post("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`)
+		m.Change("apac", clustersim.Nodes{Node: apacPub, Down: new(true)})
 		_, err := apac.AddTrust(t.Context(), certmgr.Tomcat, []string{string(m.Files["ca.pem"])}, "")
 		var none *certmgr.NotAvailable
 		if !errors.As(err, &none) || none.Cause.Sent || !errors.Is(err, clustersim.ErrUnreachable) {

@@ -56,7 +56,7 @@ func (r *rig) source(leaf *x509.Certificate) peer.CertSource {
 
 func TestKeeper(t *testing.T) {
 	r, platform := shelves(t)
-	r.Post("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
+	r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
 	leaf := r.leaf("apac", apacPub)
 	certs, err := platform.Source(t.Context(), r.declared("apac"), r.source(leaf), "", []string{certificate.Fingerprint(leaf)})
 	if err != nil || len(certs) != 1 || !certs[0].Equal(leaf) {
@@ -134,7 +134,7 @@ func TestKeeperRefusals(t *testing.T) {
 		}
 	})
 	t.Run("the answer is lost", func(t *testing.T) {
-		if err := r.Do("POST", "/faults", []byte(`{"cluster":"emea","operation":"POST /trust/certificates","kind":"drop","when":"after","times":1}`)); err != nil {
+		if err := r.AddFault(clustersim.Fault{Cluster: "emea", Operation: "POST /trust/certificates", Kind: clustersim.FaultDrop, When: clustersim.After, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
 		k := keeper()
@@ -164,7 +164,7 @@ func TestSource(t *testing.T) {
 	r, platform := shelves(t)
 	apac := r.declared("apac")
 	t.Run("a CA-signed one gives its chain and never itself", func(t *testing.T) {
-		r.Post("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"ca"}`)
+		r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "ca"})
 		leaf := r.leaf("apac", apacPub)
 		certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil)
 		if err != nil || len(certs) != 1 || !certs[0].IsCA || certs[0].Equal(leaf) {
@@ -176,7 +176,7 @@ func TestSource(t *testing.T) {
 			t.Errorf("pinned, and its CA is not known: %v", err)
 		}
 	})
-	r.Post("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
+	r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
 	leaf := r.leaf("apac", apacPub)
 	t.Run("nobody has vouched for it", func(t *testing.T) {
 		var trust *soap.TrustError
@@ -191,19 +191,19 @@ func TestSource(t *testing.T) {
 	})
 	t.Run("renewed since it was proposed", func(t *testing.T) {
 		of := r.source(leaf)
-		r.Post("/clusters/apac/certificates", `{"node":"imp-apac-pub.example.com","keyType":"RSA","issuer":"self"}`)
+		r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
 		if _, err := platform.Source(t.Context(), apac, of, "", []string{of.Fingerprint, certificate.Fingerprint(r.leaf("apac", apacPub))}); err == nil || !strings.Contains(err.Error(), "any more") {
 			t.Error(err)
 		}
 	})
 	t.Run("something in between shows one that is pinned, and the node names its own", func(t *testing.T) {
-		r.Post("/clusters/apac/tls", `{"node":"imp-apac-pub.example.com","served":"other"}`)
+		r.Change("apac", clustersim.TLS{Node: "imp-apac-pub.example.com", Served: "other"})
 		other := r.leaf("apac", apacPub)
 		var refused *cluster.Refused
 		if _, err := platform.Source(t.Context(), apac, r.source(other), "", []string{certificate.Fingerprint(other)}); !errors.As(err, &refused) || refused.Reason != certificate.SourcesDiffer {
 			t.Errorf("%v, want that the sources differ", err)
 		}
-		r.Post("/clusters/apac/tls", `{"node":"imp-apac-pub.example.com","served":"own"}`)
+		r.Change("apac", clustersim.TLS{Node: "imp-apac-pub.example.com", Served: "own"})
 	})
 	t.Run("the node has no such certificate", func(t *testing.T) {
 		of := r.source(leaf)
@@ -213,7 +213,7 @@ func TestSource(t *testing.T) {
 		}
 	})
 	t.Run("the node is down", func(t *testing.T) {
-		r.Post("/clusters/apac/nodes", `{"node":"imp-apac-pub.example.com","down":true}`)
+		r.Change("apac", clustersim.Nodes{Node: "imp-apac-pub.example.com", Down: new(true)})
 		if _, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil); err == nil {
 			t.Error("read")
 		}

@@ -15,7 +15,7 @@ func TestProbeTellsWhatTheLogIsGoodFor(t *testing.T) {
 	menu := "Cisco Intercluster Sync Agent: Local Syslogs"
 	for _, c := range []struct {
 		name    string
-		set     []string // bodies of the admin's log, in order
+		set     []clustersim.Change // in order
 		run     time.Duration
 		state   cluster.LogState
 		problem logcollection.Problem
@@ -25,26 +25,24 @@ func TestProbeTellsWhatTheLogIsGoodFor(t *testing.T) {
 		framing string
 	}{
 		{"successes are logged", nil, 0, cluster.LogUsable, "", "Informational", "", logcollection.New, "xop"},
-		{"and nobody tells the level", []string{`{"levelBy":"fault"}`}, 0, cluster.LogUsable, "", "", "", logcollection.New, "xop"},
-		{"nor knows the operation", []string{`{"levelBy":"unknown"}`}, 0, cluster.LogUsable, "", "", "", logcollection.New, "xop"},
-		{"by the older service alone", []string{`{"service":"old"}`}, 0, cluster.LogUsable, "", "Informational", "", logcollection.Old, "axis"},
-		{"by the newer one alone, in Axis's parts", []string{`{"service":"new","framing":"axis"}`}, 0, cluster.LogUsable, "", "Informational", "", logcollection.New, "axis"},
-		{"inside the XML", []string{`{"framing":"xml"}`}, 0, cluster.LogUsable, "", "Informational", "", logcollection.New, "xml"},
-		{"in the form of pushed lines", []string{`{"form":"wire","rotate":true}`}, time.Hour, cluster.LogUsable, "", "Informational", "", logcollection.New, "xop"},
-		{"just rotated: the copy is looked into", []string{`{"rotate":true}`}, 0, cluster.LogUsable, "", "Informational", "", logcollection.New, "xop"},
-		{"level Error, as AXL tells", []string{`{"severity":3,"rotate":true}`}, 0, cluster.LogOnlyFailures, "", "Error", menu, logcollection.New, "xop"},
-		{"level Error, as nobody tells: a failure and no success", []string{`{"severity":3,"levelBy":"fault"}`, `{"rotate":true}`, `{"rotate":true}`, `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`}, 0, cluster.LogOnlyFailures, "", "", menu, logcollection.New, "xop"},
-		{"nothing of ICSA", []string{`{"severity":3,"levelBy":"fault"}`, `{"rotate":true}`, `{"rotate":true}`}, 0, cluster.LogNoICSALines, "", "", menu, logcollection.New, "xop"},
-		{"too large", []string{`{"size":20000000}`}, 0, cluster.LogTooLarge, logcollection.TooLarge, "Informational", "pushed", "", ""},
-		{"too large, and nobody lists it", []string{`{"size":20000000,"service":"old"}`}, 0, cluster.LogTooLarge, logcollection.TooLarge, "Informational", "", "", ""},
-		{"no service", []string{`{"service":"none"}`}, 0, cluster.LogUnsupported, logcollection.NoService, "Informational", "SOAP - Log Collection APIs", "", ""},
-		{"no role", []string{`{"roles":false}`}, 0, cluster.LogUnsupported, logcollection.NoRole, "Informational", "Standard RealtimeAndTraceCollection", "", ""},
+		{"and nobody tells the level", []clustersim.Change{clustersim.Log{LevelBy: new("fault")}}, 0, cluster.LogUsable, "", "", "", logcollection.New, "xop"},
+		{"nor knows the operation", []clustersim.Change{clustersim.Log{LevelBy: new("unknown")}}, 0, cluster.LogUsable, "", "", "", logcollection.New, "xop"},
+		{"by the older service alone", []clustersim.Change{clustersim.Log{Service: new("old")}}, 0, cluster.LogUsable, "", "Informational", "", logcollection.Old, "axis"},
+		{"by the newer one alone, in Axis's parts", []clustersim.Change{clustersim.Log{Service: new("new"), Framing: new("axis")}}, 0, cluster.LogUsable, "", "Informational", "", logcollection.New, "axis"},
+		{"inside the XML", []clustersim.Change{clustersim.Log{Framing: new("xml")}}, 0, cluster.LogUsable, "", "Informational", "", logcollection.New, "xml"},
+		{"in the form of pushed lines", []clustersim.Change{clustersim.Log{Form: new("wire"), Rotate: true}}, time.Hour, cluster.LogUsable, "", "Informational", "", logcollection.New, "xop"},
+		{"just rotated: the copy is looked into", []clustersim.Change{clustersim.Log{Rotate: true}}, 0, cluster.LogUsable, "", "Informational", "", logcollection.New, "xop"},
+		{"level Error, as AXL tells", []clustersim.Change{clustersim.Log{Severity: new(3), Rotate: true}}, 0, cluster.LogOnlyFailures, "", "Error", menu, logcollection.New, "xop"},
+		{"level Error, as nobody tells: a failure and no success", []clustersim.Change{clustersim.Log{Severity: new(3), LevelBy: new("fault")}, clustersim.Log{Rotate: true}, clustersim.Log{Rotate: true}, clustersim.Log{Alarm: "InterclusterSyncAgentPeerDown", Peer: "apac"}}, 0, cluster.LogOnlyFailures, "", "", menu, logcollection.New, "xop"},
+		{"nothing of ICSA", []clustersim.Change{clustersim.Log{Severity: new(3), LevelBy: new("fault")}, clustersim.Log{Rotate: true}, clustersim.Log{Rotate: true}}, 0, cluster.LogNoICSALines, "", "", menu, logcollection.New, "xop"},
+		{"too large", []clustersim.Change{clustersim.Log{Size: new(20000000)}}, 0, cluster.LogTooLarge, logcollection.TooLarge, "Informational", "pushed", "", ""},
+		{"too large, and nobody lists it", []clustersim.Change{clustersim.Log{Size: new(20000000), Service: new("old")}}, 0, cluster.LogTooLarge, logcollection.TooLarge, "Informational", "", "", ""},
+		{"no service", []clustersim.Change{clustersim.Log{Service: new("none")}}, 0, cluster.LogUnsupported, logcollection.NoService, "Informational", "SOAP - Log Collection APIs", "", ""},
+		{"no role", []clustersim.Change{clustersim.Log{Roles: new(false)}}, 0, cluster.LogUnsupported, logcollection.NoRole, "Informational", "Standard RealtimeAndTraceCollection", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, clustersim.Config{Clusters: 3, Users: 10}, false)
-			for _, body := range c.set {
-				r.Post("/clusters/emea/log", body)
-			}
+			r.Change("emea", c.set...)
 			for range int(c.run / time.Minute) {
 				r.Pass(time.Minute)
 			}
@@ -74,7 +72,7 @@ func TestProbeTellsWhatTheLogIsGoodFor(t *testing.T) {
 // What Log Collection refuses says nothing of the account: AXL has just taken it.
 func TestARefusalByLogCollectionIsNoRejectedAccount(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, false)
-	r.Post("/faults", `{"cluster":"emea","operation":"selectLogFiles","kind":"http401","times":-1}`)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "selectLogFiles", Kind: clustersim.FaultHTTP401, Times: -1})
 	p := r.probe("emea") // fails the test if the account counts as rejected
 	if p.Log.State != cluster.LogUnsupported || p.Log.Problem != logcollection.NoRole || !p.Nodes[0].AXL.OK {
 		t.Errorf("%+v", p.Log)
@@ -86,9 +84,9 @@ func TestARefusalByLogCollectionIsNoRejectedAccount(t *testing.T) {
 
 func TestALogOfEverySizeIsReadOverASocket(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, true)
-	r.Post("/clusters/emea/log", `{"size":15000000}`)
+	r.Change("emea", clustersim.Log{Size: new(15000000)})
 	for _, framing := range []string{"xop", "axis", "xml"} {
-		r.Post("/clusters/emea/log", `{"framing":"`+framing+`"}`)
+		r.Change("emea", clustersim.Log{Framing: new(framing)})
 		if log := r.probe("emea").Log; log.State != cluster.LogUsable || log.Bytes < 15_000_000 || log.Successes != 1 || log.Framing != framing {
 			t.Errorf("%s: %+v", framing, log)
 		}

@@ -67,8 +67,8 @@ func TestObserveAWellCluster(t *testing.T) {
 // per node for as long as sessions last.
 func TestRequestBudget(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 6, Users: 10}, false)
-	r.Post("/clusters/apac/nodes", `{"add":"imp-apac-sub2.example.com"}`)
-	r.Post("/clusters/apac/nodes", `{"add":"imp-apac-sub3.example.com"}`)
+	r.Change("apac", clustersim.Nodes{Add: "imp-apac-sub2.example.com"})
+	r.Change("apac", clustersim.Nodes{Add: "imp-apac-sub3.example.com"})
 	apac, _ := r.Mesh.Cluster("apac")
 	for _, h := range r.Hosts() {
 		if h.Cluster == "apac" && strings.Contains(h.Name, "sub2") || strings.Contains(h.Name, "sub3") {
@@ -118,15 +118,15 @@ func TestARejectedAccountIsTriedOnce(t *testing.T) {
 	}{
 		{"everything runs", func(*rig) {}},
 		{"Control Center of the publisher is garbled", func(r *rig) {
-			r.Post("/faults", `{"cluster":"emea","node":"imp-emea-pub.example.com","operation":"soapGetServiceStatus","kind":"garbage","times":-1}`)
+			r.Fault(clustersim.Fault{Cluster: "emea", Node: "imp-emea-pub.example.com", Operation: "soapGetServiceStatus", Kind: clustersim.FaultGarbage, Times: -1})
 		}},
-		{"the publisher is down", func(r *rig) { r.Post("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }},
+		{"the publisher is down", func(r *rig) { r.Change("emea", clustersim.Nodes{Node: "imp-emea-pub.example.com", Down: new(true)}) }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 			client := r.client("emea") // with the password that is about to be changed
-			r.Post("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
+			r.Change("emea", clustersim.Credentials{Password: new("changed by somebody")})
 			c.damage(r)
 			o := client.Observe(t.Context(), peer.Observation{}, r.Clock.Now())
 			if o.Access.Why() != peer.AccountRejected || o.Access.Known() {
@@ -158,7 +158,7 @@ func TestARejectedAccountIsTriedOnce(t *testing.T) {
 // TestHalfAnAnswer: whatever is broken, the rest is known, and what is not
 // says why.
 func TestHalfAnAnswer(t *testing.T) {
-	fault := func(s string) func(*rig) { return func(r *rig) { r.Post("/faults", s) } }
+	fault := func(f clustersim.Fault) func(*rig) { return func(r *rig) { r.Fault(f) } }
 	cases := []struct {
 		name     string
 		broken   func(r *rig)
@@ -169,35 +169,33 @@ func TestHalfAnAnswer(t *testing.T) {
 	}{
 		{"well", func(*rig) {}, "", "", "", ""},
 		{"AXL stopped on the publisher", func(r *rig) {
-			r.Post("/clusters/emea/services", `{"node":"imp-emea-pub.example.com","service":"Cisco AXL Web Service","status":"Stopped"}`)
+			r.Change("emea", clustersim.Services{Node: "imp-emea-pub.example.com", Service: "Cisco AXL Web Service", Status: "Stopped"})
 		}, peer.ServiceNotActive, "", "", ""},
-		{"publisher down", func(r *rig) { r.Post("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`) }, peer.CannotConnect, peer.CannotConnect, "", ""},
-		{"subscriber down", func(r *rig) { r.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`) }, "", "", peer.CannotConnect, ""},
+		{"publisher down", func(r *rig) { r.Change("emea", clustersim.Nodes{Node: "imp-emea-pub.example.com", Down: new(true)}) }, peer.CannotConnect, peer.CannotConnect, "", ""},
+		{"subscriber down", func(r *rig) { r.Change("emea", clustersim.Nodes{Node: "imp-emea-sub.example.com", Down: new(true)}) }, "", "", peer.CannotConnect, ""},
 		{"both down", func(r *rig) {
-			r.Post("/clusters/emea/nodes", `{"node":"imp-emea-pub.example.com","down":true}`)
-			r.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
+			r.Change("emea", clustersim.Nodes{Node: "imp-emea-pub.example.com", Down: new(true)})
+			r.Change("emea", clustersim.Nodes{Node: "imp-emea-sub.example.com", Down: new(true)})
 		}, peer.CannotConnect, peer.CannotConnect, peer.CannotConnect, peer.CannotConnect},
-		{"Control Center throttled for good", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"http503","times":-1}`), "", peer.Overloaded, peer.Overloaded, ""},
-		{"Control Center throttled once", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"http503","times":1}`), "", "", "", ""},
-		{"Control Center answers a fault", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"fault","times":-1}`), "", peer.QueryRefused, peer.QueryRefused, ""},
-		{"Control Center answers garbage", fault(`{"cluster":"emea","operation":"soapGetServiceStatus","kind":"garbage","times":-1}`), "", peer.UnreadableAnswer, peer.UnreadableAnswer, ""},
-		{"every SQL answer is cut", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"truncate","when":"after","times":-1}`), peer.UnreadableAnswer, "", "", ""},
-		{"SQL answers garbage", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"garbage","times":-1}`), peer.UnreadableAnswer, "", "", ""},
-		{"SQL answers without end", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"oversize","times":1}`), peer.UnreadableAnswer, "", "", ""},
-		{"SQL is refused", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"fault","times":-1}`), peer.QueryRefused, "", "", ""},
-		{"SQL is dropped before", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"before","times":-1}`), peer.ConnectionClosed, "", "", ""},
-		{"SQL is dropped after", fault(`{"cluster":"emea","operation":"executeSQLQuery","kind":"drop","when":"after","times":-1}`), peer.ConnectionClosed, "", "", ""},
-		{"everything is throttled", fault(`{"cluster":"emea","kind":"http503","times":-1}`), peer.Overloaded, peer.Overloaded, peer.Overloaded, peer.Overloaded},
-		{"everything is garbage", fault(`{"cluster":"emea","kind":"garbage","times":-1}`), peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer},
+		{"Control Center throttled for good", fault(clustersim.Fault{Cluster: "emea", Operation: "soapGetServiceStatus", Kind: clustersim.FaultHTTP503, Times: -1}), "", peer.Overloaded, peer.Overloaded, ""},
+		{"Control Center throttled once", fault(clustersim.Fault{Cluster: "emea", Operation: "soapGetServiceStatus", Kind: clustersim.FaultHTTP503, Times: 1}), "", "", "", ""},
+		{"Control Center answers a fault", fault(clustersim.Fault{Cluster: "emea", Operation: "soapGetServiceStatus", Kind: clustersim.FaultSOAP, Times: -1}), "", peer.QueryRefused, peer.QueryRefused, ""},
+		{"Control Center answers garbage", fault(clustersim.Fault{Cluster: "emea", Operation: "soapGetServiceStatus", Kind: clustersim.FaultGarbage, Times: -1}), "", peer.UnreadableAnswer, peer.UnreadableAnswer, ""},
+		{"every SQL answer is cut", fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultTruncate, When: clustersim.After, Times: -1}), peer.UnreadableAnswer, "", "", ""},
+		{"SQL answers garbage", fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultGarbage, Times: -1}), peer.UnreadableAnswer, "", "", ""},
+		{"SQL answers without end", fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultOversize, Times: 1}), peer.UnreadableAnswer, "", "", ""},
+		{"SQL is refused", fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultSOAP, Times: -1}), peer.QueryRefused, "", "", ""},
+		{"SQL is dropped before", fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultDrop, When: clustersim.Before, Times: -1}), peer.ConnectionClosed, "", "", ""},
+		{"SQL is dropped after", fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultDrop, When: clustersim.After, Times: -1}), peer.ConnectionClosed, "", "", ""},
+		{"everything is throttled", fault(clustersim.Fault{Cluster: "emea", Kind: clustersim.FaultHTTP503, Times: -1}), peer.Overloaded, peer.Overloaded, peer.Overloaded, peer.Overloaded},
+		{"everything is garbage", fault(clustersim.Fault{Cluster: "emea", Kind: clustersim.FaultGarbage, Times: -1}), peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer, peer.UnreadableAnswer},
 	}
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
 	mend := func() {
-		if err := r.Do(http.MethodDelete, "/faults", nil); err != nil {
-			t.Fatal(err)
-		}
+		r.ClearFaults()
 		for _, n := range []mesh.NodeName{pubOf("emea"), subOf("emea")} {
-			r.Post("/clusters/emea/nodes", fmt.Sprintf(`{"node":%q,"down":false}`, n))
-			r.Post("/clusters/emea/services", fmt.Sprintf(`{"node":%q,"service":"Cisco AXL Web Service","status":"Started"}`, n))
+			r.Change("emea", clustersim.Nodes{Node: string(n), Down: new(false)})
+			r.Change("emea", clustersim.Services{Node: string(n), Service: "Cisco AXL Web Service", Status: "Started"})
 		}
 		r.Pass(5 * time.Minute)
 	}

@@ -98,7 +98,7 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 	t.Run("addresses that are no node of the mesh", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 3, Users: 5}, false)
 		for _, to := range []string{"apac", "amer"} {
-			r.Post("/clusters/emea/peers", `{"peer":"`+to+`","address":"somewhere.example.com"}`)
+			r.Change("emea", clustersim.Peers{Peer: to, Address: new("somewhere.example.com")})
 		}
 		if g := guess(r.probe("emea").Proposal, "address"); !strings.Contains(g.Why, "0 of 2 values name a node") {
 			t.Errorf("%+v", g)
@@ -113,7 +113,7 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 	t.Run("an interval out of Cisco's range", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 		// listServiceParameter is asked for the publisher's.
-		r.Post("/clusters/emea/parameters", `{"node":"imp-emea-pub.example.com","service":"Cisco Intercluster Sync Agent","name":"ICSAPeriodicSyncInterval","value":"15"}`)
+		r.Change("emea", clustersim.Parameters{Node: "imp-emea-pub.example.com", Service: "Cisco Intercluster Sync Agent", Name: "ICSAPeriodicSyncInterval", Value: "15"})
 		if slices.ContainsFunc(r.probe("emea").Proposal.Parameters, func(g cluster.ParameterGuess) bool { return g.Purpose == peer.ParamInterval }) {
 			t.Error("15 is no interval that Cisco allows")
 		}
@@ -123,7 +123,7 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 func TestProbeOfATroubledCluster(t *testing.T) {
 	t.Run("subscriber down", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-		r.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","down":true}`)
+		r.Change("emea", clustersim.Nodes{Node: "imp-emea-sub.example.com", Down: new(true)})
 		p := r.probe("emea")
 		if n := p.Nodes[1]; n.ControlCenter.OK || n.ControlCenter.Reason != peer.CannotConnect || !p.Nodes[0].AXL.OK {
 			t.Errorf("%+v", p.Nodes)
@@ -149,7 +149,7 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 	t.Run("account rejected", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 		client := r.client("emea")
-		r.Post("/clusters/emea/credentials", `{"password":"changed by somebody"}`)
+		r.Change("emea", clustersim.Credentials{Password: new("changed by somebody")})
 		_, err := client.Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
 		if soap.KindOf(err) != soap.AccountRejected {
 			t.Errorf("error %v", err)

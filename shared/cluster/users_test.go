@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -62,9 +61,9 @@ func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 	if len(before) != 120 {
 		t.Fatalf("%d users read, want 120", len(before))
 	}
-	r.Post("/clusters/apac/users", `{"add":3}`)
-	r.Post("/clusters/apac/users", `{"remove":3}`) // others may go than came
-	r.Post("/clusters/apac/users", `{"add":4}`)
+	r.Change("apac", clustersim.Users{Add: 3})
+	r.Change("apac", clustersim.Users{Remove: 3}) // others may go than came
+	r.Change("apac", clustersim.Users{Add: 4})
 	after, copied := all("apac"), all("emea")
 	var missing []string
 	for _, id := range after {
@@ -105,10 +104,10 @@ func TestTiersNameExactlyWhoDiffers(t *testing.T) {
 func TestOthersForTheSameNumber(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 60}, false)
 	r.Pass(35 * time.Minute)
-	r.Post("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
-	r.Post("/clusters/apac/users", `{"remove":2}`)
+	r.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeDeaf)})
+	r.Change("apac", clustersim.Users{Remove: 2})
 	r.Pass(time.Minute)
-	r.Post("/clusters/apac/users", `{"add":2}`)
+	r.Change("apac", clustersim.Users{Add: 2})
 	v := r.view("emea", "apac")
 	apac, _ := r.Mesh.Cluster("apac")
 	home, copied := v.Clusters["apac"].HomeUsers(apac).Value, v.Clusters["emea"].CopiedUsers(apac).Value
@@ -155,19 +154,17 @@ func TestTheStreamIsWhole(t *testing.T) {
 	}
 	_, added := read(func(row int) {
 		if row == 100 {
-			r.Post("/clusters/emea/users", `{"add":3}`)
+			r.Change("emea", clustersim.Users{Add: 3})
 		}
 	})
 	if added.Known() || added.Knowledge != peer.PartialFact {
 		t.Errorf("users came while it ran, and the stream is %s", added.Knowledge)
 	}
-	r.Post("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"truncate","when":"after","times":2}`)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultTruncate, When: clustersim.After, Times: 2})
 	if _, cut := read(nil); cut.Known() {
 		t.Error("a stream that was cut is called whole")
 	}
-	if err := r.Do(http.MethodDelete, "/faults", nil); err != nil {
-		t.Fatal(err)
-	}
+	r.ClearFaults()
 	if set := r.client("emea").Set(t.Context(), r.Mesh.Owner, r.Mesh.Domain, r.Clock.Now()); !set.Known() || set.Value["emea"].Users != 403 {
 		t.Errorf("afterwards the set is %s with %d users, want 403", set.Knowledge, set.Value["emea"].Users)
 	}

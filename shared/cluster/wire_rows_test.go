@@ -25,22 +25,24 @@ func (r *rig) findings(o peer.Observation) map[peer.Reason]peer.Finding {
 // A node that takes the connection and refuses TLS has answered. What it is goes by its own reason, and none of them is a cluster that cannot be seen.
 func TestEachRefusalOfTLSHasItsOwnReasonAndCure(t *testing.T) {
 	for _, tt := range []struct {
-		name, tls string
-		want      peer.Reason // "" is let in
-		cure      string
+		name string
+		set  clustersim.TLS
+		want peer.Reason // "" is let in
+		cure string
 	}{
-		{"RSA key exchange only", `"suites":["TLS_RSA_WITH_AES_256_GCM_SHA384"]`, peer.RSAKeyExchangeOnly, "ECDHE"},
-		{"no suite in common", `"suites":["DES-CBC3-SHA"]`, peer.NoCommonCipherSuite, "Cipher Management"},
-		{"a box that resets a ClientHello above 1,400 bytes", `"maxClientHello":1400`, "", ""},
-		{"a box that resets every ClientHello", `"maxClientHello":50`, peer.ClosedInHandshake, "in front of it"},
-		{"a client certificate demanded", `"clientCertificate":true`, peer.ClientCertDemanded, "no client certificate"},
-		{"plain HTTP", `"plainHTTP":true`, peer.NotTLS, "8443"},
-		{"TLS 1.0 only", `"maxVersion":"1.0"`, peer.ProtocolTooOld, "min-version 1.2"},
+		{"RSA key exchange only", clustersim.TLS{Suites: &[]string{"TLS_RSA_WITH_AES_256_GCM_SHA384"}}, peer.RSAKeyExchangeOnly, "ECDHE"},
+		{"no suite in common", clustersim.TLS{Suites: &[]string{"DES-CBC3-SHA"}}, peer.NoCommonCipherSuite, "Cipher Management"},
+		{"a box that resets a ClientHello above 1,400 bytes", clustersim.TLS{MaxClientHello: new(1400)}, "", ""},
+		{"a box that resets every ClientHello", clustersim.TLS{MaxClientHello: new(50)}, peer.ClosedInHandshake, "in front of it"},
+		{"a client certificate demanded", clustersim.TLS{ClientCertificate: new(true)}, peer.ClientCertDemanded, "no client certificate"},
+		{"plain HTTP", clustersim.TLS{PlainHTTP: new(true)}, peer.NotTLS, "8443"},
+		{"TLS 1.0 only", clustersim.TLS{MaxVersion: new("1.0")}, peer.ProtocolTooOld, "min-version 1.2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, true)
 			for _, n := range []mesh.NodeName{pubOf("emea"), subOf("emea")} {
-				r.Post("/clusters/emea/tls", `{"node":"`+string(n)+`",`+tt.tls+`}`)
+				tt.set.Node = string(n)
+				r.Change("emea", tt.set)
 			}
 			o := r.look("emea")
 			if answers, known := o.Nodes[pubOf("emea")].Answers.Get(); !known || !answers {
@@ -71,7 +73,7 @@ func TestEachRefusalOfTLSHasItsOwnReasonAndCure(t *testing.T) {
 
 func TestANegativeSerialNumberIsToldAndBlindsNobody(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, true)
-	r.Post("/clusters/emea/certificates", `{"node":"`+string(pubOf("emea"))+`","negativeSerial":true}`)
+	r.Change("emea", clustersim.Certificates{Node: string(pubOf("emea")), Negative: new(true)})
 	o := r.look("emea")
 	if _, is := r.findings(o)[peer.NegativeSerial]; !is || !o.Users.Known() {
 		t.Errorf("users %v, findings %v", o.Users, r.findings(o))
@@ -81,7 +83,7 @@ func TestANegativeSerialNumberIsToldAndBlindsNobody(t *testing.T) {
 // An HTTP 403 does not say why: its words are quoted, the causes are candidates.
 func TestForbiddenQuotesTheStatusAndNamesCandidates(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-	r.Post("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"http403","text":"Host is not trusted","times":-1}`)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultHTTP403, Text: "Host is not trusted", Times: -1})
 	f, is := r.findings(r.look("emea"))[peer.Forbidden]
 	if !is {
 		t.Fatal("no finding")
@@ -96,7 +98,7 @@ func TestForbiddenQuotesTheStatusAndNamesCandidates(t *testing.T) {
 // HTTP 599 without a list leads down the ladder; the version found is asked first from then on.
 func TestTheVersionFoundByTheLadderIsRemembered(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-	r.Post("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"http599","times":3}`)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultHTTP599, Times: 3})
 	o := r.look("emea")
 	if !o.Users.Known() || o.AXLVersion != "12.0" {
 		t.Fatalf("users %+v, AXL %q", o.Users, o.AXLVersion)
@@ -113,7 +115,7 @@ func TestTheVersionFoundByTheLadderIsRemembered(t *testing.T) {
 	if got := r.requests("executeSQLQuery") - before; got != 4 {
 		t.Errorf("%d queries, want the 4 of a tick", got)
 	}
-	r.Post("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"http599","times":-1}`)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultHTTP599, Times: -1})
 	if f, is := r.findings(r.look("emea"))[peer.AXLVersionRefused]; !is || !strings.Contains(f.Message, "8.0") {
 		t.Errorf("every version refused: %+v", f)
 	}
@@ -132,7 +134,7 @@ func (r *rig) requests(operation string) int {
 func TestReleaseIsReadWhereGetCCMVersionDoesNotExist(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 	for _, op := range []string{"getCCMVersion", "listProcessNode", "listServiceParameter"} {
-		r.Post("/faults", `{"cluster":"emea","operation":"`+op+`","kind":"fault","times":-1}`)
+		r.Fault(clustersim.Fault{Cluster: "emea", Operation: op, Kind: clustersim.FaultSOAP, Times: -1})
 	}
 	seen := map[mesh.NodeName]string{}
 	for range 3 {
@@ -165,7 +167,7 @@ func TestReleaseIsReadWhereGetCCMVersionDoesNotExist(t *testing.T) {
 // An answer that is not in UTF-8 is told with its cause and without its rows.
 func TestAnswerNotInUTF8IsAFindingWithoutRows(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-	r.Post("/faults", `{"cluster":"emea","operation":"executeSQLQuery","kind":"notUTF8"}`)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultNotUTF8})
 	o := r.look("emea")
 	f, is := r.findings(o)[peer.UnreadableAnswer]
 	if o.Users.Known() || !is || !strings.Contains(f.Message, "not in UTF-8") || strings.Contains(f.Message, "nchen") {
@@ -178,7 +180,7 @@ func TestAFieldThatIsTooLongIsCutAndNamed(t *testing.T) {
 	for _, field := range []string{"sync_status", "version", "service", "reason", "address", "protocol", "last_error", "node"} {
 		t.Run(field, func(t *testing.T) {
 			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-			r.Post("/faults", `{"cluster":"emea","kind":"field","field":"`+field+`","bytes":500000,"times":-1}`)
+			r.Fault(clustersim.Fault{Cluster: "emea", Kind: clustersim.FaultField, Field: field, Bytes: 500000, Times: -1})
 			o := r.look("emea")
 			if f, is := r.findings(o)[peer.ValueTooLong]; !is || !strings.Contains(f.Message, field) {
 				t.Errorf("finding %+v, want one that names %s", f, field)
@@ -190,7 +192,7 @@ func TestAFieldThatIsTooLongIsCutAndNamed(t *testing.T) {
 	}
 	t.Run("user", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-		r.Post("/faults", `{"cluster":"emea","kind":"field","field":"user","bytes":500000,"times":-1}`)
+		r.Fault(clustersim.Fault{Cluster: "emea", Kind: clustersim.FaultField, Field: "user", Bytes: 500000, Times: -1})
 		if got := r.client("emea").Buckets(t.Context(), r.Mesh.Owner, r.Clock.Now()); got.Cut != "user" {
 			t.Errorf("cut %q", got.Cut)
 		}
@@ -206,8 +208,8 @@ func TestAFieldThatIsTooLongIsCutAndNamed(t *testing.T) {
 
 func TestTwentyThousandRowsAreCutAndPartial(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-	r.Post("/faults", `{"cluster":"emea","kind":"field","field":"address","rows":20000,"value":"x","times":-1}`)
-	r.Post("/faults", `{"cluster":"emea","kind":"field","field":"node","rows":20000,"value":"x","times":-1}`)
+	r.Fault(clustersim.Fault{Cluster: "emea", Kind: clustersim.FaultField, Field: "address", Rows: 20000, Value: "x", Times: -1})
+	r.Fault(clustersim.Fault{Cluster: "emea", Kind: clustersim.FaultField, Field: "node", Rows: 20000, Value: "x", Times: -1})
 	o := r.look("emea")
 	if o.Entries.Known() || o.Users.Known() || o.Topology.Known() {
 		t.Error("a cut list counts as whole")

@@ -29,22 +29,22 @@ func versionCall(r *rig, node string) reply {
 func TestFaults(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 5, Clusters: 1})
 	for _, test := range []struct {
-		kind    string
-		applied map[string]bool // by when
+		kind    FaultKind
+		applied map[FaultTime]bool // by when
 		check   func(reply) bool
 	}{
-		{"http503", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 503 && strings.Contains(r.body, "<html>") }},
-		{"http401", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 401 }},
-		{"fault", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 500 && strings.Contains(r.body, "<axlcode>-1") }},
-		{"drop", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.err != nil && r.status == 0 }},
-		{"delay", map[string]bool{"before": true, "after": true}, func(r reply) bool { return r.status == 200 }},
-		{"truncate", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 200 && errors.Is(r.err, io.ErrUnexpectedEOF) }},
-		{"garbage", map[string]bool{"before": false, "after": true}, func(r reply) bool { return r.status == 200 && r.err == nil && xmlValid(r.body) != nil }},
+		{FaultHTTP503, map[FaultTime]bool{Before: false, After: true}, func(r reply) bool { return r.status == 503 && strings.Contains(r.body, "<html>") }},
+		{FaultHTTP401, map[FaultTime]bool{Before: false, After: true}, func(r reply) bool { return r.status == 401 }},
+		{FaultSOAP, map[FaultTime]bool{Before: false, After: true}, func(r reply) bool { return r.status == 500 && strings.Contains(r.body, "<axlcode>-1") }},
+		{FaultDrop, map[FaultTime]bool{Before: false, After: true}, func(r reply) bool { return r.err != nil && r.status == 0 }},
+		{FaultDelay, map[FaultTime]bool{Before: true, After: true}, func(r reply) bool { return r.status == 200 }},
+		{FaultTruncate, map[FaultTime]bool{Before: false, After: true}, func(r reply) bool { return r.status == 200 && errors.Is(r.err, io.ErrUnexpectedEOF) }},
+		{FaultGarbage, map[FaultTime]bool{Before: false, After: true}, func(r reply) bool { return r.status == 200 && r.err == nil && xmlValid(r.body) != nil }},
 	} {
-		for _, when := range []string{"before", "after"} {
-			t.Run(test.kind+" "+when, func(t *testing.T) {
+		for _, when := range []FaultTime{Before, After} {
+			t.Run(fmt.Sprint(test.kind, " ", when), func(t *testing.T) {
 				mark := fmt.Sprintf("%s-%s", test.kind, when)
-				r.do("/faults", fmt.Sprintf(`{"cluster":"emea","node":%q,"operation":"executeSQLUpdate","kind":%q,"when":%q,"delay":"300ms"}`, emeaPub, test.kind, when))
+				r.fault(Fault{Cluster: "emea", Node: emeaPub, Operation: "executeSQLUpdate", Kind: test.kind, When: when, Delay: 300 * time.Millisecond})
 				if got := versionCall(r, emeaPub); got.status != 200 {
 					t.Errorf("another operation is hit: %d", got.status)
 				}
@@ -56,7 +56,7 @@ func TestFaults(t *testing.T) {
 				if !test.check(got) {
 					t.Errorf("%d %v %s", got.status, got.err, got.body)
 				}
-				if took := time.Since(start); test.kind == "delay" && took < 300*time.Millisecond {
+				if took := time.Since(start); test.kind == FaultDelay && took < 300*time.Millisecond {
 					t.Errorf("answered after %v", took)
 				}
 				now := r.query(emeaPub, "SELECT description FROM processnode WHERE name = '"+emeaPub+"'").row(0)["description"]
@@ -67,7 +67,7 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	t.Run("oversize", func(t *testing.T) {
-		r.do("/faults", `{"kind":"oversize","operation":"executeSQLQuery"}`)
+		r.fault(Fault{Kind: FaultOversize, Operation: "executeSQLQuery"})
 		got := r.axlCall(emeaPub, "executeSQLQuery", "<sql>SELECT 1 FROM processnode</sql>", "read")
 		if got.status != 200 || len(got.body) < oversizeBytes {
 			t.Errorf("%d with %d bytes", got.status, len(got.body))
@@ -77,7 +77,7 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	t.Run("times", func(t *testing.T) {
-		r.do("/faults", `{"kind":"http503","times":2}`)
+		r.fault(Fault{Kind: FaultHTTP503, Times: 2})
 		for i, want := range []int{503, 503, 200} {
 			if got := versionCall(r, emeaPub).status; got != want {
 				t.Errorf("call %d: %d, want %d", i, got, want)
@@ -85,15 +85,13 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	t.Run("deleted", func(t *testing.T) {
-		r.do("/faults", `{"kind":"http503","times":-1}`)
+		r.fault(Fault{Kind: FaultHTTP503, Times: -1})
 		for range 3 {
 			if got := versionCall(r, emeaPub).status; got != 503 {
 				t.Errorf("got %d", got)
 			}
 		}
-		if err := r.Do(http.MethodDelete, "/faults", nil); err != nil {
-			t.Fatal(err)
-		}
+		r.ClearFaults()
 		if got := versionCall(r, emeaPub).status; got != 200 {
 			t.Errorf("still %d", got)
 		}
@@ -103,12 +101,12 @@ func TestFaults(t *testing.T) {
 // The same faults without sockets.
 func TestFaultsInProcess(t *testing.T) {
 	r := newRig(t, Config{Users: 5, Clusters: 1})
-	for kind, check := range map[string]func(reply) bool{
-		"http503": func(r reply) bool { return r.status == 503 }, "drop": func(r reply) bool { return r.err != nil },
-		"truncate": func(r reply) bool { return errors.Is(r.err, io.ErrUnexpectedEOF) && len(r.body) > 0 },
-		"oversize": func(r reply) bool { return len(r.body) >= oversizeBytes },
+	for kind, check := range map[FaultKind]func(reply) bool{
+		FaultHTTP503: func(r reply) bool { return r.status == 503 }, FaultDrop: func(r reply) bool { return r.err != nil },
+		FaultTruncate: func(r reply) bool { return errors.Is(r.err, io.ErrUnexpectedEOF) && len(r.body) > 0 },
+		FaultOversize: func(r reply) bool { return len(r.body) >= oversizeBytes },
 	} {
-		r.do("/faults", `{"kind":"`+kind+`","when":"after"}`)
+		r.fault(Fault{Kind: kind, When: After})
 		if got := versionCall(r, emeaPub); !check(got) {
 			t.Errorf("%s: %d %v", kind, got.status, got.err)
 		}
@@ -116,7 +114,7 @@ func TestFaultsInProcess(t *testing.T) {
 			t.Errorf("after %s: %d %v", kind, got.status, got.err)
 		}
 	}
-	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":true}`)
+	r.change("emea", Nodes{Node: emeaPub, Down: new(true)})
 	if got := versionCall(r, emeaPub); !errors.Is(got.err, ErrUnreachable) {
 		t.Errorf("node down: %v", got.err)
 	}
@@ -131,7 +129,7 @@ func TestFaultsInProcess(t *testing.T) {
 func TestNodesDownAndUp(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 5})
 	address := r.nodeState(emeaPub).Address
-	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":true}`)
+	r.change("emea", Nodes{Node: emeaPub, Down: new(true)})
 	for range 3 {
 		if _, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatalf("dialling a node that is down: %v", err)
@@ -145,7 +143,7 @@ func TestNodesDownAndUp(t *testing.T) {
 	if got := r.lastSync("emea>apac"); !got.Equal(before) {
 		t.Error("its ICSA went on")
 	}
-	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":false}`)
+	r.change("emea", Nodes{Node: emeaPub, Down: new(false)})
 	if got := versionCall(r, emeaPub); got.status != 503 {
 		t.Errorf("while Tomcat starts: %d %v", got.status, got.err)
 	}
@@ -163,7 +161,7 @@ func TestNodesDownAndUp(t *testing.T) {
 
 func TestUpgradeRestartsTheNode(t *testing.T) {
 	r := newRig(t, Config{Users: 5})
-	r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"15.0"}`)
+	r.change("emea", Nodes{Node: emeaSub, Release: "15.0"})
 	r.advance(5 * time.Minute)
 	if got := versionCall(r, emeaSub); !strings.Contains(got.body, "15.0.1.") {
 		t.Errorf("subscriber: %s", got.body)
@@ -178,16 +176,16 @@ func TestUpgradeRestartsTheNode(t *testing.T) {
 
 func TestReachability(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 5})
-	r.do("/clusters/emea/reachable", `{"from":"peerkeeper","value":false}`)
+	r.change("emea", Reachable{From: "peerkeeper", Value: new(false)})
 	if got := versionCall(r, emeaPub); !errors.Is(got.err, syscall.ECONNREFUSED) {
 		t.Errorf("%d %v", got.status, got.err)
 	}
-	r.do("/clusters/emea/users", `{"add":3}`)
+	r.change("emea", Users{Add: 3})
 	r.run(31 * time.Minute)
 	if got := r.copies("apac", "emea"); got != 8 {
 		t.Errorf("ICSA of others stopped too: %d copies", got)
 	}
-	r.do("/clusters/emea/reachable", `{"from":"peerkeeper","value":true}`)
+	r.change("emea", Reachable{From: "peerkeeper", Value: new(true)})
 	if got := versionCall(r, emeaPub); got.status != 200 {
 		t.Errorf("%d %v", got.status, got.err)
 	}
@@ -216,7 +214,7 @@ func TestServedCertificate(t *testing.T) {
 	if got := versionCall(r, emeaPub); got.status != 200 {
 		t.Fatalf("a verifying client: %v", got.err)
 	}
-	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","notAfter":"2026-03-01T00:00:00Z"}`)
+	r.change("emea", Certificates{Node: emeaPub, NotAfter: new(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))})
 	second := shake()
 	if second == first || second != r.leaf(emeaPub) {
 		t.Errorf("renewed: %s after %s", second, first)
@@ -224,7 +222,7 @@ func TestServedCertificate(t *testing.T) {
 	if got := versionCall(r, emeaPub); got.err == nil {
 		t.Error("a verifying client takes an expired certificate")
 	}
-	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","sans":["`+emeaPub+`","x.example.com"],"issuer":"self","notAfter":"2027-03-01T00:00:00Z"}`)
+	r.change("emea", Certificates{Node: emeaPub, SANs: &[]string{emeaPub, "x.example.com"}, Issuer: "self", NotAfter: new(time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC))})
 	chain, err := r.Served(address)
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +235,7 @@ func TestServedCertificate(t *testing.T) {
 	if got := shake(ecdsaOnly); strings.HasPrefix(got, "sha256:") {
 		t.Error("an ECDSA certificate without one")
 	}
-	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","keyType":"ECDSA"}`)
+	r.change("emea", Certificates{Node: emeaPub, KeyType: "ECDSA"})
 	ec, err := r.ServedKey(address, keyECDSA)
 	if err != nil {
 		t.Fatal(err)
@@ -291,19 +289,22 @@ func TestDNSServers(t *testing.T) {
 	if !strings.HasPrefix(truth, "192.0.2.") || ask(1) != truth {
 		t.Errorf("answers %s and %s", truth, ask(1))
 	}
-	for _, step := range []struct{ body, first, second string }{
-		{`{"name":"` + apacPub + `","answer":"nxdomain"}`, "NXDOMAIN", "NXDOMAIN"},
-		{`{"name":"` + apacPub + `","answer":"198.51.100.9"}`, "198.51.100.9", "198.51.100.9"},
-		{`{"name":"` + apacPub + `","answer":""}`, truth, truth},
-		{`{"server":1,"silent":true}`, "silent", truth},
-		{`{"server":1,"silent":false}`, truth, truth},
-		{`{"server":1,"lame":"empty"}`, "lame, 0 servers to ask", truth},
-		{`{"server":1,"lame":"referral"}`, "lame, 1 servers to ask", truth},
-		{`{"server":1,"lame":""}`, truth, truth},
+	for _, step := range []struct {
+		set           DNS
+		first, second string
+	}{
+		{DNS{Name: apacPub, Answer: new("nxdomain")}, "NXDOMAIN", "NXDOMAIN"},
+		{DNS{Name: apacPub, Answer: new("198.51.100.9")}, "198.51.100.9", "198.51.100.9"},
+		{DNS{Name: apacPub, Answer: new("")}, truth, truth},
+		{DNS{Server: 1, Silent: new(true)}, "silent", truth},
+		{DNS{Server: 1, Silent: new(false)}, truth, truth},
+		{DNS{Server: 1, Lame: new("empty")}, "lame, 0 servers to ask", truth},
+		{DNS{Server: 1, Lame: new("referral")}, "lame, 1 servers to ask", truth},
+		{DNS{Server: 1, Lame: new("")}, truth, truth},
 	} {
-		r.do("/clusters/emea/dns", step.body)
+		r.change("emea", step.set)
 		if a, b := ask(0), ask(1); a != step.first || b != step.second {
-			t.Errorf("%s: %s and %s", step.body, a, b)
+			t.Errorf("%+v: %s and %s", step.set, a, b)
 		}
 	}
 }
@@ -311,14 +312,14 @@ func TestDNSServers(t *testing.T) {
 func TestSubscriberAdded(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 10})
 	const name = "imp-emea-sub2.example.com"
-	r.do("/clusters/emea/nodes", `{"add":"`+name+`"}`)
+	r.change("emea", Nodes{Add: name})
 	if got := versionCall(r, name); got.status != 200 {
 		t.Errorf("%d %v", got.status, got.err)
 	}
 	if rows := r.query(apacPub, "SELECT id FROM enterprisenode WHERE name = '"+name+"'").rows(); len(rows) != 1 {
 		t.Errorf("apac knows %d of it", len(rows))
 	}
-	r.do("/clusters/emea/users", `{"add":30}`)
+	r.change("emea", Users{Add: 30})
 	r.run(31 * time.Minute)
 	if got := r.query(apacPub, "SELECT COUNT(*) FROM enduser u, enterprisenode e WHERE u.primarynodeid = e.id AND e.name = '"+name+"'").row(0)["count"]; got != "10" {
 		t.Errorf("%s copies of users at home on the new node, want 10", got)
@@ -327,20 +328,20 @@ func TestSubscriberAdded(t *testing.T) {
 
 func TestOtherSettings(t *testing.T) {
 	r := newRig(t, Config{Users: 5})
-	r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","haState":"backup"}`)
+	r.change("emea", Nodes{Node: emeaSub, HAState: "backup"})
 	if got := r.query(emeaPub, "SELECT tkhaserverstate AS s FROM enterprisenode WHERE name = '"+emeaSub+"'").row(0)["s"]; got != "4" || r.nodeState(emeaSub).HAState != 4 {
 		t.Errorf("HA state %s", got)
 	}
-	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceAXL+`","status":"Stopped"}`)
+	r.change("emea", Services{Node: emeaPub, Service: serviceAXL, Status: "Stopped"})
 	if got := versionCall(r, emeaPub); got.status != 404 {
 		t.Errorf("AXL stopped: %d", got.status)
 	}
-	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceTomcat+`","status":"Stopped"}`)
+	r.change("emea", Services{Node: emeaPub, Service: serviceTomcat, Status: "Stopped"})
 	if got := versionCall(r, emeaPub); !errors.Is(got.err, ErrUnreachable) {
 		t.Errorf("Tomcat stopped: %v", got.err)
 	}
-	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceICSA+`","status":"NotActivated"}`)
-	r.do("/clusters/emea/peers", `{"peer":"apac","lastSynchronized":"2026-02-28T12:00:00Z"}`)
+	r.change("emea", Services{Node: emeaPub, Service: serviceICSA, Status: "NotActivated"})
+	r.change("emea", Peers{Peer: "apac", LastSynchronized: new(time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC))})
 	if got := r.query(emeaSub, "SELECT lastsynctime AS t FROM cupsinterclusterpeers WHERE peeraddress = '"+apacPub+"'").row(0)["t"]; got != "2026-02-28 12:00:00" {
 		t.Errorf("last sync time %q", got)
 	}
@@ -349,7 +350,7 @@ func TestOtherSettings(t *testing.T) {
 // A peer made by SQL, as an experimental client might.
 func TestPeerEntryBySQL(t *testing.T) {
 	r := newRig(t, Config{Users: 10})
-	r.do("/clusters/emea/peers", `{"peer":"apac","present":false}`)
+	r.change("emea", Peers{Peer: "apac", Present: new(false)})
 	sql := func(s string) {
 		t.Helper()
 		if got := r.axlCall(emeaPub, "executeSQLUpdate", "<sql>"+escape(s)+"</sql>", "write"); got.status != 200 {
@@ -453,6 +454,52 @@ func TestAdminRefusals(t *testing.T) {
 	}
 }
 
+// Every row of the table has a body that can be copied from the help, and its
+// keys are taught to who gets one wrong.
+func TestEveryVerbTakesItsExampleAndNamesItsKeys(t *testing.T) {
+	r := newRig(t, Config{Users: 20})
+	for _, v := range adminVerbs() {
+		path := "/clusters/emea/" + v.name
+		if err := r.Do(http.MethodPost, path, []byte(v.example)); err != nil {
+			t.Errorf("%s %s: %v", v.name, v.example, err)
+		}
+		key, _, _ := strings.Cut(strings.TrimPrefix(v.example, `{"`), `"`)
+		err := r.Do(http.MethodPost, path, []byte(`{"nothing":1}`))
+		if err == nil || !strings.HasPrefix(err.Error(), "body: ") || !strings.Contains(err.Error(), `"nothing"`) || !strings.Contains(err.Error(), "its keys: ") || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: a wrong key is answered %v", v.name, err)
+		}
+		if help := AdminHelp(); !strings.Contains(help, path[len("/clusters/emea"):]+" ") || !strings.Contains(help, v.example) || v.help == "" {
+			t.Errorf("%s is not explained", v.name)
+		}
+	}
+	err := r.Do(http.MethodPost, "/faults", []byte(`{"nothing":1}`))
+	if want := "cluster, node, operation, kind, when, times, text, field, value, bytes, rows, delay"; err == nil || !strings.HasSuffix(err.Error(), "its keys: "+want) {
+		t.Errorf("a rule with a wrong key is answered %v", err)
+	}
+	if err := r.Do(http.MethodPost, "/faults", []byte(`{"cluster":7}`)); err == nil || err.Error() != "cluster: is a number, wanted string" {
+		t.Errorf("a rule of a wrong type is answered %v", err)
+	}
+}
+
+// What a program changes is refused as what comes by the URL is.
+func TestChangesAndFaultsAreRefused(t *testing.T) {
+	r := newRig(t, Config{Users: 5})
+	for field, err := range map[string]error{
+		"cluster": r.Change("mars", Users{Add: 1}),
+		"mode":    r.Change("emea", Peers{Peer: "apac", Mode: new(PeerMode("dead"))}),
+		"value":   r.Change("emea", Parameters{Name: paramSyncInterval}),
+		"kind":    r.AddFault(Fault{Kind: "explode"}),
+		"node":    r.AddFault(Fault{Kind: FaultDrop, Node: "x"}),
+	} {
+		if err == nil || !strings.HasPrefix(err.Error(), field+": ") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if err := r.Change("emea", Users{Add: 1}, Peers{Peer: "emea"}, Users{Add: 1}); err == nil || r.state("emea").Users != 6 {
+		t.Errorf("%d users after a refusal in the middle, %v", r.state("emea").Users, err)
+	}
+}
+
 func TestFiles(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 5})
 	files, err := r.Files("http://127.0.0.1:9999")
@@ -541,12 +588,12 @@ func TestManyAtOnce(t *testing.T) {
 				r.control(apacPub, "soapDoControlServices", controlRequest(apacPub, "Restart", serviceICSA), "write")
 				r.control(emeaSub, "soapGetServiceStatus", "<q:ServiceStatus/>", "read")
 				if i == 0 {
-					r.do("/clusters/emea/users", `{"add":1}`)
-					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"15.0"}`)
-					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"14.0"}`)
-					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","down":true}`)
-					r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","down":false}`)
-					r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`"}`)
+					r.change("emea", Users{Add: 1})
+					r.change("emea", Nodes{Node: emeaSub, Release: "15.0"})
+					r.change("emea", Nodes{Node: emeaSub, Release: "14.0"})
+					r.change("emea", Nodes{Node: emeaSub, Down: new(true)})
+					r.change("emea", Nodes{Node: emeaSub, Down: new(false)})
+					r.change("emea", Certificates{Node: emeaPub})
 				}
 				r.advance(7 * time.Minute)
 			}

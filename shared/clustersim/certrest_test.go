@@ -14,7 +14,7 @@ func TestCertificateRESTWire(t *testing.T) {
 	const cucm = "cucm-emea.example.com"
 	root := string(r.authority.PEM())
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}))
-	r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
+	r.change("apac", Certificates{Node: apacPub, Issuer: "self"})
 	for _, test := range []struct {
 		name   string
 		call   func() reply
@@ -93,7 +93,7 @@ func TestCertificateRESTWire(t *testing.T) {
 		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf), "platform-write"); got.status != 201 {
 			t.Errorf("with the CA in the store: %d %s", got.status, got.body)
 		}
-		r.do("/clusters/emea/trust", `{"remove":"`+fingerprint(r.authority.cert)+`"}`)
+		r.change("emea", Trust{Remove: fingerprint(r.authority.cert)})
 		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", leaf), "platform-write"); got.status != 400 || !strings.Contains(got.body, "chain is incomplete") {
 			t.Errorf("without: %d %s", got.status, got.body)
 		}
@@ -102,31 +102,31 @@ func TestCertificateRESTWire(t *testing.T) {
 		}
 	})
 	t.Run("privilege 0", func(t *testing.T) {
-		r.do("/clusters/emea/credentials", `{"account":"platform-write","privilege":0}`)
+		r.change("emea", Credentials{Account: "platform-write", Privilege: new(0)})
 		if got := r.rest(emeaPub, "POST", "/trust/certificates", addBody("tomcat", root), "platform-write"); got.status != 403 {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 		if got := r.rest(emeaPub, "GET", "/options", "", "platform"); got.status != 200 {
 			t.Errorf("%d %s", got.status, got.body)
 		}
-		r.do("/clusters/emea/credentials", `{"account":"platform-write","privilege":1}`)
+		r.change("emea", Credentials{Account: "platform-write", Privilege: new(1)})
 	})
 	t.Run("release before 14", func(t *testing.T) {
-		r.do("/clusters/emea/nodes", `{"node":"`+emeaSub+`","release":"12.5"}`)
+		r.change("emea", Nodes{Node: emeaSub, Release: "12.5"})
 		r.run(3 * time.Minute)
 		if got := r.rest(emeaSub, "GET", "/options", "", "platform"); got.status != 404 || !strings.Contains(got.body, "<html>") {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 	})
 	t.Run("faults", func(t *testing.T) {
-		for kind, want := range map[string]func(reply) bool{
-			"http503":  func(r reply) bool { return r.status == 503 },
-			"fault":    func(r reply) bool { return r.status == 500 && strings.HasPrefix(r.body, `{"message"`) },
-			"drop":     func(r reply) bool { return r.err != nil },
-			"truncate": func(r reply) bool { return r.err != nil },
-			"garbage":  func(r reply) bool { return r.status == 200 && !json.Valid([]byte(r.body)) },
+		for kind, want := range map[FaultKind]func(reply) bool{
+			FaultHTTP503:  func(r reply) bool { return r.status == 503 },
+			FaultSOAP:     func(r reply) bool { return r.status == 500 && strings.HasPrefix(r.body, `{"message"`) },
+			FaultDrop:     func(r reply) bool { return r.err != nil },
+			FaultTruncate: func(r reply) bool { return r.err != nil },
+			FaultGarbage:  func(r reply) bool { return r.status == 200 && !json.Valid([]byte(r.body)) },
 		} {
-			r.do("/faults", `{"node":"`+emeaPub+`","operation":"GET /snapshot/server","kind":"`+kind+`","when":"after"}`)
+			r.fault(Fault{Node: emeaPub, Operation: "GET /snapshot/server", Kind: kind, When: After})
 			if got := r.rest(emeaPub, "GET", "/snapshot/server", "", "platform"); !want(got) {
 				t.Errorf("%s: %d %.80s %v", kind, got.status, got.body, got.err)
 			}
@@ -158,7 +158,7 @@ func TestTrustAdminRefusals(t *testing.T) {
 			t.Errorf("%s was taken", body)
 		}
 	}
-	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","service":"cup-xmpp","notAfter":"2026-03-01T00:00:00Z"}`)
+	r.change("emea", Certificates{Node: emeaPub, Service: "cup-xmpp", NotAfter: new(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))})
 	got := r.rest(emeaPub, "GET", "/identity/certificate?service=cup-xmpp", "", "platform")
 	if certs, err := pemCertificates(got.body); err != nil || certs[0].NotAfter.Year() != 2026 {
 		t.Errorf("cup-xmpp renewed: %v %s", err, got.body)

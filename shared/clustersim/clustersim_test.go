@@ -111,10 +111,17 @@ func (r *rig) advance(d time.Duration) {
 	r.Step(now)
 }
 
-func (r *rig) do(path, body string) {
+func (r *rig) change(cluster string, changes ...Change) {
 	r.t.Helper()
-	if err := r.Do(http.MethodPost, path, []byte(body)); err != nil {
-		r.t.Fatalf("POST %s %s: %v", path, body, err)
+	if err := r.Change(cluster, changes...); err != nil {
+		r.t.Fatalf("%s: %T: %v", cluster, changes[0], err)
+	}
+}
+
+func (r *rig) fault(f Fault) {
+	r.t.Helper()
+	if err := r.AddFault(f); err != nil {
+		r.t.Fatalf("%+v: %v", f, err)
 	}
 }
 

@@ -16,7 +16,11 @@
 // model it answers as the real interface answers what it does not know (a fault, the
 // web server's 404), with a log line and a count in GET /state, never with a guess.
 //
+// It is a library: New builds a mesh, Start opens its sockets, Change and AddFault
+// break and mend it by values, State tells how it stands. The admin URL is the
+// same in JSON.
+//
 // Failures of the simulation itself (not those simulated) come back from New,
-// Start, Do, Files and Close; inside Step and requests they are logged, and a
+// Start, Change, Do, Files and Close; inside Step and requests they are logged, and a
 // request gets a 500.
 package clustersim

@@ -2,35 +2,62 @@ package clustersim
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net"
+	"maps"
 	"net/http"
-	"syscall"
+	"slices"
+	"strings"
 	"time"
 )
 
-type faultKind string
+// Fault is a rule: what goes wrong with which requests. Empty fields of the
+// first three match everything. The first rule that matches is applied, one of a
+// kind that spoils an answer after that.
+type Fault struct {
+	Cluster   string    `json:"cluster"`
+	Node      string    `json:"node"`
+	Operation string    `json:"operation"` // as GET /state counts it: "executeSQLQuery", "GET /snapshot/server"
+	Kind      FaultKind `json:"kind"`
+	When      FaultTime `json:"when"`  // "" = Before
+	Times     int       `json:"times"` // how many requests; 0 = one, negative = all until ClearFaults
+	// Delay is how long FaultDelay lasts, wall time; 0 = 2 s. A fault that holds an
+	// answer back sends it in the end.
+	Delay time.Duration `json:"-"`
+	Text  string        `json:"text"` // of the page of FaultHTTP403 and FaultHTTP599; "" = Cisco's
+	// Field, Value and Bytes are of FaultField: which value is replaced, by what, or
+	// by how many letters. With Rows the first row of an SQL answer comes so many
+	// times more, each with another value.
+	Field string `json:"field"`
+	Value string `json:"value"`
+	Bytes int    `json:"bytes"`
+	Rows  int    `json:"rows"`
+}
 
+// FaultKind is what goes wrong.
+type FaultKind string
+
+// The kinds of faults.
 const (
-	fault503      faultKind = "http503"
-	fault401      faultKind = "http401"
-	faultSOAP     faultKind = "fault"
-	faultDrop     faultKind = "drop"
-	faultDelay    faultKind = "delay"
-	faultTruncate faultKind = "truncate"
-	faultGarbage  faultKind = "garbage"
-	faultOversize faultKind = "oversize"
-	fault403      faultKind = "http403" // for whatever reason; "text" is the page's
-	fault599      faultKind = "http599" // the AXL version; "text" is the page's, without it no version is named
+	FaultHTTP503  FaultKind = "http503"
+	FaultHTTP401  FaultKind = "http401"
+	FaultHTTP403  FaultKind = "http403" // for whatever reason
+	FaultHTTP599  FaultKind = "http599" // the AXL version; without a text the page names none
+	FaultSOAP     FaultKind = "fault"
+	FaultDrop     FaultKind = "drop"
+	FaultDelay    FaultKind = "delay"
+	FaultTruncate FaultKind = "truncate"
+	FaultGarbage  FaultKind = "garbage"
+	FaultOversize FaultKind = "oversize"
+	FaultNotUTF8  FaultKind = "notUTF8" // a byte of Latin-1 in the first value
+	FaultField    FaultKind = "field"   // another value in the first place of a field
 )
 
-type faultTime string
+// FaultTime is when it goes wrong.
+type FaultTime string
 
+// A fault is seen before a request is carried out or after it.
 const (
-	before faultTime = "before" // the request is not carried out
-	after  faultTime = "after"  // it is, but the answer is spoilt
+	Before FaultTime = "before" // the request is not carried out
+	After  FaultTime = "after"  // it is, but the answer is spoilt
 )
 
 const (
@@ -40,25 +67,74 @@ const (
 	maxFieldRows  = 100_000
 )
 
-// fault is one rule. Empty fields match everything.
-type fault struct {
-	Cluster, Node, Operation string
-	Kind                     faultKind
-	When                     faultTime
-	Times                    int // left; negative = until faults are deleted
-	delay                    time.Duration
-	text                     string // of the page
-	field, value             string
-	rows                     int // of an SQL answer, so many more with other values
+// AddFault adds a rule behind those there are.
+func (s *Sim) AddFault(f Fault) error {
+	return s.locked(func(time.Time) error { return s.addFault(f) })
+}
+
+// ClearFaults takes all rules away.
+func (s *Sim) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+func (s *Sim) addFault(f Fault) error {
+	if f.Cluster != "" && s.cluster(f.Cluster) == nil {
+		return wrong("cluster", "%q is not in this mesh", f.Cluster)
+	}
+	if f.Node != "" {
+		found := false
+		for _, c := range s.clusters {
+			found = found || c.node(f.Node) != nil && (f.Cluster == "" || f.Cluster == c.id)
+		}
+		if !found {
+			return wrong("node", "%q is not in this mesh", f.Node)
+		}
+	}
+	switch f.Kind {
+	case FaultHTTP503, FaultHTTP401, FaultHTTP403, FaultHTTP599, FaultSOAP, FaultDrop, FaultDelay, FaultTruncate, FaultGarbage, FaultOversize, FaultNotUTF8:
+	case FaultField:
+		switch {
+		case fieldTags[f.Field] == nil:
+			return wrong("field", "%q is none of %s", f.Field, strings.Join(slices.Sorted(maps.Keys(fieldTags)), ", "))
+		case f.Bytes < 0 || f.Bytes > maxFieldBytes || f.Bytes > 0 && f.Value != "":
+			return wrong("bytes", "give a value, or its length up to %d", maxFieldBytes)
+		case f.Rows < 0 || f.Rows > maxFieldRows:
+			return wrong("rows", "up to %d", maxFieldRows)
+		case f.Bytes > 0:
+			f.Value = strings.Repeat("x", f.Bytes)
+		}
+	default:
+		return wrong("kind", "%q is none of http503, http401, http403, http599, fault, drop, delay, truncate, garbage, oversize, notUTF8, field", f.Kind)
+	}
+	if f.Field != "" && f.Kind != FaultField {
+		return wrong("field", "goes with kind field")
+	}
+	switch f.When {
+	case "":
+		f.When = Before
+	case Before, After:
+	default:
+		return wrong("when", "%q is neither before nor after", f.When)
+	}
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	if f.Delay == 0 {
+		f.Delay = defaultDelay
+	}
+	s.faults = append(s.faults, &f)
+	return nil
 }
 
 // matches reports whether the fault is meant for a request.
-func (f *fault) matches(n *node, operation string) bool {
+func (f *Fault) matches(n *node, operation string) bool {
 	return (f.Cluster == "" || f.Cluster == n.cluster.id) && (f.Node == "" || equalNames(f.Node, n.name)) && (f.Operation == "" || f.Operation == operation)
 }
 
 // fires takes the first rule that matches; a used-up rule goes.
-func (s *Sim) fires(n *node, operation string) *fault {
+func (s *Sim) fires(n *node, operation string) *Fault {
 	for i, f := range s.faults {
 		if f.Kind.spoils() || !f.matches(n, operation) {
 			continue
@@ -75,36 +151,36 @@ func (s *Sim) fires(n *node, operation string) *fault {
 }
 
 // fault spoils an answer; a is nil if there is none because nothing was done.
-func (c *exchangeCall) fault(f *fault, a *answer) (*answer, error) {
+func (c *exchangeCall) fault(f *Fault, a *answer) (*answer, error) {
 	s := c.s
-	if a != nil && f.Kind != faultTruncate {
+	if a != nil && f.Kind != FaultTruncate {
 		a.body.drop()
 	}
 	switch f.Kind {
-	case fault503:
+	case FaultHTTP503:
 		return s.html(http.StatusServiceUnavailable, "Service Unavailable"), nil
-	case fault401:
+	case FaultHTTP401:
 		out := s.html(http.StatusUnauthorized, "Unauthorized")
 		out.challenge = true
 		return out, nil
-	case fault403:
-		return s.html(http.StatusForbidden, orElse(f.text, "Access to the requested resource has been denied")), nil
-	case fault599:
-		return s.html(599, orElse(f.text, "Incorrect axl version.")), nil
-	case faultSOAP:
+	case FaultHTTP403:
+		return s.html(http.StatusForbidden, orElse(f.Text, "Access to the requested resource has been denied")), nil
+	case FaultHTTP599:
+		return s.html(599, orElse(f.Text, "Incorrect axl version.")), nil
+	case FaultSOAP:
 		if c.rest {
 			return s.restRefusal(c.n, http.StatusInternalServerError, "simulated fault"), nil
 		}
 		return c.soapFault(-1, "simulated fault"), nil
-	case faultTruncate:
+	case FaultTruncate:
 		if a == nil {
 			a = c.s.soap(http.StatusOK, c.s.pages.envelope().finish())
 		}
 		a.sendOnly = a.body.size / 2
 		return a, nil
-	case faultGarbage:
+	case FaultGarbage:
 		return s.plain(http.StatusOK, contentXML, "\x00\x01 this is not XML <<<]]> &nonsense;\n"), nil
-	case faultOversize:
+	case FaultOversize:
 		return c.oversize(), nil
 	}
 	return nil, errDropped
@@ -157,171 +233,4 @@ func (s *Sim) wait(ctx context.Context, d time.Duration) error {
 	case <-s.done:
 		return errDropped
 	}
-}
-
-// soapFault is an error of the operation. The form of its detail depends on
-// who answers; which node uses which is invented, the forms are not.
-func (c *exchangeCall) soapFault(code int, message string) *answer {
-	m := c.s.pages.envelope()
-	m.start("soapenv:Fault")
-	m.leaf("faultcode", "soapenv:Server")
-	m.leaf("faultstring", message)
-	if c.axl {
-		m.start("detail")
-		text := fmt.Sprint(code)
-		old := c.release.major < 14
-		switch {
-		case old && c.n.role == roleSubscriber:
-			m.start("axl:Error", "xmlns:axl", axlNamespace+"9.1")
-			m.leaf("axl:code", text)
-			m.leaf("axl:message", message)
-			m.leaf("request", c.name)
-		case old || c.n.role == roleSubscriber:
-			m.start("ns2:axlError", "xmlns:ns2", axlNamespace+c.version())
-			m.leaf("axlcode", text)
-			m.leaf("axlmessage", message)
-			m.leaf("request", c.name)
-		default:
-			m.start("axlError")
-			m.leaf("axlcode", text)
-			m.leaf("axlmessage", message)
-			m.leaf("request", c.name)
-		}
-	}
-	return c.s.soap(http.StatusInternalServerError, m.finish())
-}
-
-// serve is exchange over a socket.
-func (s *Sim) serve(n *node, w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		panic(http.ErrAbortHandler)
-	}
-	s.handlers.Add(1)
-	s.mu.Unlock()
-	defer s.handlers.Done()
-	a, err := s.exchange(n, r)
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	s.writeHeader(a, w.Header())
-	w.WriteHeader(a.status)
-	if a.sendOnly >= 0 {
-		a.body.cut(a.sendOnly)
-	}
-	_, err = a.body.WriteTo(w)
-	if a.sendOnly >= 0 {
-		// What is cut off must have been sent before the connection breaks.
-		err = errors.Join(err, http.NewResponseController(w).Flush(), errDropped)
-	}
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// writeHeader dates the answer by the simulated clock, which is what clients
-// measure the node's clock with.
-func (s *Sim) writeHeader(a *answer, h http.Header) {
-	h.Set("Date", s.now().UTC().Format(http.TimeFormat))
-	h.Set("Content-Type", a.contentType)
-	h.Set("Content-Length", fmt.Sprint(a.body.size))
-	if a.cookie != "" {
-		h.Set("Set-Cookie", a.cookie)
-	}
-	if a.challenge {
-		realm := a.realm
-		if realm == "" {
-			realm = "Cisco Web Services Realm"
-		}
-		h.Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", realm))
-	}
-}
-
-// inProcess routes requests to nodes by address, without sockets or TLS.
-type inProcess struct{ s *Sim }
-
-// Transport answers HTTPS requests addressed to a node's address, or to its
-// name and port 8443, in process. Faults, nodes that are down and reachability
-// show as errors.
-func (s *Sim) Transport() http.RoundTripper { return inProcess{s} }
-
-// refused is ErrUnreachable, and to those who know sockets ECONNREFUSED.
-type refused struct{}
-
-func (refused) Error() string { return ErrUnreachable.Error() }
-func (refused) Is(target error) bool {
-	return target == ErrUnreachable || target == syscall.ECONNREFUSED
-}
-
-// RoundTrip runs the node's handler in the caller's goroutine.
-func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	s := t.s
-	if r.Body == nil {
-		r = r.Clone(r.Context())
-		r.Body = http.NoBody
-	}
-	defer r.Body.Close()
-	s.mu.Lock()
-	n := s.nodeAt(r.URL.Host)
-	open := n != nil && n.listening() && !s.closed
-	if open {
-		s.handlers.Add(1)
-	}
-	s.mu.Unlock()
-	if !open {
-		// As a socket says it: nothing was sent, which a client must be able to tell.
-		return nil, fmt.Errorf("connecting to %s: %w", r.URL.Host, &net.OpError{Op: "dial", Net: "tcp", Err: refused{}})
-	}
-	defer s.handlers.Done()
-	a, err := s.exchange(n, r)
-	if ctxErr := r.Context().Err(); err != nil && ctxErr != nil {
-		return nil, ctxErr
-	}
-	if err != nil {
-		return nil, fmt.Errorf("asking %s: %w", r.URL.Host, io.ErrUnexpectedEOF)
-	}
-	header := http.Header{}
-	s.writeHeader(a, header)
-	out := &http.Response{
-		Status: fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)), StatusCode: a.status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, ContentLength: int64(a.body.size), Request: r,
-	}
-	body := &pageReader{page: a.body}
-	if a.sendOnly >= 0 {
-		a.body.cut(a.sendOnly)
-		body.end = io.ErrUnexpectedEOF
-	}
-	out.Body = body
-	return out, nil
-}
-
-// pageReader reads a page and gives its pieces back on the way.
-type pageReader struct {
-	page   *page
-	offset int
-	end    error // instead of io.EOF
-}
-
-func (b *pageReader) Read(p []byte) (int, error) {
-	for len(b.page.pieces) > 0 {
-		piece := b.page.pieces[0]
-		if b.offset == len(piece) {
-			b.page.giveBack(piece)
-			b.page.pieces, b.offset = b.page.pieces[1:], 0
-			continue
-		}
-		n := copy(p, piece[b.offset:])
-		b.offset += n
-		return n, nil
-	}
-	if b.end != nil {
-		return 0, b.end
-	}
-	return 0, io.EOF
-}
-
-func (b *pageReader) Close() error {
-	b.page.drop()
-	return nil
 }

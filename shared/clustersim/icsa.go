@@ -20,15 +20,16 @@ const (
 	failedPeriods   = 4
 )
 
-// peerMode is what a scenario does to one direction.
-type peerMode string
+// PeerMode is what a scenario does to one direction.
+type PeerMode string
 
+// The modes of a direction.
 const (
-	modeOK             peerMode = "ok"
-	modeStuck          peerMode = "stuck" // clock and copies stand still
-	modeSlow           peerMode = "slow"  // one interval late
-	modeDeaf           peerMode = "deaf"  // the clock advances, nothing is copied
-	modeBadCredentials peerMode = "badCredentials"
+	ModeOK             PeerMode = "ok"
+	ModeStuck          PeerMode = "stuck"          // clock and copies stand still
+	ModeSlow           PeerMode = "slow"           // one interval late
+	ModeDeaf           PeerMode = "deaf"           // the clock advances, nothing is copied
+	ModeBadCredentials PeerMode = "badCredentials" // the entry's password is wrong
 )
 
 // peer is one entry of a cluster's peer table, and what its ICSA knows of it.
@@ -42,7 +43,7 @@ type peer struct {
 	username string
 	protocol string
 
-	mode      peerMode
+	mode      PeerMode
 	selfHeals bool
 	interval  time.Duration // in effect: the parameter's value at the last sync
 	last      time.Time     // last success; zero = never
@@ -51,6 +52,16 @@ type peer struct {
 	users     int
 	alarmed   time.Time // when ICSA last said that its syncs have stopped
 	seen      int       // homeVersion of the remote that was copied; 0 = none
+}
+
+// peerOf is the cluster's entry for a remote cluster; nil if it has none.
+func (c *cluster) peerOf(id string) *peer {
+	for _, p := range c.peers {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
 }
 
 // agentParameters are ICSA's on a publisher, read again when somebody wrote.
@@ -84,7 +95,7 @@ func (s *Sim) readAgentParameters(c *cluster) {
 }
 
 func (p *peer) due() time.Time {
-	if p.mode == modeStuck {
+	if p.mode == ModeStuck {
 		return time.Time{}
 	}
 	return p.next
@@ -98,8 +109,8 @@ func (s *Sim) agentStarted(c *cluster, now time.Time) {
 	c.selfRestarting = false
 	s.agentReads(c)
 	for i, p := range c.peers {
-		if p.mode == modeStuck && (!own || p.selfHeals) {
-			p.mode = modeOK
+		if p.mode == ModeStuck && (!own || p.selfHeals) {
+			p.mode = ModeOK
 		}
 		p.next = now.Add(firstSyncAfter + time.Duration(i)*firstSyncStagger)
 		s.icsaSays(c, "InterClusterSyncAgentControllerStatus", p, s.cluster(p.id), now)
@@ -161,7 +172,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 		s.recordPeer(p)
 		return
 	}
-	if p.mode != modeDeaf && p.seen != remote.homeVersion {
+	if p.mode != ModeDeaf && p.seen != remote.homeVersion {
 		n, err := s.copyUsers(c, remote, false)
 		if err != nil {
 			s.log("%s>%s: copying users: %v", c.id, p.id, err)
@@ -179,7 +190,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 	p.last, p.lastError = now, ""
 	p.interval = c.agent.interval
 	p.next = now.Add(p.interval)
-	if p.mode == modeSlow {
+	if p.mode == ModeSlow {
 		p.next = now.Add(2 * p.interval)
 	}
 	s.logSync(p, remote, "", now)
@@ -222,7 +233,7 @@ func (s *Sim) obstacle(p *peer, remote *cluster, now time.Time) string {
 	if !pub.running(serviceAXL) {
 		return lastErrorService(p.address, serviceAXL)
 	}
-	if p.mode == modeBadCredentials {
+	if p.mode == ModeBadCredentials {
 		return lastErrorCredentials(p.address)
 	}
 	if theirs, ours := remote.schemeOrDefault(), c.schemeOrDefault(); theirs != ours {
@@ -386,7 +397,7 @@ func (s *Sim) reloadPeers(c *cluster, now time.Time) error {
 			}
 		}
 		if p == nil {
-			p = &peer{cluster: c, id: row[1], pkid: row[0], mode: modeOK, interval: c.agent.interval, next: now.Add(firstSyncAfter)}
+			p = &peer{cluster: c, id: row[1], pkid: row[0], mode: ModeOK, interval: c.agent.interval, next: now.Add(firstSyncAfter)}
 			for _, remote := range s.clusters {
 				if remote != c && equalNames(remote.publisher().name, row[1]) {
 					p.id = remote.id

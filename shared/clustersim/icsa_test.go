@@ -64,19 +64,19 @@ func TestFirstSyncIsDoneWhenTheMeshIsMade(t *testing.T) {
 
 func TestUsersTravelOnTheInterval(t *testing.T) {
 	for name, change := range map[string]struct {
-		body       string
+		set        Users
 		home, copy int
 	}{
-		"added":              {`{"add":10}`, 50, 50},
-		"removed":            {`{"remove":5}`, 35, 35},
-		"unassigned":         {`{"unassign":3}`, 37, 37},
-		"with a bad URI":     {`{"invalidUri":2}`, 40, 40},
-		"sharing a user ID":  {`{"duplicate":"jdoe"}`, 41, 41},
-		"removed completely": {`{"remove":40}`, 0, 0},
+		"added":              {Users{Add: 10}, 50, 50},
+		"removed":            {Users{Remove: 5}, 35, 35},
+		"unassigned":         {Users{Unassign: 3}, 37, 37},
+		"with a bad URI":     {Users{InvalidURI: 2}, 40, 40},
+		"sharing a user ID":  {Users{Duplicate: "jdoe"}, 41, 41},
+		"removed completely": {Users{Remove: 40}, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, Config{Users: 40})
-			r.do("/clusters/apac/users", change.body)
+			r.change("apac", change.set)
 			if got := r.state("apac").Users; got != change.home {
 				t.Errorf("apac has %d home users, want %d", got, change.home)
 			}
@@ -97,7 +97,7 @@ func TestUsersTravelOnTheInterval(t *testing.T) {
 func TestMovedUserChangesHome(t *testing.T) {
 	r := newRig(t, Config{Users: 10})
 	userid := r.query(emeaPub, "SELECT FIRST 1 userid FROM enduser WHERE enablecups = 't' AND status = 1 ORDER BY userid").row(0)["userid"]
-	r.do("/clusters/emea/users", fmt.Sprintf(`{"move":%q,"to":"apac"}`, userid))
+	r.change("emea", Users{Move: userid, To: "apac"})
 	r.run(31 * time.Minute)
 	if r.state("emea").Users != 9 || r.state("apac").Users != 11 || r.copies("amer", "emea") != 9 || r.copies("amer", "apac") != 11 {
 		t.Errorf("after the move: emea %d, apac %d; copies in amer %d and %d", r.state("emea").Users, r.state("apac").Users, r.copies("amer", "emea"), r.copies("amer", "apac"))
@@ -111,8 +111,8 @@ func TestMovedUserChangesHome(t *testing.T) {
 func TestStuck(t *testing.T) {
 	t.Run("stands still, and ICSA's own restart does not help", func(t *testing.T) {
 		r := newRig(t, Config{Users: 20})
-		r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
-		r.do("/clusters/apac/users", `{"add":5}`)
+		r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck)})
+		r.change("apac", Users{Add: 5})
 		before := r.lastSync("emea>apac")
 		r.run(3 * time.Hour)
 		if got := r.lastSync("emea>apac"); !got.Equal(before) {
@@ -138,8 +138,8 @@ func TestStuck(t *testing.T) {
 	})
 	t.Run("heals by itself where the scenario says so", func(t *testing.T) {
 		r := newRig(t, Config{Users: 20})
-		r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck","selfHeals":true}`)
-		r.do("/clusters/apac/users", `{"add":5}`)
+		r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck), SelfHeals: new(true)})
+		r.change("apac", Users{Add: 5})
 		r.run(3 * time.Hour)
 		if got := r.copies("emea", "apac"); got != 25 || r.peer("emea>apac").Mode != "ok" {
 			t.Errorf("%d copies, mode %s", got, r.peer("emea>apac").Mode)
@@ -147,8 +147,8 @@ func TestStuck(t *testing.T) {
 	})
 	t.Run("a requested restart mends it", func(t *testing.T) {
 		r := newRig(t, Config{Users: 20})
-		r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
-		r.do("/clusters/apac/users", `{"add":5}`)
+		r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck)})
+		r.change("apac", Users{Add: 5})
 		r.run(anHourAndABit)
 		out := r.control(emeaPub, "soapDoControlServices", controlRequest(emeaPub, "Restart", serviceICSA), "write")
 		if out.status != 200 {
@@ -164,9 +164,9 @@ func TestStuck(t *testing.T) {
 	})
 	t.Run("a restart on the subscriber does not", func(t *testing.T) {
 		r := newRig(t, Config{Users: 20})
-		r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+		r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck)})
 		before := r.lastSync("emea>apac")
-		r.do("/clusters/emea/services", `{"node":"`+emeaSub+`","service":"`+serviceICSA+`","status":"Restart"}`)
+		r.change("emea", Services{Node: emeaSub, Service: serviceICSA, Status: "Restart"})
 		r.run(anHourAndABit)
 		if got := r.lastSync("emea>apac"); !got.Equal(before) {
 			t.Errorf("clock moved to %v", got)
@@ -174,8 +174,8 @@ func TestStuck(t *testing.T) {
 	})
 	t.Run("without auto recovery nobody restarts", func(t *testing.T) {
 		r := newRig(t, Config{Users: 20})
-		r.do("/clusters/emea/parameters", `{"service":"`+serviceICSA+`","name":"`+paramAutoRecovery+`","value":"f"}`)
-		r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+		r.change("emea", Parameters{Service: serviceICSA, Name: paramAutoRecovery, Value: "f"})
+		r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck)})
 		r.run(6 * time.Hour)
 		if got := r.state("emea").ICSASelfRestarts; got != 0 {
 			t.Errorf("%d restarts", got)
@@ -185,8 +185,8 @@ func TestStuck(t *testing.T) {
 
 func TestDeafClockRunsDataDoesNot(t *testing.T) {
 	r := newRig(t, Config{Users: 20})
-	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
-	r.do("/clusters/apac/users", `{"add":5}`)
+	r.change("emea", Peers{Peer: "apac", Mode: new(ModeDeaf)})
+	r.change("apac", Users{Add: 5})
 	before := r.lastSync("emea>apac")
 	r.run(anHourAndABit)
 	if got := r.lastSync("emea>apac"); !got.After(before.Add(30 * time.Minute)) {
@@ -195,7 +195,7 @@ func TestDeafClockRunsDataDoesNot(t *testing.T) {
 	if r.copies("emea", "apac") != 20 || r.peer("emea>apac").AssociatedUsers != 20 {
 		t.Errorf("%d copies", r.copies("emea", "apac"))
 	}
-	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"ok"}`)
+	r.change("emea", Peers{Peer: "apac", Mode: new(ModeOK)})
 	r.run(31 * time.Minute)
 	if got := r.copies("emea", "apac"); got != 25 {
 		t.Errorf("%d copies once it hears again, want 25", got)
@@ -204,7 +204,7 @@ func TestDeafClockRunsDataDoesNot(t *testing.T) {
 
 func TestSlowIsOneIntervalLate(t *testing.T) {
 	r := newRig(t, Config{Users: 20})
-	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"slow"}`)
+	r.change("emea", Peers{Peer: "apac", Mode: new(ModeSlow)})
 	var syncs []time.Time
 	for range 5 * 60 {
 		r.advance(time.Minute)
@@ -234,59 +234,59 @@ func TestObstacles(t *testing.T) {
 		spoil, mend     func(*rig)
 	}{
 		{"wrong password in the entry", "AuthenticationFailed: HTTP 401",
-			func(r *rig) { r.do("/clusters/emea/peers", `{"peer":"apac","mode":"badCredentials"}`) },
-			func(r *rig) { r.do("/clusters/emea/peers", `{"peer":"apac","mode":"ok"}`) }},
+			func(r *rig) { r.change("emea", Peers{Peer: "apac", Mode: new(ModeBadCredentials)}) },
+			func(r *rig) { r.change("emea", Peers{Peer: "apac", Mode: new(ModeOK)}) }},
 		{"remote publisher down", "NotReachable",
-			func(r *rig) { r.do("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":true}`) },
-			func(r *rig) { r.do("/clusters/apac/nodes", `{"node":"`+apacPub+`","down":false}`) }},
+			func(r *rig) { r.change("apac", Nodes{Node: apacPub, Down: new(true)}) },
+			func(r *rig) { r.change("apac", Nodes{Node: apacPub, Down: new(false)}) }},
 		{"not reachable from emea", "NotReachable",
-			func(r *rig) { r.do("/clusters/apac/reachable", `{"from":"emea","value":false}`) },
-			func(r *rig) { r.do("/clusters/apac/reachable", `{"from":"emea","value":true}`) }},
+			func(r *rig) { r.change("apac", Reachable{From: "emea", Value: new(false)}) },
+			func(r *rig) { r.change("apac", Reachable{From: "emea", Value: new(true)}) }},
 		{"not reachable from anybody", "NotReachable",
-			func(r *rig) { r.do("/clusters/apac/reachable", `{"from":"all","value":false}`) },
-			func(r *rig) { r.do("/clusters/apac/reachable", `{"from":"all","value":true}`) }},
+			func(r *rig) { r.change("apac", Reachable{From: "all", Value: new(false)}) },
+			func(r *rig) { r.change("apac", Reachable{From: "all", Value: new(true)}) }},
 		{"remote AXL stopped", "ServiceNotRunning",
 			func(r *rig) {
-				r.do("/clusters/apac/services", `{"node":"`+apacPub+`","service":"`+serviceAXL+`","status":"Stopped"}`)
+				r.change("apac", Services{Node: apacPub, Service: serviceAXL, Status: "Stopped"})
 			},
 			func(r *rig) {
-				r.do("/clusters/apac/services", `{"node":"`+apacPub+`","service":"`+serviceAXL+`","status":"Started"}`)
+				r.change("apac", Services{Node: apacPub, Service: serviceAXL, Status: "Started"})
 			}},
 		{"address is not the node name", "NotReachable",
-			func(r *rig) { r.do("/clusters/emea/peers", `{"peer":"apac","address":"apac.example.com"}`) },
-			func(r *rig) { r.do("/clusters/emea/peers", `{"peer":"apac","address":"`+apacPub+`"}`) }},
+			func(r *rig) { r.change("emea", Peers{Peer: "apac", Address: new("apac.example.com")}) },
+			func(r *rig) { r.change("emea", Peers{Peer: "apac", Address: new(apacPub)}) }},
 		{"certificate expired", "CertificateExpired",
 			func(r *rig) {
-				r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","notAfter":"2026-03-02T08:00:01Z"}`)
+				r.change("apac", Certificates{Node: apacPub, NotAfter: new(time.Date(2026, 3, 2, 8, 0, 1, 0, time.UTC))})
 			},
 			func(r *rig) {
-				r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","notAfter":"2027-03-02T08:00:01Z"}`)
+				r.change("apac", Certificates{Node: apacPub, NotAfter: new(time.Date(2027, 3, 2, 8, 0, 1, 0, time.UTC))})
 			}},
 		{"a SAN does not resolve here", "NameNotResolved: " + name,
 			func(r *rig) {
-				r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","sans":["`+apacPub+`","`+name+`"]}`)
+				r.change("apac", Certificates{Node: apacPub, SANs: &[]string{apacPub, name}})
 			},
-			func(r *rig) { r.do("/clusters/emea/dns", `{"name":"`+name+`","answer":"192.0.2.250"}`) }},
+			func(r *rig) { r.change("emea", DNS{Name: name, Answer: new("192.0.2.250")}) }},
 		{"the publisher's name is gone from DNS", "NotReachable",
-			func(r *rig) { r.do("/clusters/emea/dns", `{"name":"`+apacPub+`","answer":"nxdomain"}`) },
-			func(r *rig) { r.do("/clusters/emea/dns", `{"name":"`+apacPub+`","answer":""}`) }},
+			func(r *rig) { r.change("emea", DNS{Name: apacPub, Answer: new("nxdomain")}) },
+			func(r *rig) { r.change("emea", DNS{Name: apacPub, Answer: new("")}) }},
 		{"both DNS servers silent", "NotReachable",
 			func(r *rig) {
-				r.do("/clusters/emea/dns", `{"server":1,"silent":true}`)
-				r.do("/clusters/emea/dns", `{"server":2,"silent":true}`)
+				r.change("emea", DNS{Server: 1, Silent: new(true)})
+				r.change("emea", DNS{Server: 2, Silent: new(true)})
 			},
-			func(r *rig) { r.do("/clusters/emea/dns", `{"server":2,"silent":false}`) }},
+			func(r *rig) { r.change("emea", DNS{Server: 2, Silent: new(false)}) }},
 		{"certificate and CA not trusted", "CertificateNotTrusted",
 			func(r *rig) {
-				r.do("/clusters/emea/trust", `{"remove":"`+fingerprint(r.authority.cert)+`"}`)
-				r.do("/clusters/emea/trust", `{"remove":"`+r.leaf(apacPub)+`"}`)
+				r.change("emea", Trust{Remove: fingerprint(r.authority.cert)})
+				r.change("emea", Trust{Remove: r.leaf(apacPub)})
 			},
-			func(r *rig) { r.do("/clusters/emea/peers", `{"peer":"apac","forceSync":true}`) }},
+			func(r *rig) { r.change("emea", Peers{Peer: "apac", ForceSync: true}) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, Config{Users: 20})
 			test.spoil(r)
-			r.do("/clusters/apac/users", `{"add":5}`)
+			r.change("apac", Users{Add: 5})
 			r.run(anHourAndABit)
 			if got := r.peer("emea>apac").LastError; !strings.HasPrefix(got, test.lastError) {
 				t.Errorf("lasterror %q, want %q", got, test.lastError)
@@ -324,7 +324,7 @@ func (r *rig) leaf(node string) string {
 
 func TestPrimaryDNSSilentIsSurvived(t *testing.T) {
 	r := newRig(t, Config{Users: 10})
-	r.do("/clusters/emea/dns", `{"server":1,"silent":true}`)
+	r.change("emea", DNS{Server: 1, Silent: new(true)})
 	r.run(anHourAndABit)
 	if p := r.peer("emea>apac"); p.LastError != "" {
 		t.Errorf("lasterror %q", p.LastError)
@@ -347,12 +347,12 @@ func TestClockOfFailingSync(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, Config{Users: 5, Clusters: 2, Release: test.release})
-			r.do("/clusters/emea/parameters", `{"name":"`+paramAutoRecovery+`","value":"`+test.autoRecovery+`"}`)
+			r.change("emea", Parameters{Name: paramAutoRecovery, Value: test.autoRecovery})
 			if test.interval != 30 {
-				r.do("/clusters/emea/parameters", fmt.Sprintf(`{"name":%q,"value":%d}`, paramSyncInterval, test.interval))
+				r.change("emea", Parameters{Name: paramSyncInterval, Value: test.interval})
 				r.run(31 * time.Minute) // takes effect after the next sync
 			}
-			r.do("/clusters/emea/peers", `{"peer":"apac","mode":"badCredentials"}`)
+			r.change("emea", Peers{Peer: "apac", Mode: new(ModeBadCredentials)})
 			last := r.lastSync("emea>apac")
 			var restarted time.Duration
 			for range 6 * 60 {
@@ -371,7 +371,7 @@ func TestClockOfFailingSync(t *testing.T) {
 
 func TestIntervalChangeTakesEffectAfterTheNextSync(t *testing.T) {
 	r := newRig(t, Config{Users: 5, Clusters: 2})
-	r.do("/clusters/emea/parameters", `{"node":"`+emeaPub+`","service":"`+serviceICSA+`","name":"`+paramSyncInterval+`","value":"60"}`)
+	r.change("emea", Parameters{Node: emeaPub, Service: serviceICSA, Name: paramSyncInterval, Value: "60"})
 	planned := r.peer("emea>apac").NextSync
 	r.run(31 * time.Minute)
 	if got := r.lastSync("emea>apac"); !got.Equal(planned) {
@@ -385,7 +385,7 @@ func TestIntervalChangeTakesEffectAfterTheNextSync(t *testing.T) {
 func TestStoppedAgentDoesNotPull(t *testing.T) {
 	r := newRig(t, Config{Users: 5})
 	before := r.lastSync("emea>apac")
-	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceICSA+`","status":"Stopped"}`)
+	r.change("emea", Services{Node: emeaPub, Service: serviceICSA, Status: "Stopped"})
 	r.run(anHourAndABit)
 	if got := r.lastSync("emea>apac"); !got.Equal(before) {
 		t.Errorf("clock moved to %v", got)
@@ -393,7 +393,7 @@ func TestStoppedAgentDoesNotPull(t *testing.T) {
 	if got := r.lastSync("apac>emea"); !got.After(epoch) {
 		t.Error("the others stopped pulling from emea")
 	}
-	r.do("/clusters/emea/services", `{"node":"`+emeaPub+`","service":"`+serviceICSA+`","status":"Started"}`)
+	r.change("emea", Services{Node: emeaPub, Service: serviceICSA, Status: "Started"})
 	r.run(time.Minute)
 	if got := r.lastSync("emea>apac"); !got.After(before) {
 		t.Error("started, but no sync soon after")
@@ -401,10 +401,10 @@ func TestStoppedAgentDoesNotPull(t *testing.T) {
 }
 
 func TestSelfSignedRenewal(t *testing.T) {
-	renew := `{"node":"` + apacPub + `","issuer":"self"}`
+	renew := Certificates{Node: apacPub, Issuer: "self"}
 	t.Run("is carried over by certificate sync", func(t *testing.T) {
 		r := newRig(t, Config{Users: 5})
-		r.do("/clusters/apac/certificates", renew)
+		r.change("apac", renew)
 		r.run(31 * time.Minute)
 		if p := r.peer("emea>apac"); p.LastError != "" || !r.logged("reached tomcat-trust") {
 			t.Errorf("lasterror %q", p.LastError)
@@ -412,13 +412,13 @@ func TestSelfSignedRenewal(t *testing.T) {
 	})
 	t.Run("is not trusted without certificate sync", func(t *testing.T) {
 		r := newRig(t, Config{Users: 5})
-		r.do("/clusters/emea/parameters", `{"name":"`+paramCertificateSync+`","value":"f"}`)
-		r.do("/clusters/apac/certificates", renew)
+		r.change("emea", Parameters{Name: paramCertificateSync, Value: "f"})
+		r.change("apac", renew)
 		r.run(31 * time.Minute)
 		if p := r.peer("emea>apac"); !strings.HasPrefix(p.LastError, "CertificateNotTrusted") {
 			t.Errorf("lasterror %q", p.LastError)
 		}
-		r.do("/clusters/emea/trust", `{"add":"`+r.leaf(apacPub)+`"}`)
+		r.change("emea", Trust{Add: r.leaf(apacPub)})
 		r.run(6 * time.Minute)
 		if p := r.peer("emea>apac"); p.LastError != "" {
 			t.Errorf("lasterror %q after the certificate was added", p.LastError)
@@ -430,7 +430,7 @@ func TestRestoreRewindsAndRecovers(t *testing.T) {
 	r := newRig(t, Config{Users: 200})
 	r.run(40 * time.Minute)
 	before := r.lastSync("emea>apac")
-	r.do("/clusters/emea/restore", `{"users":-100}`)
+	r.change("emea", Restore{Users: -100})
 	if r.state("emea").Users != 100 || r.copies("emea", "apac") != 100 || r.peer("emea>apac").AssociatedUsers != 100 {
 		t.Errorf("after the restore: %d home users, %d copies", r.state("emea").Users, r.copies("emea", "apac"))
 	}
@@ -448,14 +448,14 @@ func TestRestoreRewindsAndRecovers(t *testing.T) {
 
 func TestEntryRemovedAndAddedAgain(t *testing.T) {
 	r := newRig(t, Config{Users: 10})
-	r.do("/clusters/emea/peers", `{"peer":"apac","present":false}`)
+	r.change("emea", Peers{Peer: "apac", Present: new(false)})
 	if got := r.copies("emea", "apac"); got != 0 {
 		t.Errorf("%d copies stay after the entry is gone", got)
 	}
 	if n := len(r.query(emeaPub, "SELECT pkid FROM cupsinterclusterpeers").rows()); n != 1 {
 		t.Errorf("%d rows in the table", n)
 	}
-	r.do("/clusters/emea/peers", `{"peer":"apac","present":true,"protocol":"tls"}`)
+	r.change("emea", Peers{Peer: "apac", Present: new(true), Protocol: new("tls")})
 	r.run(time.Minute)
 	if p := r.peer("emea>apac"); p.AssociatedUsers != 10 || p.Protocol != "tls" {
 		t.Errorf("entry %+v", p)
@@ -467,14 +467,14 @@ func TestEntryRemovedAndAddedAgain(t *testing.T) {
 func TestDeterminism(t *testing.T) {
 	story := func(tick time.Duration) string {
 		r := newRig(t, Config{Users: 30, Seed: 7})
-		r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck","selfHeals":true}`)
-		r.do("/clusters/apac/users", `{"add":7}`)
-		r.do("/clusters/amer/nodes", `{"node":"`+amerPub+`","down":true}`)
+		r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck), SelfHeals: new(true)})
+		r.change("apac", Users{Add: 7})
+		r.change("amer", Nodes{Node: amerPub, Down: new(true)})
 		for range int(4 * time.Hour / tick) {
 			r.advance(tick)
 		}
-		r.do("/clusters/amer/nodes", `{"node":"`+amerPub+`","down":false}`)
-		r.do("/clusters/apac/services", `{"node":"`+apacPub+`","service":"`+serviceICSA+`","status":"Restart"}`)
+		r.change("amer", Nodes{Node: amerPub, Down: new(false)})
+		r.change("apac", Services{Node: apacPub, Service: serviceICSA, Status: "Restart"})
 		for range int(time.Hour / tick) {
 			r.advance(tick)
 		}

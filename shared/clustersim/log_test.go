@@ -125,16 +125,20 @@ func TestICSASaysEverySyncInItsLog(t *testing.T) {
 }
 
 func TestWhatFailsIsSaidWithItsCause(t *testing.T) {
-	for _, c := range []struct{ name, path, body, want string }{
-		{"unreachable", "/clusters/apac/reachable", `{"from":"emea","value":false}`, "%UC_ICSA-2-InterclusterSyncAgentPeerDown: %[remotePeer=" + apacPub + "]"},
-		{"wrong password", "/clusters/emea/peers", `{"peer":"apac","mode":"badCredentials"}`, "%UC_ICSA-2-InterClusterSyncAgentSyncFailure: %[remotePeerAddress=" + apacPub + "]"},
-		{"wrong address", "/clusters/emea/peers", `{"peer":"apac","address":"nowhere.example.com"}`, "%UC_ICSA-2-InterClusterSyncAgentPeerSyncFailure: %[remotePeerAddress=nowhere.example.com]"},
-		{"AXL stopped", "/clusters/apac/services", `{"node":"` + apacPub + `","service":"Cisco AXL Web Service","status":"Stopped"}`, "%UC_ICSA-6-InterClusterSyncAgentAxlClientTimeout"},
-		{"expired", "/clusters/apac/certificates", `{"node":"` + apacPub + `","notAfter":"2026-03-01T00:00:00Z"}`, "%UC_ICSA-2-ICSACertificateValidationFailure: %[SubjectCN=" + apacPub + "]"},
+	for _, c := range []struct {
+		name, cluster string
+		change        Change
+		want          string
+	}{
+		{"unreachable", "apac", Reachable{From: "emea", Value: new(false)}, "%UC_ICSA-2-InterclusterSyncAgentPeerDown: %[remotePeer=" + apacPub + "]"},
+		{"wrong password", "emea", Peers{Peer: "apac", Mode: new(ModeBadCredentials)}, "%UC_ICSA-2-InterClusterSyncAgentSyncFailure: %[remotePeerAddress=" + apacPub + "]"},
+		{"wrong address", "emea", Peers{Peer: "apac", Address: new("nowhere.example.com")}, "%UC_ICSA-2-InterClusterSyncAgentPeerSyncFailure: %[remotePeerAddress=nowhere.example.com]"},
+		{"AXL stopped", "apac", Services{Node: apacPub, Service: serviceAXL, Status: "Stopped"}, "%UC_ICSA-6-InterClusterSyncAgentAxlClientTimeout"},
+		{"expired", "apac", Certificates{Node: apacPub, NotAfter: new(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))}, "%UC_ICSA-2-ICSACertificateValidationFailure: %[SubjectCN=" + apacPub + "]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Config{Users: 5})
-			r.do(c.path, c.body)
+			r.change(c.cluster, c.change)
 			r.run(31 * time.Minute)
 			if log := r.logOf(emeaPub); !strings.Contains(log, c.want) {
 				t.Errorf("no %s in\n%s", c.want, log)
@@ -145,8 +149,8 @@ func TestWhatFailsIsSaidWithItsCause(t *testing.T) {
 
 func TestAStuckPeerIsSaidByCiscosAlarmUntilItSyncs(t *testing.T) {
 	r := newRig(t, Config{Users: 5})
-	r.do("/clusters/emea/parameters", `{"node":"`+emeaPub+`","service":"Cisco Intercluster Sync Agent","name":"ICSAEnableAutoRecovery","value":"f"}`)
-	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+	r.change("emea", Parameters{Node: emeaPub, Service: "Cisco Intercluster Sync Agent", Name: "ICSAEnableAutoRecovery", Value: "f"})
+	r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck)})
 	count := func() int {
 		return strings.Count(r.logOf(emeaPub), "PeerPeriodicSyncingFailure: %[remotePeerAddress="+apacPub)
 	}
@@ -163,13 +167,13 @@ func TestAStuckPeerIsSaidByCiscosAlarmUntilItSyncs(t *testing.T) {
 	if n < 4 || n > 6 {
 		t.Errorf("said %d times within 5 h: want one an interval", n)
 	}
-	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"ok"}`)
+	r.change("emea", Peers{Peer: "apac", Mode: new(ModeOK)})
 	r.run(2 * time.Hour)
 	if again := count(); again != n {
 		t.Errorf("said %d times more after it was mended", again-n)
 	}
-	r.do("/clusters/emea/parameters", `{"node":"`+emeaPub+`","service":"Cisco Intercluster Sync Agent","name":"ICSAEnableAutoRecovery","value":"t"}`)
-	r.do("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+	r.change("emea", Parameters{Node: emeaPub, Service: "Cisco Intercluster Sync Agent", Name: "ICSAEnableAutoRecovery", Value: "t"})
+	r.change("emea", Peers{Peer: "apac", Mode: new(ModeStuck)})
 	r.run(3 * time.Hour)
 	if again := count(); again != n+1 || r.state("emea").ICSASelfRestarts != 1 {
 		t.Errorf("before ICSA restarts itself it says why, once: said %d times, %d restarts", again-n, r.state("emea").ICSASelfRestarts)
@@ -178,13 +182,13 @@ func TestAStuckPeerIsSaidByCiscosAlarmUntilItSyncs(t *testing.T) {
 
 func TestTheLevelDecidesWhatIsLogged(t *testing.T) {
 	r := newRig(t, Config{Users: 5, LogSeverity: 3})
-	r.do("/clusters/apac/reachable", `{"from":"emea","value":false}`)
+	r.change("apac", Reachable{From: "emea", Value: new(false)})
 	r.run(time.Hour)
 	log := r.logOf(emeaPub)
 	if strings.Contains(log, success) || !strings.Contains(log, "InterclusterSyncAgentPeerDown") {
 		t.Errorf("at level Error failures only:\n%s", log)
 	}
-	r.do("/clusters/emea/log", `{"severity":6}`)
+	r.change("emea", Log{Severity: new(6)})
 	r.run(time.Hour)
 	if !strings.Contains(r.logOf(emeaPub), success) {
 		t.Error("no success at level Informational")
@@ -196,12 +200,12 @@ func TestTheLevelDecidesWhatIsLogged(t *testing.T) {
 
 func TestAlarmsOnRequest(t *testing.T) {
 	r := newRig(t, Config{Users: 5})
-	r.do("/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
-	r.do("/clusters/emea/log", `{"alarm":"interclustersyncagentheapspaceerror"}`)
-	r.do("/clusters/emea/log", `{"alarm":"DuplicateUserid"}`)
-	r.do("/clusters/emea/log", `{"alarm":"InterClusterSyncAgentBrandNew","peer":"amer"}`)
-	r.do("/clusters/emea/log", `{"form":"wire"}`)
-	r.do("/clusters/emea/log", `{"alarm":"InterClusterSyncAgentPeerPeriodicSyncingFailure","peer":"apac"}`)
+	r.change("emea", Log{Alarm: "InterclusterSyncAgentPeerDown", Peer: "apac"})
+	r.change("emea", Log{Alarm: "interclustersyncagentheapspaceerror"})
+	r.change("emea", Log{Alarm: "DuplicateUserid"})
+	r.change("emea", Log{Alarm: "InterClusterSyncAgentBrandNew", Peer: "amer"})
+	r.change("emea", Log{Form: new("wire")})
+	r.change("emea", Log{Alarm: "InterClusterSyncAgentPeerPeriodicSyncingFailure", Peer: "apac"})
 	log := r.logOf(emeaPub)
 	for _, want := range []string{
 		"%UC_ICSA-2-InterclusterSyncAgentPeerDown: %[remotePeer=" + apacPub, "%UC_ICSA-2-InterClusterSyncAgentHeapSpaceError: %[AppID", "%UC_ReplWatcher-1-DuplicateUserid: %[AppID=Cisco IM and Presence Data Monitor]",
@@ -225,7 +229,7 @@ func TestBothServicesInEveryFraming(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 5})
 	want := r.logOf(emeaPub)
 	for _, framing := range []string{"", "xop", "axis", "xml"} {
-		r.do("/clusters/emea/log", `{"framing":"`+framing+`"}`)
+		r.change("emea", Log{Framing: new(framing)})
 		for name, a := range map[string]reply{"new": r.getFile(emeaPub, syslogPath), "old": r.getOldFile(emeaPub, syslogPath)} {
 			if _, file := attached(t, a); file != want {
 				t.Errorf("%s in %q: %d bytes, want %d: %s", name, framing, len(file), len(want), a.body[:min(len(a.body), 900)])
@@ -240,7 +244,7 @@ func TestBothServicesInEveryFraming(t *testing.T) {
 		t.Errorf("the framing asked for: %s", kind)
 	}
 	for service, served := range map[string][2]int{"new": {200, 404}, "old": {404, 200}, "none": {404, 404}, "": {200, 200}} {
-		r.do("/clusters/emea/log", `{"service":"`+service+`"}`)
+		r.change("emea", Log{Service: new(service)})
 		if got := [2]int{r.getFile(emeaPub, syslogPath).status, r.getOldFile(emeaPub, syslogPath).status}; got != served {
 			t.Errorf("service %q: %v", service, got)
 		}
@@ -283,7 +287,7 @@ func TestRefusalsOfLogCollection(t *testing.T) {
 	if a := r.logCall(emeaPub, "getTimeZone", "<q:LocalHost>x</q:LocalHost>", "Cookie", one); a.status != 200 || !strings.Contains(a.body, "Client: (GMT+1:0)CET-Europe/Berlin") {
 		t.Errorf("its own cookie: %d %s", a.status, a.body)
 	}
-	r.do("/clusters/emea/log", `{"roles":false}`)
+	r.change("emea", Log{Roles: new(false)})
 	if got := r.getFile(emeaPub, syslogPath).status; got != 403 {
 		t.Errorf("without the roles: %d", got)
 	}
@@ -295,19 +299,19 @@ func TestRefusalsOfLogCollection(t *testing.T) {
 func TestRotationAndSize(t *testing.T) {
 	r := newRig(t, Config{Users: 5})
 	before := r.logOf(emeaPub)
-	r.do("/clusters/emea/log", `{"rotate":true}`)
-	r.do("/clusters/emea/log", `{"alarm":"SRMFailover"}`)
+	r.change("emea", Log{Rotate: true})
+	r.change("emea", Log{Alarm: "SRMFailover"})
 	if _, old := attached(t, r.getFile(emeaPub, syslogPath+".1")); old != before || strings.Count(r.logOf(emeaPub), "\n") != 1 {
 		t.Errorf("a copy of %d bytes, want %d; %s", len(old), len(before), r.logOf(emeaPub))
 	}
 	for range 6 {
-		r.do("/clusters/emea/log", `{"rotate":true}`)
+		r.change("emea", Log{Rotate: true})
 	}
 	if root, _ := attached(t, r.logCall(emeaPub, "selectLogFiles", everyFile)); strings.Count(root, "<ns1:File>") != 1+logCopies {
 		t.Errorf("%s", root)
 	}
-	r.do("/clusters/emea/log", `{"size":20000000}`)
-	r.do("/clusters/emea/log", `{"alarm":"SRMFailover"}`)
+	r.change("emea", Log{Size: new(20000000)})
+	r.change("emea", Log{Alarm: "SRMFailover"})
 	if n := len(r.logOf(emeaPub)); n < 20_000_000 || n > 20_010_000 {
 		t.Errorf("%d bytes", n)
 	}
@@ -320,8 +324,8 @@ func TestPushedLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer packets.Close()
-	r.do("/clusters/emea/log", `{"push":"`+packets.LocalAddr().String()+`"}`)
-	r.do("/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
+	r.change("emea", Log{Push: new(packets.LocalAddr().String())})
+	r.change("emea", Log{Alarm: "InterclusterSyncAgentPeerDown", Peer: "apac"})
 	buf := make([]byte, 4096)
 	if err := packets.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -335,8 +339,8 @@ func TestPushedLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stream.Close()
-	r.do("/clusters/emea/log", `{"push":"tcp://`+stream.Addr().String()+`","form":"stored"}`)
-	r.do("/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
+	r.change("emea", Log{Push: new("tcp://" + stream.Addr().String()), Form: new("stored")})
+	r.change("emea", Log{Alarm: "InterclusterSyncAgentPeerDown", Peer: "apac"})
 	conn, err := stream.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -345,11 +349,11 @@ func TestPushedLines(t *testing.T) {
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "Mar  2 09:00:00 imp-emea-pub local7 2 : ") {
 		t.Errorf("%v %s", err, line)
 	}
-	r.do("/clusters/emea/log", `{"push":""}`)
-	r.do("/clusters/apac/log", `{"push":"tcp://`+stream.Addr().String()+`","severity":3}`)
+	r.change("emea", Log{Push: new("")})
+	r.change("apac", Log{Push: new("tcp://" + stream.Addr().String()), Severity: new(3)})
 	r.run(time.Hour) // successes are neither logged nor pushed
 	_ = stream.Close()
-	r.do("/clusters/apac/log", `{"alarm":"HeapSpaceError"}`)
+	r.change("apac", Log{Alarm: "HeapSpaceError"})
 }
 
 func TestTheLevelOfAlarmsIsTold(t *testing.T) {
@@ -366,12 +370,12 @@ func TestTheLevelOfAlarmsIsTold(t *testing.T) {
 		}
 	}
 	checkSyslogSchema(t, ask(emeaPub).body)
-	r.do("/clusters/emea/log", `{"severity":3}`)
+	r.change("emea", Log{Severity: new(3)})
 	if a := ask(emeaPub); !strings.Contains(a.body, local("Error")) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	for _, by := range []string{"fault", "unknown"} {
-		r.do("/clusters/emea/log", `{"levelBy":"`+by+`"}`)
+		r.change("emea", Log{LevelBy: new(by)})
 		if a := ask(emeaPub); a.status != 500 || !strings.Contains(a.body, "Fault") {
 			t.Errorf("%s: %d %s", by, a.status, a.body)
 		}
@@ -415,7 +419,7 @@ func TestLogAnswersFitTheSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRig(t, Config{Users: 5})
-	r.do("/clusters/emea/log", `{"framing":"xml"}`)
+	r.change("emea", Log{Framing: new("xml")})
 	check := func(name, body string) ([]byte, error) {
 		file := filepath.Join(dir, name+".xml")
 		if err := os.WriteFile(file, []byte(body), 0o600); err != nil {

@@ -196,11 +196,11 @@ func (c *exchangeCall) run() (*answer, error) {
 	s.mu.Unlock()
 	if f != nil {
 		s.log("%s: fault %s %s on %s", n.name, f.Kind, f.When, c.name)
-		if f.Kind == faultDelay && f.When == before {
-			if err := s.wait(c.r.Context(), f.delay); err != nil {
+		if f.Kind == FaultDelay && f.When == Before {
+			if err := s.wait(c.r.Context(), f.Delay); err != nil {
 				return nil, errDropped
 			}
-		} else if f.When == before {
+		} else if f.When == Before {
 			// Nothing has been applied, and nothing will be.
 			return c.fault(f, nil)
 		}
@@ -210,10 +210,10 @@ func (c *exchangeCall) run() (*answer, error) {
 	}
 	a := c.spoil(c.answer())
 	switch {
-	case f == nil || f.Kind == faultDelay && f.When == before:
+	case f == nil || f.Kind == FaultDelay && f.When == Before:
 		return a, nil
-	case f.Kind == faultDelay:
-		if err := s.wait(c.r.Context(), f.delay); err != nil {
+	case f.Kind == FaultDelay:
+		if err := s.wait(c.r.Context(), f.Delay); err != nil {
 			a.body.drop()
 			return nil, errDropped
 		}
@@ -325,4 +325,36 @@ func (s *Sim) openSession(n *node, a *account, now time.Time) string {
 // forbidden is what an account gets that may only read.
 func (c *exchangeCall) forbidden() *answer {
 	return c.s.html(http.StatusForbidden, "Access to the requested resource has been denied")
+}
+
+// soapFault is an error of the operation. The form of its detail depends on
+// who answers; which node uses which is invented, the forms are not.
+func (c *exchangeCall) soapFault(code int, message string) *answer {
+	m := c.s.pages.envelope()
+	m.start("soapenv:Fault")
+	m.leaf("faultcode", "soapenv:Server")
+	m.leaf("faultstring", message)
+	if c.axl {
+		m.start("detail")
+		text := fmt.Sprint(code)
+		old := c.release.major < 14
+		switch {
+		case old && c.n.role == roleSubscriber:
+			m.start("axl:Error", "xmlns:axl", axlNamespace+"9.1")
+			m.leaf("axl:code", text)
+			m.leaf("axl:message", message)
+			m.leaf("request", c.name)
+		case old || c.n.role == roleSubscriber:
+			m.start("ns2:axlError", "xmlns:ns2", axlNamespace+c.version())
+			m.leaf("axlcode", text)
+			m.leaf("axlmessage", message)
+			m.leaf("request", c.name)
+		default:
+			m.start("axlError")
+			m.leaf("axlcode", text)
+			m.leaf("axlmessage", message)
+			m.leaf("request", c.name)
+		}
+	}
+	return c.s.soap(http.StatusInternalServerError, m.finish())
 }

@@ -73,7 +73,7 @@ type Sim struct {
 
 	mu       sync.Mutex // guards all below, but not what is inside a database
 	clusters []*cluster
-	faults   []*fault
+	faults   []*Fault
 	nextIP   int // simulated addresses, unique in the mesh
 	sessions uint64
 	started  bool

@@ -8,13 +8,6 @@ import (
 	"strings"
 )
 
-// Faults that leave an answer what it is and put something else into it. They
-// wait for an answer that has the place, so that one which is to happen once does.
-const (
-	faultNotUTF8 faultKind = "notUTF8" // a byte of Latin-1 in the first value
-	faultField   faultKind = "field"   // another value in the first place of a field
-)
-
 // fieldTags are the elements in which an answer carries a field. Those of SQL
 // answers are the names that Peerkeeper's statements give their columns.
 var fieldTags = map[string][]string{
@@ -29,13 +22,16 @@ var fieldTags = map[string][]string{
 	"user":        {"userid", "high"},
 }
 
-func (k faultKind) spoils() bool { return k == faultNotUTF8 || k == faultField }
+// spoils are the faults that leave an answer what it is and put something else
+// into it. They wait for an answer that has the place, so that one which is to
+// happen once does.
+func (k FaultKind) spoils() bool { return k == FaultNotUTF8 || k == FaultField }
 
 // spoil puts what faults ask for into a whole answer.
 func (c *exchangeCall) spoil(a *answer) *answer {
 	s := c.s
 	s.mu.Lock()
-	asked := slices.ContainsFunc(s.faults, func(f *fault) bool { return f.Kind.spoils() && f.matches(c.n, c.name) })
+	asked := slices.ContainsFunc(s.faults, func(f *Fault) bool { return f.Kind.spoils() && f.matches(c.n, c.name) })
 	s.mu.Unlock()
 	if !asked || a.status != http.StatusOK || a.sendOnly >= 0 {
 		return a
@@ -46,7 +42,7 @@ func (c *exchangeCall) spoil(a *answer) *answer {
 	}
 	changed := false
 	s.mu.Lock()
-	s.faults = slices.DeleteFunc(s.faults, func(f *fault) bool {
+	s.faults = slices.DeleteFunc(s.faults, func(f *Fault) bool {
 		if !f.Kind.spoils() || !f.matches(c.n, c.name) {
 			return false
 		}
@@ -54,7 +50,7 @@ func (c *exchangeCall) spoil(a *answer) *answer {
 		if !ok {
 			return false
 		}
-		s.log("%s: fault %s %s in %s", c.n.name, f.Kind, f.field, c.name)
+		s.log("%s: fault %s %s in %s", c.n.name, f.Kind, f.Field, c.name)
 		text, changed = out, true
 		if f.Times > 0 {
 			f.Times--
@@ -72,8 +68,8 @@ func (c *exchangeCall) spoil(a *answer) *answer {
 }
 
 // put is the answer with the fault in it; false if it has no place for it.
-func (f *fault) put(text []byte) ([]byte, bool) {
-	if f.Kind == faultNotUTF8 {
+func (f *Fault) put(text []byte) ([]byte, bool) {
+	if f.Kind == FaultNotUTF8 {
 		for _, tag := range []string{"node", "userid", "address", "version", "name", "ServiceName"} {
 			if out, ok := replaced(text, tag, "M\xfcnchen"); ok {
 				return out, true
@@ -82,19 +78,19 @@ func (f *fault) put(text []byte) ([]byte, bool) {
 		return nil, false
 	}
 	found := false
-	for _, tag := range fieldTags[f.field] {
-		if f.rows > 0 {
-			if out, ok := multiplied(text, tag, f.value, f.rows); ok {
+	for _, tag := range fieldTags[f.Field] {
+		if f.Rows > 0 {
+			if out, ok := multiplied(text, tag, f.Value, f.Rows); ok {
 				text, found = out, true
 			}
 			continue
 		}
 		parts := [][]byte{text}
-		if f.field == "sync_status" { // one datum, which every row repeats
+		if f.Field == "sync_status" { // one datum, which every row repeats
 			parts = bytes.SplitAfter(text, []byte("</row>"))
 		}
 		for i, part := range parts {
-			if out, ok := replaced(part, tag, f.value); ok {
+			if out, ok := replaced(part, tag, f.Value); ok {
 				parts[i], found = out, true
 			}
 		}

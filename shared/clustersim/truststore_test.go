@@ -57,11 +57,11 @@ func (r *rig) stored(cluster, print string) []string {
 }
 
 func certificateSyncOff(r *rig, cluster string) {
-	r.do("/clusters/"+cluster+"/parameters", `{"name":"`+paramCertificateSync+`","value":"f"}`)
+	r.change(cluster, Parameters{Name: paramCertificateSync, Value: "f"})
 }
 
 func restartICSA(r *rig, node string) {
-	r.do("/clusters/"+r.clusterOf(node)+"/services", `{"node":"`+node+`","service":"`+serviceICSA+`","status":"Restart"}`)
+	r.change(r.clusterOf(node), Services{Node: node, Service: serviceICSA, Status: "Restart"})
 }
 
 // Cisco's flow: upload to the publisher, restart ICSA there; only then the new
@@ -76,7 +76,7 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 	setUp := func(t *testing.T) *rig {
 		r := newRig(t, Config{Users: 5, Clusters: 2})
 		certificateSyncOff(r, "emea")
-		r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
+		r.change("apac", Certificates{Node: apacPub, Issuer: "self"})
 		r.run(31 * time.Minute)
 		lost(r, "renewed")
 		return r
@@ -133,7 +133,7 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 			if got := r.peer("emea>apac").LastError; got != "" {
 				t.Fatalf("lasterror %q", got)
 			}
-			r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
+			r.change("apac", Certificates{Node: apacPub, Issuer: "self"})
 			r.run(31 * time.Minute)
 		}
 	})
@@ -148,7 +148,7 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 	})
 	t.Run("force sync needs neither", func(t *testing.T) {
 		r := setUp(t)
-		r.do("/clusters/emea/peers", `{"peer":"apac","forceSync":true}`)
+		r.change("emea", Peers{Peer: "apac", ForceSync: true})
 		r.run(2 * time.Minute)
 		if got := r.peer("emea>apac").LastError; got != "" {
 			t.Errorf("lasterror %q", got)
@@ -157,8 +157,8 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 	t.Run("a CA is enough", func(t *testing.T) {
 		r := setUp(t)
 		ca := fingerprint(r.authority.cert)
-		r.do("/clusters/emea/trust", `{"remove":"`+ca+`"}`)
-		r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"ca"}`)
+		r.change("emea", Trust{Remove: ca})
+		r.change("apac", Certificates{Node: apacPub, Issuer: "ca"})
 		r.run(10 * time.Minute)
 		lost(r, "CA removed")
 		if got := r.rest(emeaPub, http.MethodPost, "/trust/certificates", addBody("tomcat", string(r.authority.PEM())), "platform-write"); got.status != 201 {
@@ -175,7 +175,7 @@ func TestUploadNeedsTheRestart(t *testing.T) {
 func TestReplication(t *testing.T) {
 	r := newRig(t, Config{Users: 5, Clusters: 2, TrustReplication: 15 * time.Minute})
 	certificateSyncOff(r, "emea")
-	r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
+	r.change("apac", Certificates{Node: apacPub, Issuer: "self"})
 	print := r.leaf(apacPub)
 	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform-write"); got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
@@ -190,10 +190,10 @@ func TestReplication(t *testing.T) {
 	if got := r.state("emea").TrustUnderWay; got != 1 {
 		t.Errorf("%d under way", got)
 	}
-	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":true}`)
+	r.change("emea", Nodes{Node: emeaPub, Down: new(true)})
 	r.run(16 * time.Minute)
 	check("the publisher is down", "subscriber")
-	r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","down":false}`)
+	r.change("emea", Nodes{Node: emeaPub, Down: new(false)})
 	r.run(15 * time.Minute)
 	check("and back; CUCM keeps to itself", "publisher", "subscriber")
 	if got := r.state("emea").TrustUnderWay; got != 0 {
@@ -203,16 +203,16 @@ func TestReplication(t *testing.T) {
 	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform-write"); got.status != 200 || r.state("emea").TrustUnderWay != 0 {
 		t.Errorf("the same again: %d, %d under way", got.status, r.state("emea").TrustUnderWay)
 	}
-	r.do("/clusters/emea/trust", `{"remove":"`+print+`","node":"`+emeaSub+`"}`)
+	r.change("emea", Trust{Remove: print, Node: emeaSub})
 	check("removed on one node", "publisher")
-	r.do("/clusters/emea/trust", `{"add":"`+print+`","node":"`+emeaSub+`"}`)
-	r.do("/clusters/emea/trust", `{"remove":"`+print+`"}`)
+	r.change("emea", Trust{Add: print, Node: emeaSub})
+	r.change("emea", Trust{Remove: print})
 	check("removed")
 	// What is under way when it is removed does not come back.
 	if got := r.rest(emeaSub, http.MethodPost, "/trust/certificates", addBody("tomcat", r.served(apacPub)), "platform-write"); got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	r.do("/clusters/emea/trust", `{"remove":"`+print+`"}`)
+	r.change("emea", Trust{Remove: print})
 	r.run(time.Hour)
 	check("removed under way")
 }
@@ -220,8 +220,8 @@ func TestReplication(t *testing.T) {
 func TestPeriodicSyncCarriesEveryNode(t *testing.T) {
 	r := newRig(t, Config{Users: 5, Clusters: 2})
 	const apacSub = "imp-apac-sub.example.com"
-	r.do("/clusters/apac/certificates", `{"node":"`+apacSub+`","issuer":"self"}`)
-	r.do("/clusters/apac/certificates", `{"node":"`+apacSub+`","keyType":"ECDSA","issuer":"self"}`)
+	r.change("apac", Certificates{Node: apacSub, Issuer: "self"})
+	r.change("apac", Certificates{Node: apacSub, KeyType: "ECDSA", Issuer: "self"})
 	r.run(31 * time.Minute)
 	ec, err := r.ServedKey(r.nodeState(apacSub).Address, keyECDSA)
 	if err != nil {
@@ -241,10 +241,10 @@ func TestPeriodicSyncCarriesEveryNode(t *testing.T) {
 // A peer that was not in order has nobody to vouch for its new certificate.
 func TestNoHandOverAfterAFailedSync(t *testing.T) {
 	r := newRig(t, Config{Users: 5, Clusters: 2})
-	r.do("/clusters/apac/services", `{"node":"`+apacPub+`","service":"`+serviceAXL+`","status":"Stopped"}`)
+	r.change("apac", Services{Node: apacPub, Service: serviceAXL, Status: "Stopped"})
 	r.run(31 * time.Minute)
-	r.do("/clusters/apac/certificates", `{"node":"`+apacPub+`","issuer":"self"}`)
-	r.do("/clusters/apac/services", `{"node":"`+apacPub+`","service":"`+serviceAXL+`","status":"Started"}`)
+	r.change("apac", Certificates{Node: apacPub, Issuer: "self"})
+	r.change("apac", Services{Node: apacPub, Service: serviceAXL, Status: "Started"})
 	r.run(31 * time.Minute)
 	if got := r.peer("emea>apac").LastError; !strings.HasPrefix(got, "CertificateNotTrusted") {
 		t.Errorf("lasterror %q", got)
@@ -258,7 +258,7 @@ func TestTLSPeersExchangeTheirSIPCertificates(t *testing.T) {
 	if count(cupTrust) != 0 {
 		t.Errorf("over TCP: %d in cup-trust", count(cupTrust))
 	}
-	r.do("/clusters/emea/peers", `{"peer":"apac","protocol":"tls"}`)
+	r.change("emea", Peers{Peer: "apac", Protocol: new("tls")})
 	r.run(31 * time.Minute)
 	if count(cupTrust) != 3 || count(cupXMPPTrust) != 3 { // the CA and two nodes
 		t.Errorf("over TLS: %v", r.nodeState(emeaPub).Trust)
@@ -269,7 +269,7 @@ func TestMultiServerCertificate(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 5, Clusters: 2})
 	all := []string{emeaPub, emeaSub, "cucm-emea.example.com"}
 	for _, keyType := range []string{keyRSA, keyECDSA} {
-		r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","keyType":"`+keyType+`","multiServer":true,"issuer":"ca"}`)
+		r.change("emea", Certificates{Node: emeaPub, KeyType: keyType, MultiServer: new(true), Issuer: "ca"})
 		suite := map[string]uint16{keyRSA: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, keyECDSA: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}[keyType]
 		prints := map[string]bool{}
 		for _, node := range all {
@@ -294,11 +294,11 @@ func TestMultiServerCertificate(t *testing.T) {
 		}
 	}
 	before := r.leaf(emeaSub)
-	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","sans":["`+emeaPub+`"]}`)
+	r.change("emea", Certificates{Node: emeaPub, SANs: &[]string{emeaPub}})
 	if r.leaf(emeaSub) == before {
 		t.Error("renewing it, as it is, left the subscriber behind")
 	}
-	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","multiServer":false}`)
+	r.change("emea", Certificates{Node: emeaPub, MultiServer: new(false)})
 	chain, _ := r.Served(r.nodeState(emeaPub).Address)
 	if leaf := chain[0]; leaf.Subject.CommonName != emeaPub || !slices.Equal(leaf.DNSNames, []string{emeaPub}) {
 		t.Errorf("single again: %s %v", leaf.Subject.CommonName, leaf.DNSNames)
@@ -307,8 +307,8 @@ func TestMultiServerCertificate(t *testing.T) {
 		t.Error("cup has no multi-server certificate")
 	}
 	// ICSA resolves every name of it, CUCM's too.
-	r.do("/clusters/emea/certificates", `{"node":"`+emeaPub+`","multiServer":true}`)
-	r.do("/clusters/apac/dns", `{"name":"cucm-emea.example.com","answer":"nxdomain"}`)
+	r.change("emea", Certificates{Node: emeaPub, MultiServer: new(true)})
+	r.change("apac", DNS{Name: "cucm-emea.example.com", Answer: new("nxdomain")})
 	r.run(31 * time.Minute)
 	if got := r.peer("apac>emea").LastError; got != lastErrorName("cucm-emea.example.com") {
 		t.Errorf("lasterror %q", got)
@@ -318,7 +318,7 @@ func TestMultiServerCertificate(t *testing.T) {
 func TestNewSubscriberTrustsAndIsTrusted(t *testing.T) {
 	r := newSocketRig(t, Config{Users: 5, Clusters: 2})
 	const added = "imp-emea-sub2.example.com"
-	r.do("/clusters/emea/nodes", `{"add":"`+added+`"}`)
+	r.change("emea", Nodes{Add: added})
 	if got, want := r.nodeState(added).Trust[tomcatTrust], r.nodeState(emeaPub).Trust[tomcatTrust]; got != want {
 		t.Errorf("%d certificates in its tomcat-trust, the publisher has %d", got, want)
 	}
@@ -338,16 +338,19 @@ func TestPlatformPortLivesAndDiesWithTheNode(t *testing.T) {
 	if got := get(); got.status != 200 || address == r.nodeState(emeaPub).Address {
 		t.Fatalf("%d %v at %s", got.status, got.err, address)
 	}
-	for _, test := range []struct{ name, path, off, on string }{
-		{"node down", "nodes", `{"node":"` + emeaPub + `","down":true}`, `{"node":"` + emeaPub + `","down":false}`},
-		{"not reachable", "reachable", `{"from":"peerkeeper","value":false}`, `{"from":"peerkeeper","value":true}`},
-		{"Tomcat stopped", "services", `{"node":"` + emeaPub + `","service":"Cisco Tomcat","status":"Stopped"}`, `{"node":"` + emeaPub + `","service":"Cisco Tomcat","status":"Started"}`},
+	for _, test := range []struct {
+		name    string
+		off, on Change
+	}{
+		{"node down", Nodes{Node: emeaPub, Down: new(true)}, Nodes{Node: emeaPub, Down: new(false)}},
+		{"not reachable", Reachable{From: "peerkeeper", Value: new(false)}, Reachable{From: "peerkeeper", Value: new(true)}},
+		{"Tomcat stopped", Services{Node: emeaPub, Service: serviceTomcat, Status: "Stopped"}, Services{Node: emeaPub, Service: serviceTomcat, Status: "Started"}},
 	} {
-		r.do("/clusters/emea/"+test.path, test.off)
+		r.change("emea", test.off)
 		if got := get(); got.err == nil {
 			t.Errorf("%s: answers %d", test.name, got.status)
 		}
-		r.do("/clusters/emea/"+test.path, test.on)
+		r.change("emea", test.on)
 		r.run(3 * time.Minute)
 		if got := get(); got.status != 200 || r.nodeState(emeaPub).PlatformAddress != address {
 			t.Errorf("%s, mended: %d %v at %s", test.name, got.status, got.err, r.nodeState(emeaPub).PlatformAddress)

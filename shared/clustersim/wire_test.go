@@ -221,7 +221,7 @@ func TestSessions(t *testing.T) {
 	old := r.account("emea", "read")
 	fresh := r.post(emeaPub, axlPath, action, body, "read")
 	cookie, _, _ = strings.Cut(fresh.header.Get("Set-Cookie"), ";")
-	r.do("/clusters/emea/credentials", `{"password":"another"}`)
+	r.change("emea", Credentials{Password: new("another")})
 	if got := with(); got != 404 {
 		t.Errorf("session after the password changed: %d, want 404", got)
 	}
@@ -236,7 +236,7 @@ func TestSessions(t *testing.T) {
 	if got := r.post(emeaPub, axlPath, action, body, "read").status; got != 200 {
 		t.Errorf("new password: %d", got)
 	}
-	r.do("/clusters/emea/credentials", `{"username":"axlreader2"}`)
+	r.change("emea", Credentials{Username: new("axlreader2")})
 	if got := r.post(emeaPub, axlPath, action, body, "read").status; got != 200 {
 		t.Errorf("new user name: %d", got)
 	}

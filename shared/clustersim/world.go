@@ -388,7 +388,7 @@ func (s *Sim) firstPeers(c *cluster, now time.Time) error {
 func (s *Sim) newPeer(c, remote *cluster) *peer {
 	return &peer{
 		cluster: c, id: remote.id, pkid: newPKID(s.random), address: remote.publisher().name, username: "icsa-" + remote.id,
-		protocol: "tcp", mode: modeOK, interval: c.agent.interval,
+		protocol: "tcp", mode: ModeOK, interval: c.agent.interval,
 	}
 }
 

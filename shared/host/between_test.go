@@ -2,12 +2,12 @@ package host_test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -29,7 +29,7 @@ func TestSomethingInBetweenIsNotImported(t *testing.T) {
 					r.ticks(10 * time.Minute)
 					r.once("certcheck")
 				}
-				r.admin(http.MethodPost, "/clusters/apac/tls", map[string]any{"node": apacPublisher, "served": "other"})
+				r.change("apac", clustersim.TLS{Node: apacPublisher, Served: "other"})
 				c, _ := r.host.Mesh.Cluster("apac")
 				n, _ := c.Node(apacPublisher)
 				shown, _ := tlsprobe.Prober{}.Probe(t.Context(), tlsprobe.Target{Address: n.Address, ServerName: apacPublisher}, tlsprobe.Any)

@@ -3,9 +3,7 @@ package host_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,10 +85,10 @@ func TestKilledAtEachStep(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		step     string
-		second   bool   // killed not when it acts, but in the run after
-		fault    string // of the simulator, on the restart: "before" or "after" it is carried out
-		open     int    // intents in the gate after the kill
-		restarts int    // that the node carried out by then
+		second   bool                 // killed not when it acts, but in the run after
+		fault    clustersim.FaultTime // of a connection that drops, on the restart
+		open     int                  // intents in the gate after the kill
+		restarts int                  // that the node carried out by then
 		next     repair.Outcome
 	}{
 		{"looked: nothing is meant yet, nothing was sent", "looked", false, "", 0, 0, ""},
@@ -105,10 +103,10 @@ func TestKilledAtEachStep(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newCrashRig(t)
-			r.admin(http.MethodPost, "/clusters/amer/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAEnableAutoRecovery", "value": "f"})
+			r.change("amer", clustersim.Parameters{Service: peer.ICSA, Name: "ICSAEnableAutoRecovery", Value: "f"})
 			for _, to := range []string{"emea", "apac"} {
-				r.admin(http.MethodPost, "/clusters/amer/peers", map[string]any{"peer": to, "mode": "stuck"})
-				r.admin(http.MethodPost, "/clusters/"+to+"/users", map[string]any{"add": 5})
+				r.change("amer", clustersim.Peers{Peer: to, Mode: new(clustersim.ModeStuck)})
+				r.change(to, clustersim.Users{Add: 5})
 			}
 			r.once("certcheck")
 			for range 5 { // it stands for longer than both clocks, and was seen to
@@ -119,7 +117,7 @@ func TestKilledAtEachStep(t *testing.T) {
 			r.pass(5 * time.Minute)
 			r.once("peersync")
 			if c.fault != "" {
-				r.admin(http.MethodPost, "/faults", map[string]any{"cluster": "amer", "operation": "soapDoControlServices", "kind": "drop", "when": c.fault, "times": 1})
+				r.fault(clustersim.Fault{Cluster: "amer", Operation: "soapDoControlServices", Kind: clustersim.FaultDrop, When: c.fault, Times: 1})
 			}
 			if c.second {
 				r.child("")
@@ -195,13 +193,16 @@ func newCrashRig(t *testing.T) *crashRig {
 	return r
 }
 
-func (r *crashRig) admin(method, path string, body map[string]any) {
+func (r *crashRig) change(cluster string, changes ...clustersim.Change) {
 	r.t.Helper()
-	b, err := json.Marshal(body)
-	if err == nil {
-		err = r.sim.Do(method, path, b)
+	if err := r.sim.Change(cluster, changes...); err != nil {
+		r.t.Fatal(err)
 	}
-	if err != nil {
+}
+
+func (r *crashRig) fault(f clustersim.Fault) {
+	r.t.Helper()
+	if err := r.sim.AddFault(f); err != nil {
 		r.t.Fatal(err)
 	}
 }

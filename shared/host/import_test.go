@@ -2,7 +2,6 @@ package host_test
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
@@ -36,14 +36,14 @@ func unlearnedAs(t *testing.T, node mesh.NodeName, interval int, sinks ...alarm.
 	r := newCrashRig(t)
 	r.host.Sinks = sinks
 	if interval != 30 {
-		r.admin(http.MethodPost, "/clusters/emea/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAPeriodicSyncInterval", "value": strconv.Itoa(interval)})
+		r.change("emea", clustersim.Parameters{Service: peer.ICSA, Name: "ICSAPeriodicSyncInterval", Value: strconv.Itoa(interval)})
 		r.pass(35 * time.Minute) // it takes effect with the next sync
 	}
 	r.once("peersync")
 	r.once("certcheck")
-	r.admin(http.MethodPost, "/clusters/emea/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAEnableAutoRecovery", "value": "f"})
-	r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self"})
-	r.admin(http.MethodPost, "/clusters/emea/trust", map[string]any{"remove": apacPublisher})
+	r.change("emea", clustersim.Parameters{Service: peer.ICSA, Name: "ICSAEnableAutoRecovery", Value: "f"})
+	r.change("apac", clustersim.Certificates{Node: apacPublisher, Issuer: "self"})
+	r.change("emea", clustersim.Trust{Remove: apacPublisher})
 	c, _ := r.host.Mesh.Cluster("apac")
 	n, _ := c.Node(apacPublisher)
 	served, _ := tlsprobe.Prober{}.Probe(t.Context(), tlsprobe.Target{Address: n.Address, ServerName: apacPublisher}, tlsprobe.Any)
@@ -111,9 +111,9 @@ func TestImportKilledAtEachStep(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		step  string
-		fault string // of the simulator, on the request: "before" or "after" it is carried out
-		open  int    // intents in the gate after the kill
-		put   int    // requests by then
+		fault clustersim.FaultTime // of a connection that drops, on the request
+		open  int                  // intents in the gate after the kill
+		put   int                  // requests by then
 		next  repair.Outcome
 	}{
 		{"looked: nothing is meant yet, nothing was sent", "looked", "", 0, 0, repair.DoneProven},
@@ -128,7 +128,7 @@ func TestImportKilledAtEachStep(t *testing.T) {
 			t.Parallel()
 			r := unlearned(t)
 			if c.fault != "" {
-				r.admin(http.MethodPost, "/faults", map[string]any{"cluster": "emea", "operation": "POST /trust/certificates", "kind": "drop", "when": c.fault, "times": 1})
+				r.fault(clustersim.Fault{Cluster: "emea", Operation: "POST /trust/certificates", Kind: clustersim.FaultDrop, When: c.fault, Times: 1})
 			}
 			r.child(c.step)
 			if gate := r.gate(); len(gate.Open) != c.open || r.puts() != c.put {
@@ -150,7 +150,7 @@ func TestImportKilledAtEachStep(t *testing.T) {
 				r.once("stucksync")
 			}
 			want := 1
-			if c.fault == "before" {
+			if c.fault == clustersim.Before {
 				want = 2 // the first of them changed nothing, as was read back
 			}
 			if cond := r.trusted(); cond.Reason != peer.TrustNotReloaded || r.puts() != want {
@@ -177,13 +177,13 @@ func TestImportIsHeldBack(t *testing.T) {
 			}
 		}, "override: emea is paused by jdoe"},
 		{"apac has another certificate by now", func(r *crashRig) {
-			r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self"})
+			r.change("apac", clustersim.Certificates{Node: apacPublisher, Issuer: "self"})
 		}, "failed: imp-apac-pub.example.com shows sha256:"},
 		{"apac does not answer now", func(r *crashRig) {
-			r.admin(http.MethodPost, "/clusters/apac/nodes", map[string]any{"node": apacPublisher, "down": true})
+			r.change("apac", clustersim.Nodes{Node: apacPublisher, Down: new(true)})
 		}, "failed: imp-apac-pub.example.com does not show its RSA certificate"},
 		{"emea does not answer now", func(r *crashRig) {
-			r.admin(http.MethodPost, "/faults", map[string]any{"cluster": "emea", "operation": "GET /snapshot/server", "kind": "http503", "times": 5})
+			r.fault(clustersim.Fault{Cluster: "emea", Operation: "GET /snapshot/server", Kind: clustersim.FaultHTTP503, Times: 5})
 		}, "failed: throttled"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -295,7 +295,7 @@ func TestImportByHandMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.admin(http.MethodPost, "/clusters/emea/trust", map[string]any{"add": book.Proposals[asked[0].ID].Value.Proposal.Value})
+	r.change("emea", clustersim.Trust{Add: book.Proposals[asked[0].ID].Value.Proposal.Value})
 	r.once("stucksync")
 	if got := r.asked()[0].Refused; r.puts() != 0 || !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "needed: ") }) {
 		t.Errorf("sent %d, refused by %v", r.puts(), got)
@@ -306,7 +306,7 @@ func TestImportByHandMeanwhile(t *testing.T) {
 // tried again until a person resumes it.
 func TestImportByARejectedAccount(t *testing.T) {
 	r := unlearned(t)
-	r.admin(http.MethodPost, "/clusters/emea/credentials", map[string]any{"account": "platform-write", "password": "another"})
+	r.change("emea", clustersim.Credentials{Account: "platform-write", Password: new("another")})
 	rejected := func() int {
 		n := 0
 		for _, c := range r.sim.State().Clusters {
@@ -373,7 +373,7 @@ func TestRenewalWithoutADrop(t *testing.T) {
 		r.once(f)
 	}
 	r.pass(3 * time.Hour) // every agent is old enough to be restarted
-	r.admin(http.MethodPost, "/clusters/apac/certificates", map[string]any{"node": apacPublisher, "issuer": "self", "served": false})
+	r.change("apac", clustersim.Certificates{Node: apacPublisher, Issuer: "self", Served: new(false)})
 	r.round()
 
 	status := func() (finding string) {
@@ -444,10 +444,10 @@ func TestRenewalWithoutADrop(t *testing.T) {
 	// From here on nothing is handed over by the clusters themselves: what they
 	// have read is all they know.
 	for _, id := range []string{"emea", "amer"} {
-		r.admin(http.MethodPost, "/clusters/"+id+"/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAPeriodicCertificateSync", "value": "f"})
+		r.change(id, clustersim.Parameters{Service: peer.ICSA, Name: "ICSAPeriodicCertificateSync", Value: "f"})
 	}
-	r.admin(http.MethodPost, "/clusters/apac/services", map[string]any{"node": apacPublisher, "service": "Cisco Tomcat", "status": "Stopped"})
-	r.admin(http.MethodPost, "/clusters/apac/services", map[string]any{"node": apacPublisher, "service": "Cisco Tomcat", "status": "Started"})
+	r.change("apac", clustersim.Services{Node: apacPublisher, Service: "Cisco Tomcat", Status: "Stopped"})
+	r.change("apac", clustersim.Services{Node: apacPublisher, Service: "Cisco Tomcat", Status: "Started"})
 	for range 8 { // two hours of syncs over the new one
 		r.round()
 		if got := status(); got != "" {

@@ -147,10 +147,11 @@ func (e *engine) trusted(of ...string) map[string]string {
 
 // renew gives a node a certificate, which a person accepts for Peerkeeper, and
 // returns its fingerprint.
-func (e *engine) renew(node, what string) string {
+func (e *engine) renew(node string, renewal clustersim.Certificates) string {
 	e.t.Helper()
 	id, _ := e.Mesh.Owner(mesh.NodeName(node))
-	e.Post("/clusters/"+string(id)+"/certificates", fmt.Sprintf(`{"node":%q,%s}`, node, what))
+	renewal.Node = node
+	e.Change(string(id), renewal)
 	c, _ := e.Mesh.Cluster(id)
 	print := ""
 	for _, n := range c.Nodes { // a certificate for all servers is served by all
@@ -201,26 +202,27 @@ func (e *engine) upload(from, to string) {
 // is one alarm, which names emea, raised once and cleared once.
 func TestOneAlarmForACertificateThatOneClusterNeverLearned(t *testing.T) {
 	for _, c := range []struct {
-		name, shape         string
+		name                string
+		multiServer         bool
 		reversed, restarted bool
 	}{
-		{"the publisher's own, and a person restarts ICSA", `"multiServer":false`, false, true},
-		{"one for all servers, the publisher listed last in mesh.yaml, and ICSA recovers by itself", `"multiServer":true`, true, false},
+		{"the publisher's own, and a person restarts ICSA", false, false, true},
+		{"one for all servers, the publisher listed last in mesh.yaml, and ICSA recovers by itself", true, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			neverLearned(t, c.shape, c.reversed, c.restarted)
+			neverLearned(t, c.multiServer, c.reversed, c.restarted)
 		})
 	}
 }
 
-func neverLearned(t *testing.T, shape string, reversed, restarted bool) {
+func neverLearned(t *testing.T, multiServer, reversed, restarted bool) {
 	t.Helper()
 	e := newEngine(t)
 	if reversed {
 		slices.Reverse(e.Mesh.Clusters[1].Nodes)
 	}
-	e.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+	e.Change("emea", clustersim.Parameters{Name: "ICSAPeriodicCertificateSync", Value: "f"})
 	for range 12 {
 		e.tick(10 * time.Minute)
 	}
@@ -229,7 +231,7 @@ func neverLearned(t *testing.T, shape string, reversed, restarted bool) {
 		t.Fatalf("a healthy mesh: %v", got)
 	}
 
-	e.renew(apacPub, `"issuer":"self",`+shape)
+	e.renew(apacPub, clustersim.Certificates{Issuer: "self", MultiServer: &multiServer})
 	for range 12 { // amer's next sync carries it over
 		e.tick(10 * time.Minute)
 	}
@@ -298,7 +300,7 @@ func neverLearned(t *testing.T, shape string, reversed, restarted bool) {
 func (e *engine) restartICSA() {
 	e.t.Helper()
 	for _, status := range []string{"Stopped", "Started"} {
-		e.Post("/clusters/emea/services", fmt.Sprintf(`{"node":%q,"service":%q,"status":%q}`, emeaPub, peer.ICSA, status))
+		e.Change("emea", clustersim.Services{Node: emeaPub, Service: peer.ICSA, Status: status})
 	}
 }
 
@@ -323,11 +325,11 @@ func (e *engine) finding(id mesh.ClusterID, reason peer.Reason) string {
 func TestWhatFailsAfterTheCertificateIsReadIsAnotherAlarm(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t)
-	e.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+	e.Change("emea", clustersim.Parameters{Name: "ICSAPeriodicCertificateSync", Value: "f"})
 	for range 12 {
 		e.tick(10 * time.Minute)
 	}
-	e.renew(apacPub, `"issuer":"self"`)
+	e.renew(apacPub, clustersim.Certificates{Issuer: "self"})
 	for range 18 {
 		e.tick(10 * time.Minute)
 	}
@@ -335,7 +337,7 @@ func TestWhatFailsAfterTheCertificateIsReadIsAnotherAlarm(t *testing.T) {
 	e.upload(apacPub, emeaPub)
 	e.tick(5 * time.Minute)
 	e.restartICSA()
-	e.Post("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+	e.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeStuck)})
 	for range 3 {
 		e.tick(5 * time.Minute)
 	}
@@ -353,13 +355,13 @@ func TestWhatFailsAfterTheCertificateIsReadIsAnotherAlarm(t *testing.T) {
 func TestWhoNeverLackedTheCertificateIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t)
-	e.Post("/clusters/emea/parameters", `{"name":"ICSAPeriodicCertificateSync","value":"f"}`)
+	e.Change("emea", clustersim.Parameters{Name: "ICSAPeriodicCertificateSync", Value: "f"})
 	for range 12 {
 		e.tick(10 * time.Minute)
 	}
-	e.renew(apacPub, `"issuer":"self"`)
+	e.renew(apacPub, clustersim.Certificates{Issuer: "self"})
 	e.upload(apacPub, amerPub)
-	e.Post("/clusters/amer/peers", `{"peer":"apac","mode":"stuck"}`)
+	e.Change("amer", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeStuck)})
 	for range 18 {
 		e.tick(10 * time.Minute)
 	}
@@ -380,11 +382,12 @@ func TestWhoNeverLackedTheCertificateIsNotWaitedFor(t *testing.T) {
 // be read for a while changes nothing of that.
 func TestOneAlarmForACertificateThatRunsOut(t *testing.T) {
 	for _, c := range []struct {
-		name, shape string
+		name        string
+		multiServer bool
 		hangs       []string // at 10 days, and once more when it has ended
 	}{
-		{"the publisher's own", `"multiServer":false`, nil},
-		{"one for all servers, all of which hang at times", `"multiServer":true`, []string{apacPub, apacSub}},
+		{"the publisher's own", false, nil},
+		{"one for all servers, all of which hang at times", true, []string{apacPub, apacSub}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -392,11 +395,11 @@ func TestOneAlarmForACertificateThatRunsOut(t *testing.T) {
 			// Syncs twice a day, or weeks of them take minutes; and a look a day
 			// while nothing is expected.
 			for _, id := range e.Mesh.IDs() {
-				e.Post("/clusters/"+string(id)+"/parameters", `{"name":"ICSAPeriodicSyncInterval","value":"720"}`)
+				e.Change(string(id), clustersim.Parameters{Name: "ICSAPeriodicSyncInterval", Value: "720"})
 			}
 			const every, quiet = 6 * time.Hour, 24 * time.Hour
 			ends := e.Clock.Now().AddDate(0, 0, 29)
-			e.renew(apacPub, fmt.Sprintf(`"notAfter":%q,%s`, ends.Format(time.RFC3339), c.shape))
+			e.renew(apacPub, clustersim.Certificates{NotAfter: &ends, MultiServer: &c.multiServer})
 			days := func(n int) time.Time { return ends.AddDate(0, 0, -n) }
 			e.until(days(28).Add(-every), every)
 			e.expect("29 days")
@@ -431,7 +434,7 @@ func TestOneAlarmForACertificateThatRunsOut(t *testing.T) {
 			if got := e.heard(); len(got) > 2 || slices.ContainsFunc(got, func(s string) bool { return s != "repeated critical CertificateExpired apac" }) {
 				t.Errorf("ended: heard %q, want the alarm again at most once a day", got)
 			}
-			e.renew(apacPub, c.shape)
+			e.renew(apacPub, clustersim.Certificates{MultiServer: &c.multiServer})
 			for range 6 {
 				e.tick(every)
 			}

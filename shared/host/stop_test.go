@@ -2,12 +2,12 @@ package host_test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/peer"
 )
 
@@ -55,7 +55,7 @@ func (r *crashRig) runs(node, service string) bool {
 }
 
 func (r *crashRig) stop(cluster, node, service string, crash bool) {
-	r.admin(http.MethodPost, "/clusters/"+cluster+"/services", map[string]any{"node": node, "service": service, "status": "Stopped", "crash": crash})
+	r.change(cluster, clustersim.Services{Node: node, Service: service, Status: "Stopped", Crash: crash})
 }
 
 const (
@@ -131,7 +131,7 @@ func TestStartedAsBefore(t *testing.T) {
 			r.stop("emea", emeaSubscriber, peer.ICSA, true)
 		}, time.Hour, emeaPublisher, peer.ICSA, false},
 		{"the publisher reboots, and ICSA comes back commanded out of service", "", func(r *crashRig) {
-			r.admin(http.MethodPost, "/clusters/emea/nodes", map[string]any{"node": emeaPublisher, "reboot": true})
+			r.change("emea", clustersim.Nodes{Node: emeaPublisher, Reboot: true})
 		}, 30 * time.Minute, emeaPublisher, peer.ICSA, true},
 		{"a person stops the Sync Agent", "", func(r *crashRig) { r.stop("emea", emeaPublisher, peer.SyncAgent, false) }, time.Hour, emeaPublisher, peer.SyncAgent, false},
 		{"a person stops ICSA, and the policy is auto", "auto", func(r *crashRig) { r.stop("emea", emeaPublisher, peer.ICSA, false) }, 30 * time.Minute, emeaPublisher, peer.ICSA, true},

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/lambdahost/runtimeapi"
 	"peerkeeper/shared/lambdahost/stand"
 	"peerkeeper/shared/mesh"
@@ -274,8 +274,7 @@ func service(t *testing.T, s *stand.Stand, status string) {
 	t.Helper()
 	for _, h := range s.Sim.Hosts() {
 		if h.Cluster == "apac" && h.Role == "subscriber" {
-			body := fmt.Appendf(nil, `{"node":%q,"service":"Cisco Intercluster Sync Agent","status":%q}`, h.Name, status)
-			if err := s.Sim.Do(http.MethodPost, "/clusters/apac/services", body); err != nil {
+			if err := s.Sim.Change("apac", clustersim.Services{Node: h.Name, Service: "Cisco Intercluster Sync Agent", Status: status}); err != nil {
 				t.Fatal(err)
 			}
 		}

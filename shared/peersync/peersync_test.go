@@ -240,7 +240,7 @@ func TestARejectedSecretIsTriedOnce(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 3, Users: 10})
 	w.tick()
 	old := w.SecretsNow()
-	w.Post("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
+	w.Change("apac", clustersim.Credentials{Password: new("changed by somebody")})
 	w.Connector.Secrets = old
 	rejected := func() int { _, _, n := w.Load("apac"); return n }
 	for range 5 {
@@ -297,7 +297,7 @@ func TestARejectionInADeepLookEndsTheClustersLooks(t *testing.T) {
 	old := w.SecretsNow()
 	w.Connector.Secrets = old
 	w.Connector.Transport = &meddler{next: w.Sim.Transport(), when: "SUM(LENGTH(u.userid))", do: func() {
-		w.Post("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
+		w.Change("apac", clustersim.Credentials{Password: new("changed by somebody")})
 	}}
 	for range 4 {
 		w.tick()
@@ -390,7 +390,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			w.Pass(35 * time.Minute) // all is copied
 			w.tick()
 			w.Pass(5 * time.Minute)
-			w.Post("/clusters/apac/users", `{"add":4}`)
+			w.Change("apac", clustersim.Users{Add: 4})
 			users += 4
 			n := 0
 			w.fail = func(op, _ string) error {
@@ -579,8 +579,8 @@ func TestAPeerThatComesBackStartsAnew(t *testing.T) {
 func TestDifferingUsersAreNamed(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 3, Users: 30})
 	w.tick()
-	w.Post("/clusters/emea/peers", `{"peer":"apac","mode":"deaf"}`)
-	w.Post("/clusters/apac/users", `{"add":3}`)
+	w.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeDeaf)})
+	w.Change("apac", clustersim.Users{Add: 3})
 	for range 40 {
 		w.Pass(5 * time.Minute)
 		w.tick()
@@ -607,14 +607,12 @@ func TestDifferingUsersAreNamed(t *testing.T) {
 func TestTiersStayOnCommonBoundaries(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 20})
 	w.tick()
-	w.Post("/faults", `{"cluster":"apac","kind":"drop","times":-1}`)
+	w.Fault(clustersim.Fault{Cluster: "apac", Kind: clustersim.FaultDrop, Times: -1})
 	for range 9 { // emea's are read meanwhile, at half past
 		w.Pass(5 * time.Minute)
 		w.tick()
 	}
-	if err := w.Do(http.MethodDelete, "/faults", nil); err != nil {
-		t.Fatal(err)
-	}
+	w.ClearFaults()
 	for range 12 {
 		w.tick()
 		w.Pass(5 * time.Minute)
@@ -669,7 +667,7 @@ func (p refusing) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 func TestWithKeepsTheGuard(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
 	w.Connector.Secrets = w.SecretsNow()
-	w.Post("/clusters/apac/credentials", `{"password":"changed by somebody"}`)
+	w.Change("apac", clustersim.Credentials{Password: new("changed by somebody")})
 	apac, _ := w.Mesh.Cluster("apac")
 	for range 3 {
 		err := w.With(t.Context(), apac, func(ctx context.Context, c *cluster.Client) error {

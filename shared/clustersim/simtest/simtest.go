@@ -7,7 +7,6 @@ package simtest
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -132,11 +131,19 @@ func (r *Rig) Credentials(ctx context.Context, name string) (secret.Credentials,
 // Pass moves the clock and has the simulator do what is due by then.
 func (r *Rig) Pass(d time.Duration) { r.Step(r.Clock.Move(d)) }
 
-// Post changes the mesh by its admin URL.
-func (r *Rig) Post(path, body string) {
+// Change changes a cluster. The test ends if that is refused.
+func (r *Rig) Change(cluster string, changes ...clustersim.Change) {
 	r.t.Helper()
-	if err := r.Do(http.MethodPost, path, []byte(body)); err != nil {
-		r.t.Fatalf("POST %s %s: %v", path, body, err)
+	if err := r.Sim.Change(cluster, changes...); err != nil {
+		r.t.Fatalf("changing %s: %v", cluster, err)
+	}
+}
+
+// Fault adds a rule by which requests fail. The test ends if it is refused.
+func (r *Rig) Fault(f clustersim.Fault) {
+	r.t.Helper()
+	if err := r.AddFault(f); err != nil {
+		r.t.Fatalf("adding the fault %+v: %v", f, err)
 	}
 }
 

@@ -152,11 +152,7 @@ func (s *Stand) putSecrets(ctx context.Context) error {
 // Rotate changes the password of a cluster's account ("read", "platform"), in
 // the cluster and, if told, in Secrets Manager.
 func (s *Stand) Rotate(ctx context.Context, id mesh.ClusterID, account, password string, stored bool) error {
-	body, err := json.Marshal(map[string]string{"account": account, "password": password})
-	if err != nil {
-		return err
-	}
-	if err := s.Sim.Do(http.MethodPost, "/clusters/"+string(id)+"/credentials", body); err != nil {
+	if err := s.Sim.Change(string(id), clustersim.Credentials{Account: account, Password: &password}); err != nil {
 		return err
 	}
 	if !stored {

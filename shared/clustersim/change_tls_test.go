@@ -11,16 +11,16 @@ import (
 func TestServedOtherIsSeenByPeerkeeperOnly(t *testing.T) {
 	r := newRig(t, Config{Clusters: 2, Users: 5})
 	before := r.served(emeaPub)
-	r.do("/clusters/emea/tls", `{"node":"`+emeaPub+`","served":"other"}`)
+	r.change("emea", TLS{Node: emeaPub, Served: "other"})
 	if got := r.served(emeaPub); got == before {
 		t.Error("the node's own certificate is still shown")
 	}
-	r.do("/clusters/emea/users", `{"add":3}`)
+	r.change("emea", Users{Add: 3})
 	r.run(anHourAndABit)
 	if got := r.copies("apac", "emea"); got != 8 {
 		t.Errorf("apac holds %d users of emea, want 8: its ICSA meets the node itself", got)
 	}
-	r.do("/clusters/emea/tls", `{"node":"`+emeaPub+`","served":"own"}`)
+	r.change("emea", TLS{Node: emeaPub, Served: "own"})
 	if got := r.served(emeaPub); got != before {
 		t.Error("it is still in between")
 	}
@@ -31,14 +31,18 @@ func TestCrashedServiceHasAnotherReason(t *testing.T) {
 	ask := func() string {
 		return r.control(emeaPub, "soapGetServiceStatus", "<q:ServiceStatus>"+serviceICSA+"</q:ServiceStatus>", "read").body
 	}
-	for _, tt := range []struct{ name, body, want string }{
-		{"a person stops it", `{"node":"` + emeaPub + `","service":"` + serviceICSA + `","status":"Stopped"}`, "-1069"},
-		{"it crashes", `{"node":"` + emeaPub + `","service":"` + serviceICSA + `","status":"Stopped","crash":true}`, "-1019"},
-		{"a person stops it again", `{"node":"` + emeaPub + `","service":"` + serviceICSA + `","status":"Stopped"}`, "-1069"},
-		{"it runs", `{"node":"` + emeaPub + `","service":"` + serviceICSA + `","status":"Started"}`, ">-1<"},
+	for _, tt := range []struct {
+		name string
+		set  Services
+		want string
+	}{
+		{"a person stops it", Services{Node: emeaPub, Service: serviceICSA, Status: "Stopped"}, "-1069"},
+		{"it crashes", Services{Node: emeaPub, Service: serviceICSA, Status: "Stopped", Crash: true}, "-1019"},
+		{"a person stops it again", Services{Node: emeaPub, Service: serviceICSA, Status: "Stopped"}, "-1069"},
+		{"it runs", Services{Node: emeaPub, Service: serviceICSA, Status: "Started"}, ">-1<"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r.do("/clusters/emea/services", tt.body)
+			r.change("emea", tt.set)
 			if got := ask(); !strings.Contains(got, tt.want) {
 				t.Errorf("want %s in %s", tt.want, got)
 			}
@@ -53,8 +57,8 @@ func TestRebootBringsICSABackCommandedOutOfService(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, Config{Clusters: 1, Users: 5})
-			r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","haState":"`+tt.ha+`"}`)
-			r.do("/clusters/emea/nodes", `{"node":"`+emeaPub+`","reboot":true}`)
+			r.change("emea", Nodes{Node: emeaPub, HAState: tt.ha})
+			r.change("emea", Nodes{Node: emeaPub, Reboot: true})
 			r.advance(10 * time.Minute)
 			n := r.nodeState(emeaPub)
 			if n.Services[serviceICSA] != tt.want {

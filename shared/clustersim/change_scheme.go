@@ -11,19 +11,17 @@ const (
 	schemeDirectoryURI = "directoryURI"
 )
 
-// adminScheme sets a cluster's IM address scheme, as the page Presence >
+// Scheme sets a cluster's IM address scheme, as the page Presence >
 // Settings > Advanced Configuration does. By directoryURI the addresses of the
 // home users become their directory URIs, spread over the domains; by userid they
 // are user ID and default domain again. From the first call on every cluster of
 // the mesh tells its scheme among ICSA's parameters (invented).
-func (s *Sim) adminScheme(c *cluster, body []byte, _ time.Time) error {
-	var in struct {
-		AddressScheme string   `json:"addressScheme"`
-		Domains       []string `json:"domains"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
+type Scheme struct {
+	AddressScheme string   `json:"addressScheme"`
+	Domains       []string `json:"domains"`
+}
+
+func (in Scheme) apply(s *Sim, c *cluster, _ time.Time) error {
 	domains := in.Domains
 	switch in.AddressScheme {
 	case schemeUserID:
@@ -96,39 +94,4 @@ func (c *cluster) schemeOrDefault() string {
 		return schemeUserID
 	}
 	return c.scheme
-}
-
-// adminHA turns high availability of a cluster's redundancy group on or off. Its
-// nodes are Idle while it is off, and Normal when it comes on.
-func (s *Sim) adminHA(c *cluster, body []byte, _ time.Time) error {
-	var in struct {
-		Enabled           *bool `json:"enabled"`
-		AutomaticFallback *bool `json:"automaticFallback"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
-	if in.Enabled == nil && in.AutomaticFallback == nil {
-		return wrong("enabled", "is missing")
-	}
-	if in.AutomaticFallback != nil {
-		c.noFallback = !*in.AutomaticFallback
-	}
-	if in.Enabled == nil {
-		return nil
-	}
-	if _, err := c.db.exec("UPDATE enterprisesubcluster SET haenabled = ? WHERE id = ?", boolText(*in.Enabled), c.index+1); err != nil {
-		return simulatorError(err)
-	}
-	state := haIdle
-	if *in.Enabled {
-		state = haNormal
-	}
-	for _, n := range c.presenceNodes() {
-		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", state, n.id); err != nil {
-			return simulatorError(err)
-		}
-		n.haState = state
-	}
-	return nil
 }

@@ -2,21 +2,19 @@ package clustersim
 
 import "time"
 
-// adminDNS changes what a cluster's DNS servers answer: for one name, or one
+// DNS changes what a cluster's DNS servers answer: for one name, or one
 // server as a whole. "for" says to whom: Peerkeeper, the cluster's own ICSA, or
 // both ("all", as if it were absent).
-func (s *Sim) adminDNS(c *cluster, body []byte, _ time.Time) error {
-	var in struct {
-		For    string  `json:"for"`
-		Name   string  `json:"name"`
-		Answer *string `json:"answer"`
-		Server int     `json:"server"`
-		Silent *bool   `json:"silent"`
-		Lame   *string `json:"lame"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
+type DNS struct {
+	For    string  `json:"for"`
+	Name   string  `json:"name"`
+	Answer *string `json:"answer"`
+	Server int     `json:"server"`
+	Silent *bool   `json:"silent"`
+	Lame   *string `json:"lame"`
+}
+
+func (in DNS) apply(s *Sim, c *cluster, _ time.Time) error {
 	var to []asker
 	switch in.For {
 	case "", "all":

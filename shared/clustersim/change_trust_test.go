@@ -2,7 +2,6 @@ package clustersim
 
 import (
 	"crypto/tls"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 func TestIssuingCAThatEnds(t *testing.T) {
 	r := newRig(t, Config{Users: 20})
 	ends := r.Sim.now().AddDate(0, 0, 5)
-	r.do("/clusters/apac/certificates", fmt.Sprintf(`{"intermediateNotAfter":%q}`, ends.Format(time.RFC3339)))
+	r.change("apac", Certificates{IntermediateNotAfter: new(ends)})
 	served, err := r.Served(r.cluster("apac").publisher().address())
 	if err != nil {
 		t.Fatal(err)
@@ -42,8 +41,8 @@ func TestTrustStoreByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.do("/clusters/emea/trust", fmt.Sprintf(`{"add":%q}`, other.PEM()))
-	r.do("/clusters/emea/trust", `{"addEmpty":true}`)
+	r.change("emea", Trust{Add: string(other.PEM())})
+	r.change("emea", Trust{AddEmpty: true})
 	store := r.trust(r.cluster("emea").publisher(), tomcatTrust)
 	if len(store.prints) != before+1 || store.certs[fingerprint(other.cert)] == nil || store.empty != 1 {
 		t.Errorf("%d certificates, %d empty entries", len(store.prints), store.empty)

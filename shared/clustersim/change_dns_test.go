@@ -10,17 +10,18 @@ import (
 // two things.
 func TestDNSAnswersDifferByWhoAsks(t *testing.T) {
 	for _, c := range []struct {
-		name, body string
+		name       string
+		set        DNS
 		toUs       string // what Peerkeeper is answered
 		icsaGoesOn bool
-		undo       string
+		undo       DNS
 	}{
-		{"the answer is for Peerkeeper alone", `{"for":"peerkeeper","name":"` + apacPub + `","answer":"nxdomain"}`, "NXDOMAIN", true,
-			`{"for":"peerkeeper","name":"` + apacPub + `","answer":""}`},
-		{"the answer is for ICSA alone", `{"for":"icsa","name":"` + apacPub + `","answer":"nxdomain"}`, "NOERROR", false,
-			`{"for":"icsa","name":"` + apacPub + `","answer":""}`},
-		{"for all", `{"for":"all","name":"` + apacPub + `","answer":"nxdomain"}`, "NXDOMAIN", false, `{"name":"` + apacPub + `","answer":""}`},
-		{"for nobody in particular is for all", `{"name":"` + apacPub + `","answer":"nxdomain"}`, "NXDOMAIN", false, `{"name":"` + apacPub + `","answer":""}`},
+		{"the answer is for Peerkeeper alone", DNS{For: "peerkeeper", Name: apacPub, Answer: new("nxdomain")}, "NXDOMAIN", true,
+			DNS{For: "peerkeeper", Name: apacPub, Answer: new("")}},
+		{"the answer is for ICSA alone", DNS{For: "icsa", Name: apacPub, Answer: new("nxdomain")}, "NOERROR", false,
+			DNS{For: "icsa", Name: apacPub, Answer: new("")}},
+		{"for all", DNS{For: "all", Name: apacPub, Answer: new("nxdomain")}, "NXDOMAIN", false, DNS{Name: apacPub, Answer: new("")}},
+		{"for nobody in particular is for all", DNS{Name: apacPub, Answer: new("nxdomain")}, "NXDOMAIN", false, DNS{Name: apacPub, Answer: new("")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Config{Users: 20})
@@ -30,7 +31,7 @@ func TestDNSAnswersDifferByWhoAsks(t *testing.T) {
 				m := r.cluster("emea")
 				return saidByDNS(m.zone.answer(dnsQuestion(apacPub, dns.TypeA)))[0]
 			}
-			r.do("/clusters/emea/dns", c.body)
+			r.change("emea", c.set)
 			r.run(anHourAndABit)
 			if got := ask(); got != c.toUs {
 				t.Errorf("Peerkeeper is answered %s, want %s", got, c.toUs)
@@ -39,7 +40,7 @@ func TestDNSAnswersDifferByWhoAsks(t *testing.T) {
 			if went := after.LastSynchronized.After(before); went != c.icsaGoesOn || (after.LastError == "") != c.icsaGoesOn {
 				t.Errorf("ICSA synced since: %v (%q), want %v", went, after.LastError, c.icsaGoesOn)
 			}
-			r.do("/clusters/emea/dns", c.undo)
+			r.change("emea", c.undo)
 			r.run(anHourAndABit)
 			if got := ask(); got != "NOERROR" || r.peer("emea>apac").LastError != "" {
 				t.Errorf("mended: %s, %q", got, r.peer("emea>apac").LastError)
@@ -48,8 +49,8 @@ func TestDNSAnswersDifferByWhoAsks(t *testing.T) {
 	}
 	t.Run("servers that are silent to Peerkeeper alone", func(t *testing.T) {
 		r := newRig(t, Config{Users: 20})
-		for _, n := range []string{"1", "2"} {
-			r.do("/clusters/emea/dns", `{"for":"peerkeeper","server":`+n+`,"silent":true}`)
+		for _, n := range []int{1, 2} {
+			r.change("emea", DNS{For: "peerkeeper", Server: n, Silent: new(true)})
 		}
 		r.run(anHourAndABit)
 		if got := r.peer("emea>apac").LastError; got != "" {

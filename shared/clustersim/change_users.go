@@ -1,31 +1,28 @@
 package clustersim
 
 import (
-	"fmt"
 	"strings"
 	"time"
 )
 
-// adminUsers changes who is at home in a cluster. Every change reaches the
+// Users changes who is at home in a cluster. Every change reaches the
 // copies at the peers' next syncs only.
-func (s *Sim) adminUsers(c *cluster, body []byte, now time.Time) error {
-	var in struct {
-		Add        int    `json:"add"`
-		Remove     int    `json:"remove"`
-		Duplicate  string `json:"duplicate"`
-		Unassign   int    `json:"unassign"`
-		InvalidURI int    `json:"invalidUri"`
-		Move       string `json:"move"`
-		To         string `json:"to"`
-		// One user of one's choice; what is left out is as of any other.
-		UserID       *string `json:"userid"`
-		IMAddress    *string `json:"imaddress"`
-		DirectoryURI *string `json:"directoryuri"`
-		MailID       *string `json:"mailid"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
+type Users struct {
+	Add        int    `json:"add"`
+	Remove     int    `json:"remove"`
+	Duplicate  string `json:"duplicate"`
+	Unassign   int    `json:"unassign"`
+	InvalidURI int    `json:"invalidUri"`
+	Move       string `json:"move"`
+	To         string `json:"to"`
+	// One user of one's choice; what is left out is as of any other.
+	UserID       *string `json:"userid"`
+	IMAddress    *string `json:"imaddress"`
+	DirectoryURI *string `json:"directoryuri"`
+	MailID       *string `json:"mailid"`
+}
+
+func (in Users) apply(s *Sim, c *cluster, now time.Time) error {
 	asked := 0
 	for _, set := range []bool{in.Add != 0, in.Remove != 0, in.Duplicate != "", in.Unassign != 0, in.InvalidURI != 0, in.Move != "", in.UserID != nil} {
 		if set {
@@ -126,46 +123,4 @@ func (s *Sim) moveUser(c *cluster, userid, to string) error {
 	user := s.drawUsers(target, 1)
 	user[0].userid = rows[0][1]
 	return simulatorError(s.addUsers(target, user))
-}
-
-// adminRestore rewinds a cluster's database to a backup: the home users made
-// last are gone, the same number of copies of each peer's users too, and each
-// peer's last synchronized time is that of the backup. The home users stay away
-// (in life, Cisco Sync Agent would bring them back from CUCM), the copies return
-// with the next syncs. Nodes are not restarted.
-func (s *Sim) adminRestore(c *cluster, body []byte, _ time.Time) error {
-	var in struct {
-		Users int `json:"users"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
-	n := -in.Users
-	if have := s.countHome(c); n <= 0 || n > have {
-		return wrong("users", "%d is not minus the number of users to lose, of %d", in.Users, have)
-	}
-	last := func(condition string) string {
-		return fmt.Sprintf("DELETE FROM enduser WHERE rowid IN (SELECT rowid FROM enduser WHERE %s ORDER BY rowid DESC LIMIT %d)", condition, n)
-	}
-	if _, err := c.db.exec(last(c.homeCondition())); err != nil {
-		return simulatorError(err)
-	}
-	c.homeVersion++
-	for _, p := range c.peers {
-		remote := s.cluster(p.id)
-		if remote == nil {
-			continue
-		}
-		gone, err := c.db.exec(last(remote.copyCondition()))
-		if err != nil {
-			return simulatorError(err)
-		}
-		p.users -= min(gone, p.users)
-		p.seen = 0
-		if !p.last.IsZero() {
-			p.last = p.last.Add(-backupAge)
-		}
-		s.recordPeer(p)
-	}
-	return nil
 }

@@ -1,24 +1,24 @@
 package clustersim
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"strings"
 	"time"
 )
 
-// adminTrust changes a store on every node of the cluster, or on one, at once;
+// Trust changes a store on every node of the cluster, or on one, at once;
 // ICSA sees it as if it had been restarted. What is added is a certificate of the
 // mesh by its fingerprint, any by its PEM, or an entry in which nothing is.
-func (s *Sim) adminTrust(c *cluster, body []byte, _ time.Time) error {
-	var in struct {
-		Remove   string `json:"remove"`
-		Add      string `json:"add"`
-		AddEmpty bool   `json:"addEmpty"`
-		Store    string `json:"store"`
-		Node     string `json:"node"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
+type Trust struct {
+	Remove   string `json:"remove"`
+	Add      string `json:"add"`
+	AddEmpty bool   `json:"addEmpty"`
+	Store    string `json:"store"`
+	Node     string `json:"node"`
+}
+
+func (in Trust) apply(s *Sim, c *cluster, _ time.Time) error {
 	given := 0
 	for _, is := range []bool{in.Remove != "", in.Add != "", in.AddEmpty} {
 		if is {
@@ -96,4 +96,27 @@ func (s *Sim) adminTrust(c *cluster, body []byte, _ time.Time) error {
 		return wrong("remove", "%q is not in %s of %s", in.Remove, in.Store, c.id)
 	}
 	return nil
+}
+
+// named are the certificates that a text means: one by its fingerprint, or what
+// a node serves on 8443 now by the node's name. node says that it is the latter,
+// which need not have reached anybody yet.
+func (s *Sim) named(text string) (certs []*x509.Certificate, node bool) {
+	if cert := s.known(strings.ToLower(text)); cert != nil {
+		return []*x509.Certificate{cert}, false
+	}
+	for _, c := range s.clusters {
+		for _, n := range c.nodes {
+			if !equalNames(n.name, text) {
+				continue
+			}
+			for _, cert := range []*tls.Certificate{n.rsa, n.ecdsa} {
+				if cert != nil {
+					certs = append(certs, cert.Leaf)
+				}
+			}
+			return certs, true
+		}
+	}
+	return nil, false
 }

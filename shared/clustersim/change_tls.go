@@ -12,7 +12,7 @@ const (
 	servesOther = "other"
 )
 
-// adminTLS changes what Peerkeeper meets when it opens a connection to a node.
+// TLS changes what Peerkeeper meets when it opens a connection to a node.
 // ICSA of the other clusters comes by another way and meets the node itself.
 //
 // With "served": "other" something in between ends the connection: it shows a
@@ -24,20 +24,18 @@ const (
 // suites is what Cipher Management left it, by IANA or OpenSSL name; an empty list
 // is all again. maxClientHello is how many bytes a ClientHello may have before it
 // is reset, 0 any. minVersion and maxVersion are "1.0" to "1.3", "" the usual.
-func (s *Sim) adminTLS(c *cluster, body []byte, now time.Time) error {
-	var in struct {
-		Node              string    `json:"node"`
-		Served            string    `json:"served"`
-		Suites            *[]string `json:"suites"`
-		MaxClientHello    *int      `json:"maxClientHello"`
-		MinVersion        *string   `json:"minVersion"`
-		MaxVersion        *string   `json:"maxVersion"`
-		ClientCertificate *bool     `json:"clientCertificate"`
-		PlainHTTP         *bool     `json:"plainHTTP"`
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
+type TLS struct {
+	Node              string    `json:"node"`
+	Served            string    `json:"served"`
+	Suites            *[]string `json:"suites"`
+	MaxClientHello    *int      `json:"maxClientHello"`
+	MinVersion        *string   `json:"minVersion"`
+	MaxVersion        *string   `json:"maxVersion"`
+	ClientCertificate *bool     `json:"clientCertificate"`
+	PlainHTTP         *bool     `json:"plainHTTP"`
+}
+
+func (in TLS) apply(s *Sim, c *cluster, now time.Time) error {
 	n, err := c.nodeField(in.Node)
 	if err != nil {
 		return err

@@ -5,26 +5,24 @@ import (
 	"time"
 )
 
-// adminLog sets what a cluster's logs hold and how they are served, and has its
+// Log sets what a cluster's logs hold and how they are served, and has its
 // publisher say an alarm. Sizes and rotation are of the publisher's log. An
 // alarm that the catalogue does not know is taken as one of ICSA, severity 2.
-func (s *Sim) adminLog(c *cluster, body []byte, now time.Time) error {
-	var in struct {
-		Severity *int    `json:"severity"`
-		Form     *string `json:"form"`
-		Push     *string `json:"push"`
-		Alarm    string  `json:"alarm"`
-		Peer     string  `json:"peer"`
-		Size     *int    `json:"size"`
-		Rotate   bool    `json:"rotate"`
-		Framing  *string `json:"framing"`
-		Service  *string `json:"service"`
-		LevelBy  *string `json:"levelBy"`
-		Roles    *bool   `json:"roles"` // whether the read account has those of Log Collection
-	}
-	if err := decode(body, &in); err != nil {
-		return err
-	}
+type Log struct {
+	Severity *int    `json:"severity"`
+	Form     *string `json:"form"`
+	Push     *string `json:"push"`
+	Alarm    string  `json:"alarm"`
+	Peer     string  `json:"peer"`
+	Size     *int    `json:"size"`
+	Rotate   bool    `json:"rotate"`
+	Framing  *string `json:"framing"`
+	Service  *string `json:"service"`
+	LevelBy  *string `json:"levelBy"`
+	Roles    *bool   `json:"roles"` // whether the read account has those of Log Collection
+}
+
+func (in Log) apply(s *Sim, c *cluster, now time.Time) error {
 	one := func(field string, value *string, of ...string) error {
 		if value != nil && *value != "" && !slices.Contains(of, *value) {
 			return wrong(field, "%q is none of %v", *value, of)
@@ -97,20 +95,4 @@ func (s *Sim) adminLog(c *cluster, body []byte, now time.Time) error {
 		s.logAlarm(pub, line, now)
 	}
 	return nil
-}
-
-// peerOf is the cluster's entry for a remote cluster; nil if it has none.
-func (c *cluster) peerOf(id string) *peer {
-	for _, p := range c.peers {
-		if p.id == id {
-			return p
-		}
-	}
-	return nil
-}
-
-// LogState is what GET /state shows of a cluster's log: the alarms that its
-// services have said so far, whatever is left of them.
-type LogState struct {
-	Lines int `json:"lines"`
 }

@@ -1,0 +1,93 @@
+package clustersim
+
+import (
+	"time"
+)
+
+// Peers changes what the cluster pulls from another one: how its syncs go, and
+// the entry in its table of intercluster peers. present makes the entry or takes
+// it away; selfHeals lets ICSA's own recovery mend a stuck one; forceSync is the
+// button Force Manual Sync, with "Also resync peer's Tomcat certificates".
+type Peers struct {
+	Peer             string     `json:"peer"`
+	Mode             *PeerMode  `json:"mode"`
+	SelfHeals        *bool      `json:"selfHeals"`
+	LastSynchronized *time.Time `json:"lastSynchronized"`
+	Protocol         *string    `json:"protocol"`
+	Address          *string    `json:"address"`
+	Present          *bool      `json:"present"`
+	ForceSync        bool       `json:"forceSync"`
+}
+
+func (in Peers) apply(s *Sim, c *cluster, now time.Time) error {
+	remote := s.cluster(in.Peer)
+	if remote == nil || remote == c {
+		return wrong("peer", "%q is not another cluster of this mesh", in.Peer)
+	}
+	if in.Mode != nil {
+		switch *in.Mode {
+		case ModeOK, ModeStuck, ModeSlow, ModeDeaf, ModeBadCredentials:
+		default:
+			return wrong("mode", "%q is none of ok, stuck, slow, deaf, badCredentials", *in.Mode)
+		}
+	}
+	if in.Protocol != nil && *in.Protocol != "tcp" && *in.Protocol != "tls" {
+		return wrong("protocol", "%q is neither tcp nor tls", *in.Protocol)
+	}
+	p := c.peerOf(in.Peer)
+	switch {
+	case in.Present != nil && !*in.Present:
+		if p == nil {
+			return nil
+		}
+		return simulatorError(s.removePeer(p))
+	case p == nil && in.Present == nil:
+		return wrong("peer", "%s has no entry for %s; present: true makes one", c.id, in.Peer)
+	case p == nil:
+		p = s.newPeer(c, remote)
+		p.next = now.Add(firstSyncAfter)
+		if err := s.insertPeer(p); err != nil {
+			return simulatorError(err)
+		}
+	}
+	if in.Mode != nil && *in.Mode != p.mode {
+		switch {
+		case *in.Mode == ModeSlow:
+			p.next = p.next.Add(p.interval)
+		case p.next.Before(now): // it stood still beyond its time
+			p.next = now.Add(firstSyncAfter)
+		}
+		if p.mode == ModeDeaf {
+			p.seen = 0 // what was missed is caught up at the next sync
+		}
+		p.mode = *in.Mode
+	}
+	if in.SelfHeals != nil {
+		p.selfHeals = *in.SelfHeals
+	}
+	if in.LastSynchronized != nil {
+		p.last = in.LastSynchronized.UTC().Truncate(time.Second)
+	}
+	if in.Protocol != nil {
+		p.protocol = *in.Protocol
+	}
+	if in.Address != nil {
+		p.address = *in.Address
+	}
+	if in.ForceSync {
+		// The button of the peer page, with "Also resync peer's Tomcat certificates".
+		for _, n := range remote.presenceNodes() {
+			for _, cert := range n.identities() {
+				delete(c.distrusted, fingerprint(cert.Leaf))
+			}
+			s.learn(c, n, now, p.protocol == "tls")
+		}
+		if p.mode == ModeStuck {
+			p.mode = ModeOK
+		}
+		p.seen = 0
+		p.next = now
+	}
+	s.recordPeer(p)
+	return nil
+}
