@@ -14,6 +14,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/procedure"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 )
@@ -226,7 +227,7 @@ func showTrust(t *terminal, m certificate.Matrix, copies []certificate.Copy, cer
 		t.sayf("No certificate must be copied by hand, as far as the trust stores are read.")
 		return nil
 	}
-	t.sayf("Certificates to copy by hand (%d). Force Manual Sync with \"Also resync peer's Tomcat certificates\" may spare it; nothing is ever deleted by Peerkeeper.", len(copies))
+	t.sayf("Certificates to copy by hand (%d). %s with %q may spare it; nothing is ever deleted by Peerkeeper.", len(copies), procedure.ForceSync, procedure.AlsoResync)
 	for _, c := range copies {
 		t.sayf("  %s", clean(c.String()))
 	}

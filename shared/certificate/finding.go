@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 	"slices"
 	"strings"
 
@@ -78,10 +79,15 @@ type Kind struct {
 
 // Places and steps that several rows share. Menus are those of Cisco's guides.
 const (
-	certificatePage = "Cisco Unified IM and Presence OS Administration of {node} > Security > Certificate Management"
+	certificatePage = "on {node}, " + procedure.CertificateManagement
 	renew           = certificatePage + " > {service}: generate or upload a new certificate; before it is served (by a restart of {server}), give it to every peer cluster's {store} (`peerkeeper check certs --peer A:B` lists the steps in order)"
-	resync          = "on every peer cluster: Presence > Inter-Clustering > the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\", wait 60 s, Certificate Status must read \"Connection is secure\""
 	reissue         = certificatePage + " > {service}: generate a new one; "
+)
+
+// Steps that several rows share, as procedure has them.
+var (
+	resync = procedure.ResyncCertificates("every peer cluster", "the peer").Line()
+	rename = "compare " + procedure.Menus(procedure.PresenceTopology) + " of the cluster; set the peer address on every peer cluster (" + procedure.Menus(procedure.InterClustering) + ") and the names in mesh.yaml to the new "
 )
 
 // CertFindingKinds is the table: every finding on certificates and their names,
@@ -96,8 +102,8 @@ func Kinds() []Kind {
 		{peer.CertificateChanged, "info", "it was regenerated with a new key; peers need the new one", resync},
 		{CertificateRenewed, "info", "it was renewed with the key it had; peers that hold the former one need the new one", resync},
 		{IssuerChanged, "info", "another issuer vouches for it; peers need what vouches for it now", "signed by a CA now: upload that CA's certificates, never the leaf, to {store} on every peer cluster; self-signed now: " + resync},
-		{NodeRenamed, "warning", "a host was renamed or replaced; peers still know the old name", "compare System > Presence Topology of the cluster; set the peer address on every peer cluster (Presence > Inter-Clustering) and the names in mesh.yaml to the new node name, then " + resync},
-		{DomainRenamed, "warning", "the domain was renamed; peers still know the old names", "compare System > Presence Topology of the cluster; set the peer address on every peer cluster (Presence > Inter-Clustering) and the names in mesh.yaml to the new ones, see that the peers' DNS has them, then " + resync},
+		{NodeRenamed, "warning", "a host was renamed or replaced; peers still know the old name", rename + "node name, then " + resync},
+		{DomainRenamed, "warning", "the domain was renamed; peers still know the old names", rename + "ones, see that the peers' DNS has them, then " + resync},
 		{EntryReused, "warning", "another cluster answers under this node's address; peers hold the former one's certificates", "if that is meant, correct mesh.yaml and " + resync + "; if not, find out who answers there"},
 		{NameMismatch, "warning", "clients that check names refuse it", reissue + "the node name must be among its subject alternative names"},
 		{AddressNotInCert, "info", "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
@@ -126,11 +132,11 @@ func Kinds() []Kind {
 		{peer.HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at the log of {server}"},
 		{peer.ProtocolTooOld, "warning", "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
 		{peer.ClientCertDemanded, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
-		{OnlyWeakSuites, "warning", "only suites that clients no longer offer", "Cisco Unified OS Administration > Security > Cipher Management"},
+		{OnlyWeakSuites, "warning", "only suites that clients no longer offer", "on {node}, " + procedure.CipherManagement},
 		{PortNotTLS, "info", "the port starts in clear text (XMPP turns to TLS later), so its certificate is not seen there", "nothing; with certificate REST (release 14 and later, platformCredentials) it is read all the same"},
 
 		{NotTrustedByPeers, "critical", "these clusters do not have the certificate in their trust store", "upload it by hand as `peerkeeper check certs --trust` lists it, or " + resync},
-		{peer.TrustNotReloaded, "critical", "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", "on the publisher of each cluster named: Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services: restart Cisco Intercluster Sync Agent (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
+		{peer.TrustNotReloaded, "critical", "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", procedure.RestartService("the publisher of each cluster named", peer.ICSA).Line() + " (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
 		{NotReplicated, "warning", "the store of this node lacks what its publisher has", "utils service restart Platform Administrative Web Service on {node}; if it stays, upload the certificate there"},
 		{SameSubjectOther, "info", "the store holds a certificate of the same name with another key: an old copy", "certificate page of {node} > {store}: after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
 		{LeafInStore, "info", "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 	"slices"
 	"strings"
 	"time"
@@ -186,22 +187,21 @@ func (p *RenewalPlan) steps(m *mesh.Mesh, matrix Matrix, certs map[mesh.ClusterI
 	add := func(phase Phase, by time.Time, cluster mesh.ClusterID, on, menu, do string, done bool) {
 		p.Steps = append(p.Steps, RenewalStep{phase, by, cluster, on, menu, do, done})
 	}
-	const page = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management"
 	restart := servedBy(p.Service)
 	c, _ := m.Cluster(id)
 	if before12(c.Release) && store == "tomcat-trust" {
 		add(PhaseMake, p.Start, id, string(p.Node), "", "release before 12.0: stop Platform Administrative Web Service and Cisco Intercluster Sync Agent first (TAC-214231)", next != nil)
 	}
 	if issuer == "" {
-		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("Generate Self-signed, Certificate Purpose %s. Do not restart %s yet: until then the old certificate is served, and nobody drops", p.Service, restart), next != nil)
-		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("open %s, Download .PEM File: the new one", p.Service), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Generate Self-signed, Certificate Purpose %s. Do not restart %s yet: until then the old certificate is served, and nobody drops", p.Service, restart), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("open %s, Download .PEM File: the new one", p.Service), next != nil)
 	} else {
 		multi := ""
 		if len(p.Nodes) > 1 {
 			multi = ", Distribution Multi-server (SAN)"
 		}
-		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("Generate CSR, Certificate Purpose %s%s, and have %s sign it", p.Service, multi, CommonName(issuer)), next != nil)
-		add(PhaseMake, p.Start, id, string(p.Node), page, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the CA certificates above the new one", store), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Generate CSR, Certificate Purpose %s%s, and have %s sign it", p.Service, multi, CommonName(issuer)), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the CA certificates above the new one", store), next != nil)
 	}
 	p.exchange(m, matrix, next, issuer, store, id, now)
 	covered := true
@@ -224,23 +224,26 @@ func (p *RenewalPlan) steps(m *mesh.Mesh, matrix Matrix, certs map[mesh.ClusterI
 	}
 	add(PhaseCheck, p.Trust, "", "Peerkeeper", "", "peerkeeper check certs --now --trust: every cell of the new certificate must read trusted (trust stores take up to 60 minutes to reach every node)", false)
 	if issuer != "" {
-		add(PhaseServe, p.Serve, id, string(p.Node), page, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the signed certificate", p.Service), next != nil)
+		add(PhaseServe, p.Serve, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the signed certificate", p.Service), next != nil)
 	}
 	for _, n := range p.Nodes {
-		do := "utils service restart Cisco Tomcat: from now on the new one is served"
+		serve := procedure.RestartTomcat(n)
 		if restart != "Cisco Tomcat" {
-			do = "Control Center: restart " + restart + ": from now on the new one is served"
+			serve = procedure.RestartService(n, restart)
 		}
-		add(PhaseServe, p.Serve, id, string(n), "", do, false)
+		serve = serve.Then("From now on the new one is served.")
+		add(PhaseServe, p.Serve, id, serve.On, serve.Menu, serve.Do, false)
 	}
 	for _, puller := range pullers(m, id) {
-		add(PhaseVerify, p.Serve, puller, publisherOf(m, puller), "Presence > Inter-Clustering > "+string(c.Publisher), "Certificate Status must read \"Connection is secure\"; if not: Force Manual Sync with \"Also resync peer's Tomcat certificates\", wait 60 s; if still not, restart Cisco Intercluster Sync Agent and repeat", false)
+		verify := procedure.CheckCertificates(publisherOf(m, puller), c.Publisher)
+		again := procedure.ResyncCertificates(publisherOf(m, puller), c.Publisher)
+		verify = verify.Then("If not: " + again.Do + " If still not, restart Cisco Intercluster Sync Agent and repeat.")
+		add(PhaseVerify, p.Serve, puller, verify.On, verify.Menu, verify.Do, false)
 	}
 }
 
 // exchange are the steps by which every peer learns the new certificate.
 func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix Matrix, next *Row, issuer, store string, id mesh.ClusterID, now time.Time) {
-	const page = "Cisco Unified IM and Presence OS Administration > Security > Certificate Management"
 	what := "the new " + p.Service + ".pem of " + string(p.Node)
 	if issuer != "" {
 		what = "the CA certificates of " + CommonName(issuer) + ", never the leaf"
@@ -266,11 +269,11 @@ func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix Matrix, next *Row, issuer, s
 			cell := matrix.Cell(present, puller)
 			done = cell.Verdict == CATrusted && cell.Ends.After(p.NotAfter)
 		}
-		do := fmt.Sprintf("Upload Certificate/Certificate chain, Certificate Purpose %s: %s", store, what)
+		upload := procedure.UploadCertificate(publisherOf(m, puller), store, what)
 		if next != nil && !done && importable(m, puller, store) {
-			do += "; or let Peerkeeper do it (`peerkeeper plan`, then `peerkeeper approve ID`) once the new one is accepted here"
+			upload = upload.Then("Or let Peerkeeper do it (`peerkeeper plan`, then `peerkeeper approve ID`) once the new one is accepted here.")
 		}
-		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, publisherOf(m, puller), page, do, done})
+		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, upload.On, upload.Menu, upload.Do, done})
 		if !done {
 			uploaded = append(uploaded, puller)
 		}
@@ -279,7 +282,8 @@ func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix Matrix, next *Row, issuer, s
 		return
 	}
 	for _, puller := range uploaded {
-		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, publisherOf(m, puller), "Cisco Unified IM and Presence Serviceability > Tools > Control Center - Network Services", "restart Cisco Intercluster Sync Agent, one cluster at a time: it reads its trust store when it starts", false})
+		restart := procedure.RestartService(publisherOf(m, puller), peer.ICSA).Then("One cluster at a time: it reads its trust store when it starts.")
+		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, restart.On, restart.Menu, restart.Do, false})
 	}
 }
 
@@ -302,12 +306,12 @@ func pullers(m *mesh.Mesh, id mesh.ClusterID) []mesh.ClusterID {
 	return out
 }
 
-func publisherOf(m *mesh.Mesh, id mesh.ClusterID) string {
+func publisherOf(m *mesh.Mesh, id mesh.ClusterID) mesh.NodeName {
 	c, ok := m.Cluster(id)
 	if !ok {
-		return string(id)
+		return mesh.NodeName(id)
 	}
-	return string(c.Publisher)
+	return c.Publisher
 }
 
 func before12(release string) bool {

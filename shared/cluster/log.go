@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/logcollection"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/procedure"
 	"peerkeeper/shared/soap"
 )
 
@@ -67,11 +68,6 @@ type LogReport struct {
 	Sample string `json:"sample,omitempty"`
 }
 
-// logMenu is where a person sets what ICSA logs.
-func (c *Client) logMenu() string {
-	return fmt.Sprintf("Cisco Unified IM and Presence Serviceability > Alarm > Configuration, server %s, service group IM and Presence Services, %s: Local Syslogs, Enable Alarm, Alarm Event Level Informational, Apply to All Nodes, Save", c.cluster.Publisher, peer.ICSA)
-}
-
 // probeLog asks the publisher for its log. Whatever it is refused there is in the
 // report and nowhere else: AXL has taken the same account, so a 401 of Log
 // Collection means a role that it lacks, and is not tried twice.
@@ -118,17 +114,17 @@ func (c *Client) probeLog(ctx context.Context) LogReport {
 	case low:
 		r.State = LogOnlyFailures
 		r.Detail = fmt.Sprintf("ICSA's Local Syslogs are at level %s (as %s says): successes are not logged", r.Level, r.LevelBy)
-		r.Fix = c.logMenu()
+		r.Fix = procedure.LogSyncs(c.cluster.Publisher).Line()
 	case r.Successes > 0:
 		r.State = LogUsable
 	case len(r.Alarms) > 0:
 		r.State = LogOnlyFailures
 		r.Detail = "there are lines of ICSA and no success among them"
-		r.Fix = c.logMenu()
+		r.Fix = procedure.LogSyncs(c.cluster.Publisher).Line()
 	default:
 		r.State = LogNoICSALines
 		r.Detail = "there is no line of ICSA"
-		r.Fix = c.logMenu()
+		r.Fix = procedure.LogSyncs(c.cluster.Publisher).Line()
 	}
 	return r
 }

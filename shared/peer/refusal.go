@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/procedure"
 )
 
 // Reasons of a node that takes the connection and then comes to no TLS with us,
@@ -44,7 +45,7 @@ func (why Reason) RefusesTLS() bool { return slices.Contains(TLSRefusals(), why)
 func (why Reason) worthAWord() (severity, text string) {
 	switch why {
 	case RSAKeyExchangeOnly:
-		return "warning", "takes no cipher suite but those of RSA key exchange: whoever records the traffic, passwords included, can read it once he has the node's key. In Cipher Management (Cisco Unified OS Administration > Security) add an ECDHE suite to All TLS"
+		return "warning", "takes no cipher suite but those of RSA key exchange: whoever records the traffic, passwords included, can read it once he has the node's key. In " + procedure.CipherManagement + " add an ECDHE suite to All TLS"
 	case NegativeSerial:
 		return "warning", "serves a certificate with a negative serial number, which RFC 5280 forbids: some clients refuse it. Have it issued anew"
 	}

@@ -29,6 +29,7 @@ const (
 	FeatureServices       = serviceability + " > Tools > Control Center Feature Services" // sic: the chapter has no dash here
 	CertificateManagement = platform + " > Security > Certificate Management"             // [G]
 	CipherManagement      = platform + " > Security > Cipher Management"                  // [G]
+	AlarmConfiguration    = serviceability + " > Alarm > Configuration"                   // [G]
 	CommandLine           = "command line"
 
 	administration = "Cisco Unified CM IM and Presence Administration"
@@ -122,6 +123,22 @@ func control(on mesh.NodeName, service, button string) Step {
 // UploadCertificate puts a certificate into a trust store [G].
 func UploadCertificate(on mesh.NodeName, store, what string) Step {
 	return Step{string(on), CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, Certificate Purpose %s: %s.", store, what)}
+}
+
+// LogSyncs has ICSA log its syncs that succeed too [G].
+func LogSyncs(on mesh.NodeName) Step {
+	return Step{string(on), AlarmConfiguration, fmt.Sprintf("Choose %s from Server, IM and Presence Services from Service Group and %s: Local Syslogs, Enable Alarm, Alarm Event Level Informational, Apply to All Nodes, Save.", on, icsa)}
+}
+
+// RestartTomcat makes a node serve its new certificate.
+func RestartTomcat(on mesh.NodeName) Step {
+	return Step{string(on), CommandLine, "`utils service restart Cisco Tomcat`."}
+}
+
+// Menus is a page without the name of its application.
+func Menus(page string) string {
+	_, menus, _ := strings.Cut(page, " > ")
+	return menus
 }
 
 // Then is the step with another sentence.
