@@ -183,7 +183,7 @@ func refused(book *record.Snapshot, m *mesh.Mesh, now time.Time) bool {
 // conditionsOf gives peers as they stand at now.
 func conditionsOf(book *record.Snapshot, m *mesh.Mesh, now time.Time) func(mesh.PeerID) []peer.Condition {
 	sched, _ := run.Find("peersync")
-	view := book.View(m, sched.Period, now)
+	view := book.Facts(m, sched.Period, now).View()
 	return func(id mesh.PeerID) []peer.Condition {
 		return peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id))
 	}

@@ -129,6 +129,8 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		}
 	}
 	matrix := certificate.Trust(c.Mesh, certs, now)
+	sched, _ := run.Find("peersync")
+	view := book.Facts(c.Mesh, sched.Period, now).View()
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	var changes record.Changes
 	for _, cl := range c.Mesh.Clusters {
@@ -137,7 +139,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		}
 		next := certs[cl.ID]
 		c.completeChains(&cl, looks[cl.ID], &next, now)
-		next.Findings = c.findings(&cl, looks[cl.ID], next, certs, matrix, book, dns[cl.ID], now)
+		next.Findings = c.findings(&cl, looks[cl.ID], next, certs, matrix, book, view, dns[cl.ID], now)
 		if cut := next.Fit(&cl); len(cut) > 0 {
 			next.Findings = append(next.Findings, tooLarge(&cl, cut, book.Certs[cl.ID].Value.Findings, now))
 		}
@@ -151,7 +153,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 			continue
 		}
 		doc := book.PeerCert[p.ID]
-		doc.Value = c.judge(p.ID, book, certs[p.ID.To], matrix, dns[p.ID.From], doc.Value, now)
+		doc.Value = c.judge(p.ID, view, certs[p.ID.To], matrix, dns[p.ID.From], doc.Value, now)
 		record.Add(&changes, doc)
 	}
 	if req.DryRun {
@@ -289,7 +291,7 @@ func countCluster(n *run.Clusters, r certificate.Record) {
 }
 
 // judge gives a peer its two conditions.
-func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote certificate.Record, matrix certificate.Matrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
+func (c *Certcheck) judge(id mesh.PeerID, view *peer.View, remote certificate.Record, matrix certificate.Matrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
 	met := c.leaves(id.To, remote)
 	next := peer.CertRecord{}
 	for _, l := range slices.Concat(met, c.disputed(id.To, remote)) {
@@ -319,7 +321,7 @@ func (c *Certcheck) judge(id mesh.PeerID, book *record.Snapshot, remote certific
 		return peer.Condition{}
 	}
 	shown := slices.Concat(met, c.disputed(id.To, remote))
-	trusted := c.trusted(id, book, shown, matrix, now)
+	trusted := c.trusted(id, view, shown, matrix, now)
 	names, failing, open := c.names(id, met, dns, now)
 	for _, cond := range []peer.Condition{trusted, names} {
 		next.Conditions = append(next.Conditions, peer.Set(before(cond.Type), cond, now))
@@ -353,10 +355,10 @@ func lower(names []string) []string {
 	return out
 }
 
-func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []certificate.Served, matrix certificate.Matrix, now time.Time) peer.Condition {
+func (c *Certcheck) trusted(id mesh.PeerID, view *peer.View, met []certificate.Served, matrix certificate.Matrix, now time.Time) peer.Condition {
 	cond := peer.Condition{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Basis: peer.Measured}
 	to, _ := c.Mesh.Cluster(id.To)
-	seen := book.Clusters[id.From].Value.Seen
+	seen := view.Clusters[id.From].Seen
 	e, listed, _ := seen.EntryFor(to)
 	if len(met) == 0 {
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("%s shows no certificate", to.Publisher)
@@ -377,7 +379,6 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []certifi
 			return cond
 		}
 	}
-	view := c.view(book, now)
 	exchange, _ := view.CertExchange(id.From)
 	if measured, ok := certificate.TrustOf(c.Mesh, matrix, id, exchange, now); ok {
 		// What is missing may still be believed: then syncs go on, until the agent
@@ -407,12 +408,6 @@ func (c *Certcheck) trusted(id mesh.PeerID, book *record.Snapshot, met []certifi
 		cond.Reason, cond.Message = peer.TrustNotRead, fmt.Sprintf("no sync of %s has succeeded yet over the certificate that %s serves now", id.From, to.Publisher)
 	}
 	return cond
-}
-
-// view is what peersync knows, for what certificates turn on.
-func (c *Certcheck) view(book *record.Snapshot, now time.Time) *peer.View {
-	sched, _ := run.Find("peersync")
-	return book.View(c.Mesh, sched.Period, now)
 }
 
 func (c *Certcheck) logger() *slog.Logger {

@@ -49,7 +49,7 @@ func (f *finder) add(x peer.Finding) {
 
 // findings lists what does not depend on the clock; expiries are derived when
 // the record is read (certificate.CertFindings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, certs map[mesh.ClusterID]certificate.Record, matrix certificate.Matrix, book *record.Snapshot, dns dnsprobe.Result, now time.Time) []peer.Finding {
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, certs map[mesh.ClusterID]certificate.Record, matrix certificate.Matrix, book *record.Snapshot, view *peer.View, dns dnsprobe.Result, now time.Time) []peer.Finding {
 	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
 	authorities := knownAuthorities(cl, l)
 	for _, n := range cl.Nodes {
@@ -91,7 +91,6 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, ce
 			f.add(x)
 		}
 	}
-	view := c.view(book, now)
 	for _, x := range certificate.SourceFindings(c.Mesh, certs, view, cl.ID) {
 		f.add(x)
 	}

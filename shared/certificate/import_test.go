@@ -17,7 +17,7 @@ import (
 // that emea's trust store lacks, for a day by now.
 type exchange struct {
 	m     *mesh.Mesh
-	v     *peer.View
+	v     *peer.Facts
 	certs map[mesh.ClusterID]Record
 }
 
@@ -31,7 +31,7 @@ func emeaApac() mesh.PeerID { return mesh.PeerID{From: "emea", To: "apac"} }
 func newExchange() *exchange {
 	m := certMesh(3, 2, mesh.TCP)
 	m.Policy.ImportCertificates = mesh.ImportAuto
-	e := &exchange{m: m, v: &peer.View{Now: certNoon(), Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}}
+	e := &exchange{m: m, v: &peer.Facts{Now: certNoon(), Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}}
 	served := map[mesh.NodeName]map[string]Served{}
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
@@ -115,10 +115,12 @@ func (e *exchange) inBetween() {
 }
 
 func (e *exchange) imports() []peer.Proposal {
-	return Imports(e.v, Trust(e.m, e.certs, e.v.Now), e.certs)
+	return Imports(e.v.View(), Trust(e.m, e.certs, e.v.Now), e.certs)
 }
 
-func (e *exchange) reloads() []peer.Proposal { return Reloads(e.v, Trust(e.m, e.certs, e.v.Now)) }
+func (e *exchange) reloads() []peer.Proposal {
+	return Reloads(e.v.View(), Trust(e.m, e.certs, e.v.Now))
+}
 
 func TestImports(t *testing.T) {
 	for _, c := range []struct {
@@ -359,18 +361,18 @@ func TestNotReloaded(t *testing.T) {
 	e := newExchange()
 	look := func() (peer.Condition, []string) {
 		matrix := Trust(e.m, e.certs, e.v.Now)
-		wait, _ := e.v.CertExchange("emea")
+		wait, _ := e.v.View().CertExchange("emea")
 		cond, ok := TrustOf(e.m, matrix, emeaApac(), wait, e.v.Now)
 		if !ok {
 			t.Fatal("the stores do not decide it")
 		}
 		var findings []string
 		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull {
-			return PullOf(e.v, matrix, mesh.PeerID{From: id, To: "apac"})
+			return PullOf(e.v.View(), matrix, mesh.PeerID{From: id, To: "apac"})
 		}, e.v.Now) {
 			findings = append(findings, f.ID+" "+f.Severity)
 		}
-		return NotReloaded(e.v, matrix, emeaApac(), cond), findings
+		return NotReloaded(e.v.View(), matrix, emeaApac(), cond), findings
 	}
 	want := func(when string, reason peer.Reason, status peer.Status, findings ...string) {
 		t.Helper()
@@ -428,7 +430,7 @@ func TestTwinThatWasPutIn(t *testing.T) {
 	}
 	found := func() (out []string) {
 		matrix := Trust(e.m, e.certs, e.v.Now)
-		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v, matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
+		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v.View(), matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
 			out = append(out, f.ID+" "+f.Severity)
 		}
 		return out
@@ -460,7 +462,7 @@ func TestMultiServerIsThePublishers(t *testing.T) {
 		}
 		matrix := Trust(e.m, e.certs, e.v.Now)
 		var got []string
-		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v, matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
+		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v.View(), matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
 			got = append(got, f.ID+" "+f.Severity)
 		}
 		if diff := cmp.Diff([]string{"NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"}, got); diff != "" {

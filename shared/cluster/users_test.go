@@ -20,7 +20,7 @@ import (
 func (r *rig) view(ids ...mesh.ClusterID) *peer.View {
 	r.t.Helper()
 	now := r.Clock.Now()
-	v := &peer.View{Now: now, Tick: 5 * time.Minute, Mesh: r.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, Buckets: map[mesh.ClusterID]peer.Fact[peer.Buckets]{}}
+	v := peer.Facts{Now: now, Tick: 5 * time.Minute, Mesh: r.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, Buckets: map[mesh.ClusterID]peer.Fact[peer.Buckets]{}}
 	for _, id := range ids {
 		c, _ := r.Mesh.Cluster(id)
 		o := r.look(id)
@@ -32,7 +32,7 @@ func (r *rig) view(ids ...mesh.ClusterID) *peer.View {
 		}
 		v.Clusters[id] = &rec
 	}
-	return v
+	return v.View()
 }
 
 var pulled = mesh.PeerID{From: "emea", To: "apac"}

@@ -14,7 +14,7 @@ import (
 func (r *rig) findings(o peer.Observation) map[peer.Reason]peer.Finding {
 	c, _ := r.Mesh.Cluster("emea")
 	rec := peer.Advance(peer.ClusterRecord{}, o, c)
-	v := &peer.View{Now: r.Clock.Now(), Tick: 5 * time.Minute, Mesh: r.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{"emea": &rec}}
+	v := peer.Facts{Now: r.Clock.Now(), Tick: 5 * time.Minute, Mesh: r.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{"emea": &rec}}.View()
 	out := map[peer.Reason]peer.Finding{}
 	for _, f := range peer.Findings(v, "emea", nil) {
 		out[f.Reason] = f

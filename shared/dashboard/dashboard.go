@@ -344,11 +344,8 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		certs:    map[mesh.ClusterID]*certificate.Record{},
 		peers:    map[mesh.PeerID]*stored{},
 		runs:     map[string]store.Run{}, alarms: []alarm.Notice{},
-		view: &peer.View{
-			Now: now, Tick: s.Tick, Mesh: s.Mesh,
-			Clusters: map[mesh.ClusterID]*peer.ClusterRecord{},
-		},
 	}
+	facts := peer.Facts{Now: now, Tick: s.Tick, Mesh: s.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
 	for _, p := range s.Mesh.Peers {
 		snap.declared[p.ID] = true
 	}
@@ -358,7 +355,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		case store.PrefixCluster:
 			id := mesh.ClusterID(rest)
 			if rec, why := decode[peer.ClusterRecord](snap, it, record.ClusterSchema); why == "" {
-				snap.view.Clusters[id] = rec
+				facts.Clusters[id] = rec
 			} else {
 				snap.newer[id] = why
 			}
@@ -384,6 +381,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 			}
 		}
 	}
+	snap.view = facts.View()
 	for id, p := range snap.peers {
 		a, b := snap.certs[id.From], snap.certs[id.To]
 		if a != nil && b != nil {

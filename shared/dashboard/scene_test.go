@@ -104,7 +104,7 @@ func (s *scene) look(at time.Time, change func(map[mesh.ClusterID]*peer.ClusterR
 	if change != nil {
 		change(s.clusters)
 	}
-	v := &peer.View{Now: at, Tick: tick, Mesh: s.mesh, Clusters: s.clusters}
+	v := peer.Facts{Now: at, Tick: tick, Mesh: s.mesh, Clusters: s.clusters}.View()
 	for _, c := range s.mesh.Clusters {
 		rec := s.clusters[c.ID]
 		rec.Findings = peer.Findings(v, c.ID, rec.Findings)

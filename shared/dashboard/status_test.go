@@ -378,7 +378,7 @@ func TestExplainClocks(t *testing.T) {
 				after time.Duration
 				want  peer.Status
 			}{{-time.Second, peer.True}, {time.Second, peer.False}} {
-				v := &peer.View{Now: e.Clocks.At().Add(j.after), Tick: 24 * time.Hour, Mesh: s.mesh, Clusters: s.clusters}
+				v := peer.Facts{Now: e.Clocks.At().Add(j.after), Tick: 24 * time.Hour, Mesh: s.mesh, Clusters: s.clusters}.View()
 				rec := peer.Judge(v, id("emea>apac"), s.syncs[id("emea>apac")])
 				if got := rec.Condition(peer.Synced); got.Status != j.want {
 					t.Errorf("%v from the first clock Synced is %s/%s, want %s", j.after, got.Status, got.Reason, j.want)

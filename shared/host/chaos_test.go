@@ -1269,7 +1269,7 @@ func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, bo
 				c.reloads++
 			}
 		}
-		view := book.View(c.mesh, 5*time.Minute, now)
+		view := book.Facts(c.mesh, 5*time.Minute, now).View()
 		for _, id := range intent.Peers {
 			for _, x := range peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id)) {
 				switch {

@@ -183,7 +183,7 @@ func (c *chaos) checkSaid(n alarm.Notice) {
 	}
 	seen := book.Clusters[id.From].Value.Seen
 	e, listed, _ := seen.EntryFor(&to)
-	view := book.View(c.mesh, 5*time.Minute, now)
+	view := book.Facts(c.mesh, 5*time.Minute, now).View()
 	young := listed && now.Sub(e.LastSync) <= time.Duration(c.plan.Every)*time.Minute && seen.Entries.Fresh(now, 10*time.Minute).Known() && seen.Skew.Known() && e.Error == ""
 	if young && view.SyncedSince(id, n.Since.Add(5*time.Minute)) {
 		c.fail("%s %s is raised, since %s, and a sync has succeeded since: %s", n.Name, n.Peer, n.Since.Format(time.DateTime), n.Message)

@@ -122,6 +122,9 @@ func (m *Mesh) LawfulDomain(domain string) bool {
 // are no part of a name.
 func SameName(a, b string) bool { return strings.EqualFold(bareName(a), bareName(b)) }
 
+// NameKey is a name as SameName compares it, for an index.
+func NameKey(s string) string { return strings.ToLower(bareName(s)) }
+
 func bareName(s string) string { return strings.TrimSuffix(strings.TrimSpace(s), ".") }
 
 // Clock is how a simulated mesh's time runs: virtual = Epoch + Rate x (wall - Epoch).

@@ -1,8 +1,8 @@
 package peer
 
 func (l *link) authenticated() verdict {
-	if e := l.entries(); !e.Known() && e.Why() != NoDialect {
-		return l.blind(l.id.From, l.pullerView, e.Why(), e.Detail)
+	if e := l.puller.entries; !e.Known() && e.Why() != NoDialect {
+		return l.puller.blind(e.Why(), e.Detail)
 	}
 	if l.recent() {
 		return yes(CredentialsAccepted, Measured, "the entry's credentials worked at the last sync")

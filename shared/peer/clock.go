@@ -10,7 +10,7 @@ import (
 // succeeded or cannot be read. The entry itself is in the cluster's clock.
 func (l *link) lastSync() time.Time {
 	last := l.entry.LastSync
-	if skew, ok := l.pullerRecord.Seen.Skew.Get(); ok && !last.IsZero() {
+	if skew, ok := l.puller.record.Seen.Skew.Get(); ok && !last.IsZero() {
 		last = last.Add(-skew)
 	}
 	return last
@@ -54,4 +54,4 @@ func ClocksOf(r *ClusterRecord, c *mesh.Cluster, lastSync time.Time) Clocks {
 	return Clocks{Interval: interval, Basis: basis, A: interval + 2*time.Hour, B: 4 * interval}
 }
 
-func (l *link) clocks() Clocks { return ClocksOf(l.pullerRecord, l.puller, l.lastSync()) }
+func (l *link) clocks() Clocks { return ClocksOf(l.puller.record, l.puller.Cluster, l.lastSync()) }

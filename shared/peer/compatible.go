@@ -12,8 +12,8 @@ import (
 // domain of their own. How many there are is information.
 
 // addressing is what a cluster's publisher tells of both; "" is not told.
-func (r *ClusterRecord) addressing(c *mesh.Cluster) (domain string, scheme mesh.AddressScheme) {
-	params, ok := r.Seen.Nodes[c.Publisher].Parameters.Get()
+func (e *end) addressing() (domain string, scheme mesh.AddressScheme) {
+	params, ok := e.record.Seen.Nodes[e.Publisher].Parameters.Get()
 	if !ok {
 		return "", ""
 	}
@@ -43,8 +43,8 @@ func schemeWords(s mesh.AddressScheme) string {
 // schemesDiffer compares what both ends tell. What one of them does not tell is
 // not compared.
 func (l *link) schemesDiffer() (verdict, bool) {
-	here, mine := l.pullerRecord.addressing(l.puller)
-	there, theirs := l.homeRecord.addressing(l.home)
+	here, mine := l.puller.addressing()
+	there, theirs := l.home.addressing()
 	switch {
 	case mine != "" && theirs != "" && mine != theirs:
 		return no(SchemeDiffers, Measured, "%s makes IM addresses by the scheme %s, %s by %s; all peers must use one", l.id.From, schemeWords(mine), l.id.To, schemeWords(theirs)), true

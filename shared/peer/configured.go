@@ -5,16 +5,16 @@ import (
 )
 
 func (l *link) configured() verdict {
-	here := l.entries()
+	here := l.puller.entries
 	if here.Why() == NoDialect && !here.Known() {
 		// Nobody has told how to read the peer table: copies are evidence.
-		if n, ok := l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()).Get(); ok && n > 0 {
+		if n, ok := l.puller.usersOf(l.home).Fresh(l.Now, l.maxAge()).Get(); ok && n > 0 {
 			return yes(CopiesExist, Inferred, "%s holds %d users of %s, so a peer entry has worked; the entry itself is not readable", l.id.From, n, l.id.To)
 		}
 		return unsure(NotObservable, "the peer table is not mapped; `peerkeeper probe` proposes a mapping")
 	}
 	if !here.Known() {
-		return l.blind(l.id.From, l.pullerView, here.Why(), here.Detail)
+		return l.puller.blind(here.Why(), here.Detail)
 	}
 	if !l.hasEntry {
 		if l.other != nil {
@@ -25,22 +25,22 @@ func (l *link) configured() verdict {
 		}
 		return no(PeerMissing, Measured, "%s has no peer entry for %s", l.id.From, l.home.Publisher)
 	}
-	if l.entry.Protocol != "" && l.entry.Protocol != l.decl.Protocol {
-		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, value(l.entry.Protocol), l.decl.Protocol)
+	if l.entry.Protocol != "" && l.entry.Protocol != l.protocol {
+		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, value(l.entry.Protocol), l.protocol)
 	}
-	there := l.homeRecord.Seen.Entries.Fresh(l.Now, l.maxAge())
+	there := l.home.entries
 	if !there.Known() {
 		if there.Why() == NoDialect {
 			return yes(EntriesMatch, Measured, "%s has its entry for %s; the other end's is not readable", l.id.From, l.id.To)
 		}
-		return l.blind(l.id.To, l.homeView, there.Why(), there.Detail)
+		return l.home.blind(there.Why(), there.Detail)
 	}
-	back, ok, _ := l.homeRecord.Seen.EntryFor(l.puller)
-	if !ok {
+	back := l.home.found[l.puller.ID]
+	if !back.hasEntry {
 		return no(PeerMissingOnOtherSide, Measured, "%s has no peer entry back to %s; Cisco wants the pair on both sides", l.id.To, l.puller.Publisher)
 	}
-	if back.Protocol != l.entry.Protocol {
-		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, value(l.entry.Protocol), l.id.To, value(back.Protocol))
+	if back.entry.Protocol != l.entry.Protocol {
+		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, value(l.entry.Protocol), l.id.To, value(back.entry.Protocol))
 	}
-	return yes(EntriesMatch, Measured, "both ends name each other's publisher, protocol %s", l.decl.Protocol)
+	return yes(EntriesMatch, Measured, "both ends name each other's publisher, protocol %s", l.protocol)
 }

@@ -94,7 +94,7 @@ func contradicted(v *View, id mesh.PeerID, c Condition, standing Standing) Condi
 	if c.Status != False || !contradictable(c.Type) || c.Reason == CertificateExpired {
 		return c
 	}
-	l := bareLink(v, id)
+	l := v.link(id)
 	first := standing.since(c)
 	last, young := l.youngSync()
 	if !young || !last.After(first) || l.failsSince() && c.Reason != PeerCredentialsRejected && c.Reason != DomainConflict {
@@ -117,7 +117,7 @@ func untilRead(t Type) string {
 // youngSync is the peer's last success by our clock, and whether it is known
 // and no older than an interval and two ticks.
 func (l *link) youngSync() (last time.Time, young bool) {
-	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() || !l.pullerRecord.Seen.Skew.Known() {
+	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() || !l.puller.record.Seen.Skew.Known() {
 		return time.Time{}, false
 	}
 	interval, _ := l.interval()
@@ -136,7 +136,7 @@ func (v *View) NextSyncTells(id mesh.PeerID, t Type) bool {
 	if !contradictable(t) {
 		return false
 	}
-	l := bareLink(v, id)
+	l := v.link(id)
 	_, young := l.youngSync()
 	return young && !l.failsSince()
 }

@@ -100,7 +100,7 @@ func TestACauseIsContradictedByALaterSync(t *testing.T) {
 			g := &given{scene: newScene()}
 			g.cert = CertRecord{Observed: ago(15 * time.Minute), Conditions: []Condition{fails(NamesResolve, NameNotResolving, hourAgo)}}
 			c.given(g)
-			got := find(Conditions(g.View, watched, g.sync, g.cert), c.typ)
+			got := find(Conditions(g.View(), watched, g.sync, g.cert), c.typ)
 			if got.Status != c.status || got.Reason != c.reason {
 				t.Fatalf("%s %s, want %s %s: %s", got.Status, got.Reason, c.status, c.reason, got.Message)
 			}
@@ -159,7 +159,7 @@ func TestTheNextSyncTells(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene()
 			c.given(s)
-			if got := s.NextSyncTells(watched, c.typ); got != c.want {
+			if got := s.View().NextSyncTells(watched, c.typ); got != c.want {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 		})

@@ -100,15 +100,15 @@ func TestAnEmptyClusterIsNotHealthy(t *testing.T) {
 	}
 	s.apac().Home = append(s.apac().Home, HomeValue{From: ago(time.Hour), To: noon})
 	s.apac().Fell = &Fall{Since: ago(time.Hour), From: 200}
-	got := Judge(s.View, watched, SyncRecord{})
+	got := Judge(s.View(), watched, SyncRecord{})
 	if c := got.Condition(UsersMatch); c.Status != UnknownStatus || c.Reason != UsersFell || !strings.Contains(c.Message, "from 200 to 0") || !Counted(c, got) {
 		t.Errorf("%+v", c)
 	}
-	back := Judge(s.View, watched.Reverse(), SyncRecord{})
+	back := Judge(s.View(), watched.Reverse(), SyncRecord{})
 	if c := back.Condition(UsersMatch); c.Status != True {
 		t.Errorf("what apac holds of emea is as good as before: %+v", c)
 	}
-	found := Findings(s.View, "apac", nil)
+	found := Findings(s.View(), "apac", nil)
 	if len(found) != 1 || found[0].Reason != UsersFell || found[0].Severity != "critical" || !strings.Contains(found[0].Message, "peerkeeper ack") {
 		t.Errorf("%+v", found)
 	}

@@ -87,7 +87,7 @@ func (f film) play(minutes int) []shot {
 		}
 		synced = false
 		records["emea"], records["apac"] = &na, &nb
-		v := &View{Now: now, Tick: tick, Mesh: m, Clusters: records, Buckets: buckets}
+		v := Facts{Now: now, Tick: tick, Mesh: m, Clusters: records, Buckets: buckets}.View()
 		rec = Judge(v, watched, rec)
 		state, _ := StateOf(rec.Conditions, rec)
 		out = append(out, shot{minute, rec.Condition(UsersMatch), rec.Condition(Synced), state})

@@ -33,11 +33,11 @@ type Finding struct {
 // Findings lists what a person should know of a cluster, with the since of
 // those that were there before.
 func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
-	r := v.record(id)
-	c, ok := v.Mesh.Cluster(id)
-	if !ok {
+	e := v.ends[id]
+	if e == nil {
 		return nil
 	}
+	r, c, s := e.record, e.Cluster, e.visibility
 	var out []Finding
 	add := func(sev string, why Reason, node mesh.NodeName, subject, format string, args ...any) {
 		f := Finding{ID: string(why), Severity: sev, Reason: why, Node: node, Message: fmt.Sprintf(format, args...), Since: v.Now}
@@ -56,7 +56,6 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		out = append(out, f)
 	}
 
-	s := v.Visibility(id)
 	switch s.Verdict {
 	case AccessDenied:
 		add("critical", s.Trouble, "", "", "%s", s.Message)
@@ -70,9 +69,9 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 
 	for _, n := range c.Nodes {
 		seen := r.Seen.Nodes[n.Name]
-		if message := v.contradiction(r, id, n.Name); message != "" && s.Verdict == Visible {
+		if message := v.contradiction(e, n.Name); message != "" && s.Verdict == Visible {
 			add("warning", ReadByCertcheckOnly, n.Name, "", "%s", message)
-		} else if since, lost := r.SilentSince[n.Name]; lost && s.Verdict != Down && s.Verdict != NotVisible && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(id)+v.Tick {
+		} else if since, lost := r.SilentSince[n.Name]; lost && s.Verdict != Down && s.Verdict != NotVisible && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(e)+v.Tick {
 			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
 		}
 		if why := seen.Services.Reason; s.Verdict == Visible && (why == Forbidden || why == ServerCertificateUntrusted || why.RefusesTLS()) {
@@ -119,14 +118,14 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	if sa, ok := r.Seen.SyncAgent.Get(); ok && !strings.HasPrefix(sa, "Completed") {
 		add("warning", SyncAgentNotCompleted, c.Publisher, "", "the Sync Agent's user sync reads %s", plain.Quote(sa, maxValue))
 	}
-	names, more := firstTen(unlisted(v.Mesh, c, r))
+	names, more := firstTen(v.unlisted(r))
 	for _, name := range names {
 		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", value(name))
 	}
 	if more > 0 {
 		add("warning", UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
 	}
-	names, more = firstTen(unlistedPeers(v.Mesh, r))
+	names, more = firstTen(v.unlistedPeers(r))
 	for _, e := range names {
 		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", value(e), mesh.MaxClusters)
 	}
@@ -165,7 +164,7 @@ func firstTen(names []string) ([]string, int) {
 	return names[:listed], len(names) - listed
 }
 
-func unlisted(m *mesh.Mesh, c *mesh.Cluster, r *ClusterRecord) []string {
+func (v *View) unlisted(r *ClusterRecord) []string {
 	nodes, ok := r.Seen.Topology.Get()
 	if !ok {
 		return nil
@@ -174,27 +173,21 @@ func unlisted(m *mesh.Mesh, c *mesh.Cluster, r *ClusterRecord) []string {
 	for _, n := range nodes {
 		// Some releases list the peers' nodes in the same table (inferred):
 		// another cluster's node is not a missing one.
-		if _, known := m.Owner(n); !known {
+		if v.owner(n) == nil {
 			out = append(out, string(n))
 		}
 	}
 	return out
 }
 
-func unlistedPeers(m *mesh.Mesh, r *ClusterRecord) []string {
+func (v *View) unlistedPeers(r *ClusterRecord) []string {
 	entries, ok := r.Seen.Entries.Get()
 	if !ok {
 		return nil
 	}
 	var out []string
 	for _, e := range entries {
-		known := false
-		for i := range m.Clusters {
-			if _, is := m.Clusters[i].Node(mesh.NodeName(e.Address)); is || addressOf(&m.Clusters[i], e.Address) {
-				known = true
-			}
-		}
-		if !known {
+		if v.named[mesh.NameKey(e.Address)] == nil {
 			out = append(out, e.Address)
 		}
 	}

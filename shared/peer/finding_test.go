@@ -49,7 +49,7 @@ func TestFindings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene()
 			c.broken(s)
-			first := Findings(s.View, "apac", nil)
+			first := Findings(s.View(), "apac", nil)
 			var ids []string
 			for _, f := range first {
 				ids = append(ids, f.ID)
@@ -61,7 +61,7 @@ func TestFindings(t *testing.T) {
 				t.Errorf("%s, want %s", got, c.want)
 			}
 			s.Now = noon.Add(time.Minute)
-			if diff := cmp.Diff(first, Findings(s.View, "apac", first)); diff != "" {
+			if diff := cmp.Diff(first, Findings(s.View(), "apac", first)); diff != "" {
 				t.Errorf("a minute later, nothing having changed: %s", diff)
 			}
 		})

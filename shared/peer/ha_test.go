@@ -35,7 +35,7 @@ func TestHighAvailabilityIsTold(t *testing.T) {
 			if got := s.emea().HA(c, sub("emea")); got != tt.ha {
 				t.Errorf("HA %q, want %q", got, tt.ha)
 			}
-			found := Findings(s.View, "emea", nil)
+			found := Findings(s.View(), "emea", nil)
 			switch {
 			case tt.says == "" && len(found) > 0:
 				t.Errorf("%+v", found)

@@ -52,7 +52,7 @@ func (r *SyncRecord) Condition(t Type) Condition { return find(r.Conditions, t) 
 // What is remembered comes first; each condition is then a function of the facts
 // and of what it is given here, and of no other condition.
 func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
-	l := newLink(v, id)
+	l := v.link(id)
 	users := l.compare()
 	next := l.remember(prev, users)
 	next.Conditions = nil
@@ -82,7 +82,7 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 func (l *link) remember(prev SyncRecord, users comparison) SyncRecord {
 	next := prev
 	switch {
-	case l.entries().Known() && !l.hasEntry:
+	case l.puller.entries.Known() && !l.hasEntry:
 		next.FirstSeen = time.Time{}
 	case next.FirstSeen.IsZero():
 		next.FirstSeen = l.Now

@@ -27,7 +27,7 @@ func judged(t *testing.T, which Type, cases []conditionCase) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene()
 			c.broken(s)
-			r := Judge(s.View, watched, SyncRecord{FirstSeen: ago(24 * time.Hour)})
+			r := Judge(s.View(), watched, SyncRecord{FirstSeen: ago(24 * time.Hour)})
 			got := r.Condition(which)
 			if got.Status != c.status || got.Reason != c.reason || got.Basis != c.basis || !strings.Contains(got.Message, c.says) {
 				t.Errorf("%s %s (%s): %q\nwant %s %s (%s) saying %q", got.Status, got.Reason, got.Basis, got.Message, c.status, c.reason, c.basis, c.says)
@@ -40,13 +40,13 @@ func judged(t *testing.T, which Type, cases []conditionCase) {
 // reason the second time.
 func TestSinceMovesOnlyWithTheStatus(t *testing.T) {
 	s := newScene()
-	first := Judge(s.View, watched, SyncRecord{})
+	first := Judge(s.View(), watched, SyncRecord{})
 	s.Now = noon.Add(20 * time.Minute)
 	s.entry(func(e *Entry) { e.LastSync = ago(30 * time.Minute) })
 	for _, r := range s.Clusters {
 		r.Seen.At, r.Seen.Entries.At, r.Seen.Users.At = s.Now, s.Now, s.Now
 	}
-	second := Judge(s.View, watched, first)
+	second := Judge(s.View(), watched, first)
 	if got := second.Condition(Synced); got.Reason != Overdue || !got.Since.Equal(noon) {
 		t.Errorf("Synced is %s since %s, want Overdue since noon: True all the time", got.Reason, got.Since)
 	}
@@ -77,29 +77,43 @@ func FuzzClusterRecord(f *testing.F) {
 		s.Clusters["apac"] = &r
 		c, _ := s.Mesh.Cluster("apac")
 		for _, p := range s.Mesh.Peers {
-			rec := Judge(s.View, p.ID, SyncRecord{})
+			rec := Judge(s.View(), p.ID, SyncRecord{})
 			for _, c := range rec.Conditions {
 				if c.Status == "" || c.Message == "" {
 					t.Errorf("%s %+v says nothing", p.ID, c)
 				}
 			}
-			Fold(s.View, p.ID, Conditions(s.View, p.ID, rec, CertRecord{}), rec, StateRecord{})
+			Fold(s.View(), p.ID, Conditions(s.View(), p.ID, rec, CertRecord{}), rec, StateRecord{})
 		}
-		Findings(s.View, "apac", nil)
+		Findings(s.View(), "apac", nil)
 		Advance(r, newScene().apac().Seen, c)
 	})
 }
 
-func BenchmarkJudge870Peers(b *testing.B) {
-	var ids []mesh.ClusterID
-	for i := range mesh.MaxClusters {
-		ids = append(ids, mesh.ClusterID(fmt.Sprintf("c%02d", i)))
+// BenchmarkJudge judges a mesh of which every other cluster has been silent for an
+// hour, one tick of it: its cost is that of the links, however many clusters there
+// are to be witnesses.
+func BenchmarkJudge(b *testing.B) {
+	for _, n := range []int{10, 20, 30} {
+		b.Run(fmt.Sprintf("%d clusters", n), func(b *testing.B) {
+			var ids []mesh.ClusterID
+			for i := range n {
+				ids = append(ids, mesh.ClusterID(fmt.Sprintf("c%02d", i)))
+			}
+			s := newScene(ids...)
+			for i := 0; i < n; i += 2 {
+				s.down(ids[i], time.Hour)
+			}
+			for b.Loop() {
+				v := s.View()
+				for _, id := range ids {
+					Findings(v, id, nil)
+				}
+				for _, p := range s.Mesh.Peers {
+					Judge(v, p.ID, SyncRecord{})
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(s.Mesh.Peers)), "ns/link")
+		})
 	}
-	s := newScene(ids...)
-	for b.Loop() {
-		for _, p := range s.Mesh.Peers {
-			Judge(s.View, p.ID, SyncRecord{})
-		}
-	}
-	b.ReportMetric(float64(len(s.Mesh.Peers)), "peers")
 }

@@ -83,12 +83,12 @@ func proofTime(interval, longest, tick time.Duration) time.Duration {
 // It ends: a restart of ours that does not help, two that did not happen, or
 // two by others without help, leave the peer to a person.
 func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev *Ladder, done []Done) (Ladder, *Proposal) {
-	l := newLink(v, id)
+	l := v.link(id)
 	c := climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.puller.Publisher, Service: ICSA}}
-	c.clocks = ClocksOf(l.pullerRecord, l.puller, l.entry.LastSync)
-	c.proof = proofTime(c.clocks.Interval, l.pullerRecord.LongestSync, v.Tick)
+	c.clocks = ClocksOf(l.puller.record, l.puller.Cluster, l.entry.LastSync)
+	c.proof = proofTime(c.clocks.Interval, l.puller.record.LongestSync, v.Tick)
 	c.begin(prev)
-	services := l.pullerRecord.Seen.Nodes[l.puller.Publisher].Services.Fresh(v.Now, v.maxAge())
+	services := l.puller.record.Seen.Nodes[l.puller.Publisher].Services.Fresh(v.Now, v.maxAge())
 	agent, known := services.Get()
 	icsa, listed := agent[ICSA]
 	c.remember(done)
@@ -129,7 +129,7 @@ func (c *climb) begin(prev *Ladder) {
 	switch {
 	case c.hasEntry && c.entry.HasClock && !incident.IsZero():
 		c.last = incident
-		if skew, ok := c.pullerRecord.Seen.Skew.Get(); ok {
+		if skew, ok := c.puller.record.Seen.Skew.Get(); ok {
 			c.last = incident.Add(-skew.Round(time.Minute))
 		}
 	case c.hasEntry && c.entry.HasClock:
@@ -267,11 +267,11 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 		}
 	}
 
-	minAge := minServiceAge(c.clocks.Interval, c.pullerRecord.LongestSync)
+	minAge := minServiceAge(c.clocks.Interval, c.puller.record.LongestSync)
 	p := &Proposal{
 		Action: RestartService, Target: c.target, Peers: []mesh.PeerID{c.id}, Since: c.mem.Incident, MinAge: minAge,
 		Why:        fmt.Sprintf("%s is stuck: %s", c.id, synced.Message),
-		Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(pullsOf(c.Mesh, c.id.From)), c.id.From),
+		Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(c.puller.pulls), c.id.From),
 		Collect:    Evidence(c.puller.Publisher),
 	}
 	p.ID = proposalID(p.Action, p.Target, "", p.Since)
@@ -294,7 +294,7 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 // autoRecovery is the parameter on the pulling publisher: "on", "off", or
 // "declared on" where it was not read.
 func (l *link) autoRecovery() string {
-	params, ok := l.pullerRecord.Seen.Nodes[l.puller.Publisher].Parameters.Get()
+	params, ok := l.puller.record.Seen.Nodes[l.puller.Publisher].Parameters.Get()
 	switch v := strings.ToLower(params[ParamAutoRecovery]); {
 	case ok && (v == "f" || v == "false" || v == "0" || v == "disabled"):
 		return "off"
@@ -311,13 +311,12 @@ func (l *link) autoRecovery() string {
 // path between its nodes is not measured.
 func (l *link) suspectIsPeer() string {
 	others, advancing, standing := 0, 0, 0
-	for _, other := range pullsOf(l.Mesh, l.id.From) {
-		if other == l.id {
+	for _, o := range l.puller.pulls {
+		if o.id == l.id {
 			continue
 		}
-		o := newLink(l.View, other)
 		others++
-		limit, _ := ClocksOf(o.pullerRecord, o.puller, o.entry.LastSync).First()
+		limit, _ := ClocksOf(o.puller.record, o.puller.Cluster, o.entry.LastSync).First()
 		switch {
 		case o.recent():
 			advancing++

@@ -33,7 +33,7 @@ type stuck struct {
 	unknown  Type          // a condition that is not known
 	onceBad  Type          // a cause seen False at this look for the first time
 	failing  Type          // a condition that is False
-	change   func(*View, *SyncRecord)
+	change   func(*Facts, *SyncRecord)
 }
 
 func (s stuck) view() (*View, SyncRecord, CertRecord) {
@@ -51,7 +51,7 @@ func (s stuck) view() (*View, SyncRecord, CertRecord) {
 	if s.up == 0 {
 		s.up = 240 * time.Hour
 	}
-	v := &View{Now: at12, Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*ClusterRecord{}}
+	v := &Facts{Now: at12, Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*ClusterRecord{}}
 	seen := at12.Add(-s.old)
 	for _, id := range ids[:s.clusters] {
 		pub := mesh.NodeName("imp-" + id + "-pub.example.com")
@@ -128,7 +128,7 @@ func (s stuck) view() (*View, SyncRecord, CertRecord) {
 	if s.change != nil {
 		s.change(v, &sync)
 	}
-	return v, sync, cert
+	return v.View(), sync, cert
 }
 
 // look judges, and climbs if the peer is stuck.
@@ -243,14 +243,14 @@ func TestLadder(t *testing.T) {
 
 		// The first full sync.
 		{"never synced, first seen long ago", stuck{age: 300 * m, never: true, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
-		{"the first full sync of 75,000 users is under way", stuck{age: 300 * m, never: true, auto: "f", others: "stand", change: func(v *View, r *SyncRecord) {
+		{"the first full sync of 75,000 users is under way", stuck{age: 300 * m, never: true, auto: "f", others: "stand", change: func(v *Facts, r *SyncRecord) {
 			// The judgement moves the clock along with every user that arrives.
 			pub := mesh.NodeName("imp-apac-pub.example.com")
 			v.Clusters["apac"].Seen.Users.Value[pub], v.Clusters["apac"].Home[0].Users = 75000, 75000
 			v.Clusters["emea"].Seen.Users.Value[pub] = 40000
 			r.Differs = Difference{Since: at12.Add(-300 * m), Least: 36000}
 		}}, Suspect, "", false, "", false, ""},
-		{"the first full sync of 75,000 users has stopped half way", stuck{age: 300 * m, never: true, auto: "f", others: "stand", change: func(v *View, r *SyncRecord) {
+		{"the first full sync of 75,000 users has stopped half way", stuck{age: 300 * m, never: true, auto: "f", others: "stand", change: func(v *Facts, r *SyncRecord) {
 			pub := mesh.NodeName("imp-apac-pub.example.com")
 			v.Clusters["apac"].Seen.Users.Value[pub], v.Clusters["apac"].Home[0].Users = 75000, 75000
 			v.Clusters["emea"].Seen.Users.Value[pub] = 40000
@@ -289,8 +289,8 @@ func TestLadder(t *testing.T) {
 }
 
 // changed is a home whose change the copy has missed for a while.
-func changed(ago time.Duration) func(*View, *SyncRecord) {
-	return func(v *View, s *SyncRecord) {
+func changed(ago time.Duration) func(*Facts, *SyncRecord) {
+	return func(v *Facts, s *SyncRecord) {
 		at := v.Now.Add(-ago)
 		v.Clusters["apac"].Home = []HomeValue{{Users: 90, From: at.AddDate(0, 0, -9), To: at.Add(-5 * time.Minute)}, {Users: 100, From: at, To: v.Now}}
 		s.Differs = Difference{Since: at, Least: 10}

@@ -62,12 +62,12 @@ func (v *View) readSince(id mesh.ClusterID, node mesh.NodeName, since time.Time)
 
 // contradiction says of a node that peersync has lost that certcheck reads it; ""
 // if it does not.
-func (v *View) contradiction(r *ClusterRecord, id mesh.ClusterID, node mesh.NodeName) string {
-	since, lost := r.SilentSince[node]
+func (v *View) contradiction(e *end, node mesh.NodeName) string {
+	since, lost := e.record.SilentSince[node]
 	if !lost {
 		return ""
 	}
-	read, is := v.readSince(id, node, since)
+	read, is := v.readSince(e.ID, node, since)
 	if !is {
 		return ""
 	}

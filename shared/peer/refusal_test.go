@@ -23,7 +23,7 @@ func TestWhatCertcheckReadsIsNotDown(t *testing.T) {
 			s := newScene("emea", "apac")
 			s.outage(5 * time.Hour)
 			s.CertificateRead = map[mesh.ClusterID]map[mesh.NodeName]time.Time{"apac": {pub("apac"): ago(tt.read)}}
-			got := s.Visibility("apac")
+			got := s.View().Visibility("apac")
 			if got.Verdict != tt.want || got.Trouble != tt.why {
 				t.Fatalf("%+v, want %s %s", got, tt.want, tt.why)
 			}
@@ -39,7 +39,7 @@ func TestARefusalOfTLSIsOurTroubleAndNoSilence(t *testing.T) {
 		s := newScene("emea", "apac")
 		r := s.apac()
 		r.Seen.Access = Unknown[bool](why, "as it is")
-		if got := s.Visibility("apac"); got.Verdict != AccessDenied || got.Trouble != why {
+		if got := s.View().Visibility("apac"); got.Verdict != AccessDenied || got.Trouble != why {
 			t.Errorf("%s: %+v", why, got)
 		}
 	}

@@ -32,8 +32,8 @@ func RootOf(v *View, id mesh.PeerID, conditions map[mesh.PeerID][]Condition) (Ro
 	// shared puts it down to the remote end if another puller fails alike, and
 	// to this one alone otherwise.
 	shared := func(t Type) (Root, bool) {
-		for _, p := range v.Mesh.Peers {
-			if p.ID.To == id.To && p.ID != id && find(conditions[p.ID], t).Status == False {
+		for _, l := range v.end(id.To).pulledBy {
+			if l.id != id && find(conditions[l.id], t).Status == False {
 				return at(string(t), id.To)
 			}
 		}
@@ -56,8 +56,8 @@ func RootOf(v *View, id mesh.PeerID, conditions map[mesh.PeerID][]Condition) (Ro
 		return shared(t)
 	}
 	if find(conditions[id], Synced).Status == False {
-		for _, other := range pullsOf(v.Mesh, id.From) {
-			if find(conditions[other], Synced).Status != False {
+		for _, other := range v.end(id.From).pulls {
+			if find(conditions[other.id], Synced).Status != False {
 				return shared(Synced)
 			}
 		}

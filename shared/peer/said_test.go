@@ -20,7 +20,7 @@ func TestAConditionIsCleanHoweverItIsWordedAndWhoeverStoredIt(t *testing.T) {
 	}
 	// As an earlier release stored it.
 	m := &mesh.Mesh{Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}}
-	v := &View{Now: now, Tick: 5 * time.Minute, Mesh: m}
+	v := Facts{Now: now, Tick: 5 * time.Minute, Mesh: m}.View()
 	old := SyncRecord{Conditions: []Condition{{Type: UsersMatch, Status: False, Message: forged}}}
 	for _, c := range Conditions(v, mesh.PeerID{From: "emea", To: "apac"}, old, CertRecord{}) {
 		if !plain.Clean(c.Message) || strings.Contains(c.Message, "Next step:") {

@@ -43,7 +43,7 @@ func sub(id mesh.ClusterID) mesh.NodeName {
 // scene is a mesh in which everything is well at noon: 200 users at each
 // cluster, all copied, all syncs ten minutes old. A case breaks what it is about.
 type scene struct {
-	*View
+	*Facts
 	syncs map[mesh.PeerID]SyncRecord
 }
 
@@ -52,7 +52,7 @@ func newScene(ids ...mesh.ClusterID) *scene {
 		ids = []mesh.ClusterID{"emea", "apac", "amer"}
 	}
 	m := clusters(ids...)
-	s := &scene{View: &View{Now: noon, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*ClusterRecord{}}, syncs: map[mesh.PeerID]SyncRecord{}}
+	s := &scene{Facts: &Facts{Now: noon, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*ClusterRecord{}}, syncs: map[mesh.PeerID]SyncRecord{}}
 	for _, c := range m.Clusters {
 		users := map[mesh.NodeName]int{}
 		var entries []Entry

@@ -30,29 +30,29 @@ func (l *link) servicesRunning() verdict {
 	basis := Measured
 	var why Reason
 	for _, n := range requiredServices {
-		c, r, s, id := l.puller, l.pullerRecord, l.pullerView, l.id.From
+		e := l.puller
 		if n.remote {
-			c, r, s, id = l.home, l.homeRecord, l.homeView, l.id.To
+			e = l.home
 		}
-		for _, node := range c.Nodes {
-			if !n.all && node.Name != c.Publisher {
+		for _, node := range e.Nodes {
+			if !n.all && node.Name != e.Publisher {
 				continue
 			}
-			if node.Name == c.Publisher && s.Verdict == PublisherIsDown && !n.remote {
+			if node.Name == e.Publisher && e.visibility.Verdict == PublisherIsDown && !n.remote {
 				return no(PublisherDown, Inferred, "%s does not answer, so nothing runs there that anyone could use", node.Name)
 			}
-			services := r.Seen.Nodes[node.Name].Services.Fresh(l.Now, l.maxAge())
+			services := e.record.Seen.Nodes[node.Name].Services.Fresh(l.Now, l.maxAge())
 			got, known := services.Get()
 			svc, listed := got[n.service]
 			switch {
 			case !known:
 				if why == "" {
 					why = services.Why()
-					if s.Trouble != "" {
-						why = s.Trouble
+					if e.visibility.Trouble != "" {
+						why = e.visibility.Trouble
 					}
 				}
-				unread = append(unread, fmt.Sprintf("%s (%s)", node.Name, id))
+				unread = append(unread, fmt.Sprintf("%s (%s)", node.Name, e.ID))
 			case !listed || svc.Status == "Unknown":
 				if why == "" {
 					why = UnreadableAnswer // not NotObservable: Control Center is where it shows

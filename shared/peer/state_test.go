@@ -74,7 +74,7 @@ func TestStateIsTheFirstThatFits(t *testing.T) {
 }
 
 func TestConditionsAsTheyStandNow(t *testing.T) {
-	judged := func(s *scene) SyncRecord { return Judge(s.View, watched, SyncRecord{}) }
+	judged := func(s *scene) SyncRecord { return Judge(s.View(), watched, SyncRecord{}) }
 	cert := func(c Condition) CertRecord {
 		c.Type = CertificateTrusted
 		return CertRecord{Conditions: []Condition{c}, LeafFirst: ago(time.Hour), LeafEnds: noon.AddDate(0, 1, 0), Observed: ago(time.Hour)}
@@ -106,7 +106,7 @@ func TestConditionsAsTheyStandNow(t *testing.T) {
 			s, r := newScene(), cert(open)
 			sync := judged(s)
 			c.change(s, &r)
-			got := find(Conditions(s.View, watched, sync, r), c.t)
+			got := find(Conditions(s.View(), watched, sync, r), c.t)
 			if got.Status != c.status || got.Reason != c.reason || !got.Since.Equal(c.since) {
 				t.Errorf("%s %s since %s, want %s %s since %s", got.Status, got.Reason, got.Since, c.status, c.reason, c.since)
 			}
@@ -141,9 +141,9 @@ func TestOverlaysHoldAndNeverJudge(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, prev := newScene(), StateRecord{State: Healthy, Since: ago(time.Hour)}
 			c.change(s, &prev)
-			sync := Judge(s.View, watched, SyncRecord{})
-			cs := Conditions(s.View, watched, sync, CertRecord{Conditions: []Condition{{Type: CertificateTrusted, Status: True, Since: noon}, {Type: NamesResolve, Status: True, Since: noon}}, Observed: noon})
-			got := Fold(s.View, watched, cs, sync, prev)
+			sync := Judge(s.View(), watched, SyncRecord{})
+			cs := Conditions(s.View(), watched, sync, CertRecord{Conditions: []Condition{{Type: CertificateTrusted, Status: True, Since: noon}, {Type: NamesResolve, Status: True, Since: noon}}, Observed: noon})
+			got := Fold(s.View(), watched, cs, sync, prev)
 			if diff := cmp.Diff(c.want, got.Overlays); diff != "" {
 				t.Error(diff)
 			}
@@ -178,7 +178,7 @@ func TestRingsAreBounded(t *testing.T) {
 		for _, typ := range Types() {
 			cs = append(cs, Condition{Type: typ, Status: status, Reason: HomeChangeNotCopied, Since: s.Now, Observed: s.Now})
 		}
-		state = Fold(s.View, watched, cs, SyncRecord{}, state)
+		state = Fold(s.View(), watched, cs, SyncRecord{}, state)
 		obs := s.apac().Seen
 		obs.At, obs.Users = s.Now, Known(map[mesh.NodeName]int{pub("apac"): 75000 + i%7}, s.Now)
 		params := s.apac().Seen.Nodes[pub("apac")]

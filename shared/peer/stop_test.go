@@ -11,15 +11,15 @@ import (
 // stopScene is emea as two nodes were seen, look by look, at five minutes each;
 // the last look is at at12.
 type stopScene struct {
-	t    *testing.T
-	rec  ClusterRecord
-	view *View
-	now  time.Time
-	boot map[mesh.NodeName]time.Time // when a node's services began
-	up   map[string]time.Time        // of single services, by node and name
-	down map[string]int              // their reason code while they are stopped
-	hush bool                        // Peerkeeper does not look
-	ha   int
+	t     *testing.T
+	rec   ClusterRecord
+	facts *Facts
+	now   time.Time
+	boot  map[mesh.NodeName]time.Time // when a node's services began
+	up    map[string]time.Time        // of single services, by node and name
+	down  map[string]int              // their reason code while they are stopped
+	hush  bool                        // Peerkeeper does not look
+	ha    int
 }
 
 const (
@@ -32,7 +32,7 @@ func newStopScene(t *testing.T) *stopScene {
 	c, _ := v.Mesh.Cluster("emea")
 	c.Nodes = []mesh.Node{{Name: stopPub}, {Name: stopSub}}
 	long := at12.AddDate(0, -1, 0)
-	return &stopScene{t: t, view: v, now: at12.Add(-6 * time.Hour), boot: map[mesh.NodeName]time.Time{stopPub: long, stopSub: long}, up: map[string]time.Time{}, down: map[string]int{}, ha: 3}
+	return &stopScene{t: t, facts: &v.Facts, now: at12.Add(-6 * time.Hour), boot: map[mesh.NodeName]time.Time{stopPub: long, stopSub: long}, up: map[string]time.Time{}, down: map[string]int{}, ha: 3}
 }
 
 // looks lets time pass, with a look every five minutes.
@@ -42,7 +42,7 @@ func (s *stopScene) looks(d time.Duration) {
 		if s.hush {
 			continue
 		}
-		c, _ := s.view.Mesh.Cluster("emea")
+		c, _ := s.facts.Mesh.Cluster("emea")
 		obs := Observation{Cluster: "emea", At: s.now, Access: Known(true, s.now), Nodes: map[mesh.NodeName]Node{}}
 		for _, n := range c.Nodes {
 			services := map[string]Service{}
@@ -60,8 +60,8 @@ func (s *stopScene) looks(d time.Duration) {
 			obs.Nodes[n.Name] = Node{Answers: Known(true, s.now), Services: Known(services, s.now), HAState: Known(s.ha, s.now)}
 		}
 		s.rec = Advance(s.rec, obs, c)
-		s.view.Now, s.view.Clusters["emea"] = s.now, &s.rec
-		s.rec.Findings = Findings(s.view, "emea", s.rec.Findings)
+		s.facts.Now, s.facts.Clusters["emea"] = s.now, &s.rec
+		s.rec.Findings = Findings(s.facts.View(), "emea", s.rec.Findings)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestStartsWhatCrashedAndAsksAboutWhatAPersonStopped(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStopScene(t)
 			tt.play(s)
-			got := Starts(s.view, "emea")
+			got := Starts(s.facts.View(), "emea")
 			if tt.want == waits {
 				if len(got) != 0 {
 					t.Errorf("%+v", got)
@@ -248,7 +248,7 @@ func TestStartsWhatItsOwnActionStopped(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := own
 			tt.done(&d)
-			if got := Starts(s.view, "emea", d); len(got) != 1 || (got[0].Approval != "") != tt.asks {
+			if got := Starts(s.facts.View(), "emea", d); len(got) != 1 || (got[0].Approval != "") != tt.asks {
 				t.Errorf("%+v, want it to ask: %v", got, tt.asks)
 			}
 		})
@@ -265,11 +265,11 @@ func TestStartCommandedPolicy(t *testing.T) {
 		{"2h0m0s", 115 * time.Minute, true}, {"2h0m0s", 125 * time.Minute, false},
 	} {
 		s := newStopScene(t)
-		s.view.Mesh.Policy.StartCommanded = tt.policy
+		s.facts.Mesh.Policy.StartCommanded = tt.policy
 		s.looks(time.Hour)
 		s.stop(stopPub, ICSA, -1069)
 		s.looks(tt.after)
-		if got := Starts(s.view, "emea"); len(got) != 1 || (got[0].Approval != "") != tt.asks {
+		if got := Starts(s.facts.View(), "emea"); len(got) != 1 || (got[0].Approval != "") != tt.asks {
 			t.Errorf("%q after %v: %+v, want it to ask: %v", tt.policy, tt.after, got, tt.asks)
 		}
 	}

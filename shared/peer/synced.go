@@ -6,9 +6,9 @@ import (
 )
 
 func (l *link) synced(users comparison, memory SyncRecord) verdict {
-	entries := l.entries()
+	entries := l.puller.entries
 	if !entries.Known() && entries.Why() != NoDialect {
-		return l.blind(l.id.From, l.pullerView, entries.Why(), entries.Detail)
+		return l.puller.blind(entries.Why(), entries.Detail)
 	}
 	if entries.Known() && !l.hasEntry {
 		return unsure(PeerMissing, "there is no entry that could sync")
@@ -50,7 +50,7 @@ func (l *link) syncedByProgress(users comparison, memory SyncRecord, limit time.
 // changedSince reports whether the home really changed around t, as opposed to
 // having differed ever since Peerkeeper first looked.
 func (l *link) changedSince(t time.Time) bool {
-	for i, h := range l.homeRecord.Home {
+	for i, h := range l.home.record.Home {
 		if i > 0 && !h.From.Before(t) {
 			return true
 		}

@@ -37,7 +37,7 @@ func TestWhichClockFiresFirst(t *testing.T) {
 			{0, True, Overdue}, {time.Second, False, c.which},
 		} {
 			s.entry(func(e *Entry) { e.LastSync = ago(time.Duration(c.first)*time.Minute + late.by) })
-			r := Judge(s.View, watched, SyncRecord{FirstSeen: ago(24 * time.Hour)})
+			r := Judge(s.View(), watched, SyncRecord{FirstSeen: ago(24 * time.Hour)})
 			if got := r.Condition(Synced); got.Status != late.status || got.Reason != late.reason {
 				t.Errorf("interval %d min, last success %d min and %v ago: %s %s, want %s %s", c.minutes, c.first, late.by, got.Status, got.Reason, late.status, late.reason)
 			}
@@ -83,19 +83,19 @@ func TestNeverSyncedStartsWithItsEntry(t *testing.T) {
 	all := s.emea().Seen.Entries
 	s.emea().Seen.Entries = Known(all.Value[1:], noon) // no entry for apac
 	old := SyncRecord{FirstSeen: ago(72 * time.Hour)}
-	missing := Judge(s.View, watched, old)
+	missing := Judge(s.View(), watched, old)
 	if !missing.FirstSeen.IsZero() {
 		t.Errorf("without an entry the clock stands at %s, want not begun", missing.FirstSeen)
 	}
 	s.emea().Seen.Entries = all
 	s.entry(func(e *Entry) { e.LastSync = time.Time{} })
-	added := Judge(s.View, watched, missing)
+	added := Judge(s.View(), watched, missing)
 	if c := added.Condition(Synced); c.Status != True {
 		t.Errorf("an entry added just now is %s (%s), though it had no time to sync", c.Status, c.Message)
 	}
 	s.Now = noon.Add(121 * time.Minute)
 	s.emea().Seen.Entries.At = s.Now
-	late := Judge(s.View, watched, added)
+	late := Judge(s.View(), watched, added)
 	if c := late.Condition(Synced); c.Status != False {
 		t.Errorf("an entry that has not synced for four periods is %s (%s)", c.Status, c.Message)
 	}

@@ -23,8 +23,8 @@ func (c comparison) known() bool { return c.home.Known() && c.copied.Known() }
 // compare counts the home's users and their copies, and proves them.
 func (l *link) compare() comparison {
 	c := comparison{
-		home:   l.homeRecord.HomeUsers(l.home).Fresh(l.Now, l.maxAge()),
-		copied: l.pullerRecord.CopiedUsers(l.home).Fresh(l.Now, l.maxAge()),
+		home:   l.home.usersOf(l.home).Fresh(l.Now, l.maxAge()),
+		copied: l.puller.usersOf(l.home).Fresh(l.Now, l.maxAge()),
 	}
 	if c.known() {
 		c.proof, c.shown = l.proof(c.home.Value, c.copied.Value)
@@ -38,17 +38,17 @@ func (l *link) compare() comparison {
 func (l *link) usersMatch(users comparison, memory SyncRecord) verdict {
 	switch {
 	case !users.home.Known():
-		return l.blind(l.id.To, l.homeView, users.home.Why(), users.home.Detail)
+		return l.home.blind(users.home.Why(), users.home.Detail)
 	case !users.copied.Known():
-		return l.blind(l.id.From, l.pullerView, users.copied.Why(), users.copied.Detail)
+		return l.puller.blind(users.copied.Why(), users.copied.Detail)
 	}
 	home, copied := users.home.Value, users.copied.Value
-	basis := l.pullerRecord.Seen.UsersBasis
-	if l.homeRecord.Seen.UsersBasis == Inferred || basis == "" {
+	basis := l.puller.record.Seen.UsersBasis
+	if l.home.record.Seen.UsersBasis == Inferred || basis == "" {
 		basis = Inferred
 	}
 	interval, _ := l.interval()
-	fell, since := l.homeRecord.Fell, memory.Differs.Since
+	fell, since := l.home.record.Fell, memory.Differs.Since
 	equal, lags := users.proof != UsersDiffer, home != copied && l.explained(copied, interval)
 	switch {
 	case fell != nil && (equal || lags):
@@ -111,11 +111,11 @@ func names(n *Named) string {
 // interval after t, and the home changed over it: nobody can tell any more that
 // the difference is the same one.
 func (l *link) unwatched(t time.Time, interval time.Duration) bool {
-	n := len(l.homeRecord.Home)
+	n := len(l.home.record.Home)
 	if n < 2 {
 		return false
 	}
-	from, before := l.homeRecord.Home[n-1].From, l.homeRecord.Home[n-2].To
+	from, before := l.home.record.Home[n-1].From, l.home.record.Home[n-2].To
 	return from.Equal(l.Now) && before.After(t.Add(-interval)) && from.Sub(before) > max(interval, l.maxAge())
 }
 
@@ -126,9 +126,9 @@ func (l *link) differsSince(home, copied int) time.Time {
 	if home == copied {
 		return l.Now
 	}
-	for i := len(l.homeRecord.Home) - 1; i >= 0; i-- {
-		if h := l.homeRecord.Home[i]; h.Users == copied && i+1 < len(l.homeRecord.Home) {
-			return l.homeRecord.Home[i+1].From
+	for i := len(l.home.record.Home) - 1; i >= 0; i-- {
+		if h := l.home.record.Home[i]; h.Users == copied && i+1 < len(l.home.record.Home) {
+			return l.home.record.Home[i+1].From
 		}
 	}
 	return l.Now
@@ -144,7 +144,7 @@ func (l *link) explained(copied int, interval time.Duration) bool {
 		}
 	}
 	lo, hi, any := 0, 0, false
-	for _, h := range l.homeRecord.Home {
+	for _, h := range l.home.record.Home {
 		if h.To.Before(window) {
 			continue
 		}
@@ -175,7 +175,7 @@ func (l *link) proof(home, copied int) (why Reason, shown time.Time) {
 		}
 	}
 	if equal, ok := l.View.SetsEqual(l.id); ok {
-		read := older(l.pullerRecord.UserSet.At, l.homeRecord.UserSet.At)
+		read := older(l.puller.record.UserSet.At, l.home.record.UserSet.At)
 		switch {
 		case !equal && (why != UsersDiffer || read.After(shown)):
 			why, shown = UsersDiffer, read
@@ -211,7 +211,8 @@ const setPeriod = 24 * time.Hour
 // SetsEqual compares the digests of whole sets (tier 3). ok is false unless
 // both were read within the last two days while the home held still.
 func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
-	a, b := v.record(id.From), v.record(id.To)
+	l := v.link(id)
+	a, b := l.puller.record, l.home.record
 	fa, fb := a.UserSet.Fresh(v.Now, 2*setPeriod), b.UserSet.Fresh(v.Now, 2*setPeriod)
 	sa, ka := fa.Get()
 	sb, kb := fb.Get()
@@ -219,11 +220,7 @@ func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
 		return false, false
 	}
 	last := b.Home[len(b.Home)-1]
-	from, ok := v.Mesh.Cluster(id.From)
-	if !ok {
-		return false, false
-	}
-	interval := a.longestInterval(from, fa.At)
+	interval := a.longestInterval(l.puller.Cluster, fa.At)
 	// The copy may lag: only what was read two intervals after the last
 	// change of the home speaks.
 	if len(b.Home) > 1 && (fa.At.Sub(last.From) < 2*interval || fb.At.Before(last.From)) {
@@ -232,11 +229,10 @@ func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
 	x, y := sa[id.To], sb[id.To]
 	// What either side holds now must be what it held then: a copy that has
 	// been mended since is not contradicted by yesterday's digest.
-	to, _ := v.Mesh.Cluster(id.To)
-	if copied, known := a.CopiedUsers(to).Get(); !known || copied != x.Users {
+	if copied, known := l.puller.usersOf(l.home).Get(); !known || copied != x.Users {
 		return false, false
 	}
-	if home, known := b.HomeUsers(to).Get(); !known || home != y.Users {
+	if home, known := l.home.usersOf(l.home).Get(); !known || home != y.Users {
 		return false, false
 	}
 	return x.Sum == y.Sum && x.Users == y.Users, true

@@ -32,14 +32,17 @@ type Visibility struct {
 	Since   time.Time
 }
 
-// Visibility judges what we see of a cluster from our seat, with its peers as
-// witnesses.
+// Visibility is what we see of a cluster; Visible of one that is not in mesh.yaml.
 func (v *View) Visibility(id mesh.ClusterID) Visibility {
-	r := v.record(id)
-	c, ok := v.Mesh.Cluster(id)
-	if !ok {
-		return Visibility{}
+	if e := v.ends[id]; e != nil {
+		return e.visibility
 	}
+	return Visibility{}
+}
+
+// see judges what we see of a cluster from our seat, with its peers as witnesses.
+func (v *View) see(e *end) Visibility {
+	r, c := e.record, e.Cluster
 	access := r.Seen.Access
 	blind := access.Knowledge == UnknownFact && access.Reason != ""
 	if blind && ourTrouble(access.Reason) {
@@ -51,7 +54,7 @@ func (v *View) Visibility(id mesh.ClusterID) Visibility {
 		switch {
 		case !blind:
 			return Visibility{}
-		case v.Now.Sub(r.NoAccessSince) <= v.patience(id)+v.Tick:
+		case v.Now.Sub(r.NoAccessSince) <= v.patience(e)+v.Tick:
 			return Visibility{WaitingForPeers, access.Reason, "no usable answer since " + clock(r.NoAccessSince), r.NoAccessSince}
 		}
 		return Visibility{NotVisible, CannotSeeCluster, fmt.Sprintf("its nodes take connections, but none has given a usable answer since %s (%s)", clock(r.NoAccessSince), access.Reason), r.NoAccessSince}
@@ -64,15 +67,15 @@ func (v *View) Visibility(id mesh.ClusterID) Visibility {
 		if n.Name != c.Publisher && !whole {
 			continue // a subscriber says nothing of the publisher
 		}
-		if message := v.contradiction(r, id, n.Name); message != "" {
+		if message := v.contradiction(e, n.Name); message != "" {
 			return Visibility{NotVisible, ReadByCertcheckOnly, message, since}
 		}
 	}
 	// Its peers get one interval and a tick to tell, whatever they tell first.
-	if v.Now.Sub(since) <= v.patience(id)+v.Tick {
+	if v.Now.Sub(since) <= v.patience(e)+v.Tick {
 		return Visibility{WaitingForPeers, AwaitingPeerEvidence, what + "; the clusters that pull from it have not had an interval to tell", since}
 	}
-	advanced, silent, unread := v.witnesses(id, since)
+	advanced, silent, unread := v.witnesses(e, since)
 	if len(advanced) > 0 {
 		return Visibility{NotVisible, CannotSeeCluster, fmt.Sprintf("%s, yet %s still sync from it: Peerkeeper cannot see it, its peers can", what, plain.List(advanced)), since}
 	}
@@ -116,18 +119,9 @@ func (r *ClusterRecord) lostSince(c *mesh.Cluster) (since time.Time, whole bool)
 	return since, whole
 }
 
-// witnesses asks the clusters that pull from id whether they have synced since.
-func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string, silent, unread int) {
-	for _, p := range v.Mesh.Peers {
-		if p.ID.To != id {
-			continue
-		}
-		w := v.record(p.ID.From)
-		if !w.Seen.Entries.Fresh(v.Now, v.maxAge()).Known() {
-			unread++
-			continue
-		}
-		l := bareLink(v, p.ID)
+// witnesses asks the clusters that pull from one whether they have synced since.
+func (v *View) witnesses(e *end, since time.Time) (advanced []string, silent, unread int) {
+	for _, l := range e.pulledBy {
 		if !l.hasEntry || !l.entry.HasClock {
 			unread++
 			continue
@@ -137,7 +131,7 @@ func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string,
 		// One tick of slack: the last answer we had may be that old.
 		switch {
 		case last.After(since.Add(v.Tick)):
-			advanced = append(advanced, string(p.ID.From))
+			advanced = append(advanced, string(l.id.From))
 		case since.Sub(last) > interval+2*v.Tick || !l.agentRuns() || (l.entry.HasError && l.entry.Error == ErrorCredentials):
 			// Its sync stood still before, its own agent does not run, or it is
 			// answered and refused: its silence says nothing of the cluster.
@@ -151,19 +145,15 @@ func (v *View) witnesses(id mesh.ClusterID, since time.Time) (advanced []string,
 
 // agentRuns reports whether the pulling publisher's ICSA is known to run.
 func (l *link) agentRuns() bool {
-	services, ok := l.pullerRecord.Seen.Nodes[l.puller.Publisher].Services.Fresh(l.Now, l.maxAge()).Get()
+	services, ok := l.puller.record.Seen.Nodes[l.puller.Publisher].Services.Fresh(l.Now, l.maxAge()).Get()
 	return ok && services[ICSA].Started()
 }
 
 // patience is the longest interval on which anybody pulls from the cluster.
-func (v *View) patience(id mesh.ClusterID) time.Duration {
+func (v *View) patience(e *end) time.Duration {
 	longest := mesh.MinSyncInterval
-	for _, p := range v.Mesh.Peers {
-		if p.ID.To != id {
-			continue
-		}
-		c, _ := v.Mesh.Cluster(p.ID.From)
-		longest = max(longest, v.record(p.ID.From).longestInterval(c, v.Now))
+	for _, l := range e.pulledBy {
+		longest = max(longest, l.puller.record.longestInterval(l.puller.Cluster, v.Now))
 	}
 	return longest
 }

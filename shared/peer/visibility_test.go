@@ -77,11 +77,11 @@ func TestVantage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(c.ids...)
 			c.broken(s)
-			if got := s.Visibility("apac"); got.Verdict != c.verdict || got.Trouble != c.trouble {
+			if got := s.View().Visibility("apac"); got.Verdict != c.verdict || got.Trouble != c.trouble {
 				t.Errorf("%q %s (%s), want %q %s", got.Verdict, got.Trouble, got.Message, c.verdict, c.trouble)
 			}
 			for _, p := range s.Mesh.Peers {
-				r := Judge(s.View, p.ID, SyncRecord{})
+				r := Judge(s.View(), p.ID, SyncRecord{})
 				if got := r.Condition(Reachable); got.Status == False && c.verdict != Down && c.verdict != PublisherIsDown {
 					t.Errorf("%s Reachable is False (%s) although nobody has proven an outage", p.ID, got.Reason)
 				}

@@ -54,9 +54,9 @@ func (p *Peersync) Handle(ctx context.Context, req run.Request) (run.Answer, err
 // tick holds what one tick works on.
 type tick struct {
 	*Peersync
-	now  time.Time
-	book *record.Snapshot
-	view *peer.View
+	now   time.Time
+	book  *record.Snapshot
+	facts peer.Facts
 	// buckets are the BUCKETS items as they were loaded; anew are the clusters
 	// whose digests were asked for at this tick.
 	buckets map[mesh.ClusterID]store.Doc[peer.BucketRecord]
@@ -83,7 +83,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		t.buckets = buckets
 		decoded <- errors.Join(err, unread)
 	}()
-	t.book, t.view = book, book.View(p.Mesh, tickPeriod(), t.now)
+	t.book, t.facts = book, book.Facts(p.Mesh, tickPeriod(), t.now)
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -95,9 +95,9 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
 	}
 	book.ReclockPeers(p.Mesh, t.now)
-	t.view.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
+	t.facts.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
 	for id, doc := range t.buckets {
-		t.view.Buckets[id] = doc.Value.Buckets
+		t.facts.Buckets[id] = doc.Value.Buckets
 	}
 	t.readUserDetail(looking, observed)
 	answer := t.judge(looking, observed)
@@ -132,7 +132,7 @@ func (t *tick) observe(ctx context.Context, only []mesh.ClusterID) []mesh.Cluste
 			if client := t.clients[c.ID]; client != nil {
 				next.NoteLeaves(c, client.Leaves(), t.now)
 			}
-			t.view.Clusters[c.ID] = &next
+			t.facts.Clusters[c.ID] = &next
 		})
 	}
 	wg.Wait()
@@ -195,7 +195,7 @@ func (t *tick) guarded(ctx context.Context, id mesh.ClusterID, limit time.Durati
 	t.reject(ctx, c, client.Version, detail)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.view.Clusters[id].Seen.Access = peer.Unknown[bool](peer.AccountRejected, detail)
+	t.facts.Clusters[id].Seen.Access = peer.Unknown[bool](peer.AccountRejected, detail)
 }
 
 // crashed ends a cluster's looks of this tick after a panic.
@@ -209,7 +209,7 @@ func (t *tick) crashed(c *mesh.Cluster, what any) {
 
 // open reports whether the cluster let us in at this tick.
 func (t *tick) open(id mesh.ClusterID) bool {
-	r := t.view.Clusters[id]
+	r := t.facts.Clusters[id]
 	// One that has just refused for load is asked nothing more at this tick.
 	return t.clients[id] != nil && r.Seen.Access.Known() && r.Seen.Users.Reason != peer.Overloaded
 }
@@ -228,7 +228,7 @@ func (t *tick) reject(ctx context.Context, c *mesh.Cluster, version, detail stri
 // deepen reads tiers 2 and 3 where they are due, one cluster after the other
 // in tier 3.
 func (t *tick) readUserDetail(ctx context.Context, ids []mesh.ClusterID) {
-	due := t.bucketsDue(ids)
+	due := t.bucketsDue(t.facts.View(), ids)
 	var wg sync.WaitGroup
 	for _, id := range due {
 		t.mu.Lock()
@@ -242,7 +242,7 @@ func (t *tick) readUserDetail(ctx context.Context, ids []mesh.ClusterID) {
 				got := client.Buckets(ctx, t.Mesh.Owner, t.now)
 				t.mu.Lock()
 				defer t.mu.Unlock()
-				t.view.Buckets[id], t.anew[id] = got.Or(t.view.Buckets[id]), true
+				t.facts.Buckets[id], t.anew[id] = got.Or(t.facts.Buckets[id]), true
 				return got.Reason, got.Detail
 			})
 		})
@@ -255,13 +255,13 @@ func (t *tick) readUserDetail(ctx context.Context, ids []mesh.ClusterID) {
 // per sync interval, by the clock on the wall, so that clusters that missed one
 // are read together again; and both ends of a peer that differs, when a sync
 // may have changed it or its users are to be named.
-func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
+func (t *tick) bucketsDue(view *peer.View, ids []mesh.ClusterID) []mesh.ClusterID {
 	want := map[mesh.ClusterID]bool{}
 	for _, id := range ids {
-		r := t.view.Clusters[id]
+		r := t.facts.Clusters[id]
 		c, _ := t.Mesh.Cluster(id)
 		interval, _ := r.EffectiveInterval(c, t.now)
-		if at := t.view.Buckets[id].At; interval > 0 && (at.Before(t.now.Truncate(interval)) || instant.Ahead(at, t.now, 0)) {
+		if at := t.facts.Buckets[id].At; interval > 0 && (at.Before(t.now.Truncate(interval)) || instant.Ahead(at, t.now, 0)) {
 			want[id] = true
 		}
 	}
@@ -271,12 +271,8 @@ func (t *tick) bucketsDue(ids []mesh.ClusterID) []mesh.ClusterID {
 			continue
 		}
 		c, _ := t.Mesh.Cluster(p.ID.From)
-		to, _ := t.Mesh.Cluster(p.ID.To)
-		r := t.view.Clusters[p.ID.From]
-		interval, _ := r.EffectiveInterval(c, t.now)
-		entry, ok, _ := r.Seen.EntryFor(to)
-		skew, _ := r.Seen.Skew.Get()
-		synced := ok && entry.HasClock && entry.LastSync.Add(-skew).After(t.view.Buckets[p.ID.From].At)
+		interval, _ := view.Clusters[p.ID.From].EffectiveInterval(c, t.now)
+		synced := view.SyncedSince(p.ID, view.Buckets[p.ID.From].At)
 		lasting := t.now.Sub(stored.Differs.Since) > interval && (stored.Named == nil || instant.Due(stored.Named.At, t.now, mesh.MinSyncInterval))
 		if synced || lasting {
 			want[p.ID.From], want[p.ID.To] = true, true
@@ -301,7 +297,7 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	var pick mesh.ClusterID
 	oldest := t.now
 	for _, id := range ids {
-		r := t.view.Clusters[id]
+		r := t.facts.Clusters[id]
 		if !t.open(id) || !r.Seen.Users.Known() || !instant.Due(r.UserSetAttempted, t.now, mesh.MinSyncInterval) {
 			continue // one that was tried in vain does not keep the others waiting
 		}
@@ -316,12 +312,13 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 			pick, oldest = id, at
 		}
 	}
+	view := t.facts.View()
 	for _, p := range t.Mesh.Peers {
 		// A copy whose set contradicts equal counts is looked at again each
 		// interval, lest yesterday's digest outlive its truth.
-		if eq, ok := t.view.SetsEqual(p.ID); pick == "" && ok && !eq {
+		if eq, ok := view.SetsEqual(p.ID); pick == "" && ok && !eq {
 			for _, id := range []mesh.ClusterID{p.ID.From, p.ID.To} {
-				r := t.view.Clusters[id]
+				r := t.facts.Clusters[id]
 				if slices.Contains(ids, id) && t.open(id) && instant.Due(r.UserSet.At, t.now, mesh.MinSyncInterval) && instant.Due(r.UserSetAttempted, t.now, mesh.MinSyncInterval) {
 					pick = id
 				}
@@ -331,11 +328,11 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	if pick == "" {
 		return
 	}
-	t.view.Clusters[pick].UserSetAttempted = t.now
+	t.facts.Clusters[pick].UserSetAttempted = t.now
 	t.guarded(ctx, pick, setDeadline, func(ctx context.Context, client *cluster.Client) (peer.Reason, string) {
 		got := client.Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now, t.Mesh.Domains...)
 		if got.Known() {
-			t.view.Clusters[pick].UserSet = got
+			t.facts.Clusters[pick].UserSet = got
 		} else {
 			t.logger().Warn("reading every user was not complete", "cluster", pick, "reason", got.Why(), "detail", got.Detail)
 		}
@@ -346,13 +343,13 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 // judge gives every peer whose two ends were looked at its conditions, and
 // every observed cluster its findings.
 func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
-	answer := run.Answer{Peers: map[peer.State]int{}}
+	answer, view := run.Answer{Peers: map[peer.State]int{}}, t.facts.View()
 	for _, id := range ids {
-		r := t.view.Clusters[id]
+		r := view.Clusters[id]
 		c, _ := t.Mesh.Cluster(id)
 		acknowledged := r.Fell != nil && t.book.Overrides.AcknowledgedOf(string(peer.UsersFell), id, r.Fell.Since, t.now)
 		r.WatchUsers(c, acknowledged, t.book.Overrides.MaintenanceOf(id, t.now))
-		r.Findings = peer.Findings(t.view, id, t.book.Clusters[id].Value.Findings)
+		r.Findings = peer.Findings(view, id, t.book.Clusters[id].Value.Findings)
 		switch {
 		case !r.Seen.Access.Known():
 			answer.Clusters.Unreachable++
@@ -368,16 +365,16 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 			continue
 		}
 		stored := t.book.Syncs[p.ID].Value
-		next := peer.Judge(t.view, p.ID, stored)
+		next := peer.Judge(view, p.ID, stored)
 		if named < maxDifferPairs && t.nameDue(next) {
-			if n := t.name(ctx, p.ID, next); n != nil {
+			if n := t.name(ctx, view, p.ID, next); n != nil {
 				named++
 				next.Named = n
-				next = rejudge(t.view, p.ID, stored, next)
+				next = rejudge(view, p.ID, stored, next)
 			}
 		}
 		t.judged[p.ID] = next
-		conditions := peer.Conditions(t.view, p.ID, next, t.book.CertOf(p.ID))
+		conditions := peer.Conditions(view, p.ID, next, t.book.CertOf(p.ID))
 		state, _ := peer.StateOf(conditions, next)
 		answer.Peers[state]++
 	}
@@ -405,11 +402,11 @@ func (t *tick) nameDue(r peer.SyncRecord) bool {
 
 // name reads the differing buckets of both ends and tells who is where.
 // nil when either read was not whole.
-func (t *tick) name(ctx context.Context, id mesh.PeerID, r peer.SyncRecord) *peer.Named {
+func (t *tick) name(ctx context.Context, view *peer.View, id mesh.PeerID, r peer.SyncRecord) *peer.Named {
 	if !t.open(id.From) || !t.open(id.To) {
 		return nil
 	}
-	buckets, ok := t.view.BucketsDiffer(id, 2*tickPeriod())
+	buckets, ok := view.BucketsDiffer(id, 2*tickPeriod())
 	if !ok || len(buckets) == 0 {
 		return nil
 	}
@@ -465,12 +462,12 @@ func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 	for _, id := range ids {
 		doc := t.book.Clusters[id]
 		moved := !doc.Value.Buckets.At.IsZero()
-		doc.Value = *t.view.Clusters[id]
+		doc.Value = *t.facts.Clusters[id]
 		doc.Value.Buckets = peer.ClusterRecord{}.Buckets // BUCKETS has them
 		record.Add(&changes, doc)
 		if moved || t.anew[id] {
 			doc := t.buckets[id]
-			doc.Value.Buckets = t.view.Buckets[id]
+			doc.Value.Buckets = t.facts.Buckets[id]
 			record.Add(&changes, doc)
 		}
 	}

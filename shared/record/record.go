@@ -282,9 +282,9 @@ func (b *Snapshot) ReclockPeers(m *mesh.Mesh, now time.Time) {
 	}
 }
 
-// View is what the stored looks amount to at now, without the digests of users.
-func (b *Snapshot) View(m *mesh.Mesh, tick time.Duration, now time.Time) *peer.View {
-	v := &peer.View{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, CertificateRead: map[mesh.ClusterID]map[mesh.NodeName]time.Time{}}
+// Facts are what the stored looks amount to at now, without the digests of users.
+func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.Facts {
+	v := peer.Facts{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, CertificateRead: map[mesh.ClusterID]map[mesh.NodeName]time.Time{}}
 	for _, id := range m.IDs() {
 		if doc := b.Certs[id]; !doc.Newer {
 			v.CertificateRead[id] = doc.Value.LastRead()

@@ -41,7 +41,7 @@ func TestLoadAndWrite(t *testing.T) {
 	if _, err := late.Write(t.Context(), s); err == nil {
 		t.Error("a late writer was not told")
 	}
-	if v := b.View(m, 5*time.Minute, time.Now()); v.Clusters["apac"] == nil {
+	if v := b.Facts(m, 5*time.Minute, time.Now()); v.Clusters["apac"] == nil {
 		t.Error("a cluster without an item is missing from the view")
 	}
 }

@@ -181,7 +181,7 @@ func (s *Stucksync) recheck(ctx context.Context, j *tick, gate *repair.Gate, p p
 	if err != nil {
 		return repair.Situation{}, err
 	}
-	again := &tick{book: book, view: book.View(s.Mesh, j.view.Tick, s.Now()), lease: j.lease,
+	again := &tick{book: book, view: book.Facts(s.Mesh, j.view.Tick, s.Now()).View(), lease: j.lease,
 		conditions: maps.Clone(j.conditions), states: map[mesh.PeerID]peer.StateRecord{}, ladders: j.ladders}
 	for _, id := range p.Peers {
 		again.conditions[id] = again.read(id)

@@ -76,7 +76,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	book.ReclockClusters(now)
 	book.ReclockPeers(s.Mesh, now)
 	sched, _ := run.Find("peersync")
-	j := &tick{book: book, view: book.View(s.Mesh, sched.Period, now),
+	j := &tick{book: book, view: book.Facts(s.Mesh, sched.Period, now).View(),
 		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]string{}, did: map[string]bool{}}
 	for _, id := range s.Mesh.IDs() {
 		if book.Clusters[id].Newer {
