@@ -46,7 +46,7 @@ func TestChaosWithout(t *testing.T) {
 // build from it.
 func without(t *testing.T, guard string) (overlay string) {
 	t.Helper()
-	path, err := filepath.Abs("../repair/gate.go")
+	path, err := filepath.Abs("../repair/guard.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func without(t *testing.T, guard string) (overlay string) {
 	}
 	less := bytes.Replace(source, []byte(whole), fmt.Appendf(nil, "return judge(slices.DeleteFunc(guards(), func(x guard) bool { return x.name == %q }), g, p, s)", guard), 1)
 	dir := t.TempDir()
-	gate := filepath.Join(dir, "gate.go")
+	gate := filepath.Join(dir, "guard.go")
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: gate}})
 	if err != nil {
 		t.Fatal(err)

@@ -217,35 +217,6 @@ func (r *Repair) lease(ctx context.Context) string {
 	return ""
 }
 
-// prove judges what a read-back showed of a service.
-func (r *Repair) prove(in Intent, now peer.Service) (Outcome, string) {
-	state := fmt.Sprintf("%s, up-time %v (before: %s, %v)", now.Status, now.UpTime, in.Before.Status, in.Before.UpTime)
-	late := overdue(r.Now(), in) > proofWindow
-	if in.Action == peer.StartService {
-		switch {
-		case now.Status == "Started":
-			return DoneProven, state
-		case now.Status == "Stopped", late:
-			return NotDone, state
-		}
-		return "", state
-	}
-	switch {
-	case now.Status != "Started" && late:
-		// It may be our own restart that took it down, and it may not.
-		return Unproven, state
-	case now.Status != "Started" || now.UpTime < 0:
-		return "", state
-	case now.UpTime < in.Before.UpTime:
-		return DoneProven, state
-	case now.UpTime >= in.Before.UpTime+r.Now().Sub(in.Written)-2*time.Minute:
-		return NotDone, state // it has run ever since
-	}
-	// Read back so late that it has run for longer than before: it was
-	// restarted since, by us or by somebody else.
-	return Unproven, state + ", restarted since, by Peerkeeper or by somebody else"
-}
-
 // overdue is how long ago an intent's deadline passed. Beyond a day ahead, the
 // clock that wrote it was wrong.
 func overdue(now time.Time, in Intent) time.Duration {
