@@ -6,6 +6,7 @@ import (
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/operator"
+	"peerkeeper/shared/repair"
 )
 
 type planVerb struct {
@@ -62,7 +63,7 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 			t.sayf("    approval required: %s", a.Approval)
 		}
 		for _, r := range a.Refused {
-			t.sayf("    not yet: %s", r)
+			t.sayf("    not yet: %s", repair.Explain(r))
 		}
 		if a.Outcome != "" {
 			t.sayf("    outcome: %s", a.Outcome)

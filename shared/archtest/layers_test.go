@@ -67,7 +67,7 @@ func layers() []layer {
 
 		{"shared/record", all(core, []string{"shared/store"}), "the stored items with their types, shared by the use cases, which never import each other"},
 		{"shared/run", all(core, []string{"shared/store"}), "requests, answers and leases, shared by the use cases"},
-		{"shared/repair", all(core, storage, []string{"shared/chain"}), "the gate stands below the use cases and knows none of them"},
+		{"shared/repair", all(core, storage, []string{"shared/chain", "shared/procedure"}), "the gate stands below the use cases and knows none of them"},
 
 		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/metric"}), "looks; soap for the kinds of its errors"},
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/cluster", "shared/soap", "shared/metric", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},

@@ -507,16 +507,3 @@ func TestLookAgain(t *testing.T) {
 		})
 	}
 }
-
-func TestDeed(t *testing.T) {
-	p := newExchange().imports()[0]
-	if got := p.Summary(); got != "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com" {
-		t.Error(got)
-	}
-	if got := (peer.Proposal{Action: peer.RestartService, Target: peer.Target{Node: "n", Service: peer.ICSA}}).Summary(); got != "restart Cisco Intercluster Sync Agent on n" {
-		t.Error(got)
-	}
-	if got := (peer.Proposal{Action: peer.SetParameter, Value: "45", Target: peer.Target{Node: "n", Service: peer.ICSA, Parameter: "interval"}}).Summary(); got != "set interval of Cisco Intercluster Sync Agent on n to 45" {
-		t.Error(got)
-	}
-}

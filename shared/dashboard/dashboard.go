@@ -29,6 +29,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
@@ -210,12 +211,12 @@ type Peer struct {
 
 // Asked is an action that is asked for, and what stands in its way.
 type Asked struct {
-	ID         string   `json:"id"`
-	Action     string   `json:"action"` // "restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com"
-	Approval   string   `json:"approval,omitempty"`
-	Interrupts string   `json:"interrupts"`
-	Collect    []string `json:"collect,omitempty"`
-	Refused    []string `json:"refused,omitempty"`
+	ID         string           `json:"id"`
+	Action     string           `json:"action"` // "restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com"
+	Approval   string           `json:"approval,omitempty"`
+	Interrupts string           `json:"interrupts"`
+	Collect    []string         `json:"collect,omitempty"`
+	Refused    []record.Refusal `json:"refused,omitempty"`
 }
 
 // Acted is an action that was taken.
@@ -614,9 +615,9 @@ func (snap *snapshot) actions(id mesh.PeerID) (asked []Asked, last *Acted) {
 		if !slices.Contains(p.Proposal.Peers, id) {
 			continue
 		}
-		what := p.Proposal.Summary()
+		what := repair.Summary(p.Proposal)
 		// What was tried and is asked for again waits for a person once more.
-		again := slices.ContainsFunc(p.Refused, func(r string) bool { return strings.HasPrefix(r, "approval: ") })
+		again := slices.ContainsFunc(p.Refused, func(r record.Refusal) bool { return r.Guard == repair.GuardApproval })
 		if p.Ended.IsZero() && (p.Outcome == "" || again) {
 			asked = append(asked, Asked{p.Proposal.ID, what, p.Proposal.Approval, p.Proposal.Interrupts, p.Proposal.Collect, p.Refused})
 		}

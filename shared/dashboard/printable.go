@@ -8,6 +8,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
+	"peerkeeper/shared/record"
 )
 
 // printable makes text harmless for people to see, on a page, in a terminal and
@@ -69,7 +70,7 @@ func (p Peer) printable() Peer {
 	p.Asked = each(p.Asked, func(a *Asked) {
 		a.ID, a.Action, a.Approval, a.Interrupts = printable(a.ID), printable(a.Action), printable(a.Approval), printable(a.Interrupts)
 		a.Collect = each(a.Collect, func(s *string) { *s = printable(*s) })
-		a.Refused = each(a.Refused, func(s *string) { *s = printable(*s) })
+		a.Refused = each(a.Refused, func(r *record.Refusal) { r.Guard, r.Why = printable(r.Guard), printable(r.Why) })
 	})
 	if p.LastAction != nil {
 		a := *p.LastAction

@@ -922,7 +922,7 @@ func (c *chaos) help(helped map[mesh.ClusterID]bool) {
 	for _, id := range ids {
 		d := book.Proposals[id].Value
 		left := func(guard string) bool {
-			return d.Ended.IsZero() && slices.ContainsFunc(d.Refused, func(r string) bool { return strings.HasPrefix(r, guard) })
+			return d.Ended.IsZero() && slices.ContainsFunc(d.Refused, func(r record.Refusal) bool { return r.Guard == guard })
 		}
 		// Three a day did not last (chaos stopped it again and again), it comes
 		// and goes, or so much is wrong at once that Peerkeeper keeps its

@@ -167,24 +167,24 @@ func TestImportIsHeldBack(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		do   func(*crashRig)
-		says string // why, in the plan; "" if it is not even asked for
+		says record.Refusal // why, in the plan; none if it is not even asked for
 	}{
-		{"mode observe", func(r *crashRig) { r.host.Mesh.Policy.Mode = mesh.Observe }, "mode: policy.mode is observe"},
-		{"people import", func(r *crashRig) { r.host.Mesh.Policy.ImportCertificates = mesh.ImportManual }, ""},
+		{"mode observe", func(r *crashRig) { r.host.Mesh.Policy.Mode = mesh.Observe }, record.Refusal{Guard: "mode", Why: "policy.mode is observe"}},
+		{"people import", func(r *crashRig) { r.host.Mesh.Policy.ImportCertificates = mesh.ImportManual }, record.Refusal{}},
 		{"the cluster is paused", func(r *crashRig) {
 			if _, err := person(r.host).Pause(r.t.Context(), "emea", "change freeze", time.Hour); err != nil {
 				r.t.Fatal(err)
 			}
-		}, "override: emea is paused by jdoe"},
+		}, record.Refusal{Guard: "override", Why: "emea is paused by jdoe"}},
 		{"apac has another certificate by now", func(r *crashRig) {
 			r.change("apac", clustersim.Certificates{Node: apacPublisher, Issuer: "self"})
-		}, "failed: imp-apac-pub.example.com shows sha256:"},
+		}, record.Refusal{Guard: "failed", Why: "imp-apac-pub.example.com shows sha256:"}},
 		{"apac does not answer now", func(r *crashRig) {
 			r.change("apac", clustersim.Nodes{Node: apacPublisher, Down: new(true)})
-		}, "failed: imp-apac-pub.example.com does not show its RSA certificate"},
+		}, record.Refusal{Guard: "failed", Why: "imp-apac-pub.example.com does not show its RSA certificate"}},
 		{"emea does not answer now", func(r *crashRig) {
 			r.fault(clustersim.Fault{Cluster: "emea", Operation: "GET /snapshot/server", Kind: clustersim.FaultHTTP503, Times: 5})
-		}, "failed: throttled"},
+		}, record.Refusal{Guard: "failed", Why: "throttled"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -192,11 +192,12 @@ func TestImportIsHeldBack(t *testing.T) {
 			c.do(r)
 			r.once("stucksync")
 			asked := r.asked()
-			if c.says == "" && len(asked) == 0 && r.puts() == 0 {
+			if c.says == (record.Refusal{}) && len(asked) == 0 && r.puts() == 0 {
 				return
 			}
-			if len(asked) != 1 || !strings.Contains(strings.Join(asked[0].Refused, "; "), c.says) || r.puts() != 0 || len(r.gate().Open) != 0 {
-				t.Errorf("asked %+v, sent %d; want %q", asked, r.puts(), c.says)
+			found := func(r record.Refusal) bool { return r.Guard == c.says.Guard && strings.Contains(r.Why, c.says.Why) }
+			if len(asked) != 1 || !slices.ContainsFunc(asked[0].Refused, found) || r.puts() != 0 || len(r.gate().Open) != 0 {
+				t.Errorf("asked %+v, sent %d; want %+v", asked, r.puts(), c.says)
 			}
 		})
 	}
@@ -262,7 +263,7 @@ func TestAlarmsHaveTimeOfTheirOwn(t *testing.T) {
 		t.Fatalf("it did not come to saying what it found: %v", err)
 	}
 	asked := r.asked()
-	if len(asked) != 1 || !slices.Equal(asked[0].Refused, []string{"time: this look had none left"}) || r.puts() != 0 {
+	if len(asked) != 1 || !slices.Equal(asked[0].Refused, []record.Refusal{{Guard: "time", Why: "this look had none left"}}) || r.puts() != 0 {
 		t.Errorf("asked %+v, sent %d", asked, r.puts())
 	}
 	items, err := alarm.Items(t.Context(), r.host.Store, r.host.Mesh.Name)
@@ -297,7 +298,7 @@ func TestImportByHandMeanwhile(t *testing.T) {
 	}
 	r.change("emea", clustersim.Trust{Add: book.Proposals[asked[0].ID].Value.Proposal.Value})
 	r.once("stucksync")
-	if got := r.asked()[0].Refused; r.puts() != 0 || !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "needed: ") }) {
+	if got := r.asked()[0].Refused; r.puts() != 0 || !slices.ContainsFunc(got, func(r record.Refusal) bool { return r.Guard == "needed" }) {
 		t.Errorf("sent %d, refused by %v", r.puts(), got)
 	}
 }

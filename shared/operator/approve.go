@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/store"
@@ -32,7 +31,7 @@ func (o *Operator) Approve(ctx context.Context, id string) (Planned, error) {
 		return p, fmt.Errorf("%s (%s %s) needs no approval", id, p.Kind, p.Target)
 	}
 	if o.Mesh.Policy.Mode != mesh.Recover {
-		return p, fmt.Errorf("policy.mode is observe: nothing is changed, approved or not. By hand: %s", byHand(p))
+		return p, fmt.Errorf("policy.mode is observe: nothing is changed, approved or not. By hand: %s", repair.ByHand(p.proposal))
 	}
 	now := o.Now()
 	_, _, err = store.Claim(ctx, o.Store, store.Approval(o.Mesh.Name, id), record.OverrideSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
@@ -69,23 +68,4 @@ func (o *Operator) ApproveSource(ctx context.Context, node mesh.NodeName) ([]Pla
 		return nil, fmt.Errorf("no import of a certificate of %q waits for a person now: `peerkeeper plan` lists those that do", node)
 	}
 	return out, nil
-}
-
-// byHand is how a person does the same on Cisco's pages.
-func byHand(p Planned) string {
-	if p.Kind == peer.ImportCertificate {
-		what, node, _ := strings.Cut(p.Target, " in "+peer.TomcatTrust+" on ")
-		return fmt.Sprintf("Cisco Unified CM IM and Presence Administration of %s, Presence > Inter-Clustering, the peer: Force Manual Sync with \"Also resync peer's Tomcat certificates\", wait 60 s, Certificate Status must read \"Connection is secure\"; "+
-			"if it does not: Cisco Unified IM and Presence OS Administration of %s > Security > Certificate Management > Upload Certificate/Certificate chain, Certificate Purpose %s: %s (`peerkeeper check certs --trust` names the file), then restart Cisco Intercluster Sync Agent", node, node, peer.TomcatTrust, what)
-	}
-	service, node, _ := strings.Cut(p.Target, " on ")
-	page := "Control Center - Network Services"
-	if service == peer.AXL {
-		page = "Control Center - Feature Services"
-	}
-	verb := "Restart"
-	if p.Kind == peer.StartService {
-		verb = "Start"
-	}
-	return fmt.Sprintf("Cisco Unified IM and Presence Serviceability > Tools > %s, server %s: select %s, %s", page, node, service, verb)
 }

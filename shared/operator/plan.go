@@ -10,6 +10,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
 )
 
 // Planned is what `plan` shows of one action.
@@ -24,12 +25,14 @@ type Planned struct {
 	Source   *peer.CertSource `json:"source,omitempty"`
 	Approval string           `json:"approval"` // why a person is needed; "" if none is
 	// Interrupts is what it costs, Collect what to gather before.
-	Interrupts string    `json:"interrupts"`
-	Collect    []string  `json:"collect,omitempty"`
-	Refused    []string  `json:"refused,omitempty"` // what stopped it at the last look
-	First      time.Time `json:"first"`
-	Ended      time.Time `json:"ended,omitzero"`
-	Outcome    string    `json:"outcome,omitempty"`
+	Interrupts string           `json:"interrupts"`
+	Collect    []string         `json:"collect,omitempty"`
+	Refused    []record.Refusal `json:"refused,omitempty"` // what stopped it at the last look
+	First      time.Time        `json:"first"`
+	Ended      time.Time        `json:"ended,omitzero"`
+	Outcome    string           `json:"outcome,omitempty"`
+
+	proposal peer.Proposal
 }
 
 // Plan lists the actions that are asked for now.
@@ -60,7 +63,7 @@ func (o *Operator) planned(ctx context.Context, wanted func(record.Proposed) boo
 		}
 		out = append(out, Planned{
 			ID: id, Kind: p.Action, Target: p.Target.String(), Cluster: p.Target.Cluster, Peers: p.Peers, Why: p.Why, Source: p.Source, Approval: p.Approval,
-			Interrupts: p.Interrupts, Collect: p.Collect, Refused: v.Refused, First: v.First, Ended: v.Ended, Outcome: v.Outcome,
+			Interrupts: p.Interrupts, Collect: p.Collect, Refused: v.Refused, First: v.First, Ended: v.Ended, Outcome: v.Outcome, proposal: p,
 		})
 	}
 	slices.SortFunc(out, func(a, b Planned) int {
@@ -71,12 +74,6 @@ func (o *Operator) planned(ctx context.Context, wanted func(record.Proposed) boo
 
 // onlyMode reports whether nothing but the mode, or an approval that would
 // have been asked for, stood in the way.
-func onlyMode(refused []string) bool {
-	for _, r := range refused {
-		guard, _, _ := strings.Cut(r, ":")
-		if guard != "mode" && guard != "approval" {
-			return false
-		}
-	}
-	return true
+func onlyMode(refused []record.Refusal) bool {
+	return !slices.ContainsFunc(refused, func(r record.Refusal) bool { return r.Guard != repair.GuardMode && r.Guard != repair.GuardApproval })
 }

@@ -77,17 +77,6 @@ type Proposal struct {
 	Code int       `json:"code,omitempty"`
 }
 
-// Summary says what the action does, as in "lets Peerkeeper …".
-func (p Proposal) Summary() string {
-	switch p.Action {
-	case ImportCertificate:
-		return fmt.Sprintf("put %s into %s on %s", p.Target.Parameter, p.Target.Service, p.Target.Node)
-	case SetParameter:
-		return fmt.Sprintf("set %s to %s", p.Target, p.Value)
-	}
-	return fmt.Sprintf("%s %s", p.Action, p.Target)
-}
-
 func proposalID(a Action, t Target, value string, since time.Time) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s|%s|%d", a, t.Cluster, t.Node, t.Service, t.Parameter, value, since.Unix()))
 	return hex.EncodeToString(sum[:5])

@@ -99,6 +99,11 @@ func EnableAutoRecovery(on mesh.NodeName) Step {
 	return Step{string(on), ServiceParameters, fmt.Sprintf("Choose %s and %s (Active): with Enable Auto Recovery for Inter-Cluster Peer Periodic Syncing Failure set to Enabled, ICSA restarts itself. Give it one interval before restarting it.", on, icsa)}
 }
 
+// SetParameter sets a service parameter.
+func SetParameter(on mesh.NodeName, service, name, value string) Step {
+	return Step{string(on), ServiceParameters, fmt.Sprintf("Choose %s from Server and %s from Service, set %s to %s and click Save.", on, service, name, value)}
+}
+
 // StartService starts a service that is stopped. The chapter says Start of ICSA
 // alone, and Restart of the others; XCP Router so brings back the services that
 // depend on it.

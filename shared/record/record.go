@@ -70,7 +70,7 @@ type Proposed struct {
 	Proposal peer.Proposal `json:"proposal"`
 	First    time.Time     `json:"first"`
 	Ended    time.Time     `json:"ended,omitzero"`    // no longer asked for, or done
-	Refused  []string      `json:"refused,omitempty"` // by which guards, at the last look
+	Refused  []Refusal     `json:"refused,omitempty"` // at the last look
 	Outcome  string        `json:"outcome,omitempty"`
 }
 

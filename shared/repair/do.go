@@ -11,6 +11,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 )
 
@@ -69,6 +70,8 @@ type Repair struct {
 	Log      *slog.Logger
 	// Actor is who acts, for the audit: the function's name.
 	Actor string
+	// Privilege is what main handed over; the zero value is enough for repairs.
+	Privilege Privilege
 	// Crash is called between the steps, for tests that kill the process
 	// there; nil does nothing.
 	Crash func(step string)
@@ -76,8 +79,8 @@ type Repair struct {
 
 // Result is what Do did.
 type Result struct {
-	Refused []Refusal // not empty: nothing was meant and nothing sent
-	Outcome Outcome   // "" while the intent is open and awaits its proof
+	Refused []record.Refusal // not empty: nothing was meant and nothing sent
+	Outcome Outcome          // "" while the intent is open and awaits its proof
 	Seq     int64
 	Text    string
 }
@@ -103,16 +106,17 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 	if err != nil {
 		return Result{}, fmt.Errorf("looking before %s %s: %w", p.Action, p.Target, err)
 	}
-	s.Epoch, s.Actor, s.Now = gate.PauseEpoch, r.Actor, r.Now()
+	kind := kindOf(p.Action)
+	s.Epoch, s.Privilege, s.Now = gate.PauseEpoch, r.Privilege, r.Now()
 	s.Lease = r.lease(ctx)
 	if refused := Refusals(&gate, p, s); len(refused) > 0 {
 		return Result{Refused: refused}, nil
 	}
-	deed, err := r.executor(ctx, p.Action, p.Target, p.Value, p.Source)
+	action, err := kind.open(ctx, r, p)
 	if err != nil {
 		return Result{}, fmt.Errorf("opening %s to %s %s: %w", p.Target.Cluster, p.Action, p.Target, err)
 	}
-	before, err := deed.check(ctx, &s)
+	before, err := action.check(ctx, &s)
 	if err != nil {
 		return Result{}, fmt.Errorf("looking at %s: %w", p.Target, err)
 	}
@@ -120,7 +124,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 	r.crash("looked")
 
 	intent := Intent{ID: p.ID, Action: p.Action, Target: p.Target, Value: p.Value, Peers: p.Peers, Actor: r.Actor, MinAge: p.MinAge, Before: before}
-	var refused []Refusal
+	var refused []record.Refusal
 	meant, wrote, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
 		s.Now = r.Now()
 		g.forget(s.Now)
@@ -133,7 +137,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 			intent.Seq = g.Last.Seq + 1
 		}
 		g.Open = append(slices.Clone(g.Open), intent)
-		if p.Action == peer.RestartService {
+		if kind.interrupts {
 			g.Restarts = append(slices.Clone(g.Restarts), Restart{intent.Seq, p.Target.Cluster, s.Now})
 		}
 		actor := r.Actor
@@ -152,7 +156,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 	}
 	r.crash("intent")
 
-	if why := r.lookAgain(ctx, deed, intent, meant); why != "" {
+	if why := r.lookAgain(ctx, action, intent, meant); why != "" {
 		return r.close(ctx, intent, NotSent, why)
 	}
 	r.crash("lookedAgain")
@@ -161,13 +165,13 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 		return r.close(ctx, intent, NotSent, "the second look took until the deadline")
 	}
 	sending, cancel := context.WithTimeout(ctx, min(left, sendWindow/2))
-	err = deed.send(sending)
+	err = action.send(sending)
 	cancel()
 	r.crash("sent")
 	switch {
-	case err != nil && deed.Refused(err):
+	case err != nil && action.Refused(err):
 		return r.close(ctx, intent, NotDone, "refused: "+err.Error())
-	case err != nil && !deed.Uncertain(err):
+	case err != nil && !action.Uncertain(err):
 		return r.close(ctx, intent, NotSent, "not taken: "+err.Error())
 	case err != nil:
 		// OUTCOME UNKNOWN: the next holder waits out the deadline and reads
@@ -175,7 +179,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 		r.logger().Warn("outcome unknown", "intent", intent.Seq, "target", p.Target.String(), "error", err)
 		return Result{Seq: intent.Seq, Text: "OUTCOME UNKNOWN: " + err.Error()}, nil
 	}
-	outcome, text := deed.readBack(ctx, intent)
+	outcome, text := action.readBack(ctx, intent)
 	r.crash("readBack")
 	if outcome != DoneProven {
 		// A node may take a moment to begin what it has accepted: that it did
@@ -266,24 +270,25 @@ func (r *Repair) Settle(ctx context.Context) (int, error) {
 	return closed, errors.Join(append(errs, r.noteClock(ctx))...)
 }
 
-// became looks at what became of an open intent: through the cluster's hand, or
-// in mode observe through what was recorded since.
+// outcomeOf looks at what became of an open intent: on the cluster itself, or in
+// mode observe through what was recorded since.
 func (r *Repair) outcomeOf(ctx context.Context, in Intent) (Outcome, string) {
+	kind := kindOf(in.Action)
 	if r.Mesh.Policy.Mode != mesh.Recover {
-		if r.Recorded == nil || in.Action != peer.StartService && in.Action != peer.RestartService {
+		if r.Recorded == nil || kind.prove == nil {
 			return "", "not read back: policy.mode is observe"
 		}
 		now, err := r.Recorded(ctx, in)
 		if err != nil {
 			return "", "not read back: " + err.Error()
 		}
-		return r.prove(in, now)
+		return kind.prove(in, now, r.Now())
 	}
-	deed, err := r.executor(ctx, in.Action, in.Target, in.Value, nil)
+	action, err := kind.open(ctx, r, peer.Proposal{Action: in.Action, Target: in.Target, Value: in.Value})
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}
-	return deed.readBack(ctx, in)
+	return action.readBack(ctx, in)
 }
 
 // close takes an intent off the gate with its outcome. Somebody else may have

@@ -38,10 +38,11 @@ type rig struct {
 	opened  int
 	looks   int
 	onLook  func(n int)
+	value   string // of the parameter
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, now: noon, store: store.NewMemory(), status: "Started", since: noon.Add(-5 * time.Hour), applies: true}
+	r := &rig{t: t, now: noon, store: store.NewMemory(), status: "Started", since: noon.Add(-5 * time.Hour), applies: true, value: "30"}
 	r.store.Now = func() time.Time { return r.now }
 	_, _, r.s = calm()
 	r.Repair = &Repair{
@@ -79,17 +80,24 @@ func (r *rig) Control(context.Context, mesh.NodeName, peer.Action, string) error
 }
 
 func (r *rig) Parameter(context.Context, mesh.NodeName, string, string) (string, int, error) {
-	return "30", 1, nil
+	return r.value, 1, nil
 }
-func (r *rig) SetParameter(context.Context, mesh.NodeName, string, string, string) error { return nil }
-func (r *rig) Refused(err error) bool                                                    { return errors.Is(err, errRefused) }
-func (r *rig) Uncertain(err error) bool                                                  { return errors.Is(err, errLost) }
+
+func (r *rig) SetParameter(_ context.Context, _ mesh.NodeName, _, _, value string) error {
+	r.sent = append(r.sent, r.now)
+	if r.applies {
+		r.value = value
+	}
+	return r.answer
+}
+func (r *rig) Refused(err error) bool   { return errors.Is(err, errRefused) }
+func (r *rig) Uncertain(err error) bool { return errors.Is(err, errLost) }
 
 func (r *rig) do(p peer.Proposal) Result {
 	r.t.Helper()
 	res, err := r.Do(r.t.Context(), p, func(context.Context, *Gate) (Situation, error) {
 		s := r.s
-		s.Service = r.service()
+		s.Service, s.Proposed = r.service(), []peer.Proposal{p}
 		return s, nil
 	})
 	if err != nil {
@@ -180,10 +188,10 @@ func TestDo(t *testing.T) {
 		prepare func(*rig)
 		ending
 	}{
-		{"restarted and proven by a lower up-time", func(*rig) {}, ending{DoneProven, DoneProven, 1, "up-time 0s (before: Started, 5h0m0s)"}},
-		{"the node takes a moment to begin: that is no failure", func(r *rig) { r.begins = 20 * time.Second }, ending{"open", DoneProven, 1, "before: Started, 5h0m0s"}},
+		{"restarted and proven by a lower up-time", func(*rig) {}, ending{DoneProven, DoneProven, 1, "up-time under 1 min (before: Started, 5 h)"}},
+		{"the node takes a moment to begin: that is no failure", func(r *rig) { r.begins = 20 * time.Second }, ending{"open", DoneProven, 1, "before: Started, 5 h"}},
 		{"the answer is lost, and it happened", func(r *rig) { r.answer = errLost }, ending{"open", DoneProven, 1, ""}},
-		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, ending{"open", NotDone, 1, "before: Started, 5h0m0s"}},
+		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, ending{"open", NotDone, 1, "before: Started, 5 h"}},
 		{"the node refuses", func(r *rig) { r.answer, r.applies = errRefused, false }, ending{NotDone, NotDone, 1, "refused"}},
 		{"nothing reached the node", func(r *rig) { r.answer, r.applies = errNoWay, false }, ending{NotSent, NotSent, 1, "not taken"}},
 		{"paused between the intent and the second look", func(r *rig) {
@@ -377,7 +385,7 @@ func TestObserveOpensNoHand(t *testing.T) {
 
 func TestRefusedOpensNoHand(t *testing.T) {
 	r := newRig(t)
-	r.s.Facts = "stale"
+	r.s.ClusterUnknown = "stale"
 	if res := r.do(restart()); len(res.Refused) != 1 || r.opened != 0 {
 		t.Errorf("%+v, opened %d times", res, r.opened)
 	}

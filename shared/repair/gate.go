@@ -187,23 +187,6 @@ func today(g *Gate, now time.Time, p peer.Proposal) int {
 	return n
 }
 
-// imports counts those of the last hour, whatever came of them, and those under
-// way.
-func imports(g *Gate, now time.Time) int {
-	n := 0
-	for _, c := range g.Closed {
-		if c.Action == peer.ImportCertificate && c.Outcome != NotSent && g.counts(mark("closed", c.Seq), c.Meant, now, time.Hour) {
-			n++
-		}
-	}
-	for _, o := range g.Open {
-		if o.Action == peer.ImportCertificate {
-			n++
-		}
-	}
-	return n
-}
-
 // forget drops what is too old to count, and the oldest of what is too much.
 func (g *Gate) forget(now time.Time) {
 	g.found(now)
@@ -213,11 +196,11 @@ func (g *Gate) forget(now time.Time) {
 		return !g.counts(key, c.At, now, keepClosed) || c.Outcome == NotSent && !g.counts(key, c.At, now, keepNotSent)
 	})
 	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return now.Sub(u.At).Abs() >= keepSpent })
-	// Imports first, but those of the hour that they are limited by: a renewed mesh
-	// closes hundreds a day, and what restarts are limited by is kept.
+	// What is frequent first, but that of the hour that it is limited by: a renewed
+	// mesh closes hundreds of imports a day, and what restarts are limited by is kept.
 	more := len(g.Closed) - maxClosed
 	g.Closed = slices.DeleteFunc(g.Closed, func(c Closure) bool {
-		if more <= 0 || c.Action != peer.ImportCertificate || g.counts(mark("closed", c.Seq), c.Meant, now, time.Hour) {
+		if more <= 0 || !kindOf(c.Action).frequent || g.counts(mark("closed", c.Seq), c.Meant, now, time.Hour) {
 			return false
 		}
 		more--

@@ -17,24 +17,46 @@ type Situation struct {
 	Overrides *record.Overrides
 	Epoch     int64  // the gate's pause epoch before Overrides were read
 	Newest    string // configuration hash of the newest run
-	Actor     string // who acts: the function's name
 	Lease     string // why the run's lease is not ours any more; "" if it is
+	Privilege Privilege
 	// Announced is when the proposal was first recorded, and with it the notice
 	// that says what will be done and what to collect before; zero = never.
 	Announced time.Time
 	Failing   []Failing
 	Unseen    int // clusters that do not answer Peerkeeper
-	Overlays  map[mesh.PeerID][]peer.Overlay
-	// Facts says why the facts behind the proposal may not be acted on; ""
-	// when they are known and fresh.
-	Facts string
 	// UsersFell says that the cluster's users fell, which nobody has acknowledged;
 	// "" if not.
 	UsersFell string
-	// Service is the target as it looked just now.
-	Service peer.Service
+
+	// Peers are those for which the action is asked.
+	Peers map[mesh.PeerID]Peer
+	// Proposed is all that is known now leads to on the target's cluster, which
+	// holds the action itself if it is still asked for.
+	Proposed []peer.Proposal
+	// ClusterUnknown says why what is recorded of the target's cluster is no ground
+	// to act on; "" if it is one.
+	ClusterUnknown string
+	// Service is the target as it looked just now, with "Unknown" for its status
+	// and the reason in ServiceUnknown where it is no service that was read.
+	Service        peer.Service
+	ServiceUnknown string
 	// Present says that the store holds already what would be imported.
 	Present bool
+}
+
+// Peer is what is known of one peer, now.
+type Peer struct {
+	Conditions []peer.Condition
+	Overlays   []peer.Overlay
+	Sync       peer.SyncRecord
+}
+
+func (p Peer) condition(t peer.Type) peer.Condition {
+	i := slices.IndexFunc(p.Conditions, func(c peer.Condition) bool { return c.Type == t })
+	if i < 0 {
+		return peer.Condition{Type: t, Status: peer.UnknownStatus, Reason: peer.NotChecked}
+	}
+	return p.Conditions[i]
 }
 
 // Failing is a peer that is not well, with the root cause it is put down to.
@@ -43,267 +65,184 @@ type Failing struct {
 	Root peer.Root
 }
 
-// Refusal says which guard stopped an action, and why.
-type Refusal struct {
-	Guard string `json:"guard"`
-	Why   string `json:"why"`
-}
+// Privilege is the right to do what no repair may: to restart Cisco XCP Router,
+// SIP Proxy or Server Recovery Manager, which signs users out, and to set
+// parameters. Whoever carries out plans that people approved has it from main,
+// and nobody else can make one: the zero value gives nothing.
+type Privilege struct{ granted bool }
 
-func (r *Refusal) Error() string { return r.Guard + ": " + r.Why }
+// GrantPrivilege makes a Privilege. Only main does.
+func GrantPrivilege() Privilege { return Privilege{granted: true} }
 
-// guard is one reason not to act. A guard that has none returns "".
+// guard is one reason not to act.
 type guard struct {
 	name string
-	why  func(g *Gate, p peer.Proposal, s Situation) string
+	// sentence says when it stops an action. It is what people read where the
+	// refusal says no more.
+	sentence string
+	stops    func(g *Gate, p peer.Proposal, s Situation) *record.Refusal // nil: it does not
 }
 
-// guards are all of them. Each is tested as the only thing that stops an
-// action; the same action passes without it.
-func guards() []guard {
-	return []guard{
-		{"mode", func(_ *Gate, _ peer.Proposal, s Situation) string {
+// stop is a refusal for a reason that stays the same while it lasts.
+func stop(format string, args ...any) *record.Refusal {
+	return &record.Refusal{Why: fmt.Sprintf(format, args...)}
+}
+
+// stopIf is a refusal whose details move with the clock, and are left out.
+func stopIf(stopped bool) *record.Refusal {
+	if stopped {
+		return &record.Refusal{}
+	}
+	return nil
+}
+
+// stopFor is a refusal if there is a reason.
+func stopFor(why string) *record.Refusal {
+	if why == "" {
+		return nil
+	}
+	return &record.Refusal{Why: why}
+}
+
+// The guards that others ask about by name. The mode and the approval are what
+// people decide; that it was announced is a matter of one run.
+const (
+	GuardMode      = "mode"
+	GuardAnnounced = "announced"
+	GuardApproval  = "approval"
+)
+
+// guards are all that a kind of action must pass. Each is tested as the only
+// thing that stops an action; the same action passes without it.
+func guards(k kind) []guard {
+	return append([]guard{
+		{GuardMode, "policy.mode is observe, approved or not", func(_ *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 			if s.Mesh.Policy.Mode != mesh.Recover {
-				return "policy.mode is observe: nothing is changed, approved or not"
+				return stop("policy.mode is observe: nothing is changed, approved or not")
 			}
-			return ""
+			return nil
 		}},
-		{"service", func(_ *Gate, p peer.Proposal, s Situation) string {
-			if s.Actor != "peering" && !mayTouch(p) {
-				return fmt.Sprintf("to %s %s signs users out; only an approved peering change may do it", p.Action, p.Target)
+		{"service", "it is not ICSA, Sync Agent (start only), AXL or tomcat-trust (import only), and main has given no privilege", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			if !s.Privilege.granted && !slices.Contains(k.on, p.Target.Service) {
+				return stop("to %s %s signs users out; only an approved peering change may do it", p.Action, p.Target)
 			}
-			return ""
+			return nil
 		}},
-		{"import", func(_ *Gate, p peer.Proposal, s Situation) string { return mayImport(p, s) }},
-		{"importLimit", func(g *Gate, p peer.Proposal, s Situation) string {
-			limit := s.Mesh.Policy.Limits.ImportsPerMeshPerHour
-			if n := imports(g, s.Now); p.Action == peer.ImportCertificate && n >= limit {
-				return fmt.Sprintf("%d certificates were imported in the mesh within the hour, the limit is %d", n, limit)
-			}
-			return ""
-		}},
-		{"lease", func(_ *Gate, _ peer.Proposal, s Situation) string { return s.Lease }},
-		{"configuration", func(_ *Gate, _ peer.Proposal, s Situation) string {
+		{"lease", "another run took over", func(_ *Gate, _ peer.Proposal, s Situation) *record.Refusal { return stopFor(s.Lease) }},
+		{"configuration", "the newest run of another function has another configuration", func(_ *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 			if h := s.Mesh.Hash(); s.Newest != h {
-				return fmt.Sprintf("this run's configuration (%s) is not that of the newest run (%s)", h, s.Newest)
+				return stop("this run's configuration (%s) is not that of the newest run (%s)", h, s.Newest)
 			}
-			return ""
+			return nil
 		}},
-		{"facts", func(_ *Gate, _ peer.Proposal, s Situation) string { return s.Facts }},
-		{"announced", func(_ *Gate, _ peer.Proposal, s Situation) string {
-			switch ago := s.Now.Sub(s.Announced); {
-			case s.Announced.IsZero():
-				return "no notice has been sent yet; the next run sends it"
-			case ago < notice && ago > -ahead:
-				return "the notice was sent a moment ago; the next run acts"
+		{"facts", "what it rests on is Partial, Unknown, stale, or not so any more", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			if s.ClusterUnknown == "" && k.facts != nil {
+				return stopFor(k.facts(p, s))
 			}
-			return ""
+			return stopFor(s.ClusterUnknown)
 		}},
-		{"override", func(_ *Gate, p peer.Proposal, s Situation) string {
+		{GuardAnnounced, "no notice of it was sent before this run; the next run acts", func(_ *Gate, _ peer.Proposal, s Situation) *record.Refusal {
+			ago := s.Now.Sub(s.Announced)
+			return stopIf(s.Announced.IsZero() || ago < notice && ago > -ahead)
+		}},
+		{"override", "it is paused or in maintenance", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			if s.Overrides == nil {
-				return "what people said has not been read"
+				return stop("what people said has not been read")
 			}
 			if s.Overrides.Newer {
-				return "a newer version of Peerkeeper wrote down what people said"
+				return stop("a newer version of Peerkeeper wrote down what people said")
 			}
-			if w, what, ok := s.Overrides.Stops(p.Target.Cluster, p.Peers, interrupted(s.Mesh, p), s.Now); ok {
-				return fmt.Sprintf("%s is %s by %s: %s", w.Scope, what, w.Actor, w.Reason)
+			var touched []mesh.PeerID // besides those that ask for it
+			if k.interrupts {
+				touched = s.Mesh.PeersOf(p.Target.Cluster)
 			}
-			return ""
+			if w, what, ok := s.Overrides.Stops(p.Target.Cluster, p.Peers, touched, s.Now); ok {
+				return stop("%s is %s by %s: %s", w.Scope, what, w.Actor, w.Reason)
+			}
+			return nil
 		}},
-		{"epoch", func(g *Gate, _ peer.Proposal, s Situation) string {
+		{"epoch", "somebody said something since it was decided", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 			if g.PauseEpoch != s.Epoch {
-				return "somebody paused or resumed since this was decided"
+				return stop("somebody paused or resumed since this was decided")
 			}
-			return ""
+			return nil
 		}},
-		{"overlay", func(_ *Gate, p peer.Proposal, s Situation) string {
+		{"overlay", "a peer concerned is Upgrading, Rewound or Flapping", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			for _, id := range p.Peers {
-				for _, o := range s.Overlays[id] {
+				for _, o := range s.Peers[id].Overlays {
 					switch o {
 					case peer.Upgrading, peer.Rewound, peer.Flapping:
-						return fmt.Sprintf("%s is %s", id, o)
+						return stop("%s is %s", id, o)
 					}
 				}
 			}
-			return ""
+			return nil
 		}},
-		{"usersFell", func(_ *Gate, p peer.Proposal, s Situation) string {
+		{"usersFell", "the cluster's own users fell by more than half within a day, and nobody has acknowledged it (UsersFell)", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			if s.UsersFell != "" {
-				return fmt.Sprintf("the users of %s fell %s: nothing is done there until somebody acknowledges it (`peerkeeper ack`), or they are back", p.Target.Cluster, s.UsersFell)
+				return stop("the users of %s fell %s: nothing is done there until somebody acknowledges it (`peerkeeper ack`), or they are back", p.Target.Cluster, s.UsersFell)
 			}
-			return ""
+			return nil
 		}},
-		{"window", func(_ *Gate, _ peer.Proposal, s Situation) string {
+		{"window", "a deny window, or outside every allow window", func(_ *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 			if ok, why := s.Mesh.Policy.Allowed(s.Now); !ok {
-				return why
+				return stopFor(why)
 			}
-			return ""
+			return nil
 		}},
-		{"open", func(g *Gate, p peer.Proposal, _ Situation) string {
+		{"open", "an intent is open on that cluster", func(g *Gate, p peer.Proposal, _ Situation) *record.Refusal {
 			for _, o := range g.Open {
 				if o.Target.Cluster == p.Target.Cluster {
-					return fmt.Sprintf("intent %d (%s %s) on %s is still open", o.Seq, o.Action, o.Target, o.Target.Cluster)
+					return stop("intent %d (%s %s) on %s is still open", o.Seq, o.Action, o.Target, o.Target.Cluster)
 				}
 			}
-			return ""
+			return nil
 		}},
-		{"clusterLimit", func(g *Gate, p peer.Proposal, s Situation) string {
-			if p.Action != peer.RestartService {
-				return ""
-			}
-			limit := s.Mesh.Policy.Limits.RestartsPerClusterPerHour
-			if n := restarts(g, s.Now, p.Target.Cluster); n >= limit {
-				return fmt.Sprintf("%d restarts in %s within the hour, the limit is %d", n, p.Target.Cluster, limit)
-			}
-			return ""
-		}},
-		{"meshLimit", func(g *Gate, p peer.Proposal, s Situation) string {
-			if p.Action != peer.RestartService {
-				return ""
-			}
-			limit := s.Mesh.Policy.Limits.RestartsPerMeshPerHour
-			if n := restarts(g, s.Now, ""); n >= limit {
-				return fmt.Sprintf("%d restarts in the mesh within the hour, the limit is %d", n, limit)
-			}
-			return ""
-		}},
-		{"dayLimit", func(g *Gate, p peer.Proposal, s Situation) string {
+		{"dayLimit", "it was done 3 times within a day", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			if n := today(g, s.Now, p); n >= peer.MaxActionsPerDay {
-				return fmt.Sprintf("%s %s was done or tried %d times in 24 h without lasting effect; manual investigation needed", p.Action, p.Target, n)
+				return stop("%s %s was done or tried %d times in 24 h without lasting effect; manual investigation needed", p.Action, p.Target, n)
 			}
-			return ""
+			return nil
 		}},
-		{"again", func(g *Gate, p peer.Proposal, s Situation) string {
-			for _, c := range g.Closed {
-				if c.Target == p.Target && c.Action == p.Action && g.counts(mark("closed", c.Seq), c.At, s.Now, again) {
-					return fmt.Sprintf("the same action (%s %s) ended (%s) less than %v ago", c.Action, c.Target, c.Outcome, again)
-				}
-			}
-			return ""
+		{"again", "the same action ended less than 30 min ago", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			return stopIf(slices.ContainsFunc(g.Closed, func(c Closure) bool {
+				return c.Target == p.Target && c.Action == p.Action && g.counts(mark("closed", c.Seq), c.At, s.Now, again)
+			}))
 		}},
-		{"mass", func(_ *Gate, p peer.Proposal, s Situation) string {
-			if p.Action == peer.ImportCertificate && p.Approval != "" {
-				// Certificates are renewed by the mesh, and each that is missing is
-				// proven by the store itself: where a person looks, only other causes
-				// count.
-				s.Failing = slices.DeleteFunc(slices.Clone(s.Failing), func(f Failing) bool { return f.Root.Of(peer.CertificateTrusted) })
+		{"mass", "independent causes in at least 3 clusters and over 30 % of them; both of two clusters; half of the mesh out of sight (for an approved import, certificates do not count as causes; for an approved start, stopped services do not)", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			failing := s.Failing
+			if p.Approval != "" && k.mends != "" {
+				failing = slices.DeleteFunc(slices.Clone(failing), func(f Failing) bool { return f.Root.Of(k.mends) })
 			}
-			if p.Action == peer.StartService && p.Approval != "" {
-				// The nodes themselves said which services are stopped, and a person who
-				// stops them in several clusters knows why: no network explains it.
-				s.Failing = slices.DeleteFunc(slices.Clone(s.Failing), func(f Failing) bool { return f.Root.Of(peer.ServicesRunning) })
-			}
-			return massStop(s)
+			return stopFor(massStop(len(s.Mesh.Clusters), s.Unseen, failing))
 		}},
-		{"age", func(_ *Gate, p peer.Proposal, s Situation) string {
-			if p.Action == peer.RestartService {
-				return tooYoung(p, s.Service)
+		{"needed", "it is not stopped, or not started, any more; the certificate is there already", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			if k.needless == nil {
+				return nil
 			}
-			return ""
+			return stopFor(k.needless(p, s))
 		}},
-		{"commanded", func(_ *Gate, p peer.Proposal, s Situation) string { return commanded(p, s) }},
-		{"needed", func(_ *Gate, p peer.Proposal, s Situation) string { return needless(p, s) }},
-		{"approval", func(g *Gate, p peer.Proposal, s Situation) string {
-			if p.Approval == "" {
-				return ""
+		{GuardApproval, "it is missing, for another action, expired, used, dated ahead of the gate by more than 5 min, or the service has been restarted since", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			if p.Approval == "" || s.Overrides == nil {
+				return nil
 			}
 			a, ok := s.Overrides.Approvals[p.ID]
 			switch {
 			case !ok || a.ID != p.ID:
-				return fmt.Sprintf("approval required: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
+				return stop("approval required: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
 			case !s.Now.Before(a.Expires):
-				return fmt.Sprintf("the approval of %s expired at %s", a.Actor, peer.Clock(a.Expires))
+				return stop("the approval of %s expired at %s", a.Actor, peer.Clock(a.Expires))
 			case a.At.Sub(s.Now) > skew:
 				// Nobody knows how long it would still live.
-				return fmt.Sprintf("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))
+				return stop("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))
 			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.by(a, s.Now) }):
-				return "its approval was used"
-			case p.Action == peer.RestartService && !s.Now.Add(-s.Service.UpTime).Before(a.At.Add(-skew)):
-				// Whether the table remembers it or not: an approval is for
-				// the service as the person saw it, whose clock may be ahead.
-				return fmt.Sprintf("%s was restarted since %s approved, or less than %v before: approve again", p.Target, a.Actor, skew)
+				return stop("its approval was used")
+			case k.outdated != nil:
+				return stopFor(k.outdated(a, p, s))
 			}
-			return ""
+			return nil
 		}},
-	}
-}
-
-// mayTouch says what may be done without the checks that peering makes first.
-// XCP Router, SIP Proxy and SRM are never among it.
-func mayTouch(p peer.Proposal) bool {
-	switch p.Target.Service {
-	case peer.ICSA, peer.AXL:
-		return p.Action == peer.StartService || p.Action == peer.RestartService
-	case peer.SyncAgent:
-		return p.Action == peer.StartService
-	case peer.TomcatTrust:
-		return p.Action == peer.ImportCertificate
-	}
-	return false
-}
-
-// mayImport says why a certificate may not be imported whatever it is needed
-// for. The judgement asks a person where it should; the gate makes sure.
-func mayImport(p peer.Proposal, s Situation) string {
-	if p.Action != peer.ImportCertificate {
-		return ""
-	}
-	switch policy := s.Mesh.Policy.ImportCertificates; {
-	case policy != mesh.ImportApprove && policy != mesh.ImportAuto:
-		return "policy.importCertificates is manual: people copy certificates"
-	case p.Source == nil || p.Source.Fingerprint == "" || p.Source.Fingerprint != p.Value:
-		return "it does not say which certificate, and of which node"
-	case p.Approval == "" && len(p.Source.Proofs) == 1:
-		return "one source alone tells that the certificate is the node's own: it is imported with approval only"
-	case p.Approval == "" && (policy != mesh.ImportAuto || p.Source.Issuer != "" || p.Source.Pending):
-		return "a CA, and a certificate that is not served yet, are imported with approval only"
-	}
-	return ""
-}
-
-// commanded says why a service that a person may have stopped on purpose may not
-// be started. The judgement asks a person where it should; the gate makes sure,
-// by the reason code that the node tells now.
-func commanded(p peer.Proposal, s Situation) string {
-	_, byItself := s.Mesh.Policy.StartsCommanded()
-	switch {
-	case p.Action != peer.StartService || p.Approval != "":
-		return ""
-	case s.Service.Code == peer.CodeCommandedOut && p.Code != peer.CodeCommandedOut:
-		return fmt.Sprintf("%s has been commanded out of service since this was decided", p.Target)
-	case p.Stop.MayBeMeant() && !byItself:
-		return fmt.Sprintf("%s may have been stopped on purpose, and policy.startCommanded is approve", p.Target)
-	}
-	return ""
-}
-
-// interrupted are the peers that an action touches besides those that ask for
-// it: a restart of ICSA stops every sync of its cluster.
-func interrupted(m *mesh.Mesh, p peer.Proposal) []mesh.PeerID {
-	if p.Action != peer.RestartService {
-		return nil
-	}
-	return m.PeersOf(p.Target.Cluster)
-}
-
-func tooYoung(p peer.Proposal, now peer.Service) string {
-	if least := max(p.MinAge, leastAge); now.UpTime < least { // negative when it is not told
-		return fmt.Sprintf("%s is up for %v only (minimum %v): it was restarted recently", p.Target, now.UpTime.Round(time.Minute), least)
-	}
-	return ""
-}
-
-// needless says why the target does not want the action any more.
-func needless(p peer.Proposal, s Situation) string {
-	switch now := s.Service; {
-	case p.Action == peer.ImportCertificate && s.Present:
-		return fmt.Sprintf("%s: it is there already", p.Target)
-	case p.Action == peer.StartService && now.Status != "Stopped":
-		return fmt.Sprintf("%s is %s", p.Target, now.Status)
-	case p.Action == peer.RestartService && now.Status != "Started":
-		return fmt.Sprintf("%s is %s, so a restart of it could not be verified", p.Target, now.Status)
-	}
-	return ""
+	}, k.guards...)
 }
 
 // massStop says why nothing at all may be done: too much is wrong at once for
@@ -311,15 +250,15 @@ func needless(p peer.Proposal, s Situation) string {
 // and more than 30 % of them stop everything; so does every cluster of a mesh
 // of two failing by a cause of its own, where the network is nearer; and so
 // does a network of ours that hides half of the mesh from us.
-func massStop(s Situation) string {
+func massStop(all, unseen int, failing []Failing) string {
 	roots, touched := map[peer.Root]bool{}, map[mesh.ClusterID]bool{}
-	for _, f := range s.Failing {
+	for _, f := range failing {
 		roots[f.Root], touched[f.Root.Cluster] = true, true
 	}
-	n, all := len(touched), len(s.Mesh.Clusters)
+	n := len(touched)
 	switch {
-	case s.Unseen >= 2 && 2*s.Unseen >= all, s.Unseen > 0 && s.Unseen == all:
-		return fmt.Sprintf("%d of %d clusters do not answer Peerkeeper: its own network is the suspect", s.Unseen, all)
+	case unseen >= 2 && 2*unseen >= all, unseen > 0 && unseen == all:
+		return fmt.Sprintf("%d of %d clusters do not answer Peerkeeper: its own network is the suspect", unseen, all)
 	case len(roots) < 2:
 		return ""
 	case n >= 3 && 10*n > 3*all:
@@ -331,16 +270,31 @@ func massStop(s Situation) string {
 }
 
 // Refusals judges a proposal by every guard.
-func Refusals(g *Gate, p peer.Proposal, s Situation) []Refusal {
-	return judge(guards(), g, p, s)
+func Refusals(g *Gate, p peer.Proposal, s Situation) []record.Refusal {
+	return judge(guards(kindOf(p.Action)), g, p, s)
 }
 
-func judge(by []guard, g *Gate, p peer.Proposal, s Situation) []Refusal {
-	var out []Refusal
+func judge(by []guard, g *Gate, p peer.Proposal, s Situation) []record.Refusal {
+	var out []record.Refusal
 	for _, gd := range by {
-		if why := gd.why(g, p, s); why != "" {
-			out = append(out, Refusal{gd.name, why})
+		if r := gd.stops(g, p, s); r != nil {
+			out = append(out, record.Refusal{Guard: gd.name, Why: r.Why})
 		}
 	}
 	return out
+}
+
+// Explain puts a refusal into words: what was found, and by which guard.
+func Explain(r record.Refusal) string {
+	if r.Why != "" {
+		return fmt.Sprintf("%s (%s)", r.Why, r.Guard)
+	}
+	for _, k := range kinds() {
+		for _, gd := range guards(k) {
+			if gd.name == r.Guard {
+				return fmt.Sprintf("%s (%s)", gd.sentence, gd.name)
+			}
+		}
+	}
+	return r.Guard // of a newer version
 }

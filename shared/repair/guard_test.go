@@ -72,10 +72,27 @@ func importedAgo(o Outcome, ago time.Duration) Closure {
 func calm() (Gate, peer.Proposal, Situation) {
 	m := meshOf(3)
 	return Gate{PauseEpoch: 4}, restart(), Situation{
-		Now: noon, Mesh: m, Overrides: &record.Overrides{Approvals: map[string]record.Approval{}}, Epoch: 4, Newest: m.Hash(), Actor: "stucksync", Announced: noon.Add(-5 * time.Minute),
-		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Started", UpTime: 5 * time.Hour},
+		Now: noon, Mesh: m, Overrides: &record.Overrides{Approvals: map[string]record.Approval{}}, Epoch: 4, Newest: m.Hash(), Announced: noon.Add(-5 * time.Minute),
+		Peers: map[mesh.PeerID]Peer{emeaApac: stuck()}, Service: peer.Service{Status: "Started", UpTime: 5 * time.Hour},
 		Failing: []Failing{{emeaApac, peer.Root{Cause: "Synced:emea>apac", Cluster: "emea"}}},
 	}
+}
+
+// stuck is a peer whose sync stands although nothing known explains it.
+func stuck(worn ...peer.Overlay) Peer {
+	p := Peer{Overlays: worn, Conditions: []peer.Condition{{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed}, {Type: peer.UsersMatch, Status: peer.False, Reason: peer.UsersMissing}}}
+	for _, t := range peer.Causes() {
+		p.Conditions = append(p.Conditions, peer.Condition{Type: t, Status: peer.True})
+	}
+	return p
+}
+
+// reading gives a stuck peer with one condition read otherwise.
+func reading(t peer.Type, status peer.Status, why peer.Reason) map[mesh.PeerID]Peer {
+	p := stuck()
+	p.Conditions = slices.DeleteFunc(p.Conditions, func(c peer.Condition) bool { return c.Type == t })
+	p.Conditions = append(p.Conditions, peer.Condition{Type: t, Status: status, Reason: why})
+	return map[mesh.PeerID]Peer{emeaApac: p}
 }
 
 // only is one change of a calm situation by which one guard, and no other, stops
@@ -117,9 +134,9 @@ func cases() []only {
 			s.Newest = s.Mesh.Hash()
 			approved(p, s, time.Minute)
 		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
-		{"service", "XCP Router", func(_ G, p P, _ S) { p.Target.Service = peer.XCPRouter }, func(_ G, p P, s S) { p.Target.Service = peer.XCPRouter; s.Actor = "peering" }},
-		{"service", "SIP Proxy", func(_ G, p P, _ S) { p.Target.Service = peer.SIPProxy }, func(_ G, p P, s S) { p.Target.Service = peer.SIPProxy; s.Actor = "peering" }},
-		{"service", "Server Recovery Manager", func(_ G, p P, _ S) { p.Target.Service = peer.SRM }, func(_ G, p P, s S) { p.Target.Service = peer.SRM; s.Actor = "peering" }},
+		{"service", "XCP Router", func(_ G, p P, _ S) { p.Target.Service = peer.XCPRouter }, func(_ G, p P, s S) { p.Target.Service = peer.XCPRouter; s.Privilege = GrantPrivilege() }},
+		{"service", "SIP Proxy", func(_ G, p P, _ S) { p.Target.Service = peer.SIPProxy }, func(_ G, p P, s S) { p.Target.Service = peer.SIPProxy; s.Privilege = GrantPrivilege() }},
+		{"service", "Server Recovery Manager", func(_ G, p P, _ S) { p.Target.Service = peer.SRM }, func(_ G, p P, s S) { p.Target.Service = peer.SRM; s.Privilege = GrantPrivilege() }},
 		{"service", "the Sync Agent is started, never restarted", func(_ G, p P, _ S) { p.Target.Service = peer.SyncAgent }, func(g G, p P, s S) { starting(g, p, s); p.Target.Service = peer.SyncAgent }},
 		{"service", "a store that is not tomcat-trust", func(g G, p P, s S) { importing1(g, p, s); p.Target.Service = "cup-trust" }, importing1},
 		{"service", "a store is not restarted", func(_ G, p P, _ S) { p.Target.Service = peer.TomcatTrust }, importing1},
@@ -170,7 +187,30 @@ func cases() []only {
 		{"needed", "what is to be imported is there", func(g G, p P, s S) { importing1(g, p, s); s.Present = true }, importing1},
 		{"lease", "another run took over", func(_ G, _ P, s S) { s.Lease = "taken over" }, func(G, P, S) {}},
 		{"configuration", "a newer mesh.yaml is in force", func(_ G, _ P, s S) { s.Newest = "deadbeef" }, func(G, P, S) {}},
-		{"facts", "what it rests on is stale", func(_ G, _ P, s S) { s.Facts = "the services are not known (Stale)" }, func(G, P, S) {}},
+		{"facts", "the cluster's record is a newer version's", func(_ G, _ P, s S) {
+			s.ClusterUnknown = "the record of emea was written by a newer version of Peerkeeper"
+		}, func(G, P, S) {}},
+		{"facts", "the services are stale", func(_ G, _ P, s S) { s.ServiceUnknown = "the services are not known (Stale)" }, func(g G, p P, s S) {
+			importing1(g, p, s)
+			s.ServiceUnknown = "tomcat-trust is not listed" // a store is no service
+		}},
+		{"facts", "the services are stale, for a start", func(g G, p P, s S) {
+			starting(g, p, s)
+			s.ServiceUnknown = "the services are not known (Stale)"
+		}, starting},
+		{"facts", "it has synced since", func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.True, "") }, func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.StuckTwoHours) }},
+		{"facts", "whether it syncs is not known", func(_ G, _ P, s S) { s.Peers = nil }, func(_ G, p P, s S) { p.Target.Service, s.Peers = peer.AXL, nil }},
+		{"facts", "the users match", func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.True, peer.SetEqual) }, func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.True, peer.CatchingUp) }},
+		{"facts", "whether the users match is not known", func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.UnknownStatus, peer.Stale) }, func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.UnknownStatus, peer.NotYetDecided) }},
+		{"facts", "a cause explains it", func(_ G, _ P, s S) { s.Peers = reading(peer.Reachable, peer.False, peer.PublisherDown) }, func(G, P, S) {}},
+		{"facts", "a cause is not known", func(_ G, _ P, s S) { s.Peers = reading(peer.Authenticated, peer.UnknownStatus, peer.Stale) }, func(_ G, _ P, s S) { s.Peers = reading(peer.Authenticated, peer.UnknownStatus, peer.NotObservable) }},
+		{"facts", "nothing known asks for the start any more", func(g G, p P, s S) { starting(g, p, s); s.Proposed = []peer.Proposal{} }, starting},
+		{"facts", "the start waits for a person by now", func(g G, p P, s S) {
+			starting(g, p, s)
+			s.Proposed = []peer.Proposal{{ID: p.ID, Approval: "a person may have stopped it on purpose"}}
+		}, starting},
+		{"facts", "nothing known asks for the certificate any more", func(g G, p P, s S) { importing1(g, p, s); s.Proposed = []peer.Proposal{} }, importing1},
+		{"facts", "ICSA has read its store since", func(_ G, p P, s S) { p.Reload, s.Proposed = true, []peer.Proposal{} }, func(_ G, p P, s S) { p.Reload, s.Peers = true, nil }},
 		{"announced", "nobody was told", func(_ G, _ P, s S) { s.Announced = time.Time{} }, func(_ G, _ P, s S) { s.Announced = noon.Add(-time.Hour) }},
 		{"announced", "told a moment ago", func(_ G, _ P, s S) { s.Announced = noon.Add(-3 * time.Minute) }, func(_ G, _ P, s S) { s.Announced = noon.Add(-4 * time.Minute) }},
 		{"override", "the mesh is paused", func(_ G, _ P, s S) { said(s, "mesh", time.Time{}) }, func(_ G, _ P, s S) { said(s, "mesh", noon) }},
@@ -194,10 +234,10 @@ func cases() []only {
 		{"override", "said through a newer version", func(_ G, _ P, s S) { s.Overrides.Newer = true }, func(G, P, S) {}},
 		{"override", "not read", func(_ G, _ P, s S) { s.Overrides = nil }, func(G, P, S) {}},
 		{"epoch", "paused since it was decided", func(g G, _ P, _ S) { g.PauseEpoch++ }, func(g G, _ P, s S) { g.PauseEpoch++; s.Epoch++ }},
-		{"overlay", "nodes are being upgraded", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Upgrading} }, func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Acknowledged} }},
-		{"overlay", "the database was restored", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Rewound} }, func(_ G, _ P, s S) { s.Overlays[emeaAmer] = []peer.Overlay{peer.Rewound} }},
+		{"overlay", "nodes are being upgraded", func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Upgrading) }, func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Acknowledged) }},
+		{"overlay", "the database was restored", func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Rewound) }, func(_ G, _ P, s S) { s.Peers[emeaAmer] = stuck(peer.Rewound) }},
 		{"usersFell", "the users of the cluster are gone", func(_ G, _ P, s S) { s.UsersFell = "from 200 to 0" }, func(G, P, S) {}},
-		{"overlay", "flapping", func(_ G, _ P, s S) { s.Overlays[emeaApac] = []peer.Overlay{peer.Flapping} }, func(G, P, S) {}},
+		{"overlay", "flapping", func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Flapping) }, func(G, P, S) {}},
 		{"window", "a deny window wins over an allow window", func(_ G, _ P, s S) {
 			s.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "00:00", To: "24:00", TimeZone: "UTC"}, {Kind: "deny", From: "12:00", To: "13:00", TimeZone: "Europe/London"}}
 			s.Newest = s.Mesh.Hash()
@@ -362,9 +402,21 @@ func renewed(ids ...mesh.ClusterID) []Failing {
 	return out
 }
 
-func refusedBy(by []guard, change func(*Gate, *peer.Proposal, *Situation)) []string {
+// refusedBy changes a calm situation, and tells by which guards the action is
+// stopped when one of them, if named, is missing. What asks for the action still
+// does, unless the change says otherwise.
+func refusedBy(t *testing.T, missing string, change func(*Gate, *peer.Proposal, *Situation)) []string {
+	t.Helper()
 	g, p, s := calm()
 	change(&g, &p, &s)
+	if s.Proposed == nil {
+		s.Proposed = []peer.Proposal{p}
+	}
+	all := guards(kindOf(p.Action))
+	by := slices.DeleteFunc(slices.Clone(all), func(g guard) bool { return g.name == missing })
+	if missing != "" && len(by) != len(all)-1 {
+		t.Fatalf("%s is no guard of %s, or not one", missing, p.Action)
+	}
 	var out []string
 	for _, r := range judge(by, &g, p, s) {
 		out = append(out, r.Guard)
@@ -373,15 +425,15 @@ func refusedBy(by []guard, change func(*Gate, *peer.Proposal, *Situation)) []str
 }
 
 func TestEachGuardIsTheOnlyThingThatStops(t *testing.T) {
-	if got := refusedBy(guards(), func(*Gate, *peer.Proposal, *Situation) {}); len(got) > 0 {
+	if got := refusedBy(t, "", func(*Gate, *peer.Proposal, *Situation) {}); len(got) > 0 {
 		t.Fatalf("a calm situation is refused by %v", got)
 	}
 	for _, c := range cases() {
 		t.Run(c.guard+"/"+c.name, func(t *testing.T) {
-			if got := refusedBy(guards(), c.stop); !slices.Equal(got, []string{c.guard}) {
+			if got := refusedBy(t, "", c.stop); !slices.Equal(got, []string{c.guard}) {
 				t.Errorf("stopped by %v, want by %s alone", got, c.guard)
 			}
-			if got := refusedBy(guards(), c.pass); len(got) > 0 {
+			if got := refusedBy(t, "", c.pass); len(got) > 0 {
 				t.Errorf("the like that may pass is stopped by %v", got)
 			}
 		})
@@ -394,17 +446,33 @@ func TestNoGuardCanBeMissed(t *testing.T) {
 	covered := map[string]int{}
 	for _, c := range cases() {
 		covered[c.guard]++
-		without := slices.DeleteFunc(guards(), func(g guard) bool { return g.name == c.guard })
-		if len(without) != len(guards())-1 {
-			t.Fatalf("%s is no guard, or not one", c.guard)
-		}
-		if got := refusedBy(without, c.stop); len(got) > 0 {
+		if got := refusedBy(t, c.guard, c.stop); len(got) > 0 {
 			t.Errorf("%s/%s is stopped by %v although %s is missing", c.guard, c.name, got, c.guard)
 		}
 	}
-	for _, g := range guards() {
-		if covered[g.name] == 0 {
-			t.Errorf("guard %s has no case", g.name)
+	for _, k := range kinds() {
+		for _, g := range guards(k) {
+			if covered[g.name] == 0 {
+				t.Errorf("guard %s has no case", g.name)
+			}
+		}
+	}
+}
+
+// A refusal is explained once, whether it says more than its guard's name or not.
+func TestExplain(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		r    record.Refusal
+		want string
+	}{
+		{"what was found", record.Refusal{Guard: "window", Why: "outside every allow window"}, "outside every allow window (window)"},
+		{"the guard alone, of every action", record.Refusal{Guard: "announced"}, "no notice of it was sent before this run; the next run acts (announced)"},
+		{"the guard alone, of restarts", record.Refusal{Guard: "meshLimit"}, "the restarts that policy.limits.restartsPerMeshPerHour (3) allows are used up (meshLimit)"},
+		{"no guard that this version knows", record.Refusal{Guard: "moonPhase"}, "moonPhase"},
+	} {
+		if got := Explain(c.r); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 }
@@ -443,7 +511,7 @@ func TestMassStop(t *testing.T) {
 		{"30 clusters, fifteen not seen", 30, many(1), 15, "own network"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := massStop(Situation{Mesh: meshOf(c.clusters), Failing: roots(c.causes...), Unseen: c.unseen})
+			got := massStop(c.clusters, c.unseen, roots(c.causes...))
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
@@ -460,7 +528,7 @@ func TestOneCauseIsNoMass(t *testing.T) {
 			failing = append(failing, Failing{p.ID, peer.Root{Cause: "Reachable:apac", Cluster: "apac"}})
 		}
 	}
-	if got := massStop(Situation{Mesh: m, Failing: failing}); got != "" || len(failing) != 29 {
+	if got := massStop(len(m.Clusters), 0, failing); got != "" || len(failing) != 29 {
 		t.Errorf("%d peers, one cause: %s", len(failing), got)
 	}
 }
@@ -491,7 +559,7 @@ func TestNoLimitIsBeyondMemory(t *testing.T) {
 	g, p, s := calm()
 	importing1(&g, &p, &s)
 	s.Mesh.Policy.Limits.ImportsPerMeshPerHour = mesh.MostImportsPerHour
-	s.Newest = s.Mesh.Hash()
+	s.Newest, s.Proposed = s.Mesh.Hash(), []peer.Proposal{p}
 	for range 2 * maxClosed {
 		if len(Refusals(&g, p, s)) > 0 {
 			break

@@ -27,6 +27,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
 	"peerkeeper/shared/store/dynamo"
@@ -63,7 +64,7 @@ type report struct {
 	Skip    string
 	Token   int64
 	Closed  int
-	Refused []Refusal
+	Refused []record.Refusal
 	Outcome Outcome
 	Text    string
 	Err     string
@@ -191,6 +192,7 @@ func (h *oneHost) run(ctx context.Context, o order) (out report) {
 		now, err := remote{h.Node, h.Name, l.Token()}.Service(ctx, t.Node, t.Service)
 		s.Service, s.Epoch, s.Announced = now, g.PauseEpoch, h.now().Add(-notice)
 		s.Failing = []Failing{{p.Peers[0], peer.Root{Cause: "Synced", Cluster: o.Cluster}}}
+		s.Peers = map[mesh.PeerID]Peer{p.Peers[0]: stuck()}
 		return s, err
 	})
 	out.Refused, out.Outcome, out.Text = res.Refused, res.Outcome, res.Text

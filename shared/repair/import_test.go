@@ -182,6 +182,7 @@ func TestImportOfWhat(t *testing.T) {
 				p.ID = "r1"
 			}
 			r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) { return certsOf(c.read...), nil }
+			r.s.Proposed = []peer.Proposal{p}
 			_, err := r.Do(t.Context(), p, func(context.Context, *Gate) (Situation, error) { return r.s, nil })
 			switch {
 			case c.want == "" && (err != nil || len(s.added) != 1 || len(s.added[0]) != len(c.read)):
@@ -245,7 +246,7 @@ func TestImportOfNobodyKnowsWhat(t *testing.T) {
 
 func TestImportNeedsAKeeper(t *testing.T) {
 	r, _, p, _ := importRig(t)
-	r.TrustStoreWriter = nil
+	r.TrustStoreWriter, r.s.Proposed = nil, []peer.Proposal{p}
 	if _, err := r.Do(t.Context(), p, func(context.Context, *Gate) (Situation, error) { return r.s, nil }); err == nil || len(r.gate().Open) > 0 {
 		t.Errorf("%v", err)
 	}

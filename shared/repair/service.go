@@ -3,17 +3,28 @@ package repair
 import (
 	"context"
 	"fmt"
-	"time"
+	"slices"
 
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
-// service starts or restarts a service.
+// service is a service on a node, which is started or restarted.
 type service struct {
 	ServiceController
 	r      *Repair
-	action peer.Action
+	kind   kind
 	target peer.Target
+	again  func(in Intent, now peer.Service) string // why it must not be sent after all
+}
+
+// onService reaches a service with the write account.
+func onService(ctx context.Context, r *Repair, k kind, t peer.Target, again func(Intent, peer.Service) string) (executor, error) {
+	controller, err := r.Open(ctx, t.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	return service{controller, r, k, t, again}, nil
 }
 
 func (d service) now(ctx context.Context) (peer.Service, error) {
@@ -34,27 +45,14 @@ func (d service) recheck(ctx context.Context, in Intent) string {
 	if err != nil {
 		return "the target could not be read again: " + err.Error()
 	}
-	p := peer.Proposal{Action: d.action, Target: d.target, MinAge: in.MinAge}
-	if why := needless(p, Situation{Service: now}); why != "" {
+	if why := d.kind.needless(peer.Proposal{Target: d.target}, Situation{Service: now}); why != "" {
 		return why
 	}
-	if d.action != peer.RestartService {
-		if now.Code == peer.CodeCommandedOut && in.Before.Code != peer.CodeCommandedOut {
-			return "it has been commanded out of service in the meantime"
-		}
-		return ""
-	}
-	if why := tooYoung(p, now); why != "" {
-		return why
-	}
-	if now.UpTime < in.Before.UpTime {
-		return fmt.Sprintf("it has been restarted in the meantime (up-time %v)", now.UpTime)
-	}
-	return ""
+	return d.again(in, now)
 }
 
 func (d service) send(ctx context.Context) error {
-	return d.Control(ctx, d.target.Node, d.action, d.target.Service)
+	return d.Control(ctx, d.target.Node, d.kind.action, d.target.Service)
 }
 
 func (d service) readBack(ctx context.Context, in Intent) (Outcome, string) {
@@ -62,34 +60,23 @@ func (d service) readBack(ctx context.Context, in Intent) (Outcome, string) {
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}
-	return d.r.prove(in, now)
+	return d.kind.prove(in, now, d.r.Now())
 }
 
-// prove judges what a read-back showed of a service.
-func (r *Repair) prove(in Intent, now peer.Service) (Outcome, string) {
-	state := fmt.Sprintf("%s, up-time %v (before: %s, %v)", now.Status, now.UpTime, in.Before.Status, in.Before.UpTime)
-	late := overdue(r.Now(), in) > proofWindow
-	if in.Action == peer.StartService {
-		switch {
-		case now.Status == "Started":
-			return DoneProven, state
-		case now.Status == "Stopped", late:
-			return NotDone, state
-		}
-		return "", state
+// asRead puts a service into words, as it is and as it was when the intent was
+// written.
+func asRead(in Intent, now peer.Service) string {
+	return fmt.Sprintf("%s, up-time %s (before: %s, %s)", now.Status, plain.Duration(now.UpTime), in.Before.Status, plain.Duration(in.Before.UpTime))
+}
+
+// stillProposed says why an action is not what is known now leads to, or leads
+// to only once a person has agreed.
+func stillProposed(p peer.Proposal, s Situation, known string) string {
+	switch i := slices.IndexFunc(s.Proposed, func(o peer.Proposal) bool { return o.ID == p.ID }); {
+	case i < 0:
+		return known + " now does not ask for it"
+	case s.Proposed[i].Approval != "" && p.Approval == "":
+		return known + " now asks for a person first: " + s.Proposed[i].Approval
 	}
-	switch {
-	case now.Status != "Started" && late:
-		// It may be our own restart that took it down, and it may not.
-		return Unproven, state
-	case now.Status != "Started" || now.UpTime < 0:
-		return "", state
-	case now.UpTime < in.Before.UpTime:
-		return DoneProven, state
-	case now.UpTime >= in.Before.UpTime+r.Now().Sub(in.Written)-2*time.Minute:
-		return NotDone, state // it has run ever since
-	}
-	// Read back so late that it has run for longer than before: it was
-	// restarted since, by us or by somebody else.
-	return Unproven, state + ", restarted since, by Peerkeeper or by somebody else"
+	return ""
 }

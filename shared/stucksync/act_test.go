@@ -21,9 +21,9 @@ import (
 // turn but its own.
 func TestWhatFailedWaitsForTheOthers(t *testing.T) {
 	book := &record.Snapshot{Proposals: map[string]store.Doc[record.Proposed]{
-		"hangs":   {Value: record.Proposed{Refused: []string{failed + "timeout"}}},
-		"refused": {Value: record.Proposed{Refused: []string{"said: emea is paused by jdoe: change freeze"}}},
-		"late":    {Value: record.Proposed{Refused: []string{"time: this look had none left"}}},
+		"hangs":   {Value: record.Proposed{Refused: []record.Refusal{{Guard: failed, Why: "timeout"}}}},
+		"refused": {Value: record.Proposed{Refused: []record.Refusal{{Guard: "override", Why: "emea is paused by jdoe: change freeze"}}}},
+		"late":    {Value: record.Proposed{Refused: []record.Refusal{{Guard: "time", Why: "this look had none left"}}}},
 	}}
 	asked := []peer.Proposal{{ID: "hangs"}, {ID: "refused"}, {ID: "late"}, {ID: "new"}}
 	var got []string

@@ -9,7 +9,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/procedure"
+	"peerkeeper/shared/repair"
 )
 
 // askAgain is how often a person is asked once more about a service that may
@@ -66,5 +66,5 @@ func otherwise(m *mesh.Mesh, p peer.Proposal) string {
 	if m.Policy.Mode == mesh.Recover && p.Approval != "" {
 		return fmt.Sprintf(" Otherwise `peerkeeper approve %s`.", p.ID)
 	}
-	return fmt.Sprintf(" Otherwise start it: %s.", procedure.StartService(p.Target.Node, p.Target.Service).Line())
+	return fmt.Sprintf(" Otherwise start it: %s.", repair.ByHand(p))
 }

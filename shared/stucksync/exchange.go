@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"slices"
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
@@ -31,19 +30,6 @@ func (s *Stucksync) exchange(j *tick) []peer.Proposal {
 	j.matrix = certificate.Trust(s.Mesh, certs, j.view.Now)
 	j.exchanged = append(append([]peer.Proposal{}, certificate.Imports(j.view, j.matrix, certs)...), certificate.Reloads(j.view, j.matrix)...)
 	return j.exchanged
-}
-
-// stillAsked says why an action for a certificate may not be taken: what is
-// known now does not lead to it any more.
-func (s *Stucksync) stillProposed(j *tick, p peer.Proposal) string {
-	now := s.exchange(j)
-	switch i := slices.IndexFunc(now, func(o peer.Proposal) bool { return o.ID == p.ID }); {
-	case i < 0:
-		return "what is known of the certificates now does not ask for it"
-	case now[i].Approval != "" && p.Approval == "":
-		return "what is known of the certificates now asks for a person first: " + now[i].Approval
-	}
-	return ""
 }
 
 // keeper gives the trust stores of a cluster, under the lock-out guard of the

@@ -95,12 +95,12 @@ func (s *Stucksync) act(ctx context.Context, j *tick, gate *repair.Gate, asked [
 		doc.Value.Proposal, doc.Value.Ended = p, time.Time{}
 		// What was loaded may be a moment old; it is good enough to say no.
 		refused := repair.Refusals(gate, p, s.situation(j, gate, p))
-		doc.Value.Refused = texts(refused)
+		doc.Value.Refused = refused
 		switch {
 		case shut != nil:
-			doc.Value.Refused = append([]string{"gate: written by a newer version of Peerkeeper"}, doc.Value.Refused...)
+			doc.Value.Refused = append([]record.Refusal{{Guard: "gate", Why: "written by a newer version of Peerkeeper"}}, refused...)
 		case len(refused) == 0 && s.Clusters != nil && j.lease != nil && acting.Err() != nil:
-			doc.Value.Refused = []string{"time: this look had none left"}
+			doc.Value.Refused = []record.Refusal{{Guard: "time", Why: "this look had none left"}}
 		case len(refused) == 0 && s.Clusters != nil && j.lease != nil:
 			res, err := s.repairer(j).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
 				return s.recheck(ctx, j, gate, p)
@@ -108,9 +108,9 @@ func (s *Stucksync) act(ctx context.Context, j *tick, gate *repair.Gate, asked [
 			switch {
 			case err != nil:
 				s.logger().Error("an action failed", "action", p.Action, "target", p.Target.String(), "error", err)
-				doc.Value.Refused = []string{failed + failure(err)}
+				doc.Value.Refused = []record.Refusal{{Guard: failed, Why: failure(err)}}
 			case len(res.Refused) > 0:
-				doc.Value.Refused = texts(res.Refused)
+				doc.Value.Refused = res.Refused
 			default:
 				j.did[p.ID] = true
 				actions++
@@ -133,14 +133,14 @@ func (s *Stucksync) act(ctx context.Context, j *tick, gate *repair.Gate, asked [
 	return actions, err
 }
 
-// failed begins what is stored of an action that failed at the last look.
-const failed = "failed: "
+// failed stands for a guard's name where an action failed at the last look.
+const failed = "failed"
 
 // failedLast puts what failed at the last look behind everything else: a node
 // that hangs takes its time from nobody's turn but its own.
 func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
 	rank := func(p peer.Proposal) int {
-		if r := book.Proposals[p.ID].Value.Refused; len(r) > 0 && strings.HasPrefix(r[0], failed) {
+		if r := book.Proposals[p.ID].Value.Refused; len(r) > 0 && r[0].Guard == failed {
 			return 1
 		}
 		return 0
@@ -190,29 +190,14 @@ func (s *Stucksync) recheck(ctx context.Context, j *tick, gate *repair.Gate, p p
 	return s.situation(again, gate, p), nil
 }
 
-// texts are refusals as they are stored. What moves with the clock is left to
-// the guard's name, so that a waiting proposal is not written every tick.
-func texts(refused []repair.Refusal) []string {
-	var out []string
-	for _, r := range refused {
-		switch r.Guard {
-		case "age", "clusterLimit", "meshLimit", "again", "announced":
-			out = append(out, r.Guard)
-		default:
-			out = append(out, r.Error())
-		}
-	}
-	return out
-}
-
 // situation gathers what the guards judge by. The target's service is as
 // peersync saw it; the gate reads it anew before it acts.
 func (s *Stucksync) situation(j *tick, gate *repair.Gate, p peer.Proposal) repair.Situation {
+	id := p.Target.Cluster
 	sit := repair.Situation{
-		Now: j.view.Now, Mesh: s.Mesh, Overrides: &j.book.Overrides, Epoch: gate.PauseEpoch, Newest: s.newest(j), Actor: actor, Announced: j.book.Proposals[p.ID].Value.First,
-		Overlays: map[mesh.PeerID][]peer.Overlay{}, Service: peer.Service{Status: "Unknown", UpTime: -1},
+		Now: j.view.Now, Mesh: s.Mesh, Overrides: &j.book.Overrides, Epoch: gate.PauseEpoch, Newest: s.newest(j), Announced: j.book.Proposals[p.ID].Value.First,
+		Failing: s.failures(j), Peers: map[mesh.PeerID]repair.Peer{}, Service: peer.Service{Status: "Unknown", UpTime: -1},
 	}
-	sit.Failing = s.failures(j)
 	for _, id := range s.Mesh.IDs() {
 		switch j.view.Visibility(id).Verdict {
 		case peer.WaitingForPeers, peer.NotVisible:
@@ -220,12 +205,34 @@ func (s *Stucksync) situation(j *tick, gate *repair.Gate, p peer.Proposal) repai
 		}
 	}
 	for _, id := range p.Peers {
-		sit.Overlays[id] = j.states[id].Overlays
+		sit.Peers[id] = repair.Peer{Conditions: j.conditions[id], Overlays: j.states[id].Overlays, Sync: j.book.Syncs[id].Value}
 	}
-	if r := j.view.Clusters[p.Target.Cluster]; r != nil && r.Fell != nil {
+	r := j.view.Clusters[id]
+	switch {
+	case r == nil:
+		sit.ClusterUnknown = fmt.Sprintf("%s is no longer in mesh.yaml", id)
+		return sit
+	case j.book.Clusters[id].Newer:
+		sit.ClusterUnknown = fmt.Sprintf("the record of %s was written by a newer version of Peerkeeper", id)
+	}
+	if r.Fell != nil {
 		sit.UsersFell = r.Fell.String()
 	}
-	sit.Facts = s.facts(j, gate, p, &sit)
+	sit.Proposed = slices.Concat(peer.Starts(j.view, id, gate.Done()...), s.exchange(j))
+	services := r.Seen.Nodes[p.Target.Node].Services.Fresh(j.view.Now, 2*j.view.Tick)
+	got, known := services.Get()
+	svc, listed := got[p.Target.Service]
+	switch {
+	case !known:
+		sit.ServiceUnknown = fmt.Sprintf("the services of %s are not known (%s)", p.Target.Node, services.Why())
+	case !listed:
+		sit.ServiceUnknown = fmt.Sprintf("%s is not listed", p.Target)
+	default:
+		if svc.UpTime >= 0 {
+			svc.UpTime += max(0, j.view.Now.Sub(services.At)) // as it must be by now
+		}
+		sit.Service = svc
+	}
 	return sit
 }
 
@@ -241,72 +248,6 @@ func (s *Stucksync) failures(j *tick) []repair.Failing {
 		}
 	}
 	return j.failing
-}
-
-// facts says why what is known is not enough to act on, and fills in the
-// target's service. Only what is Known, complete and fresh is.
-func (s *Stucksync) facts(j *tick, gate *repair.Gate, p peer.Proposal, sit *repair.Situation) string {
-	r := j.view.Clusters[p.Target.Cluster]
-	if r == nil {
-		return fmt.Sprintf("%s is no longer in mesh.yaml", p.Target.Cluster)
-	}
-	if j.book.Clusters[p.Target.Cluster].Newer {
-		return fmt.Sprintf("the record of %s was written by a newer version of Peerkeeper", p.Target.Cluster)
-	}
-	if p.Action == peer.ImportCertificate {
-		return s.stillProposed(j, p)
-	}
-	services := r.Seen.Nodes[p.Target.Node].Services.Fresh(j.view.Now, 2*j.view.Tick)
-	got, known := services.Get()
-	svc, listed := got[p.Target.Service]
-	switch {
-	case !known:
-		return fmt.Sprintf("the services of %s are not known (%s)", p.Target.Node, services.Why())
-	case !listed:
-		return fmt.Sprintf("%s is not listed", p.Target)
-	}
-	if svc.UpTime >= 0 {
-		svc.UpTime += max(0, j.view.Now.Sub(services.At)) // as it must be by now
-	}
-	sit.Service = svc
-	if p.Reload {
-		return s.stillProposed(j, p)
-	}
-	if p.Action == peer.StartService {
-		return stillStopped(j, gate, p)
-	}
-	if p.Action != peer.RestartService || p.Target.Service != peer.ICSA {
-		return ""
-	}
-	for _, id := range p.Peers {
-		if c := condition(j.conditions[id], peer.Synced); c.Status != peer.False {
-			return fmt.Sprintf("%s: Synced is %s (%s)", id, c.Status, c.Reason)
-		}
-		users := condition(j.conditions[id], peer.UsersMatch)
-		if users.Status == peer.UnknownStatus && users.Reason != peer.NotYetDecided || users.Status == peer.True && users.Reason != peer.CatchingUp {
-			return fmt.Sprintf("%s: UsersMatch is %s (%s)", id, users.Status, users.Reason)
-		}
-		for _, t := range peer.Causes() {
-			c := condition(j.conditions[id], t)
-			if c.Status == peer.False || c.Status == peer.UnknownStatus && peer.Counted(c, j.book.Syncs[id].Value) {
-				return fmt.Sprintf("%s: %s is %s (%s)", id, t, c.Status, c.Reason)
-			}
-		}
-	}
-	return ""
-}
-
-// stillStopped says why a service may not be started as it was proposed: what is
-// known now does not lead to it, or leads to asking a person first.
-func stillStopped(j *tick, gate *repair.Gate, p peer.Proposal) string {
-	now := peer.Starts(j.view, p.Target.Cluster, gate.Done()...)
-	switch i := slices.IndexFunc(now, func(o peer.Proposal) bool { return o.ID == p.ID }); {
-	case i < 0:
-		return "what is known now does not ask for it"
-	case now[i].Approval != "" && p.Approval == "":
-		return "what is known now asks for a person first: " + now[i].Approval
-	}
-	return ""
 }
 
 // actor is who acts, for the audit.

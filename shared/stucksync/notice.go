@@ -11,7 +11,9 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/remedy"
+	"peerkeeper/shared/repair"
 )
 
 // noticeInput is everything that a notice on a directed peer is composed from.
@@ -23,9 +25,9 @@ type noticeInput struct {
 	reverse   peer.State // of the other direction
 	also      []mesh.PeerID
 	ladder    *peer.Ladder
-	proposal  *peer.Proposal // of this peer, if something is asked for
-	refused   []string       // by which guards, at this look
-	did       bool           // it was carried out at this look
+	proposal  *peer.Proposal   // of this peer, if something is asked for
+	refused   []record.Refusal // at this look
+	did       bool             // it was carried out at this look
 }
 
 // compose writes a notice: what users feel, since when in each cluster's own
@@ -84,19 +86,19 @@ func will(t noticeInput) string {
 	l, p := t.ladder, t.proposal
 	switch {
 	case t.mesh.Policy.Mode != mesh.Recover && p != nil:
-		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s (impact: %s).", p.Summary(), p.Interrupts)
+		return fmt.Sprintf("nothing by itself, policy.mode is observe. In mode recover it would %s (impact: %s).", repair.Summary(*p), p.Interrupts)
 	case t.mesh.Policy.Mode != mesh.Recover:
 		return "nothing by itself, policy.mode is observe."
 	case t.did:
-		return fmt.Sprintf("has just asked the node to %s (impact: %s); the next run reads back what came of it.", p.Summary(), p.Interrupts)
+		return fmt.Sprintf("has just asked the node to %s (impact: %s); the next run reads back what came of it.", repair.Summary(*p), p.Interrupts)
 	case p != nil && p.Approval != "":
-		return fmt.Sprintf("waits for approval: %s. `peerkeeper approve %s` lets it %s once (impact: %s).", p.Approval, p.ID, p.Summary(), p.Interrupts)
+		return fmt.Sprintf("waits for approval: %s. `peerkeeper approve %s` lets it %s once (impact: %s).", p.Approval, p.ID, repair.Summary(*p), p.Interrupts)
 	case p != nil && l != nil && !l.Until.IsZero():
-		return fmt.Sprintf("will %s after %s unless paused (`peerkeeper pause %s`); impact: %s. Why then: %s.", p.Summary(), t.local(l.Until, t.peer.From), p.Target.Cluster, p.Interrupts, l.Evidence)
+		return fmt.Sprintf("will %s after %s unless paused (`peerkeeper pause %s`); impact: %s. Why then: %s.", repair.Summary(*p), t.local(l.Until, t.peer.From), p.Target.Cluster, p.Interrupts, l.Evidence)
 	case p != nil && blockers(t.refused) != "":
-		return fmt.Sprintf("would %s and does not: %s.", p.Summary(), blockers(t.refused))
+		return fmt.Sprintf("would %s and does not: %s.", repair.Summary(*p), blockers(t.refused))
 	case p != nil:
-		return fmt.Sprintf("will %s at its next run, in 5 min, unless paused (`peerkeeper pause %s`); impact: %s.", p.Summary(), p.Target.Cluster, p.Interrupts)
+		return fmt.Sprintf("will %s at its next run, in 5 min, unless paused (`peerkeeper pause %s`); impact: %s.", repair.Summary(*p), p.Target.Cluster, p.Interrupts)
 	case l != nil:
 		return l.Evidence + "."
 	}
@@ -104,16 +106,11 @@ func will(t noticeInput) string {
 }
 
 // blockers names what stops an action, leaving out that it has only now been told of.
-func blockers(refused []string) string {
+func blockers(refused []record.Refusal) string {
 	var out []string
 	for _, r := range refused {
-		guard, why, _ := strings.Cut(r, ": ")
-		switch {
-		case guard == "announced":
-		case why == "":
-			out = append(out, guard)
-		default:
-			out = append(out, why)
+		if r.Guard != repair.GuardAnnounced {
+			out = append(out, repair.Explain(r))
 		}
 	}
 	return strings.Join(out, "; ")

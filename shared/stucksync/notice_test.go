@@ -11,6 +11,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 )
 
@@ -46,7 +47,7 @@ func TestNotices(t *testing.T) {
 		want   string
 	}{
 		{"a restart is about to come", func(t *noticeInput) {
-			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced"}
+			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []record.Refusal{{Guard: "announced"}}
 		}, firstLine + `Peerkeeper: will restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com at its next run, in 5 min, unless paused (` + "`peerkeeper pause emea`" + `); impact: the user syncs of 29 peers of emea for about a minute; no sessions, chats or logins.
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
@@ -62,8 +63,8 @@ Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how f
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com, click Force Manual Sync and confirm with OK, or ` + "`peerkeeper approve 1ebab35c4e`" + `.`},
 		{"a window holds it", func(t *noticeInput) {
-			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []string{"announced", "window: outside every allow window"}
-		}, firstLine + `Peerkeeper: would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com and does not: outside every allow window.
+			t.proposal, t.ladder, t.refused = restartOf(t), &peer.Ladder{Rung: peer.RungRestart}, []record.Refusal{{Guard: "announced"}, {Guard: "window", Why: "outside every allow window"}}
+		}, firstLine + `Peerkeeper: would restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com and does not: outside every allow window (window).
 Collect before: file build log inter_cluster 1; utils service list.
 Next step: none needed yet; ` + "`peerkeeper explain emea>apac`" + ` shows how far the repair is.`},
 		{"observe", func(t *noticeInput) {

@@ -61,10 +61,10 @@ type tick struct {
 	lease      *store.Lease       // nil in a dry run, which never acts
 	matrix     certificate.Matrix // what the stores make of the certificates
 	asked      []peer.Proposal
-	exchanged  []peer.Proposal     // what exchange has worked out; nil before
-	failing    []repair.Failing    // what failures has worked out; nil before
-	refused    map[string][]string // by proposal: which guards stopped it at this look
-	did        map[string]bool     // proposals that were carried out at this look
+	exchanged  []peer.Proposal             // what exchange has worked out; nil before
+	failing    []repair.Failing            // what failures has worked out; nil before
+	refused    map[string][]record.Refusal // by proposal: what stopped it at this look
+	did        map[string]bool             // proposals that were carried out at this look
 }
 
 func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Lease) (run.Answer, error) {
@@ -77,7 +77,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	book.ReclockPeers(s.Mesh, now)
 	sched, _ := run.Find("peersync")
 	j := &tick{book: book, view: book.Facts(s.Mesh, sched.Period, now).View(),
-		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]string{}, did: map[string]bool{}}
+		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]record.Refusal{}, did: map[string]bool{}}
 	for _, id := range s.Mesh.IDs() {
 		if book.Clusters[id].Newer {
 			j.view.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on

@@ -5,9 +5,29 @@ import (
 	"fmt"
 
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 )
 
-// parameter sets a service parameter.
+// setParameter sets a service parameter. No repair does.
+func setParameter() kind {
+	return kind{
+		action:  peer.SetParameter,
+		summary: func(p peer.Proposal) string { return fmt.Sprintf("set %s to %s", p.Target, p.Value) },
+		byHand: func(p peer.Proposal) string {
+			return procedure.SetParameter(p.Target.Node, p.Target.Service, p.Target.Parameter, p.Value).Line()
+		},
+		proof: "its value",
+		open: func(ctx context.Context, r *Repair, p peer.Proposal) (executor, error) {
+			controller, err := r.Open(ctx, p.Target.Cluster)
+			if err != nil {
+				return nil, err
+			}
+			return parameter{controller, p.Target, p.Value}, nil
+		},
+	}
+}
+
+// parameter is a service parameter on a node.
 type parameter struct {
 	ServiceController
 	target peer.Target

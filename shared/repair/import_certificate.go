@@ -5,15 +5,108 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/chain"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/procedure"
+	"peerkeeper/shared/record"
 )
 
-// importing puts a certificate, or the CA chain above one, into a trust store.
-// What it imports it has itself read from the source, moments ago.
+// importCertificate puts a certificate, or the CA chain above one, into a trust
+// store. It removes nothing.
+func importCertificate() kind {
+	return kind{
+		action: peer.ImportCertificate,
+		on:     []string{peer.TomcatTrust},
+		summary: func(p peer.Proposal) string {
+			return fmt.Sprintf("put %s into %s on %s", p.Target.Parameter, p.Target.Service, p.Target.Node)
+		},
+		byHand: importByHand,
+		guards: []guard{
+			{"import", "policy.importCertificates is manual; a CA, what is not served yet, or what one source alone tells, without approval; not the certificate that was proposed", mayImport},
+			{"importLimit", "the imports that policy.limits.importsPerMeshPerHour (30, at most 100) allows are used up", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
+				limit := s.Mesh.Policy.Limits.ImportsPerMeshPerHour
+				if n := imports(g, s.Now); n >= limit {
+					return stop("%d certificates were imported in the mesh within the hour, the limit is %d", n, limit)
+				}
+				return nil
+			}},
+		},
+		facts: func(p peer.Proposal, s Situation) string {
+			return stillProposed(p, s, "what is known of the certificates")
+		},
+		needless: func(p peer.Proposal, s Situation) string {
+			if s.Present {
+				return fmt.Sprintf("%s: it is there already", p.Target)
+			}
+			return ""
+		},
+		// Certificates are renewed by the mesh, and each that is missing is proven by
+		// the store itself.
+		mends:    peer.CertificateTrusted,
+		frequent: true,
+		proof:    "the store, which holds it",
+		open: func(ctx context.Context, r *Repair, p peer.Proposal) (executor, error) {
+			if r.TrustStoreWriter == nil {
+				return nil, fmt.Errorf("nothing here puts certificates into the stores of %s", p.Target.Cluster)
+			}
+			writer, err := r.TrustStoreWriter(ctx, p.Target.Cluster)
+			if err != nil {
+				return nil, err
+			}
+			return &importing{TrustStoreWriter: writer, r: r, target: p.Target, source: p.Source}, nil
+		},
+	}
+}
+
+// mayImport stops what may not be imported whatever it is needed for. The
+// judgement asks a person where it should; the gate makes sure.
+func mayImport(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+	switch policy := s.Mesh.Policy.ImportCertificates; {
+	case policy != mesh.ImportApprove && policy != mesh.ImportAuto:
+		return stop("policy.importCertificates is manual: people copy certificates")
+	case p.Source == nil || p.Source.Fingerprint == "" || p.Source.Fingerprint != p.Value:
+		return stop("it does not say which certificate, and of which node")
+	case p.Approval == "" && len(p.Source.Proofs) == 1:
+		return stop("one source alone tells that the certificate is the node's own: it is imported with approval only")
+	case p.Approval == "" && (policy != mesh.ImportAuto || p.Source.Issuer != "" || p.Source.Pending):
+		return stop("a CA, and a certificate that is not served yet, are imported with approval only")
+	}
+	return nil
+}
+
+// imports counts those of the last hour, whatever came of them, and those under
+// way.
+func imports(g *Gate, now time.Time) int {
+	n := 0
+	for _, c := range g.Closed {
+		if c.Action == peer.ImportCertificate && c.Outcome != NotSent && g.counts(mark("closed", c.Seq), c.Meant, now, time.Hour) {
+			n++
+		}
+	}
+	for _, o := range g.Open {
+		if o.Action == peer.ImportCertificate {
+			n++
+		}
+	}
+	return n
+}
+
+func importByHand(p peer.Proposal) string {
+	var from mesh.NodeName
+	if p.Source != nil {
+		from = p.Source.Node
+	}
+	return fmt.Sprintf("%s; if it does not: %s (`peerkeeper check certs --trust` names the file); then %s", procedure.ResyncCertificates(p.Target.Node, from).Line(),
+		procedure.UploadCertificate(p.Target.Node, p.Target.Service, p.Target.Parameter).Line(), procedure.RestartService(p.Target.Node, peer.ICSA).Line())
+}
+
+// importing is one trust store, and what goes into it: what was itself read from
+// the source, moments ago.
 type importing struct {
 	TrustStoreWriter
 	r      *Repair

@@ -1,0 +1,118 @@
+package repair
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/procedure"
+	"peerkeeper/shared/record"
+)
+
+// restartService restarts a service that runs.
+func restartService() kind {
+	k := kind{
+		action:  peer.RestartService,
+		on:      []string{peer.ICSA, peer.AXL},
+		summary: summarize,
+		byHand:  func(p peer.Proposal) string { return procedure.RestartService(p.Target.Node, p.Target.Service).Line() },
+		guards: []guard{
+			{"clusterLimit", "the restarts that policy.limits.restartsPerClusterPerHour (1) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+				return stopIf(restarts(g, s.Now, p.Target.Cluster) >= s.Mesh.Policy.Limits.RestartsPerClusterPerHour)
+			}},
+			{"meshLimit", "the restarts that policy.limits.restartsPerMeshPerHour (3) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+				return stopIf(restarts(g, s.Now, "") >= s.Mesh.Policy.Limits.RestartsPerMeshPerHour)
+			}},
+			{"age", "the service was restarted recently: it is up for less than 2 h, 4 intervals, or 1.5 x the longest full sync", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+				return stopIf(s.Service.UpTime < leastUpTime(p.MinAge))
+			}},
+		},
+		facts:    whyNotRestart,
+		needless: notStarted,
+		outdated: func(a record.Approval, p peer.Proposal, s Situation) string {
+			// Whether the table remembers it or not: an approval is for the service as
+			// the person saw it, whose clock may be ahead.
+			if !s.Now.Add(-s.Service.UpTime).Before(a.At.Add(-skew)) {
+				return fmt.Sprintf("%s was restarted since %s approved, or less than %s before: approve again", p.Target, a.Actor, plain.Duration(skew))
+			}
+			return ""
+		},
+		interrupts: true,
+		proof:      "a lower up-time",
+		prove:      provenByUpTime,
+	}
+	k.open = func(ctx context.Context, r *Repair, p peer.Proposal) (executor, error) {
+		return onService(ctx, r, k, p.Target, func(in Intent, now peer.Service) string {
+			switch least := leastUpTime(in.MinAge); {
+			case now.UpTime < least:
+				return fmt.Sprintf("%s is up for %s only (minimum %s): it was restarted recently", p.Target, plain.Duration(now.UpTime), plain.Duration(least))
+			case now.UpTime < in.Before.UpTime:
+				return fmt.Sprintf("it has been restarted in the meantime (up-time %s)", plain.Duration(now.UpTime))
+			}
+			return ""
+		})
+	}
+	return k
+}
+
+// leastUpTime is the up-time below which a service is not restarted. An up-time
+// that is not told is negative, and so below it.
+func leastUpTime(proposed time.Duration) time.Duration { return max(proposed, leastAge) }
+
+func notStarted(p peer.Proposal, s Situation) string {
+	if s.Service.Status != "Started" {
+		return fmt.Sprintf("%s is %s, so a restart of it could not be verified", p.Target, s.Service.Status)
+	}
+	return ""
+}
+
+// whyNotRestart says why a service is not restarted on what is known. For a stuck
+// sync, ICSA is restarted only if nothing else explains it: every cause is known
+// and good, and the users are known to differ.
+func whyNotRestart(p peer.Proposal, s Situation) string {
+	switch {
+	case s.ServiceUnknown != "":
+		return s.ServiceUnknown
+	case p.Reload:
+		return stillProposed(p, s, "what is known of the certificates")
+	case p.Target.Service != peer.ICSA:
+		return ""
+	}
+	for _, id := range p.Peers {
+		if c := s.Peers[id].condition(peer.Synced); c.Status != peer.False {
+			return fmt.Sprintf("%s: Synced is %s (%s)", id, c.Status, c.Reason)
+		}
+		users := s.Peers[id].condition(peer.UsersMatch)
+		if users.Status == peer.UnknownStatus && users.Reason != peer.NotYetDecided || users.Status == peer.True && users.Reason != peer.CatchingUp {
+			return fmt.Sprintf("%s: UsersMatch is %s (%s)", id, users.Status, users.Reason)
+		}
+		for _, t := range peer.Causes() {
+			c := s.Peers[id].condition(t)
+			if c.Status == peer.False || c.Status == peer.UnknownStatus && peer.Counted(c, s.Peers[id].Sync) {
+				return fmt.Sprintf("%s: %s is %s (%s)", id, t, c.Status, c.Reason)
+			}
+		}
+	}
+	return ""
+}
+
+// provenByUpTime tells from a service what became of a restart of it.
+func provenByUpTime(in Intent, now peer.Service, at time.Time) (Outcome, string) {
+	state := asRead(in, now)
+	switch {
+	case now.Status != "Started" && overdue(at, in) > proofWindow:
+		// It may be our own restart that took it down, and it may not.
+		return Unproven, state
+	case now.Status != "Started" || now.UpTime < 0:
+		return "", state
+	case now.UpTime < in.Before.UpTime:
+		return DoneProven, state
+	case now.UpTime >= in.Before.UpTime+at.Sub(in.Written)-2*time.Minute:
+		return NotDone, state // it has run ever since
+	}
+	// Read back so late that it has run for longer than before: it was
+	// restarted since, by us or by somebody else.
+	return Unproven, state + ", restarted since, by Peerkeeper or by somebody else"
+}
