@@ -14,6 +14,7 @@
 package alarm
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -48,12 +49,17 @@ type Notice struct {
 	State       State          `json:"state"`
 	Mesh        string         `json:"mesh"`
 	Cluster     mesh.ClusterID `json:"cluster,omitempty"`
-	Peer        string         `json:"peer,omitempty"`
+	Peer        mesh.PeerID    `json:"peer,omitzero"`
 	Fingerprint string         `json:"fingerprint"`
 	Transition  int            `json:"transition"`
 	Since       time.Time      `json:"since"`
 	Message     string         `json:"message"`
 	Runbook     string         `json:"runbook"`
+}
+
+// About is what a notice speaks of: a peer, a cluster or the mesh.
+func (n Notice) About() string {
+	return cmp.Or(n.Peer.String(), string(n.Cluster), n.Mesh)
 }
 
 // Sink sends notices somewhere. An error means that nobody may have heard it,

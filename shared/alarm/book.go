@@ -1,7 +1,6 @@
 package alarm
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -36,7 +35,7 @@ const (
 type Firing struct {
 	Name    string
 	Cluster mesh.ClusterID
-	Peer    string // "emea>apac", or ""
+	Peer    mesh.PeerID
 	// Subject tells several alarms of one name apart, such as the node or the
 	// certificate. It is part of the fingerprint, as it is.
 	Subject string
@@ -63,19 +62,15 @@ type Firing struct {
 type Unknown struct {
 	Name    string
 	Cluster mesh.ClusterID
-	Peer    string
+	Peer    mesh.PeerID
 }
 
 // Covers says whether the marker speaks of an alarm.
 func (u Unknown) Covers(it Item) bool {
-	if u.Name != "" && u.Name != it.Name || u.Peer != "" && u.Peer != it.Peer {
+	if u.Name != "" && u.Name != it.Name || !u.Peer.IsZero() && u.Peer != it.Peer {
 		return false
 	}
-	if u.Cluster == "" || u.Cluster == it.Cluster {
-		return true
-	}
-	id, err := mesh.ParsePeerID(it.Peer)
-	return err == nil && (id.From == u.Cluster || id.To == u.Cluster)
+	return u.Cluster == "" || u.Cluster == it.Cluster || u.Cluster == it.Peer.From || u.Cluster == it.Peer.To
 }
 
 // AnyOf makes the Unknown function of a Look from markers.
@@ -171,9 +166,9 @@ func (it Item) settled() bool {
 
 // Fingerprint is the stable name of an alarm: equal for equal arguments, in
 // every process and every release.
-func Fingerprint(meshName, name string, cluster mesh.ClusterID, peer, subject string) string {
+func Fingerprint(meshName, name string, cluster mesh.ClusterID, peer mesh.PeerID, subject string) string {
 	h := sha256.New()
-	for _, part := range []string{meshName, name, string(cluster), peer, subject} {
+	for _, part := range []string{meshName, name, string(cluster), peer.String(), subject} {
 		fmt.Fprintf(h, "%d:%s,", len(part), part) // lengths keep ("a", "bc") and ("ab", "c") apart
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
@@ -379,9 +374,7 @@ func expire(d *store.Doc[Item], now time.Time) {
 	}
 }
 
-func describe(n Notice) string {
-	return n.Name + " " + cmp.Or(n.Peer, string(n.Cluster), n.Mesh)
-}
+func describe(n Notice) string { return n.Name + " " + n.About() }
 
 // DecodeItem reads an alarm item's body, as the dashboard and tests do.
 func DecodeItem(body []byte) (Item, error) {

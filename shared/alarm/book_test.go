@@ -20,6 +20,12 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// peerOf is a peer as "emea>apac", and none as anything else.
+func peerOf(s string) mesh.PeerID {
+	id, _ := mesh.ParsePeerID(s)
+	return id
+}
+
 func down(cluster mesh.ClusterID) alarm.Firing {
 	return alarm.Firing{Name: alarm.ClusterDown, Cluster: cluster, Message: "no node answers", Since: noon.Add(-time.Hour)}
 }
@@ -127,7 +133,7 @@ func TestReconcile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := book{}
-			fp := alarm.Fingerprint("acme", alarm.ClusterDown, "apac", "", "")
+			fp := alarm.Fingerprint("acme", alarm.ClusterDown, "apac", mesh.PeerID{}, "")
 			for i, s := range c.steps {
 				if it, ok := b[fp]; ok && s.deliver {
 					it.Pending = nil
@@ -160,7 +166,7 @@ func TestNotice(t *testing.T) {
 	b := book{}
 	f := alarm.Firing{Name: alarm.ServiceStopped, Cluster: "emea", Subject: "imp-emea-sub.example.com", Message: "ICSA is stopped on imp-emea-sub.example.com", Since: noon.Add(-time.Minute)}
 	b.apply(alarm.Check{Firing: []alarm.Firing{f}, Now: noon})
-	fp := alarm.Fingerprint("acme", f.Name, f.Cluster, "", f.Subject)
+	fp := alarm.Fingerprint("acme", f.Name, f.Cluster, mesh.PeerID{}, f.Subject)
 	want := alarm.Notice{
 		Name: f.Name, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "emea", Fingerprint: fp,
 		Transition: 1, Since: f.Since, Message: f.Message, Runbook: "shared/alarm/README.md#alarm-servicestopped",
@@ -177,7 +183,7 @@ func TestNotice(t *testing.T) {
 		t.Errorf("clear, reason %q (-want +got):\n%s", it.Reason, diff)
 	}
 	b.apply(alarm.Check{Firing: []alarm.Firing{{Name: "Misspelt", Cluster: "emea"}}, Now: noon})
-	if it := b[alarm.Fingerprint("acme", "Misspelt", "emea", "", "")]; len(it.Pending) != 1 || it.Severity != alarm.Critical || !it.Since.Equal(noon) {
+	if it := b[alarm.Fingerprint("acme", "Misspelt", "emea", mesh.PeerID{}, "")]; len(it.Pending) != 1 || it.Severity != alarm.Critical || !it.Since.Equal(noon) {
 		t.Errorf("an alarm that the catalogue does not know is kept quiet: %+v", it)
 	}
 }
@@ -185,17 +191,17 @@ func TestNotice(t *testing.T) {
 func TestFingerprint(t *testing.T) {
 	seen := map[string]string{}
 	for _, a := range [][5]string{
-		{"acme", "X", "emea", "", ""}, {"acme", "X", "", "emea", ""}, {"acme", "X", "", "", "emea"}, {"acme", "Xe", "mea", "", ""},
+		{"acme", "X", "emea", "", ""}, {"acme", "X", "", "emea>apac", ""}, {"acme", "X", "", "", "emea"}, {"acme", "Xe", "mea", "", ""},
 		{"acm", "eX", "emea", "", ""}, {"other", "X", "emea", "", ""}, {"acme", "X", "emea", "emea>apac", ""}, {"acme", "X", "emea", "", "a,b"},
 	} {
-		fp := alarm.Fingerprint(a[0], a[1], mesh.ClusterID(a[2]), a[3], a[4])
+		fp := alarm.Fingerprint(a[0], a[1], mesh.ClusterID(a[2]), peerOf(a[3]), a[4])
 		if was, ok := seen[fp]; ok {
 			t.Errorf("%v and %v have one fingerprint", was, a)
 		}
 		seen[fp] = fmt.Sprint(a)
 	}
 	// Receivers keep fingerprints: this one must never change.
-	if fp := alarm.Fingerprint("acme", "ClusterDown", "apac", "", ""); fp != "bdd771e4861ba8a7" {
+	if fp := alarm.Fingerprint("acme", "ClusterDown", "apac", mesh.PeerID{}, ""); fp != "bdd771e4861ba8a7" {
 		t.Errorf("the fingerprint changed to %s", fp)
 	}
 }
@@ -276,9 +282,9 @@ func TestCatalogue(t *testing.T) {
 
 func TestInhibit(t *testing.T) {
 	stuck := func(peer string) alarm.Firing {
-		return alarm.Firing{Name: alarm.PeriodicSyncingFailure, Peer: peer}
+		return alarm.Firing{Name: alarm.PeriodicSyncingFailure, Peer: peerOf(peer)}
 	}
-	differ := func(peer string) alarm.Firing { return alarm.Firing{Name: alarm.UsersDiffer, Peer: peer} }
+	differ := func(peer string) alarm.Firing { return alarm.Firing{Name: alarm.UsersDiffer, Peer: peerOf(peer)} }
 	cluster := func(name string, id mesh.ClusterID) alarm.Firing { return alarm.Firing{Name: name, Cluster: id} }
 	heldDown := cluster(alarm.ClusterDown, "apac")
 	heldDown.Suppressed = true
@@ -315,7 +321,7 @@ func TestInhibit(t *testing.T) {
 }
 
 func TestUnknownCovers(t *testing.T) {
-	peer := alarm.Item{Notice: alarm.Notice{Name: alarm.UsersDiffer, Peer: "emea>apac"}}
+	peer := alarm.Item{Notice: alarm.Notice{Name: alarm.UsersDiffer, Peer: mesh.PeerID{From: "emea", To: "apac"}}}
 	cluster := alarm.Item{Notice: alarm.Notice{Name: alarm.ClusterDown, Cluster: "apac"}}
 	for _, c := range []struct {
 		mark alarm.Unknown
@@ -326,12 +332,12 @@ func TestUnknownCovers(t *testing.T) {
 		{alarm.Unknown{Cluster: "apac"}, peer, true},
 		{alarm.Unknown{Cluster: "emea"}, peer, true},
 		{alarm.Unknown{Cluster: "amer"}, peer, false},
-		{alarm.Unknown{Peer: "emea>apac"}, peer, true},
-		{alarm.Unknown{Peer: "apac>emea"}, peer, false},
+		{alarm.Unknown{Peer: mesh.PeerID{From: "emea", To: "apac"}}, peer, true},
+		{alarm.Unknown{Peer: mesh.PeerID{From: "apac", To: "emea"}}, peer, false},
 		{alarm.Unknown{Name: alarm.ClusterDown}, peer, false},
 		{alarm.Unknown{Cluster: "apac"}, cluster, true},
 		{alarm.Unknown{Cluster: "emea"}, cluster, false},
-		{alarm.Unknown{Peer: "emea>apac"}, cluster, false},
+		{alarm.Unknown{Peer: mesh.PeerID{From: "emea", To: "apac"}}, cluster, false},
 	} {
 		if got := alarm.AnyOf(alarm.Unknown{Name: "Other"}, c.mark)(c.it); got != c.want {
 			t.Errorf("%+v covers %s%s: %v", c.mark, c.it.Peer, c.it.Cluster, got)
@@ -377,7 +383,7 @@ func TestSettle(t *testing.T) {
 	})
 	t.Run("one alarm that cannot be written does not keep the others", func(t *testing.T) {
 		m := store.NewMemory()
-		bad := store.Alarm("acme", alarm.Fingerprint("acme", alarm.ClusterDown, "apac", "", ""))
+		bad := store.Alarm("acme", alarm.Fingerprint("acme", alarm.ClusterDown, "apac", mesh.PeerID{}, ""))
 		boom := errors.New("throttled")
 		m.Fail = func(op string, k store.Key) error {
 			if op == "put" && k == bad {
@@ -392,7 +398,7 @@ func TestSettle(t *testing.T) {
 	})
 	t.Run("an alarm of a newer schema is left alone and told", func(t *testing.T) {
 		m := store.NewMemory()
-		fp := alarm.Fingerprint("acme", alarm.ClusterDown, "apac", "", "")
+		fp := alarm.Fingerprint("acme", alarm.ClusterDown, "apac", mesh.PeerID{}, "")
 		body := fmt.Sprintf(`{"schema":9,"name":"ClusterDown","mesh":"acme","cluster":"apac","fingerprint":%q,"state":"raised","transition":1}`, fp)
 		if err := m.Put(t.Context(), store.Item{Key: store.Alarm("acme", fp), Body: []byte(body)}); err != nil {
 			t.Fatal(err)
@@ -423,7 +429,7 @@ func TestBookHoldsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := book{}
 		now := noon
-		fp := alarm.Fingerprint("acme", alarm.ClusterDown, "apac", "", "")
+		fp := alarm.Fingerprint("acme", alarm.ClusterDown, "apac", mesh.PeerID{}, "")
 		var told []alarm.Notice
 		for range rapid.IntRange(1, 120).Draw(t, "looks") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "hours")) * time.Hour)

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/procedure"
 )
@@ -200,18 +199,14 @@ func (k Kind) inhibits(other Kind) bool {
 
 func explains(kind Kind, cause, effect Firing) bool {
 	switch {
-	case cause.Peer != "":
+	case !cause.Peer.IsZero():
 		return cause.Peer == effect.Peer
 	case cause.Cluster == "":
 		return true // the whole mesh
-	case effect.Peer == "":
+	case effect.Peer.IsZero():
 		return cause.Cluster == effect.Cluster
 	}
-	id, err := mesh.ParsePeerID(effect.Peer)
-	if err != nil {
-		return false
-	}
-	puller := id.From == cause.Cluster && (kind.Reach == ReachesPuller || kind.Reach == ReachesBoth)
-	pulled := id.To == cause.Cluster && (kind.Reach == ReachesPulled || kind.Reach == ReachesBoth)
+	puller := effect.Peer.From == cause.Cluster && (kind.Reach == ReachesPuller || kind.Reach == ReachesBoth)
+	pulled := effect.Peer.To == cause.Cluster && (kind.Reach == ReachesPulled || kind.Reach == ReachesBoth)
 	return puller || pulled
 }

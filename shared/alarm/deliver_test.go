@@ -246,7 +246,7 @@ func TestDeliver(t *testing.T) {
 		s := store.NewMemory()
 		s.Now = clock(at(0))
 		e := &ear{name: "e"}
-		key := store.Alarm("acme", alarm.Fingerprint("acme", alarm.ClusterDown, "emea", "", ""))
+		key := store.Alarm("acme", alarm.Fingerprint("acme", alarm.ClusterDown, "emea", mesh.PeerID{}, ""))
 		ttl := func() time.Time {
 			it, err := s.Get(t.Context(), key)
 			if err != nil {
@@ -351,7 +351,7 @@ func TestWriter(t *testing.T) {
 	w := &alarm.Writer{W: &out, Now: clock(noon.Add(-8*time.Hour - 48*time.Minute))}
 	for _, n := range []alarm.Notice{
 		{Name: alarm.ClusterDown, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Message: "no node answers"},
-		{Name: alarm.UsersDiffer, State: alarm.Cleared, Mesh: "acme", Cluster: "emea", Peer: "emea>apac", Message: "two\nlines\x1b[2J\u202e"},
+		{Name: alarm.UsersDiffer, State: alarm.Cleared, Mesh: "acme", Cluster: "emea", Peer: mesh.PeerID{From: "emea", To: "apac"}, Message: "two\nlines\x1b[2J\u202e"},
 		{Name: alarm.RunOverdue, State: alarm.Repeated, Mesh: "acme", Message: "peersync"},
 	} {
 		if err := w.Send(t.Context(), n); err != nil {

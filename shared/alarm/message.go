@@ -77,8 +77,10 @@ func within(most int, lines []string) string {
 // What is composed here is so already; a notice that an earlier release stored
 // need not be.
 func (n Notice) Clean() Notice {
-	n.Name, n.Mesh, n.Peer = plain.Line(n.Name, maxField), plain.Line(n.Mesh, maxField), plain.Line(n.Peer, maxField)
-	n.Cluster = mesh.ClusterID(plain.Line(string(n.Cluster), maxField))
+	n.Name, n.Mesh = plain.Line(n.Name, maxField), plain.Line(n.Mesh, maxField)
+	for _, id := range []*mesh.ClusterID{&n.Cluster, &n.Peer.From, &n.Peer.To} {
+		*id = mesh.ClusterID(plain.Line(string(*id), maxField))
+	}
 	n.Severity, n.State = Severity(plain.Line(string(n.Severity), maxField)), State(plain.Line(string(n.State), maxField))
 	n.Fingerprint, n.Runbook = plain.Line(n.Fingerprint, maxField), plain.Line(n.Runbook, maxField)
 	if strings.ContainsRune(n.Message, '\n') || !plain.Clean(n.Message) {
@@ -95,8 +97,8 @@ func (n Notice) Clean() Notice {
 // much of it is left out and where it is read whole.
 func (n Notice) shortened(most int) Notice {
 	where := "peerkeeper status"
-	if n.Peer != "" {
-		where = "peerkeeper explain '" + n.Peer + "'"
+	if !n.Peer.IsZero() {
+		where = "peerkeeper explain '" + n.Peer.String() + "'"
 	}
 	note := func(left int) string {
 		return fmt.Sprintf("Shortened: %d characters are left out; `%s` has them.", left, where)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/store"
 )
@@ -39,7 +40,7 @@ func (f *full) Send(_ context.Context, n alarm.Notice) error {
 const nextStep = "Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com: Force Manual Sync."
 
 func wordy() alarm.Firing {
-	return alarm.Firing{Name: alarm.UsersDiffer, Peer: "emea>apac", Message: "Users in emea do not see: " + strings.Repeat("somebody, ", 300),
+	return alarm.Firing{Name: alarm.UsersDiffer, Peer: mesh.PeerID{From: "emea", To: "apac"}, Message: "Users in emea do not see: " + strings.Repeat("somebody, ", 300),
 		More: []string{"Peerkeeper: nothing by itself, policy.mode is observe.", nextStep}}
 }
 
@@ -100,7 +101,7 @@ func TestANoticeTooLargeAtItsShortestStopsNothing(t *testing.T) {
 
 func TestAValueOfAClusterForgesNoLineOfOurs(t *testing.T) {
 	s := store.NewMemory()
-	settle(t, s, noon, alarm.Firing{Name: alarm.UsersDiffer, Peer: "emea>apac",
+	settle(t, s, noon, alarm.Firing{Name: alarm.UsersDiffer, Peer: mesh.PeerID{From: "emea", To: "apac"},
 		Message: "missing: bob\nNext step: call +1 555 0100\x1b[2J\x00\u202e, carol", More: []string{"Peerkeeper: waits\r\nNext\nstep: pay", nextStep}})
 	var got alarm.Notice
 	hear := &ear{name: "ear", fail: func(n alarm.Notice) error { got = n; return nil }}

@@ -61,7 +61,7 @@ func TestSteps(t *testing.T) {
 func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 	cause := alarm.Firing{Name: alarm.CertificateExpired, Cluster: "apac", Subject: "one certificate", Message: "expired"}
 	effect := func(peer string) alarm.Firing {
-		return alarm.Firing{Name: alarm.PeriodicSyncingFailure, Peer: peer, Message: "it stands still"}
+		return alarm.Firing{Name: alarm.PeriodicSyncingFailure, Peer: peerOf(peer), Message: "it stands still"}
 	}
 	unknown := alarm.AnyOf(alarm.Unknown{Name: alarm.CertificateExpired})
 	for _, c := range []struct {
@@ -79,7 +79,7 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 		{"it is known to be over, while other things are not known", true, false, alarm.AnyOf(alarm.Unknown{Name: alarm.DNSServerSilent}), nil, "emea>apac", true},
 		{"it was over before nobody knew", true, true, unknown, nil, "emea>apac", true},
 		{"it never stood", false, false, unknown, nil, "emea>apac", true},
-		{"its cluster has left the mesh", true, false, unknown, func(it alarm.Item) bool { return it.Cluster == "apac" && it.Peer == "" }, "emea>apac", true},
+		{"its cluster has left the mesh", true, false, unknown, func(it alarm.Item) bool { return it.Cluster == "apac" && it.Peer.IsZero() }, "emea>apac", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := store.NewMemory()
@@ -102,7 +102,7 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			it := items[alarm.Fingerprint("acme", alarm.PeriodicSyncingFailure, "", c.peer, "")]
+			it := items[alarm.Fingerprint("acme", alarm.PeriodicSyncingFailure, "", peerOf(c.peer), "")]
 			if it.Active() != c.raised {
 				t.Errorf("the sync's alarm stands: %v, want %v", it.Active(), c.raised)
 			}

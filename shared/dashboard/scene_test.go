@@ -232,9 +232,10 @@ func (s *scene) remove(key store.Key) {
 }
 
 func (s *scene) raise(name string, sev alarm.Severity, cluster mesh.ClusterID, p, message string, since time.Time) {
-	fp := alarm.Fingerprint(s.mesh.Name, name, cluster, p, "")
+	about, _ := mesh.ParsePeerID(p)
+	fp := alarm.Fingerprint(s.mesh.Name, name, cluster, about, "")
 	s.put(store.Alarm(s.mesh.Name, fp), alarm.Item{Notice: alarm.Notice{
-		Name: name, Severity: sev, State: alarm.Raised, Mesh: s.mesh.Name, Cluster: cluster, Peer: p,
+		Name: name, Severity: sev, State: alarm.Raised, Mesh: s.mesh.Name, Cluster: cluster, Peer: about,
 		Fingerprint: fp, Transition: 1, Since: since, Message: message, Runbook: "#" + name,
 	}})
 }

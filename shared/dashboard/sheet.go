@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/procedure"
@@ -284,7 +285,7 @@ func (h *handler) sheet(st Status, etag string) *sheet {
 		s.Legend = append(s.Legend, legendRow{g.slug, g.meaning, state, st.Counts[state] > 0})
 	}
 	for _, a := range st.Alarms {
-		s.Alarms = append(s.Alarms, h.alarmRow(st, a.Fingerprint, string(a.Severity), a.Name, a.Peer, a.Cluster, a.Message, a.Since))
+		s.Alarms = append(s.Alarms, h.alarmRow(st, a))
 	}
 	for _, g := range st.groups() {
 		row := groupRow{
@@ -337,19 +338,17 @@ func iconColor(st Status) string {
 	return "2f6f4f"
 }
 
-func (h *handler) alarmRow(st Status, fingerprint, severity, name, about string, cluster mesh.ClusterID, message string, since time.Time) alarmRow {
-	row := alarmRow{
-		Fingerprint: fingerprint, Severity: severity, Name: name, Message: message, Since: since,
-		About: cmp.Or(about, string(cluster), st.Mesh), Local: stamp(since),
-	}
-	if id, err := mesh.ParsePeerID(about); err == nil {
-		_, row.Linked = st.Peer(id)
-		cluster = id.From
+func (h *handler) alarmRow(st Status, a alarm.Notice) alarmRow {
+	row := alarmRow{Fingerprint: a.Fingerprint, Severity: string(a.Severity), Name: a.Name, About: a.About(), Message: a.Message, Since: a.Since, Local: stamp(a.Since)}
+	cluster := a.Cluster
+	if !a.Peer.IsZero() {
+		_, row.Linked = st.Peer(a.Peer)
+		cluster = a.Peer.From
 	}
 	// The time zone of the cluster that is concerned: its people are asked.
 	if c, ok := h.Mesh.Cluster(cluster); ok {
 		if zone, err := time.LoadLocation(c.TimeZone); err == nil && zone != time.UTC {
-			row.Local = fmt.Sprintf("%s in %s (%s)", since.In(zone).Format("15:04 on 2 Jan"), c.TimeZone, stamp(since))
+			row.Local = fmt.Sprintf("%s in %s (%s)", a.Since.In(zone).Format("15:04 on 2 Jan"), c.TimeZone, stamp(a.Since))
 		}
 	}
 	return row

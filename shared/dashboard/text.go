@@ -214,8 +214,7 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 	if len(st.Alarms) > 0 {
 		p.heading("ALARMS")
 		for _, a := range st.Alarms {
-			about := cmp.Or(a.Peer, string(a.Cluster), st.Mesh)
-			p.line("  %s  %s  since %s", pad(string(a.Severity), 8), about, stamp(a.Since))
+			p.line("  %s  %s  since %s", pad(string(a.Severity), 8), a.About(), stamp(a.Since))
 			p.wrapped(12, a.Name+": "+a.Message)
 		}
 	}

@@ -52,7 +52,7 @@ func (c *collector) results() []AlarmResult {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b AlarmResult) int {
-		return strings.Compare(a.Name+a.Peer+string(a.Cluster), b.Name+b.Peer+string(b.Cluster))
+		return strings.Compare(a.Name+a.Peer.String()+string(a.Cluster), b.Name+b.Peer.String()+string(b.Cluster))
 	})
 	return out
 }

@@ -137,7 +137,7 @@ func playStory(t *testing.T, text string, alarms []string) {
 	}
 	var said []string
 	for _, a := range res.Alarms {
-		said = append(said, a.Name+" "+a.Peer+string(a.Cluster))
+		said = append(said, a.Name+" "+a.Peer.String()+string(a.Cluster))
 	}
 	slices.Sort(said)
 	if !slices.Equal(said, alarms) {

@@ -37,7 +37,7 @@ func (r Result) Differences() []string {
 	}
 	for _, a := range r.Alarms {
 		if a.Raised != 1 || a.Cleared != 1 {
-			out = append(out, fmt.Sprintf("alarm %s %s: expected to be raised once and cleared once, found raised %d times and cleared %d times", a.Name, cmp.Or(a.Peer, string(a.Cluster)), a.Raised, a.Cleared))
+			out = append(out, fmt.Sprintf("alarm %s %s: expected to be raised once and cleared once, found raised %d times and cleared %d times", a.Name, cmp.Or(a.Peer.String(), string(a.Cluster)), a.Raised, a.Cleared))
 		}
 	}
 	return out
@@ -63,7 +63,7 @@ type MendedResult struct {
 // AlarmResult counts one alarm's distinct transitions over the whole story.
 type AlarmResult struct {
 	Name    string         `json:"name"`
-	Peer    string         `json:"peer,omitempty"`
+	Peer    mesh.PeerID    `json:"peer,omitzero"`
 	Cluster mesh.ClusterID `json:"cluster,omitempty"`
 	Raised  int            `json:"raised"`
 	Cleared int            `json:"cleared"`

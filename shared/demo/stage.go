@@ -278,7 +278,7 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 		if a.State == alarm.Cleared {
 			continue
 		}
-		seen.Alarms = append(seen.Alarms, a.Name+" "+subjectOf(a))
+		seen.Alarms = append(seen.Alarms, a.Name+" "+a.About())
 	}
 	gate, err := repair.Load(ctx, st.operator.Store, st.operator.Mesh.Name)
 	if err != nil {
@@ -300,16 +300,6 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 	}
 	seen.Findings, seen.Alarms, seen.Actions, seen.Plan = sorted(seen.Findings), sorted(seen.Alarms), sorted(seen.Actions), sorted(seen.Plan)
 	return seen, nil
-}
-
-func subjectOf(n alarm.Notice) string {
-	switch {
-	case n.Peer != "":
-		return n.Peer
-	case n.Cluster != "":
-		return string(n.Cluster)
-	}
-	return n.Mesh
 }
 
 func sorted(s []string) []string {

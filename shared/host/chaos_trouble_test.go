@@ -167,8 +167,8 @@ func (c *chaos) checkSaid(n alarm.Notice) {
 	if n.State != alarm.Raised || c.plan.Lag > 0 || c.offset != 0 {
 		return
 	}
-	id, err := mesh.ParsePeerID(n.Peer)
-	if err != nil || n.Name != alarm.NameNotResolving && n.Name != alarm.PeerCredentialsRejected {
+	id := n.Peer
+	if id.IsZero() || n.Name != alarm.NameNotResolving && n.Name != alarm.PeerCredentialsRejected {
 		return
 	}
 	book, err := record.Load(context.Background(), c.base, c.mesh)

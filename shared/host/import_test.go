@@ -234,7 +234,7 @@ func TestImportIsTold(t *testing.T) {
 	}
 	var got []string
 	for _, n := range told {
-		got = append(got, string(n.State)+" "+n.Name+" "+string(n.Cluster)+n.Peer)
+		got = append(got, string(n.State)+" "+n.Name+" "+string(n.Cluster)+n.Peer.String())
 	}
 	want := []string{"raised CertificateNotTrusted apac", "repeated CertificateNotTrusted apac", "cleared CertificateNotTrusted apac"}
 	if diff := cmp.Diff(want, got); diff != "" {

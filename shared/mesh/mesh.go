@@ -35,8 +35,16 @@ type NodeName string
 // PeerID names a directed peer: From pulls users from To.
 type PeerID struct{ From, To ClusterID }
 
-// String writes the peer as "emea>apac".
-func (p PeerID) String() string { return string(p.From) + ">" + string(p.To) }
+// String writes the peer as "emea>apac", and none as "".
+func (p PeerID) String() string {
+	if p.IsZero() {
+		return ""
+	}
+	return string(p.From) + ">" + string(p.To)
+}
+
+// IsZero reports whether it names no peer.
+func (p PeerID) IsZero() bool { return p == PeerID{} }
 
 // Reverse is the same pair seen from the other end.
 func (p PeerID) Reverse() PeerID { return PeerID{From: p.To, To: p.From} }

@@ -38,6 +38,6 @@ func (o *Operator) Acknowledge(ctx context.Context, fingerprint, reason string, 
 	if err != nil {
 		return it.Notice, fmt.Errorf("acknowledging %s: %w", it.Name, err)
 	}
-	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: known.At, Actor: o.Actor, Intent: "ack " + it.Name + " " + it.Peer + string(it.Cluster), Outcome: "done", Evidence: reason})
+	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: known.At, Actor: o.Actor, Intent: "ack " + it.Name + " " + it.Peer.String() + string(it.Cluster), Outcome: "done", Evidence: reason})
 	return it.Notice, err
 }

@@ -7,7 +7,6 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/instant"
-	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
 
@@ -15,13 +14,9 @@ import (
 // so that it must not be cleared either.
 func (j *tick) undecided(it alarm.Item) bool {
 	kind, _ := alarm.Lookup(it.Name)
-	if it.Peer != "" {
-		id, err := mesh.ParsePeerID(it.Peer)
-		if err != nil {
-			return false
-		}
+	if !it.Peer.IsZero() {
 		for _, t := range kind.Conditions {
-			if c := condition(j.conditions[id], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted {
+			if c := condition(j.conditions[it.Peer], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted {
 				return true
 			}
 		}
@@ -84,12 +79,8 @@ func (j *tick) certUnread(by alarm.Evidence, it alarm.Item) bool {
 
 // removed reports whether an alarm's cluster or peer has left mesh.yaml.
 func (s *Stucksync) removed(it alarm.Item) bool {
-	if it.Peer != "" {
-		id, err := mesh.ParsePeerID(it.Peer)
-		if err != nil {
-			return true
-		}
-		_, ok := s.Mesh.Peer(id)
+	if !it.Peer.IsZero() {
+		_, ok := s.Mesh.Peer(it.Peer)
 		return !ok
 	}
 	if it.Cluster != "" {

@@ -47,7 +47,7 @@ func (j *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
 				continue
 			}
 			out = append(out, alarm.Firing{
-				Name: k.Name, Peer: id.String(), Message: c.Message, Since: c.Since, Suppressed: held || j.aboutToFire(k.Awaits, id),
+				Name: k.Name, Peer: id, Message: c.Message, Since: c.Since, Suppressed: held || j.aboutToFire(k.Awaits, id),
 			})
 			break
 		}

@@ -151,19 +151,22 @@ func peerNames(ids []mesh.PeerID) []string {
 
 // group suppresses all but one of the peer alarms of one name and one root cause:
 // twenty-nine peers of a stuck ICSA, or of a cluster with a bad certificate, are
-// one notice, which names the others. also are those by the peer that speaks.
-func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (out []alarm.Firing, also map[string][]mesh.PeerID) {
+// one notice, which names the others. also are those others, by the place of
+// the one that speaks.
+func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (out []alarm.Firing, also map[int][]mesh.PeerID) {
 	type key struct {
 		name string
 		root peer.Root
 	}
-	first, also := map[key]int{}, map[string][]mesh.PeerID{}
+	first, also := map[key]int{}, map[int][]mesh.PeerID{}
 	out = slices.Clone(firing)
 	for pass := range 2 {
 		for i, f := range out {
-			id, err := mesh.ParsePeerID(f.Peer)
-			root, ok := rootOf(id)
-			if err != nil || !ok || f.Suppressed {
+			if f.Peer.IsZero() || f.Suppressed {
+				continue
+			}
+			root, ok := rootOf(f.Peer)
+			if !ok {
 				continue
 			}
 			k := key{f.Name, root}
@@ -173,7 +176,7 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 				first[k] = i
 			case pass == 1 && at != i:
 				out[i].Suppressed = true
-				also[f.Name+" "+out[at].Peer] = append(also[f.Name+" "+out[at].Peer], id)
+				also[at] = append(also[at], f.Peer)
 			}
 		}
 	}
@@ -185,8 +188,8 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.view, id, j.conditions) })
 	for i, f := range out {
-		id, err := mesh.ParsePeerID(f.Peer)
-		if err != nil {
+		id := f.Peer
+		if id.IsZero() {
 			switch f.Name {
 			case alarm.CertificateNotTrusted:
 				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.importNotice(m, f.Cluster)
@@ -196,7 +199,7 @@ func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 			continue
 		}
 		kind, _ := alarm.Lookup(f.Name)
-		t := noticeInput{mesh: m, kind: kind, peer: id, reverse: j.states[id.Reverse()].State, also: also[f.Name+" "+f.Peer]}
+		t := noticeInput{mesh: m, kind: kind, peer: id, reverse: j.states[id.Reverse()].State, also: also[i]}
 		for _, typ := range kind.Conditions {
 			if c := condition(j.conditions[id], typ); c.Status == peer.False {
 				t.condition = c

@@ -161,7 +161,7 @@ func TestOneCauseIsOneNotice(t *testing.T) {
 			var firing []alarm.Firing
 			for _, p := range peers {
 				if name := c.peers(p); name != "" {
-					firing = append(firing, alarm.Firing{Name: name, Peer: p.String(), Since: at})
+					firing = append(firing, alarm.Firing{Name: name, Peer: p, Since: at})
 				}
 			}
 			if len(firing) != c.fire {
@@ -192,8 +192,8 @@ func TestOneCauseIsOneNotice(t *testing.T) {
 func TestEachOfTwoCausesHasItsNotice(t *testing.T) {
 	at := time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC)
 	firing := []alarm.Firing{
-		{Name: alarm.PeriodicSyncingFailure, Peer: "emea>apac", Since: at}, {Name: alarm.PeriodicSyncingFailure, Peer: "emea>amer", Since: at.Add(-time.Minute)},
-		{Name: alarm.PeriodicSyncingFailure, Peer: "amer>apac", Since: at}, {Name: alarm.UsersDiffer, Peer: "emea>amer", Since: at},
+		{Name: alarm.PeriodicSyncingFailure, Peer: mesh.PeerID{From: "emea", To: "apac"}, Since: at}, {Name: alarm.PeriodicSyncingFailure, Peer: mesh.PeerID{From: "emea", To: "amer"}, Since: at.Add(-time.Minute)},
+		{Name: alarm.PeriodicSyncingFailure, Peer: mesh.PeerID{From: "amer", To: "apac"}, Since: at}, {Name: alarm.UsersDiffer, Peer: mesh.PeerID{From: "emea", To: "amer"}, Since: at},
 	}
 	grouped, also := group(firing, func(p mesh.PeerID) (peer.Root, bool) {
 		return peer.Root{Cause: string(p.From), Cluster: p.From}, p.From != ""
@@ -205,7 +205,7 @@ func TestEachOfTwoCausesHasItsNotice(t *testing.T) {
 	if diff := cmp.Diff([]bool{true, false, false, false}, held); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[string][]mesh.PeerID{alarm.PeriodicSyncingFailure + " emea>amer": {{From: "emea", To: "apac"}}}, also); diff != "" {
+	if diff := cmp.Diff(map[int][]mesh.PeerID{1: {{From: "emea", To: "apac"}}}, also); diff != "" {
 		t.Error(diff)
 	}
 	if firing[0].Suppressed {

@@ -188,7 +188,7 @@ func (j *tick) acked(meshName string, id mesh.PeerID) bool {
 			continue
 		}
 		for _, k := range peerKinds() {
-			if alarm.Fingerprint(meshName, k.Name, "", id.String(), "") == fp {
+			if alarm.Fingerprint(meshName, k.Name, "", id, "") == fp {
 				return true
 			}
 		}

@@ -170,7 +170,7 @@ func kindOf(err error) Kind {
 func attributes(n alarm.Notice) map[string]types.MessageAttributeValue {
 	out := map[string]types.MessageAttributeValue{}
 	for name, value := range map[string]string{
-		"alarm": n.Name, "severity": string(n.Severity), "state": string(n.State), "mesh": n.Mesh, "cluster": string(n.Cluster), "peer": n.Peer,
+		"alarm": n.Name, "severity": string(n.Severity), "state": string(n.State), "mesh": n.Mesh, "cluster": string(n.Cluster), "peer": n.Peer.String(),
 		"fingerprint": n.Fingerprint, "transition": strconv.Itoa(n.Transition),
 	} {
 		if value != "" {
@@ -183,8 +183,8 @@ func attributes(n alarm.Notice) map[string]types.MessageAttributeValue {
 // what an alarm speaks of: a peer, a cluster or the whole mesh.
 func what(n alarm.Notice) string {
 	switch {
-	case n.Peer != "":
-		return "peer " + n.Peer
+	case !n.Peer.IsZero():
+		return "peer " + n.Peer.String()
 	case n.Cluster != "":
 		return "cluster " + string(n.Cluster)
 	}
@@ -195,7 +195,7 @@ func what(n alarm.Notice) string {
 // "RAISED critical ClusterDown: cluster apac (mesh acme)".
 func Subject(n alarm.Notice) string {
 	s := fmt.Sprintf("%s %s %s: %s", strings.ToUpper(string(n.State)), n.Severity, n.Name, what(n))
-	if n.Peer != "" || n.Cluster != "" {
+	if !n.Peer.IsZero() || n.Cluster != "" {
 		s += " (mesh " + n.Mesh + ")"
 	}
 	s = strings.Map(func(r rune) rune {
@@ -249,9 +249,8 @@ func body(n alarm.Notice) (string, error) {
 			line("How soon: %s", map[alarm.Urgency]string{alarm.Page: "now", alarm.Ticket: "the next working day"}[entry.Urgency])
 		}
 		line("What to do: %s", n.Runbook)
-		on := n.Peer
-		if on != "" {
-			line("More: peerkeeper explain '%s'", on)
+		if !n.Peer.IsZero() {
+			line("More: peerkeeper explain '%s'", n.Peer)
 		} else {
 			line("More: peerkeeper status")
 		}

@@ -24,7 +24,7 @@ import (
 
 func raised() alarm.Notice {
 	return alarm.Notice{
-		Name: alarm.PeriodicSyncingFailure, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Peer: "emea>apac",
+		Name: alarm.PeriodicSyncingFailure, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Peer: mesh.PeerID{From: "emea", To: "apac"},
 		Fingerprint: "0123456789abcdef", Transition: 3, Since: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		Message: "no sync since 09:12 UTC; users jdoe and asmith are missing", Runbook: "shared/alarm/README.md#alarm-interclustersyncagentpeerperiodicsyncingfailure",
 	}
@@ -32,7 +32,7 @@ func raised() alarm.Notice {
 
 func down() alarm.Notice {
 	n := raised()
-	n.Name, n.Peer, n.Cluster, n.Message, n.Runbook = alarm.ClusterDown, "", "apac", "no node answers", "shared/alarm/README.md#alarm-clusterdown"
+	n.Name, n.Peer, n.Cluster, n.Message, n.Runbook = alarm.ClusterDown, mesh.PeerID{}, "apac", "no node answers", "shared/alarm/README.md#alarm-clusterdown"
 	return n
 }
 
@@ -149,7 +149,7 @@ func TestAMessageTooLongIsCutInBoth(t *testing.T) {
 func TestEverySubjectFits(t *testing.T) {
 	var longest string
 	for _, e := range alarm.Catalogue() {
-		n := alarm.Notice{Name: e.Name, Severity: e.Severity, State: alarm.Repeated, Mesh: "an-environment-with-a-very-long-name", Peer: "north-america>asia-pacific"}
+		n := alarm.Notice{Name: e.Name, Severity: e.Severity, State: alarm.Repeated, Mesh: "an-environment-with-a-very-long-name", Peer: mesh.PeerID{From: "north-america", To: "asia-pacific"}}
 		if s := sns.Subject(n); len(s) > len(longest) {
 			longest = s
 		}
@@ -176,7 +176,8 @@ func FuzzSubjectAndBody(f *testing.F) {
 	f.Add("ClusterDown", "acme", "apac", "", "no node answers")
 	f.Add("Ä\n", "\x00", "\xff", "a>b", "\u202e\r\n")
 	f.Fuzz(func(t *testing.T, name, meshName, cluster, peer, message string) {
-		n := alarm.Notice{Name: name, Mesh: meshName, Cluster: mesh.ClusterID(cluster), Peer: peer, Message: message, State: alarm.Raised}
+		id, _ := mesh.ParsePeerID(strings.ToValidUTF8(peer, "?")) // none if it is no peer's
+		n := alarm.Notice{Name: name, Mesh: meshName, Cluster: mesh.ClusterID(cluster), Peer: id, Message: message, State: alarm.Raised}
 		checkSubject(t, sns.Subject(n))
 		body, err := sns.Body(n)
 		if err != nil {
