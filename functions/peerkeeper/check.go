@@ -104,17 +104,13 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	now := w.clock.Now()
-	findings, unseen := certFindings(w.Mesh, book, now)
+	sched, _ := run.Find("peersync")
+	certs := book.Certificates(book.Facts(w.Mesh, sched.Period, now).View())
+	findings, unseen := certFindings(certs, book)
 	answer := certAnswer{Findings: findings}
-	certs := map[mesh.ClusterID]certificate.Record{}
-	for _, id := range w.IDs() {
-		if !book.Certs[id].Newer {
-			certs[id] = book.Certs[id].Value
-		}
-	}
 	if c.Trust {
-		matrix := certificate.Trust(w.Mesh, certs, now)
-		answer.Trust, answer.Copy = &matrix, matrix.Copies(w.Mesh)
+		matrix := certs.Trust()
+		answer.Trust, answer.Copy = &matrix, certs.Copies()
 	}
 	if c.Peer != "" {
 		id, err := w.peer(string(c.Peer))
@@ -124,7 +120,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		if _, ok := w.Mesh.Peer(id); !ok {
 			return w.noSuchPeer(id)
 		}
-		timeline := certificate.TimelineOf(w.Mesh, certs, id, now)
+		timeline := certs.Timeline(id)
 		answer.Timeline = &timeline
 	}
 	switch {
@@ -132,7 +128,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		err = t.answer(answer)
 	case c.Trust || c.Peer != "":
 		if answer.Trust != nil {
-			err = showTrust(t, *answer.Trust, answer.Copy, certs)
+			err = showTrust(t, *answer.Trust, answer.Copy, certs.Records)
 		}
 		if answer.Timeline != nil {
 			showTimeline(t, *answer.Timeline, now)
@@ -151,7 +147,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 			return problem{}
 		}
 	}
-	if len(unseen) > 0 || refused(book, w.Mesh, now) {
+	if len(unseen) > 0 || refused(book, certs.View) {
 		return problem{}
 	}
 	return nil
@@ -168,9 +164,9 @@ type certAnswer struct {
 
 // refused reports whether a peer is known not to trust, or not to resolve, a
 // certificate: then something is wrong, whatever is found on one side.
-func refused(book *record.Snapshot, m *mesh.Mesh, now time.Time) bool {
-	conditions := conditionsOf(book, m, now)
-	for _, p := range m.Peers {
+func refused(book *record.Snapshot, view *peer.View) bool {
+	conditions := conditionsOf(book, view)
+	for _, p := range view.Mesh.Peers {
 		for _, c := range conditions(p.ID) {
 			if (c.Type == peer.CertificateTrusted || c.Type == peer.NamesResolve) && c.Status == peer.False {
 				return true
@@ -180,10 +176,8 @@ func refused(book *record.Snapshot, m *mesh.Mesh, now time.Time) bool {
 	return false
 }
 
-// conditionsOf gives peers as they stand at now.
-func conditionsOf(book *record.Snapshot, m *mesh.Mesh, now time.Time) func(mesh.PeerID) []peer.Condition {
-	sched, _ := run.Find("peersync")
-	view := book.Facts(m, sched.Period, now).View()
+// conditionsOf gives peers as they stand now.
+func conditionsOf(book *record.Snapshot, view *peer.View) func(mesh.PeerID) []peer.Condition {
 	return func(id mesh.PeerID) []peer.Condition {
 		return peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id))
 	}
@@ -291,20 +285,19 @@ func day(at time.Time) string { return at.UTC().Format("2006-01-02") }
 
 // certFindings lists what is known of certificates; unseen are the clusters of
 // which nothing is.
-func certFindings(m *mesh.Mesh, book *record.Snapshot, now time.Time) (all []certFinding, unseen []mesh.ClusterID) {
+func certFindings(certs *certificate.View, book *record.Snapshot) (all []certFinding, unseen []mesh.ClusterID) {
 	all = []certFinding{}
 	means := map[peer.Reason]string{}
 	for _, k := range certificate.Kinds() {
 		means[k.Reason] = k.Means
 	}
-	conditions := conditionsOf(book, m, now)
-	for _, id := range m.IDs() {
-		seen := book.Certs[id].Value
-		if seen.At.IsZero() {
+	conditions := conditionsOf(book, certs.View)
+	for _, id := range certs.Mesh.IDs() {
+		if certs.Records[id].At.IsZero() {
 			unseen = append(unseen, id)
 			continue
 		}
-		for _, f := range peer.EaseNames(certificate.CertFindings(seen, m.Policy.Thresholds.CertificateDays, now), m, id, conditions) {
+		for _, f := range peer.EaseNames(certs.Findings(id), certs.Mesh, id, conditions) {
 			all = append(all, certFinding{f.ID, f.Severity, f.Reason, id, f.Node, f.KeyType, f.Subject, jsonTime{f.NotAfter}, f.Message, means[f.Reason], f.Fix})
 		}
 	}

@@ -125,12 +125,11 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 	c.judgeStores(looks, certs, now)
 	for _, id := range c.Mesh.IDs() {
 		if wanted(req.Only, id) {
-			certificate.Sources(c.Mesh, certs, id, now)
+			certificate.SettleSources(c.Mesh, certs, id, now)
 		}
 	}
-	matrix := certificate.Trust(c.Mesh, certs, now)
 	sched, _ := run.Find("peersync")
-	view := book.Facts(c.Mesh, sched.Period, now).View()
+	view := certificate.NewView(book.Facts(c.Mesh, sched.Period, now).View(), certs)
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	var changes record.Changes
 	for _, cl := range c.Mesh.Clusters {
@@ -139,7 +138,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		}
 		next := certs[cl.ID]
 		c.completeChains(&cl, looks[cl.ID], &next, now)
-		next.Findings = c.findings(&cl, looks[cl.ID], next, certs, matrix, book, view, dns[cl.ID], now)
+		next.Findings = c.findings(&cl, looks[cl.ID], next, view, book.Certs[cl.ID].Value.Findings, dns[cl.ID])
 		if cut := next.Fit(&cl); len(cut) > 0 {
 			next.Findings = append(next.Findings, tooLarge(&cl, cut, book.Certs[cl.ID].Value.Findings, now))
 		}
@@ -153,7 +152,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 			continue
 		}
 		doc := book.PeerCert[p.ID]
-		doc.Value = c.judge(p.ID, view, certs[p.ID.To], matrix, dns[p.ID.From], doc.Value, now)
+		doc.Value = c.judge(p.ID, view, dns[p.ID.From], doc.Value)
 		record.Add(&changes, doc)
 	}
 	if req.DryRun {
@@ -209,7 +208,7 @@ func (c *Certcheck) due(book *record.Snapshot, now time.Time) []mesh.ClusterID {
 		if instant.Due(r.At, now, every-time.Minute) {
 			return c.Mesh.IDs()
 		}
-		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || certificate.NewLeaf(book.Clusters[cl.ID].Value, r) || acceptedBy(cl, accepted) != r.Accepted {
+		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || r.Outdated(book.Clusters[cl.ID].Value.Leaves) || acceptedBy(cl, accepted) != r.Accepted {
 			out = append(out, cl.ID)
 		}
 	}
@@ -291,7 +290,8 @@ func countCluster(n *run.Clusters, r certificate.Record) {
 }
 
 // judge gives a peer its two conditions.
-func (c *Certcheck) judge(id mesh.PeerID, view *peer.View, remote certificate.Record, matrix certificate.Matrix, dns dnsprobe.Result, prev peer.CertRecord, now time.Time) peer.CertRecord {
+func (c *Certcheck) judge(id mesh.PeerID, view *certificate.View, dns dnsprobe.Result, prev peer.CertRecord) peer.CertRecord {
+	remote, now := view.Records[id.To], view.Now
 	met := c.leaves(id.To, remote)
 	next := peer.CertRecord{}
 	for _, l := range slices.Concat(met, c.disputed(id.To, remote)) {
@@ -321,7 +321,7 @@ func (c *Certcheck) judge(id mesh.PeerID, view *peer.View, remote certificate.Re
 		return peer.Condition{}
 	}
 	shown := slices.Concat(met, c.disputed(id.To, remote))
-	trusted := c.trusted(id, view, shown, matrix, now)
+	trusted := trusted(id, view, shown)
 	names, failing, open := c.names(id, met, dns, now)
 	for _, cond := range []peer.Condition{trusted, names} {
 		next.Conditions = append(next.Conditions, peer.Set(before(cond.Type), cond, now))
@@ -355,10 +355,12 @@ func lower(names []string) []string {
 	return out
 }
 
-func (c *Certcheck) trusted(id mesh.PeerID, view *peer.View, met []certificate.Served, matrix certificate.Matrix, now time.Time) peer.Condition {
+// trusted judges whether the certificates that a puller meets are trusted: by their
+// dates, by the stores, or else by what a sync has to show.
+func trusted(id mesh.PeerID, view *certificate.View, met []certificate.Served) peer.Condition {
 	cond := peer.Condition{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Basis: peer.Measured}
-	to, _ := c.Mesh.Cluster(id.To)
-	seen := view.Clusters[id.From].Seen
+	to, _ := view.Mesh.Cluster(id.To)
+	seen, now := view.Clusters[id.From].Seen, view.Now
 	e, listed, _ := seen.EntryFor(to)
 	if len(met) == 0 {
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("%s shows no certificate", to.Publisher)
@@ -379,20 +381,8 @@ func (c *Certcheck) trusted(id mesh.PeerID, view *peer.View, met []certificate.S
 			return cond
 		}
 	}
-	exchange, _ := view.CertExchange(id.From)
-	if measured, ok := certificate.TrustOf(c.Mesh, matrix, id, exchange, now); ok {
-		// What is missing may still be believed: then syncs go on, until the agent
-		// starts again. Which it is, the next sync shows.
-		switch {
-		case measured.Status != peer.False || !view.Works(id):
-		case view.SyncedSince(id, matrix.MissingSince(id)):
-			measured.Status, measured.Reason, measured.Basis = peer.True, peer.SyncedOverServedLeaf, peer.Inferred
-			measured.Message += "; a sync has succeeded all the same: the Intercluster Sync Agent goes by what it read when it started, or is served another certificate than Peerkeeper"
-		default:
-			measured.Status, measured.Reason, measured.Basis = peer.UnknownStatus, peer.NextSyncDecides, peer.Inferred
-			measured.Message += "; whether a sync succeeds all the same, the next one shows"
-		}
-		return certificate.NotReloaded(view, matrix, id, measured)
+	if measured, ok := view.CertificateTrusted(id); ok {
+		return measured
 	}
 	for _, leaf := range met {
 		if at, by := leaf.Ends(); by != "" && !now.Before(at) {

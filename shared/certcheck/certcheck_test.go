@@ -346,11 +346,16 @@ func (b *bench) stored() *record.Snapshot {
 	return book
 }
 
+// known is what is known when somebody asks now.
+func (b *bench) known(book *record.Snapshot) *certificate.View {
+	return book.Certificates(book.Facts(b.mesh, 5*time.Minute, b.now).View())
+}
+
 // found lists a cluster's findings as "id severity", those of a healthy bench
 // left out.
 func (b *bench) found(book *record.Snapshot, id mesh.ClusterID) []string {
 	var out []string
-	for _, f := range certificate.CertFindings(book.Certs[id].Value, []int{28, 14, 7}, b.now) {
+	for _, f := range b.known(book).Findings(id) {
 		if f.Reason == certificate.SelfSigned {
 			continue
 		}
@@ -1341,7 +1346,7 @@ func TestLackingIsThePublishers(t *testing.T) {
 		t.Helper()
 		b.now = b.now.Add(15 * time.Minute)
 		book := b.look(run.Request{})
-		matrix := certificate.Trust(b.mesh, map[mesh.ClusterID]certificate.Record{"emea": book.Certs["emea"].Value, "apac": book.Certs["apac"].Value}, b.now)
+		matrix := b.known(book).Trust()
 		for _, row := range matrix.Of("apac") {
 			if row.Node == apacPub && row.KeyType == "RSA" {
 				return matrix.Cell(row, "emea")

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
@@ -89,7 +88,7 @@ func TestTheFirstEndCounts(t *testing.T) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 			text := ""
-			for _, f := range certificate.CertFindings(book.Certs["apac"].Value, []int{28, 14, 7}, b.now) {
+			for _, f := range b.known(book).Findings("apac") {
 				text += f.Message + "\n"
 			}
 			if !strings.Contains(text, c.says) {

@@ -16,7 +16,6 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/plain"
-	"peerkeeper/shared/record"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -48,9 +47,10 @@ func (f *finder) add(x peer.Finding) {
 }
 
 // findings lists what does not depend on the clock; expiries are derived when
-// the record is read (certificate.CertFindings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, certs map[mesh.ClusterID]certificate.Record, matrix certificate.Matrix, book *record.Snapshot, view *peer.View, dns dnsprobe.Result, now time.Time) []peer.Finding {
-	f := &finder{prev: book.Certs[cl.ID].Value.Findings, now: now}
+// the record is read (certificate.View.Findings).
+func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, view *certificate.View, prev []peer.Finding, dns dnsprobe.Result) []peer.Finding {
+	now := view.Now
+	f := &finder{prev: prev, now: now}
 	authorities := knownAuthorities(cl, l)
 	for _, n := range cl.Nodes {
 		for _, port := range []string{"", certificate.PortSIPTLS, certificate.PortXMPP} {
@@ -83,23 +83,10 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, ce
 	}
 	c.twins(f, cl, r)
 	c.platformFindings(f, cl, r)
-	if len(r.Trust) > 0 {
-		for _, x := range certificate.StoreFindings(r, c.Mesh.Policy.Thresholds.CertificateDays, now) {
-			f.add(x)
-		}
-		for _, x := range certificate.StaleCopies(matrix, r) {
-			f.add(x)
-		}
-	}
-	for _, x := range certificate.SourceFindings(c.Mesh, certs, view, cl.ID) {
+	for _, x := range view.StoreFindings(cl.ID) {
 		f.add(x)
 	}
-	for _, x := range certificate.TrustFindings(c.Mesh, matrix, cl.ID, func(puller mesh.ClusterID) certificate.Pull {
-		return certificate.PullOf(view, matrix, mesh.PeerID{From: puller, To: cl.ID})
-	}, now) {
-		f.add(x)
-	}
-	f.carryUndecided(cl.ID, matrix)
+	f.carryUndecided(cl.ID, view.Trust())
 	names(f, cl, r, dns)
 	if more := len(f.out) - maxFindings; more > 0 {
 		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })

@@ -41,7 +41,7 @@ func newRig(t *testing.T, cfg clustersim.Config, change func(m *mesh.Mesh)) *rig
 	}}
 }
 
-func (r *rig) look() (*record.Snapshot, certificate.Matrix) {
+func (r *rig) look() (*record.Snapshot, *certificate.View) {
 	r.t.Helper()
 	if _, err := r.check.Handle(r.t.Context(), run.Request{}); err != nil {
 		r.t.Fatal(err)
@@ -49,18 +49,14 @@ func (r *rig) look() (*record.Snapshot, certificate.Matrix) {
 	return r.stored()
 }
 
-// stored is what is kept now, and the matrix that it makes.
-func (r *rig) stored() (*record.Snapshot, certificate.Matrix) {
+// stored is what is kept now, and what it comes to.
+func (r *rig) stored() (*record.Snapshot, *certificate.View) {
 	r.t.Helper()
 	book, err := record.Load(r.t.Context(), r.check.Store, r.check.Mesh)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	certs := map[mesh.ClusterID]certificate.Record{}
-	for id, d := range book.Certs {
-		certs[id] = d.Value
-	}
-	return book, certificate.Trust(r.check.Mesh, certs, r.Clock.Now())
+	return book, book.Certificates(book.Facts(r.check.Mesh, 5*time.Minute, r.Clock.Now()).View())
 }
 
 func conditionOf(book *record.Snapshot, id mesh.PeerID) string {
@@ -89,10 +85,10 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, nil)
 	id := mesh.PeerID{From: "emea", To: "apac"}
 	book, m := r.look()
-	for _, row := range m.Rows {
+	for _, row := range m.Trust().Rows {
 		for i, cell := range row.Cells {
-			if row.Cluster != m.Clusters[i] && cell.Verdict != certificate.Trusted {
-				t.Errorf("%s by %s: %s %s", row.Node, m.Clusters[i], cell.Verdict, cell.Why)
+			if row.Cluster != m.Trust().Clusters[i] && cell.Verdict != certificate.Trusted {
+				t.Errorf("%s by %s: %s %s", row.Node, m.Trust().Clusters[i], cell.Verdict, cell.Why)
 			}
 		}
 	}
@@ -133,13 +129,13 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") {
 		t.Errorf("six hours later: %s", got)
 	}
-	if !has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 2 {
-		t.Errorf("findings %+v, copies %v", book.Certs["apac"].Value.Findings, m.Copies(r.check.Mesh))
+	if !has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies()) != 2 {
+		t.Errorf("findings %+v, copies %v", book.Certs["apac"].Value.Findings, m.Copies())
 	}
 
 	// A person uploads it on every publisher.
 	print := ""
-	for _, row := range m.Rows {
+	for _, row := range m.Trust().Rows {
 		if row.Node == pub {
 			print = row.Fingerprint
 		}
@@ -147,7 +143,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	for _, c := range []string{"emea", "amer"} {
 		r.Change(c, clustersim.Trust{Add: print})
 	}
-	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies(r.check.Mesh)) != 0 {
+	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies()) != 0 {
 		t.Errorf("after the upload: %s", conditionOf(book, id))
 	}
 }
@@ -180,7 +176,7 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	}
 	book, m := r.look()
 	want := map[string]certificate.Verdict{"tomcat in tomcat-trust": certificate.Trusted, "cup in cup-trust": certificate.Trusted, "cup-xmpp in cup-xmpp-trust": certificate.Trusted}
-	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
+	if diff := cmp.Diff(want, verdicts(m.Trust())); diff != "" {
 		t.Errorf("exchanged (-want +got):\n%s", diff)
 	}
 	if got := conditionOf(book, id); got != "True InTrustStore" {
@@ -196,13 +192,13 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	r.Clock.Move(6 * time.Hour)
 	book, m = r.look()
 	want["cup in cup-trust"] = certificate.StaleCopy
-	if diff := cmp.Diff(want, verdicts(m)); diff != "" {
+	if diff := cmp.Diff(want, verdicts(m.Trust())); diff != "" {
 		t.Errorf("cup renewed (-want +got):\n%s", diff)
 	}
 	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") || !has(book, "apac", certificate.NotTrustedByPeers) {
 		t.Errorf("cup renewed: %s, %+v", got, book.Certs["apac"].Value.Findings)
 	}
-	copies := m.Copies(r.check.Mesh)
+	copies := m.Copies()
 	if len(copies) != 2 || copies[0].File != "cup.pem" || copies[0].Store != "cup-trust" || copies[0].Node != pub {
 		t.Errorf("to be copied: %+v", copies)
 	}
@@ -212,10 +208,10 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 func TestReleasesBefore14(t *testing.T) {
 	r := newRig(t, clustersim.Config{Release: "12.5"}, nil)
 	book, m := r.look()
-	for _, row := range m.Rows {
+	for _, row := range m.Trust().Rows {
 		for i, cell := range row.Cells {
-			if row.Cluster != m.Clusters[i] && (cell.Verdict != certificate.Unknown || cell.Why != certificate.Before14) {
-				t.Errorf("%s by %s: %s %s", row.Node, m.Clusters[i], cell.Verdict, cell.Why)
+			if row.Cluster != m.Trust().Clusters[i] && (cell.Verdict != certificate.Unknown || cell.Why != certificate.Before14) {
+				t.Errorf("%s by %s: %s %s", row.Node, m.Trust().Clusters[i], cell.Verdict, cell.Why)
 			}
 		}
 	}

@@ -391,7 +391,7 @@ func (j *storeJudge) lack(cl *mesh.Cluster, name string, next *certificate.Store
 			next.Lacks[key] = t
 		}
 	}
-	// The publisher's store is the one that judges (certificate.Trust): a copy that some
+	// The publisher's store is the one that judges (certificate.View.Trust): a copy that some
 	// other node holds does not make up for it.
 	pub := slices.IndexFunc(next.Nodes, func(n certificate.StoreNode) bool { return n.Name == cl.Publisher })
 	there := func(i int) bool { return !slices.Contains(next.Entries[i].Not, pub) }

@@ -10,7 +10,7 @@ import (
 )
 
 // Reasons of what is judged of certificates, besides those that conditions
-// have in common. Each finding's reason is a row of CertFindingKinds.
+// have in common. Each finding's reason is a row of Kinds.
 const (
 	// Of findings on one certificate.
 	CertificateNotYetValid peer.Reason = "CertificateNotYetValid"
@@ -67,7 +67,7 @@ const (
 	MoreFindings peer.Reason = "MoreFindings"
 )
 
-// FindingKind is one row of the table of findings on certificates.
+// Kind is one row of the table of findings on certificates.
 type Kind struct {
 	Reason   peer.Reason
 	Severity string // critical, warning, info; an expiry's rises as time runs out
@@ -90,7 +90,7 @@ var (
 	rename = "compare " + procedure.Menus(procedure.PresenceTopology) + " of the cluster; set the peer address on every peer cluster (" + procedure.Menus(procedure.InterClustering) + ") and the names in mesh.yaml to the new "
 )
 
-// CertFindingKinds is the table: every finding on certificates and their names,
+// Kinds is the table: every finding on certificates and their names,
 // each declared here and nowhere else. Ids are the reason, the node and the key
 // type, joined by colons.
 func Kinds() []Kind {
@@ -156,7 +156,7 @@ func Kinds() []Kind {
 	}
 }
 
-// certFinding gives a finding its reason and what the table says of it: severity
+// completed gives a finding its reason and what the table says of it: severity
 // (unless it has risen) and fix, and its id unless it has one. identity is the
 // service that the certificate belongs to, "" for tomcat of the key type.
 func completed(f peer.Finding, reason peer.Reason, identity string) peer.Finding {
@@ -190,7 +190,7 @@ func completed(f peer.Finding, reason peer.Reason, identity string) peer.Finding
 	return f
 }
 
-// CertFinding makes a finding of the table's kind. service is the identity it
+// NewFinding makes a finding of the table's kind. service is the identity it
 // is about ("cup-xmpp"); "" means tomcat of the key type.
 func NewFinding(reason peer.Reason, node mesh.NodeName, keyType, service, message string) peer.Finding {
 	return completed(peer.Finding{Node: node, KeyType: keyType, Message: message}, reason, service)
@@ -212,7 +212,7 @@ func ServiceOf(port, keyType string) string {
 	return name
 }
 
-// StoreOfService is the trust store behind an identity, as people see it.
+// StoreOf is the trust store behind an identity, as people see it.
 func StoreOf(service string) string {
 	name := strings.TrimSuffix(service, "-ECDSA")
 	if name == "cup-xmpp-s2s" {

@@ -39,7 +39,7 @@ func TestCertFindings(t *testing.T) {
 		{"never read", func(s *Served) { *s = Served{Error: "refused"} }, "", time.Time{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := CertFindings(served(c.change), []int{28, 14, 7}, certNoon())
+			got := known(certMesh(2, 1, mesh.TCP), map[mesh.ClusterID]Record{"apac": served(c.change)}).Findings("apac")
 			if c.want == "" {
 				if len(got) != 0 {
 					t.Errorf("found %+v", got)
@@ -91,11 +91,11 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 				{Print: "c", Subject: text, Signed: true, File: text, Ends: now.Add(time.Hour)},
 			}, Vouched: map[string]int{"z": 0}}}
 			said := map[peer.Reason]bool{}
-			for _, f := range CertFindings(r, []int{28, 14, 7}, now) {
+			for _, f := range knownAt(certMesh(2, 1, mesh.TCP), map[mesh.ClusterID]Record{"apac": r}, now).Findings("apac") {
 				said[f.Reason] = true
 				checkFinding(t, f)
 			}
-			for _, f := range StoreFindings(r, []int{28, 14, 7}, now) {
+			for _, f := range r.ownStores([]int{28, 14, 7}, now) {
 				said[f.Reason] = true
 				checkFinding(t, f.Composed()) // certcheck's way in
 			}

@@ -28,7 +28,11 @@ func ImportLines(s peer.CertSource) []string {
 // something else.
 const ImportLife = 7 * 24 * time.Hour
 
-// Imports proposes to put the certificates by which clusters are pulled from
+// Proposals are what the mesh's certificates ask for: those that a trust store lacks,
+// and a restart of an ICSA that has not read what came into its own.
+func (v *View) Proposals() []peer.Proposal { return slices.Concat(v.imports(), v.reloads()) }
+
+// imports proposes to put the certificates by which clusters are pulled from
 // into the stores that lack them: of each publisher, as nobody pulls from a
 // subscriber. Nothing is proposed of a certificate that Peerkeeper itself does
 // not trust (by tls.ca, a pin, or `trust accept`), that has expired, that the
@@ -38,8 +42,8 @@ const ImportLife = 7 * 24 * time.Hour
 // A CA is trusted for all that it will ever sign, a certificate that is not
 // served yet is needed by nobody, and one that had been there may have been taken
 // out on purpose: these wait for a person whatever the policy.
-func Imports(v *peer.View, matrix Matrix, certs map[mesh.ClusterID]Record) []peer.Proposal {
-	m, now := v.Mesh, v.Now
+func (v *View) imports() []peer.Proposal {
+	m, now, matrix, certs := v.Mesh, v.Now, v.Trust(), v.Records
 	if p := m.Policy.ImportCertificates; p != mesh.ImportApprove && p != mesh.ImportAuto {
 		return nil
 	}
@@ -50,7 +54,7 @@ func Imports(v *peer.View, matrix Matrix, certs map[mesh.ClusterID]Record) []pee
 		if !ok || row.Store != peer.TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || row.Disputed || !vouchedFor(certs[row.Cluster], row) || row.byManagement() && to.PlatformWriteCredentials == "" {
 			continue
 		}
-		proofs, synced := proofsOf(v, matrix, certs, row)
+		proofs, synced := v.proofs(row)
 		for i, id := range matrix.Clusters {
 			cell := row.Cells[i]
 			from, ok := m.Cluster(id)
@@ -140,111 +144,4 @@ func importOf(m *mesh.Mesh, row Row, cell Cell, into *mesh.Cluster, of Record, p
 func printStart(fingerprint string) string {
 	s := ShortPrint(fingerprint)
 	return "sha256:" + s[:min(16, len(s))] + "…"
-}
-
-// Reloads proposes a restart of ICSA where a certificate has come into its
-// trust store, whoever put it there, and ICSA has run since before: Cisco's flow asks for
-// one then (TAC-212647, steps 2 and 6). Always with approval. It waits until
-// every node has the certificate, or the hour that this may take is over, and
-// until a sync has had its chance; a sync since then shows that it is not needed.
-// Where the certificate is not served yet no sync can show anything: it is read
-// before it is served, so that nobody drops.
-func Reloads(v *peer.View, matrix Matrix) []peer.Proposal {
-	var out []peer.Proposal
-	for _, p := range v.Mesh.Peers {
-		if came, ok := latestArrival(v, matrix, p.ID, false); ok {
-			unread, measured := v.TrustUnread(p.ID, came.at)
-			// Without a clock nothing shows that a sync fails. What came while ICSA's
-			// own exchange could bring it, that brought it, and ICSA knows it.
-			exchange, carried := v.CertExchange(p.ID.From)
-			brought := !measured && carried && came.at.Sub(came.first) < exchange
-			if unread && !brought && v.AgentOlder(p.ID.From, came.at) && exchangeElapsed(v, p.ID.From, came) {
-				out = append(out, reload(v, p.ID, came, "whether it needs to, its next sync shows")...)
-			}
-		}
-		if came, ok := latestArrival(v, matrix, p.ID, true); ok && v.AgentOlder(p.ID.From, came.at) {
-			out = append(out, reload(v, p.ID, came, "it must have read this one before it is served")...)
-		}
-	}
-	return peer.Merge(out)
-}
-
-// reload is one such restart, if the certificate is where it must be by now.
-func reload(v *peer.View, id mesh.PeerID, came arrival, because string) []peer.Proposal {
-	if age := v.Now.Sub(came.at); came.spreading && age < peer.ReplicationTime || age > ImportLife {
-		return nil
-	}
-	why := fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, peer.TomcatTrust, id.From, peer.Clock(came.at))
-	return []peer.Proposal{v.Reload(id, came.at, why, "it reads its trust store when it starts, as Cisco's flow has it; "+because)}
-}
-
-// Reloading says how it stands with what came into the stores of those that pull
-// from a cluster: whether some ICSA that has run since before has yet to show by
-// a sync that it has read it, and whether one has had its chance, so that a
-// restart is asked for.
-func Reloading(v *peer.View, matrix Matrix, id mesh.ClusterID) (waits, due bool) {
-	for _, p := range v.Mesh.Peers {
-		came, ok := latestArrival(v, matrix, p.ID, false)
-		if !ok || p.ID.To != id || !v.AgentOlder(p.ID.From, came.at) || v.SyncedSince(p.ID, came.at) {
-			continue
-		}
-		waits = true
-		due = due || exchangeElapsed(v, p.ID.From, came)
-	}
-	return waits, due
-}
-
-// exchangeElapsed reports whether a sync has been due since an arrival, and every
-// node has had the time to get it.
-func exchangeElapsed(v *peer.View, puller mesh.ClusterID, came arrival) bool {
-	return v.SyncDue(puller, came.at) && (!came.spreading || v.Now.Sub(came.at) >= peer.ReplicationTime)
-}
-
-// arrival is a certificate that came into a store which had lacked it.
-type arrival struct {
-	at        time.Time
-	first     time.Time // since when the certificate is served
-	node      mesh.NodeName
-	service   string
-	spreading bool // some node of the puller does not have it yet
-}
-
-// latestArrival is the newest arrival among the certificates that a cluster meets
-// when it pulls, or, pending, will meet.
-func latestArrival(v *peer.View, matrix Matrix, id mesh.PeerID, pending bool) (arrival, bool) {
-	to, ok := v.Mesh.Cluster(id.To)
-	if !ok {
-		return arrival{}, false
-	}
-	var out arrival
-	for _, r := range matrix.Of(id.To) {
-		cell := matrix.Cell(r, id.From)
-		if r.Pending != pending || r.Store != peer.TomcatTrust || r.Node != to.Publisher || cell.Verdict != Trusted && cell.Verdict != CATrusted {
-			continue
-		}
-		if cell.Came.After(out.at) {
-			out = arrival{cell.Came, r.First, r.Node, r.Service, len(cell.Lacking) > 0}
-		}
-	}
-	return out, !out.at.IsZero()
-}
-
-// awaitsReload reports whether a peer is seen to fail over a certificate that
-// its store holds by now.
-func awaitsReload(v *peer.View, id mesh.PeerID, came time.Time) bool {
-	unread, measured := v.TrustUnread(id, came)
-	return !came.IsZero() && unread && measured
-}
-
-// NotReloaded lays over a verdict of the stores that ICSA may not have read them
-// since: the store holds the certificate, and the sync stands all the same. That
-// is no cause any more, so that the ladder may do what helps: restart the agent.
-func NotReloaded(v *peer.View, matrix Matrix, id mesh.PeerID, cond peer.Condition) peer.Condition {
-	came, ok := latestArrival(v, matrix, id, false)
-	if cond.Status != peer.True || !ok || !awaitsReload(v, id, came.at) {
-		return cond
-	}
-	cond.Reason, cond.Basis = peer.TrustNotReloaded, peer.Inferred
-	cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since: the Intercluster Sync Agent reads it when it starts", came.service, came.node, id.From, peer.Clock(came.at))
-	return cond
 }

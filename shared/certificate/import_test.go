@@ -111,16 +111,16 @@ func (e *exchange) inBetween() {
 		s.Pinned, s.Replaced, s.Read = true, own.Fingerprint, certNoon()
 		s.Sighted, s.First = certNoon().Add(-5*time.Hour), certNoon().Add(-5*time.Hour)
 	})
-	Sources(e.m, e.certs, "apac", certNoon())
+	SettleSources(e.m, e.certs, "apac", certNoon())
 }
 
 func (e *exchange) imports() []peer.Proposal {
-	return Imports(e.v.View(), Trust(e.m, e.certs, e.v.Now), e.certs)
+	return e.view().imports()
 }
 
-func (e *exchange) reloads() []peer.Proposal {
-	return Reloads(e.v.View(), Trust(e.m, e.certs, e.v.Now))
-}
+func (e *exchange) reloads() []peer.Proposal { return e.view().reloads() }
+
+func (e *exchange) view() *View { return NewView(e.v.View(), e.certs) }
 
 func TestImports(t *testing.T) {
 	for _, c := range []struct {
@@ -360,19 +360,16 @@ func TestReloads(t *testing.T) {
 func TestNotReloaded(t *testing.T) {
 	e := newExchange()
 	look := func() (peer.Condition, []string) {
-		matrix := Trust(e.m, e.certs, e.v.Now)
-		wait, _ := e.v.View().CertExchange("emea")
-		cond, ok := TrustOf(e.m, matrix, emeaApac(), wait, e.v.Now)
+		v := e.view()
+		cond, ok := v.CertificateTrusted(emeaApac())
 		if !ok {
 			t.Fatal("the stores do not decide it")
 		}
 		var findings []string
-		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull {
-			return PullOf(e.v.View(), matrix, mesh.PeerID{From: id, To: "apac"})
-		}, e.v.Now) {
+		for _, f := range v.trustFindings("apac") {
 			findings = append(findings, f.ID+" "+f.Severity)
 		}
-		return NotReloaded(e.v.View(), matrix, emeaApac(), cond), findings
+		return cond, findings
 	}
 	want := func(when string, reason peer.Reason, status peer.Status, findings ...string) {
 		t.Helper()
@@ -405,9 +402,9 @@ func TestNotReloaded(t *testing.T) {
 	e = newExchange()
 	e.synced(20 * time.Minute)
 	const warning = "NotTrustedByPeers:imp-apac-pub.example.com:RSA warning"
-	want("missing, and its syncs succeed", peer.NotInTrustStore, peer.False, warning)
+	want("missing, and its syncs succeed", peer.SyncedOverServedLeaf, peer.True, warning)
 	e.v.Now = seen.Add(3 * time.Hour)
-	want("missing, and emea is out of sight", peer.NotInTrustStore, peer.False, warning)
+	want("missing, and emea is out of sight", peer.SyncedOverServedLeaf, peer.True, warning)
 	e.v.Clusters["emea"].Seen.Entries.At = e.v.Now
 	want("missing, and seen to sync no more", peer.NotInTrustStore, peer.False, critical)
 }
@@ -429,8 +426,7 @@ func TestTwinThatWasPutIn(t *testing.T) {
 		})
 	}
 	found := func() (out []string) {
-		matrix := Trust(e.m, e.certs, e.v.Now)
-		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v.View(), matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
+		for _, f := range e.view().trustFindings("apac") {
 			out = append(out, f.ID+" "+f.Severity)
 		}
 		return out
@@ -460,9 +456,8 @@ func TestMultiServerIsThePublishers(t *testing.T) {
 		for _, n := range c.Nodes {
 			e.certs["apac"].Served[n.Name]["RSA"] = e.certs["apac"].Served[apacPublisher]["RSA"]
 		}
-		matrix := Trust(e.m, e.certs, e.v.Now)
 		var got []string
-		for _, f := range TrustFindings(e.m, matrix, "apac", func(id mesh.ClusterID) Pull { return PullOf(e.v.View(), matrix, mesh.PeerID{From: id, To: "apac"}) }, e.v.Now) {
+		for _, f := range e.view().trustFindings("apac") {
 			got = append(got, f.ID+" "+f.Severity)
 		}
 		if diff := cmp.Diff([]string{"NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"}, got); diff != "" {

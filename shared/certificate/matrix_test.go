@@ -26,7 +26,7 @@ func certMesh(clusters, nodes int, protocol mesh.Protocol) *mesh.Mesh {
 		if i > 2 {
 			id = fmt.Sprintf("c%02d", i+1)
 		}
-		c := mesh.Cluster{ID: mesh.ClusterID(id), Release: "14.0.1SU3", PlatformCredentials: id + "/platform"}
+		c := mesh.Cluster{ID: mesh.ClusterID(id), Release: "14.0.1SU3", PlatformCredentials: id + "/platform", SyncInterval: mesh.Duration(30 * time.Minute)}
 		for n := range nodes {
 			host := "pub"
 			if n > 0 {
@@ -45,6 +45,27 @@ func certMesh(clusters, nodes int, protocol mesh.Protocol) *mesh.Mesh {
 		}
 	}
 	return m
+}
+
+// known is what is known of a mesh at noon, when nothing but certificates was read.
+func known(m *mesh.Mesh, certs map[mesh.ClusterID]Record) *View { return knownAt(m, certs, certNoon()) }
+
+func knownAt(m *mesh.Mesh, certs map[mesh.ClusterID]Record, now time.Time) *View {
+	clusters := map[mesh.ClusterID]*peer.ClusterRecord{}
+	for _, c := range m.Clusters {
+		clusters[c.ID] = &peer.ClusterRecord{}
+	}
+	return NewView((&peer.Facts{Now: now, Tick: 5 * time.Minute, Mesh: m, Clusters: clusters}).View(), certs)
+}
+
+// syncing is the same with every pull of a cluster having succeeded a minute ago.
+func syncing(v *View, to mesh.ClusterID) *View {
+	c, _ := v.Mesh.Cluster(to)
+	facts := v.Facts
+	for id := range facts.Clusters {
+		facts.Clusters[id].Seen.Entries = peer.Known([]peer.Entry{{Address: string(c.Publisher), HasClock: true, LastSync: v.Now.Add(-time.Minute)}}, v.Now)
+	}
+	return NewView(facts.View(), v.Records)
 }
 
 // print64 is a fingerprint of full length that a test can name.
@@ -246,8 +267,9 @@ func TestTrust(t *testing.T) {
 			m := certMesh(3, 2, mesh.TCP)
 			r := trusting(m, installed(m))
 			c.change(r)
-			matrix := Trust(m, r, certNoon())
+			v := known(m, r)
 			for keyType, want := range map[string]Verdict{"RSA": c.rsa, "ECDSA": c.ecdsa} {
+				matrix := v.Trust()
 				i := slices.IndexFunc(matrix.Rows, func(row Row) bool { return row.Node == apacPub && row.KeyType == keyType && !row.Pending })
 				if i < 0 {
 					t.Fatalf("no row for %s", keyType)
@@ -260,7 +282,7 @@ func TestTrust(t *testing.T) {
 					t.Errorf("apac is judged on its own certificate: %s", own.Verdict)
 				}
 			}
-			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, 30*time.Minute+peer.ReplicationTime, certNoon())
+			cond, ok := v.CertificateTrusted(mesh.PeerID{From: "emea", To: "apac"})
 			got := ""
 			if ok {
 				got = string(cond.Status) + " " + string(cond.Reason)
@@ -268,7 +290,7 @@ func TestTrust(t *testing.T) {
 			if got != c.cond {
 				t.Errorf("emea>apac: %q (%s), want %q", got, cond.Message, c.cond)
 			}
-			if copies := matrix.Copies(m); len(copies) != c.copies {
+			if copies := v.Copies(); len(copies) != c.copies {
 				t.Errorf("%d copies by hand, want %d: %v", len(copies), c.copies, copies)
 			}
 		})
@@ -285,10 +307,11 @@ func TestCertificateSyncOff(t *testing.T) {
 		s.First = certNoon().Add(-time.Minute)
 		r.Served[m.Clusters[1].Publisher]["RSA"] = s
 	})
-	matrix := Trust(m, r, certNoon())
-	for exchange, want := range map[time.Duration]peer.Reason{30*time.Minute + peer.ReplicationTime: peer.ExchangePending, 0: peer.StaleCopy} {
-		if cond, _ := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, exchange, certNoon()); cond.Reason != want {
-			t.Errorf("exchange takes %v: %s, want %s", exchange, cond.Reason, want)
+	v := known(m, r)
+	for setting, want := range map[string]peer.Reason{"t": peer.ExchangePending, "f": peer.StaleCopy} {
+		v.Clusters["emea"].Seen.Nodes = map[mesh.NodeName]peer.Node{m.Clusters[0].Publisher: {Parameters: peer.Known(map[string]string{peer.ParamCertSync: setting}, certNoon())}}
+		if cond, _ := NewView(v.Facts.View(), r).CertificateTrusted(mesh.PeerID{From: "emea", To: "apac"}); cond.Reason != want {
+			t.Errorf("certificate sync reads %s: %s, want %s", setting, cond.Reason, want)
 		}
 	}
 }
@@ -306,23 +329,22 @@ func TestOneRenewalOneFinding(t *testing.T) {
 			r.Served[pub][keyType] = s
 		}
 	})
-	matrix := Trust(m, r, certNoon())
-	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: 30*time.Minute + peer.ReplicationTime} }
-	got := TrustFindings(m, matrix, "apac", pulls, certNoon())
+	v := known(m, r)
+	got := v.trustFindings("apac")
 	if len(got) != 2 || got[0].Severity != "critical" || !strings.Contains(got[0].Message, "and 19 more") {
 		t.Errorf("%+v", got)
 	}
-	if n := len(matrix.Copies(m)); n != 2*29 {
+	if n := len(v.Copies()); n != 2*29 {
 		t.Errorf("%d copies, want two files for each of 29 clusters", n)
 	}
 	// Syncs that succeed all the same lower it: it breaks at ICSA's next start.
-	got = TrustFindings(m, matrix, "apac", func(mesh.ClusterID) Pull { return Pull{Exchange: time.Hour, Works: true} }, certNoon())
+	got = syncing(v, "apac").trustFindings("apac")
 	if len(got) != 2 || got[0].Severity != "warning" || !strings.Contains(got[0].Message, "starts again") {
 		t.Errorf("with working syncs: %+v", got)
 	}
 	// Trusted again, nothing is said.
 	r["apac"].Served[pub]["RSA"], r["apac"].Served[pub]["ECDSA"] = selfSigned(pub, string(pub)+" RSA"), selfSigned(pub, string(pub)+" EC")
-	if got := TrustFindings(m, Trust(m, r, certNoon()), "apac", pulls, certNoon()); len(got) != 0 {
+	if got := known(m, r).trustFindings("apac"); len(got) != 0 {
 		t.Errorf("after the exchange: %+v", got)
 	}
 }
@@ -338,9 +360,8 @@ func TestPendingCertificate(t *testing.T) {
 	change(r, "apac", func(r *Record, _ *Store) {
 		r.Identity = map[mesh.NodeName]map[string]Served{pub: {"tomcat": next}}
 	})
-	pulls := func(mesh.ClusterID) Pull { return Pull{Exchange: time.Hour} }
 	says := func() string {
-		got := TrustFindings(m, Trust(m, r, certNoon()), "apac", pulls, certNoon())
+		got := known(m, r).trustFindings("apac")
 		if len(got) != 1 || got[0].Reason != NotServedYet {
 			t.Fatalf("%+v", got)
 		}
@@ -357,7 +378,7 @@ func TestPendingCertificate(t *testing.T) {
 	if msg := says(); !strings.Contains(msg, "every peer trusts it already") {
 		t.Error(msg)
 	}
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), mesh.PeerID{From: "emea", To: "apac"}, 0, certNoon()); !ok || cond.Status != peer.True {
+	if cond, ok := known(m, r).CertificateTrusted(mesh.PeerID{From: "emea", To: "apac"}); !ok || cond.Status != peer.True {
 		t.Errorf("what is not served breaks nobody: %+v", cond)
 	}
 }
@@ -406,7 +427,7 @@ func TestStoreFindings(t *testing.T) {
 			r := trusting(m, installed(m))
 			change(r, "emea", func(_ *Record, s *Store) { s.Entries = slices.Clone(s.Entries); c.change(s) })
 			var got []string
-			for _, f := range StoreFindings(r["emea"], []int{28, 14, 7}, certNoon()) {
+			for _, f := range r["emea"].ownStores([]int{28, 14, 7}, certNoon()) {
 				got = append(got, string(f.Reason)+" "+f.Severity)
 				if f.Fix == "" || strings.Contains(f.Fix, "{") || f.ID == "" {
 					t.Errorf("finding without an id, or a fix that is not filled in: %+v", f)
@@ -426,11 +447,11 @@ func TestFormerCertificatesAreListed(t *testing.T) {
 	change(r, "emea", func(_ *Record, s *Store) {
 		s.Entries = append(slices.Clone(s.Entries), Entry{Print: "old", Subject: "imp-apac-pub.example.com", File: "imp-apac-pub.old.pem", Ends: certNoon()})
 	})
-	got := StaleCopies(Trust(m, r, certNoon()), r["emea"])
+	got := known(m, r).formerCopies("emea")
 	if len(got) != 1 || got[0].Reason != SameSubjectOther || !strings.Contains(got[0].Message, "imp-apac-pub.old.pem") {
 		t.Errorf("%+v", got)
 	}
-	if got := StaleCopies(Trust(m, r, certNoon()), r["apac"]); len(got) != 0 {
+	if got := known(m, r).formerCopies("apac"); len(got) != 0 {
 		t.Errorf("apac holds no former one: %+v", got)
 	}
 }
@@ -461,16 +482,16 @@ func TestAnUntrustedCertificateOnTheWireIsNotTheNodes(t *testing.T) {
 			r := certs["apac"]
 			r.Identity = map[mesh.NodeName]map[string]Served{node: {"tomcat": own}}
 			certs["apac"] = r
-			matrix := Trust(m, certs, certNoon())
+			v := known(m, certs)
 
-			if got := len(StaleCopies(matrix, certs["emea"])) > 0; got != test.trusted {
+			if got := len(v.formerCopies("emea")) > 0; got != test.trusted {
 				t.Errorf("the true one is called an old copy: %v", got)
 			}
-			cond, ok := TrustOf(m, matrix, mesh.PeerID{From: "emea", To: "apac"}, time.Hour, certNoon())
+			cond, ok := v.CertificateTrusted(mesh.PeerID{From: "emea", To: "apac"})
 			if !ok || cond.Reason != peer.ExchangePending || strings.Contains(cond.Message, "was renewed") != test.trusted {
 				t.Errorf("%v %+v", ok, cond)
 			}
-			for _, f := range TrustFindings(m, matrix, "apac", func(mesh.ClusterID) Pull { return Pull{Works: true} }, certNoon()) {
+			for _, f := range syncing(v, "apac").trustFindings("apac") {
 				if strings.HasPrefix(f.Fix, "first compare the fingerprint") == test.trusted {
 					t.Errorf("%s: %s", f.Message, f.Fix)
 				}
@@ -492,11 +513,11 @@ func TestTrustUnderTLS(t *testing.T) {
 	emea := r["emea"]
 	emea.Trust["cup-trust"] = Store{Nodes: emea.Trust["tomcat-trust"].Nodes}
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Reason != peer.NotInTrustStore || !strings.Contains(cond.Message, "cup of imp-apac-sub1") {
+	if cond, ok := known(m, r).CertificateTrusted(id); !ok || cond.Reason != peer.NotInTrustStore || !strings.Contains(cond.Message, "cup of imp-apac-sub1") {
 		t.Errorf("%+v", cond)
 	}
 	emea.Trust["cup-trust"] = Store{Nodes: emea.Trust["tomcat-trust"].Nodes, Entries: []Entry{{Print: ShortPrint(cup.Fingerprint), Subject: string(sub), Ends: cup.NotAfter}}}
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != peer.True {
+	if cond, ok := known(m, r).CertificateTrusted(id); !ok || cond.Status != peer.True {
 		t.Errorf("with it: %+v", cond)
 	}
 	// The same mesh over TCP asks for none of that.
@@ -504,7 +525,7 @@ func TestTrustUnderTLS(t *testing.T) {
 		m.Peers[i].Protocol = mesh.TCP
 	}
 	delete(emea.Trust, "cup-trust")
-	if cond, ok := TrustOf(m, Trust(m, r, certNoon()), id, time.Hour, certNoon()); !ok || cond.Status != peer.True {
+	if cond, ok := known(m, r).CertificateTrusted(id); !ok || cond.Status != peer.True {
 		t.Errorf("over TCP: %+v", cond)
 	}
 }
@@ -540,7 +561,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 		days     int
 		severity string
 	}{{20, "warning"}, {10, "warning"}, {5, "critical"}} {
-		got := CertFindings(r, []int{28, 14, 7}, old.NotAfter.AddDate(0, 0, -left.days))
+		got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -left.days)).Findings("emea")
 		if len(got) != 1 || got[0].Severity != left.severity || !strings.Contains(got[0].Message, "and 3 more") {
 			t.Fatalf("%d days before: %+v", left.days, got)
 		}
@@ -550,7 +571,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 	renewed.NotAfter = old.NotAfter.AddDate(5, 0, 0)
 	for i, n := range nodes[:5] {
 		r.Served[n.Name] = map[string]Served{"RSA": renewed}
-		got := CertFindings(r, []int{28, 14, 7}, old.NotAfter.AddDate(0, 0, -5))
+		got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -5)).Findings("emea")
 		if len(got) != 1 {
 			t.Fatalf("%d of 6 renewed: %+v", i+1, got)
 		}
@@ -560,7 +581,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 		t.Errorf("one renewal, %d notices: %v", len(ids), ids)
 	}
 	r.Served[nodes[5].Name] = map[string]Served{"RSA": renewed}
-	if got := CertFindings(r, []int{28, 14, 7}, old.NotAfter.AddDate(0, 0, -5)); len(got) != 0 {
+	if got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -5)).Findings("emea"); len(got) != 0 {
 		t.Errorf("all renewed: %+v", got)
 	}
 }
@@ -568,7 +589,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 func TestNotYetValid(t *testing.T) {
 	s := selfSigned("imp-emea-pub.example.com", "tomorrow's")
 	s.NotBefore = certNoon().Add(24 * time.Hour)
-	got := CertFindings(Record{Served: map[mesh.NodeName]map[string]Served{"imp-emea-pub.example.com": {"RSA": s}}}, []int{28}, certNoon())
+	got := known(certMesh(2, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": {Served: map[mesh.NodeName]map[string]Served{"imp-emea-pub.example.com": {"RSA": s}}}}).Findings("emea")
 	if len(got) != 1 || got[0].Reason != CertificateNotYetValid || got[0].Severity != "critical" {
 		t.Errorf("%+v", got)
 	}
@@ -612,7 +633,7 @@ func TestTimelineOrder(t *testing.T) {
 					}
 				})
 			}
-			tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
+			tl := known(m, r).Timeline(mesh.PeerID{From: "emea", To: "apac"})
 			cup := slices.DeleteFunc(slices.Clone(tl.Plans), func(p RenewalPlan) bool { return p.Service != "cup" })
 			want := 0
 			if c.proto == mesh.TLSProto {
@@ -683,7 +704,7 @@ func TestTimelineSaysWhatIsUnread(t *testing.T) {
 		r.Ports = map[mesh.NodeName]map[string]Served{sub: {"5061/RSA": selfSigned(sub, "cup")}}
 	})
 	change(r, "emea", func(_ *Record, s *Store) { s.Entries = nil })
-	if tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon()); len(tl.Unread) != 1 || !strings.Contains(tl.Unread[0], "trust store is not read") {
+	if tl := known(m, r).Timeline(mesh.PeerID{From: "emea", To: "apac"}); len(tl.Unread) != 1 || !strings.Contains(tl.Unread[0], "trust store is not read") {
 		t.Errorf("cup-trust was never read, and tomcat-trust lacks all: %q", tl.Unread)
 	}
 }
@@ -700,7 +721,7 @@ func TestTimelineFollowsTheWork(t *testing.T) {
 	change(r, "emea", func(_ *Record, s *Store) {
 		s.Entries = append(slices.Clone(s.Entries), Entry{Print: ShortPrint(next.Fingerprint), Subject: string(pub), Ends: next.NotAfter})
 	})
-	tl := TimelineOf(m, r, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
+	tl := known(m, r).Timeline(mesh.PeerID{From: "emea", To: "apac"})
 	done := map[mesh.ClusterID]bool{}
 	pinned := ""
 	for _, p := range tl.Plans {
@@ -723,7 +744,7 @@ func TestTimelineFollowsTheWork(t *testing.T) {
 
 func TestTimelineUnread(t *testing.T) {
 	m := certMesh(2, 1, mesh.TCP)
-	tl := TimelineOf(m, map[mesh.ClusterID]Record{}, mesh.PeerID{From: "emea", To: "apac"}, certNoon())
+	tl := known(m, map[mesh.ClusterID]Record{}).Timeline(mesh.PeerID{From: "emea", To: "apac"})
 	if len(tl.Events)+len(tl.Plans) != 0 || len(tl.Unread) == 0 {
 		t.Errorf("%+v", tl)
 	}
@@ -762,18 +783,18 @@ func FuzzTrust(f *testing.F) {
 			return
 		}
 		certs := map[mesh.ClusterID]Record{"emea": x, "apac": y}
-		matrix := Trust(m, certs, certNoon())
+		v := known(m, certs)
+		matrix := v.Trust()
 		for _, row := range matrix.Rows {
 			if cell := matrix.Cell(row, "emea"); (cell.Verdict == Trusted || cell.Verdict == CATrusted) && len(x.Trust[row.Store].Entries) == 0 {
 				t.Errorf("%s is trusted by an empty store", row.Fingerprint)
 			}
 		}
 		id := mesh.PeerID{From: "emea", To: "apac"}
-		TrustOf(m, matrix, id, time.Hour, certNoon())
-		TimelineOf(m, certs, id, certNoon())
-		matrix.Copies(m)
-		StaleCopies(matrix, x)
-		for _, f := range slices.Concat(StoreFindings(x, []int{28}, certNoon()), CertFindings(y, []int{28, 7}, certNoon())) {
+		v.CertificateTrusted(id)
+		v.Timeline(id)
+		v.Copies()
+		for _, f := range slices.Concat(v.StoreFindings("emea"), v.Findings("apac")) {
 			if f.ID == "" {
 				t.Errorf("no id: %+v", f)
 			}

@@ -33,7 +33,7 @@ type HeldCertificate struct {
 	X509 *x509.Certificate
 }
 
-// PlatformRefused is why a node's certificate management was not read:
+// Refused is why a node's certificate management was not read:
 // NoCredentials, AccountRejected, ServerCertificateUntrusted, Before14 …
 type Refused struct {
 	Reason  peer.Reason

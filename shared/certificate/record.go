@@ -1,32 +1,14 @@
-// Package certificate is what is known of a mesh's certificates, and what that
-// comes to: who must trust which certificate and does, what a person should know,
-// what may be put into which trust store, and how a certificate is renewed
-// without a drop.
-//
-// It owns the record of one cluster's certificates and stores (CERT#cluster), the
-// table of findings, the matrix of trust, the proposals of imports and reloads, and
-// the timeline of a peer. Of syncs and services it asks the judgement (package
-// peer), which knows nothing of certificates but the condition that comes of them.
-//
-// It is pure: no clock, no network, no store, no handshake. It never judges a peer's
-// state and never decides whether an action is taken. It does not fail: what was not
-// read is unknown, and an unknown neither clears a finding nor leads to a proposal.
 package certificate
 
 import (
-	"fmt"
-	"maps"
 	"peerkeeper/shared/peer"
-	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/plain"
 )
 
-// CertClusterRecord is the CERT#cluster item: what certcheck saw of one
+// Record is the CERT#cluster item: what certcheck saw of one
 // cluster's certificates and DNS servers, and the findings on them.
 type Record struct {
 	At time.Time `json:"at"`
@@ -164,250 +146,15 @@ type NameServer struct {
 	Since   time.Time `json:"since,omitzero"` // of being silent
 }
 
-// CertFindings lists what a person should know of a cluster's certificates at
-// now: what certcheck stored, and the dates, which need no look to come true.
-// One certificate is one finding, however many nodes serve it.
-func CertFindings(r Record, days []int, now time.Time) []peer.Finding {
-	out := slices.Clone(r.Findings)
-	had := map[string]bool{}
-	for _, g := range grouped(r) {
-		if g.fresh(now) == 0 {
-			continue
-		}
-		reason, f := g.dated(days, now)
-		if reason == "" {
-			continue
-		}
-		id := func(node mesh.NodeName) string { return string(reason) + ":" + string(node) + ":" + g.place }
-		f.Node, f.ID = g.carrier, id(g.carrier)
-		if had[f.ID] { // two certificates of one subject: each keeps its own node
-			f.Node, f.ID = g.nodes[0], id(g.nodes[0])
-		}
-		f = completed(f, reason, "")
-		had[f.ID] = true
-		if reason == ChainExpired {
-			// Said of every node that serves it, at the last look, and once is enough.
-			out = slices.DeleteFunc(out, func(o peer.Finding) bool {
-				return o.Reason == ChainExpired && slices.ContainsFunc(g.nodes, func(n mesh.NodeName) bool { return o.ID == id(n) })
-			})
-		}
-		out = append(out, f)
-	}
-	out = append(out, rootFindings(r, days, now)...)
-	for i := range out { // the one way out, whichever release stored them
-		out[i] = out[i].Composed()
-	}
-	return out
-}
-
-// dated is what the dates of a certificate come to; "" if there is nothing to say.
-func (g *group) dated(days []int, now time.Time) (reason peer.Reason, f peer.Finding) {
-	s := g.served
-	ends, by := s.Ends()
-	f = peer.Finding{KeyType: g.keyType, Subject: s.Subject, NotAfter: ends}
-	limit, near := nearest(days, ends.Sub(now))
-	switch {
-	case !now.Before(s.NotAfter):
-		reason, f.Since, f.NotAfter = peer.CertificateExpired, s.NotAfter, s.NotAfter
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), plain.Name(s.Subject), peer.Clock(s.NotAfter))
-	case now.Before(s.NotBefore):
-		reason, f.Since = CertificateNotYetValid, s.First
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), plain.Name(s.Subject), peer.Clock(s.NotBefore))
-	case !now.Before(ends):
-		reason, f.Since = ChainExpired, ends
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), peer.Clock(ends))
-	case near && by != "":
-		reason, f.Since = peer.CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), peer.Clock(ends), limit, peer.Clock(s.NotAfter))
-	case near:
-		reason, f.Since = peer.CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), plain.Name(s.Subject), peer.Clock(ends), limit)
-	default:
-		return "", f
-	}
-	if reason == peer.CertificateExpiring && urgent(days, limit) {
-		f.Severity = "critical" // it rises as time runs out
-	}
-	return reason, f
-}
-
-func urgent(days []int, limit int) bool { return len(days) > 1 && limit == slices.Min(days) }
-
-// rootFindings says until when Peerkeeper can verify the nodes of a cluster by
-// its roots: one finding for each root that ends and that no other in tls.ca
-// makes up for.
-func rootFindings(r Record, days []int, now time.Time) []peer.Finding {
-	type root struct {
-		ends   time.Time
-		by     string
-		nodes  []mesh.NodeName
-		pinned bool
-	}
-	var roots []*root
-	for _, node := range slices.Sorted(maps.Keys(r.Served)) {
-		for _, keyType := range slices.Sorted(maps.Keys(r.Served[node])) {
-			s := r.Served[node][keyType]
-			if s.RootEnds.IsZero() || s.Stale(now) {
-				continue
-			}
-			i := slices.IndexFunc(roots, func(x *root) bool { return x.by == s.RootBy && x.ends.Equal(s.RootEnds) })
-			if i < 0 {
-				i, roots = len(roots), append(roots, &root{ends: s.RootEnds, by: s.RootBy, pinned: true})
-			}
-			if x := roots[i]; !slices.Contains(x.nodes, node) {
-				x.nodes = append(x.nodes, node)
-			}
-			roots[i].pinned = roots[i].pinned && s.Pinned
-		}
-	}
-	var out []peer.Finding
-	for _, x := range roots {
-		limit, near := nearest(days, x.ends.Sub(now))
-		if !near {
-			continue
-		}
-		f := peer.Finding{Subject: x.by, NotAfter: x.ends, Since: x.ends.AddDate(0, 0, -limit), ID: fmt.Sprintf("%s:%s:%s", PeerkeeperGoesBlind, CommonName(x.by), x.ends.UTC().Format(time.DateOnly))}
-		goes, ends := "goes", "ends"
-		if !now.Before(x.ends) {
-			goes, ends, f.Since = "went", "ended", x.ends
-		}
-		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, peer.Clock(x.ends), plain.Name(CommonName(x.by)), ends, nodeList(x.nodes))
-		if x.pinned {
-			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", plain.Name(CommonName(x.by)), ends, peer.Clock(x.ends), nodeList(x.nodes))
-		}
-		if urgent(days, limit) {
-			f.Severity = "critical"
-		}
-		out = append(out, completed(f, PeerkeeperGoesBlind, ""))
-	}
-	return out
-}
-
-// UnreadCerts lists, as "node:RSA" or "node:5061/RSA", the ends of the ids of
-// findings that may be true although none is made: of certificates that cannot
-// be read now. A certificate that several nodes had is found under the first of
-// all that have one of its name, which may itself be read, and be renewed.
-func UnreadCerts(r Record, now time.Time) []string {
-	var out []string
-	for node, byType := range r.Served {
-		for keyType, s := range byType {
-			if s.Error != "" {
-				out = append(out, string(node)+":"+keyType)
-			}
-		}
-	}
-	for _, g := range grouped(r) {
-		if g.fresh(now) == 0 {
-			out = append(out, string(g.carrier)+":"+g.place)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// group is one certificate with the nodes that serve it.
-type group struct {
-	served  Served
-	keyType string
-	what    string // "RSA", or "RSA (port 5061)"
-	place   string // as it stands in an id: "RSA", "5061/RSA"
-	nodes   []mesh.NodeName
-	all     []Served
-	// carrier is the first of all nodes that have a certificate of this subject:
-	// it stays the same while one node after the other gets a renewed one.
-	carrier mesh.NodeName
-}
-
-func (g *group) fresh(now time.Time) int {
-	n := 0
-	for _, s := range g.all {
-		if !s.Stale(now) {
-			n++
-		}
-	}
-	return n
-}
-
-func (g *group) names() string { return nodeList(g.nodes) }
-
-// nodeList names nodes as a person would: the first three, and how many more.
-func nodeList(nodes []mesh.NodeName) string { return plain.First(3, nodes) }
-
-// grouped sorts a cluster's served certificates by certificate.
-func grouped(r Record) []*group {
-	var out []*group
-	take := func(served map[mesh.NodeName]map[string]Served) {
-		at := map[string]*group{}
-		carrier := map[string]mesh.NodeName{}
-		for _, node := range slices.Sorted(maps.Keys(served)) {
-			for _, place := range slices.Sorted(maps.Keys(served[node])) {
-				s := served[node][place]
-				if s.NotAfter.IsZero() {
-					continue
-				}
-				subject := place + " " + s.Subject
-				if carrier[subject] == "" {
-					carrier[subject] = node
-				}
-				key := place + " " + s.Fingerprint
-				g := at[key]
-				if g == nil {
-					keyType, what := place, place
-					switch port, of, ported := strings.Cut(place, "/"); {
-					case ported && port == namedPlace:
-						keyType, what = of, of+" (named by certificate management, and not what is served to Peerkeeper)"
-					case ported:
-						keyType, what = of, fmt.Sprintf("%s (port %s)", of, port)
-					}
-					g = &group{served: s, place: place, keyType: keyType, what: what, carrier: carrier[subject]}
-					at[key] = g
-					out = append(out, g)
-				}
-				g.nodes, g.all = append(g.nodes, node), append(g.all, s)
-			}
-		}
-	}
-	take(r.Served)
-	take(r.Ports)
-	// What peers meet ends by its own date, whatever is served to Peerkeeper.
-	named := map[mesh.NodeName]map[string]Served{}
-	for node, byType := range r.Served {
-		for keyType, s := range byType {
-			if own := r.Identity[node][ServiceOf("", keyType)]; s.Disputed && own.Fingerprint != "" {
-				if named[node] == nil {
-					named[node] = map[string]Served{}
-				}
-				named[node][namedPlace+"/"+keyType] = own
-			}
-		}
-	}
-	take(named)
-	return out
-}
-
-// namedPlace is the place, before the key type, of a certificate that a node's
-// certificate management names and that is not served to Peerkeeper.
-const namedPlace = "named"
-
-// nearest is the smallest threshold, in days, that the time left is within.
-func nearest(days []int, left time.Duration) (limit int, within bool) {
-	for _, d := range days {
-		if left <= time.Duration(d)*24*time.Hour && (!within || d < limit) {
-			limit, within = d, true
-		}
-	}
-	return limit, within
-}
-
-// NewLeaf reports whether a node showed peersync, after certcheck's last look, a
+// Outdated reports whether a node showed peersync, after certcheck's last look, a
 // certificate that certcheck has not read there: it was renewed since.
-func NewLeaf(r peer.ClusterRecord, cert Record) bool {
-	for node, leaf := range r.Leaves {
-		if !leaf.First.After(cert.At) {
+func (r Record) Outdated(leaves map[mesh.NodeName]peer.Leaf) bool {
+	for node, leaf := range leaves {
+		if !leaf.First.After(r.At) {
 			continue // certcheck looked since, and saw what it saw
 		}
 		known := false
-		for _, s := range cert.Served[node] {
+		for _, s := range r.Served[node] {
 			known = known || ShortPrint(s.Fingerprint) == leaf.Print
 		}
 		if !known {

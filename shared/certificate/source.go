@@ -25,11 +25,11 @@ func (s Served) FirstSeen() time.Time {
 	return s.Sighted
 }
 
-// Sources settles, after a look, for each certificate of a cluster's nodes
+// SettleSources settles, after a look and before a View is made of it, for each certificate of a cluster's nodes
 // whether what is served to Peerkeeper and what the node's certificate management
 // names are the same, are the two ends of a renewal that is not served yet, or
 // differ. Of what was read on one side only it leaves what was known.
-func Sources(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.ClusterID, now time.Time) {
+func SettleSources(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.ClusterID, now time.Time) {
 	r := certs[id]
 	for node, byType := range r.Served {
 		for keyType, served := range byType {
@@ -112,7 +112,8 @@ func holds(r Record, publisher mesh.NodeName, s Served) (held, only bool) {
 
 // proofs are the sources that agree that a served certificate is the node's own,
 // and the clusters whose syncs are among them.
-func proofsOf(v *peer.View, matrix Matrix, certs map[mesh.ClusterID]Record, row Row) (out []peer.Proof, synced []mesh.ClusterID) {
+func (v *View) proofs(row Row) (out []peer.Proof, synced []mesh.ClusterID) {
+	matrix, certs := v.Trust(), v.Records
 	r := certs[row.Cluster]
 	served, own := r.Served[row.Node][row.KeyType], r.Identity[row.Node][row.Service]
 	if row.byManagement() {
@@ -152,9 +153,10 @@ func measured(row Row, proofs []peer.Proof, synced []mesh.ClusterID) string {
 	return text
 }
 
-// SourceFindings are the certificates of a cluster of which the sources differ:
+// sourceFindings are the certificates of a cluster of which the sources differ:
 // one finding each, which says what each of them showed.
-func SourceFindings(m *mesh.Mesh, certs map[mesh.ClusterID]Record, v *peer.View, id mesh.ClusterID) []peer.Finding {
+func (v *View) sourceFindings(id mesh.ClusterID) []peer.Finding {
+	m, certs := v.Mesh, v.Records
 	c, ok := m.Cluster(id)
 	if !ok {
 		return nil

@@ -24,7 +24,7 @@ type Timeline struct {
 	Unread []string `json:"unread,omitempty"`
 }
 
-// CertEvent is an instant at which something ends or begins.
+// Event is an instant at which something ends or begins.
 type Event struct {
 	At   time.Time     `json:"at"`
 	Node mesh.NodeName `json:"node,omitempty"`
@@ -78,14 +78,15 @@ type RenewalStep struct {
 	Done bool `json:"done,omitempty"`
 }
 
-// TimelineOf derives a peer's timeline from what certcheck stored.
-func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.PeerID, now time.Time) Timeline {
+// Timeline derives a peer's timeline from what certcheck stored.
+func (v *View) Timeline(id mesh.PeerID) Timeline {
+	m, certs, now := v.Mesh, v.Records, v.Now
 	t := Timeline{Peer: id, Events: []Event{}, Plans: []RenewalPlan{}}
 	to, ok := m.Cluster(id.To)
 	if !ok {
 		return t
 	}
-	matrix := Trust(m, certs, now)
+	matrix := v.Trust()
 	rows := matrix.Of(id.To)
 	planned := map[string]int{}
 	readPub := false
@@ -132,7 +133,7 @@ func TimelineOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.PeerID, n
 		t.Unread = append(t.Unread, fmt.Sprintf("%s's trust store is not read, so which steps are done already is not known", id.From))
 	}
 	for i := range t.Plans {
-		t.Plans[i].steps(m, matrix, certs, id.To, now)
+		t.Plans[i].steps(v, id.To)
 	}
 	slices.SortStableFunc(t.Events, func(a, b Event) int {
 		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.What, b.What))
@@ -162,7 +163,8 @@ func (t Timeline) Breaks() (Event, bool) {
 
 // steps writes the plan down. A certificate is renewed once, for every cluster
 // that pulls from its own, so all of them are named.
-func (p *RenewalPlan) steps(m *mesh.Mesh, matrix Matrix, certs map[mesh.ClusterID]Record, id mesh.ClusterID, now time.Time) {
+func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
+	m, matrix, certs := v.Mesh, v.Trust(), v.Records
 	days := slices.Sorted(slices.Values(m.Policy.Thresholds.CertificateDays))
 	if len(days) == 0 {
 		days = []int{7, 14, 28}
@@ -203,7 +205,7 @@ func (p *RenewalPlan) steps(m *mesh.Mesh, matrix Matrix, certs map[mesh.ClusterI
 		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Generate CSR, Certificate Purpose %s%s, and have %s sign it", p.Service, multi, CommonName(issuer)), next != nil)
 		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the CA certificates above the new one", store), next != nil)
 	}
-	p.exchange(m, matrix, next, issuer, store, id, now)
+	p.exchange(v, next, issuer, store, id)
 	covered := true
 	for _, n := range p.Nodes {
 		covered = covered && certs[id].Served[n][p.KeyType].CA
@@ -243,7 +245,8 @@ func (p *RenewalPlan) steps(m *mesh.Mesh, matrix Matrix, certs map[mesh.ClusterI
 }
 
 // exchange are the steps by which every peer learns the new certificate.
-func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix Matrix, next *Row, issuer, store string, id mesh.ClusterID, now time.Time) {
+func (p *RenewalPlan) exchange(v *View, next *Row, issuer, store string, id mesh.ClusterID) {
+	m, matrix := v.Mesh, v.Trust()
 	what := "the new " + p.Service + ".pem of " + string(p.Node)
 	if issuer != "" {
 		what = "the CA certificates of " + CommonName(issuer) + ", never the leaf"
@@ -262,8 +265,8 @@ func (p *RenewalPlan) exchange(m *mesh.Mesh, matrix Matrix, next *Row, issuer, s
 		done := false
 		switch {
 		case next != nil:
-			v := matrix.Cell(*next, puller).Verdict
-			done = v == Trusted || v == CATrusted
+			verdict := matrix.Cell(*next, puller).Verdict
+			done = verdict == Trusted || verdict == CATrusted
 		case issuer != "":
 			// The same CA again: what vouches for the present one will do.
 			cell := matrix.Cell(present, puller)

@@ -24,18 +24,8 @@ type Certificates struct {
 	Copy []certificate.Copy `json:"copy"`
 }
 
-// records are the CERT items that this version understands.
-func (snap *snapshot) records() map[mesh.ClusterID]certificate.Record {
-	out := make(map[mesh.ClusterID]certificate.Record, len(snap.certs))
-	for id, r := range snap.certs {
-		out[id] = *r
-	}
-	return out
-}
-
 func (snap *snapshot) certificates() Certificates {
-	m := certificate.Trust(snap.Mesh, snap.records(), snap.now)
-	return Certificates{Mesh: snap.Mesh.Name, AsOf: snap.now.UTC(), Trust: m, Copy: m.Copies(snap.Mesh)}
+	return Certificates{Mesh: snap.Mesh.Name, AsOf: snap.now.UTC(), Trust: snap.certs.Trust(), Copy: snap.certs.Copies()}
 }
 
 func (h *handler) trust(w http.ResponseWriter, r *http.Request) {
@@ -175,8 +165,8 @@ func pairWords(rows []certificate.Row, j int, owner, puller mesh.ClusterID) (cer
 func whyUnread(snap *snapshot) []string {
 	by := map[peer.Reason][]string{}
 	for _, id := range snap.Mesh.IDs() {
-		switch r := snap.certs[id]; {
-		case r == nil:
+		switch r, looked := snap.certs.Records[id]; {
+		case !looked:
 			by[peer.NotChecked] = append(by[peer.NotChecked], string(id))
 		case r.NoTrust != nil:
 			by[r.NoTrust.Reason] = append(by[r.NoTrust.Reason], string(id))
@@ -247,7 +237,7 @@ const (
 )
 
 func timelineSheetOf(snap *snapshot, id mesh.PeerID) *timelineSheet {
-	tl := certificate.TimelineOf(snap.Mesh, snap.records(), id, snap.now)
+	tl := snap.certs.Timeline(id)
 	if len(tl.Events) == 0 {
 		return nil
 	}

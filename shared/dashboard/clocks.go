@@ -30,7 +30,7 @@ func (snap *snapshot) disagreeing() []string {
 		if r := snap.view.Clusters[id]; r != nil {
 			note(r.Seen.At, "%s was read", id)
 		}
-		if r := snap.certs[id]; r != nil {
+		if r, looked := snap.certs.Records[id]; looked {
 			note(r.At, "the certificates of %s were read", id)
 		}
 	}

@@ -306,7 +306,7 @@ type snapshot struct {
 	now    time.Time
 	view   *peer.View
 	newer  map[mesh.ClusterID]peer.Reason // CLUSTER items that cannot be used
-	certs  map[mesh.ClusterID]*certificate.Record
+	certs  *certificate.View
 	peers  map[mesh.PeerID]*stored
 	runs   map[string]store.Run
 	alarms []alarm.Notice
@@ -342,11 +342,11 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		Source: s, now: now, known: known, items: make(map[string]decoded, len(items)),
 		declared: make(map[mesh.PeerID]bool, len(s.Mesh.Peers)),
 		newer:    map[mesh.ClusterID]peer.Reason{},
-		certs:    map[mesh.ClusterID]*certificate.Record{},
 		peers:    map[mesh.PeerID]*stored{},
 		runs:     map[string]store.Run{}, alarms: []alarm.Notice{},
 	}
 	facts := peer.Facts{Now: now, Tick: s.Tick, Mesh: s.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	certs := map[mesh.ClusterID]certificate.Record{}
 	for _, p := range s.Mesh.Peers {
 		snap.declared[p.ID] = true
 	}
@@ -362,8 +362,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 			}
 		case store.PrefixCert:
 			if rec, why := decode[certificate.Record](snap, it, record.CertSchema); why == "" {
-				whole := rec.Unpacked()
-				snap.certs[mesh.ClusterID(rest)] = &whole
+				certs[mesh.ClusterID(rest)] = rec.Unpacked()
 			}
 		case store.PrefixPeer:
 			snap.peer(it)
@@ -383,9 +382,11 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		}
 	}
 	snap.view = facts.View()
+	snap.certs = certificate.NewView(snap.view, certs)
 	for id, p := range snap.peers {
-		a, b := snap.certs[id.From], snap.certs[id.To]
-		if a != nil && b != nil {
+		a, from := snap.certs.Records[id.From]
+		b, to := snap.certs.Records[id.To]
+		if from && to {
 			p.cert.Observed = a.At
 			if b.At.Before(a.At) {
 				p.cert.Observed = b.At
@@ -518,12 +519,10 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 		}
 		out.Findings = append(out.Findings, rec.Findings...)
 	}
-	if rec := snap.certs[c.ID]; rec != nil {
-		for _, f := range certificate.CertFindings(*rec, snap.Mesh.Policy.Thresholds.CertificateDays, snap.now) {
-			// Names that do not resolve are said by NamesResolve of each peer.
-			if f.Reason != peer.SANNotResolving {
-				out.Findings = append(out.Findings, f)
-			}
+	for _, f := range snap.certs.Findings(c.ID) {
+		// Names that do not resolve are said by NamesResolve of each peer.
+		if f.Reason != peer.SANNotResolving {
+			out.Findings = append(out.Findings, f)
 		}
 	}
 	if why := snap.newer[c.ID]; why != "" {

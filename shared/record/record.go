@@ -295,6 +295,18 @@ func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.F
 	return v
 }
 
+// Certificates joins what certcheck stored to a view of the same snapshot. A record
+// of a newer schema is left out.
+func (b *Snapshot) Certificates(v *peer.View) *certificate.View {
+	records := map[mesh.ClusterID]certificate.Record{}
+	for _, id := range v.Mesh.IDs() {
+		if doc := b.Certs[id]; !doc.Newer {
+			records[id] = doc.Value
+		}
+	}
+	return certificate.NewView(v, records)
+}
+
 // CertOf is a peer's certificate record with the instant at which both ends
 // were last looked at.
 func (b *Snapshot) CertOf(id mesh.PeerID) peer.CertRecord {

@@ -27,7 +27,7 @@ func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
 	case certificate.NotTrustedByPeers:
 		one.Step = "import"
 	case peer.TrustNotReloaded:
-		waits, due := certificate.Reloading(j.view, j.matrix, one.Cluster)
+		waits, due := j.certs.Reloading(one.Cluster)
 		one.Step = "import"
 		if due {
 			one.Step = "reload" // said once more: now a restart waits for a person

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"peerkeeper/shared/alarm"
-	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/peer"
 )
@@ -66,7 +65,7 @@ func (j *tick) certUnread(by alarm.Evidence, it alarm.Item) bool {
 	if cert.Newer || !instant.Fresh(cert.Value.At, j.view.Now, 2*peer.CertLook) {
 		return true
 	}
-	unread := certificate.UnreadCerts(cert.Value, j.view.Now)
+	unread := cert.Value.Unread(j.view.Now)
 	switch by {
 	case alarm.ByEveryCert:
 		return len(unread) > 0

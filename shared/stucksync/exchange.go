@@ -17,18 +17,10 @@ import (
 // lacks, and a restart of an ICSA that has not read what came into its own. Each
 // of its proposals is held against it, so it is worked out once: of a renewed
 // mesh of thirty there are hundreds.
-func (s *Stucksync) exchange(j *tick) []peer.Proposal {
-	if j.exchanged != nil {
-		return j.exchanged
+func (j *tick) exchange() []peer.Proposal {
+	if j.exchanged == nil {
+		j.exchanged = append([]peer.Proposal{}, j.certs.Proposals()...)
 	}
-	certs := map[mesh.ClusterID]certificate.Record{}
-	for _, id := range s.Mesh.IDs() {
-		if doc := j.book.Certs[id]; !doc.Newer {
-			certs[id] = doc.Value
-		}
-	}
-	j.matrix = certificate.Trust(s.Mesh, certs, j.view.Now)
-	j.exchanged = append(append([]peer.Proposal{}, certificate.Imports(j.view, j.matrix, certs)...), certificate.Reloads(j.view, j.matrix)...)
 	return j.exchanged
 }
 

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"peerkeeper/shared/alarm"
-	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -83,10 +82,6 @@ func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
 // clusterFiring lists the problems of a cluster: its findings for which there is
 // an alarm.
 func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
-	cert := j.book.Certs[id].Value
-	if j.book.Certs[id].Newer {
-		cert = certificate.Record{}
-	}
 	held := j.view.Upgrading(id) || j.book.Overrides.MaintenanceOf(id, j.view.Now)
 	var out []alarm.Firing
 	fire := func(f peer.Finding, certcheck bool) {
@@ -106,7 +101,7 @@ func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 	for _, f := range j.view.Clusters[id].Findings {
 		fire(f, false)
 	}
-	for _, f := range certificate.CertFindings(cert, j.view.Mesh.Policy.Thresholds.CertificateDays, j.view.Now) {
+	for _, f := range j.certs.Findings(id) {
 		fire(f, true)
 	}
 	return out

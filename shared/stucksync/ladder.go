@@ -48,7 +48,7 @@ func (s *Stucksync) climb(j *tick, gate *repair.Gate) []peer.Proposal {
 		asked = append(asked, peer.RemoteAXL(j.view, id)...)
 	}
 	j.asked = peer.Merge(asked)
-	for _, p := range s.exchange(j) {
+	for _, p := range j.exchange() {
 		// One restart is enough, and one that repairs a stuck sync reads the trust
 		// store as well.
 		if !p.Reload || !slices.ContainsFunc(j.asked, func(o peer.Proposal) bool { return o.Target == p.Target && o.Action == p.Action }) {
@@ -181,7 +181,8 @@ func (s *Stucksync) recheck(ctx context.Context, j *tick, gate *repair.Gate, p p
 	if err != nil {
 		return repair.Situation{}, err
 	}
-	again := &tick{book: book, view: book.Facts(s.Mesh, j.view.Tick, s.Now()).View(), lease: j.lease,
+	view := book.Facts(s.Mesh, j.view.Tick, s.Now()).View()
+	again := &tick{book: book, view: view, certs: book.Certificates(view), lease: j.lease,
 		conditions: maps.Clone(j.conditions), states: map[mesh.PeerID]peer.StateRecord{}, ladders: j.ladders}
 	for _, id := range p.Peers {
 		again.conditions[id] = again.read(id)
@@ -218,7 +219,7 @@ func (s *Stucksync) situation(j *tick, gate *repair.Gate, p peer.Proposal) repai
 	if r.Fell != nil {
 		sit.UsersFell = r.Fell.String()
 	}
-	sit.Proposed = slices.Concat(peer.Starts(j.view, id, gate.Done()...), s.exchange(j))
+	sit.Proposed = slices.Concat(peer.Starts(j.view, id, gate.Done()...), j.exchange())
 	services := r.Seen.Nodes[p.Target.Node].Services.Fresh(j.view.Now, 2*j.view.Tick)
 	got, known := services.Get()
 	svc, listed := got[p.Target.Service]

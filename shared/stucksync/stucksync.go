@@ -58,8 +58,8 @@ type tick struct {
 	conditions map[mesh.PeerID][]peer.Condition
 	states     map[mesh.PeerID]peer.StateRecord
 	ladders    map[mesh.PeerID]peer.Ladder
-	lease      *store.Lease       // nil in a dry run, which never acts
-	matrix     certificate.Matrix // what the stores make of the certificates
+	lease      *store.Lease // nil in a dry run, which never acts
+	certs      *certificate.View
 	asked      []peer.Proposal
 	exchanged  []peer.Proposal             // what exchange has worked out; nil before
 	failing    []repair.Failing            // what failures has worked out; nil before
@@ -76,13 +76,15 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	book.ReclockClusters(now)
 	book.ReclockPeers(s.Mesh, now)
 	sched, _ := run.Find("peersync")
-	j := &tick{book: book, view: book.Facts(s.Mesh, sched.Period, now).View(),
-		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]record.Refusal{}, did: map[string]bool{}}
+	facts := book.Facts(s.Mesh, sched.Period, now)
 	for _, id := range s.Mesh.IDs() {
 		if book.Clusters[id].Newer {
-			j.view.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on
+			facts.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on
 		}
 	}
+	view := facts.View()
+	j := &tick{book: book, view: view, certs: book.Certificates(view),
+		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]record.Refusal{}, did: map[string]bool{}}
 	answer := run.Answer{Peers: map[peer.State]int{}}
 	gate, err := s.settled(ctx, j)
 	shut := err
