@@ -26,5 +26,5 @@ func main() {
 		secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS, f.Endpoint(lambdahost.SecretsManager)), Prefix: f.SecretPrefix}
 		uc.Platform = &cluster.Platform{Secrets: secrets, Now: f.Now}
 	}
-	lambda.Start(f.Handler(uc.Handle))
+	lambda.Start(lambdahost.Handler(f, uc.Handle))
 }

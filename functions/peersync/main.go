@@ -22,5 +22,5 @@ func main() {
 	clusters := &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
 	f.Requests = func() int64 { return clusters.Counts().Requests }
 	uc := &peersync.Peersync{Mesh: f.Mesh, Store: f.Store, Clusters: clusters, Now: f.Now, Log: f.Log}
-	lambda.Start(f.Handler(uc.Handle))
+	lambda.Start(lambdahost.Handler(f, uc.Handle))
 }

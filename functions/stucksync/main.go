@@ -28,5 +28,5 @@ func main() {
 		uc.Clusters = &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
 		uc.Platform = &cluster.Platform{Secrets: secrets, Now: f.Now}
 	}
-	lambda.Start(f.Handler(uc.Handle))
+	lambda.Start(lambdahost.Handler(f, uc.Handle))
 }

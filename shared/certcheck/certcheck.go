@@ -78,8 +78,9 @@ const (
 
 // Handle carries out one look at every certificate and name.
 func (c *Certcheck) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
-	req.Function = "certcheck"
-	return run.Once(ctx, c.Store, c.Mesh, req, c.Now, func(ctx context.Context) (run.Answer, error) {
+	sched, _ := run.Find("certcheck")
+	r := run.Runner{Schedule: sched, Mesh: c.Mesh, Store: c.Store, Now: c.Now}
+	return r.Once(ctx, req, func(ctx context.Context, _ *store.Lease) (run.Answer, error) {
 		return c.check(ctx, req)
 	})
 }

@@ -56,12 +56,13 @@ func TestAClockThatIsSetUnderRun(t *testing.T) {
 				}
 				ran++
 			}
+			sched, _ := run.Find("peersync")
+			r := run.Runner{Schedule: sched, Mesh: m, Store: s, Now: clock.Now}
 			h.once.Do(func() {
 				h.handle = map[string]handler{"peersync": func(ctx context.Context, req run.Request) (run.Answer, error) {
-					return run.Once(ctx, s, m, req, clock.Now, func(context.Context) (run.Answer, error) { return run.Answer{}, nil })
+					return r.Once(ctx, req, func(context.Context, *store.Lease) (run.Answer, error) { return run.Answer{}, nil })
 				}}
 			})
-			sched, _ := run.Find("peersync")
 			h.loop(t.Context(), sched)
 			if ran != len(c.steps) {
 				t.Errorf("%d runs in %d turns", ran, len(c.steps))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/metric"
 	"peerkeeper/shared/run"
 )
 
@@ -236,6 +238,7 @@ func TestEvents(t *testing.T) {
 		{"a brace too many", `{}}`, nil},
 		{"cut off", `{"dryRun":tru`, nil},
 		{"dryRun twice", `{"dryRun":true,"dryRun":false}`, nil},
+		{"dryRun in capitals", `{"DRYRUN":true}`, nil},
 		{"dryRun twice, once in capitals", `{"dryRun":true,"DRYRUN":false}`, nil},
 		{"dryRun without a value", `{"dryRun":null}`, nil},
 		{"a time without a value", `{"scheduledTime":null}`, nil},
@@ -244,10 +247,10 @@ func TestEvents(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got *run.Request
-			_, err := f.Handler(func(_ context.Context, r run.Request) (run.Answer, error) {
+			_, err := Handler(f, func(_ context.Context, r run.Request) (run.Answer, error) {
 				got = &r
 				return run.Answer{Mesh: "m", Function: "peersync"}, nil
-			})(ctx, json.RawMessage(c.event))
+			}).Invoke(ctx, []byte(c.event))
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("request (-want +got):\n%s", diff)
 			}
@@ -273,10 +276,10 @@ func TestAFailedRunIsCountedAndReturned(t *testing.T) {
 	sent := int64(40)
 	f.Requests = func() int64 { return sent }
 	broken := errors.New("the table is gone")
-	_, err = f.Handler(func(context.Context, run.Request) (run.Answer, error) {
+	_, err = Handler(f, func(context.Context, run.Request) (run.Answer, error) {
 		sent += 7
 		return run.Answer{}, broken
-	})(t.Context(), json.RawMessage(`{}`))
+	}).Invoke(t.Context(), []byte(`{}`))
 	if !errors.Is(err, broken) {
 		t.Errorf("returned %v", err)
 	}
@@ -299,7 +302,7 @@ func TestTextAfterAnEventIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	ran := 0
-	h := lambda.NewHandler(f.Handler(func(context.Context, run.Request) (run.Answer, error) {
+	h := lambda.NewHandler(Handler(f, func(context.Context, run.Request) (run.Answer, error) {
 		ran++
 		return run.Answer{Mesh: "m", Function: "peersync"}, nil
 	}))
@@ -320,13 +323,15 @@ func FuzzEvent(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, event []byte) {
-		_, err := (&Function{Name: "peersync"}).request(event)
+		var req run.Request
+		err := read(event, &req)
 		var whole map[string]json.RawMessage
 		if err == nil && (json.Unmarshal(event, &whole) != nil || whole == nil) {
 			t.Errorf("%q is taken for a request", event)
 		}
-		if _, refused := errors.AsType[*EventError](err); err != nil && !refused {
-			t.Errorf("%q: %v", event, err)
+		var lenient run.Request
+		if err == nil && (json.Unmarshal(event, &lenient) != nil || !cmp.Equal(req, lenient)) {
+			t.Errorf("%q is read as %+v, and by encoding/json as %+v", event, req, lenient)
 		}
 	})
 }
@@ -346,9 +351,8 @@ func TestSampleEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := strings.ReplaceAll(string(b), "<aws.scheduler.scheduled-time>", "2026-03-01T12:00:00Z")
-		f := &Function{Name: name}
-		req, err := f.request([]byte(text))
-		if err != nil || req.Function != name || req.Mesh == "" || req.ScheduledTime.IsZero() || req.DryRun {
+		var req run.Request
+		if err := errors.Join(read([]byte(text), &req), req.Check(name)); err != nil || req.Function != name || req.Mesh == "" || req.ScheduledTime.IsZero() || req.DryRun {
 			t.Errorf("%s: %+v %v", path, req, err)
 		}
 	}
@@ -356,5 +360,89 @@ func TestSampleEvents(t *testing.T) {
 		if _, err := os.Stat("../../events/" + s.Function + ".json"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// published is an event of another kind, as another service might send it.
+type published struct {
+	Source string    `json:"source"`
+	At     time.Time `json:"at"`
+	Detail detail    `json:"detail"`
+}
+
+type detail struct {
+	Nodes []struct {
+		Name string `json:"name"`
+		Port int    `json:"port"`
+	} `json:"nodes"`
+	Labels map[string]bool `json:"labels"`
+	Reason *string         `json:"reason"`
+	Whole  json.RawMessage `json:"whole"`
+}
+
+func (p published) Check(string) error {
+	if p.Source == "" {
+		return errors.New("it has no source")
+	}
+	return nil
+}
+
+func (published) Dry() bool { return false }
+
+// delivered is an answer of another kind.
+type delivered struct {
+	Sent int `json:"sent"`
+}
+
+func (d delivered) Summary() run.Summary {
+	return run.Summary{Log: []slog.Attr{slog.Int("sent", d.Sent)}, Counts: []metric.Value{{Name: "Sent", Unit: metric.Count, Value: float64(d.Sent)}}}
+}
+
+// TestAFunctionOfAnotherKind has an event and an answer of its own, and is served
+// with answer, log, metrics and errors like the others.
+func TestAFunctionOfAnotherKind(t *testing.T) {
+	const well = `{"source":"sns","at":"2026-03-01T12:00:00Z","detail":{"nodes":[{"name":"a","port":5061},{"name":"b"}],"labels":{"x":true},"whole":{"any":["thing",null]}}}`
+	for _, c := range []struct {
+		name, event string
+		fails       error
+		says        string // the error; "" = served
+	}{
+		{"served", well, nil, ""},
+		{"a key deep inside that is not known", `{"source":"sns","detail":{"nodes":[{"name":"a"},{"nmae":"b"}]}}`, nil, "detail.nodes[1].nmae is no key that is known"},
+		{"a value of the wrong kind", `{"source":"sns","detail":{"nodes":[{"port":"5061"}]}}`, nil, "detail.nodes[0].port is text; want a number"},
+		{"a number with a fraction", `{"source":"sns","detail":{"nodes":[{"port":50.61}]}}`, nil, "detail.nodes[0].port cannot be taken"},
+		{"an object for a list", `{"source":"sns","detail":{"nodes":{"name":"a"}}}`, nil, "detail.nodes is a JSON object; want a list"},
+		{"a key that stands twice", `{"source":"sns","detail":{"labels":{"x":true,"x":false}}}`, nil, "detail.labels.x stands there twice"},
+		{"no value", `{"source":"sns","detail":{"reason":null}}`, nil, "detail.reason is null"},
+		{"no time", `{"source":"sns","at":"noon"}`, nil, "at cannot be taken: parsing time"},
+		{"what its own check refuses", `{}`, nil, "it has no source"},
+		{"a list", `[]`, nil, "it is a list; want a JSON object"},
+		{"the run fails", well, errors.New("the receiver is gone"), "the receiver is gone"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var logs, metrics bytes.Buffer
+			f, err := newFunction("delivery", in(whole(t)), &logs, &metrics)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ran := false
+			got, err := lambda.NewHandler(Handler(f, func(_ context.Context, p published) (delivered, error) {
+				ran = true
+				return delivered{len(p.Detail.Nodes)}, c.fails
+			})).Invoke(t.Context(), []byte(c.event))
+			if c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(logs.String(), c.says)) {
+				t.Errorf("error %v, want %q, in the log too:\n%s", err, c.says, logs.String())
+			}
+			if _, refused := errors.AsType[*EventError](err); refused == ran {
+				t.Errorf("ran %v, and the event is refused %v", ran, refused)
+			}
+			want := map[bool]string{true: `"RunCompleted":1`, false: `"RunCompleted":0`}[c.says == ""]
+			if ran && (!strings.Contains(metrics.String(), want) || !strings.Contains(metrics.String(), `"function":"delivery"`)) || !ran && metrics.Len() > 0 {
+				t.Errorf("metrics %s", metrics.String())
+			}
+			if c.says == "" && (err != nil || string(got) != "{\"sent\":2}\n" || !strings.Contains(logs.String(), `"msg":"run completed"`) || !strings.Contains(logs.String(), `"sent":2`) || !strings.Contains(metrics.String(), `"Sent":2`)) {
+				t.Errorf("answer %s, %v, log %s, metrics %s", got, err, logs.String(), metrics.String())
+			}
+		})
 	}
 }

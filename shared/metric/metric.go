@@ -13,9 +13,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"peerkeeper/shared/peer"
-	"peerkeeper/shared/run"
 )
 
 // Namespace is where the metrics are found in CloudWatch.
@@ -45,11 +42,24 @@ const (
 	WriteUnits          = "WriteUnits"
 )
 
+// Value is one figure of a run.
+type Value struct {
+	Name  string
+	Unit  Unit
+	Value float64
+}
+
 // Run is what one run amounted to.
 type Run struct {
-	Answer run.Answer
-	// Failed says that the run ended in an error.
-	Failed bool
+	Mesh, Function string
+	Took           time.Duration
+	// Skipped is why it was not carried out; "" if it was. Failed says that it
+	// ended in an error.
+	Skipped string
+	Failed  bool
+	// Counts are written of a completed run only: otherwise there are none, and 0
+	// would be a lie.
+	Counts []Value
 	// Requests to clusters; nil if the function sends none.
 	Requests *int64
 	// ReadUnits and WriteUnits are DynamoDB's capacity units.
@@ -58,39 +68,17 @@ type Run struct {
 	RunID string
 }
 
-type value struct {
-	name string
-	unit Unit
-	v    float64
-}
-
-func (r Run) values() []value {
-	completed := 1.0
-	if r.Failed || r.Answer.Skipped != "" {
-		completed = 0
-	}
-	out := []value{{RunCompleted, Count, completed}, {DurationMs, Milliseconds, float64(r.Answer.TookMs)}}
-	if r.Answer.Skipped == "" && !r.Failed { // otherwise there are no counts, and 0 would be a lie
-		c := r.Answer.Clusters
-		out = append(out,
-			value{ClustersObserved, Count, float64(c.Observed)},
-			value{ClustersPartial, Count, float64(c.Partial)},
-			value{ClustersUnreachable, Count, float64(c.Unreachable)})
-		if len(r.Answer.Peers) > 0 {
-			bad := 0
-			for state, n := range r.Answer.Peers {
-				if state != peer.Healthy && state != peer.Terminated {
-					bad += n
-				}
-			}
-			out = append(out, value{PeersNotHealthy, Count, float64(bad)})
-		}
-		out = append(out, value{Notices, Count, float64(r.Answer.Notices)}, value{Actions, Count, float64(r.Answer.Actions)})
+func (r Run) values() []Value {
+	completed := !r.Failed && r.Skipped == ""
+	out := []Value{{RunCompleted, Count, 0}, {DurationMs, Milliseconds, float64(r.Took.Milliseconds())}}
+	if completed {
+		out[0].Value = 1
+		out = append(out, r.Counts...)
 	}
 	if r.Requests != nil {
-		out = append(out, value{Requests, Count, float64(*r.Requests)})
+		out = append(out, Value{Requests, Count, float64(*r.Requests)})
 	}
-	return append(out, value{ReadUnits, Count, r.ReadUnits}, value{WriteUnits, Count, r.WriteUnits})
+	return append(out, Value{ReadUnits, Count, r.ReadUnits}, Value{WriteUnits, Count, r.WriteUnits})
 }
 
 // The structure of the format is Amazon's ("Specification: Embedded metric
@@ -115,24 +103,24 @@ type definition struct {
 // come between.
 func Write(w io.Writer, r Run, now time.Time) error {
 	d := directive{Namespace: Namespace, Dimensions: [][]string{{"mesh", "function"}}}
-	line := map[string]any{"mesh": r.Answer.Mesh, "function": r.Answer.Function}
+	line := map[string]any{"mesh": r.Mesh, "function": r.Function}
 	for _, v := range r.values() {
-		d.Metrics = append(d.Metrics, definition{v.name, v.unit})
-		line[v.name] = v.v
+		d.Metrics = append(d.Metrics, definition{v.Name, v.Unit})
+		line[v.Name] = v.Value
 	}
 	line["_aws"] = metadata{now.UnixMilli(), []directive{d}}
 	if r.RunID != "" {
 		line["runId"] = r.RunID
 	}
-	if r.Answer.Skipped != "" {
-		line["skipped"] = r.Answer.Skipped
+	if r.Skipped != "" {
+		line["skipped"] = r.Skipped
 	}
 	b, err := json.Marshal(line)
 	if err != nil {
-		return fmt.Errorf("encoding the metrics of %s: %w", r.Answer.Function, err)
+		return fmt.Errorf("encoding the metrics of %s: %w", r.Function, err)
 	}
 	if _, err := w.Write(append(b, '\n')); err != nil {
-		return fmt.Errorf("writing the metrics of %s: %w", r.Answer.Function, err)
+		return fmt.Errorf("writing the metrics of %s: %w", r.Function, err)
 	}
 	return nil
 }

@@ -18,17 +18,16 @@ import (
 
 func runs() map[string]metric.Run {
 	requests := int64(27)
-	answer := run.Answer{
-		Mesh: "acme", Function: "peersync", Clusters: run.Clusters{Observed: 2, Partial: 1},
-		Peers: map[peer.State]int{peer.Healthy: 4, peer.Stuck: 1, peer.Suspect: 1, peer.Terminated: 2}, TookMs: 812,
+	looked := run.Answer{
+		Clusters: run.Clusters{Observed: 2, Partial: 1},
+		Peers:    map[peer.State]int{peer.Healthy: 4, peer.Stuck: 1, peer.Suspect: 1, peer.Terminated: 2},
 	}
-	cert := run.Answer{Mesh: "acme", Function: "certcheck", Clusters: run.Clusters{Observed: 3}, Peers: map[peer.State]int{}, TookMs: 1500}
-	skipped := run.Answer{Mesh: "acme", Function: "stucksync", Skipped: "the run of 12:00 completed", Peers: map[peer.State]int{}, TookMs: 9}
+	cert := run.Answer{Clusters: run.Clusters{Observed: 3}, Peers: map[peer.State]int{}}
 	return map[string]metric.Run{
-		"completed": {Answer: answer, Requests: &requests, ReadUnits: 4.5, WriteUnits: 12, RunID: "1-2-3"},
-		"nopeers":   {Answer: cert, ReadUnits: 4.5, WriteUnits: 3, RunID: "1-2-4"},
-		"skipped":   {Answer: skipped, ReadUnits: 1, RunID: "1-2-5"},
-		"failed":    {Answer: run.Answer{Mesh: "acme", Function: "peersync", TookMs: 30}, Failed: true, RunID: "1-2-6"},
+		"completed": {Mesh: "acme", Function: "peersync", Took: 812 * time.Millisecond, Counts: looked.Summary().Counts, Requests: &requests, ReadUnits: 4.5, WriteUnits: 12, RunID: "1-2-3"},
+		"nopeers":   {Mesh: "acme", Function: "certcheck", Took: 1500 * time.Millisecond, Counts: cert.Summary().Counts, ReadUnits: 4.5, WriteUnits: 3, RunID: "1-2-4"},
+		"skipped":   {Mesh: "acme", Function: "stucksync", Took: 9 * time.Millisecond, Skipped: "the run of 12:00 completed", Counts: looked.Summary().Counts, ReadUnits: 1, RunID: "1-2-5"},
+		"failed":    {Mesh: "acme", Function: "peersync", Took: 30 * time.Millisecond, Counts: looked.Summary().Counts, Failed: true, RunID: "1-2-6"},
 	}
 }
 

@@ -45,10 +45,15 @@ type Peersync struct {
 
 // Handle carries out one tick.
 func (p *Peersync) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
-	req.Function = "peersync"
-	return run.Once(ctx, p.Store, p.Mesh, req, p.Now, func(ctx context.Context) (run.Answer, error) {
+	r := run.Runner{Schedule: schedule(), Mesh: p.Mesh, Store: p.Store, Now: p.Now}
+	return r.Once(ctx, req, func(ctx context.Context, _ *store.Lease) (run.Answer, error) {
 		return p.tick(ctx, req)
 	})
+}
+
+func schedule() run.Schedule {
+	s, _ := run.Find("peersync")
+	return s
 }
 
 // tick holds what one tick works on.
@@ -83,7 +88,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		t.buckets = buckets
 		decoded <- errors.Join(err, unread)
 	}()
-	t.book, t.facts = book, book.Facts(p.Mesh, tickPeriod(), t.now)
+	t.book, t.facts = book, book.Facts(p.Mesh, schedule().Period, t.now)
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -105,11 +110,6 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		return answer, nil
 	}
 	return answer, errors.Join(append(t.errs, t.record(ctx, observed))...)
-}
-
-func tickPeriod() time.Duration {
-	s, _ := run.Find("peersync")
-	return s.Period
 }
 
 // observe looks at every cluster at once; one that panics, hangs or refuses
@@ -406,7 +406,7 @@ func (t *tick) name(ctx context.Context, view *peer.View, id mesh.PeerID, r peer
 	if !t.open(id.From) || !t.open(id.To) {
 		return nil
 	}
-	buckets, ok := view.BucketsDiffer(id, 2*tickPeriod())
+	buckets, ok := view.BucketsDiffer(id, 2*schedule().Period)
 	if !ok || len(buckets) == 0 {
 		return nil
 	}

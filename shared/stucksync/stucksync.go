@@ -45,8 +45,9 @@ type Stucksync struct {
 
 // Handle carries out one tick.
 func (s *Stucksync) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
-	req.Function = "stucksync"
-	return run.Leased(ctx, s.Store, s.Mesh, req, s.Now, func(ctx context.Context, lease *store.Lease) (run.Answer, error) {
+	sched, _ := run.Find("stucksync")
+	r := run.Runner{Schedule: sched, Mesh: s.Mesh, Store: s.Store, Now: s.Now}
+	return r.Once(ctx, req, func(ctx context.Context, lease *store.Lease) (run.Answer, error) {
 		return s.tick(ctx, req, lease)
 	})
 }
