@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"peerkeeper/shared/awsclient"
 	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/dnsprobe"
@@ -23,7 +24,7 @@ func main() {
 	}
 	uc := &certcheck.Certcheck{Mesh: f.Mesh, Store: f.Store, TLS: tlsprobe.Prober{}, DNS: &dnsprobe.Client{Domain: f.Mesh.Domain}, Now: f.Now, Log: f.Log}
 	if f.ReadsPlatform() {
-		secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS, f.Endpoint(lambdahost.SecretsManager)), Prefix: f.SecretPrefix}
+		secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS.Config(awsclient.SecretsManager)), Prefix: f.SecretPrefix}
 		uc.Platform = &cluster.Platform{Secrets: secrets, Now: f.Now}
 	}
 	lambda.Start(lambdahost.Handler(f, uc.Handle))

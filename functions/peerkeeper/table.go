@@ -5,9 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go/logging"
 
 	"peerkeeper/shared/operator"
@@ -78,10 +76,7 @@ func table(ctx context.Context, name, mesh string) (*dynamo.Store, error) {
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, usagef("there are no AWS credentials: log in with the aws command, or set AWS_PROFILE: %w", err)
 	}
-	s := dynamo.New(dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
-		o.Retryer = aws.NopRetryer{} // as dynamo.New wants it
-		o.AccountIDEndpointMode = aws.AccountIDEndpointModeDisabled
-	}), name)
+	s := dynamo.New(dynamo.NewClient(cfg), name)
 	// The gate: one small item that every person may read.
 	if _, err := s.Get(ctx, store.Gate(mesh)); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, usage{err}

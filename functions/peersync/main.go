@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"peerkeeper/shared/awsclient"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/lambdahost"
 	"peerkeeper/shared/peersync"
@@ -18,7 +19,7 @@ func main() {
 		lambdahost.Refuse(os.Stderr, "peersync", err)
 		os.Exit(1)
 	}
-	secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS, f.Endpoint(lambdahost.SecretsManager)), Prefix: f.SecretPrefix}
+	secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS.Config(awsclient.SecretsManager)), Prefix: f.SecretPrefix}
 	clusters := &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
 	f.Requests = func() int64 { return clusters.Counts().Requests }
 	uc := &peersync.Peersync{Mesh: f.Mesh, Store: f.Store, Clusters: clusters, Now: f.Now, Log: f.Log}

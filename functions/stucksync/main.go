@@ -9,6 +9,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/alarm/sns"
+	"peerkeeper/shared/awsclient"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/lambdahost"
 	"peerkeeper/shared/secret/secretsmanager"
@@ -21,10 +22,10 @@ func main() {
 		lambdahost.Refuse(os.Stderr, "stucksync", err)
 		os.Exit(1)
 	}
-	topic := &sns.Sink{API: sns.NewClient(f.AWS, f.Endpoint(lambdahost.SNS)), Topic: f.TopicARN}
+	topic := &sns.Sink{API: sns.NewClient(f.AWS.Config(awsclient.SNS)), Topic: f.TopicARN}
 	uc := &stucksync.Stucksync{Mesh: f.Mesh, Store: f.Store, Sinks: []alarm.Sink{topic}, Now: f.Now, Log: f.Log}
 	if f.Acts() {
-		secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS, f.Endpoint(lambdahost.SecretsManager)), Prefix: f.SecretPrefix}
+		secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS.Config(awsclient.SecretsManager)), Prefix: f.SecretPrefix}
 		uc.Clusters = &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
 		uc.Platform = &cluster.Platform{Secrets: secrets, Now: f.Now}
 	}

@@ -80,10 +80,10 @@ func mending(t *testing.T) (dir string) {
 // gate is what the table holds of the gate.
 func (s *stage) gate(t *testing.T) repair.Gate {
 	t.Helper()
-	cfg := aws.Config{Region: s.region, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+	cfg := aws.Config{Region: s.region, BaseEndpoint: aws.String(s.url), Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: deployer, SecretAccessKey: deployer}, nil
 	})}
-	g, err := repair.Load(t.Context(), dynamo.New(dynamo.NewClient(cfg, s.url), s.tables[0]), s.env.Mesh.Name)
+	g, err := repair.Load(t.Context(), dynamo.New(dynamo.NewClient(cfg), s.tables[0]), s.env.Mesh.Name)
 	if err != nil {
 		t.Fatal(err)
 	}

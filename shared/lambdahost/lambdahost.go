@@ -8,23 +8,17 @@
 package lambdahost
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // provided.al2023 has no time zone database, and mesh.json names zones
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-
+	"peerkeeper/shared/awsclient"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/store/dynamo"
@@ -42,36 +36,8 @@ const (
 // is the working directory of a Lambda.
 const DefaultMesh = "./mesh.json"
 
-// AWS's variables that are honoured. The endpoint may also be named for one
-// service: AWS_ENDPOINT_URL_DYNAMODB, _SECRETS_MANAGER and _SNS.
-const (
-	varRegion        = "AWS_REGION"
-	varDefaultRegion = "AWS_DEFAULT_REGION"
-	varKey           = "AWS_ACCESS_KEY_ID"
-	varSecretKey     = "AWS_SECRET_ACCESS_KEY"
-	varSession       = "AWS_SESSION_TOKEN"
-	varEndpoint      = "AWS_ENDPOINT_URL"
-	varNoEndpoint    = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
-	varLogLevel      = "AWS_LAMBDA_LOG_LEVEL"
-)
-
-// Service is an AWS service by the name that its endpoint variable ends in.
-type Service string
-
-// The services.
-const (
-	DynamoDB       Service = "DYNAMODB"
-	SecretsManager Service = "SECRETS_MANAGER"
-	SNS            Service = "SNS"
-)
-
-// Limits of one request to AWS. An idle function in a VPC may find that its
-// connections are gone without a word; the retries need short ones.
-const (
-	dialWithin    = 2 * time.Second
-	requestWithin = 5 * time.Second
-	keepAlive     = 15 * time.Second
-)
+// varLogLevel is Lambda's own setting of a function's log level.
+const varLogLevel = "AWS_LAMBDA_LOG_LEVEL"
 
 // Need is something that not every function has.
 type Need int
@@ -91,13 +57,11 @@ type Function struct {
 	Store        *dynamo.Store
 	SecretPrefix string // if it needs Secrets, or the others when they are needed
 	TopicARN     string // if it needs Topic
-	// AWS is for the clients of the other services.
-	AWS aws.Config
-	Log *slog.Logger
+	AWS          awsclient.Environment
+	Log          *slog.Logger
 	// Requests counts the requests to clusters so far; nil if there are none.
 	Requests func() int64
 
-	lookup  func(string) (string, bool)
 	metrics io.Writer
 	runID   *runID
 }
@@ -116,16 +80,14 @@ func New(name string, lookup func(string) (string, bool), needs ...Need) (*Funct
 }
 
 func newFunction(name string, lookup func(string) (string, bool), logs, metrics io.Writer, needs ...Need) (*Function, error) {
-	f := &Function{Name: name, lookup: lookup, metrics: metrics, runID: &runID{}}
+	f := &Function{Name: name, metrics: metrics, runID: &runID{}}
 	var missing []string
-	need := func(names ...string) string {
-		for _, n := range names {
-			if v, _ := lookup(n); v != "" {
-				return v
-			}
+	need := func(name string) string {
+		v, _ := lookup(name)
+		if v == "" {
+			missing = append(missing, name)
 		}
-		missing = append(missing, names[0])
-		return ""
+		return v
 	}
 	path, _ := lookup(VarMesh)
 	if path == "" {
@@ -134,9 +96,8 @@ func newFunction(name string, lookup func(string) (string, bool), logs, metrics 
 	var errMesh error
 	f.Mesh, errMesh = meshfile.LoadJSON(path)
 	table := need(VarTable)
-	f.AWS.Region = need(varRegion, varDefaultRegion)
-	need(varKey)
-	need(varSecretKey)
+	f.AWS = awsclient.FromEnvironment(lookup)
+	missing = append(missing, f.AWS.Missing()...)
 	for _, n := range needs {
 		switch n {
 		case Topic:
@@ -156,25 +117,12 @@ func newFunction(name string, lookup func(string) (string, bool), logs, metrics 
 	if len(missing) > 0 {
 		errs = append(errs, &MissingError{missing})
 	}
-	for _, s := range []Service{DynamoDB, SecretsManager, SNS} {
-		if e := f.Endpoint(s); e != "" {
-			if u, err := url.Parse(e); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-				errs = append(errs, fmt.Errorf("the endpoint of %s is %q: want http(s)://HOST", s, e))
-			}
-		}
-	}
-	if errMesh != nil {
-		errs = append(errs, errMesh)
-	}
+	errs = append(errs, f.AWS.Check(), errMesh)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%s cannot start: %w", name, err)
 	}
 	f.Log = logger(logs, f.runID, level(lookup)).With("function", name, "mesh", f.Mesh.Name)
-	f.AWS.Credentials = environment{lookup}
-	f.AWS.HTTPClient = awshttp.NewBuildableClient().WithTimeout(requestWithin).
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout, d.KeepAlive = dialWithin, keepAlive }).
-		WithTransportOptions(func(t *http.Transport) { t.TLSHandshakeTimeout = dialWithin })
-	f.Store = dynamo.New(dynamo.NewClient(f.AWS, f.Endpoint(DynamoDB)), table)
+	f.Store = dynamo.New(dynamo.NewClient(f.AWS.Config(awsclient.DynamoDB)), table)
 	f.Store.Now = f.Now
 	return f, nil
 }
@@ -196,31 +144,4 @@ func (f *Function) Now() time.Time {
 		return f.Mesh.Clock.At(now)
 	}
 	return now
-}
-
-// Endpoint is where a service is to be found if not at its own address; "" is
-// its own.
-func (f *Function) Endpoint(s Service) string {
-	if ignore, _ := f.lookup(varNoEndpoint); strings.EqualFold(ignore, "true") {
-		return ""
-	}
-	if e, _ := f.lookup(varEndpoint + "_" + string(s)); e != "" {
-		return e
-	}
-	e, _ := f.lookup(varEndpoint)
-	return e
-}
-
-// environment is the function's role, as Lambda puts it into the environment.
-// It does not change while the process lives.
-type environment struct {
-	lookup func(string) (string, bool)
-}
-
-// Retrieve implements aws.CredentialsProvider.
-func (e environment) Retrieve(context.Context) (aws.Credentials, error) {
-	key, _ := e.lookup(varKey)
-	secretKey, _ := e.lookup(varSecretKey)
-	session, _ := e.lookup(varSession)
-	return aws.Credentials{AccessKeyID: key, SecretAccessKey: secretKey, SessionToken: session, Source: "environment"}, nil
 }

@@ -173,27 +173,6 @@ func TestPlatformSecretsAreNeededWhereTheMeshNamesThem(t *testing.T) {
 	}
 }
 
-func TestEndpoints(t *testing.T) {
-	env := whole(t)
-	f, err := newFunction("peersync", in(env), &bytes.Buffer{}, &bytes.Buffer{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := func(what string, want ...string) {
-		t.Helper()
-		if diff := cmp.Diff(want, []string{f.Endpoint(DynamoDB), f.Endpoint(SecretsManager), f.Endpoint(SNS)}); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", what, diff)
-		}
-	}
-	check("none", "", "", "")
-	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
-	check("one for all", "http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:1")
-	env["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "http://127.0.0.1:2"
-	check("one of its own", "http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:1")
-	env["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true"
-	check("ignored", "", "", "")
-}
-
 func TestASimulatedMeshHasItsOwnClock(t *testing.T) {
 	f, err := newFunction("peersync", in(whole(t)), &bytes.Buffer{}, &bytes.Buffer{})
 	if err != nil {

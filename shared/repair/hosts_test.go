@@ -108,7 +108,7 @@ func TestChildHost(t *testing.T) {
 		under = s
 	} else {
 		cfg := aws.Config{Region: emulator.Region, Credentials: emulator.Credentials(), BaseEndpoint: &a.URL}
-		s := dynamo.New(dynamo.NewClient(cfg, a.URL), a.Table)
+		s := dynamo.New(dynamo.NewClient(cfg), a.Table)
 		s.FirstWait = 2 * time.Millisecond
 		under = s
 	}
@@ -525,7 +525,7 @@ func stores(t *testing.T, test func(t *testing.T, open func(t *testing.T) *pair)
 			// Now and then the answer to a write of the gate is lost.
 			e.Inject(emulator.Rule{Service: "dynamodb", Operation: "PutItem", Contains: "GATE", Kind: emulator.LostReply, Times: 9})
 			t.Cleanup(func() { e.Mend() })
-			return newPair(t, assignment{Table: name, URL: e.URL}, dynamo.New(dynamo.NewClient(e.Config(), e.URL), name))
+			return newPair(t, assignment{Table: name, URL: e.URL}, dynamo.New(dynamo.NewClient(e.Config()), name))
 		})
 	})
 }

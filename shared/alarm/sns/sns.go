@@ -45,23 +45,17 @@ type API interface {
 	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
 }
 
-// NewClient gives a client from an AWS configuration. endpoint replaces SNS's
-// own address; "" means that.
-func NewClient(cfg aws.Config, endpoint string) *sns.Client {
-	o := sns.Options{
-		Region: cfg.Region, Credentials: cfg.Credentials, HTTPClient: cfg.HTTPClient,
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+// NewClient gives a client for a sink.
+func NewClient(cfg aws.Config) *sns.Client {
+	return sns.NewFromConfig(cfg, func(o *sns.Options) {
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts, o.MaxBackoff = attempts, maxWait
 			// SNS's own words for "slower", which the SDK's list does not have.
 			o.Retryables = append([]retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: map[string]struct{}{
 				"Throttled": {}, "KMSThrottling": {}, "KMSThrottlingException": {},
 			}}}, o.Retryables...)
-		}),
-	}
-	if endpoint != "" {
-		o.BaseEndpoint = aws.String(endpoint)
-	}
-	return sns.New(o)
+		})
+	})
 }
 
 // Sink is one topic.

@@ -226,7 +226,7 @@ func TestAgainstTheEmulator(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	client := sns.NewClient(e.Config(), e.URL)
+	client := sns.NewClient(e.Config())
 	made, err := client.CreateTopic(t.Context(), &api.CreateTopicInput{Name: aws.String(fmt.Sprintf("alarms-%d", time.Now().UnixNano()))})
 	if err != nil {
 		t.Fatal(err)

@@ -25,11 +25,13 @@ import (
 	secretsapi "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	snsapi "github.com/aws/aws-sdk-go-v2/service/sns"
 
+	"peerkeeper/shared/alarm/sns"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/lambdahost"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/secret"
+	"peerkeeper/shared/secret/secretsmanager"
 	"peerkeeper/shared/store/dynamo"
 	"peerkeeper/shared/store/dynamo/emulator"
 )
@@ -85,7 +87,7 @@ func New(ctx context.Context, dir string, opt Options) (_ *Stand, err error) {
 	if err := s.CreateTable(ctx, name); err != nil {
 		return nil, err
 	}
-	s.secrets = secretsapi.NewFromConfig(s.Config())
+	s.secrets = secretsmanager.NewClient(s.Config())
 	if err := s.putSecrets(ctx); err != nil {
 		return nil, err
 	}
@@ -182,7 +184,7 @@ func (s *Stand) StoreSecret(ctx context.Context, id mesh.ClusterID, account stri
 }
 
 func (s *Stand) subscribe(ctx context.Context, name string) error {
-	topics := snsapi.NewFromConfig(s.Config())
+	topics := sns.NewClient(s.Config())
 	topic, err := topics.CreateTopic(ctx, &snsapi.CreateTopicInput{Name: &name})
 	if err != nil {
 		return fmt.Errorf("creating topic %s: %w", name, err)
@@ -273,7 +275,7 @@ func (s *Stand) sqs(ctx context.Context, operation string, in, out any) error {
 
 // Store is the table, for a look into it.
 func (s *Stand) Store() *dynamo.Store {
-	return dynamo.New(dynamo.NewClient(s.Config(), s.URL), s.Table)
+	return dynamo.New(dynamo.NewClient(s.Config()), s.Table)
 }
 
 // Environment is what a function finds in its environment. Each gets what it
@@ -292,8 +294,8 @@ func (s *Stand) Environment(function string) []string {
 // Tags are the build tags of a Lambda, as in the Makefile, which says why.
 const Tags = "lambda.norpc,nethttpomithttp2"
 
-// Lean is the compiler's flag for a Lambda, as in the Makefile, which says why.
-const Lean = "-gcflags=github.com/aws/...=-l"
+// Lean are the compiler's flags for a Lambda, as in the Makefile, which says why.
+const Lean = "-gcflags=github.com/aws/...=-l -gcflags=net/...=-l -gcflags=crypto/tls=-l -gcflags=crypto/x509=-l"
 
 // Build builds a function's bootstrap for this machine, as `make build` does
 // for Lambda.
@@ -304,7 +306,8 @@ func Build(ctx context.Context, dir, pkg string, env ...string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("finding the module: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", Tags, Lean, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, pkg)
+	args := append([]string{"build", "-tags", Tags}, strings.Fields(Lean)...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, pkg)...)
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(root)))
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -41,17 +41,11 @@ type API interface {
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
 
-// NewClient gives a client from an AWS configuration. endpoint replaces Secrets
-// Manager's own address; "" means that.
-func NewClient(cfg aws.Config, endpoint string) *secretsmanager.Client {
-	o := secretsmanager.Options{
-		Region: cfg.Region, Credentials: cfg.Credentials, HTTPClient: cfg.HTTPClient,
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, maxWait }),
-	}
-	if endpoint != "" {
-		o.BaseEndpoint = aws.String(endpoint)
-	}
-	return secretsmanager.New(o)
+// NewClient gives a client for a source.
+func NewClient(cfg aws.Config) *secretsmanager.Client {
+	return secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, maxWait })
+	})
 }
 
 // Source finds credentials by name.

@@ -225,7 +225,7 @@ func TestAgainstTheEmulator(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	client := secretsmanager.NewClient(e.Config(), e.URL)
+	client := secretsmanager.NewClient(e.Config())
 	name := aws.String(fmt.Sprintf("peerkeeper/%d/emea/read", time.Now().UnixNano()))
 	now := time.Now()
 	s := &secretsmanager.Source{API: client, Now: func() time.Time { return now }}

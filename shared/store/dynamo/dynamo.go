@@ -86,20 +86,14 @@ type Store struct {
 // like somebody else's.
 func New(api API, table string) *Store { return &Store{api: api, table: table} }
 
-// NewClient gives a client for a store from an AWS configuration. endpoint
-// replaces DynamoDB's own address; "" means that.
-func NewClient(cfg aws.Config, endpoint string) *dynamodb.Client {
-	o := dynamodb.Options{
-		Region: cfg.Region, Credentials: cfg.Credentials, HTTPClient: cfg.HTTPClient,
-		Retryer: aws.NopRetryer{},
+// NewClient gives a client for a store.
+func NewClient(cfg aws.Config) *dynamodb.Client {
+	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		o.Retryer = aws.NopRetryer{}
 		// An address made of the account's number would be one more name to
 		// resolve and to let through.
-		AccountIDEndpointMode: aws.AccountIDEndpointModeDisabled,
-	}
-	if endpoint != "" {
-		o.BaseEndpoint = aws.String(endpoint)
-	}
-	return dynamodb.New(o)
+		o.AccountIDEndpointMode = aws.AccountIDEndpointModeDisabled
+	})
 }
 
 // Table is the table's name.

@@ -69,7 +69,7 @@ func open(t *testing.T) *dynamo.Store {
 	if err := e.CreateTable(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	s := dynamo.New(dynamo.NewClient(e.Config(), e.URL), name)
+	s := dynamo.New(dynamo.NewClient(e.Config()), name)
 	s.FirstWait = 2 * time.Millisecond
 	return s
 }
@@ -128,7 +128,7 @@ func TestWritesUnderFaults(t *testing.T) {
 // hears that does it again.
 func TestAWriteWhoseAnswerIsLostAndThatIsOvertakenIsNoConflict(t *testing.T) {
 	s, other := open(t), (*dynamo.Store)(nil)
-	other = dynamo.New(dynamo.NewClient(shared.Config(), shared.URL), s.Table())
+	other = dynamo.New(dynamo.NewClient(shared.Config()), s.Table())
 	shared.Inject(emulator.Rule{Operation: "PutItem", Contains: `"ours"`, Kind: emulator.LostReply},
 		emulator.Rule{Operation: "PutItem", Contains: `"ours"`, Kind: emulator.Delay, Wait: 300 * time.Millisecond})
 	done := make(chan error, 1)
@@ -275,7 +275,7 @@ func TestAHangingConnectionIsLetGo(t *testing.T) {
 
 func TestMissingTable(t *testing.T) {
 	e := emulated(t)
-	s := dynamo.New(dynamo.NewClient(e.Config(), e.URL), "no-such-table")
+	s := dynamo.New(dynamo.NewClient(e.Config()), "no-such-table")
 	_, err := s.Load(t.Context(), "acme#live", "")
 	if !errors.Is(err, &dynamo.Error{Kind: dynamo.NoTable}) || !strings.Contains(err.Error(), "PEERKEEPER_TABLE") {
 		t.Errorf("error %v", err)
