@@ -159,7 +159,7 @@ bench: ## a tick and a certcheck against a simulator in its own process, the dec
 	$(GO) test -run='^$$' -bench='^BenchmarkScan100MB$$' -count=$(COUNT) ./shared/ciscolog
 	$(GO) test -run='^$$' -bench=Probe -count=$(COUNT) ./shared/tlsprobe
 	$(GO) test -run='^$$' -bench='^BenchmarkCertcheck30$$' -benchtime=5x ./shared/certcheck
-	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=10x ./shared/lambdahost
+	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=30x ./shared/lambdahost
 	$(GO) test -run='^$$' -bench='^BenchmarkJudge$$' -count=$(COUNT) ./shared/peer
 
 load: ## 30 clusters of 15,000 users for 200 ticks, without and with 200 readers: what grows, who waits (LOAD_TICKS=40)

@@ -122,7 +122,7 @@ func TestBuildsAreReproducible(t *testing.T) {
 		t.Errorf("two builds differ: %x and %x", a, b)
 	}
 	// A guard that cannot fail guards nothing: another function differs.
-	other, err := stand.Build(t.Context(), t.TempDir(), "./shared/lambdahost/testdata/empty")
+	other, err := stand.Build(t.Context(), t.TempDir(), "./shared/lambdahost/testdata/clients/judges")
 	if err != nil {
 		t.Fatal(err)
 	}
