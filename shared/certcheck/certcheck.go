@@ -361,8 +361,7 @@ func lower(names []string) []string {
 func trusted(id mesh.PeerID, view *certificate.View, met []certificate.Served) peer.Condition {
 	cond := peer.Condition{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Basis: peer.Measured}
 	to, _ := view.Mesh.Cluster(id.To)
-	seen, now := view.Clusters[id.From].Seen, view.Now
-	e, listed, _ := seen.EntryFor(to)
+	now := view.Now
 	if len(met) == 0 {
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("%s shows no certificate", to.Publisher)
 		return cond
@@ -370,7 +369,7 @@ func trusted(id mesh.PeerID, view *certificate.View, met []certificate.Served) p
 	for _, leaf := range met {
 		switch {
 		case leaf.Stale(now):
-			cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("the certificate of %s was last read on %s and may have been renewed", to.Publisher, peer.Clock(leaf.Read))
+			cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("the certificate of %s was last read on %s and may have been renewed", to.Publisher, plain.Time(leaf.Read))
 			return cond
 		case !now.Before(leaf.NotAfter):
 			cond.Status, cond.Reason = peer.False, peer.CertificateExpired
@@ -392,8 +391,8 @@ func trusted(id mesh.PeerID, view *certificate.View, met []certificate.Served) p
 			return cond
 		}
 	}
-	switch {
-	case seen.Entries.Known() && listed && !e.HasClock, !seen.Entries.Known() && seen.Entries.Why() == peer.NoDialect:
+	switch why := view.ClockAsRead(id).Why; {
+	case why == peer.ClockNotReadable, why == peer.NoDialect:
 		cond.Reason, cond.Message = peer.NotObservable, fmt.Sprintf("whether %s trusts it is only on the Inter-Clustering page (Certificate Status)", id.From)
 	default:
 		cond.Reason, cond.Message = peer.TrustNotRead, fmt.Sprintf("no sync of %s has succeeded yet over the certificate that %s serves now", id.From, to.Publisher)

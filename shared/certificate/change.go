@@ -93,7 +93,7 @@ func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 
 	// The cluster's own word, where it came after.
 	if nodes, ok := topology.Get(); ok && len(nodes) > 0 && topology.At.After(is.First) && n.renamed() != nameless {
-		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", peer.Clock(topology.At), plain.Values(nodes))
+		seen += fmt.Sprintf("; Presence Topology, read at %s, lists %s", plain.Time(topology.At), plain.Values(nodes))
 		own := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool { return declares(cl, x) })
 		lists := slices.ContainsFunc(nodes, func(x mesh.NodeName) bool {
 			return slices.ContainsFunc(n.added, func(a string) bool { return sameNode(a, string(x)) })

@@ -30,7 +30,7 @@ func (v *View) CertificateTrusted(id mesh.PeerID) (cond peer.Condition, ok bool)
 		cond.Message += "; whether a sync succeeds all the same, the next one shows"
 	case cond.Status == peer.True && arrived && v.awaitsReload(id, came.at):
 		cond.Reason, cond.Basis = peer.TrustNotReloaded, peer.Inferred
-		cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since: the Intercluster Sync Agent reads it when it starts", came.service, came.node, id.From, peer.Clock(came.at))
+		cond.Message = fmt.Sprintf("%s of %s came into %s's trust store at %s; no sync has succeeded since: the Intercluster Sync Agent reads it when it starts", came.service, came.node, id.From, plain.Time(came.at))
 	}
 	return cond, true
 }

@@ -57,19 +57,19 @@ func (g *group) dated(days []int, now time.Time) (reason peer.Reason, f peer.Fin
 	switch {
 	case !now.Before(s.NotAfter):
 		reason, f.Since, f.NotAfter = peer.CertificateExpired, s.NotAfter, s.NotAfter
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), plain.Name(s.Subject), peer.Clock(s.NotAfter))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expired on %s", g.what, g.names(), plain.Name(s.Subject), plain.Time(s.NotAfter))
 	case now.Before(s.NotBefore):
 		reason, f.Since = CertificateNotYetValid, s.First
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), plain.Name(s.Subject), peer.Clock(s.NotBefore))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) is valid only from %s", g.what, g.names(), plain.Name(s.Subject), plain.Time(s.NotBefore))
 	case !now.Before(ends):
 		reason, f.Since = ChainExpired, ends
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), peer.Clock(ends))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expired on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), plain.Time(ends))
 	case near && by != "":
 		reason, f.Since = peer.CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), peer.Clock(ends), limit, peer.Clock(s.NotAfter))
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) needs the CA %s, which expires on %s, in less than %d days; the certificate itself on %s", g.what, g.names(), plain.Name(s.Subject), plain.Name(CommonName(by)), plain.Time(ends), limit, plain.Time(s.NotAfter))
 	case near:
 		reason, f.Since = peer.CertificateExpiring, ends.AddDate(0, 0, -limit)
-		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), plain.Name(s.Subject), peer.Clock(ends), limit)
+		f.Message = fmt.Sprintf("the %s certificate of %s (%s) expires on %s, in less than %d days", g.what, g.names(), plain.Name(s.Subject), plain.Time(ends), limit)
 	default:
 		return "", f
 	}
@@ -129,9 +129,9 @@ func rootFindings(r Record, days []int, now time.Time) []peer.Finding {
 		if !now.Before(x.ends) {
 			goes, ends, f.Since = "went", "ended", x.ends
 		}
-		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, peer.Clock(x.ends), plain.Name(CommonName(x.by)), ends, nodeList(x.nodes))
+		f.Message = fmt.Sprintf("Peerkeeper %s blind on %s: the root %s in tls.ca %s then, and no other root there vouches for %s", goes, plain.Time(x.ends), plain.Name(CommonName(x.by)), ends, nodeList(x.nodes))
 		if x.pinned {
-			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", plain.Name(CommonName(x.by)), ends, peer.Clock(x.ends), nodeList(x.nodes))
+			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", plain.Name(CommonName(x.by)), ends, plain.Time(x.ends), nodeList(x.nodes))
 		}
 		if urgent(days, limit) {
 			f.Severity = "critical"

@@ -50,7 +50,7 @@ func (r Record) ownStores(days []int, now time.Time) []peer.Finding {
 				}
 			}
 			if limit, near := nearest(days, h.Ends.Sub(now)); h.CA && near && count(store, h.Print) > 0 {
-				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", plain.Name(h.Subject), name, peer.Clock(h.Ends), limit, count(store, h.Print)))
+				add(CAExpires, "", name+":"+h.Print, fmt.Sprintf("the CA %s in %s expires on %s, in less than %d days; it vouches for %d certificates of peers", plain.Name(h.Subject), name, plain.Time(h.Ends), limit, count(store, h.Print)))
 			}
 		}
 		for _, subject := range slices.Sorted(maps.Keys(cas)) {
@@ -115,7 +115,7 @@ func (v *View) formerCopies(id mesh.ClusterID) []peer.Finding {
 				keyType = "ECDSA"
 			}
 			if _, of := subjects[name+strings.ToLower(h.Subject)]; of && !h.CA && !present[name+h.Print] && !doubtful[name+keyType+strings.ToLower(h.Subject)] {
-				files = append(files, fmt.Sprintf("%s (%s, to %s)", plain.Value(h.Subject), plain.Value(cmp.Or(h.File, h.Print)), peer.Clock(h.Ends)))
+				files = append(files, fmt.Sprintf("%s (%s, to %s)", plain.Value(h.Subject), plain.Value(cmp.Or(h.File, h.Print)), plain.Time(h.Ends)))
 			}
 		}
 		if len(files) == 0 {

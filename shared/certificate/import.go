@@ -3,6 +3,7 @@ package certificate
 import (
 	"fmt"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ func ImportLines(s peer.CertSource) []string {
 	}
 	out[0] += fmt.Sprintf(", signed by %s, which is what is imported", CommonName(s.Issuer))
 	for _, c := range s.Chain {
-		out = append(out, fmt.Sprintf("above it was served %s, to %s: %s", CommonName(c.Subject), peer.Clock(c.NotAfter), c.Fingerprint))
+		out = append(out, fmt.Sprintf("above it was served %s, to %s: %s", CommonName(c.Subject), plain.Time(c.NotAfter), c.Fingerprint))
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func (v *View) reload(id mesh.PeerID, came arrival, because string) []peer.Propo
 	if age := v.Now.Sub(came.at); came.spreading && age < peer.ReplicationTime || age > ImportLife {
 		return nil
 	}
-	why := fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, peer.TomcatTrust, id.From, peer.Clock(came.at))
+	why := fmt.Sprintf("%s of %s came into the %s of %s at %s, and its Intercluster Sync Agent has run since before", came.service, came.node, peer.TomcatTrust, id.From, plain.Time(came.at))
 	return []peer.Proposal{v.Reload(id, came.at, why, "it reads its trust store when it starts, as Cisco's flow has it; "+because)}
 }
 

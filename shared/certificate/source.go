@@ -170,7 +170,7 @@ func (v *View) sourceFindings(id mesh.ClusterID) []peer.Finding {
 				continue
 			}
 			own := r.Identity[n.Name][ServiceOf("", keyType)]
-			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, peer.Clock(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
+			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, plain.Time(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
 			for _, one := range []struct {
 				what string
 				s    Served

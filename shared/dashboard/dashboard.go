@@ -89,8 +89,8 @@ type Cluster struct {
 	// Nodes are the nodes of mesh.yaml with what was read of each last.
 	Nodes []Node `json:"nodes"`
 	// Clock is where the clocks of its peers come from.
-	Clock    ClockSource    `json:"clock"`
-	Findings []peer.Finding `json:"findings"`
+	Clock    peer.ClockSource `json:"clock"`
+	Findings []peer.Finding   `json:"findings"`
 }
 
 // Node is one node of a Cluster.
@@ -110,18 +110,6 @@ func (n Node) HAText() string {
 	}
 	return peer.HAWord(*n.HAState)
 }
-
-// ClockSource says where the last success of a sync is known from.
-type ClockSource string
-
-// The sources. ClockCisco and ClockPushed are Cisco's own log, pulled or sent.
-const (
-	ClockDialect  ClockSource = "dialect"
-	ClockCisco    ClockSource = "cisco"
-	ClockPushed   ClockSource = "pushed"
-	ClockProgress ClockSource = "progress" // only that changes arrive
-	ClockNone     ClockSource = "none"
-)
 
 // MarshalJSON writes the instant of the last look, or null.
 func (c Cluster) MarshalJSON() ([]byte, error) {
@@ -156,34 +144,28 @@ func (snap *snapshot) nodes(c *mesh.Cluster) []Node {
 }
 
 // clockOf is where the clock of one directed peer comes from.
-func (snap *snapshot) clockOf(id mesh.PeerID) ClockSource {
-	rec, to := snap.view.Clusters[id.From], (*mesh.Cluster)(nil)
-	if c, ok := snap.Mesh.Cluster(id.To); ok {
-		to = c
-	}
-	if rec != nil && to != nil && rec.Seen.Entries.Fresh(snap.now, 2*snap.Tick).Known() {
-		if e, ok, _ := rec.Seen.EntryFor(to); ok && e.HasClock {
-			return ClockDialect
-		}
+func (snap *snapshot) clockOf(id mesh.PeerID) peer.ClockSource {
+	if c := snap.view.Clock(id); c.Readable() {
+		return c.Source
 	}
 	if s := snap.peers[id]; s != nil && !s.sync.Progress.IsZero() {
-		return ClockProgress
+		return peer.ClockProgress
 	}
-	return ClockNone
+	return peer.ClockNone
 }
 
 // clockOfCluster is the best source among the peers that the cluster pulls.
-func (snap *snapshot) clockOfCluster(id mesh.ClusterID) ClockSource {
-	best := ClockNone
+func (snap *snapshot) clockOfCluster(id mesh.ClusterID) peer.ClockSource {
+	best := peer.ClockNone
 	for _, p := range snap.Mesh.Peers {
 		if p.ID.From != id {
 			continue
 		}
 		switch snap.clockOf(p.ID) {
-		case ClockDialect:
-			return ClockDialect
-		case ClockProgress:
-			best = ClockProgress
+		case peer.ClockDialect:
+			return peer.ClockDialect
+		case peer.ClockProgress:
+			best = peer.ClockProgress
 		}
 	}
 	return best

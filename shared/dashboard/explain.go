@@ -48,7 +48,7 @@ type Clocks struct {
 	// Read is when the last sync was read from the peer table.
 	Read time.Time `json:"read,omitzero"`
 	// Source is where the last success is known from.
-	Source ClockSource `json:"source"`
+	Source peer.ClockSource `json:"source"`
 	// From says what the instants count from where it is not a last sync.
 	From string `json:"from,omitempty"`
 }
@@ -98,30 +98,24 @@ func (snap *snapshot) explain(id mesh.PeerID) (Explanation, error) {
 	return e.printable(), nil
 }
 
-// clocks computes the limits as peer.Judge applies them: the last sync is by
-// the pulling cluster's clock, so its skew is taken off to get our time.
+// clocks computes the limits as peer.Judge applies them.
 func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
-	from, ok1 := snap.Mesh.Cluster(id.From)
-	to, ok2 := snap.Mesh.Cluster(id.To)
+	_, ok1 := snap.Mesh.Cluster(id.From)
+	_, ok2 := snap.Mesh.Cluster(id.To)
 	if !ok1 || !ok2 {
-		return Clocks{Source: ClockNone}
+		return Clocks{Source: peer.ClockNone}
 	}
-	rec := snap.view.Clusters[id.From]
-	if rec == nil {
-		rec = &peer.ClusterRecord{}
-	}
-	entry, hasEntry, _ := rec.Seen.EntryFor(to)
-	limits := peer.ClocksOf(rec, from, entry.LastSync)
+	clock, limits := snap.view.ClockAsRead(id), snap.view.Limits(id)
 	out := Clocks{Interval: mesh.Duration(limits.Interval), Basis: limits.Basis, First: "b", Source: snap.clockOf(id)}
 	if _, which := limits.First(); which == peer.StuckTwoHours {
 		out.First = "a"
 	}
-	if !hasEntry || !entry.HasClock {
+	if !clock.Readable() {
 		out.From = "the last sync is not readable here; Cisco's page shows it as Last Synchronized Time"
 		return out
 	}
-	out.Read = rec.Seen.Entries.At
-	start := entry.LastSync
+	out.Read = clock.Read
+	start := clock.Last.UTC()
 	if start.IsZero() {
 		// As Judge has it: the clock of a peer that has never synced starts
 		// when it was first judged.
@@ -133,8 +127,6 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 			return out
 		}
 	} else {
-		skew, _ := rec.Seen.Skew.Get()
-		start = start.Add(-skew).UTC()
 		out.LastSync = &start
 	}
 	a, b := start.Add(limits.A).UTC(), start.Add(limits.B).UTC()

@@ -108,7 +108,7 @@ func TestNodesAndClocksAreTold(t *testing.T) {
 		t.Error(text.String())
 	}
 	e, err := s.source().Explain(t.Context(), id("emea>apac"), sceneNow)
-	if err != nil || e.Clocks.Source != ClockDialect {
+	if err != nil || e.Clocks.Source != peer.ClockDialect {
 		t.Errorf("the clock comes from %q, %v", e.Clocks.Source, err)
 	}
 }

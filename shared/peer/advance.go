@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -164,22 +163,10 @@ const (
 func rewound(old, obs Observation, c *mesh.Cluster) bool {
 	before, ok1 := old.Entries.Get()
 	after, ok2 := obs.Entries.Get()
-	clocks := false
 	if ok1 && ok2 {
-		for _, a := range after {
-			for _, b := range before {
-				if !strings.EqualFold(a.Address, b.Address) || !a.HasClock || !b.HasClock || a.LastSync.IsZero() || b.LastSync.IsZero() {
-					continue
-				}
-				if b.LastSync.Sub(a.LastSync) > time.Minute {
-					return true
-				}
-				clocks = true
-			}
+		if back, compared := turnedBack(before, after); compared {
+			return back // a restore would have turned it back
 		}
-	}
-	if clocks {
-		return false // a restore would have turned them back
 	}
 	ub, ok1 := old.Users.Get()
 	ua, ok2 := obs.Users.Get()

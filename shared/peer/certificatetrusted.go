@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // CertRecord is the PEER#…#CERT item: the two conditions that certcheck judges.
@@ -36,7 +37,7 @@ const CertAge = 2 * CertLook
 func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition {
 	if c.Status != False && !cert.LeafEnds.IsZero() && !v.Now.Before(cert.LeafEnds) {
 		c.Status, c.Reason, c.Basis, c.Since = False, CertificateExpired, Measured, cert.LeafEnds
-		c.Message = "the certificate that " + string(id.To) + "'s publisher serves expired on " + clock(cert.LeafEnds)
+		c.Message = "the certificate that " + string(id.To) + "'s publisher serves expired on " + plain.Time(cert.LeafEnds)
 		return c
 	}
 	if c.Status == False && c.Reason == CertificateExpired && !cert.LeafEnds.IsZero() && cert.LeafEnds.Before(c.Since) {

@@ -1,36 +1,116 @@
 package peer
 
 import (
+	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
 )
 
-// lastSync is the entry's last success by our clock; zero if it never
-// succeeded or cannot be read. The entry itself is in the cluster's clock.
-func (l *link) lastSync() time.Time {
-	last := l.entry.LastSync
-	if skew, ok := l.puller.record.Seen.Skew.Get(); ok && !last.IsZero() {
-		last = last.Add(-skew)
-	}
-	return last
+// ClockSource says where the last success of a sync is known from.
+type ClockSource string
+
+// The sources. ClockCisco and ClockPushed are Cisco's own log, pulled or sent.
+const (
+	ClockDialect  ClockSource = "dialect" // Last Synchronized Time in the peer table
+	ClockCisco    ClockSource = "cisco"
+	ClockPushed   ClockSource = "pushed"
+	ClockProgress ClockSource = "progress" // only that changes arrive
+	ClockNone     ClockSource = "none"
+)
+
+// Clock tells when a peer last synced. Which source counts is decided here and
+// nowhere else.
+type Clock struct {
+	Source ClockSource // ClockNone where nothing tells
+	Why    Reason      // why nothing tells
+	Basis  Basis
+	// Last is the last success by Peerkeeper's clock; zero if there never was one.
+	Last time.Time
+	// Told is the same instant as the source has it, in the cluster's clock. It
+	// stands still until the next success; Last moves with each reading of the skew.
+	Told time.Time
+	// Read is when the source was read.
+	Read time.Time
+	// Compared is whether it is known how far the cluster's clock is off.
+	Compared bool
 }
 
-// age is how long ago the entry last synced.
-func (l *link) age() time.Duration { return l.Now.Sub(l.lastSync()) }
+// Readable reports whether a source tells of the peer's syncs at all.
+func (c Clock) Readable() bool { return c.Source != ClockNone }
 
-// recent reports whether the entry's clock shows a success young enough that
-// the network path and the credentials must have worked.
+// Succeeded reports whether a sync is known to have succeeded, ever.
+func (c Clock) Succeeded() bool { return c.Readable() && !c.Told.IsZero() }
+
+// Clock tells of a peer's syncs now: what was read too long ago does not.
+func (v *View) Clock(id mesh.PeerID) Clock { return v.link(id).clock() }
+
+// ClockAsRead tells of a peer's syncs as they were read last, however long ago.
+func (v *View) ClockAsRead(id mesh.PeerID) Clock { return v.link(id).clockAsRead() }
+
+func (l *link) clock() Clock {
+	if !l.puller.entries.Known() {
+		return Clock{Source: ClockNone, Why: l.puller.entries.Why()}
+	}
+	return l.clockAsRead()
+}
+
+func (l *link) clockAsRead() Clock {
+	seen, in := &l.puller.record.Seen, l.puller.found[l.home.ID]
+	c := Clock{Source: ClockNone, Read: seen.Entries.At}
+	switch {
+	case in.hasEntry && in.entry.HasClock:
+	case !seen.Entries.Known():
+		c.Why = seen.Entries.Why()
+		return c
+	case !in.hasEntry:
+		c.Why = PeerMissing
+		return c
+	default:
+		c.Why = ClockNotReadable
+		return c
+	}
+	c.Source, c.Basis, c.Told, c.Last = ClockDialect, Measured, in.entry.LastSync, in.entry.LastSync
+	skew, known := seen.Skew.Get()
+	if c.Compared = known; !c.Told.IsZero() {
+		c.Last = c.Told.Add(-skew)
+	}
+	return c
+}
+
+// age is how long ago the peer last synced.
+func (l *link) age() time.Duration { return l.Now.Sub(l.clock().Last) }
+
+// recent reports whether the peer synced so lately that the network path and the
+// credentials must have worked.
 func (l *link) recent() bool {
-	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() {
-		return false
-	}
 	interval, _ := l.interval()
-	return l.age() <= interval+2*l.Tick && (!l.entry.HasError || l.entry.Error == "")
+	return l.clock().Succeeded() && l.age() <= interval+2*l.Tick && !l.failsSince()
 }
 
-// Clocks are Cisco's two limits on an unsuccessful sync.
-type Clocks struct {
+// failsSince reports whether the entry names an error: the try after the last
+// success has failed.
+func (l *link) failsSince() bool { return l.entry.HasError && l.entry.Error != "" }
+
+// turnedBack reports whether the last success of any entry went backwards from
+// one look to the next; compared says that there was one to compare.
+func turnedBack(before, after []Entry) (back, compared bool) {
+	for _, a := range after {
+		for _, b := range before {
+			if !strings.EqualFold(a.Address, b.Address) || !a.HasClock || !b.HasClock || a.LastSync.IsZero() || b.LastSync.IsZero() {
+				continue
+			}
+			if b.LastSync.Sub(a.LastSync) > time.Minute {
+				return true, true
+			}
+			compared = true
+		}
+	}
+	return false, compared
+}
+
+// Limits are Cisco's two limits on an unsuccessful sync.
+type Limits struct {
 	Interval time.Duration
 	Basis    Basis
 	// A is when periodic sync counts as stuck: interval + 2 h (our reading of
@@ -41,17 +121,21 @@ type Clocks struct {
 }
 
 // First is the limit that is reached first, and its name.
-func (c Clocks) First() (time.Duration, Reason) {
+func (c Limits) First() (time.Duration, Reason) {
 	if c.A < c.B {
 		return c.A, StuckTwoHours
 	}
 	return c.B, FourPeriodsMissed
 }
 
-// ClocksOf computes both limits from the interval in effect.
-func ClocksOf(r *ClusterRecord, c *mesh.Cluster, lastSync time.Time) Clocks {
-	interval, basis := r.EffectiveInterval(c, lastSync)
-	return Clocks{Interval: interval, Basis: basis, A: interval + 2*time.Hour, B: 4 * interval}
+// limits are those of the interval that is in effect since the last sync.
+func (l *link) limits(lastSync time.Time) Limits {
+	interval, basis := l.puller.record.EffectiveInterval(l.puller.Cluster, lastSync)
+	return Limits{Interval: interval, Basis: basis, A: interval + 2*time.Hour, B: 4 * interval}
 }
 
-func (l *link) clocks() Clocks { return ClocksOf(l.puller.record, l.puller.Cluster, l.lastSync()) }
+// Limits are those of a peer whose clock is as it was read last.
+func (v *View) Limits(id mesh.PeerID) Limits {
+	l := v.link(id)
+	return l.limits(l.clockAsRead().Last)
+}

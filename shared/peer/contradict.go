@@ -102,7 +102,7 @@ func contradicted(v *View, id mesh.PeerID, c Condition, standing Standing) Condi
 	}
 	c.Status, c.Reason, c.Basis = UnknownStatus, Contradicted, Measured
 	c.Message = fmt.Sprintf("Peerkeeper sees since %s: %s. Yet %s synced from %s at %s, so Peerkeeper's view differs and not the peer%s",
-		clock(first), strings.TrimSuffix(c.Message, "."), id.From, id.To, clock(last), untilRead(c.Type))
+		plain.Time(first), strings.TrimSuffix(c.Message, "."), id.From, id.To, plain.Time(last), untilRead(c.Type))
 	return c
 }
 
@@ -117,17 +117,14 @@ func untilRead(t Type) string {
 // youngSync is the peer's last success by our clock, and whether it is known
 // and no older than an interval and two ticks.
 func (l *link) youngSync() (last time.Time, young bool) {
-	if !l.hasEntry || !l.entry.HasClock || l.entry.LastSync.IsZero() || !l.puller.record.Seen.Skew.Known() {
+	c := l.clock()
+	if !c.Succeeded() || !c.Compared {
 		return time.Time{}, false
 	}
 	interval, _ := l.interval()
 	age := l.age()
-	return l.lastSync(), age <= interval+2*l.Tick && age >= -2*l.Tick
+	return c.Last, age <= interval+2*l.Tick && age >= -2*l.Tick
 }
-
-// failsSince reports whether the entry names an error: the try after the last
-// success has failed.
-func (l *link) failsSince() bool { return l.entry.HasError && l.entry.Error != "" }
 
 // NextSyncTells reports whether a cause that is seen at fault has not had the
 // time to show: the last sync is young, no try has failed since, and the next one

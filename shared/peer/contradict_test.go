@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // A cause that says that no sync can succeed, and a sync that has succeeded
@@ -107,7 +108,7 @@ func TestACauseIsContradictedByALaterSync(t *testing.T) {
 			if got.Reason != Contradicted {
 				return
 			}
-			for _, fact := range []string{"it is so", clock(hourAgo), "emea synced from apac at 2026-03-02 "} {
+			for _, fact := range []string{"it is so", plain.Time(hourAgo), "emea synced from apac at 2026-03-02 "} {
 				if !strings.Contains(got.Message, fact) {
 					t.Errorf("%q is not told: %s", fact, got.Message)
 				}

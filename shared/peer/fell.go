@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // Empty is not healthy: a cluster whose users are gone has equal, empty copies
@@ -89,7 +90,7 @@ func (r *ClusterRecord) WatchUsers(c *mesh.Cluster, acknowledged, maintenance bo
 
 // String says what fell, and since when.
 func (f *Fall) String() string {
-	return fmt.Sprintf("from %d to %d within a day, seen at %s", f.From, f.To, clock(f.Since))
+	return fmt.Sprintf("from %d to %d within a day, seen at %s", f.From, f.To, plain.Time(f.Since))
 }
 
 // fallFinding is what a person should know of it.

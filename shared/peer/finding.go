@@ -72,7 +72,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		if message := v.contradiction(e, n.Name); message != "" && s.Verdict == Visible {
 			add("warning", ReadByCertcheckOnly, n.Name, "", "%s", message)
 		} else if since, lost := r.SilentSince[n.Name]; lost && s.Verdict != Down && s.Verdict != NotVisible && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(e)+v.Tick {
-			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, clock(since))
+			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, plain.Time(since))
 		}
 		if why := seen.Services.Reason; s.Verdict == Visible && (why == Forbidden || why == ServerCertificateUntrusted || why.RefusesTLS()) {
 			add("critical", why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)

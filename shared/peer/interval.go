@@ -56,7 +56,7 @@ func (r *ClusterRecord) longestInterval(c *mesh.Cluster, now time.Time) time.Dur
 
 // interval is the sync interval in effect for this peer.
 func (l *link) interval() (time.Duration, Basis) {
-	return l.puller.record.EffectiveInterval(l.puller.Cluster, l.lastSync())
+	return l.puller.record.EffectiveInterval(l.puller.Cluster, l.clock().Last)
 }
 
 func interval(prev Interval, obs Observation, c *mesh.Cluster) Interval {

@@ -92,7 +92,7 @@ func (l *link) remember(prev SyncRecord, users comparison) SyncRecord {
 	}
 	home, copied, since := users.home.Value, users.copied.Value, prev.Differs.Since
 	if users.proof != UsersDiffer {
-		if limit, _ := l.clocks().First(); !since.IsZero() && l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
+		if limit, _ := l.limits(l.clock().Last).First(); !since.IsZero() && l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
 			next.Progress = l.Now
 		}
 		if !since.IsZero() {
@@ -107,7 +107,7 @@ func (l *link) remember(prev SyncRecord, users comparison) SyncRecord {
 		next.Differs = Difference{Since: l.differsSince(home, copied), Least: gap}
 	case gap < prev.Differs.Least:
 		next.Differs = Difference{Since: l.Now, Least: gap}
-		if l.hasEntry && l.entry.HasClock && l.entry.LastSync.IsZero() {
+		if c := l.clock(); c.Readable() && !c.Succeeded() {
 			next.FirstSeen = l.Now // the first full sync is under way
 		}
 	case l.unwatched(since, interval):

@@ -85,8 +85,8 @@ func proofTime(interval, longest, tick time.Duration) time.Duration {
 func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev *Ladder, done []Done) (Ladder, *Proposal) {
 	l := v.link(id)
 	c := climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.puller.Publisher, Service: ICSA}}
-	c.clocks = ClocksOf(l.puller.record, l.puller.Cluster, l.entry.LastSync)
-	c.proof = proofTime(c.clocks.Interval, l.puller.record.LongestSync, v.Tick)
+	c.limits = l.limits(l.clock().Last)
+	c.proof = proofTime(c.limits.Interval, l.puller.record.LongestSync, v.Tick)
 	c.begin(prev)
 	services := l.puller.record.Seen.Nodes[l.puller.Publisher].Services.Fresh(v.Now, v.maxAge())
 	agent, known := services.Get()
@@ -113,7 +113,7 @@ type climb struct {
 	conditions []Condition
 	sync       SyncRecord
 	target     Target
-	clocks     Clocks
+	limits     Limits
 	proof      time.Duration
 	started    time.Time // of ICSA on the pulling publisher
 	last       time.Time // the incident by our clock
@@ -125,19 +125,17 @@ type climb struct {
 
 // begin recalls the incident, or begins a new one.
 func (c *climb) begin(prev *Ladder) {
-	incident := c.entry.LastSync
+	clock := c.clock()
+	incident := c.sync.Differs.Since
 	switch {
-	case c.hasEntry && c.entry.HasClock && !incident.IsZero():
-		c.last = incident
-		if skew, ok := c.puller.record.Seen.Skew.Get(); ok {
-			c.last = incident.Add(-skew.Round(time.Minute))
-		}
-	case c.hasEntry && c.entry.HasClock:
+	case clock.Succeeded():
+		incident = clock.Told
+	case clock.Readable():
 		incident = c.sync.FirstSeen
-		c.last = incident
-	default:
-		incident = c.sync.Differs.Since
-		c.last = incident
+	}
+	c.last = incident
+	if clock.Succeeded() {
+		c.last = incident.Add(clock.Last.Sub(clock.Told).Round(time.Minute))
 	}
 	c.mem = Ladder{Incident: incident}
 	if prev != nil && prev.Incident.Equal(incident) {
@@ -193,7 +191,7 @@ func (c *climb) unsure() string {
 // notice counts a restart by somebody else since the sync was overdue: ICSA's
 // own recovery, or a person's.
 func (c *climb) notice() {
-	limit, _ := c.clocks.First()
+	limit, _ := c.limits.First()
 	ours := false
 	for _, at := range []time.Time{c.mem.Tried, c.open} {
 		ours = ours || !at.IsZero() && c.started.After(at.Add(-2*time.Minute)) && c.started.Before(at.Add(15*time.Minute))
@@ -228,13 +226,13 @@ func (c *climb) wait(why string, args ...any) Ladder {
 func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	// Our own restart, if there was one for this incident.
 	if at := c.open; !at.IsZero() {
-		return c.at(RungRestart, at.Add(c.proof), "a restart of %s was meant at %s and its outcome is not known yet", c.target, clock(at)), nil
+		return c.at(RungRestart, at.Add(c.proof), "a restart of %s was meant at %s and its outcome is not known yet", c.target, plain.Time(at)), nil
 	}
 	if at := c.mem.Tried; !at.IsZero() {
 		if by := at.Add(c.proof); c.Now.Before(by) {
-			return c.at(RungRestart, by, "%s was restarted at %s; its next sync must succeed by %s", c.target, clock(at), clock(by)), nil
+			return c.at(RungRestart, by, "%s was restarted at %s; its next sync must succeed by %s", c.target, plain.Time(at), plain.Time(by)), nil
 		}
-		return c.at(RungHuman, time.Time{}, "%s was restarted at %s and the sync still stands", c.target, clock(at)), nil
+		return c.at(RungHuman, time.Time{}, "%s was restarted at %s and the sync still stands", c.target, plain.Time(at)), nil
 	}
 	switch {
 	case c.mem.Tries >= triesPerIncident:
@@ -246,11 +244,11 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	// Cisco's own recovery: expected at clock A, recognised by the up-time.
 	if c.mem.Others > 0 {
 		if by := c.mem.OthersTry.Add(c.proof); c.Now.Before(by) {
-			return c.at(RungCisco, by, "%s restarted at %s, not by Peerkeeper (by its up-time); its next sync is awaited", c.target, clock(c.mem.OthersTry)), nil
+			return c.at(RungCisco, by, "%s restarted at %s, not by Peerkeeper (by its up-time); its next sync is awaited", c.target, plain.Time(c.mem.OthersTry)), nil
 		}
 	} else if auto := c.autoRecovery(); auto != "off" {
-		if grace := c.last.Add(c.clocks.A).Add(2 * c.Tick).Round(time.Minute); c.Now.Before(grace) {
-			return c.at(RungCisco, grace, "auto recovery is %s: ICSA should restart itself by %s", auto, clock(grace)), nil
+		if grace := c.last.Add(c.limits.A).Add(2 * c.Tick).Round(time.Minute); c.Now.Before(grace) {
+			return c.at(RungCisco, grace, "auto recovery is %s: ICSA should restart itself by %s", auto, plain.Time(grace)), nil
 		}
 	}
 
@@ -267,7 +265,7 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 		}
 	}
 
-	minAge := minServiceAge(c.clocks.Interval, c.puller.record.LongestSync)
+	minAge := minServiceAge(c.limits.Interval, c.puller.record.LongestSync)
 	p := &Proposal{
 		Action: RestartService, Target: c.target, Peers: []mesh.PeerID{c.id}, Since: c.mem.Incident, MinAge: minAge,
 		Why:        fmt.Sprintf("%s is stuck: %s", c.id, synced.Message),
@@ -281,12 +279,12 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	if c.mem.Others >= triesPerIncident {
 		// One more of the same; a person may still want it.
 		p.Approval = fmt.Sprintf("%d restarts by others have not helped", c.mem.Others)
-		return c.at(RungHuman, time.Time{}, "%s restarted %d times since the sync stands, the last time at %s, not by Peerkeeper, and it did not help", c.target, c.mem.Others, clock(c.mem.OthersTry)), p
+		return c.at(RungHuman, time.Time{}, "%s restarted %d times since the sync stands, the last time at %s, not by Peerkeeper, and it did not help", c.target, c.mem.Others, plain.Time(c.mem.OthersTry)), p
 	}
 	n := c.at(RungRestart, time.Time{}, "a restart of %s is proposed", c.target)
 	if until := c.started.Add(minAge); c.Now.Before(until) {
 		n.Until = until
-		n.Evidence = fmt.Sprintf("%s restarted at %s; its syncs are awaited until %s", c.target, clock(c.started), clock(until))
+		n.Evidence = fmt.Sprintf("%s restarted at %s; its syncs are awaited until %s", c.target, plain.Time(c.started), plain.Time(until))
 	}
 	return n, p
 }
@@ -316,11 +314,12 @@ func (l *link) suspectIsPeer() string {
 			continue
 		}
 		others++
-		limit, _ := ClocksOf(o.puller.record, o.puller.Cluster, o.entry.LastSync).First()
+		clock := o.clock()
+		limit, _ := o.limits(clock.Last).First()
 		switch {
 		case o.recent():
 			advancing++
-		case o.hasEntry && o.entry.HasClock && !o.entry.LastSync.IsZero() && o.age() > limit:
+		case clock.Succeeded() && o.age() > limit:
 			standing++
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
 )
 
@@ -71,5 +72,5 @@ func (v *View) contradiction(e *end, node mesh.NodeName) string {
 	if !is {
 		return ""
 	}
-	return fmt.Sprintf("certcheck read the certificate of %s over the same port at %s, and peersync has had no answer from it since %s: the node is there. Something in between lets handshakes through and no requests, or its web server hangs", node, clock(read), clock(since))
+	return fmt.Sprintf("certcheck read the certificate of %s over the same port at %s, and peersync has had no answer from it since %s: the node is there. Something in between lets handshakes through and no requests, or its web server hangs", node, plain.Time(read), plain.Time(since))
 }

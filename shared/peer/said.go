@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"time"
-
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 )
@@ -58,15 +56,4 @@ func (f Finding) Composed() Finding {
 	f.Severity, f.Reason = plain.Line(f.Severity, maxName), Reason(plain.Line(string(f.Reason), maxName))
 	f.Node = mesh.NodeName(plain.Line(string(f.Node), maxName))
 	return f
-}
-
-// Clock writes an instant for a message, as the judgement does.
-func Clock(t time.Time) string { return clock(t) }
-
-// clock writes an instant for a message: stable text, in UTC.
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return "a time that is not known"
-	}
-	return t.UTC().Format("2006-01-02 15:04 MST")
 }

@@ -6,6 +6,7 @@ import (
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // State is where a directed peer stands.
@@ -101,7 +102,7 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 			c = Condition{Type: t, Status: UnknownStatus, Reason: NotChecked, Basis: Measured, Message: "not looked at yet", Observed: c.Observed}
 		case c.Reason != NotObservable && !instant.Fresh(c.Observed, v.Now, age):
 			c.Status, c.Reason = UnknownStatus, Stale
-			c.Message = "last read " + clock(c.Observed) + "; it read: " + c.Message
+			c.Message = "last read " + plain.Time(c.Observed) + "; it read: " + c.Message
 			c.Since = c.Observed
 		}
 		c.Message = said(c.Message) // an earlier release stored it as it came

@@ -170,7 +170,7 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 		at := earlier(later(d.At, d.Closed), v.Now)
 		before := !earlier(d.At, v.Now).After(stop.Since) // what was meant later did not stop it
 		if d.Target.Cluster == c.ID && d.Target.Node == node && d.Action != ImportCertificate && before && (d.Open || !at.Before(stop.Since.Add(-time.Hour))) {
-			out.cause, out.because = StopByUs, fmt.Sprintf("%s of %s by Peerkeeper at %s may have left it so", d.Action, d.Target.Service, clock(d.At))
+			out.cause, out.because = StopByUs, fmt.Sprintf("%s of %s by Peerkeeper at %s may have left it so", d.Action, d.Target.Service, plain.Time(d.At))
 			return out
 		}
 	}
@@ -195,18 +195,18 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 		out.cause, out.until = StopUnclear, v.Now.Add(v.Tick)
 		out.because = "and other services of the node are starting or stopping"
 	case others >= leastOthers && boot.After(stop.Ran) && !boot.Before(stop.Since.Add(-afterReboot)):
-		out.cause, out.because = StopRebooted, fmt.Sprintf("the node was rebooted: all its other services began at %s or later", clock(boot))
+		out.cause, out.because = StopRebooted, fmt.Sprintf("the node was rebooted: all its other services began at %s or later", plain.Time(boot))
 		out.until = v.settled(r, node, boot)
 	case watched && len(stop.Fell) > 0:
 		out.cause, out.because = StopByRestart, fmt.Sprintf("%s was started again about then", plain.List(stop.Fell))
 	case others == 0:
 		out.cause, out.because = StopUnclear, "and no other service of the node tells whether the node was restarted"
 	case stop.Ran.IsZero():
-		out.cause, out.because = StopUnclear, fmt.Sprintf("before Peerkeeper first saw it, at %s; the node's other services have run since %s or later", clock(out.since), clock(boot))
+		out.cause, out.because = StopUnclear, fmt.Sprintf("before Peerkeeper first saw it, at %s; the node's other services have run since %s or later", plain.Time(out.since), plain.Time(boot))
 	case boot.After(stop.Ran) || !watched && v.startedSince(services, seen.At, service, stop.Ran):
-		out.cause, out.because = StopUnclear, fmt.Sprintf("between %s and %s, when Peerkeeper did not look, and the node was restarted meanwhile", clock(stop.Ran), clock(out.since))
+		out.cause, out.because = StopUnclear, fmt.Sprintf("between %s and %s, when Peerkeeper did not look, and the node was restarted meanwhile", plain.Time(stop.Ran), plain.Time(out.since))
 	default:
-		out.cause, out.because = StopMeant, fmt.Sprintf("between %s and %s, while the node's other services ran on", clock(stop.Ran), clock(out.since))
+		out.cause, out.because = StopMeant, fmt.Sprintf("between %s and %s, while the node's other services ran on", plain.Time(stop.Ran), plain.Time(out.since))
 	}
 	return out
 }

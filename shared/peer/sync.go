@@ -14,34 +14,21 @@ import (
 // SyncedSince reports whether a sync of the peer is known to have succeeded
 // after an instant, by our clock.
 func (v *View) SyncedSince(id mesh.PeerID, at time.Time) bool {
-	to, ok := v.Mesh.Cluster(id.To)
-	if !ok {
-		return false
-	}
-	seen := v.record(id.From).Seen
-	e, listed, _ := seen.EntryFor(to)
-	skew, _ := seen.Skew.Get()
-	return listed && e.HasClock && !e.LastSync.IsZero() && e.LastSync.Add(-skew).After(at)
+	c := v.ClockAsRead(id)
+	return c.Succeeded() && c.Last.After(at)
 }
 
 // Works reports whether a peer's syncs are known to succeed: its clock can be
 // read, and no sync is overdue. Of a cluster out of sight it is as it was when
 // its clock was read last: that time goes by shows nothing.
 func (v *View) Works(id mesh.PeerID) bool {
-	from, ok := v.Mesh.Cluster(id.From)
-	to, known := v.Mesh.Cluster(id.To)
-	if !ok || !known {
-		return false
+	l := v.link(id)
+	c, at := l.clockAsRead(), v.Now
+	if !l.puller.entries.Known() {
+		at = c.Read
 	}
-	r := v.record(id.From)
-	e, listed, _ := r.Seen.EntryFor(to)
-	interval, _ := r.EffectiveInterval(from, v.Now)
-	skew, _ := r.Seen.Skew.Get()
-	at := v.Now
-	if !r.Seen.Entries.Fresh(v.Now, v.maxAge()).Known() {
-		at = r.Seen.Entries.At
-	}
-	return listed && e.HasClock && !e.LastSync.IsZero() && at.Sub(e.LastSync.Add(-skew)) <= interval+2*v.Tick
+	interval, _ := l.puller.record.EffectiveInterval(l.puller.Cluster, v.Now)
+	return c.Succeeded() && at.Sub(c.Last) <= interval+2*v.Tick
 }
 
 // TrustUnread reports whether the ICSA that pulls may not have read what changed
@@ -49,12 +36,8 @@ func (v *View) Works(id mesh.PeerID) bool {
 // measured says that the peer's clock tells it: its sync is overdue, and none has
 // succeeded since. Without a clock only the up-time speaks.
 func (v *View) TrustUnread(id mesh.PeerID, changed time.Time) (unread, measured bool) {
-	to, ok := v.Mesh.Cluster(id.To)
-	if !ok {
-		return false, false
-	}
 	older := v.AgentOlder(id.From, changed)
-	if e, listed, _ := v.record(id.From).Seen.EntryFor(to); !listed || !e.HasClock {
+	if !v.ClockAsRead(id).Readable() {
 		return older, false
 	}
 	return (older || v.agentYoung(id.From)) && !v.Works(id) && !v.SyncedSince(id, changed), true

@@ -1,8 +1,9 @@
 package peer
 
 import (
-	"peerkeeper/shared/plain"
 	"time"
+
+	"peerkeeper/shared/plain"
 )
 
 func (l *link) synced(users comparison, memory SyncRecord) verdict {
@@ -13,36 +14,37 @@ func (l *link) synced(users comparison, memory SyncRecord) verdict {
 	if entries.Known() && !l.hasEntry {
 		return unsure(PeerMissing, "there is no entry that could sync")
 	}
-	clocks := l.clocks()
-	limit, which := clocks.First()
-	if !l.entry.HasClock {
+	c := l.clock()
+	limits := l.limits(c.Last)
+	limit, which := limits.First()
+	if !c.Readable() {
 		return l.syncedByProgress(users, memory, limit)
 	}
-	age, last := l.age(), "last success "+clock(l.entry.LastSync)
-	if l.entry.LastSync.IsZero() {
+	age, last := l.age(), "last success "+plain.Time(c.Told)
+	if !c.Succeeded() {
 		age, last = l.Now.Sub(memory.FirstSeen), "it has never succeeded since Peerkeeper first saw its entry, or its first sync last brought users"
 	}
 	switch {
 	case age < -2*l.Tick:
 		return unsure(ClockBackwards, "%s lies in the future of %s's own clock", last, l.id.From)
 	case age > limit && which == FourPeriodsMissed:
-		return no(FourPeriodsMissed, Measured, "%s: four periods of %s have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(clocks.Interval))
+		return no(FourPeriodsMissed, Measured, "%s: four periods of %s have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(limits.Interval))
 	case age > limit:
-		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %s; measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(clocks.Interval))
-	case age > clocks.Interval+2*l.Tick:
-		return yes(Overdue, Measured, "%s; one sync of %s was missed, this turns False %s after the last success", last, plain.Duration(clocks.Interval), plain.Duration(limit))
+		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %s; measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(limits.Interval))
+	case age > limits.Interval+2*l.Tick:
+		return yes(Overdue, Measured, "%s; one sync of %s was missed, this turns False %s after the last success", last, plain.Duration(limits.Interval), plain.Duration(limit))
 	}
-	return yes(OnInterval, Measured, "syncs on its interval of %s (%s)", plain.Duration(clocks.Interval), clocks.Basis)
+	return yes(OnInterval, Measured, "syncs on its interval of %s (%s)", plain.Duration(limits.Interval), limits.Basis)
 }
 
 // syncedByProgress stands in where Last Synchronized Time is not readable.
 func (l *link) syncedByProgress(users comparison, memory SyncRecord, limit time.Duration) verdict {
 	since := memory.Differs.Since
 	if users.known() && users.home.Value != users.copied.Value && !since.IsZero() && l.changedSince(since) && l.Now.Sub(since) > limit {
-		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %s", l.id.To, clock(since), plain.Duration(limit))
+		return no(HomeChangeNotCopied, Inferred, "a change of %s's users at %s has not been copied within %s", l.id.To, plain.Time(since), plain.Duration(limit))
 	}
 	if !memory.Progress.IsZero() {
-		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, clock(memory.Progress))
+		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, plain.Time(memory.Progress))
 	}
 	return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page, and no change of %s's users has been seen copied yet", l.id.To)
 }

@@ -70,9 +70,9 @@ func (l *link) usersMatch(users comparison, memory SyncRecord) verdict {
 		} else if copied > home {
 			why = UsersExtra
 		}
-		return no(why, basis, "%s since %s%s", what, clock(since), names(memory.Named))
+		return no(why, basis, "%s since %s%s", what, plain.Time(since), names(memory.Named))
 	}
-	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %s", what, clock(since), plain.Duration(interval))
+	return unsure(NotYetDecided, "%s since %s; a sync may still bring it, decided after two intervals of %s", what, plain.Time(since), plain.Duration(interval))
 }
 
 func describe(id mesh.PeerID, home, copied int) string {
@@ -138,8 +138,8 @@ func (l *link) differsSince(home, copied int) time.Time {
 // before its last sync, or, if no clock tells of that, within two intervals.
 func (l *link) explained(copied int, interval time.Duration) bool {
 	window := l.Now.Add(-2*interval - l.Tick)
-	if l.hasEntry && l.entry.HasClock {
-		if w := l.lastSync().Add(-interval); w.After(window) && !w.After(l.Now) {
+	if c := l.clock(); c.Readable() {
+		if w := c.Last.Add(-interval); w.After(window) && !w.After(l.Now) {
 			window = w
 		}
 	}

@@ -55,13 +55,13 @@ func (v *View) see(e *end) Visibility {
 		case !blind:
 			return Visibility{}
 		case v.Now.Sub(r.NoAccessSince) <= v.patience(e)+v.Tick:
-			return Visibility{WaitingForPeers, access.Reason, "no usable answer since " + clock(r.NoAccessSince), r.NoAccessSince}
+			return Visibility{WaitingForPeers, access.Reason, "no usable answer since " + plain.Time(r.NoAccessSince), r.NoAccessSince}
 		}
-		return Visibility{NotVisible, CannotSeeCluster, fmt.Sprintf("its nodes take connections, but none has given a usable answer since %s (%s)", clock(r.NoAccessSince), access.Reason), r.NoAccessSince}
+		return Visibility{NotVisible, CannotSeeCluster, fmt.Sprintf("its nodes take connections, but none has given a usable answer since %s (%s)", plain.Time(r.NoAccessSince), access.Reason), r.NoAccessSince}
 	}
-	what := fmt.Sprintf("no node has answered since %s", clock(since))
+	what := fmt.Sprintf("no node has answered since %s", plain.Time(since))
 	if !whole {
-		what = fmt.Sprintf("its publisher %s has not answered since %s", c.Publisher, clock(since))
+		what = fmt.Sprintf("its publisher %s has not answered since %s", c.Publisher, plain.Time(since))
 	}
 	for _, n := range c.Nodes {
 		if n.Name != c.Publisher && !whole {
@@ -122,12 +122,13 @@ func (r *ClusterRecord) lostSince(c *mesh.Cluster) (since time.Time, whole bool)
 // witnesses asks the clusters that pull from one whether they have synced since.
 func (v *View) witnesses(e *end, since time.Time) (advanced []string, silent, unread int) {
 	for _, l := range e.pulledBy {
-		if !l.hasEntry || !l.entry.HasClock {
+		c := l.clock()
+		if !c.Readable() {
 			unread++
 			continue
 		}
 		interval, _ := l.interval()
-		last := l.lastSync()
+		last := c.Last
 		// One tick of slack: the last answer we had may be that old.
 		switch {
 		case last.After(since.Add(v.Tick)):

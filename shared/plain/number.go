@@ -27,6 +27,14 @@ func Duration(d time.Duration) string {
 	return "under 1 min"
 }
 
+// Time is an instant as people read it, in UTC and to the minute.
+func Time(t time.Time) string {
+	if t.IsZero() {
+		return "a time that is not known"
+	}
+	return t.UTC().Format("2006-01-02 15:04 MST")
+}
+
 // Count is a number of things: "1 peer", "2 peers".
 func Count(n int, one, many string) string {
 	if n == 1 {

@@ -7,6 +7,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 )
 
@@ -231,7 +232,7 @@ func guards(k kind) []guard {
 			case !ok || a.ID != p.ID:
 				return stop("approval required: %s (`peerkeeper approve %s`)", p.Approval, p.ID)
 			case !s.Now.Before(a.Expires):
-				return stop("the approval of %s expired at %s", a.Actor, peer.Clock(a.Expires))
+				return stop("the approval of %s expired at %s", a.Actor, plain.Time(a.Expires))
 			case a.At.Sub(s.Now) > skew:
 				// Nobody knows how long it would still live.
 				return stop("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))

@@ -52,7 +52,7 @@ func compose(t noticeInput) []string {
 // local is an instant on the wall clocks of clusters.
 func (t noticeInput) local(at time.Time, clusters ...mesh.ClusterID) string {
 	if at.IsZero() {
-		return peer.Clock(at)
+		return plain.Time(at)
 	}
 	var out []string
 	for _, id := range clusters {
