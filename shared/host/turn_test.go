@@ -70,3 +70,20 @@ func TestAClockThatIsSetUnderRun(t *testing.T) {
 		})
 	}
 }
+
+// TestTheHostRunsWhateverIsOnTheClock, and nothing by a name that nobody calls.
+func TestTheHostRunsWhateverIsOnTheClock(t *testing.T) {
+	h := &Host{Mesh: &mesh.Mesh{Name: "acme"}, Store: store.NewMemory(), Clock: Wall{}}
+	h.build()
+	for _, s := range run.Schedules() {
+		if h.handle[s.Function] == nil {
+			t.Errorf("%s is on the clock, and this host does not run it", s.Function)
+		}
+	}
+	if all := Schedules(); len(h.handle) != len(all) || all[len(all)-1].Function != "stucksync" {
+		t.Errorf("functions %v, in the order %v", h.handle, all)
+	}
+	if _, err := h.Handle(t.Context(), run.Request{Function: "peersink"}); err == nil {
+		t.Error("it runs a function that there is not")
+	}
+}

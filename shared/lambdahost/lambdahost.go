@@ -5,6 +5,18 @@
 // It is wiring and judges nothing. It asks AWS for nothing at start; the first
 // request goes out when the first event needs it. A function that is not
 // configured does not start, and says all that is missing at once.
+//
+// A use case becomes a function in four places:
+//
+//   - functions/NAME/main.go: New, what the use case needs, and Handler, which takes
+//     any Request and Answer (run's own are those of a function that looks at
+//     clusters);
+//   - infra/stack.Functions: a row with its memory, its timeout and its rights;
+//   - infra/README.md: the matrix of rights, which `make iam` prints;
+//   - archtest's table of layers: a row with what the use case may import, and why.
+//
+// One that runs by the clock has a row in run.Schedules, a sample event in events
+// and a line in host besides. `make build` builds whatever is under functions.
 package lambdahost
 
 import (
