@@ -14,13 +14,13 @@ import (
 // Rung is a step of the ladder by which a stuck peer is brought back.
 type Rung string
 
-// The rungs, in order.
+// The rungs, from the bottom up.
 const (
+	RungWait     Rung = "wait"          // something that a restart turns on is not known
 	RungCisco    Rung = "ciscoRecovery" // ICSA's own recovery is awaited, or was seen
+	RungWithheld Rung = "withheld"      // the data are equal: no restart of ours
 	RungForce    Rung = "forceSync"     // a person presses Force Manual Sync: the button has no interface
 	RungRestart  Rung = "restartICSA"
-	RungWithheld Rung = "withheld" // the data are equal: no restart of ours
-	RungWait     Rung = "wait"     // something that a restart turns on is not known
 	RungHuman    Rung = "human"
 )
 
@@ -78,33 +78,73 @@ func proofTime(interval, longest, tick time.Duration) time.Duration {
 // Climb says where a peer stands on the ladder, and what it asks for. It is
 // asked for peers in state Stuck only, in mode recover or to tell what recover
 // would do; prev is what it said last, nil at first. done are the gate's
-// actions of the last day.
+// actions of the last day. A rung that this version does not know is an error,
+// and leaves the ladder to the version that does.
 //
+// Each look climbs from the bottom, for what let a peer past a rung may be over.
 // It ends: a restart of ours that does not help, two that did not happen, or
 // two by others without help, leave the peer to a person.
-func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev *Ladder, done []Done) (Ladder, *Proposal) {
+func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev *Ladder, done []Done) (Ladder, *Proposal, error) {
+	if prev != nil && prev.Rung != "" {
+		if _, err := methodOf(prev.Rung); err != nil {
+			return Ladder{}, nil, fmt.Errorf("the ladder of %s: %w", id, err)
+		}
+	}
 	l := v.link(id)
-	c := climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.puller.Publisher, Service: ICSA}}
+	c := &climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.puller.Publisher, Service: ICSA}}
 	c.limits = l.limits(l.clock().Last)
 	c.proof = proofTime(c.limits.Interval, l.puller.record.LongestSync, v.Tick)
 	c.begin(prev)
-	services := l.puller.record.Seen.Nodes[l.puller.Publisher].Services.Fresh(v.Now, v.maxAge())
-	agent, known := services.Get()
-	icsa, listed := agent[ICSA]
 	c.remember(done)
-	switch why := c.unsure(); {
-	case !known:
-		return c.wait("the services of %s are not known (%s)", l.puller.Publisher, services.Why()), nil
-	case !listed || icsa.UpTime < 0:
-		return c.at(RungHuman, time.Time{}, "the up-time of %s is not told, so no restart could be proven", c.target), nil
-	case why != "":
-		return c.wait("%s; nothing is restarted on what is not known", why), nil
+	c.look()
+	for rung := rungs[0].rung; ; {
+		method, err := methodOf(rung)
+		if err != nil {
+			return Ladder{}, nil, fmt.Errorf("the ladder of %s: %w", id, err)
+		}
+		is := method(c)
+		if is.next == "" {
+			return c.at(rung, is), c.proposal, nil
+		}
+		rung = is.next
 	}
-	// As the node told it at that look; in whole minutes, because seconds of
-	// reading would move it at every look.
-	c.started = services.At.Add(-icsa.UpTime).Round(time.Minute)
-	c.notice()
-	return c.step(icsa)
+}
+
+// rungs are the rungs from the bottom up, each with its method: it says to which
+// rung above the peer goes on, and if to none, that it stays.
+var rungs = [...]struct {
+	rung   Rung
+	method func(*climb) place
+}{
+	{RungWait, (*climb).wait},
+	{RungCisco, (*climb).ciscoRecovery},
+	{RungWithheld, (*climb).withheld},
+	{RungForce, (*climb).forceSync},
+	{RungRestart, (*climb).restartICSA},
+	{RungHuman, (*climb).human},
+}
+
+func methodOf(r Rung) (func(*climb) place, error) {
+	for _, x := range rungs {
+		if x.rung == r {
+			return x.method, nil
+		}
+	}
+	return nil, fmt.Errorf("this version knows no rung %q", r)
+}
+
+// place is what a look makes of a rung.
+type place struct {
+	next     Rung      // where the peer goes on to; "": it stays
+	by       time.Time // by when the rung must have helped
+	until    time.Time // before which nothing is done
+	evidence string
+}
+
+func goOn(to Rung) place { return place{next: to} }
+
+func stay(by time.Time, evidence string, args ...any) place {
+	return place{by: by, evidence: fmt.Sprintf(evidence, args...)}
 }
 
 // climb is one look at one ladder.
@@ -115,12 +155,35 @@ type climb struct {
 	target     Target
 	limits     Limits
 	proof      time.Duration
+	unknown    string    // what is not known although a restart turns on it; "" if nothing is
+	untold     bool      // ICSA's up-time, by which a restart is proven
 	started    time.Time // of ICSA on the pulling publisher
 	last       time.Time // the incident by our clock
 	open       time.Time // when a restart of ours was meant that has no outcome yet
 	today      int       // restarts of ours within a day
 	mem        Ladder    // what is remembered of the incident
 	prev       *Ladder
+	proposal   *Proposal // what the rung asks for
+}
+
+// look takes in the services of the pulling publisher and what is not known.
+func (c *climb) look() {
+	services := c.puller.record.Seen.Nodes[c.puller.Publisher].Services.Fresh(c.Now, c.maxAge())
+	agent, known := services.Get()
+	icsa, listed := agent[ICSA]
+	switch why := c.unsure(); {
+	case !known:
+		c.unknown = fmt.Sprintf("the services of %s are not known (%s)", c.puller.Publisher, services.Why())
+	case !listed || icsa.UpTime < 0:
+		c.untold = true
+	case why != "":
+		c.unknown = why + "; nothing is restarted on what is not known"
+	default:
+		// As the node told it at that look; in whole minutes, because seconds of
+		// reading would move it at every look.
+		c.started = services.At.Add(-icsa.UpTime).Round(time.Minute)
+		c.notice()
+	}
 }
 
 // begin recalls the incident, or begins a new one.
@@ -204,71 +267,117 @@ func (c *climb) notice() {
 }
 
 // at is a place on the ladder, with the incident's memory.
-func (c *climb) at(r Rung, proveBy time.Time, evidence string, args ...any) Ladder {
+func (c *climb) at(r Rung, is place) Ladder {
 	next := c.mem
-	next.Rung, next.Entered, next.ProveBy, next.Until = r, c.Now, proveBy, time.Time{}
-	next.Evidence = fmt.Sprintf(evidence, args...)
+	next.Rung, next.Entered, next.ProveBy, next.Until, next.Evidence = r, c.Now, is.by, is.until, is.evidence
 	if c.prev != nil && c.prev.Rung == r {
 		next.Entered = c.prev.Entered
 	}
 	return next
 }
 
-// wait stays where the ladder was.
-func (c *climb) wait(why string, args ...any) Ladder {
-	next := c.at(RungWait, time.Time{}, why, args...)
-	if !c.open.IsZero() {
-		next.ProveBy = c.open.Add(c.proof)
+// wait is left when all is known that a restart turns on.
+func (c *climb) wait() place {
+	switch {
+	case c.unknown != "" && !c.open.IsZero():
+		return stay(c.open.Add(c.proof), "%s", c.unknown)
+	case c.unknown != "":
+		return stay(time.Time{}, "%s", c.unknown)
+	case c.untold:
+		return goOn(RungHuman)
+	case !c.open.IsZero() || !c.mem.Tried.IsZero():
+		return goOn(RungRestart)
+	case c.mem.Tries >= triesPerIncident || c.today >= MaxActionsPerDay:
+		return goOn(RungHuman)
 	}
-	return next
+	return goOn(RungCisco)
 }
 
-func (c *climb) step(icsa Service) (Ladder, *Proposal) {
-	// Our own restart, if there was one for this incident.
-	if at := c.open; !at.IsZero() {
-		return c.at(RungRestart, at.Add(c.proof), "a restart of %s was meant at %s and its outcome is not known yet", c.target, plain.Time(at)), nil
-	}
-	if at := c.mem.Tried; !at.IsZero() {
-		if by := at.Add(c.proof); c.Now.Before(by) {
-			return c.at(RungRestart, by, "%s was restarted at %s; its next sync must succeed by %s", c.target, plain.Time(at), plain.Time(by)), nil
-		}
-		return c.at(RungHuman, time.Time{}, "%s was restarted at %s and the sync still stands", c.target, plain.Time(at)), nil
-	}
-	switch {
-	case c.mem.Tries >= triesPerIncident:
-		return c.at(RungHuman, time.Time{}, "a restart of %s was asked for %d times and did not happen", c.target, c.mem.Tries), nil
-	case c.today >= MaxActionsPerDay:
-		return c.at(RungHuman, time.Time{}, "%s was restarted %d times within a day and the sync does not last", c.target, c.today), nil
-	}
-
-	// Cisco's own recovery: expected at clock A, recognised by the up-time.
+// ciscoRecovery is left when ICSA's own recovery has had its turn: it is expected
+// at clock A, and recognised by the up-time.
+func (c *climb) ciscoRecovery() place {
 	if c.mem.Others > 0 {
 		if by := c.mem.OthersTry.Add(c.proof); c.Now.Before(by) {
-			return c.at(RungCisco, by, "%s restarted at %s, not by Peerkeeper (by its up-time); its next sync is awaited", c.target, plain.Time(c.mem.OthersTry)), nil
+			return stay(by, "%s restarted at %s, not by Peerkeeper (by its up-time); its next sync is awaited", c.target, plain.Time(c.mem.OthersTry))
 		}
 	} else if auto := c.autoRecovery(); auto != "off" {
 		if grace := c.last.Add(c.limits.A).Add(2 * c.Tick).Round(time.Minute); c.Now.Before(grace) {
-			return c.at(RungCisco, grace, "auto recovery is %s: ICSA should restart itself by %s", auto, plain.Time(grace)), nil
+			return stay(grace, "auto recovery is %s: ICSA should restart itself by %s", auto, plain.Time(grace))
 		}
 	}
+	return goOn(RungWithheld)
+}
 
-	synced, users := find(c.conditions, Synced), find(c.conditions, UsersMatch)
-	if users.Status == True && users.Reason != CatchingUp {
-		return c.at(RungWithheld, time.Time{}, "the user data match (%s), so ICSA is not restarted although its last sync is overdue", users.Reason), nil
+// withheld is left when the data differ.
+func (c *climb) withheld() place {
+	if users := find(c.conditions, UsersMatch); users.Status == True && users.Reason != CatchingUp {
+		return stay(time.Time{}, "the user data match (%s), so ICSA is not restarted although its last sync is overdue", users.Reason)
 	}
-	if wait := c.Mesh.Policy.WaitForPeople.D(); wait > 0 {
-		if c.mem.ForceBy.IsZero() {
-			c.mem.ForceBy = c.Now.Add(wait)
-		}
-		if c.Now.Before(c.mem.ForceBy) {
-			return c.at(RungForce, c.mem.ForceBy, "%s; Peerkeeper waits %s for it", procedure.ForceManualSync(c.puller.Publisher, c.home.Publisher).Line(), plain.Duration(wait)), nil
-		}
-	}
+	return goOn(RungForce)
+}
 
-	minAge := minServiceAge(c.limits.Interval, c.puller.record.LongestSync)
+// forceSync is left when people have had the time that the policy gives them.
+func (c *climb) forceSync() place {
+	wait := c.Mesh.Policy.WaitForPeople.D()
+	if wait > 0 && c.mem.ForceBy.IsZero() {
+		c.mem.ForceBy = c.Now.Add(wait)
+	}
+	if wait <= 0 || !c.Now.Before(c.mem.ForceBy) {
+		return goOn(RungRestart)
+	}
+	return stay(c.mem.ForceBy, "%s; Peerkeeper waits %s for it", procedure.ForceManualSync(c.puller.Publisher, c.home.Publisher).Line(), plain.Duration(wait))
+}
+
+// restartICSA is left when a restart, ours or two of others, has not helped. Before
+// ours it asks for one.
+func (c *climb) restartICSA() place {
+	if at := c.open; !at.IsZero() {
+		return stay(at.Add(c.proof), "a restart of %s was meant at %s and its outcome is not known yet", c.target, plain.Time(at))
+	}
+	if at := c.mem.Tried; !at.IsZero() {
+		if by := at.Add(c.proof); c.Now.Before(by) {
+			return stay(by, "%s was restarted at %s; its next sync must succeed by %s", c.target, plain.Time(at), plain.Time(by))
+		}
+		return goOn(RungHuman)
+	}
+	if c.mem.Others >= triesPerIncident {
+		return goOn(RungHuman)
+	}
+	c.proposal = c.restart()
+	is := stay(time.Time{}, "a restart of %s is proposed", c.target)
+	if until := c.started.Add(c.proposal.MinAge); c.Now.Before(until) {
+		is = stay(time.Time{}, "%s restarted at %s; its syncs are awaited until %s", c.target, plain.Time(c.started), plain.Time(until))
+		is.until = until
+	}
+	return is
+}
+
+// human is left with the incident.
+func (c *climb) human() place {
+	why := ""
+	switch {
+	case c.untold:
+		why = fmt.Sprintf("the up-time of %s is not told, so no restart could be proven", c.target)
+	case !c.mem.Tried.IsZero():
+		why = fmt.Sprintf("%s was restarted at %s and the sync still stands", c.target, plain.Time(c.mem.Tried))
+	case c.mem.Tries >= triesPerIncident:
+		why = fmt.Sprintf("a restart of %s was asked for %d times and did not happen", c.target, c.mem.Tries)
+	case c.today >= MaxActionsPerDay:
+		why = fmt.Sprintf("%s was restarted %d times within a day and the sync does not last", c.target, c.today)
+	default:
+		// One more of the same; a person may still want it.
+		c.proposal = c.restart()
+		c.proposal.Approval = fmt.Sprintf("%d restarts by others have not helped", c.mem.Others)
+		why = fmt.Sprintf("%s restarted %d times since the sync stands, the last time at %s, not by Peerkeeper, and it did not help", c.target, c.mem.Others, plain.Time(c.mem.OthersTry))
+	}
+	return stay(time.Time{}, "%s", why)
+}
+
+// restart is what the ladder asks for.
+func (c *climb) restart() *Proposal {
 	p := &Proposal{
-		Action: RestartService, Target: c.target, Peers: []mesh.PeerID{c.id}, Since: c.mem.Incident, MinAge: minAge,
-		Why:        fmt.Sprintf("%s is stuck: %s", c.id, synced.Message),
+		Action: RestartService, Target: c.target, Peers: []mesh.PeerID{c.id}, Since: c.mem.Incident, MinAge: minServiceAge(c.limits.Interval, c.puller.record.LongestSync),
+		Why:        fmt.Sprintf("%s is stuck: %s", c.id, find(c.conditions, Synced).Message),
 		Interrupts: fmt.Sprintf("the user syncs of %d peers of %s for about a minute; no sessions, chats or logins", len(c.puller.pulls), c.id.From),
 		Collect:    Evidence(c.puller.Publisher),
 	}
@@ -276,17 +385,7 @@ func (c *climb) step(icsa Service) (Ladder, *Proposal) {
 	if why := c.suspectIsPeer(); why != "" && c.Mesh.Policy.RestartForOnePeer != "auto" {
 		p.Approval = why
 	}
-	if c.mem.Others >= triesPerIncident {
-		// One more of the same; a person may still want it.
-		p.Approval = fmt.Sprintf("%d restarts by others have not helped", c.mem.Others)
-		return c.at(RungHuman, time.Time{}, "%s restarted %d times since the sync stands, the last time at %s, not by Peerkeeper, and it did not help", c.target, c.mem.Others, plain.Time(c.mem.OthersTry)), p
-	}
-	n := c.at(RungRestart, time.Time{}, "a restart of %s is proposed", c.target)
-	if until := c.started.Add(minAge); c.Now.Before(until) {
-		n.Until = until
-		n.Evidence = fmt.Sprintf("%s restarted at %s; its syncs are awaited until %s", c.target, plain.Time(c.started), plain.Time(until))
-	}
-	return n, p
+	return p
 }
 
 // autoRecovery is the parameter on the pulling publisher: "on", "off", or

@@ -152,7 +152,10 @@ func (s stuck) look(t *testing.T, prev *Ladder, done []Done) (State, Ladder, *Pr
 	if state != Stuck {
 		return state, Ladder{}, nil
 	}
-	l, p := Climb(v, id, conditions, sync, prev, done)
+	l, p, err := Climb(v, id, conditions, sync, prev, done)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return state, l, p
 }
 
@@ -374,5 +377,14 @@ func TestLadderIsSteady(t *testing.T) {
 		if p1 != nil && p2 != nil && p1.ID != p2.ID {
 			t.Errorf("the proposal changed its name from %s to %s", p1.ID, p2.ID)
 		}
+	}
+}
+
+// A rung that a newer version may have stored is not taken for another.
+func TestAnUnknownRungIsAnErrorAndAsksForNothing(t *testing.T) {
+	v, sync, _ := stuck{age: 300 * time.Minute, auto: "f"}.view()
+	l, p, err := Climb(v, mesh.PeerID{From: "emea", To: "apac"}, nil, sync, &Ladder{Rung: "rebootNode"}, nil)
+	if err == nil || p != nil || l != (Ladder{}) {
+		t.Errorf("%+v %+v, %v; want an error and nothing else", l, p, err)
 	}
 }

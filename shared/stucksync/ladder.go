@@ -30,14 +30,19 @@ const keepProposal = 30 * 24 * time.Hour
 
 // climb puts every stuck peer on its rung of the ladder, and gathers what the
 // mesh asks for. It changes no cluster.
-func (s *Stucksync) climb(j *tick, gate *repair.Gate) []peer.Proposal {
+func (s *Stucksync) climb(j *tick, gate *repair.Gate) ([]peer.Proposal, error) {
 	var asked []peer.Proposal
+	var errs []error
 	for _, p := range s.Mesh.Peers {
 		if state, _ := peer.StateOf(j.conditions[p.ID], j.book.Syncs[p.ID].Value); state != peer.Stuck {
 			continue
 		}
 		prev := j.book.States[p.ID].Value.Ladder
-		ladder, proposal := peer.Climb(j.view, p.ID, j.conditions[p.ID], j.book.Syncs[p.ID].Value, prev, gate.Done())
+		ladder, proposal, err := peer.Climb(j.view, p.ID, j.conditions[p.ID], j.book.Syncs[p.ID].Value, prev, gate.Done())
+		if err != nil { // its ladder stays as it was stored
+			errs = append(errs, err)
+			continue
+		}
 		j.ladders[p.ID] = ladder
 		if proposal != nil {
 			asked = append(asked, *proposal)
@@ -55,7 +60,7 @@ func (s *Stucksync) climb(j *tick, gate *repair.Gate) []peer.Proposal {
 			j.asked = append(j.asked, p)
 		}
 	}
-	return j.asked
+	return j.asked, errors.Join(errs...)
 }
 
 // rungState is the state of a stuck peer while the ladder is at work.

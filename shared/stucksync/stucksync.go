@@ -95,7 +95,7 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 	for _, p := range s.Mesh.Peers {
 		j.conditions[p.ID] = j.read(p.ID)
 	}
-	asked := s.climb(j, &gate)
+	asked, unclimbed := s.climb(j, &gate)
 	answer.Proposals = len(asked)
 	var changes record.Changes
 	for _, p := range s.Mesh.Peers {
@@ -125,12 +125,12 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 		}
 	}
 	if req.DryRun {
-		return answer, nil
+		return answer, unclimbed
 	}
 	// A conflict on a state is another run's word and no reason to keep an
 	// alarm back.
 	_, err = changes.Write(ctx, s.Store)
-	errs := []error{err}
+	errs := []error{unclimbed, err}
 	answer.Actions, err = s.act(ctx, j, &gate, asked, shut)
 	errs = append(errs, err)
 	changed, err := alarm.Settle(ctx, s.Store, alarm.Check{
