@@ -169,10 +169,10 @@ func readSecrets(clusters []mesh.Cluster) []string {
 
 // allSecrets are all accounts that a mesh names.
 func allSecrets(m *mesh.Mesh) []string {
-	names := readSecrets(m.Clusters)
-	for _, c := range m.Clusters {
-		for _, name := range []string{c.WriteCredentials, c.PlatformCredentials, c.PlatformWriteCredentials} {
-			if name != "" {
+	var names []string
+	for i := range m.Clusters {
+		for _, a := range mesh.Accounts() {
+			if name := a.Secret(&m.Clusters[i]); name != "" {
 				names = append(names, name)
 			}
 		}

@@ -128,7 +128,8 @@ func metricsOf(function string) (int, error) {
 func Resize(m *mesh.Mesh, n int) {
 	for i := len(m.Clusters); i < n; i++ {
 		c := m.Clusters[len(m.Clusters)-1]
-		for _, name := range []*string{&c.Credentials, &c.WriteCredentials, &c.PlatformCredentials, &c.PlatformWriteCredentials} {
+		for _, a := range mesh.Accounts() {
+			name := a.Of(&c)
 			if *name != "" {
 				_, kind, ok := strings.Cut(*name, "/")
 				if !ok {

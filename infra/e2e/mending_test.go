@@ -21,6 +21,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store/dynamo"
@@ -216,7 +217,7 @@ func TestMendingAsDeployed(t *testing.T) {
 
 	part("ICSA has crashed on a publisher: told of, and nothing is started without the write account", func(t *testing.T) {
 		s.set(t, "/clusters/apac/services", fmt.Sprintf(`{"node":%q,"service":%q,"status":"Stopped","crash":true}`, s.node("apac", "publisher"), peer.ICSA))
-		if p := s.announced(t, 15*time.Minute, peer.StartService, icsa("apac")); p.Approval != "" || !slices.Contains(p.Refused, "announced") {
+		if p := s.announced(t, 15*time.Minute, peer.StartService, icsa("apac")); p.Approval != "" || !slices.ContainsFunc(p.Refused, func(r record.Refusal) bool { return r.Guard == repair.GuardAnnounced }) {
 			t.Errorf("announced is %+v", p)
 		}
 		s.ungranted(t, "apac/write")

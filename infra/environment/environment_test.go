@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 )
 
@@ -235,7 +236,7 @@ func TestSecretsOfAccountsThatAct(t *testing.T) {
 		if (len(doc.errs) > 0) != refused || refused && doc.errs[0].Path != "clusters[0].platformWriteCredentials" {
 			t.Errorf("%q: %v", name, doc.errs)
 		}
-		if got := env.Secrets().PlatformWrite; !slices.Equal(got, []string{name}) {
+		if got := env.Secrets()[mesh.PlatformWriteAccount]; !slices.Equal(got, []string{name}) {
 			t.Errorf("%q: %v", name, got)
 		}
 	}
@@ -270,7 +271,7 @@ func TestWhatAnEnvironmentSays(t *testing.T) {
 	if env.Account != "111122223333" || env.Region != "eu-central-1" || env.Production || env.LogDays != 14 || env.Table != "peerkeeper-dev" || env.Tags["environment"] != "dev" {
 		t.Errorf("%+v", env)
 	}
-	if diff := cmp.Diff(Accounts{Read: []string{"apac/read", "emea/read"}, Platform: []string{"apac/platform", "emea/platform"}}, env.Secrets()); diff != "" {
+	if diff := cmp.Diff(Accounts{mesh.ReadAccount: []string{"apac/read", "emea/read"}, mesh.PlatformAccount: []string{"apac/platform", "emea/platform"}}, env.Secrets()); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
 }

@@ -393,9 +393,9 @@ func (env *Environment) agree(doc *document, meshPath string) {
 		for j, s := range c.DNS {
 			address(fmt.Sprintf("%s.dns[%d]", at, j), s, "udp")
 		}
-		for key, s := range map[string]string{"credentials": c.Credentials, "writeCredentials": c.WriteCredentials, "platformCredentials": c.PlatformCredentials, "platformWriteCredentials": c.PlatformWriteCredentials} {
-			if s != "" && !isSecret.MatchString(s) {
-				fail(at+"."+key, strconv.Quote(s)+" cannot be a secret's name", "Secrets Manager takes letters, digits and / _ + = . @ -")
+		for _, a := range mesh.Accounts() {
+			if s := a.Secret(c); s != "" && !isSecret.MatchString(s) {
+				fail(at+"."+string(a), strconv.Quote(s)+" cannot be a secret's name", "Secrets Manager takes letters, digits and / _ + = . @ -")
 			}
 		}
 	}
@@ -471,13 +471,16 @@ func lines(path string) func(string) int {
 
 // Accounts are the names that a mesh gives to credentials, by kind, each once
 // and sorted.
-type Accounts struct {
-	Read, Write             []string // of AXL and Control Center
-	Platform, PlatformWrite []string // of the OS administrator
-}
+type Accounts map[mesh.Account][]string
 
 // All are the names of every kind; one may be of several.
-func (a Accounts) All() []string { return slices.Concat(a.Read, a.Write, a.Platform, a.PlatformWrite) }
+func (a Accounts) All() []string {
+	var out []string
+	for _, kind := range mesh.Accounts() {
+		out = append(out, a[kind]...)
+	}
+	return out
+}
 
 // Secrets are the names that the environment's mesh gives to credentials.
 func (env *Environment) Secrets() Accounts {
@@ -486,19 +489,17 @@ func (env *Environment) Secrets() Accounts {
 
 // SecretsOf are the names that a mesh gives to credentials.
 func SecretsOf(m *mesh.Mesh) Accounts {
-	var out Accounts
-	add := func(list []string, name string) []string {
-		if name == "" || slices.Contains(list, name) {
-			return list
+	out := Accounts{}
+	for i := range m.Clusters {
+		for _, a := range mesh.Accounts() {
+			if name := a.Secret(&m.Clusters[i]); name != "" {
+				out[a] = append(out[a], name)
+			}
 		}
-		return append(list, name)
 	}
-	for _, c := range m.Clusters {
-		out.Read, out.Write = add(out.Read, c.Credentials), add(out.Write, c.WriteCredentials)
-		out.Platform, out.PlatformWrite = add(out.Platform, c.PlatformCredentials), add(out.PlatformWrite, c.PlatformWriteCredentials)
-	}
-	for _, list := range [][]string{out.Read, out.Write, out.Platform, out.PlatformWrite} {
-		slices.Sort(list)
+	for a, names := range out {
+		slices.Sort(names)
+		out[a] = slices.Compact(names)
 	}
 	return out
 }

@@ -185,9 +185,9 @@ func rules() []rule {
 			"nobody": func(m *made) { spoil(m, "StucksyncRole", "ItemsGate")["Action"] = []any{"dynamodb:GetItem"} },
 		}},
 		{"a function reads the accounts that it needs, by the whole ARN, and no other", accountsAsMeant, map[string]func(*made){
-			"peersync reads another": func(m *made) { reads(m, "PeersyncRole", m.env.Secrets().Platform[0]) },
+			"peersync reads another": func(m *made) { reads(m, "PeersyncRole", m.env.Secrets()[mesh.PlatformAccount][0]) },
 			"certcheck reads the account of AXL": func(m *made) {
-				reads(m, "CertcheckRole", m.env.Secrets().Read[0])
+				reads(m, "CertcheckRole", m.env.Secrets()[mesh.ReadAccount][0])
 			},
 			"certcheck reads every secret": func(m *made) { spoil(m, "CertcheckRole", "Accounts")["Resource"] = "*" },
 			"certcheck reads by a pattern": func(m *made) {
@@ -200,11 +200,11 @@ func rules() []rule {
 			"certcheck may also change one": func(m *made) {
 				spoil(m, "CertcheckRole", "Accounts")["Action"] = []any{"secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"}
 			},
-			"a person reads one": func(m *made) { reads(m, "Operator", m.env.Secrets().Read[0]) },
+			"a person reads one": func(m *made) { reads(m, "Operator", m.env.Secrets()[mesh.ReadAccount][0]) },
 		}},
 		{"an account that may change a cluster is read by nobody in mode observe, and then only by who acts", writeAccountsAreGuarded, map[string]func(*made){
 			"peersync reads one": func(m *made) {
-				if acting := slices.Concat(m.env.Secrets().Write, m.env.Secrets().PlatformWrite); len(acting) > 0 {
+				if acting := slices.Concat(m.env.Secrets()[mesh.WriteAccount], m.env.Secrets()[mesh.PlatformWriteAccount]); len(acting) > 0 {
 					reads(m, "PeersyncRole", acting...)
 				} else { // dev names none: any secret will do
 					spoil(m, "PeersyncRole", "Accounts")["Resource"] = "*"
@@ -542,12 +542,12 @@ func clusterPorts(m *made) map[string][]string {
 		management = "tcp 8443"
 		out["CertcheckGroup"] = append(out["CertcheckGroup"], "tcp 5061", "tcp 7400")
 	}
-	if len(m.env.Secrets().Platform) > 0 {
+	if len(m.env.Secrets()[mesh.PlatformAccount]) > 0 {
 		out["CertcheckGroup"] = append(out["CertcheckGroup"], management)
 	}
 	if m.env.Mesh.Policy.Mode == mesh.Recover {
 		out["StucksyncGroup"] = []string{"tcp 8443"}
-		if len(m.env.Secrets().PlatformWrite) > 0 {
+		if len(m.env.Secrets()[mesh.PlatformWriteAccount]) > 0 {
 			out["StucksyncGroup"] = append(out["StucksyncGroup"], management)
 		}
 	}
@@ -915,9 +915,9 @@ func secretReads(m *made) map[string][]string {
 
 func accountsAsMeant(m *made) (c complaints) {
 	names := m.env.Secrets()
-	want := map[string][]string{"PeersyncRole": names.Read, "CertcheckRole": names.Platform}
+	want := map[string][]string{"PeersyncRole": names[mesh.ReadAccount], "CertcheckRole": names[mesh.PlatformAccount]}
 	if m.env.Mesh.Policy.Mode == mesh.Recover {
-		want["StucksyncRole"] = slices.Sorted(slices.Values(slices.Concat(names.Write, names.PlatformWrite)))
+		want["StucksyncRole"] = slices.Sorted(slices.Values(slices.Concat(names[mesh.WriteAccount], names[mesh.PlatformWriteAccount])))
 	}
 	for id, got := range secretReads(m) {
 		if !slices.Equal(got, want[id]) {
@@ -939,7 +939,7 @@ func accountsAsMeant(m *made) (c complaints) {
 }
 
 func writeAccountsAreGuarded(m *made) (c complaints) {
-	acting := slices.Concat(m.env.Secrets().Write, m.env.Secrets().PlatformWrite)
+	acting := slices.Concat(m.env.Secrets()[mesh.WriteAccount], m.env.Secrets()[mesh.PlatformWriteAccount])
 	may := []string{"StucksyncRole", "PeeringRole"}
 	for id, names := range secretReads(m) {
 		for _, name := range names {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/run"
 )
 
@@ -32,7 +33,7 @@ type Function struct {
 	Items []Items
 	// Accounts are the credentials it may read, and with that where it may log
 	// in.
-	Accounts []Account
+	Accounts []mesh.Account
 	// Probes lets it look at what the nodes serve and ask the clusters' DNS
 	// servers, which takes no account.
 	Probes bool
@@ -47,7 +48,7 @@ func Functions() []Function {
 			Name: "peersync", What: "looks at every cluster", MemoryMB: 512, Timeout: 3 * time.Minute,
 			// It forgets what it remembers of peers that have left mesh.yaml.
 			Items:    []Items{{Live, []string{"DeleteItem", "GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
-			Accounts: []Account{ReadAccount},
+			Accounts: []mesh.Account{mesh.ReadAccount},
 		},
 		{
 			Name: "stucksync", What: "judges, says alarms, and repairs where that is allowed", MemoryMB: 512, Timeout: 3 * time.Minute,
@@ -56,13 +57,13 @@ func Functions() []Function {
 				{Live, []string{"BatchGetItem", "GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}},
 				{Gate, []string{"GetItem", "PutItem"}}, {Audit, []string{"GetItem", "PutItem"}},
 			},
-			Accounts:  []Account{WriteAccount, PlatformWriteAccount},
+			Accounts:  []mesh.Account{mesh.WriteAccount, mesh.PlatformWriteAccount},
 			Publishes: true,
 		},
 		{
 			Name: "certcheck", What: "looks at certificates, trust stores and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 2 * time.Minute,
 			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
-			Accounts: []Account{PlatformAccount}, Probes: true,
+			Accounts: []mesh.Account{mesh.PlatformAccount}, Probes: true,
 		},
 	}
 }

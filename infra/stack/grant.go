@@ -48,58 +48,25 @@ type Items struct {
 	Actions   []string // without dynamodb:
 }
 
-// Account is a kind of credentials that mesh.yaml names.
-type Account string
-
-// The kinds of credentials.
-const (
-	ReadAccount          Account = "read accounts"           // credentials
-	WriteAccount         Account = "write accounts"          // writeCredentials
-	PlatformAccount      Account = "platform accounts"       // platformCredentials
-	PlatformWriteAccount Account = "platform write accounts" // platformWriteCredentials
-)
-
-// acts says whether such an account may change a cluster. In mode observe
-// nobody may read one, whatever the table says.
-func (a Account) acts() bool { return a == WriteAccount || a == PlatformWriteAccount }
-
-// on is the kind as the matrix names it.
-func (a Account) on() string {
-	if a.acts() {
-		return string(a) + ", mode recover only"
+// onAccount is a kind of accounts as the matrix names it. In mode observe nobody
+// may read one that may change a cluster, whatever the table says.
+func onAccount(a mesh.Account) string {
+	if a.Writes() {
+		return a.String() + ", mode recover only"
 	}
-	return string(a)
-}
-
-// platform says whether such an account is the OS administrator's, who is asked
-// for at a node's platform address.
-func (a Account) platform() bool { return a == PlatformAccount || a == PlatformWriteAccount }
-
-// of is the name of a cluster's secret of this kind; "" if it has none.
-func (a Account) of(c *mesh.Cluster) string {
-	switch a {
-	case ReadAccount:
-		return c.Credentials
-	case WriteAccount:
-		return c.WriteCredentials
-	case PlatformAccount:
-		return c.PlatformCredentials
-	case PlatformWriteAccount:
-		return c.PlatformWriteCredentials
-	}
-	panic("no such kind of account: " + string(a))
+	return a.String()
 }
 
 // secretsOf are the names of the secrets of some kinds that a mesh's mode
 // grants, each once.
-func secretsOf(m *mesh.Mesh, kinds []Account) []string {
+func secretsOf(m *mesh.Mesh, kinds []mesh.Account) []string {
 	var out []string
 	for _, a := range kinds {
-		if a.acts() && m.Policy.Mode != mesh.Recover {
+		if a.Writes() && m.Policy.Mode != mesh.Recover {
 			continue
 		}
 		for i := range m.Clusters {
-			if name := a.of(&m.Clusters[i]); name != "" {
+			if name := a.Secret(&m.Clusters[i]); name != "" {
 				out = append(out, name)
 			}
 		}
@@ -252,7 +219,7 @@ func Matrix() []Grant {
 			add(f.Name, string(i.Partition), i.qualified()...)
 		}
 		for _, a := range f.Accounts {
-			add(f.Name, a.on(), "secretsmanager:GetSecretValue")
+			add(f.Name, onAccount(a), "secretsmanager:GetSecretValue")
 		}
 		if f.Publishes {
 			add(f.Name, "alarm topic", "sns:Publish")
@@ -303,8 +270,9 @@ func Markdown(matrix []Grant) string {
 
 // onOrder is the order of the matrix's lines: what matters most first.
 func onOrder() []string {
-	return []string{
-		string(Gate), string(Live), string(Override), string(Audit), ReadAccount.on(), WriteAccount.on(), PlatformAccount.on(), PlatformWriteAccount.on(),
-		"alarm topic", "alarm topic's key, through SNS", "the functions", "queue of failed runs", "its own logs", "network interfaces, Lambda itself only",
+	out := []string{string(Gate), string(Live), string(Override), string(Audit)}
+	for _, a := range mesh.Accounts() {
+		out = append(out, onAccount(a))
 	}
+	return append(out, "alarm topic", "alarm topic's key, through SNS", "the functions", "queue of failed runs", "its own logs", "network interfaces, Lambda itself only")
 }

@@ -47,9 +47,9 @@ func reaches(m *mesh.Mesh, f Function) []environment.Port {
 		c := &m.Clusters[i]
 		for _, a := range f.Accounts {
 			switch {
-			case a.of(c) == "" || a.acts() && m.Policy.Mode != mesh.Recover:
-			case a.platform():
-				imports = imports || a.acts()
+			case a.Secret(c) == "" || a.Writes() && m.Policy.Mode != mesh.Recover:
+			case a.Platform():
+				imports = imports || a.Writes()
 				for _, n := range c.Nodes {
 					at(n.PlatformAddress)
 				}

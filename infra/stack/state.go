@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/jsii-runtime-go"
+
+	"peerkeeper/shared/mesh"
 )
 
 // state is what outlives the stack: the table and the secrets.
@@ -39,13 +41,10 @@ func (b *builder) state() {
 	})
 	b.table.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 
-	accounts := b.env.Secrets()
-	for _, kind := range []struct {
-		what  string
-		names []string
-	}{{"looks", accounts.Read}, {"acts", accounts.Write}, {"reads trust stores", accounts.Platform}, {"adds to trust stores", accounts.PlatformWrite}} {
-		for _, name := range kind.names {
-			b.secret(name, kind.what)
+	names := b.env.Secrets()
+	for _, a := range mesh.Accounts() {
+		for _, name := range names[a] {
+			b.secret(name, a.Purpose())
 		}
 	}
 }

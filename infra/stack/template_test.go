@@ -324,8 +324,8 @@ func granted(t *testing.T, m *made) []Grant {
 	t.Helper()
 	kind, accounts := map[string]string{}, m.env.Secrets()
 	for on, names := range map[string][]string{
-		"read accounts": accounts.Read, "write accounts, mode recover only": accounts.Write,
-		"platform accounts": accounts.Platform, "platform write accounts, mode recover only": accounts.PlatformWrite,
+		"read accounts": accounts[mesh.ReadAccount], "write accounts, mode recover only": accounts[mesh.WriteAccount],
+		"platform accounts": accounts[mesh.PlatformAccount], "platform write accounts, mode recover only": accounts[mesh.PlatformWriteAccount],
 	} {
 		for _, name := range names {
 			kind["peerkeeper/"+m.env.Name+"/"+name] = on
@@ -405,8 +405,8 @@ func TestMatrixIsTheTemplates(t *testing.T) {
 	for name, m := range templates {
 		acts, names := m.env.Mesh.Policy.Mode == mesh.Recover, m.env.Secrets()
 		granting := map[string]bool{
-			"read accounts": true, "write accounts, mode recover only": acts && len(names.Write) > 0,
-			"platform accounts": len(names.Platform) > 0, "platform write accounts, mode recover only": acts && len(names.PlatformWrite) > 0,
+			"read accounts": true, "write accounts, mode recover only": acts && len(names[mesh.WriteAccount]) > 0,
+			"platform accounts": len(names[mesh.PlatformAccount]) > 0, "platform write accounts, mode recover only": acts && len(names[mesh.PlatformWriteAccount]) > 0,
 		}
 		want := slices.DeleteFunc(order(Matrix()), func(g Grant) bool {
 			is, account := granting[g.On]

@@ -845,7 +845,7 @@ func TestRefusedOnce(t *testing.T) {
 	if n := count(); n != 1 {
 		t.Errorf("%d log-ins after the first was refused: %v", n-1, b.asked)
 	}
-	auth, ok := book.Auths[record.PlatformAccount("emea")]
+	auth, ok := book.Auths["emea/platform"]
 	if !ok || auth.Value.Rejected != "v1" || auth.Value.Secret != "emea/platform" {
 		t.Errorf("noted %+v", auth.Value)
 	}
@@ -858,7 +858,7 @@ func TestRefusedOnce(t *testing.T) {
 		t.Errorf("tried again: %v", b.asked)
 	}
 	// A person resumes: the note is taken back, and it is tried again.
-	if _, _, err := store.Claim(t.Context(), b.store, store.Auth("acme", record.PlatformAccount("emea")), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
+	if _, _, err := store.Claim(t.Context(), b.store, store.Auth("acme", "emea", mesh.PlatformAccount), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
 		d.Value.Rejected = ""
 		return true, nil
 	}); err != nil {

@@ -21,7 +21,6 @@ import (
 	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
-	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -344,8 +343,8 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		unread(peer.NotChecked, "", "this run has no access to the platform")
 		return
 	}
-	account := store.Auth(c.Mesh.Name, record.PlatformAccount(cl.ID))
-	rejected, err := record.Rejected(ctx, c.Store, account, cl.PlatformCredentials)
+	login := record.LoginOf(c.Store, c.Mesh.Name, cl, mesh.PlatformAccount)
+	rejected, err := login.Rejected(ctx)
 	if err != nil {
 		// Not knowing whether the account was refused is a reason not to try.
 		unread(peer.NotChecked, "", err.Error())
@@ -393,7 +392,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		}
 		unread(refused.Reason, n.Name, refused.Message)
 		if refused.Reason == peer.AccountRejected && refused.Version != rejected {
-			l.err = record.Reject(ctx, c.Store, account, record.Auth{Secret: cl.PlatformCredentials, Rejected: refused.Version, At: now, Detail: refused.Message})
+			l.err = login.Reject(ctx, refused.Version, refused.Message, now)
 		}
 		switch refused.Reason {
 		case peer.AccountRejected, peer.NoCredentials, peer.Forbidden:

@@ -125,13 +125,9 @@ func (e *Refused) Unwrap() error { return e.Cause }
 // cluster has refused before ("" if none): it is not tried again. pins are
 // accepted at run time, besides those of mesh.yaml. Errors are *Refused.
 func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*Client, error) {
-	creds, err := c.Secrets.Credentials(ctx, cl.Credentials)
-	if err != nil {
-		return nil, &Refused{peer.NoCredentials, fmt.Sprintf("no credentials %s: %v", cl.Credentials, err), err}
-	}
-	creds = fresher(ctx, c.Secrets, cl.Credentials, creds, rejected)
-	if rejected != "" && rejected == creds.Version {
-		return nil, &Refused{Reason: peer.AccountRejected, Message: fmt.Sprintf("the account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", cl.Credentials, cl.ID)}
+	creds, refused := logIn(ctx, c.Secrets, cl, mesh.ReadAccount, rejected)
+	if refused != nil {
+		return nil, refused
 	}
 	trust, all, err := trustOf(cl, pins)
 	if err != nil {
@@ -168,22 +164,6 @@ func (c *Connector) Counts() soap.Counts {
 		sum.Received += n.Received
 	}
 	return sum
-}
-
-// fresher asks a source that keeps secrets for a while to look again, once,
-// when what it kept is the version that was rejected.
-func fresher(ctx context.Context, secrets secret.Source, name string, kept secret.Credentials, rejected string) secret.Credentials {
-	source, ok := secrets.(interface {
-		Fresh(ctx context.Context, name, not string) (secret.Credentials, error)
-	})
-	if rejected == "" || kept.Version != rejected || !ok {
-		return kept
-	}
-	fresh, err := source.Fresh(ctx, name, rejected)
-	if err != nil {
-		return kept // and so it stays refused
-	}
-	return fresh
 }
 
 // Drop forgets a cluster's client after a panic inside it, with the slots of

@@ -23,16 +23,9 @@ type ServiceController struct {
 
 // ServiceController opens the services of a cluster, in the same way as Open gives its client.
 func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*ServiceController, error) {
-	if cl.WriteCredentials == "" {
-		return nil, &Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("mesh.yaml names no writeCredentials for %s, so nothing can be changed there", cl.ID)}
-	}
-	creds, err := c.Secrets.Credentials(ctx, cl.WriteCredentials)
-	if err != nil {
-		return nil, &Refused{peer.NoCredentials, fmt.Sprintf("no credentials %s: %v", cl.WriteCredentials, err), err}
-	}
-	creds = fresher(ctx, c.Secrets, cl.WriteCredentials, creds, rejected)
-	if rejected != "" && rejected == creds.Version {
-		return nil, &Refused{Reason: peer.AccountRejected, Message: fmt.Sprintf("the account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given", cl.WriteCredentials, cl.ID)}
+	creds, refused := logIn(ctx, c.Secrets, cl, mesh.WriteAccount, rejected)
+	if refused != nil {
+		return nil, refused
 	}
 	trust, all, err := trustOf(cl, pins)
 	if err != nil {

@@ -37,19 +37,6 @@ type Prober interface {
 	ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Outcome
 }
 
-// account is a platform account, ready to log in on one node.
-func (p *Platform) account(ctx context.Context, cl *mesh.Cluster, name, rejected string) (secret.Credentials, *certificate.Refused) {
-	creds, err := p.Secrets.Credentials(ctx, name)
-	if err != nil {
-		return creds, &certificate.Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("no credentials %s: %v", name, err), Cause: err}
-	}
-	creds = fresher(ctx, p.Secrets, name, creds, rejected)
-	if rejected != "" && rejected == creds.Version {
-		return creds, &certificate.Refused{Reason: peer.AccountRejected, Version: creds.Version, Message: fmt.Sprintf("the platform account in secret %s was rejected and is not tried again until the secret changes or `peerkeeper resume %s` is given, lest it be locked out", name, cl.ID)}
-	}
-	return creds, nil
-}
-
 func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trust) *certmgr.Client {
 	return certmgr.New(soap.Endpoint{
 		Node: string(n.Name), TLSName: n.ServerName(), Address: n.PlatformAddress, Trust: trust,
@@ -62,13 +49,13 @@ func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trus
 // refused ("" if none): it is not tried again. pins are accepted for the node
 // at run time, besides those of mesh.yaml. Errors are *certificate.Refused.
 func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
-	return p.holding(ctx, cl, n, cl.PlatformCredentials, rejected, pins)
+	return p.holding(ctx, cl, n, mesh.PlatformAccount, rejected, pins)
 }
 
-func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, account, rejected string, pins []string) (certificate.Holding, error) {
-	creds, refused := p.account(ctx, cl, account, rejected)
-	if refused != nil {
-		return certificate.Holding{}, refused
+func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, a mesh.Account, rejected string, pins []string) (certificate.Holding, error) {
+	creds, no := logIn(ctx, p.Secrets, cl, a, rejected)
+	if no != nil {
+		return certificate.Holding{}, &certificate.Refused{Reason: no.Reason, Version: creds.Version, Message: no.Message, Cause: no.Cause}
 	}
 	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
 	if err != nil {

@@ -29,12 +29,9 @@ type TrustStoreWriter struct {
 // write secret that the cluster has refused ("" if none): it is not tried again.
 // pins are accepted at run time, besides those of mesh.yaml. Errors are *Refused.
 func (p *Platform) TrustStoreWriter(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*TrustStoreWriter, error) {
-	if cl.PlatformWriteCredentials == "" {
-		return nil, &Refused{Reason: peer.NoCredentials, Message: fmt.Sprintf("mesh.yaml names no platformWriteCredentials for %s, so nothing can be put into its trust stores", cl.ID)}
-	}
-	creds, no := p.account(ctx, cl, cl.PlatformWriteCredentials, rejected)
-	if no != nil {
-		return nil, &Refused{no.Reason, no.Message, no.Cause}
+	creds, refused := logIn(ctx, p.Secrets, cl, mesh.PlatformWriteAccount, rejected)
+	if refused != nil {
+		return nil, refused
 	}
 	trust, _, err := trustOf(cl, pins)
 	if err != nil {
@@ -150,7 +147,7 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 	}
 	var chain []*x509.Certificate
 	if of.Pending {
-		held, err := p.holding(ctx, cl, *n, cl.PlatformWriteCredentials, rejected, pins)
+		held, err := p.holding(ctx, cl, *n, mesh.PlatformWriteAccount, rejected, pins)
 		if err != nil {
 			return nil, err
 		}
@@ -186,7 +183,7 @@ func (p *Platform) named(ctx context.Context, cl *mesh.Cluster, n mesh.Node, of 
 	if cl.PlatformWriteCredentials == "" {
 		return nil // the import rests on what was recorded, or on a person
 	}
-	held, err := p.holding(ctx, cl, n, cl.PlatformWriteCredentials, rejected, pins)
+	held, err := p.holding(ctx, cl, n, mesh.PlatformWriteAccount, rejected, pins)
 	own := held.Identities[of.Service]
 	switch {
 	case err == nil && len(own) > 0 && certificate.Fingerprint(own[0]) != of.Fingerprint:

@@ -325,7 +325,7 @@ func TestImportByARejectedAccount(t *testing.T) {
 	if rejected() != 1 || r.puts() != 0 {
 		t.Errorf("%d log-ins rejected, %d requests sent", rejected(), r.puts())
 	}
-	it, err := r.host.Store.Get(t.Context(), store.Auth(r.host.Mesh.Name, record.PlatformWriteAccount("emea")))
+	it, err := r.host.Store.Get(t.Context(), store.Auth(r.host.Mesh.Name, "emea", mesh.PlatformWriteAccount))
 	if err != nil || !strings.Contains(string(it.Body), "emea/platform-write") {
 		t.Errorf("%s %v", it.Body, err)
 	}

@@ -68,7 +68,7 @@ func recordTypes() []recordType {
 		of[peer.ClusterRecord]("cluster", record.ClusterSchema, store.Cluster("acme", "emea")),
 		of[peer.BucketRecord]("buckets", record.BucketsSchema, store.Buckets("acme", "emea")),
 		of[certificate.Record]("cert", record.CertSchema, store.Cert("acme", "emea")),
-		of[record.Auth]("auth", record.AuthSchema, store.Auth("acme", "emea")),
+		of[record.Auth]("auth", record.AuthSchema, store.Auth("acme", "emea", mesh.ReadAccount)),
 		of[peer.SyncRecord]("peer-sync", record.SyncSchema, store.PeerSync("acme", pair)),
 		of[peer.CertRecord]("peer-cert", record.CertSchema, store.PeerCert("acme", pair)),
 		of[peer.StateRecord]("peer-stuck", record.StateSchema, store.PeerStuck("acme", pair)),

@@ -16,8 +16,8 @@ func (o *Operator) RetryAccounts(ctx context.Context, id mesh.ClusterID) (bool, 
 	now := o.Now()
 	found := false
 	// Each account is held back by itself.
-	for _, account := range []mesh.ClusterID{id, record.WriteAccount(id), record.PlatformAccount(id), record.PlatformWriteAccount(id)} {
-		_, changed, err := store.Claim(ctx, o.Store, store.Auth(o.Mesh.Name, account), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
+	for _, account := range mesh.Accounts() {
+		_, changed, err := store.Claim(ctx, o.Store, store.Auth(o.Mesh.Name, id, account), record.AuthSchema, func(d *store.Doc[record.Auth], exists bool) (bool, error) {
 			if !exists || d.Value.Rejected == "" {
 				return false, nil
 			}

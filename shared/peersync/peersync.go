@@ -150,7 +150,7 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	rejected, err := record.Rejected(ctx, t.Store, store.Auth(t.Mesh.Name, c.ID), c.Credentials)
+	rejected, err := record.LoginOf(t.Store, t.Mesh.Name, c, mesh.ReadAccount).Rejected(ctx)
 	if err != nil {
 		return cluster.Unobserved(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
 	}
@@ -217,7 +217,7 @@ func (t *tick) open(id mesh.ClusterID) bool {
 // reject notes at once that a secret version was refused, before anything
 // else can log in with it: thirty minutes of lock-out would blind the mesh.
 func (t *tick) reject(ctx context.Context, c *mesh.Cluster, version, detail string) {
-	err := record.Reject(ctx, t.Store, store.Auth(t.Mesh.Name, c.ID), record.Auth{Secret: c.Credentials, Rejected: version, At: t.now, Detail: detail})
+	err := record.LoginOf(t.Store, t.Mesh.Name, c, mesh.ReadAccount).Reject(ctx, version, detail, t.now)
 	if err != nil {
 		t.mu.Lock()
 		t.errs = append(t.errs, fmt.Errorf("noting that %s refused its account: %w", c.ID, err))

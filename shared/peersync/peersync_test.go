@@ -262,7 +262,7 @@ func TestARejectedSecretIsTriedOnce(t *testing.T) {
 	}
 
 	// A person resumes, with the same wrong password.
-	_, _, err := store.Claim(t.Context(), w.memory, store.Auth("acme", "apac"), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
+	_, _, err := store.Claim(t.Context(), w.memory, store.Auth("acme", "apac", mesh.ReadAccount), record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
 		d.Value.Rejected = ""
 		return true, nil
 	})

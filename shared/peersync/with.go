@@ -8,7 +8,6 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/soap"
-	"peerkeeper/shared/store"
 )
 
 // With opens one cluster for a look that a person asked for, under the same
@@ -21,7 +20,7 @@ func (p *Peersync) With(ctx context.Context, c *mesh.Cluster, look func(context.
 	}
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	rejected, err := record.Rejected(ctx, p.Store, store.Auth(p.Mesh.Name, c.ID), c.Credentials)
+	rejected, err := record.LoginOf(p.Store, p.Mesh.Name, c, mesh.ReadAccount).Rejected(ctx)
 	if err != nil {
 		return err
 	}

@@ -21,25 +21,25 @@ type Auth struct {
 	Detail   string    `json:"detail,omitempty"`
 }
 
-// Accounts of a cluster that are held back each for itself, besides the one
-// that looks, whose item has the cluster's own id.
+// Login is an account of a cluster, as it is kept from being locked out: one
+// log-in too many costs half an hour.
+type Login struct {
+	store  store.Store
+	key    store.Key
+	secret string
+}
 
-// WriteAccount is the id of the AUTH item of a cluster's write account.
-func WriteAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/write" }
+// LoginOf is the log-in to a cluster with one of its accounts.
+func LoginOf(s store.Store, meshName string, c *mesh.Cluster, a mesh.Account) Login {
+	return Login{s, store.Auth(meshName, c.ID, a), a.Secret(c)}
+}
 
-// PlatformAccount is the id of the AUTH item of a cluster's platform account.
-func PlatformAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform" }
-
-// PlatformWriteAccount is that of the platform account that may write.
-func PlatformWriteAccount(id mesh.ClusterID) mesh.ClusterID { return id + "/platform-write" }
-
-// Rejected is the version of a secret that must not be tried, "" if any may. It
-// is read consistently: a book may be a moment old, and one log-in too many
-// locks the account for half an hour. A note on another secret, which mesh.yaml
-// named before, says nothing of this one's versions. An error means that nobody
-// knows, which is a reason not to try.
-func Rejected(ctx context.Context, s store.Store, key store.Key, secret string) (string, error) {
-	it, err := s.Get(ctx, key)
+// Rejected is the version of the secret that must not be tried, "" if any may. It
+// is read consistently: a snapshot may be a moment old. A note on another secret,
+// which mesh.yaml named before, says nothing of this one's versions. An error
+// means that nobody knows, which is a reason not to try.
+func (l Login) Rejected(ctx context.Context) (string, error) {
+	it, err := l.store.Get(ctx, l.key)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
 	}
@@ -51,25 +51,25 @@ func Rejected(ctx context.Context, s store.Store, key store.Key, secret string) 
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("whether the account in secret %s was refused cannot be read from %s: %w", secret, key.SK, err)
+		return "", fmt.Errorf("whether the account in secret %s was refused cannot be read from %s: %w", l.secret, l.key.SK, err)
 	}
-	if doc.Value.Secret != secret {
+	if doc.Value.Secret != l.secret {
 		return "", nil
 	}
 	return doc.Value.Rejected, nil
 }
 
-// Reject notes at once that a secret version was refused, before anything else
-// can log in with it; also when the caller's time is up.
-func Reject(ctx context.Context, s store.Store, key store.Key, note Auth) error {
+// Reject notes at once that the cluster refused a version of the secret, before
+// anything else can log in with it; also when the caller's time is up.
+func (l Login) Reject(ctx context.Context, version, detail string, at time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rejectWithin)
 	defer cancel()
-	_, _, err := store.Claim(ctx, s, key, AuthSchema, func(d *store.Doc[Auth], _ bool) (bool, error) {
-		d.Value = note
+	_, _, err := store.Claim(ctx, l.store, l.key, AuthSchema, func(d *store.Doc[Auth], _ bool) (bool, error) {
+		d.Value = Auth{Secret: l.secret, Rejected: version, At: at, Detail: detail}
 		return true, nil
 	})
 	if err != nil {
-		return fmt.Errorf("noting in %s that an account was refused: %w", key.SK, err)
+		return fmt.Errorf("noting in %s that an account was refused: %w", l.key.SK, err)
 	}
 	return nil
 }

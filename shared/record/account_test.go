@@ -6,12 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 )
 
 func TestRejectedSecrets(t *testing.T) {
-	key := store.Auth("acme", record.PlatformAccount("emea"))
+	cluster := &mesh.Cluster{ID: "emea", Credentials: "emea/platform", WriteCredentials: "emea/write", PlatformCredentials: "emea/platform"}
+	key := store.Auth("acme", "emea", mesh.PlatformAccount)
+	login := func(s store.Store, a mesh.Account) record.Login { return record.LoginOf(s, "acme", cluster, a) }
 	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		name, secret string
@@ -26,14 +29,19 @@ func TestRejectedSecrets(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := store.NewMemory()
 			if tt.note != nil {
-				if err := record.Reject(t.Context(), s, key, *tt.note); err != nil {
+				if _, _, err := store.Claim(t.Context(), s, key, record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
+					d.Value = *tt.note
+					return true, nil
+				}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if got, err := record.Rejected(t.Context(), s, key, tt.secret); got != tt.want || err != nil {
+			named := *cluster
+			named.PlatformCredentials = tt.secret
+			if got, err := record.LoginOf(s, "acme", &named, mesh.PlatformAccount).Rejected(t.Context()); got != tt.want || err != nil {
 				t.Errorf("%q %v, want %q", got, err, tt.want)
 			}
-			if got, err := record.Rejected(t.Context(), s, store.Auth("acme", "emea"), tt.secret); got != "" || err != nil {
+			if got, err := login(s, mesh.ReadAccount).Rejected(t.Context()); got != "" || err != nil {
 				t.Errorf("another account of the cluster: %q %v", got, err)
 			}
 		})
@@ -41,11 +49,11 @@ func TestRejectedSecrets(t *testing.T) {
 	t.Run("the newest refusal counts", func(t *testing.T) {
 		s := store.NewMemory()
 		for _, v := range []string{"v1", "v2"} {
-			if err := record.Reject(t.Context(), s, key, record.Auth{Secret: "emea/platform", Rejected: v, At: at}); err != nil {
+			if err := login(s, mesh.PlatformAccount).Reject(t.Context(), v, "401", at); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got, err := record.Rejected(t.Context(), s, key, "emea/platform"); got != "v2" || err != nil {
+		if got, err := login(s, mesh.PlatformAccount).Rejected(t.Context()); got != "v2" || err != nil {
 			t.Errorf("%q %v", got, err)
 		}
 	})
@@ -54,21 +62,21 @@ func TestRejectedSecrets(t *testing.T) {
 		if err := s.Put(t.Context(), store.Item{Key: key, Body: []byte(`{"schema":1,"version":1,"rejected":7}`)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := record.Rejected(t.Context(), s, key, "emea/platform"); err == nil || !strings.Contains(err.Error(), "emea/platform") {
+		if _, err := login(s, mesh.PlatformAccount).Rejected(t.Context()); err == nil || !strings.Contains(err.Error(), "emea/platform") {
 			t.Errorf("a damaged note: %v", err)
 		}
-		if err := s.Put(t.Context(), store.Item{Key: store.Auth("acme", record.WriteAccount("emea")), Body: []byte(`{"schema":2,"version":1,"secret":"emea/write","refused":["v1"]}`)}); err != nil {
+		if err := s.Put(t.Context(), store.Item{Key: store.Auth("acme", "emea", mesh.WriteAccount), Body: []byte(`{"schema":2,"version":1,"secret":"emea/write","refused":["v1"]}`)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := record.Rejected(t.Context(), s, store.Auth("acme", record.WriteAccount("emea")), "emea/write"); !errors.Is(err, store.ErrNewerSchema) {
+		if _, err := login(s, mesh.WriteAccount).Rejected(t.Context()); !errors.Is(err, store.ErrNewerSchema) {
 			t.Errorf("a note of a newer version: %v", err)
 		}
 		down := errors.New("down")
 		s.Fail = func(string, store.Key) error { return down }
-		if _, err := record.Rejected(t.Context(), s, key, "emea/platform"); !errors.Is(err, down) {
+		if _, err := login(s, mesh.PlatformAccount).Rejected(t.Context()); !errors.Is(err, down) {
 			t.Errorf("a store that is down: %v", err)
 		}
-		if err := record.Reject(t.Context(), s, key, record.Auth{}); !errors.Is(err, down) {
+		if err := login(s, mesh.PlatformAccount).Reject(t.Context(), "v1", "401", at); !errors.Is(err, down) {
 			t.Errorf("noting it: %v", err)
 		}
 	})

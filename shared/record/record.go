@@ -163,7 +163,7 @@ func (b *Snapshot) fillClusters(m *mesh.Mesh) {
 	for _, id := range m.IDs() {
 		fill(b.Clusters, id, store.Cluster(m.Name, id), ClusterSchema)
 		fill(b.Certs, id, store.Cert(m.Name, id), CertSchema)
-		fill(b.Auths, id, store.Auth(m.Name, id), AuthSchema)
+		fill(b.Auths, id, store.Auth(m.Name, id, mesh.ReadAccount), AuthSchema)
 	}
 }
 

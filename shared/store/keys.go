@@ -92,9 +92,9 @@ func ParsePeer(sk string) (id mesh.PeerID, part string, err error) {
 // RunOf is the run record and lease of a function, such as "peersync".
 func RunOf(meshName, function string) Key { return Key{Live(meshName), PrefixRun + function} }
 
-// Auth records which secret version a cluster has rejected.
-func Auth(meshName string, id mesh.ClusterID) Key {
-	return Key{Live(meshName), PrefixAuth + string(id)}
+// Auth records which secret version a cluster has rejected, of one account.
+func Auth(meshName string, id mesh.ClusterID, a mesh.Account) Key {
+	return Key{Live(meshName), PrefixAuth + a.Item(id)}
 }
 
 // Alarm is one alarm by its fingerprint.

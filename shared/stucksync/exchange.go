@@ -10,7 +10,6 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/repair"
-	"peerkeeper/shared/soap"
 )
 
 // exchange is what the mesh's certificates ask for: those that a trust store
@@ -27,7 +26,7 @@ func (j *tick) exchange() []peer.Proposal {
 // keeper gives the trust stores of a cluster, under the lock-out guard of the
 // account that may write them.
 func (s *Stucksync) keeper(ctx context.Context, id mesh.ClusterID) (repair.TrustStoreWriter, error) {
-	a, err := s.logIn(ctx, id, platformWriter)
+	a, err := s.logIn(ctx, id, mesh.PlatformWriteAccount)
 	if err != nil {
 		return nil, err
 	}
@@ -35,12 +34,12 @@ func (s *Stucksync) keeper(ctx context.Context, id mesh.ClusterID) (repair.Trust
 	if err != nil {
 		return nil, err
 	}
-	return &guardedKeeper{TrustStoreWriter: k, note: a.note(k.Version)}, nil
+	return guardedWriter{k, a}, nil
 }
 
 // source reads what an import is about from its own node.
 func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Certificate, error) {
-	a, err := s.logIn(ctx, of.Cluster, platformWriter)
+	a, err := s.logIn(ctx, of.Cluster, mesh.PlatformWriteAccount)
 	if err != nil {
 		return nil, err
 	}
@@ -53,32 +52,24 @@ func (s *Stucksync) source(ctx context.Context, of peer.CertSource) ([]*x509.Cer
 	certs, err := s.Platform.Source(ctx, a.cluster, of, a.rejected, accepted)
 	var refused *certificate.Refused
 	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != a.rejected {
-		err = errors.Join(err, a.note(refused.Version)(ctx, refused))
+		err = errors.Join(err, a.Reject(ctx, refused.Version, refused.Error(), s.Now()))
 	}
 	return certs, err
 }
 
-// guardedKeeper notes at once when its account is rejected, before anything else
-// can log in with it.
-type guardedKeeper struct {
+// guardedWriter heeds whatever its account is answered.
+type guardedWriter struct {
 	*cluster.TrustStoreWriter
-	note func(context.Context, error) error
-}
-
-func (g *guardedKeeper) told(ctx context.Context, err error) error {
-	if soap.KindOf(err) == soap.AccountRejected {
-		return errors.Join(err, g.note(ctx, err))
-	}
-	return err
+	login login
 }
 
 // Lacks is TrustStoreWriter's.
-func (g *guardedKeeper) Lacks(ctx context.Context, node mesh.NodeName, name string, certificates []string) ([]string, error) {
+func (g guardedWriter) Lacks(ctx context.Context, node mesh.NodeName, name string, certificates []string) ([]string, error) {
 	out, err := g.TrustStoreWriter.Lacks(ctx, node, name, certificates)
-	return out, g.told(ctx, err)
+	return out, g.login.heed(ctx, g.Version, err)
 }
 
 // Add is TrustStoreWriter's.
-func (g *guardedKeeper) Add(ctx context.Context, node mesh.NodeName, name string, certs []*x509.Certificate, description string) error {
-	return g.told(ctx, g.TrustStoreWriter.Add(ctx, node, name, certs, description))
+func (g guardedWriter) Add(ctx context.Context, node mesh.NodeName, name string, certs []*x509.Certificate, description string) error {
+	return g.login.heed(ctx, g.Version, g.TrustStoreWriter.Add(ctx, node, name, certs, description))
 }

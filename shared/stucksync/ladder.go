@@ -310,7 +310,7 @@ func (s *Stucksync) recorded(ctx context.Context, in repair.Intent) (peer.Servic
 // open gives the hand of a cluster, under the lock-out guard of its write
 // account.
 func (s *Stucksync) open(ctx context.Context, id mesh.ClusterID) (repair.ServiceController, error) {
-	a, err := s.logIn(ctx, id, writer)
+	a, err := s.logIn(ctx, id, mesh.WriteAccount)
 	if err != nil {
 		return nil, err
 	}
@@ -318,82 +318,72 @@ func (s *Stucksync) open(ctx context.Context, id mesh.ClusterID) (repair.Service
 	if err != nil {
 		return nil, err
 	}
-	return &guarded{ServiceController: hand, note: a.note(hand.Version)}, nil
-}
-
-// account tells the accounts that may change a cluster apart: the item that
-// guards each against a lock-out, and the secret that holds it.
-type accountOf func(*mesh.Cluster) (guard mesh.ClusterID, secret string)
-
-func writer(c *mesh.Cluster) (mesh.ClusterID, string) {
-	return record.WriteAccount(c.ID), c.WriteCredentials
-}
-
-func platformWriter(c *mesh.Cluster) (mesh.ClusterID, string) {
-	return record.PlatformWriteAccount(c.ID), c.PlatformWriteCredentials
+	return guardedController{hand, a}, nil
 }
 
 // login is what is known of a log-in before it is tried: the version of the
 // secret that was refused, and the certificates that people accepted.
 type login struct {
+	record.Login
 	cluster  *mesh.Cluster
 	rejected string
 	pins     map[mesh.NodeName][]string
-	// note makes a function that writes down that a version of the secret was
-	// refused.
-	note func(version string) func(context.Context, error) error
+	now      func() time.Time
 }
 
-func (s *Stucksync) logIn(ctx context.Context, id mesh.ClusterID, of accountOf) (login, error) {
+func (s *Stucksync) logIn(ctx context.Context, id mesh.ClusterID, a mesh.Account) (login, error) {
 	c, ok := s.Mesh.Cluster(id)
 	if !ok {
 		return login{}, fmt.Errorf("%s is no longer in mesh.yaml", id)
 	}
-	guard, secret := of(c)
-	key := store.Auth(s.Mesh.Name, guard)
-	rejected, err := record.Rejected(ctx, s.Store, key, secret)
-	if err != nil {
+	l := login{Login: record.LoginOf(s.Store, s.Mesh.Name, c, a), cluster: c, now: s.Now}
+	var err error
+	if l.rejected, err = l.Rejected(ctx); err != nil {
 		return login{}, err
 	}
-	pins, err := record.Accepted(ctx, s.Store, s.Mesh.Name)
-	if err != nil {
+	if l.pins, err = record.Accepted(ctx, s.Store, s.Mesh.Name); err != nil {
 		return login{}, err
 	}
-	return login{c, rejected, pins, func(version string) func(context.Context, error) error {
-		return func(ctx context.Context, cause error) error {
-			return record.Reject(ctx, s.Store, key, record.Auth{Secret: secret, Rejected: version, At: s.Now(), Detail: cause.Error()})
-		}
-	}}, nil
+	return l, nil
 }
 
-// guarded is a hand that notes at once when its account is rejected, before
-// anything else can log in with it.
-type guarded struct {
-	*cluster.ServiceController
-	note func(context.Context, error) error
-}
-
-func (g *guarded) told(ctx context.Context, err error) error {
+// heed notes at once that the account was rejected, if an error says so, before
+// anything else can log in with that version of its secret.
+func (l login) heed(ctx context.Context, version string, err error) error {
 	if soap.KindOf(err) == soap.AccountRejected {
-		return errors.Join(err, g.note(ctx, err))
+		return errors.Join(err, l.Reject(ctx, version, err.Error(), l.now()))
 	}
 	return err
 }
 
-func (g *guarded) Service(ctx context.Context, node mesh.NodeName, service string) (peer.Service, error) {
+// guardedController heeds whatever its account is answered.
+type guardedController struct {
+	*cluster.ServiceController
+	login login
+}
+
+func (g guardedController) heed(ctx context.Context, err error) error {
+	return g.login.heed(ctx, g.Version, err)
+}
+
+// Service is ServiceController's.
+func (g guardedController) Service(ctx context.Context, node mesh.NodeName, service string) (peer.Service, error) {
 	svc, err := g.ServiceController.Service(ctx, node, service)
-	return svc, g.told(ctx, err)
+	return svc, g.heed(ctx, err)
 }
 
-func (g *guarded) Control(ctx context.Context, node mesh.NodeName, action peer.Action, service string) error {
-	return g.told(ctx, g.ServiceController.Control(ctx, node, action, service))
+// Control is ServiceController's.
+func (g guardedController) Control(ctx context.Context, node mesh.NodeName, action peer.Action, service string) error {
+	return g.heed(ctx, g.ServiceController.Control(ctx, node, action, service))
 }
 
-func (g *guarded) Parameter(ctx context.Context, node mesh.NodeName, service, name string) (string, int, error) {
+// Parameter is ServiceController's.
+func (g guardedController) Parameter(ctx context.Context, node mesh.NodeName, service, name string) (string, int, error) {
 	v, n, err := g.ServiceController.Parameter(ctx, node, service, name)
-	return v, n, g.told(ctx, err)
+	return v, n, g.heed(ctx, err)
 }
 
-func (g *guarded) SetParameter(ctx context.Context, node mesh.NodeName, service, name, value string) error {
-	return g.told(ctx, g.ServiceController.SetParameter(ctx, node, service, name, value))
+// SetParameter is ServiceController's.
+func (g guardedController) SetParameter(ctx context.Context, node mesh.NodeName, service, name, value string) error {
+	return g.heed(ctx, g.ServiceController.SetParameter(ctx, node, service, name, value))
 }

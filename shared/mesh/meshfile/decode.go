@@ -314,7 +314,7 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		Release: def.release, TimeZone: "UTC", SyncInterval: def.syncInterval, AutoRecovery: def.autoRecovery,
 		Edition: standardEdition, Nodes: []mesh.Node{},
 	}
-	d.object(n, path, keys{
+	known := keys{
 		"id":        into(d, &c.ID),
 		"release":   into(d, &c.Release),
 		"publisher": into(d, &c.Publisher),
@@ -325,10 +325,6 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		"nodes": func(v *node, path string) {
 			d.list(v, path, func(v *node, path string) { c.Nodes = append(c.Nodes, d.node(v, path)) })
 		},
-		"credentials":              into(d, &c.Credentials),
-		"writeCredentials":         into(d, &c.WriteCredentials),
-		"platformCredentials":      into(d, &c.PlatformCredentials),
-		"platformWriteCredentials": into(d, &c.PlatformWriteCredentials),
 		"tls": func(v *node, path string) {
 			d.object(v, path, keys{
 				"ca": func(v *node, path string) { c.TLS.CA, c.TLS.Unread = d.caFile(v, path, files) },
@@ -367,7 +363,11 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		"ha": func(v *node, path string) {
 			c.HA = mesh.Switch(d.choice(v, path, switches, ""))
 		},
-	})
+	}
+	for _, a := range mesh.Accounts() {
+		known[string(a)] = into(d, a.Of(&c))
+	}
+	d.object(n, path, known)
 	platformAddresses(&c)
 	return c
 }

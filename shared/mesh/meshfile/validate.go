@@ -159,10 +159,9 @@ func (v *rules) cluster(c *mesh.Cluster, path string) {
 		v.rep.blame(at("release"), message, cure)
 	}
 	v.nodes(c, path)
-	v.secret(at("credentials"), c.Credentials, true)
-	v.secret(at("writeCredentials"), c.WriteCredentials, false)
-	v.secret(at("platformCredentials"), c.PlatformCredentials, false)
-	v.secret(at("platformWriteCredentials"), c.PlatformWriteCredentials, false)
+	for _, a := range mesh.Accounts() {
+		v.secret(at(string(a)), a.Secret(c), a == mesh.ReadAccount) // no other is needed
+	}
 	if c.PlatformWriteCredentials != "" && c.PlatformWriteCredentials == c.PlatformCredentials {
 		v.rep.blame(at("platformWriteCredentials"), "is the secret that reads as well: a rejected password would be tried twice", "name an account of its own, or leave it out and import by hand")
 	}
