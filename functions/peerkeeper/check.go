@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -310,19 +308,13 @@ func showCerts(t *terminal, m *mesh.Mesh, book *record.Snapshot, findings []cert
 	rows := 0
 	for _, id := range m.IDs() {
 		seen := book.Certs[id].Value
-		for _, node := range slices.Sorted(maps.Keys(seen.Served)) {
-			// Those of 8443, and under TLS those of the SIP and XMPP ports: "5061/RSA".
-			for _, served := range []map[string]certificate.Served{seen.Served[node], seen.Ports[node]} {
-				for _, key := range slices.Sorted(maps.Keys(served)) {
-					s := served[key]
-					if s.Fingerprint == "" {
-						continue
-					}
-					rows++
-					ends, _ := s.Ends()
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", id, clean(string(node)), clean(key), daysLeft(ends, now), clean(s.Subject), seenAt(s, seen.At, now))
-				}
+		for spot, s := range seen.Serving() {
+			if s.Fingerprint == "" {
+				continue
 			}
+			rows++
+			ends, _ := s.Ends()
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", id, clean(string(spot.Node)), clean(spot.Place.String()), daysLeft(ends, now), clean(s.Subject), seenAt(s, seen.At, now))
 		}
 	}
 	if rows > 0 {

@@ -13,6 +13,9 @@ import (
 	"peerkeeper/shared/store"
 )
 
+// The two key types on 8443.
+var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+
 // TestCheckCertsTrustAndTimeline: the matrix, the list of copies and the
 // timeline, for people and for machines.
 func TestCheckCertsTrustAndTimeline(t *testing.T) {
@@ -104,8 +107,8 @@ func TestCertificatesOfEveryPortAreListed(t *testing.T) {
 	}
 	const node = "imp-emea-pub.example.com"
 	book := &record.Snapshot{Certs: map[mesh.ClusterID]store.Doc[certificate.Record]{"emea": {Value: certificate.Record{
-		At: now, Served: map[mesh.NodeName]map[string]certificate.Served{node: {"RSA": one("CN=tomcat", 100)}},
-		Ports: map[mesh.NodeName]map[string]certificate.Served{node: {"5061/RSA": one("CN=cup", 200), "7400/RSA": {Error: "in clear"}}},
+		At: now, Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{node: {onRSA: one("CN=tomcat", 100)}},
+		Ports: map[mesh.NodeName]map[certificate.Place]certificate.Served{node: {{Port: "5061", KeyType: "RSA"}: one("CN=cup", 200), {Port: "7400", KeyType: "RSA"}: {Error: "in clear"}}},
 	}}}}
 	var out bytes.Buffer
 	if err := showCerts(&terminal{stdout: &out}, m, book, nil, now); err != nil {

@@ -72,8 +72,6 @@ const (
 	// its ports, its certificate management, its DNS servers.
 	clusterDeadline = 60 * time.Second
 	spare           = 30 * time.Second
-	// changeShown is for how long a replaced certificate stays a finding.
-	changeShown = 7 * 24 * time.Hour
 )
 
 // Handle carries out one look at every certificate and name.
@@ -118,7 +116,7 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		if wanted(req.Only, cl.ID) {
 			next := certs[cl.ID]
 			next.At = now
-			c.explainChanges(&cl, &next, book, now)
+			next.ExplainChanges(c.Mesh, &cl, book.Clusters[cl.ID].Value.Seen.Topology, now)
 			next.Servers = nameServers(cl, dns[cl.ID], book.Certs[cl.ID].Value.Servers, now)
 			certs[cl.ID] = next
 		}
@@ -224,11 +222,9 @@ func unfinished(cl *mesh.Cluster, r certificate.Record, now time.Time) bool {
 	if no := r.NoTrust; no != nil && cl.PlatformCredentials != "" && (no.Reason == peer.NoCredentials || no.Reason == peer.AccountRejected) {
 		return true
 	}
-	for _, byType := range r.Served {
-		for _, s := range byType {
-			if s.Error != "" && now.Sub(s.Read) < 24*time.Hour {
-				return true
-			}
+	for spot, s := range r.Serving() {
+		if spot.Port == "" && s.Error != "" && now.Sub(s.Read) < 24*time.Hour {
+			return true
 		}
 	}
 	return false
@@ -271,13 +267,13 @@ func wanted(only []mesh.ClusterID, id mesh.ClusterID) bool {
 
 func countCluster(n *run.Clusters, r certificate.Record) {
 	read, unread := 0, 0
-	for _, byType := range r.Served {
-		for _, s := range byType {
-			if s.Error == "" {
-				read++
-			} else {
-				unread++
-			}
+	for spot, s := range r.Serving() {
+		switch {
+		case spot.Port != "":
+		case s.Error == "":
+			read++
+		default:
+			unread++
 		}
 	}
 	switch {

@@ -31,6 +31,9 @@ import (
 	"peerkeeper/shared/tlsprobe"
 )
 
+// The two key types on 8443.
+var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+
 func noon() time.Time { return time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC) }
 
 // issued is a certificate with its key.

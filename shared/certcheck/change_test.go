@@ -195,9 +195,9 @@ func TestChangeBesideWhatAnOlderReleaseKept(t *testing.T) {
 	k := &keys{}
 	edit := func(b *bench, change func(*certificate.Served)) {
 		doc := b.stored().Certs["apac"]
-		s := doc.Value.Served[apacPub]["RSA"]
+		s := doc.Value.Served[apacPub][onRSA]
 		change(&s)
-		doc.Value.Served[apacPub]["RSA"] = s
+		doc.Value.Served[apacPub][onRSA] = s
 		var c record.Changes
 		record.Add(&c, doc)
 		if _, err := c.Write(t.Context(), b.store); err != nil {

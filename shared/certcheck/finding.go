@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
@@ -55,21 +56,18 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, vi
 	for _, n := range cl.Nodes {
 		for _, port := range []string{"", certificate.PortSIPTLS, certificate.PortXMPP} {
 			for _, keyType := range []string{"RSA", "ECDSA"} {
-				place := placeOf(port, keyType)
-				s := r.Served[n.Name][place]
-				if port != "" {
-					s = r.Ports[n.Name][place]
-				}
+				place := certificate.Place{Port: port, KeyType: keyType}
+				s, _ := r.ServedAt(certificate.Spot{Node: n.Name, Place: place})
 				o, probed := l.probes[n.Name][place]
 				known := s.Fingerprint != "" || s.Error != ""
-				one := subject{cl: cl, node: n, port: port, keyType: keyType, s: s, o: o, authorities: authorities}
+				one := subject{cl: cl, node: n, Place: place, s: s, o: o, authorities: authorities}
 				if probed || s.Error != "" {
 					one.behaviour(f, known)
 				}
 				switch {
 				case s.Disputed: // what it is like is not the node's; see below
 				case s.Error != "":
-					f.keep(n.Name, keyType, place, now, s)
+					f.keep(n.Name, place, now, s)
 				case known:
 					one.inspect(f, now)
 				}
@@ -125,7 +123,7 @@ func storedAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
 }
 
 // keep carries over what was found on a certificate that cannot be read now.
-func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, s certificate.Served) {
+func (f *finder) keep(node mesh.NodeName, place certificate.Place, now time.Time, s certificate.Served) {
 	if s.Fingerprint == "" || s.Stale(now) {
 		return
 	}
@@ -135,7 +133,7 @@ func (f *finder) keep(node mesh.NodeName, keyType, place string, now time.Time, 
 			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertDemanded, certificate.OnlyWeakSuites:
 			continue // found anew, or not
 		}
-		if p.Node == node && p.KeyType == keyType && strings.Contains(p.ID+":", ":"+place+":") {
+		if p.Node == node && p.KeyType == place.KeyType && strings.Contains(p.ID+":", ":"+place.String()+":") {
 			f.add(p)
 		}
 	}
@@ -194,30 +192,28 @@ func trustID(p peer.Finding, row certificate.Row) string {
 
 // subject is one certificate of one port of one node.
 type subject struct {
-	cl            *mesh.Cluster
-	node          mesh.Node
-	port, keyType string
-	s             certificate.Served
-	o             tlsprobe.Outcome
-	authorities   []*x509.Certificate
+	certificate.Place
+	cl          *mesh.Cluster
+	node        mesh.Node
+	s           certificate.Served
+	o           tlsprobe.Outcome
+	authorities []*x509.Certificate
 }
-
-func (x subject) service() string { return certificate.ServiceOf(x.port, x.keyType) }
 
 // what names the certificate in a sentence.
 func (x subject) what() string {
-	if x.port == "" {
-		return fmt.Sprintf("the %s certificate of %s", x.keyType, x.node.Name)
+	if x.Port == "" {
+		return fmt.Sprintf("the %s certificate of %s", x.KeyType, x.node.Name)
 	}
-	return fmt.Sprintf("the %s certificate of %s (port %s)", x.keyType, x.node.Name, x.port)
+	return fmt.Sprintf("the %s certificate of %s (port %s)", x.KeyType, x.node.Name, x.Port)
 }
 
 // of makes a finding of the table about this certificate.
 func (x subject) of(reason peer.Reason, format string, args ...any) peer.Finding {
-	one := certificate.NewFinding(reason, x.node.Name, x.keyType, x.service(), fmt.Sprintf(format, args...))
+	one := certificate.NewFinding(reason, x.node.Name, x.KeyType, x.Service(), fmt.Sprintf(format, args...))
 	one.Subject, one.NotAfter = x.s.Subject, x.s.NotAfter
-	if x.port != "" {
-		one.ID = fmt.Sprintf("%s:%s:%s", reason, x.node.Name, placeOf(x.port, x.keyType))
+	if x.Port != "" {
+		one.ID = fmt.Sprintf("%s:%s:%s", reason, x.node.Name, x.Place)
 	}
 	return one
 }
@@ -234,18 +230,18 @@ func (x subject) behaviour(f *finder, known bool) {
 		return
 	}
 	seen := x.o.Served.Leaf() != nil && x.o.Served.KeyType == x.o.Asked
-	if x.port != "" && !known && !seen {
+	if x.Port != "" && !known && !seen {
 		// Whether something should be there is not known: SIP's TLS port may be
 		// closed on a node, and XMPP's does not begin with TLS.
-		if x.keyType == "RSA" && reason != tlsprobe.NoCommonSuite && reason != tlsprobe.KeyTypeNotSelectable {
-			x.say(f, certificate.PortNotTLS, "port %s of %s shows no certificate: %s", x.port, x.node.Name, why(x.o))
+		if x.KeyType == "RSA" && reason != tlsprobe.NoCommonSuite && reason != tlsprobe.KeyTypeNotSelectable {
+			x.say(f, certificate.PortNotTLS, "port %s of %s shows no certificate: %s", x.Port, x.node.Name, why(x.o))
 		}
 		return
 	}
-	if x.port != "" && seen && reason == tlsprobe.ClientCertificateRequired {
+	if x.Port != "" && seen && reason == tlsprobe.ClientCertificateRequired {
 		return // between SIP proxies and routers both ends show one; AXL's port is another matter
 	}
-	port := x.port
+	port := x.Port
 	if port == "" {
 		port = "8443"
 	}
@@ -255,8 +251,8 @@ func (x subject) behaviour(f *finder, known bool) {
 		tlsprobe.HandshakeFailed: peer.HandshakeFailed, tlsprobe.Reset: peer.HandshakeFailed,
 	}
 	switch kind, odd := kinds[reason]; {
-	case odd && (known || seen || x.keyType == "RSA"):
-		x.say(f, kind, "port %s of %s, asked for %s: %s", port, x.node.Name, x.keyType, why(x.o))
+	case odd && (known || seen || x.KeyType == "RSA"):
+		x.say(f, kind, "port %s of %s, asked for %s: %s", port, x.node.Name, x.KeyType, why(x.o))
 	case odd || x.s.Error == "":
 	default:
 		one := x.of(peer.CertificateNotRead, "%s could not be read: %s", x.what(), x.s.Error)
@@ -271,7 +267,7 @@ func (x subject) behaviour(f *finder, known bool) {
 // inspect says what is odd about a certificate that was read now.
 func (x subject) inspect(f *finder, now time.Time) {
 	s := x.s
-	if s.Replaced != "" && now.Sub(s.First) < changeShown {
+	if s.Replaced != "" && now.Sub(s.First) < certificate.ChangeShown {
 		reason := s.Cause
 		if !slices.ContainsFunc(certificate.Kinds(), func(k certificate.Kind) bool { return k.Reason == reason }) {
 			reason = peer.CertificateChanged // noted by a release that knew no causes, or others
@@ -324,7 +320,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 		x.multiServer(f)
 	}
 	x.chain(f, now)
-	if x.port == "" && !s.Pinned && !s.CA && (len(x.cl.TLS.Pins) > 0 || x.cl.TLS.CA != "") {
+	if x.Port == "" && !s.Pinned && !s.CA && (len(x.cl.TLS.Pins) > 0 || x.cl.TLS.CA != "") {
 		x.say(f, certificate.CertificateUntrustedHere, "Peerkeeper does not trust %s (%s): neither a pin nor tls.ca vouches for it", x.what(), s.Fingerprint)
 	}
 }
@@ -332,7 +328,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 // chainExpired reports an expired certificate above the leaf, unless it is a
 // root: that one is only served, and nobody looks at it there.
 func (x subject) chainExpired(f *finder, p tlsprobe.Problem) {
-	if p.Depth < len(x.o.Served.Chain) && !tlsprobe.IsSelfSigned(x.o.Served.Chain[p.Depth]) {
+	if p.Depth < len(x.o.Served.Chain) && !chain.SelfSigned(x.o.Served.Chain[p.Depth]) {
 		x.say(f, certificate.ChainExpired, "%s is served with %s, which %s", x.what(), p.Subject, p.Detail)
 	}
 }
@@ -359,19 +355,19 @@ func (x subject) multiServer(f *finder) {
 // served; whether an unknown issuer is one cannot be told, so a chain of more
 // than the leaf is taken for whole.
 func (x subject) chain(f *finder, now time.Time) {
-	chain := x.o.Served.Chain
-	if len(chain) == 0 || tlsprobe.IsSelfSigned(chain[0]) {
+	shown := x.o.Served.Chain
+	if len(shown) == 0 || chain.SelfSigned(shown[0]) {
 		return
 	}
-	top := chain[0]
-	for range chain {
-		i := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
+	top := shown[0]
+	for range shown {
+		i := slices.IndexFunc(shown, func(c *x509.Certificate) bool {
 			return c != top && string(c.RawSubject) == string(top.RawIssuer)
 		})
 		if i < 0 {
 			break
 		}
-		if top = chain[i]; tlsprobe.IsSelfSigned(top) {
+		if top = shown[i]; chain.SelfSigned(top) {
 			return
 		}
 	}
@@ -380,13 +376,13 @@ func (x subject) chain(f *finder, now time.Time) {
 		if string(ca.RawSubject) != string(top.RawIssuer) {
 			continue
 		}
-		if tlsprobe.IsSelfSigned(ca) {
+		if chain.SelfSigned(ca) {
 			return // the root, which servers do not send
 		}
 		x.say(f, certificate.ChainIncomplete, "%s is served without the intermediate CA %s", x.what(), issuer)
 		return
 	}
-	if top == chain[0] {
+	if top == shown[0] {
 		x.say(f, certificate.ChainIncomplete, "%s is served alone, and its issuer %s is neither in tls.ca nor in a trust store that was read", x.what(), issuer)
 	}
 }
@@ -396,7 +392,7 @@ func (x subject) chain(f *finder, now time.Time) {
 func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r certificate.Record) {
 	var with, without []mesh.NodeName
 	for _, n := range cl.Nodes {
-		rsa, ecdsa := r.Served[n.Name]["RSA"], r.Served[n.Name]["ECDSA"]
+		rsa, ecdsa := r.Served[n.Name][onTomcat(tlsprobe.RSA)], r.Served[n.Name][onTomcat(tlsprobe.ECDSA)]
 		switch {
 		case ecdsa.Fingerprint != "":
 			with = append(with, n.Name)

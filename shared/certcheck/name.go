@@ -71,8 +71,8 @@ func (c *Certcheck) leaves(id mesh.ClusterID, r certificate.Record) []certificat
 	cl, _ := c.Mesh.Cluster(id)
 	var out []certificate.Served
 	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
-		s, ok := r.Served[cl.Publisher][string(t)]
-		if own := r.Identity[cl.Publisher][certificate.ServiceOf("", string(t))]; s.Disputed && own.Fingerprint != "" {
+		s, ok := r.Served[cl.Publisher][onTomcat(t)]
+		if own := r.Identity[cl.Publisher][onTomcat(t).Service()]; s.Disputed && own.Fingerprint != "" {
 			s = own
 		}
 		if ok && s.Fingerprint != "" {
@@ -89,7 +89,7 @@ func (c *Certcheck) disputed(id mesh.ClusterID, r certificate.Record) []certific
 	cl, _ := c.Mesh.Cluster(id)
 	var out []certificate.Served
 	for _, t := range []tlsprobe.KeyType{tlsprobe.RSA, tlsprobe.ECDSA} {
-		if s := r.Served[cl.Publisher][string(t)]; s.Disputed {
+		if s := r.Served[cl.Publisher][onTomcat(t)]; s.Disputed {
 			out = append(out, s)
 		}
 	}

@@ -156,7 +156,7 @@ func TestACertificateWithThousandsOfNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	book := b.stored()
-	kept := book.Certs["apac"].Value.Served[apacPub]["RSA"]
+	kept := book.Certs["apac"].Value.Served[apacPub][onRSA]
 	if len(kept.Names) != 100 || kept.MoreNames != 2902 || kept.Names[0] != string(apacSub) || kept.Names[1] != string(apacPub) {
 		t.Errorf("%d names kept, %d more, first %v", len(kept.Names), kept.MoreNames, kept.Names[:2])
 	}

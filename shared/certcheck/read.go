@@ -34,7 +34,7 @@ type look struct {
 	record certificate.Record
 	err    error // what could not be written down and must be known
 	// probes are what the ports showed, by node and place ("RSA", "5061/RSA").
-	probes   map[mesh.NodeName]map[string]tlsprobe.Outcome
+	probes   map[mesh.NodeName]map[certificate.Place]tlsprobe.Outcome
 	holdings map[mesh.NodeName]certificate.Holding
 }
 
@@ -47,7 +47,7 @@ func (c *Certcheck) read(ctx context.Context, book *record.Snapshot, only []mesh
 	for i := range c.Mesh.Clusters {
 		cl := &c.Mesh.Clusters[i]
 		stored := book.Certs[cl.ID].Value
-		l := &look{record: stored, probes: map[mesh.NodeName]map[string]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]certificate.Holding{}}
+		l := &look{record: stored, probes: map[mesh.NodeName]map[certificate.Place]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]certificate.Holding{}}
 		out[cl.ID] = l
 		if !wanted(only, cl.ID) {
 			continue
@@ -73,7 +73,7 @@ func within(ctx context.Context, do func(context.Context)) {
 
 // readPorts reads what the cluster's nodes serve, side by side.
 func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.Record, ours own, now time.Time) {
-	next := certificate.Record{Served: map[mesh.NodeName]map[string]certificate.Served{}}
+	next := certificate.Record{Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{}}
 	var nodes sync.WaitGroup
 	var mu sync.Mutex
 	for _, n := range cl.Nodes {
@@ -93,10 +93,10 @@ func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, st
 				served, probes := c.readNodeGuarded(ctx, cl, at, port, stored.Ports[n.Name], ours, now)
 				mu.Lock()
 				if next.Ports == nil {
-					next.Ports = map[mesh.NodeName]map[string]certificate.Served{}
+					next.Ports = map[mesh.NodeName]map[certificate.Place]certificate.Served{}
 				}
 				if next.Ports[n.Name] == nil {
-					next.Ports[n.Name] = map[string]certificate.Served{}
+					next.Ports[n.Name] = map[certificate.Place]certificate.Served{}
 				}
 				for place, s := range served {
 					next.Ports[n.Name][place] = s
@@ -127,28 +127,23 @@ func onPort(n mesh.Node, port string) string {
 	return n.Address + ":" + port
 }
 
-// placeOf names a port and key type: "RSA" on 8443, else "5061/RSA".
-func placeOf(port, keyType string) string {
-	if port == "" {
-		return keyType
-	}
-	return port + "/" + keyType
-}
+// onTomcat is the place of a key type on 8443.
+func onTomcat(t tlsprobe.KeyType) certificate.Place { return certificate.Place{KeyType: string(t)} }
 
 // readNodeGuarded costs a node that makes us panic its own certificates only.
-func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]certificate.Served, ours own, now time.Time) (out map[string]certificate.Served, probes map[string]tlsprobe.Outcome) {
+func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[certificate.Place]certificate.Served, ours own, now time.Time) (out map[certificate.Place]certificate.Served, probes map[certificate.Place]tlsprobe.Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.logger().Error("panic while reading certificates", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
-			out, probes = map[string]certificate.Served{}, map[string]tlsprobe.Outcome{}
+			out, probes = map[certificate.Place]certificate.Served{}, map[certificate.Place]tlsprobe.Outcome{}
 			for place, was := range stored {
-				if strings.HasPrefix(place, placeOf(port, "")) {
+				if place.Port == port {
 					was.Error = fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)
 					out[place] = was
 				}
 			}
 			if len(out) == 0 {
-				out[placeOf(port, string(tlsprobe.RSA))] = certificate.Served{Error: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
+				out[certificate.Place{Port: port, KeyType: string(tlsprobe.RSA)}] = certificate.Served{Error: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
 			}
 		}
 	}()
@@ -156,17 +151,14 @@ func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mes
 }
 
 // readNode reads one port of a node, both key types.
-func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[string]certificate.Served, ours own, now time.Time) (map[string]certificate.Served, map[string]tlsprobe.Outcome) {
-	out, probes := map[string]certificate.Served{}, map[string]tlsprobe.Outcome{}
+func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[certificate.Place]certificate.Served, ours own, now time.Time) (map[certificate.Place]certificate.Served, map[certificate.Place]tlsprobe.Outcome) {
+	out, probes := map[certificate.Place]certificate.Served{}, map[certificate.Place]tlsprobe.Outcome{}
 	firstLook := true
 	for place := range stored {
-		firstLook = firstLook && !strings.HasPrefix(place, placeOf(port, ""))
-	}
-	if port == "" {
-		firstLook = len(stored) == 0
+		firstLook = firstLook && place.Port != port
 	}
 	for _, o := range c.TLS.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName()}) {
-		place := placeOf(port, string(o.Asked))
+		place := certificate.Place{Port: port, KeyType: string(o.Asked)}
 		was := stored[place]
 		probes[place] = o
 		leaf := o.Served.Leaf()
@@ -191,22 +183,19 @@ func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node,
 
 // otherKeyType notes that a certificate took the place of one of the other key
 // type: RSA is gone, and ECDSA is served that was not there before.
-func otherKeyType(out, stored map[string]certificate.Served, port string) {
-	rsa, ecdsa := placeOf(port, string(tlsprobe.RSA)), placeOf(port, string(tlsprobe.ECDSA))
-	for came, went := range map[string]string{rsa: ecdsa, ecdsa: rsa} {
+func otherKeyType(out, stored map[certificate.Place]certificate.Served, port string) {
+	rsa, ecdsa := certificate.Place{Port: port, KeyType: string(tlsprobe.RSA)}, certificate.Place{Port: port, KeyType: string(tlsprobe.ECDSA)}
+	for came, went := range map[certificate.Place]certificate.Place{rsa: ecdsa, ecdsa: rsa} {
 		s, is := out[came]
 		_, still := out[went]
 		was := stored[went]
 		if !is || still || s.Fingerprint == "" || stored[came].Fingerprint != "" || was.Fingerprint == "" {
 			continue
 		}
-		s.Replaced, s.Former = was.Fingerprint, certificate.FormerOf(was, keyTypeAt(went))
+		s.Replaced, s.Former = was.Fingerprint, was.AsFormer(went.KeyType)
 		out[came] = s
 	}
 }
-
-// keyTypeAt is the key type of a place: "RSA" of "5061/RSA".
-func keyTypeAt(place string) string { return place[strings.LastIndexByte(place, '/')+1:] }
 
 // keyOf is a short hash of a certificate's public key: equal hashes, equal keys.
 func keyOf(c *x509.Certificate) string {
@@ -232,11 +221,11 @@ func unreached(r tlsprobe.Reason) bool {
 }
 
 // served lays a leaf over what was served before, of the key type given. Why it
-// changed is said when the whole mesh has been looked at (sayChanges).
+// changed is said when the whole mesh has been looked at (Record.ExplainChanges).
 func served(leaf *x509.Certificate, was certificate.Served, keyType string, firstLook bool, now time.Time) certificate.Served {
 	s := certificate.Served{
 		Fingerprint: tlsprobe.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
-		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: tlsprobe.IsSelfSigned(leaf), First: now, Sighted: now, Read: now,
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: chain.SelfSigned(leaf), First: now, Sighted: now, Read: now,
 		MultiServer: tlsprobe.IsMultiServer(leaf), Key: keyOf(leaf),
 	}
 	switch {
@@ -250,7 +239,7 @@ func served(leaf *x509.Certificate, was certificate.Served, keyType string, firs
 			s.Sighted = was.First
 		}
 	case was.Fingerprint != "":
-		s.Replaced, s.Former = was.Fingerprint, certificate.FormerOf(was, keyType)
+		s.Replaced, s.Former = was.Fingerprint, was.AsFormer(keyType)
 	case firstLook:
 		// Nothing was seen before: it may have been served since it was made.
 		s.First = leaf.NotBefore

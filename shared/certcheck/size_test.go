@@ -62,7 +62,7 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 	}
 	r := book.Certs["apac"].Value
 	for _, n := range apac.Nodes {
-		for _, s := range []certificate.Served{r.Served[n.Name]["RSA"], r.Ports[n.Name]["5061/RSA"], r.Ports[n.Name]["7400/RSA"]} {
+		for _, s := range []certificate.Served{r.Served[n.Name][onRSA], r.Ports[n.Name][certificate.Place{Port: "5061", KeyType: "RSA"}], r.Ports[n.Name][certificate.Place{Port: "7400", KeyType: "RSA"}]} {
 			if len(s.Names) != 100 || s.MoreNames != 407 || s.Subject == "" || s.NotAfter.IsZero() || s.First.IsZero() {
 				t.Errorf("%s: %+v", n.Name, s)
 			}
@@ -85,7 +85,7 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 		t.Errorf("renewed: the item has %d bytes", n)
 	}
 	for _, n := range apac.Nodes {
-		if s := book.Certs["apac"].Value.Ports[n.Name]["7400/RSA"]; s.Former == nil || len(s.Former.Names) != 100 || s.Former.KeyType != "RSA" || s.Cause != peer.CertificateChanged {
+		if s := book.Certs["apac"].Value.Ports[n.Name][certificate.Place{Port: "7400", KeyType: "RSA"}]; s.Former == nil || len(s.Former.Names) != 100 || s.Former.KeyType != "RSA" || s.Cause != peer.CertificateChanged {
 			t.Errorf("%s: what it was is not kept: %+v", n.Name, s.Former)
 		}
 	}
@@ -108,11 +108,11 @@ func TestARecordOfTheReleaseBeforeIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []certificate.Record{r, back.Unpacked()} {
-		s := r.Served["imp-apac-pub.example.com"]["RSA"]
+		s := r.Served["imp-apac-pub.example.com"][onRSA]
 		if s.Subject != "CN=x" || len(s.Names) != 1 || s.Former == nil || s.Former.Subject != "CN=y" || s.Former.Names[0] != "y" || s.NotAfter.Year() != 2030 || s.First.Day() != 2 {
 			t.Errorf("%+v", s)
 		}
-		if r.Served["imp-apac-pub.example.com"]["ECDSA"].Error != "no route" || r.Certificates != nil {
+		if r.Served["imp-apac-pub.example.com"][onECDSA].Error != "no route" || r.Certificates != nil {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -191,7 +191,7 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 func TestARecordThatWouldBeTooLarge(t *testing.T) {
 	b := newBench(t, &keys{})
 	apac := &b.mesh.Clusters[1]
-	r := certificate.Record{Served: map[mesh.NodeName]map[string]certificate.Served{}, Trust: map[string]certificate.Store{}}
+	r := certificate.Record{Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{}, Trust: map[string]certificate.Store{}}
 	for i := range 60 {
 		node := mesh.NodeName(fmt.Sprintf("n%d.example.com", i))
 		if i == 0 {
@@ -201,7 +201,7 @@ func TestARecordThatWouldBeTooLarge(t *testing.T) {
 		for k := range 100 {
 			s.Names = append(s.Names, fmt.Sprintf("%s%d.%d.example.com", strings.Repeat("n", 60), k, i))
 		}
-		r.Served[node] = map[string]certificate.Served{"RSA": s}
+		r.Served[node] = map[certificate.Place]certificate.Served{onRSA: s}
 	}
 	for i := range 250 {
 		r.Findings = append(r.Findings, peer.Finding{ID: fmt.Sprint(i), Severity: "info", Message: strings.Repeat("m", 1400)})
@@ -214,10 +214,10 @@ func TestARecordThatWouldBeTooLarge(t *testing.T) {
 	if len(body) > 300<<10 || !slices.Equal(cut, []string{"findings", "names of certificates"}) {
 		t.Errorf("%d bytes, cut %v", len(body), cut)
 	}
-	if s := r.Served[apacPub]["RSA"]; len(s.Names) != 100 {
+	if s := r.Served[apacPub][onRSA]; len(s.Names) != 100 {
 		t.Errorf("the publisher's names are cut before those of others")
 	}
-	if s := r.Served["n1.example.com"]["RSA"]; len(s.Names) != 0 || s.MoreNames != 100 {
+	if s := r.Served["n1.example.com"][onRSA]; len(s.Names) != 0 || s.MoreNames != 100 {
 		t.Errorf("names that are not kept are not counted: %d", s.MoreNames)
 	}
 }
@@ -248,8 +248,8 @@ func TestWhatIsStoredIsWhatWasSeen(t *testing.T) {
 			t.Errorf("a field of type %s: teach this test to fill it", f.Type())
 		}
 	}
-	places := map[mesh.NodeName]map[string]certificate.Served{"a": {"RSA": full, "ECDSA": {Error: "no route"}}, "b": {"RSA": full}}
-	r := certificate.Record{Served: places, Ports: map[mesh.NodeName]map[string]certificate.Served{"a": {"5061/RSA": full}}}
+	places := map[mesh.NodeName]map[certificate.Place]certificate.Served{"a": {onRSA: full, onECDSA: {Error: "no route"}}, "b": {onRSA: full}}
+	r := certificate.Record{Served: places, Ports: map[mesh.NodeName]map[certificate.Place]certificate.Served{"a": {{Port: "5061", KeyType: "RSA"}: full}}}
 	body, err := json.Marshal(r.Packed())
 	if err != nil {
 		t.Fatal(err)

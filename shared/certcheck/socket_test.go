@@ -218,7 +218,7 @@ func TestBadServers(t *testing.T) {
 			if s.hanged && took < deadline || !s.hanged && took >= 2*deadline || took > own {
 				t.Errorf("took %v, at %v per key type", took, deadline)
 			}
-			if read := rec.Served[node.Name]["RSA"].Fingerprint != ""; read != s.read {
+			if read := rec.Served[node.Name][onRSA].Fingerprint != ""; read != s.read {
 				t.Errorf("certificate read %v", read)
 			}
 			if s.want == "" {

@@ -65,11 +65,9 @@ func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *certificate.Rec
 	}
 	for node, byPlace := range l.probes {
 		for place, o := range byPlace {
-			if s, ok := r.Served[node][place]; ok {
-				r.Served[node][place] = complete(s, o.Served.Chain)
-			}
-			if s, ok := r.Ports[node][place]; ok {
-				r.Ports[node][place] = complete(s, o.Served.Chain)
+			spot := certificate.Spot{Node: node, Place: place}
+			if s, ok := r.ServedAt(spot); ok {
+				r.SetServed(spot, complete(s, o.Served.Chain))
 			}
 		}
 	}
@@ -123,28 +121,14 @@ func (j *storeJudge) collect() {
 			}
 		}
 		rec := j.certs[cl.ID]
-		for _, byType := range rec.Served {
-			for _, s := range byType {
-				name("tomcat-trust", certificate.CommonName(s.Subject))
-				has("tomcat-trust", s)
-			}
-		}
-		for _, byPlace := range rec.Ports {
-			for place, s := range byPlace {
-				name(storeAt(place), certificate.CommonName(s.Subject))
-				has(storeAt(place), s)
-			}
-		}
-		for _, byService := range rec.Identity {
-			for service, s := range byService {
-				name(certificate.StoreOf(service), certificate.CommonName(s.Subject))
-				has(certificate.StoreOf(service), s)
-			}
+		for store, s := range rec.ByStore() {
+			name(store, certificate.CommonName(s.Subject))
+			has(store, s)
 		}
 		l := j.looks[cl.ID]
 		for _, byPlace := range l.probes {
 			for place, o := range byPlace {
-				served(storeAt(place), o.Served.Chain)
+				served(place.Store(), o.Served.Chain)
 			}
 		}
 		for _, h := range l.holdings {
@@ -153,15 +137,6 @@ func (j *storeJudge) collect() {
 			}
 		}
 	}
-}
-
-// storeAt is the store behind what a place shows.
-func storeAt(place string) string {
-	port, _, ported := strings.Cut(place, "/")
-	if !ported {
-		port = ""
-	}
-	return certificate.StoreOf(certificate.ServiceOf(port, ""))
 }
 
 // stores lays what was read now over what was stored of one cluster.
@@ -283,7 +258,7 @@ func (j *storeJudge) trusted(store string, c certificate.HeldCertificate) certif
 	}
 	out := certificate.Entry{
 		Print: certificate.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: short(cn, maxShort), Ends: c.X509.NotAfter.UTC(), File: short(c.File, maxShort),
-		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !tlsprobe.IsSelfSigned(c.X509), EC: c.X509.PublicKeyAlgorithm == x509.ECDSA,
+		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !chain.SelfSigned(c.X509), EC: c.X509.PublicKeyAlgorithm == x509.ECDSA,
 	}
 	if out.CA {
 		sum := sha256.Sum256(c.X509.RawSubjectPublicKeyInfo)
@@ -323,11 +298,11 @@ func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *certif
 		}
 	}
 	for _, print := range slices.Sorted(maps.Keys(j.chains[name])) {
-		chain := j.chains[name][print]
-		if tlsprobe.IsSelfSigned(chain[0]) {
+		shown := j.chains[name][print]
+		if chain.SelfSigned(shown[0]) {
 			continue
 		}
-		if ca := j.anchor(chain[0], chain[1:], anchors, 0); ca != nil {
+		if ca := j.anchor(shown[0], shown[1:], anchors, 0); ca != nil {
 			vouched(print, certificate.ShortPrint(tlsprobe.Fingerprint(ca)))
 		} else {
 			next.Checked = append(next.Checked, print)
@@ -353,7 +328,7 @@ func (j *storeJudge) anchor(cert *x509.Certificate, served, store []*x509.Certif
 		}
 	}
 	for _, ca := range served {
-		if !tlsprobe.IsSelfSigned(ca) && j.signedBy(cert, ca) {
+		if !chain.SelfSigned(ca) && j.signedBy(cert, ca) {
 			if found := j.anchor(ca, served, store, depth+1); found != nil {
 				return found
 			}
@@ -459,25 +434,9 @@ func hadIt(was certificate.Store, publisher mesh.NodeName, print string) bool {
 // whether each is of a CA-signed certificate.
 func (j *storeJudge) wants(id mesh.ClusterID, store string) map[string]bool {
 	out := map[string]bool{}
-	rec := j.certs[id]
-	take := func(at string, s certificate.Served) {
+	for at, s := range j.certs[id].ByStore() {
 		if at == store && s.Fingerprint != "" {
 			out[certificate.ShortPrint(s.Fingerprint)] = !s.SelfSigned
-		}
-	}
-	for _, byType := range rec.Served {
-		for _, s := range byType {
-			take("tomcat-trust", s)
-		}
-	}
-	for _, byPlace := range rec.Ports {
-		for place, s := range byPlace {
-			take(storeAt(place), s)
-		}
-	}
-	for _, byService := range rec.Identity {
-		for service, s := range byService {
-			take(certificate.StoreOf(service), s)
 		}
 	}
 	return out

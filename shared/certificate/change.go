@@ -25,14 +25,35 @@ type Former struct {
 	NotAfter   time.Time `json:"notAfter,omitzero"`
 }
 
-// FormerOf is what is kept of a certificate.
-func FormerOf(s Served, keyType string) *Former {
+// AsFormer is what is kept of a certificate, of the key type given.
+func (s Served) AsFormer(keyType string) *Former {
 	return &Former{KeyType: keyType, Key: s.Key, Subject: s.Subject, Issuer: s.Issuer, Names: s.Names, SelfSigned: s.SelfSigned, NotAfter: s.NotAfter}
 }
 
-// Change is why one certificate took the place of another: what both of them
+// ChangeShown is for how long a replaced certificate stays a finding.
+const ChangeShown = 7 * 24 * time.Hour
+
+// ExplainChanges says of each replaced certificate by what it was replaced, anew at
+// every look while the change is shown: the cluster's own list of nodes (topology),
+// which tells a renamed node from another cluster, can only be read after it.
+func (r *Record) ExplainChanges(m *mesh.Mesh, cl *mesh.Cluster, topology peer.Fact[[]mesh.NodeName], now time.Time) {
+	for spot, s := range r.Serving() {
+		switch {
+		case s.Former == nil:
+			continue
+		case now.Sub(s.First) >= ChangeShown:
+			s.Former = nil
+		default:
+			change := changeOf(m, cl, s, spot.KeyType, topology)
+			s.Cause, s.Change = change.Cause, change.String()
+		}
+		r.SetServed(spot, s)
+	}
+}
+
+// explanation is why one certificate took the place of another: what both of them
 // and the cluster's own list of nodes show, and what follows.
-type Change struct {
+type explanation struct {
 	// Cause is CertificateRenewed, CertificateChanged (regenerated),
 	// IssuerChanged, NodeRenamed, DomainRenamed or EntryReused.
 	Cause peer.Reason
@@ -45,17 +66,17 @@ type Change struct {
 	Says string
 }
 
-func (c Change) String() string {
+func (c explanation) String() string {
 	return fmt.Sprintf("measured: %s; cause, %s: %s", c.Seen, c.Basis, c.Says)
 }
 
-// ChangeOf says why a certificate that is served now took the place of its
+// changeOf says why a certificate that is served now took the place of its
 // Former. topology is the cluster's own list of its nodes, read over AXL; it
 // counts only if it was read after the change was seen, for what was read
 // before it may be the former cluster's. Cisco's chapter "Update Intercluster
 // Sync Agent Tomcat Trust Certificates" names the causes: an entry reused for a
 // new cluster, a renamed host or domain, a regenerated certificate.
-func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topology peer.Fact[[]mesh.NodeName]) Change {
+func changeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topology peer.Fact[[]mesh.NodeName]) explanation {
 	was := *is.Former
 	n := compareNames(certNames(was.Subject, was.Names), certNames(is.Subject, is.Names))
 	sameKey := was.Key != "" && was.Key == is.Key
@@ -63,7 +84,7 @@ func ChangeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 
 	// By the certificates alone. A key proves who answers: whoever has it is not
 	// somebody else.
-	c := Change{Basis: peer.Measured}
+	c := explanation{Basis: peer.Measured}
 	by := func(cause peer.Reason, basis peer.Basis, format string, args ...any) {
 		c.Cause, c.Basis, c.Says = cause, basis, fmt.Sprintf(format, args...)
 	}

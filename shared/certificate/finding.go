@@ -171,7 +171,7 @@ func completed(f peer.Finding, reason peer.Reason, identity string) peer.Finding
 		f.Severity = k.Severity
 	}
 	if identity == "" {
-		identity = ServiceOf("", f.KeyType)
+		identity = Place{KeyType: f.KeyType}.Service()
 	}
 	node := string(f.Node)
 	if node == "" {
@@ -194,31 +194,6 @@ func completed(f peer.Finding, reason peer.Reason, identity string) peer.Finding
 // is about ("cup-xmpp"); "" means tomcat of the key type.
 func NewFinding(reason peer.Reason, node mesh.NodeName, keyType, service, message string) peer.Finding {
 	return completed(peer.Finding{Node: node, KeyType: keyType, Message: message}, reason, service)
-}
-
-// Ports of intercluster traffic besides 8443, with the identity that each
-// serves (port usage guide).
-const (
-	PortSIPTLS = "5061" // SIP Proxy: cup
-	PortXMPP   = "7400" // XCP Router: cup-xmpp
-)
-
-// ServiceOf names the identity that a port serves with a key type; "" is 8443.
-func ServiceOf(port, keyType string) string {
-	name := map[string]string{"": "tomcat", PortSIPTLS: "cup", PortXMPP: "cup-xmpp"}[port]
-	if keyType == "ECDSA" {
-		name += "-ECDSA"
-	}
-	return name
-}
-
-// StoreOf is the trust store behind an identity, as people see it.
-func StoreOf(service string) string {
-	name := strings.TrimSuffix(service, "-ECDSA")
-	if name == "cup-xmpp-s2s" {
-		name = "cup-xmpp"
-	}
-	return name + "-trust"
 }
 
 // servedBy names what must be restarted before a new identity certificate is

@@ -2,12 +2,10 @@ package certificate
 
 import (
 	"fmt"
-	"maps"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -26,7 +24,7 @@ func (v *View) Findings(id mesh.ClusterID) []peer.Finding {
 		if reason == "" {
 			continue
 		}
-		idOn := func(node mesh.NodeName) string { return string(reason) + ":" + string(node) + ":" + g.place }
+		idOn := func(node mesh.NodeName) string { return string(reason) + ":" + string(node) + ":" + g.place.String() }
 		f.Node, f.ID = g.carrier, idOn(g.carrier)
 		if had[f.ID] { // two certificates of one subject: each keeps its own node
 			f.Node, f.ID = g.nodes[0], idOn(g.nodes[0])
@@ -52,7 +50,7 @@ func (v *View) Findings(id mesh.ClusterID) []peer.Finding {
 func (g *group) dated(days []int, now time.Time) (reason peer.Reason, f peer.Finding) {
 	s := g.served
 	ends, by := s.Ends()
-	f = peer.Finding{KeyType: g.keyType, Subject: s.Subject, NotAfter: ends}
+	f = peer.Finding{KeyType: g.place.KeyType, Subject: s.Subject, NotAfter: ends}
 	limit, near := nearest(days, ends.Sub(now))
 	switch {
 	case !now.Before(s.NotAfter):
@@ -102,21 +100,18 @@ func rootFindings(r Record, days []int, now time.Time) []peer.Finding {
 		pinned bool
 	}
 	var roots []*root
-	for _, node := range slices.Sorted(maps.Keys(r.Served)) {
-		for _, keyType := range slices.Sorted(maps.Keys(r.Served[node])) {
-			s := r.Served[node][keyType]
-			if s.RootEnds.IsZero() || s.Stale(now) {
-				continue
-			}
-			i := slices.IndexFunc(roots, func(x *root) bool { return x.by == s.RootBy && x.ends.Equal(s.RootEnds) })
-			if i < 0 {
-				i, roots = len(roots), append(roots, &root{ends: s.RootEnds, by: s.RootBy, pinned: true})
-			}
-			if x := roots[i]; !slices.Contains(x.nodes, node) {
-				x.nodes = append(x.nodes, node)
-			}
-			roots[i].pinned = roots[i].pinned && s.Pinned
+	for spot, s := range r.Serving() {
+		if spot.Port != "" || s.RootEnds.IsZero() || s.Stale(now) {
+			continue
 		}
+		i := slices.IndexFunc(roots, func(x *root) bool { return x.by == s.RootBy && x.ends.Equal(s.RootEnds) })
+		if i < 0 {
+			i, roots = len(roots), append(roots, &root{ends: s.RootEnds, by: s.RootBy, pinned: true})
+		}
+		if x := roots[i]; !slices.Contains(x.nodes, spot.Node) {
+			x.nodes = append(x.nodes, spot.Node)
+		}
+		roots[i].pinned = roots[i].pinned && s.Pinned
 	}
 	var out []peer.Finding
 	for _, x := range roots {
@@ -147,16 +142,14 @@ func rootFindings(r Record, days []int, now time.Time) []peer.Finding {
 // all that have one of its name, which may itself be read, and be renewed.
 func (r Record) Unread(now time.Time) []string {
 	var out []string
-	for node, byType := range r.Served {
-		for keyType, s := range byType {
-			if s.Error != "" {
-				out = append(out, string(node)+":"+keyType)
-			}
+	for spot, s := range r.Serving() {
+		if spot.Port == "" && s.Error != "" {
+			out = append(out, string(spot.Node)+":"+spot.Place.String())
 		}
 	}
 	for _, g := range grouped(r) {
 		if g.fresh(now) == 0 {
-			out = append(out, string(g.carrier)+":"+g.place)
+			out = append(out, string(g.carrier)+":"+g.place.String())
 		}
 	}
 	slices.Sort(out)
@@ -165,12 +158,11 @@ func (r Record) Unread(now time.Time) []string {
 
 // group is one certificate with the nodes that serve it.
 type group struct {
-	served  Served
-	keyType string
-	what    string // "RSA", or "RSA (port 5061)"
-	place   string // as it stands in an id: "RSA", "5061/RSA"
-	nodes   []mesh.NodeName
-	all     []Served
+	served Served
+	place  Place
+	what   string // "RSA", or "RSA (port 5061)"
+	nodes  []mesh.NodeName
+	all    []Served
 	// carrier is the first of all nodes that have a certificate of this subject:
 	// it stays the same while one node after the other gets a renewed one.
 	carrier mesh.NodeName
@@ -191,58 +183,55 @@ func (g *group) names() string { return nodeList(g.nodes) }
 // nodeList names nodes as a person would: the first three, and how many more.
 func nodeList(nodes []mesh.NodeName) string { return plain.First(3, nodes) }
 
-// grouped sorts a cluster's served certificates by certificate.
+// grouped sorts a cluster's served certificates by certificate: those on 8443, those
+// on other ports, and what certificate management names where that is not what is
+// served to Peerkeeper. For what peers meet ends by its own date.
 func grouped(r Record) []*group {
 	var out []*group
-	take := func(served map[mesh.NodeName]map[string]Served) {
-		at := map[string]*group{}
-		carrier := map[string]mesh.NodeName{}
-		for _, node := range slices.Sorted(maps.Keys(served)) {
-			for _, place := range slices.Sorted(maps.Keys(served[node])) {
-				s := served[node][place]
-				if s.NotAfter.IsZero() {
-					continue
-				}
-				subject := place + " " + s.Subject
-				if carrier[subject] == "" {
-					carrier[subject] = node
-				}
-				key := place + " " + s.Fingerprint
-				g := at[key]
-				if g == nil {
-					keyType, what := place, place
-					switch port, of, ported := strings.Cut(place, "/"); {
-					case ported && port == namedPlace:
-						keyType, what = of, of+" (named by certificate management, and not what is served to Peerkeeper)"
-					case ported:
-						keyType, what = of, fmt.Sprintf("%s (port %s)", of, port)
-					}
-					g = &group{served: s, place: place, keyType: keyType, what: what, carrier: carrier[subject]}
-					at[key] = g
-					out = append(out, g)
-				}
-				g.nodes, g.all = append(g.nodes, node), append(g.all, s)
+	at, carrier := map[string]*group{}, map[string]mesh.NodeName{}
+	take := func(spot Spot, s Served) {
+		if s.NotAfter.IsZero() {
+			return
+		}
+		subject := spot.Place.String() + " " + s.Subject
+		if carrier[subject] == "" {
+			carrier[subject] = spot.Node
+		}
+		key := spot.Place.String() + " " + s.Fingerprint
+		g := at[key]
+		if g == nil {
+			g = &group{served: s, place: spot.Place, what: spot.KeyType, carrier: carrier[subject]}
+			switch spot.Port {
+			case "":
+			case namedPlace:
+				g.what += " (named by certificate management, and not what is served to Peerkeeper)"
+			default:
+				g.what += fmt.Sprintf(" (port %s)", spot.Port)
 			}
+			at[key] = g
+			out = append(out, g)
+		}
+		g.nodes, g.all = append(g.nodes, spot.Node), append(g.all, s)
+	}
+	for spot, s := range r.Serving() {
+		take(spot, s)
+		if own := r.Identity[spot.Node][spot.Service()]; spot.Port == "" && s.Disputed && own.Fingerprint != "" {
+			take(Spot{spot.Node, Place{namedPlace, spot.KeyType}}, own)
 		}
 	}
-	take(r.Served)
-	take(r.Ports)
-	// What peers meet ends by its own date, whatever is served to Peerkeeper.
-	named := map[mesh.NodeName]map[string]Served{}
-	for node, byType := range r.Served {
-		for keyType, s := range byType {
-			if own := r.Identity[node][ServiceOf("", keyType)]; s.Disputed && own.Fingerprint != "" {
-				if named[node] == nil {
-					named[node] = map[string]Served{}
-				}
-				named[node][namedPlace+"/"+keyType] = own
-			}
+	rank := func(g *group) int {
+		switch g.place.Port {
+		case "":
+			return 0
+		case namedPlace:
+			return 2
 		}
+		return 1
 	}
-	take(named)
+	slices.SortStableFunc(out, func(a, b *group) int { return rank(a) - rank(b) })
 	return out
 }
 
-// namedPlace is the place, before the key type, of a certificate that a node's
+// namedPlace stands in the place of a port for a certificate that a node's
 // certificate management names and that is not served to Peerkeeper.
 const namedPlace = "named"

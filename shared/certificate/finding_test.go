@@ -16,7 +16,7 @@ func TestCertFindings(t *testing.T) {
 	served := func(change func(s *Served)) Record {
 		s := Served{Fingerprint: "sha256:00", Subject: "CN=imp-apac-pub.example.com", NotAfter: certNoon().AddDate(1, 0, 0), Read: certNoon().Add(-time.Hour)}
 		change(&s)
-		return Record{At: certNoon(), Served: map[mesh.NodeName]map[string]Served{apacPublisher: {"RSA": s}}}
+		return Record{At: certNoon(), Served: map[mesh.NodeName]map[Place]Served{apacPublisher: {onRSA: s}}}
 	}
 	in := func(days float64) func(*Served) {
 		return func(s *Served) { s.NotAfter = certNoon().Add(time.Duration(days * 24 * float64(time.Hour))) }
@@ -77,13 +77,13 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	for name, text := range map[string]string{"hostile": forgedName, "long": strings.Repeat(forgedName, 5000)} {
 		t.Run(name, func(t *testing.T) {
-			r := Record{At: now, Served: map[mesh.NodeName]map[string]Served{}, Findings: []peer.Finding{{ID: text, Message: text, Fix: text, Reason: peer.Reason(text), Severity: "info"}}}
+			r := Record{At: now, Served: map[mesh.NodeName]map[Place]Served{}, Findings: []peer.Finding{{ID: text, Message: text, Fix: text, Reason: peer.Reason(text), Severity: "info"}}}
 			// Every date on which something is said of the leaf, of its chain or of the root.
 			for i, ends := range []time.Duration{-time.Hour, 24 * time.Hour, 10 * 24 * time.Hour, 4000 * time.Hour} {
 				for j, begins := range []time.Duration{-time.Hour, time.Hour} {
 					s := Served{Subject: "CN=" + text, Issuer: "CN=" + text, Fingerprint: fmt.Sprintf("sha256:%d%d", i, j), NotBefore: now.Add(begins), NotAfter: now.Add(ends), First: now.Add(-time.Hour)}
 					s.RootBy, s.RootEnds = "CN="+text, now.Add(ends)
-					r.Served[mesh.NodeName(fmt.Sprintf("imp-%d-%d.example.com", i, j))] = map[string]Served{"RSA": s}
+					r.Served[mesh.NodeName(fmt.Sprintf("imp-%d-%d.example.com", i, j))] = map[Place]Served{onRSA: s}
 				}
 			}
 			r.Trust = map[string]Store{peer.TomcatTrust: {Entries: []Entry{
@@ -111,9 +111,9 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 // What certcheck reads over a node's own port tells peersync that the node is
 // there; a look that failed tells nothing.
 func TestLastReadIsTheLastLookThatSucceeded(t *testing.T) {
-	r := Record{Served: map[mesh.NodeName]map[string]Served{
-		apacPublisher: {"RSA": {Read: certNoon().Add(-2 * time.Hour)}, "ECDSA": {Read: certNoon().Add(-time.Hour), Error: "Refused"}},
-		apacSubject:   {"RSA": {Read: certNoon(), Error: "Refused"}},
+	r := Record{Served: map[mesh.NodeName]map[Place]Served{
+		apacPublisher: {onRSA: {Read: certNoon().Add(-2 * time.Hour)}, onECDSA: {Read: certNoon().Add(-time.Hour), Error: "Refused"}},
+		apacSubject:   {onRSA: {Read: certNoon(), Error: "Refused"}},
 	}}
 	got := r.LastRead()
 	if at := got[apacPublisher]; !at.Equal(certNoon().Add(-2 * time.Hour)) {

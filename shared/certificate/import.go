@@ -90,7 +90,7 @@ func (row Row) served(r Record) Served {
 	if row.byManagement() {
 		return r.Identity[row.Node][row.Service]
 	}
-	return r.Served[row.Node][row.KeyType]
+	return r.Served[row.Node][Place{KeyType: row.KeyType}]
 }
 
 func latest(a, b time.Time) time.Time {
@@ -122,7 +122,7 @@ func importOf(m *mesh.Mesh, row Row, cell Cell, into *mesh.Cluster, of Record, p
 		asks = append(asks, "it prepares a renewal that only you know of")
 	}
 	if row.Told {
-		asks = append(asks, fmt.Sprintf("what is served to Peerkeeper is another (%s)", printStart(of.Served[row.Node][row.KeyType].Fingerprint)))
+		asks = append(asks, fmt.Sprintf("what is served to Peerkeeper is another (%s)", printStart(of.Served[row.Node][Place{KeyType: row.KeyType}].Fingerprint)))
 	} else if !row.Pending && len(proofs) < 2 {
 		asks = append(asks, "one source alone tells that it is the node's own: it serves it to Peerkeeper")
 	}

@@ -32,20 +32,20 @@ func newExchange() *exchange {
 	m := certMesh(3, 2, mesh.TCP)
 	m.Policy.ImportCertificates = mesh.ImportAuto
 	e := &exchange{m: m, v: &peer.Facts{Now: certNoon(), Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}}
-	served := map[mesh.NodeName]map[string]Served{}
+	served := map[mesh.NodeName]map[Place]Served{}
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
 		c.SyncInterval, c.PlatformWriteCredentials = mesh.Duration(30*time.Minute), string(c.ID)+"/platform-write"
 		for _, n := range c.Nodes {
 			s := selfSigned(n.Name, string(n.Name)+" RSA")
 			s.Pinned = true
-			served[n.Name] = map[string]Served{"RSA": s}
+			served[n.Name] = map[Place]Served{onRSA: s}
 		}
 		e.v.Clusters[c.ID] = &peer.ClusterRecord{}
 		e.icsa(c.ID, 30*24*time.Hour)
 	}
 	e.certs = trusting(m, served)
-	e.name(served[apacPublisher]["RSA"])
+	e.name(served[apacPublisher][onRSA])
 	e.lack(apacPublisher, 24*time.Hour)
 	return e
 }
@@ -96,9 +96,9 @@ func (e *exchange) synced(ago time.Duration) {
 }
 
 func (e *exchange) serve(node mesh.NodeName, do func(*Served)) {
-	s := e.certs["apac"].Served[node]["RSA"]
+	s := e.certs["apac"].Served[node][onRSA]
 	do(&s)
-	e.certs["apac"].Served[node]["RSA"] = s
+	e.certs["apac"].Served[node][onRSA] = s
 }
 
 // inBetween has something on Peerkeeper's way show a certificate of its own, which
@@ -133,7 +133,7 @@ func TestImports(t *testing.T) {
 			e.unnamed()
 		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
 		{"certificate management was not read at this look", func(e *exchange) {
-			s := e.certs["apac"].Served[apacPublisher]["RSA"]
+			s := e.certs["apac"].Served[apacPublisher][onRSA]
 			s.Error = "not read at the last look"
 			e.name(s)
 		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
@@ -196,7 +196,7 @@ func TestImports(t *testing.T) {
 			for _, keyType := range []string{"RSA", "ECDSA"} {
 				s := caSigned(apacPublisher, "by CA "+keyType, "Example CA")
 				s.CA = true
-				e.certs["apac"].Served[apacPublisher][keyType] = s
+				e.certs["apac"].Served[apacPublisher][Place{KeyType: keyType}] = s
 			}
 			change(e.certs, "emea", func(_ *Record, store *Store) {
 				store.Checked = []string{ShortPrint(print64("by CA RSA")), ShortPrint(print64("by CA ECDSA"))}
@@ -265,7 +265,7 @@ func TestOneCAForTwo(t *testing.T) {
 			node := mesh.NodeName("imp-" + string(id) + "-pub.example.com")
 			s := caSigned(node, "by CA "+string(id), "Example CA")
 			s.CA = true
-			e.certs[id].Served[node]["RSA"] = s
+			e.certs[id].Served[node][onRSA] = s
 			store.Checked = append(store.Checked, ShortPrint(print64("by CA "+string(id))))
 		}
 	})
@@ -416,7 +416,7 @@ func TestTwinThatWasPutIn(t *testing.T) {
 	e.synced(26 * time.Hour)
 	e.came(48 * time.Hour)
 	twin := selfSigned(apacPublisher, string(apacPublisher)+" ECDSA")
-	e.certs["apac"].Served[apacPublisher]["ECDSA"] = twin
+	e.certs["apac"].Served[apacPublisher][onECDSA] = twin
 	for _, id := range []mesh.ClusterID{"emea", "amer"} {
 		change(e.certs, id, func(_ *Record, store *Store) {
 			delete(store.Came, ShortPrint(print64(string(apacPublisher)+" RSA"))) // it was always there
@@ -454,7 +454,7 @@ func TestMultiServerIsThePublishers(t *testing.T) {
 			slices.Reverse(c.Nodes)
 		}
 		for _, n := range c.Nodes {
-			e.certs["apac"].Served[n.Name]["RSA"] = e.certs["apac"].Served[apacPublisher]["RSA"]
+			e.certs["apac"].Served[n.Name][onRSA] = e.certs["apac"].Served[apacPublisher][onRSA]
 		}
 		var got []string
 		for _, f := range e.view().trustFindings("apac") {

@@ -167,8 +167,8 @@ func certsNeeded(c *mesh.Cluster, r Record, tls bool, now time.Time) []Row {
 	}
 	for _, n := range c.Nodes {
 		for _, keyType := range []string{"RSA", "ECDSA"} {
-			service := ServiceOf("", keyType)
-			served := r.Served[n.Name][keyType]
+			place := Place{KeyType: keyType}
+			service, served := place.Service(), r.Served[n.Name][place]
 			own := r.Identity[n.Name][service]
 			before := len(out)
 			add(n.Name, served, keyType, service, false)
@@ -193,8 +193,8 @@ func certsNeeded(c *mesh.Cluster, r Record, tls bool, now time.Time) []Row {
 		}
 		for _, port := range []string{PortSIPTLS, PortXMPP} {
 			for _, keyType := range []string{"RSA", "ECDSA"} {
-				service := ServiceOf(port, keyType)
-				s := r.Ports[n.Name][port+"/"+keyType]
+				place := Place{port, keyType}
+				service, s := place.Service(), r.Ports[n.Name][place]
 				if s.Fingerprint == "" || s.Stale(now) {
 					s = r.Identity[n.Name][service]
 				}

@@ -18,6 +18,9 @@ import (
 // certNoon is the instant at which these tests look.
 func certNoon() time.Time { return time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC) }
 
+// The two key types on 8443.
+var onRSA, onECDSA = Place{KeyType: "RSA"}, Place{KeyType: "ECDSA"}
+
 // certMesh is a full mesh of clusters with a publisher and subscribers.
 func certMesh(clusters, nodes int, protocol mesh.Protocol) *mesh.Mesh {
 	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
@@ -89,10 +92,10 @@ func caSigned(node mesh.NodeName, what, ca string) Served {
 }
 
 // trusting fills every store with what every node serves.
-func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh.ClusterID]Record {
+func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[Place]Served) map[mesh.ClusterID]Record {
 	certs := map[mesh.ClusterID]Record{}
 	for _, c := range m.Clusters {
-		r := Record{At: certNoon(), Served: map[mesh.NodeName]map[string]Served{}, Trust: map[string]Store{}}
+		r := Record{At: certNoon(), Served: map[mesh.NodeName]map[Place]Served{}, Trust: map[string]Store{}}
 		store := Store{}
 		for _, n := range c.Nodes {
 			r.Served[n.Name] = served[n.Name]
@@ -101,7 +104,7 @@ func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh
 		for _, other := range m.Clusters {
 			for _, n := range other.Nodes {
 				for _, keyType := range []string{"RSA", "ECDSA"} {
-					if s, ok := served[n.Name][keyType]; ok {
+					if s, ok := served[n.Name][Place{KeyType: keyType}]; ok {
 						store.Entries = append(store.Entries, Entry{Print: ShortPrint(s.Fingerprint), Subject: string(n.Name), Ends: s.NotAfter, File: string(n.Name) + ".pem", Signed: !s.SelfSigned, EC: keyType == "ECDSA"})
 					}
 				}
@@ -113,11 +116,11 @@ func trusting(m *mesh.Mesh, served map[mesh.NodeName]map[string]Served) map[mesh
 	return certs
 }
 
-func installed(m *mesh.Mesh) map[mesh.NodeName]map[string]Served {
-	out := map[mesh.NodeName]map[string]Served{}
+func installed(m *mesh.Mesh) map[mesh.NodeName]map[Place]Served {
+	out := map[mesh.NodeName]map[Place]Served{}
 	for _, c := range m.Clusters {
 		for _, n := range c.Nodes {
-			out[n.Name] = map[string]Served{"RSA": selfSigned(n.Name, string(n.Name)+" RSA"), "ECDSA": selfSigned(n.Name, string(n.Name)+" EC")}
+			out[n.Name] = map[Place]Served{onRSA: selfSigned(n.Name, string(n.Name)+" RSA"), onECDSA: selfSigned(n.Name, string(n.Name)+" EC")}
 		}
 	}
 	return out
@@ -155,13 +158,13 @@ func TestTrust(t *testing.T) {
 	}{
 		{"every certificate is in every store", func(certs) {}, Trusted, Trusted, "", "True InTrustStore", 0},
 		{"renewed, and emea never learned it", func(r certs) {
-			change(r, "apac", func(r *Record, _ *Store) { r.Served[apacPub]["RSA"] = renewed })
+			change(r, "apac", func(r *Record, _ *Store) { r.Served[apacPub][onRSA] = renewed })
 		}, StaleCopy, Trusted, "", "False StaleCopyInTrustStore", 2},
 		{"renewed an hour ago: the next syncs carry it over", func(r certs) {
 			change(r, "apac", func(r *Record, _ *Store) {
 				s := renewed
 				s.First = certNoon().Add(-time.Hour)
-				r.Served[apacPub]["RSA"] = s
+				r.Served[apacPub][onRSA] = s
 			})
 		}, StaleCopy, Trusted, "", "Unknown ExchangePending", 2},
 		{"in no store, and no former one either", func(r certs) {
@@ -177,7 +180,7 @@ func TestTrust(t *testing.T) {
 			change(r, "apac", func(r *Record, _ *Store) {
 				s := selfSigned(apacPub, "apac's new ECDSA")
 				s.First = certNoon().Add(-3 * time.Hour)
-				r.Served[apacPub]["ECDSA"] = s
+				r.Served[apacPub][onECDSA] = s
 			})
 		}, Trusted, StaleCopy, "", "False StaleCopyInTrustStore", 2},
 		{"nobody pulls from the subscriber: a finding, not a broken peer", func(r certs) {
@@ -185,7 +188,7 @@ func TestTrust(t *testing.T) {
 		}, Trusted, Trusted, "", "True InTrustStore", 1},
 		{"signed by a CA in the store", func(r certs) {
 			change(r, "apac", func(r *Record, _ *Store) {
-				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
+				r.Served[apacPub][onRSA] = caSigned(apacPub, "by CA", "Example CA")
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
 				change(r, id, func(_ *Record, s *Store) {
@@ -196,7 +199,7 @@ func TestTrust(t *testing.T) {
 		}, CATrusted, Trusted, "", "True InTrustStore", 0},
 		{"signed by a CA that ended yesterday", func(r certs) {
 			change(r, "apac", func(r *Record, _ *Store) {
-				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
+				r.Served[apacPub][onRSA] = caSigned(apacPub, "by CA", "Example CA")
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
 				change(r, id, func(_ *Record, s *Store) {
@@ -207,8 +210,8 @@ func TestTrust(t *testing.T) {
 		}, StaleCopy, Trusted, "", "False StaleCopyInTrustStore", 2},
 		{"signed by a CA that emea lacks", func(r certs) {
 			change(r, "apac", func(r *Record, _ *Store) {
-				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
-				r.Served[apacSub]["RSA"] = caSigned(apacSub, "by CA too", "Example CA")
+				r.Served[apacPub][onRSA] = caSigned(apacPub, "by CA", "Example CA")
+				r.Served[apacSub][onRSA] = caSigned(apacSub, "by CA too", "Example CA")
 			})
 			for _, id := range []mesh.ClusterID{"emea", "amer"} {
 				change(r, id, func(_ *Record, s *Store) {
@@ -218,14 +221,14 @@ func TestTrust(t *testing.T) {
 		}, StaleCopy, Trusted, "", "False StaleCopyInTrustStore", 2}, // the CA once for each cluster, not once per leaf
 		{"a CA-signed one that was not tried against the store yet", func(r certs) {
 			change(r, "apac", func(r *Record, _ *Store) {
-				r.Served[apacPub]["RSA"] = caSigned(apacPub, "by CA", "Example CA")
+				r.Served[apacPub][onRSA] = caSigned(apacPub, "by CA", "Example CA")
 			})
 		}, Unknown, Trusted, peer.NotChecked, "", 0},
 		{"served since after the look at the store", func(r certs) {
 			change(r, "apac", func(r *Record, _ *Store) {
 				s := renewed
 				s.First = certNoon().Add(time.Minute)
-				r.Served[apacPub]["RSA"] = s
+				r.Served[apacPub][onRSA] = s
 			})
 		}, Unknown, Trusted, peer.NotChecked, "", 0},
 		{"before release 14 no store can be read", func(r certs) {
@@ -305,7 +308,7 @@ func TestCertificateSyncOff(t *testing.T) {
 	change(r, "apac", func(r *Record, _ *Store) {
 		s := selfSigned(m.Clusters[1].Publisher, "new")
 		s.First = certNoon().Add(-time.Minute)
-		r.Served[m.Clusters[1].Publisher]["RSA"] = s
+		r.Served[m.Clusters[1].Publisher][onRSA] = s
 	})
 	v := known(m, r)
 	for setting, want := range map[string]peer.Reason{"t": peer.ExchangePending, "f": peer.StaleCopy} {
@@ -326,7 +329,7 @@ func TestOneRenewalOneFinding(t *testing.T) {
 		for _, keyType := range []string{"RSA", "ECDSA"} {
 			s := selfSigned(pub, "new "+keyType)
 			s.First = certNoon().Add(-24 * time.Hour)
-			r.Served[pub][keyType] = s
+			r.Served[pub][Place{KeyType: keyType}] = s
 		}
 	})
 	v := known(m, r)
@@ -343,7 +346,7 @@ func TestOneRenewalOneFinding(t *testing.T) {
 		t.Errorf("with working syncs: %+v", got)
 	}
 	// Trusted again, nothing is said.
-	r["apac"].Served[pub]["RSA"], r["apac"].Served[pub]["ECDSA"] = selfSigned(pub, string(pub)+" RSA"), selfSigned(pub, string(pub)+" EC")
+	r["apac"].Served[pub][onRSA], r["apac"].Served[pub][onECDSA] = selfSigned(pub, string(pub)+" RSA"), selfSigned(pub, string(pub)+" EC")
 	if got := known(m, r).trustFindings("apac"); len(got) != 0 {
 		t.Errorf("after the exchange: %+v", got)
 	}
@@ -478,7 +481,7 @@ func TestAnUntrustedCertificateOnTheWireIsNotTheNodes(t *testing.T) {
 			shown.Pinned, shown.First = false, certNoon().Add(-time.Minute)
 			var own Served
 			test.alter(&shown, &own)
-			certs["apac"].Served[node]["RSA"] = shown
+			certs["apac"].Served[node][onRSA] = shown
 			r := certs["apac"]
 			r.Identity = map[mesh.NodeName]map[string]Served{node: {"tomcat": own}}
 			certs["apac"] = r
@@ -508,7 +511,7 @@ func TestTrustUnderTLS(t *testing.T) {
 	sub := m.Clusters[1].Nodes[1].Name
 	cup := selfSigned(sub, "cup of the subscriber")
 	change(r, "apac", func(r *Record, _ *Store) {
-		r.Ports = map[mesh.NodeName]map[string]Served{sub: {"5061/RSA": cup}}
+		r.Ports = map[mesh.NodeName]map[Place]Served{sub: {{Port: "5061", KeyType: "RSA"}: cup}}
 	})
 	emea := r["emea"]
 	emea.Trust["cup-trust"] = Store{Nodes: emea.Trust["tomcat-trust"].Nodes}
@@ -552,9 +555,9 @@ func TestOneCertificateOneNotice(t *testing.T) {
 	nodes := certMesh(1, 6, mesh.TCP).Clusters[0].Nodes
 	old := selfSigned("imp-emea-ms.example.com", "multi-server")
 	old.MultiServer = true
-	r := Record{Served: map[mesh.NodeName]map[string]Served{}}
+	r := Record{Served: map[mesh.NodeName]map[Place]Served{}}
 	for _, n := range nodes {
-		r.Served[n.Name] = map[string]Served{"RSA": old}
+		r.Served[n.Name] = map[Place]Served{onRSA: old}
 	}
 	ids := map[string]bool{}
 	for _, left := range []struct {
@@ -570,7 +573,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 	renewed := selfSigned("imp-emea-ms.example.com", "the new one")
 	renewed.NotAfter = old.NotAfter.AddDate(5, 0, 0)
 	for i, n := range nodes[:5] {
-		r.Served[n.Name] = map[string]Served{"RSA": renewed}
+		r.Served[n.Name] = map[Place]Served{onRSA: renewed}
 		got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -5)).Findings("emea")
 		if len(got) != 1 {
 			t.Fatalf("%d of 6 renewed: %+v", i+1, got)
@@ -580,7 +583,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 	if len(ids) != 1 {
 		t.Errorf("one renewal, %d notices: %v", len(ids), ids)
 	}
-	r.Served[nodes[5].Name] = map[string]Served{"RSA": renewed}
+	r.Served[nodes[5].Name] = map[Place]Served{onRSA: renewed}
 	if got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -5)).Findings("emea"); len(got) != 0 {
 		t.Errorf("all renewed: %+v", got)
 	}
@@ -589,7 +592,7 @@ func TestOneCertificateOneNotice(t *testing.T) {
 func TestNotYetValid(t *testing.T) {
 	s := selfSigned("imp-emea-pub.example.com", "tomorrow's")
 	s.NotBefore = certNoon().Add(24 * time.Hour)
-	got := known(certMesh(2, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": {Served: map[mesh.NodeName]map[string]Served{"imp-emea-pub.example.com": {"RSA": s}}}}).Findings("emea")
+	got := known(certMesh(2, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": {Served: map[mesh.NodeName]map[Place]Served{"imp-emea-pub.example.com": {onRSA: s}}}}).Findings("emea")
 	if len(got) != 1 || got[0].Reason != CertificateNotYetValid || got[0].Severity != "critical" {
 		t.Errorf("%+v", got)
 	}
@@ -615,21 +618,21 @@ func TestTimelineOrder(t *testing.T) {
 			m := certMesh(4, 3, c.proto)
 			served := installed(m)
 			for _, n := range m.Clusters[1].Nodes {
-				s := served[n.Name]["RSA"]
+				s := served[n.Name][onRSA]
 				if c.issuer != "" {
 					s = caSigned(n.Name, "ca "+string(n.Name), c.issuer)
 				}
 				if c.multi {
 					s.Fingerprint = print64("one for all")
 				}
-				served[n.Name]["RSA"] = s
+				served[n.Name][onRSA] = s
 			}
 			r := trusting(m, served)
 			if c.proto == mesh.TLSProto {
 				change(r, "apac", func(r *Record, _ *Store) {
-					r.Ports = map[mesh.NodeName]map[string]Served{}
+					r.Ports = map[mesh.NodeName]map[Place]Served{}
 					for _, n := range m.Clusters[1].Nodes {
-						r.Ports[n.Name] = map[string]Served{"5061/RSA": selfSigned(n.Name, string(n.Name)+" cup")}
+						r.Ports[n.Name] = map[Place]Served{{Port: "5061", KeyType: "RSA"}: selfSigned(n.Name, string(n.Name)+" cup")}
 					}
 				})
 			}
@@ -701,7 +704,7 @@ func TestTimelineSaysWhatIsUnread(t *testing.T) {
 	r := trusting(m, installed(m))
 	sub := m.Clusters[1].Nodes[1].Name
 	change(r, "apac", func(r *Record, _ *Store) {
-		r.Ports = map[mesh.NodeName]map[string]Served{sub: {"5061/RSA": selfSigned(sub, "cup")}}
+		r.Ports = map[mesh.NodeName]map[Place]Served{sub: {{Port: "5061", KeyType: "RSA"}: selfSigned(sub, "cup")}}
 	})
 	change(r, "emea", func(_ *Record, s *Store) { s.Entries = nil })
 	if tl := known(m, r).Timeline(mesh.PeerID{From: "emea", To: "apac"}); len(tl.Unread) != 1 || !strings.Contains(tl.Unread[0], "trust store is not read") {

@@ -15,11 +15,11 @@ type Record struct {
 	// Accepted is a short hash of what people had accepted of its nodes by then;
 	// "" is nothing.
 	Accepted string `json:"accepted,omitempty"`
-	// Served are the certificates by node name and key type.
-	Served map[mesh.NodeName]map[string]Served `json:"served,omitempty"`
-	// Ports are the certificates of the SIP and XMPP ports, by node name and then
-	// "5061/RSA"; read only where a peer's protocol is TLS.
-	Ports map[mesh.NodeName]map[string]Served `json:"ports,omitempty"`
+	// Served are the certificates on 8443, by node name and key type.
+	Served map[mesh.NodeName]map[Place]Served `json:"served,omitempty"`
+	// Ports are the certificates of the SIP and XMPP ports, by node name and
+	// place; read only where a peer's protocol is TLS.
+	Ports map[mesh.NodeName]map[Place]Served `json:"ports,omitempty"`
 	// Identity are the certificates that the nodes say they have, by node name
 	// and service ("tomcat-ECDSA"). One that differs from what is served waits
 	// for a restart of its service.
@@ -43,11 +43,9 @@ type Record struct {
 // looks that succeeded.
 func (r Record) LastRead() map[mesh.NodeName]time.Time {
 	out := map[mesh.NodeName]time.Time{}
-	for node, byType := range r.Served {
-		for _, s := range byType {
-			if s.Error == "" && s.Read.After(out[node]) {
-				out[node] = s.Read
-			}
+	for spot, s := range r.Serving() {
+		if spot.Port == "" && s.Error == "" && s.Read.After(out[spot.Node]) {
+			out[spot.Node] = s.Read
 		}
 	}
 	return out

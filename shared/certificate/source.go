@@ -31,25 +31,25 @@ func (s Served) FirstSeen() time.Time {
 // differ. Of what was read on one side only it leaves what was known.
 func SettleSources(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.ClusterID, now time.Time) {
 	r := certs[id]
-	for node, byType := range r.Served {
-		for keyType, served := range byType {
-			service := ServiceOf("", keyType)
-			own, told := r.Identity[node][service]
-			switch {
-			case served.Fingerprint == "" || !told || own.Fingerprint == "" || own.Stale(now) || own.Error != "" && !own.Read.After(served.FirstSeen()):
-				continue // certificate management has not been heard since it is served
-			case own.Fingerprint == served.Fingerprint:
-				if served.Disputed = false; served.Error == "" && own.Error == "" {
-					served.Agreed = now
-				}
-			default:
-				served.Disputed = !renewing(served, own, holders(m, certs, id, served), holders(m, certs, id, own))
+	for spot, served := range r.Serving() {
+		own, told := r.Identity[spot.Node][spot.Service()]
+		if spot.Port != "" {
+			continue
+		}
+		switch {
+		case served.Fingerprint == "" || !told || own.Fingerprint == "" || own.Stale(now) || own.Error != "" && !own.Read.After(served.FirstSeen()):
+			continue // certificate management has not been heard since it is served
+		case own.Fingerprint == served.Fingerprint:
+			if served.Disputed = false; served.Error == "" && own.Error == "" {
+				served.Agreed = now
 			}
-			byType[keyType] = served
-			if told && own.Disputed != served.Disputed {
-				own.Disputed = served.Disputed
-				r.Identity[node][service] = own
-			}
+		default:
+			served.Disputed = !renewing(served, own, holders(m, certs, id, served), holders(m, certs, id, own))
+		}
+		r.SetServed(spot, served)
+		if own.Disputed != served.Disputed {
+			own.Disputed = served.Disputed
+			r.Identity[spot.Node][spot.Service()] = own
 		}
 	}
 }
@@ -115,7 +115,7 @@ func holds(r Record, publisher mesh.NodeName, s Served) (held, only bool) {
 func (v *View) proofs(row Row) (out []peer.Proof, synced []mesh.ClusterID) {
 	matrix, certs := v.Trust(), v.Records
 	r := certs[row.Cluster]
-	served, own := r.Served[row.Node][row.KeyType], r.Identity[row.Node][row.Service]
+	served, own := r.Served[row.Node][Place{KeyType: row.KeyType}], r.Identity[row.Node][row.Service]
 	if row.byManagement() {
 		return []peer.Proof{peer.ProofIdentity}, nil
 	}
@@ -165,12 +165,13 @@ func (v *View) sourceFindings(id mesh.ClusterID) []peer.Finding {
 	var out []peer.Finding
 	for _, n := range c.Nodes {
 		for _, keyType := range []string{"RSA", "ECDSA"} {
-			served := r.Served[n.Name][keyType]
+			place := Place{KeyType: keyType}
+			served := r.Served[n.Name][place]
 			if !served.Disputed || served.Stale(v.Now) {
 				continue
 			}
-			own := r.Identity[n.Name][ServiceOf("", keyType)]
-			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, plain.Time(served.FirstSeen()), own.Fingerprint, ServiceOf("", keyType))
+			own := r.Identity[n.Name][place.Service()]
+			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, plain.Time(served.FirstSeen()), own.Fingerprint, place.Service())
 			for _, one := range []struct {
 				what string
 				s    Served

@@ -2,10 +2,12 @@ package certificate
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"peerkeeper/shared/peer"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/instant"
@@ -24,21 +26,25 @@ import (
 // Packed is the record as it is stored.
 func (r Record) Packed() Record {
 	r.Certificates, r.Formers = map[string]Served{}, map[string]Former{}
-	once := func(of map[mesh.NodeName]map[string]Served) map[mesh.NodeName]map[string]Served {
-		if of == nil {
-			return nil
-		}
-		packed := make(map[mesh.NodeName]map[string]Served, len(of))
-		for _, node := range slices.Sorted(maps.Keys(of)) {
-			packed[node] = make(map[string]Served, len(of[node]))
-			for _, place := range slices.Sorted(maps.Keys(of[node])) {
-				packed[node][place] = r.place(of[node][place])
-			}
-		}
-		return packed
-	}
-	r.Served, r.Ports, r.Identity = once(r.Served), once(r.Ports), once(r.Identity)
+	r.Served, r.Ports, r.Identity = rebuilt(r.Served, r.place), rebuilt(r.Ports, r.place), rebuilt(r.Identity, r.place)
 	return r
+}
+
+// rebuilt is a copy of what is by node and place, or service, in their order: the
+// first place of a certificate is the one that tells what all have in common.
+func rebuilt[K comparable](of map[mesh.NodeName]map[K]Served, each func(Served) Served) map[mesh.NodeName]map[K]Served {
+	if of == nil {
+		return nil
+	}
+	byText := func(a, b K) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+	out := make(map[mesh.NodeName]map[K]Served, len(of))
+	for _, node := range slices.Sorted(maps.Keys(of)) {
+		out[node] = make(map[K]Served, len(of[node]))
+		for _, place := range slices.SortedFunc(maps.Keys(of[node]), byText) {
+			out[node][place] = each(of[node][place])
+		}
+	}
+	return out
 }
 
 // place is what a place keeps of a certificate.
@@ -82,20 +88,7 @@ func (s *Served) take(o Served) {
 
 // Unpacked is the record in memory, as this release and earlier ones store it.
 func (r Record) Unpacked() Record {
-	whole := func(of map[mesh.NodeName]map[string]Served) map[mesh.NodeName]map[string]Served {
-		if of == nil {
-			return nil
-		}
-		out := make(map[mesh.NodeName]map[string]Served, len(of))
-		for node, places := range of {
-			out[node] = make(map[string]Served, len(places))
-			for place, s := range places {
-				out[node][place] = r.whole(s)
-			}
-		}
-		return out
-	}
-	r.Served, r.Ports, r.Identity = whole(r.Served), whole(r.Ports), whole(r.Identity)
+	r.Served, r.Ports, r.Identity = rebuilt(r.Served, r.whole), rebuilt(r.Ports, r.whole), rebuilt(r.Identity, r.whole)
 	r.Certificates, r.Formers = nil, nil
 	return r
 }
@@ -126,18 +119,15 @@ func (r *Record) Fit(c *mesh.Cluster) (cut []string) {
 		}
 		return len(b)
 	}
-	names := func(places map[mesh.NodeName]map[string]Served, but mesh.NodeName) {
-		for node, byPlace := range places {
-			for place, s := range byPlace {
-				if node != but && len(s.Names) > 0 {
-					s.MoreNames, s.Names = s.MoreNames+len(s.Names), nil
-				}
-				if s.Former != nil && len(s.Former.Names) > 0 {
-					was := *s.Former
-					was.Names = nil
-					s.Former = &was
-				}
-				byPlace[place] = s
+	names := func(but mesh.NodeName) func(mesh.NodeName, *Served) {
+		return func(node mesh.NodeName, s *Served) {
+			if node != but && len(s.Names) > 0 {
+				s.MoreNames, s.Names = s.MoreNames+len(s.Names), nil
+			}
+			if s.Former != nil && len(s.Former.Names) > 0 {
+				was := *s.Former
+				was.Names = nil
+				s.Former = &was
 			}
 		}
 	}
@@ -146,20 +136,15 @@ func (r *Record) Fit(c *mesh.Cluster) (cut []string) {
 		cut  func()
 	}{
 		{"findings", func() { r.Findings = firstFindings(r.Findings, 60<<10) }},
-		{"names of certificates", func() { names(r.Ports, ""); names(r.Identity, ""); names(r.Served, c.Publisher) }},
-		{"trust stores", func() { r.dropStores(func(name string) bool { return name != peer.TomcatTrust }) }},
-		{"chains of certificates", func() {
-			for _, of := range []map[mesh.NodeName]map[string]Served{r.Ports, r.Identity, r.Served} {
-				for _, places := range of {
-					for place, s := range places {
-						s.Chain = nil
-						places[place] = s
-					}
-				}
-			}
+		{"names of certificates", func() {
+			edit(r.Ports, names(""))
+			edit(r.Identity, names(""))
+			edit(r.Served, names(c.Publisher))
 		}},
+		{"trust stores", func() { r.dropStores(func(name string) bool { return name != peer.TomcatTrust }) }},
+		{"chains of certificates", func() { r.editAll(func(s *Served) { s.Chain = nil }) }},
 		{"trust stores", func() { r.dropStores(func(string) bool { return true }) }},
-		{"names of certificates", func() { names(r.Served, "") }},
+		{"names of certificates", func() { edit(r.Served, names("")) }},
 		{"findings", func() { r.Findings = firstFindings(r.Findings, 10<<10) }},
 	}
 	for _, step := range steps {
@@ -205,14 +190,7 @@ func firstFindings(all []peer.Finding, most int) []peer.Finding {
 // Reclock puts right what another clock noted of a cluster's certificates.
 func (r *Record) Reclock(now time.Time) {
 	*r = r.Unpacked() // what is stored once is in its places
-	for _, places := range []map[mesh.NodeName]map[string]Served{r.Served, r.Ports, r.Identity} {
-		for _, byPlace := range places {
-			for place, s := range byPlace {
-				instant.CountAsNow(now, &s.First, &s.Sighted, &s.Agreed)
-				byPlace[place] = s
-			}
-		}
-	}
+	r.editAll(func(s *Served) { instant.CountAsNow(now, &s.First, &s.Sighted, &s.Agreed) })
 	for _, store := range r.Trust {
 		instant.CountAllAsNow(now, store.Lacks)
 		instant.CountAllAsNow(now, store.Came)

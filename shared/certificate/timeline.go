@@ -102,7 +102,7 @@ func (v *View) Timeline(id mesh.PeerID) Timeline {
 		readPub = readPub || r.Node == to.Publisher && r.Store == "tomcat-trust"
 		t.Events = append(t.Events, Event{At: r.NotAfter, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 			What: fmt.Sprintf("the %s certificate of %s ends", r.Service, r.Node)})
-		if s := certs[id.To].Served[r.Node][r.KeyType]; r.Store == peer.TomcatTrust && s.Fingerprint == r.Fingerprint {
+		if s := certs[id.To].Served[r.Node][Place{KeyType: r.KeyType}]; r.Store == peer.TomcatTrust && s.Fingerprint == r.Fingerprint {
 			if at, by := s.Ends(); by != "" {
 				t.Events = append(t.Events, Event{At: at, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 					What: fmt.Sprintf("the CA %s ends, which the %s certificate of %s needs", CommonName(by), r.Service, r.Node)})
@@ -147,7 +147,7 @@ func beginsAt(r Record, row Row) time.Time {
 	case row.byManagement():
 		return r.Identity[row.Node][row.Service].NotBefore
 	case row.Store == "tomcat-trust":
-		return r.Served[row.Node][row.KeyType].NotBefore
+		return r.Served[row.Node][Place{KeyType: row.KeyType}].NotBefore
 	}
 	return time.Time{}
 }
@@ -208,7 +208,7 @@ func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
 	p.exchange(v, next, issuer, store, id)
 	covered := true
 	for _, n := range p.Nodes {
-		covered = covered && certs[id].Served[n][p.KeyType].CA
+		covered = covered && certs[id].Served[n][Place{KeyType: p.KeyType}].CA
 	}
 	if store == "tomcat-trust" {
 		if covered && issuer != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
@@ -48,7 +49,7 @@ func (r *rig) leaf(id mesh.ClusterID, name mesh.NodeName) *x509.Certificate {
 
 func (r *rig) source(leaf *x509.Certificate) peer.CertSource {
 	of := peer.CertSource{Cluster: "apac", Node: apacPub, Service: "tomcat", KeyType: "RSA", Fingerprint: certificate.Fingerprint(leaf)}
-	if !tlsprobe.IsSelfSigned(leaf) {
+	if !chain.SelfSigned(leaf) {
 		of.Issuer = leaf.Issuer.String()
 	}
 	return of

@@ -9,6 +9,7 @@ import (
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/certmgr"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/soap"
@@ -217,11 +218,11 @@ func (p *Platform) served(ctx context.Context, n mesh.Node, of peer.CertSource) 
 
 // above is the chain of CAs above a leaf, root included. The root is one of
 // tls.ca, or the one that was served with a leaf that is pinned.
-func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.Certificate, error) {
+func (p *Platform) above(shown []*x509.Certificate, trust soap.Trust) ([]*x509.Certificate, error) {
 	between, served := x509.NewCertPool(), x509.NewCertPool()
-	for _, c := range chain[1:] {
+	for _, c := range shown[1:] {
 		between.AddCert(c)
-		if tlsprobe.IsSelfSigned(c) {
+		if chain.SelfSigned(c) {
 			served.AddCert(c)
 		}
 	}
@@ -230,14 +231,14 @@ func (p *Platform) above(chain []*x509.Certificate, trust soap.Trust) ([]*x509.C
 		if roots == nil {
 			continue
 		}
-		chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: p.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		chains, err := shown[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: p.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 		for _, c := range chains {
 			// tls.ca may name an intermediate; a store wants the root as well.
-			if root := c[len(c)-1]; len(c) > 1 && tlsprobe.IsSelfSigned(root) {
+			if root := c[len(c)-1]; len(c) > 1 && chain.SelfSigned(root) {
 				return c[1:], nil
 			}
 		}
 		why = err
 	}
-	return nil, &Refused{peer.ServerCertificateUntrusted, fmt.Sprintf("the CA chain above %s is not known whole: put its root into tls.ca", chain[0].Subject), why}
+	return nil, &Refused{peer.ServerCertificateUntrusted, fmt.Sprintf("the CA chain above %s is not known whole: put its root into tls.ca", shown[0].Subject), why}
 }

@@ -14,15 +14,18 @@ import (
 	"peerkeeper/shared/store"
 )
 
+// The two key types on 8443.
+var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+
 // withCertificates gives every cluster of a scene its certificates and stores:
 // each store holds everything but what lacks names, by puller and owner.
 func withCertificates(s *scene, lacks map[mesh.ClusterID]mesh.ClusterID) {
 	print := func(n mesh.NodeName) string { return fmt.Sprintf("sha256:%064x", []byte(n)[:min(32, len(n))]) }
 	for _, c := range s.mesh.Clusters {
-		rec := certificate.Record{At: sceneNow, Served: map[mesh.NodeName]map[string]certificate.Served{}}
+		rec := certificate.Record{At: sceneNow, Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{}}
 		st := certificate.Store{}
 		for _, n := range c.Nodes {
-			rec.Served[n.Name] = map[string]certificate.Served{"RSA": {
+			rec.Served[n.Name] = map[certificate.Place]certificate.Served{onRSA: {
 				Fingerprint: print(n.Name), Subject: "CN=" + string(n.Name), SelfSigned: true, First: sceneNow.AddDate(0, -6, 0), Read: sceneNow,
 				NotBefore: sceneNow.AddDate(0, -6, 0), NotAfter: sceneNow.AddDate(0, 0, 40),
 			}}
@@ -72,8 +75,8 @@ func TestPageWithoutStores(t *testing.T) {
 	s.look(sceneNow.Add(-2*time.Minute), nil)
 	withCertificates(s, nil)
 	for _, c := range s.mesh.Clusters {
-		s.put(store.Cert(s.mesh.Name, c.ID), certificate.Record{At: sceneNow, NoTrust: &certificate.NoLook{Reason: certificate.Before14}, Served: map[mesh.NodeName]map[string]certificate.Served{
-			c.Publisher: {"RSA": {Fingerprint: "sha256:00", Subject: "CN=x", NotAfter: sceneNow.AddDate(1, 0, 0), Read: sceneNow}},
+		s.put(store.Cert(s.mesh.Name, c.ID), certificate.Record{At: sceneNow, NoTrust: &certificate.NoLook{Reason: certificate.Before14}, Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{
+			c.Publisher: {onRSA: {Fingerprint: "sha256:00", Subject: "CN=x", NotAfter: sceneNow.AddDate(1, 0, 0), Read: sceneNow}},
 		}})
 	}
 	html := answerOf(t, s, "/").Body.String()
@@ -124,8 +127,8 @@ func TestTrustOfThirtyClusters(t *testing.T) {
 		t.Errorf("%d files to copy, want 2 for 29 clusters each", n)
 	}
 	t.Logf("the page of 30 clusters has %d bytes", w.Body.Len())
-	rec := certificate.Record{At: sceneNow, Served: map[mesh.NodeName]map[string]certificate.Served{
-		"imp-apac-pub.example.com": {"RSA": {Fingerprint: "sha256:00", Subject: "CN=<script>alert(1)</script>\u202e", Issuer: "CN=\u202e<b>", NotAfter: sceneNow.AddDate(1, 0, 0), First: sceneNow.AddDate(-1, 0, 0), Read: sceneNow}},
+	rec := certificate.Record{At: sceneNow, Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{
+		"imp-apac-pub.example.com": {onRSA: {Fingerprint: "sha256:00", Subject: "CN=<script>alert(1)</script>\u202e", Issuer: "CN=\u202e<b>", NotAfter: sceneNow.AddDate(1, 0, 0), First: sceneNow.AddDate(-1, 0, 0), Read: sceneNow}},
 	}}
 	s.put(store.Cert(s.mesh.Name, "apac"), rec)
 	html = answerOf(t, s, "/peer/emea%3Eapac").Body.String()

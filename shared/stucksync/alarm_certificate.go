@@ -142,7 +142,7 @@ func (j *tick) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
 	}
 	served := j.book.Certs[id].Value.Served[c.Publisher]
 	for _, keyType := range []string{"RSA", "ECDSA"} {
-		s := served[keyType]
+		s := served[certificate.Place{KeyType: keyType}]
 		if s.Disputed {
 			return fmt.Sprintf(" as long as what %s serves to Peerkeeper (%s) is not what its certificate management names", c.Publisher, s.Fingerprint)
 		}

@@ -337,14 +337,14 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 		}, {
 			"a certificate expired, then not read for two days",
 			func(s *script) {
-				s.certs["apac"].Served = map[mesh.NodeName]map[string]certificate.Served{"imp-apac-pub.example.com": {"RSA": {Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start}}}
+				s.certs["apac"].Served = map[mesh.NodeName]map[certificate.Place]certificate.Served{"imp-apac-pub.example.com": {onRSA: {Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start}}}
 			},
 			alarm.CertificateExpired + " apac",
 			func(s *script) {
-				s.certs["apac"].Served["imp-apac-pub.example.com"]["RSA"] = certificate.Served{Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start.Add(-48 * time.Hour), Error: "refused"}
+				s.certs["apac"].Served["imp-apac-pub.example.com"][onRSA] = certificate.Served{Fingerprint: "sha256:1", NotAfter: start.Add(-time.Hour), Read: start.Add(-48 * time.Hour), Error: "refused"}
 			},
 			func(s *script) {
-				s.certs["apac"].Served["imp-apac-pub.example.com"]["RSA"] = certificate.Served{Fingerprint: "sha256:2", NotAfter: start.AddDate(2, 0, 0), Read: s.now}
+				s.certs["apac"].Served["imp-apac-pub.example.com"][onRSA] = certificate.Served{Fingerprint: "sha256:2", NotAfter: start.AddDate(2, 0, 0), Read: s.now}
 			},
 		},
 	}

@@ -23,11 +23,11 @@ func BenchmarkARenewedMesh(b *testing.B) {
 		c := &s.mesh.Clusters[i]
 		c.PlatformWriteCredentials = string(c.ID) + "/platform-write"
 		r, trust := s.certs[c.ID], certificate.Store{}
-		r.Served = map[mesh.NodeName]map[string]certificate.Served{}
+		r.Served = map[mesh.NodeName]map[certificate.Place]certificate.Served{}
 		for _, n := range c.Nodes {
-			r.Served[n.Name] = map[string]certificate.Served{}
+			r.Served[n.Name] = map[certificate.Place]certificate.Served{}
 			for _, keyType := range []string{"RSA", "ECDSA"} {
-				r.Served[n.Name][keyType] = certificate.Served{Fingerprint: fmt.Sprintf("sha256:%x", string(n.Name)+keyType), Subject: "CN=" + string(n.Name), SelfSigned: true, Pinned: true,
+				r.Served[n.Name][certificate.Place{KeyType: keyType}] = certificate.Served{Fingerprint: fmt.Sprintf("sha256:%x", string(n.Name)+keyType), Subject: "CN=" + string(n.Name), SelfSigned: true, Pinned: true,
 					NotAfter: start.AddDate(2, 0, 0), First: start.AddDate(-1, 0, 0), Read: start}
 			}
 			trust.Nodes = append(trust.Nodes, certificate.StoreNode{Name: n.Name, Read: start})

@@ -9,6 +9,9 @@ import (
 	"peerkeeper/shared/mesh"
 )
 
+// The two key types on 8443.
+var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+
 // TestUnreadCertificatesClearNothing: what cannot be read any more, and for longer
 // than a look is good for, may have been renewed; nobody knows, so nobody says.
 func TestUnreadCertificatesClearNothing(t *testing.T) {
@@ -25,31 +28,35 @@ func TestUnreadCertificatesClearNothing(t *testing.T) {
 		s.Read, s.Error = start.Add(-48*time.Hour), "handshake timeout"
 		return s
 	}
-	type certs = map[mesh.NodeName]map[string]certificate.Served
+	type certs = map[mesh.NodeName]map[certificate.Place]certificate.Served
 	for _, c := range []struct {
 		name          string
 		begin, unread func(r *certificate.Record, at time.Time)
 		over          func(r *certificate.Record, at time.Time)
 	}{
 		{"the node that serves it",
-			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {"RSA": old(at)}} },
-			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {"RSA": hangs(old(at))}} },
-			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {"RSA": renewed(at)}} }},
+			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {onRSA: old(at)}} },
+			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {onRSA: hangs(old(at))}} },
+			func(r *certificate.Record, at time.Time) { r.Served = certs{pub: {onRSA: renewed(at)}} }},
 		{"a port besides 8443",
-			func(r *certificate.Record, at time.Time) { r.Ports = certs{sub: {"5061/RSA": old(at)}} },
 			func(r *certificate.Record, at time.Time) {
-				r.Ports = certs{sub: {"5061/RSA": hangs(old(at))}}
+				r.Ports = certs{sub: {{Port: "5061", KeyType: "RSA"}: old(at)}}
 			},
-			func(r *certificate.Record, at time.Time) { r.Ports = certs{sub: {"5061/RSA": renewed(at)}} }},
+			func(r *certificate.Record, at time.Time) {
+				r.Ports = certs{sub: {{Port: "5061", KeyType: "RSA"}: hangs(old(at))}}
+			},
+			func(r *certificate.Record, at time.Time) {
+				r.Ports = certs{sub: {{Port: "5061", KeyType: "RSA"}: renewed(at)}}
+			}},
 		{"one of two nodes, while the other has the new one already",
 			func(r *certificate.Record, at time.Time) {
-				r.Served = certs{pub: {"RSA": old(at)}, sub: {"RSA": old(at)}}
+				r.Served = certs{pub: {onRSA: old(at)}, sub: {onRSA: old(at)}}
 			},
 			func(r *certificate.Record, at time.Time) {
-				r.Served = certs{pub: {"RSA": renewed(at)}, sub: {"RSA": hangs(old(at))}}
+				r.Served = certs{pub: {onRSA: renewed(at)}, sub: {onRSA: hangs(old(at))}}
 			},
 			func(r *certificate.Record, at time.Time) {
-				r.Served = certs{pub: {"RSA": renewed(at)}, sub: {"RSA": renewed(at)}}
+				r.Served = certs{pub: {onRSA: renewed(at)}, sub: {onRSA: renewed(at)}}
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func Inspect(s Served, name string, now time.Time) []Problem {
 	}
 	problems = append(problems, inspectName(leaf, name)...)
 	problems = append(problems, inspectUsage(leaf)...)
-	if IsSelfSigned(leaf) {
+	if chain.SelfSigned(leaf) {
 		problems = append(problems, problem(SelfSigned, leaf, 0, "the certificate is self-signed"))
 	}
 	if IsMultiServer(leaf) {
@@ -109,7 +109,7 @@ func inspectStrength(cert *x509.Certificate, depth int) []Problem {
 			problems = append(problems, problem(WeakKey, cert, depth, "elliptic curve of %d bits", bits))
 		}
 	}
-	if depth > 0 && IsSelfSigned(cert) {
+	if depth > 0 && chain.SelfSigned(cert) {
 		return problems // a root is trusted by itself, never by its signature
 	}
 	switch cert.SignatureAlgorithm {
@@ -180,9 +180,6 @@ func inspectUsage(leaf *x509.Certificate) []Problem {
 	}
 	return problems
 }
-
-// IsSelfSigned is chain.SelfSigned.
-func IsSelfSigned(cert *x509.Certificate) bool { return chain.SelfSigned(cert) }
 
 // IsMultiServer reports Cisco's multi-server certificate, by the suffix -ms that
 // it gives the CN: of the host name where the CN has a domain.

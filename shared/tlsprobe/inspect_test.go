@@ -134,18 +134,6 @@ func TestNamesAreListedOnceInOrder(t *testing.T) {
 	}
 }
 
-func TestSelfSignedNeedsTheSameKeyIdentifier(t *testing.T) {
-	leaf := parsed(t)
-	leaf.SubjectKeyId, leaf.AuthorityKeyId = []byte{1}, []byte{2}
-	if IsSelfSigned(leaf) {
-		t.Error("a certificate issued by a namesake counts as self-signed")
-	}
-	leaf.AuthorityKeyId = []byte{1}
-	if !IsSelfSigned(leaf) {
-		t.Error("a self-signed certificate with key identifiers is not recognised")
-	}
-}
-
 func TestMessageWithManyNamesStaysReadable(t *testing.T) {
 	leaf := caSigned(t, func(c *x509.Certificate) {
 		c.DNSNames = nil
