@@ -60,7 +60,7 @@ func TestCAFilesAsPeopleMakeThem(t *testing.T) {
 			if err := WriteJSON(&out, m); err != nil {
 				t.Fatal(err)
 			}
-			again, err := ParseJSON(out.Bytes())
+			again, err := parseJSON("mesh.json", out.Bytes())
 			if err != nil {
 				t.Fatal(err)
 			}

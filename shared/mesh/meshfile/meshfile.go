@@ -67,7 +67,8 @@ func Parse(name string, data []byte, read func(file string) ([]byte, error)) (*m
 	return m, nil
 }
 
-// LoadJSON reads a file that WriteJSON wrote.
+// LoadJSON reads a file that WriteJSON wrote. Another one is refused, whatever it
+// says; the mesh is validated again.
 func LoadJSON(path string) (*mesh.Mesh, error) {
 	data, err := readFile(path, maxJSON)
 	if err != nil {
@@ -75,10 +76,6 @@ func LoadJSON(path string) (*mesh.Mesh, error) {
 	}
 	return parseJSON(path, data)
 }
-
-// ParseJSON reads what WriteJSON wrote: every field must be there, no other
-// may be, and the mesh is validated again.
-func ParseJSON(data []byte) (*mesh.Mesh, error) { return parseJSON("mesh.json", data) }
 
 // WriteJSON writes the mesh normalised: equal meshes give equal bytes.
 func WriteJSON(w io.Writer, m *mesh.Mesh) error {

@@ -58,7 +58,7 @@ func TestNamesAndDomains(t *testing.T) {
 	if err := WriteJSON(&b, m); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := ParseJSON(b.Bytes()); err != nil || again.Hash() != m.Hash() {
+	if again, err := parseJSON("mesh.json", b.Bytes()); err != nil || again.Hash() != m.Hash() {
 		t.Errorf("by way of mesh.json: %v", err)
 	}
 

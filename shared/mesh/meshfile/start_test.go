@@ -53,7 +53,7 @@ func TestStartCommanded(t *testing.T) {
 			if err := WriteJSON(&asJSON, m); err != nil {
 				t.Fatal(err)
 			}
-			again, err := ParseJSON(asJSON.Bytes())
+			again, err := parseJSON("mesh.json", asJSON.Bytes())
 			if err != nil || again.Policy.StartCommanded != tt.want {
 				t.Errorf("read again: %q %v", again.Policy.StartCommanded, err)
 			}
