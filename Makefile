@@ -147,8 +147,8 @@ iam: ## who may do what, as in infra/README.md
 deployer: ## the policies that CloudFormation needs for ENV=dev, instead of AdministratorAccess
 	@$(GO) run ./infra deployer -env $(ENV)
 
-sbom: build ## the parts of all that is built, as dist/sbom.json (CycloneDX 1.5)
-	@$(GO) run ./infra/supply sbom -to dist/sbom.json $(BUILT)
+sbom: build ## the parts of each program that is built, as dist/NAME.cdx.json (CycloneDX 1.5)
+	@$(GO) run ./infra/supply sbom -to dist $(BUILT)
 
 licences: build ## the licence of every module that is linked; an unknown one fails
 	@$(GO) run ./infra/supply licences $(BUILT)

@@ -1,19 +1,19 @@
 // Supply tells what the built programs are made of: the modules that are really
 // linked into them, read from the programs themselves, and their licences.
 //
-//	go run ./infra/supply sbom -to dist/sbom.json dist/*/bootstrap dist/peerkeeper
+//	go run ./infra/supply sbom -to dist dist/*/bootstrap dist/peerkeeper
 //	go run ./infra/supply licences dist/*/bootstrap dist/peerkeeper
 //
 // It judges no licence's meaning. A licence that it does not know, or that is
-// not among those accepted, is a failure. The same programs give the same bytes.
+// not among those accepted, is a failure. The bills of materials are written by
+// cyclonedx-gomod, whose module is in the folder cyclonedx: nothing of it is
+// Peerkeeper's. The same programs give the same bytes.
 package main
 
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"debug/buildinfo"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -44,10 +44,10 @@ func main() {
 
 func command(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("which? supply sbom -to FILE PROGRAM…, or supply licences PROGRAM…")
+		return errors.New("which? supply sbom -to FOLDER PROGRAM…, or supply licences PROGRAM…")
 	}
 	flags := flag.NewFlagSet("supply "+args[0], flag.ContinueOnError)
-	to := flags.String("to", "", "the file that is written (sbom); default stdout")
+	to := flags.String("to", ".", "the folder for NAME.cdx.json (sbom)")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -62,28 +62,16 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		}
 		programs = append(programs, p)
 	}
-	dirs, err := folders(ctx, programs)
-	if err != nil {
-		return err
-	}
-	licences, err := licencesOf(dirs)
 	switch args[0] {
 	case "licences":
+		dirs, err := folders(ctx, programs)
+		if err != nil {
+			return err
+		}
+		licences, err := licencesOf(dirs)
 		return errors.Join(list(out, programs, licences), err)
 	case "sbom":
-		if err != nil {
-			return err
-		}
-		text, err := json.MarshalIndent(bomOf(programs, licences), "", "  ")
-		if err != nil {
-			return fmt.Errorf("writing the bill of materials: %w", err)
-		}
-		text = append(text, '\n')
-		if *to == "" {
-			_, err = out.Write(text)
-			return err
-		}
-		return os.WriteFile(*to, text, 0o644)
+		return bills(ctx, programs, *to)
 	}
 	return fmt.Errorf("no verb %q: want sbom or licences", args[0])
 }
@@ -96,10 +84,9 @@ const standard = "stdlib"
 
 // program is one built program.
 type program struct {
+	file    string
 	name    string // dist/peersync/bootstrap is peersync
-	module  string
-	version string
-	sha256  string
+	arch    string
 	modules []module // sorted by path
 }
 
@@ -109,16 +96,12 @@ func read(file string) (program, error) {
 	if err != nil {
 		return program{}, fmt.Errorf("%s holds no record of its modules, run make build: %w", file, err)
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return program{}, err
+	p := program{file: file, name: nameOf(file), modules: modulesOf(info)}
+	for _, setting := range info.Settings {
+		if setting.Key == "GOARCH" {
+			p.arch = setting.Value
+		}
 	}
-	sum := sha256.Sum256(data)
-	p := program{name: nameOf(file), module: info.Main.Path, version: info.Main.Version, sha256: hex.EncodeToString(sum[:])}
-	if p.version == "" {
-		p.version = "(devel)"
-	}
-	p.modules = modulesOf(info)
 	return p, nil
 }
 
@@ -154,7 +137,7 @@ func union(programs []program) []module {
 
 // folders asks Go where the modules' sources are.
 func folders(ctx context.Context, programs []program) (map[module]string, error) {
-	root, err := output(ctx, "go", "env", "GOROOT")
+	root, err := output(ctx, nil, "go", "env", "GOROOT")
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +154,7 @@ func folders(ctx context.Context, programs []program) (map[module]string, error)
 	if len(by) == 0 {
 		return dirs, nil
 	}
-	text, err := output(ctx, "go", args...)
+	text, err := output(ctx, nil, "go", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +172,10 @@ func folders(ctx context.Context, programs []program) (map[module]string, error)
 	return dirs, nil
 }
 
-func output(ctx context.Context, name string, args ...string) ([]byte, error) {
+// output runs a command; without an environment in this one's.
+func output(ctx context.Context, env []string, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
