@@ -1,0 +1,4 @@
+// Godoc is a program that no longer exists.
+package main
+
+func main() {}
