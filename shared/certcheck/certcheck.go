@@ -79,20 +79,34 @@ func (c *Certcheck) Handle(ctx context.Context, req run.Request) (run.Answer, er
 	sched, _ := run.Find("certcheck")
 	r := run.Runner{Schedule: sched, Mesh: c.Mesh, Store: c.Store, Now: c.Now}
 	return r.Once(ctx, req, func(ctx context.Context, _ *store.Lease) (run.Answer, error) {
-		return c.check(ctx, req)
+		return c.tick(ctx, req)
 	})
 }
 
-func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, error) {
-	now := c.Now()
+// tick holds what one look at a mesh works on. The second part is filled in this
+// order.
+type tick struct {
+	*Certcheck
+	now  time.Time
+	only []mesh.ClusterID // the clusters that are looked at; all of them if empty
+	book *record.Snapshot
+
+	looks map[mesh.ClusterID]*look
+	certs map[mesh.ClusterID]certificate.Record // what is known now; of clusters that are not looked at, what was
+	dns   map[mesh.ClusterID]dnsprobe.Result
+	view  *certificate.View
+}
+
+func (c *Certcheck) tick(ctx context.Context, req run.Request) (run.Answer, error) {
 	book, err := record.Load(ctx, c.Store, c.Mesh)
 	if err != nil {
 		return run.Answer{}, err
 	}
-	book.ReclockClusters(now)
-	book.ReclockPeers(c.Mesh, now)
+	t := &tick{Certcheck: c, now: c.Now(), only: req.Only, book: book}
+	book.ReclockClusters(t.now)
+	book.ReclockPeers(c.Mesh, t.now)
 	if !req.ScheduledTime.IsZero() && len(req.Only) == 0 {
-		if req.Only = c.due(book, now); len(req.Only) == 0 {
+		if t.only = t.due(); len(t.only) == 0 {
 			return run.Answer{}, nil // it completed: there is nothing to look at yet
 		}
 	}
@@ -102,67 +116,77 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 		looking, cancel = context.WithDeadline(ctx, end.Add(-spare))
 		defer cancel()
 	}
-	looks := c.read(looking, book, req.Only, now)
-	certs := map[mesh.ClusterID]certificate.Record{}
-	for id, l := range looks {
-		certs[id] = l.record
-	}
-	dns := c.resolve(looking, certs, req.Only)
-	if suspectOurselves(dns) {
-		c.logger().Warn("no DNS server of any cluster answers: taken for our own trouble")
-		dns = nil
-	}
-	for _, cl := range c.Mesh.Clusters {
-		if wanted(req.Only, cl.ID) {
-			next := certs[cl.ID]
-			next.At = now
-			next.ExplainChanges(c.Mesh, &cl, book.Clusters[cl.ID].Value.Seen.Topology, now)
-			next.Servers = nameServers(cl, dns[cl.ID], book.Certs[cl.ID].Value.Servers, now)
-			certs[cl.ID] = next
-		}
-	}
-	c.judgeStores(looks, certs, now)
-	for _, id := range c.Mesh.IDs() {
-		if wanted(req.Only, id) {
-			certificate.SettleSources(c.Mesh, certs, id, now)
-		}
-	}
-	sched, _ := run.Find("peersync")
-	view := certificate.NewView(book.Facts(c.Mesh, sched.Period, now).View(), certs)
-	answer := run.Answer{Peers: map[peer.State]int{}}
-	var changes record.Changes
-	for _, cl := range c.Mesh.Clusters {
-		if !wanted(req.Only, cl.ID) {
-			continue
-		}
-		next := certs[cl.ID]
-		c.completeChains(&cl, looks[cl.ID], &next, now)
-		next.Findings = c.findings(&cl, looks[cl.ID], next, view, book.Certs[cl.ID].Value.Findings, dns[cl.ID])
-		if cut := next.Fit(&cl); len(cut) > 0 {
-			next.Findings = append(next.Findings, tooLarge(&cl, cut, book.Certs[cl.ID].Value.Findings, now))
-		}
-		countCluster(&answer.Clusters, next)
-		doc := book.Certs[cl.ID]
-		doc.Value = next.Packed()
-		record.Add(&changes, doc)
-	}
-	for _, p := range c.Mesh.Peers {
-		if !wanted(req.Only, p.ID.From) && !wanted(req.Only, p.ID.To) {
-			continue
-		}
-		doc := book.PeerCert[p.ID]
-		doc.Value = c.judge(p.ID, view, dns[p.ID.From], doc.Value)
-		record.Add(&changes, doc)
-	}
+	t.read(looking)
+	t.resolve(looking)
+	t.compare()
+	answer, changes := t.judge()
 	if req.DryRun {
 		return answer, nil
 	}
 	errs := []error{}
 	for _, id := range c.Mesh.IDs() {
-		errs = append(errs, looks[id].err)
+		errs = append(errs, t.looks[id].err)
 	}
 	_, err = changes.Write(ctx, c.Store)
 	return answer, errors.Join(append(errs, err)...)
+}
+
+// wanted says whether a cluster is looked at.
+func (t *tick) wanted(id mesh.ClusterID) bool {
+	return len(t.only) == 0 || slices.Contains(t.only, id)
+}
+
+// compare sets what was read against what was known, against the stores and
+// against the other clusters.
+func (t *tick) compare() {
+	for _, cl := range t.Mesh.Clusters {
+		if t.wanted(cl.ID) {
+			next := t.certs[cl.ID]
+			next.At = t.now
+			next.ExplainChanges(t.Mesh, &cl, t.book.Clusters[cl.ID].Value.Seen.Topology, t.now)
+			next.Servers = nameServers(cl, t.dns[cl.ID], t.book.Certs[cl.ID].Value.Servers, t.now)
+			t.certs[cl.ID] = next
+		}
+	}
+	t.judgeStores()
+	for _, id := range t.Mesh.IDs() {
+		if t.wanted(id) {
+			certificate.SettleSources(t.Mesh, t.certs, id, t.now)
+		}
+	}
+	sched, _ := run.Find("peersync")
+	t.view = certificate.NewView(t.book.Facts(t.Mesh, sched.Period, t.now).View(), t.certs)
+}
+
+// judge gives every cluster that was looked at its findings, and every peer of one
+// its conditions.
+func (t *tick) judge() (run.Answer, *record.Changes) {
+	answer := run.Answer{Peers: map[peer.State]int{}}
+	var changes record.Changes
+	for _, cl := range t.Mesh.Clusters {
+		if !t.wanted(cl.ID) {
+			continue
+		}
+		l, doc := t.looks[cl.ID], t.book.Certs[cl.ID]
+		l.completeChains()
+		next := t.certs[cl.ID]
+		next.Findings = l.findings()
+		if cut := next.Fit(&cl); len(cut) > 0 {
+			next.Findings = append(next.Findings, tooLarge(&cl, cut, doc.Value.Findings, t.now))
+		}
+		countCluster(&answer.Clusters, next)
+		doc.Value = next.Packed()
+		record.Add(&changes, doc)
+	}
+	for _, p := range t.Mesh.Peers {
+		if !t.wanted(p.ID.From) && !t.wanted(p.ID.To) {
+			continue
+		}
+		doc := t.book.PeerCert[p.ID]
+		doc.Value = t.judgePeer(p.ID, doc.Value)
+		record.Add(&changes, doc)
+	}
+	return answer, &changes
 }
 
 // due are the clusters that a scheduled run looks at: all of them where the last
@@ -171,9 +195,10 @@ func (c *Certcheck) check(ctx context.Context, req run.Request) (run.Answer, err
 // All, because what a store makes of a CA-signed certificate is seen only where
 // both its clusters are looked at in one run: a cluster that was looked at
 // sooner, by itself, would not meet the others again.
-func (c *Certcheck) due(book *record.Snapshot, now time.Time) []mesh.ClusterID {
+func (t *tick) due() []mesh.ClusterID {
+	book, now := t.book, t.now
 	conditions := map[mesh.PeerID][]peer.Condition{}
-	for _, p := range c.Mesh.Peers {
+	for _, p := range t.Mesh.Peers {
 		conditions[p.ID] = slices.Concat(book.PeerCert[p.ID].Value.Conditions, book.Syncs[p.ID].Value.Conditions)
 	}
 	var importing []mesh.ClusterID
@@ -192,20 +217,20 @@ func (c *Certcheck) due(book *record.Snapshot, now time.Time) []mesh.ClusterID {
 			importing = append(importing, p.Proposal.Source.Cluster)
 		}
 	}
-	again := peer.ClustersToRecheck(c.Mesh, conditions, importing, now)
-	every := c.Every
+	again := peer.ClustersToRecheck(t.Mesh, conditions, importing, now)
+	every := t.Every
 	if every == 0 {
 		every = peer.CertLook
 	}
 	accepted := book.Accepted()
 	var out []mesh.ClusterID
-	for i := range c.Mesh.Clusters {
-		cl := &c.Mesh.Clusters[i]
+	for i := range t.Mesh.Clusters {
+		cl := &t.Mesh.Clusters[i]
 		r := book.Certs[cl.ID].Value
 		// A run begins a moment earlier or later than the one before. A look that
 		// lies ahead was noted by a clock that was wrong.
 		if instant.Due(r.At, now, every-time.Minute) {
-			return c.Mesh.IDs()
+			return t.Mesh.IDs()
 		}
 		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || r.Outdated(book.Clusters[cl.ID].Value.Leaves) || acceptedBy(cl, accepted) != r.Accepted {
 			out = append(out, cl.ID)
@@ -261,10 +286,6 @@ func suspectOurselves(dns map[mesh.ClusterID]dnsprobe.Result) bool {
 	return len(dns) > 1
 }
 
-func wanted(only []mesh.ClusterID, id mesh.ClusterID) bool {
-	return len(only) == 0 || slices.Contains(only, id)
-}
-
 func countCluster(n *run.Clusters, r certificate.Record) {
 	read, unread := 0, 0
 	for spot, s := range r.Serving() {
@@ -286,12 +307,12 @@ func countCluster(n *run.Clusters, r certificate.Record) {
 	}
 }
 
-// judge gives a peer its two conditions.
-func (c *Certcheck) judge(id mesh.PeerID, view *certificate.View, dns dnsprobe.Result, prev peer.CertRecord) peer.CertRecord {
-	remote, now := view.Records[id.To], view.Now
-	met := c.leaves(id.To, remote)
+// judgePeer gives a peer its two conditions.
+func (t *tick) judgePeer(id mesh.PeerID, prev peer.CertRecord) peer.CertRecord {
+	remote, now := t.certs[id.To], t.now
+	met := t.leaves(id.To, remote)
 	next := peer.CertRecord{}
-	for _, l := range slices.Concat(met, c.disputed(id.To, remote)) {
+	for _, l := range slices.Concat(met, t.disputed(id.To, remote)) {
 		// A sync must have met every one of them to show that it is trusted, and
 		// the first to end ends the peer.
 		if l.First.After(next.LeafFirst) {
@@ -309,17 +330,17 @@ func (c *Certcheck) judge(id mesh.PeerID, view *certificate.View, dns dnsprobe.R
 			next.LeafEnds = time.Time{} // it may have been renewed: nothing follows from it
 		}
 	}
-	before := func(t peer.Type) peer.Condition {
+	before := func(of peer.Type) peer.Condition {
 		for _, x := range prev.Conditions {
-			if x.Type == t {
+			if x.Type == of {
 				return x
 			}
 		}
 		return peer.Condition{}
 	}
-	shown := slices.Concat(met, c.disputed(id.To, remote))
-	trusted := trusted(id, view, shown)
-	names, failing, open := c.names(id, met, dns, now)
+	shown := slices.Concat(met, t.disputed(id.To, remote))
+	trusted := trusted(id, t.view, shown)
+	names, failing, open := t.names(id, met)
 	for _, cond := range []peer.Condition{trusted, names} {
 		next.Conditions = append(next.Conditions, peer.Set(before(cond.Type), cond, now))
 	}

@@ -49,10 +49,10 @@ func (f *finder) add(x peer.Finding) {
 
 // findings lists what does not depend on the clock; expiries are derived when
 // the record is read (certificate.View.Findings).
-func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, view *certificate.View, prev []peer.Finding, dns dnsprobe.Result) []peer.Finding {
-	now := view.Now
-	f := &finder{prev: prev, now: now}
-	authorities := knownAuthorities(cl, l)
+func (l *look) findings() []peer.Finding {
+	cl, r, now := l.cl, l.certs[l.cl.ID], l.now
+	f := &finder{prev: l.stored.Findings, now: now}
+	authorities := l.knownAuthorities()
 	for _, n := range cl.Nodes {
 		for _, port := range []string{"", certificate.PortSIPTLS, certificate.PortXMPP} {
 			for _, keyType := range []string{"RSA", "ECDSA"} {
@@ -79,13 +79,13 @@ func (c *Certcheck) findings(cl *mesh.Cluster, l *look, r certificate.Record, vi
 		x.ID = fmt.Sprintf("%s:%d", certificate.CAUnreadable, i)
 		f.add(x)
 	}
-	c.twins(f, cl, r)
-	c.platformFindings(f, cl, r)
-	for _, x := range view.StoreFindings(cl.ID) {
+	l.twins(f, cl, r)
+	l.platformFindings(f, cl, r)
+	for _, x := range l.view.StoreFindings(cl.ID) {
 		f.add(x)
 	}
-	f.carryUndecided(cl.ID, view.Trust())
-	names(f, cl, r, dns)
+	f.carryUndecided(cl.ID, l.view.Trust())
+	names(f, cl, r, l.dns[cl.ID])
 	if more := len(f.out) - maxFindings; more > 0 {
 		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })
 		f.out = f.out[:maxFindings]
@@ -100,16 +100,16 @@ func severityRank(f peer.Finding) int {
 
 // knownAuthorities are all CA certificates that this look came across besides
 // what a node serves: tls.ca, and every store of the cluster.
-func knownAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
-	return append(pemfile.Certificates([]byte(cl.TLS.CA)), storedAuthorities(cl, l)...)
+func (l *look) knownAuthorities() []*x509.Certificate {
+	return append(pemfile.Certificates([]byte(l.cl.TLS.CA)), l.storedAuthorities()...)
 }
 
 // storedAuthorities are the CA certificates in the stores of a cluster's nodes,
 // each once.
-func storedAuthorities(cl *mesh.Cluster, l *look) []*x509.Certificate {
+func (l *look) storedAuthorities() []*x509.Certificate {
 	var out []*x509.Certificate
 	had := map[string]bool{}
-	for _, n := range cl.Nodes {
+	for _, n := range l.cl.Nodes {
 		for _, store := range slices.Sorted(maps.Keys(l.holdings[n.Name].Stores)) {
 			for _, c := range l.holdings[n.Name].Stores[store] {
 				if key := string(c.X509.Raw); c.X509.IsCA && !had[key] {

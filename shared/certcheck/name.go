@@ -21,24 +21,24 @@ import (
 
 // resolve asks each pulling cluster's servers for every name in the
 // certificates that it must resolve.
-func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]certificate.Record, only []mesh.ClusterID) map[mesh.ClusterID]dnsprobe.Result {
+func (t *tick) resolve(ctx context.Context) {
 	names := map[mesh.ClusterID]map[string]bool{}
-	for _, p := range c.Mesh.Peers {
-		if !wanted(only, p.ID.From) && !wanted(only, p.ID.To) {
+	for _, p := range t.Mesh.Peers {
+		if !t.wanted(p.ID.From) && !t.wanted(p.ID.To) {
 			continue
 		}
 		if names[p.ID.From] == nil {
 			names[p.ID.From] = map[string]bool{}
 		}
-		for _, n := range c.namesOf(p.ID.To, c.leaves(p.ID.To, certs[p.ID.To])).asked {
+		for _, n := range t.namesOf(p.ID.To, t.leaves(p.ID.To, t.certs[p.ID.To])).asked {
 			names[p.ID.From][n] = true
 		}
 	}
-	out := map[mesh.ClusterID]dnsprobe.Result{}
+	t.dns = map[mesh.ClusterID]dnsprobe.Result{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for id, set := range names {
-		cl, _ := c.Mesh.Cluster(id)
+		cl, _ := t.Mesh.Cluster(id)
 		if len(cl.DNS) == 0 || len(set) == 0 {
 			continue
 		}
@@ -47,20 +47,23 @@ func (c *Certcheck) resolve(ctx context.Context, certs map[mesh.ClusterID]certif
 			defer cancel()
 			defer func() {
 				if r := recover(); r != nil {
-					c.logger().Error("panic while asking DNS servers", "cluster", id, "panic", r, "stack", string(debug.Stack()))
+					t.logger().Error("panic while asking DNS servers", "cluster", id, "panic", r, "stack", string(debug.Stack()))
 				}
 			}()
-			got, err := c.DNS.Lookup(ctx, cl.DNS, slices.Sorted(maps.Keys(set)))
+			got, err := t.DNS.Lookup(ctx, cl.DNS, slices.Sorted(maps.Keys(set)))
 			if err != nil {
-				c.logger().Warn("asking a cluster's DNS servers", "cluster", id, "error", err)
+				t.logger().Warn("asking a cluster's DNS servers", "cluster", id, "error", err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			out[id] = got
+			t.dns[id] = got
 		})
 	}
 	wg.Wait()
-	return out
+	if suspectOurselves(t.dns) {
+		t.logger().Warn("no DNS server of any cluster answers: taken for our own trouble")
+		t.dns = nil
+	}
 }
 
 // leaves are the certificates that ICSA may meet when it pulls: the
@@ -175,18 +178,19 @@ func nameInCN(subject string) string {
 // names judges with the pulling cluster's resolver in mind: the first server
 // that gives a definite answer decides, as on the nodes themselves. failing are
 // the names that do not resolve; of open ones nobody can tell.
-func (c *Certcheck) names(id mesh.PeerID, met []certificate.Served, dns dnsprobe.Result, now time.Time) (cond peer.Condition, failing, open []string) {
+func (t *tick) names(id mesh.PeerID, met []certificate.Served) (cond peer.Condition, failing, open []string) {
 	cond = peer.Condition{Type: peer.NamesResolve, Status: peer.UnknownStatus, Basis: peer.Measured}
-	from, _ := c.Mesh.Cluster(id.From)
+	dns := t.dns[id.From]
+	from, _ := t.Mesh.Cluster(id.From)
 	switch {
 	case len(from.DNS) == 0:
 		cond.Reason, cond.Message = peer.NotObservable, fmt.Sprintf("mesh.yaml names no DNS servers of %s; an answer from any other resolver would prove nothing", id.From)
 		return cond, nil, nil
-	case len(met) == 0 || slices.ContainsFunc(met, func(s certificate.Served) bool { return s.Stale(now) }):
+	case len(met) == 0 || slices.ContainsFunc(met, func(s certificate.Served) bool { return s.Stale(t.now) }):
 		cond.Reason, cond.Message = peer.CertificateNotRead, fmt.Sprintf("no certificate of %s has been read, so its names are not known", id.To)
 		return cond, nil, nil
 	}
-	of := c.namesOf(id.To, met)
+	of := t.namesOf(id.To, met)
 	var said, unsaid []string // for the message
 	second, hosts := false, false
 	for _, name := range of.asked {

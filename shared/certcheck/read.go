@@ -31,6 +31,11 @@ const nodePlatformDeadline = 15 * time.Second
 // look is one look at one cluster: what goes into its record, and the
 // certificates themselves, which do not.
 type look struct {
+	*tick
+	cl     *mesh.Cluster
+	stored certificate.Record // of the look before
+	ours   own
+
 	record certificate.Record
 	err    error // what could not be written down and must be known
 	// probes are what the ports showed, by node and place ("RSA", "5061/RSA").
@@ -40,27 +45,29 @@ type look struct {
 
 // read looks at every node of the wanted clusters; the others keep what is
 // stored.
-func (c *Certcheck) read(ctx context.Context, book *record.Snapshot, only []mesh.ClusterID, now time.Time) map[mesh.ClusterID]*look {
-	out := map[mesh.ClusterID]*look{}
-	accepted := book.Accepted()
+func (t *tick) read(ctx context.Context) {
+	t.looks, t.certs = map[mesh.ClusterID]*look{}, map[mesh.ClusterID]certificate.Record{}
+	accepted := t.book.Accepted()
 	var wg sync.WaitGroup
-	for i := range c.Mesh.Clusters {
-		cl := &c.Mesh.Clusters[i]
-		stored := book.Certs[cl.ID].Value
-		l := &look{record: stored, probes: map[mesh.NodeName]map[certificate.Place]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]certificate.Holding{}}
-		out[cl.ID] = l
-		if !wanted(only, cl.ID) {
+	for i := range t.Mesh.Clusters {
+		cl := &t.Mesh.Clusters[i]
+		l := &look{tick: t, cl: cl, stored: t.book.Certs[cl.ID].Value, probes: map[mesh.NodeName]map[certificate.Place]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]certificate.Holding{}}
+		l.record = l.stored
+		t.looks[cl.ID] = l
+		if !t.wanted(cl.ID) {
 			continue
 		}
 		wg.Go(func() {
-			ours := trustOf(cl, accepted)
-			within(ctx, func(ctx context.Context) { c.readPorts(ctx, cl, l, stored, ours, now) })
+			l.ours = trustOf(cl, accepted)
+			within(ctx, l.readPorts)
 			l.record.Accepted = acceptedBy(cl, accepted)
-			within(ctx, func(ctx context.Context) { c.readPlatform(ctx, cl, l, stored, book, accepted, ours, now) })
+			within(ctx, func(ctx context.Context) { l.readPlatform(ctx, accepted) })
 		})
 	}
 	wg.Wait()
-	return out
+	for id, l := range t.looks {
+		t.certs[id] = l.record
+	}
 }
 
 // within gives a part of the look at a cluster its own deadline: one node that is
@@ -72,25 +79,25 @@ func within(ctx context.Context, do func(context.Context)) {
 }
 
 // readPorts reads what the cluster's nodes serve, side by side.
-func (c *Certcheck) readPorts(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.Record, ours own, now time.Time) {
+func (l *look) readPorts(ctx context.Context) {
 	next := certificate.Record{Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{}}
 	var nodes sync.WaitGroup
 	var mu sync.Mutex
-	for _, n := range cl.Nodes {
+	for _, n := range l.cl.Nodes {
 		nodes.Go(func() {
-			served, probes := c.readNodeGuarded(ctx, cl, n, "", stored.Served[n.Name], ours, now)
+			served, probes := l.readNodeGuarded(ctx, n, "", l.stored.Served[n.Name])
 			mu.Lock()
 			next.Served[n.Name] = served
 			l.probes[n.Name] = probes
 			mu.Unlock()
-			if !overTLS(c.Mesh, cl.ID) {
+			if !overTLS(l.Mesh, l.cl.ID) {
 				return
 			}
 			// One handshake of ours at a time on a node that is busy with its users.
 			for _, port := range []string{certificate.PortSIPTLS, certificate.PortXMPP} {
 				at := n
 				at.Address = onPort(n, port)
-				served, probes := c.readNodeGuarded(ctx, cl, at, port, stored.Ports[n.Name], ours, now)
+				served, probes := l.readNodeGuarded(ctx, at, port, l.stored.Ports[n.Name])
 				mu.Lock()
 				if next.Ports == nil {
 					next.Ports = map[mesh.NodeName]map[certificate.Place]certificate.Served{}
@@ -131,10 +138,10 @@ func onPort(n mesh.Node, port string) string {
 func onTomcat(t tlsprobe.KeyType) certificate.Place { return certificate.Place{KeyType: string(t)} }
 
 // readNodeGuarded costs a node that makes us panic its own certificates only.
-func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[certificate.Place]certificate.Served, ours own, now time.Time) (out map[certificate.Place]certificate.Served, probes map[certificate.Place]tlsprobe.Outcome) {
+func (l *look) readNodeGuarded(ctx context.Context, n mesh.Node, port string, stored map[certificate.Place]certificate.Served) (out map[certificate.Place]certificate.Served, probes map[certificate.Place]tlsprobe.Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
-			c.logger().Error("panic while reading certificates", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
+			l.logger().Error("panic while reading certificates", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
 			out, probes = map[certificate.Place]certificate.Served{}, map[certificate.Place]tlsprobe.Outcome{}
 			for place, was := range stored {
 				if place.Port == port {
@@ -147,26 +154,26 @@ func (c *Certcheck) readNodeGuarded(ctx context.Context, cl *mesh.Cluster, n mes
 			}
 		}
 	}()
-	return c.readNode(ctx, cl, n, port, stored, ours, now)
+	return l.readNode(ctx, n, port, stored)
 }
 
 // readNode reads one port of a node, both key types.
-func (c *Certcheck) readNode(ctx context.Context, cl *mesh.Cluster, n mesh.Node, port string, stored map[certificate.Place]certificate.Served, ours own, now time.Time) (map[certificate.Place]certificate.Served, map[certificate.Place]tlsprobe.Outcome) {
+func (l *look) readNode(ctx context.Context, n mesh.Node, port string, stored map[certificate.Place]certificate.Served) (map[certificate.Place]certificate.Served, map[certificate.Place]tlsprobe.Outcome) {
 	out, probes := map[certificate.Place]certificate.Served{}, map[certificate.Place]tlsprobe.Outcome{}
 	firstLook := true
 	for place := range stored {
 		firstLook = firstLook && place.Port != port
 	}
-	for _, o := range c.TLS.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName()}) {
+	for _, o := range l.TLS.ProbeAll(ctx, tlsprobe.Target{Address: n.Address, ServerName: n.ServerName()}) {
 		place := certificate.Place{Port: port, KeyType: string(o.Asked)}
 		was := stored[place]
 		probes[place] = o
 		leaf := o.Served.Leaf()
 		switch reason := tlsprobe.ReasonOf(o.Err); {
 		case leaf != nil && o.Served.KeyType == o.Asked:
-			s := served(leaf, was, string(o.Asked), firstLook, now)
-			ours.judge(&s, o.Served.Chain, n.ServerName(), now)
-			bounded(cl, &s)
+			s := served(leaf, was, string(o.Asked), firstLook, l.now)
+			l.ours.judge(&s, o.Served.Chain, n.ServerName(), l.now)
+			bounded(l.cl, &s)
 			out[place] = s
 		case reason == tlsprobe.NoCommonSuite || reason == tlsprobe.KeyTypeNotSelectable:
 			// The node has no certificate of this type, or none can be asked for.
@@ -307,17 +314,18 @@ func ends(s *certificate.Served, served []*x509.Certificate, known chain.Known, 
 
 // readPlatform asks each node of a cluster in turn what it holds, the publisher
 // first: were the password wrong, one log-in would be refused and no more.
-func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look, stored certificate.Record, book *record.Snapshot, accepted map[mesh.NodeName][]string, ours own, now time.Time) {
+func (l *look) readPlatform(ctx context.Context, accepted map[mesh.NodeName][]string) {
+	cl, stored := l.cl, l.stored
 	// What is not read now keeps what was read last; its age is judged later.
 	l.record.Trust = stored.Trust
-	defer func() { l.record.Identity = mergeIdentity(l, stored) }()
+	defer l.mergeIdentity()
 	unread := func(reason peer.Reason, node mesh.NodeName, detail string) {
 		if l.record.NoTrust == nil {
 			l.record.NoTrust = &certificate.NoLook{Reason: reason, Node: node, Detail: short(detail, maxWhy)}
 		}
 	}
 	release := cl.Release
-	if v, ok := book.Clusters[cl.ID].Value.Seen.Nodes[cl.Publisher].Version.Get(); ok {
+	if v, ok := l.book.Clusters[cl.ID].Value.Seen.Nodes[cl.Publisher].Version.Get(); ok {
 		release = v
 	}
 	major, known := certificate.Major(release)
@@ -328,11 +336,11 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 	case cl.PlatformCredentials == "":
 		unread(peer.NoCredentials, "", "mesh.yaml names no platformCredentials")
 		return
-	case c.Platform == nil:
+	case l.Platform == nil:
 		unread(peer.NotChecked, "", "this run has no access to the platform")
 		return
 	}
-	login := record.LoginOf(c.Store, c.Mesh.Name, cl, mesh.PlatformAccount)
+	login := record.LoginOf(l.Store, l.Mesh.Name, cl, mesh.PlatformAccount)
 	rejected, err := login.Rejected(ctx)
 	if err != nil {
 		// Not knowing whether the account was refused is a reason not to try.
@@ -360,13 +368,13 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		pins = append(pins, accepted[n.Name]...)
 	}
 	for _, n := range nodes {
-		held, err := c.holdingGuarded(ctx, cl, n, rejected, pins)
+		held, err := l.holdingGuarded(ctx, n, rejected, pins)
 		if err == nil {
 			l.holdings[n.Name] = held
 			if l.record.Identity == nil {
 				l.record.Identity = map[mesh.NodeName]map[string]certificate.Served{}
 			}
-			l.record.Identity[n.Name] = identities(cl, held, stored.Identity[n.Name], ours, n.ServerName(), now)
+			l.record.Identity[n.Name] = l.identities(n, held)
 			for _, of := range slices.Sorted(maps.Keys(held.Unreadable)) {
 				unread(peer.UnreadableAnswer, n.Name, fmt.Sprintf("%d entries of %s of %s cannot be read", held.Unreadable[of], of, n.Name))
 			}
@@ -381,7 +389,7 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 		}
 		unread(refused.Reason, n.Name, refused.Message)
 		if refused.Reason == peer.AccountRejected && refused.Version != rejected {
-			l.err = login.Reject(ctx, refused.Version, refused.Message, now)
+			l.err = login.Reject(ctx, refused.Version, refused.Message, l.now)
 		}
 		switch refused.Reason {
 		case peer.AccountRejected, peer.NoCredentials, peer.Forbidden:
@@ -392,9 +400,9 @@ func (c *Certcheck) readPlatform(ctx context.Context, cl *mesh.Cluster, l *look,
 }
 
 // mergeIdentity keeps what a node said before where it says nothing now.
-func mergeIdentity(l *look, stored certificate.Record) map[mesh.NodeName]map[string]certificate.Served {
+func (l *look) mergeIdentity() {
 	out := l.record.Identity
-	for node, services := range stored.Identity {
+	for node, services := range l.stored.Identity {
 		if _, read := l.holdings[node]; read {
 			continue
 		}
@@ -407,37 +415,38 @@ func mergeIdentity(l *look, stored certificate.Record) map[mesh.NodeName]map[str
 			out[node][service] = was
 		}
 	}
-	return out
+	l.record.Identity = out
 }
 
-func (c *Certcheck) holdingGuarded(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (held certificate.Holding, err error) {
+func (l *look) holdingGuarded(ctx context.Context, n mesh.Node, rejected string, pins []string) (held certificate.Holding, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			c.logger().Error("panic while reading certificate management", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
+			l.logger().Error("panic while reading certificate management", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
 			err = &certificate.Refused{Reason: peer.Crashed, Message: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, nodePlatformDeadline)
 	defer cancel()
-	return c.Platform.Holding(ctx, cl, n, rejected, pins)
+	return l.Platform.Holding(ctx, l.cl, n, rejected, pins)
 }
 
 // identities lays what a node says that it has over what it said before.
-func identities(cl *mesh.Cluster, held certificate.Holding, stored map[string]certificate.Served, ours own, name string, now time.Time) map[string]certificate.Served {
+func (l *look) identities(n mesh.Node, held certificate.Holding) map[string]certificate.Served {
+	stored := l.stored.Identity[n.Name]
 	out := map[string]certificate.Served{}
 	for service, held := range held.Identities {
 		if len(held) == 0 {
 			continue
 		}
-		s := served(held[0], stored[service], "", stored == nil, now)
+		s := served(held[0], stored[service], "", stored == nil, l.now)
 		s.Former = nil // what is served tells of a change
-		ours.judge(&s, held, name, now)
-		bounded(cl, &s)
+		l.ours.judge(&s, held, n.ServerName(), l.now)
+		bounded(l.cl, &s)
 		out[service] = s
 	}
 	// Not told is not gone: it may not have been asked for, or not come whole.
 	for service, was := range stored {
-		if _, told := out[service]; !told && !was.Stale(now) {
+		if _, told := out[service]; !told && !was.Stale(l.now) {
 			was.Error = "not told at the last look"
 			out[service] = was
 		}

@@ -30,35 +30,36 @@ const (
 // judgeStores brings every store that was read now into its record: who holds
 // what, and which of the mesh's certificates it vouches for. It needs all looks
 // at once, because one cluster's store is about the others' certificates.
-func (c *Certcheck) judgeStores(looks map[mesh.ClusterID]*look, certs map[mesh.ClusterID]certificate.Record, now time.Time) {
-	j := &storeJudge{mesh: c.Mesh, looks: looks, certs: certs, now: now, signed: map[[2]string]bool{}}
+func (t *tick) judgeStores() {
+	j := &storeJudge{mesh: t.Mesh, looks: t.looks, certs: t.certs, now: t.now, signed: map[[2]string]bool{}}
 	j.collect()
-	for _, cl := range c.Mesh.Clusters {
-		l := looks[cl.ID]
+	for _, cl := range t.Mesh.Clusters {
+		l := t.looks[cl.ID]
 		if len(l.holdings) == 0 {
 			continue
 		}
-		rec := certs[cl.ID]
+		rec := t.certs[cl.ID]
 		rec.Trust = j.stores(&cl, l, rec.Trust)
 		if rec.NoTrust == nil {
 			rec.NoTrust = l.record.NoTrust
 		}
-		certs[cl.ID] = rec
+		t.certs[cl.ID] = rec
 	}
 }
 
 // completeChains looks again for what ends first above the certificates that were
 // read now, with the CAs in the cluster's own stores: a node need not serve the
 // intermediate that its leaf needs.
-func (c *Certcheck) completeChains(cl *mesh.Cluster, l *look, r *certificate.Record, now time.Time) {
+func (l *look) completeChains() {
 	if len(l.holdings) == 0 {
 		return
 	}
+	cl, r := l.cl, l.certs[l.cl.ID]
 	trusted := pemfile.Certificates([]byte(cl.TLS.CA))
-	others := storedAuthorities(cl, l)
+	others := l.storedAuthorities()
 	complete := func(s certificate.Served, served []*x509.Certificate) certificate.Served {
 		if len(served) > 0 && s.ChainEnds.IsZero() && !s.SelfSigned && s.Error == "" {
-			ends(&s, served, chain.Known{Served: served[1:], Trusted: trusted, Others: others}, now)
+			ends(&s, served, chain.Known{Served: served[1:], Trusted: trusted, Others: others}, l.now)
 			bounded(cl, &s)
 		}
 		return s
