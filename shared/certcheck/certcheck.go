@@ -404,7 +404,7 @@ func trusted(id mesh.PeerID, view *certificate.View, met []certificate.Served) p
 	for _, leaf := range met {
 		if at, by := leaf.Ends(); by != "" && !now.Before(at) {
 			cond.Status, cond.Reason, cond.Basis = peer.False, peer.CertificateExpired, peer.Inferred
-			cond.Message = fmt.Sprintf("the certificate of %s needs the CA %s, which expired on %s; %s's trust store, which may hold a newer one, is not read", to.Publisher, plain.Word(certificate.CommonName(by), shownName), at.UTC().Format("2006-01-02 15:04 MST"), id.From)
+			cond.Message = fmt.Sprintf("the certificate of %s needs the CA %s, which expired on %s; %s's trust store, which may hold a newer one, is not read", to.Publisher, plain.Value(certificate.CommonName(by)), at.UTC().Format("2006-01-02 15:04 MST"), id.From)
 			return cond
 		}
 	}

@@ -184,7 +184,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.Matrix) {
 func trustID(p peer.Finding, row certificate.Row) string {
 	kind, _, _ := strings.Cut(p.ID, ":")
 	id := fmt.Sprintf("%s:%s:%s", kind, row.Node, row.KeyType)
-	if row.Store != "tomcat-trust" {
+	if row.Store != peer.TomcatTrust {
 		id += ":" + row.Service
 	}
 	return id
@@ -295,7 +295,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 		case p.Code == tlsprobe.NameMismatch && leaf && s.MultiServer:
 			x.say(f, certificate.NodeNotInMultiServer, "%s is for all servers, and lacks this node: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.NameMismatch && leaf:
-			x.say(f, certificate.NameMismatch, "%s names %s, but not the node", x.what(), plain.List(words(s.Names)))
+			x.say(f, certificate.NameMismatch, "%s names %s, but not the node", x.what(), plain.Values(s.Names))
 		case p.Code == tlsprobe.NameInCNOnly && leaf:
 			x.say(f, certificate.NameInCNOnly, "%s: %s", x.what(), p.Detail)
 		case p.Code == tlsprobe.WeakKey:
@@ -426,16 +426,6 @@ func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r certificate.
 	f.add(x)
 }
 
-// words are names as words of a sentence: quoted where anything in them could be
-// mistaken.
-func words(names []string) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = plain.Word(n, shownName)
-	}
-	return out
-}
-
 // names reports what the cluster's own DNS servers make of its peers' names.
 func names(f *finder, cl *mesh.Cluster, r certificate.Record, dns dnsprobe.Result) {
 	say := func(reason peer.Reason, id, severity, message string) {
@@ -483,10 +473,10 @@ func names(f *finder, cl *mesh.Cluster, r certificate.Record, dns dnsprobe.Resul
 			}
 		}
 		for _, field := range slices.Sorted(maps.Keys(cut)) {
-			say(peer.ValueTooLong, s.Server+":"+field, "", fmt.Sprintf("DNS server %s answers with more than any lawful answer holds (%s) for %s; Peerkeeper looks at the beginning only", s.Server, field, plain.List(words(cut[field]))))
+			say(peer.ValueTooLong, s.Server+":"+field, "", fmt.Sprintf("DNS server %s answers with more than any lawful answer holds (%s) for %s; Peerkeeper looks at the beginning only", s.Server, field, plain.Values(cut[field])))
 		}
 		for _, reason := range slices.Sorted(maps.Keys(failing)) {
-			list := plain.List(words(failing[reason]))
+			list := plain.Values(failing[reason])
 			switch reason {
 			case dnsprobe.PTRMissing, dnsprobe.PTRMismatch:
 				say(peer.Reason(reason), s.Server, "", fmt.Sprintf("resolved by %s, but the address does not lead back to the name: %s", s.Server, list))

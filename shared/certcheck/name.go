@@ -201,10 +201,10 @@ func (t *tick) names(id mesh.PeerID, met []certificate.Served) (cond peer.Condit
 			cond.Basis = basisOf(cond.Basis, server)
 		case "":
 			open = append(open, name)
-			unsaid = append(unsaid, plain.Word(name, shownName)+whyOpen(dns, name))
+			unsaid = append(unsaid, plain.Value(name)+whyOpen(dns, name))
 		default:
 			failing = append(failing, name)
-			said = append(said, fmt.Sprintf("%s (%s from %s)", plain.Word(name, shownName), verdict, dns.Servers[server].Server))
+			said = append(said, fmt.Sprintf("%s (%s from %s)", plain.Value(name), verdict, dns.Servers[server].Server))
 			hosts = hosts || dnsname.IsHost(name)
 			cond.Basis = basisOf(cond.Basis, server)
 		}

@@ -50,7 +50,7 @@ func (v *View) byStores(id mesh.PeerID) (cond peer.Condition, ok bool) {
 	matrix := v.Trust()
 	exchange, _ := v.CertExchange(id.From) // 0: nothing is on its way
 	for _, r := range matrix.Of(id.To) {
-		if r.Pending || r.Store == "tomcat-trust" && r.Node != to.Publisher {
+		if r.Pending || r.Store == peer.TomcatTrust && r.Node != to.Publisher {
 			continue
 		}
 		cell := matrix.Cell(r, id.From)

@@ -3,6 +3,7 @@ package certificate
 import (
 	"fmt"
 	"peerkeeper/shared/peer"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-func TestCertFindings(t *testing.T) {
+func TestFindingsByDate(t *testing.T) {
 	served := func(change func(s *Served)) Record {
 		s := Served{Fingerprint: "sha256:00", Subject: "CN=imp-apac-pub.example.com", NotAfter: certNoon().AddDate(1, 0, 0), Read: certNoon().Add(-time.Hour)}
 		change(&s)
@@ -121,5 +122,70 @@ func TestLastReadIsTheLastLookThatSucceeded(t *testing.T) {
 	}
 	if at, ok := got[apacSubject]; ok {
 		t.Errorf("a node that could not be read counts as read at %s", at)
+	}
+}
+
+// TestTableOfFindings: every row has all that a person needs, and every reason
+// one row.
+func TestTableOfFindings(t *testing.T) {
+	seen := map[peer.Reason]bool{}
+	for _, k := range Kinds() {
+		if k.Reason == "" || k.Means == "" || k.Fix == "" || !slices.Contains([]string{"critical", "warning", "info"}, k.Severity) || seen[k.Reason] {
+			t.Errorf("row %+v", k)
+		}
+		seen[k.Reason] = true
+		f := NewFinding(k.Reason, "imp-emea-pub.example.com", "ECDSA", "", "said")
+		if want := string(k.Reason) + ":imp-emea-pub.example.com:ECDSA"; f.ID != want || strings.ContainsAny(f.Fix, "{}") || f.Message != "said" {
+			t.Errorf("finding %+v, want id %s and a fix that is filled in", f, want)
+		}
+	}
+}
+
+// TestOneCertificateOneNotice: one certificate on six nodes is one finding with
+// one id while node after node is renewed, and it rises as time runs out.
+func TestOneCertificateOneNotice(t *testing.T) {
+	nodes := certMesh(1, 6, mesh.TCP).Clusters[0].Nodes
+	old := selfSigned("imp-emea-ms.example.com", "multi-server")
+	old.MultiServer = true
+	r := Record{Served: map[mesh.NodeName]map[Place]Served{}}
+	for _, n := range nodes {
+		r.Served[n.Name] = map[Place]Served{onRSA: old}
+	}
+	ids := map[string]bool{}
+	for _, left := range []struct {
+		days     int
+		severity string
+	}{{20, "warning"}, {10, "warning"}, {5, "critical"}} {
+		got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -left.days)).Findings("emea")
+		if len(got) != 1 || got[0].Severity != left.severity || !strings.Contains(got[0].Message, "and 3 more") {
+			t.Fatalf("%d days before: %+v", left.days, got)
+		}
+		ids[got[0].ID] = true
+	}
+	renewed := selfSigned("imp-emea-ms.example.com", "the new one")
+	renewed.NotAfter = old.NotAfter.AddDate(5, 0, 0)
+	for i, n := range nodes[:5] {
+		r.Served[n.Name] = map[Place]Served{onRSA: renewed}
+		got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -5)).Findings("emea")
+		if len(got) != 1 {
+			t.Fatalf("%d of 6 renewed: %+v", i+1, got)
+		}
+		ids[got[0].ID] = true
+	}
+	if len(ids) != 1 {
+		t.Errorf("one renewal, %d notices: %v", len(ids), ids)
+	}
+	r.Served[nodes[5].Name] = map[Place]Served{onRSA: renewed}
+	if got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -5)).Findings("emea"); len(got) != 0 {
+		t.Errorf("all renewed: %+v", got)
+	}
+}
+
+func TestNotYetValid(t *testing.T) {
+	s := selfSigned("imp-emea-pub.example.com", "tomorrow's")
+	s.NotBefore = certNoon().Add(24 * time.Hour)
+	got := known(certMesh(2, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": {Served: map[mesh.NodeName]map[Place]Served{"imp-emea-pub.example.com": {onRSA: s}}}}).Findings("emea")
+	if len(got) != 1 || got[0].Reason != CertificateNotYetValid || got[0].Severity != "critical" {
+		t.Errorf("%+v", got)
 	}
 }

@@ -65,7 +65,7 @@ func (v *View) trustFindings(id mesh.ClusterID) []peer.Finding {
 			for _, c := range clusters {
 				f.Lacking = append(f.Lacking, mesh.ClusterID(c))
 			}
-			if r.Store != "tomcat-trust" {
+			if r.Store != peer.TomcatTrust {
 				f.ID += ":" + r.Service
 			} else if c, ok := m.Cluster(id); ok && r.Node != c.Publisher {
 				f.Severity = "warning" // nobody pulls from a subscriber

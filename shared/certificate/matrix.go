@@ -125,7 +125,7 @@ func matrixOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, now time.Time) Matr
 		}
 		for j, id := range out.Clusters {
 			p, ok := peers[mesh.PeerID{From: id, To: row.Cluster}]
-			if !ok || row.Store != "tomcat-trust" && p != mesh.TLSProto {
+			if !ok || row.Store != peer.TomcatTrust && p != mesh.TLSProto {
 				continue
 			}
 			row.Cells[j] = cellOf(certs[id], pubs[j], row, held[string(id)+" "+row.Store], present, now)

@@ -98,8 +98,8 @@ func (v *View) Timeline(id mesh.PeerID) Timeline {
 		if cell.Verdict == "" || r.Pending {
 			continue
 		}
-		breaks := r.Node == to.Publisher || r.Store != "tomcat-trust"
-		readPub = readPub || r.Node == to.Publisher && r.Store == "tomcat-trust"
+		breaks := r.Node == to.Publisher || r.Store != peer.TomcatTrust
+		readPub = readPub || r.Node == to.Publisher && r.Store == peer.TomcatTrust
 		t.Events = append(t.Events, Event{At: r.NotAfter, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 			What: fmt.Sprintf("the %s certificate of %s ends", r.Service, r.Node)})
 		if s := certs[id.To].Served[r.Node][Place{KeyType: r.KeyType}]; r.Store == peer.TomcatTrust && s.Fingerprint == r.Fingerprint {
@@ -146,7 +146,7 @@ func beginsAt(r Record, row Row) time.Time {
 	switch {
 	case row.byManagement():
 		return r.Identity[row.Node][row.Service].NotBefore
-	case row.Store == "tomcat-trust":
+	case row.Store == peer.TomcatTrust:
 		return r.Served[row.Node][Place{KeyType: row.KeyType}].NotBefore
 	}
 	return time.Time{}
@@ -191,7 +191,7 @@ func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
 	}
 	restart := servedBy(p.Service)
 	c, _ := m.Cluster(id)
-	if before12(c.Release) && store == "tomcat-trust" {
+	if before12(c.Release) && store == peer.TomcatTrust {
 		add(PhaseMake, p.Start, id, string(p.Node), "", "release before 12.0: stop Platform Administrative Web Service and Cisco Intercluster Sync Agent first (TAC-214231)", next != nil)
 	}
 	if issuer == "" {
@@ -210,7 +210,7 @@ func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
 	for _, n := range p.Nodes {
 		covered = covered && certs[id].Served[n][Place{KeyType: p.KeyType}].CA
 	}
-	if store == "tomcat-trust" {
+	if store == peer.TomcatTrust {
 		if covered && issuer != "" {
 			add(PhasePin, p.Trust, "", "Peerkeeper", "", fmt.Sprintf("nothing to pin as long as %s signs again: tls.ca of %s vouches for it", CommonName(issuer), id), true)
 		} else {
@@ -259,7 +259,7 @@ func (p *RenewalPlan) exchange(v *View, next *Row, issuer, store string, id mesh
 	}
 	var uploaded []mesh.ClusterID
 	for _, puller := range pullers(m, id) {
-		if pr, _ := m.Peer(mesh.PeerID{From: puller, To: id}); store != "tomcat-trust" && pr.Protocol != mesh.TLSProto {
+		if pr, _ := m.Peer(mesh.PeerID{From: puller, To: id}); store != peer.TomcatTrust && pr.Protocol != mesh.TLSProto {
 			continue
 		}
 		done := false
@@ -281,7 +281,7 @@ func (p *RenewalPlan) exchange(v *View, next *Row, issuer, store string, id mesh
 			uploaded = append(uploaded, puller)
 		}
 	}
-	if store != "tomcat-trust" {
+	if store != peer.TomcatTrust {
 		return
 	}
 	for _, puller := range uploaded {
