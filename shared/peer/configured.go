@@ -2,6 +2,7 @@ package peer
 
 import (
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 func (l *link) configured() verdict {
@@ -19,14 +20,14 @@ func (l *link) configured() verdict {
 	if !l.hasEntry {
 		if l.other != nil {
 			if _, ok := l.home.Node(mesh.NodeName(l.other.Address)); ok {
-				return no(AddressNotPublisher, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, value(l.other.Address), l.id.To, l.home.Publisher)
+				return no(AddressNotPublisher, Measured, "%s's peer entry names %s, which is not %s's database publisher %s", l.id.From, plain.Value(l.other.Address), l.id.To, l.home.Publisher)
 			}
-			return no(AddressNotNodeName, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, value(l.other.Address), l.home.Publisher)
+			return no(AddressNotNodeName, Measured, "%s's peer entry reads %s; Cisco wants the node name %s as Presence Topology shows it", l.id.From, plain.Value(l.other.Address), l.home.Publisher)
 		}
 		return no(PeerMissing, Measured, "%s has no peer entry for %s", l.id.From, l.home.Publisher)
 	}
 	if l.entry.Protocol != "" && l.entry.Protocol != l.protocol {
-		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, value(l.entry.Protocol), l.protocol)
+		return no(ProtocolDiffers, Measured, "%s's entry for %s uses %s, mesh.yaml says %s", l.id.From, l.id.To, plain.Value(l.entry.Protocol), l.protocol)
 	}
 	there := l.home.entries
 	if !there.Known() {
@@ -40,7 +41,7 @@ func (l *link) configured() verdict {
 		return no(PeerMissingOnOtherSide, Measured, "%s has no peer entry back to %s; Cisco wants the pair on both sides", l.id.To, l.puller.Publisher)
 	}
 	if back.entry.Protocol != l.entry.Protocol {
-		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, value(l.entry.Protocol), l.id.To, value(back.entry.Protocol))
+		return no(ProtocolDiffers, Measured, "%s says %s, %s says %s", l.id.From, plain.Value(l.entry.Protocol), l.id.To, plain.Value(back.entry.Protocol))
 	}
 	return yes(EntriesMatch, Measured, "both ends name each other's publisher, protocol %s", l.protocol)
 }

@@ -102,7 +102,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 			}
 		}
 		if got, ok := seen.Version.Get(); ok && n.Name == c.Publisher && c.Release != "" && !sameRelease(c.Release, got) {
-			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, value(got))
+			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, plain.Value(got))
 		}
 	}
 	if r.Fell != nil {
@@ -120,14 +120,14 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	}
 	names, more := firstTen(v.unlisted(r))
 	for _, name := range names {
-		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", value(name))
+		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", plain.Value(name))
 	}
 	if more > 0 {
 		add("warning", UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
 	}
 	names, more = firstTen(v.unlistedPeers(r))
 	for _, e := range names {
-		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", value(e), mesh.MaxClusters)
+		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", plain.Value(e), mesh.MaxClusters)
 	}
 	if more > 0 {
 		add("info", UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
@@ -208,7 +208,7 @@ func (r *ClusterRecord) differingParameters(c *mesh.Cluster) string {
 		}
 		for _, k := range sortedKeys(pub) {
 			if v, has := got[k]; has && v != pub[k] {
-				diffs = append(diffs, fmt.Sprintf("%s is %s on %s but %s on %s", value(k), value(pub[k]), c.Publisher, value(v), n.Name))
+				diffs = append(diffs, fmt.Sprintf("%s is %s on %s but %s on %s", plain.Value(k), plain.Value(pub[k]), c.Publisher, plain.Value(v), n.Name))
 			}
 		}
 	}

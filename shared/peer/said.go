@@ -31,23 +31,6 @@ func said(message string) string {
 	return plain.Break(plain.Line(message, maxSaid), "Next step:")
 }
 
-// value is a value of a cluster within a message: as it is if it is one word,
-// else quoted, so that it cannot pass for words of ours.
-func value[S ~string](s S) string { return plain.Word(s, maxValue) }
-
-// values is several of them: ten, and how many more.
-func values[S ~string](list []S) string {
-	words := make([]string, 0, plain.Listed)
-	for _, v := range list[:min(len(list), plain.Listed)] {
-		words = append(words, value(v))
-	}
-	// What is beyond the ten is counted, not written out.
-	for range list[len(words):] {
-		words = append(words, "")
-	}
-	return plain.List(words)
-}
-
 // Composed is a finding as it may be stored and shown: no text in it, its id
 // among them, has anything that a terminal or a page would obey. The subject is
 // a value and stays as it was read.

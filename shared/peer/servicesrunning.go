@@ -59,7 +59,7 @@ func (l *link) servicesRunning() verdict {
 				}
 				unread = append(unread, fmt.Sprintf("%s on %s", n.service, node.Name))
 			case !svc.Started():
-				stopped = append(stopped, fmt.Sprintf("%s is %s on %s", n.service, value(strings.ToLower(svc.Status)), node.Name))
+				stopped = append(stopped, fmt.Sprintf("%s is %s on %s", n.service, plain.Value(strings.ToLower(svc.Status)), node.Name))
 			}
 		}
 	}

@@ -98,7 +98,7 @@ func names(n *Named) string {
 		if len(side.users) > 0 {
 			shown := side.users[:min(len(side.users), plain.Listed)]
 			more += len(side.users) - len(shown)
-			fmt.Fprintf(&b, "; %s: %s", side.what, values(shown))
+			fmt.Fprintf(&b, "; %s: %s", side.what, plain.Values(shown))
 		}
 	}
 	if more > 0 {
