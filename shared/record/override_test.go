@@ -223,6 +223,73 @@ func TestRereadReadsWhateverCouldStopAnAction(t *testing.T) {
 	}
 }
 
+// TestAReasonIsOneLineThatFits: a reason is read at night, in a notice or in a
+// terminal, or it is asked for again.
+func TestAReasonIsOneLineThatFits(t *testing.T) {
+	long := strings.Repeat("é", record.MaxReason)
+	for _, tt := range []struct{ name, text, want, refused string }{
+		{"as it is", "change 4711", "change 4711", ""},
+		{"with space around it", "  change 4711\n", "change 4711", ""},
+		{"of two lines", "change 4711\nemea", "change 4711 emea", ""},
+		{"of as many characters as are kept", long, long, ""},
+		{"of one more", long + "é", "", "has 501 characters, at most 500"},
+		{"empty", "", "", "empty"},
+		{"of spaces", " \t\n ", "", "empty"},
+		{"of what no terminal may be sent", "\x1b\x07", "", "empty"},
+	} {
+		got, err := record.ReasonOf(tt.text)
+		if got != tt.want || (err == nil) != (tt.refused == "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
+			t.Errorf("%s: %q, %v; want %q, refused: %q", tt.name, got, err, tt.want, tt.refused)
+		}
+	}
+}
+
+// TestAnAcknowledgementIsOfOneAlarmWhileItLasts: whoever knows of an alarm is left
+// in peace by that one, and by no other.
+func TestAnAcknowledgementIsOfOneAlarmWhileItLasts(t *testing.T) {
+	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	began := now.Add(-2 * time.Hour)
+	ack := record.Override{Scope: "emea", Alarm: "PeerStuck", Cluster: "emea", At: now.Add(-time.Hour)}
+	with := func(change func(*record.Override)) record.Override {
+		a := ack
+		change(&a)
+		return a
+	}
+	for _, tt := range []struct {
+		name string
+		ack  record.Override
+		want bool
+	}{
+		{"since it began", ack, true},
+		{"of another alarm", with(func(a *record.Override) { a.Alarm = "PeerDown" }), false},
+		{"of another cluster", with(func(a *record.Override) { a.Cluster = "apac" }), false},
+		{"that ran out", with(func(a *record.Override) { a.Expires = now }), false},
+		{"taken back", with(func(a *record.Override) { a.Ended = true }), false},
+		{"of the alarm before this one", with(func(a *record.Override) { a.At = began.Add(-31 * time.Minute) }), false},
+		{"by a laptop half an hour behind, as it began", with(func(a *record.Override) { a.At = began.Add(-30 * time.Minute) }), true},
+	} {
+		said := record.Overrides{Acks: map[string]record.Override{"f1": tt.ack}}
+		if got := said.AcknowledgedOf("PeerStuck", "emea", began, now); got != tt.want {
+			t.Errorf("an acknowledgement %s: %v", tt.name, got)
+		}
+	}
+	none := record.Overrides{}
+	if none.AcknowledgedOf("PeerStuck", "emea", began, now) {
+		t.Error("acknowledged by nobody")
+	}
+}
+
+// A pause that cannot be read may be one that stops the action.
+func TestAnActionIsNotTakenPastAPauseThatCannotBeRead(t *testing.T) {
+	s := store.NewMemory()
+	if err := s.Put(t.Context(), store.Item{Key: store.Pause("acme", "emea"), Body: []byte(`{"schema":1,"version":1,"scope":7}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.Reread(t.Context(), s, triangle(), nil, ""); err == nil || !strings.Contains(err.Error(), "PAUSE#emea") {
+		t.Errorf("%v", err)
+	}
+}
+
 // What was said through a newer version is not understood: nothing may act.
 func TestWhatANewerVersionSaid(t *testing.T) {
 	for _, key := range []store.Key{store.Pause("acme", "emea"), store.Maintenance("acme", "emea"), store.Ack("acme", "f1"), store.Approval("acme", "4f")} {
@@ -298,6 +365,11 @@ func (a *asked) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]s
 	return a.Store.GetMany(ctx, keys...)
 }
 
+func (a *asked) Put(ctx context.Context, items ...store.Item) error {
+	a.count()
+	return a.Store.Put(ctx, items...)
+}
+
 func (a *asked) Load(ctx context.Context, pk, prefix string) ([]store.Item, error) {
 	a.count(store.Key{PK: pk})
 	return a.Store.Load(ctx, pk, prefix)
@@ -323,8 +395,8 @@ func TestRereadingForAProposalAtThirtyClustersIsTwoRequests(t *testing.T) {
 		}
 	}
 	s := &asked{Store: store.NewMemory(), of: map[string]struct{}{}}
-	put(t, s, store.Pause("acme", "c07<>c12"), record.Override{Scope: "c07<>c12", Actor: "ada"})
-	put(t, s, store.Cert("acme", "c29"), certificate.Record{Findings: []peer.Finding{{ID: "x"}}})
+	put(t, s.Store, store.Pause("acme", "c07<>c12"), record.Override{Scope: "c07<>c12", Actor: "ada"})
+	put(t, s.Store, store.Cert("acme", "c29"), certificate.Record{Findings: []peer.Finding{{ID: "x"}}})
 	b, err := record.Reread(t.Context(), s, m, []mesh.PeerID{direction("c07", "c12")}, "4f", "peersync", "stucksync", "certcheck")
 	if err != nil {
 		t.Fatal(err)
@@ -338,6 +410,11 @@ func TestRereadingForAProposalAtThirtyClustersIsTwoRequests(t *testing.T) {
 	// DynamoDB takes 100 keys in one request; a call stays within one partition.
 	if s.most > 100 || len(s.of) > s.calls {
 		t.Errorf("at most %d keys in a call, of %d partitions in %d calls", s.most, len(s.of), s.calls)
+	}
+	with := s.most
+	s.most = 0
+	if _, err := record.Reread(t.Context(), s, m, []mesh.PeerID{direction("c07", "c12")}, "", "peersync", "stucksync", "certcheck"); err != nil || s.most != with-1 {
+		t.Errorf("without a proposal %d keys are read, with one %d; %v", s.most, with, err)
 	}
 }
 

@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
 )
 
 // fill gives every instant of a value one and the same time, and every list, map
@@ -115,3 +118,59 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 type reclockedState peer.StateRecord
 
 func (r *reclockedState) Reclock(now time.Time) { (*peer.StateRecord)(r).Reclock(0, now) }
+
+// TestAfterAWrongClockAMeshIsJudgedByThisOne: each kind of record, as one load
+// gives it, counts what a clock five hours ahead noted from now, and leaves what a
+// right clock noted.
+func TestAfterAWrongClockAMeshIsJudgedByThisOne(t *testing.T) {
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	id := direction("emea", "apac")
+	for name, c := range map[string]struct{ noted, want time.Time }{
+		"by a clock five hours ahead": {now.Add(5 * time.Hour), now},
+		"by a right clock":            {now.Add(-time.Hour), now.Add(-time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := store.NewMemory()
+			put(t, s, store.Cluster("acme", "emea"), peer.ClusterRecord{NoAccessSince: c.noted})
+			put(t, s, store.Cert("acme", "emea"), certificate.Record{Findings: []peer.Finding{{ID: "x", Since: c.noted}}})
+			put(t, s, store.PeerSync("acme", id), peer.SyncRecord{FirstSeen: c.noted})
+			put(t, s, store.PeerCert("acme", id), peer.CertRecord{LeafFirst: c.noted})
+			put(t, s, store.PeerStuck("acme", id), peer.StateRecord{Since: c.noted})
+			put(t, s, store.Proposal("acme", "4f"), record.Proposed{First: c.noted, Ended: c.noted})
+			m := triangle()
+			b, err := record.Load(t.Context(), s, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.ReclockClusters(now)
+			b.ReclockPeers(m, now)
+			for what, got := range map[string]time.Time{
+				"no access since":      b.Clusters["emea"].Value.NoAccessSince,
+				"a finding since":      b.Certs["emea"].Value.Findings[0].Since,
+				"a peer first seen":    b.Syncs[id].Value.FirstSeen,
+				"a certificate's leaf": b.PeerCert[id].Value.LeafFirst,
+				"a state since":        b.States[id].Value.Since,
+				"first proposed":       b.Proposals["4f"].Value.First,
+				"no longer proposed":   b.Proposals["4f"].Value.Ended,
+			} {
+				if !got.Equal(c.want) {
+					t.Errorf("%s %s, want %s", what, got, c.want)
+				}
+			}
+		})
+	}
+	t.Run("a person was given no longer than policy.waitForPeople", func(t *testing.T) {
+		s := store.NewMemory()
+		m := triangle()
+		m.Policy.WaitForPeople = mesh.Duration(2 * time.Hour)
+		put(t, s, store.PeerStuck("acme", id), peer.StateRecord{Ladder: &peer.Ladder{ForceBy: now.Add(5 * time.Hour)}})
+		b, err := record.Load(t.Context(), s, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.ReclockPeers(m, now)
+		if got := b.States[id].Value.Ladder.ForceBy; !got.Equal(now.Add(2 * time.Hour)) {
+			t.Errorf("until %s", got)
+		}
+	})
+}

@@ -353,9 +353,7 @@ func Add[T any](c *Changes, doc store.Doc[T]) {
 func (c *Changes) Write(ctx context.Context, s store.Store) (int, error) {
 	errs := c.errs
 	if len(c.items) > 0 {
-		if err := s.Put(ctx, c.items...); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, s.Put(ctx, c.items...))
 	}
 	return len(c.items), errors.Join(errs...)
 }

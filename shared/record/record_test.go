@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -32,8 +33,9 @@ func TestLoadAndWrite(t *testing.T) {
 	}
 	var same record.Changes
 	record.Add(&same, b.Clusters["emea"])
-	if n, err := same.Write(t.Context(), s); n != 0 || err != nil {
-		t.Errorf("%d written although nothing changed, %v", n, err)
+	quiet := &asked{Store: s, of: map[string]struct{}{}}
+	if n, err := same.Write(t.Context(), quiet); n != 0 || err != nil || quiet.calls != 0 {
+		t.Errorf("%d written in %d requests although nothing changed, %v", n, quiet.calls, err)
 	}
 	var late record.Changes
 	doc.Value.Findings = nil
@@ -76,6 +78,112 @@ func TestLoadAhead(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not in the error %v", want, err)
 		}
+	}
+}
+
+// TestADamagedItemIsNamed: also one under a key that nothing writes.
+func TestADamagedItemIsNamed(t *testing.T) {
+	m := triangle()
+	for _, sk := range []string{"CERT#emea", "AUTH#emea", "RUN#peersync", "PIN#imp-emea-pub", "PROPOSAL#4f", "PEER#emea>apac#SYNC", "PEER#emea>apac#STUCK", "PEER#emea#SYNC"} {
+		s := store.NewMemory()
+		if err := s.Put(t.Context(), store.Item{Key: store.Key{PK: store.Live("acme"), SK: sk}, Body: []byte(`{"schema":"one"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := record.Load(t.Context(), s, m); err == nil || !strings.Contains(err.Error(), sk) || b == nil {
+			t.Errorf("%s: %v; the rest is loaded: %v", sk, err, b != nil)
+		}
+	}
+}
+
+// TestPeersOfAClusterThatLeftAreGone: those of the mesh are not.
+func TestPeersOfAClusterThatLeftAreGone(t *testing.T) {
+	s := store.NewMemory()
+	left := mesh.PeerID{From: "emea", To: "mars"}
+	for _, id := range []mesh.PeerID{direction("emea", "apac"), left} {
+		put(t, s, store.PeerStuck("acme", id), peer.StateRecord{State: peer.Healthy})
+	}
+	b, err := record.Load(t.Context(), s, triangle())
+	if err != nil || len(b.Gone) != 1 || b.Gone[0] != left {
+		t.Errorf("gone %v, %v", b.Gone, err)
+	}
+}
+
+// TestCertificatesOfANewerVersionAreNotJudged: they are there, and what they say
+// is not understood.
+func TestCertificatesOfANewerVersionAreNotJudged(t *testing.T) {
+	read := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	for schema, judged := range map[int]bool{record.CertSchema: true, record.CertSchema + 1: false} {
+		s := store.NewMemory()
+		it, _, err := store.NewDoc(store.Cert("acme", "emea"), schema, certificate.Record{At: read, Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{
+			"imp-emea-pub": {{KeyType: "RSA"}: {Read: read}},
+		}}).Change()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Put(t.Context(), it); err != nil {
+			t.Fatal(err)
+		}
+		b, err := record.Load(t.Context(), s, triangle())
+		if err != nil {
+			t.Fatal(err)
+		}
+		facts := b.Facts(triangle(), 5*time.Minute, read)
+		if _, known := facts.CertificateRead["emea"]; known != judged {
+			t.Errorf("schema %d: certificates count as read: %v", schema, known)
+		}
+		if _, known := b.Certificates(facts.View()).Records["emea"]; known != judged {
+			t.Errorf("schema %d: certificates are judged: %v", schema, known)
+		}
+	}
+}
+
+// TestACertificateOnSeveralPortsIsReadOnEach: it is stored once.
+func TestACertificateOnSeveralPortsIsReadOnEach(t *testing.T) {
+	ends := time.Date(2027, 3, 2, 8, 0, 0, 0, time.UTC)
+	tomcat := certificate.Served{Fingerprint: "sha256:00", Subject: "CN=imp-emea-pub", NotAfter: ends}
+	s := store.NewMemory()
+	put(t, s, store.Cert("acme", "emea"), certificate.Record{Ports: map[mesh.NodeName]map[certificate.Place]certificate.Served{
+		"imp-emea-pub": {{KeyType: "RSA"}: tomcat, {Port: "443", KeyType: "RSA"}: tomcat},
+	}}.Packed())
+	b, err := record.Load(t.Context(), s, triangle())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for place, got := range b.Certs["emea"].Value.Ports["imp-emea-pub"] {
+		if !got.NotAfter.Equal(ends) || got.Subject != tomcat.Subject {
+			t.Errorf("%s: %q ends %s", place, got.Subject, got.NotAfter)
+		}
+	}
+}
+
+// TestDigestsThatAnEarlierReleaseTookAreUsedWhileTheyAreTheNewer: it kept them with
+// the cluster, and may have run again since.
+func TestDigestsThatAnEarlierReleaseTookAreUsedWhileTheyAreTheNewer(t *testing.T) {
+	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}}}
+	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		earlier time.Duration // its digests, after ours
+		users   int
+	}{
+		"it ran again since": {time.Minute, 7},
+		"at the same moment": {0, 5},
+		"ours are newer":     {-time.Minute, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := store.NewMemory()
+			put(t, s, store.Buckets("acme", "emea"), peer.BucketRecord{Buckets: peer.Known(peer.Buckets{"apac": peer.Digest{Users: 5}}, at)})
+			put(t, s, store.Cluster("acme", "emea"), peer.ClusterRecord{
+				Buckets: peer.Known(map[mesh.ClusterID]map[string]peer.Bucket{"apac": {"a": {Users: 7, Low: "a", High: "a"}}}, at.Add(c.earlier)),
+			})
+			b, err := record.Load(t.Context(), s, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := b.Buckets(m)
+			if err != nil || got["emea"].Value.Buckets.Value["apac"].Users != c.users {
+				t.Errorf("%+v, %v; want %d users", got["emea"].Value, err, c.users)
+			}
+		})
 	}
 }
 
