@@ -1031,7 +1031,7 @@ func TestPortsUnderTLS(t *testing.T) {
 	// Peers show each other certificates there: to be asked for one is no fault.
 	b.fail(string(apacPub)+":5061", tlsprobe.RSA, tlsprobe.ClientCertificateRequired, b.issue(t, wish{cn: string(apacPub)}))
 	for _, f := range b.found(b.look(run.Request{}), "apac") {
-		if strings.HasPrefix(f, string(peer.ClientCertDemanded)) {
+		if strings.HasPrefix(f, string(peer.ClientCertificateRequired)) {
 			t.Errorf("found %s", f)
 		}
 	}

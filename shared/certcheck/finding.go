@@ -130,7 +130,7 @@ func (f *finder) keep(node mesh.NodeName, place certificate.Place, now time.Time
 	for _, p := range f.prev {
 		switch p.Reason {
 		case certificate.NotTrustedByPeers, peer.TrustNotReloaded, certificate.ECDSAMissing, certificate.NotServedYet, peer.CertificateNotRead, peer.NotTLS, certificate.HandshakeTimeout,
-			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertDemanded, certificate.OnlyWeakSuites:
+			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertificateRequired, certificate.OnlyWeakSuites:
 			continue // found anew, or not
 		}
 		if p.Node == node && p.KeyType == place.KeyType && strings.Contains(p.ID+":", ":"+place.String()+":") {
@@ -247,7 +247,7 @@ func (x subject) behaviour(f *finder, known bool) {
 	}
 	kinds := map[tlsprobe.Reason]peer.Reason{
 		tlsprobe.NotTLS: peer.NotTLS, tlsprobe.Timeout: certificate.HandshakeTimeout, tlsprobe.ChainTooBig: peer.ChainTooBig, tlsprobe.Unparsable: peer.CertificateUnparsable,
-		tlsprobe.ProtocolTooOld: peer.ProtocolTooOld, tlsprobe.ClientCertificateRequired: peer.ClientCertDemanded, tlsprobe.OnlyWeakSuites: certificate.OnlyWeakSuites,
+		tlsprobe.ProtocolTooOld: peer.ProtocolTooOld, tlsprobe.ClientCertificateRequired: peer.ClientCertificateRequired, tlsprobe.OnlyWeakSuites: certificate.OnlyWeakSuites,
 		tlsprobe.HandshakeFailed: peer.HandshakeFailed, tlsprobe.Reset: peer.HandshakeFailed,
 	}
 	switch kind, odd := kinds[reason]; {

@@ -170,10 +170,10 @@ func TestBadServers(t *testing.T) {
 		{"TLS 1.1 only", as(func(c *tls.Config) {
 			c.MinVersion, c.MaxVersion, c.CipherSuites = tls.VersionTLS11, tls.VersionTLS11, weak
 		}), peer.ProtocolTooOld, true, "ProtocolTooOld", false},
-		{"demands a client certificate", as(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }), peer.ClientCertDemanded, true, "ClientCertificateRequired", false},
+		{"demands a client certificate", as(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }), peer.ClientCertificateRequired, true, "ClientCertificateRequired", false},
 		{"demands one in TLS 1.3", as(func(c *tls.Config) {
 			c.ClientAuth, c.MinVersion, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS13, tls.VersionTLS13
-		}), peer.ClientCertDemanded, true, "ClientCertificateRequired", false},
+		}), peer.ClientCertificateRequired, true, "ClientCertificateRequired", false},
 		{"asks for one and can do without", as(func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }), "", true, "", false},
 		{"a good one", as(func(*tls.Config) {}), "", true, "", false},
 	}

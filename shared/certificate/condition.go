@@ -81,7 +81,7 @@ func (v *View) byStores(id mesh.PeerID) (cond peer.Condition, ok bool) {
 		cond.Status, cond.Reason = peer.False, peer.NotInTrustStore
 		cond.Message = fmt.Sprintf("%s's trust store lacks %s", id.From, plain.List(append(missing, stale...)))
 	case len(stale) > 0:
-		cond.Status, cond.Reason = peer.False, peer.StaleCopy
+		cond.Status, cond.Reason = peer.False, peer.StaleCopyInTrustStore
 		cond.Message = fmt.Sprintf("%s does not trust %s", id.From, plain.List(stale))
 	case len(pending) > 0:
 		cond.Status, cond.Reason = peer.UnknownStatus, peer.ExchangePending

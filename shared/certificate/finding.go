@@ -131,7 +131,7 @@ func Kinds() []Kind {
 		{peer.CertificateUnparsable, "warning", "a served certificate cannot be read", reissue + "the present one is damaged or uses something unknown"},
 		{peer.HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at the log of {server}"},
 		{peer.ProtocolTooOld, "warning", "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
-		{peer.ClientCertDemanded, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
+		{peer.ClientCertificateRequired, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
 		{OnlyWeakSuites, "warning", "only suites that clients no longer offer", "on {node}, " + procedure.CipherManagement},
 		{PortNotTLS, "info", "the port starts in clear text (XMPP turns to TLS later), so its certificate is not seen there", "nothing; with certificate REST (release 14 and later, platformCredentials) it is read all the same"},
 

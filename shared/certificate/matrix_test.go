@@ -309,7 +309,7 @@ func TestCertificateSyncOff(t *testing.T) {
 		r.Served[m.Clusters[1].Publisher][onRSA] = s
 	})
 	v := known(m, r)
-	for setting, want := range map[string]peer.Reason{"t": peer.ExchangePending, "f": peer.StaleCopy} {
+	for setting, want := range map[string]peer.Reason{"t": peer.ExchangePending, "f": peer.StaleCopyInTrustStore} {
 		v.Clusters["emea"].Seen.Nodes = map[mesh.NodeName]peer.Node{m.Clusters[0].Publisher: {Parameters: peer.Known(map[string]string{peer.ParamCertSync: setting}, certNoon())}}
 		if cond, _ := NewView(v.Facts.View(), r).CertificateTrusted(mesh.PeerID{From: "emea", To: "apac"}); cond.Reason != want {
 			t.Errorf("certificate sync reads %s: %s, want %s", setting, cond.Reason, want)

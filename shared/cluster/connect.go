@@ -305,7 +305,7 @@ func weaknesses(c *tls.ConnectionState) []peer.Reason {
 		out = append(out, peer.RSAKeyExchangeOnly)
 	}
 	if c != nil && len(c.PeerCertificates) > 0 && c.PeerCertificates[0].SerialNumber.Sign() < 0 {
-		out = append(out, peer.NegativeSerial)
+		out = append(out, peer.NegativeSerialNumber)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,14 +29,18 @@ func TestObserveAWellCluster(t *testing.T) {
 			emea, _ := r.Mesh.Cluster("emea")
 			apac, _ := r.Mesh.Cluster("apac")
 			rec := peer.ClusterRecord{Seen: o}
-			if n, ok := rec.HomeUsers(emea).Get(); !ok || n != 40 {
+			if n, ok := rec.UsersOf(emea).Get(); !ok || n != 40 {
 				t.Errorf("%d home users (%v), want 40", n, ok)
 			}
-			if n, ok := rec.CopiedUsers(apac).Get(); !ok || n != 40 {
+			if n, ok := rec.UsersOf(apac).Get(); !ok || n != 40 {
 				t.Errorf("%d copies of apac's users (%v), want 40", n, ok)
 			}
-			e, ok, other := o.EntryFor(apac)
-			if !ok || other != nil || !e.HasClock || e.LastSync.IsZero() || e.Protocol != mesh.TCP || e.Error != "" || !e.HasError {
+			i := slices.IndexFunc(o.Entries.Value, func(e peer.Entry) bool { return e.Address == string(apac.Publisher) })
+			if i < 0 {
+				t.Fatalf("no entry for apac: %+v", o.Entries)
+			}
+			e := o.Entries.Value[i]
+			if !e.HasClock || e.LastSync.IsZero() || e.Protocol != mesh.TCP || e.Error != "" || !e.HasError {
 				t.Errorf("entry for apac: %+v", e)
 			}
 			for name, n := range o.Nodes {
@@ -221,7 +226,7 @@ func TestHalfAnAnswer(t *testing.T) {
 			check("access", o.Access.Known(), o.Access.Reason, c.access)
 			emea, _ := r.Mesh.Cluster("emea")
 			rec := peer.Advance(peer.ClusterRecord{Seen: before}, o, emea)
-			if n, ok := rec.HomeUsers(emea).Get(); !ok || n != 20 {
+			if n, ok := rec.UsersOf(emea).Get(); !ok || n != 20 {
 				t.Errorf("a tick later the home users are %d (%v): a bad look lowered or forgot them", n, ok)
 			}
 			for _, n := range r.Cluster("emea").Nodes {

@@ -22,7 +22,7 @@ var handshakes = map[tlsprobe.Reason]struct {
 	tlsprobe.Unparsable:                {peer.CertificateUnparsable, "Have its tomcat certificate issued anew (" + procedure.CertificateManagement + "); a pin does not help, for nothing of it can be read"},
 	tlsprobe.ChainTooBig:               {peer.ChainTooBig, "Look at what it serves: the chain is longer than any lawful one"},
 	tlsprobe.Reset:                     {peer.ClosedInHandshake, "Look at what stands in front of it (load balancer, inspecting firewall) and at Cisco Tomcat on it: it took the connection and closed it after the first packet"},
-	tlsprobe.ClientCertificateRequired: {peer.ClientCertDemanded, "Peerkeeper has no client certificate. Turn the demand off on whatever stands in front of it, or on the node (certificate-based log-in of the web server)"},
+	tlsprobe.ClientCertificateRequired: {peer.ClientCertificateRequired, "Peerkeeper has no client certificate. Turn the demand off on whatever stands in front of it, or on the node (certificate-based log-in of the web server)"},
 	tlsprobe.NotTLS:                    {peer.NotTLS, "The address in mesh.yaml leads to a port without TLS, or a proxy answers in its place: it must be the node's 8443"},
 }
 

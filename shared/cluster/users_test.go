@@ -110,7 +110,7 @@ func TestOthersForTheSameNumber(t *testing.T) {
 	r.Change("apac", clustersim.Users{Add: 2})
 	v := r.view("emea", "apac")
 	apac, _ := r.Mesh.Cluster("apac")
-	home, copied := v.Clusters["apac"].HomeUsers(apac).Value, v.Clusters["emea"].CopiedUsers(apac).Value
+	home, copied := v.Clusters["apac"].UsersOf(apac).Value, v.Clusters["emea"].UsersOf(apac).Value
 	if home != copied {
 		t.Fatalf("%d at home, %d copied: the case wants equal counts", home, copied)
 	}

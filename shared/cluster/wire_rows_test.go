@@ -34,7 +34,7 @@ func TestEachRefusalOfTLSHasItsOwnReasonAndCure(t *testing.T) {
 		{"no suite in common", clustersim.TLS{Suites: &[]string{"DES-CBC3-SHA"}}, peer.NoCommonCipherSuite, "Cipher Management"},
 		{"a box that resets a ClientHello above 1,400 bytes", clustersim.TLS{MaxClientHello: new(1400)}, "", ""},
 		{"a box that resets every ClientHello", clustersim.TLS{MaxClientHello: new(50)}, peer.ClosedInHandshake, "in front of it"},
-		{"a client certificate demanded", clustersim.TLS{ClientCertificate: new(true)}, peer.ClientCertDemanded, "no client certificate"},
+		{"a client certificate demanded", clustersim.TLS{ClientCertificate: new(true)}, peer.ClientCertificateRequired, "no client certificate"},
 		{"plain HTTP", clustersim.TLS{PlainHTTP: new(true)}, peer.NotTLS, "8443"},
 		{"TLS 1.0 only", clustersim.TLS{MaxVersion: new("1.0")}, peer.ProtocolTooOld, "min-version 1.2"},
 	} {
@@ -75,7 +75,7 @@ func TestANegativeSerialNumberIsToldAndBlindsNobody(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, true)
 	r.Change("emea", clustersim.Certificates{Node: string(pubOf("emea")), Negative: new(true)})
 	o := r.look("emea")
-	if _, is := r.findings(o)[peer.NegativeSerial]; !is || !o.Users.Known() {
+	if _, is := r.findings(o)[peer.NegativeSerialNumber]; !is || !o.Users.Known() {
 		t.Errorf("users %v, findings %v", o.Users, r.findings(o))
 	}
 }

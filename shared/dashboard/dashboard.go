@@ -496,7 +496,7 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 		if v, ok := rec.Seen.Nodes[c.Publisher].Version.Get(); ok {
 			out.Release, out.Basis = v, peer.Measured
 		}
-		if n, ok := rec.HomeUsers(c).Get(); ok {
+		if n, ok := rec.UsersOf(c).Get(); ok {
 			out.Users = &n
 		}
 		out.Findings = append(out.Findings, rec.Findings...)

@@ -59,7 +59,7 @@ func next(m *mesh.Mesh, p Peer, counted func(peer.Condition) bool) []procedure.S
 		}
 	}
 	missing := by[peer.CertificateTrusted].Reason // for which the agent is restarted, once the certificate is there
-	if failing && missing != peer.NotInTrustStore && missing != peer.StaleCopy && (by[peer.Synced].Status == peer.False || by[peer.UsersMatch].Status == peer.False) {
+	if failing && missing != peer.NotInTrustStore && missing != peer.StaleCopyInTrustStore && (by[peer.Synced].Status == peer.False || by[peer.UsersMatch].Status == peer.False) {
 		out = append(out, procedure.Step{Do: "Do not restart Cisco Intercluster Sync Agent for this: the sync fails for the cause above and ICSA retries every 5 min by itself."})
 	}
 	return out

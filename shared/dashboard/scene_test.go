@@ -128,7 +128,9 @@ func (s *scene) look(at time.Time, change func(map[mesh.ClusterID]*peer.ClusterR
 			}
 			cert.Conditions = append(cert.Conditions, c)
 		}
-		state := peer.Fold(v, p.ID, peer.Conditions(v, p.ID, sync, cert), sync, s.states[p.ID])
+		conditions := peer.Conditions(v, p.ID, sync, cert)
+		as, cause := peer.StateOf(conditions, sync)
+		state := peer.Fold(v, p.ID, conditions, s.states[p.ID], as, cause)
 		if as, ok := s.as[p.ID]; ok {
 			state.State = as
 		}

@@ -182,9 +182,9 @@ func (c *chaos) checkSaid(n alarm.Notice) {
 		to = *cl
 	}
 	seen := book.Clusters[id.From].Value.Seen
-	e, listed, _ := seen.EntryFor(&to)
+	i := slices.IndexFunc(seen.Entries.Value, func(e peer.Entry) bool { return mesh.SameName(e.Address, string(to.Publisher)) })
 	view := book.Facts(c.mesh, 5*time.Minute, now).View()
-	young := listed && now.Sub(e.LastSync) <= time.Duration(c.plan.Every)*time.Minute && seen.Entries.Fresh(now, 10*time.Minute).Known() && seen.Skew.Known() && e.Error == ""
+	young := i >= 0 && now.Sub(seen.Entries.Value[i].LastSync) <= time.Duration(c.plan.Every)*time.Minute && seen.Entries.Fresh(now, 10*time.Minute).Known() && seen.Skew.Known() && seen.Entries.Value[i].Error == ""
 	if young && view.SyncedSince(id, n.Since.Add(5*time.Minute)) {
 		c.fail("%s %s is raised, since %s, and a sync has succeeded since: %s", n.Name, n.Peer, n.Since.Format(time.DateTime), n.Message)
 	}

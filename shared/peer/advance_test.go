@@ -73,7 +73,7 @@ func TestAdvance(t *testing.T) {
 		{"a half count neither lowers nor lengthens the ring", func(o *Observation) {
 			o.Users = Partial(map[mesh.NodeName]int{pub("apac"): 3}, o.At, RowsIncomplete, "")
 		}, func(r ClusterRecord) bool {
-			return len(r.Home) == 1 && r.Home[0].Users == 200 && r.HomeUsers(c).Value == 200
+			return len(r.Home) == 1 && r.Home[0].Users == 200 && r.UsersOf(c).Value == 200
 		}},
 		{"the same count lengthens its span", func(*Observation) {}, func(r ClusterRecord) bool { return len(r.Home) == 1 && r.Home[0].To.Equal(noon.Add(tick)) }},
 		{"a new interval is remembered with the old one", func(o *Observation) {
@@ -90,7 +90,7 @@ func TestAdvance(t *testing.T) {
 			node(o, pub("apac"), func(n *Node) { n.Parameters = Known(map[string]string{ParamInterval: "1444"}, o.At) })
 		}, func(r ClusterRecord) bool { return r.Interval.Value == 1444*time.Minute }},
 		{"nothing at all was read", func(o *Observation) { *o = Observation{Cluster: "apac", At: noon.Add(tick)} }, func(r ClusterRecord) bool {
-			return r.HomeUsers(c).Known() && r.Seen.Entries.Known() && !r.NoAccessSince.IsZero()
+			return r.UsersOf(c).Known() && r.Seen.Entries.Known() && !r.NoAccessSince.IsZero()
 		}},
 	}
 	for _, x := range cases {

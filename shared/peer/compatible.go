@@ -47,7 +47,7 @@ func (l *link) schemesDiffer() (verdict, bool) {
 	there, theirs := l.home.addressing()
 	switch {
 	case mine != "" && theirs != "" && mine != theirs:
-		return no(SchemeDiffers, Measured, "%s makes IM addresses by the scheme %s, %s by %s; all peers must use one", l.id.From, schemeWords(mine), l.id.To, schemeWords(theirs)), true
+		return no(AddressSchemeDiffers, Measured, "%s makes IM addresses by the scheme %s, %s by %s; all peers must use one", l.id.From, schemeWords(mine), l.id.To, schemeWords(theirs)), true
 	case here != "" && there != "" && !mesh.SameName(here, there):
 		return no(DomainDiffers, Measured, "the default domain of %s is %s, that of %s is %s; intercluster peers share one", l.id.From, here, l.id.To, there), true
 	}

@@ -115,7 +115,7 @@ const (
 	DomainsMatch           Reason = "DomainsMatch"
 	DomainDiffers          Reason = "DomainDiffers"
 	DomainConflict         Reason = "DomainConflict"
-	SchemeDiffers          Reason = "AddressSchemeDiffers"
+	AddressSchemeDiffers   Reason = "AddressSchemeDiffers"
 
 	// Reachable and Authenticated.
 	SyncedRecently          Reason = "SyncedRecently"
@@ -147,22 +147,22 @@ const (
 	HomeChangeNotCopied Reason = "HomeChangeNotCopied"
 
 	// CertificateTrusted and NamesResolve.
-	SyncedOverServedLeaf Reason = "SyncedOverServedLeaf"
-	CertificateExpired   Reason = "CertificateExpired"
-	CertificateNotUsable Reason = "CertificateNotUsable"
-	TrustNotRead         Reason = "TrustNotRead"
-	AllResolve           Reason = "AllResolve"
-	OneServerResolves    Reason = "OneServerResolves"
-	NameNotResolving     Reason = "NameNotResolving"
-	NoDNSDeclared        Reason = "NoDNSDeclared"
-	AllServersSilent     Reason = "AllServersSilent"
-	NamesNotChecked      Reason = "NamesNotChecked" // a certificate has more than are looked at
-	CertificateNotRead   Reason = "CertificateNotRead"
-	InTrustStore         Reason = "InTrustStore"
-	TrustedByCA          Reason = "TrustedByCA"
-	NotInTrustStore      Reason = "NotInTrustStore"
-	StaleCopy            Reason = "StaleCopyInTrustStore"
-	ExchangePending      Reason = "ExchangePending"
+	SyncedOverServedLeaf  Reason = "SyncedOverServedLeaf"
+	CertificateExpired    Reason = "CertificateExpired"
+	CertificateNotUsable  Reason = "CertificateNotUsable"
+	TrustNotRead          Reason = "TrustNotRead"
+	AllResolve            Reason = "AllResolve"
+	OneServerResolves     Reason = "OneServerResolves"
+	NameNotResolving      Reason = "NameNotResolving"
+	NoDNSDeclared         Reason = "NoDNSDeclared"
+	AllServersSilent      Reason = "AllServersSilent"
+	NamesNotChecked       Reason = "NamesNotChecked" // a certificate has more than are looked at
+	CertificateNotRead    Reason = "CertificateNotRead"
+	InTrustStore          Reason = "InTrustStore"
+	TrustedByCA           Reason = "TrustedByCA"
+	NotInTrustStore       Reason = "NotInTrustStore"
+	StaleCopyInTrustStore Reason = "StaleCopyInTrustStore"
+	ExchangePending       Reason = "ExchangePending"
 	// TrustNotReloaded: the store holds it, and ICSA may not have read it yet; a
 	// finding too, with the id of NotTrustedByPeers, because it is one trouble.
 	TrustNotReloaded Reason = "TrustNotReloaded"
@@ -181,7 +181,7 @@ const (
 	IntervalDiffers       Reason = "IntervalDiffers"
 	OtherDomains          Reason = "OtherDomains"
 	UsersFell             Reason = "UsersFell"
-	HAStateUnusual        Reason = "HAState"
+	HAState               Reason = "HAState"
 	CertificateExpiring   Reason = "CertificateExpiring"
 	CertificateChanged    Reason = "CertificateChanged"
 	DNSServerSilent       Reason = "DNSServerSilent"

@@ -74,7 +74,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		} else if since, lost := r.SilentSince[n.Name]; lost && s.Verdict != Down && s.Verdict != NotVisible && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(e)+v.Tick {
 			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, plain.Time(since))
 		}
-		if why := seen.Services.Reason; s.Verdict == Visible && (why == Forbidden || why == ServerCertificateUntrusted || why.RefusesTLS()) {
+		if why := seen.Services.Reason; s.Verdict == Visible && (why == Forbidden || why == ServerCertificateUntrusted || why.refusesTLS()) {
 			add("critical", why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)
 		}
 		for _, why := range seen.Remarks {
@@ -88,7 +88,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 					continue
 				}
 				if svc, listed := services[need.service]; listed && svc.Status == "Stopped" {
-					why := StopCodeText(svc.Code)
+					why := stopCodeText(svc.Code)
 					if why != "" {
 						why = " (" + why + ")"
 					}
@@ -98,7 +98,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		}
 		if state, ok := seen.HAState.Fresh(v.Now, v.maxAge()).Get(); ok {
 			if what := r.haUnusual(c, n.Name, state); what != "" {
-				add("info", HAStateUnusual, n.Name, "", "%s", what)
+				add("info", HAState, n.Name, "", "%s", what)
 			}
 		}
 		if got, ok := seen.Version.Get(); ok && n.Name == c.Publisher && c.Release != "" && !sameRelease(c.Release, got) {

@@ -11,7 +11,7 @@ import (
 // it pulls from; the stores of SIP and XMPP are left to people.
 const TomcatTrust = "tomcat-trust"
 
-// CertSource is the certificate that an import is about. It is read anew, from
+// CertSource is the certificate that an import is about. It is read again, from
 // its own node over a verified connection, right before it is imported.
 type CertSource struct {
 	Cluster mesh.ClusterID `json:"cluster"`

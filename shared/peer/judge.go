@@ -27,7 +27,7 @@ type SyncRecord struct {
 
 // Difference is an episode of a copy that does not equal its home.
 type Difference struct {
-	// Since is when the same difference began: it begins anew whenever a sync
+	// Since is when the same difference began: it begins again whenever a sync
 	// has brought the copy closer than it was.
 	Since time.Time `json:"since,omitzero"`
 	// Least is the smallest difference of the counts in the episode.

@@ -83,7 +83,7 @@ func FuzzClusterRecord(f *testing.F) {
 					t.Errorf("%s %+v says nothing", p.ID, c)
 				}
 			}
-			Fold(s.View(), p.ID, Conditions(s.View(), p.ID, rec, CertRecord{}), rec, StateRecord{})
+			s.fold(p.ID, Conditions(s.View(), p.ID, rec, CertRecord{}), rec, StateRecord{})
 		}
 		Findings(s.View(), "apac", nil)
 		Advance(r, newScene().apac().Seen, c)

@@ -1,9 +1,7 @@
 package peer
 
 import (
-	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -141,7 +139,7 @@ type ClusterRecord struct {
 	// Buckets are where earlier releases kept tier 2: taken until there is a
 	// BUCKETS item as new, and no longer written.
 	Buckets Fact[map[mesh.ClusterID]map[string]Bucket] `json:"buckets,omitzero"`
-	// Set is the digest of every home's user IDs (tier 3, once a day).
+	// UserSet is the digest of every home's user IDs (tier 3, once a day).
 	UserSet Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
 	// UserSetAttempted is when tier 3 was last attempted, whole or not.
 	UserSetAttempted time.Time `json:"setTried,omitzero"`
@@ -150,7 +148,7 @@ type ClusterRecord struct {
 	Interval      Interval  `json:"interval"`
 	// LongestSync is the longest full sync seen; 0 if none was measured.
 	LongestSync time.Duration `json:"longestSync,omitempty"`
-	// Lost is since when a declared node has given no answer.
+	// SilentSince is since when a declared node has given no answer.
 	SilentSince map[mesh.NodeName]time.Time `json:"lost,omitempty"`
 	// Restarted is when a node was last seen to have restarted as a whole.
 	Restarted map[mesh.NodeName]time.Time `json:"restarted,omitempty"`
@@ -179,14 +177,10 @@ type SetDigest struct {
 	Foreign int `json:"foreign,omitempty"`
 }
 
-// HomeUsers is how many users the cluster itself is home to, by its own word.
-func (r *ClusterRecord) HomeUsers(c *mesh.Cluster) Fact[int] {
-	return countOf(r.Seen.Users, c)
-}
-
-// CopiedUsers is how many of to's users the observed cluster holds copies of.
-func (r *ClusterRecord) CopiedUsers(to *mesh.Cluster) Fact[int] {
-	return countOf(r.Seen.Users, to)
+// UsersOf is how many users of a home the observed cluster counts: its own, or the
+// copies that it holds.
+func (r *ClusterRecord) UsersOf(home *mesh.Cluster) Fact[int] {
+	return countOf(r.Seen.Users, home)
 }
 
 func countOf(users Fact[map[mesh.NodeName]int], c *mesh.Cluster) Fact[int] {
@@ -197,33 +191,6 @@ func countOf(users Fact[map[mesh.NodeName]int], c *mesh.Cluster) Fact[int] {
 		}
 	}
 	return f
-}
-
-// EntryFor finds the entry whose address names the publisher of to; ok is
-// false when there is none. other is an entry that names another node of to.
-func (o *Observation) EntryFor(to *mesh.Cluster) (entry Entry, ok bool, other *Entry) {
-	for _, e := range o.Entries.Value {
-		if strings.EqualFold(e.Address, string(to.Publisher)) {
-			entry, ok = e, true
-			continue
-		}
-		if _, is := to.Node(mesh.NodeName(e.Address)); is || addressOf(to, e.Address) {
-			other = &e
-		}
-	}
-	return entry, ok, other
-}
-
-// addressOf reports whether addr is the host part of one of the cluster's
-// declared addresses: the right server under another name.
-func addressOf(c *mesh.Cluster, addr string) bool {
-	for _, n := range c.Nodes {
-		host, _, err := net.SplitHostPort(n.Address)
-		if err == nil && strings.EqualFold(host, addr) && !strings.HasPrefix(host, "127.") {
-			return true
-		}
-	}
-	return false
 }
 
 // Words of the dialect's optional column last_error. They are ours: the site's

@@ -8,7 +8,7 @@ import (
 )
 
 // mendingLife is for how long what is wrong with a certificate is looked at
-// more often than otherwise: whoever mends it does so within a day, or not now.
+// more often than otherwise: it is mended within a day, or not now.
 const mendingLife = 24 * time.Hour
 
 // ClustersToRecheck lists the clusters whose certificates are worth a look before their

@@ -19,16 +19,16 @@ const (
 	ConnectionClosed    Reason = "ConnectionClosed" // TLS came about, and no answer
 
 	// Of these certcheck makes findings too.
-	NotTLS                Reason = "NotTLS"
-	ChainTooBig           Reason = "ChainTooBig"
-	CertificateUnparsable Reason = "CertificateUnparsable"
-	HandshakeFailed       Reason = "HandshakeFailed"
-	ProtocolTooOld        Reason = "ProtocolTooOld"
-	ClientCertDemanded    Reason = "ClientCertificateRequired"
+	NotTLS                    Reason = "NotTLS"
+	ChainTooBig               Reason = "ChainTooBig"
+	CertificateUnparsable     Reason = "CertificateUnparsable"
+	HandshakeFailed           Reason = "HandshakeFailed"
+	ProtocolTooOld            Reason = "ProtocolTooOld"
+	ClientCertificateRequired Reason = "ClientCertificateRequired"
 
 	// These are connected all the same.
-	RSAKeyExchangeOnly Reason = "RSAKeyExchangeOnly"
-	NegativeSerial     Reason = "NegativeSerialNumber"
+	RSAKeyExchangeOnly   Reason = "RSAKeyExchangeOnly"
+	NegativeSerialNumber Reason = "NegativeSerialNumber"
 	// ReadByCertcheckOnly is a port over which certcheck has read a certificate
 	// since peersync last had an answer.
 	ReadByCertcheckOnly Reason = "ReadByCertcheckOnly"
@@ -36,18 +36,18 @@ const (
 
 // TLSRefusals are the reasons for which a node does not speak TLS with us.
 func TLSRefusals() []Reason {
-	return []Reason{NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertDemanded, CertificateUnparsable, ChainTooBig, NotTLS, HandshakeFailed}
+	return []Reason{NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertificateRequired, CertificateUnparsable, ChainTooBig, NotTLS, HandshakeFailed}
 }
 
 // RefusesTLS reports whether the reason is a node's refusal to speak TLS with us.
-func (why Reason) RefusesTLS() bool { return slices.Contains(TLSRefusals(), why) }
+func (why Reason) refusesTLS() bool { return slices.Contains(TLSRefusals(), why) }
 
 // worthAWord is what to do about a node that is spoken to, although not well.
 func (why Reason) worthAWord() (severity, text string) {
 	switch why {
 	case RSAKeyExchangeOnly:
 		return "warning", "takes no cipher suite but those of RSA key exchange: whoever records the traffic, passwords included, can read it once he has the node's key. In " + procedure.CipherManagement + " add an ECDHE suite to All TLS"
-	case NegativeSerial:
+	case NegativeSerialNumber:
 		return "warning", "serves a certificate with a negative serial number, which RFC 5280 forbids: some clients refuse it. Have it issued anew"
 	}
 	return "info", string(why)

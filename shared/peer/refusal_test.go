@@ -35,7 +35,7 @@ func TestWhatCertcheckReadsIsNotDown(t *testing.T) {
 }
 
 func TestARefusalOfTLSIsOurTroubleAndNoSilence(t *testing.T) {
-	for _, why := range []Reason{NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertDemanded, CertificateUnparsable, NotTLS, HandshakeFailed} {
+	for _, why := range []Reason{NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertificateRequired, CertificateUnparsable, NotTLS, HandshakeFailed} {
 		s := newScene("emea", "apac")
 		r := s.apac()
 		r.Seen.Access = Unknown[bool](why, "as it is")

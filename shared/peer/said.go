@@ -8,7 +8,7 @@ import (
 // What is said of a peer or a cluster is composed here, and cleaned once.
 //
 // A condition gets its message by Set and a finding its texts by Composed,
-// whoever words it, so that no message can be stored with a control character,
+// wherever it is worded, so that no message can be stored with a control character,
 // a bidi mark or a line break that a cluster chose, nor longer than a person
 // reads. What an earlier release stored passes the same two on its way out
 // (Conditions, CertFindings). The values themselves, which are compared and

@@ -180,3 +180,9 @@ func (s *scene) version(id mesh.ClusterID, at time.Time) {
 	n.Version = Known("15.0.1.10000-1", at)
 	s.Clusters[id].Seen.Nodes[sub(id)] = n
 }
+
+// fold gives a peer the state that its conditions lead to.
+func (s *scene) fold(id mesh.PeerID, conditions []Condition, sync SyncRecord, prev StateRecord) StateRecord {
+	state, cause := StateOf(conditions, sync)
+	return Fold(s.View(), id, conditions, prev, state, cause)
+}

@@ -8,14 +8,14 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-// needed is one service that the peer depends on.
+// requiredService is one service that the peer depends on.
 type requiredService struct {
 	service string
 	remote  bool
 	all     bool // every node, else the publisher only
 }
 
-// needs is the chapter's word: AXL on all nodes, Sync Agent on the publisher,
+// What the chapter asks for: AXL on all nodes, Sync Agent on the publisher,
 // ICSA on all nodes; XCP Router because presence between clusters runs through it.
 var requiredServices = [...]requiredService{
 	{service: ICSA, all: true},

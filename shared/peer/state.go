@@ -182,15 +182,10 @@ const (
 // its item. It holds more state changes than the upper threshold needs.
 const flipsKept = 400
 
-// Fold gives the state of a peer from its conditions, with overlays and ring.
-func Fold(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, prev StateRecord) StateRecord {
-	state, cause := StateOf(conditions, sync)
-	return FoldAs(v, id, conditions, prev, state, cause)
-}
-
-// FoldAs is Fold for a state that the ladder has refined: Recovering, Cooling
-// or NeedsHuman in the place of Stuck.
-func FoldAs(v *View, id mesh.PeerID, conditions []Condition, prev StateRecord, state State, cause string) StateRecord {
+// Fold lays a state and its cause over the record, with overlays and ring. The
+// state is StateOf's, or the ladder's in the place of Stuck: Recovering, Cooling or
+// NeedsHuman.
+func Fold(v *View, id mesh.PeerID, conditions []Condition, prev StateRecord, state State, cause string) StateRecord {
 	next := StateRecord{State: state, Cause: cause, Since: prev.Since, Status: make(map[Type]Status, len(conditions))}
 	for _, f := range prev.Flips {
 		if v.Now.Sub(f.At) <= setPeriod {
@@ -220,7 +215,7 @@ func overlays(v *View, id mesh.PeerID, prev StateRecord, flips []Flip) []Overlay
 	for _, o := range prev.Overlays {
 		switch o {
 		case Flapping, Upgrading, Rewound:
-			// Derived anew below.
+			// Derived again below.
 		default:
 			out = append(out, o)
 		}

@@ -143,7 +143,7 @@ func TestOverlaysHoldAndNeverJudge(t *testing.T) {
 			c.change(s, &prev)
 			sync := Judge(s.View(), watched, SyncRecord{})
 			cs := Conditions(s.View(), watched, sync, CertRecord{Conditions: []Condition{{Type: CertificateTrusted, Status: True, Since: noon}, {Type: NamesResolve, Status: True, Since: noon}}, Observed: noon})
-			got := Fold(s.View(), watched, cs, sync, prev)
+			got := s.fold(watched, cs, sync, prev)
 			if diff := cmp.Diff(c.want, got.Overlays); diff != "" {
 				t.Error(diff)
 			}
@@ -178,7 +178,7 @@ func TestRingsAreBounded(t *testing.T) {
 		for _, typ := range Types() {
 			cs = append(cs, Condition{Type: typ, Status: status, Reason: HomeChangeNotCopied, Since: s.Now, Observed: s.Now})
 		}
-		state = Fold(s.View(), watched, cs, SyncRecord{}, state)
+		state = s.fold(watched, cs, SyncRecord{}, state)
 		obs := s.apac().Seen
 		obs.At, obs.Users = s.Now, Known(map[mesh.NodeName]int{pub("apac"): 75000 + i%7}, s.Now)
 		params := s.apac().Seen.Nodes[pub("apac")]

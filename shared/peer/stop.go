@@ -14,7 +14,7 @@ import (
 // a code that was not told.
 const (
 	CodeCommandedOut = -1069 // "Component is commanded out of service"
-	CodeNotActivated = -1068
+	codeNotActivated = -1068
 )
 
 // Stop is what is remembered of a service that does not run: a person may have
@@ -155,7 +155,7 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	}
 	out := stopped{since: earlier(stop.Since, v.Now)}
 	switch code := services[service].Code; {
-	case code == CodeNotActivated:
+	case code == codeNotActivated:
 		out.cause, out.because = StopInactive, "it is not activated on the node"
 		return out
 	case code != CodeCommandedOut && v.stoppedEverywhere(c, service):
@@ -262,13 +262,13 @@ func (v *View) settled(r *ClusterRecord, node mesh.NodeName, boot time.Time) tim
 }
 
 // StopCodeText is a reason code for people, "" for none.
-func StopCodeText(code int) string {
+func stopCodeText(code int) string {
 	switch code {
 	case 0, -1:
 		return ""
 	case CodeCommandedOut:
 		return "commanded out of service"
-	case CodeNotActivated:
+	case codeNotActivated:
 		return "not activated"
 	}
 	return fmt.Sprintf("reason code %d", code)
@@ -282,5 +282,5 @@ func codeText(code int) string {
 }
 
 // StopProcedures names what Cisco has people stop ICSA or the Sync Agent for, so
-// that whoever is asked about a stop can tell whether one of them is under way.
+// that a person who is asked about a stop can tell whether one of them is under way.
 const StopProcedures = "moving 100 users or more between clusters, centralising a deployment, upgrades, a change of domain or of address scheme, and a CA conflict (ICSACertificateCAConflict)"

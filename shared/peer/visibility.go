@@ -8,7 +8,7 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-// Verdict is what our own view of a cluster amounts to.
+// VisibilityVerdict is what our own view of a cluster amounts to.
 type VisibilityVerdict string
 
 // The verdicts on what we see of a cluster. What Peerkeeper cannot reach is
@@ -96,7 +96,7 @@ func ourTrouble(why Reason) bool {
 	case AccountRejected, Forbidden, NoCredentials, ServerCertificateUntrusted:
 		return true
 	}
-	return why.RefusesTLS()
+	return why.refusesTLS()
 }
 
 // lostSince is since when the cluster (whole) or its publisher has not

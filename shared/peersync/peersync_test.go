@@ -421,7 +421,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			}
 			apac, _ := w.Mesh.Cluster("apac")
 			rec := w.book().Clusters["apac"].Value
-			if n := rec.HomeUsers(apac).Value; n != users {
+			if n := rec.UsersOf(apac).Value; n != users {
 				t.Errorf("%s %d: apac is home to %d users, want %d", when, nth, n, users)
 			}
 		}

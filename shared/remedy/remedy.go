@@ -115,7 +115,7 @@ var steps = map[peer.Reason][]procedure.Step{
 	peer.ProtocolTooOld: {
 		{On: "{toPub}", Menu: procedure.CommandLine, Do: "{message}. Run `set tls min-version 1.2` on the node, or upgrade it: no password is sent over anything older."},
 	},
-	peer.ClientCertDemanded: {
+	peer.ClientCertificateRequired: {
 		{Do: "{message}. Peerkeeper has no client certificate: turn the demand off on whatever stands in front of the node, or on the node."},
 	},
 	peer.CertificateUnparsable: {
@@ -136,7 +136,7 @@ var steps = map[peer.Reason][]procedure.Step{
 	peer.RSAKeyExchangeOnly: {
 		{Menu: procedure.CipherManagement, Do: "{message}"},
 	},
-	peer.NegativeSerial: {
+	peer.NegativeSerialNumber: {
 		{Menu: procedure.CertificateManagement, Do: "{message}"},
 	},
 	peer.ServiceNotActive: {
@@ -218,13 +218,13 @@ var steps = map[peer.Reason][]procedure.Step{
 	peer.DomainDiffers: {
 		{On: "{fromPub}", Menu: procedure.AdvancedConfiguration, Do: "{message}. Correct the default domain of the cluster that is wrong; services are stopped on every node for it: in a window, with `peerkeeper maintenance` first."},
 	},
-	peer.SchemeDiffers: {
+	peer.AddressSchemeDiffers: {
 		{On: "{fromPub}", Menu: procedure.AdvancedConfiguration, Do: "{message}. Compare IM Address Scheme with that of {to} and decide on one for all clusters. To change it, services are stopped on every node of the cluster: in a window, with `peerkeeper maintenance` first."},
 	},
 	peer.OtherDomains: {
 		{Do: "Nothing, if those domains are meant: name them in mesh.yaml (domains). `peerkeeper user ID` shows one of the users."},
 	},
-	peer.HAStateUnusual: {
+	peer.HAState: {
 		{Menu: procedure.CommandLine, Do: "`utils ha status` on the publisher tells which node serves whose users; System > Presence Redundancy Groups falls back by hand."},
 	},
 	peer.UsersFell: {
@@ -291,7 +291,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		{On: "{fromPub}", Menu: procedure.CertificateManagement, Do: "If it does not: upload the file that `peerkeeper check certs --peer {id}` names, with Certificate Purpose tomcat-trust. Of a CA-signed certificate upload its CA certificates, never the leaf."},
 		readStore,
 	},
-	peer.StaleCopy: {
+	peer.StaleCopyInTrustStore: {
 		after(told, resync),
 		{On: "{fromPub}", Menu: procedure.CertificateManagement, Do: "If it does not: upload the file that `peerkeeper check certs --peer {id}` names. The old copy may be deleted once the new one is there; Peerkeeper deletes nothing."},
 		readStore,

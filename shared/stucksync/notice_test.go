@@ -93,7 +93,7 @@ Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com. Enter the AXL user name and password of apac's intercluster application user again and click Save. Only this direction uses them; the other end keeps its own copy; ` + "`peerkeeper explain emea>apac`" + ` says what else there is to do.`},
 		{"the address schemes differ: not the peers' page", func(t *noticeInput) {
 			t.kind = kindOf(alarm.PeerMisconfigured)
-			t.condition.Type, t.condition.Reason, t.condition.Message = peer.Compatible, peer.SchemeDiffers, "emea has the scheme userid, apac directoryURI"
+			t.condition.Type, t.condition.Reason, t.condition.Message = peer.Compatible, peer.AddressSchemeDiffers, "emea has the scheme userid, apac directoryURI"
 		}, `Presence between emea and apac does not flow, or one way only, since Mon 2 Mar 10:05 CET (emea), Mon 2 Mar 18:05 JST (apac); the other direction, apac>emea, works. Cause: emea has the scheme userid, apac directoryURI (measured).
 Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Settings > Advanced Configuration: Compare IM Address Scheme with that of apac and decide on one for all clusters. To change it, services are stopped on every node of the cluster: in a window, with ` + "`peerkeeper maintenance` first; `peerkeeper explain emea>apac`" + ` says what else there is to do.`},

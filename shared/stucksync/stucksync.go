@@ -173,7 +173,7 @@ func (s *Stucksync) fold(j *tick, id mesh.PeerID, prev peer.StateRecord) peer.St
 		said = append(said, peer.Flapping) // judged anew, by its lower threshold
 	}
 	prev.Overlays = said
-	next := peer.FoldAs(j.view, id, j.conditions[id], prev, state, cause)
+	next := peer.Fold(j.view, id, j.conditions[id], prev, state, cause)
 	switch {
 	case climbing:
 		next.Ladder = &ladder
