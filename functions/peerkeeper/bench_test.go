@@ -20,6 +20,7 @@ import (
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/peersync"
 	"peerkeeper/shared/run"
@@ -214,12 +215,13 @@ func BenchmarkTickOfManyUsers(b *testing.B) {
 		b.Logf("first tick        %s", m.tick(b))
 		b.Logf("second tick       %s", m.tick(b))
 		b.Logf("steady tick       %s", m.tick(b))
-		look, owner := m.look, m.mesh.Owner
-		now := look.Now()
+		owner, now := m.mesh.Owner, m.look.Now()
+		person := &operator.Operator{Mesh: m.mesh, Store: m.look.Store, Now: m.look.Now, Clusters: m.look.Clusters}
 		each := func(do func(context.Context, *cluster.Client) error) func(context.Context) error {
 			return func(ctx context.Context) error {
 				for i := range m.mesh.Clusters {
-					if err := look.With(ctx, &m.mesh.Clusters[i], do); err != nil {
+					one := person.Ask(ctx, m.mesh.Clusters[i:i+1], func(ctx context.Context, _ int, c *cluster.Client) error { return do(ctx, c) })
+					if err := errors.Join(one...); err != nil {
 						return err
 					}
 				}

@@ -10,12 +10,16 @@ package operator
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peersync"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/soap"
 	"peerkeeper/shared/store"
 )
 
@@ -30,19 +34,53 @@ type Operator struct {
 	Clusters *cluster.Connector
 }
 
-// Ask opens clusters side by side for a question, under the same guard against
-// lock-out as a tick, and gives the error of each.
+// askWithin bounds what is asked of one cluster, on the wall.
+const askWithin = 45 * time.Second
+
+// Ask opens clusters side by side for a question, and gives the error of each. An
+// account that was rejected is not tried, and one that is rejected now is noted
+// before anything else can try it.
 func (o *Operator) Ask(ctx context.Context, clusters []mesh.Cluster, ask func(ctx context.Context, i int, client *cluster.Client) error) []error {
-	look := &peersync.Peersync{Mesh: o.Mesh, Store: o.Store, Clusters: o.Clusters, Now: o.Now}
 	errs := make([]error, len(clusters))
+	book, err := record.Load(ctx, o.Store, o.Mesh)
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	accepted := book.Accepted()
 	var all sync.WaitGroup
 	for i := range clusters {
 		all.Go(func() {
-			errs[i] = look.With(ctx, &clusters[i], func(ctx context.Context, client *cluster.Client) error {
+			errs[i] = o.open(ctx, &clusters[i], accepted, func(ctx context.Context, client *cluster.Client) error {
 				return ask(ctx, i, client)
 			})
 		})
 	}
 	all.Wait()
 	return errs
+}
+
+func (o *Operator) open(ctx context.Context, c *mesh.Cluster, accepted map[mesh.NodeName][]string, ask func(context.Context, *cluster.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	login := record.LoginOf(o.Store, o.Mesh.Name, c, mesh.ReadAccount)
+	rejected, err := login.Rejected(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := o.Clusters.Open(ctx, c, rejected, accepted)
+	if err != nil {
+		return err
+	}
+	err = ask(ctx, client)
+	if soap.KindOf(err) != soap.AccountRejected {
+		return err
+	}
+	refused := &cluster.Refused{Reason: peer.AccountRejected, Message: err.Error(), Cause: err}
+	if err := login.Reject(ctx, client.Version, err.Error(), o.Now()); err != nil {
+		return errors.Join(refused, fmt.Errorf("noting that %s refused its account: %w", c.ID, err))
+	}
+	return refused
 }

@@ -663,23 +663,3 @@ func (p refusing) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	}
 	return p.next.RoundTrip(r)
 }
-
-func TestWithKeepsTheGuard(t *testing.T) {
-	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
-	w.Connector.Secrets = w.SecretsNow()
-	w.Change("apac", clustersim.Credentials{Password: new("changed by somebody")})
-	apac, _ := w.Mesh.Cluster("apac")
-	for range 3 {
-		err := w.With(t.Context(), apac, func(ctx context.Context, c *cluster.Client) error {
-			_, err := c.Find(ctx, "jdoe")
-			return err
-		})
-		var refused *cluster.Refused
-		if !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {
-			t.Errorf("%v, want AccountRejected", err)
-		}
-	}
-	if _, _, n := w.Load("apac"); n != 1 {
-		t.Errorf("%d rejected log-ins by a person who asked three times, want 1", n)
-	}
-}
