@@ -173,7 +173,21 @@ type Cluster struct {
 	DNSSurvivesSplit bool   `json:"dnsSurvivesSplit,omitempty"`
 	// HA is whether high availability is on, as declared; "" if it is not.
 	HA Switch `json:"ha,omitempty"`
+	// Log says whether the publisher's own log is read; "" is LogPull.
+	Log LogSource `json:"log,omitempty"`
+	// SyslogFrom are the IP addresses from which the cluster's log lines may come
+	// besides its nodes' own, such as a relay's.
+	SyslogFrom []string `json:"syslogFrom,omitempty"`
 }
+
+// LogSource is how Cisco's own log of a cluster reaches Peerkeeper.
+type LogSource string
+
+// The ways of a log. The default stands in a mesh as "".
+const (
+	LogPull LogSource = "pull"
+	LogOff  LogSource = "off"
+)
 
 // Switch is something that may be on or off.
 type Switch string

@@ -363,6 +363,15 @@ func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) me
 		"ha": func(v *node, path string) {
 			c.HA = mesh.Switch(d.choice(v, path, switches, ""))
 		},
+		"log": func(v *node, path string) {
+			c.Log = normalLog(mesh.LogSource(d.choice(v, path, logSources, "")))
+		},
+		"syslogFrom": func(v *node, path string) {
+			c.SyslogFrom = d.texts(v, path)
+			for i, address := range c.SyslogFrom {
+				c.SyslogFrom[i] = normalIP(address)
+			}
+		},
 	}
 	for _, a := range mesh.Accounts() {
 		known[string(a)] = into(d, a.Of(&c))

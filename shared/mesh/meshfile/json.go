@@ -65,6 +65,7 @@ func normalise(m *mesh.Mesh) {
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
 		c.DNS, c.TLS.Pins, c.TLS.Unread = emptyIsNil(c.DNS), emptyIsNil(c.TLS.Pins), emptyIsNil(c.TLS.Unread)
+		c.SyslogFrom, c.Log = emptyIsNil(c.SyslogFrom), normalLog(c.Log)
 		platformAddresses(c)
 	}
 	m.Domains = emptyIsNil(m.Domains)

@@ -100,7 +100,7 @@ func TestBadFiles(t *testing.T) {
 		fmt.Fprintf(&thirtyOne, "  - {id: c%d, publisher: p%d, nodes: [{name: p%d}], credentials: c, tls: {ca: ca.pem}}\n", i+1, i+1, i+1)
 	}
 	const chapterCure = `(Cisco's chapter "Configure Intercluster Peers")`
-	const allKeys = "autoRecovery, credentials, cucm, dns, dnsSurvivesSplit, edition, ha, id, nodes, ova, platformCredentials, platformWriteCredentials, publisher, release, sipFederation, syncInterval, timeZone, tls, writeCredentials"
+	const allKeys = "autoRecovery, credentials, cucm, dns, dnsSurvivesSplit, edition, ha, id, log, nodes, ova, platformCredentials, platformWriteCredentials, publisher, release, sipFederation, syncInterval, syslogFrom, timeZone, tls, writeCredentials"
 	tests := []struct {
 		name     string
 		old, new string // in base; old "" = the whole file

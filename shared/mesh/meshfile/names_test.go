@@ -19,7 +19,7 @@ func TestNamesAndDomains(t *testing.T) {
 	}
 	full := strings.NewReplacer(
 		"domain: example.com\n", "domain: example.com\ndomains: [sales.example.com, Example.NET]\ndnsDomain: corp.example.org\naddressScheme: directoryURI\n",
-		"    publisher: imp-emea-pub.example.com\n", "    publisher: IMP-EMEA-PUB\n    ha: on\n",
+		"    publisher: imp-emea-pub.example.com\n", "    publisher: IMP-EMEA-PUB\n    ha: on\n    log: off\n    syslogFrom: [192.0.2.14, \"2001:DB8::14\"]\n",
 		"- {name: imp-emea-pub.example.com}", "- {name: imp-emea-pub}",
 		"- {name: imp-emea-sub.example.com}", "- {name: 192.0.2.7, tlsName: imp-emea-sub.corp.example.org}",
 		"  mode: observe\n", "  mode: observe\n  startCommanded: 8h\n",
@@ -32,6 +32,9 @@ func TestNamesAndDomains(t *testing.T) {
 	for what, pair := range map[string][2]any{
 		"the scheme":                              {m.AddressScheme, mesh.SchemeDirectoryURI},
 		"HA":                                      {c.HA, mesh.On},
+		"the log":                                 {c.Log, mesh.LogOff},
+		"a log of which nothing is said":          {m.Clusters[1].Log, mesh.LogSource("")},
+		"who else may send its lines":             {strings.Join(c.SyslogFrom, " "), "192.0.2.14 2001:db8::14"},
 		"a bare node name's TLS name":             {c.Nodes[0].ServerName(), "imp-emea-pub.corp.example.org"},
 		"an address's TLS name":                   {c.Nodes[1].ServerName(), "imp-emea-sub.corp.example.org"},
 		"the TLS name of a full name":             {m.Clusters[1].Nodes[0].ServerName(), "imp-apac-pub.example.com"},
@@ -68,6 +71,10 @@ func TestNamesAndDomains(t *testing.T) {
 		{"another scheme", "domain: example.com\n", "domain: example.com\naddressScheme: uri\n", "write userid or directoryURI"},
 		{"no DNS domain", "domain: example.com\n", "domain: example.com\ndnsDomain: a b\n", "dnsDomain"},
 		{"HA half on", "    ova: 15000\n", "    ha: maybe\n", "write on or off"},
+		{"a log that is neither pulled nor off", "    ova: 15000\n", "    log: push\n", "write pull or off"},
+		{"a sender by name", "    ova: 15000\n", "    syslogFrom: [relay.example.com]\n", "write the address that the lines come from"},
+		{"a sender with a port", "    ova: 15000\n", "    syslogFrom: [\"192.0.2.14:514\"]\n", `syslogFrom[0]: "192.0.2.14:514" is not an IP address`},
+		{"a sender twice", "    ova: 15000\n", "    syslogFrom: [192.0.2.14, \"::ffff:192.0.2.14\"]\n", "syslogFrom[1]: 192.0.2.14 stands above already"},
 		{"a TLS name that is none", "{name: imp-emea-pub.example.com}", "{name: imp-emea-pub.example.com, tlsName: \"*\"}", "tlsName"},
 		{"a start after no time", "  mode: observe\n", "  mode: observe\n  startCommanded: 0s\n", "policy.startCommanded"},
 		{"a start at no time", "  mode: observe\n", "  mode: observe\n  startCommanded: later\n", "policy.startCommanded"},

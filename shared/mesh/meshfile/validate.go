@@ -28,6 +28,7 @@ var (
 	importAnswers  = []string{mesh.ImportManual, mesh.ImportApprove, mesh.ImportAuto}
 	addressSchemes = []string{string(mesh.SchemeUserID), string(mesh.SchemeDirectoryURI)}
 	switches       = []string{string(mesh.On), string(mesh.Off)}
+	logSources     = []string{string(mesh.LogPull), string(mesh.LogOff)}
 	windowKinds    = []string{"allow", "deny"}
 	weekdays       = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 	evidences      = []string{"verified", "thirdParty", "inferred", "site", "simulator"}
@@ -44,6 +45,7 @@ const (
 
 	maxDNSServers = 4   // what an IM&P node can be given is two; room for a change-over
 	maxDomains    = 500 // bounded, and beyond what anybody has
+	maxSyslogFrom = 16  // relays of one cluster: more than two are a mistake
 	maxName       = 63
 	maxThresholds = 10
 	maxRate       = 1e6
@@ -177,6 +179,10 @@ func (v *rules) cluster(c *mesh.Cluster, path string) {
 	if c.HA != "" {
 		v.choice(at("ha"), string(c.HA), switches)
 	}
+	if c.Log != "" {
+		v.choice(at("log"), string(c.Log), logSources)
+	}
+	v.syslogFrom(c.SyslogFrom, at("syslogFrom"))
 	if c.OVA != 0 && c.OVA < mesh.MinOVA {
 		v.rep.blame(at("ova"), ovaMessage(c.OVA), ovaCure)
 	}
@@ -300,6 +306,23 @@ func (v *rules) dns(c *mesh.Cluster, path string) {
 			v.rep.blame(at, server+" stands above already", "remove one")
 		}
 		seen[server] = true
+	}
+}
+
+// syslogFrom judges the addresses of a cluster's relays. Two clusters may share
+// one: the lines themselves name the node.
+func (v *rules) syslogFrom(addresses []string, path string) {
+	if len(addresses) > maxSyslogFrom {
+		v.rep.blame(item(path, maxSyslogFrom), fmt.Sprintf("%d addresses", len(addresses)), fmt.Sprintf("name at most %d", maxSyslogFrom))
+	}
+	for i, address := range addresses {
+		at := item(path, i)
+		switch {
+		case !isIP(address) || normalIP(address) != address:
+			v.rep.blame(at, show(address)+" is not an IP address", `write the address that the lines come from, as in "192.0.2.14"`)
+		case slices.Contains(addresses[:i], address):
+			v.rep.blame(at, address+" stands above already", "remove one")
+		}
 	}
 }
 
@@ -650,6 +673,23 @@ func normalDNS(server string) string {
 		return netip.AddrPortFrom(ip, 53).String()
 	}
 	return server
+}
+
+// normalIP writes an address the one way: an IPv4 address that came as IPv6 is
+// what a socket may show, and is the same sender. What is none stays as it is.
+func normalIP(address string) string {
+	if ip, err := netip.ParseAddr(address); err == nil {
+		return ip.Unmap().String()
+	}
+	return address
+}
+
+// normalLog gives the default its one form.
+func normalLog(log mesh.LogSource) mesh.LogSource {
+	if log == mesh.LogPull {
+		return ""
+	}
+	return log
 }
 
 // normalDays puts the days in the week's order. Words that are no days, and
