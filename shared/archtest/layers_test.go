@@ -32,7 +32,7 @@ func layers() []layer {
 		{everywhere, nil, "text fit to be said: a leaf that everything may use, as it may the standard library"},
 		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
 		{"shared/instant", nil, "stored instants against the clock: whoever stores one compares it alike"},
-		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
+		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
 

@@ -46,6 +46,22 @@ func (r *ClusterRecord) Reclock(now time.Time) {
 	reclockFindings(r.Findings, now)
 }
 
+// Reclock puts right what another clock noted of a cluster's log. When it was
+// looked at, and what that cost, keeps from looking: as if it had not been. Its
+// words and its cursor are by the node's clock.
+func (r *LogRecord) Reclock(now time.Time) {
+	instant.CountAsNow(now, &r.Since)
+	for _, at := range []*time.Time{&r.Turn, &r.LevelAt} {
+		if instant.Ahead(*at, now, 0) {
+			*at = time.Time{}
+		}
+	}
+	if instant.Ahead(r.Retry, now, LogRefusedFor) {
+		r.Retry = time.Time{}
+	}
+	r.Spent = r.spent(now)
+}
+
 // Reclock puts right what another clock noted of a peer.
 func (r *SyncRecord) Reclock(now time.Time) {
 	instant.CountAsNow(now, &r.Differs.Since, &r.Progress, &r.FirstSeen)

@@ -25,6 +25,7 @@ import (
 const (
 	ClusterSchema = 1
 	BucketsSchema = 1
+	LogSchema     = 1
 	SyncSchema    = 1
 	CertSchema    = 1
 	StateSchema   = 1
@@ -46,6 +47,7 @@ type Snapshot struct {
 	Clusters map[mesh.ClusterID]store.Doc[peer.ClusterRecord]
 	Certs    map[mesh.ClusterID]store.Doc[certificate.Record]
 	Auths    map[mesh.ClusterID]store.Doc[Auth]
+	Logs     map[mesh.ClusterID]store.Doc[peer.LogRecord]
 	Syncs    map[mesh.PeerID]store.Doc[peer.SyncRecord]
 	PeerCert map[mesh.PeerID]store.Doc[peer.CertRecord]
 	States   map[mesh.PeerID]store.Doc[peer.StateRecord]
@@ -148,6 +150,7 @@ func blank() *Snapshot {
 		Clusters:  map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
 		Certs:     map[mesh.ClusterID]store.Doc[certificate.Record]{},
 		Auths:     map[mesh.ClusterID]store.Doc[Auth]{},
+		Logs:      map[mesh.ClusterID]store.Doc[peer.LogRecord]{},
 		Syncs:     map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
 		PeerCert:  map[mesh.PeerID]store.Doc[peer.CertRecord]{},
 		States:    map[mesh.PeerID]store.Doc[peer.StateRecord]{},
@@ -168,6 +171,9 @@ func (b *Snapshot) fillClusters(m *mesh.Mesh) {
 }
 
 func (b *Snapshot) fillPeers(m *mesh.Mesh) {
+	for _, id := range m.IDs() {
+		fill(b.Logs, id, store.Log(m.Name, id), LogSchema)
+	}
 	for _, p := range m.Peers {
 		fill(b.Syncs, p.ID, store.PeerSync(m.Name, p.ID), SyncSchema)
 		fill(b.PeerCert, p.ID, store.PeerCert(m.Name, p.ID), CertSchema)
@@ -182,6 +188,8 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 		return decode(b.Clusters, mesh.ClusterID(rest), it, ClusterSchema)
 	case store.PrefixBuckets:
 		b.buckets = append(b.buckets, it)
+	case store.PrefixLog:
+		return decode(b.Logs, mesh.ClusterID(rest), it, LogSchema)
 	case store.PrefixCert:
 		id := mesh.ClusterID(rest)
 		if err := decode(b.Certs, id, it, CertSchema); err != nil {
@@ -257,8 +265,13 @@ func (b *Snapshot) ReclockClusters(now time.Time) {
 	}
 }
 
-// ReclockPeers does the same for what was noted of peers, and of actions.
+// ReclockPeers does the same for what was noted of peers, of their clusters' logs,
+// and of actions.
 func (b *Snapshot) ReclockPeers(m *mesh.Mesh, now time.Time) {
+	for id, d := range b.Logs {
+		d.Value.Reclock(now)
+		b.Logs[id] = d
+	}
 	for id, d := range b.Syncs {
 		d.Value.Reclock(now)
 		b.Syncs[id] = d

@@ -243,6 +243,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("PEER#emea>apac#SYNC", []byte(`{"schema":9,"version":1,"conditions":7}`))
 	f.Add("PEER#emea#SYNC", []byte(`{}`))
 	f.Add("BUCKETS#emea", []byte(`{"schema":2,"version":1,"buckets":7}`))
+	f.Add("LOG#emea", []byte(`{"schema":1,"version":1,"cursor":7}`))
 	f.Add("AUTH#emea", []byte(`{"schema":1,"at":"yesterday"}`))
 	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}, Peers: []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}}}
 	f.Fuzz(func(t *testing.T, sk string, body []byte) {

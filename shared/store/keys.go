@@ -12,6 +12,7 @@ import (
 const (
 	PrefixCluster     = "CLUSTER#"
 	PrefixBuckets     = "BUCKETS#" // digests of a cluster's users
+	PrefixLog         = "LOG#"     // what a cluster's own log says
 	PrefixCert        = "CERT#"    // what certcheck saw of a cluster
 	PrefixPeer        = "PEER#"
 	PrefixRun         = "RUN#"
@@ -53,6 +54,11 @@ func Cluster(meshName string, id mesh.ClusterID) Key {
 // not at every tick.
 func Buckets(meshName string, id mesh.ClusterID) Key {
 	return Key{Live(meshName), PrefixBuckets + string(id)}
+}
+
+// Log is what a cluster's own log says, and how far peersync has read it.
+func Log(meshName string, id mesh.ClusterID) Key {
+	return Key{Live(meshName), PrefixLog + string(id)}
 }
 
 // Cert is what certcheck saw of a cluster: certificates served, trust stores,
