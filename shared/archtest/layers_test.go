@@ -48,7 +48,7 @@ func layers() []layer {
 		{"shared/pemfile", nil, "one reader of PEM for everybody who is given some: standard library only"},
 		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
 		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
-		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/tlsprobe", "shared/pemfile", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
+		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/dnsname", "shared/tlsprobe", "shared/pemfile", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
 
 		{"shared/store", []string{"shared/mesh", "shared/instant"}, "keys name clusters and peers; the meaning of a document is its owner's"},
 		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store"},

@@ -11,6 +11,7 @@
 package ciscolog
 
 import (
+	"iter"
 	"strings"
 	"time"
 )
@@ -139,7 +140,7 @@ type Event struct {
 	Text string
 	// Raw is the whole line; see Anonymous before it is shown to anybody.
 	Raw string
-	// Rest is everything after the alarm's name, tags and sentence: a peer may be named anywhere in it. See Mentions.
+	// Rest is everything after the alarm's name, tags and sentence: a peer may be named anywhere in it. See Names.
 	Rest string
 	// Cut tells that the line ended inside its tags.
 	Cut bool
@@ -206,36 +207,23 @@ func (e Event) words() string {
 	return b.String()
 }
 
-// Mentions tells whether the line names name, whole and without regard to case. Cisco's own search for a peer takes the alarm's name, then
-// anything, then the name [V], so the value that a tag carries may be another of the peer's names.
-func (e Event) Mentions(name string) bool {
-	if name == "" {
-		return false
-	}
-	if strings.EqualFold(e.Peer, name) {
-		return true
-	}
-	// ToLower may change the length of a text, but both sides alike.
-	text, name := strings.ToLower(e.Rest), strings.ToLower(name)
-	for from := 0; ; {
-		i := strings.Index(text[from:], name)
-		if i < 0 {
-			return false
+// Names are the words after the alarm's own name that could be those of a host, a domain or an IPv4 address, as they are written. Cisco's own search
+// for a peer takes the alarm's name, then anything, then the name [V], so the value that a tag carries may be another of the peer's names.
+func (e Event) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for start, end := 0, 0; start < len(e.Rest); start = end + 1 {
+			for end = start; end < len(e.Rest) && inName(e.Rest, end); {
+				end++
+			}
+			if end > start && !yield(e.Rest[start:end]) {
+				return
+			}
 		}
-		start, end := from+i, from+i+len(name)
-		if !inName(text, start-1) && !inName(text, end) {
-			return true
-		}
-		from = start + 1
 	}
 }
 
-// inName tells whether the byte at i would make a name longer: "imp1" is not in "imp10", nor "example.com" in "imp.example.com". A full stop
-// at the end of a sentence does not.
+// inName tells whether the byte at i is part of a name: a full stop at the end of a sentence is not.
 func inName(s string, i int) bool {
-	if i < 0 || i >= len(s) {
-		return false
-	}
 	c := s[i]
 	if c == '.' {
 		return i+1 < len(s) && plain(s[i+1]) && i > 0 && plain(s[i-1])

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,8 +125,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Event{}, ignore...)); diff != "" {
 			t.Fatalf("%s\n%s", line, diff)
 		}
-		if !got.Mentions(want.Peer) {
-			t.Fatalf("%s\ndoes not mention %s", line, want.Peer)
+		if !slices.Contains(slices.Collect(got.Names()), want.Peer) {
+			t.Fatalf("%s\ndoes not name %s", line, want.Peer)
 		}
 	})
 }
@@ -178,8 +179,10 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%+v", e)
 		}
 		_ = e.Outcome()
-		if e.Peer != "" && !e.Mentions(e.Peer) {
-			t.Errorf("its own peer is not mentioned: %+v", e)
+		for name := range e.Names() {
+			if name == "" || !strings.Contains(e.Rest, name) || strings.ContainsAny(name, " []=%") {
+				t.Errorf("%q is no name: %+v", name, e)
+			}
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
 
@@ -14,7 +15,7 @@ import (
 // sends beyond that is cut where it comes in, and the fact says so: one node
 // that is broken or taken over fills no store, no alarm and no page.
 type Bound struct {
-	// Field is the field's path in peer.Observation, through maps and slices.
+	// Field is the field's path, through maps and slices.
 	Field string
 	// Name is what a finding calls it.
 	Name string
@@ -24,8 +25,9 @@ type Bound struct {
 	Count int
 }
 
-// Bounds are the fields of peer.Observation that a cluster fills. Together they
-// keep a cluster's item far below DynamoDB's 400 KB, whatever is sent.
+// Bounds are the fields of peer.Observation, and under Log those of
+// peer.LogReading, that a cluster fills. Together they keep a cluster's items far
+// below DynamoDB's 400 KB, whatever is sent.
 //
 // A host name has 253 characters at most (RFC 1035); a mesh has 30 clusters of
 // six IM and Presence nodes at most (Cisco), which some databases list as well.
@@ -45,6 +47,14 @@ var bounds = [...]Bound{
 	{Field: "Entries.Error", Name: "last_error", Runes: 64},
 	{Field: "AXLVersion", Name: "version", Runes: 32},
 	{Field: "SyncAgent", Name: "sync_status", Runes: 255},
+	{Field: "Log.Words.Peers", Name: "log", Count: mesh.MaxClusters},
+	{Field: "Log.Words.Cluster", Name: "log", Count: 50},
+	{Field: "Log.Cursor.Modified", Name: "log", Runes: 60},
+	{Field: "Log.Level", Name: "log", Runes: 40},
+	{Field: "Log.Detail", Name: "log", Runes: 400},
+	{Field: "Word.Alarm", Name: "log", Runes: maxName}, // of every peer.Word
+	{Field: "Word.Of", Name: "log", Runes: maxName},
+	{Field: "Word.Text", Name: "log", Runes: maxText},
 	{Field: "Detail", Name: "detail", Runes: 500}, // of every fact: what went wrong, with a server's words in it
 }
 
@@ -78,8 +88,11 @@ type binder struct {
 func (b *binder) walk(v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[time.Time]() {
+		switch v.Type() {
+		case reflect.TypeFor[time.Time]():
 			return
+		case reflect.TypeFor[peer.Word]():
+			path = "Word"
 		}
 		if isFact(v.Type()) {
 			boundFact(v, path)

@@ -257,9 +257,6 @@ func axlVersion(release string) string {
 func (c *Client) Close() {
 	for _, n := range c.nodes {
 		n.wire.Close()
-		if n.log.close != nil {
-			n.log.close()
-		}
 	}
 	if c.cucm != nil {
 		c.cucm.wire.Close()

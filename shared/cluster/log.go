@@ -73,9 +73,10 @@ type LogReport struct {
 // Collection means a role that it lacks, and is not tried twice.
 func (c *Client) probeLog(ctx context.Context) LogReport {
 	r := LogReport{State: LogUnsupported}
-	pub := c.publisher()
+	from, done := c.publisher().log.open(nil)
+	defer done()
 	r.Level, r.LevelBy = c.logLevel(ctx)
-	files, err := c.logFiles(ctx)
+	files, err := logFiles(ctx, from)
 	switch logcollection.ProblemOf(err) {
 	case logcollection.None:
 		r.Files = files[:min(len(files), maxLogs)]
@@ -99,7 +100,7 @@ func (c *Client) probeLog(ctx context.Context) LogReport {
 		if i == 2 || i == 1 && len(r.Alarms) > 0 {
 			break // the newest copy is looked into only if the file itself holds nothing
 		}
-		if err := c.scanLog(ctx, pub, path, &r); err != nil {
+		if err := c.reportLog(ctx, from, path, &r); err != nil {
 			if i > 0 {
 				break // what the file itself showed stands
 			}
@@ -148,14 +149,19 @@ func showsSuccesses(level string) bool {
 	return strings.EqualFold(level, "Informational") || strings.EqualFold(level, "Debug")
 }
 
+// levelNodes are whom logLevel may have to ask.
+func (c *Client) levelNodes() []*node {
+	if c.cucm == nil {
+		return []*node{c.publisher()}
+	}
+	return []*node{c.cucm, c.publisher()}
+}
+
 // logLevel asks for the level of ICSA's Local Syslogs: Unified CM's publisher
 // first, then IM and Presence's own. Which of them answers is not known, and a
 // refusal means nothing but that. Monitors go by the page's names.
 func (c *Client) logLevel(ctx context.Context) (level, by string) {
-	for _, n := range []*node{c.cucm, c.publisher()} {
-		if n == nil {
-			continue
-		}
+	for _, n := range c.levelNodes() {
 		monitors, err := n.axl.AlarmMonitors(ctx, string(c.cluster.Publisher), "IM and Presence Services", peer.ICSA)
 		if err != nil {
 			continue
@@ -174,23 +180,24 @@ func (c *Client) logLevel(ctx context.Context) (level, by string) {
 	return "", ""
 }
 
-// logFiles lists CiscoSyslog and its copies on the publisher, the file itself
-// first and then the copies by name.
-func (c *Client) logFiles(ctx context.Context) ([]logcollection.File, error) {
+// logLists are the two lists in which the log may stand, and how a peer.LogWay
+// names them.
+var logLists = [...]struct {
+	name      string
+	selection logcollection.Selection
+}{
+	{"systems", logcollection.Selection{Systems: []string{logName}}},
+	{"services", logcollection.Selection{Services: []string{logName}}},
+}
+
+// syslogFiles are CiscoSyslog and its copies of a listing, the file itself first
+// and then the copies by name.
+func syslogFiles(list []logcollection.File) []logcollection.File {
 	var found []logcollection.File
-	for _, s := range []logcollection.Selection{{Systems: []string{logName}}, {Services: []string{logName}}} {
-		list, err := c.publisher().log.open().Files(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range list {
-			if strings.HasPrefix(f.Path, logPath) && strings.HasPrefix(f.Name, logFile) {
-				f.Name, f.Modified = plain.Line(f.Name, 100), plain.Line(f.Modified, 60)
-				found = append(found, f)
-			}
-		}
-		if len(found) > 0 {
-			break
+	for _, f := range list {
+		if strings.HasPrefix(f.Path, logPath) && strings.HasPrefix(f.Name, logFile) {
+			f.Name, f.Modified = plain.Line(f.Name, 100), plain.Line(f.Modified, 60)
+			found = append(found, f)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b logcollection.File) int {
@@ -199,49 +206,84 @@ func (c *Client) logFiles(ctx context.Context) ([]logcollection.File, error) {
 		}
 		return strings.Compare(a.Path, b.Path)
 	})
-	return found, nil
+	return found
 }
 
-// scanLog reads one file into the report, by the newer service and, where that is
-// not there or refuses, by the older one.
-func (c *Client) scanLog(ctx context.Context, n *node, path string, r *LogReport) error {
-	var err error
-	for _, from := range []logcollection.Service{logcollection.New, logcollection.Old} {
-		if r.Service != "" && from != r.Service {
-			continue
+// logFiles lists CiscoSyslog and its copies on the publisher.
+func logFiles(ctx context.Context, from *logcollection.Client) ([]logcollection.File, error) {
+	for _, list := range logLists {
+		files, err := from.Files(ctx, list.selection)
+		if err != nil {
+			return nil, err
 		}
-		part := *r
-		part.Alarms = map[ciscolog.Alarm]int{}
-		var extent ciscolog.Extent
-		var got logcollection.Extent
-		got, err = n.log.open().File(ctx, from, path, maxLogRead, func(body io.Reader) error {
+		if files = syslogFiles(files); len(files) > 0 {
+			return files, nil
+		}
+	}
+	return nil, nil
+}
+
+// logServices give a file, the newer one first.
+var logServices = [...]logcollection.Service{logcollection.New, logcollection.Old}
+
+// scanned is one file, read to its end.
+type scanned struct {
+	service logcollection.Service
+	got     logcollection.Extent
+	log     ciscolog.Extent
+}
+
+// scanLog reads one file by the first of the services that gives it. Each attempt
+// begins anew with what begin gives, to which its events go. An account that is
+// refused is not tried at the next service.
+func (c *Client) scanLog(ctx context.Context, from *logcollection.Client, services []logcollection.Service, path string, most int64, begin func() func(ciscolog.Event)) (scanned, error) {
+	err := errors.New("no service gave the file")
+	for _, service := range services {
+		s := scanned{service: service}
+		s.got, err = from.File(ctx, service, path, most, func(body io.Reader) error {
+			take := begin()
 			var err error
-			extent, err = ciscolog.Scan(body, c.nodeTime(n), func(e ciscolog.Event) error {
-				part.count(c, e)
+			s.log, err = ciscolog.Scan(body, c.nodeTime(c.publisher()), func(e ciscolog.Event) error {
+				take(e)
 				return nil
 			})
 			return err
 		})
 		switch logcollection.ProblemOf(err) {
 		case logcollection.None:
-			part.Service, part.Framing = from, got.Framing
-			part.Bytes += got.Bytes
-			part.Lines += extent.Lines
-			part.span(extent)
-			if len(part.Alarms) == 0 {
-				part.Alarms = nil
-			}
-			*r = part
-			return nil
+			return s, nil
 		case logcollection.NoService, logcollection.Unreadable, logcollection.Refused:
 		default:
-			return err
+			return scanned{}, err
 		}
 	}
-	if err == nil {
-		err = errors.New("no service gave the file")
+	return scanned{}, err
+}
+
+// reportLog reads one file into the report.
+func (c *Client) reportLog(ctx context.Context, from *logcollection.Client, path string, r *LogReport) error {
+	services := logServices[:]
+	if r.Service != "" {
+		services = []logcollection.Service{r.Service}
 	}
-	return err
+	var part LogReport
+	s, err := c.scanLog(ctx, from, services, path, maxLogRead, func() func(ciscolog.Event) {
+		part = *r
+		part.Alarms = map[ciscolog.Alarm]int{}
+		return func(e ciscolog.Event) { part.count(c, e) }
+	})
+	if err != nil {
+		return err
+	}
+	part.Service, part.Framing = s.service, s.got.Framing
+	part.Bytes += s.got.Bytes
+	part.Lines += s.log.Lines
+	part.span(s.log)
+	if len(part.Alarms) == 0 {
+		part.Alarms = nil
+	}
+	*r = part
+	return nil
 }
 
 // nodeTime is now by the node's own clock, as far as an earlier answer told it.
@@ -289,23 +331,22 @@ func (r *LogReport) count(c *Client, e ciscolog.Event) {
 	}
 }
 
-// nodeLog is a node's way to its log files. It is opened by the first who asks: a
+// nodeLog is a node's way to its log files. It is opened by whoever asks: a
 // Lambda that reads no log does not link what reads one.
 type nodeLog struct {
 	endpoint soap.Endpoint
 	// limited keeps to the node's turn: it is asked one thing at a time.
 	limited func(soap.RoundTripper) soap.RoundTripper
-
-	client *logcollection.Client
-	close  func()
 }
 
-// open gives the client. A log is read on a schedule of its own and never at once
-// again, so there is no retry.
-func (l *nodeLog) open() *logcollection.Client {
-	if l.client == nil {
-		wire := logcollection.NewWire(l.endpoint)
-		l.client, l.close = logcollection.NewClient(l.limited(wire)), wire.Close
+// open gives a client, and what ends it; cost counts what it sends, where it is
+// not nil. Turns at a log are half an hour apart, as long as a session lasts: each
+// logs in anew. A log is never asked for at once again, so there is no retry.
+func (l *nodeLog) open(cost *soap.Counter) (*logcollection.Client, func()) {
+	wire := logcollection.NewWire(l.endpoint)
+	var to soap.RoundTripper = wire
+	if cost != nil {
+		to = soap.Trace(to, cost.Add)
 	}
-	return l.client
+	return logcollection.NewClient(l.limited(to)), wire.Close
 }

@@ -191,8 +191,8 @@ func (w *LogWords) addCluster(word Word) {
 	}
 }
 
-// merge lays later words over w.
-func (w *LogWords) merge(later LogWords) {
+// Merge lays later words over w.
+func (w *LogWords) Merge(later LogWords) {
 	w.Peers, w.Cluster = maps.Clone(w.Peers), slices.Clone(w.Cluster)
 	for home, l := range later.Peers {
 		p := w.Peers[home]
@@ -336,7 +336,7 @@ func (r LogRecord) After(g LogReading) LogRecord {
 	}
 	r.Way = g.Way
 	r.Problem, r.Detail, r.Failures, r.Retry = "", "", 0, time.Time{}
-	r.merge(g.Words)
+	r.Merge(g.Words)
 	switch g.Outcome {
 	case LogUnchanged:
 		r.Read = g.At

@@ -62,7 +62,9 @@ func ahead(v reflect.Value, now time.Time, path string, out map[string]bool) {
 	case reflect.Pointer:
 		ahead(v.Elem(), now, path, out)
 	case reflect.Slice:
-		ahead(v.Index(0), now, path, out)
+		for i := range v.Len() {
+			ahead(v.Index(i), now, path, out)
+		}
 	case reflect.Map:
 		for _, k := range v.MapKeys() {
 			ahead(v.MapIndex(k), now, path, out)
@@ -82,10 +84,13 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 		".Seen.Topology.At": true, ".At": true, ".Served.Read": true, ".Ports.Read": true, ".Identity.Read": true, ".Trust.Nodes.Read": true, ".Named.At": true,
 		".Seen.Nodes.Version.At": true, ".Seen.Nodes.Services.At": true, ".Seen.Nodes.Parameters.At": true, ".Seen.Nodes.HAState.At": true, ".Seen.Nodes.HAEnabled.At": true, ".Seen.Nodes.Answers.At": true, ".Seen.SyncAgent.At": true,
 		".Conditions.Observed": true, ".Observed": true,
+		".Read": true,
 		// By the cluster's own clock.
-		".Seen.Entries.Value.LastSync": true,
+		".Seen.Entries.Value.LastSync": true, ".Cursor.At": true, ".LogWords.Cluster.At": true,
+		".LogWords.Peers.Success.At": true, ".LogWords.Peers.Failure.At": true, ".LogWords.Peers.Periodic.At": true, ".LogWords.Peers.LastSynced.At": true,
 		// Ends that lie ahead by nature.
 		".Findings.NotAfter": true, ".Trust.Entries.Ends": true, ".LeafEnds": true,
+		".Retry": true, // of a log: no further than it is ever put off
 		// Worked out anew at every look.
 		".Ladder.ProveBy": true, ".Ladder.Until": true,
 		// Names an incident, by the last success; compared for being the same.
@@ -97,7 +102,7 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 		}
 	}
 	for name, record := range map[string]interface{ Reclock(time.Time) }{
-		"CLUSTER": &peer.ClusterRecord{}, "CERT": &certificate.Record{}, "PEER SYNC": &peer.SyncRecord{}, "PEER CERT": &peer.CertRecord{}, "PEER STUCK": &reclockedState{},
+		"CLUSTER": &peer.ClusterRecord{}, "CERT": &certificate.Record{}, "LOG": &peer.LogRecord{}, "PEER SYNC": &peer.SyncRecord{}, "PEER CERT": &peer.CertRecord{}, "PEER STUCK": &reclockedState{},
 	} {
 		v := reflect.ValueOf(record).Elem()
 		fill(v, now.Add(5*time.Hour))
