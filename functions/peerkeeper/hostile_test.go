@@ -70,6 +70,7 @@ func TestEveryFieldThatAClusterFillsIsTriedWithHostileValues(t *testing.T) {
 		"parameter": "its names are ours; its values are numbers or T and F",
 		"peer":      "the number of entries: the case of 20,000 peers",
 		"detail":    "what went wrong: the case of a page of an error",
+		"log":       "of an alarm in its log: the cases of a hostile log, where logs are read",
 		"remark":    "Control Center's words on a service: the field reason",
 	}
 	for _, b := range cluster.Bounds() {

@@ -47,7 +47,7 @@ var bounds = [...]Bound{
 	{Field: "Entries.Error", Name: "last_error", Runes: 64},
 	{Field: "AXLVersion", Name: "version", Runes: 32},
 	{Field: "SyncAgent", Name: "sync_status", Runes: 255},
-	{Field: "Log.Words.Peers", Name: "log", Count: mesh.MaxClusters},
+	{Field: "Log.Words.Peers", Name: "log", Runes: 63, Count: mesh.MaxClusters},
 	{Field: "Log.Words.Cluster", Name: "log", Count: 50},
 	{Field: "Log.Cursor.Modified", Name: "log", Runes: 60},
 	{Field: "Log.Level", Name: "log", Runes: 40},

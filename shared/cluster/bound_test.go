@@ -9,23 +9,37 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
 
-// ownFields are texts and lists of an observation that Peerkeeper writes itself.
+// ownFields are texts and lists of an observation, or of a log's reading, that
+// Peerkeeper writes itself.
 var ownFields = map[string]bool{
-	"Cluster":    true, // of mesh.yaml
-	"Nodes":      true, // by the names in mesh.yaml
-	"UsersBasis": true,
+	"Cluster":      true, // of mesh.yaml
+	"Nodes":        true, // by the names in mesh.yaml
+	"UsersBasis":   true,
+	"Word.Dating":  true,
+	"Word.Peer":    true, // of mesh.yaml
+	"Log.Outcome":  true,
+	"Log.Way.List": true,
+	"Log.Way.File": true,
+	"Log.LevelBy":  true, // of mesh.yaml
+	"Log.Problem":  true,
+
+	"Log.Cursor.Line": true, // a hash
 }
 
 // fillable lists the paths of an observation that hold text or members.
 func fillable(t reflect.Type, path string, add func(path string, kind reflect.Kind)) {
 	switch t.Kind() {
 	case reflect.Struct:
-		if t == reflect.TypeFor[time.Time]() {
+		switch t {
+		case reflect.TypeFor[time.Time]():
 			return
+		case reflect.TypeFor[peer.Word]():
+			path = "Word"
 		}
 		if isFact(t) {
 			value, _ := t.FieldByName("Value")
@@ -50,7 +64,7 @@ func fillable(t reflect.Type, path string, add func(path string, kind reflect.Ki
 
 func TestEveryFieldThatAClusterFillsHasABound(t *testing.T) {
 	used := map[string]bool{"Detail": true}
-	fillable(reflect.TypeFor[peer.Observation](), "", func(path string, kind reflect.Kind) {
+	check := func(path string, kind reflect.Kind) {
 		if ownFields[path] {
 			return
 		}
@@ -58,16 +72,18 @@ func TestEveryFieldThatAClusterFillsHasABound(t *testing.T) {
 		used[path] = true
 		switch {
 		case !ok || kind == reflect.Invalid:
-			t.Errorf("%s of peer.Observation has no bound: a cluster can fill it without end", path)
+			t.Errorf("%s has no bound: a cluster can fill it without end", path)
 		case kind != reflect.String && b.Count <= 0:
 			t.Errorf("%s has no bound on its members", path)
 		case kind == reflect.String && b.Runes <= 0:
 			t.Errorf("%s has no bound on its length", path)
 		}
-	})
+	}
+	fillable(reflect.TypeFor[peer.Observation](), "", check)
+	fillable(reflect.TypeFor[peer.LogReading](), "Log", check)
 	for _, b := range Bounds() {
 		if !used[b.Field] {
-			t.Errorf("%s is bounded, and is no field of peer.Observation", b.Field)
+			t.Errorf("%s is bounded, and is no field of peer.Observation or peer.LogReading", b.Field)
 		}
 		if b.Name == "" {
 			t.Errorf("%s has no name for a finding", b.Field)
@@ -150,6 +166,31 @@ func TestAnItemStaysFarBelowItsLimitWhateverAClusterSends(t *testing.T) {
 			}
 			t.Logf("%d bytes", len(body))
 		})
+	}
+}
+
+// The LOG item holds what one reading may, and its own figures.
+func TestALogsItemStaysFarBelowItsLimitWhateverALogHolds(t *testing.T) {
+	for _, text := range []string{strings.Repeat("x", 100_000), strings.Repeat("\n", 100_000), strings.Repeat("<&>", 30_000), strings.Repeat("\xff\xfe", 50_000), strings.Repeat("\U0001F600", 25_000)} {
+		g := peer.LogReading{Outcome: peer.LogRead, LevelAsked: true, Level: text, Cursor: peer.LogCursor{Line: "0123456789abcdef", Modified: text}}
+		g.Words.Peers = map[mesh.ClusterID]peer.PeerWords{}
+		for i := range 40 {
+			word := peer.Word{Alarm: ciscolog.Alarm(fmt.Sprintf("%02d", i) + text), At: time.Unix(1e9+1, 5e6), Dating: ciscolog.YearAdded, Of: text, Text: text}
+			id := mesh.ClusterID(fmt.Sprintf("%02d", i) + strings.Repeat("a", 61))
+			g.Words.Peers[id] = peer.PeerWords{Success: word, Failure: word, Periodic: word, LastSynced: word}
+			word.Peer = id
+			g.Words.Cluster = append(g.Words.Cluster, word, word)
+			g.Words.Cluster[2*i].Of = "x" + text
+		}
+		(&binder{}).walk(reflect.ValueOf(&g).Elem(), "Log")
+		body, err := json.Marshal(peer.LogRecord{}.After(g))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(body) > 120<<10 || len(g.Words.Peers) != mesh.MaxClusters || len(g.Words.Cluster) != 50 || !utf8.Valid(body) {
+			t.Errorf("%d bytes for %d peers and %d words, want at most 120 KiB of DynamoDB's 400", len(body), len(g.Words.Peers), len(g.Words.Cluster))
+		}
+		t.Logf("%d bytes", len(body))
 	}
 }
 

@@ -2,7 +2,7 @@
 // judges every directed peer from that one set of observations, and records
 // both.
 //
-// It owns the CLUSTER, AUTH and PEER…#SYNC items. It never changes a cluster
+// It owns the CLUSTER, BUCKETS, LOG, AUTH and PEER…#SYNC items. It never changes a cluster
 // and never raises an alarm. A cluster that cannot be read leaves its facts as
 // they were, to grow too old; it never makes a number smaller.
 package peersync
@@ -109,7 +109,10 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	if req.DryRun {
 		return answer, nil
 	}
-	return answer, errors.Join(append(t.errs, t.record(ctx, observed))...)
+	errs := append(t.errs, t.record(ctx, observed))
+	logs, err := t.readLogs(looking, observed, len(req.Only) > 0)
+	answer.Logs = logs
+	return answer, errors.Join(append(errs, err)...)
 }
 
 // observe looks at every cluster at once; one that panics, hangs or refuses
