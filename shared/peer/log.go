@@ -253,9 +253,9 @@ func (r *LogRecord) Due(id mesh.ClusterID, tick time.Duration, now time.Time) bo
 	if instant.Holds(r.Retry, now, LogRefusedFor) {
 		return false
 	}
-	h := fnv.New32a()
+	h := fnv.New64a()
 	_, _ = h.Write([]byte(id)) // a hash takes everything
-	offset := time.Duration(h.Sum32()) % LogTurn
+	offset := time.Duration(h.Sum64()%uint64(LogTurn/time.Second)) * time.Second
 	turn := func(at time.Time) time.Time { return at.Add(-offset).Truncate(LogTurn) }
 	last := r.Turn
 	if last.IsZero() {
@@ -319,7 +319,8 @@ func (r *LogRecord) LevelDue(now time.Time) bool { return instant.Due(r.LevelAt,
 func (r LogRecord) After(g LogReading) LogRecord {
 	r.Spent = slices.Clone(r.Spent)
 	if n := len(r.Spent); n > 0 {
-		r.Spent[n-1].Requests, r.Spent[n-1].Bytes = g.Requests, g.Bytes
+		s := &r.Spent[n-1]
+		s.Requests, s.Bytes = g.Requests, min(s.Bytes, g.Bytes) // a listing alone is charged no bytes
 	}
 	if g.LevelAsked {
 		r.Level, r.LevelBy, r.LevelAt = g.Level, g.LevelBy, g.At

@@ -72,7 +72,7 @@ func (t *tick) readLog(ctx context.Context, id mesh.ClusterID, asked bool) (peer
 	doc := t.book.Logs[id]
 	turn := cluster.LogTurn{Allowance: doc.Value.Left(asked, t.now), Fetch: asked || t.view.LogWanted(id, &doc.Value, t.conditions), Level: doc.Value.LevelDue(t.now)}
 	if !turn.Fetch {
-		turn.Requests = min(turn.Requests, listRequests(doc.Value.Way))
+		turn.Allowance = peer.Allowance{Requests: min(turn.Requests, listRequests(doc.Value.Way))}
 	}
 	if turn.Requests == 0 {
 		return peer.LogReading{}, nil

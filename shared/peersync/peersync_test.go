@@ -35,7 +35,12 @@ type watcher struct {
 
 func watch(t *testing.T, cfg clustersim.Config) *watcher {
 	t.Helper()
-	w := &watcher{rig: newRig(t, cfg, false), memory: store.NewMemory(), puts: map[string]int{}}
+	return watchOver(t, newRig(t, cfg, false))
+}
+
+func watchOver(t *testing.T, r *rig) *watcher {
+	t.Helper()
+	w := &watcher{rig: r, memory: store.NewMemory(), puts: map[string]int{}}
 	w.memory.Now = w.Clock.Now
 	w.memory.Fail = func(op string, key store.Key) error {
 		w.mu.Lock()
@@ -99,7 +104,8 @@ func (w *watcher) condition(p string, t peer.Type) peer.Condition {
 }
 
 // TestASteadyTickWritesOneItemPerCluster and its RUN, twice: begun and
-// completed. Once an interval come the digests of users.
+// completed. Once an interval come the digests of users, and what a turn at the
+// cluster's log cost.
 func TestASteadyTickWritesOneItemPerCluster(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 4, Users: 15})
 	for range 30 { // two and a half hours: first looks, buckets and sets are behind us
@@ -107,15 +113,15 @@ func TestASteadyTickWritesOneItemPerCluster(t *testing.T) {
 		w.Pass(5 * time.Minute)
 	}
 	w.counted()
-	digests := map[string]int{}
+	interval := map[string]int{}
 	for range 24 {
 		w.tick()
 		w.Pass(5 * time.Minute)
 		puts := w.counted()
 		for sk, n := range puts {
 			switch {
-			case strings.HasPrefix(sk, store.PrefixBuckets) && n == 1:
-				digests[sk]++
+			case (strings.HasPrefix(sk, store.PrefixBuckets) || strings.HasPrefix(sk, store.PrefixLog)) && n == 1:
+				interval[sk]++
 			case strings.HasPrefix(sk, store.PrefixCluster) && n == 1:
 			case sk == "RUN#peersync" && n == 2:
 			default:
@@ -123,13 +129,13 @@ func TestASteadyTickWritesOneItemPerCluster(t *testing.T) {
 			}
 		}
 	}
-	for sk, n := range digests {
+	for sk, n := range interval {
 		if n != 4 {
 			t.Errorf("%s was written %d times in 2 h, want once an interval", sk, n)
 		}
 	}
-	if len(digests) != 4 {
-		t.Errorf("the digests of %d clusters were written, want 4", len(digests))
+	if len(interval) != 2*4 {
+		t.Errorf("written once an interval: %v, want digests and logs of 4 clusters", interval)
 	}
 }
 

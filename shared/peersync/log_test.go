@@ -1,0 +1,423 @@
+package peersync_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/ciscolog"
+	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/clustersim/simtest"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/peersync"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+)
+
+// logWatch is peersync on a mesh whose databases nobody has mapped: what is known
+// of syncs stands in logs.
+func logWatch(t *testing.T, cfg clustersim.Config, sockets bool) *watcher {
+	t.Helper()
+	w := watchOver(t, newRig(t, cfg, sockets))
+	w.Connector.Dialect = cluster.NewDialect(nil)
+	return w
+}
+
+// ticks lets so much time pass, a tick every five minutes.
+func (w *watcher) ticks(d time.Duration) {
+	w.t.Helper()
+	for end := w.Clock.Now().Add(d); w.Clock.Now().Before(end); w.Pass(5 * time.Minute) {
+		w.tick()
+	}
+}
+
+func (w *watcher) log(id mesh.ClusterID) peer.LogRecord {
+	w.t.Helper()
+	return w.book().Logs[id].Value
+}
+
+// logRequests are what a cluster's nodes were asked for its log.
+func (w *watcher) logRequests(id mesh.ClusterID) int {
+	n := w.Requests(id)
+	return n["selectLogFiles"] + n["GetOneFile"] + n["getSyslogConfiguration"]
+}
+
+// hours follows what each cluster is asked in every hour that begins at a tick.
+type hours struct {
+	w    *watcher
+	seen map[mesh.ClusterID][]int
+	most int // requests of one cluster in one hour
+	all  int
+}
+
+func (h *hours) tick() {
+	h.w.t.Helper()
+	h.w.tick()
+	if h.seen == nil {
+		h.seen = map[mesh.ClusterID][]int{}
+	}
+	for _, id := range h.w.Mesh.IDs() {
+		seen := append(h.seen[id], h.w.logRequests(id))
+		h.seen[id] = seen
+		hourAgo := 0
+		if n := len(seen); n > 12 { // twelve ticks make an hour
+			hourAgo = seen[n-13]
+		}
+		h.most = max(h.most, seen[len(seen)-1]-hourAgo)
+	}
+	h.w.Pass(5 * time.Minute)
+}
+
+func TestLogIsPulledWithinItsBudget(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 4, Users: 10}, true)
+	h := hours{w: w}
+	var sum run.Logs
+	for range 6 * 12 {
+		h.tick()
+	}
+	for _, id := range w.Mesh.IDs() {
+		r := w.log(id)
+		if w.Clock.Now().Sub(r.Read) > 40*time.Minute || r.Since.After(simtest.Start()) || r.Problem != "" || r.Level != "Informational" || r.LevelBy == "" || len(r.Peers) != 3 || len(r.Cluster) != 0 {
+			t.Errorf("%s: %+v", id, r)
+		}
+		for home, words := range r.Peers {
+			if age := w.Clock.Now().Sub(words.Success.At); words.Success.Dating != ciscolog.Dated || age > 70*time.Minute || words.Failure.Alarm != "" {
+				t.Errorf("%s>%s: %+v", id, home, words)
+			}
+		}
+		if n := w.logRequests(id); n < 2*6 {
+			t.Errorf("%s was asked for its log %d times in 6 h", id, n)
+		}
+	}
+	if h.most > 4 {
+		t.Errorf("%d requests for one log within an hour, at most 4 are allowed", h.most)
+	}
+	t.Logf("most requests in an hour: %d; %+v", h.most, sum)
+}
+
+// TestLogsOfALargeMesh measures what thirty logs cost.
+func TestLogsOfALargeMesh(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 30, Users: 3}, false)
+	h := hours{w: w}
+	perTick, asked, bytes := 0, 0, int64(0)
+	for i := range 36 {
+		a, err := w.Handle(t.Context(), run.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Pass(5 * time.Minute)
+		perTick = max(perTick, a.Logs.Read+a.Logs.Unchanged)
+		if i >= 24 { // the third hour
+			asked, bytes = asked+a.Logs.Requests, bytes+a.Logs.Bytes
+		}
+	}
+	_ = h
+	if asked > 4*30 || perTick > 15 {
+		t.Errorf("%d requests in an hour, %d logs in one tick", asked, perTick)
+	}
+	size := 0
+	for _, id := range w.Mesh.IDs() {
+		it, err := w.memory.Get(t.Context(), store.Log(w.Mesh.Name, id))
+		if err != nil || len(w.log(id).Peers) != 29 {
+			t.Fatalf("%s: %v %+v", id, err, w.log(id))
+		}
+		size = max(size, len(it.Body))
+	}
+	t.Logf("30 clusters without a dialect: %.1f requests and %.1f KB per cluster and hour, at most %d logs in one tick; the largest item has %d bytes", float64(asked)/30, float64(bytes)/30/1000, perTick, size)
+}
+
+func TestALogThatIsRotatedIsFollowed(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		rotate   int
+		unbroken bool
+	}{{"once between two reads", 1, true}, {"twice: what stood in the older copy was not seen", 2, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, true)
+			w.ticks(2 * time.Hour)
+			before := w.log("emea")
+			h := hours{w: w}
+			for range c.rotate {
+				w.Post("/clusters/emea/log", `{"rotate":true}`)
+				w.Post("/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
+			}
+			for range 24 {
+				h.tick()
+			}
+			after := w.log("emea")
+			if after.Since.Equal(before.Since) != c.unbroken || w.Clock.Now().Sub(after.Read) > 40*time.Minute || after.Rotated {
+				t.Errorf("before %+v\nafter %+v", before, after)
+			}
+			if words := after.Peers["apac"]; words.Failure.Alarm != ciscolog.PeerDown || !words.Success.At.After(words.Failure.At) {
+				t.Errorf("%+v", words)
+			}
+			if h.most > 4 {
+				t.Errorf("%d requests within an hour", h.most)
+			}
+		})
+	}
+}
+
+// TestKilledBetweenBudgetAndWords loses budget, and no line: what was said
+// meanwhile is found by the next turn, and nothing twice.
+func TestKilledBetweenBudgetAndWords(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	w.ticks(2 * time.Hour)
+	before := w.log("emea")
+	w.Post("/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
+	said := w.Clock.Now()
+	charged, killed := false, false
+	w.fail = func(op, sk string) error {
+		switch {
+		case killed:
+			return errors.New("killed") // a process that is dead writes nothing more
+		case op == "written" && sk == "LOG#emea":
+			charged = true
+		case op == "put" && sk == "LOG#emea" && charged:
+			killed = true
+			return errors.New("killed")
+		}
+		return nil
+	}
+	for !killed {
+		_, err := w.Handle(t.Context(), run.Request{})
+		if killed != (err != nil) {
+			t.Fatal(err)
+		}
+		w.Pass(5 * time.Minute)
+	}
+	w.fail = nil
+	dead := w.log("emea")
+	if dead.Cursor != before.Cursor || dead.Peers["apac"].Failure.Alarm != "" || len(dead.Spent) == 0 || dead.Spent[len(dead.Spent)-1].Bytes < 16<<20 {
+		t.Errorf("the cursor moved without its words, or nothing was charged: %+v", dead)
+	}
+	asked := w.logRequests("emea")
+	w.ticks(50 * time.Minute) // until the charge is an hour old
+	if n := w.logRequests("emea"); n != asked {
+		t.Errorf("%d requests beyond what was charged", n-asked)
+	}
+	w.ticks(time.Hour)
+	after := w.log("emea")
+	if words := after.Peers["apac"]; words.Failure.Alarm != ciscolog.PeerDown || words.Failure.At.Sub(said).Abs() > time.Second || !after.Since.Equal(before.Since) || len(after.Cluster) != 0 {
+		t.Errorf("after the next turn: %+v", after)
+	}
+}
+
+// TestTwoHostsAtOneLog: the one that comes second finds the charge of the other,
+// asks nothing, and overwrites nothing.
+func TestTwoHostsAtOneLog(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	w.ticks(2 * time.Hour)
+	other := false
+	w.fail = func(op, sk string) error {
+		if op != "put" || sk != "LOG#emea" || other {
+			return nil
+		}
+		other = true
+		doc := w.book().Logs["emea"]
+		doc.Value = doc.Value.Charged(peer.Allowance{Requests: 1}, w.Clock.Now())
+		it, _, err := doc.Change()
+		if err != nil {
+			t.Error(err)
+		}
+		if err := w.memory.Put(t.Context(), it); err != nil {
+			t.Error(err)
+		}
+		return nil
+	}
+	for !other {
+		asked := w.logRequests("emea")
+		w.tick() // which another run's charge does not make fail
+		if n := w.logRequests("emea"); other && n != asked {
+			t.Errorf("%d requests by the one that came second", n-asked)
+		}
+		w.Pass(5 * time.Minute)
+	}
+	if spent := w.log("emea").Spent; spent[len(spent)-1].Requests != 1 {
+		t.Errorf("%+v", spent)
+	}
+	w.ticks(time.Hour)
+	if age := w.Clock.Now().Sub(w.log("emea").Read); age > 40*time.Minute {
+		t.Errorf("not read for %v", age)
+	}
+}
+
+// TestALogThatHangsCostsTheOthersNothing, and its own cluster but its log.
+func TestALogThatHangsCostsTheOthersNothing(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 3, Users: 10}, true)
+	w.Timeout = time.Second
+	w.Post("/faults", `{"cluster":"emea","operation":"selectLogFiles","kind":"delay","delay":"90s","when":"before","times":-1}`)
+	began := time.Now()
+	w.ticks(3 * time.Hour)
+	if took := time.Since(began); took > 45*time.Second {
+		t.Errorf("three hours took %v", took)
+	}
+	r := w.log("emea")
+	if r.Problem != "noAnswer" || r.Failures < 2 || r.Failures > 3 || !r.Read.IsZero() || r.Retry.Sub(r.Turn) < time.Hour {
+		t.Errorf("%+v", r)
+	}
+	if n := w.Requests("emea")["selectLogFiles"]; n > 3 {
+		t.Errorf("asked %d times in 3 h, want half an hour, an hour, two hours between", n)
+	}
+	for _, id := range []mesh.ClusterID{"apac", "amer"} {
+		if r := w.log(id); w.Clock.Now().Sub(r.Read) > 40*time.Minute || len(r.Peers) != 2 {
+			t.Errorf("%s: %+v", id, r)
+		}
+	}
+	if seen := w.book().Clusters["emea"].Value.Seen; !seen.Access.Known() || w.Clock.Now().Sub(seen.At) > 6*time.Minute || !seen.Users.Known() {
+		t.Errorf("what is seen of emea: %+v", seen.Access)
+	}
+}
+
+func TestALogSwitchedOffIsAskedForNothing(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	c, _ := w.Mesh.Cluster("emea")
+	c.Log = mesh.LogOff
+	w.ticks(2 * time.Hour)
+	if _, err := w.memory.Get(t.Context(), store.Log(w.Mesh.Name, "emea")); w.logRequests("emea") != 0 || !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%d requests, %v", w.logRequests("emea"), err)
+	}
+	if len(w.log("apac").Peers) != 1 {
+		t.Errorf("%+v", w.log("apac"))
+	}
+}
+
+// TestALogAtLevelError holds failures, and says that it is no witness of anything
+// else.
+func TestALogAtLevelError(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 3, Users: 10, LogSeverity: 3}, true)
+	w.ticks(time.Hour)
+	w.Post("/clusters/apac/reachable", `{"from":"emea","value":false}`)
+	w.ticks(2 * time.Hour)
+	r := w.log("emea")
+	if r.Level != "Error" || r.LevelBy == "" || r.Read.IsZero() || len(r.Peers) != 1 {
+		t.Errorf("%+v", r)
+	}
+	if p := r.Peers["apac"]; p.Failure.Alarm != ciscolog.PeerDown || p.Failure.Dating != ciscolog.Dated || !strings.Contains(p.Failure.Text, "8443") || p.Success.Alarm != "" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestAStuckPeersOwnAlarm is kept with the last success that it tells of, where
+// its form can be read.
+func TestAStuckPeersOwnAlarm(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	w.ticks(time.Hour)
+	w.Post("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+	w.ticks(4 * time.Hour)
+	p := w.log("emea").Peers["apac"]
+	if p.Periodic.Alarm != ciscolog.PeriodicSyncingFailure || p.Periodic.Dating != ciscolog.Dated || !strings.HasPrefix(p.Periodic.Text, "lastSynchronizedTime Mon Mar 02 ") || !p.Periodic.At.After(p.Success.At) {
+		t.Errorf("%+v", p)
+	}
+	if p.LastSynced.Alarm != "" { // CET is a zone of several countries
+		t.Errorf("an instant was guessed: %+v", p.LastSynced)
+	}
+}
+
+// TestALogThatTheAccountMayNotRead is tried once a day, and says nothing of the
+// account.
+func TestALogThatTheAccountMayNotRead(t *testing.T) {
+	for name, refuse := range map[string]string{"403, for want of a role": `{"roles":false}`, "401": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+			if refuse != "" {
+				w.Post("/clusters/emea/log", refuse)
+			} else {
+				w.Post("/faults", `{"cluster":"emea","operation":"selectLogFiles","kind":"http401","times":-1}`)
+			}
+			w.ticks(3 * time.Hour)
+			if r := w.log("emea"); r.Problem != "noRole" || r.Retry.Sub(r.Turn) != 24*time.Hour || w.logRequests("emea") != 1 {
+				t.Errorf("%d requests: %+v", w.logRequests("emea"), r)
+			}
+			if note := w.book().Auths["emea"]; note.Version != 0 || !w.book().Clusters["emea"].Value.Seen.Access.Known() {
+				t.Errorf("the account counts as rejected: %+v", note)
+			}
+			w.Post("/clusters/emea/log", `{"roles":true}`)
+			if err := w.Do("DELETE", "/faults", nil); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Handle(t.Context(), run.Request{Only: []mesh.ClusterID{"emea"}}); err != nil { // somebody waits for it
+				t.Fatal(err)
+			}
+			if r := w.log("emea"); r.Problem != "" || r.Read.IsZero() || len(r.Peers) != 1 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+func TestALogThatIsNotServed(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, true)
+	w.Post("/clusters/emea/log", `{"service":"none"}`)
+	w.Post("/clusters/apac/log", `{"service":"old","framing":"xml"}`)
+	w.ticks(3 * time.Hour)
+	if r := w.log("emea"); r.Problem != "noService" || r.Retry.Sub(r.Turn) != 24*time.Hour {
+		t.Errorf("%+v", r)
+	}
+	r := w.log("apac")
+	if r.Problem != "" || w.Clock.Now().Sub(r.Read) > 40*time.Minute || r.Since.After(simtest.Start()) || len(r.Peers) != 1 {
+		t.Errorf("by the older service: %+v", r)
+	}
+	if n := w.Requests("apac"); n["selectLogFiles"] > 1 {
+		t.Errorf("what does not exist is asked for again and again: %v", n)
+	}
+}
+
+// TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog: only whether it has changed is
+// asked, until a peer is in trouble.
+func TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog(t *testing.T) {
+	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
+	w.ticks(2 * time.Hour)
+	if n := w.Requests("emea"); n["GetOneFile"] != 0 || n["selectLogFiles"] < 3 || n["selectLogFiles"] > 4 {
+		t.Errorf("%v", n)
+	}
+	w.Post("/clusters/emea/peers", `{"peer":"apac","mode":"badCredentials"}`)
+	w.ticks(2 * time.Hour)
+	if n := w.Requests("emea"); n["GetOneFile"] == 0 || w.log("emea").Peers["apac"].Failure.Alarm != ciscolog.SyncFailure {
+		t.Errorf("%v %+v", n, w.log("emea"))
+	}
+	if n := w.Requests("apac"); n["GetOneFile"] != 0 {
+		t.Errorf("%v", n)
+	}
+}
+
+func TestAClusterThatIsUpgradedIsLeftAlone(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	w.ticks(time.Hour)
+	w.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","release":"15.0.1"}`)
+	w.ticks(time.Hour)
+	asked := w.logRequests("emea")
+	w.ticks(time.Hour)
+	if n := w.logRequests("emea"); n != asked {
+		t.Errorf("asked for its log %d times while its nodes' versions differ", n-asked)
+	}
+}
+
+// TestALogTooLargeToFollow is told, and costs a listing.
+func TestALogTooLargeToFollow(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, true)
+	w.Post("/clusters/emea/log", `{"size":20000000}`)
+	w.Post("/clusters/apac/log", `{"size":6000000}`)
+	h := hours{w: w}
+	for range 36 {
+		h.tick()
+	}
+	if r := w.log("emea"); r.Problem != "tooLarge" || w.Requests("emea")["GetOneFile"] != 0 {
+		t.Errorf("%+v", r)
+	}
+	if n := w.Requests("apac")["GetOneFile"]; n < 2 || n > 4 {
+		t.Errorf("a log of 6 MB was fetched %d times in 3 h, want once an hour", n)
+	}
+	w.Post("/clusters/emea/log", `{"rotate":true}`)
+	w.ticks(time.Hour)
+	if r := w.log("emea"); r.Problem != "" || r.Read.IsZero() {
+		t.Errorf("after its rotation: %+v", r)
+	}
+}
+
+var _ = fmt.Sprint
+var _ = peersync.Peersync{}
