@@ -26,17 +26,7 @@ const (
 // nobody else anything. asked says that somebody waits for these clusters: then
 // every log is fetched, due or not.
 func (t *tick) readLogs(ctx context.Context, ids []mesh.ClusterID, asked bool) (run.Logs, error) {
-	var due []mesh.ClusterID
-	for _, id := range ids {
-		c, _ := t.Mesh.Cluster(id)
-		doc := t.book.Logs[id]
-		if c.Log != mesh.LogOff && !doc.Newer && t.open(id) && !t.view.Upgrading(id) && (asked || doc.Value.Due(id, t.view.Tick, t.now)) {
-			due = append(due, id)
-		}
-	}
-	slices.SortStableFunc(due, func(a, b mesh.ClusterID) int { // the one that has waited longest first
-		return t.book.Logs[a].Value.Turn.Compare(t.book.Logs[b].Value.Turn)
-	})
+	due := t.logsDue(ids, asked)
 	ctx, cancel := context.WithTimeout(ctx, logsDeadline)
 	defer cancel()
 	var sum run.Logs
@@ -44,7 +34,7 @@ func (t *tick) readLogs(ctx context.Context, ids []mesh.ClusterID, asked bool) (
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	places := make(chan struct{}, logClusters)
-	for _, id := range due {
+	for _, d := range due {
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
@@ -54,7 +44,7 @@ func (t *tick) readLogs(ctx context.Context, ids []mesh.ClusterID, asked bool) (
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			g, err := t.readLog(ctx, id, asked)
+			g, err := t.readLog(ctx, d)
 			mu.Lock()
 			defer mu.Unlock()
 			sum.Add(g)
@@ -65,18 +55,50 @@ func (t *tick) readLogs(ctx context.Context, ids []mesh.ClusterID, asked bool) (
 	return sum, errors.Join(errs...)
 }
 
+// logDue is one cluster's turn that is due.
+type logDue struct {
+	id mesh.ClusterID
+	cluster.LogTurn
+}
+
+// logsDue lists them, those that have waited longest first.
+func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
+	view := sync.OnceValue(t.facts.View)
+	conditions := func(id mesh.PeerID) []peer.Condition {
+		judged, ok := t.judged[id]
+		if !ok {
+			judged = t.book.Syncs[id].Value
+		}
+		return peer.Conditions(view(), id, judged, t.book.CertOf(id))
+	}
+	var due []logDue
+	for _, id := range ids {
+		c, _ := t.Mesh.Cluster(id)
+		doc := t.book.Logs[id]
+		r := &doc.Value
+		if c.Log == mesh.LogOff || doc.Newer || !t.open(id) || !asked && !r.Due(id, t.facts.Tick, t.now) || view().Upgrading(id) {
+			continue
+		}
+		turn := cluster.LogTurn{Allowance: r.Left(asked, t.now), Fetch: asked || view().LogWanted(id, r, conditions), Level: r.LevelDue(t.now)}
+		if !turn.Fetch {
+			turn.Allowance = peer.Allowance{Requests: min(turn.Requests, listRequests(r.Way))}
+		}
+		if turn.Requests > 0 {
+			due = append(due, logDue{id, turn})
+		}
+	}
+	slices.SortStableFunc(due, func(a, b logDue) int {
+		return t.book.Logs[a.id].Value.Turn.Compare(t.book.Logs[b.id].Value.Turn)
+	})
+	return due
+}
+
 // readLog takes one cluster's turn. What it may cost is written before, and what
 // it cost together with what it brought: a run that is killed in between, or
 // overtaken by another, has lost budget and no line.
-func (t *tick) readLog(ctx context.Context, id mesh.ClusterID, asked bool) (peer.LogReading, error) {
+func (t *tick) readLog(ctx context.Context, due logDue) (peer.LogReading, error) {
+	id, turn := due.id, due.LogTurn
 	doc := t.book.Logs[id]
-	turn := cluster.LogTurn{Allowance: doc.Value.Left(asked, t.now), Fetch: asked || t.view.LogWanted(id, &doc.Value, t.conditions), Level: doc.Value.LevelDue(t.now)}
-	if !turn.Fetch {
-		turn.Allowance = peer.Allowance{Requests: min(turn.Requests, listRequests(doc.Value.Way))}
-	}
-	if turn.Requests == 0 {
-		return peer.LogReading{}, nil
-	}
 	before := doc.Value
 	doc.Value = before.Charged(turn.Allowance, t.now)
 	doc, ok, err := t.save(ctx, doc)
@@ -132,13 +154,4 @@ func (t *tick) save(ctx context.Context, doc store.Doc[peer.LogRecord]) (saved s
 	it.Version++
 	saved, err = store.Decode[peer.LogRecord](it, doc.Schema)
 	return saved, err == nil, err
-}
-
-// conditions are a peer's, as this tick judged them where it did.
-func (t *tick) conditions(id mesh.PeerID) []peer.Condition {
-	sync, ok := t.judged[id]
-	if !ok {
-		sync = t.book.Syncs[id].Value
-	}
-	return peer.Conditions(t.view, id, sync, t.book.CertOf(id))
 }

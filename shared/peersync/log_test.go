@@ -135,8 +135,8 @@ func TestALogThatIsRotatedIsFollowed(t *testing.T) {
 			before := w.log("emea")
 			h := hours{w: w}
 			for range c.rotate {
-				w.Post("/clusters/emea/log", `{"rotate":true}`)
-				w.Post("/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
+				w.Change("emea", clustersim.Log{Rotate: true})
+				w.Change("emea", clustersim.Log{Alarm: "InterclusterSyncAgentPeerDown", Peer: "apac"})
 			}
 			for range 24 {
 				h.tick()
@@ -161,7 +161,7 @@ func TestKilledBetweenBudgetAndWords(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
 	w.ticks(2 * time.Hour)
 	before := w.log("emea")
-	w.Post("/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
+	w.Change("emea", clustersim.Log{Alarm: "InterclusterSyncAgentPeerDown", Peer: "apac"})
 	said := w.Clock.Now()
 	charged, killed := false, false
 	w.fail = func(op, sk string) error {
@@ -241,7 +241,7 @@ func TestTwoHostsAtOneLog(t *testing.T) {
 func TestALogThatHangsCostsTheOthersNothing(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 3, Users: 10}, true)
 	w.Timeout = time.Second
-	w.Post("/faults", `{"cluster":"emea","operation":"selectLogFiles","kind":"delay","delay":"90s","when":"before","times":-1}`)
+	w.Fault(clustersim.Fault{Cluster: "emea", Operation: "selectLogFiles", Kind: clustersim.FaultDelay, Delay: 90 * time.Second, Times: -1})
 	began := time.Now()
 	w.ticks(3 * time.Hour)
 	if took := time.Since(began); took > 45*time.Second {
@@ -282,7 +282,7 @@ func TestALogSwitchedOffIsAskedForNothing(t *testing.T) {
 func TestALogAtLevelError(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 3, Users: 10, LogSeverity: 3}, true)
 	w.ticks(time.Hour)
-	w.Post("/clusters/apac/reachable", `{"from":"emea","value":false}`)
+	w.Change("apac", clustersim.Reachable{From: "emea", Value: new(false)})
 	w.ticks(2 * time.Hour)
 	r := w.log("emea")
 	if r.Level != "Error" || r.LevelBy == "" || r.Read.IsZero() || len(r.Peers) != 1 {
@@ -298,7 +298,7 @@ func TestALogAtLevelError(t *testing.T) {
 func TestAStuckPeersOwnAlarm(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
 	w.ticks(time.Hour)
-	w.Post("/clusters/emea/peers", `{"peer":"apac","mode":"stuck"}`)
+	w.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeStuck)})
 	w.ticks(4 * time.Hour)
 	p := w.log("emea").Peers["apac"]
 	if p.Periodic.Alarm != ciscolog.PeriodicSyncingFailure || p.Periodic.Dating != ciscolog.Dated || !strings.HasPrefix(p.Periodic.Text, "lastSynchronizedTime Mon Mar 02 ") || !p.Periodic.At.After(p.Success.At) {
@@ -312,13 +312,12 @@ func TestAStuckPeersOwnAlarm(t *testing.T) {
 // TestALogThatTheAccountMayNotRead is tried once a day, and says nothing of the
 // account.
 func TestALogThatTheAccountMayNotRead(t *testing.T) {
-	for name, refuse := range map[string]string{"403, for want of a role": `{"roles":false}`, "401": ""} {
+	for name, role := range map[string]bool{"403, for want of a role": false, "401": true} {
 		t.Run(name, func(t *testing.T) {
 			w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
-			if refuse != "" {
-				w.Post("/clusters/emea/log", refuse)
-			} else {
-				w.Post("/faults", `{"cluster":"emea","operation":"selectLogFiles","kind":"http401","times":-1}`)
+			w.Change("emea", clustersim.Log{Roles: &role})
+			if role {
+				w.Fault(clustersim.Fault{Cluster: "emea", Operation: "selectLogFiles", Kind: clustersim.FaultHTTP401, Times: -1})
 			}
 			w.ticks(3 * time.Hour)
 			if r := w.log("emea"); r.Problem != "noRole" || r.Retry.Sub(r.Turn) != 24*time.Hour || w.logRequests("emea") != 1 {
@@ -327,10 +326,8 @@ func TestALogThatTheAccountMayNotRead(t *testing.T) {
 			if note := w.book().Auths["emea"]; note.Version != 0 || !w.book().Clusters["emea"].Value.Seen.Access.Known() {
 				t.Errorf("the account counts as rejected: %+v", note)
 			}
-			w.Post("/clusters/emea/log", `{"roles":true}`)
-			if err := w.Do("DELETE", "/faults", nil); err != nil {
-				t.Fatal(err)
-			}
+			w.Change("emea", clustersim.Log{Roles: new(true)})
+			w.ClearFaults()
 			if _, err := w.Handle(t.Context(), run.Request{Only: []mesh.ClusterID{"emea"}}); err != nil { // somebody waits for it
 				t.Fatal(err)
 			}
@@ -343,8 +340,8 @@ func TestALogThatTheAccountMayNotRead(t *testing.T) {
 
 func TestALogThatIsNotServed(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, true)
-	w.Post("/clusters/emea/log", `{"service":"none"}`)
-	w.Post("/clusters/apac/log", `{"service":"old","framing":"xml"}`)
+	w.Change("emea", clustersim.Log{Service: new("none")})
+	w.Change("apac", clustersim.Log{Service: new("old"), Framing: new("xml")})
 	w.ticks(3 * time.Hour)
 	if r := w.log("emea"); r.Problem != "noService" || r.Retry.Sub(r.Turn) != 24*time.Hour {
 		t.Errorf("%+v", r)
@@ -366,7 +363,7 @@ func TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog(t *testing.T) {
 	if n := w.Requests("emea"); n["GetOneFile"] != 0 || n["selectLogFiles"] < 3 || n["selectLogFiles"] > 5 {
 		t.Errorf("%v", n)
 	}
-	w.Post("/clusters/emea/peers", `{"peer":"apac","mode":"badCredentials"}`)
+	w.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeBadCredentials)})
 	w.ticks(2 * time.Hour)
 	if n := w.Requests("emea"); n["GetOneFile"] == 0 || w.log("emea").Peers["apac"].Failure.Alarm != ciscolog.SyncFailure {
 		t.Errorf("%v %+v", n, w.log("emea"))
@@ -379,7 +376,7 @@ func TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog(t *testing.T) {
 func TestAClusterThatIsUpgradedIsLeftAlone(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
 	w.ticks(time.Hour)
-	w.Post("/clusters/emea/nodes", `{"node":"imp-emea-sub.example.com","release":"15.0"}`)
+	w.Change("emea", clustersim.Nodes{Node: "imp-emea-sub.example.com", Release: "15.0"})
 	w.ticks(time.Hour)
 	asked := w.logRequests("emea")
 	w.ticks(time.Hour)
@@ -391,8 +388,8 @@ func TestAClusterThatIsUpgradedIsLeftAlone(t *testing.T) {
 // TestALogTooLargeToFollow is told, and costs a listing.
 func TestALogTooLargeToFollow(t *testing.T) {
 	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, true)
-	w.Post("/clusters/emea/log", `{"size":20000000}`)
-	w.Post("/clusters/apac/log", `{"size":6000000}`)
+	w.Change("emea", clustersim.Log{Size: new(20000000)})
+	w.Change("apac", clustersim.Log{Size: new(6000000)})
 	h := hours{w: w}
 	for range 36 {
 		h.tick()
@@ -403,7 +400,7 @@ func TestALogTooLargeToFollow(t *testing.T) {
 	if n := w.Requests("apac")["GetOneFile"]; n < 2 || n > 4 {
 		t.Errorf("a log of 6 MB was fetched %d times in 3 h, want once an hour", n)
 	}
-	w.Post("/clusters/emea/log", `{"rotate":true}`)
+	w.Change("emea", clustersim.Log{Rotate: true})
 	w.ticks(time.Hour)
 	if r := w.log("emea"); r.Problem != "" || r.Read.IsZero() {
 		t.Errorf("after its rotation: %+v", r)

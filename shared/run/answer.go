@@ -18,6 +18,7 @@ type Answer struct {
 	Proposals     int                `json:"proposals"`
 	Actions       int                `json:"actions"`
 	Notices       int                `json:"notices"`
+	Logs          Logs               `json:"logs,omitzero"`
 	Skipped       string             `json:"skipped,omitempty"`
 	TookMs        int64              `json:"tookMs"`
 }
@@ -27,6 +28,29 @@ type Clusters struct {
 	Observed    int `json:"observed"`
 	Partial     int `json:"partial"`
 	Unreachable int `json:"unreachable"`
+}
+
+// Logs counts what reading clusters' own logs came to.
+type Logs struct {
+	Read      int   `json:"read"`
+	Unchanged int   `json:"unchanged"`
+	Failed    int   `json:"failed"`
+	Requests  int   `json:"requests"`
+	Bytes     int64 `json:"bytes"`
+}
+
+// Add counts one cluster's turn.
+func (l *Logs) Add(g peer.LogReading) {
+	switch g.Outcome {
+	case peer.LogRead, peer.LogReadPartly:
+		l.Read++
+	case peer.LogUnchanged:
+		l.Unchanged++
+	case peer.LogFailed:
+		l.Failed++
+	}
+	l.Requests += g.Requests
+	l.Bytes += g.Bytes
 }
 
 // Summary is what a function's answer comes to in a log line and in metrics.
