@@ -139,7 +139,7 @@ func (f *finder) keep(node mesh.NodeName, place certificate.Place, now time.Time
 	}
 }
 
-// keepUndecided carries over that a certificate was not trusted by clusters of
+// carryUndecided carries over that a certificate was not trusted by clusters of
 // which nobody can say so any more, nor the contrary: what is not known clears
 // nothing. Whether others trust it is another question, and keeps nothing.
 func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.Matrix) {

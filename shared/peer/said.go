@@ -11,7 +11,7 @@ import (
 // wherever it is worded, so that no message can be stored with a control character,
 // a bidi mark or a line break that a cluster chose, nor longer than a person
 // reads. What an earlier release stored passes the same two on its way out
-// (Conditions, CertFindings). The values themselves, which are compared and
+// (Conditions, certificate.View.Findings). The values themselves, which are compared and
 // counted, stay in their records as they were read.
 
 const (
