@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"reflect"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // The top-level fields that belong to the item, not to the document.
@@ -42,9 +40,6 @@ func (e *DocumentError) Unwrap() error { return e.Cause }
 
 // Doc is one item with its body decoded. T is a struct whose JSON fields stand
 // in the body's one object beside schema, version and ttl (Unix seconds).
-//
-// Top-level fields that T does not know are kept when the document is written
-// back, so that an older and a newer Peerkeeper may share a table.
 type Doc[T any] struct {
 	Value T
 	Key   Key
@@ -57,9 +52,8 @@ type Doc[T any] struct {
 	// Newer is true if the body's schema is newer than ours: Item refuses.
 	Newer bool
 
-	want   int                        // our schema, which Item writes; 0 in a new document
-	extra  map[string]json.RawMessage // top-level fields that T does not know
-	stored []byte                     // the body as read, nil in a new document
+	want   int    // our schema, which Item writes; 0 in a new document
+	stored []byte // the body as read, nil in a new document
 }
 
 // NewDoc is a document that does not exist in the store yet.
@@ -70,49 +64,33 @@ func NewDoc[T any](key Key, schema int, value T) Doc[T] {
 // Decode reads an item's body. It accepts our schema, the one before, and any
 // newer one that still decodes (Doc.Newer).
 func Decode[T any](it Item, schema int) (Doc[T], error) {
-	known, err := fieldNames(reflect.TypeFor[T]())
-	if err != nil {
-		return Doc[T]{}, &DocumentError{Key: it.Key, Cause: err}
-	}
-	return decode[T](it, schema, known)
-}
-
-func decode[T any](it Item, schema int, known nameSet) (Doc[T], error) {
-	doc, err := decodeBody[T](it, schema, known)
+	doc, err := decodeBody[T](it, schema)
 	if err != nil {
 		return Doc[T]{}, &DocumentError{Key: it.Key, Cause: err}
 	}
 	return doc, nil
 }
 
-func decodeBody[T any](it Item, schema int, known nameSet) (Doc[T], error) {
+func decodeBody[T any](it Item, schema int) (Doc[T], error) {
 	var none Doc[T]
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(it.Body, &fields); err != nil {
+	var own struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(it.Body, &own); err != nil {
 		return none, err
 	}
-	doc := Doc[T]{Key: it.Key, Version: it.Version, TTL: it.TTL, want: schema, stored: it.Body}
-	if err := json.Unmarshal(fields[fieldSchema], &doc.Schema); err != nil || doc.Schema < 1 {
-		return none, fmt.Errorf("no usable schema number (%.20s)", fields[fieldSchema])
+	switch {
+	case own.Schema < 1:
+		return none, errors.New("no usable schema number")
+	case own.Schema < schema-1:
+		return none, fmt.Errorf("schema %d is too old: this version reads %d and %d", own.Schema, schema-1, schema)
 	}
-	if doc.Schema < schema-1 {
-		return none, fmt.Errorf("schema %d is too old: this version reads %d and %d", doc.Schema, schema-1, schema)
-	}
-	doc.Newer = doc.Schema > schema
+	doc := Doc[T]{Key: it.Key, Version: it.Version, TTL: it.TTL, Schema: own.Schema, Newer: own.Schema > schema, want: schema, stored: it.Body}
 	if err := json.Unmarshal(it.Body, &doc.Value); err != nil {
 		if doc.Newer {
 			err = errors.Join(ErrNewerSchema, err)
 		}
 		return none, err
-	}
-	for name, raw := range fields {
-		if own(name) || known.has(name) {
-			continue
-		}
-		if doc.extra == nil {
-			doc.extra = map[string]json.RawMessage{}
-		}
-		doc.extra[name] = raw
 	}
 	return doc, nil
 }
@@ -128,13 +106,13 @@ func (d Doc[T]) Item() (Item, error) {
 }
 
 func (d Doc[T]) item(rest []byte) Item {
-	return Item{Key: d.Key, Version: d.Version, TTL: d.TTL, Body: append(d.head(d.Version+1), rest...)}
+	return Item{Key: d.Key, Version: d.Version, TTL: d.TTL, Body: append(strconv.AppendInt(d.head(), d.Version+1, 10), rest...)}
 }
 
-// head is how a body begins: the one place in which versions of an unchanged
-// document differ.
-func (d Doc[T]) head(version int64) []byte {
-	return fmt.Appendf(nil, `{"%s":%d,"%s":%d`, fieldSchema, cmp.Or(d.want, d.Schema), fieldVersion, version)
+// head is how a body begins, up to the version: the one place in which bodies of
+// an unchanged document differ.
+func (d Doc[T]) head() []byte {
+	return fmt.Appendf(nil, `{"%s":%d,"%s":`, fieldSchema, cmp.Or(d.want, d.Schema), fieldVersion)
 }
 
 // encode is the body after its head.
@@ -145,7 +123,7 @@ func (d Doc[T]) encode() ([]byte, error) {
 	if cmp.Or(d.want, d.Schema) < 1 {
 		return nil, errors.New("a document needs a schema number of at least 1")
 	}
-	if _, err := fieldNames(reflect.TypeFor[T]()); err != nil {
+	if err := document(reflect.TypeFor[T]()); err != nil {
 		return nil, err
 	}
 	var value bytes.Buffer
@@ -163,170 +141,43 @@ func (d Doc[T]) encode() ([]byte, error) {
 		out.WriteByte(',')
 		out.Write(inner[1 : len(inner)-1])
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.extra)) {
-		quoted, err := json.Marshal(name)
-		if err != nil {
-			return nil, err
-		}
-		out.WriteByte(',')
-		out.Write(quoted)
-		out.WriteByte(':')
-		if err := json.Compact(&out, d.extra[name]); err != nil {
-			return nil, err
-		}
-	}
 	out.WriteByte('}')
 	return out.Bytes(), nil
 }
 
-// Changed says whether writing the document would change the stored item apart
-// from its version. A tick writes only what changed.
-func (d Doc[T]) Changed() (bool, error) {
-	_, changed, err := d.Change()
-	return changed, err
-}
-
-// Change is Changed and, if so, Item, for the price of one encoding.
+// Change says whether writing the document would change the stored item apart
+// from its version, and gives it if so. A tick writes only what changed. Equal
+// documents encode alike, so bytes decide; what was not written here counts as
+// changed, once.
 func (d Doc[T]) Change() (it Item, changed bool, err error) {
 	rest, err := d.encode()
 	if err != nil {
 		return Item{}, false, &DocumentError{Key: d.Key, Cause: err}
 	}
-	it = d.item(rest)
-	if d.stored == nil {
-		return it, true, nil
-	}
-	// A body that begins as we begin one was written here, and equal documents
-	// encode alike: its bytes decide. Where a release has moved a field, that
-	// is one write too many. Another body is read field by field.
-	if was, ours := bytes.CutPrefix(d.stored, d.head(d.Version)); ours && d.Version > 0 {
-		return it, !bytes.Equal(was, rest), nil
-	}
-	if Same(it, Item{Body: d.stored}) {
+	if was, ours := bytes.CutPrefix(d.stored, d.head()); ours && bytes.Equal(bytes.TrimLeft(was, "0123456789"), rest) {
 		return Item{}, false, nil
 	}
-	return it, true, nil
+	return d.item(rest), true, nil
 }
 
-// Same says whether two bodies hold the same document apart from its version.
-// A body that is no JSON object is the same as nothing.
-func Same(a, b Item) bool {
-	left, err := bare(a.Body)
-	if err != nil {
-		return false
-	}
-	right, err := bare(b.Body)
-	if err != nil {
-		return false
-	}
-	return maps.EqualFunc(left, right, sameValue)
-}
-
-// sameValue compares without white space, which is rarely there.
-func sameValue(x, y json.RawMessage) bool {
-	if bytes.Equal(x, y) {
-		return true
-	}
-	var left, right bytes.Buffer
-	return json.Compact(&left, x) == nil && json.Compact(&right, y) == nil && bytes.Equal(left.Bytes(), right.Bytes())
-}
-
-// bare is a body's top-level fields without the version.
-func bare(body []byte) (map[string]json.RawMessage, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, err
-	}
-	if fields == nil {
-		return nil, errors.New("not a JSON object")
-	}
-	delete(fields, fieldVersion)
-	return fields, nil
-}
-
-// own says whether a top-level field is the item's, not the document's.
-func own(name string) bool {
-	return name == fieldSchema || name == fieldVersion || name == fieldTTL
-}
-
-// nameSet holds a struct's JSON names, folded: encoding/json matches names
-// without regard to case.
-type nameSet map[string]bool
-
-func (s nameSet) has(name string) bool { return s[fold(name)] }
-
-// fold makes equal what strings.EqualFold calls equal, as encoding/json does:
-// "uſers" is "users".
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-			least = min(least, next)
-		}
-		return least
-	}, name)
-}
-
-// fieldNames lists the JSON names of a struct's fields. They are taken from
-// the type and not from an encoded value, because a field that omitempty
-// leaves out is known all the same: were it taken for unknown, its old value
-// would come back from the dead.
-func fieldNames(t reflect.Type) (nameSet, error) {
+// document says what is wrong with a document's type: its JSON is an object of its
+// fields, beside which the item's own must find room.
+func document(t reflect.Type) error {
 	if t.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("a document must be a struct, %s is not", t)
+		return fmt.Errorf("a document must be a struct, %s is not", t)
 	}
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
-		return nil, fmt.Errorf("a document's fields must be plain: %s writes its own JSON", t)
+		return fmt.Errorf("a document's fields must be plain: %s writes its own JSON", t)
 	}
-	names := nameSet{}
-	collect(t, names, map[reflect.Type]bool{})
-	for _, reserved := range []string{fieldSchema, fieldVersion, fieldTTL} {
-		if names.has(reserved) {
-			return nil, fmt.Errorf("a document has no field %q of its own: %s does", reserved, t)
-		}
-	}
-	return names, nil
-}
-
-func collect(t reflect.Type, names nameSet, seen map[reflect.Type]bool) {
-	if seen[t] {
-		return
-	}
-	seen[t] = true
-	for f := range fieldsOf(t) {
-		tag := f.Tag.Get("json")
-		name, _, _ := strings.Cut(tag, ",")
-		if tag == "-" {
-			continue
-		}
-		if f.Anonymous && name == "" {
-			embedded := f.Type
-			if embedded.Kind() == reflect.Pointer {
-				embedded = embedded.Elem()
-			}
-			if embedded.Kind() == reflect.Struct {
-				collect(embedded, names, seen)
-				continue
-			}
-		}
-		if !f.IsExported() {
-			continue
-		}
-		if name == "" {
-			name = f.Name
-		}
-		names[fold(name)] = true
-	}
-}
-
-func fieldsOf(t reflect.Type) func(yield func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
-				return
+	for _, f := range reflect.VisibleFields(t) {
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		for _, reserved := range []string{fieldSchema, fieldVersion, fieldTTL} {
+			if name := cmp.Or(tag, f.Name); strings.EqualFold(name, reserved) {
+				return fmt.Errorf("a document has no field %q of its own: %s does", reserved, t)
 			}
 		}
 	}
+	return nil
 }
 
 // LoadDocs loads and decodes every item of a partition under a prefix, by sort
@@ -337,14 +188,10 @@ func LoadDocs[T any](ctx context.Context, s Store, pk, prefix string, schema int
 	if err != nil {
 		return nil, fmt.Errorf("loading %s %s*: %w", pk, prefix, err)
 	}
-	known, err := fieldNames(reflect.TypeFor[T]())
-	if err != nil {
-		return nil, fmt.Errorf("loading %s %s*: %w", pk, prefix, err)
-	}
 	docs := make(map[string]Doc[T], len(items))
 	var errs []error
 	for _, it := range items {
-		doc, err := decode[T](it, schema, known)
+		doc, err := Decode[T](it, schema)
 		if err != nil {
 			errs = append(errs, err)
 			continue
