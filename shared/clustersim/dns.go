@@ -251,13 +251,6 @@ func parseIP(s string) (netip.Addr, bool) {
 	return addr.Unmap(), err == nil && addr.Zone() == ""
 }
 
-// dnsCounts tells what one server was asked since it started.
-type dnsCounts struct {
-	Queries  uint64 // received, UDP and TCP
-	Answered uint64
-	Silent   uint64 // dropped, by the server's own silence or the zone's
-}
-
 // dnsServer serves a zone on one address, UDP and TCP on the same port.
 type dnsServer struct {
 	zone     *zone
@@ -358,10 +351,6 @@ func (s *dnsServer) Addr() string { return s.addr }
 // silence makes the server take questions and answer none, as one whose process
 // hangs; closing it would refuse instead.
 func (s *dnsServer) silence(on bool) { s.silent.Store(on) }
-
-func (s *dnsServer) counts() dnsCounts {
-	return dnsCounts{Queries: s.queries.Load(), Answered: s.answered.Load(), Silent: s.dropped.Load()}
-}
 
 // Close stops both transports and waits until neither answers any more.
 func (s *dnsServer) Close() error {

@@ -306,3 +306,14 @@ func FuzzZoneAnswer(f *testing.F) {
 		}
 	})
 }
+
+// dnsCounts tells what one server was asked since it started.
+type dnsCounts struct {
+	Queries  uint64 // received, UDP and TCP
+	Answered uint64
+	Silent   uint64 // dropped, by the server's own silence or the zone's
+}
+
+func (s *dnsServer) counts() dnsCounts {
+	return dnsCounts{Queries: s.queries.Load(), Answered: s.answered.Load(), Silent: s.dropped.Load()}
+}

@@ -155,13 +155,6 @@ func (b *bounded) state(nc net.Conn, s http.ConnState) {
 	}
 }
 
-// open is how many connections there are.
-func (b *bounded) open() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.conns)
-}
-
 // origin is who a connection comes from: an IPv4 address, or the /64 that one
 // IPv6 host can choose its addresses from.
 func origin(addr net.Addr) netip.Prefix {

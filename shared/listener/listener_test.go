@@ -869,3 +869,10 @@ func trickle(c net.Conn) {
 		}
 	}
 }
+
+// open is how many connections there are.
+func (b *bounded) open() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns)
+}

@@ -151,17 +151,17 @@ func (h *oneHost) run(ctx context.Context, o order) (out report) {
 		out.Skip = skip
 		return failed(errors.Join(err, errors.New(skip)))
 	}
-	out.Token = l.Token()
-	h.say(line{Kind: "begin", Client: h.Name, Token: l.Token()})
+	out.Token = l.Run.Token
+	h.say(line{Kind: "begin", Client: h.Name, Token: l.Run.Token})
 	r := &Repair{
 		Mesh: s.Mesh, Store: h.store, Now: h.now, Actor: "stucksync",
 		Open: func(context.Context, mesh.ClusterID) (ServiceController, error) {
-			return remote{h.Node, h.Name, l.Token()}, nil
+			return remote{h.Node, h.Name, l.Run.Token}, nil
 		},
 		CheckLease: func(ctx context.Context) error { return l.Check(ctx, h.now()) },
 		Crash: func(step string) {
 			if step == o.StopAt {
-				h.say(line{Kind: "stop", Client: h.Name, Token: l.Token(), Note: step})
+				h.say(line{Kind: "stop", Client: h.Name, Token: l.Run.Token, Note: step})
 				// A signal to a process stops this thread when it pleases: the step is
 				// not left before the process has been stopped and goes on.
 				goesOn := make(chan os.Signal, 1)
@@ -189,7 +189,7 @@ func (h *oneHost) run(ctx context.Context, o order) (out report) {
 	}
 	p := peer.Proposal{ID: "restart " + string(o.Cluster), Action: peer.RestartService, Target: t, Peers: []mesh.PeerID{{From: o.Cluster, To: to}}, MinAge: 2 * time.Hour, Why: "it is stuck"}
 	res, err := r.Do(ctx, p, func(ctx context.Context, g *Gate) (Situation, error) {
-		now, err := remote{h.Node, h.Name, l.Token()}.Service(ctx, t.Node, t.Service)
+		now, err := remote{h.Node, h.Name, l.Run.Token}.Service(ctx, t.Node, t.Service)
 		s.Service, s.Epoch, s.Announced = now, g.PauseEpoch, h.now().Add(-notice)
 		s.Failing = []Failing{{p.Peers[0], peer.Root{Cause: "Synced", Cluster: o.Cluster}}}
 		s.Peers = map[mesh.PeerID]Peer{p.Peers[0]: stuck()}

@@ -126,9 +126,6 @@ func Begin(ctx context.Context, s Store, meshName, function string, scheduled ti
 	return l, "", nil
 }
 
-// Token is the fencing token of this run.
-func (l Lease) Token() int64 { return l.Run.Token }
-
 // Check reads the record again and says with ErrLeaseLost if the lease is no
 // longer ours or has run out: whoever is about to act asks first.
 func (l Lease) Check(ctx context.Context, now time.Time) error {

@@ -68,7 +68,7 @@ func TestBegin(t *testing.T) {
 				}
 				return
 			}
-			if l.Token() != c.token || l.Run.ConfigHash != "cafe" || !l.Run.LeaseUntil.Equal(c.now.Add(2*time.Minute)) {
+			if l.Run.Token != c.token || l.Run.ConfigHash != "cafe" || !l.Run.LeaseUntil.Equal(c.now.Add(2*time.Minute)) {
 				t.Errorf("run %+v, want token %d", l.Run, c.token)
 			}
 			if want := c.scheduled; !want.IsZero() && !l.Run.ScheduledTime.Equal(want) || want.IsZero() && !l.Run.ScheduledTime.Equal(c.now) {
@@ -172,7 +172,7 @@ func TestOwnWriteSeenAsConflict(t *testing.T) {
 		return nil
 	}
 	l, skip := begin(t.Context(), t, s, noon, noon)
-	if skip != "" || l.Token() != 1 {
+	if skip != "" || l.Run.Token != 1 {
 		t.Fatalf("skip %q, run %+v", skip, l.Run)
 	}
 	complete(t, l, noon)

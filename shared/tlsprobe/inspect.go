@@ -35,11 +35,6 @@ const (
 	MultiServer   Code = "MultiServer"   // information: one certificate for all nodes of the cluster
 )
 
-// Informational reports that the code describes the certificate and is no fault.
-func (c Code) Informational() bool {
-	return c == NoClientAuth || c == SelfSigned || c == MultiServer || c == NameShort
-}
-
 // Problem is one observation about one certificate of a chain.
 type Problem struct {
 	Code    Code

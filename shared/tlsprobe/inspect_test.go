@@ -112,17 +112,6 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-func TestOnlyDescriptionsAreInformational(t *testing.T) {
-	for code, want := range map[Code]bool{
-		Expired: false, NotYetValid: false, NameMismatch: false, NameInCNOnly: false, WeakKey: false, WeakSignature: false,
-		WrongKeyUsage: false, NoServerAuth: false, NoClientAuth: true, SelfSigned: true, MultiServer: true, NameShort: true,
-	} {
-		if got := code.Informational(); got != want {
-			t.Errorf("%s: %v", code, got)
-		}
-	}
-}
-
 func TestNamesAreListedOnceInOrder(t *testing.T) {
 	leaf := parsed(t, func(c *x509.Certificate) {
 		c.DNSNames = []string{"imp-b.example.com", "imp-a.example.com", "IMP-B.example.com", "cucm.example.com"}
