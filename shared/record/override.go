@@ -14,11 +14,11 @@ import (
 	"peerkeeper/shared/store"
 )
 
-// SaidSchema is the schema of what people say: pauses, maintenance,
+// OverrideSchema is the schema of what people decide: pauses, maintenance,
 // acknowledgements and approvals.
 const OverrideSchema = 1
 
-// Scope is what a person's word is about: "mesh", a cluster ("emea"), one
+// Scope is what a person's decision is about: "mesh", a cluster ("emea"), one
 // direction ("emea>apac") or a pair ("emea<>apac").
 type Scope string
 
@@ -65,7 +65,7 @@ func (s Scope) CoversCluster(id mesh.ClusterID) bool {
 	return s == WholeMesh || mesh.ClusterID(s) == id
 }
 
-// Word is one thing that a person said: a PAUSE#, MAINT# or ACK# item.
+// Override is one thing that a person decided: a PAUSE#, MAINT# or ACK# item.
 type Override struct {
 	Scope   Scope     `json:"scope"`
 	Reason  string    `json:"reason"`
@@ -79,16 +79,16 @@ type Override struct {
 	Cluster mesh.ClusterID `json:"cluster,omitempty"`
 }
 
-// Holds says whether the word stands at now.
+// Holds says whether it stands at now.
 func (w Override) Holds(now time.Time) bool {
 	return !w.Ended && w.Scope != "" && (w.Expires.IsZero() || now.Before(w.Expires))
 }
 
-// silenceSkew is how far the clock of whoever gives a word may differ from ours:
-// a word that has just been given counts, also from a laptop.
+// silenceSkew is how far the clock of who decides may differ from ours: what has
+// just been decided counts, also from a laptop.
 const silenceSkew = 30 * time.Minute
 
-// Silences says whether a word that holds also keeps notices back. One that ends
+// Silences says whether one that holds also keeps notices back. One that ends
 // later than it could by our clock was given by another, and would keep a mesh
 // silent for as long as that one was ahead: it still keeps Peerkeeper from
 // acting until it ends, and what is wrong is said.
@@ -147,22 +147,22 @@ type Overrides struct {
 
 func (s *Overrides) add(it store.Item) error {
 	kind, rest, _ := strings.Cut(it.SK, "#")
-	word := func() (Override, error) {
+	decode := func() (Override, error) {
 		d, err := store.Decode[Override](it, OverrideSchema)
 		s.Newer = s.Newer || d.Newer
 		return d.Value, err
 	}
 	switch kind + "#" {
 	case store.PrefixPause:
-		w, err := word()
+		w, err := decode()
 		s.Pauses = append(s.Pauses, w)
 		return err
 	case store.PrefixMaintenance:
-		w, err := word()
+		w, err := decode()
 		s.Maintenance = append(s.Maintenance, w)
 		return err
 	case store.PrefixAck:
-		w, err := word()
+		w, err := decode()
 		s.Acks[rest] = w
 		return err
 	case store.PrefixApproval:
@@ -178,11 +178,11 @@ func (s *Overrides) add(it store.Item) error {
 func (s *Overrides) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
 	var out []peer.Overlay
 	for _, x := range []struct {
-		words   []Override
+		all     []Override
 		overlay peer.Overlay
 		stands  func(Override, time.Time) bool
 	}{{s.Pauses, peer.Paused, Override.Holds}, {s.Maintenance, peer.Maintenance, Override.Silences}} {
-		for _, w := range x.words {
+		for _, w := range x.all {
 			if x.stands(w, now) && w.Scope.CoversPeer(id) {
 				out = append(out, x.overlay)
 				break
@@ -192,16 +192,16 @@ func (s *Overrides) Overlays(id mesh.PeerID, now time.Time) []peer.Overlay {
 	return out
 }
 
-// Stops says which word keeps a cluster, or one of the peers that ask for it,
-// from being acted on. A word on exactly one of the peers that would be
+// Stops says which override keeps a cluster, or one of the peers that ask for it,
+// from being acted on. One on exactly one of the peers that would be
 // interrupted (itself, or its pair) stops it too; one on the cluster at the
 // other end does not, or a pause of one cluster would be a pause of the mesh.
 func (s *Overrides) Stops(id mesh.ClusterID, peers, interrupted []mesh.PeerID, now time.Time) (Override, string, bool) {
 	for _, x := range []struct {
-		words []Override
-		what  string
+		all  []Override
+		what string
 	}{{s.Pauses, "paused"}, {s.Maintenance, "in maintenance"}} {
-		for _, w := range x.words {
+		for _, w := range x.all {
 			if !w.Holds(now) {
 				continue
 			}
