@@ -164,9 +164,12 @@ var forbidden = map[string]string{
 	"log/slog.SetDefault":           "a package-level var that changes",
 	"math/rand.Seed":                "a package-level var that changes",
 	"crypto/tls.InsecureSkipVerify": "verify",
+	grantPrivilege:                  "only main says who may sign users out",
 }
 
-var allowedInMain = map[string]bool{"os.Exit": true, "context.Background": true}
+const grantPrivilege = module + "/shared/repair.GrantPrivilege"
+
+var allowedInMain = map[string]bool{"os.Exit": true, "context.Background": true, grantPrivilege: true}
 
 func importNames(f *ast.File) map[string]string {
 	out := map[string]string{}
@@ -293,6 +296,7 @@ func TestHabits(t *testing.T) {
 		"context.Background":           in(`"context"`, "func f() { _ = context.Background() }"),
 		"http.DefaultClient":           in(`"net/http"`, "func f() { _ = http.DefaultClient }"),
 		"http.Get":                     in(`"net/http"`, "func f() { http.Get(\"\") }"),
+		"a privilege taken":            in(`"peerkeeper/shared/repair"`, "func f() { _ = repair.GrantPrivilege() }"),
 		"slog.SetDefault":              in(`"log/slog"`, "func f() { slog.SetDefault(nil) }"),
 		"var set":                      "package x\nvar n int\nfunc f() { n = 1 }\n",
 		"var counted":                  "package x\nvar n int\nfunc f() { n++ }\n",
@@ -311,6 +315,10 @@ func f() (n int) {
 	n = 1
 	return n
 }`))
+	grants := "package main\nimport \"peerkeeper/shared/repair\"\nfunc main() { _ = repair.GrantPrivilege() }\n"
+	if said := habits(one(t, "functions/x", grants)); len(said) > 0 {
+		t.Errorf("main may hand out a privilege: %v", said)
+	}
 	main := "package main\nimport (\"context\"; \"os\")\nfunc main() { _ = context.Background(); os.Exit(0) }\n"
 	if said := habits(one(t, "functions/x", main)); len(said) > 0 {
 		t.Errorf("main may exit: %v", said)

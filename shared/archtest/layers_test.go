@@ -71,7 +71,8 @@ func layers() []layer {
 		{"shared/repair", all(core, storage, []string{"shared/chain", "shared/procedure"}), "the gate stands below the use cases and knows none of them"},
 
 		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap"}), "looks; soap for the kinds of its errors"},
-		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/cluster", "shared/soap", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
+		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, whoever acts: the gate beneath it knows no cluster, the use cases above it open none"},
+		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain"}), "looks at certificates and names; sends no credential, so it knows no soap"},
 		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe"}), "looks before a mesh is changed"},
 		{"shared/peering", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/repair"}), "acts on approval, through the gate"},

@@ -1,19 +1,14 @@
 package stucksync
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
-	"peerkeeper/shared/certificate"
-	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/intervention"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
-	"peerkeeper/shared/repair"
-	"peerkeeper/shared/soap"
 	"peerkeeper/shared/store"
 )
 
@@ -35,27 +30,6 @@ func TestWhatFailedWaitsForTheOthers(t *testing.T) {
 	}
 }
 
-// TestWhyAnActionFailed: the plan says why in words that people can act on, and
-// that stay the same from one look to the next.
-func TestWhyAnActionFailed(t *testing.T) {
-	wrap := func(err error) error { return fmt.Errorf("looking at tomcat-trust: %w", err) }
-	for _, c := range []struct {
-		name string
-		err  error
-		want string
-	}{
-		{"the account that writes", &cluster.Refused{Reason: peer.NoCredentials, Message: "no credentials emea/platform-write"}, "no credentials emea/platform-write"},
-		{"the account of the node that has it", &certificate.Refused{Reason: peer.NoCredentials, Message: "no credentials apac/platform-write"}, "no credentials apac/platform-write"},
-		{"that node's answer", &certificate.Refused{Reason: peer.TimedOut, Message: "after 4.7 s", Cause: &soap.Error{Kind: soap.Timeout}}, string(soap.Timeout)},
-		{"what was read there", &repair.Unfit{Why: "it is signed by a CA"}, "it is signed by a CA"},
-		{"anything else", errors.New("at 0xc000012345"), "see the log"},
-	} {
-		if got := failure(wrap(c.err)); got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
-		}
-	}
-}
-
 // TestOffersForACertificate: what Peerkeeper would do stands in the alarm, and
 // what a person does where it may not.
 func TestOffersForACertificate(t *testing.T) {
@@ -65,7 +39,7 @@ func TestOffersForACertificate(t *testing.T) {
 		Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: peer.TomcatTrust, Parameter: "tomcat of imp-apac-pub.example.com"}}
 	has := func(when string, asked []peer.Proposal, of mesh.ClusterID, approve, hand bool) {
 		t.Helper()
-		got := strings.Join((&tick{asked: asked, book: &record.Snapshot{}}).importNotice(m, of), "\n")
+		got := strings.Join((&tick{asked: asked, Grounds: intervention.Grounds{Book: &record.Snapshot{}}}).importNotice(m, of), "\n")
 		if strings.Contains(got, "`peerkeeper approve r1`") != approve || strings.Contains(got, "Force Manual Sync") != hand {
 			t.Errorf("%s: %s", when, got)
 		}

@@ -27,7 +27,7 @@ func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
 	case certificate.NotTrustedByPeers:
 		one.Step = "import"
 	case peer.TrustNotReloaded:
-		waits, due := j.certs.Reloading(one.Cluster)
+		waits, due := j.Certificates.Reloading(one.Cluster)
 		one.Step = "import"
 		if due {
 			one.Step = "reload" // said once more: now a restart waits for a person
@@ -65,7 +65,7 @@ func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 	switch f.Reason {
 	case certificate.NotTrustedByPeers:
 	case certificate.CertificateNotYetValid:
-		for _, p := range j.view.Mesh.Peers {
+		for _, p := range j.View.Mesh.Peers {
 			if p.ID.To == id {
 				pulling = append(pulling, p.ID.From)
 			}
@@ -74,7 +74,7 @@ func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 		return false
 	}
 	for _, from := range pulling {
-		c := condition(j.conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
+		c := condition(j.Conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
 		if c.Reason != peer.Contradicted && c.Reason != peer.SyncedOverServedLeaf {
 			return false
 		}
@@ -88,14 +88,14 @@ func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 // alarm of the certificate may be waited for. By two of certcheck's looks after
 // that it has been named, or nobody looks.
 func (j *tick) certWillSpeak(id mesh.PeerID) bool {
-	c := condition(j.conditions[id], peer.CertificateTrusted)
-	first := j.book.PeerCert[id].Value.LeafFirst
+	c := condition(j.Conditions[id], peer.CertificateTrusted)
+	first := j.Book.PeerCert[id].Value.LeafFirst
 	if c.Status != peer.UnknownStatus || c.Reason != peer.ExchangePending || first.IsZero() {
 		return false
 	}
-	exchange, _ := j.view.CertExchange(id.From)
+	exchange, _ := j.View.CertExchange(id.From)
 	sched, _ := run.Find("certcheck")
-	left := first.Add(exchange).Sub(j.view.Now)
+	left := first.Add(exchange).Sub(j.View.Now)
 	return left <= certWait && left > -2*sched.Period
 }
 
@@ -121,7 +121,7 @@ func (j *tick) importNotice(m *mesh.Mesh, id mesh.ClusterID) []string {
 	}
 	resync := procedure.ResyncCertificates("each cluster named", "{toPub}").Fill(procedure.Names(m, mesh.PeerID{To: id}))
 	hand := fmt.Sprintf("Next step: %s. Peerkeeper looks again every 15 min for a day, then every 6 h.", resync.Line())
-	unread := slices.ContainsFunc(j.book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
+	unread := slices.ContainsFunc(j.Book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
 	switch {
 	case len(lines) == 0 && unread:
 		lines = []string{"Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."}
@@ -140,7 +140,7 @@ func (j *tick) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
 	if !ok {
 		return ""
 	}
-	served := j.book.Certs[id].Value.Served[c.Publisher]
+	served := j.Book.Certs[id].Value.Served[c.Publisher]
 	for _, keyType := range []string{"RSA", "ECDSA"} {
 		s := served[certificate.Place{KeyType: keyType}]
 		if s.Disputed {

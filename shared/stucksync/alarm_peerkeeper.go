@@ -16,7 +16,7 @@ import (
 // two periods. stucksync cannot tell of itself; the page and `status` do.
 func (j *tick) overdue() []alarm.Firing {
 	runs := map[string]store.Run{}
-	for name, r := range j.book.Runs {
+	for name, r := range j.Book.Runs {
 		runs[name] = r.Value
 	}
 	var out []alarm.Firing
@@ -24,7 +24,7 @@ func (j *tick) overdue() []alarm.Firing {
 		if s.Function == "stucksync" {
 			continue
 		}
-		if since, overdue := run.Overdue(runs, s.Function, s.Period, j.view.Now); overdue {
+		if since, overdue := run.Overdue(runs, s.Function, s.Period, j.View.Now); overdue {
 			what := "has not completed since"
 			if runs[s.Function].Completed.IsZero() {
 				what = "has never completed; it was first started at"
@@ -42,12 +42,12 @@ const selfTestHour = 9 * time.Hour
 
 // selfTest fires at the first look of the day, and is over at the next.
 func (j *tick) selfTest(m *mesh.Mesh) []alarm.Firing {
-	if !m.Policy.Notify.SelfTest || j.lease == nil || j.lease.Before.Completed.IsZero() {
+	if !m.Policy.Notify.SelfTest || j.Lease == nil || j.Lease.Before.Completed.IsZero() {
 		return nil
 	}
 	day := func(t time.Time) time.Time { return t.Add(-selfTestHour).UTC().Truncate(24 * time.Hour) }
-	if last := j.lease.Before.Completed; !day(j.view.Now).After(day(last)) && !instant.Ahead(last, j.view.Now, 0) {
+	if last := j.Lease.Before.Completed; !day(j.View.Now).After(day(last)) && !instant.Ahead(last, j.View.Now, 0) {
 		return nil
 	}
-	return []alarm.Firing{{Name: alarm.SelfTest, Since: j.view.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", m.Name)}}
+	return []alarm.Firing{{Name: alarm.SelfTest, Since: j.View.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", m.Name)}}
 }

@@ -31,17 +31,17 @@ func (j *tick) startOf(subject string) (peer.Proposal, bool) {
 // person: it is said again until somebody answers.
 func (j *tick) waitsForStart(f peer.Finding) string {
 	p, ok := j.startOf(f.ID)
-	if !ok || p.Approval == "" || j.view.Mesh.Policy.Mode != mesh.Recover {
+	if !ok || p.Approval == "" || j.View.Mesh.Policy.Mode != mesh.Recover {
 		return ""
 	}
-	return fmt.Sprintf("approval %d", max(0, j.view.Now.Sub(f.Since))/askAgain)
+	return fmt.Sprintf("approval %d", max(0, j.View.Now.Sub(f.Since))/askAgain)
 }
 
 // stopped completes the alarm on a stopped service, and says whether it fires:
 // what was seen once may be a restart under way; the next look tells.
 func (j *tick) stopped(f peer.Finding, one *alarm.Firing) bool {
 	one.Step = j.waitsForStart(f)
-	return f.Since.Before(j.view.Clusters[one.Cluster].Seen.At)
+	return f.Since.Before(j.View.Clusters[one.Cluster].Seen.At)
 }
 
 // stoppedNotice puts the alarm on a stopped service into words: why it is thought to

@@ -15,7 +15,7 @@ func (j *tick) undecided(it alarm.Item) bool {
 	kind, _ := alarm.Lookup(it.Name)
 	if !it.Peer.IsZero() {
 		for _, t := range kind.Conditions {
-			if c := condition(j.conditions[it.Peer], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted {
+			if c := condition(j.Conditions[it.Peer], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted {
 				return true
 			}
 		}
@@ -24,21 +24,21 @@ func (j *tick) undecided(it alarm.Item) bool {
 	if it.Cluster == "" {
 		return false
 	}
-	r, ok := j.view.Clusters[it.Cluster]
+	r, ok := j.View.Clusters[it.Cluster]
 	if !ok {
 		return false
 	}
 	if kind.ClearedBy.Certcheck() {
 		return j.certUnread(kind.ClearedBy, it)
 	}
-	if j.book.Clusters[it.Cluster].Newer || !instant.Fresh(r.Seen.At, j.view.Now, 2*j.view.Tick) {
+	if j.Book.Clusters[it.Cluster].Newer || !instant.Fresh(r.Seen.At, j.View.Now, 2*j.View.Tick) {
 		return true
 	}
-	sight := j.view.Visibility(it.Cluster).Verdict
+	sight := j.View.Visibility(it.Cluster).Verdict
 	switch kind.ClearedBy {
 	case alarm.ByOutage:
 		// Refused without having been asked says nothing of what was lost.
-		c, _ := j.view.Mesh.Cluster(it.Cluster)
+		c, _ := j.View.Mesh.Cluster(it.Cluster)
 		_, lost := r.SilentSince[c.Publisher]
 		return sight == peer.WaitingForPeers || (sight == peer.AccessDenied && (lost || r.Seen.Access.Why() == peer.NoCredentials))
 	case alarm.BySight:
@@ -51,7 +51,7 @@ func (j *tick) undecided(it alarm.Item) bool {
 
 func (j *tick) servicesUnread(r *peer.ClusterRecord) bool {
 	for _, n := range r.Seen.Nodes {
-		if !n.Services.Fresh(j.view.Now, 2*j.view.Tick).Known() {
+		if !n.Services.Fresh(j.View.Now, 2*j.View.Tick).Known() {
 			return true
 		}
 	}
@@ -61,11 +61,11 @@ func (j *tick) servicesUnread(r *peer.ClusterRecord) bool {
 // certUnread reports whether certcheck's word is too old, or whether what the
 // alarm is about could not be read at its last look.
 func (j *tick) certUnread(by alarm.Evidence, it alarm.Item) bool {
-	cert := j.book.Certs[it.Cluster]
-	if cert.Newer || !instant.Fresh(cert.Value.At, j.view.Now, 2*peer.CertLook) {
+	cert := j.Book.Certs[it.Cluster]
+	if cert.Newer || !instant.Fresh(cert.Value.At, j.View.Now, 2*peer.CertLook) {
 		return true
 	}
-	unread := cert.Value.Unread(j.view.Now)
+	unread := cert.Value.Unread(j.View.Now)
 	switch by {
 	case alarm.ByEveryCert:
 		return len(unread) > 0
@@ -77,13 +77,13 @@ func (j *tick) certUnread(by alarm.Evidence, it alarm.Item) bool {
 }
 
 // removed reports whether an alarm's cluster or peer has left mesh.yaml.
-func (s *Stucksync) removed(it alarm.Item) bool {
+func (j *tick) removed(it alarm.Item) bool {
 	if !it.Peer.IsZero() {
-		_, ok := s.Mesh.Peer(it.Peer)
+		_, ok := j.Mesh.Peer(it.Peer)
 		return !ok
 	}
 	if it.Cluster != "" {
-		_, ok := s.Mesh.Cluster(it.Cluster)
+		_, ok := j.Mesh.Cluster(it.Cluster)
 		return !ok
 	}
 	return false

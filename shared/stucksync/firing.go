@@ -22,7 +22,7 @@ func (j *tick) firing(m *mesh.Mesh) []alarm.Firing {
 	out = append(out, j.selfTest(m)...)
 	for i, f := range out {
 		fp := alarm.Fingerprint(m.Name, f.Name, f.Cluster, f.Peer, f.Subject)
-		if w, ok := j.book.Overrides.Acks[fp]; ok && w.Silences(j.view.Now) {
+		if w, ok := j.Book.Overrides.Acks[fp]; ok && w.Silences(j.View.Now) {
 			out[i].Suppressed = true
 		}
 	}
@@ -37,12 +37,12 @@ func peerKinds() []alarm.Kind {
 // peerFiring lists a peer's problems: those whose condition is False, and was
 // so at the look before.
 func (j *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
-	held := suppressed(j.states[id].Overlays)
+	held := suppressed(j.States[id].Overlays)
 	var out []alarm.Firing
 	for _, k := range kinds {
 		for _, t := range k.Conditions {
-			c := condition(j.conditions[id], t)
-			if c.Status != peer.False || peer.FirstCheck(c) || j.view.NextSyncTells(id, t) {
+			c := condition(j.Conditions[id], t)
+			if c.Status != peer.False || peer.FirstCheck(c) || j.View.NextSyncTells(id, t) {
 				continue
 			}
 			out = append(out, alarm.Firing{
@@ -71,7 +71,7 @@ func suppressed(overlays []peer.Overlay) bool {
 func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
 	switch name {
 	case alarm.PeriodicSyncingFailure:
-		synced := condition(j.conditions[id], peer.Synced)
+		synced := condition(j.Conditions[id], peer.Synced)
 		return synced.Reason == peer.Overdue || synced.Status == peer.False
 	case alarm.CertificateNotTrusted:
 		return j.certWillSpeak(id)
@@ -82,7 +82,7 @@ func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
 // clusterFiring lists the problems of a cluster: its findings for which there is
 // an alarm.
 func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
-	held := j.view.Upgrading(id) || j.book.Overrides.MaintenanceOf(id, j.view.Now)
+	held := j.View.Upgrading(id) || j.Book.Overrides.MaintenanceOf(id, j.View.Now)
 	var out []alarm.Firing
 	fire := func(f peer.Finding, certcheck bool) {
 		k, ok := alarm.OfFinding(f.Reason)
@@ -98,10 +98,10 @@ func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 			out = append(out, expiring(id, f))
 		}
 	}
-	for _, f := range j.view.Clusters[id].Findings {
+	for _, f := range j.View.Clusters[id].Findings {
 		fire(f, false)
 	}
-	for _, f := range j.certs.Findings(id) {
+	for _, f := range j.Certificates.Findings(id) {
 		fire(f, true)
 	}
 	return out

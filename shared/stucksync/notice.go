@@ -186,7 +186,7 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 // texts groups the peer alarms and puts them into words. Alarms of clusters
 // keep the words of their finding.
 func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
-	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.view, id, j.conditions) })
+	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.View, id, j.Conditions) })
 	for i, f := range out {
 		id := f.Peer
 		if id.IsZero() {
@@ -199,9 +199,9 @@ func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
 			continue
 		}
 		kind, _ := alarm.Lookup(f.Name)
-		t := noticeInput{mesh: m, kind: kind, peer: id, reverse: j.states[id.Reverse()].State, also: also[i]}
+		t := noticeInput{mesh: m, kind: kind, peer: id, reverse: j.States[id.Reverse()].State, also: also[i]}
 		for _, typ := range kind.Conditions {
-			if c := condition(j.conditions[id], typ); c.Status == peer.False {
+			if c := condition(j.Conditions[id], typ); c.Status == peer.False {
 				t.condition = c
 				break
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/intervention"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -223,7 +224,7 @@ func TestSelfTest(t *testing.T) {
 	var said []string
 	var before time.Time
 	for _, now := range looks {
-		j := &tick{view: &peer.View{Facts: peer.Facts{Now: now}}, lease: &store.Lease{Before: store.Run{Completed: before}}}
+		j := &tick{Grounds: intervention.Grounds{View: &peer.View{Facts: peer.Facts{Now: now}}, Lease: &store.Lease{Before: store.Run{Completed: before}}}}
 		for _, it := range alarm.Reconcile(items, alarm.Check{Mesh: "acme", Firing: j.selfTest(m), Now: now}) {
 			items[it.Fingerprint] = it
 			said = append(said, fmt.Sprintf("%s %s %s", now.Format("2 15:04"), it.State, it.Severity))
@@ -235,7 +236,7 @@ func TestSelfTest(t *testing.T) {
 		t.Error(diff)
 	}
 	m.Policy.Notify.SelfTest = false
-	j := &tick{view: &peer.View{Facts: peer.Facts{Now: at(4, 9, 0)}}, lease: &store.Lease{Before: store.Run{Completed: at(3, 9, 5)}}}
+	j := &tick{Grounds: intervention.Grounds{View: &peer.View{Facts: peer.Facts{Now: at(4, 9, 0)}}, Lease: &store.Lease{Before: store.Run{Completed: at(3, 9, 5)}}}}
 	if got := j.selfTest(m); len(got) != 0 {
 		t.Error("not asked for, and sent")
 	}

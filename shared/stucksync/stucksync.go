@@ -11,16 +11,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"peerkeeper/shared/alarm"
-	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/cluster"
+	"peerkeeper/shared/intervention"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
-	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
@@ -43,36 +41,38 @@ type Stucksync struct {
 	Crash func(step string)
 }
 
+// actor is who acts, for the audit.
+const actor = "stucksync"
+
 // Handle carries out one tick.
 func (s *Stucksync) Handle(ctx context.Context, req run.Request) (run.Answer, error) {
 	sched, _ := run.Find("stucksync")
 	r := run.Runner{Schedule: sched, Mesh: s.Mesh, Store: s.Store, Now: s.Now}
 	return r.Once(ctx, req, func(ctx context.Context, lease *store.Lease) (run.Answer, error) {
-		return s.tick(ctx, req, lease)
+		j, err := s.load(ctx, lease)
+		if err != nil {
+			return run.Answer{}, err
+		}
+		return j.run(ctx, req.DryRun)
 	})
 }
 
-// tick is what one tick found.
+// tick is one run: what it knows, and what it has made of it.
 type tick struct {
-	book       *record.Snapshot
-	view       *peer.View
-	conditions map[mesh.PeerID][]peer.Condition
-	states     map[mesh.PeerID]peer.StateRecord
-	ladders    map[mesh.PeerID]peer.Ladder
-	lease      *store.Lease // nil in a dry run, which never acts
-	certs      *certificate.View
-	asked      []peer.Proposal
-	exchanged  []peer.Proposal             // what exchange has worked out; nil before
-	failing    []repair.Failing            // what failures has worked out; nil before
-	refused    map[string][]record.Refusal // by proposal: what stopped it at this look
-	did        map[string]bool             // proposals that were carried out at this look
+	*Stucksync
+	intervention.Grounds
+	ladders map[mesh.PeerID]peer.Ladder
+	asked   []peer.Proposal
+	refused map[string][]record.Refusal // by proposal: what stopped it at this look
+	did     map[string]bool             // proposals that were carried out at this look
 }
 
-func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Lease) (run.Answer, error) {
+// load begins a tick with what is stored.
+func (s *Stucksync) load(ctx context.Context, lease *store.Lease) (*tick, error) {
 	now := s.Now()
 	book, err := record.Load(ctx, s.Store, s.Mesh)
 	if err != nil {
-		return run.Answer{}, err
+		return nil, err
 	}
 	book.ReclockClusters(now)
 	book.ReclockPeers(s.Mesh, now)
@@ -84,133 +84,69 @@ func (s *Stucksync) tick(ctx context.Context, req run.Request, lease *store.Leas
 		}
 	}
 	view := facts.View()
-	j := &tick{book: book, view: view, certs: book.Certificates(view),
-		conditions: map[mesh.PeerID][]peer.Condition{}, states: map[mesh.PeerID]peer.StateRecord{}, ladders: map[mesh.PeerID]peer.Ladder{}, lease: lease, refused: map[string][]record.Refusal{}, did: map[string]bool{}}
+	return &tick{
+		Stucksync: s,
+		Grounds: intervention.Grounds{
+			Actor: actor, Lease: lease, Book: book, View: view, Certificates: book.Certificates(view),
+			Conditions: map[mesh.PeerID][]peer.Condition{}, States: map[mesh.PeerID]peer.StateRecord{},
+		},
+		ladders: map[mesh.PeerID]peer.Ladder{}, refused: map[string][]record.Refusal{}, did: map[string]bool{},
+	}, nil
+}
+
+// run judges, acts and has said what is to be said; a dry run only judges.
+func (j *tick) run(ctx context.Context, dry bool) (run.Answer, error) {
 	answer := run.Answer{Peers: map[peer.State]int{}}
-	gate, err := s.settled(ctx, j)
+	gate, err := j.settled(ctx)
 	shut := err
 	if err != nil && !errors.Is(err, store.ErrNewerSchema) {
 		return answer, err
 	}
-	for _, p := range s.Mesh.Peers {
-		j.conditions[p.ID] = j.read(p.ID)
+	for _, p := range j.Mesh.Peers {
+		j.Conditions[p.ID] = j.read(p.ID)
 	}
-	asked, unclimbed := s.climb(j, &gate)
-	answer.Proposals = len(asked)
-	var changes record.Changes
-	for _, p := range s.Mesh.Peers {
-		doc := book.States[p.ID]
-		doc.Value = s.fold(j, p.ID, doc.Value)
-		j.states[p.ID] = doc.Value
-		answer.Peers[doc.Value.State]++
-		record.Add(&changes, doc)
+	unclimbed := j.climb(&gate)
+	answer.Proposals = len(j.asked)
+	changes := j.foldAll(&answer)
+	j.count(&answer)
+	if dry {
+		return answer, unclimbed
 	}
-	for _, id := range book.Gone {
-		doc := book.States[id]
-		if doc.Value.State != peer.Terminated {
-			doc.Value.State, doc.Value.Since, doc.Value.Overlays = peer.Terminated, now, nil
-			record.Add(&changes, doc)
-		}
-		answer.Peers[peer.Terminated]++
-	}
-	for _, id := range s.Mesh.IDs() {
-		access := j.view.Clusters[id].Seen.Access
+	// A conflict on a state is another run's word and no reason to keep an
+	// alarm back.
+	_, err = changes.Write(ctx, j.Store)
+	errs := []error{unclimbed, err}
+	answer.Actions, err = j.act(ctx, &gate, shut)
+	errs = append(errs, err)
+	answer.Notices, err = j.say(ctx)
+	return answer, errors.Join(append(errs, err)...)
+}
+
+// count says how far the clusters were seen.
+func (j *tick) count(answer *run.Answer) {
+	for _, id := range j.Mesh.IDs() {
+		r := j.View.Clusters[id]
 		switch {
-		case !access.Known():
+		case !r.Seen.Access.Known():
 			answer.Clusters.Unreachable++
-		case len(j.view.Clusters[id].SilentSince) > 0:
+		case len(r.SilentSince) > 0:
 			answer.Clusters.Partial++
 		default:
 			answer.Clusters.Observed++
 		}
 	}
-	if req.DryRun {
-		return answer, unclimbed
-	}
-	// A conflict on a state is another run's word and no reason to keep an
-	// alarm back.
-	_, err = changes.Write(ctx, s.Store)
-	errs := []error{unclimbed, err}
-	answer.Actions, err = s.act(ctx, j, &gate, asked, shut)
-	errs = append(errs, err)
-	changed, err := alarm.Settle(ctx, s.Store, alarm.Check{
-		Mesh: s.Mesh.Name, Firing: j.texts(s.Mesh, alarm.Inhibit(j.firing(s.Mesh))), Unknown: j.undecided, Removed: s.removed, Now: now,
+}
+
+// say settles which alarms stand, and delivers what is still to be said of them.
+func (j *tick) say(ctx context.Context) (notices int, err error) {
+	changed, unsettled := alarm.Settle(ctx, j.Store, alarm.Check{
+		Mesh: j.Mesh.Name, Firing: j.texts(j.Mesh, alarm.Inhibit(j.firing(j.Mesh))), Unknown: j.undecided, Removed: j.removed, Now: j.View.Now,
 	})
-	errs = append(errs, err)
 	for _, it := range changed {
-		s.logger().Info("alarm", "name", it.Name, "state", it.State, "peer", it.Peer, "cluster", it.Cluster, "message", it.Message)
+		j.logger().Info("alarm", "name", it.Name, "state", it.State, "peer", it.Peer, "cluster", it.Cluster, "message", it.Message)
 	}
-	sent, err := alarm.Deliver(ctx, s.Store, s.Mesh.Name, s.Sinks, s.Now)
-	answer.Notices = sent
-	return answer, errors.Join(append(errs, err)...)
-}
-
-// settled reads the gate after closing what an earlier run left open. A gate
-// of a newer version is an error by which nothing may be done, and judged on.
-func (s *Stucksync) settled(ctx context.Context, j *tick) (repair.Gate, error) {
-	if j.lease != nil && s.Clusters != nil {
-		if _, err := s.repairer(j).Settle(ctx); err != nil {
-			// What cannot be read back stays open and keeps its cluster shut;
-			// looking goes on.
-			s.logger().Warn("reading back what is open", "error", err)
-		}
-	}
-	return repair.Load(ctx, s.Store, s.Mesh.Name)
-}
-
-// fold gives a peer its state, with what people said laid over it.
-func (s *Stucksync) fold(j *tick, id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
-	state, cause := peer.StateOf(j.conditions[id], j.book.Syncs[id].Value)
-	ladder, climbing := j.ladders[id]
-	if climbing && s.Mesh.Policy.Mode == mesh.Recover {
-		state = rungState(ladder, j.view.Now)
-	}
-	said := j.book.Overrides.Overlays(id, j.view.Now)
-	if j.acked(s.Mesh.Name, id) {
-		said = append(said, peer.Acknowledged)
-	}
-	if slices.Contains(prev.Overlays, peer.Flapping) {
-		said = append(said, peer.Flapping) // judged anew, by its lower threshold
-	}
-	prev.Overlays = said
-	next := peer.Fold(j.view, id, j.conditions[id], prev, state, cause)
-	switch {
-	case climbing:
-		next.Ladder = &ladder
-	case condition(j.conditions[id], peer.Synced).Status != peer.True:
-		// A flicker does not end the incident; what was tried stays known.
-		next.Ladder = prev.Ladder
-	}
-	return next
-}
-
-// acked reports whether a person has acknowledged an alarm of this peer.
-func (j *tick) acked(meshName string, id mesh.PeerID) bool {
-	for fp, w := range j.book.Overrides.Acks {
-		if !w.Silences(j.view.Now) {
-			continue
-		}
-		for _, k := range peerKinds() {
-			if alarm.Fingerprint(meshName, k.Name, "", id, "") == fp {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// read is a peer's conditions as they stand now; records of a newer schema are
-// not understood and say nothing.
-func (j *tick) read(id mesh.PeerID) []peer.Condition {
-	cs := peer.Conditions(j.view, id, j.book.Syncs[id].Value, j.book.CertOf(id))
-	if !j.book.Syncs[id].Newer && !j.book.PeerCert[id].Newer && !j.book.Clusters[id.From].Newer && !j.book.Clusters[id.To].Newer {
-		return cs
-	}
-	for i := range cs {
-		cs[i].Status, cs[i].Reason = peer.UnknownStatus, peer.NewerSchema
-		cs[i].Message = "recorded by a newer version of Peerkeeper than this one"
-	}
-	return cs
+	notices, err = alarm.Deliver(ctx, j.Store, j.Mesh.Name, j.Sinks, j.Now)
+	return notices, errors.Join(unsettled, err)
 }
 
 func (s *Stucksync) logger() *slog.Logger {

@@ -1,0 +1,150 @@
+package stucksync
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/intervention"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+)
+
+// spare is what a look keeps of its time for saying what it found: whatever
+// acting meets, alarms go out.
+const spare = 30 * time.Second
+
+// keepProposal is how long an ended proposal stays readable, for
+// `plan --would-have`.
+const keepProposal = 30 * 24 * time.Hour
+
+// settled reads the gate after closing what an earlier run left open. A gate
+// of a newer version is an error by which nothing may be done, and judged on.
+func (j *tick) settled(ctx context.Context) (repair.Gate, error) {
+	if j.Lease != nil && j.Clusters != nil {
+		if _, err := j.access().Repair(j.Lease).Settle(ctx); err != nil {
+			// What cannot be read back stays open and keeps its cluster shut;
+			// looking goes on.
+			j.logger().Warn("reading back what is open", "error", err)
+		}
+	}
+	return repair.Load(ctx, j.Store, j.Mesh.Name)
+}
+
+// access is how clusters are reached by whoever acts.
+func (j *tick) access() intervention.Access {
+	return intervention.Access{Mesh: j.Mesh, Store: j.Store, Now: j.Now, Log: j.Log, Actor: actor, Clusters: j.Clusters, Platform: j.Platform, Crash: j.Crash}
+}
+
+// act carries the proposals through the gate, if the policy lets it, and
+// records what was asked for and what stopped it. That an action fails is no
+// failure of the run: it is recorded, and judging and saying go on. shut is why
+// the gate cannot be used.
+func (j *tick) act(ctx context.Context, gate *repair.Gate, shut error) (int, error) {
+	actions := 0
+	acting := ctx
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		acting, cancel = context.WithDeadline(ctx, end.Add(-spare))
+		defer cancel()
+	}
+	var changes record.Changes
+	for _, p := range failedLast(j.asked, j.Book) {
+		doc, ok := j.Book.Proposals[p.ID]
+		if !ok {
+			doc = store.NewDoc(store.Proposal(j.Mesh.Name, p.ID), record.ProposedSchema, record.Proposed{First: j.View.Now})
+		}
+		if doc.Newer {
+			continue
+		}
+		doc.Value.Proposal, doc.Value.Ended = p, time.Time{}
+		// What was loaded may be a moment old; it is good enough to say no.
+		refused := repair.Refusals(gate, p, j.Situation(gate, p))
+		doc.Value.Refused = refused
+		switch {
+		case shut != nil:
+			doc.Value.Refused = append([]record.Refusal{{Guard: "gate", Why: "written by a newer version of Peerkeeper"}}, refused...)
+		case len(refused) == 0 && j.Clusters != nil && j.Lease != nil && acting.Err() != nil:
+			doc.Value.Refused = []record.Refusal{{Guard: "time", Why: "this look had none left"}}
+		case len(refused) == 0 && j.Clusters != nil && j.Lease != nil:
+			res, err := j.access().Repair(j.Lease).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
+				return j.recheck(ctx, gate, p)
+			})
+			switch {
+			case err != nil:
+				j.logger().Error("an action failed", "action", p.Action, "target", p.Target.String(), "error", err)
+				doc.Value.Refused = []record.Refusal{{Guard: failed, Why: intervention.Failure(err)}}
+			case len(res.Refused) > 0:
+				doc.Value.Refused = res.Refused
+			default:
+				j.did[p.ID] = true
+				actions++
+				doc.Value.Outcome = strings.TrimSpace(string(res.Outcome) + " " + res.Text)
+			}
+		}
+		doc.TTL = time.Time{}
+		j.refused[p.ID] = doc.Value.Refused
+		record.Add(&changes, doc)
+	}
+	for id, doc := range j.Book.Proposals {
+		if doc.Newer || !doc.Value.Ended.IsZero() || slices.ContainsFunc(j.asked, func(p peer.Proposal) bool { return p.ID == id }) {
+			continue
+		}
+		doc.Value.Ended = j.View.Now
+		doc.TTL = j.View.Now.Add(keepProposal)
+		record.Add(&changes, doc)
+	}
+	_, err := changes.Write(ctx, j.Store)
+	return actions, err
+}
+
+// failed stands for a guard's name where an action failed at the last look.
+const failed = "failed"
+
+// failedLast puts what failed at the last look behind everything else: a node
+// that hangs takes its time from nobody's turn but its own.
+func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
+	rank := func(p peer.Proposal) int {
+		if r := book.Proposals[p.ID].Value.Refused; len(r) > 0 && r[0].Guard == failed {
+			return 1
+		}
+		return 0
+	}
+	out := slices.Clone(asked)
+	slices.SortStableFunc(out, func(a, b peer.Proposal) int { return rank(a) - rank(b) })
+	return out
+}
+
+// recheck reads consistently what an action turns on, and judges it anew: the
+// whole mesh's clusters, and the peers that ask for it. Of the other peers, by
+// which too many causes are told, what was loaded is good enough.
+func (j *tick) recheck(ctx context.Context, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {
+	var functions []string
+	for _, f := range run.Schedules() {
+		functions = append(functions, f.Function)
+	}
+	book, err := record.Reread(ctx, j.Store, j.Mesh, p.Peers, p.ID, functions...)
+	if err != nil {
+		return repair.Situation{}, err
+	}
+	view := book.Facts(j.Mesh, j.View.Tick, j.Now()).View()
+	again := &tick{
+		Stucksync: j.Stucksync,
+		Grounds: intervention.Grounds{
+			Actor: actor, Lease: j.Lease, Book: book, View: view, Certificates: book.Certificates(view),
+			Conditions: maps.Clone(j.Conditions), States: map[mesh.PeerID]peer.StateRecord{},
+		},
+		ladders: j.ladders,
+	}
+	for _, id := range p.Peers {
+		again.Conditions[id] = again.read(id)
+		again.States[id] = again.fold(id, book.States[id].Value)
+	}
+	return again.Situation(gate, p), nil
+}
