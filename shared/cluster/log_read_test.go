@@ -72,7 +72,9 @@ func TestAHostileLog(t *testing.T) {
 			b := make([]byte, 4<<20)
 			_, _ = rand.NewChaCha8([32]byte{1}).Read(b) // it gives what is asked for
 			return strings.NewReader(string(b))
-		}, func(g peer.LogReading) bool { return g.Outcome == peer.LogRead && len(g.Words.Peers)+len(g.Words.Cluster) == 0 }},
+		}, func(g peer.LogReading) bool {
+			return g.Outcome == peer.LogRead && len(g.Words.Peers)+len(g.Words.Cluster) == 0
+		}},
 		{"successes ahead of the node's clock", func() io.Reader {
 			return strings.NewReader(line("Mar 02 2099 07:00:00.000", "InterClusterSyncAgentStatus", apac, "Periodic sync completed successfully") + line(past, "InterClusterSyncAgentStatus", apac, "Periodic sync completed successfully") + line("Mar 02 2026 11:00:00.000", "InterClusterSyncAgentStatus", apac, "Periodic sync completed successfully"))
 		}, func(g peer.LogReading) bool {
