@@ -43,8 +43,8 @@ Examples:
 }
 
 type certFinding struct {
-	ID       string         `json:"id"`
-	Severity string         `json:"severity"`
+	ID       peer.FindingID `json:"id"`
+	Severity peer.Severity  `json:"severity"`
 	Reason   peer.Reason    `json:"reason"`
 	Cluster  mesh.ClusterID `json:"cluster"`
 	Node     mesh.NodeName  `json:"node"`
@@ -141,7 +141,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	for _, f := range findings {
-		if f.Severity != "info" {
+		if f.Severity != peer.Info {
 			return problem{}
 		}
 	}
@@ -335,7 +335,7 @@ func showCerts(t *terminal, m *mesh.Mesh, book *record.Snapshot, findings []cert
 		if f.KeyType != "" {
 			on += " " + f.KeyType
 		}
-		t.sayf("%-8s %s: %s", strings.ToUpper(f.Severity), clean(on), clean(f.Message))
+		t.sayf("%-8s %s: %s", strings.ToUpper(string(f.Severity)), clean(on), clean(f.Message))
 		for _, more := range []string{f.Means, f.Fix} {
 			if more != "" {
 				t.sayf("         %s", clean(more))

@@ -508,7 +508,7 @@ func TestWhateverAClusterSendsNothingElseIsSpoiltAndEveryWordIsClean(t *testing.
 						t.Errorf("%s is said to have sent too much: %s", cl.ID, f.Message)
 					}
 					if f.Reason == peer.ValueTooLong {
-						tooLong = append(tooLong, f.ID)
+						tooLong = append(tooLong, string(f.ID))
 					}
 				}
 			}

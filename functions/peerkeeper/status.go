@@ -60,7 +60,7 @@ func verdict(st dashboard.Status) error {
 // grave reports whether a finding wants somebody.
 func grave(all []peer.Finding) bool {
 	for _, f := range all {
-		if f.Severity != "info" {
+		if f.Severity != peer.Info {
 			return true
 		}
 	}

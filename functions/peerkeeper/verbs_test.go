@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"peerkeeper/shared/peer"
 	"regexp"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func TestEveryVerbOnAHealthyMesh(t *testing.T) {
 	}
 
 	certs := mustJSON[struct{ Findings []struct{ Severity string } }](t, 0, sim.dir, "check", "certs", "--now")
-	if certs.Findings == nil || slices.ContainsFunc(certs.Findings, func(f struct{ Severity string }) bool { return f.Severity != "info" }) {
+	if certs.Findings == nil || slices.ContainsFunc(certs.Findings, func(f struct{ Severity string }) bool { return f.Severity != string(peer.Info) }) {
 		t.Errorf("check certs: %+v", certs)
 	}
 	if table := must(t, 0, sim.dir, "check", "certs"); strings.Count(table, "example.com ") != 6 {

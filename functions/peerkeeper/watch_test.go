@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"peerkeeper/testdata/scenarios"
+
+	"github.com/goccy/go-yaml"
 )
 
 // stopICSA and startICSA are an incident that one alarm belongs to.

@@ -19,16 +19,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
-)
-
-// Severity follows syslog's words, worst first.
-type Severity string
-
-// The severities in use.
-const (
-	Critical Severity = "critical"
-	Warning  Severity = "warning"
-	Info     Severity = "info"
+	"peerkeeper/shared/peer"
 )
 
 // State is where a notice stands.
@@ -45,7 +36,7 @@ const (
 // body and, as message attributes, SNS.
 type Notice struct {
 	Name        string         `json:"name"`
-	Severity    Severity       `json:"severity"`
+	Severity    peer.Severity  `json:"severity"`
 	State       State          `json:"state"`
 	Mesh        string         `json:"mesh"`
 	Cluster     mesh.ClusterID `json:"cluster,omitempty"`

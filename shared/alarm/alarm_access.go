@@ -9,7 +9,7 @@ const (
 )
 
 var accountRejected = Kind{
-	Name: AccountRejected, Severity: Critical, Urgency: Page, Scope: ClusterScope, Class: Cause, Reach: ReachesBoth,
+	Name: AccountRejected, Severity: peer.Critical, Urgency: Page, Scope: ClusterScope, Class: Cause, Reach: ReachesBoth,
 	Findings: []peer.Reason{peer.AccountRejected, peer.Forbidden, peer.NoCredentials}, ClearedBy: BySight,
 	Summary: "The cluster refuses Peerkeeper's own account. Users notice nothing; nobody watches this cluster until the password is right.",
 }
@@ -17,7 +17,7 @@ var accountRejected = Kind{
 // Of certcheck's findings with the same reasons none fires: they are about one
 // port, and peersync tells whether that blinds anybody.
 var tlsRefused = Kind{
-	Name: TLSRefused, Severity: Critical, Urgency: Page, Scope: ClusterScope, Class: Cause, Reach: ReachesBoth,
+	Name: TLSRefused, Severity: peer.Critical, Urgency: Page, Scope: ClusterScope, Class: Cause, Reach: ReachesBoth,
 	Findings: peer.TLSRefusals(), Subject: NodeSubject, ClearedBy: BySight,
 	Summary: "A node takes Peerkeeper's connection, and no TLS comes about: cipher suites, version, certificate, or something in front of it. Users need not notice; nobody watches what that node alone can tell.",
 }

@@ -6,7 +6,7 @@ import "peerkeeper/shared/peer"
 const DNSServerSilent = "DNSServerSilent"
 
 var dnsServerSilent = Kind{
-	Name: DNSServerSilent, Severity: Warning, Urgency: Ticket, Scope: ClusterScope,
+	Name: DNSServerSilent, Severity: peer.Warning, Urgency: Ticket, Scope: ClusterScope,
 	Findings: []peer.Reason{peer.DNSServerSilent}, Subject: FindingSubject, ClearedBy: ByCertcheck,
 	InhibitedBy: []string{ClusterDown, CannotSeeCluster},
 	Summary:     "One of the cluster's DNS servers does not answer. Each look-up waits for it, which Cisco's peer status shows as Not reachable.",

@@ -9,7 +9,7 @@ import (
 const PeriodicSyncingFailure = "InterClusterSyncAgentPeerPeriodicSyncingFailure"
 
 var periodicSyncingFailure = Kind{
-	Name: PeriodicSyncingFailure, Severity: Critical, Urgency: Page, Scope: PeerScope,
+	Name: PeriodicSyncingFailure, Severity: peer.Critical, Urgency: Page, Scope: PeerScope,
 	Conditions:  []peer.Type{peer.Synced},
 	InhibitedBy: []string{Outage, Cause},
 	Awaits:      CertificateNotTrusted,
@@ -22,7 +22,7 @@ var periodicSyncingFailure = Kind{
 const UsersDiffer = "UsersDiffer"
 
 var usersDiffer = Kind{
-	Name: UsersDiffer, Severity: Critical, Urgency: Ticket, Scope: PeerScope,
+	Name: UsersDiffer, Severity: peer.Critical, Urgency: Ticket, Scope: PeerScope,
 	Conditions:  []peer.Type{peer.UsersMatch},
 	InhibitedBy: []string{PeriodicSyncingFailure, UsersFell, Outage, Cause},
 	Awaits:      PeriodicSyncingFailure,

@@ -13,6 +13,7 @@ import (
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/store"
 )
@@ -45,7 +46,7 @@ type Firing struct {
 	Message string
 	More    []string
 	// Severity is its kind's unless it has risen; "" is the kind's.
-	Severity Severity
+	Severity peer.Severity
 	// Step is how far a problem has come that gets worse by steps, such as the
 	// days that are left; "" has none. Each step is said once, and below critical
 	// nothing is said between two steps: a ticket need not be opened every day.
@@ -246,8 +247,8 @@ func (it *Item) fire(f Firing, kind Kind, now time.Time) bool {
 		return true
 	}
 	// What has become worse is said at once, under the same transition.
-	risen := it.Severity != Critical && kind.Severity == Critical || it.Step != f.Step
-	daily := f.Step == "" || kind.Severity == Critical
+	risen := it.Severity != peer.Critical && kind.Severity == peer.Critical || it.Step != f.Step
+	daily := f.Step == "" || kind.Severity == peer.Critical
 	if !risen && (!daily || it.RepeatAt.IsZero() || instant.Holds(it.RepeatAt, now, RepeatEvery)) {
 		// Nobody is told again, but where a standing alarm is read it says what is
 		// so now: what was to be done may have been done.
@@ -305,7 +306,7 @@ func kindOf(name string) Kind {
 	if k, ok := Lookup(name); ok {
 		return k
 	}
-	return Kind{Name: name, Severity: Critical, Urgency: Page}
+	return Kind{Name: name, Severity: peer.Critical, Urgency: Page}
 }
 
 // Items loads every alarm of a mesh, by fingerprint. With an error the result

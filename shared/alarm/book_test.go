@@ -168,7 +168,7 @@ func TestNotice(t *testing.T) {
 	b.apply(alarm.Check{Firing: []alarm.Firing{f}, Now: noon})
 	fp := alarm.Fingerprint("acme", f.Name, f.Cluster, mesh.PeerID{}, f.Subject)
 	want := alarm.Notice{
-		Name: f.Name, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "emea", Fingerprint: fp,
+		Name: f.Name, Severity: peer.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "emea", Fingerprint: fp,
 		Transition: 1, Since: f.Since, Message: f.Message, Runbook: "shared/alarm/README.md#alarm-servicestopped",
 	}
 	it := b[fp]
@@ -183,7 +183,7 @@ func TestNotice(t *testing.T) {
 		t.Errorf("clear, reason %q (-want +got):\n%s", it.Reason, diff)
 	}
 	b.apply(alarm.Check{Firing: []alarm.Firing{{Name: "Misspelt", Cluster: "emea"}}, Now: noon})
-	if it := b[alarm.Fingerprint("acme", "Misspelt", "emea", mesh.PeerID{}, "")]; len(it.Pending) != 1 || it.Severity != alarm.Critical || !it.Since.Equal(noon) {
+	if it := b[alarm.Fingerprint("acme", "Misspelt", "emea", mesh.PeerID{}, "")]; len(it.Pending) != 1 || it.Severity != peer.Critical || !it.Since.Equal(noon) {
 		t.Errorf("an alarm that the catalogue does not know is kept quiet: %+v", it)
 	}
 }
@@ -506,7 +506,7 @@ func TestSeverityRises(t *testing.T) {
 	now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
 	items := map[string]alarm.Item{}
 	var said []string
-	look := func(at time.Time, severity alarm.Severity) {
+	look := func(at time.Time, severity peer.Severity) {
 		l := alarm.Check{Mesh: "acme", Now: at}
 		if severity != "" {
 			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity}}
@@ -520,10 +520,10 @@ func TestSeverityRises(t *testing.T) {
 			items[it.Fingerprint] = it
 		}
 	}
-	look(now, alarm.Warning)
-	look(now.Add(time.Hour), alarm.Warning)
-	look(now.Add(2*time.Hour), alarm.Critical)
-	look(now.Add(3*time.Hour), alarm.Critical)
+	look(now, peer.Warning)
+	look(now.Add(time.Hour), peer.Warning)
+	look(now.Add(2*time.Hour), peer.Critical)
+	look(now.Add(3*time.Hour), peer.Critical)
 	look(now.Add(4*time.Hour), "")
 	want := []string{"raised warning 1", "repeated critical 1", "cleared warning 2"}
 	if !slices.Equal(said, want) {

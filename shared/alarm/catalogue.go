@@ -40,7 +40,7 @@ func Catalogue() []Kind {
 // Kind is one alarm of the catalogue.
 type Kind struct {
 	Name     string
-	Severity Severity
+	Severity peer.Severity
 	Urgency  Urgency
 	Scope    Scope
 	// Grace is how long the problem must last before anybody hears of it.

@@ -17,6 +17,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
 )
@@ -303,7 +304,7 @@ func TestDeliver(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alarms.jsonl")
-	n := alarm.Notice{Name: alarm.ClusterDown, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Fingerprint: "ab", Transition: 1, Since: noon, Message: "line\nbreak", Runbook: "shared/alarm/README.md#alarm-clusterdown"}
+	n := alarm.Notice{Name: alarm.ClusterDown, Severity: peer.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Fingerprint: "ab", Transition: 1, Since: noon, Message: "line\nbreak", Runbook: "shared/alarm/README.md#alarm-clusterdown"}
 	sink := &alarm.Lines{Path: path}
 	send := func() {
 		t.Helper()

@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"peerkeeper/shared/peer"
 	"testing"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 // Grace is zero throughout the catalogue today; the field works all the same.
 func TestGrace(t *testing.T) {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	slow := Kind{Name: "Slow", Severity: Warning, Grace: 10 * time.Minute}
+	slow := Kind{Name: "Slow", Severity: peer.Warning, Grace: 10 * time.Minute}
 	f := Firing{Name: "Slow", Cluster: "emea"}
 	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
 

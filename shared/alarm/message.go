@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 )
 
@@ -81,7 +82,7 @@ func (n Notice) Clean() Notice {
 	for _, id := range []*mesh.ClusterID{&n.Cluster, &n.Peer.From, &n.Peer.To} {
 		*id = mesh.ClusterID(plain.Line(string(*id), maxField))
 	}
-	n.Severity, n.State = Severity(plain.Line(string(n.Severity), maxField)), State(plain.Line(string(n.State), maxField))
+	n.Severity, n.State = peer.Severity(plain.Line(string(n.Severity), maxField)), State(plain.Line(string(n.State), maxField))
 	n.Fingerprint, n.Runbook = plain.Line(n.Fingerprint, maxField), plain.Line(n.Runbook, maxField)
 	if strings.ContainsRune(n.Message, '\n') || !plain.Clean(n.Message) {
 		lines := strings.Split(n.Message, "\n")

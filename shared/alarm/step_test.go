@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
 )
 
@@ -17,7 +18,7 @@ func TestSteps(t *testing.T) {
 	day := func(n int) time.Time { return start.AddDate(0, 0, n) }
 	items := map[string]alarm.Item{}
 	var said []string
-	look := func(n int, step string, severity alarm.Severity, held bool) {
+	look := func(n int, step string, severity peer.Severity, held bool) {
 		l := alarm.Check{Mesh: "acme", Now: day(n)}
 		if step != "" {
 			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity, Step: step, Suppressed: held}}
@@ -33,19 +34,19 @@ func TestSteps(t *testing.T) {
 		}
 	}
 	for n := range 14 {
-		look(n, "28 days left", alarm.Warning, false)
+		look(n, "28 days left", peer.Warning, false)
 	}
 	for n := 14; n < 18; n++ { // somebody has acknowledged it
-		look(n, "14 days left", alarm.Warning, true)
+		look(n, "14 days left", peer.Warning, true)
 	}
 	for n := 18; n < 21; n++ {
-		look(n, "14 days left", alarm.Warning, false)
+		look(n, "14 days left", peer.Warning, false)
 	}
 	for n := 21; n < 24; n++ {
-		look(n, "7 days left", alarm.Critical, false)
+		look(n, "7 days left", peer.Critical, false)
 	}
 	look(24, "", "", false)
-	look(25, "28 days left", alarm.Warning, false) // the next one
+	look(25, "28 days left", peer.Warning, false) // the next one
 	want := []string{
 		"day 0: raised warning 1", "day 18: repeated warning 1", "day 21: repeated critical 1", "day 22: repeated critical 1", "day 23: repeated critical 1",
 		"day 24: cleared warning 2", "day 25: raised warning 3",

@@ -138,7 +138,7 @@ func (x subject) tooLong(f *finder) {
 // tooLarge says what of a cluster's record was cut so that it can be kept at all.
 func tooLarge(cl *mesh.Cluster, cut []string, prev []peer.Finding, now time.Time) peer.Finding {
 	x := certificate.NewFinding(peer.ValueTooLong, "", "", "", fmt.Sprintf("the certificates and trust stores of %s are more than can be kept; not kept, and so not known: %s", cl.ID, plain.List(cut)))
-	x.ID += ":record"
+	x.ID = x.ID.And("record")
 	f := &finder{prev: prev, now: now}
 	f.add(x)
 	return f.out[0]

@@ -365,7 +365,7 @@ func (b *bench) found(book *record.Snapshot, id mesh.ClusterID) []string {
 		if f.Message == "" || f.Fix == "" || f.Since.IsZero() {
 			b.t.Errorf("finding without words: %+v", f)
 		}
-		out = append(out, f.ID+" "+f.Severity)
+		out = append(out, string(f.ID)+" "+string(f.Severity))
 	}
 	slices.Sort(out)
 	return out

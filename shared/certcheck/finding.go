@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func (l *look) findings() []peer.Finding {
 	}
 	for i, one := range cl.TLS.Unread {
 		x := certificate.NewFinding(certificate.CAUnreadable, "", "", "", "a part of tls.ca cannot be read, and is left out: "+one)
-		x.ID = fmt.Sprintf("%s:%d", certificate.CAUnreadable, i)
+		x.ID = peer.IDOf(certificate.CAUnreadable, strconv.Itoa(i))
 		f.add(x)
 	}
 	l.twins(f, cl, r)
@@ -87,15 +88,11 @@ func (l *look) findings() []peer.Finding {
 	f.carryUndecided(cl.ID, l.view.Trust())
 	names(f, cl, r, l.dns[cl.ID])
 	if more := len(f.out) - maxFindings; more > 0 {
-		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return severityRank(a) - severityRank(b) })
+		slices.SortStableFunc(f.out, func(a, b peer.Finding) int { return a.Severity.Rank() - b.Severity.Rank() })
 		f.out = f.out[:maxFindings]
 		f.add(certificate.NewFinding(certificate.MoreFindings, "", "", "", fmt.Sprintf("%d more findings, of no greater severity, are not listed", more)))
 	}
 	return f.out
-}
-
-func severityRank(f peer.Finding) int {
-	return slices.Index([]string{"critical", "warning", "info"}, f.Severity)
 }
 
 // knownAuthorities are all CA certificates that this look came across besides
@@ -133,7 +130,7 @@ func (f *finder) keep(node mesh.NodeName, place certificate.Place, now time.Time
 			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertificateRequired, certificate.OnlyWeakSuites:
 			continue // found anew, or not
 		}
-		if p.Node == node && p.KeyType == place.KeyType && strings.Contains(p.ID+":", ":"+place.String()+":") {
+		if p.Node == node && p.KeyType == place.KeyType && strings.Contains(string(p.ID)+":", ":"+place.String()+":") {
 			f.add(p)
 		}
 	}
@@ -181,11 +178,10 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.Matrix) {
 
 // trustID is the id of a finding about a row of the matrix. What ICSA has yet to
 // read goes by the id of what was missing.
-func trustID(p peer.Finding, row certificate.Row) string {
-	kind, _, _ := strings.Cut(p.ID, ":")
-	id := fmt.Sprintf("%s:%s:%s", kind, row.Node, row.KeyType)
+func trustID(p peer.Finding, row certificate.Row) peer.FindingID {
+	id := peer.IDOf(p.ID.Reason(), string(row.Node), row.KeyType)
 	if row.Store != peer.TomcatTrust {
-		id += ":" + row.Service
+		id = id.And(row.Service)
 	}
 	return id
 }
@@ -213,7 +209,7 @@ func (x subject) of(reason peer.Reason, format string, args ...any) peer.Finding
 	one := certificate.NewFinding(reason, x.node.Name, x.KeyType, x.Service(), fmt.Sprintf(format, args...))
 	one.Subject, one.NotAfter = x.s.Subject, x.s.NotAfter
 	if x.Port != "" {
-		one.ID = fmt.Sprintf("%s:%s:%s", reason, x.node.Name, x.Place)
+		one.ID = peer.IDOf(reason, string(x.node.Name), x.Place.String())
 	}
 	return one
 }
@@ -258,7 +254,7 @@ func (x subject) behaviour(f *finder, known bool) {
 		one := x.of(peer.CertificateNotRead, "%s could not be read: %s", x.what(), x.s.Error)
 		if x.s.Unreached {
 			// A node that gives no connection is peersync's to report.
-			one.Severity = "info"
+			one.Severity = peer.Info
 		}
 		f.add(one)
 	}
@@ -277,7 +273,7 @@ func (x subject) inspect(f *finder, now time.Time) {
 			what += ", as Peerkeeper is shown it and does not trust it,"
 		}
 		one := x.of(reason, "%s changed; %s", what, s.Change)
-		one.ID += ":" + s.Fingerprint
+		one.ID = one.ID.And(s.Fingerprint)
 		f.add(one)
 	}
 	if x.o.Served.Leaf() == nil {
@@ -405,7 +401,7 @@ func (c *Certcheck) twins(f *finder, cl *mesh.Cluster, r certificate.Record) {
 	}
 	for _, node := range without {
 		x := certificate.NewFinding(certificate.ECDSAMissing, node, "ECDSA", "", fmt.Sprintf("%s serves RSA only, while %s serves ECDSA too", node, with[0]))
-		x.Severity = "info"
+		x.Severity = peer.Info
 		f.add(x)
 	}
 }
@@ -428,9 +424,9 @@ func (c *Certcheck) platformFindings(f *finder, cl *mesh.Cluster, r certificate.
 
 // names reports what the cluster's own DNS servers make of its peers' names.
 func names(f *finder, cl *mesh.Cluster, r certificate.Record, dns dnsprobe.Result) {
-	say := func(reason peer.Reason, id, severity, message string) {
+	say := func(reason peer.Reason, about string, severity peer.Severity, message string) {
 		x := certificate.NewFinding(reason, "", "", "", message)
-		x.ID = string(reason) + ":" + id
+		x.ID = peer.IDOf(reason, about)
 		if severity != "" {
 			x.Severity = severity
 		}
@@ -485,9 +481,9 @@ func names(f *finder, cl *mesh.Cluster, r certificate.Record, dns dnsprobe.Resul
 			case dnsprobe.Lame:
 				say(certificate.DNSServerLame, s.Server, "", fmt.Sprintf("%s's DNS server %s knows nothing of the zone of names in its peers' certificates: %s", cl.ID, s.Server, list))
 			default:
-				severity := "warning" // another server answers, or nothing is definite
+				severity := peer.Warning // another server answers, or nothing is definite
 				if definite[reason] {
-					severity = "critical"
+					severity = peer.Critical
 				}
 				say(peer.SANNotResolving, s.Server+":"+string(reason), severity, fmt.Sprintf("%s's DNS server %s does not resolve names in its peers' certificates (%s): %s", cl.ID, s.Server, reason, list))
 			}

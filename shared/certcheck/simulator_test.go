@@ -100,7 +100,7 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 			t.Errorf("%s: %+v", c, no)
 		}
 		for _, f := range book.Certs[c].Value.Findings {
-			if f.Severity != "info" {
+			if f.Severity != peer.Info {
 				t.Errorf("%s: %+v", c, f)
 			}
 		}

@@ -204,7 +204,7 @@ func TestARecordThatWouldBeTooLarge(t *testing.T) {
 		r.Served[node] = map[certificate.Place]certificate.Served{onRSA: s}
 	}
 	for i := range 250 {
-		r.Findings = append(r.Findings, peer.Finding{ID: fmt.Sprint(i), Severity: "info", Message: strings.Repeat("m", 1400)})
+		r.Findings = append(r.Findings, peer.Finding{ID: peer.FindingID(fmt.Sprint(i)), Severity: peer.Info, Message: strings.Repeat("m", 1400)})
 	}
 	cut := r.Fit(apac)
 	body, err := json.Marshal(r.Packed())

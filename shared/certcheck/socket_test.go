@@ -232,7 +232,7 @@ func TestBadServers(t *testing.T) {
 			}
 			f := got[0]
 			kind := slices.IndexFunc(certificate.Kinds(), func(k certificate.Kind) bool { return k.Reason == f.Reason })
-			if f.Reason != s.want || kind < 0 || f.Severity != certificate.Kinds()[kind].Severity || f.Fix == "" || f.ID != fmt.Sprintf("%s:%s:RSA", s.want, node.Name) {
+			if f.Reason != s.want || kind < 0 || f.Severity != certificate.Kinds()[kind].Severity || f.Fix == "" || f.ID != peer.IDOf(peer.Reason(s.want), string(node.Name), "RSA") {
 				t.Errorf("found %+v, want %s as the table has it", f, s.want)
 			}
 			if !strings.Contains(f.Message, s.says) {

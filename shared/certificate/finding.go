@@ -70,8 +70,8 @@ const (
 // Kind is one row of the table of findings on certificates.
 type Kind struct {
 	Reason   peer.Reason
-	Severity string // critical, warning, info; an expiry's rises as time runs out
-	Means    string // what it means for peering
+	Severity peer.Severity // critical, warning, info; an expiry's rises as time runs out
+	Means    string        // what it means for peering
 	// Fix is what to click or run. {node}, {service}, {store} and
 	// {server} are filled in.
 	Fix string
@@ -95,64 +95,64 @@ var (
 // type, joined by colons.
 func Kinds() []Kind {
 	return []Kind{
-		{peer.CertificateExpired, "critical", "every cluster that pulls from the node is refused", renew},
-		{peer.CertificateExpiring, "warning", "on that day every peer that pulls from the cluster stops", renew},
-		{CertificateNotYetValid, "critical", "peers refuse it until its first day", reissue + "check the node's clock first (utils ntp status)"},
-		{peer.CertificateNotRead, "warning", "what the node serves is not known", "check that the node is up and that the port is open from Peerkeeper"},
-		{peer.CertificateChanged, "info", "it was regenerated with a new key; peers need the new one", resync},
-		{CertificateRenewed, "info", "it was renewed with the key it had; peers that hold the former one need the new one", resync},
-		{IssuerChanged, "info", "another issuer vouches for it; peers need what vouches for it now", "signed by a CA now: upload that CA's certificates, never the leaf, to {store} on every peer cluster; self-signed now: " + resync},
-		{NodeRenamed, "warning", "a host was renamed or replaced; peers still know the old name", rename + "node name, then " + resync},
-		{DomainRenamed, "warning", "the domain was renamed; peers still know the old names", rename + "ones, see that the peers' DNS has them, then " + resync},
-		{EntryReused, "warning", "another cluster answers under this node's address; peers hold the former one's certificates", "if that is meant, correct mesh.yaml and " + resync + "; if not, find out who answers there"},
-		{NameMismatch, "warning", "clients that check names refuse it", reissue + "the node name must be among its subject alternative names"},
-		{AddressNotInCert, "info", "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
-		{NameInCNOnly, "warning", "newer clients look at alternative names only", reissue + "the node name must be among its subject alternative names"},
-		{NotAHostName, "warning", "ICSA resolves every name in a peer's certificate, and none of these can be found", reissue + "type the alternative names anew, without blanks, addresses of mail or of pages"},
-		{peer.ValueTooLong, "warning", "what is beyond the bound is not looked at, and so not known", "look at what answers there: such a value is damaged, or somebody chose it"},
-		{NodeNotInMultiServer, "warning", "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
-		{ChainIncomplete, "warning", "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart {server}"},
-		{ChainExpired, "warning", "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},
-		{PeerkeeperGoesBlind, "warning", "peering need not suffer; from that day nobody watches this cluster", "get the CA's new root certificate from whoever runs the CA, add it to the file that tls.ca names (the present one stays until it has ended), and see that `peerkeeper check certs --now` is content"},
-		{CAUnreadable, "warning", "nodes that only this CA vouches for are not trusted by Peerkeeper", "export that CA's certificate again, as PEM, and put it into the file that tls.ca names in the place of the one that cannot be read"},
-		{SourcesDiffer, "warning", "something on Peerkeeper's way may show a certificate of its own, or the node has not been restarted since it got another; what is served is put into no store", "compare both with `show cert own {service}` on the CLI of {node}; look for an inspecting proxy or a load balancer between Peerkeeper and {node}; if the node itself was renewed: utils service restart Cisco Tomcat"},
-		{CertificateUntrustedHere, "warning", "Peerkeeper does not log in there; peering itself need not suffer", "compare the fingerprint on the node (show cert own {service}), then `peerkeeper trust accept {node} SHA256`, or add the CA to tls.ca in mesh.yaml"},
-		{WeakKey, "warning", "newer releases refuse it", reissue + "key length 2048 or more"},
-		{WeakSignature, "warning", "newer releases refuse it", reissue + "hash algorithm SHA256 or better"},
-		{WrongKeyUsage, "critical", "handshakes fail: it may not serve TLS", reissue + "have the CA sign with key usage digitalSignature and extended key usage serverAuth and clientAuth"},
-		{NoClientAuth, "info", "a node that is a client of its peers may be refused by them", "have the CA's template allow client authentication at the next renewal"},
-		{SelfSigned, "info", "as installed; every renewal must reach every peer", "nothing; a CA-signed certificate would make renewals easier"},
-		{ECDSAMissing, "warning", "peers that negotiate ECDSA are refused where RSA works", "exchange tomcat-ECDSA as tomcat was: upload it to {store} where it is missing, or " + resync},
-		{NotServedYet, "warning", "a new certificate is installed, the old one is still served", "when every peer trusts the new one (`peerkeeper check certs --trust`): utils service restart Cisco Tomcat on {node}"},
+		{peer.CertificateExpired, peer.Critical, "every cluster that pulls from the node is refused", renew},
+		{peer.CertificateExpiring, peer.Warning, "on that day every peer that pulls from the cluster stops", renew},
+		{CertificateNotYetValid, peer.Critical, "peers refuse it until its first day", reissue + "check the node's clock first (utils ntp status)"},
+		{peer.CertificateNotRead, peer.Warning, "what the node serves is not known", "check that the node is up and that the port is open from Peerkeeper"},
+		{peer.CertificateChanged, peer.Info, "it was regenerated with a new key; peers need the new one", resync},
+		{CertificateRenewed, peer.Info, "it was renewed with the key it had; peers that hold the former one need the new one", resync},
+		{IssuerChanged, peer.Info, "another issuer vouches for it; peers need what vouches for it now", "signed by a CA now: upload that CA's certificates, never the leaf, to {store} on every peer cluster; self-signed now: " + resync},
+		{NodeRenamed, peer.Warning, "a host was renamed or replaced; peers still know the old name", rename + "node name, then " + resync},
+		{DomainRenamed, peer.Warning, "the domain was renamed; peers still know the old names", rename + "ones, see that the peers' DNS has them, then " + resync},
+		{EntryReused, peer.Warning, "another cluster answers under this node's address; peers hold the former one's certificates", "if that is meant, correct mesh.yaml and " + resync + "; if not, find out who answers there"},
+		{NameMismatch, peer.Warning, "clients that check names refuse it", reissue + "the node name must be among its subject alternative names"},
+		{AddressNotInCert, peer.Info, "the node's name is an address, which the certificate does not carry; only a pin vouches for the node", "nothing, if the certificate is pinned; else `peerkeeper trust accept {node} SHA256`"},
+		{NameInCNOnly, peer.Warning, "newer clients look at alternative names only", reissue + "the node name must be among its subject alternative names"},
+		{NotAHostName, peer.Warning, "ICSA resolves every name in a peer's certificate, and none of these can be found", reissue + "type the alternative names anew, without blanks, addresses of mail or of pages"},
+		{peer.ValueTooLong, peer.Warning, "what is beyond the bound is not looked at, and so not known", "look at what answers there: such a value is damaged, or somebody chose it"},
+		{NodeNotInMultiServer, peer.Warning, "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
+		{ChainIncomplete, peer.Warning, "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart {server}"},
+		{ChainExpired, peer.Warning, "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},
+		{PeerkeeperGoesBlind, peer.Warning, "peering need not suffer; from that day nobody watches this cluster", "get the CA's new root certificate from whoever runs the CA, add it to the file that tls.ca names (the present one stays until it has ended), and see that `peerkeeper check certs --now` is content"},
+		{CAUnreadable, peer.Warning, "nodes that only this CA vouches for are not trusted by Peerkeeper", "export that CA's certificate again, as PEM, and put it into the file that tls.ca names in the place of the one that cannot be read"},
+		{SourcesDiffer, peer.Warning, "something on Peerkeeper's way may show a certificate of its own, or the node has not been restarted since it got another; what is served is put into no store", "compare both with `show cert own {service}` on the CLI of {node}; look for an inspecting proxy or a load balancer between Peerkeeper and {node}; if the node itself was renewed: utils service restart Cisco Tomcat"},
+		{CertificateUntrustedHere, peer.Warning, "Peerkeeper does not log in there; peering itself need not suffer", "compare the fingerprint on the node (show cert own {service}), then `peerkeeper trust accept {node} SHA256`, or add the CA to tls.ca in mesh.yaml"},
+		{WeakKey, peer.Warning, "newer releases refuse it", reissue + "key length 2048 or more"},
+		{WeakSignature, peer.Warning, "newer releases refuse it", reissue + "hash algorithm SHA256 or better"},
+		{WrongKeyUsage, peer.Critical, "handshakes fail: it may not serve TLS", reissue + "have the CA sign with key usage digitalSignature and extended key usage serverAuth and clientAuth"},
+		{NoClientAuth, peer.Info, "a node that is a client of its peers may be refused by them", "have the CA's template allow client authentication at the next renewal"},
+		{SelfSigned, peer.Info, "as installed; every renewal must reach every peer", "nothing; a CA-signed certificate would make renewals easier"},
+		{ECDSAMissing, peer.Warning, "peers that negotiate ECDSA are refused where RSA works", "exchange tomcat-ECDSA as tomcat was: upload it to {store} where it is missing, or " + resync},
+		{NotServedYet, peer.Warning, "a new certificate is installed, the old one is still served", "when every peer trusts the new one (`peerkeeper check certs --trust`): utils service restart Cisco Tomcat on {node}"},
 
-		{peer.NotTLS, "warning", "no TLS on the port: peers cannot pull", "check what listens there (show network status on the CLI of {node})"},
-		{HandshakeTimeout, "warning", "the handshake does not end: what serves the port hangs or is starting", "utils service list on the CLI of {node}; restart {server} if it stays"},
-		{peer.ChainTooBig, "warning", "more than 64 KiB or ten certificates are served", certificatePage + ": remove what does not belong to the chain"},
-		{peer.CertificateUnparsable, "warning", "a served certificate cannot be read", reissue + "the present one is damaged or uses something unknown"},
-		{peer.HandshakeFailed, "warning", "the handshake fails", "utils service list on the CLI of {node}; look at the log of {server}"},
-		{peer.ProtocolTooOld, "warning", "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
-		{peer.ClientCertificateRequired, "warning", "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
-		{OnlyWeakSuites, "warning", "only suites that clients no longer offer", "on {node}, " + procedure.CipherManagement},
-		{PortNotTLS, "info", "the port starts in clear text (XMPP turns to TLS later), so its certificate is not seen there", "nothing; with certificate REST (release 14 and later, platformCredentials) it is read all the same"},
+		{peer.NotTLS, peer.Warning, "no TLS on the port: peers cannot pull", "check what listens there (show network status on the CLI of {node})"},
+		{HandshakeTimeout, peer.Warning, "the handshake does not end: what serves the port hangs or is starting", "utils service list on the CLI of {node}; restart {server} if it stays"},
+		{peer.ChainTooBig, peer.Warning, "more than 64 KiB or ten certificates are served", certificatePage + ": remove what does not belong to the chain"},
+		{peer.CertificateUnparsable, peer.Warning, "a served certificate cannot be read", reissue + "the present one is damaged or uses something unknown"},
+		{peer.HandshakeFailed, peer.Warning, "the handshake fails", "utils service list on the CLI of {node}; look at the log of {server}"},
+		{peer.ProtocolTooOld, peer.Warning, "nothing newer than TLS 1.1: newer releases and Peerkeeper refuse it", "set tls min-version 1.2 on the CLI of {node}"},
+		{peer.ClientCertificateRequired, peer.Warning, "the port ends connections that bring no certificate: ICSA's AXL cannot work so", "utils service list on the CLI of {node}; a proxy in between is the usual reason"},
+		{OnlyWeakSuites, peer.Warning, "only suites that clients no longer offer", "on {node}, " + procedure.CipherManagement},
+		{PortNotTLS, peer.Info, "the port starts in clear text (XMPP turns to TLS later), so its certificate is not seen there", "nothing; with certificate REST (release 14 and later, platformCredentials) it is read all the same"},
 
-		{NotTrustedByPeers, "critical", "these clusters do not have the certificate in their trust store", "upload it by hand as `peerkeeper check certs --trust` lists it, or " + resync},
-		{peer.TrustNotReloaded, "critical", "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", procedure.RestartService("the publisher of each cluster named", peer.ICSA).Line() + " (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
-		{NotReplicated, "warning", "the store of this node lacks what its publisher has", "utils service restart Platform Administrative Web Service on {node}; if it stays, upload the certificate there"},
-		{SameSubjectOther, "info", "the store holds a certificate of the same name with another key: an old copy", "certificate page of {node} > {store}: after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
-		{LeafInStore, "info", "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},
-		{CAConflict, "critical", "two CAs of one name with different keys (Cisco: ICSACertificateCAConflict)", "stop ICSA on all nodes, delete the wrong one on every node, reload, start ICSA (Peerkeeper deletes nothing)"},
-		{CAExpires, "warning", "what it vouches for is refused from that day", "obtain the CA's new certificate and upload it to {store}"},
-		{EmptyStoreEntries, "info", "the store lists entries in which nothing is; whom the cluster trusts is known all the same", "nothing; certificate page of {node} > {store}: entries without a certificate may be deleted (Peerkeeper deletes nothing)"},
-		{TrustStoreUnread, "info", "whom the cluster trusts is not known; what its syncs show is", "on release 14 and later: platformCredentials in mesh.yaml, port 443 open from Peerkeeper"},
-		{PlatformRejected, "warning", "the OS administrator's account was refused and is not tried again", "put the right password into the secret, or `peerkeeper resume CLUSTER`"},
+		{NotTrustedByPeers, peer.Critical, "these clusters do not have the certificate in their trust store", "upload it by hand as `peerkeeper check certs --trust` lists it, or " + resync},
+		{peer.TrustNotReloaded, peer.Critical, "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", procedure.RestartService("the publisher of each cluster named", peer.ICSA).Line() + " (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
+		{NotReplicated, peer.Warning, "the store of this node lacks what its publisher has", "utils service restart Platform Administrative Web Service on {node}; if it stays, upload the certificate there"},
+		{SameSubjectOther, peer.Info, "the store holds a certificate of the same name with another key: an old copy", "certificate page of {node} > {store}: after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
+		{LeafInStore, peer.Info, "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},
+		{CAConflict, peer.Critical, "two CAs of one name with different keys (Cisco: ICSACertificateCAConflict)", "stop ICSA on all nodes, delete the wrong one on every node, reload, start ICSA (Peerkeeper deletes nothing)"},
+		{CAExpires, peer.Warning, "what it vouches for is refused from that day", "obtain the CA's new certificate and upload it to {store}"},
+		{EmptyStoreEntries, peer.Info, "the store lists entries in which nothing is; whom the cluster trusts is known all the same", "nothing; certificate page of {node} > {store}: entries without a certificate may be deleted (Peerkeeper deletes nothing)"},
+		{TrustStoreUnread, peer.Info, "whom the cluster trusts is not known; what its syncs show is", "on release 14 and later: platformCredentials in mesh.yaml, port 443 open from Peerkeeper"},
+		{PlatformRejected, peer.Warning, "the OS administrator's account was refused and is not tried again", "put the right password into the secret, or `peerkeeper resume CLUSTER`"},
 
-		{peer.SANNotResolving, "critical", "ICSA resolves every name in a peer's certificate and refuses the peer if one fails", "add the records to the DNS server named, or leave the name out at the next renewal"},
-		{DNSServerLame, "warning", "the server knows nothing of the names' zone and asks nobody; the nodes lose time on it and ask the next one", "give the server the zone or a forwarder for it, or take it out of the nodes' DNS servers and of mesh.yaml"},
-		{PTRMissing, "info", "the address leads to no name", "add the PTR records"},
-		{PTRMismatch, "info", "the address leads to another name", "correct the PTR records"},
-		{peer.DNSServerSilent, "warning", "each look-up waits for it, which Cisco's page shows as \"Not reachable\"", "repair the server, or give the nodes another one"},
+		{peer.SANNotResolving, peer.Critical, "ICSA resolves every name in a peer's certificate and refuses the peer if one fails", "add the records to the DNS server named, or leave the name out at the next renewal"},
+		{DNSServerLame, peer.Warning, "the server knows nothing of the names' zone and asks nobody; the nodes lose time on it and ask the next one", "give the server the zone or a forwarder for it, or take it out of the nodes' DNS servers and of mesh.yaml"},
+		{PTRMissing, peer.Info, "the address leads to no name", "add the PTR records"},
+		{PTRMismatch, peer.Info, "the address leads to another name", "correct the PTR records"},
+		{peer.DNSServerSilent, peer.Warning, "each look-up waits for it, which Cisco's page shows as \"Not reachable\"", "repair the server, or give the nodes another one"},
 
-		{MoreFindings, "info", "there are more than are listed", "mend these first: the others come forward"},
+		{MoreFindings, peer.Info, "there are more than are listed", "mend these first: the others come forward"},
 	}
 }
 
@@ -179,13 +179,7 @@ func completed(f peer.Finding, reason peer.Reason, identity string) peer.Finding
 	}
 	f.Fix = strings.NewReplacer("{node}", node, "{service}", identity, "{store}", StoreOf(identity), "{server}", servedBy(identity)).Replace(k.Fix)
 	if f.ID == "" {
-		parts := []string{string(f.Reason)}
-		for _, p := range []string{string(f.Node), f.KeyType} {
-			if p != "" {
-				parts = append(parts, p)
-			}
-		}
-		f.ID = strings.Join(parts, ":")
+		f.ID = peer.IDOf(f.Reason, string(f.Node), f.KeyType)
 	}
 	return f
 }

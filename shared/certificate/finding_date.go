@@ -15,7 +15,7 @@ import (
 func (v *View) Findings(id mesh.ClusterID) []peer.Finding {
 	r, days, now := v.Records[id], v.Mesh.Policy.Thresholds.CertificateDays, v.Now
 	out := slices.Clone(r.Findings)
-	had := map[string]bool{}
+	had := map[peer.FindingID]bool{}
 	for _, g := range grouped(r) {
 		if g.fresh(now) == 0 {
 			continue
@@ -24,7 +24,7 @@ func (v *View) Findings(id mesh.ClusterID) []peer.Finding {
 		if reason == "" {
 			continue
 		}
-		idOn := func(node mesh.NodeName) string { return string(reason) + ":" + string(node) + ":" + g.place.String() }
+		idOn := func(node mesh.NodeName) peer.FindingID { return peer.IDOf(reason, string(node), g.place.String()) }
 		f.Node, f.ID = g.carrier, idOn(g.carrier)
 		if had[f.ID] { // two certificates of one subject: each keeps its own node
 			f.Node, f.ID = g.nodes[0], idOn(g.nodes[0])
@@ -72,7 +72,7 @@ func (g *group) dated(days []int, now time.Time) (reason peer.Reason, f peer.Fin
 		return "", f
 	}
 	if reason == peer.CertificateExpiring && urgent(days, limit) {
-		f.Severity = "critical" // it rises as time runs out
+		f.Severity = peer.Critical // it rises as time runs out
 	}
 	return reason, f
 }
@@ -119,7 +119,7 @@ func rootFindings(r Record, days []int, now time.Time) []peer.Finding {
 		if !near {
 			continue
 		}
-		f := peer.Finding{Subject: x.by, NotAfter: x.ends, Since: x.ends.AddDate(0, 0, -limit), ID: fmt.Sprintf("%s:%s:%s", PeerkeeperGoesBlind, CommonName(x.by), x.ends.UTC().Format(time.DateOnly))}
+		f := peer.Finding{Subject: x.by, NotAfter: x.ends, Since: x.ends.AddDate(0, 0, -limit), ID: peer.IDOf(PeerkeeperGoesBlind, CommonName(x.by), x.ends.UTC().Format(time.DateOnly))}
 		goes, ends := "goes", "ends"
 		if !now.Before(x.ends) {
 			goes, ends, f.Since = "went", "ended", x.ends
@@ -129,7 +129,7 @@ func rootFindings(r Record, days []int, now time.Time) []peer.Finding {
 			f.Message = fmt.Sprintf("the root %s in tls.ca %s on %s, and no other root there vouches for %s: what is pinned is still read, and Peerkeeper goes blind when it is renewed", plain.Name(CommonName(x.by)), ends, plain.Time(x.ends), nodeList(x.nodes))
 		}
 		if urgent(days, limit) {
-			f.Severity = "critical"
+			f.Severity = peer.Critical
 		}
 		out = append(out, completed(f, PeerkeeperGoesBlind, ""))
 	}

@@ -29,7 +29,7 @@ func (r Record) ownStores(days []int, now time.Time) []peer.Finding {
 	var out []peer.Finding
 	add := func(reason peer.Reason, node mesh.NodeName, store, message string) {
 		f := NewFinding(reason, node, "", strings.TrimSuffix(store, "-trust"), message)
-		f.ID += ":" + store
+		f.ID = f.ID.And(store)
 		out = append(out, f)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Trust)) {
@@ -122,7 +122,7 @@ func (v *View) formerCopies(id mesh.ClusterID) []peer.Finding {
 			continue
 		}
 		f := NewFinding(SameSubjectOther, "", "", strings.TrimSuffix(name, "-trust"), fmt.Sprintf("%s holds %d former certificates of nodes that have another now: %s", name, len(files), plain.List(files)))
-		f.ID = string(SameSubjectOther) + ":" + name
+		f.ID = peer.IDOf(SameSubjectOther, name)
 		out = append(out, f)
 	}
 	return out

@@ -53,7 +53,7 @@ func TestStoreFindings(t *testing.T) {
 			change(r, "emea", func(_ *Record, s *Store) { s.Entries = slices.Clone(s.Entries); c.change(s) })
 			var got []string
 			for _, f := range r["emea"].ownStores([]int{28, 14, 7}, certNoon()) {
-				got = append(got, string(f.Reason)+" "+f.Severity)
+				got = append(got, string(f.Reason)+" "+string(f.Severity))
 				if f.Fix == "" || strings.Contains(f.Fix, "{") || f.ID == "" {
 					t.Errorf("finding without an id, or a fix that is not filled in: %+v", f)
 				}

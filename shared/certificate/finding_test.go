@@ -64,7 +64,7 @@ const saidMost = 1500
 
 func checkFinding(t *testing.T, f peer.Finding) {
 	t.Helper()
-	for what, text := range map[string]string{"id": f.ID, "message": f.Message, "fix": f.Fix, "node": string(f.Node), "reason": string(f.Reason)} {
+	for what, text := range map[string]string{"id": string(f.ID), "message": f.Message, "fix": f.Fix, "node": string(f.Node), "reason": string(f.Reason)} {
 		if !plain.Clean(text) || utf8.RuneCountInString(text) > saidMost {
 			t.Errorf("%s of %s: %+.300q", what, f.Reason, text)
 		}
@@ -78,7 +78,7 @@ func TestFindingsOnCertificatesAreCleanWhateverTheCertificatesSay(t *testing.T) 
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	for name, text := range map[string]string{"hostile": forgedName, "long": strings.Repeat(forgedName, 5000)} {
 		t.Run(name, func(t *testing.T) {
-			r := Record{At: now, Served: map[mesh.NodeName]map[Place]Served{}, Findings: []peer.Finding{{ID: text, Message: text, Fix: text, Reason: peer.Reason(text), Severity: "info"}}}
+			r := Record{At: now, Served: map[mesh.NodeName]map[Place]Served{}, Findings: []peer.Finding{{ID: peer.FindingID(text), Message: text, Fix: text, Reason: peer.Reason(text), Severity: "info"}}}
 			// Every date on which something is said of the leaf, of its chain or of the root.
 			for i, ends := range []time.Duration{-time.Hour, 24 * time.Hour, 10 * 24 * time.Hour, 4000 * time.Hour} {
 				for j, begins := range []time.Duration{-time.Hour, time.Hour} {
@@ -130,12 +130,12 @@ func TestLastReadIsTheLastLookThatSucceeded(t *testing.T) {
 func TestTableOfFindings(t *testing.T) {
 	seen := map[peer.Reason]bool{}
 	for _, k := range Kinds() {
-		if k.Reason == "" || k.Means == "" || k.Fix == "" || !slices.Contains([]string{"critical", "warning", "info"}, k.Severity) || seen[k.Reason] {
+		if k.Reason == "" || k.Means == "" || k.Fix == "" || !slices.Contains([]peer.Severity{peer.Critical, peer.Warning, peer.Info}, k.Severity) || seen[k.Reason] {
 			t.Errorf("row %+v", k)
 		}
 		seen[k.Reason] = true
 		f := NewFinding(k.Reason, "imp-emea-pub.example.com", "ECDSA", "", "said")
-		if want := string(k.Reason) + ":imp-emea-pub.example.com:ECDSA"; f.ID != want || strings.ContainsAny(f.Fix, "{}") || f.Message != "said" {
+		if want := peer.IDOf(k.Reason, "imp-emea-pub.example.com", "ECDSA"); f.ID != want || strings.ContainsAny(f.Fix, "{}") || f.Message != "said" {
 			t.Errorf("finding %+v, want id %s and a fix that is filled in", f, want)
 		}
 	}
@@ -151,10 +151,10 @@ func TestOneCertificateOneNotice(t *testing.T) {
 	for _, n := range nodes {
 		r.Served[n.Name] = map[Place]Served{onRSA: old}
 	}
-	ids := map[string]bool{}
+	ids := map[peer.FindingID]bool{}
 	for _, left := range []struct {
 		days     int
-		severity string
+		severity peer.Severity
 	}{{20, "warning"}, {10, "warning"}, {5, "critical"}} {
 		got := knownAt(certMesh(1, 1, mesh.TCP), map[mesh.ClusterID]Record{"emea": r}, old.NotAfter.AddDate(0, 0, -left.days)).Findings("emea")
 		if len(got) != 1 || got[0].Severity != left.severity || !strings.Contains(got[0].Message, "and 3 more") {

@@ -61,16 +61,16 @@ func (v *View) trustFindings(id mesh.ClusterID) []peer.Finding {
 			}
 			f := NewFinding(reason, r.Node, r.KeyType, r.Service, fmt.Sprintf(format, r.Service, r.Node, plain.Name(CommonName(r.Subject)), r.Store, plain.List(clusters)))
 			f.Subject, f.NotAfter = r.Subject, r.NotAfter
-			f.ID = strings.Replace(f.ID, string(reason), string(as), 1)
+			f.ID = f.ID.As(as)
 			for _, c := range clusters {
 				f.Lacking = append(f.Lacking, mesh.ClusterID(c))
 			}
 			if r.Store != peer.TomcatTrust {
-				f.ID += ":" + r.Service
+				f.ID = f.ID.And(r.Service)
 			} else if c, ok := m.Cluster(id); ok && r.Node != c.Publisher {
-				f.Severity = "warning" // nobody pulls from a subscriber
+				f.Severity = peer.Warning // nobody pulls from a subscriber
 			} else if !broken {
-				f.Severity = "warning"
+				f.Severity = peer.Warning
 				f.Message += "; syncs succeed all the same, until the Intercluster Sync Agent starts again and reads its trust store"
 			}
 			if r.Unvouched {

@@ -367,7 +367,7 @@ func TestNotReloaded(t *testing.T) {
 		}
 		var findings []string
 		for _, f := range v.trustFindings("apac") {
-			findings = append(findings, f.ID+" "+f.Severity)
+			findings = append(findings, string(f.ID)+" "+string(f.Severity))
 		}
 		return cond, findings
 	}
@@ -427,7 +427,7 @@ func TestTwinThatWasPutIn(t *testing.T) {
 	}
 	found := func() (out []string) {
 		for _, f := range e.view().trustFindings("apac") {
-			out = append(out, f.ID+" "+f.Severity)
+			out = append(out, string(f.ID)+" "+string(f.Severity))
 		}
 		return out
 	}
@@ -458,7 +458,7 @@ func TestMultiServerIsThePublishers(t *testing.T) {
 		}
 		var got []string
 		for _, f := range e.view().trustFindings("apac") {
-			got = append(got, f.ID+" "+f.Severity)
+			got = append(got, string(f.ID)+" "+string(f.Severity))
 		}
 		if diff := cmp.Diff([]string{"NotTrustedByPeers:imp-apac-pub.example.com:RSA critical"}, got); diff != "" {
 			t.Errorf("the subscriber first, %v: %s", subscriberFirst, diff)

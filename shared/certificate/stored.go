@@ -175,8 +175,7 @@ func (r *Record) dropStores(drop func(name string) bool) {
 // firstFindings are those of the greatest severity, up to so many bytes.
 func firstFindings(all []peer.Finding, most int) []peer.Finding {
 	ranked := slices.Clone(all)
-	rank := func(f peer.Finding) int { return slices.Index([]string{"critical", "warning", "info"}, f.Severity) }
-	slices.SortStableFunc(ranked, func(a, b peer.Finding) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(ranked, func(a, b peer.Finding) int { return a.Severity.Rank() - b.Severity.Rank() })
 	sum := 0
 	for i, f := range ranked {
 		b, err := json.Marshal(f)

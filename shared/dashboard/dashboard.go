@@ -376,7 +376,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		}
 	}
 	slices.SortStableFunc(snap.alarms, func(a, b alarm.Notice) int {
-		return cmp.Or(rank(string(a.Severity))-rank(string(b.Severity)), a.Since.Compare(b.Since), strings.Compare(a.Fingerprint, b.Fingerprint))
+		return cmp.Or(a.Severity.Rank()-b.Severity.Rank(), a.Since.Compare(b.Since), strings.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	return snap, nil
 }
@@ -509,21 +509,12 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 	}
 	if why := snap.newer[c.ID]; why != "" {
 		out.Findings = append(out.Findings, peer.Finding{
-			ID: string(why), Severity: string(alarm.Warning), Reason: why,
+			ID: peer.IDOf(why), Severity: peer.Warning, Reason: why,
 			Message: "what was last seen of this cluster cannot be used: " + explainUnusable(why),
 		})
 	}
-	slices.SortStableFunc(out.Findings, func(a, b peer.Finding) int { return rank(a.Severity) - rank(b.Severity) })
+	slices.SortStableFunc(out.Findings, func(a, b peer.Finding) int { return a.Severity.Rank() - b.Severity.Rank() })
 	return out
-}
-
-// rank orders severities worst first; an unknown word comes last.
-func rank(severity string) int {
-	order := []string{string(alarm.Critical), string(alarm.Warning), string(alarm.Info)}
-	if i := slices.Index(order, severity); i >= 0 {
-		return i
-	}
-	return len(order)
 }
 
 func explainUnusable(why peer.Reason) string {

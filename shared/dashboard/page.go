@@ -248,8 +248,8 @@ func (snap *snapshot) tag(clusters []Cluster, peers []Peer) string {
 	}
 	for _, c := range clusters {
 		for _, f := range c.Findings {
-			part(f.ID)
-			part(f.Severity)
+			part(string(f.ID))
+			part(string(f.Severity))
 			part(f.Message)
 		}
 	}

@@ -233,7 +233,7 @@ func (s *scene) remove(key store.Key) {
 	}
 }
 
-func (s *scene) raise(name string, sev alarm.Severity, cluster mesh.ClusterID, p, message string, since time.Time) {
+func (s *scene) raise(name string, sev peer.Severity, cluster mesh.ClusterID, p, message string, since time.Time) {
 	about, _ := mesh.ParsePeerID(p)
 	fp := alarm.Fingerprint(s.mesh.Name, name, cluster, about, "")
 	s.put(store.Alarm(s.mesh.Name, fp), alarm.Item{Notice: alarm.Notice{
@@ -290,10 +290,10 @@ func troubled(t testing.TB, n int) *scene {
 	}
 	s.look(sceneNow.Add(-7*time.Minute), stopped)
 	s.look(sceneNow.Add(-2*time.Minute), stopped)
-	s.raise(alarm.PeriodicSyncingFailure, alarm.Critical, "", "apac>emea", "apac has not synced emea's users since 2026-06-02 11:20 UTC; measured by Peerkeeper", sceneNow.Add(-40*time.Minute))
+	s.raise(alarm.PeriodicSyncingFailure, peer.Critical, "", "apac>emea", "apac has not synced emea's users since 2026-06-02 11:20 UTC; measured by Peerkeeper", sceneNow.Add(-40*time.Minute))
 	if n > 3 {
-		s.raise(alarm.ServiceStopped, alarm.Critical, "c08", "", "Cisco Intercluster Sync Agent is stopped on imp-c08-sub.example.com", sceneNow.Add(-7*time.Minute))
-		s.raise(alarm.AccountRejected, alarm.Critical, "c17", "", "c17 refuses Peerkeeper's own account; nobody watches this cluster", sceneNow.Add(-7*time.Minute))
+		s.raise(alarm.ServiceStopped, peer.Critical, "c08", "", "Cisco Intercluster Sync Agent is stopped on imp-c08-sub.example.com", sceneNow.Add(-7*time.Minute))
+		s.raise(alarm.AccountRejected, peer.Critical, "c17", "", "c17 refuses Peerkeeper's own account; nobody watches this cluster", sceneNow.Add(-7*time.Minute))
 	}
 	return s
 }

@@ -67,10 +67,11 @@ type countRow struct {
 }
 
 type alarmRow struct {
-	Fingerprint, Severity, Name, About, Message string
-	Linked                                      bool // About is a peer of this mesh
-	Since                                       time.Time
-	Local                                       string
+	Fingerprint, Name, About, Message string
+	Severity                          peer.Severity
+	Linked                            bool // About is a peer of this mesh
+	Since                             time.Time
+	Local                             string
 }
 
 type groupRow struct {
@@ -107,8 +108,10 @@ type clusterRow struct {
 }
 
 type findingRow struct {
-	Key, Severity, Reason, Message string
-	Since                          time.Time
+	Key, Message string
+	Severity     peer.Severity
+	Reason       peer.Reason
+	Since        time.Time
 }
 
 type panel struct {
@@ -339,7 +342,7 @@ func iconColor(st Status) string {
 }
 
 func (h *handler) alarmRow(st Status, a alarm.Notice) alarmRow {
-	row := alarmRow{Fingerprint: a.Fingerprint, Severity: string(a.Severity), Name: a.Name, About: a.About(), Message: a.Message, Since: a.Since, Local: stamp(a.Since)}
+	row := alarmRow{Fingerprint: a.Fingerprint, Severity: a.Severity, Name: a.Name, About: a.About(), Message: a.Message, Since: a.Since, Local: stamp(a.Since)}
 	cluster := a.Cluster
 	if !a.Peer.IsZero() {
 		_, row.Linked = st.Peer(a.Peer)
@@ -397,7 +400,7 @@ func clusterRowOf(c Cluster) clusterRow {
 	}
 	for _, f := range c.Findings {
 		row.Findings = append(row.Findings, findingRow{
-			Key: string(c.ID) + " " + f.ID, Severity: f.Severity, Reason: string(f.Reason), Message: f.Message, Since: f.Since,
+			Key: string(c.ID) + " " + string(f.ID), Severity: f.Severity, Reason: f.Reason, Message: f.Message, Since: f.Since,
 		})
 	}
 	return row

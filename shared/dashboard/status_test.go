@@ -220,8 +220,8 @@ func TestOverdueRuns(t *testing.T) {
 
 func TestOnlyStandingAlarmsAreShown(t *testing.T) {
 	s := newScene(t, 2)
-	s.raise(alarm.UsersDiffer, alarm.Warning, "", "emea>apac", "later", sceneNow.Add(-time.Hour))
-	s.raise(alarm.ClusterDown, alarm.Critical, "apac", "", "first", sceneNow)
+	s.raise(alarm.UsersDiffer, peer.Warning, "", "emea>apac", "later", sceneNow.Add(-time.Hour))
+	s.raise(alarm.ClusterDown, peer.Critical, "apac", "", "first", sceneNow)
 	s.put(store.Alarm("acme", "cleared"), alarm.Item{Notice: alarm.Notice{Name: "Gone", State: alarm.Cleared}})
 	s.put(store.Alarm("acme", "waiting"), alarm.Item{Notice: alarm.Notice{Name: "InGrace"}})
 	var got []string

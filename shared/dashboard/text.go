@@ -240,7 +240,7 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 			if !f.Since.IsZero() {
 				since = " (since " + stamp(f.Since) + ")"
 			}
-			p.hanging(14, "    "+f.Severity, string(f.Reason)+": "+f.Message+since)
+			p.hanging(14, "    "+string(f.Severity), string(f.Reason)+": "+f.Message+since)
 		}
 	}
 

@@ -269,7 +269,7 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 	}
 	for _, c := range status.Clusters {
 		for _, f := range c.Findings {
-			if f.Severity != "info" {
+			if f.Severity != peer.Info {
 				seen.Findings = append(seen.Findings, string(c.ID)+":"+string(f.Reason))
 			}
 		}

@@ -52,7 +52,7 @@ func TestSomethingInBetweenIsNotImported(t *testing.T) {
 				}
 				var about []peer.Finding
 				for _, f := range book.Certs["apac"].Value.Findings {
-					if f.Node == apacPublisher && f.Severity != "info" || f.Reason == peer.CertificateChanged {
+					if f.Node == apacPublisher && f.Severity != peer.Info || f.Reason == peer.CertificateChanged {
 						about = append(about, f)
 					}
 				}

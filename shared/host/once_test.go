@@ -235,7 +235,7 @@ func neverLearned(t *testing.T, multiServer, reversed, restarted bool) {
 	for range 12 { // amer's next sync carries it over
 		e.tick(10 * time.Minute)
 	}
-	if len(e.said) != 1 || e.said[0].State != alarm.Raised || e.said[0].Name != alarm.CertificateNotTrusted || e.said[0].Cluster != "apac" || e.said[0].Severity != alarm.Critical {
+	if len(e.said) != 1 || e.said[0].State != alarm.Raised || e.said[0].Name != alarm.CertificateNotTrusted || e.said[0].Cluster != "apac" || e.said[0].Severity != peer.Critical {
 		t.Fatalf("said %+v, want one CertificateNotTrusted of apac", e.said)
 	}
 	if m := e.said[0].Message; !strings.Contains(m, "tomcat-trust of emea") || strings.Contains(m, "amer") {

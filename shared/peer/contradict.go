@@ -155,7 +155,7 @@ func ContradictedFindings(m *mesh.Mesh, id mesh.ClusterID, conditions func(mesh.
 		}
 		if len(which) > 0 {
 			out = append(out, Finding{
-				ID: fmt.Sprintf("%s:%s", Contradicted, t), Severity: "info", Reason: Contradicted, Since: first.Since,
+				ID: IDOf(Contradicted, string(t)), Severity: Info, Reason: Contradicted, Since: first.Since,
 				Message: fmt.Sprintf("%s of %s: %s", t, plain.List(which), first.Message),
 			})
 		}
@@ -181,8 +181,8 @@ func EaseNames(findings []Finding, m *mesh.Mesh, id mesh.ClusterID, conditions f
 	}
 	out := slices.Clone(findings)
 	for i, f := range out {
-		if f.Reason == SANNotResolving && f.Severity != "info" {
-			out[i].Severity = "info"
+		if f.Reason == SANNotResolving && f.Severity != Info {
+			out[i].Severity = Info
 			out[i].Message += fmt.Sprintf("; %s's syncs succeed all the same, so its nodes resolve them otherwise than Peerkeeper does", id)
 		}
 	}

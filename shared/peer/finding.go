@@ -13,8 +13,8 @@ import (
 
 // Finding is something about a cluster that a person should know.
 type Finding struct {
-	ID       string        `json:"id"`
-	Severity string        `json:"severity"` // critical, warning, info
+	ID       FindingID     `json:"id"`
+	Severity Severity      `json:"severity"`
 	Reason   Reason        `json:"reason"`
 	Node     mesh.NodeName `json:"node,omitempty"`
 	Message  string        `json:"message"`
@@ -39,14 +39,8 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	}
 	r, c, s := e.record, e.Cluster, e.visibility
 	var out []Finding
-	add := func(sev string, why Reason, node mesh.NodeName, subject, format string, args ...any) {
-		f := Finding{ID: string(why), Severity: sev, Reason: why, Node: node, Message: fmt.Sprintf(format, args...), Since: v.Now}
-		if node != "" {
-			f.ID += ":" + string(node)
-		}
-		if subject != "" {
-			f.ID += ":" + subject
-		}
+	add := func(sev Severity, why Reason, node mesh.NodeName, subject, format string, args ...any) {
+		f := Finding{ID: IDOf(why, string(node), subject), Severity: sev, Reason: why, Node: node, Message: fmt.Sprintf(format, args...), Since: v.Now}
 		f = f.Composed()
 		for _, p := range prev {
 			if p.ID == f.ID {
@@ -58,24 +52,24 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 
 	switch s.Verdict {
 	case AccessDenied:
-		add("critical", s.Trouble, "", "", "%s", s.Message)
+		add(Critical, s.Trouble, "", "", "%s", s.Message)
 	case WaitingForPeers:
-		add("info", s.Trouble, "", "", "%s", s.Message)
+		add(Info, s.Trouble, "", "", "%s", s.Message)
 	case NotVisible:
-		add("warning", s.Trouble, "", "", "%s", s.Message)
+		add(Warning, s.Trouble, "", "", "%s", s.Message)
 	case Down, PublisherIsDown:
-		add("critical", s.Trouble, "", "", "%s", s.Message)
+		add(Critical, s.Trouble, "", "", "%s", s.Message)
 	}
 
 	for _, n := range c.Nodes {
 		seen := r.Seen.Nodes[n.Name]
 		if message := v.contradiction(e, n.Name); message != "" && s.Verdict == Visible {
-			add("warning", ReadByCertcheckOnly, n.Name, "", "%s", message)
+			add(Warning, ReadByCertcheckOnly, n.Name, "", "%s", message)
 		} else if since, lost := r.SilentSince[n.Name]; lost && s.Verdict != Down && s.Verdict != NotVisible && n.Name != c.Publisher && v.Now.Sub(since) > v.patience(e)+v.Tick {
-			add("warning", NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, plain.Time(since))
+			add(Warning, NodeUnreachable, n.Name, "", "%s has not answered Peerkeeper since %s; its services and their effect on users are unknown", n.Name, plain.Time(since))
 		}
 		if why := seen.Services.Reason; s.Verdict == Visible && (why == Forbidden || why == ServerCertificateUntrusted || why.refusesTLS()) {
-			add("critical", why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)
+			add(Critical, why, n.Name, "", "%s: %s", n.Name, seen.Services.Detail)
 		}
 		for _, why := range seen.Remarks {
 			severity, text := why.worthAWord()
@@ -92,64 +86,64 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 					if why != "" {
 						why = " (" + why + ")"
 					}
-					add("critical", ServiceStopped, n.Name, need.service, "%s is stopped on %s%s", need.service, n.Name, why)
+					add(Critical, ServiceStopped, n.Name, need.service, "%s is stopped on %s%s", need.service, n.Name, why)
 				}
 			}
 		}
 		if state, ok := seen.HAState.Fresh(v.Now, v.maxAge()).Get(); ok {
 			if what := r.haUnusual(c, n.Name, state); what != "" {
-				add("info", HAState, n.Name, "", "%s", what)
+				add(Info, HAState, n.Name, "", "%s", what)
 			}
 		}
 		if got, ok := seen.Version.Get(); ok && n.Name == c.Publisher && c.Release != "" && !sameRelease(c.Release, got) {
-			add("info", ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, plain.Value(got))
+			add(Info, ReleaseDiffers, n.Name, "", "mesh.yaml declares release %s, %s runs %s", c.Release, n.Name, plain.Value(got))
 		}
 	}
 	if r.Fell != nil {
 		// Each fall is an incident of its own: who has acknowledged one has not seen the next.
-		add("critical", UsersFell, "", r.Fell.Since.UTC().Format(time.RFC3339), "%s", r.fallFinding(id))
+		add(Critical, UsersFell, "", r.Fell.Since.UTC().Format(time.RFC3339), "%s", r.fallFinding(id))
 	}
 	if set, ok := r.UserSet.Fresh(v.Now, 2*setPeriod).Get(); ok && set[id].Foreign > 0 {
-		add("info", OtherDomains, "", "", "%d users have an IM address in a domain that mesh.yaml does not name (domain, domains); in the Directory URI scheme that is lawful", set[id].Foreign)
+		add(Info, OtherDomains, "", "", "%d users have an IM address in a domain that mesh.yaml does not name (domain, domains); in the Directory URI scheme that is lawful", set[id].Foreign)
 	}
 	if skew, ok := r.Seen.Skew.Get(); ok && skew.Abs() > 2*time.Minute {
-		add("warning", ClockSkew, "", "", "the cluster's clock differs from Peerkeeper's by more than 2 min (HTTP Date); times are corrected for it, certificates and logs are not")
+		add(Warning, ClockSkew, "", "", "the cluster's clock differs from Peerkeeper's by more than 2 min (HTTP Date); times are corrected for it, certificates and logs are not")
 	}
 	if sa, ok := r.Seen.SyncAgent.Get(); ok && !strings.HasPrefix(sa, "Completed") {
-		add("warning", SyncAgentNotCompleted, c.Publisher, "", "the Sync Agent's user sync reads %s", plain.Quote(sa, maxValue))
+		add(Warning, SyncAgentNotCompleted, c.Publisher, "", "the Sync Agent's user sync reads %s", plain.Quote(sa, maxValue))
 	}
 	names, more := firstTen(v.unlisted(r))
 	for _, name := range names {
-		add("warning", UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", plain.Value(name))
+		add(Warning, UnlistedNode, "", name, "the cluster's database lists its node %s, mesh.yaml does not: it is not watched", plain.Value(name))
 	}
 	if more > 0 {
-		add("warning", UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
+		add(Warning, UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
 	}
 	names, more = firstTen(v.unlistedPeers(r))
 	for _, e := range names {
-		add("info", UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", plain.Value(e), mesh.MaxClusters)
+		add(Info, UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", plain.Value(e), mesh.MaxClusters)
 	}
 	if more > 0 {
-		add("info", UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
+		add(Info, UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
 	}
 	for _, unusable := range r.unusable(c) {
 		if s.Verdict == Visible {
-			add("warning", unusable.Reason, unusable.Node, "", "%s", unusable.Message)
+			add(Warning, unusable.Reason, unusable.Node, "", "%s", unusable.Message)
 		}
 	}
 	if v := r.Seen.AXLVersion; v != "" {
-		add("info", AXLVersionFound, c.Publisher, "", "AXL on %s refused the version that belongs to release %s and takes %s, which is asked first from now on; compare the release in mesh.yaml", c.Publisher, cmp.Or(c.Release, "14.0"), v)
+		add(Info, AXLVersionFound, c.Publisher, "", "AXL on %s refused the version that belongs to release %s and takes %s, which is asked first from now on; compare the release in mesh.yaml", c.Publisher, cmp.Or(c.Release, "14.0"), v)
 	}
 	for _, cut := range v.tooLong(c) {
-		add("warning", ValueTooLong, cut.node, cut.field, "%s", cut.message())
+		add(Warning, ValueTooLong, cut.node, cut.field, "%s", cut.message())
 	}
 	if p := r.differingParameters(c); p != "" {
-		add("warning", ParametersDiffer, "", "", "%s", p)
+		add(Warning, ParametersDiffer, "", "", "%s", p)
 	}
 	if iv := r.Interval; iv.Value != 0 && iv.Value != c.SyncInterval.D() {
-		add("info", IntervalDiffers, "", "", "the sync interval is %s on %s, mesh.yaml declares %s; the value read is used", plain.Duration(iv.Value), c.Publisher, c.SyncInterval)
+		add(Info, IntervalDiffers, "", "", "the sync interval is %s on %s, mesh.yaml declares %s; the value read is used", plain.Duration(iv.Value), c.Publisher, c.SyncInterval)
 	}
-	slices.SortStableFunc(out, func(a, b Finding) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(out, func(a, b Finding) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 

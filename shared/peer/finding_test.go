@@ -52,7 +52,7 @@ func TestFindings(t *testing.T) {
 			first := Findings(s.View(), "apac", nil)
 			var ids []string
 			for _, f := range first {
-				ids = append(ids, f.ID)
+				ids = append(ids, string(f.ID))
 				if f.Message == "" || f.Severity == "" || !f.Since.Equal(noon) {
 					t.Errorf("%+v lacks something", f)
 				}

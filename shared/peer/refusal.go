@@ -43,14 +43,14 @@ func TLSRefusals() []Reason {
 func (why Reason) refusesTLS() bool { return slices.Contains(TLSRefusals(), why) }
 
 // worthAWord is what to do about a node that is spoken to, although not well.
-func (why Reason) worthAWord() (severity, text string) {
+func (why Reason) worthAWord() (severity Severity, text string) {
 	switch why {
 	case RSAKeyExchangeOnly:
-		return "warning", "takes no cipher suite but those of RSA key exchange: whoever records the traffic, passwords included, can read it once he has the node's key. In " + procedure.CipherManagement + " add an ECDHE suite to All TLS"
+		return Warning, "takes no cipher suite but those of RSA key exchange: whoever records the traffic, passwords included, can read it once he has the node's key. In " + procedure.CipherManagement + " add an ECDHE suite to All TLS"
 	case NegativeSerialNumber:
-		return "warning", "serves a certificate with a negative serial number, which RFC 5280 forbids: some clients refuse it. Have it issued anew"
+		return Warning, "serves a certificate with a negative serial number, which RFC 5280 forbids: some clients refuse it. Have it issued anew"
 	}
-	return "info", string(why)
+	return Info, string(why)
 }
 
 // readSince is when certcheck last read a certificate over a node's own port, if

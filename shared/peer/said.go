@@ -35,8 +35,8 @@ func said(message string) string {
 // among them, has anything that a terminal or a page would obey. The subject is
 // a value and stays as it was read.
 func (f Finding) Composed() Finding {
-	f.ID, f.Message, f.Fix = plain.Line(f.ID, maxName), said(f.Message), said(f.Fix)
-	f.Severity, f.Reason = plain.Line(f.Severity, maxName), Reason(plain.Line(string(f.Reason), maxName))
+	f.ID, f.Message, f.Fix = FindingID(plain.Line(string(f.ID), maxName)), said(f.Message), said(f.Fix)
+	f.Severity, f.Reason = Severity(plain.Line(string(f.Severity), maxName)), Reason(plain.Line(string(f.Reason), maxName))
 	f.Node = mesh.NodeName(plain.Line(string(f.Node), maxName))
 	return f
 }

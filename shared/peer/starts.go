@@ -29,7 +29,7 @@ func Starts(v *View, id mesh.ClusterID, done ...Done) []Proposal {
 		for _, name := range startable {
 			t := Target{Cluster: id, Node: f.Node, Service: name}
 			svc, known := r.Seen.Nodes[f.Node].Services.Fresh(v.Now, v.maxAge()).Get()
-			if !known || svc[name].Status != "Stopped" || f.ID != string(ServiceStopped)+":"+string(f.Node)+":"+name {
+			if !known || svc[name].Status != "Stopped" || f.ID != IDOf(ServiceStopped, string(f.Node), name) {
 				continue
 			}
 			stop := v.whyStopped(c, f.Node, name, done)

@@ -13,7 +13,7 @@ func TestStarts(t *testing.T) {
 	stop := func(name string, since time.Time) {
 		r := v.Clusters["emea"]
 		r.Seen.Nodes[pub].Services.Value[name] = Service{Status: "Stopped", UpTime: -1}
-		r.Findings = append(r.Findings, Finding{ID: string(ServiceStopped) + ":" + string(pub) + ":" + name, Reason: ServiceStopped, Node: pub, Since: since})
+		r.Findings = append(r.Findings, Finding{ID: IDOf(ServiceStopped, string(pub), name), Reason: ServiceStopped, Node: pub, Since: since})
 	}
 	for _, name := range []string{ICSA, XCPRouter, SIPProxy, SRM} {
 		stop(name, at12.Add(-10*time.Minute))

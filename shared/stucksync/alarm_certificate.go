@@ -3,7 +3,6 @@ package stucksync
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/alarm"
@@ -17,7 +16,7 @@ import (
 // notTrusted completes the alarm on a certificate that peers do not trust, and
 // says whether it fires.
 func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
-	if f.Reason == certificate.NotTrustedByPeers && f.Severity != string(alarm.Critical) {
+	if f.Reason == certificate.NotTrustedByPeers && f.Severity != peer.Critical {
 		return false // a subscriber's certificate, or one over which syncs succeed still
 	}
 	if j.trustedAllTheSame(one.Cluster, f) {
@@ -43,11 +42,11 @@ func ending(f peer.Finding, one *alarm.Firing) {
 	if f.Reason == certificate.ChainExpired {
 		// The alarm that said that it would; whether pullers hold a newer CA, their
 		// syncs show.
-		one.Subject = string(peer.CertificateExpiring) + strings.TrimPrefix(f.ID, string(certificate.ChainExpired))
-		one.Severity, one.Step = alarm.Critical, "over"
+		one.Subject = string(f.ID.As(peer.CertificateExpiring))
+		one.Severity, one.Step = peer.Critical, "over"
 		return
 	}
-	one.Severity = alarm.Severity(f.Severity)
+	one.Severity = f.Severity
 	one.Step = f.Since.UTC().Format(time.DateOnly) // since when so few days are left
 }
 
@@ -55,7 +54,7 @@ func ending(f peer.Finding, one *alarm.Firing) {
 // when it has: the renewal ends both.
 func expiring(id mesh.ClusterID, expired peer.Finding) alarm.Firing {
 	return alarm.Firing{Name: alarm.CertificateExpiring, Cluster: id, Suppressed: true,
-		Subject: string(peer.CertificateExpiring) + strings.TrimPrefix(expired.ID, string(peer.CertificateExpired))}
+		Subject: string(expired.ID.As(peer.CertificateExpiring))}
 }
 
 // trustedAllTheSame reports whether every cluster that a certificate's finding

@@ -17,9 +17,9 @@ import (
 const askAgain = 4 * time.Hour
 
 // startOf is the start that a finding or alarm on a stopped service asks for.
-func (j *tick) startOf(subject string) (peer.Proposal, bool) {
+func (j *tick) startOf(id peer.FindingID) (peer.Proposal, bool) {
 	i := slices.IndexFunc(j.asked, func(p peer.Proposal) bool {
-		return p.Action == peer.StartService && subject == fmt.Sprintf("%s:%s:%s", peer.ServiceStopped, p.Target.Node, p.Target.Service)
+		return p.Action == peer.StartService && id == peer.IDOf(peer.ServiceStopped, string(p.Target.Node), p.Target.Service)
 	})
 	if i < 0 {
 		return peer.Proposal{}, false
@@ -47,7 +47,7 @@ func (j *tick) stopped(f peer.Finding, one *alarm.Firing) bool {
 // stoppedNotice puts the alarm on a stopped service into words: why it is thought to
 // be stopped, what Peerkeeper does, and how to answer.
 func (j *tick) stoppedNotice(m *mesh.Mesh, f alarm.Firing) (message string, more []string) {
-	p, ok := j.startOf(f.Subject)
+	p, ok := j.startOf(peer.FindingID(f.Subject))
 	if !ok {
 		return f.Message, nil
 	}

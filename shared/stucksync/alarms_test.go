@@ -257,7 +257,7 @@ func TestAStuckSyncWaitsForItsCertificate(t *testing.T) {
 				return
 			}
 			s.set(id.String(), peer.CertificateTrusted, peer.False, peer.NotInTrustStore)
-			s.certs["apac"].Findings = []peer.Finding{{ID: "NotTrustedByPeers:imp-apac-pub.example.com:RSA", Severity: string(alarm.Critical), Reason: certificate.NotTrustedByPeers, Message: "not trusted", Since: s.now}}
+			s.certs["apac"].Findings = []peer.Finding{{ID: "NotTrustedByPeers:imp-apac-pub.example.com:RSA", Severity: peer.Critical, Reason: certificate.NotTrustedByPeers, Message: "not trusted", Since: s.now}}
 			for range 3 {
 				s.tick()
 			}

@@ -2,7 +2,6 @@ package stucksync
 
 import (
 	"slices"
-	"strings"
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/instant"
@@ -71,7 +70,7 @@ func (j *tick) certUnread(by alarm.Evidence, it alarm.Item) bool {
 		return len(unread) > 0
 	case alarm.ByItsCert:
 		// The subject is the finding's id, which ends in the node and key type.
-		return slices.ContainsFunc(unread, func(at string) bool { return strings.HasSuffix(it.Subject, ":"+at) })
+		return slices.ContainsFunc(unread, func(at string) bool { return peer.FindingID(it.Subject).On(at) })
 	}
 	return false
 }

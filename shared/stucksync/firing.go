@@ -127,7 +127,7 @@ func subject(k alarm.Kind, f peer.Finding) string {
 	case alarm.NodeSubject:
 		return string(f.Node)
 	case alarm.FindingSubject:
-		return f.ID
+		return string(f.ID)
 	}
 	return ""
 }

@@ -19,12 +19,13 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/alarm/sns"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store/dynamo/emulator"
 )
 
 func raised() alarm.Notice {
 	return alarm.Notice{
-		Name: alarm.PeriodicSyncingFailure, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Peer: mesh.PeerID{From: "emea", To: "apac"},
+		Name: alarm.PeriodicSyncingFailure, Severity: peer.Critical, State: alarm.Raised, Mesh: "acme", Peer: mesh.PeerID{From: "emea", To: "apac"},
 		Fingerprint: "0123456789abcdef", Transition: 3, Since: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		Message: "no sync since 09:12 UTC; users jdoe and asmith are missing", Runbook: "shared/alarm/README.md#alarm-interclustersyncagentpeerperiodicsyncingfailure",
 	}

@@ -19,11 +19,12 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/alarm/webhook"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
 )
 
 var notice = alarm.Notice{
-	Name: alarm.ClusterDown, Severity: alarm.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Fingerprint: "00ff", Transition: 3,
+	Name: alarm.ClusterDown, Severity: peer.Critical, State: alarm.Raised, Mesh: "acme", Cluster: "apac", Fingerprint: "00ff", Transition: 3,
 	Since: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Message: "no node answers", Runbook: "shared/alarm/README.md#alarm-clusterdown",
 }
 
