@@ -95,3 +95,30 @@ func TestACompletionAheadOfTheClockHidesNothing(t *testing.T) {
 		t.Errorf("overdue %v since %s, want since the clock is right", overdue, since)
 	}
 }
+
+// TestOverdueByRecordsThatNoteLess: what an earlier release wrote of a run, and
+// where no other function shows since when the clock is right.
+func TestOverdueByRecordsThatNoteLess(t *testing.T) {
+	hour := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour) }
+	for _, c := range []struct {
+		name    string
+		runs    map[string]store.Run
+		since   time.Time
+		overdue bool
+	}{
+		{"nobody runs it here, and others have run for hours", map[string]store.Run{"stucksync": {Completed: start, ClockSince: hour(-2)}}, time.Time{}, false},
+		{"only the last start was noted", map[string]store.Run{"peersync": {Started: hour(-1)}}, hour(-1), true},
+		{"the first start counts, not the last", map[string]store.Run{"peersync": {FirstStarted: hour(-2), Started: hour(-1)}}, hour(-2), true},
+		{"it completed by a clock ahead, and nobody shows another clock", map[string]store.Run{"peersync": {Completed: hour(5), Started: hour(-1)}}, time.Time{}, false},
+		{"of several functions, the one that has run longest by this clock", map[string]store.Run{
+			"peersync": {Completed: hour(5), Started: hour(5)}, "stucksync": {ClockSince: hour(-2)}, "certcheck": {ClockSince: hour(-1)}, "delivery": {ClockSince: hour(5)}, "dashboard": {},
+		}, hour(-2), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			since, overdue := run.Overdue(c.runs, "peersync", 5*time.Minute, start)
+			if overdue != c.overdue || !since.Equal(c.since) {
+				t.Errorf("overdue %v since %s, want %v since %s", overdue, since, c.overdue, c.since)
+			}
+		})
+	}
+}

@@ -3,10 +3,12 @@ package run_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
@@ -40,6 +42,7 @@ func TestOnce(t *testing.T) {
 		{"a person, at any time, gets the time that was run for", 0, run.Request{Function: "peersync"}, well, false, false, start.Add(11 * time.Minute)},
 		{"another function", 0, run.Request{Function: "peersink"}, well, false, true, time.Time{}},
 		{"another mesh", 0, run.Request{Function: "peersync", Mesh: "other"}, well, false, true, time.Time{}},
+		{"a cluster of the mesh only", 0, run.Request{Function: "peersync", Mesh: "acme", Only: []mesh.ClusterID{"emea"}}, well, false, false, start.Add(11 * time.Minute)},
 		{"no such cluster", 0, run.Request{Function: "peersync", Only: []mesh.ClusterID{"mars"}}, well, false, true, time.Time{}},
 	}
 	for _, x := range steps {
@@ -48,6 +51,66 @@ func TestOnce(t *testing.T) {
 		if (err != nil) != x.fails || (a.Skipped != "") != x.skipped || !a.ScheduledTime.Equal(x.time) {
 			t.Errorf("%s: %+v, %v", x.name, a, err)
 		}
+	}
+}
+
+// TestADryRunLeavesNothingBehind: whoever tries what would be done keeps no run
+// from its turn.
+func TestADryRunLeavesNothingBehind(t *testing.T) {
+	s := store.NewMemory()
+	sched, _ := run.Find("stucksync")
+	r := run.Runner{Schedule: sched, Mesh: &mesh.Mesh{Name: "acme"}, Store: s, Now: func() time.Time { return start }}
+	a, err := r.Once(t.Context(), run.Request{ScheduledTime: start, DryRun: true}, func(_ context.Context, lease *store.Lease) (run.Answer, error) {
+		if lease != nil {
+			t.Error("a dry run has a lease")
+		}
+		return run.Answer{Proposals: 2, Peers: map[peer.State]int{peer.Stuck: 1}}, nil
+	})
+	if err != nil || a.Proposals != 2 || a.Peers[peer.Stuck] != 1 || !a.ScheduledTime.Equal(start) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if items, err := s.Load(t.Context(), store.Live("acme"), ""); len(items) != 0 || err != nil {
+		t.Errorf("it left %v, %v", items, err)
+	}
+}
+
+// TestAnAnswerCountsPeersAlsoWhereThereAreNone: what reads the JSON finds an object.
+func TestAnAnswerCountsPeersAlsoWhereThereAreNone(t *testing.T) {
+	r := run.Runner{Mesh: &mesh.Mesh{Name: "acme"}}
+	a, err := r.Once(t.Context(), run.Request{DryRun: true}, func(context.Context, *store.Lease) (run.Answer, error) { return run.Answer{}, nil })
+	if err != nil || a.Peers == nil {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestARunThatCannotBeNotedFails: without a note at its beginning nothing is done,
+// and one that is not noted at its end is tried again.
+func TestARunThatCannotBeNotedFails(t *testing.T) {
+	down := errors.New("down")
+	for name, c := range map[string]struct {
+		after bool // the store goes down while it runs
+		done  bool
+		want  string
+	}{
+		"at its beginning": {false, false, "beginning peersync: "},
+		"at its end":       {true, true, "completing peersync: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := store.NewMemory()
+			fail := func(string, store.Key) error { return down }
+			if !c.after {
+				s.Fail = fail
+			}
+			sched, _ := run.Find("peersync")
+			done := false
+			_, err := run.Runner{Schedule: sched, Mesh: &mesh.Mesh{Name: "acme"}, Store: s, Now: time.Now}.Once(t.Context(), run.Request{}, func(context.Context, *store.Lease) (run.Answer, error) {
+				done, s.Fail = true, fail
+				return run.Answer{}, nil
+			})
+			if done != c.done || !errors.Is(err, down) || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("done %v, %v", done, err)
+			}
+		})
 	}
 }
 
