@@ -42,7 +42,7 @@ func (c *Client) ReadLog(ctx context.Context, m *mesh.Mesh, had *peer.LogRecord,
 	g := peer.LogReading{At: now, Way: had.Way}
 	outcome, err := r.read(ctx, &g)
 	if g.Outcome = outcome; err != nil {
-		g = peer.LogReading{At: now, Outcome: peer.LogFailed, Problem: string(logcollection.ProblemOf(err)), Detail: err.Error(), Wait: waitAfter(err)}
+		g = peer.LogReading{At: now, Outcome: peer.LogFailed, Problem: string(logcollection.ProblemOf(err)), Detail: plain.Line(err.Error(), 400), Wait: waitAfter(err)}
 	} else if nodes := c.levelNodes(); turn.Level && outcome == peer.LogRead && turn.Requests-r.asked() >= len(nodes) {
 		g.LevelAsked = true
 		g.Level, g.LevelBy = c.logLevel(ctx)
@@ -98,10 +98,15 @@ func (r *logReader) bytes() int64 {
 const listNone = "none"
 
 // list gives the files, and notes in which list they stand. Where nobody lists
-// them there are none, and the log may still be read.
+// them there are none, and the log may still be read; whether somebody does by now
+// is asked as often as the level is: a service that was being started is there
+// later, and without a list no rotation can be followed.
 func (r *logReader) list(ctx context.Context, way *peer.LogWay) ([]logcollection.File, error) {
 	if way.List == listNone {
-		return nil, nil
+		if !r.turn.Level {
+			return nil, nil
+		}
+		way.List = ""
 	}
 	for _, list := range logLists {
 		if way.List != "" && way.List != list.name || !r.may(1) {

@@ -124,6 +124,34 @@ func TestAHostileLog(t *testing.T) {
 	}
 }
 
+// TestAListThatComesBack is found again when the level is asked for, and until then
+// costs nothing.
+func TestAListThatComesBack(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	r.Change("emea", clustersim.Log{Service: new("old")})
+	r.look("emea")
+	var had peer.LogRecord
+	turn := func(level bool) peer.LogReading {
+		before := r.Requests("emea")["selectLogFiles"]
+		g := r.client("emea").ReadLog(t.Context(), r.Mesh, &had, cluster.LogTurn{Allowance: peer.Allowance{Requests: 4, Bytes: 64 << 20}, Fetch: true, Level: level}, r.Clock.Now())
+		if asked := r.Requests("emea")["selectLogFiles"] > before; g.Outcome != peer.LogRead || asked && !level {
+			t.Errorf("asked for a list: %v; %+v", asked, g)
+		}
+		had = had.After(g)
+		return g
+	}
+	if g := turn(true); g.Way != (peer.LogWay{List: "none", File: "DimeGetFileService"}) || len(g.Words.Peers) != 1 {
+		t.Errorf("%+v", g)
+	}
+	r.Change("emea", clustersim.Log{Service: new("")})
+	if g := turn(false); g.Way.List != "none" || !g.Unbroken || g.Requests != 1 {
+		t.Errorf("%+v", g)
+	}
+	if g := turn(true); g.Way.List != "systems" || !g.Unbroken {
+		t.Errorf("%+v", g)
+	}
+}
+
 // TestWhatATurnMayCost is kept to whatever it meets.
 func TestWhatATurnMayCost(t *testing.T) {
 	for requests := range 5 {
