@@ -181,7 +181,9 @@ func Fingerprint(meshName, name string, cluster mesh.ClusterID, peer mesh.PeerID
 func Reconcile(items map[string]Item, look Check) []Item {
 	firing := look.byFingerprint()
 	var changed []Item
-	for _, fp := range slices.Sorted(maps.Keys(union(items, firing))) {
+	all := slices.AppendSeq(slices.Collect(maps.Keys(items)), maps.Keys(firing))
+	slices.Sort(all)
+	for _, fp := range slices.Compact(all) {
 		it, exists := items[fp]
 		f, fires := firing[fp]
 		if !exists {
@@ -202,17 +204,6 @@ func Reconcile(items map[string]Item, look Check) []Item {
 		}
 	}
 	return changed
-}
-
-func union(items map[string]Item, firing map[string]Firing) map[string]bool {
-	all := make(map[string]bool, len(items)+len(firing))
-	for fp := range items {
-		all[fp] = true
-	}
-	for fp := range firing {
-		all[fp] = true
-	}
-	return all
 }
 
 func newItem(fp, meshName string, f Firing) Item {

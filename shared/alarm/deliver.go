@@ -90,9 +90,7 @@ func Deliver(ctx context.Context, s store.Store, meshName string, sinks []Sink, 
 		}
 		n, err := deliverOne(ctx, s, store.Alarm(meshName, it.Fingerprint), outlets, now)
 		sent += n
-		if err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
 	return sent, errors.Join(errs...)
 }

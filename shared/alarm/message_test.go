@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
@@ -62,10 +63,29 @@ func TestANoticeThatIsTooLargeForTheReceiverIsSentAgainShortened(t *testing.T) {
 			if cut := most < 32<<10; cut != strings.Contains(n.Message, "characters are left out; `peerkeeper explain 'emea>apac'` has them.") {
 				t.Errorf("at most %d bytes: what is left out is not said:\n%s", most, n.Message)
 			}
+			if kept, rest, cut := strings.Cut(n.Message, "\nShortened: "); cut {
+				var left int
+				_, err := fmt.Sscanf(rest, "%d characters", &left)
+				if whole := utf8.RuneCountInString(item(t, s, "").Message); err != nil || utf8.RuneCountInString(kept)+left != whole {
+					t.Errorf("at most %d bytes: %d characters are said to be left out of %d, %d are there", most, left, whole, utf8.RuneCountInString(kept))
+				}
+			}
 			if most >= 1000 && !strings.Contains(n.Message, nextStep) {
 				t.Errorf("at most %d bytes: the next step is lost:\n%s", most, n.Message)
 			}
 		}
+	}
+}
+
+// TestAShortenedNoticeSaysWhereItIsReadWhole: a cluster's is in the mesh's status.
+func TestAShortenedNoticeSaysWhereItIsReadWhole(t *testing.T) {
+	s := store.NewMemory()
+	f := down("amer")
+	f.Message = strings.Repeat("no node answers; ", 300)
+	settle(t, s, noon, f)
+	small := &full{most: 1000}
+	if _, err := alarm.Deliver(t.Context(), s, "acme", []alarm.Sink{small}, clock(noon)); err != nil || len(small.got) != 1 || !strings.HasSuffix(small.got[0].Message, "`peerkeeper status` has them.") {
+		t.Errorf("%+v, %v", small.got, err)
 	}
 }
 
