@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"peerkeeper/shared/axl"
@@ -33,7 +34,7 @@ func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, rej
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if had := c.hands[cl.ID]; had != nil && had.Version == creds.Version && equal(had.client.pins, all) {
+	if had := c.hands[cl.ID]; had != nil && had.Version == creds.Version && slices.Equal(had.client.pins, all) {
 		return had, nil
 	}
 	if c.hands == nil {
@@ -140,5 +141,3 @@ func (h *ServiceController) Uncertain(err error) bool {
 	var e *soap.Error
 	return !errors.As(err, &e) || e.Kind == soap.OutcomeUnknown
 }
-
-func equal(a, b []string) bool { return strings.Join(a, " ") == strings.Join(b, " ") }

@@ -266,3 +266,91 @@ func BenchmarkLargestItems(b *testing.B) {
 	b.ReportMetric(float64(cluster), "cluster-bytes")
 	b.ReportMetric(float64(digests), "buckets-bytes")
 }
+
+// TestUsersOfNobodysNodesAreNotCounted: a node that mesh.yaml does not name is of
+// no cluster, and its users are no reason to doubt the others'.
+func TestUsersOfNobodysNodesAreNotCounted(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	r.Pass(35 * time.Minute)
+	only := func(n mesh.NodeName) (mesh.ClusterID, bool) {
+		id, ok := r.Mesh.Owner(n)
+		return id, ok && id == "emea"
+	}
+	client, now := r.client("emea"), r.Clock.Now()
+	if got := client.Buckets(t.Context(), only, now); !got.Known() || len(got.Value) != 1 || got.Value["emea"].Users != 20 {
+		t.Errorf("digests: %+v", got)
+	}
+	if got := client.Set(t.Context(), only, "", now); !got.Known() || len(got.Value) != 1 || got.Value["emea"].Users != 20 {
+		t.Errorf("set: %+v", got)
+	}
+}
+
+// TestHomeUsersOfAnotherDomainAreCounted: those of this cluster; a copy's domain is
+// its home's affair.
+func TestHomeUsersOfAnotherDomainAreCounted(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	r.Pass(35 * time.Minute)
+	for _, c := range []struct {
+		name, domain string
+		others       []string
+		foreign      int
+	}{
+		{"the mesh's own", r.Mesh.Domain, nil, 0},
+		{"another", "elsewhere.example.org", nil, 20},
+		{"another, and the cluster has the users' one too", "elsewhere.example.org", []string{r.Mesh.Domain}, 0},
+		{"none is declared", "", nil, 0},
+	} {
+		got := r.client("emea").Set(t.Context(), r.Mesh.Owner, c.domain, r.Clock.Now(), c.others...)
+		if !got.Known() || got.Value["emea"].Foreign != c.foreign || got.Value["apac"].Foreign != 0 {
+			t.Errorf("domain %s: %+v", c.name, got)
+		}
+	}
+}
+
+// TestUsersThatCannotBeReadAreUnknown: not none.
+func TestUsersThatCannotBeReadAreUnknown(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	r.Pass(35 * time.Minute)
+	client, now := r.client("emea"), r.Clock.Now()
+	emea := r.declared("emea")
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultSOAP, Times: -1})
+	if got := client.Buckets(t.Context(), r.Mesh.Owner, now); got.Known() || got.Why() != peer.QueryRefused {
+		t.Errorf("digests: %+v", got)
+	}
+	if got := client.Set(t.Context(), r.Mesh.Owner, "", now); got.Known() || got.Why() != peer.QueryRefused || len(got.Value) != 0 {
+		t.Errorf("set: %+v", got)
+	}
+	if ids, got := client.Named(t.Context(), emea, []string{"a"}, now); got.Known() || got.Why() != peer.QueryRefused || len(ids) != 0 {
+		t.Errorf("named: %v, %+v", ids, got)
+	}
+	if got, err := client.Find(t.Context(), "anybody"); err == nil || len(got) != 0 {
+		t.Errorf("found: %v, %v", got, err)
+	}
+}
+
+// TestACountThatFailsAfterTheStreamMakesItPartial: whether users came meanwhile is
+// then not known.
+func TestACountThatFailsAfterTheStreamMakesItPartial(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	r.Pass(35 * time.Minute)
+	row := 0
+	got, err := r.client("emea").Users(t.Context(), cluster.Filter{}, r.Clock.Now(), func(cluster.User) error {
+		if row++; row == 1 {
+			r.Fault(clustersim.Fault{Cluster: "emea", Operation: "executeSQLQuery", Kind: clustersim.FaultSOAP, Times: -1})
+		}
+		return nil
+	})
+	if err == nil || got.Knowledge != peer.PartialFact || got.Why() != peer.QueryRefused || got.Value.Rows != 40 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestAUserIsFoundWithWhatThePageShows.
+func TestAUserIsFoundWithWhatThePageShows(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	r.Change("emea", clustersim.Users{UserID: new("Ada"), IMAddress: new("ada@elsewhere.example.org")})
+	got, err := r.client("emea").Find(t.Context(), "ada")
+	if err != nil || len(got) != 1 || got[0].ID != "Ada" || got[0].IMAddress != "ada@elsewhere.example.org" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
