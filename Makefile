@@ -173,7 +173,7 @@ fuzz: ## every fuzz test for 20 s each (FUZZTIME=1m)
 	done
 
 # What the tests of these packages let pass is a wrong alarm or a wrong action.
-MUTATED = ./shared/peer ./shared/certificate ./shared/repair ./shared/alarm ./shared/stucksync ./shared/run ./shared/record ./shared/cluster ./shared/certcheck
+MUTATED = ./shared/peer ./shared/certificate ./shared/repair ./shared/intervention ./shared/alarm ./shared/stucksync ./shared/run ./shared/record ./shared/cluster ./shared/certcheck
 
 mutate: ## whether tests can fail: N=20 changes in each of MUTATED, by SEED=1, of which 90 in 100 must be noticed
 	@$(GO) run ./shared/archtest/mutate -n $(or $(N),20) -seed $(or $(SEED),1) $(MUTATED)
