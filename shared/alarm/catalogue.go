@@ -201,8 +201,6 @@ func explains(kind Kind, cause, effect Firing) bool {
 	switch {
 	case !cause.Peer.IsZero():
 		return cause.Peer == effect.Peer
-	case cause.Cluster == "":
-		return true // the whole mesh
 	case effect.Peer.IsZero():
 		return cause.Cluster == effect.Cluster
 	}

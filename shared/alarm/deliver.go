@@ -183,19 +183,15 @@ func send(ctx context.Context, pending []Pending, outlets []*outlet) (sent int, 
 			err := o.send(ctx, p.Notice)
 			if err != nil {
 				errs = append(errs, &SinkError{Sink: o.name, Notice: p.Notice, Cause: err})
-			}
-			if err != nil && !errors.Is(err, ErrTooLarge) {
-				behind[o.name] = true
-				continue
+				if !errors.Is(err, ErrTooLarge) {
+					behind[o.name] = true
+					continue
+				}
 			}
 			// One that is too large at its shortest is given up: it would come no
 			// nearer to anybody by being sent for ever, and what is said later of
 			// the same alarm would never be heard. It stays where `status` reads it.
-			if err != nil {
-				p.Done = append(p.Done, o.name)
-				continue
-			}
-			heard = true
+			heard = heard || err == nil
 			p.Done = append(p.Done, o.name)
 		}
 		if heard && fresh {

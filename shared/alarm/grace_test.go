@@ -76,6 +76,12 @@ func TestAlarmsWaitWhileSinksRefuse(t *testing.T) {
 	if len(it.Pending) != maxPending || it.Transition != maxPending {
 		t.Errorf("%d notices wait, transition %d", len(it.Pending), it.Transition)
 	}
+	// One that stands waits to be cleared, too.
+	standing := it
+	standing.State = Raised
+	if standing.gone(start, "") || !standing.Active() || len(standing.Pending) != maxPending {
+		t.Errorf("the queue is full, and it was cleared: transition %d, %d wait", standing.Transition, len(standing.Pending))
+	}
 	// Taken again, what is true is said: it stands at the end of the queue as
 	// cleared, so a firing problem raises.
 	it.Pending = nil
