@@ -1,0 +1,130 @@
+package intervention
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
+	"peerkeeper/shared/store"
+)
+
+var now = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+
+const pub = mesh.NodeName("imp-emea-pub")
+
+// ground is what a run knows of two clusters, one of which it wants to act on.
+// change says what is otherwise.
+func ground(change func(*Grounds, *peer.Facts)) *Grounds {
+	m := &mesh.Mesh{Name: "acme"}
+	facts := peer.Facts{Now: now, Tick: 5 * time.Minute, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	for _, id := range []mesh.ClusterID{"emea", "apac"} {
+		node := mesh.NodeName("imp-" + string(id) + "-pub")
+		m.Clusters = append(m.Clusters, mesh.Cluster{ID: id, Publisher: node, Nodes: []mesh.Node{{Name: node}}})
+		seen := peer.Observation{Cluster: id, At: now, Access: peer.Known(true, now), Nodes: map[mesh.NodeName]peer.Node{node: {
+			Answers:  peer.Known(true, now),
+			Services: peer.Known(map[string]peer.Service{peer.ICSA: {Status: "Started", UpTime: time.Hour}, peer.AXL: {Status: "Started", UpTime: -1}}, now.Add(-3*time.Minute)),
+		}}}
+		facts.Clusters[id] = &peer.ClusterRecord{Seen: seen}
+	}
+	g := &Grounds{Actor: "stucksync", Book: &record.Snapshot{Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{}, Runs: map[string]store.Doc[store.Run]{}}}
+	if change != nil {
+		change(g, &facts)
+	}
+	g.View = facts.View()
+	g.Certificates = certificate.NewView(g.View, nil)
+	return g
+}
+
+func restart(service string) peer.Proposal {
+	return peer.Proposal{ID: "4f", Action: peer.RestartService, Target: peer.Target{Cluster: "emea", Node: pub, Service: service}}
+}
+
+// TestWhatIsNotKnownIsNoGroundToAct: it is said what is not known, and the service
+// counts as unknown, not as stopped.
+func TestWhatIsNotKnownIsNoGroundToAct(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		change           func(*Grounds, *peer.Facts)
+		service          string
+		cluster, unknown string // what is said of the cluster, of the service
+		up               time.Duration
+	}{
+		{"all is known: the service has run three minutes more since it was read", nil, peer.ICSA, "", "", time.Hour + 3*time.Minute},
+		{"how long it has run is not told", nil, peer.AXL, "", "", -1},
+		{"the node does not list the service", nil, peer.SyncAgent, "", "is not listed", -1},
+		{"its services were read longer ago than two ticks", func(_ *Grounds, f *peer.Facts) {
+			n := f.Clusters["emea"].Seen.Nodes[pub]
+			n.Services.At = now.Add(-11 * time.Minute)
+			f.Clusters["emea"].Seen.Nodes[pub] = n
+		}, peer.ICSA, "", "the services of imp-emea-pub are not known", -1},
+		{"the cluster left mesh.yaml", func(_ *Grounds, f *peer.Facts) { delete(f.Clusters, "emea") }, peer.ICSA, "emea is no longer in mesh.yaml", "", -1},
+		{"a newer version wrote the record", func(g *Grounds, _ *peer.Facts) {
+			g.Book.Clusters["emea"] = store.Doc[peer.ClusterRecord]{Newer: true}
+		}, peer.ICSA, "the record of emea was written by a newer version", "", time.Hour + 3*time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := ground(c.change).Situation(&repair.Gate{}, restart(c.service))
+			if (s.ClusterUnknown == "") != (c.cluster == "") || !strings.Contains(s.ClusterUnknown, c.cluster) {
+				t.Errorf("of the cluster: %q, want %q", s.ClusterUnknown, c.cluster)
+			}
+			if (s.ServiceUnknown == "") != (c.unknown == "") || !strings.Contains(s.ServiceUnknown, c.unknown) {
+				t.Errorf("of the service: %q, want %q", s.ServiceUnknown, c.unknown)
+			}
+			if s.Service.UpTime != c.up || s.Service.Started() != (c.unknown == "" && !strings.Contains(c.cluster, "no longer")) {
+				t.Errorf("the service: %+v, want it up for %s", s.Service, c.up)
+			}
+		})
+	}
+}
+
+// TestUsersWhoFellAreAGroundToWait.
+func TestUsersWhoFellAreAGroundToWait(t *testing.T) {
+	fell := ground(func(_ *Grounds, f *peer.Facts) { f.Clusters["emea"].Fell = &peer.Fall{Since: now} })
+	if s := fell.Situation(&repair.Gate{}, restart(peer.ICSA)); s.UsersFell == "" {
+		t.Error("it is not said")
+	}
+	if s := ground(nil).Situation(&repair.Gate{}, restart(peer.ICSA)); s.UsersFell != "" {
+		t.Errorf("%q", s.UsersFell)
+	}
+}
+
+// TestWhoRunsWithAnotherConfigurationIsNoticed: the newest run's counts, of any
+// function; of this one what its run found, not what it wrote.
+func TestWhoRunsWithAnotherConfigurationIsNoticed(t *testing.T) {
+	run := func(hash string, ago time.Duration) store.Run {
+		return store.Run{ConfigHash: hash, Started: now.Add(-ago)}
+	}
+	for _, c := range []struct {
+		name   string
+		runs   map[string]store.Run
+		before *store.Run // of our own; nil is a dry run
+		want   string     // "" is our own configuration's
+	}{
+		{"nobody has run", nil, nil, ""},
+		{"another function, lately", map[string]store.Run{"peersync": run("new", time.Minute), "certcheck": run("old", time.Hour)}, nil, "new"},
+		{"this run itself", map[string]store.Run{"stucksync": run("ours", 0)}, nil, ""},
+		{"this function before", map[string]store.Run{"stucksync": run("ours", 0), "peersync": run("old", time.Hour)}, new(run("before", time.Minute)), "before"},
+		{"another since this function", map[string]store.Run{"peersync": run("new", time.Minute)}, new(run("before", time.Hour)), "new"},
+	} {
+		g := ground(func(g *Grounds, _ *peer.Facts) {
+			for function, r := range c.runs {
+				g.Book.Runs[function] = store.Doc[store.Run]{Value: r}
+			}
+			if c.before != nil {
+				g.Lease = &store.Lease{Before: *c.before}
+			}
+		})
+		want := c.want
+		if want == "" {
+			want = g.View.Mesh.Hash()
+		}
+		if got := g.Situation(&repair.Gate{}, restart(peer.ICSA)).Newest; got != want {
+			t.Errorf("%s: %q, want %q", c.name, got, want)
+		}
+	}
+}
