@@ -148,6 +148,9 @@ func (snap *snapshot) clockOf(id mesh.PeerID) peer.ClockSource {
 	if c := snap.view.Clock(id); c.Readable() {
 		return c.Source
 	}
+	if c := snap.view.Logged(id); c.Readable() {
+		return c.Source
+	}
 	if s := snap.peers[id]; s != nil && !s.sync.Progress.IsZero() {
 		return peer.ClockProgress
 	}
@@ -164,8 +167,12 @@ func (snap *snapshot) clockOfCluster(id mesh.ClusterID) peer.ClockSource {
 		switch snap.clockOf(p.ID) {
 		case peer.ClockDialect:
 			return peer.ClockDialect
+		case peer.ClockCisco:
+			best = peer.ClockCisco
 		case peer.ClockProgress:
-			best = peer.ClockProgress
+			if best == peer.ClockNone {
+				best = peer.ClockProgress
+			}
 		}
 	}
 	return best
@@ -327,7 +334,7 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 		peers:    map[mesh.PeerID]*stored{},
 		runs:     map[string]store.Run{}, alarms: []alarm.Notice{},
 	}
-	facts := peer.Facts{Now: now, Tick: s.Tick, Mesh: s.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	facts := peer.Facts{Now: now, Tick: s.Tick, Mesh: s.Mesh, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, Logs: map[mesh.ClusterID]peer.LogRecord{}}
 	certs := map[mesh.ClusterID]certificate.Record{}
 	for _, p := range s.Mesh.Peers {
 		snap.declared[p.ID] = true
@@ -341,6 +348,10 @@ func (s Source) load(ctx context.Context, now time.Time, known map[string]decode
 				facts.Clusters[id] = rec
 			} else {
 				snap.newer[id] = why
+			}
+		case store.PrefixLog:
+			if rec, why := decode[peer.LogRecord](snap, it, record.LogSchema); why == "" {
+				facts.Logs[mesh.ClusterID(rest)] = *rec
 			}
 		case store.PrefixCert:
 			if rec, why := decode[certificate.Record](snap, it, record.CertSchema); why == "" {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
+	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
@@ -110,5 +112,33 @@ func TestNodesAndClocksAreTold(t *testing.T) {
 	e, err := s.source().Explain(t.Context(), id("emea>apac"), sceneNow)
 	if err != nil || e.Clocks.Source != peer.ClockDialect {
 		t.Errorf("the clock comes from %q, %v", e.Clocks.Source, err)
+	}
+}
+
+// Where no table tells the last success, ICSA's own log does.
+func TestALogIsToldAsTheClock(t *testing.T) {
+	s := newScene(t, 3)
+	rec := s.clusters["emea"]
+	rec.Seen.Entries = peer.Unknown[[]peer.Entry](peer.NoDialect, "")
+	s.put(store.Cluster("acme", "emea"), *rec)
+	success := sceneNow.Add(-20 * time.Minute).UTC()
+	log := peer.LogRecord{Read: sceneNow.Add(-5 * time.Minute)}
+	log.Add("apac", ciscolog.Succeeded, peer.Word{Alarm: ciscolog.Status, At: success, Dating: ciscolog.Dated})
+	s.put(store.Log("acme", "emea"), log)
+	st, err := s.source().Status(t.Context(), sceneNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range st.Clusters {
+		if want := map[bool]peer.ClockSource{true: peer.ClockCisco, false: peer.ClockDialect}[c.ID == "emea"]; c.Clock != want {
+			t.Errorf("%s: clock %s, want %s", c.ID, c.Clock, want)
+		}
+	}
+	e, err := s.source().Explain(t.Context(), id("emea>apac"), sceneNow)
+	if err != nil || e.Clocks.Source != peer.ClockCisco || e.Clocks.LastSync == nil || e.Clocks.LastSync.Sub(success).Abs() > time.Minute || !strings.Contains(e.Clocks.From, "log") || e.Clocks.A == nil {
+		t.Errorf("%+v %v", e.Clocks, err)
+	}
+	if e, err := s.source().Explain(t.Context(), id("emea>amer"), sceneNow); err != nil || e.Clocks.Source == peer.ClockCisco || e.Clocks.LastSync != nil {
+		t.Errorf("of which the log says nothing: %+v %v", e.Clocks, err)
 	}
 }

@@ -99,6 +99,7 @@ const (
 	CannotSeeCluster           Reason = "CannotSeeCluster"
 	NotYetDecided              Reason = "NotYetDecided"
 	ClockNotReadable           Reason = "ClockNotReadable"
+	LogHasNoSyncLines          Reason = "LogHasNoSyncLines"
 	ClockBackwards             Reason = "ClockBackwards"
 	NewerSchema                Reason = "NewerSchema"
 	// Contradicted: we see a cause, and its effect is measured not to be there.

@@ -119,7 +119,7 @@ func Counted(c Condition, sync SyncRecord) bool {
 	if c.Reason == NotObservable || c.Reason == Contradicted {
 		return false
 	}
-	if c.Type == Synced && c.Reason == ClockNotReadable && !sync.Progress.IsZero() {
+	if c.Type == Synced && (c.Reason == ClockNotReadable || c.Reason == LogHasNoSyncLines) && !sync.Progress.IsZero() {
 		return false
 	}
 	return true

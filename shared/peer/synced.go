@@ -18,7 +18,7 @@ func (l *link) synced(users comparison, memory SyncRecord) verdict {
 	limits := l.limits(c.Last)
 	limit, which := limits.First()
 	if !c.Readable() {
-		return l.syncedByProgress(users, memory, limit)
+		return l.syncedByLog(users, memory)
 	}
 	age, last := l.age(), "last success "+plain.Time(c.Told)
 	if !c.Succeeded() {

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"peerkeeper/shared/ciscolog"
+	"peerkeeper/shared/mesh"
 )
 
 func TestSyncedGoesByTheLastSuccess(t *testing.T) {
@@ -17,6 +20,44 @@ func TestSyncedGoesByTheLastSuccess(t *testing.T) {
 		{"a cluster whose clock is three hours behind", func(s *scene) { s.lastSync(190 * time.Minute); s.emea().Seen.Skew = Known(-3*time.Hour, noon) }, True, OnInterval, Measured, ""},
 		{"entries unread", func(s *scene) { s.emea().Seen.Entries = Unknown[[]Entry](Overloaded, "503") }, UnknownStatus, Overloaded, Measured, "503"},
 		{"clock not readable", func(s *scene) { s.entry(func(e *Entry) { e.HasClock = false }) }, UnknownStatus, ClockNotReadable, Measured, "only on Cisco's page"},
+	})
+}
+
+// Without a clock in the peer table ICSA's own log shows that syncs succeed; what
+// it does not show proves nothing.
+func TestSyncedGoesByTheLogWhereNoTableTells(t *testing.T) {
+	log := func(r LogRecord) func(s *scene) {
+		return func(s *scene) {
+			s.entry(func(e *Entry) { e.HasClock = false })
+			s.Logs = map[mesh.ClusterID]LogRecord{"emea": r}
+		}
+	}
+	says := func(read time.Duration, w PeerWords) LogRecord {
+		return LogRecord{Read: ago(read), LogWords: LogWords{Peers: map[mesh.ClusterID]PeerWords{"apac": w}}}
+	}
+	at := func(alarm ciscolog.Alarm, d time.Duration) Word {
+		return Word{Alarm: alarm, At: ago(d), Dating: ciscolog.Dated}
+	}
+	success := func(d time.Duration) PeerWords { return PeerWords{Success: at(ciscolog.Status, d)} }
+	errorLevel := says(0, PeerWords{Failure: at(ciscolog.PeerDown, time.Hour)})
+	errorLevel.Level = "Error"
+	judged(t, Synced, []conditionCase{
+		{"a success", log(says(0, success(10*time.Minute))), True, OnInterval, Cisco, "ICSA's own log on imp-emea-pub"},
+		{"one just before the log was last read", log(says(50*time.Minute, success(80*time.Minute))), True, OnInterval, Cisco, "30 min"},
+		{"none within the interval: whether it would be there is not known", log(says(0, success(41*time.Minute))), UnknownStatus, LogHasNoSyncLines, Measured, "no success of this peer since"},
+		{"none for a day", log(says(0, success(24*time.Hour))), UnknownStatus, LogHasNoSyncLines, Measured, "not known"},
+		{"none at all, at level Error", log(errorLevel), UnknownStatus, LogHasNoSyncLines, Measured, "InterclusterSyncAgentPeerDown (Local Syslogs are at level Error"},
+		{"one without an instant", log(says(0, PeerWords{Success: Word{Alarm: ciscolog.Status}})), UnknownStatus, LogHasNoSyncLines, Measured, ""},
+		{"Cisco's own alarm of a stuck sync after it", log(says(0, PeerWords{Success: at(ciscolog.Status, 20*time.Minute), Periodic: at(ciscolog.PeriodicSyncingFailure, 10*time.Minute), Failure: at(ciscolog.PeriodicSyncingFailure, 10*time.Minute)})), UnknownStatus, LogHasNoSyncLines, Measured, "InterClusterSyncAgentPeerPeriodicSyncingFailure"},
+		{"a log read too long ago", log(says(2*time.Hour, success(2*time.Hour))), UnknownStatus, ClockNotReadable, Measured, "only on Cisco's page"},
+		{"a log that was never read", log(LogRecord{}), UnknownStatus, ClockNotReadable, Measured, "only on Cisco's page"},
+		{"a success ahead of the cluster's clock", log(says(0, success(-time.Hour))), UnknownStatus, LogHasNoSyncLines, Measured, ""},
+		{"by a clock an hour ahead", func(s *scene) { log(says(0, success(-50*time.Minute)))(s); s.emea().Seen.Skew = Known(time.Hour, noon) }, True, OnInterval, Cisco, ""},
+		{"the table tells: it counts", func(s *scene) {
+			log(says(0, success(10*time.Minute)))(s)
+			s.lastSync(121 * time.Minute)
+			s.entry(func(e *Entry) { e.HasClock = true })
+		}, False, FourPeriodsMissed, Measured, ""},
 	})
 }
 

@@ -17,6 +17,8 @@ type Facts struct {
 	Clusters map[mesh.ClusterID]*ClusterRecord
 	// Buckets by the cluster they were read from. Missing ones are Unknown.
 	Buckets map[mesh.ClusterID]Fact[Buckets]
+	// Logs are what the clusters' own logs say, as far as they were read.
+	Logs map[mesh.ClusterID]LogRecord
 	// CertificateRead is when certcheck last read a certificate over a node's own
 	// port: a second witness of whether the node is there.
 	CertificateRead map[mesh.ClusterID]map[mesh.NodeName]time.Time

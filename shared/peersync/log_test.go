@@ -92,6 +92,9 @@ func TestLogIsPulledWithinItsBudget(t *testing.T) {
 	if h.most > 4 {
 		t.Errorf("%d requests for one log within an hour, at most 4 are allowed", h.most)
 	}
+	if c := w.condition("emea>apac", peer.Synced); c.Status != peer.True || c.Reason != peer.OnInterval || c.Basis != peer.Cisco {
+		t.Errorf("%+v", c)
+	}
 }
 
 // TestLogsOfALargeMesh measures what thirty logs cost.
@@ -287,6 +290,9 @@ func TestALogAtLevelError(t *testing.T) {
 	r := w.log("emea")
 	if r.Level != "Error" || r.LevelBy == "" || r.Read.IsZero() || len(r.Peers) != 1 {
 		t.Errorf("%+v", r)
+	}
+	if c := w.condition("emea>apac", peer.Synced); c.Status != peer.UnknownStatus || c.Reason != peer.LogHasNoSyncLines || !strings.Contains(c.Message, "level Error") {
+		t.Errorf("%+v", c)
 	}
 	if p := r.Peers["apac"]; p.Failure.Alarm != ciscolog.PeerDown || p.Failure.Dating != ciscolog.Dated || !strings.Contains(p.Failure.Text, "8443") || p.Success.Alarm != "" {
 		t.Errorf("%+v", p)

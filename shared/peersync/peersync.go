@@ -100,6 +100,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
 	}
 	book.ReclockPeers(p.Mesh, t.now)
+	t.facts.Logs = book.LogRecords()
 	t.facts.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
 	for id, doc := range t.buckets {
 		t.facts.Buckets[id] = doc.Value.Buckets

@@ -305,7 +305,20 @@ func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.F
 		r := b.Clusters[id].Value
 		v.Clusters[id] = &r
 	}
+	v.Logs = b.LogRecords()
 	return v
+}
+
+// LogRecords are what clusters' logs say, without those of a newer schema. After
+// LoadAhead there are none before rest has returned.
+func (b *Snapshot) LogRecords() map[mesh.ClusterID]peer.LogRecord {
+	out := map[mesh.ClusterID]peer.LogRecord{}
+	for id, doc := range b.Logs {
+		if !doc.Newer {
+			out[id] = doc.Value
+		}
+	}
+	return out
 }
 
 // Certificates joins what certcheck stored to a view of the same snapshot. A record

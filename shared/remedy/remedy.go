@@ -181,6 +181,10 @@ var steps = map[peer.Reason][]procedure.Step{
 		checkPeer,
 		{Do: "If the site's database has a column for it, map Last Synchronized Time in the dialect file (`peerkeeper probe` looks for one); until then a sync shows only by a change of users that arrives."},
 	},
+	peer.LogHasNoSyncLines: {
+		checkPeer,
+		procedure.LogSyncs("{fromPub}").Then("Peerkeeper then reads each success in the log."),
+	},
 	peer.ClockBackwards: {
 		{On: "{fromPub}", Menu: procedure.CommandLine, Do: "Run `utils ntp status` on the nodes of {from}: the last sync lies in the future of the cluster's own clock, so no age can be told from it."},
 		checkPeer,
