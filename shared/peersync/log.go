@@ -74,7 +74,7 @@ func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 	var due []logDue
 	for _, id := range ids {
 		c, _ := t.Mesh.Cluster(id)
-		doc := t.book.Logs[id]
+		doc := t.logs[id]
 		r := &doc.Value
 		if c.Log == mesh.LogOff || doc.Newer || !t.open(id) || !asked && !r.Due(id, t.facts.Tick, t.now) || view().Upgrading(id) {
 			continue
@@ -88,7 +88,7 @@ func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 		}
 	}
 	slices.SortStableFunc(due, func(a, b logDue) int {
-		return t.book.Logs[a.id].Value.Turn.Compare(t.book.Logs[b.id].Value.Turn)
+		return t.logs[a.id].Value.Turn.Compare(t.logs[b.id].Value.Turn)
 	})
 	return due
 }
@@ -98,7 +98,7 @@ func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 // overtaken by another, has lost budget and no line.
 func (t *tick) readLog(ctx context.Context, due logDue) (peer.LogReading, error) {
 	id, turn := due.id, due.LogTurn
-	doc := t.book.Logs[id]
+	doc := t.logs[id]
 	before := doc.Value
 	doc.Value = before.Charged(turn.Allowance, t.now)
 	doc, ok, err := t.save(ctx, doc)

@@ -36,7 +36,16 @@ func (w *watcher) ticks(d time.Duration) {
 
 func (w *watcher) log(id mesh.ClusterID) peer.LogRecord {
 	w.t.Helper()
-	return w.book().Logs[id].Value
+	return w.logDoc(id).Value
+}
+
+func (w *watcher) logDoc(id mesh.ClusterID) store.Doc[peer.LogRecord] {
+	w.t.Helper()
+	logs, err := w.book().Logs(w.Mesh, w.Clock.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return logs[id]
 }
 
 // logRequests are what a cluster's nodes were asked for its log.
@@ -213,7 +222,7 @@ func TestTwoHostsAtOneLog(t *testing.T) {
 	own := w.memory.Fail
 	w.memory.Fail = func(op string, key store.Key) error {
 		if op == "put" && key.SK == "LOG#emea" && other.CompareAndSwap(false, true) {
-			doc := w.book().Logs["emea"]
+			doc := w.logDoc("emea")
 			doc.Value = doc.Value.Charged(peer.Allowance{Requests: 1}, w.Clock.Now())
 			it, _, err := doc.Change()
 			if err := errors.Join(err, w.memory.Put(t.Context(), it)); err != nil {

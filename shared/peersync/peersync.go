@@ -66,6 +66,7 @@ type tick struct {
 	// whose digests were asked for at this tick.
 	buckets map[mesh.ClusterID]store.Doc[peer.BucketRecord]
 	anew    map[mesh.ClusterID]bool
+	logs    map[mesh.ClusterID]store.Doc[peer.LogRecord]
 
 	mu      sync.Mutex
 	clients map[mesh.ClusterID]*cluster.Client
@@ -85,8 +86,9 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	go func() { // while the clusters are waited for
 		err := rest()
 		buckets, unread := book.Buckets(p.Mesh)
-		t.buckets = buckets
-		decoded <- errors.Join(err, unread)
+		logs, unreadLogs := book.Logs(p.Mesh, t.now)
+		t.buckets, t.logs = buckets, logs
+		decoded <- errors.Join(err, unread, unreadLogs)
 	}()
 	t.book, t.facts = book, book.Facts(p.Mesh, schedule().Period, t.now)
 	looking := ctx
@@ -100,7 +102,12 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
 	}
 	book.ReclockPeers(p.Mesh, t.now)
-	t.facts.Logs = book.LogRecords()
+	t.facts.Logs = map[mesh.ClusterID]peer.LogRecord{}
+	for id, doc := range t.logs {
+		if !doc.Newer {
+			t.facts.Logs[id] = doc.Value
+		}
+	}
 	t.facts.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
 	for id, doc := range t.buckets {
 		t.facts.Buckets[id] = doc.Value.Buckets

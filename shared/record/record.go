@@ -47,7 +47,6 @@ type Snapshot struct {
 	Clusters map[mesh.ClusterID]store.Doc[peer.ClusterRecord]
 	Certs    map[mesh.ClusterID]store.Doc[certificate.Record]
 	Auths    map[mesh.ClusterID]store.Doc[Auth]
-	Logs     map[mesh.ClusterID]store.Doc[peer.LogRecord]
 	Syncs    map[mesh.PeerID]store.Doc[peer.SyncRecord]
 	PeerCert map[mesh.PeerID]store.Doc[peer.CertRecord]
 	States   map[mesh.PeerID]store.Doc[peer.StateRecord]
@@ -60,7 +59,7 @@ type Snapshot struct {
 	// would have done.
 	Proposals map[string]store.Doc[Proposed]
 
-	buckets []store.Item // as stored: only who asks Buckets pays for decoding them
+	buckets, logs []store.Item // as stored: only who asks for them pays for decoding them
 }
 
 // ProposedSchema is the schema of PROPOSAL items.
@@ -150,7 +149,6 @@ func blank() *Snapshot {
 		Clusters:  map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{},
 		Certs:     map[mesh.ClusterID]store.Doc[certificate.Record]{},
 		Auths:     map[mesh.ClusterID]store.Doc[Auth]{},
-		Logs:      map[mesh.ClusterID]store.Doc[peer.LogRecord]{},
 		Syncs:     map[mesh.PeerID]store.Doc[peer.SyncRecord]{},
 		PeerCert:  map[mesh.PeerID]store.Doc[peer.CertRecord]{},
 		States:    map[mesh.PeerID]store.Doc[peer.StateRecord]{},
@@ -171,9 +169,6 @@ func (b *Snapshot) fillClusters(m *mesh.Mesh) {
 }
 
 func (b *Snapshot) fillPeers(m *mesh.Mesh) {
-	for _, id := range m.IDs() {
-		fill(b.Logs, id, store.Log(m.Name, id), LogSchema)
-	}
 	for _, p := range m.Peers {
 		fill(b.Syncs, p.ID, store.PeerSync(m.Name, p.ID), SyncSchema)
 		fill(b.PeerCert, p.ID, store.PeerCert(m.Name, p.ID), CertSchema)
@@ -189,7 +184,7 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 	case store.PrefixBuckets:
 		b.buckets = append(b.buckets, it)
 	case store.PrefixLog:
-		return decode(b.Logs, mesh.ClusterID(rest), it, LogSchema)
+		b.logs = append(b.logs, it)
 	case store.PrefixCert:
 		id := mesh.ClusterID(rest)
 		if err := decode(b.Certs, id, it, CertSchema); err != nil {
@@ -265,13 +260,8 @@ func (b *Snapshot) ReclockClusters(now time.Time) {
 	}
 }
 
-// ReclockPeers does the same for what was noted of peers, of their clusters' logs,
-// and of actions.
+// ReclockPeers does the same for what was noted of peers, and of actions.
 func (b *Snapshot) ReclockPeers(m *mesh.Mesh, now time.Time) {
-	for id, d := range b.Logs {
-		d.Value.Reclock(now)
-		b.Logs[id] = d
-	}
 	for id, d := range b.Syncs {
 		d.Value.Reclock(now)
 		b.Syncs[id] = d
@@ -305,20 +295,25 @@ func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.F
 		r := b.Clusters[id].Value
 		v.Clusters[id] = &r
 	}
-	v.Logs = b.LogRecords()
 	return v
 }
 
-// LogRecords are what clusters' logs say, without those of a newer schema. After
-// LoadAhead there are none before rest has returned.
-func (b *Snapshot) LogRecords() map[mesh.ClusterID]peer.LogRecord {
-	out := map[mesh.ClusterID]peer.LogRecord{}
-	for id, doc := range b.Logs {
-		if !doc.Newer {
-			out[id] = doc.Value
-		}
+// Logs decodes what clusters' logs say, for whoever judges by them, and puts right
+// what a clock ahead of now noted. Reread reads none.
+func (b *Snapshot) Logs(m *mesh.Mesh, now time.Time) (map[mesh.ClusterID]store.Doc[peer.LogRecord], error) {
+	out := map[mesh.ClusterID]store.Doc[peer.LogRecord]{}
+	var errs []error
+	for _, it := range b.logs {
+		errs = append(errs, decode(out, mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixLog)), it, LogSchema))
 	}
-	return out
+	for _, id := range m.IDs() {
+		fill(out, id, store.Log(m.Name, id), LogSchema)
+	}
+	for id, d := range out {
+		d.Value.Reclock(now)
+		out[id] = d
+	}
+	return out, errors.Join(errs...)
 }
 
 // Certificates joins what certcheck stored to a view of the same snapshot. A record
