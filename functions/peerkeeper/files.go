@@ -245,7 +245,7 @@ func texts[T ~string](all []T) []string {
 
 // ask runs a question that contacts clusters, with a progress display.
 func (t *terminal) ask(ctx context.Context, m *watched, clusters int, do func(context.Context) error) error {
-	return t.wait(ctx, fixed("asking %d %s of mesh %s", clusters, plural(clusters, "cluster", "clusters"), m.Name), do)
+	return t.wait(ctx, fixed("asking %s of mesh %s", plain.Count(clusters, "cluster", "clusters"), m.Name), do)
 }
 
 func plural(n int, one, many string) string {

@@ -230,7 +230,7 @@ func showLog(t *terminal, l cluster.LogReport) {
 	}
 	text := string(l.State)
 	if l.Lines > 0 {
-		text += fmt.Sprintf(": %d %s and %d %s of syncs in %d %s", l.Successes, plural(l.Successes, "success", "successes"), l.Failures, plural(l.Failures, "failure", "failures"), l.Lines, plural(int(l.Lines), "line", "lines"))
+		text += fmt.Sprintf(": %s and %s of syncs in %s", plain.Count(l.Successes, "success", "successes"), plain.Count(l.Failures, "failure", "failures"), plain.Count(int(l.Lines), "line", "lines"))
 	}
 	if l.Detail != "" {
 		text += ": " + l.Detail
@@ -291,7 +291,7 @@ func fared(q cluster.QueryReport) string {
 	case q.Rows == 0:
 		text = q.Detail
 	default:
-		text = fmt.Sprintf("fits, %d %s", q.Rows, plural(q.Rows, "row", "rows"))
+		text = "fits, " + plain.Count(q.Rows, "row", "rows")
 	}
 	if len(q.Absent) > 0 {
 		text += ", without " + plain.List(q.Absent)
