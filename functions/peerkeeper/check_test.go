@@ -14,7 +14,7 @@ import (
 )
 
 // The two key types on 8443.
-var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+var onRSA = certificate.Place{KeyType: "RSA"}
 
 // TestCheckCertsTrustAndTimeline: the matrix, the list of copies and the
 // timeline, for people and for machines.

@@ -15,7 +15,7 @@ import (
 )
 
 // The two key types on 8443.
-var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+var onRSA = certificate.Place{KeyType: "RSA"}
 
 // withCertificates gives every cluster of a scene its certificates and stores:
 // each store holds everything but what lacks names, by puller and owner.

@@ -10,7 +10,7 @@ import (
 )
 
 // The two key types on 8443.
-var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+var onRSA = certificate.Place{KeyType: "RSA"}
 
 // TestUnreadCertificatesClearNothing: what cannot be read any more, and for longer
 // than a look is good for, may have been renewed; nobody knows, so nobody says.
