@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 )
 
 // decoder reads the values of one file out of its tree. A value of the wrong
@@ -40,7 +41,7 @@ func (d *decoder) object(n *node, path string, allowed keys) {
 				Message: fmt.Sprintf("the key stands twice, first on line %d", first), Cure: "keep one of them"})
 		case !known:
 			d.mark(at, e.line, e.column)
-			if near := suggest(e.name, names); near != "" {
+			if near := plain.Nearest(e.name, names); near != "" {
 				d.rep.fail(at, "unknown key", "did you mean "+near+"?")
 				// The misspelt key is the fault; that the right one is missing follows from it.
 				if !slices.ContainsFunc(n.entries, func(e entry) bool { return e.name == near }) {

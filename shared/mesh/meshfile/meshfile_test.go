@@ -114,7 +114,8 @@ func TestBadFiles(t *testing.T) {
 		{"interval 1445", "30m", "1445m", []string{"13: clusters[0].syncInterval: 1445m is above Cisco's range: write 30m to 1444m"}},
 		{"31st cluster", "", "mesh: acme\ndomain: example.com\nclusters:\n" + thirtyOne.String() + "peers: {topology: full-mesh}\n", []string{
 			`34: clusters[30]: "c31" is cluster 31 of 31: Cisco supports up to 30 in a mesh ` + chapterCure + ": split the file into meshes that do not peer with each other"}},
-		{"peer naming an unknown cluster", "topology: full-mesh", "pairs: [[emea, apca]]", []string{`21: peers.pairs[0][1]: no cluster has the id "apca": write emea or apac`}},
+		{"peer naming an unknown cluster", "topology: full-mesh", "pairs: [[emea, latam]]", []string{`21: peers.pairs[0][1]: no cluster has the id "latam": write emea or apac`}},
+		{"peer with two letters swapped", "topology: full-mesh", "pairs: [[emea, apca]]", []string{`21: peers.pairs[0][1]: no cluster has the id "apca": did you mean apac?`}},
 		{"peer naming a misspelt cluster", "topology: full-mesh", "pairs: [[emea, apacc]]", []string{`21: peers.pairs[0][1]: no cluster has the id "apacc": did you mean apac?`}},
 		{"edition be6000", "ova: 15000", "edition: be6000", []string{"14: clusters[0].edition: be6000 cannot peer: Cisco does not support intercluster peering on Business Edition 6000 " + chapterCure + ": take the cluster out of the mesh, or write standard if it is one"}},
 		{"ova 5000", "ova: 15000", "ova: 5000", []string{"14: clusters[0].ova: 5000 users is too small: peering needs at least the 15,000-user OVA on every cluster " + chapterCure + ": write 15000 or more, or leave ova out if it is not known"}},

@@ -18,6 +18,7 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/pemfile"
+	"peerkeeper/shared/plain"
 )
 
 // The words that a mesh may use, each in one place.
@@ -216,7 +217,7 @@ func (v *rules) nodes(c *mesh.Cluster, path string) {
 	case len(c.Nodes) == 0 || slices.Contains(names, string(c.Publisher)) || v.rep.spoiledBelow(nodesAt):
 	default:
 		cure := "add it to nodes, or write " + oneOf(names)
-		if near := suggest(string(c.Publisher), names); near != "" {
+		if near := plain.Nearest(string(c.Publisher), names); near != "" {
 			cure = "did you mean " + near + "?"
 		}
 		v.rep.blame(at, show(string(c.Publisher))+" is not among the cluster's nodes", cure)
@@ -430,7 +431,7 @@ func (v *rules) peers() {
 			if len(ids) > 0 && len(ids) <= 10 {
 				cure = "write " + oneOf(ids)
 			}
-			if near := suggest(string(end.id), ids); near != "" {
+			if near := plain.Nearest(string(end.id), ids); near != "" {
 				cure = "did you mean " + near + "?"
 			}
 			v.rep.blame(child(path, end.key), "no cluster has the id "+show(string(end.id)), cure)
