@@ -153,7 +153,13 @@ func TestPlatformSecretsAreNeededWhereTheMeshNamesThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.Clusters[len(m.Clusters)-1].PlatformCredentials = c.secret
+			cl := &m.Clusters[len(m.Clusters)-1]
+			cl.PlatformCredentials = c.secret
+			for i := range cl.Nodes {
+				if c.secret != "" { // as mesh.yaml's reader fills it in
+					cl.Nodes[i].PlatformAddress = string(cl.Nodes[i].Name) + ":443"
+				}
+			}
 			var b bytes.Buffer
 			if err := meshfile.WriteJSON(&b, m); err != nil {
 				t.Fatal(err)
@@ -163,7 +169,7 @@ func TestPlatformSecretsAreNeededWhereTheMeshNamesThem(t *testing.T) {
 			}
 			f, err := newFunction("certcheck", in(env), &bytes.Buffer{}, &bytes.Buffer{}, PlatformSecrets)
 			missing, _ := errors.AsType[*MissingError](err)
-			if (missing != nil) != c.missing || missing != nil && !cmp.Equal(missing.Names, []string{VarSecretPrefix}) {
+			if (missing != nil) != c.missing || (err != nil) != c.missing || missing != nil && !cmp.Equal(missing.Names, []string{VarSecretPrefix}) {
 				t.Fatalf("%v", err)
 			}
 			if err == nil && (f.ReadsPlatform() != (c.secret != "") || f.SecretPrefix != c.prefix) {
