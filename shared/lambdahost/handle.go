@@ -37,7 +37,8 @@ type Request interface {
 	Dry() bool
 }
 
-// Answer is what a function gives back, as JSON. run.Answer is one.
+// Answer is what a function gives back, as JSON; run.Answer is one. It is a value,
+// not a pointer: a run that failed is summed up as far as it came.
 type Answer interface {
 	Summary() run.Summary
 }

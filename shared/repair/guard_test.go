@@ -107,6 +107,11 @@ func said(s *Situation, scope record.Scope, expires time.Time) {
 	s.Overrides.Pauses = []record.Override{{Scope: scope, Reason: "change freeze", Actor: "jdoe", At: noon.Add(-time.Hour), Expires: expires}}
 }
 
+// setting makes of it what a planned change does.
+func setting(_ *Gate, p *peer.Proposal, s *Situation) {
+	p.Action, p.Target.Parameter, p.Value, s.Privilege = peer.SetParameter, "SyncInterval", "45", GrantPrivilege()
+}
+
 func closedOnce(o Outcome, ago time.Duration) Closure {
 	return Closure{Seq: 1, Action: peer.RestartService, Target: icsa, At: noon.Add(-ago), Meant: noon.Add(-ago), Outcome: o}
 }
@@ -198,6 +203,10 @@ func cases() []only {
 			starting(g, p, s)
 			s.ServiceUnknown = "the services are not known (Stale)"
 		}, starting},
+		{"facts", "the services are stale, for a parameter", func(g G, p P, s S) {
+			setting(g, p, s)
+			s.ServiceUnknown = "the services are not known (Stale)"
+		}, setting},
 		{"facts", "it has synced since", func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.True, "") }, func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.StuckTwoHours) }},
 		{"facts", "whether it syncs is not known", func(_ G, _ P, s S) { s.Peers = nil }, func(_ G, p P, s S) { p.Target.Service, s.Peers = peer.AXL, nil }},
 		{"facts", "the users match", func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.True, peer.SetEqual) }, func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.True, peer.CatchingUp) }},

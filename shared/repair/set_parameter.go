@@ -16,6 +16,7 @@ func setParameter() kind {
 		byHand: func(p peer.Proposal) string {
 			return procedure.SetParameter(p.Target.Node, p.Target.Service, p.Target.Parameter, p.Value).Line()
 		},
+		facts: func(_ peer.Proposal, s Situation) string { return s.ServiceUnknown },
 		proof: "its value",
 		open: func(ctx context.Context, r *Repair, p peer.Proposal) (executor, error) {
 			controller, err := r.Open(ctx, p.Target.Cluster)

@@ -226,6 +226,47 @@ func TestASteadyTickWritesItsRunOnly(t *testing.T) {
 	}
 }
 
+// After a roll-back a state may hold a rung of the version that was taken back.
+// That peer is left alone, and every other one is judged and told of, run by run.
+func TestARungOfANewerVersionStopsNobodyElse(t *testing.T) {
+	s := play(t, "emea", "apac", "amer")
+	s.set("emea>apac", peer.Synced, peer.False, peer.FourPeriodsMissed)
+	for range 3 {
+		s.tick()
+	}
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	book, err := record.Load(t.Context(), s.memory, s.mesh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := book.States[id]
+	if doc.Value.State != peer.Stuck || doc.Value.Ladder == nil {
+		t.Fatalf("%+v", doc.Value)
+	}
+	doc.Value.Ladder.Rung = "moveToCloud"
+	var changes record.Changes
+	record.Add(&changes, doc)
+	if _, err := changes.Write(t.Context(), s.memory); err != nil {
+		t.Fatal(err)
+	}
+	s.set("amer>emea", peer.Reachable, peer.False, peer.PublisherDown)
+	for range 3 {
+		s.tick() // fails the test if the run fails
+	}
+	if book, err = record.Load(t.Context(), s.memory, s.mesh); err != nil {
+		t.Fatal(err)
+	}
+	if got := book.States[id].Value.Ladder; got == nil || got.Rung != "moveToCloud" {
+		t.Errorf("the ladder is %+v, and was to be left alone", got)
+	}
+	if got := book.States[mesh.PeerID{From: "amer", To: "emea"}].Value.State; got != peer.Degraded {
+		t.Errorf("amer>emea is %s", got)
+	}
+	if at := book.Runs["stucksync"].Value.Completed; at.Before(s.now) {
+		t.Errorf("stucksync completed last at %s, and it is %s", at, s.now)
+	}
+}
+
 // TestAStuckSyncWaitsForItsCertificate: of a renewed certificate that no sync
 // brings, the alarm is the certificate's. The stuck sync over it is told only
 // where that would take too long, or where nobody looks at certificates any more.

@@ -1,7 +1,6 @@
 package stucksync
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -11,17 +10,18 @@ import (
 
 // climb puts every stuck peer on its rung of the ladder, and gathers what the
 // mesh asks for. It changes no cluster.
-func (j *tick) climb(gate *repair.Gate) error {
+func (j *tick) climb(gate *repair.Gate) {
 	var asked []peer.Proposal
-	var errs []error
 	for _, p := range j.Mesh.Peers {
 		if state, _ := peer.StateOf(j.Conditions[p.ID], j.Book.Syncs[p.ID].Value); state != peer.Stuck {
 			continue
 		}
 		prev := j.Book.States[p.ID].Value.Ladder
 		ladder, proposal, err := peer.Climb(j.View, p.ID, j.Conditions[p.ID], j.Book.Syncs[p.ID].Value, prev, gate.Done())
-		if err != nil { // its ladder stays as it was stored
-			errs = append(errs, err)
+		if err != nil {
+			// A newer version's rung, after a roll-back: its ladder stays as it was
+			// stored, nothing is asked for it, and the other peers have their run.
+			j.logger().Error("a peer's ladder is left alone", "error", err)
 			continue
 		}
 		j.ladders[p.ID] = ladder
@@ -41,7 +41,6 @@ func (j *tick) climb(gate *repair.Gate) error {
 			j.asked = append(j.asked, p)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // rungState is the state of a stuck peer while the ladder is at work.
