@@ -14,6 +14,7 @@ import (
 type memory struct {
 	tables map[string]int // how often each table was written
 	kept   map[string]remembered
+	size   int // bytes of all that is kept
 }
 
 type remembered struct {
@@ -23,11 +24,12 @@ type remembered struct {
 	tables  map[string]int // what it names, as it was then
 }
 
-// Bounds of what is kept: pages of users are not, and would seldom be asked for
-// again.
+// Bounds of what one database keeps. The longest answer that is worth it counts
+// the users of 30 clusters by day, some 200 KB; a page of all users is longer, and
+// would seldom be asked for again.
 const (
-	maxRemembered = 64 << 10 // bytes of an answer
-	maxStatements = 32
+	maxRemembered = 512 << 10 // bytes of an answer
+	maxMemory     = 1 << 20   // bytes of all
 )
 
 func (r *remembered) add(values []sql.RawBytes) {
@@ -85,6 +87,7 @@ func (m *memory) recall(statement string) (remembered, bool) {
 	for name, writes := range r.tables {
 		if m.tables[name] != writes {
 			delete(m.kept, statement)
+			m.size -= r.size
 			return remembered{}, false
 		}
 	}
@@ -97,8 +100,8 @@ func (m *memory) keep(statement string, r remembered) {
 	if r.size > maxRemembered || len(r.tables) == 0 || strings.Contains(strings.ToLower(statement), "current") {
 		return
 	}
-	if m.kept == nil || len(m.kept) >= maxStatements {
-		m.kept = map[string]remembered{}
+	if m.kept == nil || m.size+r.size > maxMemory {
+		m.kept, m.size = map[string]remembered{}, 0
 	}
-	m.kept[statement] = r
+	m.kept[statement], m.size = r, m.size+r.size
 }
