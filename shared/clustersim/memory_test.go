@@ -2,6 +2,7 @@ package clustersim
 
 import (
 	"database/sql"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -58,11 +59,20 @@ func TestARememberedAnswerIsNeverOld(t *testing.T) {
 	if len(d.memory.kept) != 1 {
 		t.Errorf("a write to another table is no reason to count users again: %v", d.memory.kept)
 	}
-	for range 5000 {
-		if _, err := d.exec("INSERT INTO enduser (pkid, userid) VALUES (HEX(RANDOMBLOB(16)), HEX(RANDOMBLOB(16)))"); err != nil {
+	fill := func(rows int) {
+		t.Helper()
+		if _, err := d.exec(fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO enduser (pkid, userid) SELECT HEX(RANDOMBLOB(16)), HEX(RANDOMBLOB(16)) FROM n", rows)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	fill(10_000) // 330 KB
+	for i := range 9 {
+		ask(fmt.Sprintf("select userid from enduser where userid <> '%d'", i))
+	}
+	if n := len(d.memory.kept); n == 0 || d.memory.size > maxMemory {
+		t.Errorf("after nine answers of 330 KB %d are kept, %d bytes", n, d.memory.size)
+	}
+	fill(10_000)
 	ask("select userid from enduser")
 	for statement, r := range d.memory.kept {
 		if r.size > maxRemembered {
