@@ -13,6 +13,10 @@ import (
 )
 
 // atMost is how much longer than its floor a function may take to its first poll.
+// None keeps it: of 1.30, measured over 200 turns, 0.10 is the size of the program
+// alone (one that links all of it, and does what its floor does, takes as long) and
+// 0.19, 0.7 ms, is mesh.json: encoding/json learns the types of a mesh (0.2 ms),
+// reads it, writes it again to compare, and checks it.
 const atMost = 1.1
 
 // BenchmarkStart measures each function beside its floor, a program that makes the
