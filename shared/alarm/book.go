@@ -308,7 +308,7 @@ func Items(ctx context.Context, s store.Store, meshName string) (map[string]Item
 	for sk, d := range docs {
 		// The key is the authority: whoever writes the item back writes there.
 		it := d.Value
-		it.Notice = it.Notice.Clean() // an earlier release did not
+		it.Notice = it.Notice.Clean() // whoever can write the table chose it
 		it.Fingerprint = strings.TrimPrefix(sk, store.PrefixAlarm)
 		items[it.Fingerprint] = it
 	}

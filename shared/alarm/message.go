@@ -75,8 +75,8 @@ func within(most int, lines []string) string {
 
 // Clean is the notice with nothing in it that a terminal, a page or a mail
 // reader would obey: every field one line, the message's own lines kept whole.
-// What is composed here is so already; a notice that an earlier release stored
-// need not be.
+// What is composed here is so already; what is read from a store is what anyone
+// with write access to it left there.
 func (n Notice) Clean() Notice {
 	n.Name, n.Mesh = plain.Line(n.Name, maxField), plain.Line(n.Mesh, maxField)
 	for _, id := range []*mesh.ClusterID{&n.Cluster, &n.Peer.From, &n.Peer.To} {

@@ -318,8 +318,8 @@ func (t *tick) judgePeer(id mesh.PeerID, prev peer.CertRecord) peer.CertRecord {
 		if l.First.After(next.LeafFirst) {
 			next.LeafFirst = l.First
 		}
-		if l.FirstSeen().After(next.LeafSeen) {
-			next.LeafSeen = l.FirstSeen()
+		if l.Sighted.After(next.LeafSeen) {
+			next.LeafSeen = l.Sighted
 		}
 		if next.LeafEnds.IsZero() || l.NotAfter.Before(next.LeafEnds) {
 			next.LeafEnds = l.NotAfter

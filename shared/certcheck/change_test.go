@@ -189,54 +189,6 @@ func TestChangedByWhat(t *testing.T) {
 	}
 }
 
-// TestChangeBesideWhatAnOlderReleaseKept: a record without keys, and one that
-// says a cause that this release does not know.
-func TestChangeBesideWhatAnOlderReleaseKept(t *testing.T) {
-	k := &keys{}
-	edit := func(b *bench, change func(*certificate.Served)) {
-		doc := b.stored().Certs["apac"]
-		s := doc.Value.Served[apacPub][onRSA]
-		change(&s)
-		doc.Value.Served[apacPub][onRSA] = s
-		var c record.Changes
-		record.Add(&c, doc)
-		if _, err := c.Write(t.Context(), b.store); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Run("without its key", func(t *testing.T) {
-		b := newBench(t, k)
-		b.look(run.Request{})
-		edit(b, func(s *certificate.Served) { s.Key = "" })
-		b.now = b.now.Add(6 * time.Hour)
-		if got := changes(b.look(run.Request{})); len(got) != 0 {
-			t.Errorf("a key that was not kept counts as a change: %+v", got)
-		}
-		edit(b, func(s *certificate.Served) { s.Key = "" })
-		b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: string(apacPub)}))
-		b.now = b.now.Add(6 * time.Hour)
-		got := changes(b.look(run.Request{}))
-		if len(got) != 1 || got[0].Reason != peer.CertificateChanged || !strings.Contains(got[0].Message, "whether the key is new is not known") || !strings.Contains(got[0].Message, "cause, inferred: it was regenerated") {
-			t.Errorf("%+v", got)
-		}
-	})
-	for _, c := range []struct {
-		cause, want peer.Reason
-	}{{"", peer.CertificateChanged}, {certificate.EntryReused, certificate.EntryReused}, {"CauseOfTomorrow", peer.CertificateChanged}} {
-		t.Run("noted cause "+string(c.cause), func(t *testing.T) {
-			b := newBench(t, k)
-			b.look(run.Request{})
-			edit(b, func(s *certificate.Served) {
-				s.Replaced, s.Change, s.Cause, s.First = "sha256:1", "as it was noted", c.cause, b.now
-			})
-			b.now = b.now.Add(6 * time.Hour)
-			if got := changes(b.look(run.Request{})); len(got) != 1 || got[0].Reason != c.want || !strings.Contains(got[0].Message, "as it was noted") {
-				t.Errorf("%+v", got)
-			}
-		})
-	}
-}
-
 // TestChangeOfACertificateThatCannotBeReadNow is neither said anew nor taken back.
 func TestChangeOfACertificateThatCannotBeReadNow(t *testing.T) {
 	b := newBench(t, &keys{})

@@ -264,15 +264,11 @@ func (x subject) behaviour(f *finder, known bool) {
 func (x subject) inspect(f *finder, now time.Time) {
 	s := x.s
 	if s.Replaced != "" && now.Sub(s.First) < certificate.ChangeShown {
-		reason := s.Cause
-		if !slices.ContainsFunc(certificate.Kinds(), func(k certificate.Kind) bool { return k.Reason == reason }) {
-			reason = peer.CertificateChanged // noted by a release that knew no causes, or others
-		}
 		what := x.what()
 		if !s.Pinned && !s.CA && s.Agreed.IsZero() {
 			what += ", as Peerkeeper is shown it and does not trust it,"
 		}
-		one := x.of(reason, "%s changed; %s", what, s.Change)
+		one := x.of(s.Cause, "%s changed; %s", what, s.Change)
 		one.ID = one.ID.And(s.Fingerprint)
 		f.add(one)
 	}

@@ -238,13 +238,7 @@ func served(leaf *x509.Certificate, was certificate.Served, keyType string, firs
 	switch {
 	case was.Fingerprint == s.Fingerprint:
 		s.First, s.Replaced, s.Change, s.Cause, s.Former = was.First, was.Replaced, was.Change, was.Cause, was.Former
-		s.Agreed, s.Disputed = was.Agreed, was.Disputed
-		switch {
-		case !was.Sighted.IsZero():
-			s.Sighted = was.Sighted
-		case !was.First.Equal(leaf.NotBefore): // by a release that did not keep it
-			s.Sighted = was.First
-		}
+		s.Sighted, s.Agreed, s.Disputed = was.Sighted, was.Agreed, was.Disputed
 	case was.Fingerprint != "":
 		s.Replaced, s.Former = was.Fingerprint, was.AsFormer(keyType)
 	case firstLook:

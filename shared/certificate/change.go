@@ -33,7 +33,7 @@ func (s Served) AsFormer(keyType string) *Former {
 // ChangeShown is for how long a replaced certificate stays a finding.
 const ChangeShown = 7 * 24 * time.Hour
 
-// ExplainChanges says of each replaced certificate by what it was replaced, anew at
+// ExplainChanges says of each replaced certificate by what it was replaced, at
 // every look while the change is shown: the cluster's own list of nodes (topology),
 // which tells a renamed node from another cluster, can only be read after it.
 func (r *Record) ExplainChanges(m *mesh.Mesh, cl *mesh.Cluster, topology peer.Fact[[]mesh.NodeName], now time.Time) {
@@ -79,7 +79,7 @@ func (c explanation) String() string {
 func changeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topology peer.Fact[[]mesh.NodeName]) explanation {
 	was := *is.Former
 	n := compareNames(certNames(was.Subject, was.Names), certNames(is.Subject, is.Names))
-	sameKey := was.Key != "" && was.Key == is.Key
+	sameKey := was.Key == is.Key
 	seen := differences(was, is, keyType, n)
 
 	// By the certificates alone. A key proves who answers: whoever has it is not
@@ -96,10 +96,8 @@ func changeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 		by(CertificateRenewed, peer.Measured, "it was renewed with the key it had")
 	case renamed == nameless && was.KeyType != keyType:
 		by(peer.CertificateChanged, peer.Measured, "it was regenerated with another type of key")
-	case renamed == nameless && was.Key != "":
-		by(peer.CertificateChanged, peer.Measured, "it was regenerated")
 	case renamed == nameless:
-		by(peer.CertificateChanged, peer.Inferred, "it was regenerated")
+		by(peer.CertificateChanged, peer.Measured, "it was regenerated")
 	case theirs && !sameKey:
 		by(EntryReused, peer.Inferred, "the entry was reused for another cluster: mesh.yaml has these names as nodes of %s", other)
 	case renamed == byDomain:
@@ -145,8 +143,6 @@ func differences(was Former, is Served, keyType string, n nameChange) string {
 	say := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	if was.KeyType != keyType {
 		say("key type %s became %s", was.KeyType, keyType)
-	} else if was.Key == "" || is.Key == "" {
-		say("whether the key is new is not known")
 	} else if was.Key == is.Key {
 		say("the same public key")
 	} else {

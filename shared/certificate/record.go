@@ -73,13 +73,12 @@ type Served struct {
 	// TooLong names what was cut because it was longer than any lawful one.
 	TooLong    []string `json:"tooLong,omitempty"`
 	SelfSigned bool     `json:"selfSigned,omitempty"`
-	// Key is the short hash of its public key; "" where it was read last by a
-	// release that did not keep it.
+	// Key is the short hash of its public key.
 	Key string `json:"key,omitempty"`
-	// First is when this very certificate was first seen here.
+	// First is since when it may have been served: since the look that first showed
+	// it, or since it was made if that was the first look at all.
 	First time.Time `json:"first,omitzero"`
-	// Sighted is when a look first showed it, where First is from before the first
-	// look at all; zero in what a release before this wrote.
+	// Sighted is when a look first showed it.
 	Sighted time.Time `json:"sighted,omitzero"`
 	// Agreed is when the node served this very certificate and its certificate
 	// management named it too, last.

@@ -16,15 +16,6 @@ import (
 // Three sources tell a node's certificate: what it serves to Peerkeeper, its
 // identity by certificate management, and what a peer has synced over.
 
-// FirstSeen is when a served certificate was first seen here, which may be long
-// after it was made.
-func (s Served) FirstSeen() time.Time {
-	if s.Sighted.IsZero() {
-		return s.First
-	}
-	return s.Sighted
-}
-
 // SettleSources settles, after a look and before a View is made of it, for each certificate of a cluster's nodes
 // whether what is served to Peerkeeper and what the node's certificate management
 // names are the same, are the two ends of a renewal that is not served yet, or
@@ -37,7 +28,7 @@ func SettleSources(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.Cluste
 			continue
 		}
 		switch {
-		case served.Fingerprint == "" || !told || own.Fingerprint == "" || own.Stale(now) || own.Error != "" && !own.Read.After(served.FirstSeen()):
+		case served.Fingerprint == "" || !told || own.Fingerprint == "" || own.Stale(now) || own.Error != "" && !own.Read.After(served.Sighted):
 			continue // certificate management has not been heard since it is served
 		case own.Fingerprint == served.Fingerprint:
 			if served.Disputed = false; served.Error == "" && own.Error == "" {
@@ -128,7 +119,7 @@ func (v *View) proofs(row Row) (out []peer.Proof, synced []mesh.ClusterID) {
 		if !ok || row.Cells[i].Verdict != Trusted {
 			continue
 		}
-		if _, only := holds(certs[puller], c.Publisher, served); only && v.SyncedSince(mesh.PeerID{From: puller, To: row.Cluster}, served.FirstSeen()) {
+		if _, only := holds(certs[puller], c.Publisher, served); only && v.SyncedSince(mesh.PeerID{From: puller, To: row.Cluster}, served.Sighted) {
 			synced = append(synced, puller)
 		}
 	}
@@ -171,7 +162,7 @@ func (v *View) sourceFindings(id mesh.ClusterID) []peer.Finding {
 				continue
 			}
 			own := r.Identity[n.Name][place.Service()]
-			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, plain.Time(served.FirstSeen()), own.Fingerprint, place.Service())
+			text := fmt.Sprintf("%s serves %s to Peerkeeper since %s at the latest, and its certificate management names %s as its %s certificate", n.Name, served.Fingerprint, plain.Time(served.Sighted), own.Fingerprint, place.Service())
 			for _, one := range []struct {
 				what string
 				s    Served
@@ -182,7 +173,7 @@ func (v *View) sourceFindings(id mesh.ClusterID) []peer.Finding {
 			}
 			var synced []mesh.ClusterID
 			for _, puller := range pullers(m, id) {
-				if v.SyncedSince(mesh.PeerID{From: puller, To: id}, served.FirstSeen()) {
+				if v.SyncedSince(mesh.PeerID{From: puller, To: id}, served.Sighted) {
 					synced = append(synced, puller)
 				}
 			}

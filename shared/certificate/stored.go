@@ -86,7 +86,7 @@ func (s *Served) take(o Served) {
 	s.ChainEnds, s.ChainBy, s.RootEnds, s.RootBy = o.ChainEnds, o.ChainBy, o.RootEnds, o.RootBy
 }
 
-// Unpacked is the record in memory, as this release and earlier ones store it.
+// Unpacked is the record in memory.
 func (r Record) Unpacked() Record {
 	r.Served, r.Ports, r.Identity = rebuilt(r.Served, r.whole), rebuilt(r.Ports, r.whole), rebuilt(r.Identity, r.whole)
 	r.Certificates, r.Formers = nil, nil

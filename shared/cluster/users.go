@@ -48,10 +48,6 @@ func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 	})
 	out := peer.Buckets{}
 	for id, buckets := range read {
-		for k, b := range buckets {
-			b.Low, b.High = short(b.Low), short(b.High)
-			buckets[k] = b
-		}
 		out[id] = peer.DigestOf(buckets)
 	}
 	got := peer.Known(out, now)
@@ -64,20 +60,6 @@ func (c *Client) Buckets(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 	}
 	got.Cut = cut
 	return got
-}
-
-// shortID bounds what earlier releases kept of a user ID. A digest has no need
-// of it, but must equal one made of what they kept.
-const shortID = 16
-
-// short is a user ID, or a hash of one that is longer: extremes are compared
-// for equality only.
-func short(id string) string {
-	if len(id) <= shortID {
-		return id
-	}
-	sum := sha256.Sum256([]byte(id))
-	return "#" + hex.EncodeToString(sum[:7])
 }
 
 func addBucket(a, b peer.Bucket) peer.Bucket {

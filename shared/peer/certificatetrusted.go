@@ -14,7 +14,7 @@ type CertRecord struct {
 	// certificate, as far as is known.
 	LeafFirst time.Time `json:"leafFirst,omitzero"`
 	// LeafSeen is when a look first showed that certificate: only a sync after it
-	// says anything of it. Zero in what a release before this wrote.
+	// says anything of it.
 	LeafSeen time.Time `json:"leafSeen,omitzero"`
 	// LeafEnds is when that certificate expires: no look is needed for that.
 	LeafEnds time.Time `json:"leafEnds,omitzero"`

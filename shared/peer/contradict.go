@@ -62,17 +62,13 @@ func (s Standing) afterVerdict(c Condition, now time.Time) Standing {
 	return s.After(c.Type, atFault, func(string) bool { return c.Status == UnknownStatus }, now)
 }
 
-// since is the newest first sight among the things that a False rests on. Where
-// none is remembered, by a release that did not, it is the False's own.
-func (s Standing) since(c Condition) time.Time {
+// since is the newest first sight among the things that a False of a type rests on.
+func (s Standing) since(t Type) time.Time {
 	var newest time.Time
 	for key, at := range s {
-		if of, _, _ := strings.Cut(key, ":"); of == string(c.Type) && at.After(newest) {
+		if of, _, _ := strings.Cut(key, ":"); of == string(t) && at.After(newest) {
 			newest = at
 		}
-	}
-	if newest.IsZero() {
-		return c.Since
 	}
 	return newest
 }
@@ -95,7 +91,7 @@ func contradicted(v *View, id mesh.PeerID, c Condition, standing Standing) Condi
 		return c
 	}
 	l := v.link(id)
-	first := standing.since(c)
+	first := standing.since(c.Type)
 	last, young := l.youngSync()
 	if !young || !last.After(first) || l.failsSince() && c.Reason != PeerCredentialsRejected && c.Reason != DomainConflict {
 		return c

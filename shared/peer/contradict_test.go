@@ -101,6 +101,14 @@ func TestACauseIsContradictedByALaterSync(t *testing.T) {
 			g := &given{scene: newScene()}
 			g.cert = CertRecord{Observed: ago(15 * time.Minute), Conditions: []Condition{fails(NamesResolve, NameNotResolving, hourAgo)}}
 			c.given(g)
+			for _, c := range g.sync.Conditions {
+				g.sync.Standing = g.sync.Standing.afterVerdict(c, c.Since)
+			}
+			for _, c := range g.cert.Conditions {
+				if g.cert.Standing == nil {
+					g.cert.Standing = g.cert.Standing.afterVerdict(c, c.Since)
+				}
+			}
 			got := find(Conditions(g.View(), watched, g.sync, g.cert), c.typ)
 			if got.Status != c.status || got.Reason != c.reason {
 				t.Fatalf("%s %s, want %s %s: %s", got.Status, got.Reason, c.status, c.reason, got.Message)

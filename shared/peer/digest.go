@@ -58,13 +58,3 @@ func (d Digest) differing(other Digest) (buckets []string, ok bool) {
 	slices.Sort(buckets)
 	return buckets, true
 }
-
-// Digests are the buckets that an earlier release kept in the record.
-func (r *ClusterRecord) Digests() Fact[Buckets] {
-	old := r.Buckets
-	f := Fact[Buckets]{Knowledge: old.Knowledge, Value: make(Buckets, len(old.Value)), At: old.At, Reason: old.Reason, Detail: old.Detail}
-	for id, buckets := range old.Value {
-		f.Value[id] = DigestOf(buckets)
-	}
-	return f
-}

@@ -1,14 +1,10 @@
 package peer
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"peerkeeper/shared/mesh"
 )
 
 func TestDigestsDifferWhereBucketsDo(t *testing.T) {
@@ -50,29 +46,6 @@ func TestDigestsDifferWhereBucketsDo(t *testing.T) {
 	damaged.Sums += "%zz"
 	if got, ok := DigestOf(home).differing(damaged); ok {
 		t.Errorf("a damaged digest differs in %q; nobody can tell", got)
-	}
-}
-
-// Two clusters' digests are compared as they were stored, and one of them may
-// still be what an earlier release left in CLUSTER.
-func TestAnOldReleasesBucketsAreComparable(t *testing.T) {
-	buckets := map[string]Bucket{"a": {Users: 3, Weight: 21, Low: "anne", High: "zoe"}}
-	at := noon.Add(-time.Minute)
-	old := ClusterRecord{Buckets: Known(map[mesh.ClusterID]map[string]Bucket{"apac": buckets}, at)}
-	body, err := json.Marshal(BucketRecord{Buckets: Known(Buckets{"apac": DigestOf(buckets)}, at)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stored BucketRecord
-	if err := json.Unmarshal(body, &stored); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(stored.Buckets, old.Digests()); diff != "" {
-		t.Errorf("-stored +old:\n%s", diff)
-	}
-	failed := ClusterRecord{Buckets: Unknown[map[mesh.ClusterID]map[string]Bucket](TimedOut, "45 s")}
-	if f := failed.Digests(); f.Known() || f.Why() != TimedOut || f.Detail != "45 s" {
-		t.Errorf("what was not read has become %+v", f)
 	}
 }
 

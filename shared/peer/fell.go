@@ -39,13 +39,7 @@ func peaks(prev ClusterRecord, obs Observation, c *mesh.Cluster) []Peak {
 	if !ok {
 		return prev.Peaks
 	}
-	known := slices.Clone(prev.Peaks)
-	if known == nil { // as an earlier release left it
-		for _, h := range prev.Home[max(0, len(prev.Home)-int(fellWithin/peakEvery)):] {
-			known = append(known, Peak{h.Users, h.To})
-		}
-	}
-	out := slices.DeleteFunc(known, func(p Peak) bool { return obs.At.Sub(p.At) > fellWithin })
+	out := slices.DeleteFunc(slices.Clone(prev.Peaks), func(p Peak) bool { return obs.At.Sub(p.At) > fellWithin })
 	n := len(out)
 	switch hour := obs.At.Truncate(peakEvery); {
 	case n == 0 || !out[n-1].At.Truncate(peakEvery).Equal(hour):

@@ -107,10 +107,9 @@ const (
 // Bucket tells of the users of one home cluster whose user IDs end in the same
 // character.
 type Bucket struct {
-	Users  int    `json:"n"`
-	Weight int    `json:"w"` // sum of the lengths of the user IDs
-	Low    string `json:"l"`
-	High   string `json:"h"`
+	Users     int
+	Weight    int // sum of the lengths of the user IDs
+	Low, High string
 }
 
 // Buckets are the digests of all users that one cluster holds, by their home
@@ -136,9 +135,6 @@ type ClusterRecord struct {
 	Seen Observation `json:"seen"`
 	// Home is the ring of the cluster's own user counts, oldest first.
 	Home []HomeValue `json:"home,omitempty"`
-	// Buckets are where earlier releases kept tier 2: taken until there is a
-	// BUCKETS item as new, and no longer written.
-	Buckets Fact[map[mesh.ClusterID]map[string]Bucket] `json:"buckets,omitzero"`
 	// UserSet is the digest of every home's user IDs (tier 3, once a day).
 	UserSet Fact[map[mesh.ClusterID]SetDigest] `json:"set"`
 	// UserSetAttempted is when tier 3 was last attempted, whole or not.

@@ -10,9 +10,9 @@ import (
 // A condition gets its message by Set and a finding its texts by Composed,
 // wherever it is worded, so that no message can be stored with a control character,
 // a bidi mark or a line break that a cluster chose, nor longer than a person
-// reads. What an earlier release stored passes the same two on its way out
-// (Conditions, certificate.View.Findings). The values themselves, which are compared and
-// counted, stay in their records as they were read.
+// reads. What is read from the store passes the same two on its way out
+// (Conditions, certificate.View.Findings): others may write there. The values
+// themselves, which are compared and counted, stay in their records as they were read.
 
 const (
 	// maxSaid bounds a message, in characters: ten names and the words around

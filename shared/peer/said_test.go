@@ -18,7 +18,7 @@ func TestAConditionIsCleanHoweverItIsWordedAndWhoeverStoredIt(t *testing.T) {
 	if !plain.Clean(c.Message) || strings.Contains(c.Message, "Next step:") {
 		t.Errorf("%+q", c.Message)
 	}
-	// As an earlier release stored it.
+	// As somebody else wrote it into the store.
 	m := &mesh.Mesh{Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}}
 	v := Facts{Now: now, Tick: 5 * time.Minute, Mesh: m}.View()
 	old := SyncRecord{Conditions: []Condition{{Type: UsersMatch, Status: False, Message: forged}}}

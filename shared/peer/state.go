@@ -105,7 +105,7 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 			c.Message = "last read " + plain.Time(c.Observed) + "; it read: " + c.Message
 			c.Since = c.Observed
 		}
-		c.Message = said(c.Message) // an earlier release stored it as it came
+		c.Message = said(c.Message) // Set cleaned it; who else can write the store may not have
 		out = append(out, c)
 	}
 	return out

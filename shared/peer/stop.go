@@ -150,9 +150,6 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	seen := r.Seen.Nodes[node].Services
 	services, _ := seen.Get()
 	stop := r.Stopped[node][service]
-	if stop.Since.IsZero() { // recorded by a release that did not remember it
-		stop.Since = seen.At
-	}
 	out := stopped{since: earlier(stop.Since, v.Now)}
 	switch code := services[service].Code; {
 	case code == codeNotActivated:
@@ -261,7 +258,7 @@ func (v *View) settled(r *ClusterRecord, node mesh.NodeName, boot time.Time) tim
 	return until
 }
 
-// StopCodeText is a reason code for people, "" for none.
+// stopCodeText is a reason code for people, "" for none.
 func stopCodeText(code int) string {
 	switch code {
 	case 0, -1:

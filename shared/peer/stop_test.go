@@ -194,12 +194,6 @@ func TestStartsWhatCrashedAndAsksAboutWhatAPersonStopped(t *testing.T) {
 			s.stop(stopPub, ICSA, -1069)
 			s.looks(15 * time.Minute)
 		}, starts, StopRebooted, ""},
-		{"the release before did not remember how it stopped", func(s *stopScene) {
-			s.looks(time.Hour)
-			s.stop(stopPub, ICSA, -1069)
-			s.looks(15 * time.Minute)
-			s.rec.Stopped = nil
-		}, asks, StopUnclear, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStopScene(t)

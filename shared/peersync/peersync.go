@@ -472,11 +472,9 @@ func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 	var changes record.Changes
 	for _, id := range ids {
 		doc := t.book.Clusters[id]
-		moved := !doc.Value.Buckets.At.IsZero()
 		doc.Value = *t.facts.Clusters[id]
-		doc.Value.Buckets = peer.ClusterRecord{}.Buckets // BUCKETS has them
 		record.Add(&changes, doc)
-		if moved || t.anew[id] {
+		if t.anew[id] {
 			doc := t.buckets[id]
 			doc.Value.Buckets = t.facts.Buckets[id]
 			record.Add(&changes, doc)

@@ -139,51 +139,6 @@ func TestASteadyTickWritesOneItemPerCluster(t *testing.T) {
 	}
 }
 
-// TestBucketsOfTheReleaseBefore are used, moved without being read again, and
-// gone from CLUSTER.
-func TestBucketsOfTheReleaseBefore(t *testing.T) {
-	w := watch(t, clustersim.Config{Clusters: 2, Users: 15})
-	for range 3 {
-		w.tick()
-		w.Pass(5 * time.Minute)
-	}
-	at := w.Clock.Now().Add(-5 * time.Minute)
-	left := map[string]peer.Bucket{"a": {Users: 15, Weight: 90, Low: "anne", High: "zora"}}
-	digest := peer.DigestOf(left)
-	var changes record.Changes
-	for id, doc := range w.book().Clusters {
-		doc.Value.Buckets = peer.Known(map[mesh.ClusterID]map[string]peer.Bucket{"emea": left, "apac": left}, at)
-		record.Add(&changes, doc)
-		if err := w.memory.Delete(t.Context(), store.Buckets("acme", id), w.buckets()[id].Version); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n, err := changes.Write(t.Context(), w.memory); n != 2 || err != nil {
-		t.Fatal(n, err)
-	}
-	w.counted()
-	w.tick()
-	if n := w.counted(); n["BUCKETS#emea"] != 1 || n["BUCKETS#apac"] != 1 {
-		t.Errorf("written: %v", n)
-	}
-	for id, doc := range w.buckets() {
-		if got := doc.Value.Buckets; doc.Version != 1 || !got.At.Equal(at) || got.Value["apac"] != digest {
-			t.Errorf("%s: %+v, want what was left", id, doc)
-		}
-		if rec := w.book().Clusters[id].Value; !rec.Buckets.At.IsZero() {
-			t.Errorf("%s: CLUSTER still holds %+v", id, rec.Buckets)
-		}
-	}
-	if r := w.condition("emea>apac", peer.UsersMatch).Reason; r != peer.BucketsEqual {
-		t.Errorf("the proof is %s", r)
-	}
-	w.Pass(5 * time.Minute)
-	w.tick()
-	if n := w.counted(); n["BUCKETS#emea"] != 0 {
-		t.Errorf("written again: %v", n)
-	}
-}
-
 // TestKilledBetweenClusterAndBuckets: what did not get written is read again,
 // and nothing false is said meanwhile.
 func TestKilledBetweenClusterAndBuckets(t *testing.T) {

@@ -73,8 +73,8 @@ type Override struct {
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires,omitzero"` // zero = until taken back
 	Ended   bool      `json:"ended,omitempty"`  // taken back
-	// Alarm and Cluster are what an acknowledgement is about; "" in what an
-	// earlier release wrote.
+	// Alarm is what an acknowledgement is about, and Cluster whose alarm it is; ""
+	// is the mesh's or a peer's.
 	Alarm   string         `json:"alarm,omitempty"`
 	Cluster mesh.ClusterID `json:"cluster,omitempty"`
 }

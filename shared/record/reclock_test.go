@@ -80,7 +80,7 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	reading := map[string]bool{
 		// When something was read (Fact.Fresh and its like), or done every so often.
-		".Seen.At": true, ".UserSet.At": true, ".Buckets.At": true, ".Seen.Access.At": true, ".Seen.Skew.At": true, ".Seen.Users.At": true, ".Seen.Entries.At": true,
+		".Seen.At": true, ".UserSet.At": true, ".Seen.Access.At": true, ".Seen.Skew.At": true, ".Seen.Users.At": true, ".Seen.Entries.At": true,
 		".Seen.Topology.At": true, ".At": true, ".Served.Read": true, ".Ports.Read": true, ".Identity.Read": true, ".Trust.Nodes.Read": true, ".Named.At": true,
 		".Seen.Nodes.Version.At": true, ".Seen.Nodes.Services.At": true, ".Seen.Nodes.Parameters.At": true, ".Seen.Nodes.HAState.At": true, ".Seen.Nodes.HAEnabled.At": true, ".Seen.Nodes.Answers.At": true, ".Seen.SyncAgent.At": true,
 		".Conditions.Observed": true, ".Observed": true,

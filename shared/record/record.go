@@ -123,9 +123,6 @@ func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Snapshot, r
 
 // Buckets decodes the digests of users for whoever judges by them. Reread reads
 // none.
-//
-// An earlier release kept them in CLUSTER. Those are taken where they are the
-// newer ones: there is no BUCKETS item yet, or that release ran again since.
 func (b *Snapshot) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.BucketRecord], error) {
 	out := map[mesh.ClusterID]store.Doc[peer.BucketRecord]{}
 	var errs []error
@@ -135,11 +132,6 @@ func (b *Snapshot) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.Buck
 	}
 	for _, id := range m.IDs() {
 		fill(out, id, store.Buckets(m.Name, id), BucketsSchema)
-		doc := out[id]
-		if old := b.Clusters[id].Value; old.Buckets.At.After(doc.Value.Buckets.At) {
-			doc.Value.Buckets = old.Digests()
-			out[id] = doc
-		}
 	}
 	return out, errors.Join(errs...)
 }

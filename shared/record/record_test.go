@@ -156,37 +156,6 @@ func TestACertificateOnSeveralPortsIsReadOnEach(t *testing.T) {
 	}
 }
 
-// TestDigestsThatAnEarlierReleaseTookAreUsedWhileTheyAreTheNewer: it kept them with
-// the cluster, and may have run again since.
-func TestDigestsThatAnEarlierReleaseTookAreUsedWhileTheyAreTheNewer(t *testing.T) {
-	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}}}
-	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
-	for name, c := range map[string]struct {
-		earlier time.Duration // its digests, after ours
-		users   int
-	}{
-		"it ran again since": {time.Minute, 7},
-		"at the same moment": {0, 5},
-		"ours are newer":     {-time.Minute, 5},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := store.NewMemory()
-			put(t, s, store.Buckets("acme", "emea"), peer.BucketRecord{Buckets: peer.Known(peer.Buckets{"apac": peer.Digest{Users: 5}}, at)})
-			put(t, s, store.Cluster("acme", "emea"), peer.ClusterRecord{
-				Buckets: peer.Known(map[mesh.ClusterID]map[string]peer.Bucket{"apac": {"a": {Users: 7, Low: "a", High: "a"}}}, at.Add(c.earlier)),
-			})
-			b, err := record.Load(t.Context(), s, m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := b.Buckets(m)
-			if err != nil || got["emea"].Value.Buckets.Value["apac"].Users != c.users {
-				t.Errorf("%+v, %v; want %d users", got["emea"].Value, err, c.users)
-			}
-		})
-	}
-}
-
 // What cannot be read of the digests is told by who asks for them; those of a
 // newer release are read, and not written over.
 func TestBuckets(t *testing.T) {

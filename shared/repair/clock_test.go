@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/record"
 )
 
 // A clock that was wrong once neither unlocks what the gate limits nor locks it
@@ -72,12 +71,6 @@ func TestMarksAheadOfTheClockCountAsNow(t *testing.T) {
 		g.found(noon.Add(-90 * time.Minute))
 		if n := restarts(&g, noon.Add(35*time.Minute), "emea"); n != 1 {
 			t.Error("a restart of 35 min ago does not count any more")
-		}
-	})
-	t.Run("an approval spent 12 days ahead by a release before does not use up the next one", func(t *testing.T) {
-		u := Spent{ID: "r1", At: noon.Add(300 * time.Hour)}
-		if !u.by(record.Approval{ID: "r1", At: noon.Add(-time.Minute)}, noon) || u.by(record.Approval{ID: "r1", At: noon.Add(time.Hour)}, noon.Add(30*time.Minute)) {
-			t.Error("it counts as spent now, and not later")
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 )
 
@@ -99,19 +98,8 @@ type Spent struct {
 	At time.Time `json:"at"`
 	// Approved is when the approval was given, by the clock of who gave it. It
 	// tells one approval of an action from the next; no order is read from it,
-	// for that clock is not the gate's. Zero in what a release before this wrote.
+	// for that clock is not the gate's.
 	Approved time.Time `json:"approved,omitzero"`
-}
-
-// by reports whether it was this approval that was spent.
-func (u Spent) by(a record.Approval, now time.Time) bool {
-	if u.Approved.IsZero() {
-		if u.At.After(now) { // another clock's: it counts as now
-			u.At = now
-		}
-		return u.ID == a.ID && !a.At.After(u.At)
-	}
-	return u.ID == a.ID && u.Approved.Equal(a.At)
 }
 
 const (

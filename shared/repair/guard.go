@@ -236,7 +236,7 @@ func guards(k kind) []guard {
 			case a.At.Sub(s.Now) > skew:
 				// Nobody knows how long it would still live.
 				return stop("%s approved at %s, which is yet to come: set the clock right, and approve again", a.Actor, a.At.UTC().Format(time.RFC3339))
-			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.by(a, s.Now) }):
+			case slices.ContainsFunc(g.Used, func(u Spent) bool { return u.ID == a.ID && u.Approved.Equal(a.At) }):
 				return stop("its approval was used")
 			case k.outdated != nil:
 				return stopFor(k.outdated(a, p, s))

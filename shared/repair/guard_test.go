@@ -360,13 +360,6 @@ func cases() []only {
 			approved(p, s, time.Minute)
 			g.Used = []Spent{{"r1", noon.Add(-time.Minute), noon.Add(time.Minute)}}
 		}},
-		{"approval", "used, noted by the release before", func(g G, p P, s S) {
-			approved(p, s, time.Hour)
-			g.Used = []Spent{{"r1", noon.Add(-time.Minute), time.Time{}}}
-		}, func(g G, p P, s S) {
-			approved(p, s, time.Minute)
-			g.Used = []Spent{{"r1", noon.Add(-time.Hour), time.Time{}}}
-		}},
 		{"approval", "of a time that is yet to come", func(_ G, p P, s S) { approved(p, s, -6*time.Minute) }, func(_ G, p P, s S) { approved(p, s, -4*time.Minute) }},
 		{"approval", "spent in a table that was restored since: the service itself tells", func(_ G, p P, s S) {
 			approved(p, s, 3*time.Hour)

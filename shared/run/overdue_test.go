@@ -96,9 +96,9 @@ func TestACompletionAheadOfTheClockHidesNothing(t *testing.T) {
 	}
 }
 
-// TestOverdueByRecordsThatNoteLess: what an earlier release wrote of a run, and
-// where no other function shows since when the clock is right.
-func TestOverdueByRecordsThatNoteLess(t *testing.T) {
+// Since when a run is overdue, also where no other function shows since when the
+// clock is right.
+func TestOverdueSinceWhen(t *testing.T) {
 	hour := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour) }
 	for _, c := range []struct {
 		name    string
@@ -107,7 +107,6 @@ func TestOverdueByRecordsThatNoteLess(t *testing.T) {
 		overdue bool
 	}{
 		{"nobody runs it here, and others have run for hours", map[string]store.Run{"stucksync": {Completed: start, ClockSince: hour(-2)}}, time.Time{}, false},
-		{"only the last start was noted", map[string]store.Run{"peersync": {Started: hour(-1)}}, hour(-1), true},
 		{"the first start counts, not the last", map[string]store.Run{"peersync": {FirstStarted: hour(-2), Started: hour(-1)}}, hour(-2), true},
 		{"it completed by a clock ahead, and nobody shows another clock", map[string]store.Run{"peersync": {Completed: hour(5), Started: hour(-1)}}, time.Time{}, false},
 		{"of several functions, the one that has run longest by this clock", map[string]store.Run{

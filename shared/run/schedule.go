@@ -63,9 +63,6 @@ func Overdue(runs map[string]store.Run, function string, period time.Duration, n
 	if others(since) {
 		since = r.FirstStarted
 	}
-	if since.IsZero() && r.Completed.IsZero() {
-		since = r.Started // of a version that did not note the first
-	}
 	if others(since) {
 		since = time.Time{}
 		for _, x := range runs {

@@ -226,7 +226,7 @@ func TestANoticeIsSentAgainShorterToAReceiverThatTakesNoMoreThan32KB(t *testing.
 		}
 	}))
 	defer server.Close()
-	// As an earlier release stored it: 78 KB that nobody bounded.
+	// As somebody else may have written it into the store: 78 KB that nobody bounded.
 	s := store.NewMemory()
 	long := notice
 	long.Message = strings.Repeat("imp-apac-sub.example.com, ", 3000)
