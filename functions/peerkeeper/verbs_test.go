@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"peerkeeper/shared/peer"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/peer"
 )
 
 type statusJSON struct {

@@ -350,7 +350,7 @@ func TestUnknownCovers(t *testing.T) {
 
 func TestSettle(t *testing.T) {
 	t.Run("a steady state writes nothing", func(t *testing.T) {
-		m := store.NewMemory()
+		m := storetest.NewMemory()
 		look := alarm.Check{Mesh: "acme", Firing: []alarm.Firing{down("apac"), down("emea")}, Now: noon}
 		if changed, err := alarm.Settle(t.Context(), m, look); err != nil || len(changed) != 2 {
 			t.Fatal(changed, err)
@@ -366,7 +366,7 @@ func TestSettle(t *testing.T) {
 		}
 	})
 	t.Run("a stale load raises nothing twice", func(t *testing.T) {
-		s := storetest.Stale(store.NewMemory(), 4)
+		s := storetest.Stale(storetest.NewMemory(), 4)
 		for i := range 12 {
 			look := alarm.Check{Mesh: "acme", Now: noon.Add(time.Duration(i) * time.Minute)}
 			if i < 6 {
@@ -382,7 +382,7 @@ func TestSettle(t *testing.T) {
 		}
 	})
 	t.Run("one alarm that cannot be written does not keep the others", func(t *testing.T) {
-		m := store.NewMemory()
+		m := storetest.NewMemory()
 		bad := store.Alarm("acme", alarm.Fingerprint("acme", alarm.ClusterDown, "apac", mesh.PeerID{}, ""))
 		boom := errors.New("throttled")
 		m.Fail = func(op string, k store.Key) error {
@@ -397,7 +397,7 @@ func TestSettle(t *testing.T) {
 		}
 	})
 	t.Run("an alarm of a newer schema is left alone and told", func(t *testing.T) {
-		m := store.NewMemory()
+		m := storetest.NewMemory()
 		fp := alarm.Fingerprint("acme", alarm.ClusterDown, "apac", mesh.PeerID{}, "")
 		body := fmt.Sprintf(`{"schema":9,"name":"ClusterDown","mesh":"acme","cluster":"apac","fingerprint":%q,"state":"raised","transition":1}`, fp)
 		if err := m.Put(t.Context(), store.Item{Key: store.Alarm("acme", fp), Body: []byte(body)}); err != nil {

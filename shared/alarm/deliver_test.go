@@ -82,7 +82,7 @@ func TestDeliver(t *testing.T) {
 		return err
 	}
 	t.Run("once to every sink, oldest alarm first, raise before clear", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"))
 		settle(t, s, at(1), down("emea"), down("apac"))
 		settle(t, s, at(2), down("apac"), down("amer"))
@@ -101,7 +101,7 @@ func TestDeliver(t *testing.T) {
 		}
 	})
 	t.Run("a refusing sink neither holds up nor repeats to the others", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		good, bad := &ear{name: "good"}, &ear{name: "bad", fail: refuse}
 		settle(t, s, at(0), down("emea"))
 		err := deliver(t, s, at(0), 1, bad, good)
@@ -122,7 +122,7 @@ func TestDeliver(t *testing.T) {
 		good.wants(t, "raised emea 1", "cleared emea 2")
 	})
 	t.Run("a sink that refused the raise is not told the clear first", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"))
 		settle(t, s, at(1))
 		picky := &ear{name: "picky", fail: func(n alarm.Notice) error {
@@ -137,7 +137,7 @@ func TestDeliver(t *testing.T) {
 		picky.wants(t)
 	})
 	t.Run("a sink that keeps refusing is left alone", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		var firing []alarm.Firing
 		for i := range 30 {
 			firing = append(firing, down(mesh.ClusterID(fmt.Sprintf("c%02d", i))))
@@ -157,7 +157,7 @@ func TestDeliver(t *testing.T) {
 		}
 	})
 	t.Run("nowhere to send is an error, and nothing is lost", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		if err := deliver(t, s, at(0), 0); err != nil {
 			t.Errorf("nothing to send: %v", err)
 		}
@@ -171,7 +171,7 @@ func TestDeliver(t *testing.T) {
 		}
 	})
 	t.Run("two at once do not send the same", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"), down("apac"), down("amer"))
 		e := &ear{name: "e"}
 		var wg sync.WaitGroup
@@ -188,7 +188,7 @@ func TestDeliver(t *testing.T) {
 		}
 	})
 	t.Run("the claim of a deliverer that died lapses", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"))
 		e := &ear{name: "e"}
 		writes := 0
@@ -214,7 +214,7 @@ func TestDeliver(t *testing.T) {
 		e.wants(t, "raised emea 1", "raised emea 1") // the same pair
 	})
 	t.Run("what is decided while sending is kept", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"))
 		e := &ear{name: "e"}
 		e.delay = func() { e.delay = nil; settle(t, s, at(1)) }
@@ -228,7 +228,7 @@ func TestDeliver(t *testing.T) {
 		e.wants(t, "raised emea 1", "cleared emea 2")
 	})
 	t.Run("what was sent is recorded although time ran out", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"), down("apac"))
 		ctx, cancel := context.WithCancel(t.Context())
 		e := &ear{name: "e", delay: cancel}
@@ -244,7 +244,7 @@ func TestDeliver(t *testing.T) {
 		}
 	})
 	t.Run("over and said, the store may forget it; firing again, it may not", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		s.Now = clock(at(0))
 		e := &ear{name: "e"}
 		key := store.Alarm("acme", alarm.Fingerprint("acme", alarm.ClusterDown, "emea", mesh.PeerID{}, ""))
@@ -272,7 +272,7 @@ func TestDeliver(t *testing.T) {
 		}
 	})
 	t.Run("stale loads send nothing twice", func(t *testing.T) {
-		s := storetest.Stale(store.NewMemory(), 5)
+		s := storetest.Stale(storetest.NewMemory(), 5)
 		e := &ear{name: "e"}
 		for i := range 30 {
 			var firing []alarm.Firing
@@ -287,7 +287,7 @@ func TestDeliver(t *testing.T) {
 		e.wants(t, "raised emea 1", "cleared emea 2")
 	})
 	t.Run("two sinks of one name", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"))
 		a, b := &ear{name: "file"}, &ear{name: "file", fail: refuse}
 		if err := deliver(t, s, at(0), 1, a, b); !errors.Is(err, errRefused) {

@@ -62,7 +62,7 @@ func TestAClearSaysWhyItIsOver(t *testing.T) {
 
 // TestAStaleReadSettlesNothingTwice: another run has just raised it.
 func TestAStaleReadSettlesNothingTwice(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	late := storetest.Stale(s, 5)
 	check := alarm.Check{Mesh: "acme", Firing: []alarm.Firing{down("emea")}, Now: noon}
 	if changed, err := alarm.Settle(t.Context(), late, check); len(changed) != 1 || err != nil {

@@ -1,9 +1,10 @@
 package alarm
 
 import (
-	"peerkeeper/shared/peer"
 	"testing"
 	"time"
+
+	"peerkeeper/shared/peer"
 )
 
 // Grace is zero throughout the catalogue today; the field works all the same.

@@ -14,6 +14,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // full is a sink whose receiver takes no notice of more than most bytes.
@@ -47,7 +48,7 @@ func wordy() alarm.Firing {
 
 func TestANoticeThatIsTooLargeForTheReceiverIsSentAgainShortened(t *testing.T) {
 	for _, most := range []int{32 << 10, 2000, 1000, 700} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, noon, wordy(), down("amer"))
 		small := &full{most: most}
 		if _, err := alarm.Deliver(t.Context(), s, "acme", []alarm.Sink{small}, clock(noon)); err != nil {
@@ -79,7 +80,7 @@ func TestANoticeThatIsTooLargeForTheReceiverIsSentAgainShortened(t *testing.T) {
 
 // TestAShortenedNoticeSaysWhereItIsReadWhole: a cluster's is in the mesh's status.
 func TestAShortenedNoticeSaysWhereItIsReadWhole(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	f := down("amer")
 	f.Message = strings.Repeat("no node answers; ", 300)
 	settle(t, s, noon, f)
@@ -90,7 +91,7 @@ func TestAShortenedNoticeSaysWhereItIsReadWhole(t *testing.T) {
 }
 
 func TestANoticeTooLargeAtItsShortestStopsNothing(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	settle(t, s, noon, wordy(), down("amer"), down("apac"), down("emea"))
 	stubborn := &ear{name: "stubborn", fail: func(n alarm.Notice) error {
 		if n.Name == alarm.UsersDiffer {
@@ -120,7 +121,7 @@ func TestANoticeTooLargeAtItsShortestStopsNothing(t *testing.T) {
 }
 
 func TestAValueOfAClusterForgesNoLineOfOurs(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	settle(t, s, noon, alarm.Firing{Name: alarm.UsersDiffer, Peer: mesh.PeerID{From: "emea", To: "apac"},
 		Message: "missing: bob\nNext step: call +1 555 0100\x1b[2J\x00\u202e, carol", More: []string{"Peerkeeper: waits\r\nNext\nstep: pay", nextStep}})
 	var got alarm.Notice
@@ -135,7 +136,7 @@ func TestAValueOfAClusterForgesNoLineOfOurs(t *testing.T) {
 }
 
 func TestANoticeThatAnEarlierReleaseStoredIsCleanWhenItIsSent(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	settle(t, s, noon, down("emea"))
 	items, err := s.Load(t.Context(), store.Live("acme"), store.PrefixAlarm)
 	if err != nil || len(items) != 1 {
@@ -174,7 +175,7 @@ func TestAnAlarmIsBounded(t *testing.T) {
 		{"many lines", "x", 10, 500},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			value := strings.Repeat(c.of, c.length)
 			f := alarm.Firing{Name: alarm.CertificateExpired, Cluster: "apac", Subject: value, Message: value}
 			for range c.lines {

@@ -10,6 +10,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // item is the one alarm of a cluster.
@@ -31,7 +32,7 @@ func item(t *testing.T, s store.Store, cluster mesh.ClusterID) alarm.Item {
 // While notices are sent, what they are about goes on.
 func TestWhatHappensWhileANoticeIsSent(t *testing.T) {
 	t.Run("it is over: the clear is sent next", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, noon, down("emea"))
 		e := &ear{name: "e"}
 		e.delay = func() { e.delay = nil; settle(t, s, noon.Add(time.Minute)) }
@@ -47,7 +48,7 @@ func TestWhatHappensWhileANoticeIsSent(t *testing.T) {
 		e.wants(t, "raised emea 1", "cleared emea 2")
 	})
 	t.Run("the caller's time is up: no other sink and no other alarm is begun", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, noon, down("apac"))
 		settle(t, s, noon.Add(time.Minute), down("apac"), down("emea"))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -64,7 +65,7 @@ func TestWhatHappensWhileANoticeIsSent(t *testing.T) {
 		}
 	})
 	t.Run("it takes so long that another deliverer has it now", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, noon, down("emea"))
 		others := noon.Add(time.Hour)
 		e := &ear{name: "e", delay: func() {
@@ -84,7 +85,7 @@ func TestWhatHappensWhileANoticeIsSent(t *testing.T) {
 		}
 	})
 	t.Run("the alarm is forgotten", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		s.Now = clock(noon)
 		settle(t, s, noon, down("emea"))
 		e := &ear{name: "e", delay: func() {
@@ -115,7 +116,7 @@ func TestWhatCannotBeWrittenDownOfADeliveryIsSaid(t *testing.T) {
 		sent    int
 		want    string
 	}{{0, 0, "claiming ALARM#"}, {1, 1, "recording what was sent of ALARM#"}} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		settle(t, s, noon, down("emea"))
 		writes := 0
 		s.Fail = func(op string, _ store.Key) error {
@@ -137,7 +138,7 @@ func TestWhatCannotBeWrittenDownOfADeliveryIsSaid(t *testing.T) {
 // TestLastSentIsWhenSomebodyHeardOfIt: it is what a person reads who asks whether
 // the notice went out.
 func TestLastSentIsWhenSomebodyHeardOfIt(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	settle(t, s, noon, down("emea"))
 	e := &ear{name: "e", fail: refuse}
 	for minute, want := range []time.Time{{}, noon.Add(time.Minute), noon.Add(time.Minute)} {
@@ -155,7 +156,7 @@ func TestLastSentIsWhenSomebodyHeardOfIt(t *testing.T) {
 
 // TestASinkWithoutANameIsKnownByItsKind: also two of one kind, of which one refuses.
 func TestASinkWithoutANameIsKnownByItsKind(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	settle(t, s, noon, down("emea"), down("apac"))
 	first, second := &ear{name: "first", fail: refuse}, &ear{name: "second"}
 	sinks := []alarm.Sink{nameless{first}, nameless{second}}
@@ -184,7 +185,7 @@ func TestARefusingSinkIsAskedThreeTimesADelivery(t *testing.T) {
 		answers int // which call it answers; 0 is none
 		asked   int
 	}{"it never answers": {0, 3}, "it answers the third": {3, 6}} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		var firing []alarm.Firing
 		for _, id := range []mesh.ClusterID{"a", "b", "c", "d", "e", "f", "g", "h"} {
 			firing = append(firing, down(id))

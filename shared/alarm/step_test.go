@@ -8,7 +8,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // TestSteps: a problem that gets worse by steps is said once at each, not every
@@ -83,7 +83,7 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 		{"its cluster has left the mesh", true, false, unknown, func(it alarm.Item) bool { return it.Cluster == "apac" && it.Peer.IsZero() }, "emea>apac", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
 			settle := func(l alarm.Check) {
 				l.Mesh, l.Now = "acme", now

@@ -51,7 +51,7 @@ func layers() []layer {
 		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/dnsname", "shared/tlsprobe", "shared/pemfile", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
 
 		{"shared/store", []string{"shared/mesh", "shared/instant"}, "keys name clusters and peers; the meaning of a document is its owner's"},
-		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store"},
+		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store, and the store of everybody else's tests"},
 		{"shared/store/bolt", []string{"shared/store", "go.etcd.io/bbolt/..."}, "an adapter knows its port and its library"},
 		{"shared/store/dynamo", []string{"shared/store", "github.com/aws/...", "golang.org/x/sync/errgroup"}, "an adapter knows its port and its library"},
 		{"shared/store/dynamo/emulator", []string{"github.com/aws/..."}, "a fake of the remote, with its own idea of it"},

@@ -23,7 +23,7 @@ import (
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret/file"
-	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -165,7 +165,7 @@ func BenchmarkCertcheck30(b *testing.B) {
 			asked := &counted{Prober: tlsprobe.Prober{Timeout: 20 * time.Second}, next: c.platform}
 			first := requests()
 			for b.Loop() {
-				uc := &certcheck.Certcheck{Mesh: m, Store: store.NewMemory(), TLS: asked, DNS: &dnsprobe.Client{Domain: m.Domain}, Now: time.Now}
+				uc := &certcheck.Certcheck{Mesh: m, Store: storetest.NewMemory(), TLS: asked, DNS: &dnsprobe.Client{Domain: m.Domain}, Now: time.Now}
 				if c.platform != nil {
 					uc.Platform = asked
 				}

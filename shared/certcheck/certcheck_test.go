@@ -28,6 +28,7 @@ import (
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -194,7 +195,7 @@ const (
 )
 
 func newBench(t testing.TB, k *keys) *bench {
-	b := &bench{keys: k, t: t, store: store.NewMemory(), now: noon(), served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, refuse: map[mesh.NodeName]*certificate.Refused{}}
+	b := &bench{keys: k, t: t, store: storetest.NewMemory(), now: noon(), served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, refuse: map[mesh.NodeName]*certificate.Refused{}}
 	b.mesh = &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
 	for _, id := range []mesh.ClusterID{"emea", "apac"} {
 		c := mesh.Cluster{ID: id, Release: "14.0.1SU3", PlatformCredentials: string(id) + "/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"}}
@@ -924,7 +925,7 @@ func TestInstalledNotServed(t *testing.T) {
 // store full: an item of 400 KB takes one cluster's record.
 func TestTheItemFits(t *testing.T) {
 	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
-	b := &bench{keys: &keys{}, t: t, store: store.NewMemory(), now: noon(), mesh: m, served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, stores: map[mesh.NodeName]map[string][]*issued{}, own: map[mesh.NodeName]map[string][]*issued{}}
+	b := &bench{keys: &keys{}, t: t, store: storetest.NewMemory(), now: noon(), mesh: m, served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, stores: map[mesh.NodeName]map[string][]*issued{}, own: map[mesh.NodeName]map[string][]*issued{}}
 	var tomcat, cup, xmpp []*issued
 	for i := range 30 {
 		id := mesh.ClusterID(fmt.Sprintf("cluster%02d", i+1))

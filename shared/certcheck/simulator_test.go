@@ -17,7 +17,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
-	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -36,7 +36,7 @@ func newRig(t *testing.T, cfg clustersim.Config, change func(m *mesh.Mesh)) *rig
 		change(r.Mesh)
 	}
 	return &rig{r, t, &certcheck.Certcheck{
-		Mesh: r.Mesh, Store: store.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain}, Now: r.Clock.Now,
+		Mesh: r.Mesh, Store: storetest.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain}, Now: r.Clock.Now,
 		Platform: &cluster.Platform{Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: 20 * time.Second},
 	}}
 }

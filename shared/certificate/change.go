@@ -3,12 +3,12 @@ package certificate
 import (
 	"fmt"
 	"net/netip"
-	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 )
 

@@ -3,10 +3,11 @@ package certificate
 import (
 	"cmp"
 	"fmt"
+	"time"
+
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
-	"time"
 )
 
 // CertificateTrusted judges by the stores whether the certificates that a cluster

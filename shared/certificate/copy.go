@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"fmt"
+
 	"peerkeeper/shared/mesh"
 )
 

@@ -1,12 +1,12 @@
 package certificate
 
 import (
-	"peerkeeper/shared/peer"
-	"peerkeeper/shared/procedure"
 	"slices"
 	"strings"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 )
 
 // Reasons of what is judged of certificates, besides those that conditions

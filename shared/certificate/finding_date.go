@@ -2,11 +2,12 @@ package certificate
 
 import (
 	"fmt"
+	"slices"
+	"time"
+
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
-	"slices"
-	"time"
 )
 
 // Findings lists what a person should know of a cluster's certificates now: what

@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
-	"peerkeeper/shared/plain"
 	"slices"
 	"strings"
 	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // StoreFindings are what the stores, and the certificates of the whole mesh held

@@ -1,11 +1,12 @@
 package certificate
 
 import (
-	"peerkeeper/shared/mesh"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"peerkeeper/shared/mesh"
 )
 
 func TestStoreFindings(t *testing.T) {

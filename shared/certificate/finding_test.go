@@ -2,7 +2,6 @@ package certificate
 
 import (
 	"fmt"
-	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 )
 

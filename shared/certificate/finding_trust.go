@@ -2,12 +2,13 @@ package certificate
 
 import (
 	"fmt"
-	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
-	"peerkeeper/shared/plain"
 	"slices"
 	"strings"
 	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // trustFindings are what the matrix says of one cluster's certificates: one

@@ -2,13 +2,13 @@ package certificate
 
 import (
 	"fmt"
-	"peerkeeper/shared/peer"
-	"peerkeeper/shared/plain"
 	"slices"
 	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // ImportLines tell a person what to compare before agreeing to an import.

@@ -2,7 +2,6 @@ package certificate
 
 import (
 	"fmt"
-	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // exchange is a mesh of three in which apac's publisher serves a certificate

@@ -1,13 +1,13 @@
 package certificate
 
 import (
-	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // Verdict says what one cluster's store makes of one certificate.

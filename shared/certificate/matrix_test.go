@@ -4,13 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // certNoon is the instant at which these tests look.

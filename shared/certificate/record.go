@@ -1,11 +1,11 @@
 package certificate
 
 import (
-	"peerkeeper/shared/peer"
 	"time"
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // Record is the CERT#cluster item: what certcheck saw of one

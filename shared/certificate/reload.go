@@ -2,10 +2,11 @@ package certificate
 
 import (
 	"fmt"
+	"time"
+
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
-	"time"
 )
 
 // reloads proposes a restart of ICSA where a certificate has come into its

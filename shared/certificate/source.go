@@ -2,12 +2,12 @@ package certificate
 
 import (
 	"fmt"
-	"peerkeeper/shared/peer"
 	"slices"
 	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 )
 

@@ -2,9 +2,10 @@ package certificate
 
 import (
 	"fmt"
-	"peerkeeper/shared/mesh"
 	"strings"
 	"time"
+
+	"peerkeeper/shared/mesh"
 )
 
 // Store is one trust store of a cluster as its nodes told it, cut down to

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"peerkeeper/shared/peer"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // A certificate that six nodes serve on three ports is stored once: with its five

@@ -3,13 +3,13 @@ package certificate
 import (
 	"cmp"
 	"fmt"
-	"peerkeeper/shared/peer"
-	"peerkeeper/shared/procedure"
 	"slices"
 	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/procedure"
 )
 
 // Timeline is what will break one directed peer and when, and in which order

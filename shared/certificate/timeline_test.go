@@ -2,12 +2,13 @@ package certificate
 
 import (
 	"encoding/json"
-	"peerkeeper/shared/mesh"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"peerkeeper/shared/mesh"
 )
 
 // TestTimelineOrder: whatever is renewed, the new certificate is made before it

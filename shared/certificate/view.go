@@ -14,9 +14,10 @@
 package certificate
 
 import (
+	"sync"
+
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
-	"sync"
 )
 
 // View is what is known of a mesh at one instant, with the certificates.

@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 const tick = 5 * time.Minute
@@ -25,7 +26,7 @@ var sceneNow = time.Date(2026, 6, 2, 14, 30, 0, 0, time.UTC)
 type scene struct {
 	t        testing.TB
 	mesh     *mesh.Mesh
-	store    *store.Memory
+	store    *storetest.Memory
 	clusters map[mesh.ClusterID]*peer.ClusterRecord
 	certs    map[mesh.ClusterID]*certificate.Record
 	// lastSync holds back a peer's clock; absent means "10 minutes ago".
@@ -74,7 +75,7 @@ func sceneMesh(n int) *mesh.Mesh {
 // minutes ago.
 func newScene(t testing.TB, n int) *scene {
 	s := &scene{
-		t: t, mesh: sceneMesh(n), store: store.NewMemory(),
+		t: t, mesh: sceneMesh(n), store: storetest.NewMemory(),
 		clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.Record{},
 		lastSync: map[mesh.PeerID]time.Time{}, syncs: map[mesh.PeerID]peer.SyncRecord{}, states: map[mesh.PeerID]peer.StateRecord{},
 		certNot: map[mesh.PeerID]peer.Condition{}, as: map[mesh.PeerID]peer.State{},

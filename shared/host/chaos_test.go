@@ -375,7 +375,7 @@ func (c *chaos) build(dir string) error {
 		b.Now = chaosClock{c}.Now
 		c.base = b
 	} else {
-		m := store.NewMemory()
+		m := storetest.NewMemory()
 		m.Now = chaosClock{c}.Now
 		c.base = m
 	}

@@ -22,7 +22,7 @@ import (
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/soap"
-	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -76,7 +76,7 @@ func (h *hanging) set(node string, hangs bool) {
 func newEngine(t *testing.T) *engine {
 	t.Helper()
 	r := simtest.New(t, simtest.Start(), clustersim.Config{Clusters: 3, Users: 20, Seed: 1}, false)
-	memory := store.NewMemory()
+	memory := storetest.NewMemory()
 	memory.Now = r.Clock.Now
 	e := &engine{Rig: r, t: t, hanging: &hanging{Prober: inProcessTLS{r.Sim}, nodes: map[string]bool{}}}
 	e.host = &host.Host{

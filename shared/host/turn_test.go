@@ -9,6 +9,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // stepping is a clock that is put forward or back while it is waited for.
@@ -47,7 +48,7 @@ func TestAClockThatIsSetUnderRun(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			clock := &stepping{now: noon, steps: c.steps}
 			m := &mesh.Mesh{Name: "acme"}
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			ran := 0
 			h := &Host{Mesh: m, Store: s, Clock: clock}
 			h.Ran = func(a run.Answer, err error) {
@@ -73,7 +74,7 @@ func TestAClockThatIsSetUnderRun(t *testing.T) {
 
 // TestTheHostRunsWhateverIsOnTheClock, and nothing by a name that nobody calls.
 func TestTheHostRunsWhateverIsOnTheClock(t *testing.T) {
-	h := &Host{Mesh: &mesh.Mesh{Name: "acme"}, Store: store.NewMemory(), Clock: Wall{}}
+	h := &Host{Mesh: &mesh.Mesh{Name: "acme"}, Store: storetest.NewMemory(), Clock: Wall{}}
 	h.build()
 	for _, s := range run.Schedules() {
 		if h.handle[s.Function] == nil {

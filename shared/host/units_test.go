@@ -16,13 +16,14 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // metered counts what DynamoDB would: half a unit per 4 KB of a query, one per
 // 4 KB of a consistent one, and of each item read by its key, whether or not it
 // exists; one per KB of a write.
 type metered struct {
-	*store.Memory
+	*storetest.Memory
 	mu sync.Mutex
 	spent
 }
@@ -125,7 +126,7 @@ func units(b *testing.B, clusters int) {
 	for i := range r.Mesh.Clusters { // without trust stores: they are not every mesh's
 		r.Mesh.Clusters[i].PlatformCredentials, r.Mesh.Clusters[i].PlatformWriteCredentials = "", ""
 	}
-	m := &metered{Memory: store.NewMemory()}
+	m := &metered{Memory: storetest.NewMemory()}
 	m.Now = r.Clock.Now
 	h := &host.Host{
 		Mesh: r.Mesh, Store: m, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{silence{}}, Clock: byHand{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,

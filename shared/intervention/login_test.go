@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/soap"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 func access(s store.Store) Access {
@@ -39,7 +40,7 @@ func TestWhatAnActionLeftIsReadFromTheLookAfterIt(t *testing.T) {
 		{"seen before", time.Hour, map[string]peer.Service{peer.ICSA: {Status: "Started"}}, 0, true},
 		{"not listed", time.Minute, map[string]peer.Service{peer.AXL: {Status: "Started"}}, 0, true},
 	} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		rec := peer.ClusterRecord{Seen: peer.Observation{Nodes: map[mesh.NodeName]peer.Node{pub: {Services: peer.Known(c.of, now.Add(-c.seen))}}}}
 		it, _, err := store.NewDoc(store.Cluster("acme", "emea"), record.ClusterSchema, rec).Change()
 		if err == nil {
@@ -53,7 +54,7 @@ func TestWhatAnActionLeftIsReadFromTheLookAfterIt(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
 	}
-	if _, err := access(store.NewMemory()).recorded(t.Context(), in); !errors.Is(err, store.ErrNotFound) {
+	if _, err := access(storetest.NewMemory()).recorded(t.Context(), in); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("nothing is recorded: %v", err)
 	}
 }
@@ -63,7 +64,7 @@ func TestWhatAnActionLeftIsReadFromTheLookAfterIt(t *testing.T) {
 func TestNobodyLogsInWhoDoesNotKnowWhetherTheAccountWasRefused(t *testing.T) {
 	broken := errors.New("broken")
 	for _, partition := range []string{store.Live("acme"), store.Override("acme")} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		s.Fail = func(_ string, k store.Key) error {
 			if k.PK == partition {
 				return broken
@@ -74,14 +75,14 @@ func TestNobodyLogsInWhoDoesNotKnowWhetherTheAccountWasRefused(t *testing.T) {
 			t.Errorf("%s is not readable: %v", partition, err)
 		}
 	}
-	if _, err := access(store.NewMemory()).logIn(t.Context(), "mars", mesh.WriteAccount); err == nil || !strings.Contains(err.Error(), "mars is no longer in mesh.yaml") {
+	if _, err := access(storetest.NewMemory()).logIn(t.Context(), "mars", mesh.WriteAccount); err == nil || !strings.Contains(err.Error(), "mars is no longer in mesh.yaml") {
 		t.Errorf("a cluster that left: %v", err)
 	}
 }
 
 // TestARejectedAccountIsNotedAtOnce: and nothing else is.
 func TestARejectedAccountIsNotedAtOnce(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	a := access(s)
 	logIn := func() login {
 		t.Helper()

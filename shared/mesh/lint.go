@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"peerkeeper/shared/plain"
 	"slices"
 	"strconv"
 	"strings"
+
+	"peerkeeper/shared/plain"
 )
 
 // Problem is something in a mesh that is legal and yet unwise. It never stops

@@ -11,10 +11,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"peerkeeper/shared/plain"
 	"slices"
 	"strings"
 	"time"
+
+	"peerkeeper/shared/plain"
 )
 
 // Limits that Cisco states for intercluster peering (chapter "Configure

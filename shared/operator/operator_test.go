@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // TestAPersonDoesNotLockAnAccountOut by asking again and again: the first rejected
@@ -19,7 +20,7 @@ import (
 // be noted, that is said.
 func TestAPersonDoesNotLockAnAccountOut(t *testing.T) {
 	r := simtest.New(t, simtest.Start(), clustersim.Config{Clusters: 2, Users: 10}, false)
-	memory := store.NewMemory()
+	memory := storetest.NewMemory()
 	memory.Now = r.Clock.Now
 	clusters := r.Connector()
 	clusters.Secrets = r.SecretsNow()

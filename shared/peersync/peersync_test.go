@@ -26,7 +26,7 @@ import (
 type watcher struct {
 	*rig
 	*peersync.Peersync
-	memory *store.Memory
+	memory *storetest.Memory
 
 	mu   sync.Mutex
 	puts map[string]int                   // by sort key
@@ -40,7 +40,7 @@ func watch(t *testing.T, cfg clustersim.Config) *watcher {
 
 func watchOver(t *testing.T, r *rig) *watcher {
 	t.Helper()
-	w := &watcher{rig: r, memory: store.NewMemory(), puts: map[string]int{}}
+	w := &watcher{rig: r, memory: storetest.NewMemory(), puts: map[string]int{}}
 	w.memory.Now = w.Clock.Now
 	w.memory.Fail = func(op string, key store.Key) error {
 		w.mu.Lock()

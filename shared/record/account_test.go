@@ -9,6 +9,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 func TestRejectedSecrets(t *testing.T) {
@@ -27,7 +28,7 @@ func TestRejectedSecrets(t *testing.T) {
 		{"mesh.yaml names another secret now, whose first version is called v1 too", "emea/new", &record.Auth{Secret: "emea/platform", Rejected: "v1", At: at}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			if tt.note != nil {
 				if _, _, err := store.Claim(t.Context(), s, key, record.AuthSchema, func(d *store.Doc[record.Auth], _ bool) (bool, error) {
 					d.Value = *tt.note
@@ -47,7 +48,7 @@ func TestRejectedSecrets(t *testing.T) {
 		})
 	}
 	t.Run("the newest refusal counts", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		for _, v := range []string{"v1", "v2"} {
 			if err := login(s, mesh.PlatformAccount).Reject(t.Context(), v, "401", at); err != nil {
 				t.Fatal(err)
@@ -58,7 +59,7 @@ func TestRejectedSecrets(t *testing.T) {
 		}
 	})
 	t.Run("what cannot be read is no leave to try", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		if err := s.Put(t.Context(), store.Item{Key: key, Body: []byte(`{"schema":1,"version":1,"rejected":7}`)}); err != nil {
 			t.Fatal(err)
 		}

@@ -160,7 +160,7 @@ func put[T any](t *testing.T, s store.Store, key store.Key, v T) {
 func TestRereadReadsWhateverCouldStopAnAction(t *testing.T) {
 	m := triangle()
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	asks := direction("emea", "apac")
 	for _, scope := range []record.Scope{"mesh", "emea", "apac", "emea>apac", "emea<>amer", "amer<>emea", "amer>emea"} {
 		put(t, s, store.Pause("acme", string(scope)), record.Override{Scope: scope, Actor: "ada", At: now})
@@ -281,7 +281,7 @@ func TestAnAcknowledgementIsOfOneAlarmWhileItLasts(t *testing.T) {
 
 // A pause that cannot be read may be one that stops the action.
 func TestAnActionIsNotTakenPastAPauseThatCannotBeRead(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	if err := s.Put(t.Context(), store.Item{Key: store.Pause("acme", "emea"), Body: []byte(`{"schema":1,"version":1,"scope":7}`)}); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestAnActionIsNotTakenPastAPauseThatCannotBeRead(t *testing.T) {
 // What was said through a newer version is not understood: nothing may act.
 func TestWhatANewerVersionSaid(t *testing.T) {
 	for _, key := range []store.Key{store.Pause("acme", "emea"), store.Maintenance("acme", "emea"), store.Ack("acme", "f1"), store.Approval("acme", "4f")} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		if err := s.Put(t.Context(), store.Item{Key: key, Body: []byte(`{"schema":2,"version":1}`)}); err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +305,7 @@ func TestWhatANewerVersionSaid(t *testing.T) {
 }
 
 func TestWhatPeopleAccepted(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	put(t, s, store.Pin("acme", "imp-emea-pub"), record.Pin{Node: "imp-emea-pub", SHA256: []string{"sha256:00", "sha256:01"}})
 	want := map[mesh.NodeName][]string{"imp-emea-pub": {"sha256:00", "sha256:01"}}
 	got, err := record.Accepted(t.Context(), s, "acme")
@@ -324,7 +324,7 @@ func TestWhatPeopleAccepted(t *testing.T) {
 func TestWhenCertificatesOfAPeerWereLookedAt(t *testing.T) {
 	early, late := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	for _, tt := range []struct{ from, to time.Time }{{early, late}, {late, early}, {early, early}} {
-		b, err := record.Load(t.Context(), store.NewMemory(), triangle())
+		b, err := record.Load(t.Context(), storetest.NewMemory(), triangle())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -394,7 +394,7 @@ func TestRereadingForAProposalAtThirtyClustersIsTwoRequests(t *testing.T) {
 			}
 		}
 	}
-	s := &asked{Store: store.NewMemory(), of: map[string]struct{}{}}
+	s := &asked{Store: storetest.NewMemory(), of: map[string]struct{}{}}
 	put(t, s.Store, store.Pause("acme", "c07<>c12"), record.Override{Scope: "c07<>c12", Actor: "ada"})
 	put(t, s.Store, store.Cert("acme", "c29"), certificate.Record{Findings: []peer.Finding{{ID: "x"}}})
 	b, err := record.Reread(t.Context(), s, m, []mesh.PeerID{direction("c07", "c12")}, "4f", "peersync", "stucksync", "certcheck")
@@ -420,7 +420,7 @@ func TestRereadingForAProposalAtThirtyClustersIsTwoRequests(t *testing.T) {
 
 // What people say is read as it is now, not as a lagging copy has it.
 func TestRereadSeesAPauseThatLoadDoesNotSeeYet(t *testing.T) {
-	s := storetest.Stale(store.NewMemory(), 5)
+	s := storetest.Stale(storetest.NewMemory(), 5)
 	put(t, s, store.Pause("acme", "mesh"), record.Override{Scope: "mesh", Actor: "ada"})
 	late, err := record.Load(t.Context(), s, triangle())
 	if err != nil {
@@ -439,7 +439,7 @@ func TestRereadSeesAPauseThatLoadDoesNotSeeYet(t *testing.T) {
 func TestAStoreThatIsDown(t *testing.T) {
 	down := errors.New("down")
 	for _, at := range []string{store.Live("acme"), store.Override("acme")} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		s.Fail = func(_ string, k store.Key) error {
 			if k.PK == at {
 				return down
@@ -453,7 +453,7 @@ func TestAStoreThatIsDown(t *testing.T) {
 			t.Errorf("%s: reading again: %v", at, err)
 		}
 	}
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	s.Fail = func(string, store.Key) error { return down }
 	if _, err := record.Accepted(t.Context(), s, "acme"); !errors.Is(err, down) {
 		t.Errorf("what was accepted: %v", err)
@@ -462,7 +462,7 @@ func TestAStoreThatIsDown(t *testing.T) {
 
 // A record of a newer version is not ours to act by.
 func TestARecordOfANewerVersionIsNotRead(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	if err := s.Put(t.Context(), store.Item{Key: store.Cluster("acme", "emea"), Body: []byte(`{"schema":99,"version":1}`)}); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // fill gives every instant of a value one and the same time, and every list, map
@@ -135,7 +136,7 @@ func TestAfterAWrongClockAMeshIsJudgedByThisOne(t *testing.T) {
 		"by a right clock":            {now.Add(-time.Hour), now.Add(-time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			put(t, s, store.Cluster("acme", "emea"), peer.ClusterRecord{NoAccessSince: c.noted})
 			put(t, s, store.Cert("acme", "emea"), certificate.Record{Findings: []peer.Finding{{ID: "x", Since: c.noted}}})
 			put(t, s, store.PeerSync("acme", id), peer.SyncRecord{FirstSeen: c.noted})
@@ -165,7 +166,7 @@ func TestAfterAWrongClockAMeshIsJudgedByThisOne(t *testing.T) {
 		})
 	}
 	t.Run("a person was given no longer than policy.waitForPeople", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		m := triangle()
 		m.Policy.WaitForPeople = mesh.Duration(2 * time.Hour)
 		put(t, s, store.PeerStuck("acme", id), peer.StateRecord{Ladder: &peer.Ladder{ForceBy: now.Add(5 * time.Hour)}})

@@ -10,11 +10,12 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 func TestLoadAndWrite(t *testing.T) {
 	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}, Peers: []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}}}
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	b, err := record.Load(t.Context(), s, m)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +54,7 @@ func TestLoadAndWrite(t *testing.T) {
 func TestLoadAhead(t *testing.T) {
 	id := mesh.PeerID{From: "emea", To: "apac"}
 	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}, Peers: []mesh.Peer{{ID: id}}}
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	var c record.Changes
 	record.Add(&c, store.NewDoc(store.Cluster("acme", "emea"), record.ClusterSchema, peer.ClusterRecord{Findings: []peer.Finding{{ID: "x"}}}))
 	record.Add(&c, store.NewDoc(store.PeerSync("acme", id), record.SyncSchema, peer.SyncRecord{FirstSeen: time.Unix(1, 0)}))
@@ -85,7 +86,7 @@ func TestLoadAhead(t *testing.T) {
 func TestADamagedItemIsNamed(t *testing.T) {
 	m := triangle()
 	for _, sk := range []string{"CERT#emea", "AUTH#emea", "RUN#peersync", "PIN#imp-emea-pub", "PROPOSAL#4f", "PEER#emea>apac#SYNC", "PEER#emea>apac#STUCK", "PEER#emea#SYNC"} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		if err := s.Put(t.Context(), store.Item{Key: store.Key{PK: store.Live("acme"), SK: sk}, Body: []byte(`{"schema":"one"}`)}); err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +98,7 @@ func TestADamagedItemIsNamed(t *testing.T) {
 
 // TestPeersOfAClusterThatLeftAreGone: those of the mesh are not.
 func TestPeersOfAClusterThatLeftAreGone(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	left := mesh.PeerID{From: "emea", To: "mars"}
 	for _, id := range []mesh.PeerID{direction("emea", "apac"), left} {
 		put(t, s, store.PeerStuck("acme", id), peer.StateRecord{State: peer.Healthy})
@@ -113,7 +114,7 @@ func TestPeersOfAClusterThatLeftAreGone(t *testing.T) {
 func TestCertificatesOfANewerVersionAreNotJudged(t *testing.T) {
 	read := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	for schema, judged := range map[int]bool{record.CertSchema: true, record.CertSchema + 1: false} {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		it, _, err := store.NewDoc(store.Cert("acme", "emea"), schema, certificate.Record{At: read, Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{
 			"imp-emea-pub": {{KeyType: "RSA"}: {Read: read}},
 		}}).Change()
@@ -141,7 +142,7 @@ func TestCertificatesOfANewerVersionAreNotJudged(t *testing.T) {
 func TestACertificateOnSeveralPortsIsReadOnEach(t *testing.T) {
 	ends := time.Date(2027, 3, 2, 8, 0, 0, 0, time.UTC)
 	tomcat := certificate.Served{Fingerprint: "sha256:00", Subject: "CN=imp-emea-pub", NotAfter: ends}
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	put(t, s, store.Cert("acme", "emea"), certificate.Record{Ports: map[mesh.NodeName]map[certificate.Place]certificate.Served{
 		"imp-emea-pub": {{KeyType: "RSA"}: tomcat, {Port: "443", KeyType: "RSA"}: tomcat},
 	}}.Packed())
@@ -174,7 +175,7 @@ func TestBuckets(t *testing.T) {
 		{name: "unreadable", body: `{"schema":1,"version":1,"buckets":7}`, err: "BUCKETS#emea"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			if c.body != "" {
 				if err := s.Put(t.Context(), store.Item{Key: store.Buckets("acme", "emea"), Body: []byte(c.body)}); err != nil {
 					t.Fatal(err)
@@ -216,7 +217,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("AUTH#emea", []byte(`{"schema":1,"at":"yesterday"}`))
 	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}, Peers: []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}}}
 	f.Fuzz(func(t *testing.T, sk string, body []byte) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		if s.Put(t.Context(), store.Item{Key: store.Key{PK: store.Live("acme"), SK: sk}, Body: body}) != nil {
 			return
 		}

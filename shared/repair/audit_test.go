@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -27,7 +28,7 @@ func history(t *testing.T, s store.Store) []Entry {
 }
 
 func TestAppendChainsEntriesOverMonths(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	for i := range 3 {
 		if _, err := Append(t.Context(), s, "acme", entry(i*24*20)); err != nil {
 			t.Fatal(err)
@@ -43,7 +44,7 @@ func TestAppendChainsEntriesOverMonths(t *testing.T) {
 }
 
 func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	for i := range 4 {
 		if _, err := Append(t.Context(), s, "acme", entry(i)); err != nil {
 			t.Fatal(err)
@@ -71,7 +72,7 @@ func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
 }
 
 func TestWritersAtOnceEachGetTheirOwnEntry(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -95,7 +96,7 @@ func TestWritersAtOnceEachGetTheirOwnEntry(t *testing.T) {
 // A writer that dies after the gate and before its item leaves an entry that
 // the next one writes for it.
 func TestDeadWritersEntryIsNotLost(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	if _, err := Append(t.Context(), s, "acme", entry(0)); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 var (
@@ -26,7 +27,7 @@ type rig struct {
 	*Repair
 	t     *testing.T
 	now   time.Time
-	store *store.Memory
+	store *storetest.Memory
 	s     Situation
 
 	status  string
@@ -42,7 +43,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, now: noon, store: store.NewMemory(), status: "Started", since: noon.Add(-5 * time.Hour), applies: true, value: "30"}
+	r := &rig{t: t, now: noon, store: storetest.NewMemory(), status: "Started", since: noon.Add(-5 * time.Hour), applies: true, value: "30"}
 	r.store.Now = func() time.Time { return r.now }
 	_, _, r.s = calm()
 	r.Repair = &Repair{

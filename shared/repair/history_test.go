@@ -20,6 +20,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // A history is one file to which every process appends a line before it asks
@@ -375,7 +376,7 @@ func TestAStoreThatChecksAndThenWritesIsCaught(t *testing.T) {
 		over func() store.Store
 		want porcupine.CheckResult
 	}{
-		{"a store", func() store.Store { return store.NewMemory() }, porcupine.Ok},
+		{"a store", func() store.Store { return storetest.NewMemory() }, porcupine.Ok},
 		{"check, then put", func() store.Store {
 			h := &halves{items: map[store.Key]store.Item{}}
 			h.meet.Add(2)

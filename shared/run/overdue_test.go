@@ -6,6 +6,7 @@ import (
 
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // runs carries out, for a function, what happens at each minute: "s" starts a run
@@ -59,7 +60,7 @@ func TestOverdueIsWhatDoesNotComplete(t *testing.T) {
 		{"completed, then started once", map[int]string{0: "s", 5: "c", 10: "s"}, 11, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			since, overdue := run.Overdue(runs(t, store.NewMemory(), "peersync", c.at), "peersync", 5*time.Minute, start.Add(time.Duration(c.now)*time.Minute))
+			since, overdue := run.Overdue(runs(t, storetest.NewMemory(), "peersync", c.at), "peersync", 5*time.Minute, start.Add(time.Duration(c.now)*time.Minute))
 			if overdue != (c.since >= 0) {
 				t.Fatalf("overdue %v since %s", overdue, since)
 			}
@@ -76,9 +77,9 @@ func TestOverdueIsWhatDoesNotComplete(t *testing.T) {
 // TestACompletionAheadOfTheClockHidesNothing: the clock was five hours ahead when
 // certcheck last completed, and since it is right certcheck does not run at all.
 func TestACompletionAheadOfTheClockHidesNothing(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	all := runs(t, s, "peersync", map[int]string{300: "c"})
-	all["certcheck"] = runs(t, store.NewMemory(), "certcheck", map[int]string{300: "c"})["certcheck"]
+	all["certcheck"] = runs(t, storetest.NewMemory(), "certcheck", map[int]string{300: "c"})["certcheck"]
 	at := func(minute int) time.Time { return start.Add(time.Duration(minute) * time.Minute) }
 	if _, overdue := run.Overdue(all, "certcheck", 15*time.Minute, at(0)); overdue {
 		t.Error("overdue the moment the clock is put right")

@@ -11,6 +11,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
@@ -21,7 +22,7 @@ func TestOnce(t *testing.T) {
 	ill := func(context.Context, *store.Lease) (run.Answer, error) {
 		return run.Answer{Proposals: 1}, errors.New("ill")
 	}
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	now := start
 	s.Now = func() time.Time { return now }
 	sched, _ := run.Find("peersync")
@@ -57,7 +58,7 @@ func TestOnce(t *testing.T) {
 // TestADryRunLeavesNothingBehind: whoever tries what would be done keeps no run
 // from its turn.
 func TestADryRunLeavesNothingBehind(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	sched, _ := run.Find("stucksync")
 	r := run.Runner{Schedule: sched, Mesh: &mesh.Mesh{Name: "acme"}, Store: s, Now: func() time.Time { return start }}
 	a, err := r.Once(t.Context(), run.Request{ScheduledTime: start, DryRun: true}, func(_ context.Context, lease *store.Lease) (run.Answer, error) {
@@ -96,7 +97,7 @@ func TestARunThatCannotBeNotedFails(t *testing.T) {
 		"at its end":       {true, true, "completing peersync: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			fail := func(string, store.Key) error { return down }
 			if !c.after {
 				s.Fail = fail
@@ -121,7 +122,7 @@ func TestARunEndsWithinItsLease(t *testing.T) {
 		if sched.Lease >= sched.Period {
 			t.Errorf("%s: the lease of %v outlasts its period of %v", sched.Function, sched.Lease, sched.Period)
 		}
-		r := run.Runner{Schedule: sched, Mesh: m, Store: store.NewMemory(), Now: time.Now}
+		r := run.Runner{Schedule: sched, Mesh: m, Store: storetest.NewMemory(), Now: time.Now}
 		_, err := r.Once(t.Context(), run.Request{}, func(ctx context.Context, _ *store.Lease) (run.Answer, error) {
 			end, ok := ctx.Deadline()
 			if left := time.Until(end); !ok || left > sched.Lease {
@@ -140,7 +141,7 @@ func TestARunEndsWithinItsLease(t *testing.T) {
 // too old for it.
 func TestAFunctionThatIsNotOnAClock(t *testing.T) {
 	m := &mesh.Mesh{Name: "acme"}
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	s.Now = func() time.Time { return start }
 	r := run.Runner{Schedule: run.Schedule{Function: "delivery", Lease: time.Minute}, Mesh: m, Store: s, Now: s.Now}
 	type delivered struct{ Sent int }

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // A clock that was five hours ahead when a run was killed, or that steps back,
@@ -29,7 +29,7 @@ func TestAWrongClockDoesNotKeepRunsFromBeginning(t *testing.T) {
 		{"killed by a right clock a minute ago", -time.Minute, false, noon, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			then := noon.Add(c.ahead)
 			l, _ := begin(t.Context(), t, s, then, then)
 			if c.completes {
@@ -42,7 +42,7 @@ func TestAWrongClockDoesNotKeepRunsFromBeginning(t *testing.T) {
 		})
 	}
 	t.Run("a schedule that is delivered twice runs once, whatever the clock", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		scheduled := noon.Add(time.Hour) // the scheduler's clock is an hour ahead of ours
 		l, _ := begin(t.Context(), t, s, scheduled, noon)
 		complete(t, l, noon)
@@ -51,7 +51,7 @@ func TestAWrongClockDoesNotKeepRunsFromBeginning(t *testing.T) {
 		}
 	})
 	t.Run("a run that was taken over cannot complete", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		then := noon.Add(5 * time.Hour)
 		lost, _ := begin(t.Context(), t, s, then, then)
 		begin(t.Context(), t, s, noon, noon)

@@ -254,7 +254,7 @@ func TestChangedByWhoWroteIt(t *testing.T) {
 }
 
 func TestLoadDocs(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	for _, id := range []mesh.ClusterID{"emea", "apac"} {
 		it, err := store.NewDoc(store.Cluster("acme", id), 1, seen{Note: string(id)}).Item()
 		if err = errors.Join(err, s.Put(t.Context(), it)); err != nil {
@@ -286,7 +286,7 @@ func bump(d *store.Doc[seen], _ bool) (bool, error) {
 
 func TestClaim(t *testing.T) {
 	t.Run("creates, then changes", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		for want := int64(1); want <= 3; want++ {
 			doc, ok, err := store.Claim(t.Context(), s, emea, 1, func(d *store.Doc[seen], exists bool) (bool, error) {
 				if exists != (want > 1) {
@@ -303,7 +303,7 @@ func TestClaim(t *testing.T) {
 		}
 	})
 	t.Run("not proceeding writes nothing", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		if _, ok, err := store.Claim(t.Context(), s, emea, 1, func(*store.Doc[seen], bool) (bool, error) { return false, nil }); ok || err != nil {
 			t.Errorf("%v %v", ok, err)
 		}
@@ -316,7 +316,7 @@ func TestClaim(t *testing.T) {
 		}
 	})
 	t.Run("many claimers lose nothing", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
@@ -340,7 +340,7 @@ func TestClaim(t *testing.T) {
 		}
 	})
 	t.Run("gives up on a writer in a loop", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		calls := 0
 		s.Fail = func(op string, _ store.Key) error {
 			if op == "put" {
@@ -354,7 +354,7 @@ func TestClaim(t *testing.T) {
 		}
 	})
 	t.Run("a lost answer is not tried again", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		lost := errors.New("connection reset")
 		s.Fail = func(op string, _ store.Key) error {
 			if op == "written" {
@@ -370,7 +370,7 @@ func TestClaim(t *testing.T) {
 		}
 	})
 	t.Run("a newer item is left alone", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		if err := s.Put(t.Context(), store.Item{Key: emea, Body: []byte(`{"schema":5,"users":1}`)}); err != nil {
 			t.Fatal(err)
 		}
@@ -379,7 +379,7 @@ func TestClaim(t *testing.T) {
 		}
 	})
 	t.Run("an ended context ends it", func(t *testing.T) {
-		s := store.NewMemory()
+		s := storetest.NewMemory()
 		ctx, cancel := context.WithCancel(t.Context())
 		s.Fail = func(op string, _ store.Key) error {
 			if op == "put" {
@@ -393,7 +393,7 @@ func TestClaim(t *testing.T) {
 		}
 	})
 	t.Run("a stale load does no harm", func(t *testing.T) {
-		s := storetest.Stale(store.NewMemory(), 3)
+		s := storetest.Stale(storetest.NewMemory(), 3)
 		for range 4 {
 			if _, _, err := store.Claim(t.Context(), s, emea, 1, bump); err != nil {
 				t.Fatal(err)
@@ -418,10 +418,10 @@ func TestClaim(t *testing.T) {
 func TestPutErrors(t *testing.T) {
 	a, b := &store.PutError{Key: emea, Cause: store.ErrConflict}, &store.PutError{Cause: store.ErrInvalid}
 	err := fmt.Errorf("writing the tick: %w", errors.Join(a, fmt.Errorf("again: %w", b), errors.New("other")))
-	if got := store.PutErrors(err); len(got) != 2 || got[0] != a || got[1] != b {
+	if got := storetest.PutErrors(err); len(got) != 2 || got[0] != a || got[1] != b {
 		t.Errorf("%v", got)
 	}
-	if store.PutErrors(nil) != nil {
+	if storetest.PutErrors(nil) != nil {
 		t.Error("no error has errors")
 	}
 }
@@ -461,7 +461,7 @@ func FuzzDecode(f *testing.F) {
 
 // The documents of a mesh of 30 clusters: 870 peers with three items each.
 func BenchmarkLoadDocs30Clusters(b *testing.B) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	for i := range 2640 {
 		doc := store.NewDoc(store.RunOf("acme", fmt.Sprint(i)), 1, seen{Users: i, Nodes: []string{"imp-emea-pub.example.com", "imp-emea-sub.example.com"}, Note: strings.Repeat("x", 500)})
 		it, err := doc.Item()

@@ -86,24 +86,6 @@ func WholeSeconds(t time.Time) time.Time {
 	return time.Unix(t.Unix(), 0).UTC()
 }
 
-// PutErrors lists which items of a Put were not written.
-func PutErrors(err error) []*PutError {
-	switch e := err.(type) {
-	case nil:
-		return nil
-	case *PutError:
-		return []*PutError{e}
-	case interface{ Unwrap() []error }:
-		var out []*PutError
-		for _, sub := range e.Unwrap() {
-			out = append(out, PutErrors(sub)...)
-		}
-		return out
-	default:
-		return PutErrors(errors.Unwrap(err))
-	}
-}
-
 // RefuseAll is the error of a Put of which nothing was written, for
 // implementations: one *PutError per item.
 func RefuseAll(items []Item, cause error) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -53,7 +54,7 @@ func TestBegin(t *testing.T) {
 		{"the next run after a completed and a released one", completedThenReleased, noon.Add(time.Minute), noon.Add(time.Minute), false, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := store.NewMemory()
+			s := storetest.NewMemory()
 			if c.before != nil {
 				c.before(t, s)
 			}
@@ -104,7 +105,7 @@ func completedThenReleased(t *testing.T, s store.Store) {
 }
 
 func TestCompletedStaysWhileTheNextRunIsUnderWay(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	completed(t, s)
 	l, _ := begin(t.Context(), t, s, noon.Add(5*time.Minute), noon.Add(5*time.Minute))
 	if !l.Run.Completed.Equal(noon) || l.Run.Finished() {
@@ -113,7 +114,7 @@ func TestCompletedStaysWhileTheNextRunIsUnderWay(t *testing.T) {
 }
 
 func TestALostLeaseCannotComplete(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	first, _ := begin(t.Context(), t, s, noon, noon)
 	if err := first.Check(t.Context(), noon.Add(time.Minute)); err != nil {
 		t.Errorf("a held lease: %v", err)
@@ -140,7 +141,7 @@ func TestALostLeaseCannotComplete(t *testing.T) {
 }
 
 func TestTwoDeliveriesOfOneScheduledTime(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	var began atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
@@ -162,7 +163,7 @@ func TestTwoDeliveriesOfOneScheduledTime(t *testing.T) {
 // DynamoDB's client tries again by itself after a lost answer, and then sees
 // its own write as a conflict.
 func TestOwnWriteSeenAsConflict(t *testing.T) {
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	first := true
 	s.Fail = func(op string, _ store.Key) error {
 		if op == "written" && first {
@@ -179,7 +180,7 @@ func TestOwnWriteSeenAsConflict(t *testing.T) {
 }
 
 func TestBeginRefusesALeaseOfNothing(t *testing.T) {
-	if _, _, err := store.Begin(t.Context(), store.NewMemory(), "acme", "peersync", noon, time.Minute, 0, "", noon); err == nil {
+	if _, _, err := store.Begin(t.Context(), storetest.NewMemory(), "acme", "peersync", noon, time.Minute, 0, "", noon); err == nil {
 		t.Error("no error")
 	}
 }

@@ -33,7 +33,7 @@ type script struct {
 	}
 	now      time.Time
 	mesh     *mesh.Mesh
-	memory   *store.Memory
+	memory   *storetest.Memory
 	store    store.Store
 	fail     func(op, sk string) error
 	heard    []alarm.Notice
@@ -58,7 +58,7 @@ func play(tb interface {
 	Fatalf(string, ...any)
 	Context() context.Context
 }, ids ...mesh.ClusterID) *script {
-	s := &script{tb: tb, now: start, memory: store.NewMemory(), clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.Record{},
+	s := &script{tb: tb, now: start, memory: storetest.NewMemory(), clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, certs: map[mesh.ClusterID]*certificate.Record{},
 		peers: map[mesh.PeerID]map[peer.Type]peer.Condition{}, leaf: map[mesh.PeerID]time.Time{}, puts: map[string]int{}, mesh: &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Observe, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}}
 	s.store = s.memory
 	s.memory.Now = func() time.Time { return s.now }

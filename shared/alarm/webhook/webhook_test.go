@@ -21,6 +21,7 @@ import (
 	"peerkeeper/shared/alarm/webhook"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 var notice = alarm.Notice{
@@ -227,7 +228,7 @@ func TestANoticeIsSentAgainShorterToAReceiverThatTakesNoMoreThan32KB(t *testing.
 	}))
 	defer server.Close()
 	// As somebody else may have written it into the store: 78 KB that nobody bounded.
-	s := store.NewMemory()
+	s := storetest.NewMemory()
 	long := notice
 	long.Message = strings.Repeat("imp-apac-sub.example.com, ", 3000)
 	doc := store.NewDoc(store.Alarm("acme", long.Fingerprint), alarm.Schema, alarm.Item{Notice: long, Pending: []alarm.Pending{{Notice: long, Queued: long.Since}}})

@@ -16,6 +16,7 @@ import (
 
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
+	"peerkeeper/shared/store/storetest"
 )
 
 // mounted is a file system in memory with an end; it is skipped where this process
@@ -61,7 +62,7 @@ func TestADiskThatIsFullLosesNothing(t *testing.T) {
 		}
 	}
 	sentence(t, full, bolt.Unwritten, "is full: make room (df -h "+dir+")")
-	if len(store.PutErrors(full)) != 1 {
+	if len(storetest.PutErrors(full)) != 1 {
 		t.Errorf("the error names no item: %v", full)
 	}
 	whole := func() {

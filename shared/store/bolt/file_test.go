@@ -17,6 +17,7 @@ import (
 
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
+	"peerkeeper/shared/store/storetest"
 )
 
 func key(sk string) store.Key { return store.Key{PK: "acme#live", SK: sk} }
@@ -169,7 +170,7 @@ func TestAFileThatGoesIsNotReplaced(t *testing.T) {
 	}
 	err := s.Put(t.Context(), store.Item{Key: key("GATE")})
 	wantKind(t, err, bolt.Missing)
-	if len(store.PutErrors(err)) != 1 {
+	if len(storetest.PutErrors(err)) != 1 {
 		t.Errorf("the error names no item: %v", err)
 	}
 	if _, err := os.Stat(s.Path()); !errors.Is(err, os.ErrNotExist) {

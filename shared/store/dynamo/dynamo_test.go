@@ -246,7 +246,7 @@ func TestOneThrottledItemDoesNotKeepTheOthers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	err := s.Put(ctx, item("CLUSTER#emea", "x", 0), item("CLUSTER#apac", "x", 0), item("CLUSTER#amer", "x", 0))
-	failed := store.PutErrors(err)
+	failed := storetest.PutErrors(err)
 	if len(failed) != 1 || failed[0].Key.SK != "CLUSTER#apac" {
 		t.Fatalf("failed: %v", err)
 	}

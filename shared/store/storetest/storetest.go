@@ -1,7 +1,8 @@
 // Package storetest says what a store.Store must do, as a suite that every
-// implementation runs, and wraps a store so that its loads lag behind.
+// implementation runs, has the store that other packages' tests use (Memory), and
+// wraps a store so that its loads lag behind.
 //
-// It owns no store. A store that passes may still differ in what the interface
+// No program links it. A store that passes may still differ in what the interface
 // leaves open: how late a Load may be, and which of ErrConflict and
 // ErrNotFound the deletion of an absent item gives.
 package storetest
@@ -209,7 +210,7 @@ func partialPut(t *testing.T, s store.Store) {
 	a, b, c := item("CLUSTER#a", "new"), item("CLUSTER#b", "new"), item("CLUSTER#c", "new")
 	err := s.Put(t.Context(), a, b, c)
 	wantErr(t, "Put", err, store.ErrConflict)
-	failed := store.PutErrors(err)
+	failed := PutErrors(err)
 	if len(failed) != 1 || failed[0].Key != b.Key {
 		t.Errorf("failed items %v, want only %s", err, b.SK)
 	}
@@ -221,7 +222,7 @@ func partialPut(t *testing.T, s store.Store) {
 func partialRefusal(t *testing.T, s store.Store) {
 	big := item("CLUSTER#b", strings.Repeat("x", store.MaxItemSize+1))
 	err := s.Put(t.Context(), item("CLUSTER#a", "new"), big, item("CLUSTER#c", "new"))
-	if failed := store.PutErrors(err); len(failed) != 1 || failed[0].Key != big.Key {
+	if failed := PutErrors(err); len(failed) != 1 || failed[0].Key != big.Key {
 		t.Errorf("failed items %v, want only %s", err, big.SK)
 	}
 	if errors.Is(err, store.ErrConflict) {
@@ -235,7 +236,7 @@ func partialRefusal(t *testing.T, s store.Store) {
 func twiceInOnePut(t *testing.T, s store.Store) {
 	err := s.Put(t.Context(), item("GATE", "one"), item("GATE", "two"))
 	wantErr(t, "Put", err, store.ErrConflict)
-	if failed := store.PutErrors(err); len(failed) != 1 {
+	if failed := PutErrors(err); len(failed) != 1 {
 		t.Errorf("%d items failed, want 1: %v", len(failed), err)
 	}
 	if it := get(t, s, key("acme#live", "GATE")); it.Version != 1 {
@@ -533,7 +534,7 @@ func cancelled(t *testing.T, s store.Store) {
 	next.Version = 1
 	err := s.Put(ctx, next, item("OTHER", "y"))
 	wantErr(t, "Put", err, context.Canceled)
-	if n := len(store.PutErrors(err)); n != 2 {
+	if n := len(PutErrors(err)); n != 2 {
 		t.Errorf("Put named %d items as not written, want both", n)
 	}
 	wantErr(t, "Delete", s.Delete(ctx, next.Key, 1), context.Canceled)
@@ -609,5 +610,23 @@ func manyWriters(t *testing.T, s store.Store) {
 		if n := strings.Count(string(it.Body), fmt.Sprintf(" %d,", w)); n != each {
 			t.Errorf("writer %d left %d of its %d marks in %q", w, n, each, it.Body)
 		}
+	}
+}
+
+// PutErrors lists which items of a Put were not written.
+func PutErrors(err error) []*store.PutError {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *store.PutError:
+		return []*store.PutError{e}
+	case interface{ Unwrap() []error }:
+		var out []*store.PutError
+		for _, sub := range e.Unwrap() {
+			out = append(out, PutErrors(sub)...)
+		}
+		return out
+	default:
+		return PutErrors(errors.Unwrap(err))
 	}
 }

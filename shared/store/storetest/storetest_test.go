@@ -20,7 +20,7 @@ import (
 type defect struct {
 	name   string
 	caught string // a case that must fail
-	wrap   func(m *store.Memory) store.Store
+	wrap   func(m *Memory) store.Store
 }
 
 // broken overrides single methods of a store.
@@ -77,7 +77,7 @@ func (b broken) Delete(ctx context.Context, k store.Key, version int64) error {
 }
 
 // lastWriterWins writes whatever the stored version is.
-func lastWriterWins(m *store.Memory) func(context.Context, ...store.Item) error {
+func lastWriterWins(m *Memory) func(context.Context, ...store.Item) error {
 	return func(ctx context.Context, items ...store.Item) error {
 		var errs []error
 		for _, it := range items {
@@ -93,10 +93,10 @@ func lastWriterWins(m *store.Memory) func(context.Context, ...store.Item) error 
 
 func defects() []defect {
 	return []defect{
-		{"no condition", "a late writer learns that it was late", func(m *store.Memory) store.Store {
+		{"no condition", "a late writer learns that it was late", func(m *Memory) store.Store {
 			return broken{Store: m, put: lastWriterWins(m)}
 		}},
-		{"no condition on creation", "of writers that race to create one wins", func(m *store.Memory) store.Store {
+		{"no condition on creation", "of writers that race to create one wins", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				if len(items) == 1 && items[0].Version == 0 {
 					return lastWriterWins(m)(ctx, items...)
@@ -104,7 +104,7 @@ func defects() []defect {
 				return m.Put(ctx, items...)
 			}}
 		}},
-		{"all or nothing", "one conflict leaves the other items written", func(m *store.Memory) store.Store {
+		{"all or nothing", "one conflict leaves the other items written", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				for _, it := range items {
 					if old, _ := m.Get(ctx, it.Key); old.Version != it.Version {
@@ -114,13 +114,13 @@ func defects() []defect {
 				return m.Put(ctx, items...)
 			}}
 		}},
-		{"conflict in silence", "version 0 means must not exist yet", func(m *store.Memory) store.Store {
+		{"conflict in silence", "version 0 means must not exist yet", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				_ = m.Put(ctx, items...)
 				return nil
 			}}
 		}},
-		{"conflict without the item's name", "one conflict leaves the other items written", func(m *store.Memory) store.Store {
+		{"conflict without the item's name", "one conflict leaves the other items written", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				if err := m.Put(ctx, items...); errors.Is(err, store.ErrConflict) {
 					return store.ErrConflict
@@ -130,7 +130,7 @@ func defects() []defect {
 				return nil
 			}}
 		}},
-		{"loads in no order", "a load is in the order of the sort keys", func(m *store.Memory) store.Store {
+		{"loads in no order", "a load is in the order of the sort keys", func(m *Memory) store.Store {
 			return broken{Store: m, load: func(ctx context.Context, pk, prefix string) ([]store.Item, error) {
 				items, err := m.Load(ctx, pk, prefix)
 				for i := range len(items) / 2 {
@@ -139,12 +139,12 @@ func defects() []defect {
 				return items, err
 			}}
 		}},
-		{"ignores the prefix", "a load keeps to its prefix and partition", func(m *store.Memory) store.Store {
+		{"ignores the prefix", "a load keeps to its prefix and partition", func(m *Memory) store.Store {
 			return broken{Store: m, load: func(ctx context.Context, pk, _ string) ([]store.Item, error) {
 				return m.Load(ctx, pk, "")
 			}}
 		}},
-		{"gives the first page only", "a load of many large items is whole", func(m *store.Memory) store.Store {
+		{"gives the first page only", "a load of many large items is whole", func(m *Memory) store.Store {
 			return broken{Store: m, load: func(ctx context.Context, pk, prefix string) ([]store.Item, error) {
 				items, err := m.Load(ctx, pk, prefix)
 				size := 0
@@ -156,7 +156,7 @@ func defects() []defect {
 				return items, err
 			}}
 		}},
-		{"shares its bytes", "bytes given and returned are nobody else's", func(m *store.Memory) store.Store {
+		{"shares its bytes", "bytes given and returned are nobody else's", func(m *Memory) store.Store {
 			var mu sync.Mutex
 			cache := map[store.Key]store.Item{}
 			return broken{Store: m, get: func(ctx context.Context, k store.Key) (store.Item, error) {
@@ -170,7 +170,7 @@ func defects() []defect {
 				return it, err
 			}}
 		}},
-		{"deletes whatever the version", "delete is conditional", func(m *store.Memory) store.Store {
+		{"deletes whatever the version", "delete is conditional", func(m *Memory) store.Store {
 			return broken{Store: m, del: func(ctx context.Context, k store.Key, version int64) error {
 				it, err := m.Get(ctx, k)
 				if err != nil {
@@ -179,7 +179,7 @@ func defects() []defect {
 				return m.Delete(ctx, k, it.Version)
 			}}
 		}},
-		{"never expires", "an expired item is hidden and may begin anew", func(m *store.Memory) store.Store {
+		{"never expires", "an expired item is hidden and may begin anew", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				for i := range items {
 					items[i].TTL = items[i].TTL.AddDate(100, 0, 0)
@@ -187,7 +187,7 @@ func defects() []defect {
 				return m.Put(ctx, items...)
 			}}
 		}},
-		{"takes what DynamoDB would not", "an item beyond DynamoDB's 400 KB is refused by name", func(m *store.Memory) store.Store {
+		{"takes what DynamoDB would not", "an item beyond DynamoDB's 400 KB is refused by name", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				for i := range items {
 					items[i].Body = items[i].Body[:min(len(items[i].Body), 1000)]
@@ -195,7 +195,7 @@ func defects() []defect {
 				return m.Put(ctx, items...)
 			}}
 		}},
-		{"absent is empty", "an item that is not there", func(m *store.Memory) store.Store {
+		{"absent is empty", "an item that is not there", func(m *Memory) store.Store {
 			return broken{Store: m, get: func(ctx context.Context, k store.Key) (store.Item, error) {
 				it, err := m.Get(ctx, k)
 				if errors.Is(err, store.ErrNotFound) {
@@ -204,12 +204,12 @@ func defects() []defect {
 				return it, err
 			}}
 		}},
-		{"reads the first batch only", "many items are read at once", func(m *store.Memory) store.Store {
+		{"reads the first batch only", "many items are read at once", func(m *Memory) store.Store {
 			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
 				return m.GetMany(ctx, keys[:min(len(keys), 100)]...)
 			}}
 		}},
-		{"of many, what is absent is empty", "many items are read at once", func(m *store.Memory) store.Store {
+		{"of many, what is absent is empty", "many items are read at once", func(m *Memory) store.Store {
 			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
 				items, err := m.GetMany(ctx, keys...)
 				for _, k := range keys {
@@ -220,7 +220,7 @@ func defects() []defect {
 				return items, err
 			}}
 		}},
-		{"keeps what it read of many", "many items are read at once", func(m *store.Memory) store.Store {
+		{"keeps what it read of many", "many items are read at once", func(m *Memory) store.Store {
 			cache := map[store.Key]store.Item{}
 			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
 				items, err := m.GetMany(ctx, keys...)
@@ -233,7 +233,7 @@ func defects() []defect {
 				return items, err
 			}}
 		}},
-		{"gives one answer's worth of bytes", "many of the largest items are read at once", func(m *store.Memory) store.Store {
+		{"gives one answer's worth of bytes", "many of the largest items are read at once", func(m *Memory) store.Store {
 			return broken{Store: m, many: func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
 				items, err := m.GetMany(ctx, keys...)
 				size := 0
@@ -245,19 +245,19 @@ func defects() []defect {
 				return items, err
 			}}
 		}},
-		{"now ignores the prefix", "a load keeps to its prefix and partition", func(m *store.Memory) store.Store {
+		{"now ignores the prefix", "a load keeps to its prefix and partition", func(m *Memory) store.Store {
 			return broken{Store: m, now: func(ctx context.Context, pk, _ string) ([]store.Item, error) {
 				return m.LoadNow(ctx, pk, "")
 			}}
 		}},
-		{"now is late", "an item comes back as it was written", func(m *store.Memory) store.Store {
+		{"now is late", "an item comes back as it was written", func(m *Memory) store.Store {
 			late := Stale(m, 1)
 			return broken{Store: late, load: m.Load, now: late.Load}
 		}},
-		{"reads late", "an item comes back as it was written", func(m *store.Memory) store.Store {
+		{"reads late", "an item comes back as it was written", func(m *Memory) store.Store {
 			return Stale(m, 1)
 		}},
-		{"goes on after its context has ended", "a call whose context has ended changes nothing", func(m *store.Memory) store.Store {
+		{"goes on after its context has ended", "a call whose context has ended changes nothing", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				return m.Put(context.WithoutCancel(ctx), items...)
 			}}
@@ -273,7 +273,7 @@ func TestDefect(t *testing.T) {
 	want := os.Getenv(defectVariable)
 	for _, d := range defects() {
 		if d.name == want {
-			Run(t, func(*testing.T) store.Store { return d.wrap(store.NewMemory()) })
+			Run(t, func(*testing.T) store.Store { return d.wrap(NewMemory()) })
 		}
 	}
 }
@@ -303,7 +303,7 @@ func TestTheSuiteCatches(t *testing.T) {
 
 func TestStale(t *testing.T) {
 	for _, lag := range []int{0, 1, 3} {
-		m := store.NewMemory()
+		m := NewMemory()
 		s := Stale(m, lag)
 		k := key("acme#live", "CLUSTER#emea")
 		for v := range int64(6) {
@@ -334,7 +334,7 @@ func TestStale(t *testing.T) {
 		}
 	}
 	// The first load after the first write does not see it.
-	s := Stale(store.NewMemory(), 2)
+	s := Stale(NewMemory(), 2)
 	if err := s.Put(t.Context(), item("GATE", "x")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package store
+package storetest
 
 import (
 	"context"
@@ -7,10 +7,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"peerkeeper/shared/store"
 )
 
-// Memory is a Store that ends with the process: for tests, the demo and chaos
-// runs.
+// Memory is a store for the tests of whoever uses one: it ends with them, and can
+// be made to fail at any call.
 type Memory struct {
 	// Now is the clock that expires items; nil means time.Now. Set it before
 	// the first use.
@@ -21,16 +23,16 @@ type Memory struct {
 	// got lost. For a load the key holds the partition and the prefix; of many
 	// items "get" is asked for each. It may be called from several goroutines at
 	// once. Set it before the first use.
-	Fail func(op string, key Key) error
+	Fail func(op string, key store.Key) error
 
 	mu         sync.Mutex
-	partitions map[string]map[string]Item
+	partitions map[string]map[string]store.Item
 }
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory { return &Memory{} }
 
-func (m *Memory) fail(ctx context.Context, op string, key Key) error {
+func (m *Memory) fail(ctx context.Context, op string, key store.Key) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -41,50 +43,50 @@ func (m *Memory) fail(ctx context.Context, op string, key Key) error {
 }
 
 // get is the item if it is there and not expired. The caller holds mu.
-func (m *Memory) get(key Key) (Item, bool) {
+func (m *Memory) get(key store.Key) (store.Item, bool) {
 	it, ok := m.partitions[key.PK][key.SK]
 	if !ok {
-		return Item{}, false
+		return store.Item{}, false
 	}
 	now := time.Now
 	if m.Now != nil {
 		now = m.Now
 	}
-	if Expired(it.TTL, now()) {
+	if store.Expired(it.TTL, now()) {
 		delete(m.partitions[key.PK], key.SK)
-		return Item{}, false
+		return store.Item{}, false
 	}
 	it.Body = slices.Clone(it.Body)
 	return it, true
 }
 
 // Get implements Store.
-func (m *Memory) Get(ctx context.Context, key Key) (Item, error) {
-	if err := errors.Join(CheckKey(key), m.fail(ctx, "get", key)); err != nil {
-		return Item{}, err
+func (m *Memory) Get(ctx context.Context, key store.Key) (store.Item, error) {
+	if err := errors.Join(store.CheckKey(key), m.fail(ctx, "get", key)); err != nil {
+		return store.Item{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	it, ok := m.get(key)
 	if !ok {
-		return Item{}, ErrNotFound
+		return store.Item{}, store.ErrNotFound
 	}
 	return it, nil
 }
 
 // GetMany implements Store.
-func (m *Memory) GetMany(ctx context.Context, keys ...Key) (map[Key]Item, error) {
+func (m *Memory) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	for _, key := range keys {
-		if err := errors.Join(CheckKey(key), m.fail(ctx, "get", key)); err != nil {
+		if err := errors.Join(store.CheckKey(key), m.fail(ctx, "get", key)); err != nil {
 			return nil, err
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := make(map[Key]Item, len(keys))
+	out := make(map[store.Key]store.Item, len(keys))
 	for _, key := range keys {
 		if it, ok := m.get(key); ok {
 			out[key] = it
@@ -94,43 +96,43 @@ func (m *Memory) GetMany(ctx context.Context, keys ...Key) (map[Key]Item, error)
 }
 
 // LoadNow implements Store: nothing here is ever behind.
-func (m *Memory) LoadNow(ctx context.Context, pk, prefix string) ([]Item, error) {
+func (m *Memory) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, error) {
 	return m.Load(ctx, pk, prefix)
 }
 
 // Load implements Store.
-func (m *Memory) Load(ctx context.Context, pk, prefix string) ([]Item, error) {
-	if err := m.fail(ctx, "load", Key{pk, prefix}); err != nil {
+func (m *Memory) Load(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	if err := m.fail(ctx, "load", store.Key{PK: pk, SK: prefix}); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var out []Item
+	var out []store.Item
 	for sk := range m.partitions[pk] {
 		if !strings.HasPrefix(sk, prefix) {
 			continue
 		}
-		if it, ok := m.get(Key{pk, sk}); ok {
+		if it, ok := m.get(store.Key{PK: pk, SK: sk}); ok {
 			out = append(out, it)
 		}
 	}
-	slices.SortFunc(out, func(a, b Item) int { return strings.Compare(a.SK, b.SK) })
+	slices.SortFunc(out, func(a, b store.Item) int { return strings.Compare(a.SK, b.SK) })
 	return out, nil
 }
 
 // Put implements Store.
-func (m *Memory) Put(ctx context.Context, items ...Item) error {
+func (m *Memory) Put(ctx context.Context, items ...store.Item) error {
 	var errs []error
 	for _, it := range items {
 		if err := m.put(ctx, it); err != nil {
-			errs = append(errs, &PutError{Key: it.Key, Cause: err})
+			errs = append(errs, &store.PutError{Key: it.Key, Cause: err})
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (m *Memory) put(ctx context.Context, it Item) error {
-	if err := Check(it); err != nil {
+func (m *Memory) put(ctx context.Context, it store.Item) error {
+	if err := store.Check(it); err != nil {
 		return err
 	}
 	if err := m.fail(ctx, "put", it.Key); err != nil {
@@ -145,28 +147,28 @@ func (m *Memory) put(ctx context.Context, it Item) error {
 	return nil
 }
 
-func (m *Memory) write(it Item) error {
+func (m *Memory) write(it store.Item) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old, _ := m.get(it.Key); old.Version != it.Version {
-		return ErrConflict
+		return store.ErrConflict
 	}
 	it.Version++
-	it.TTL = WholeSeconds(it.TTL)
+	it.TTL = store.WholeSeconds(it.TTL)
 	it.Body = slices.Clone(it.Body)
 	if m.partitions == nil {
-		m.partitions = map[string]map[string]Item{}
+		m.partitions = map[string]map[string]store.Item{}
 	}
 	if m.partitions[it.PK] == nil {
-		m.partitions[it.PK] = map[string]Item{}
+		m.partitions[it.PK] = map[string]store.Item{}
 	}
 	m.partitions[it.PK][it.SK] = it
 	return nil
 }
 
 // Delete implements Store.
-func (m *Memory) Delete(ctx context.Context, key Key, version int64) error {
-	if err := errors.Join(CheckKey(key), m.fail(ctx, "delete", key)); err != nil {
+func (m *Memory) Delete(ctx context.Context, key store.Key, version int64) error {
+	if err := errors.Join(store.CheckKey(key), m.fail(ctx, "delete", key)); err != nil {
 		return err
 	}
 	if err := m.remove(key, version); err != nil {
@@ -178,15 +180,15 @@ func (m *Memory) Delete(ctx context.Context, key Key, version int64) error {
 	return nil
 }
 
-func (m *Memory) remove(key Key, version int64) error {
+func (m *Memory) remove(key store.Key, version int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, ok := m.get(key)
 	switch {
 	case !ok:
-		return ErrNotFound
+		return store.ErrNotFound
 	case old.Version != version:
-		return ErrConflict
+		return store.ErrConflict
 	}
 	delete(m.partitions[key.PK], key.SK)
 	return nil

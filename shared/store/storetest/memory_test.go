@@ -1,4 +1,4 @@
-package store_test
+package storetest_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	storetest.Run(t, func(*testing.T) store.Store { return store.NewMemory() })
+	storetest.Run(t, func(*testing.T) store.Store { return storetest.NewMemory() })
 }
 
 func TestMemoryFaults(t *testing.T) {
@@ -33,7 +33,7 @@ func TestMemoryFaults(t *testing.T) {
 		{"deleted", func(s store.Store) error { return s.Delete(t.Context(), key, 1) }, true},
 	} {
 		t.Run(c.op, func(t *testing.T) {
-			m := store.NewMemory()
+			m := storetest.NewMemory()
 			if err := m.Put(t.Context(), store.Item{Key: key}); err != nil {
 				t.Fatal(err)
 			}
