@@ -20,6 +20,7 @@ func Catalogue() []Kind {
 		peerMisconfigured,
 		nameNotResolving,
 		serviceStopped,
+		heapSpaceError,
 		accountRejected,
 		tlsRefused,
 		cannotSeeCluster,

@@ -148,9 +148,6 @@ func (snap *snapshot) clockOf(id mesh.PeerID) peer.ClockSource {
 	if c := snap.view.Clock(id); c.Readable() {
 		return c.Source
 	}
-	if c := snap.view.Logged(id); c.Readable() {
-		return c.Source
-	}
 	if s := snap.peers[id]; s != nil && !s.sync.Progress.IsZero() {
 		return peer.ClockProgress
 	}

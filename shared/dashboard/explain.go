@@ -110,8 +110,8 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 	if _, which := limits.First(); which == peer.StuckTwoHours {
 		out.First = "a"
 	}
-	if logged := snap.view.Logged(id); !clock.Readable() && logged.Readable() {
-		clock, out.From = logged, "the last success in ICSA's own log; a later one may not be in it yet"
+	if clock.Source == peer.ClockCisco {
+		out.From = "the last success in ICSA's own log; a later one may not be in it yet"
 	}
 	if !clock.Readable() {
 		out.From = "the last sync is not readable here; Cisco's page shows it as Last Synchronized Time"

@@ -32,9 +32,9 @@ const CertLook = 6 * time.Hour
 const CertAge = 2 * CertLook
 
 // trustedNow answers what certcheck had to leave open at its last look: the
-// certificate may have expired since, and a sync that succeeded over the
-// certificate now served shows that the puller trusts it.
-func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition {
+// certificate may have expired since, ICSA may have said that it refuses it, and a
+// sync that succeeded over the certificate now served shows that the puller trusts it.
+func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord, memory SyncRecord) Condition {
 	if c.Status != False && !cert.LeafEnds.IsZero() && !v.Now.Before(cert.LeafEnds) {
 		c.Status, c.Reason, c.Basis, c.Since = False, CertificateExpired, Measured, cert.LeafEnds
 		c.Message = "the certificate that " + string(id.To) + "'s publisher serves expired on " + plain.Time(cert.LeafEnds)
@@ -42,6 +42,14 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord) Condition
 	}
 	if c.Status == False && c.Reason == CertificateExpired && !cert.LeafEnds.IsZero() && cert.LeafEnds.Before(c.Since) {
 		c.Since = cert.LeafEnds // not when certcheck came by
+	}
+	if c.Status != False {
+		l := v.link(id)
+		if is, refused := l.causeLogged(CertificateTrusted, memory); refused {
+			c.Status, c.Reason, c.Basis, c.Message = is.status, is.reason, is.basis, is.message
+			c.Since = l.puller.said(Word{At: l.words().Failing})
+			return c
+		}
 	}
 	if c.Reason != TrustNotRead || cert.LeafFirst.IsZero() {
 		return c

@@ -49,13 +49,31 @@ func (v *View) Clock(id mesh.PeerID) Clock { return v.link(id).clock() }
 func (v *View) ClockAsRead(id mesh.PeerID) Clock { return v.link(id).clockAsRead() }
 
 func (l *link) clock() Clock {
+	table := l.tableClock()
 	if !l.puller.entries.Known() {
-		return Clock{Source: ClockNone, Why: l.puller.entries.Why()}
+		table = Clock{Source: ClockNone, Why: l.puller.entries.Why()}
 	}
-	return l.clockAsRead()
+	if !l.logFresh() {
+		return table
+	}
+	return l.newest(table)
 }
 
-func (l *link) clockAsRead() Clock {
+func (l *link) clockAsRead() Clock { return l.newest(l.tableClock()) }
+
+// newest is the log's clock where the peer table tells nothing, or less: a column
+// may be another than was thought. The two write the same success down within
+// minutes, so that the table counts until the log is clearly ahead of it.
+func (l *link) newest(table Clock) Clock {
+	log := l.logClock()
+	if !log.Readable() || table.Why == PeerMissing || table.Readable() && log.Told.Sub(table.Told) <= 2*l.Tick {
+		return table
+	}
+	return log
+}
+
+// tableClock is Last Synchronized Time as it was read last.
+func (l *link) tableClock() Clock {
 	seen, in := &l.puller.record.Seen, l.puller.found[l.home.ID]
 	c := Clock{Source: ClockNone, Read: seen.Entries.At}
 	switch {
@@ -78,19 +96,36 @@ func (l *link) clockAsRead() Clock {
 	return c
 }
 
-// age is how long ago the peer last synced.
-func (l *link) age() time.Duration { return l.Now.Sub(l.clock().Last) }
-
-// recent reports whether the peer synced so lately that the network path and the
-// credentials must have worked.
-func (l *link) recent() bool {
-	interval, _ := l.interval()
-	return l.clock().Succeeded() && l.age() <= interval+2*l.Tick && !l.failsSince()
+// age is how long ago the peer last synced. By a log it is how long before it was
+// read: whether another sync came since is not known.
+func (l *link) age() time.Duration {
+	c := l.clock()
+	if c.Source == ClockCisco {
+		return c.Read.Sub(c.Last)
+	}
+	return l.Now.Sub(c.Last)
 }
 
-// failsSince reports whether the entry names an error: the try after the last
-// success has failed.
-func (l *link) failsSince() bool { return l.entry.HasError && l.entry.Error != "" }
+// recent reports whether the peer synced so lately that the network path and the
+// credentials must have worked. That it did not says nothing: a log may hold no
+// success.
+func (l *link) recent() bool {
+	interval, _ := l.interval()
+	return l.tellsOfNow() && l.age() <= interval+2*l.Tick && !l.failsSince()
+}
+
+// tellsOfNow reports whether a success is known, and no source could have told of
+// a later one by now.
+func (l *link) tellsOfNow() bool {
+	c := l.clock()
+	return c.Succeeded() && (c.Source != ClockCisco || l.logNext())
+}
+
+// failsSince reports whether the try after the last success has failed: by the
+// error that the entry names, or by ICSA's own log.
+func (l *link) failsSince() bool {
+	return l.entry.HasError && l.entry.Error != "" || l.stands(l.words().Failure, SyncRecord{})
+}
 
 // turnedBack reports whether the last success of any entry went backwards from
 // one look to the next; compared says that there was one to compare.

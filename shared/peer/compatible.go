@@ -54,12 +54,15 @@ func (l *link) schemesDiffer() (verdict, bool) {
 	return verdict{}, false
 }
 
-func (l *link) compatible() verdict {
+func (l *link) compatible(memory SyncRecord) verdict {
 	if v, differ := l.schemesDiffer(); differ {
 		return v
 	}
 	if l.hasEntry && l.entry.HasError && l.entry.Error == ErrorDomain {
 		return no(DomainConflict, Cisco, "ICSA of %s reports a domain conflict with %s; it retries every 30 min", l.id.From, l.id.To)
+	}
+	if v, logged := l.causeLogged(Compatible, memory); logged {
+		return v
 	}
 	return yes(DomainsMatch, Declared, "both declared in domain %s; no conflict reported", l.Mesh.Domain)
 }

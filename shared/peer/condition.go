@@ -117,18 +117,22 @@ const (
 	DomainDiffers          Reason = "DomainDiffers"
 	DomainConflict         Reason = "DomainConflict"
 	AddressSchemeDiffers   Reason = "AddressSchemeDiffers"
+	PeerDuplicate          Reason = "PeerDuplicate"
 
 	// Reachable and Authenticated.
 	SyncedRecently          Reason = "SyncedRecently"
 	ReachableFromPeerkeeper Reason = "ReachableFromPeerkeeper"
 	ClusterDown             Reason = "ClusterDown"
 	PublisherDown           Reason = "PublisherDown"
+	PeerDown                Reason = "PeerDown"         // ICSA's own word: no answer on port 8443
+	AxlClientTimeout        Reason = "AxlClientTimeout" // ICSA's own word
 	CredentialsAccepted     Reason = "CredentialsAccepted"
 	PeerCredentialsRejected Reason = "PeerCredentialsRejected"
 
 	// ServicesRunning.
 	AllStarted     Reason = "AllStarted"
 	ServiceStopped Reason = "ServiceStopped"
+	HeapSpaceError Reason = "HeapSpaceError"
 
 	// UsersMatch.
 	CountsEqual  Reason = "CountsEqual"
@@ -146,11 +150,15 @@ const (
 	FourPeriodsMissed   Reason = "FourPeriodsMissed"
 	ProgressSeen        Reason = "ProgressSeen"
 	HomeChangeNotCopied Reason = "HomeChangeNotCopied"
+	// CiscoAlarm: Cisco's own alarm of a stuck sync; also a finding that is one.
+	CiscoAlarm      Reason = "CiscoAlarm"
+	NoSuccessLogged Reason = "NoSuccessLogged"
 
 	// CertificateTrusted and NamesResolve.
 	SyncedOverServedLeaf  Reason = "SyncedOverServedLeaf"
 	CertificateExpired    Reason = "CertificateExpired"
 	CertificateNotUsable  Reason = "CertificateNotUsable"
+	CertificateRefused    Reason = "CertificateRefused" // by ICSA, which says so
 	TrustNotRead          Reason = "TrustNotRead"
 	AllResolve            Reason = "AllResolve"
 	OneServerResolves     Reason = "OneServerResolves"

@@ -5,7 +5,10 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-func (l *link) configured() verdict {
+func (l *link) configured(memory SyncRecord) verdict {
+	if v, duplicate := l.duplicateLogged(memory); duplicate {
+		return v
+	}
 	here := l.puller.entries
 	if here.Why() == NoDialect && !here.Known() {
 		// Nobody has told how to read the peer table: copies are evidence.

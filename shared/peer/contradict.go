@@ -17,7 +17,7 @@ import (
 // the peer. Split DNS that answers us NXDOMAIN and a box that inspects TLS are
 // the usual reasons.
 //
-// Only Last Synchronized Time tells of a success. That a change of the home was
+// Only Last Synchronized Time and ICSA's own log tell of a success. That a change of the home was
 // seen copied (SyncRecord.Progress) does not: the count of a home that changes
 // back equals its copy again although nothing was synced, and a copy that came
 // has no instant, so that the sync may have been the last one before the fault.
@@ -114,7 +114,7 @@ func untilRead(t Type) string {
 // and no older than an interval and two ticks.
 func (l *link) youngSync() (last time.Time, young bool) {
 	c := l.clock()
-	if !c.Succeeded() || !c.Compared {
+	if !l.tellsOfNow() || !c.Compared {
 		return time.Time{}, false
 	}
 	interval, _ := l.interval()

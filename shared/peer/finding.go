@@ -143,6 +143,10 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	if iv := r.Interval; iv.Value != 0 && iv.Value != c.SyncInterval.D() {
 		add(Info, IntervalDiffers, "", "", "the sync interval is %s on %s, mesh.yaml declares %s; the value read is used", plain.Duration(iv.Value), c.Publisher, c.SyncInterval)
 	}
+	for _, w := range e.ciscoAlarms(v.Now) {
+		severity, why, about, message := w.finding(c.Publisher)
+		add(severity, why, c.Publisher, about, "%s", message)
+	}
 	slices.SortStableFunc(out, func(a, b Finding) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }

@@ -15,6 +15,9 @@ type SyncRecord struct {
 	Differs Difference `json:"differs,omitzero"`
 	// Progress is when a change of the home was last seen copied in time.
 	Progress time.Time `json:"progress,omitzero"`
+	// Copied is when a change of the home was last seen copied, however late: its
+	// copy changed and equals it, while the home held still. Some sync brought it.
+	Copied time.Time `json:"copied,omitzero"`
 	// FirstSeen is where the clock of a peer that has never synced starts: when
 	// its entry was first seen, or its first full sync was last seen to bring
 	// something. Zero while there is no entry.
@@ -60,11 +63,11 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 		which Type
 		is    verdict
 	}{
-		{Configured, l.configured()},
-		{Compatible, l.compatible()},
-		{Reachable, l.reachable()},
+		{Configured, l.configured(next)},
+		{Compatible, l.compatible(next)},
+		{Reachable, l.reachable(next)},
 		{Authenticated, l.authenticated()},
-		{ServicesRunning, l.servicesRunning()},
+		{ServicesRunning, l.servicesRunning(next)},
 		{UsersMatch, l.usersMatch(users, next)},
 		{Synced, l.synced(users, next)},
 		{PresencePath, presencePath()},
@@ -96,6 +99,9 @@ func (l *link) remember(prev SyncRecord, users comparison) SyncRecord {
 			next.Progress = l.Now
 		}
 		if !since.IsZero() {
+			if l.changedSince(since) && !l.home.record.homeMoved(l.Now) {
+				next.Copied = l.Now
+			}
 			next.Differs, next.Named = Difference{}, nil
 		}
 		return next

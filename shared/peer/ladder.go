@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
@@ -94,6 +95,9 @@ func Climb(v *View, id mesh.PeerID, conditions []Condition, sync SyncRecord, pre
 	c := &climb{link: l, conditions: conditions, sync: sync, target: Target{Cluster: id.From, Node: l.puller.Publisher, Service: ICSA}}
 	c.limits = l.limits(l.clock().Last)
 	c.proof = proofTime(c.limits.Interval, l.puller.record.LongestSync, v.Tick)
+	if l.clock().Source != ClockDialect {
+		c.proof += LogTurn // until its log tells
+	}
 	c.begin(prev)
 	c.remember(done)
 	c.look()
@@ -183,22 +187,28 @@ func (c *climb) look() {
 		// reading would move it at every look.
 		c.started = services.At.Add(-icsa.UpTime).Round(time.Minute)
 		c.notice()
+		c.unknown = c.ungrounded()
 	}
 }
 
 // begin recalls the incident, or begins a new one.
 func (c *climb) begin(prev *Ladder) {
-	clock := c.clock()
+	clock, words := c.clock(), c.words()
 	incident := c.sync.Differs.Since
 	switch {
 	case clock.Succeeded():
 		incident = clock.Told
+	case c.logFresh() && c.stands(words.Failure, c.sync):
+		incident = words.Failing
 	case clock.Readable():
 		incident = c.sync.FirstSeen
 	}
 	c.last = incident
-	if clock.Succeeded() {
+	switch {
+	case clock.Succeeded():
 		c.last = incident.Add(clock.Last.Sub(clock.Told).Round(time.Minute))
+	case !incident.IsZero() && incident.Equal(words.Failing):
+		c.last = c.puller.said(Word{At: incident}).Round(time.Minute)
 	}
 	c.mem = Ladder{Incident: incident}
 	if prev != nil && prev.Incident.Equal(incident) {
@@ -247,6 +257,19 @@ func (c *climb) unsure() string {
 			// Seen once only, or the state would name it; it may be the cause.
 			return fmt.Sprintf("%s is False (%s), seen once", t, x.Reason)
 		}
+	}
+	return ""
+}
+
+// ungrounded says why what is known of the sync is no ground for a restart: a line
+// that a log lacks never is, and Cisco's own alarm is one for the ICSA that raised
+// it, while failures go on.
+func (c *climb) ungrounded() string {
+	switch synced := find(c.conditions, Synced); {
+	case synced.Reason == NoSuccessLogged:
+		return "ICSA is not restarted for a line that its log lacks"
+	case synced.Reason == CiscoAlarm && !c.failuresGoOn(c.started):
+		return fmt.Sprintf("ICSA is restarted for Cisco's own alarm only if %s was raised since it started and failures go on in its log", ciscolog.PeriodicSyncingFailure)
 	}
 	return ""
 }
@@ -418,7 +441,7 @@ func (l *link) suspectIsPeer() string {
 		switch {
 		case o.recent():
 			advancing++
-		case clock.Succeeded() && o.age() > limit:
+		case clock.Source == ClockDialect && clock.Succeeded() && o.age() > limit, o.logFresh() && o.stands(o.words().Periodic, SyncRecord{}):
 			standing++
 		}
 	}

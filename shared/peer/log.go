@@ -34,6 +34,7 @@ const (
 	LogRefusedFor     = 24 * time.Hour // after a refusal that only a person can mend
 
 	levelEvery = 24 * time.Hour
+	logSeldom  = 6 * time.Hour // a log is fetched, whatever the reason
 )
 
 // LogRecord is the LOG item: what a cluster's log has said so far, and how far
@@ -102,9 +103,13 @@ type LogWords struct {
 
 // PeerWords are the newest words on the syncs of one peer; a zero Word is none.
 type PeerWords struct {
-	Success  Word `json:"success,omitzero"`
-	Failure  Word `json:"failure,omitzero"`
-	Periodic Word `json:"periodic,omitzero"` // Cisco's own alarm of a stuck sync
+	Success Word `json:"success,omitzero"`
+	Failure Word `json:"failure,omitzero"`
+	// Failing is when the first of the failures was logged of which Failure is the
+	// newest: no success stands between them, and no pause of failuresApart.
+	Failing  time.Time `json:"failing,omitzero"`
+	Cause    Word      `json:"cause,omitzero"`    // the newest failure whose alarm names a cause
+	Periodic Word      `json:"periodic,omitzero"` // Cisco's own alarm of a stuck sync
 	// LastSynced is the newest success that Periodic has told of: At is
 	// lastSynchronizedTime, where its form could be read.
 	LastSynced Word `json:"lastSynced,omitzero"`
@@ -126,6 +131,10 @@ type Word struct {
 // clusterWords bounds the words of a cluster.
 const clusterWords = 50
 
+// failuresApart is the pause after which failures are others: ICSA tries again
+// within 30 min at the latest, whatever failed.
+const failuresApart = 2 * time.Hour
+
 // Add notes what a log says of the sync of a peer, home being "" where none is
 // known, in the order of its lines.
 func (w *LogWords) Add(home mesh.ClusterID, outcome ciscolog.Outcome, word Word) {
@@ -140,12 +149,25 @@ func (w *LogWords) Add(home mesh.ClusterID, outcome ciscolog.Outcome, word Word)
 		word.Text = "" // it always says the same
 		p.Success = newer(p.Success, word)
 	} else {
-		p.Failure = newer(p.Failure, word)
+		p.fail(word.At, word)
 		if word.Alarm == ciscolog.PeriodicSyncingFailure {
 			p.Periodic = newer(p.Periodic, word)
 		}
+		if _, names := causesLogged[word.Alarm]; names {
+			p.Cause = newer(p.Cause, word)
+		}
 	}
 	w.put(home, p)
+}
+
+// fail notes failures of which the first was logged at first and the newest is
+// word.
+func (p *PeerWords) fail(first time.Time, word Word) {
+	had := p.Failure
+	p.Failure = newer(had, word)
+	if p.Failure != had && (had.Dating == ciscolog.Undated || p.Success.At.After(had.At) || first.Sub(had.At) > failuresApart) {
+		p.Failing = first
+	}
 }
 
 // AddLastSynced notes a success that a later failure of the same peer tells of.
@@ -199,10 +221,13 @@ func (w *LogWords) Merge(later LogWords) {
 		for _, x := range []struct {
 			had *Word
 			got Word
-		}{{&p.Success, l.Success}, {&p.Failure, l.Failure}, {&p.Periodic, l.Periodic}, {&p.LastSynced, l.LastSynced}} {
+		}{{&p.Success, l.Success}, {&p.Cause, l.Cause}, {&p.Periodic, l.Periodic}, {&p.LastSynced, l.LastSynced}} {
 			if x.got.Alarm != "" {
 				*x.had = newer(*x.had, x.got)
 			}
+		}
+		if l.Failure.Alarm != "" {
+			p.fail(l.Failing, l.Failure)
 		}
 		w.put(home, p)
 	}
@@ -360,17 +385,24 @@ func (r *LogRecord) Forget(isPeer func(home mesh.ClusterID) bool) {
 }
 
 // LogWanted reports whether the log of a cluster is worth fetching before its
-// next turn: a cause of one of the peers that it pulls is False, or the clock of
-// one could come to its next threshold. A clock that the database tells is read
-// at every tick, and needs no log while it runs.
+// next turn: a cause of one of the peers that it pulls is False, a home is out of
+// sight, something that the log told stands, or the clock of a peer could come to
+// its next threshold. A clock that the database tells is read at every tick, and
+// needs no log while it runs; what else the log may tell waits for logSeldom.
 func (v *View) LogWanted(id mesh.ClusterID, log *LogRecord, conditions func(mesh.PeerID) []Condition) bool {
 	r := v.record(id)
 	c, ok := v.Mesh.Cluster(id)
 	if !ok {
 		return false
 	}
+	if instant.Due(log.Read, v.Now, logSeldom) || len(v.end(id).ciscoAlarms(v.Now)) > 0 {
+		return true
+	}
 	skew, _ := r.Seen.Skew.Get()
 	for _, p := range pullsOf(v.Mesh, id) {
+		if v.Visibility(p.To).Verdict != Visible {
+			return true
+		}
 		all := conditions(p)
 		for _, t := range Causes() {
 			if find(all, t).Status == False {

@@ -2,6 +2,8 @@ package peer
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/instant"
@@ -9,62 +11,292 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-// logAge is how long what a log was read to say stays usable: its turns come every
-// LogTurn, and after a rotation one may wait for its budget.
-const logAge = 3 * LogTurn
+// What ICSA's own log says of one peer is evidence, and what it does not say is
+// none: Cisco's default level lets failures through and no success, a log is read
+// once in LogTurn, and may not be readable at all. So a success in it counts
+// until its next reading, whatever the clock on the wall says; a failure counts
+// if it is newer than every success that is known, also by the peer table; and
+// only where it is proven that a success would be there does its absence count.
 
-// Logged tells of a peer's syncs by ICSA's own log. It stands in where the peer
-// table tells nothing, and speaks of when the log was read: Read. A line is
-// evidence of a success, and a missing line of nothing, so that nothing but
-// Synced goes by it.
-func (v *View) Logged(id mesh.PeerID) Clock { return v.link(id).logged() }
+const (
+	// logAge is how long what a log was read to say stays usable: its turns come
+	// every LogTurn, and after a rotation one may wait for its budget.
+	logAge = 3 * LogTurn
+	// levelAge is how long a level that was told counts.
+	levelAge = 2 * levelEvery
+	// failuresOver is the least time without a failure after which failures are
+	// over, where a success is not logged.
+	failuresOver = 2 * time.Hour
+)
 
-func (l *link) logged() Clock {
-	c := Clock{Source: ClockNone, Why: ClockNotReadable}
-	r := l.Logs[l.id.From]
-	if r.Read.IsZero() || !instant.Fresh(r.Read, l.Now, logAge+2*l.Tick) {
-		return c
+// log is what the cluster's own log says; nil where it is not read.
+func (v *View) log(e *end) *LogRecord {
+	r, had := v.Logs[e.ID]
+	if !had || r.Read.IsZero() || e.Log == mesh.LogOff {
+		return nil
 	}
-	c.Read = r.Read
-	success := r.Peers[l.id.To].Success
-	if success.Dating == ciscolog.Undated {
-		c.Why = LogHasNoSyncLines
-		return c
-	}
-	skew, known := l.puller.record.Seen.Skew.Get()
-	return Clock{Source: ClockCisco, Basis: Cisco, Told: success.At, Last: success.At.Add(-skew), Read: r.Read, Compared: known}
+	return &r
 }
 
-// syncedByLog stands in where Last Synchronized Time is not readable: a success
-// that is no older, when the log was read, than the interval lets it be.
+// logFresh reports whether the log was read so lately that it speaks of now.
+func (l *link) logFresh() bool {
+	return l.puller.log != nil && instant.Fresh(l.puller.log.Read, l.Now, logAge+2*l.Tick)
+}
+
+// logNext reports whether no turn at the log can have told more by now.
+func (l *link) logNext() bool {
+	return l.puller.log != nil && instant.Fresh(l.puller.log.Read, l.Now, LogTurn+3*l.Tick)
+}
+
+// words are what the log says of the peer.
+func (l *link) words() PeerWords {
+	if l.puller.log == nil {
+		return PeerWords{}
+	}
+	return l.puller.log.Peers[l.home.ID]
+}
+
+// said is when a word was logged, by our clock.
+func (e *end) said(w Word) time.Time {
+	skew, _ := e.record.Seen.Skew.Get()
+	return w.At.Add(-skew)
+}
+
+// logClock is the clock of the log as it was read last: its newest success, or the
+// one that Cisco's alarm of a stuck sync tells of.
+func (l *link) logClock() Clock {
+	w := l.words()
+	last := newer(w.Success, w.LastSynced)
+	if last.Dating == ciscolog.Undated {
+		return Clock{Source: ClockNone, Why: ClockNotReadable}
+	}
+	_, compared := l.puller.record.Seen.Skew.Get()
+	return Clock{Source: ClockCisco, Basis: Cisco, Told: last.At, Last: l.puller.said(last), Read: l.puller.log.Read, Compared: compared}
+}
+
+// failing reports whether ICSA has logged a failure that no success followed, be
+// it known by the log or by the peer table. Both are by the puller's clock.
+func (l *link) failing(w Word) bool {
+	return w.Dating != ciscolog.Undated && w.At.After(l.clockAsRead().Told) && w.At.After(l.words().Success.At)
+}
+
+// over reports whether a failure that no success followed is over all the same.
+// Where a success would be logged, nothing but one ends it. Elsewhere it ends
+// when a change of the home was seen copied since, or when no such line came for
+// long enough over a log that was read without a gap.
+func (l *link) over(w Word, memory SyncRecord) bool {
+	if l.logsSuccesses() {
+		return false
+	}
+	at, r := l.puller.said(w), l.puller.log
+	if memory.Copied.After(at) {
+		return true
+	}
+	interval, _ := l.interval()
+	return r.Read.Sub(later(at, r.Since)) > max(failuresOver, 4*interval)
+}
+
+// stands reports whether a failure in the log still says something of now.
+func (l *link) stands(w Word, memory SyncRecord) bool {
+	return l.failing(w) && !l.over(w, memory)
+}
+
+// FailuresOver reports whether ICSA has logged failures of a peer that are over
+// although no success is known: whether it syncs is not known any more.
+func (v *View) FailuresOver(id mesh.PeerID, memory SyncRecord) bool {
+	l := v.link(id)
+	w := l.words().Failure
+	return l.logFresh() && l.failing(w) && l.over(w, memory)
+}
+
+// logsSuccesses reports whether a success of the peer would be in the log: ICSA's
+// level was told to let it through, or, where nobody tells the level, the same
+// agent has logged a success of another peer within that peer's own interval.
+func (l *link) logsSuccesses() bool {
+	r := l.puller.log
+	if r == nil {
+		return false
+	}
+	if r.Level != "" && instant.Fresh(r.LevelAt, l.Now, levelAge) {
+		return r.Level == "Informational" || r.Level == "Debug"
+	}
+	for _, o := range l.puller.pulls {
+		interval, _ := o.interval()
+		if c := o.logClock(); o.id != l.id && c.Succeeded() && r.Read.Sub(c.Last) <= interval+2*l.Tick {
+			return true
+		}
+	}
+	return false
+}
+
+// absent reports whether it is proven that no success was logged after an instant:
+// it would be there, no line is missing, and no success stands there of a name
+// that is none of a peer.
+func (l *link) absent(since time.Time) bool {
+	r := l.puller.log
+	if !l.logsSuccesses() || r.Since.IsZero() || r.Since.After(since) {
+		return false
+	}
+	for _, w := range r.Cluster {
+		if w.Alarm == ciscolog.Status && (w.Dating == ciscolog.Undated || l.puller.said(w).After(since)) {
+			return false
+		}
+	}
+	return true
+}
+
+// syncedByLog stands in where Last Synchronized Time is not readable.
 func (l *link) syncedByLog(users comparison, memory SyncRecord) verdict {
-	c := l.logged()
+	c := l.clock()
 	limits := l.limits(c.Last)
-	limit, _ := limits.First()
-	stuck := l.Logs[l.id.From].Peers[l.id.To].Periodic
-	if age := c.Read.Sub(c.Last); c.Succeeded() && !stuck.At.After(c.Told) && age >= -2*l.Tick && age <= limits.Interval+2*l.Tick {
+	limit, which := limits.First()
+	byProgress := l.syncedByProgress(users, memory, limit)
+	if !l.logFresh() {
+		return byProgress
+	}
+	r := l.puller.log
+	from, last := later(r.Since, memory.FirstSeen), "ICSA's own log on "+string(l.puller.Publisher)+" holds no success of this peer"
+	if c.Succeeded() {
+		from = c.Last
+		last += " since " + plain.Time(c.Told)
+	}
+	age := r.Read.Sub(from)
+	switch {
+	case c.Succeeded() && age >= -2*l.Tick && age <= limits.Interval+2*l.Tick:
 		return yes(OnInterval, Cisco, "ICSA's own log on %s shows syncs on its interval of %s (%s)", l.puller.Publisher, plain.Duration(limits.Interval), limits.Basis)
+	case byProgress.status == False && !c.Last.After(memory.Differs.Since):
+		return byProgress
+	case age < -2*l.Tick, memory.Copied.After(from), !l.absent(from):
+	case age > limit+limits.Interval:
+		return no(NoSuccessLogged, Inferred, "%s, where successes are logged and no line is missing: that is an interval of %s beyond the limit (%s)", last, plain.Duration(limits.Interval), which)
+	case c.Succeeded():
+		return yes(Overdue, Inferred, "%s; one sync of %s was missed, this turns False %s after the last success", last, plain.Duration(limits.Interval), plain.Duration(limit+limits.Interval))
 	}
-	v := l.syncedByProgress(users, memory, limit)
-	if v.reason == ClockNotReadable && !c.Read.IsZero() {
-		v.reason = LogHasNoSyncLines
-		v.message = l.noSyncLines(c) + "; " + v.message
-	}
-	return v
+	return unsure(LogHasNoSyncLines, "%s%s; %s", last, l.whyNone(c), byProgress.message)
 }
 
-// noSyncLines says what a log that was read lacks, and why that may be.
-func (l *link) noSyncLines(c Clock) string {
-	r := l.Logs[l.id.From]
-	what := fmt.Sprintf("ICSA's own log on %s holds no success of this peer", l.puller.Publisher)
-	if c.Succeeded() {
-		what += " since " + plain.Time(c.Told)
-	}
-	if failure := r.Peers[l.id.To].Failure; failure.Alarm != "" && !failure.At.Before(c.Told) {
-		what += ", and " + string(failure.Alarm)
+// whyNone says why a log holds no success, and what it holds.
+func (l *link) whyNone(c Clock) string {
+	r, what := l.puller.log, ""
+	if failure := l.words().Failure; failure.Alarm != "" && !failure.At.Before(c.Told) {
+		what = ", and " + string(failure.Alarm)
 	}
 	if r.Level != "" {
-		return what + " (Local Syslogs are at level " + r.Level + ", successes are logged at Informational)"
+		return what + fmt.Sprintf(" (Local Syslogs are at level %s, successes are logged at Informational)", r.Level)
 	}
 	return what + " (whether successes are logged is not known)"
+}
+
+// witnessed lays Cisco's own alarm of a stuck sync over a verdict on Synced: it
+// makes it False, and of one that is measured to be False it is a second witness.
+func (l *link) witnessed(v verdict, memory SyncRecord) verdict {
+	w := l.words()
+	if !l.logFresh() || !l.stands(w.Periodic, memory) {
+		return v
+	}
+	if v.status == False && v.basis == Measured {
+		v.message = strings.Replace(v.message, notCiscos, "and by Cisco's own alarm of this name in ICSA's log", 1)
+		return v
+	}
+	since := ""
+	if !w.Failing.IsZero() {
+		since = "; its syncs have failed since " + plain.Time(w.Failing)
+	}
+	last := "its lastSynchronizedTime cannot be read: neither form nor zone of it is documented"
+	if c := l.clock(); c.Succeeded() {
+		last = "last success " + plain.Time(c.Told)
+	}
+	return no(CiscoAlarm, Cisco, "Cisco's own alarm %s stands in ICSA's log on %s%s; %s", ciscolog.PeriodicSyncingFailure, l.puller.Publisher, since, last)
+}
+
+// causesLogged are the alarms of ICSA that name why a peer's syncs fail.
+var causesLogged = map[ciscolog.Alarm]struct {
+	falsifies Type
+	reason    Reason
+	says      string // of the puller, the peer, and its publisher
+}{
+	ciscolog.PeerDown:            {Reachable, PeerDown, "ICSA of %[1]s does not reach %[3]s of %[2]s on TCP port 8443"},
+	ciscolog.AXLClientTimeout:    {Reachable, AxlClientTimeout, "AXL on %[3]s of %[2]s does not answer ICSA of %[1]s in time"},
+	ciscolog.DomainConflict:      {Compatible, DomainConflict, "ICSA of %[1]s reports a domain conflict with %[2]s; it retries every 30 min"},
+	ciscolog.CertificateMismatch: {CertificateTrusted, CertificateRefused, "ICSA of %[1]s refuses the certificate of %[3]s: its fingerprint is another than that in its trust store"},
+	ciscolog.CertificateInvalid:  {CertificateTrusted, CertificateRefused, "ICSA of %[1]s cannot validate the certificate of %[3]s"},
+}
+
+// causeLogged is what ICSA itself names as the reason why the peer's syncs fail,
+// if it falsifies a condition: False while the log speaks of now, Unknown once it
+// was not read for too long.
+func (l *link) causeLogged(t Type, memory SyncRecord) (verdict, bool) {
+	w := l.words().Cause
+	cause, known := causesLogged[w.Alarm]
+	if !known || cause.falsifies != t {
+		return verdict{}, false
+	}
+	what := fmt.Sprintf(cause.says, l.id.From, l.id.To, l.home.Publisher)
+	return l.byLog(w, memory, cause.reason, what)
+}
+
+// byLog is the verdict that a line about a failure leads to, while it stands.
+func (l *link) byLog(w Word, memory SyncRecord, why Reason, what string) (verdict, bool) {
+	if !l.stands(w, memory) {
+		return verdict{}, false
+	}
+	what += fmt.Sprintf(" (%s in its log)", w.Alarm)
+	if !l.logFresh() {
+		return unsure(Stale, "the log of %s was last read %s; it says: %s", l.puller.Publisher, plain.Time(l.puller.log.Read), what), true
+	}
+	return no(why, Cisco, "%s", what), true
+}
+
+// duplicateLogged is ICSA's word that an entry for the peer names a second node of
+// a cluster that has an entry already.
+func (l *link) duplicateLogged(memory SyncRecord) (verdict, bool) {
+	w := l.puller.logged(func(w Word) bool { return w.Alarm == ciscolog.PeerDuplicate && w.Peer == l.id.To })
+	return l.byLog(w, memory, PeerDuplicate, fmt.Sprintf("an entry of %s for %s is a second one: it names another node of a peer that has its entry", l.id.From, l.id.To))
+}
+
+// heapLogged is ICSA's word that it ran out of memory, for every peer that it pulls.
+// A start of ICSA since ends it.
+func (l *link) heapLogged(memory SyncRecord) (verdict, bool) {
+	w := l.puller.heapError()
+	return l.byLog(w, memory, HeapSpaceError, fmt.Sprintf("ICSA on %s has run out of heap space and was not restarted since", l.puller.Publisher))
+}
+
+func (e *end) heapError() Word {
+	w := e.logged(func(w Word) bool { return w.Alarm == ciscolog.HeapSpaceError })
+	services := e.record.Seen.Nodes[e.Publisher].Services
+	if agent := services.Value[ICSA]; agent.Started() && agent.UpTime >= 0 && services.At.Add(-agent.UpTime).After(e.said(w)) {
+		return Word{}
+	}
+	return w
+}
+
+// logged is the newest word about the cluster itself that fits; zero if none does.
+func (e *end) logged(fits func(Word) bool) Word {
+	var found Word
+	if e.log != nil {
+		for _, w := range e.log.Cluster {
+			if fits(w) {
+				found = newer(found, w)
+			}
+		}
+	}
+	return found
+}
+
+// lostToICSA reports whether ICSA of the puller has not reached the home since an
+// instant, having failed of it no earlier: then it is a witness. What it could not
+// reach before says nothing.
+func (l *link) lostToICSA(since time.Time) bool {
+	w := l.words()
+	cause := causesLogged[w.Cause.Alarm]
+	began := l.puller.said(Word{At: w.Failing})
+	return cause.falsifies == Reachable && l.logFresh() && l.failing(w.Cause) && l.puller.said(w.Cause).After(since.Add(-l.Tick)) && began.After(since.Add(-2*l.Tick))
+}
+
+// failuresGoOn reports whether Cisco's alarm of a stuck sync was raised after ICSA
+// started, and failures of the peer were logged until the log was last read.
+func (l *link) failuresGoOn(started time.Time) bool {
+	w := l.words()
+	interval, _ := l.interval()
+	return l.logNext() && l.puller.said(w.Periodic).After(started) && l.puller.log.Read.Sub(l.puller.said(w.Failure)) <= interval+2*l.Tick
 }

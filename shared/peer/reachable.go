@@ -1,6 +1,6 @@
 package peer
 
-func (l *link) reachable() verdict {
+func (l *link) reachable(memory SyncRecord) verdict {
 	if l.puller.visibility.Trouble != "" && !l.puller.entries.Known() {
 		return l.puller.blind(l.puller.visibility.Trouble, "")
 	}
@@ -12,6 +12,11 @@ func (l *link) reachable() verdict {
 		return no(ClusterDown, Inferred, "no node of %s answers Peerkeeper, and no peer that pulls from it has advanced since", l.id.To)
 	case PublisherIsDown:
 		return no(PublisherDown, Inferred, "%s of %s does not answer Peerkeeper, and no peer that pulls from it has advanced since", l.home.Publisher, l.id.To)
+	}
+	if v, logged := l.causeLogged(Reachable, memory); logged {
+		return v
+	}
+	switch l.home.visibility.Verdict {
 	case WaitingForPeers, NotVisible:
 		return unsure(l.home.visibility.Trouble, "%s: %s", l.id.To, l.home.visibility.Message)
 	}

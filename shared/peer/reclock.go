@@ -64,7 +64,7 @@ func (r *LogRecord) Reclock(now time.Time) {
 
 // Reclock puts right what another clock noted of a peer.
 func (r *SyncRecord) Reclock(now time.Time) {
-	instant.CountAsNow(now, &r.Differs.Since, &r.Progress, &r.FirstSeen)
+	instant.CountAsNow(now, &r.Differs.Since, &r.Progress, &r.Copied, &r.FirstSeen)
 	instant.CountAllAsNow(now, r.Standing)
 	reclockConditions(r.Conditions, now)
 }

@@ -25,7 +25,7 @@ var requiredServices = [...]requiredService{
 	{service: AXL, remote: true},
 }
 
-func (l *link) servicesRunning() verdict {
+func (l *link) servicesRunning(memory SyncRecord) verdict {
 	var stopped, unread []string
 	basis := Measured
 	var why Reason
@@ -65,6 +65,9 @@ func (l *link) servicesRunning() verdict {
 	}
 	if len(stopped) > 0 {
 		return no(ServiceStopped, basis, "%s", plain.FirstBy(plain.Listed, stopped, "; "))
+	}
+	if v, logged := l.heapLogged(memory); logged {
+		return v
 	}
 	if len(unread) > 0 {
 		return unsure(why, "not read: %s", plain.List(slices.Compact(unread)))

@@ -86,7 +86,7 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 			c, age = find(cert.Conditions, t), CertAge
 			c.Observed = cert.Observed
 			if t == CertificateTrusted {
-				c = trustedNow(v, id, c, cert)
+				c = trustedNow(v, id, c, cert, sync)
 			}
 			c = contradicted(v, id, c, cert.Standing)
 		default:

@@ -24,20 +24,22 @@ func (v *View) SyncedSince(id mesh.PeerID, at time.Time) bool {
 func (v *View) Works(id mesh.PeerID) bool {
 	l := v.link(id)
 	c, at := l.clockAsRead(), v.Now
-	if !l.puller.entries.Known() {
+	if !l.puller.entries.Known() || c.Source == ClockCisco {
 		at = c.Read
 	}
 	interval, _ := l.puller.record.EffectiveInterval(l.puller.Cluster, v.Now)
-	return c.Succeeded() && at.Sub(c.Last) <= interval+2*v.Tick
+	return c.Succeeded() && at.Sub(c.Last) <= interval+2*v.Tick && !l.stands(l.words().Failure, SyncRecord{})
 }
 
 // TrustUnread reports whether the ICSA that pulls may not have read what changed
 // in its store at an instant: it has run since before, or has hardly begun since.
 // measured says that the peer's clock tells it: its sync is overdue, and none has
-// succeeded since. Without a clock only the up-time speaks.
+// succeeded since. Without a clock, or with a log that tells of no failure, only the
+// up-time speaks.
 func (v *View) TrustUnread(id mesh.PeerID, changed time.Time) (unread, measured bool) {
 	older := v.AgentOlder(id.From, changed)
-	if !v.ClockAsRead(id).Readable() {
+	c, l := v.ClockAsRead(id), v.link(id)
+	if !c.Readable() || c.Source == ClockCisco && !c.Last.After(changed) && !l.stands(l.words().Failure, SyncRecord{}) {
 		return older, false
 	}
 	return (older || v.agentYoung(id.From)) && !v.Works(id) && !v.SyncedSince(id, changed), true

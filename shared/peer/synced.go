@@ -14,12 +14,20 @@ func (l *link) synced(users comparison, memory SyncRecord) verdict {
 	if entries.Known() && !l.hasEntry {
 		return unsure(PeerMissing, "there is no entry that could sync")
 	}
+	if l.clock().Source == ClockDialect {
+		return l.witnessed(l.syncedByTable(memory), memory)
+	}
+	return l.witnessed(l.syncedByLog(users, memory), memory)
+}
+
+// notCiscos stands in a message until Cisco's own alarm is seen too.
+const notCiscos = "not Cisco's own alarm"
+
+// syncedByTable goes by Last Synchronized Time.
+func (l *link) syncedByTable(memory SyncRecord) verdict {
 	c := l.clock()
 	limits := l.limits(c.Last)
 	limit, which := limits.First()
-	if !c.Readable() {
-		return l.syncedByLog(users, memory)
-	}
 	age, last := l.age(), "last success "+plain.Time(c.Told)
 	if !c.Succeeded() {
 		age, last = l.Now.Sub(memory.FirstSeen), "it has never succeeded since Peerkeeper first saw its entry, or its first sync last brought users"
@@ -28,9 +36,9 @@ func (l *link) synced(users comparison, memory SyncRecord) verdict {
 	case age < -2*l.Tick:
 		return unsure(ClockBackwards, "%s lies in the future of %s's own clock", last, l.id.From)
 	case age > limit && which == FourPeriodsMissed:
-		return no(FourPeriodsMissed, Measured, "%s: four periods of %s have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(limits.Interval))
+		return no(FourPeriodsMissed, Measured, "%s: four periods of %s have passed (Cisco restarts ICSA at this point); measured by Peerkeeper, "+notCiscos, last, plain.Duration(limits.Interval))
 	case age > limit:
-		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %s; measured by Peerkeeper, not Cisco's own alarm", last, plain.Duration(limits.Interval))
+		return no(StuckTwoHours, Measured, "%s: more than 2 h beyond its interval of %s; measured by Peerkeeper, "+notCiscos, last, plain.Duration(limits.Interval))
 	case age > limits.Interval+2*l.Tick:
 		return yes(Overdue, Measured, "%s; one sync of %s was missed, this turns False %s after the last success", last, plain.Duration(limits.Interval), plain.Duration(limit))
 	}
@@ -47,6 +55,12 @@ func (l *link) syncedByProgress(users comparison, memory SyncRecord, limit time.
 		return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page; a change of %s's users was seen copied at %s", l.id.To, plain.Time(memory.Progress))
 	}
 	return unsure(ClockNotReadable, "Last Synchronized Time is only on Cisco's page, and no change of %s's users has been seen copied yet", l.id.To)
+}
+
+// homeMoved reports whether the home's own count changed at this very look.
+func (r *ClusterRecord) homeMoved(now time.Time) bool {
+	n := len(r.Home)
+	return n > 1 && !r.Home[n-1].From.Before(now)
 }
 
 // changedSince reports whether the home really changed around t, as opposed to

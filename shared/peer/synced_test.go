@@ -48,16 +48,21 @@ func TestSyncedGoesByTheLogWhereNoTableTells(t *testing.T) {
 		{"none for a day", log(says(0, success(24*time.Hour))), UnknownStatus, LogHasNoSyncLines, Measured, "not known"},
 		{"none at all, at level Error", log(errorLevel), UnknownStatus, LogHasNoSyncLines, Measured, "InterclusterSyncAgentPeerDown (Local Syslogs are at level Error"},
 		{"one without an instant", log(says(0, PeerWords{Success: Word{Alarm: ciscolog.Status}})), UnknownStatus, LogHasNoSyncLines, Measured, ""},
-		{"Cisco's own alarm of a stuck sync after it", log(says(0, PeerWords{Success: at(ciscolog.Status, 20*time.Minute), Periodic: at(ciscolog.PeriodicSyncingFailure, 10*time.Minute), Failure: at(ciscolog.PeriodicSyncingFailure, 10*time.Minute)})), UnknownStatus, LogHasNoSyncLines, Measured, "InterClusterSyncAgentPeerPeriodicSyncingFailure"},
+		{"Cisco's own alarm of a stuck sync after it", log(says(0, PeerWords{Success: at(ciscolog.Status, 20*time.Minute), Periodic: at(ciscolog.PeriodicSyncingFailure, 10*time.Minute), Failure: at(ciscolog.PeriodicSyncingFailure, 10*time.Minute)})), False, CiscoAlarm, Cisco, "InterClusterSyncAgentPeerPeriodicSyncingFailure"},
 		{"a log read too long ago", log(says(2*time.Hour, success(2*time.Hour))), UnknownStatus, ClockNotReadable, Measured, "only on Cisco's page"},
 		{"a log that was never read", log(LogRecord{}), UnknownStatus, ClockNotReadable, Measured, "only on Cisco's page"},
 		{"a success ahead of the cluster's clock", log(says(0, success(-time.Hour))), UnknownStatus, LogHasNoSyncLines, Measured, ""},
 		{"by a clock an hour ahead", func(s *scene) { log(says(0, success(-50*time.Minute)))(s); s.emea().Seen.Skew = Known(time.Hour, noon) }, True, OnInterval, Cisco, ""},
-		{"the table tells: it counts", func(s *scene) {
-			log(says(0, success(10*time.Minute)))(s)
+		{"the table tells: it counts, also where it is minutes behind the log", func(s *scene) {
+			log(says(0, success(115*time.Minute)))(s)
 			s.lastSync(121 * time.Minute)
 			s.entry(func(e *Entry) { e.HasClock = true })
 		}, False, FourPeriodsMissed, Measured, ""},
+		{"the table stands still, and the log has a later success: the newest counts", func(s *scene) {
+			log(says(0, success(10*time.Minute)))(s)
+			s.lastSync(121 * time.Minute)
+			s.entry(func(e *Entry) { e.HasClock = true })
+		}, True, OnInterval, Cisco, ""},
 	})
 }
 

@@ -55,6 +55,7 @@ type end struct {
 	users           map[mesh.ClusterID]int   // counted here, by their home
 	pulls, pulledBy []*link                  // from others; others from here
 	visibility      Visibility
+	log             *LogRecord // nil where it is not read
 }
 
 // found is what a peer table has of one cluster.
@@ -91,7 +92,9 @@ func (f Facts) View() *View {
 
 func (v *View) newEnd(c *mesh.Cluster) *end {
 	r := v.record(c.ID)
-	return &end{Cluster: c, record: r, entries: r.Seen.Entries.Fresh(v.Now, v.maxAge()), found: map[mesh.ClusterID]found{}, users: map[mesh.ClusterID]int{}}
+	e := &end{Cluster: c, record: r, entries: r.Seen.Entries.Fresh(v.Now, v.maxAge()), found: map[mesh.ClusterID]found{}, users: map[mesh.ClusterID]int{}}
+	e.log = v.log(e)
+	return e
 }
 
 // read sorts what a cluster counts and lists by the clusters that are named.

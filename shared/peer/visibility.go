@@ -123,16 +123,17 @@ func (r *ClusterRecord) lostSince(c *mesh.Cluster) (since time.Time, whole bool)
 func (v *View) witnesses(e *end, since time.Time) (advanced []string, silent, unread int) {
 	for _, l := range e.pulledBy {
 		c := l.clock()
-		if !c.Readable() {
-			unread++
-			continue
-		}
 		interval, _ := l.interval()
 		last := c.Last
 		// One tick of slack: the last answer we had may be that old.
 		switch {
 		case last.After(since.Add(v.Tick)):
 			advanced = append(advanced, string(l.id.From))
+		case l.lostToICSA(since):
+			silent++
+		case !c.Readable() || c.Source == ClockCisco:
+			// That a log tells of no success says nothing.
+			unread++
 		case since.Sub(last) > interval+2*v.Tick || !l.agentRuns() || (l.entry.HasError && l.entry.Error == ErrorCredentials):
 			// Its sync stood still before, its own agent does not run, or it is
 			// answered and refused: its silence says nothing of the cluster.
@@ -150,11 +151,16 @@ func (l *link) agentRuns() bool {
 	return ok && services[ICSA].Started()
 }
 
-// patience is the longest interval on which anybody pulls from the cluster.
+// patience is the longest interval on which anybody pulls from the cluster, and
+// the time until a log tells of it where nothing else does.
 func (v *View) patience(e *end) time.Duration {
 	longest := mesh.MinSyncInterval
 	for _, l := range e.pulledBy {
-		longest = max(longest, l.puller.record.longestInterval(l.puller.Cluster, v.Now))
+		told := l.puller.record.longestInterval(l.puller.Cluster, v.Now)
+		if !l.tableClock().Readable() && l.logFresh() {
+			told += LogTurn + v.Tick
+		}
+		longest = max(longest, told)
 	}
 	return longest
 }

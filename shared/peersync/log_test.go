@@ -371,20 +371,24 @@ func TestALogThatIsNotServed(t *testing.T) {
 }
 
 // TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog: only whether it has changed is
-// asked, until a peer is in trouble.
+// asked, until a peer is in trouble. What else Cisco says in it waits for six hours.
 func TestAHealthyMeshWithAClockOfItsOwnNeedsNoLog(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
 	w.ticks(2 * time.Hour)
-	if n := w.Requests("emea"); n["GetOneFile"] != 0 || n["selectLogFiles"] < 3 || n["selectLogFiles"] > 5 {
+	if n := w.Requests("emea"); n["GetOneFile"] != 1 || n["selectLogFiles"] < 3 || n["selectLogFiles"] > 5 {
 		t.Errorf("%v", n)
 	}
 	w.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeBadCredentials)})
 	w.ticks(2 * time.Hour)
-	if n := w.Requests("emea"); n["GetOneFile"] == 0 || w.log("emea").Peers["apac"].Failure.Alarm != ciscolog.SyncFailure {
+	if n := w.Requests("emea"); n["GetOneFile"] < 2 || w.log("emea").Peers["apac"].Failure.Alarm != ciscolog.SyncFailure {
 		t.Errorf("%v %+v", n, w.log("emea"))
 	}
-	if n := w.Requests("apac"); n["GetOneFile"] != 0 {
+	if n := w.Requests("apac"); n["GetOneFile"] != 1 {
 		t.Errorf("%v", n)
+	}
+	w.ticks(150 * time.Minute)
+	if n := w.Requests("apac"); n["GetOneFile"] != 2 {
+		t.Errorf("after six hours: %v", n)
 	}
 }
 

@@ -82,6 +82,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		return run.Answer{}, err
 	}
 	book.ReclockClusters(t.now)
+	t.book, t.facts = book, book.Facts(p.Mesh, schedule().Period, t.now)
 	decoded := make(chan error, 1)
 	go func() { // while the clusters are waited for
 		err := rest()
@@ -90,7 +91,6 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		t.buckets, t.logs = buckets, logs
 		decoded <- errors.Join(err, unread, unreadLogs)
 	}()
-	t.book, t.facts = book, book.Facts(p.Mesh, schedule().Period, t.now)
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -102,12 +102,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
 	}
 	book.ReclockPeers(p.Mesh, t.now)
-	t.facts.Logs = map[mesh.ClusterID]peer.LogRecord{}
-	for id, doc := range t.logs {
-		if !doc.Newer {
-			t.facts.Logs[id] = doc.Value
-		}
-	}
+	t.facts.Logs = record.LogsRead(t.logs)
 	t.facts.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
 	for id, doc := range t.buckets {
 		t.facts.Buckets[id] = doc.Value.Buckets

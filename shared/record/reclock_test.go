@@ -88,7 +88,7 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 		".Read": true,
 		// By the cluster's own clock.
 		".Seen.Entries.Value.LastSync": true, ".Cursor.At": true, ".LogWords.Cluster.At": true,
-		".LogWords.Peers.Success.At": true, ".LogWords.Peers.Failure.At": true, ".LogWords.Peers.Periodic.At": true, ".LogWords.Peers.LastSynced.At": true,
+		".LogWords.Peers.Success.At": true, ".LogWords.Peers.Failure.At": true, ".LogWords.Peers.Periodic.At": true, ".LogWords.Peers.LastSynced.At": true, ".LogWords.Peers.Cause.At": true, ".LogWords.Peers.Failing": true,
 		// Ends that lie ahead by nature.
 		".Findings.NotAfter": true, ".Trust.Entries.Ends": true, ".LeafEnds": true,
 		".Retry": true, // of a log: no further than it is ever put off

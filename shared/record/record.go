@@ -287,11 +287,24 @@ func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.F
 		r := b.Clusters[id].Value
 		v.Clusters[id] = &r
 	}
+	logs, _ := b.Logs(m, now) // one that cannot be decoded tells nothing; peersync, whose item it is, fails by it
+	v.Logs = LogsRead(logs)
 	return v
 }
 
-// Logs decodes what clusters' logs say, for whoever judges by them, and puts right
-// what a clock ahead of now noted. Reread reads none.
+// LogsRead are what logs say, but for those that a newer version wrote.
+func LogsRead(docs map[mesh.ClusterID]store.Doc[peer.LogRecord]) map[mesh.ClusterID]peer.LogRecord {
+	out := make(map[mesh.ClusterID]peer.LogRecord, len(docs))
+	for id, doc := range docs {
+		if !doc.Newer {
+			out[id] = doc.Value
+		}
+	}
+	return out
+}
+
+// Logs decodes what clusters' logs say, and puts right what a clock ahead of now
+// noted.
 func (b *Snapshot) Logs(m *mesh.Mesh, now time.Time) (map[mesh.ClusterID]store.Doc[peer.LogRecord], error) {
 	out := map[mesh.ClusterID]store.Doc[peer.LogRecord]{}
 	var errs []error

@@ -10,7 +10,7 @@ import (
 )
 
 // Reread reads consistently, in two requests where a mesh's size allows it, what
-// an action turns on: every cluster's record, the given peers' records, how the
+// an action turns on: every cluster's record and log, the given peers' records, how the
 // functions ran, the proposal, and, last, all that people said. Load may be a
 // moment behind; nobody acts on that moment.
 //
@@ -18,7 +18,7 @@ import (
 func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, peers []mesh.PeerID, proposal string, functions ...string) (*Snapshot, error) {
 	var keys []store.Key
 	for _, c := range m.IDs() {
-		keys = append(keys, store.Cluster(m.Name, c), store.Cert(m.Name, c))
+		keys = append(keys, store.Cluster(m.Name, c), store.Cert(m.Name, c), store.Log(m.Name, c))
 	}
 	for _, p := range peers {
 		keys = append(keys, store.PeerSync(m.Name, p), store.PeerCert(m.Name, p), store.PeerStuck(m.Name, p))

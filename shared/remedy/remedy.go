@@ -204,6 +204,10 @@ var steps = map[peer.Reason][]procedure.Step{
 		routerIfAsked("{fromPub}"),
 		troubleshoot,
 	},
+	peer.PeerDuplicate: {
+		{On: "{fromPub}", Menu: procedure.InterClustering, Do: "{message}. Delete the entry that names another node than {to}'s database publisher {toPub}, on both sides."},
+		troubleshoot,
+	},
 	peer.PeerMissingOnOtherSide: {
 		{On: "{toPub}", Menu: procedure.InterClustering, Do: "Click Add New. Peer Address: {fromPub}, exactly as Presence Topology on {from} shows it. Enter {from}'s intercluster AXL credentials, Protocol {protocol}, and Save. Cisco wants the pair on both sides."},
 		routerIfAsked("{toPub}"),
@@ -247,6 +251,14 @@ var steps = map[peer.Reason][]procedure.Step{
 		{On: "{toPub}", Do: "Check the virtual machine and the network of the publisher. ICSA syncs between publishers only, so a subscriber cannot stand in for it."},
 		checkPeer,
 	},
+	peer.PeerDown: {
+		{On: "{fromPub}", Menu: procedure.CommandLine, Do: "{message}. `utils network connectivity {toPub} 8443` shows whether the node reaches it: open TCP 8443 from {from} to {to}, and see that Cisco Tomcat runs there. ICSA tries again every 5 min by itself."},
+		checkPeer,
+	},
+	peer.AxlClientTimeout: {
+		{On: "{toPub}", Menu: procedure.FeatureServices, Do: "{message}. See that Cisco AXL Web Service under Database and Admin Services is Started, and that no export or bulk job takes all of AXL. ICSA tries again every 5 min by itself."},
+		checkPeer,
+	},
 	peer.PeerCredentialsRejected: {procedure.EnterCredentials("{fromPub}", "{toPub}", "{to}"), checkPeer},
 
 	// ServicesRunning.
@@ -255,6 +267,8 @@ var steps = map[peer.Reason][]procedure.Step{
 		{Menu: procedure.FeatureServices, Do: "If it is Cisco AXL Web Service: choose the node from Server and click Go, select it under Database and Admin Services and click Restart."},
 		checkPeer,
 	},
+
+	peer.HeapSpaceError: {procedure.RestartService("{fromPub}", peer.ICSA).Then("All peers of {from} sync anew; no user is signed out. Collect before, for a TAC case: `file build log cisco_inter_cluster_sync_agent 1`.")},
 
 	// UsersMatch.
 	peer.CatchingUp:   {{Do: "Nothing: the copy is what the home was within the last interval, and the next sync brings the rest."}},
@@ -273,6 +287,8 @@ var steps = map[peer.Reason][]procedure.Step{
 	peer.StuckTwoHours:       {autoRecovery, forceSync, restartICSA, troubleshoot},
 	peer.FourPeriodsMissed:   {autoRecovery, forceSync, restartICSA, troubleshoot},
 	peer.HomeChangeNotCopied: {checkPeer, forceSync, restartICSA},
+	peer.CiscoAlarm:          {autoRecovery, forceSync, restartICSA, troubleshoot},
+	peer.NoSuccessLogged:     {checkPeer, forceSync, restartICSA, troubleshoot},
 
 	// CertificateTrusted and NamesResolve.
 	certificate.SourcesDiffer: {
@@ -285,6 +301,11 @@ var steps = map[peer.Reason][]procedure.Step{
 	peer.CertificateNotUsable: {
 		{On: "{toPub}", Menu: procedure.CertificateManagement, Do: "{message}. Look at that certificate's names (SAN), dates and issuer; correct and reissue it."},
 		resync,
+	},
+	peer.CertificateRefused: {
+		{On: "{fromPub}", Menu: procedure.CertificateManagement, Do: "{message}. Compare the certificate of {toPub} in tomcat-trust with what the node itself serves; if they differ, delete that one and load the right one."},
+		resync,
+		readStore,
 	},
 	peer.TrustNotRead: {
 		procedure.CheckCertificates("{fromPub}", "{toPub}"),

@@ -83,6 +83,8 @@ func whyNotRestart(p peer.Proposal, s Situation) string {
 	for _, id := range p.Peers {
 		if c := s.Peers[id].condition(peer.Synced); c.Status != peer.False {
 			return fmt.Sprintf("%s: Synced is %s (%s)", id, c.Status, c.Reason)
+		} else if c.Reason == peer.NoSuccessLogged {
+			return fmt.Sprintf("%s: that no success is logged is no ground for a restart", id)
 		}
 		users := s.Peers[id].condition(peer.UsersMatch)
 		if users.Status == peer.UnknownStatus && users.Reason != peer.NotYetDecided || users.Status == peer.True && users.Reason != peer.CatchingUp {

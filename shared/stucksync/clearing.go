@@ -14,7 +14,11 @@ func (j *tick) undecided(it alarm.Item) bool {
 	kind, _ := alarm.Lookup(it.Name)
 	if !it.Peer.IsZero() {
 		for _, t := range kind.Conditions {
-			if c := condition(j.Conditions[it.Peer], t); c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted {
+			c := condition(j.Conditions[it.Peer], t)
+			// Failures that ICSA logs no more clear to Unknown: that is all that can be
+			// known where its successes are not logged.
+			over := c.Reason == peer.LogHasNoSyncLines && j.View.FailuresOver(it.Peer, j.Book.Syncs[it.Peer].Value)
+			if c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted && !over {
 				return true
 			}
 		}
