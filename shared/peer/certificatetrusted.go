@@ -43,7 +43,7 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord, memory Sy
 	if c.Status == False && c.Reason == CertificateExpired && !cert.LeafEnds.IsZero() && cert.LeafEnds.Before(c.Since) {
 		c.Since = cert.LeafEnds // not when certcheck came by
 	}
-	if c.Status != False {
+	if c.Status != False && c.Reason != TrustNotReloaded && c.Reason != ExchangePending { // those say why ICSA refuses it
 		l := v.link(id)
 		if is, refused := l.causeLogged(CertificateTrusted, memory); refused {
 			c.Status, c.Reason, c.Basis, c.Message = is.status, is.reason, is.basis, is.message

@@ -14,12 +14,13 @@ import (
 // stands in the log of emea's publisher, which was read just now, whole for a day.
 type logScene struct {
 	*scene
-	log  LogRecord
-	sync SyncRecord
+	log   LogRecord
+	sync  SyncRecord
+	trust Reason // why certcheck finds apac's certificate trusted
 }
 
 func newLogScene() *logScene {
-	s := &logScene{scene: newScene(), sync: SyncRecord{FirstSeen: ago(24 * time.Hour)}}
+	s := &logScene{scene: newScene(), sync: SyncRecord{FirstSeen: ago(24 * time.Hour)}, trust: InTrustStore}
 	for _, r := range s.Clusters {
 		r.Seen.Entries = Unknown[[]Entry](NoDialect, "not mapped")
 	}
@@ -44,7 +45,7 @@ func (s *logScene) level(level string) { s.log.Level, s.log.LevelAt = level, ago
 func (s *logScene) judge(id mesh.PeerID) []Condition {
 	s.Logs = map[mesh.ClusterID]LogRecord{"emea": s.log}
 	s.sync = Judge(s.View(), id, s.sync)
-	return Conditions(s.View(), id, s.sync, CertRecord{Observed: noon, Conditions: []Condition{{Type: CertificateTrusted, Status: True, Reason: InTrustStore}}})
+	return Conditions(s.View(), id, s.sync, CertRecord{Observed: noon, Conditions: []Condition{{Type: CertificateTrusted, Status: True, Reason: s.trust}}})
 }
 
 type logCase struct {
@@ -82,6 +83,10 @@ func TestAFailureInTheLogIsACauseUntilALaterSuccess(t *testing.T) {
 		{Compatible, logCase{"domains differ", fails(ciscolog.DomainConflict, 10*time.Minute), False, DomainConflict, Cisco, "domain conflict"}},
 		{CertificateTrusted, logCase{"a certificate is not the one that is trusted", fails(ciscolog.CertificateMismatch, 10*time.Minute), False, CertificateRefused, Cisco, "fingerprint"}},
 		{CertificateTrusted, logCase{"a certificate is not valid", fails(ciscolog.CertificateInvalid, 10*time.Minute), False, CertificateRefused, Cisco, "validate"}},
+		{CertificateTrusted, logCase{"why ICSA refuses it is known: it has not read its store again", func(s *logScene) {
+			fails(ciscolog.CertificateInvalid, 10*time.Minute)(s)
+			s.trust = TrustNotReloaded
+		}, True, TrustNotReloaded, "", ""}},
 		{Configured, logCase{"an entry is a second one", fails(ciscolog.PeerDuplicate, 10*time.Minute), False, PeerDuplicate, Cisco, "a second one"}},
 		{Reachable, logCase{"an exception names no cause", fails(ciscolog.SyncFailure, 10*time.Minute), True, ReachableFromPeerkeeper, "", ""}},
 		{Reachable, logCase{"an exception after it does not hide it", func(s *logScene) {
