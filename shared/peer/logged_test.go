@@ -286,7 +286,9 @@ func TestTheLogsOfThePeersAreWaitedFor(t *testing.T) {
 		if got := s.View().Visibility("apac"); got.Verdict != c.want {
 			t.Errorf("lost for %s: %q, want %q", c.lost, got.Verdict, c.want)
 		}
-		if !s.View().LogWanted("emea", &s.log, func(mesh.PeerID) []Condition { return []Condition{{Type: Synced, Status: True, Reason: OnInterval, Basis: Measured}} }) {
+		if !s.View().LogWanted("emea", &s.log, func(mesh.PeerID) []Condition {
+			return []Condition{{Type: Synced, Status: True, Reason: OnInterval, Basis: Measured}}
+		}) {
 			t.Error("the log of a cluster that pulls from it is not asked for")
 		}
 	}
