@@ -40,6 +40,7 @@ func layers() []layer {
 		{"shared/soap/soaptest", nil, "a node for tests; it knows no client, so that it cannot share a client's mistakes"},
 		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
+		{"shared/perfmon", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/certmgr", []string{"shared/soap", "shared/pemfile"}, "a protocol client knows no use case and no other client"},
 		{"shared/logcollection", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/ciscolog", nil, "a line is a line, read from a file or pushed: standard library only"},
