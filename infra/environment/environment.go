@@ -171,8 +171,8 @@ var (
 	isSecret  = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,200}$`)
 )
 
-// LogRetentions are the days that CloudWatch Logs knows.
-func LogRetentions() []int {
+// logRetentions are the days that CloudWatch Logs knows.
+func logRetentions() []int {
 	return []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 }
 

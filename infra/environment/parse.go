@@ -68,8 +68,8 @@ func (env *Environment) read(root value) {
 	env.LogDays = 30
 	if v := logs["retentionDays"]; v.there() {
 		env.LogDays = v.number(1, 3653)
-		if env.LogDays > 0 && !slices.Contains(LogRetentions(), env.LogDays) {
-			v.fail("is no retention that CloudWatch Logs knows", fmt.Sprintf("want one of %s", strings.Trim(fmt.Sprint(LogRetentions()), "[]")))
+		if env.LogDays > 0 && !slices.Contains(logRetentions(), env.LogDays) {
+			v.fail("is no retention that CloudWatch Logs knows", fmt.Sprintf("want one of %s", strings.Trim(fmt.Sprint(logRetentions()), "[]")))
 		}
 	}
 	env.Table = "peerkeeper-" + env.Name
@@ -484,15 +484,10 @@ func (a Accounts) All() []string {
 
 // Secrets are the names that the environment's mesh gives to credentials.
 func (env *Environment) Secrets() Accounts {
-	return SecretsOf(env.Mesh)
-}
-
-// SecretsOf are the names that a mesh gives to credentials.
-func SecretsOf(m *mesh.Mesh) Accounts {
 	out := Accounts{}
-	for i := range m.Clusters {
+	for i := range env.Mesh.Clusters {
 		for _, a := range mesh.Accounts() {
-			if name := a.Secret(&m.Clusters[i]); name != "" {
+			if name := a.Secret(&env.Mesh.Clusters[i]); name != "" {
 				out[a] = append(out[a], name)
 			}
 		}

@@ -51,7 +51,7 @@ func TestARaisedAlarmKnowsSinceWhenItWasSeen(t *testing.T) {
 // TestAClearSaysWhyItIsOver: that a cluster left mesh.yaml only where it did.
 func TestAClearSaysWhyItIsOver(t *testing.T) {
 	for removed, want := range map[bool]string{false: "no node answers", true: "no longer in mesh.yaml; it was: no node answers"} {
-		b := book{}
+		b := stored{}
 		b.apply(alarm.Check{Firing: []alarm.Firing{down("apac")}, Now: noon})
 		changed := b.apply(alarm.Check{Now: noon.Add(time.Minute), Removed: func(alarm.Item) bool { return removed }})
 		if len(changed) != 1 || changed[0].Message != want {

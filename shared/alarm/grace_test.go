@@ -32,7 +32,7 @@ func TestGrace(t *testing.T) {
 			t.Error("resolved twice")
 		}
 	})
-	t.Run("shown when it has lasted, and the grace begins anew each time", func(t *testing.T) {
+	t.Run("shown when it has lasted, and the grace begins again each time", func(t *testing.T) {
 		var it Item
 		it.fire(f, slow, at(0))
 		if !it.fire(f, slow, at(10)) || !it.Active() || it.Transition != 1 {
@@ -48,13 +48,13 @@ func TestGrace(t *testing.T) {
 			t.Errorf("second time: %+v", it)
 		}
 	})
-	t.Run("grace runs while held", func(t *testing.T) {
+	t.Run("grace runs while suppressed", func(t *testing.T) {
 		var it Item
-		held := f
-		held.Suppressed = true
-		it.fire(held, slow, at(0))
-		if it.fire(held, slow, at(30)) || it.Active() {
-			t.Error("raised while held")
+		suppressed := f
+		suppressed.Suppressed = true
+		it.fire(suppressed, slow, at(0))
+		if it.fire(suppressed, slow, at(30)) || it.Active() {
+			t.Error("raised while suppressed")
 		}
 		if !it.fire(f, slow, at(31)) || !it.Active() {
 			t.Error("not raised at once afterwards")

@@ -197,7 +197,7 @@ func TestAnAlarmIsBounded(t *testing.T) {
 			if n := len(items[0].Body); n > 100<<10 {
 				t.Fatalf("an item of %d bytes", n)
 			}
-			var it alarm.Item // as stored: DecodeItem would clean it
+			var it alarm.Item // as stored: Items would clean it
 			if err := json.Unmarshal(items[0].Body, &it); err != nil {
 				t.Fatal(err)
 			}

@@ -18,10 +18,10 @@ func TestSteps(t *testing.T) {
 	day := func(n int) time.Time { return start.AddDate(0, 0, n) }
 	items := map[string]alarm.Item{}
 	var said []string
-	look := func(n int, step string, severity peer.Severity, held bool) {
+	look := func(n int, step string, severity peer.Severity, suppressed bool) {
 		l := alarm.Check{Mesh: "acme", Now: day(n)}
 		if step != "" {
-			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity, Step: step, Suppressed: held}}
+			l.Firing = []alarm.Firing{{Name: alarm.CertificateExpiring, Cluster: "apac", Subject: "one certificate", Message: "it expires", Severity: severity, Step: step, Suppressed: suppressed}}
 		}
 		for range 2 { // the same look again says nothing more
 			for _, it := range alarm.Reconcile(items, l) {
@@ -64,7 +64,7 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 	effect := func(peer string) alarm.Firing {
 		return alarm.Firing{Name: alarm.PeriodicSyncingFailure, Peer: peerOf(peer), Message: "it stands still"}
 	}
-	unknown := alarm.AnyOf(alarm.Unknown{Name: alarm.CertificateExpired})
+	unknown := named(alarm.CertificateExpired)
 	for _, c := range []struct {
 		name    string
 		stands  bool // the cause had been raised
@@ -77,7 +77,7 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 		{"it stands, and nobody knows more", true, false, unknown, nil, "emea>apac", false},
 		{"it stands, but does not reach this peer", true, false, unknown, nil, "apac>emea", true},
 		{"it is known to be over", true, false, nil, nil, "emea>apac", true},
-		{"it is known to be over, while other things are not known", true, false, alarm.AnyOf(alarm.Unknown{Name: alarm.DNSServerSilent}), nil, "emea>apac", true},
+		{"it is known to be over, while other things are not known", true, false, named(alarm.DNSServerSilent), nil, "emea>apac", true},
 		{"it was over before nobody knew", true, true, unknown, nil, "emea>apac", true},
 		{"it never stood", false, false, unknown, nil, "emea>apac", true},
 		{"its cluster has left the mesh", true, false, unknown, func(it alarm.Item) bool { return it.Cluster == "apac" && it.Peer.IsZero() }, "emea>apac", true},

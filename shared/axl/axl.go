@@ -28,9 +28,6 @@ const (
 	virtualNode = "EnterpriseWideData"            // the row of processnode that is no node
 )
 
-// CodeNotFound is the axlcode for an item that does not exist (vendor document); it is the Code of a soap.Error of Kind Fault.
-const CodeNotFound = "5007"
-
 // Client speaks to one node, through one transport. It is safe for concurrent use.
 type Client struct {
 	transport soap.RoundTripper
@@ -244,7 +241,7 @@ func (c *Client) ServiceParameters(ctx context.Context, node, service string) ([
 	return out.Return.Parameters, nil
 }
 
-// ServiceParameter reads one parameter. One that does not exist is a soap.Fault, with CodeNotFound where the server says so.
+// ServiceParameter reads one parameter. One that does not exist is a soap.Fault, with the code 5007 where the server says so (vendor document).
 func (c *Client) ServiceParameter(ctx context.Context, node, service, name string) (ServiceParameter, error) {
 	var out struct {
 		Parameter *ServiceParameter `xml:"return>serviceParameter"`

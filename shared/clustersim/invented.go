@@ -67,11 +67,8 @@ var parameters = []parameter{
 	{"Cisco ReplicationWatcher", "UserCheckInterval", "30", "long"},
 }
 
-// Where copies differ from home users.
-const (
-	profileHome = 1
-	profileCopy = 100
-)
+// profileCopy is the tkuserprofile of copies; that of home users is 1.
+const profileCopy = 100
 
 // Ids of IM&P nodes are unique in the mesh, and those of another cluster are far
 // from one's own: in the one row that Cisco shows, a copy's primarynodeid is 2802.

@@ -396,20 +396,3 @@ func (c *Client) Products(ctx context.Context) (Products, error) {
 	r := out.Return
 	return Products{Version: strings.TrimSpace(r.Version), Primary: strings.TrimSpace(r.Primary), Secondary: strings.TrimSpace(r.Secondary), Products: r.Products, Services: static(r.Services)}, nil
 }
-
-// StaticServices lists the services the node can run, without their state.
-func (c *Client) StaticServices(ctx context.Context) ([]StaticService, error) {
-	var out struct {
-		Return *struct {
-			Services []specification `xml:"Services>item"`
-		} `xml:"soapGetStaticServiceListReturn"`
-	}
-	a, err := c.call(ctx, "soapGetStaticServiceList", false, &out, soap.Element{Name: "ServiceInformationResponse"})
-	if err != nil {
-		return nil, err
-	}
-	if out.Return == nil {
-		return nil, a.Malformed(errNoReturn)
-	}
-	return static(out.Return.Services), nil
-}

@@ -206,19 +206,6 @@ func TestProducts(t *testing.T) {
 	}
 }
 
-func TestStaticServices(t *testing.T) {
-	got, err := New(says(nil, `<ns1:soapGetStaticServiceListReturn><ns1:Services><ns1:item><ns1:ServiceName>Cisco XCP Router</ns1:ServiceName><ns1:ServiceType>Service</ns1:ServiceType><ns1:Deployable>false</ns1:Deployable><ns1:GroupName>g</ns1:GroupName><ns1:DependentServices/></ns1:item></ns1:Services></ns1:soapGetStaticServiceListReturn>`)).StaticServices(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]StaticService{{Name: "Cisco XCP Router", Type: "Service", Group: "g"}}, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if _, err := New(says(nil, "")).StaticServices(t.Context()); soap.KindOf(err) != soap.Malformed {
-		t.Errorf("no return: %v", err)
-	}
-}
-
 func TestTransportErrorsPassThrough(t *testing.T) {
 	down := fake(func(req soap.Request) (string, error) {
 		return "", &soap.Error{Op: req.Op, Node: node, Kind: soap.NotFound, Status: 404, Sent: true}
@@ -227,8 +214,7 @@ func TestTransportErrorsPassThrough(t *testing.T) {
 	_, errServices := c.Services(t.Context())
 	_, errControl := c.Control(t.Context(), node, Start, icsa)
 	_, errProducts := c.Products(t.Context())
-	_, errStatic := c.StaticServices(t.Context())
-	for _, err := range []error{errServices, errControl, errProducts, errStatic} {
+	for _, err := range []error{errServices, errControl, errProducts} {
 		if soap.KindOf(err) != soap.NotFound {
 			t.Errorf("got %v", err)
 		}
@@ -251,13 +237,11 @@ func TestRequestsAreValid(t *testing.T) {
 	_, _ = c.Services(t.Context(), icsa, "Cisco A & B")
 	_, _ = c.Control(t.Context(), node, Restart, icsa)
 	_, _ = c.Products(t.Context())
-	_, _ = c.StaticServices(t.Context())
 	want := []string{
 		`<ns:soapGetServiceStatus><ns:ServiceStatus/></ns:soapGetServiceStatus>`,
 		`<ns:soapGetServiceStatus><ns:ServiceStatus>Cisco Intercluster Sync Agent</ns:ServiceStatus><ns:ServiceStatus>Cisco A &amp; B</ns:ServiceStatus></ns:soapGetServiceStatus>`,
 		`<ns:soapDoControlServices><ns:ControlServiceRequest><ns:NodeName>` + node + `</ns:NodeName><ns:ControlType>Restart</ns:ControlType><ns:ServiceList><ns:item>Cisco Intercluster Sync Agent</ns:item></ns:ServiceList></ns:ControlServiceRequest></ns:soapDoControlServices>`,
 		`<ns:getProductInformationList><ns:ServiceInfo/></ns:getProductInformationList>`,
-		`<ns:soapGetStaticServiceList><ns:ServiceInformationResponse/></ns:soapGetStaticServiceList>`,
 	}
 	if diff := cmp.Diff(want, requests); diff != "" {
 		t.Fatalf("requests (-want +got):\n%s", diff)

@@ -148,7 +148,6 @@ const (
 	Overdue             Reason = "Overdue"
 	StuckTwoHours       Reason = "StuckTwoHours"
 	FourPeriodsMissed   Reason = "FourPeriodsMissed"
-	ProgressSeen        Reason = "ProgressSeen"
 	HomeChangeNotCopied Reason = "HomeChangeNotCopied"
 	// CiscoAlarm: Cisco's own alarm of a stuck sync; also a finding that is one.
 	CiscoAlarm      Reason = "CiscoAlarm"

@@ -21,7 +21,7 @@ import (
 var onlyGood = map[string]bool{
 	"EntriesMatch": true, "CopiesExist": true, "DomainsMatch": true, "SyncedRecently": true, "ReachableFromPeerkeeper": true,
 	"CredentialsAccepted": true, "AllStarted": true, "CountsEqual": true, "BucketsEqual": true, "SetEqual": true,
-	"OnInterval": true, "ProgressSeen": true, "SyncedOverServedLeaf": true, "AllResolve": true, "OneServerResolves": true,
+	"OnInterval": true, "SyncedOverServedLeaf": true, "AllResolve": true, "OneServerResolves": true,
 	"NodeUnreachable": true, "ReleaseDiffers": true, "ClockSkew": true, "UnlistedNode": true, "UnlistedPeer": true,
 	"SyncAgentNotCompleted": true, "ParametersDiffer": true, "IntervalDiffers": true, "CertificateExpiring": true,
 	"CertificateChanged": true, "DNSServerSilent": true, "InTrustStore": true, "TrustedByCA": true, "BeforeRelease14": true,

@@ -76,9 +76,6 @@ func New(e Endpoint) *Client {
 	return c
 }
 
-// Node is the node's name.
-func (c *Client) Node() string { return c.node }
-
 // Close lets idle connections go. The client stays usable.
 func (c *Client) Close() { c.wire.Close() }
 

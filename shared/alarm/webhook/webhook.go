@@ -136,9 +136,9 @@ func (s *Sink) Name() string { return "webhook" }
 // Close lets go of idle connections.
 func (s *Sink) Close() { s.transport.CloseIdleConnections() }
 
-// IdempotencyKey is the header by which a receiver knows a notice that was
+// idempotencyKey is the header by which a receiver knows a notice that was
 // sent again.
-func IdempotencyKey(n alarm.Notice) string {
+func idempotencyKey(n alarm.Notice) string {
 	return fmt.Sprintf("%s-%d-%s", n.Fingerprint, n.Transition, n.State)
 }
 
@@ -163,7 +163,7 @@ func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error)
 		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Idempotency-Key", IdempotencyKey(n))
+	req.Header.Set("Idempotency-Key", idempotencyKey(n))
 	req.Header.Set("User-Agent", "peerkeeper")
 	if user := s.url.User; user != nil {
 		password, _ := user.Password()

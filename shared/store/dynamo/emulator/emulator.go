@@ -66,7 +66,7 @@ func Start(ctx context.Context) (*Emulator, error) {
 			return nil, err
 		}
 	}
-	proxy, err := NewProxy(target)
+	proxy, err := newProxy(target)
 	if err != nil {
 		return nil, errors.Join(err, stop())
 	}

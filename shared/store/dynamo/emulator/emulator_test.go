@@ -37,7 +37,7 @@ func behind(t *testing.T) (*Proxy, *remote, string) {
 	r := &remote{}
 	target := httptest.NewServer(r)
 	t.Cleanup(target.Close)
-	p, err := NewProxy(target.URL)
+	p, err := newProxy(target.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

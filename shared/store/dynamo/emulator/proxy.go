@@ -54,8 +54,8 @@ type Proxy struct {
 	seen  map[string]int
 }
 
-// NewProxy passes on to the emulator at an address.
-func NewProxy(target string) (*Proxy, error) {
+// newProxy passes on to the emulator at an address.
+func newProxy(target string) (*Proxy, error) {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("emulator address %q: want http://HOST:PORT", target)

@@ -53,40 +53,17 @@ type Firing struct {
 	Step string
 	// Since is when the problem began; zero means now.
 	Since time.Time
-	// Held says not to raise or repeat now: explained by another alarm,
+	// Suppressed says not to raise or repeat now: explained by another alarm,
 	// acknowledged, paused, in maintenance. It does not clear what is raised.
 	Suppressed bool
 }
 
-// Unknown marks alarms that cannot be judged now. An empty field means any.
-// A Cluster also covers the peers that it is either end of.
-type Unknown struct {
-	Name    string
-	Cluster mesh.ClusterID
-	Peer    mesh.PeerID
-}
-
-// Covers says whether the marker speaks of an alarm.
-func (u Unknown) Covers(it Item) bool {
-	if u.Name != "" && u.Name != it.Name || !u.Peer.IsZero() && u.Peer != it.Peer {
-		return false
-	}
-	return u.Cluster == "" || u.Cluster == it.Cluster || u.Cluster == it.Peer.From || u.Cluster == it.Peer.To
-}
-
-// AnyOf makes the Unknown function of a Look from markers.
-func AnyOf(marks ...Unknown) func(Item) bool {
-	return func(it Item) bool {
-		return slices.ContainsFunc(marks, func(u Unknown) bool { return u.Covers(it) })
-	}
-}
-
-// Look is what one run found out: what fires, and what it could not judge.
+// Check is what one run found out: what fires, and what it could not judge.
 type Check struct {
 	Mesh   string
 	Firing []Firing
 	// Unknown says that an alarm cannot be judged now: it is neither raised
-	// nor cleared. A partial look never clears. nil means that all is known.
+	// nor cleared. nil means that all is known.
 	Unknown func(Item) bool
 	// Removed says that an alarm's cluster or peer is no longer in mesh.yaml:
 	// it is cleared, whatever else is known. nil means none.
@@ -95,11 +72,11 @@ type Check struct {
 }
 
 // byFingerprint indexes what fires. Of one alarm said twice, the one that is
-// not held wins.
-func (l Check) byFingerprint() map[string]Firing {
-	firing := make(map[string]Firing, len(l.Firing))
-	for _, f := range l.Firing {
-		fp := Fingerprint(l.Mesh, f.Name, f.Cluster, f.Peer, f.Subject)
+// not suppressed wins.
+func (c Check) byFingerprint() map[string]Firing {
+	firing := make(map[string]Firing, len(c.Firing))
+	for _, f := range c.Firing {
+		fp := Fingerprint(c.Mesh, f.Name, f.Cluster, f.Peer, f.Subject)
 		if had, twice := firing[fp]; !twice || had.Suppressed && !f.Suppressed {
 			firing[fp] = f
 		}
@@ -107,21 +84,21 @@ func (l Check) byFingerprint() map[string]Firing {
 	return firing
 }
 
-// explained holds what an alarm explains that stands and cannot be judged now:
-// whoever does not know that a cause is over has no news of its effects.
-func (l Check) explained(items map[string]Item) []Firing {
-	if l.Unknown == nil {
-		return l.Firing
+// explained suppresses what a raised alarm explains that cannot be judged now:
+// while nobody knows whether a cause is over, its effects are no news.
+func (c Check) explained(items map[string]Item) []Firing {
+	if c.Unknown == nil {
+		return c.Firing
 	}
-	firing := l.byFingerprint()
+	firing := c.byFingerprint()
 	var causes []Firing
 	for fp, it := range items {
-		if _, fires := firing[fp]; fires || !it.Active() || !l.Unknown(it) || l.Removed != nil && l.Removed(it) {
+		if _, fires := firing[fp]; fires || !it.Active() || !c.Unknown(it) || c.Removed != nil && c.Removed(it) {
 			continue
 		}
 		causes = append(causes, Firing{Name: it.Name, Cluster: it.Cluster, Peer: it.Peer, Subject: it.Subject})
 	}
-	return suppress(l.Firing, causes)
+	return suppress(c.Firing, causes)
 }
 
 // Pending is a notice that not every sink has taken yet.
@@ -177,9 +154,9 @@ func Fingerprint(meshName, name string, cluster mesh.ClusterID, peer mesh.PeerID
 
 // Reconcile compares what is stored with what fires and returns the items that
 // change, by fingerprint. It is pure and level-triggered: called again with its
-// own result and the same look it returns nothing.
-func Reconcile(items map[string]Item, look Check) []Item {
-	firing := look.byFingerprint()
+// own result and the same check it returns nothing.
+func Reconcile(items map[string]Item, check Check) []Item {
+	firing := check.byFingerprint()
 	var changed []Item
 	all := slices.AppendSeq(slices.Collect(maps.Keys(items)), maps.Keys(firing))
 	slices.Sort(all)
@@ -187,17 +164,17 @@ func Reconcile(items map[string]Item, look Check) []Item {
 		it, exists := items[fp]
 		f, fires := firing[fp]
 		if !exists {
-			it = newItem(fp, look.Mesh, f)
+			it = newItem(fp, check.Mesh, f)
 		}
 		var differs bool
 		switch {
 		case fires:
-			differs = it.fire(f, kindOf(f.Name), look.Now)
-		case look.Removed != nil && look.Removed(it):
-			differs = it.gone(look.Now, ReasonRemoved)
-		case look.Unknown != nil && look.Unknown(it):
+			differs = it.fire(f, kindOf(f.Name), check.Now)
+		case check.Removed != nil && check.Removed(it):
+			differs = it.gone(check.Now, ReasonRemoved)
+		case check.Unknown != nil && check.Unknown(it):
 		default:
-			differs = it.gone(look.Now, "")
+			differs = it.gone(check.Now, "")
 		}
 		if differs {
 			changed = append(changed, it)
@@ -306,34 +283,34 @@ func Items(ctx context.Context, s store.Store, meshName string) (map[string]Item
 	docs, err := store.LoadDocs[Item](ctx, s, store.Live(meshName), store.PrefixAlarm, Schema)
 	items := make(map[string]Item, len(docs))
 	for sk, d := range docs {
-		// The key is the authority: whoever writes the item back writes there.
+		// The key is the authority: the item is written back there.
 		it := d.Value
-		it.Notice = it.Notice.Clean() // whoever can write the table chose it
+		it.Notice = it.Notice.Clean() // others can write the table
 		it.Fingerprint = strings.TrimPrefix(sk, store.PrefixAlarm)
 		items[it.Fingerprint] = it
 	}
 	return items, err
 }
 
-// Settle brings the stored alarms into line with a look, and returns the items
-// that it changed. What a standing alarm explains is held while nobody can say
+// Settle brings the stored alarms into line with a check, and returns the items
+// that it changed. What a raised alarm explains is suppressed while nobody can say
 // whether that one is over. Each is read again, consistently, before it is written, so
 // that a stale load cannot raise twice. An alarm that cannot be written does
 // not keep the others from being; the errors are joined.
-func Settle(ctx context.Context, s store.Store, look Check) ([]Item, error) {
-	items, err := Items(ctx, s, look.Mesh)
+func Settle(ctx context.Context, s store.Store, check Check) ([]Item, error) {
+	items, err := Items(ctx, s, check.Mesh)
 	errs := []error{err}
-	look.Firing = look.explained(items)
-	firing := look.byFingerprint()
+	check.Firing = check.explained(items)
+	firing := check.byFingerprint()
 	var changed []Item
-	for _, stale := range Reconcile(items, look) {
+	for _, stale := range Reconcile(items, check) {
 		fp := stale.Fingerprint
-		one := look
+		one := check
 		one.Firing = nil
 		if f, fires := firing[fp]; fires {
 			one.Firing = []Firing{f}
 		}
-		doc, wrote, err := store.Claim(ctx, s, store.Alarm(look.Mesh, fp), Schema, func(d *store.Doc[Item], exists bool) (bool, error) {
+		doc, wrote, err := store.Claim(ctx, s, store.Alarm(check.Mesh, fp), Schema, func(d *store.Doc[Item], exists bool) (bool, error) {
 			now := map[string]Item{}
 			if exists {
 				now[fp] = d.Value
@@ -343,7 +320,7 @@ func Settle(ctx context.Context, s store.Store, look Check) ([]Item, error) {
 				return false, nil
 			}
 			d.Value = next[0]
-			expire(d, look.Now)
+			expire(d, check.Now)
 			return true, nil
 		})
 		if err != nil {
@@ -367,10 +344,3 @@ func expire(d *store.Doc[Item], now time.Time) {
 }
 
 func describe(n Notice) string { return n.Name + " " + n.About() }
-
-// DecodeItem reads an alarm item's body, as the dashboard and tests do.
-func DecodeItem(body []byte) (Item, error) {
-	doc, err := store.Decode[Item](store.Item{Body: body}, Schema)
-	doc.Value.Notice = doc.Value.Notice.Clean()
-	return doc.Value, err
-}
