@@ -44,13 +44,13 @@ func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
 	case float64: // as JSON has it
 		state = int(v)
 	case string:
-		known := map[string]int{"idle": haIdle, "normal": haNormal, "backup": haBackup}
+		known := map[string]int{"idle": haIdle, "normal": haNormal, "backup": haBackup, "failed over": haFailedOver}
 		number, err := strconv.Atoi(v)
 		if named, ok := known[strings.ToLower(v)]; ok {
 			number, err = named, nil
 		}
 		if err != nil {
-			return wrong("haState", "%q is no number and none of idle, normal, backup", v)
+			return wrong("haState", "%q is no number and none of idle, normal, backup, failed over", v)
 		}
 		state = number
 	default:
@@ -61,6 +61,9 @@ func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
 			return simulatorError(err)
 		}
 		n.haState = state
+		if err := s.partnerOf(c, n, now); err != nil {
+			return err
+		}
 	}
 	if version != n.release {
 		n.release = version
@@ -86,6 +89,32 @@ func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
 			return wrong("reboot", "%s is down; \"down\": false starts it", n.name)
 		}
 		s.reboot(n, now)
+	}
+	return nil
+}
+
+// partnerOf is what a node's new state of high availability does to the others of
+// its group: they take over from one that has failed over, and are Normal again
+// when it is.
+func (s *Sim) partnerOf(c *cluster, n *node, now time.Time) error {
+	from, to := haNormal, haBackup
+	switch {
+	case failedOver(n.haState):
+		l, _, _ := alarmNamed("SRMFailover")
+		s.logAlarm(n, l, now)
+	case n.haState == haNormal:
+		from, to = haBackup, haNormal
+	default:
+		return nil
+	}
+	for _, other := range c.presenceNodes() {
+		if other == n || other.haState != from {
+			continue
+		}
+		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", to, other.id); err != nil {
+			return simulatorError(err)
+		}
+		other.haState = to
 	}
 	return nil
 }

@@ -134,6 +134,8 @@ func (s *Sim) exchange(n *node, r *http.Request) (*answer, error) {
 		call = exchangeCall{s: s, n: n, r: r, handle: s.axl, axl: true}
 	case controlCenterPath:
 		call = exchangeCall{s: s, n: n, r: r, handle: s.controlCenter}
+	case perfmonPath:
+		call = exchangeCall{s: s, n: n, r: r, handle: s.perfmonService}
 	case newLogPath, oldLogPath:
 		s.mu.Lock()
 		served := n.logServed(r.URL.Path)

@@ -38,11 +38,10 @@ func bodyOf(t *testing.T, envelope string) string {
 	}
 }
 
-// controlSchema is the schema inside the Control Center's WSDL, as a file of
-// its own.
-func controlSchema(t *testing.T, dir string) string {
+// schemaOf is the schema inside a WSDL of Serviceability, as a file of its own.
+func schemaOf(t *testing.T, dir, name string) string {
 	t.Helper()
-	wsdl, err := os.ReadFile(filepath.Join(reference, "controlcenter", "ControlCenterServices.wsdl"))
+	wsdl, err := os.ReadFile(filepath.Join(reference, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +51,7 @@ func controlSchema(t *testing.T, dir string) string {
 		t.Fatal("no schema in the WSDL")
 	}
 	schema := strings.Replace(text[start:end], "<schema ", `<schema xmlns:tns="http://schemas.cisco.com/ast/soap" xmlns:xsd="http://www.w3.org/2001/XMLSchema" `, 1) + "</schema>"
-	path := filepath.Join(dir, "controlcenter.xsd")
+	path := filepath.Join(dir, filepath.Base(name)+".xsd")
 	if err := os.WriteFile(path, []byte(schema), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +89,11 @@ func TestAnswersFitTheSchemas(t *testing.T) {
 			"assigned":   r.axlCall(emeaPub, "listAssignedPresenceUsers", "<searchCriteria><userid>%</userid></searchCriteria>", "write"),
 			"unassigned": r.axlCall(emeaPub, "listUnassignedPresenceUsers", "<searchCriteria><userid>%</userid></searchCriteria>", "write"),
 		},
-		controlSchema(t, dir): {
+		schemaOf(t, dir, "perfmon/PerfmonService.wsdl"): {
+			"replication": r.counters(emeaSub, replicates),
+			"recovery":    r.counters(emeaPub, "Cisco Server Recovery Manager"),
+		},
+		schemaOf(t, dir, "controlcenter/ControlCenterServices.wsdl"): {
 			"status":  r.control(emeaPub, "soapGetServiceStatus", "<q:ServiceStatus/>", "write"),
 			"some":    r.control(emeaPub, "soapGetServiceStatus", "<q:ServiceStatus>Cisco Nothing</q:ServiceStatus>", "write"),
 			"restart": r.control(emeaPub, "soapDoControlServices", controlRequest(emeaPub, "Restart", serviceICSA), "write"),

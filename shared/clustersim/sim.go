@@ -122,8 +122,9 @@ type cluster struct {
 	logging  logSettings
 	logLines int // that were written or would have been, but for their level
 
-	scheme     string // IM address scheme; "" as installed: UserID@[Default_Domain]
-	noFallback bool   // high availability falls back by hand only
+	scheme        string // IM address scheme; "" as installed: UserID@[Default_Domain]
+	perfmonDenied bool   // the read account lacks the role for PerfMon
+	noFallback    bool   // high availability falls back by hand only
 
 	agent          agentParameters
 	selfRestarting bool // ICSA on the publisher is on its way through a restart of its own
@@ -169,6 +170,9 @@ type node struct {
 	cupXMPP   *tls.Certificate
 	stores    map[string]*trustStore
 
+	replication int              // Replicate_State
+	perfmon     map[string]int64 // a scenario's own values, by counter in lower case
+
 	syslog      logState
 	sessions    map[string]*session
 	requests    map[string]int
@@ -177,6 +181,9 @@ type node struct {
 	inFlight    atomic.Int64 // bytes of answers being made or sent
 	minute      int64
 	minuteCount int
+	// The same of PerfMon, which counts apart.
+	perfmonMinute int64
+	perfmonCount  int
 
 	bare     []net.Listener // 7400 and 5060, with Cisco's ports
 	listener listenerState  // AXL and all else

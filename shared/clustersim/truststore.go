@@ -126,12 +126,12 @@ func (s *Sim) queue(p copying) {
 	c.copying = slices.Insert(c.copying, i, p)
 }
 
-// replicate delivers the first of what is under way. A node that is down gets
-// it later.
+// replicate delivers the first of what is under way. A node that is down,
+// or to which nothing is replicated, gets it later.
 func (s *Sim) replicate(c *cluster, now time.Time) {
 	p := c.copying[0]
 	c.copying = c.copying[1:]
-	if p.to.down {
+	if p.to.down || p.to.replication != replicationGood {
 		p.at = now.Add(s.cfg.TrustReplication)
 		s.queue(p)
 		return

@@ -134,7 +134,7 @@ func TestAXLWire(t *testing.T) {
 		{"no credentials", func() reply { return r.post(emeaPub, axlPath, action, version, "") }, 401, []string{"<html>"}, nil},
 		{"platform account", func() reply { return r.post(emeaPub, axlPath, action, version, "platform") }, 401, nil, nil},
 		{"trailing slash missing", func() reply { return r.post(emeaPub, "/axl", action, version, "read") }, 404, nil, nil},
-		{"another interface", func() reply { return r.post(emeaPub, "/perfmonservice2/services/PerfmonService", "", version, "read") }, 404, []string{"Not Found"}, nil},
+		{"another interface", func() reply { return r.post(emeaPub, "/realtimeservice2/services/RISService70", "", version, "read") }, 404, []string{"Not Found"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := test.call()

@@ -198,7 +198,7 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 // and zones are the caller's business.
 func (s *Sim) addNode(c *cluster, name string, r role, version release, now time.Time) *node {
 	n := &node{
-		cluster: c, name: name, fqdn: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal,
+		cluster: c, name: name, fqdn: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal, replication: replicationGood,
 		sessions: map[string]*session{}, requests: map[string]int{}, stores: map[string]*trustStore{},
 	}
 	s.nextIP++
@@ -237,10 +237,18 @@ const (
 )
 
 const (
-	haIdle   = 2
-	haNormal = 3
-	haBackup = 4
+	haIdle       = 2
+	haNormal     = 3
+	haBackup     = 4
+	haFailedOver = 8
+	srmDown      = 12
 )
+
+// failedOver are the states of Server Recovery Manager in which a node serves
+// nobody: failed over, its affected services failed over, failed, down.
+func failedOver(state int) bool {
+	return state == haFailedOver || state == 9 || state == 11 || state == srmDown
+}
 
 // documentationIP walks through the ranges that documentation may use.
 func documentationIP(n int) netip.Addr {
