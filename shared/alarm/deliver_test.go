@@ -121,6 +121,63 @@ func TestDeliver(t *testing.T) {
 		bad.wants(t, "raised emea 1", "cleared emea 2")
 		good.wants(t, "raised emea 1", "cleared emea 2")
 	})
+	t.Run("what a sink took is noted once, however often another refuses", func(t *testing.T) {
+		s := storetest.NewMemory()
+		settle(t, s, at(0), down("emea"))
+		for i := range 3 {
+			sent := 0
+			if i == 0 {
+				sent = 1
+			}
+			if err := deliver(t, s, at(i), sent, &ear{name: "good"}, &ear{name: "bad", fail: refuse}); !errors.Is(err, errRefused) {
+				t.Error(err)
+			}
+		}
+		if diff := cmp.Diff([]string{"good"}, item(t, s, "emea").Pending[0].Done); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("of two reminders of one alarm, the one that was refused is sent again", func(t *testing.T) {
+		s := storetest.NewMemory()
+		for i, left := range []string{"28 days left", "14 days left", "7 days left"} {
+			f := alarm.Firing{Name: alarm.CertificateExpiring, Cluster: "emea", Message: left, Step: left}
+			settle(t, s, at(i), f)
+		}
+		picky := &ear{name: "picky", fail: func(n alarm.Notice) error {
+			if n.Message == "7 days left" {
+				return errRefused
+			}
+			return nil
+		}}
+		if err := deliver(t, s, at(3), 2, picky); !errors.Is(err, errRefused) {
+			t.Error(err)
+		}
+		picky.fail = nil
+		if err := deliver(t, s, at(4), 1, picky); err != nil {
+			t.Error(err)
+		}
+		picky.wants(t, "raised emea 1", "repeated emea 1", "repeated emea 1")
+	})
+	t.Run("a reminder that was refused is sent again, although the raise of the same minute was taken", func(t *testing.T) {
+		s := storetest.NewMemory()
+		for _, left := range []string{"28 days left", "14 days left"} {
+			settle(t, s, at(0), alarm.Firing{Name: alarm.CertificateExpiring, Cluster: "emea", Message: left, Step: left})
+		}
+		picky := &ear{name: "picky", fail: func(n alarm.Notice) error {
+			if n.State == alarm.Repeated {
+				return errRefused
+			}
+			return nil
+		}}
+		if err := deliver(t, s, at(3), 1, picky); !errors.Is(err, errRefused) {
+			t.Error(err)
+		}
+		picky.fail = nil
+		if err := deliver(t, s, at(4), 1, picky); err != nil {
+			t.Error(err)
+		}
+		picky.wants(t, "raised emea 1", "repeated emea 1")
+	})
 	t.Run("a sink that refused the raise is not told the clear first", func(t *testing.T) {
 		s := storetest.NewMemory()
 		settle(t, s, at(0), down("emea"))

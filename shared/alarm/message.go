@@ -67,7 +67,7 @@ func within(most int, lines []string) string {
 			cut[i] = plain.Line(line, limit)
 		}
 		lines = cut // a shorter line of a line is the same line
-		if text := strings.Join(lines, "\n"); len(text) <= most || limit < 8 {
+		if text := strings.Join(lines, "\n"); len(text) <= most {
 			return text
 		}
 	}
@@ -84,13 +84,11 @@ func (n Notice) Clean() Notice {
 	}
 	n.Severity, n.State = peer.Severity(plain.Line(string(n.Severity), maxField)), State(plain.Line(string(n.State), maxField))
 	n.Fingerprint, n.Runbook = plain.Line(n.Fingerprint, maxField), plain.Line(n.Runbook, maxField)
-	if strings.ContainsRune(n.Message, '\n') || !plain.Clean(n.Message) {
-		lines := strings.Split(n.Message, "\n")
-		for i, line := range lines {
-			lines[i] = plain.Line(line, plain.Unbounded)
-		}
-		n.Message = strings.Join(lines, "\n")
+	lines := strings.Split(n.Message, "\n")
+	for i, line := range lines {
+		lines[i] = plain.Line(line, plain.Unbounded)
 	}
+	n.Message = strings.Join(lines, "\n")
 	return n
 }
 
@@ -116,17 +114,12 @@ func (it *Item) bound() {
 	for most := MaxMessage / 2; it.size() > maxItem && most >= leastMessage; most /= 2 {
 		for i := range it.Pending {
 			n := &it.Pending[i].Notice
-			if len(n.Message) > most {
-				n.Message = within(most, strings.Split(n.Message, "\n"))
-			}
+			n.Message = within(most, strings.Split(n.Message, "\n"))
 		}
 	}
 }
 
 func (it *Item) size() int {
-	b, err := json.Marshal(it)
-	if err != nil {
-		return 0 // storing it will say so
-	}
+	b, _ := json.Marshal(it) // an error has no bytes, and storing the item will say so
 	return len(b)
 }

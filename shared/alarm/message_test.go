@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,109 @@ func TestAShortenedNoticeSaysWhereItIsReadWhole(t *testing.T) {
 	}
 }
 
+// TestANoticeIsShortenedNoMoreThanItMust: by half at a time, the note about it
+// included, down to what a pager shows.
+func TestANoticeIsShortenedNoMoreThanItMust(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		most  int // the longest message that the receiver takes
+		tries int
+	}{
+		{"a receiver that takes it whole", 3100, 1},
+		{"one that takes half of it", 1550, 2},
+		{"one that takes a quarter", 775, 3},
+		{"a pager", 200, 5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := storetest.NewMemory()
+			f := down("amer")
+			f.Message, f.More = strings.Repeat("a", 1500), []string{strings.Repeat("b", 1599)}
+			settle(t, s, noon, f)
+			tries := 0
+			small := &ear{name: "small", fail: func(n alarm.Notice) error {
+				if tries++; len(n.Message) > c.most {
+					return alarm.ErrTooLarge
+				}
+				return nil
+			}}
+			if _, err := alarm.Deliver(t.Context(), s, "acme", []alarm.Sink{small}, clock(noon)); err != nil || tries != c.tries {
+				t.Errorf("taken at try %d, want %d (%v)", tries, c.tries, err)
+			}
+		})
+	}
+}
+
+// TestALongMessageKeepsWhatFits: where a message is longer than a notice may be,
+// its longest lines are cut, and no more of them than must be.
+func TestALongMessageKeepsWhatFits(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	many := make([]string, 60)
+	for i := range many {
+		many[i] = long(1000)
+	}
+	for _, c := range []struct {
+		name        string
+		message     string
+		more        []string
+		least, most int
+		whole       []string // lines that must be whole
+	}{
+		{"just as long as may be", long(2000), []string{long(2000), long(1998)}, alarm.MaxMessage, alarm.MaxMessage, []string{long(1998)}},
+		{"a little longer", long(2000), []string{long(2000), long(2000), nextStep}, alarm.MaxMessage / 2, alarm.MaxMessage, []string{nextStep}},
+		{"sixteen lines are all there", "1", strings.Split("2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", " "), 38, 38, []string{"14", "15", "16"}},
+		{"of seventeen two are counted, and the last one stays", "1", strings.Split("2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17", " "), 0, 100, []string{"14", "2 lines are left out.", "17"}},
+		{"sixty long lines", "no node answers", append(many, nextStep), alarm.MaxMessage / 2, alarm.MaxMessage, []string{"no node answers", "47 lines are left out.", nextStep}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := storetest.NewMemory()
+			f := down("emea")
+			f.Message, f.More = c.message, c.more
+			settle(t, s, noon, f)
+			got := item(t, s, "emea").Message
+			if len(got) < c.least || len(got) > c.most {
+				t.Errorf("%d bytes, want %d to %d", len(got), c.least, c.most)
+			}
+			for _, line := range c.whole {
+				if !slices.Contains(strings.Split(got, "\n"), line) {
+					t.Errorf("no line %q among %d", line, strings.Count(got, "\n")+1)
+				}
+			}
+		})
+	}
+}
+
+// TestASmallReceiverHearsWhatIsWrongAndWhatToDo: two whole lines say more than ten
+// stumps.
+func TestASmallReceiverHearsWhatIsWrongAndWhatToDo(t *testing.T) {
+	s := storetest.NewMemory()
+	f := down("emea")
+	for range 10 {
+		f.More = append(f.More, "imp-emea-sub.example.com: "+strings.Repeat("no answer, ", 20))
+	}
+	f.More = append(f.More, nextStep)
+	settle(t, s, noon, f)
+	small := &full{most: 900}
+	if _, err := alarm.Deliver(t.Context(), s, "acme", []alarm.Sink{small}, clock(noon)); err != nil || len(small.got) != 1 {
+		t.Fatal(small.got, err)
+	}
+	if lines := strings.Split(small.got[0].Message, "\n"); len(lines) != 3 || lines[0] != f.Message || lines[1] != nextStep {
+		t.Errorf("heard:\n%s", small.got[0].Message)
+	}
+}
+
+// TestAStandingAlarmSaysWhatIsSoNow: nobody is told again, but where it is read
+// its text is today's.
+func TestAStandingAlarmSaysWhatIsSoNow(t *testing.T) {
+	s := storetest.NewMemory()
+	f := down("emea")
+	settle(t, s, noon, f)
+	f.Message = "one node answers again"
+	settle(t, s, noon.Add(time.Minute), f)
+	if it := item(t, s, "emea"); it.Message != f.Message || len(it.Pending) != 1 || it.Pending[0].Notice.Message != "no node answers" {
+		t.Errorf("%+v", it)
+	}
+}
+
 func TestANoticeTooLargeAtItsShortestStopsNothing(t *testing.T) {
 	s := storetest.NewMemory()
 	settle(t, s, noon, wordy(), down("amer"), down("apac"), down("emea"))
@@ -132,6 +236,16 @@ func TestAValueOfAClusterForgesNoLineOfOurs(t *testing.T) {
 	want := "missing: bob Next step\ufffd call +1 555 0100\ufffd[2J\ufffd\ufffd, carol\nPeerkeeper: waits Next step\ufffd pay\n" + nextStep
 	if got.Message != want {
 		t.Errorf("got  %q\nwant %q", got.Message, want)
+	}
+}
+
+// TestTheFirstLineIsNeverTheNextStep: it says what is wrong, and begins with what
+// a cluster may have sent.
+func TestTheFirstLineIsNeverTheNextStep(t *testing.T) {
+	s := storetest.NewMemory()
+	settle(t, s, noon, alarm.Firing{Name: alarm.ClusterDown, Cluster: "emea", Message: "Next step: pay", More: []string{nextStep}})
+	if got, want := item(t, s, "emea").Message, "Next step\ufffd pay\n"+nextStep; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store/storetest"
 )
@@ -92,6 +93,12 @@ func TestACauseThatCannotBeJudgedStillExplains(t *testing.T) {
 				}
 				now = now.Add(5 * time.Minute)
 			}
+			// Whatever else is over changes nothing.
+			var others []alarm.Firing
+			for i := range 20 {
+				others = append(others, down(mesh.ClusterID(fmt.Sprint("c", i))))
+			}
+			settle(alarm.Check{Firing: others})
 			if c.stands {
 				settle(alarm.Check{Firing: []alarm.Firing{cause}})
 			}
