@@ -89,7 +89,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 		err = t.ask(ctx, w, len(w.Clusters), func(ctx context.Context) error {
 			a, err := h.Handle(ctx, run.Request{Function: "certcheck"})
 			if err == nil && a.Skipped != "" {
-				err = fmt.Errorf("the look was not taken: %s; without --now you see the last one", a.Skipped)
+				err = fmt.Errorf("the check did not run: %s; without --now you see the last one", a.Skipped)
 			}
 			return err
 		})

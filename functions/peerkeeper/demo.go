@@ -23,7 +23,7 @@ const (
 )
 
 // scenariosHere is where the story is read from when it is there, so that
-// whoever edits it in a checkout sees what comes of it.
+// a person who edits it in a checkout sees what comes of it.
 const scenariosHere = "testdata/scenarios"
 
 type demoVerb struct {

@@ -63,13 +63,13 @@ func (p *planVerb) Run(ctx context.Context, t *terminal) error {
 			t.sayf("    approval required: %s", a.Approval)
 		}
 		for _, r := range a.Refused {
-			t.sayf("    not yet: %s", repair.Explain(r))
+			t.sayf("    blocked: %s", repair.Explain(r))
 		}
 		if a.Outcome != "" {
 			t.sayf("    outcome: %s", a.Outcome)
 		}
 		if !a.Ended.IsZero() {
-			t.sayf("    asked for from %s to %s", a.First.UTC().Format(time.RFC3339), a.Ended.UTC().Format(time.RFC3339))
+			t.sayf("    proposed from %s to %s", a.First.UTC().Format(time.RFC3339), a.Ended.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil

@@ -185,7 +185,7 @@ func showProbe(t *terminal, reports []probed, proposals [][]byte, show bool) {
 		for _, n := range r.Nodes {
 			role := n.Role
 			if role == "" {
-				role = "role not told"
+				role = "role unknown"
 			}
 			t.sayf("  %s (%s)", clean(string(n.Node)), clean(role))
 			t.sayf("    AXL             %s", ability(n.AXL))
@@ -237,14 +237,14 @@ func showLog(t *terminal, l cluster.LogReport) {
 	}
 	t.sayf("  log (CiscoSyslog)   %s", text)
 	if l.Service != "" {
-		level := "not told"
+		level := "unknown"
 		if l.Level != "" {
 			level = l.Level + ", by " + l.LevelBy
 		}
 		t.sayf("    read by           %s, %s; level of Local Syslogs %s", l.Service, l.Framing, level)
 	}
 	for _, f := range l.Files {
-		size := "size not told"
+		size := "size unknown"
 		if f.Size >= 0 {
 			size = fmt.Sprintf("%d bytes", f.Size)
 		}

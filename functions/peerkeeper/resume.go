@@ -48,7 +48,7 @@ func (r *resumeVerb) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if retried {
-			done = append(done, "its account is tried again at the next look")
+			done = append(done, "its account is tried again at the next check")
 		}
 	}
 	if len(done) == 0 {

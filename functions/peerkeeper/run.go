@@ -141,7 +141,7 @@ func (r *runVerb) checkRate(w *watched) error {
 	case w.Clock == nil || !w.Simulated:
 		return usagef("--rate %g: mesh %s is not simulated, and real clusters keep real time: leave --rate out", r.Rate, w.Name)
 	case r.Rate != w.Clock.Rate:
-		return usagef("--rate %g: the simulator of mesh %s runs at rate %g: leave --rate out, or start the simulator anew with this rate", r.Rate, w.Name, w.Clock.Rate)
+		return usagef("--rate %g: the simulator of mesh %s runs at rate %g: leave --rate out, or start the simulator again with this rate", r.Rate, w.Name, w.Clock.Rate)
 	}
 	return nil
 }

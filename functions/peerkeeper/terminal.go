@@ -21,7 +21,7 @@ import (
 // terminal is where a verb's words go. Answers go to stdout, everything else to
 // stderr. Its methods clean what they are given to say, so no verb can forget
 // to: only a format's own words break a line. Text of several lines, and tables,
-// are written to stdout by whoever cleans them.
+// are written to stdout by their verb, which cleans them.
 type terminal struct {
 	stdout, stderr io.Writer
 	json           bool

@@ -20,7 +20,7 @@ type acceptVerb struct {
 
 // Help is what peerkeeper trust accept --help teaches.
 func (acceptVerb) Help() string {
-	return `Adds a fingerprint to those by which a node is recognised, from the next look on: after a renewal, or to read a node whose certificate has expired. It is recorded with your name.
+	return `Adds a fingerprint to those by which a node is recognised, from the next check on: after a renewal, or to read a node whose certificate has expired. It is recorded with your name.
 It never fetches the fingerprint for you: compare it with what the node's own administration page shows. It does not touch any cluster's trust store.
 
 Examples:
@@ -60,6 +60,6 @@ func (a *acceptVerb) Run(ctx context.Context, t *terminal) error {
 	if t.json {
 		return t.answer(map[string]any{"node": a.Node, "accepted": pin, "actor": o.Actor})
 	}
-	t.sayf("%s is recognised by this certificate from the next look on; recorded as decided by %s.", a.Node, o.Actor)
+	t.sayf("%s is recognised by this certificate from the next check on; recorded as decided by %s.", a.Node, o.Actor)
 	return nil
 }

@@ -73,7 +73,7 @@ func TestTwoRunsAndReadersShareAState(t *testing.T) {
 			t.Errorf("run %d: exit %d\n%s", i, code, r.err.String())
 		}
 	}
-	// Everything was said once, whoever said it.
+	// Everything was said once, no matter by which of the two.
 	for i, n := range said(t, alarms) {
 		if want := []string{"raised", "cleared"}[i%2]; n.Name != "ServiceStopped" || n.State != want || n.Transition != i+1 {
 			t.Errorf("notice %d: %+v", i, n)

@@ -186,7 +186,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
-// deployer is the access key of whoever applies the template.
+// deployer is the access key of the one who applies the template.
 const deployer = "deployer"
 
 // signer reads caller and service from the signature's scope.

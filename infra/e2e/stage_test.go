@@ -137,7 +137,7 @@ func synthesise(t *testing.T, dir, name string) template {
 	return tpl
 }
 
-// account is one of this run's own: several may share an emulator.
+// The account is one of this run's own: several may share an emulator.
 func (s *stage) open(t *testing.T) {
 	t.Helper()
 	e, err := emulator.Start(t.Context())

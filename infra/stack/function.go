@@ -69,7 +69,7 @@ func Functions() []Function {
 }
 
 // eventAge is how long an event may wait before it is not worth running: the
-// next one is near then, or whoever asked has turned away. Lambda keeps an
+// next one is near then, or the caller has turned away. Lambda keeps an
 // event for 6 hours at most.
 func eventAge(function string) time.Duration {
 	s, ok := run.Find(function)

@@ -97,7 +97,7 @@ func (b *builder) policyOf(f Function, logs awslogs.CfnLogGroup) object {
 	}
 	if f.Publishes {
 		allow("Alarms", b.topic.Ref(), nil, "sns:Publish")
-		// SNS asks the key in the name of whoever publishes.
+		// SNS asks the key in the name of the publisher.
 		allow("AlarmKey", b.key.AttrArn(), object{"StringEquals": object{"kms:ViaService": "sns." + b.env.Region + ".amazonaws.com"}},
 			"kms:Decrypt", "kms:GenerateDataKey")
 	}

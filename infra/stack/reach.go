@@ -17,7 +17,7 @@ import (
 
 // reaches are the ports at the clusters that a function may reach: those behind
 // which the accounts that it may read are asked for, and those where it looks
-// without one, such as where what it imports is served. Whoever has no business at a cluster has no way there.
+// without one, such as where what it imports is served. A function that has no business at a cluster has no way there.
 func reaches(m *mesh.Mesh, f Function) []environment.Port {
 	var out []environment.Port
 	let := func(protocol, number string) {

@@ -452,7 +452,7 @@ func TestCfnLint(t *testing.T) {
 		t.Skip("cfn-lint is not installed: pip install cfn-lint")
 	}
 	// W3010 wants zones to be looked up; here they are named, so that a
-	// template is the same whoever synthesises it.
+	// template is the same no matter who synthesises it.
 	args := []string{"--ignore-checks", "W3010", "--"}
 	for _, name := range []string{"dev", "prod", "mending", "unread", "attached", "forward", "static"} {
 		args = append(args, templateFile(name))

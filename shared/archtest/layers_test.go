@@ -31,7 +31,7 @@ func layers() []layer {
 	return []layer{
 		{everywhere, nil, "text fit to be said: a leaf that everything may use, as it may the standard library"},
 		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
-		{"shared/instant", nil, "stored instants against the clock: whoever stores one compares it alike"},
+		{"shared/instant", nil, "stored instants against the clock: every package that stores one compares it alike"},
 		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
@@ -59,7 +59,7 @@ func layers() []layer {
 		{"shared/secret", nil, "a port: a name in, credentials out"},
 		{"shared/secret/file", []string{"shared/secret"}, "an adapter knows its port and its library"},
 		{"shared/secret/secretsmanager", []string{"shared/secret", "github.com/aws/..."}, "an adapter knows its port and its library"},
-		{"shared/procedure", []string{"shared/mesh"}, "what people do on Cisco's pages, in Cisco's words: whoever tells them to takes it from here"},
+		{"shared/procedure", []string{"shared/mesh"}, "what people do on Cisco's pages, in Cisco's words: every package that tells them to takes it from here"},
 		{"shared/remedy", all(core, []string{"shared/procedure"}), "what to do about each reason of the judgement, for notices and pages alike"},
 		{"shared/awsclient", []string{"github.com/aws/..."}, "what the clients of all AWS's services have in common; it knows none of them"},
 		{"shared/alarm", all(core, []string{"shared/store", "shared/procedure"}), "an alarm is stored before it is said, or a kill would lose it; of the judgement it knows the names of what fires it, and never judges"},
@@ -72,7 +72,7 @@ func layers() []layer {
 		{"shared/repair", all(core, storage, []string{"shared/chain", "shared/procedure"}), "the gate stands below the use cases and knows none of them"},
 
 		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap"}), "looks; soap for the kinds of its errors"},
-		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, whoever acts: the gate beneath it knows no cluster, the use cases above it open none"},
+		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, in every use case that acts: the gate beneath it knows no cluster, the use cases above it open none"},
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain"}), "looks at certificates and names; sends no credential, so it knows no soap"},
 		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe"}), "looks before a mesh is changed"},

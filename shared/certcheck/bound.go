@@ -16,7 +16,7 @@ import (
 	"peerkeeper/shared/tlsprobe"
 )
 
-// Bounds of what is kept, looked at and said of one certificate: whoever made it
+// Bounds of what is kept, looked at and said of one certificate: the one who made it
 // chose how much that is. No lawful one comes near them but for the names, of
 // which a cluster of six nodes has a dozen.
 const (

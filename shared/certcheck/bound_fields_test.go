@@ -81,7 +81,7 @@ func TestEveryFieldThatACertificateFillsHasABound(t *testing.T) {
 	said := map[string]bool{}
 	unbounded(reflect.ValueOf(s), "", func(path string) {
 		if !said[path] {
-			t.Errorf("%s of certificate.Served has no bound: whoever makes a certificate can fill it without end", path)
+			t.Errorf("%s of certificate.Served has no bound: anyone who makes a certificate can fill it without end", path)
 		}
 		said[path] = true
 	})
@@ -96,7 +96,7 @@ func TestEveryFieldThatACertificateFillsHasABound(t *testing.T) {
 	}
 }
 
-// What a handshake's error says may quote whoever answered.
+// What a handshake's error says may quote the server that answered.
 func TestWhyACertificateCouldNotBeReadIsCleanAndBounded(t *testing.T) {
 	got := why(tlsprobe.Outcome{Asked: tlsprobe.RSA, Err: errors.New("refused: \x1b[2J" + strings.Repeat("x\n", 50_000))})
 	if !strings.HasPrefix(got, "refused: ") || !plain.Clean(got) || utf8.RuneCountInString(got) > maxWhy {

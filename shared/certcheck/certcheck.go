@@ -257,7 +257,7 @@ func unfinished(cl *mesh.Cluster, r certificate.Record, now time.Time) bool {
 
 // acceptedBy is a short hash of what people have accepted of a cluster's nodes.
 // Where it is not that of the last look, what waits for it need not wait for the
-// next. When it was accepted tells nothing: whoever did has a clock of his own.
+// next. When it was accepted tells nothing: the person who did has another clock.
 func acceptedBy(cl *mesh.Cluster, accepted map[mesh.NodeName][]string) string {
 	var all []string
 	for _, n := range cl.Nodes {

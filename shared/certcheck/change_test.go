@@ -189,7 +189,7 @@ func TestChangedByWhat(t *testing.T) {
 	}
 }
 
-// TestChangeOfACertificateThatCannotBeReadNow is neither said anew nor taken back.
+// TestChangeOfACertificateThatCannotBeReadNow is neither said again nor taken back.
 func TestChangeOfACertificateThatCannotBeReadNow(t *testing.T) {
 	b := newBench(t, &keys{})
 	b.look(run.Request{})

@@ -128,7 +128,7 @@ func (f *finder) keep(node mesh.NodeName, place certificate.Place, now time.Time
 		switch p.Reason {
 		case certificate.NotTrustedByPeers, peer.TrustNotReloaded, certificate.ECDSAMissing, certificate.NotServedYet, peer.CertificateNotRead, peer.NotTLS, certificate.HandshakeTimeout,
 			peer.ChainTooBig, peer.CertificateUnparsable, peer.HandshakeFailed, peer.ProtocolTooOld, peer.ClientCertificateRequired, certificate.OnlyWeakSuites:
-			continue // found anew, or not
+			continue // found again, or not
 		}
 		if p.Node == node && p.KeyType == place.KeyType && strings.Contains(string(p.ID)+":", ":"+place.String()+":") {
 			f.add(p)
@@ -169,7 +169,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.Matrix) {
 			f.add(p)
 			continue
 		}
-		// It is said anew, of others: these are not forgotten meanwhile.
+		// It is said again, of others: these are not forgotten meanwhile.
 		all := slices.Concat(f.out[i].Lacking, open)
 		slices.Sort(all)
 		f.out[i].Lacking = slices.Compact(all)

@@ -343,7 +343,7 @@ func (l *look) readPlatform(ctx context.Context, accepted map[mesh.NodeName][]st
 	}
 	nodes := slices.Clone(cl.Nodes)
 	// The publisher first, which says whether the account is good; but who did not
-	// answer at the last look comes last, lest it takes the others' time again.
+	// answer at the last look comes last, or it would take the others' time again.
 	rank := func(n mesh.Node) int {
 		switch silent := slices.ContainsFunc(stored.Trust[peer.TomcatTrust].Nodes, func(s certificate.StoreNode) bool {
 			return s.Name == n.Name && s.Read.Before(stored.At)
@@ -405,7 +405,7 @@ func (l *look) mergeIdentity() {
 		}
 		out[node] = map[string]certificate.Served{}
 		for service, was := range services {
-			was.Error = "not read at the last look"
+			was.Error = "not read at the last check"
 			out[node][service] = was
 		}
 	}
@@ -441,7 +441,7 @@ func (l *look) identities(n mesh.Node, held certificate.Holding) map[string]cert
 	// Not told is not gone: it may not have been asked for, or not come whole.
 	for service, was := range stored {
 		if _, told := out[service]; !told && !was.Stale(l.now) {
-			was.Error = "not told at the last look"
+			was.Error = "not listed at the last check"
 			out[service] = was
 		}
 	}

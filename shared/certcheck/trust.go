@@ -161,7 +161,7 @@ func (j *storeJudge) stores(cl *mesh.Cluster, l *look, stored map[string]certifi
 	return out
 }
 
-// at is one certificate of a store, and which nodes hold it.
+// storeEntry is one certificate of a store, and which nodes hold it.
 type storeEntry struct {
 	held certificate.Entry
 	x509 *x509.Certificate // nil if it is known from an earlier look only
@@ -248,7 +248,7 @@ func holds(was certificate.Store, k int) bool {
 // emptied notes that a node lists nothing in a store that held something.
 func (l *look) emptied(node mesh.NodeName, store string) {
 	if l.record.NoTrust == nil {
-		l.record.NoTrust = &certificate.NoLook{Reason: peer.UnreadableAnswer, Node: node, Detail: fmt.Sprintf("%s of %s is listed as empty, and it was not at the look before", store, node)}
+		l.record.NoTrust = &certificate.NoLook{Reason: peer.UnreadableAnswer, Node: node, Detail: fmt.Sprintf("%s of %s is listed as empty, and it was not at the check before", store, node)}
 	}
 }
 
@@ -338,7 +338,7 @@ func (j *storeJudge) anchor(cert *x509.Certificate, served, store []*x509.Certif
 	return nil
 }
 
-// by reports whether a CA signed a certificate and is in its time.
+// signedBy reports whether a CA signed a certificate and is in its time.
 func (j *storeJudge) signedBy(cert, ca *x509.Certificate) bool {
 	if string(cert.RawIssuer) != string(ca.RawSubject) || j.now.Before(ca.NotBefore) || j.now.After(ca.NotAfter) {
 		return false

@@ -82,7 +82,7 @@ func changeOf(m *mesh.Mesh, cl *mesh.Cluster, is Served, keyType string, topolog
 	sameKey := was.Key == is.Key
 	seen := differences(was, is, keyType, n)
 
-	// By the certificates alone. A key proves who answers: whoever has it is not
+	// By the certificates alone. A key proves who answers: who has it is not
 	// somebody else.
 	c := explanation{Basis: peer.Measured}
 	by := func(cause peer.Reason, basis peer.Basis, format string, args ...any) {

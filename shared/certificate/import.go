@@ -25,8 +25,8 @@ func ImportLines(s peer.CertSource) []string {
 }
 
 // ImportLife is how long it is remembered that a certificate came into a store,
-// and ICSA is waited for to read it. After a week whatever ails the peer is
-// something else.
+// and ICSA is waited for to read it. What is wrong with the peer after a
+// week is something else.
 const ImportLife = 7 * 24 * time.Hour
 
 // Proposals are what the mesh's certificates ask for: those that a trust store lacks,

@@ -298,7 +298,7 @@ func TestImportIsNamedByWhatItIs(t *testing.T) {
 		t.Error("an hour later it has another name")
 	}
 	if got := id(func(e *exchange) { e.lack(apacPublisher, 23*time.Hour) }); got == same {
-		t.Error("missing anew, it has the old name")
+		t.Error("missing again, it has the old name")
 	}
 	if got := id(func(e *exchange) {
 		e.serve(apacPublisher, func(s *Served) { s.Fingerprint = print64("another") })

@@ -33,7 +33,7 @@ type Cell struct {
 	Verdict Verdict `json:"verdict"`
 	// Why is the reason of Unknown.
 	Why peer.Reason `json:"why,omitempty"`
-	// Held is what stands in the store: the file of the copy, or the CA.
+	// Entry is what stands in the store: the file of the copy, or the CA.
 	Entry string `json:"held,omitempty"`
 	// Ends is when what vouches for the certificate ends by itself: the CA.
 	Ends time.Time `json:"ends,omitzero"`

@@ -147,7 +147,7 @@ func TestTrust(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(certs)
-		// want is emea's verdict on apac's publisher, RSA then ECDSA.
+		// rsa and ecdsa are emea's verdicts on apac's publisher, RSA then ECDSA.
 		rsa, ecdsa Verdict
 		why        peer.Reason
 		// cond is what it makes of emea>apac; "" leaves it to a sync.

@@ -10,7 +10,7 @@ import (
 )
 
 // reloads proposes a restart of ICSA where a certificate has come into its
-// trust store, whoever put it there, and ICSA has run since before: Cisco's flow asks for
+// trust store, no matter who put it there, and ICSA has run since before: Cisco's flow asks for
 // one then (TAC-212647, steps 2 and 6). Always with approval. It waits until
 // every node has the certificate, or the hour that this may take is over, and
 // until a sync has had its chance; a sync since then shows that it is not needed.

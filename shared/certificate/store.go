@@ -14,13 +14,13 @@ import (
 type Store struct {
 	// Nodes are the cluster's nodes, and when each was last asked.
 	Nodes []StoreNode `json:"nodes"`
-	// Held are the certificates that any node holds: CAs, and those with the
+	// Entries are the certificates that any node holds: CAs, and those with the
 	// name of a certificate that some node of the mesh has.
 	Entries []Entry `json:"held,omitempty"`
 	// Others is how many more the store holds.
 	Others int `json:"others,omitempty"`
 	// Vouched are the served certificates, by short fingerprint, that chain to
-	// a CA in the store, signatures checked: the index of the CA in Held.
+	// a CA in the store, signatures checked: the index of the CA in Entries.
 	Vouched map[string]int `json:"vouched,omitempty"`
 	// Checked are the other CA-signed certificates that were tried and do not.
 	Checked []string `json:"checked,omitempty"`

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Bounds of a search: whoever serves a chain chose its certificates.
+// Bounds of a search: the server of a chain chose its certificates.
 const (
 	maxDepth = 10  // certificates above a leaf
 	maxTries = 500 // signatures checked for one leaf

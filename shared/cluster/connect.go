@@ -313,7 +313,7 @@ func (s *skewMeter) remarks() []peer.Reason {
 	return s.weak
 }
 
-// forget starts anew: a skew is as old as the answer it came with.
+// forget starts again: a skew is as old as the answer it came with.
 func (s *skewMeter) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

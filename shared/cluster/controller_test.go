@@ -149,7 +149,7 @@ func TestTheWriteAccountIsOpenedAnewWhenItOrTheTrustChanges(t *testing.T) {
 	emea := r.declared("emea")
 	first := r.controller("emea")
 	if r.controller("emea") != first {
-		t.Error("opened anew for nothing")
+		t.Error("opened again for nothing")
 	}
 	pins := map[mesh.NodeName][]string{emeaPub: {"sha256:00"}}
 	pinned, err := r.ServiceController(t.Context(), emea, "", pins)
@@ -157,7 +157,7 @@ func TestTheWriteAccountIsOpenedAnewWhenItOrTheTrustChanges(t *testing.T) {
 		t.Errorf("a certificate was accepted, and the old trust is kept (%v)", err)
 	}
 	if again, err := r.ServiceController(t.Context(), emea, "", map[mesh.NodeName][]string{emeaPub: slices.Clone(pins[emeaPub])}); err != nil || again != pinned {
-		t.Errorf("opened anew for the same trust (%v)", err)
+		t.Errorf("opened again for the same trust (%v)", err)
 	}
 	var refused *cluster.Refused
 	if _, err := r.ServiceController(t.Context(), emea, first.Version, nil); !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {

@@ -234,7 +234,7 @@ type scanned struct {
 }
 
 // scanLog reads one file by the first of the services that gives it. Each attempt
-// begins anew with what begin gives, to which its events go. An account that is
+// begins again with what begin gives, to which its events go. An account that is
 // refused is not tried at the next service.
 func (c *Client) scanLog(ctx context.Context, from *logcollection.Client, services []logcollection.Service, path string, most int64, begin func() func(ciscolog.Event)) (scanned, error) {
 	err := errors.New("no service gave the file")
@@ -331,7 +331,7 @@ func (r *LogReport) count(c *Client, e ciscolog.Event) {
 	}
 }
 
-// nodeLog is a node's way to its log files. It is opened by whoever asks: a
+// nodeLog is a node's way to its log files. It is opened by the one who asks: a
 // Lambda that reads no log does not link what reads one.
 type nodeLog struct {
 	endpoint soap.Endpoint
@@ -341,7 +341,7 @@ type nodeLog struct {
 
 // open gives a client, and what ends it; cost counts what it sends, where it is
 // not nil. Turns at a log are half an hour apart, as long as a session lasts: each
-// logs in anew. A log is never asked for at once again, so there is no retry.
+// logs in again. A log is never asked for at once again, so there is no retry.
 func (l *nodeLog) open(cost *soap.Counter) (*logcollection.Client, func()) {
 	wire := logcollection.NewWire(l.endpoint)
 	var to soap.RoundTripper = wire

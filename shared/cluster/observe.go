@@ -22,7 +22,7 @@ import (
 // asked are the services whose status every tick reads.
 var asked = [...]string{peer.ICSA, peer.SyncAgent, peer.AXL, peer.XCPRouter, peer.SIPProxy, peer.SRM}
 
-// Blind is the observation of a cluster that could not be opened: everything
+// Unobserved is the observation of a cluster that could not be opened: everything
 // Unknown, for one reason.
 func Unobserved(cl *mesh.Cluster, why peer.Reason, detail string, now time.Time) peer.Observation {
 	o := peer.Observation{Cluster: cl.ID, At: now, Access: peer.Unknown[bool](why, detail), Nodes: map[mesh.NodeName]peer.Node{}}

@@ -19,7 +19,7 @@ var handshakes = map[tlsprobe.Reason]struct {
 }{
 	tlsprobe.NoCommonSuite:             {peer.NoCommonCipherSuite, "In " + procedure.CipherManagement + " leave an AES suite (ECDHE or RSA, with GCM or SHA) in All TLS, and restart Cisco Tomcat. 3DES and RC4 are not offered to it"},
 	tlsprobe.ProtocolTooOld:            {peer.ProtocolTooOld, "Set TLS 1.2 as its minimum TLS version (command line: set tls min-version 1.2), or upgrade it. No password is sent over anything older"},
-	tlsprobe.Unparsable:                {peer.CertificateUnparsable, "Have its tomcat certificate issued anew (" + procedure.CertificateManagement + "); a pin does not help, for nothing of it can be read"},
+	tlsprobe.Unparsable:                {peer.CertificateUnparsable, "Have its tomcat certificate issued again (" + procedure.CertificateManagement + "); a pin does not help, for nothing of it can be read"},
 	tlsprobe.ChainTooBig:               {peer.ChainTooBig, "Look at what it serves: the chain is longer than any lawful one"},
 	tlsprobe.Reset:                     {peer.ClosedInHandshake, "Look at what stands in front of it (load balancer, inspecting firewall) and at Cisco Tomcat on it: it took the connection and closed it after the first packet"},
 	tlsprobe.ClientCertificateRequired: {peer.ClientCertificateRequired, "Peerkeeper has no client certificate. Turn the demand off on whatever stands in front of it, or on the node (certificate-based log-in of the web server)"},

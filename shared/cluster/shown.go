@@ -11,7 +11,7 @@ import (
 
 // shownLeaves are the certificates that nodes showed in handshakes, as short
 // fingerprints: what certcheck reads is up to six hours old, and a renewed one
-// meets whoever connects at once.
+// meets every client at once.
 type shownLeaves struct {
 	mu    sync.Mutex
 	print map[mesh.NodeName]string

@@ -134,7 +134,7 @@ func (k *TrustStoreWriter) Uncertain(err error) bool {
 // One that is served is read in a handshake, which proves that who answers has its
 // key, and must be the one that the node's certificate management names, where
 // that can be asked. One that is not served yet is told by the node's certificate management,
-// with the account that may write there, because whoever imports has no other;
+// with the account that may write there, because the run that imports has no other;
 // rejected is the version of that secret that must not be tried. An error that
 // says what is wrong with the certificate is *Refused.
 func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSource, rejected string, pins []string) ([]*x509.Certificate, error) {

@@ -246,7 +246,7 @@ func (s *Sim) written(c *cluster, table string) error {
 	case "enduser":
 		c.homeVersion++
 		for _, p := range c.peers {
-			p.seen = 0 // copies may have been touched: make them anew
+			p.seen = 0 // copies may have been touched: make them again
 		}
 	case "processconfig":
 		s.readAgentParameters(c)

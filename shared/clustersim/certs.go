@@ -242,7 +242,7 @@ func hasKey(cert *tls.Certificate, key *rsa.PrivateKey) bool {
 }
 
 // negated is a certificate with the sign of its serial number turned, signed
-// anew: crypto/x509 makes none itself.
+// again: crypto/x509 makes none itself.
 func negated(der []byte, signer crypto.Signer) ([]byte, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // Credentials changes one of the accounts that clients log in with: "read" (as
-// if it were absent), "write", "platform" or "platform-write"; whoever is logged
+// if it were absent), "write", "platform" or "platform-write"; an account that is logged
 // in by it is not any more. privilege is a platform account's: 0 reads, 1 writes.
 type Credentials struct {
 	Account   string  `json:"account"`

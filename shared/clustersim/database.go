@@ -56,7 +56,7 @@ CREATE UNIQUE INDEX enduser_pkid ON enduser (pkid);
 CREATE INDEX enduser_home ON enduser (primarynodeid, status, deletedtimestamp, enablecups, tkuserprofile);
 `
 
-// database is one cluster's. Every use of it holds mu; whoever needs two takes
+// database is one cluster's. Every use of it holds mu; a caller that needs two takes
 // them in the order of the clusters.
 type database struct {
 	mu     sync.Mutex
@@ -121,7 +121,7 @@ func (d *database) execLocked(query string, args ...any) (int, error) {
 	return int(n), err
 }
 
-// strings is a query of the simulator's own; NULL reads as "".
+// rows is a query of the simulator's own; NULL reads as "".
 func (d *database) rows(query string, args ...any) ([][]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

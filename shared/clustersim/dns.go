@@ -40,7 +40,7 @@ type zone struct {
 type asker string
 
 const (
-	fromPeerkeeper asker = "peerkeeper" // whoever asks by socket
+	fromPeerkeeper asker = "peerkeeper" // everything that asks by socket
 	fromICSA       asker = "icsa"       // the cluster's own nodes
 )
 
@@ -116,7 +116,7 @@ func (z *zone) override(name, answer string, to ...asker) error {
 // The reply has no size limit: truncation belongs to the transport.
 func (z *zone) answer(q *dns.Msg) *dns.Msg { return z.answerTo(fromPeerkeeper, q) }
 
-// answerTo is answer for whoever asks.
+// answerTo is answer for one asker.
 func (z *zone) answerTo(who asker, q *dns.Msg) *dns.Msg {
 	if q == nil || q.Response {
 		return nil // answering an answer is how two servers loop for ever

@@ -61,7 +61,7 @@ func (e *element) value(local string) string {
 	return ""
 }
 
-// qualified reports the first descendant whose namespace is not want.
+// foreign reports the first descendant whose namespace is not want.
 func (e *element) foreign(want string) *element {
 	for _, c := range e.Children {
 		if c.Name.Space != want {

@@ -101,7 +101,7 @@ func (p *peer) due() time.Time {
 	return p.next
 }
 
-// agentStarted begins anew: all peers sync within seconds, one after the other.
+// agentStarted begins again: all peers sync within seconds, one after the other.
 // Any start mends what was stuck, but one of ICSA's own only where the scenario
 // says that it heals.
 func (s *Sim) agentStarted(c *cluster, now time.Time) {
@@ -285,7 +285,7 @@ func (c *cluster) resolves(name string) bool {
 	return false
 }
 
-// homeUsers is the condition for a home user: enabled, active, not deleted and
+// homeCondition is the condition for a home user: enabled, active, not deleted and
 // assigned to one of the cluster's own nodes.
 func (c *cluster) homeCondition() string {
 	return "enablecups = 't' AND status = 1 AND deletedtimestamp IS NULL AND primarynodeid IN (" + c.nodeIDs() + ")"

@@ -38,7 +38,7 @@ type logState struct {
 	now      []byte // CiscoSyslog
 	old      [][]byte
 	modified []time.Time // of CiscoSyslog and its copies
-	number   int         // of the last line; begins anew when the node restarts
+	number   int         // of the last line; begins again when the node restarts
 	kept     bool        // a scenario has set its size: it is not cut by itself
 }
 

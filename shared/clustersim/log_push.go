@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// logPush sends lines to whoever takes syslog, one datagram or one line each. A
+// logPush sends lines to a receiver of syslog, one datagram or one line each. A
 // line is lost rather than waited for, as with a node.
 type logPush struct {
 	network, address string
-	conn             net.Conn // nil where nobody answered; dialled anew at the next line
+	conn             net.Conn // nil where nobody answered; dialled again at the next line
 }
 
 func newLogPush(to string) (*logPush, error) {

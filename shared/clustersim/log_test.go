@@ -26,7 +26,7 @@ const (
 	success    = "%UC_ICSA-6-InterClusterSyncAgentStatus"
 )
 
-// ask is one request to the newer log service.
+// logCall is one request to the newer log service.
 func (r *rig) logCall(node, operation, body string, header ...string) reply {
 	r.t.Helper()
 	return r.post(node, newLogPath, `"`+operation+`"`, `<e:Envelope xmlns:e="`+soapNamespace+`" xmlns:q="`+astNamespace+`"><e:Body>`+body+`</e:Body></e:Envelope>`, "read", header...)

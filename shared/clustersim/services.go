@@ -310,7 +310,7 @@ func (s *Sim) deploy(n *node, name string, activate bool, now time.Time) (*servi
 	return v, reasonNone
 }
 
-// boot starts a node anew: everything activated comes up with its dwell, and
+// boot starts a node again: everything activated comes up with its dwell, and
 // what a person had stopped comes up too.
 func (s *Sim) boot(n *node, now time.Time) {
 	clear(n.sessions)
@@ -324,7 +324,7 @@ func (s *Sim) boot(n *node, now time.Time) {
 	}
 }
 
-// reboot starts a node anew. With HA on, ICSA comes back commanded out of
+// reboot starts a node again. With HA on, ICSA comes back commanded out of
 // service (TAC-217304); a state of Idle is how a node without HA reads.
 func (s *Sim) reboot(n *node, now time.Time) {
 	s.boot(n, now)

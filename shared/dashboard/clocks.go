@@ -12,7 +12,7 @@ import (
 
 // disagreeing says of what lies furthest ahead of the asker's clock: somebody's clock
 // is wrong, or was. Functions run all the same, but ages are not what they
-// seem, and whoever wonders should be told why.
+// seem, and a person who wonders should be told why.
 func (snap *snapshot) disagreeing() []string {
 	var furthest time.Time
 	what := ""

@@ -67,7 +67,7 @@ type Status struct {
 	Peers    []Peer             `json:"peers"`
 	Alarms   []alarm.Notice     `json:"alarms"`
 	Counts   map[peer.State]int `json:"counts"`
-	// Clocks says which clock disagrees with the one of whoever asks, and what
+	// Clocks says which clock disagrees with the clock of the machine that asks, and what
 	// to do; empty if none does.
 	Clocks []string `json:"clocks,omitempty"`
 	// Unread are the stored items that could not be read, or not safely.

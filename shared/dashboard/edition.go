@@ -40,7 +40,7 @@ const (
 )
 
 // edition is the mesh at one instant, with the documents that were made of it.
-// Whoever has one holds nothing of the store.
+// Who has one holds nothing of the store.
 type edition struct {
 	stamp  string
 	sure   bool
@@ -187,7 +187,7 @@ func (h *handler) serves(r *reading, asked uint64) bool {
 }
 
 // rate is how fast the mesh's clock runs: a simulated one may run fast, and its
-// page is not to be made anew all the time.
+// page is not to be made again all the time.
 func (h *handler) rate() float64 {
 	if c := h.Mesh.Clock; c != nil && c.Rate > 1 {
 		return c.Rate

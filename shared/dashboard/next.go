@@ -91,7 +91,7 @@ func await(m *mesh.Mesh, id mesh.PeerID, l peer.Ladder) []procedure.Step {
 	case l.Rung == peer.RungForce:
 		return []procedure.Step{procedure.ForceManualSync("{fromPub}", "{toPub}").Fill(names), check}
 	case !l.ProveBy.IsZero():
-		return []procedure.Step{{Do: fmt.Sprintf("Wait until %s: %s. Restart nothing meanwhile; it would start that wait anew.", stamp(l.ProveBy), what)}, check}
+		return []procedure.Step{{Do: fmt.Sprintf("Wait until %s: %s. Restart nothing meanwhile; it would start that wait again.", stamp(l.ProveBy), what)}, check}
 	case !l.Until.IsZero():
 		return []procedure.Step{{Do: fmt.Sprintf("Wait until %s: %s.", stamp(l.Until), what)}}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // printable makes text harmless for people to see, on a page, in a terminal and
-// in JSON: clusters, and whoever writes to them, choose the text in nearly every
+// in JSON: clusters, and those who write to them, choose the text in nearly every
 // field. Messages are clean where they were composed; here are the values that
 // stand beside them, and what others may have written into the store. The read
 // model passes it before anybody gets it (Status, Explain).

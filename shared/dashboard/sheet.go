@@ -321,7 +321,7 @@ func headline(st Status) string {
 	case st.Counts[peer.StateUnknown] == total:
 		return fmt.Sprintf("Nothing is known of %d peers", total)
 	case healthy == total:
-		return fmt.Sprintf("All %d peers were healthy at the last look", total)
+		return fmt.Sprintf("All %d peers were healthy at the last check", total)
 	case total-healthy == 1:
 		return fmt.Sprintf("1 of %d peers is not healthy", total)
 	}

@@ -31,7 +31,7 @@ func signOf(s peer.State) sign {
 	case peer.Healthy:
 		return sign{"ok", "32", "healthy", "user sync healthy; presence path not measured"}
 	case peer.Suspect:
-		return sign{"su", "33", "suspect", "one bad look, or a sync missed; not decided yet"}
+		return sign{"su", "33", "suspect", "one bad check, or a sync missed; not decided yet"}
 	case peer.Degraded:
 		return sign{"DG", "1;33", "degraded", "failing, and the cause is known"}
 	case peer.Stuck:
@@ -409,7 +409,7 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 		p.wrapped(4, e.Reverse.Words)
 	}
 	if a := e.LastAction; a != nil {
-		p.wrapped(4, fmt.Sprintf("Last action, asked for since %s: %s. %s", stamp(a.At), a.Action, a.Outcome))
+		p.wrapped(4, fmt.Sprintf("Last action, proposed since %s: %s. %s", stamp(a.At), a.Action, a.Outcome))
 	}
 	if l := e.Ladder; l != nil {
 		p.wrapped(4, fmt.Sprintf("Repair since %s: %s. %s.", stamp(l.Entered), rungWords(l.Rung), l.Evidence))

@@ -32,7 +32,7 @@ func (s *Stepped) Set(t time.Time) {
 	}
 }
 
-// Until never waits: whoever moves the clock runs what is due.
+// Until never waits: what moves the clock runs what is due.
 func (s *Stepped) Until(context.Context, time.Time) error {
 	return errors.New("this clock is moved by hand")
 }

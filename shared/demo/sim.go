@@ -50,7 +50,7 @@ func WriteFiles(sim *clustersim.Sim, adminURL, dir string) error {
 }
 
 // replaceFile puts a new file, readable by its owner alone, in the place of what
-// was there, whoever might read that. Whoever reads at this moment sees one or
+// was there, no matter who might read that. Who reads at this moment sees one or
 // the other.
 func replaceFile(path string, b []byte) error {
 	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600

@@ -16,7 +16,7 @@ import (
 // errNotOurs is a packet that does not answer the question.
 var errNotOurs = errors.New("not an answer to our question")
 
-// Bounds of what one answer may bring. Whoever owns a zone chooses how much that
+// Bounds of what one answer may bring. The owner of a zone chooses how much that
 // is, and each address costs a question about its name.
 const (
 	maxAliases   = 16 // of a chain of CNAMEs; real ones have one or two

@@ -83,7 +83,7 @@ func TestNamesThatDNSSpellsOtherwise(t *testing.T) {
 	})
 }
 
-// TestAnAnswerIsBounded: whoever owns a zone does not choose how many questions
+// TestAnAnswerIsBounded: the owner of a zone does not choose how many questions
 // are asked for it.
 func TestAnAnswerIsBounded(t *testing.T) {
 	var records []string

@@ -223,7 +223,7 @@ type chaos struct {
 	deep          bool           // an overlapping run is under way
 	lives         int            // how often a run may yet be broken off in this step
 	sent          map[int64]bool // intents that were sent
-	told          map[int64]bool // intents of which whoever paused was told
+	told          map[int64]bool // intents of which the person who paused was told
 	names         names
 	ca            *x509.Certificate            // of the mesh
 	served        map[string]*x509.Certificate // by publishers, ever, by fingerprint
@@ -407,7 +407,7 @@ func (c *chaos) build(dir string) error {
 	}
 	for _, id := range c.mesh.IDs() {
 		if c.plan.Every != 30 {
-			// Then ICSA starts anew by itself so late that Peerkeeper's restart is
+			// Then ICSA starts again by itself so late that Peerkeeper's restart is
 			// asked for before.
 			if err := c.admin("/clusters/"+string(id)+"/parameters", map[string]any{"service": peer.ICSA, "name": "ICSAPeriodicSyncInterval", "value": strconv.Itoa(c.plan.Every)}); err != nil {
 				return err
@@ -506,7 +506,7 @@ func (c *chaos) between(host int, at string) {
 		way, err := person(h).Pause(context.Background(), "mesh", "chaos", 40*time.Minute)
 		c.logf("paused, %d under way, failed %v", len(way), err != nil)
 		if at == "lookedAgain" {
-			// Past the last look nobody can call it back; whoever pauses is
+			// Past the last look nobody can call it back; the person who pauses is
 			// told of it.
 			for _, in := range way {
 				c.told[in.Seq] = true

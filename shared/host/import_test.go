@@ -263,7 +263,7 @@ func TestAlarmsHaveTimeOfTheirOwn(t *testing.T) {
 		t.Fatalf("it did not come to saying what it found: %v", err)
 	}
 	asked := r.asked()
-	if len(asked) != 1 || !slices.Equal(asked[0].Refused, []record.Refusal{{Guard: "time", Why: "this look had none left"}}) || r.puts() != 0 {
+	if len(asked) != 1 || !slices.Equal(asked[0].Refused, []record.Refusal{{Guard: "time", Why: "this run had no time left"}}) || r.puts() != 0 {
 		t.Errorf("asked %+v, sent %d", asked, r.puts())
 	}
 	items, err := alarm.Items(t.Context(), r.host.Store, r.host.Mesh.Name)

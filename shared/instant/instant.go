@@ -1,6 +1,6 @@
 // Package instant compares instants that are stored with the clock.
 //
-// Whoever stored an instant had a clock of its own: another machine's, or this
+// The writer of an instant had a clock of its own: another machine's, or this
 // one's before it was put right. An instant that lies ahead of the clock is
 // therefore another clock's. What keeps Peerkeeper from looking (a lease, a
 // delivered schedule, a time at which something is due) does not hold when it

@@ -39,7 +39,7 @@ func (g *Grounds) Exchange() []peer.Proposal {
 }
 
 // Situation gathers what the guards judge by. The target's service is as
-// peersync saw it; the gate reads it anew before it acts.
+// peersync saw it; the gate reads it again before it acts.
 func (g *Grounds) Situation(gate *repair.Gate, p peer.Proposal) repair.Situation {
 	id := p.Target.Cluster
 	sit := repair.Situation{

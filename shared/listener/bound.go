@@ -77,7 +77,7 @@ func (b *bounded) admit(inner net.Conn) net.Conn {
 		b.conns, b.from = map[*conn]bool{}, map[netip.Prefix]int{}
 	}
 	ok := true
-	var way *conn // whoever gives way
+	var way *conn // the connection that gives way
 	switch {
 	case b.from[from] >= b.each(from):
 		way = b.longestIdle(func(c *conn) bool { return c.from == from })

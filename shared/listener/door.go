@@ -184,7 +184,7 @@ func (d *door) answer(w http.ResponseWriter, code int, data formData) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
-	_, _ = w.Write(b.Bytes()) // whoever went away needs no answer
+	_, _ = w.Write(b.Bytes()) // a client that went away needs no answer
 }
 
 // enter is the form, filled in. The token is read from the body only: what

@@ -210,7 +210,7 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if srv.Shutdown(grace) != nil {
-			_ = srv.Close() // whoever still reads has had the grace
+			_ = srv.Close() // a client that still reads has had the grace
 		}
 	})
 	defer stop()

@@ -789,7 +789,7 @@ func TestStrangersFillNoLog(t *testing.T) {
 	}
 }
 
-// TestSlowOnesAreCutOff: whoever says nothing, a byte now and then, half a body,
+// TestSlowOnesAreCutOff: a client that says nothing, a byte now and then, half a body,
 // or takes nothing of a long answer, holds a place for as long as the deadlines
 // say. They are short here.
 func TestSlowOnesAreCutOff(t *testing.T) {

@@ -32,6 +32,6 @@ func (o *Operator) RetryAccounts(ctx context.Context, id mesh.ClusterID) (bool, 
 	if !found {
 		return false, nil
 	}
-	_, err := repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: o.Actor, Intent: "resume " + string(id), Outcome: "done", Evidence: "the account is tried again at the next look"})
+	_, err := repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: o.Actor, Intent: "resume " + string(id), Outcome: "done", Evidence: "the account is tried again at the next check"})
 	return true, err
 }

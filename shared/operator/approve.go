@@ -24,7 +24,7 @@ func (o *Operator) Approve(ctx context.Context, id string) (Planned, error) {
 	}
 	i := slices.IndexFunc(planned, func(p Planned) bool { return p.ID == id })
 	if i < 0 {
-		return Planned{}, fmt.Errorf("no action %q is asked for now: `peerkeeper plan` lists those that are", id)
+		return Planned{}, fmt.Errorf("no action %q is proposed now: `peerkeeper plan` lists those that are", id)
 	}
 	p := planned[i]
 	if p.Approval == "" {

@@ -380,13 +380,13 @@ func (c *climb) human() place {
 	why := ""
 	switch {
 	case c.untold:
-		why = fmt.Sprintf("the up-time of %s is not told, so no restart could be proven", c.target)
+		why = fmt.Sprintf("the up-time of %s is unknown, so a restart could not be verified", c.target)
 	case !c.mem.Tried.IsZero():
 		why = fmt.Sprintf("%s was restarted at %s and the sync still stands", c.target, plain.Time(c.mem.Tried))
 	case c.mem.Tries >= triesPerIncident:
-		why = fmt.Sprintf("a restart of %s was asked for %d times and did not happen", c.target, c.mem.Tries)
+		why = fmt.Sprintf("a restart of %s was proposed %d times and did not happen", c.target, c.mem.Tries)
 	case c.today >= MaxActionsPerDay:
-		why = fmt.Sprintf("%s was restarted %d times within a day and the sync does not last", c.target, c.today)
+		why = fmt.Sprintf("%s was restarted %d times in 24 h without lasting effect; manual investigation needed", c.target, c.today)
 	default:
 		// One more of the same; a person may still want it.
 		c.proposal = c.restart()

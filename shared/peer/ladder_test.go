@@ -242,7 +242,7 @@ func TestLadder(t *testing.T) {
 		{"whether the data are equal is not known", stuck{age: 300 * m, auto: "f", others: "stand", unknown: UsersMatch}, Stuck, RungWait, false, "", false, "UsersMatch is Unknown"},
 		{"the look is two periods old: still good", stuck{age: 300 * m, auto: "f", others: "stand", old: 10 * m}, Stuck, RungRestart, true, "", false, ""},
 		{"the look is older", stuck{age: 300 * m, auto: "f", others: "stand", old: 11 * m}, StateUnknown, "", false, "", false, ""},
-		{"the node does not tell up-times", stuck{age: 300 * m, auto: "f", others: "stand", up: -1}, Stuck, RungHuman, false, "", false, "no restart could be proven"},
+		{"the node does not tell up-times", stuck{age: 300 * m, auto: "f", others: "stand", up: -1}, Stuck, RungHuman, false, "", false, "a restart could not be verified"},
 
 		// The first full sync.
 		{"never synced, first seen long ago", stuck{age: 300 * m, never: true, auto: "f", others: "stand"}, Stuck, RungRestart, true, "", false, ""},
@@ -332,7 +332,7 @@ func TestLadderEnds(t *testing.T) {
 		{"it was refused once: one more", base, nil, []Done{failed(restartOf(ago(2 * h)))}, RungRestart, true, "is proposed"},
 		{"it was refused twice", base, nil, []Done{failed(restartOf(ago(2 * h))), failed(restartOf(ago(3 * h)))}, RungHuman, false, "did not happen"},
 		{"it was refused twice, and the gate has forgotten one", base, &Ladder{Incident: incident, Tries: 1, LastTry: ago(7 * h)}, []Done{failed(restartOf(ago(2 * h)))}, RungHuman, false, "did not happen"},
-		{"each restart helps for a while only", base, nil, []Done{restartOf(ago(9 * h)), restartOf(ago(13 * h)), restartOf(ago(17 * h))}, RungHuman, false, "does not last"},
+		{"each restart helps for a while only", base, nil, []Done{restartOf(ago(9 * h)), restartOf(ago(13 * h)), restartOf(ago(17 * h))}, RungHuman, false, "without lasting effect"},
 		{"restarted by others once, without help", stuck{age: 5 * h, auto: "t", others: "stand", up: 125 * m}, nil, nil, RungRestart, true, "is proposed"},
 		{"restarted by others twice, without help: a person, who may still want it", stuck{age: 8 * h, auto: "t", others: "stand", up: 125 * m}, &Ladder{Incident: incident, Others: 1, OthersTry: ago(5 * h)}, nil, RungHuman, true, "did not help"},
 		{"the same restart by others is counted once", stuck{age: 8 * h, auto: "t", others: "stand", up: 125 * m}, &Ladder{Incident: incident, Others: 1, OthersTry: ago(126 * m)}, nil, RungRestart, true, "is proposed"},

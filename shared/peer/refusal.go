@@ -39,16 +39,16 @@ func TLSRefusals() []Reason {
 	return []Reason{NoCommonCipherSuite, ClosedInHandshake, ProtocolTooOld, ClientCertificateRequired, CertificateUnparsable, ChainTooBig, NotTLS, HandshakeFailed}
 }
 
-// RefusesTLS reports whether the reason is a node's refusal to speak TLS with us.
+// refusesTLS reports whether the reason is a node's refusal to speak TLS with us.
 func (why Reason) refusesTLS() bool { return slices.Contains(TLSRefusals(), why) }
 
 // worthAWord is what to do about a node that is spoken to, although not well.
 func (why Reason) worthAWord() (severity Severity, text string) {
 	switch why {
 	case RSAKeyExchangeOnly:
-		return Warning, "takes no cipher suite but those of RSA key exchange: whoever records the traffic, passwords included, can read it once he has the node's key. In " + procedure.CipherManagement + " add an ECDHE suite to All TLS"
+		return Warning, "takes no cipher suite but those of RSA key exchange: anyone who records the traffic, passwords included, can read it once they have the node's key. In " + procedure.CipherManagement + " add an ECDHE suite to All TLS"
 	case NegativeSerialNumber:
-		return Warning, "serves a certificate with a negative serial number, which RFC 5280 forbids: some clients refuse it. Have it issued anew"
+		return Warning, "serves a certificate with a negative serial number, which RFC 5280 forbids: some clients refuse it. Have it issued again"
 	}
 	return Info, string(why)
 }

@@ -45,7 +45,7 @@ const (
 	// over after 90 s, and the services of a node come up within some minutes.
 	// Replication is not read today; its setup is waited for by the same time.
 	settling = 10 * time.Minute
-	// leastOthers is how many other services must have started anew to call it a
+	// leastOthers is how many other services must have started again to call it a
 	// reboot.
 	leastOthers = 3
 	// fellKept bounds what is remembered.
@@ -273,7 +273,7 @@ func stopCodeText(code int) string {
 
 func codeText(code int) string {
 	if code == 0 {
-		return "not told"
+		return "unknown"
 	}
 	return fmt.Sprint(code)
 }

@@ -62,10 +62,10 @@ type tick struct {
 	now   time.Time
 	book  *record.Snapshot
 	facts peer.Facts
-	// buckets are the BUCKETS items as they were loaded; anew are the clusters
+	// buckets are the BUCKETS items as they were loaded; reread are the clusters
 	// whose digests were asked for at this tick.
 	buckets map[mesh.ClusterID]store.Doc[peer.BucketRecord]
-	anew    map[mesh.ClusterID]bool
+	reread  map[mesh.ClusterID]bool
 	logs    map[mesh.ClusterID]store.Doc[peer.LogRecord]
 
 	mu      sync.Mutex
@@ -76,7 +76,7 @@ type tick struct {
 }
 
 func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
-	t := &tick{Peersync: p, now: p.Now(), clients: map[mesh.ClusterID]*cluster.Client{}, anew: map[mesh.ClusterID]bool{}, judged: map[mesh.PeerID]peer.SyncRecord{}}
+	t := &tick{Peersync: p, now: p.Now(), clients: map[mesh.ClusterID]*cluster.Client{}, reread: map[mesh.ClusterID]bool{}, judged: map[mesh.PeerID]peer.SyncRecord{}}
 	book, rest, err := record.LoadAhead(ctx, p.Store, p.Mesh)
 	if err != nil {
 		return run.Answer{}, err
@@ -231,7 +231,7 @@ func (t *tick) reject(ctx context.Context, c *mesh.Cluster, version, detail stri
 	}
 }
 
-// deepen reads tiers 2 and 3 where they are due, one cluster after the other
+// readUserDetail reads tiers 2 and 3 where they are due, one cluster after the other
 // in tier 3.
 func (t *tick) readUserDetail(ctx context.Context, ids []mesh.ClusterID) {
 	due := t.bucketsDue(t.facts.View(), ids)
@@ -248,7 +248,7 @@ func (t *tick) readUserDetail(ctx context.Context, ids []mesh.ClusterID) {
 				got := client.Buckets(ctx, t.Mesh.Owner, t.now)
 				t.mu.Lock()
 				defer t.mu.Unlock()
-				t.facts.Buckets[id], t.anew[id] = got.Or(t.facts.Buckets[id]), true
+				t.facts.Buckets[id], t.reread[id] = got.Or(t.facts.Buckets[id]), true
 				return got.Reason, got.Detail
 			})
 		})
@@ -321,7 +321,7 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	view := t.facts.View()
 	for _, p := range t.Mesh.Peers {
 		// A copy whose set contradicts equal counts is looked at again each
-		// interval, lest yesterday's digest outlive its truth.
+		// interval: yesterday's digest may no longer be true.
 		if eq, ok := view.SetsEqual(p.ID); pick == "" && ok && !eq {
 			for _, id := range []mesh.ClusterID{p.ID.From, p.ID.To} {
 				r := t.facts.Clusters[id]
@@ -469,7 +469,7 @@ func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 		doc := t.book.Clusters[id]
 		doc.Value = *t.facts.Clusters[id]
 		record.Add(&changes, doc)
-		if t.anew[id] {
+		if t.reread[id] {
 			doc := t.buckets[id]
 			doc.Value.Buckets = t.facts.Buckets[id]
 			record.Add(&changes, doc)
@@ -487,7 +487,7 @@ func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 }
 
 // forget removes what is remembered of peers that have left mesh.yaml: a peer
-// that comes back starts anew, and not with an old difference.
+// that comes back starts again, and not with an old difference.
 func (t *tick) forget(ctx context.Context) error {
 	var errs []error
 	for id, doc := range t.book.Syncs {

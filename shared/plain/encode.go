@@ -49,7 +49,7 @@ func JSON(b []byte) []byte {
 const maxLogged = 4000
 
 // LogAttr is a slog.HandlerOptions.ReplaceAttr that makes every text and error
-// of a log line a Line: whoever logs an error logs words of whatever answered.
+// of a log line a Line: who logs an error logs words of whatever answered.
 // A message of several lines becomes one.
 func LogAttr(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {

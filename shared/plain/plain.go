@@ -1,5 +1,5 @@
 // Package plain makes text that others chose fit to be said: in a message, on
-// a page, in a terminal, in a log. A cluster, and whoever writes to one,
+// a page, in a terminal, in a log. A cluster, and anyone who writes to one,
 // chooses what stands in nearly every value that Peerkeeper reads; a terminal
 // obeys an ESC, a bidi mark turns the words after it around, a line break
 // starts a line that looks like ours.

@@ -74,7 +74,7 @@ func written(raw string, r rune, escape bool) string {
 // maxValue bounds one value, or one name, within a message.
 const maxValue = 120
 
-// Value is Word within a message: whoever chose the value gets 120 runes of it.
+// Value is Word within a message: 120 runes of what somebody else chose.
 func Value[S ~string](s S) string { return Word(s, maxValue) }
 
 // Values are several of them: ten, and how many more.

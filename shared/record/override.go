@@ -109,7 +109,7 @@ func ReasonOf(text string) (string, error) {
 	}
 	text = plain.Line(text, MaxReason)
 	if strings.Trim(text, " \uFFFD") == "" {
-		return "", errors.New("the reason is empty: say why, for whoever reads the history at night")
+		return "", errors.New("the reason is empty: say why, for those who read the history at night")
 	}
 	return text, nil
 }

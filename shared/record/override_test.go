@@ -244,7 +244,7 @@ func TestAReasonIsOneLineThatFits(t *testing.T) {
 	}
 }
 
-// TestAnAcknowledgementIsOfOneAlarmWhileItLasts: whoever knows of an alarm is left
+// TestAnAcknowledgementIsOfOneAlarmWhileItLasts: who knows of an alarm is left
 // in peace by that one, and by no other.
 func TestAnAcknowledgementIsOfOneAlarmWhileItLasts(t *testing.T) {
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
@@ -380,7 +380,7 @@ func (a *asked) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, e
 	return a.Store.LoadNow(ctx, pk, prefix)
 }
 
-// Each proposal is judged anew in each tick: its cost in requests must not grow
+// Each proposal is judged again in each tick: its cost in requests must not grow
 // with the mesh.
 func TestRereadingForAProposalAtThirtyClustersIsTwoRequests(t *testing.T) {
 	m := &mesh.Mesh{Name: "acme"}

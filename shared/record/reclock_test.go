@@ -92,7 +92,7 @@ func TestEveryStoredInstantIsPutRight(t *testing.T) {
 		// Ends that lie ahead by nature.
 		".Findings.NotAfter": true, ".Trust.Entries.Ends": true, ".LeafEnds": true,
 		".Retry": true, // of a log: no further than it is ever put off
-		// Worked out anew at every look.
+		// Worked out again at every look.
 		".Ladder.ProveBy": true, ".Ladder.Until": true,
 		// Names an incident, by the last success; compared for being the same.
 		".Ladder.Incident": true,

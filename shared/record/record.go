@@ -85,7 +85,7 @@ func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Snapshot, error) {
 	return b, errors.Join(err, rest())
 }
 
-// LoadAhead is Load for whoever is about to wait for clusters: it decodes what
+// LoadAhead is Load for a run that is about to wait for clusters: it decodes what
 // is stored of them (Clusters, Certs, Auths, Pins), and leaves what is stored of
 // their peers, half of a large mesh's bytes, to rest. Until rest has returned,
 // which may be in another goroutine, nothing else of the book is there. The
@@ -121,7 +121,7 @@ func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Snapshot, r
 	}, errors.Join(errs...)
 }
 
-// Buckets decodes the digests of users for whoever judges by them. Reread reads
+// Buckets decodes the digests of users for a run that judges by them. Reread reads
 // none.
 func (b *Snapshot) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.BucketRecord], error) {
 	out := map[mesh.ClusterID]store.Doc[peer.BucketRecord]{}

@@ -183,7 +183,7 @@ func TestBuckets(t *testing.T) {
 			}
 			b, err := record.Load(t.Context(), s, m)
 			if err != nil {
-				t.Fatalf("whoever needs no digests is kept from everything else: %v", err)
+				t.Fatalf("a caller that needs no digests is kept from everything else: %v", err)
 			}
 			buckets, err := b.Buckets(m)
 			if c.err != "" {

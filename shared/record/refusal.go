@@ -4,7 +4,7 @@ import "strings"
 
 // Refusal is why an action was not taken at the last look: the guard that stopped
 // it, by name, and what it found. Why is empty where that moves with the clock, so
-// that an action that waits is not written anew at every tick; the guard's own
+// that an action that waits is not written again at every tick; the guard's own
 // sentence says what it means then. In an item it is one text, "guard: why".
 type Refusal struct {
 	Guard, Why string

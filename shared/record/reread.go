@@ -73,7 +73,7 @@ func Accepted(ctx context.Context, s store.Store, meshName string) (map[mesh.Nod
 	return b.Accepted(), nil
 }
 
-// Seen is one cluster's record, read consistently.
+// ObservedCluster is one cluster's record, read consistently.
 func ObservedCluster(ctx context.Context, s store.Store, meshName string, id mesh.ClusterID) (peer.ClusterRecord, error) {
 	it, err := s.Get(ctx, store.Cluster(meshName, id))
 	if err != nil {

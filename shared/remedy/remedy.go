@@ -36,7 +36,7 @@ var (
 	troubleshoot = procedure.Troubleshoot("{fromPub}", "{toPub}")
 	forceSync    = procedure.ForceManualSync("{fromPub}", "{toPub}").Then("There is no interface for this button: it is always a person's step.")
 	resync       = procedure.ResyncCertificates("{fromPub}", "{toPub}")
-	restartICSA  = after("If Last Synchronized Time has not moved after one more interval: ", procedure.RestartService("{fromPub}", peer.ICSA)).Then("All peers of {from} sync anew; no user is signed out.")
+	restartICSA  = after("If Last Synchronized Time has not moved after one more interval: ", procedure.RestartService("{fromPub}", peer.ICSA)).Then("All peers of {from} sync again; no user is signed out.")
 	readStore    = procedure.RestartService("{fromPub}", peer.ICSA).Then("It reads its trust store when it starts.")
 	autoRecovery = procedure.EnableAutoRecovery("{fromPub}")
 	resume       = procedure.Step{Do: "Run `peerkeeper resume` for the cluster that refused us: a rejected secret version is not tried again until it changes or a person resumes (Cisco locks an account after repeated failures)."}
@@ -70,7 +70,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		{Do: "Nothing has judged this yet. Let peersync, certcheck and stucksync each complete once: `peerkeeper run --once NAME` runs one now."},
 	},
 	peer.Stale: {
-		{Do: "The last look is more than two periods old. See in the last runs which function is overdue, and read its log: on one machine that `peerkeeper run` is alive; on AWS the function's log group and its schedule."},
+		{Do: "The last check is more than two periods old. See in the last runs which function is overdue, and read its log: on one machine that `peerkeeper run` is alive; on AWS the function's log group and its schedule."},
 	},
 	peer.NotObservable: {checkPeer, troubleshoot},
 	peer.NoDialect: {
@@ -119,7 +119,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		{Do: "{message}. Peerkeeper has no client certificate: turn the demand off on whatever stands in front of the node, or on the node."},
 	},
 	peer.CertificateUnparsable: {
-		{On: "{toPub}", Menu: procedure.CertificateManagement, Do: "{message}. Have the tomcat certificate issued anew; a pin does not help, for nothing of it can be read."},
+		{On: "{toPub}", Menu: procedure.CertificateManagement, Do: "{message}. Have the tomcat certificate issued again; a pin does not help, for nothing of it can be read."},
 	},
 	peer.ChainTooBig: {
 		{On: "{toPub}", Menu: procedure.CertificateManagement, Do: "{message}. Look at the chain that the node serves: it is longer than any lawful one."},
@@ -158,7 +158,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		{Do: "The answer was not what the interface promises. `peerkeeper evidence {id}` has what is kept of it; a proxy or a login page in between is the usual cause."},
 	},
 	peer.RowsIncomplete: {
-		{Do: "A count moved while it was being read, so it is not used. The next look reads it again."},
+		{Do: "A count moved while it was being read, so it is not used. The next check reads it again."},
 	},
 	peer.ValueTooLong: {
 		{Do: "A node sends more of a field than any lawful cluster does; the beginning is kept and the rest is not judged. Look at that node's database and at what answers at its address: it is damaged, or something stands in its place."},
@@ -268,7 +268,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		checkPeer,
 	},
 
-	peer.HeapSpaceError: {procedure.RestartService("{fromPub}", peer.ICSA).Then("All peers of {from} sync anew; no user is signed out. Collect before, for a TAC case: `file build log cisco_inter_cluster_sync_agent 1`.")},
+	peer.HeapSpaceError: {procedure.RestartService("{fromPub}", peer.ICSA).Then("All peers of {from} sync again; no user is signed out. Collect before, for a TAC case: `file build log cisco_inter_cluster_sync_agent 1`.")},
 
 	// UsersMatch.
 	peer.CatchingUp:   {{Do: "Nothing: the copy is what the home was within the last interval, and the next sync brings the rest."}},
@@ -351,7 +351,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		{Do: "A trust store lists entries in which no certificate is. Nothing is lost by them; they may be deleted on the certificate page of the node."},
 	},
 	certificate.NotAHostName: {
-		{Do: "{message}. Have the tomcat certificate of {to} made anew with its alternative names typed without blanks, mail addresses or URLs; ICSA resolves every one of them."},
+		{Do: "{message}. Have the tomcat certificate of {to} made again with its alternative names typed without blanks, mail addresses or URLs; ICSA resolves every one of them."},
 	},
 	peer.NamesNotChecked: {
 		{Do: "{message}. Nothing is wrong as far as it is looked at; a sync that succeeds shows the rest. A certificate with so many names is not Cisco's own doing: ask who made it."},

@@ -62,7 +62,7 @@ func Append(ctx context.Context, s store.Store, meshName string, e Entry) (Entry
 }
 
 // Interrupt adds an entry to the audit and turns the pause epoch, so that
-// whoever decided before must look again. It returns what is under way.
+// what was decided before must be decided again. It returns what is under way.
 func Interrupt(ctx context.Context, s store.Store, meshName string, e Entry) ([]Intent, error) {
 	gate, _, err := change(ctx, s, meshName, func(g *Gate) (*Entry, error) {
 		g.PauseEpoch++

@@ -40,7 +40,7 @@ func TestMarksAheadOfTheClockCountAsNow(t *testing.T) {
 				t.Fatal("nothing was found ahead")
 			}
 			if g.found(noon) {
-				t.Error("found anew each time")
+				t.Error("found again each time")
 			}
 			stopped := func(after time.Duration) bool {
 				_, p, s := calm()

@@ -50,7 +50,7 @@ type TrustStoreWriter interface {
 type Repair struct {
 	Mesh  *mesh.Mesh
 	Store store.Store
-	// Open gives the hand of a cluster. It is not asked in mode observe, and
+	// Open gives a cluster's services. It is not called in mode observe, and
 	// never before every guard has let the action pass.
 	Open func(ctx context.Context, id mesh.ClusterID) (ServiceController, error)
 	// TrustStoreWriter opens the trust stores of a cluster, as Open its services; nil
@@ -60,11 +60,11 @@ type Repair struct {
 	// that was verified before anything read there counts: a self-signed
 	// certificate itself, of a CA-signed one the chain of CAs above it.
 	Source func(ctx context.Context, of peer.CertSource) ([]*x509.Certificate, error)
-	// Held says with an error that the lease of this run is not ours any more.
+	// CheckLease says with an error that the lease of this run is not ours any more.
 	CheckLease func(ctx context.Context) error
 	// Recorded gives the target of an open intent as somebody who only looks
-	// has seen it since the intent's deadline. It stands in for a hand where
-	// none may be opened, in mode observe.
+	// has seen it since the intent's deadline. It stands in for Open in
+	// mode observe, in which nothing is opened.
 	Recorded func(ctx context.Context, in Intent) (peer.Service, error)
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -85,7 +85,7 @@ type Result struct {
 	Text    string
 }
 
-// Look reads, consistently, everything that the guards judge by but what Do
+// Check reads, consistently, everything that the guards judge by but what Do
 // fills in: epoch, actor, lease, and the target's service as it is now. gate
 // was read before.
 type Check func(ctx context.Context, gate *Gate) (Situation, error)
@@ -97,7 +97,7 @@ type Check func(ctx context.Context, gate *Gate) (Situation, error)
 // Killed after the compare-and-swap it leaves an open intent, which Settle
 // reads back; nothing is sent twice.
 func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, error) {
-	// The epoch comes first: who pauses writes the word and then turns it.
+	// The epoch comes first: a pause is written first, and then turns it.
 	gate, err := Load(ctx, r.Store, r.Mesh.Name)
 	if err != nil {
 		return Result{}, err
@@ -162,7 +162,7 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 	r.crash("lookedAgain")
 	left := intent.Deadline.Sub(r.Now())
 	if left <= 0 || left > sendWindow { // more than the whole: the clock stepped back
-		return r.close(ctx, intent, NotSent, "the second look took until the deadline")
+		return r.close(ctx, intent, NotSent, "the second check took until the deadline")
 	}
 	sending, cancel := context.WithTimeout(ctx, min(left, sendWindow/2))
 	err = action.send(sending)

@@ -22,7 +22,7 @@ var (
 	errNoWay   = errors.New("connection refused")
 )
 
-// rig is one service on one node, with a hand that reaches it and a clock.
+// rig is one service on one node, with a controller that reaches it and a clock.
 type rig struct {
 	*Repair
 	t     *testing.T
@@ -450,11 +450,11 @@ func TestApprovalsAreSpentEvenIfNothingWasSent(t *testing.T) {
 	}
 	agree()
 	if res := r.do(p); res.Outcome != DoneProven {
-		t.Errorf("approved anew: %+v", res)
+		t.Errorf("approved again: %+v", res)
 	}
 }
 
-// The clock of whoever approves is not the gate's: an approval from a minute
+// The clock of the person who approves is not the gate's: an approval from a minute
 // ahead is one like any other, and once spent it stays so.
 func TestApprovalFromAheadIsSpentOnce(t *testing.T) {
 	r, s, p, _ := importRig(t)
@@ -472,7 +472,7 @@ func TestApprovalFromAheadIsSpentOnce(t *testing.T) {
 	}
 	r.s.Overrides.Approvals["r1"] = record.Approval{ID: "r1", Actor: "jdoe", At: r.now.Add(-time.Minute), Expires: r.now.Add(4 * time.Hour)}
 	if res := r.do(p); res.Outcome != DoneProven || len(s.added) != 2 {
-		t.Errorf("approved anew: %+v, sent %d times", res, len(s.added))
+		t.Errorf("approved again: %+v, sent %d times", res, len(s.added))
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 
 // Gate is the GATE item of a mesh: intent, limit, lock and kill switch in one.
 type Gate struct {
-	// PauseEpoch grows with every pause, resume and maintenance: whoever
-	// decided before it grew must look again.
+	// PauseEpoch grows with every pause, resume and maintenance: what was
+	// decided before it grew must be decided again.
 	PauseEpoch int64 `json:"pauseEpoch"`
 	// Open are the intents whose outcome is not known yet. One of them never
 	// expires into a resend: it is read back, and closed.

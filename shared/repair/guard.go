@@ -68,7 +68,7 @@ type Failing struct {
 
 // Privilege is the right to do what no repair may: to restart Cisco XCP Router,
 // SIP Proxy or Server Recovery Manager, which signs users out, and to set
-// parameters. Whoever carries out plans that people approved has it from main,
+// parameters. The function that carries out plans which people approved has it from main,
 // and nobody else can make one: the zero value gives nothing.
 type Privilege struct{ granted bool }
 
@@ -123,7 +123,7 @@ func guards(k kind) []guard {
 			}
 			return nil
 		}},
-		{"service", "it is not ICSA, Sync Agent (start only), AXL or tomcat-trust (import only), and main has given no privilege", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+		{"service", "it is not ICSA, Sync Agent (start only), AXL or tomcat-trust (import only), and no approved peering change asks for it", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			if !s.Privilege.granted && !slices.Contains(k.on, p.Target.Service) {
 				return stop("to %s %s signs users out; only an approved peering change may do it", p.Action, p.Target)
 			}

@@ -470,7 +470,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{"what was found", record.Refusal{Guard: "window", Why: "outside every allow window"}, "outside every allow window (window)"},
 		{"the guard alone, of every action", record.Refusal{Guard: "announced"}, "no notice of it was sent before this run; the next run acts (announced)"},
-		{"the guard alone, of restarts", record.Refusal{Guard: "meshLimit"}, "the restarts that policy.limits.restartsPerMeshPerHour (3) allows are used up (meshLimit)"},
+		{"the guard alone, of restarts", record.Refusal{Guard: "meshLimit"}, "the restarts that policy.limits.restartsPerMeshPerHour (3 unless set) allows are used up (meshLimit)"},
 		{"no guard that this version knows", record.Refusal{Guard: "moonPhase"}, "moonPhase"},
 	} {
 		if got := Explain(c.r); got != c.want {

@@ -73,7 +73,7 @@ type register struct {
 }
 
 // compareAndSwap is what the gate and the leases rest on: an item is a register
-// with a version, read whole, and written by whoever names the version that
+// with a version, read whole, and written by the one who names the version that
 // stands.
 func compareAndSwap() porcupine.Model {
 	m := &porcupine.NondeterministicModel{

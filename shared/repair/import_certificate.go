@@ -28,7 +28,7 @@ func importCertificate() kind {
 		byHand: importByHand,
 		guards: []guard{
 			{"import", "policy.importCertificates is manual; a CA, what is not served yet, or what one source alone tells, without approval; not the certificate that was proposed", mayImport},
-			{"importLimit", "the imports that policy.limits.importsPerMeshPerHour (30, at most 100) allows are used up", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
+			{"importLimit", "the imports that policy.limits.importsPerMeshPerHour (30 unless set, at most 100) allows are used up", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 				limit := s.Mesh.Policy.Limits.ImportsPerMeshPerHour
 				if n := imports(g, s.Now); n >= limit {
 					return stop("%d certificates were imported in the mesh within the hour, the limit is %d", n, limit)
@@ -175,7 +175,7 @@ type Unfit struct{ Why string }
 
 func (e *Unfit) Error() string { return e.Why }
 
-// unfit says why certificates are not what an import is about, whoever read
+// unfit says why certificates are not what an import is about, no matter who read
 // them: of a self-signed one itself and nothing else, of a CA-signed one its
 // whole chain of CAs, from the one that it names as its issuer, each in its time
 // and signed by the next, and never itself. The error is an *Unfit.

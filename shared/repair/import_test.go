@@ -142,7 +142,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// What was read of the source is judged here once more, whoever read it.
+// What was read of the source is judged here once more, no matter who read it.
 func TestImportOfWhat(t *testing.T) {
 	year := noon.AddDate(1, 0, 0)
 	root := issue(t, "Example Root", true, year, nil)

@@ -19,10 +19,10 @@ func restartService() kind {
 		summary: summarize,
 		byHand:  func(p peer.Proposal) string { return procedure.RestartService(p.Target.Node, p.Target.Service).Line() },
 		guards: []guard{
-			{"clusterLimit", "the restarts that policy.limits.restartsPerClusterPerHour (1) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			{"clusterLimit", "the restarts that policy.limits.restartsPerClusterPerHour (1 unless set) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
 				return stopIf(restarts(g, s.Now, p.Target.Cluster) >= s.Mesh.Policy.Limits.RestartsPerClusterPerHour)
 			}},
-			{"meshLimit", "the restarts that policy.limits.restartsPerMeshPerHour (3) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			{"meshLimit", "the restarts that policy.limits.restartsPerMeshPerHour (3 unless set) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
 				return stopIf(restarts(g, s.Now, "") >= s.Mesh.Policy.Limits.RestartsPerMeshPerHour)
 			}},
 			{"age", "the service was restarted recently: it is up for less than 2 h, 4 intervals, or 1.5 x the longest full sync", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {

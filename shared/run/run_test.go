@@ -55,7 +55,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// TestADryRunLeavesNothingBehind: whoever tries what would be done keeps no run
+// TestADryRunLeavesNothingBehind: a person who tries what would be done keeps no run
 // from its turn.
 func TestADryRunLeavesNothingBehind(t *testing.T) {
 	s := storetest.NewMemory()

@@ -262,7 +262,7 @@ func (c *Client) accept(req Request, resp *http.Response, body *cappedBody) (*An
 			return nil, malformed(fmt.Errorf("no SOAP envelope: %s", statusText(prefix, resp.StatusCode)))
 		}
 	}
-	return a, nil // a long Header: whoever decodes the answer will see
+	return a, nil // a long Header: the decoder of the answer will see
 }
 
 func statusText(page []byte, status int) string {

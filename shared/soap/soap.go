@@ -45,7 +45,7 @@ type Answer struct {
 	Date time.Time
 	// Skew is Date minus our clock (Endpoint.Now) at the middle of the exchange: positive means that the server is ahead. Zero if Date is.
 	Skew time.Duration
-	// ContentType is that of the answer where whoever made it kept it: a client whose answers come in parts needs it. Else "".
+	// ContentType is that of the answer where its maker kept it: a client whose answers come in parts needs it. Else "".
 	ContentType string
 	// TLS is the connection that it came over; nil where there was none of ours.
 	TLS *tls.ConnectionState

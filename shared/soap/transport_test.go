@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What no server could show: whoever sets HTTPS_PROXY gets no password, and a write has no connection to reuse.
+// What no server could show: a proxy that HTTPS_PROXY names gets no password, and a write has no connection to reuse.
 func TestTransportIsOursAlone(t *testing.T) {
 	n := newNode(t, issue(t, nil, nil), ok)
 	wire := NewTransport(n.endpoint())

@@ -169,7 +169,7 @@ func LogTo(log *slog.Logger) func(Event) {
 }
 
 // Budget bounds the bytes of answers in flight over the process. Half of it is shared by everybody in small pieces; an answer that
-// finds that half empty waits for the other half, which belongs to one answer at a time. Whoever holds it never waits for budget
+// finds that half empty waits for the other half, which belongs to one answer at a time. Who holds it never waits for budget
 // again, so somebody always gets on: there is no deadlock among half-read answers.
 type Budget struct {
 	half   int64

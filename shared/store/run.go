@@ -127,7 +127,7 @@ func Begin(ctx context.Context, s Store, meshName, function string, scheduled ti
 }
 
 // Check reads the record again and says with ErrLeaseLost if the lease is no
-// longer ours or has run out: whoever is about to act asks first.
+// longer ours or has run out: a run that is about to act asks first.
 func (l Lease) Check(ctx context.Context, now time.Time) error {
 	it, err := l.store.Get(ctx, l.key)
 	if err != nil {

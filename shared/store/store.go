@@ -48,7 +48,7 @@ type Store interface {
 	GetMany(ctx context.Context, keys ...Key) (map[Key]Item, error)
 	// Load reads every item of a partition whose sort key starts with prefix,
 	// in the order of the sort keys. It may be a moment behind in a store of
-	// several machines; whoever acts on an item reads it again with one of the
+	// several machines; a caller that acts on an item reads it again with one of the
 	// others.
 	Load(ctx context.Context, pk, prefix string) ([]Item, error)
 	// LoadNow is Load, consistently: it sees every write that was acknowledged

@@ -37,7 +37,7 @@ func (j *tick) settled(ctx context.Context) (repair.Gate, error) {
 	return repair.Load(ctx, j.Store, j.Mesh.Name)
 }
 
-// access is how clusters are reached by whoever acts.
+// access is how clusters are reached by a run that acts.
 func (j *tick) access() intervention.Access {
 	return intervention.Access{Mesh: j.Mesh, Store: j.Store, Now: j.Now, Log: j.Log, Actor: actor, Clusters: j.Clusters, Platform: j.Platform, Crash: j.Crash}
 }
@@ -71,7 +71,7 @@ func (j *tick) act(ctx context.Context, gate *repair.Gate, shut error) (int, err
 		case shut != nil:
 			doc.Value.Refused = append([]record.Refusal{{Guard: "gate", Why: "written by a newer version of Peerkeeper"}}, refused...)
 		case len(refused) == 0 && j.Clusters != nil && j.Lease != nil && acting.Err() != nil:
-			doc.Value.Refused = []record.Refusal{{Guard: "time", Why: "this look had none left"}}
+			doc.Value.Refused = []record.Refusal{{Guard: "time", Why: "this run had no time left"}}
 		case len(refused) == 0 && j.Clusters != nil && j.Lease != nil:
 			res, err := j.access().Repair(j.Lease).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
 				return j.recheck(ctx, gate, p)
@@ -121,7 +121,7 @@ func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
 	return out
 }
 
-// recheck reads consistently what an action turns on, and judges it anew: the
+// recheck reads consistently what an action turns on, and judges it again: the
 // whole mesh's clusters, and the peers that ask for it. Of the other peers, by
 // which too many causes are told, what was loaded is good enough.
 func (j *tick) recheck(ctx context.Context, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {

@@ -18,7 +18,7 @@ func TestWhatFailedWaitsForTheOthers(t *testing.T) {
 	book := &record.Snapshot{Proposals: map[string]store.Doc[record.Proposed]{
 		"hangs":   {Value: record.Proposed{Refused: []record.Refusal{{Guard: failed, Why: "timeout"}}}},
 		"refused": {Value: record.Proposed{Refused: []record.Refusal{{Guard: "override", Why: "emea is paused by jdoe: change freeze"}}}},
-		"late":    {Value: record.Proposed{Refused: []record.Refusal{{Guard: "time", Why: "this look had none left"}}}},
+		"late":    {Value: record.Proposed{Refused: []record.Refusal{{Guard: "time", Why: "this run had no time left"}}}},
 	}}
 	asked := []peer.Proposal{{ID: "hangs"}, {ID: "refused"}, {ID: "late"}, {ID: "new"}}
 	var got []string

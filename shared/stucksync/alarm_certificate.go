@@ -37,7 +37,7 @@ func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
 }
 
 // ending completes the alarm on a certificate or a root that ends: it rises as
-// time runs out, and is said anew when fewer days are left.
+// time runs out, and is said again when fewer days are left.
 func ending(f peer.Finding, one *alarm.Firing) {
 	if f.Reason == certificate.ChainExpired {
 		// The alarm that said that it would; whether pullers hold a newer CA, their

@@ -37,7 +37,7 @@ func peerKinds() []alarm.Kind {
 // peerFiring lists a peer's problems: those whose condition is False, and was
 // so at the look before.
 func (j *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
-	held := suppressed(j.States[id].Overlays)
+	silent := suppressed(j.States[id].Overlays)
 	var out []alarm.Firing
 	for _, k := range kinds {
 		for _, t := range k.Conditions {
@@ -46,7 +46,7 @@ func (j *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
 				continue
 			}
 			out = append(out, alarm.Firing{
-				Name: k.Name, Peer: id, Message: c.Message, Since: c.Since, Suppressed: held || j.aboutToFire(k.Awaits, id),
+				Name: k.Name, Peer: id, Message: c.Message, Since: c.Since, Suppressed: silent || j.aboutToFire(k.Awaits, id),
 			})
 			break
 		}
@@ -55,7 +55,7 @@ func (j *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
 }
 
 // suppressed reports whether a peer's overlays suppress its notices. Paused does
-// not: whoever stops repairs still wants to hear what is broken.
+// not: a person who stops repairs still wants to hear what is broken.
 func suppressed(overlays []peer.Overlay) bool {
 	for _, o := range overlays {
 		switch o {
@@ -82,14 +82,14 @@ func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
 // clusterFiring lists the problems of a cluster: its findings for which there is
 // an alarm.
 func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
-	held := j.View.Upgrading(id) || j.Book.Overrides.MaintenanceOf(id, j.View.Now)
+	silent := j.View.Upgrading(id) || j.Book.Overrides.MaintenanceOf(id, j.View.Now)
 	var out []alarm.Firing
 	fire := func(f peer.Finding, certcheck bool) {
 		k, ok := alarm.OfFinding(f.Reason)
 		if !ok || k.ClearedBy.Certcheck() != certcheck {
 			return
 		}
-		one := alarm.Firing{Name: k.Name, Cluster: id, Subject: subject(k, f), Message: f.Message, Since: f.Since, Suppressed: held}
+		one := alarm.Firing{Name: k.Name, Cluster: id, Subject: subject(k, f), Message: f.Message, Since: f.Since, Suppressed: silent}
 		if !j.complete(f, &one) {
 			return
 		}

@@ -43,7 +43,7 @@ func (j *tick) fold(id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
 		said = append(said, peer.Acknowledged)
 	}
 	if slices.Contains(prev.Overlays, peer.Flapping) {
-		said = append(said, peer.Flapping) // judged anew, by its lower threshold
+		said = append(said, peer.Flapping) // judged again, by its lower threshold
 	}
 	prev.Overlays = said
 	next := peer.Fold(j.View, id, j.Conditions[id], prev, state, cause)

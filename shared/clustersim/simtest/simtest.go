@@ -123,7 +123,7 @@ func (r *Rig) SecretsNow() Secrets {
 	return out
 }
 
-// Credentials follow: whoever asks gets the password that the cluster takes at that moment.
+// Credentials follow: who asks gets the password that the cluster takes at that moment.
 func (r *Rig) Credentials(ctx context.Context, name string) (secret.Credentials, error) {
 	return r.SecretsNow().Credentials(ctx, name)
 }

@@ -42,7 +42,7 @@ type Source struct {
 	// seen in a log or in the state; with the same salt the digest is the same
 	// after a restart. LoadSalt keeps one. At least 16 bytes.
 	Salt []byte
-	// Unsafe reads the file although others may read or change it. Whoever can
+	// Unsafe reads the file although others may read or change it. Anyone who can
 	// change it chooses to whom a cluster's password is sent next.
 	Unsafe bool
 
@@ -222,7 +222,7 @@ func bare(err error) error {
 
 // LoadSalt reads the salt that is kept in a file, and makes the file with a
 // random salt if there is none. It belongs beside the state, readable by the
-// owner alone: whoever has both a digest and the salt can try passwords.
+// owner alone: anyone who has both a digest and the salt can try passwords.
 // Losing it costs no more than that every rejected secret is tried once again.
 func LoadSalt(path string) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a pipe would be waited for

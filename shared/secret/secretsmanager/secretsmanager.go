@@ -60,7 +60,7 @@ type Source struct {
 	entries map[string]*entry
 }
 
-// entry is what is known of one secret. Whoever holds turn may ask.
+// entry is what is known of one secret. Who holds turn may ask.
 type entry struct {
 	turn  chan struct{}
 	creds secret.Credentials

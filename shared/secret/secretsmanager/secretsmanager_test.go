@@ -131,7 +131,7 @@ func TestThirtyClustersAskOnce(t *testing.T) {
 	})
 }
 
-// Whoever waits for another's look may give up; the look goes on.
+// A caller that waits for another's look may give up; the look goes on.
 func TestAWaiterMayGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVault()

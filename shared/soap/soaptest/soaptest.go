@@ -123,7 +123,7 @@ func (n *Node) Requests() []Seen {
 	return slices.Clone(n.seen)
 }
 
-// Negative is the certificate with a negative serial number, signed anew: crypto/x509 makes none.
+// Negative is the certificate with a negative serial number, signed again: crypto/x509 makes none.
 func (c Certificate) Negative(t testing.TB) Certificate {
 	t.Helper()
 	tbs := slices.Clone(c.Leaf.RawTBSCertificate)

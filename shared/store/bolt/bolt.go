@@ -140,7 +140,7 @@ type Store struct {
 	// turn lets the goroutines of this process take turns. Without it they
 	// would wait for each other's file lock, which is polled every 50 ms.
 	turn chan struct{}
-	// checked is when all pages were checked last, on the wall; whoever has the
+	// checked is when all pages were checked last, on the wall; who has the
 	// turn may change it.
 	checked time.Time
 }

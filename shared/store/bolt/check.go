@@ -114,7 +114,7 @@ func (e *kindError) Error() string { return e.text }
 // mapped. Without O_CREATE: a file that has gone is not replaced by an empty one
 // that knows of no pause and no open intent.
 func openRegular(path string, flag int, mode os.FileMode) (f *os.File, err error) {
-	// Looked at before it is opened: opening a named pipe waits for whoever
+	// Looked at before it is opened: opening a named pipe waits for the one who
 	// writes to it, and opening a device may do anything.
 	info, err := os.Stat(path)
 	if err != nil {

@@ -277,7 +277,7 @@ func (s *Store) put(ctx context.Context, it store.Item) error {
 		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
 	}
 	// An expired item is as good as gone, whether or not DynamoDB has removed
-	// it: it may begin anew, and nobody may go on from it.
+	// it: it may begin again, and nobody may go on from it.
 	if it.Version == 0 {
 		in.ConditionExpression = aws.String("attribute_not_exists(pk) OR #ttl <= :now")
 	} else {
@@ -306,7 +306,7 @@ func (s *Store) put(ctx context.Context, it store.Item) error {
 	case readErr == nil && stored.Version == it.Version+1 && stored.TTL.Equal(store.WholeSeconds(it.TTL)) && bytes.Equal(stored.Body, it.Body):
 		return nil
 	case !isConditional(err):
-		return errors.Join(err, readErr) // nobody can say; whoever cares reads again
+		return errors.Join(err, readErr) // nobody can say; a caller that needs to know reads again
 	case readErr == nil && stored.Version == it.Version+1:
 		return store.ErrConflict // the one write over this version was somebody else's
 	}

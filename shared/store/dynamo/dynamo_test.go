@@ -124,7 +124,7 @@ func TestWritesUnderFaults(t *testing.T) {
 }
 
 // An answer is lost, and before we look somebody else writes on: our write was
-// done, and nobody can tell. A conflict would say that it was not, and whoever
+// done, and nobody can tell. A conflict would say that it was not, and the caller
 // hears that does it again.
 func TestAWriteWhoseAnswerIsLostAndThatIsOvertakenIsNoConflict(t *testing.T) {
 	s, other := open(t), (*dynamo.Store)(nil)

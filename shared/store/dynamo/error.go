@@ -50,7 +50,7 @@ func (e *Error) Error() string {
 	case Overtaken:
 		cure = "; whether this was written cannot be told, and the next run goes by what stands"
 	case Denied:
-		cure = "; whoever runs this needs dynamodb:" + e.Op + " on the table"
+		cure = "; the role or user that runs this needs dynamodb:" + e.Op + " on the table"
 	case NoTable:
 		cure = "; check PEERKEEPER_TABLE and AWS_REGION"
 	}

@@ -57,7 +57,7 @@ func (s *Store) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]s
 // request that names one twice, and each request within one partition. A policy
 // grants leading keys statement by statement, and every leading key of a request
 // must stand in one and the same statement: a batch across partitions would be
-// denied to whoever may read both.
+// denied to a caller that may read both.
 func batches(keys []store.Key) [][]store.Key {
 	had := make(map[store.Key]bool, len(keys))
 	of := map[string][]store.Key{}

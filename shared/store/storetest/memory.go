@@ -11,7 +11,7 @@ import (
 	"peerkeeper/shared/store"
 )
 
-// Memory is a store for the tests of whoever uses one: it ends with them, and can
+// Memory is a store for the tests of packages that use one: it ends with them, and can
 // be made to fail at any call.
 type Memory struct {
 	// Now is the clock that expires items; nil means time.Now. Set it before

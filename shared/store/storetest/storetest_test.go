@@ -179,7 +179,7 @@ func defects() []defect {
 				return m.Delete(ctx, k, it.Version)
 			}}
 		}},
-		{"never expires", "an expired item is hidden and may begin anew", func(m *Memory) store.Store {
+		{"never expires", "an expired item is hidden and may begin again", func(m *Memory) store.Store {
 			return broken{Store: m, put: func(ctx context.Context, items ...store.Item) error {
 				for i := range items {
 					items[i].TTL = items[i].TTL.AddDate(100, 0, 0)
