@@ -33,6 +33,17 @@ type shot struct {
 }
 
 func (f film) play(minutes int) []shot {
+	shots, _ := f.run(minutes)
+	return shots
+}
+
+// last is what is remembered at the end.
+func (f film) last(minutes int) SyncRecord {
+	_, rec := f.run(minutes)
+	return rec
+}
+
+func (f film) run(minutes int) ([]shot, SyncRecord) {
 	if f.syncs == nil {
 		f.syncs = func(int) bool { return true }
 	}
@@ -92,7 +103,7 @@ func (f film) play(minutes int) []shot {
 		state, _ := StateOf(rec.Conditions, rec)
 		out = append(out, shot{minute, rec.Condition(UsersMatch), rec.Condition(Synced), state})
 	}
-	return out
+	return out, rec
 }
 
 func otherPub(id mesh.ClusterID) mesh.NodeName {

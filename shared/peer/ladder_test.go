@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/mesh"
 )
 
@@ -159,6 +160,49 @@ func (s stuck) look(t *testing.T, prev *Ladder, done []Done) (State, Ladder, *Pr
 	return state, l, p
 }
 
+// logged is a peer without a readable clock, of which ICSA raised Cisco's own alarm
+// of a stuck sync so long before, in a log that was read so long ago; 0 before is
+// none.
+func logged(alarm, read time.Duration, more ...func(*LogRecord)) stuck {
+	return stuck{age: 30 * time.Minute, auto: "f", others: "unreadable", noClock: true, change: func(v *Facts, _ *SyncRecord) {
+		r := LogRecord{Read: at12.Add(-read), Since: at12.Add(-24 * time.Hour)}
+		if alarm != 0 {
+			for _, ago := range []time.Duration{alarm + 2*time.Hour, alarm + time.Hour} {
+				r.Add("apac", ciscolog.Failed, Word{Alarm: ciscolog.SyncFailure, At: at12.Add(-ago), Dating: ciscolog.Dated})
+			}
+			r.Add("apac", ciscolog.Failed, Word{Alarm: ciscolog.PeriodicSyncingFailure, At: at12.Add(-alarm), Dating: ciscolog.Dated})
+		}
+		for _, change := range more {
+			change(&r)
+		}
+		v.Logs = map[mesh.ClusterID]LogRecord{"emea": r}
+	}}
+}
+
+func with(s stuck, change func(*stuck)) stuck {
+	change(&s)
+	return s
+}
+
+// TestARestartIsProvenByALogLater: the log's next turn may be half an hour after
+// the sync that proves it.
+func TestARestartIsProvenByALogLater(t *testing.T) {
+	for _, c := range []struct {
+		ago  time.Duration
+		rung Rung
+	}{{70 * time.Minute, RungRestart}, {80 * time.Minute, RungHuman}} {
+		s := logged(20*time.Minute, 0)
+		s.up = 24 * time.Hour
+		_, l, _ := s.look(t, nil, []Done{{Target: Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: ICSA}, Action: RestartService, At: at12.Add(-c.ago), Closed: at12.Add(-c.ago)}})
+		if l.Rung != c.rung {
+			t.Errorf("restarted %s ago: %s (%s), want %s", c.ago, l.Rung, l.Evidence, c.rung)
+		}
+		if !l.Incident.Equal(at12.Add(-140 * time.Minute)) {
+			t.Errorf("the incident is of %s, want the first failure", l.Incident)
+		}
+	}
+}
+
 func TestLadder(t *testing.T) {
 	const h, m = time.Hour, time.Minute
 	for _, c := range []struct {
@@ -224,6 +268,26 @@ func TestLadder(t *testing.T) {
 		// People.
 		{"a force sync by hand is waited for", stuck{age: 125 * m, auto: "f", others: "stand", wait: h}, Stuck, RungForce, false, "", false, "Force Manual Sync"},
 		{"a force sync is waited for after Cisco's time", stuck{age: 125 * m, auto: "t", others: "stand", wait: h}, Stuck, RungCisco, false, "", false, ""},
+
+		// Cisco's own log, where no clock can be read.
+		{"Cisco's own alarm, and failures go on", logged(20*m, 0), Stuck, RungRestart, true, "none of the 1 other peers", false, ""},
+		{"the same of every peer of the agent", logged(20*m, 0, func(r *LogRecord) {
+			r.Add("amer", ciscolog.Failed, Word{Alarm: ciscolog.PeriodicSyncingFailure, At: at12.Add(-20 * m), Dating: ciscolog.Dated})
+		}), Stuck, RungRestart, true, "", false, ""},
+		{"the other peer's log tells of a sync", logged(20*m, 0, func(r *LogRecord) {
+			r.Add("amer", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: at12.Add(-20 * m), Dating: ciscolog.Dated})
+		}), Stuck, RungRestart, true, "1 of the 1 other peers of this ICSA advance", false, ""},
+		{"that the other peer's log tells of none says nothing", logged(20*m, 0, func(r *LogRecord) {
+			r.Add("amer", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: at12.Add(-5 * h), Dating: ciscolog.Dated})
+		}), Stuck, RungRestart, true, "none of the 1 other peers of this ICSA is seen to stand still", false, ""},
+		{"Cisco's own alarm is of the ICSA before this one", with(logged(20*m, 0), func(s *stuck) { s.up = 15 * m }), Stuck, RungWait, false, "", false, "raised since it started"},
+		{"Cisco's own alarm, and no failure since", logged(45*m, 0), Stuck, RungWait, false, "", false, "failures go on"},
+		{"Cisco's own alarm, in a log whose turn is overdue", logged(60*m, 46*m), Stuck, RungWait, false, "", false, "failures go on"},
+		{"Cisco's own alarm, and the data are equal", with(logged(20*m, 0), func(s *stuck) { s.equal = true }), Stuck, RungWithheld, false, "", false, "the user data match"},
+		{"a success that should be logged and is not", logged(0, 0, func(r *LogRecord) {
+			r.Add("apac", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: at12.Add(-4 * h), Dating: ciscolog.Dated})
+			r.Level, r.LevelAt = "Informational", at12
+		}), Stuck, RungWait, false, "", false, "a line that its log lacks"},
 
 		// Failing is not stuck.
 		{"the remote cannot be reached", stuck{age: 300 * m, auto: "f", others: "stand", failing: Reachable}, Degraded, "", false, "", false, ""},

@@ -101,3 +101,28 @@ func TestUsersOverTime(t *testing.T) {
 		})
 	}
 }
+
+// A copy that comes to equal its home shows that a sync brought it, however late;
+// a home that goes back to what its copy has shows nothing.
+func TestAChangeThatIsSeenCopied(t *testing.T) {
+	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
+	for name, c := range map[string]struct {
+		film film
+		want time.Time
+	}{
+		"within the interval":                {film{interval: 30 * time.Minute, home: step(10, 200, 210)}, at(35)},
+		"after five hours":                   {film{interval: 30 * time.Minute, home: step(10, 200, 210), syncs: func(m int) bool { return m > 300 }}, at(305)},
+		"the home changed back":              {film{interval: 30 * time.Minute, home: func(m int) int { return map[bool]int{true: 210, false: 200}[m >= 10 && m < 60] }, syncs: never}, time.Time{}},
+		"nothing ever changed":               {film{interval: 30 * time.Minute, home: always(200)}, time.Time{}},
+		"it differed since before we looked": {film{interval: 30 * time.Minute, home: always(200), copied: step2(100, 190, 200)}, time.Time{}},
+	} {
+		c.film.noClock = true
+		if got := c.film.last(360).Copied; !got.Equal(c.want) {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func step2(at, before, after int) func(int, int) int {
+	return func(m, _ int) int { return step(at, before, after)(m) }
+}

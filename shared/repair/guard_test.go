@@ -208,6 +208,7 @@ func cases() []only {
 			s.ServiceUnknown = "the services are not known (Stale)"
 		}, setting},
 		{"facts", "it has synced since", func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.True, "") }, func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.StuckTwoHours) }},
+		{"facts", "that it is stuck is inferred from a line that a log lacks", func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.NoSuccessLogged) }, func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.CiscoAlarm) }},
 		{"facts", "whether it syncs is not known", func(_ G, _ P, s S) { s.Peers = nil }, func(_ G, p P, s S) { p.Target.Service, s.Peers = peer.AXL, nil }},
 		{"facts", "the users match", func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.True, peer.SetEqual) }, func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.True, peer.CatchingUp) }},
 		{"facts", "whether the users match is not known", func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.UnknownStatus, peer.Stale) }, func(_ G, _ P, s S) { s.Peers = reading(peer.UsersMatch, peer.UnknownStatus, peer.NotYetDecided) }},

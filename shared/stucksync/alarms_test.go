@@ -12,6 +12,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -43,6 +44,7 @@ type script struct {
 	peers    map[mesh.PeerID]map[peer.Type]peer.Condition
 	leaf     map[mesh.PeerID]time.Time // since when the remote publisher serves its certificate
 	puts     map[string]int
+	logs     map[mesh.ClusterID]*peer.LogRecord // read at every look
 }
 
 func (s *script) Send(_ context.Context, n alarm.Notice) error {
@@ -162,6 +164,16 @@ func (s *script) looked() {
 		}
 		record.Add(&changes, sync)
 		record.Add(&changes, cert)
+	}
+	logs, err := book.Logs(s.mesh, s.now)
+	if err != nil {
+		s.tb.Fatalf("%v", err)
+	}
+	for id, r := range s.logs {
+		doc := logs[id]
+		r.Read = s.now
+		doc.Value = *r
+		record.Add(&changes, doc)
 	}
 	if _, err := changes.Write(s.tb.Context(), s.memory); err != nil {
 		s.tb.Fatalf("%v", err)
@@ -325,6 +337,18 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 			func(s *script) { s.set("emea>apac", peer.Synced, peer.UnknownStatus, peer.CannotConnect) },
 			func(s *script) { s.set("emea>apac", peer.Synced, peer.True, peer.OnInterval) },
 		}, {
+			"a success that is not logged, then whether one would be is not known",
+			func(s *script) { s.set("emea>apac", peer.Synced, peer.False, peer.NoSuccessLogged) },
+			alarm.PeriodicSyncingFailure + " emea>apac",
+			func(s *script) { s.set("emea>apac", peer.Synced, peer.UnknownStatus, peer.LogHasNoSyncLines) },
+			func(s *script) { s.set("emea>apac", peer.Synced, peer.True, peer.OnInterval) },
+		}, {
+			"Cisco's own alarm of a stuck sync, then its log is not read",
+			func(s *script) { s.set("emea>apac", peer.Synced, peer.False, peer.CiscoAlarm) },
+			alarm.PeriodicSyncingFailure + " emea>apac",
+			func(s *script) { s.set("emea>apac", peer.Synced, peer.UnknownStatus, peer.ClockNotReadable) },
+			func(s *script) { s.set("emea>apac", peer.Synced, peer.True, peer.OnInterval) },
+		}, {
 			"users differ, then undecided",
 			func(s *script) { s.set("emea>apac", peer.UsersMatch, peer.False, peer.UsersMissing) },
 			alarm.UsersDiffer + " emea>apac",
@@ -411,6 +435,29 @@ func TestAlarmsAreNotClearedByIgnorance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFailuresThatAreOverClearAnAlarmToUnknown: where ICSA logs no successes nothing
+// else can ever end what its failures began.
+func TestFailuresThatAreOverClearAnAlarmToUnknown(t *testing.T) {
+	s := play(t, "emea", "apac", "amer")
+	failed := start
+	s.logs = map[mesh.ClusterID]*peer.LogRecord{"emea": {Level: "Error", LevelAt: start, Since: start.Add(-time.Hour)}}
+	s.logs["emea"].Add("apac", ciscolog.Failed, peer.Word{Alarm: ciscolog.PeriodicSyncingFailure, At: failed, Dating: ciscolog.Dated})
+	s.set("emea>apac", peer.Synced, peer.False, peer.CiscoAlarm)
+	s.tick()
+	s.tick()
+	s.expect("raised", alarm.PeriodicSyncingFailure+" emea>apac")
+	s.set("emea>apac", peer.Synced, peer.UnknownStatus, peer.LogHasNoSyncLines)
+	for s.now.Before(failed.Add(2 * time.Hour)) {
+		s.tick()
+		if s.now.After(failed.Add(2 * time.Hour)) {
+			break
+		}
+		s.expect("failures may go on", alarm.PeriodicSyncingFailure+" emea>apac")
+	}
+	s.tick()
+	s.expect("no failure for two hours")
 }
 
 // TestAFirstBadLookIsNotSaid, not even while another cause stands.
