@@ -43,7 +43,7 @@ It never leaves this machine, needs no account, and touches no cluster of yours.
 Examples:
 
   peerkeeper demo                   # then open http://127.0.0.1:8080
-  peerkeeper demo --once            # the whole story in under a minute
+  peerkeeper demo --once            # the whole story, in a minute or two
   peerkeeper demo --once --json     # {steps, alarms, ok}; exit 1 names each difference
   peerkeeper demo --dir ./demo      # and afterwards: peerkeeper status --mesh demo/mesh.yaml --state demo/state.db`
 }

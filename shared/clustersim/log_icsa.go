@@ -116,6 +116,8 @@ func (s *Sim) logSync(p *peer, remote *cluster, why string, now time.Time) {
 		name = "InterClusterSyncAgentPeerSyncFailure"
 	case kind == "CertificateExpired", kind == "CertificateNotTrusted":
 		name = "ICSACertificateValidationFailure"
+	case kind == "DomainConflict":
+		name = "InterClusterSyncAgentDomainConflict"
 	case kind == "ServiceNotRunning":
 		name = "InterClusterSyncAgentAxlClientTimeout"
 	}

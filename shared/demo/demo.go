@@ -48,10 +48,26 @@ const (
 	backoff    = 20 * time.Millisecond
 )
 
-// PlayOnce plays the story on a stepped clock to its end.
+// PlayOnce plays the story on a stepped clock to its end, each chapter on a mesh
+// of its own; Dir keeps the files of the first.
 func (d Demo) PlayOnce(ctx context.Context) (Result, error) {
+	all := Result{Alarms: []AlarmResult{}, OK: true}
+	for i, chapter := range d.Story.Chapters {
+		if i > 0 {
+			d.Dir = filepath.Join(d.Dir, chapter.Name)
+		}
+		one, err := d.playOnce(ctx, chapter)
+		all.Steps, all.Alarms, all.OK = append(all.Steps, one.Steps...), append(all.Alarms, one.Alarms...), all.OK && one.OK
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func (d Demo) playOnce(ctx context.Context, chapter Chapter) (Result, error) {
 	clock := NewStepped(time.Now().UTC().Truncate(time.Hour))
-	set, err := d.build(clock, mesh.Clock{Epoch: clock.Now(), Rate: 1})
+	set, err := d.build(chapter, clock, mesh.Clock{Epoch: clock.Now(), Rate: 1})
 	if err != nil {
 		return Result{}, err
 	}
@@ -91,14 +107,14 @@ func (d Demo) PlayOnce(ctx context.Context) (Result, error) {
 			set.sim.Step(clock.Now())
 		}
 	}
-	return set.stage.play(ctx, d.Story)
+	return set.stage.play(ctx, chapter)
 }
 
 // Watch runs the demo on a fast clock with its page served at l, playing the
-// story over and over until the context ends.
+// story's first chapter over and over until the context ends.
 func (d Demo) Watch(ctx context.Context, l *listener.Listener) error {
-	fast := host.Fast{Clock: mesh.Clock{Epoch: time.Now().UTC(), Rate: Rate}}
-	set, err := d.build(fast, fast.Clock)
+	fast, chapter := host.Fast{Clock: mesh.Clock{Epoch: time.Now().UTC(), Rate: Rate}}, d.Story.Chapters[0]
+	set, err := d.build(chapter, fast, fast.Clock)
 	if err != nil {
 		return err
 	}
@@ -129,7 +145,7 @@ func (d Demo) Watch(ctx context.Context, l *listener.Listener) error {
 		case <-ctx.Done():
 		}
 		for ctx.Err() == nil {
-			if _, err := set.stage.play(ctx, d.Story); err != nil {
+			if _, err := set.stage.play(ctx, chapter); err != nil {
 				done <- err
 				return
 			}
@@ -157,28 +173,35 @@ type set struct {
 
 // build starts a simulated mesh and a host that knows it only through the
 // files that `peerkeeper sim` writes.
-func (d Demo) build(clock host.Clock, written mesh.Clock) (*set, error) {
-	sim, err := clustersim.New(clustersim.Config{Clusters: d.Clusters, Users: d.Users, Clock: clock, Seed: 1, Epoch: written.Epoch, Rate: written.Rate})
+func (d Demo) build(chapter Chapter, clock host.Clock, written mesh.Clock) (*set, error) {
+	var own Mesh
+	if chapter.Mesh != nil {
+		own = *chapter.Mesh
+	}
+	sim, err := clustersim.New(clustersim.Config{Clusters: d.Clusters, Users: d.Users, Clock: clock, Seed: 1, Epoch: written.Epoch, Rate: written.Rate, LogSeverity: own.LogSeverity})
 	if err != nil {
 		return nil, err
 	}
 	if err := sim.Start(); err != nil {
 		return nil, errors.Join(err, sim.Close())
 	}
-	s, err := d.equip(sim, clock)
+	s, err := d.equip(sim, own, clock)
 	if err != nil {
 		return nil, errors.Join(err, sim.Close())
 	}
 	return s, nil
 }
 
-func (d Demo) equip(sim *clustersim.Sim, clock host.Clock) (*set, error) {
+func (d Demo) equip(sim *clustersim.Sim, own Mesh, clock host.Clock) (*set, error) {
 	if err := WriteFiles(sim, "", d.Dir); err != nil {
 		return nil, err
 	}
 	m, err := meshfile.Load(filepath.Join(d.Dir, "mesh.yaml"))
 	if err != nil {
 		return nil, err
+	}
+	if own.NoDialect {
+		m.Dialect = nil
 	}
 	state, err := bolt.Open(filepath.Join(d.Dir, "state.db"))
 	if err != nil {

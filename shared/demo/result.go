@@ -60,8 +60,9 @@ type MendedResult struct {
 	OK    bool `json:"ok"`
 }
 
-// AlarmResult counts one alarm's distinct transitions over the whole story.
+// AlarmResult counts one alarm's distinct transitions over one chapter.
 type AlarmResult struct {
+	Chapter string         `json:"chapter,omitempty"` // on whose mesh
 	Name    string         `json:"name"`
 	Peer    mesh.PeerID    `json:"peer,omitzero"`
 	Cluster mesh.ClusterID `json:"cluster,omitempty"`

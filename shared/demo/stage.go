@@ -34,10 +34,10 @@ type stage struct {
 }
 
 // play plays the steps in order and compares each with what is found.
-func (st *stage) play(ctx context.Context, story Story) (Result, error) {
+func (st *stage) play(ctx context.Context, chapter Chapter) (Result, error) {
 	res := Result{OK: true}
-	st.spoken = story.clusters(st.operator.Mesh.IDs())
-	for _, step := range story.Steps {
+	st.spoken = chapter.clusters(st.operator.Mesh.IDs())
+	for _, step := range chapter.Steps {
 		st.tell("— %s", step.Name)
 		r, err := st.step(ctx, step)
 		if err != nil {
@@ -47,7 +47,8 @@ func (st *stage) play(ctx context.Context, story Story) (Result, error) {
 		res.OK = res.OK && r.OK && (r.Mended == nil || r.Mended.OK)
 	}
 	res.Alarms = st.said.results()
-	for _, a := range res.Alarms {
+	for i, a := range res.Alarms {
+		res.Alarms[i].Chapter = chapter.Name
 		if a.Raised != 1 || a.Cleared != 1 {
 			res.OK = false
 		}

@@ -14,10 +14,26 @@ import (
 	"peerkeeper/shared/peer"
 )
 
-// Story is what a demo plays: each step breaks something, waits, says what
-// Peerkeeper must show, mends it, and waits for health.
+// Story is what a demo plays, chapter by chapter.
 type Story struct {
+	Chapters []Chapter
+}
+
+// Chapter is a sequence of steps on one mesh: each breaks something, waits, says
+// what Peerkeeper must show, mends it, and waits for health.
+type Chapter struct {
+	// Name tells a chapter from others; "" is the first.
+	Name  string `yaml:"chapter"`
+	Mesh  *Mesh  `yaml:"mesh"` // nil is a mesh as `peerkeeper sim` writes it
 	Steps []Step `yaml:"steps"`
+}
+
+// Mesh is what is special about a chapter's own mesh.
+type Mesh struct {
+	// NoDialect leaves what Cisco does not document unmapped, as in a mesh that
+	// Peerkeeper has just met.
+	NoDialect   bool `yaml:"noDialect"`
+	LogSeverity int  `yaml:"logSeverity"` // of ICSA's Local Syslogs; 0 is Informational
 }
 
 // Step is one incident.
@@ -89,7 +105,8 @@ func (s *Span) UnmarshalYAML(b []byte) error {
 	return err
 }
 
-// LoadStory reads every *.yaml of a folder, in the order of their names.
+// LoadStory reads every *.yaml of a folder, in the order of their names. A file
+// without a mesh of its own goes on with the chapter before.
 func LoadStory(files fs.FS) (Story, error) {
 	names, err := fs.Glob(files, "*.yaml")
 	if err != nil {
@@ -102,26 +119,30 @@ func LoadStory(files fs.FS) (Story, error) {
 		if err != nil {
 			return Story{}, err
 		}
-		var one Story
+		var one Chapter
 		if err := yaml.UnmarshalWithOptions(b, &one, yaml.Strict()); err != nil {
 			return Story{}, fmt.Errorf("%s: %w", name, err)
 		}
-		all.Steps = append(all.Steps, one.Steps...)
+		if n := len(all.Chapters); n > 0 && one.Mesh == nil {
+			all.Chapters[n-1].Steps = append(all.Chapters[n-1].Steps, one.Steps...)
+			continue
+		}
+		all.Chapters = append(all.Chapters, one)
 	}
-	if len(all.Steps) == 0 {
+	if !slices.ContainsFunc(all.Chapters, func(c Chapter) bool { return len(c.Steps) > 0 }) {
 		return Story{}, errors.New("no scenario found: want *.yaml with steps")
 	}
 	return all, nil
 }
 
-// clusters are those a story is about: the first three, emea, apac and amer, and
+// clusters are those a chapter is about: the first three, emea, apac and amer, and
 // any other that it names.
-func (s Story) clusters(ids []mesh.ClusterID) map[mesh.ClusterID]bool {
+func (c Chapter) clusters(ids []mesh.ClusterID) map[mesh.ClusterID]bool {
 	out := map[mesh.ClusterID]bool{}
 	for _, id := range ids[:min(3, len(ids))] {
 		out[id] = true
 	}
-	for _, step := range s.Steps {
+	for _, step := range c.Steps {
 		for name := range step.Expect.Peers {
 			if id, err := mesh.ParsePeerID(name); err == nil {
 				out[id.From], out[id.To] = true, true

@@ -82,13 +82,13 @@ func (l *link) failing(w Word) bool {
 
 // over reports whether a failure that no success followed is over all the same.
 // Where a success would be logged, nothing but one ends it. Elsewhere it ends
-// when a change of the home was seen copied since, or when no such line came for
-// long enough over a log that was read without a gap.
+// when a change of the home was seen copied since, or when no failure of the peer
+// came for long enough over a log that was read without a gap.
 func (l *link) over(w Word, memory SyncRecord) bool {
 	if l.logsSuccesses() {
 		return false
 	}
-	at, r := l.puller.said(w), l.puller.log
+	at, r := l.puller.said(newer(w, l.words().Failure)), l.puller.log
 	if memory.Copied.After(at) {
 		return true
 	}
@@ -228,8 +228,8 @@ var causesLogged = map[ciscolog.Alarm]struct {
 func (l *link) causeLogged(t Type, memory SyncRecord) (verdict, bool) {
 	w := l.words().Cause
 	cause, known := causesLogged[w.Alarm]
-	if !known || cause.falsifies != t {
-		return verdict{}, false
+	if !known || cause.falsifies != t || l.words().Failure.At.Sub(w.At) > failuresApart {
+		return verdict{}, false // failures that name no cause have gone on for long
 	}
 	what := fmt.Sprintf(cause.says, l.id.From, l.id.To, l.home.Publisher)
 	return l.byLog(w, memory, cause.reason, what)

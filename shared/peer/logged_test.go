@@ -94,6 +94,12 @@ func TestAFailureInTheLogIsACauseUntilALaterSuccess(t *testing.T) {
 			s.says("apac", ciscolog.SyncFailure, 5*time.Minute)
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 4*time.Minute)
 		}, False, PeerDown, Cisco, ""}},
+		{Reachable, logCase{"nothing but exceptions for three hours since", func(s *logScene) {
+			s.says("apac", ciscolog.PeerDown, 200*time.Minute)
+			for d := 195 * time.Minute; d > 0; d -= 30 * time.Minute {
+				s.says("apac", ciscolog.SyncFailure, d)
+			}
+		}, True, ReachableFromPeerkeeper, "", ""}},
 		{Reachable, logCase{"it has synced since", func(s *logScene) {
 			s.says("apac", ciscolog.PeerDown, 30*time.Minute)
 			s.says("apac", ciscolog.Status, 10*time.Minute)
@@ -177,6 +183,11 @@ func TestCiscosOwnAlarmOfAStuckSync(t *testing.T) {
 			s.level("Error")
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 121*time.Minute)
 		}, UnknownStatus, LogHasNoSyncLines, "", "level Error"},
+		{"at level Error, and other failures of the peer go on", func(s *logScene) {
+			s.level("Error")
+			s.says("apac", ciscolog.PeriodicSyncingFailure, 5*time.Hour)
+			s.says("apac", ciscolog.SyncFailure, time.Hour)
+		}, False, CiscoAlarm, Cisco, ""},
 		{"at level Error, one just now", func(s *logScene) {
 			s.level("Error")
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 119*time.Minute)
