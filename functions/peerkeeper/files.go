@@ -22,6 +22,7 @@ import (
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/bolt"
+	"peerkeeper/shared/yamlfile"
 )
 
 // files are the flags of every verb that speaks of a mesh.
@@ -87,7 +88,7 @@ func (f files) mesh() (*watched, error) {
 // loadMesh reads mesh.yaml.
 func loadMesh(path string) (*mesh.Mesh, error) {
 	m, err := meshfile.Load(path)
-	var faults meshfile.Errors
+	var faults yamlfile.Errors
 	switch {
 	case errors.As(err, &faults):
 		return nil, usage{err}

@@ -5,12 +5,11 @@
 // AWS for nothing and guesses nothing: an unknown key, or a node that the
 // security group would not let through, is an error.
 //
-// What it returns is complete, or it returns nothing and Errors: every fault of
-// both files at once, each with its line and with what would be right.
+// What it returns is complete, or it returns nothing and every fault of both
+// files at once (yamlfile.Errors), each with its line and with what would be right.
 package environment
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -204,45 +203,4 @@ func Names(dir string) ([]string, error) {
 		files[i] = strings.TrimSuffix(filepath.Base(f), ".mesh.yaml")
 	}
 	return files, nil
-}
-
-// Error is one fault: where it is, what is wrong and what would be right.
-type Error struct {
-	File    string
-	Line    int // from 1; 0 if the fault has none
-	Path    string
-	Message string
-	Cure    string
-}
-
-// Error writes "dev.yaml:3: region: message: cure".
-func (e *Error) Error() string {
-	s := e.File
-	if e.Line > 0 {
-		s = fmt.Sprintf("%s:%d", s, e.Line)
-	}
-	for _, part := range []string{e.Path, e.Message, e.Cure} {
-		if part != "" {
-			s += ": " + part
-		}
-	}
-	return s
-}
-
-// Errors are all faults of an environment, by file and line.
-type Errors []error
-
-func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i, one := range e {
-		lines[i] = one.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Unwrap lets errors.As find a single fault.
-func (e Errors) Unwrap() []error { return e }
-
-func (e *Error) compare(other *Error) int {
-	return cmp.Or(cmp.Compare(e.File, other.File), cmp.Compare(e.Line, other.Line), cmp.Compare(e.Path, other.Path), cmp.Compare(e.Message, other.Message))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/yamlfile"
 )
 
 func TestShippedEnvironments(t *testing.T) {
@@ -76,13 +76,13 @@ func TestFaults(t *testing.T) {
 		old, new string
 		want     []string // "line: path: …" each must be said
 	}{
-		"a key that does not exist":             {"production: false", "prodution: false", []string{":6: prodution: no such key"}},
-		"a key given twice":                     {"production: false", "production: false\nproduction: true", []string{":7: production: is given twice: the first is in line 6"}},
+		"a key that does not exist":             {"production: false", "prodution: false", []string{":6: prodution: unknown key: did you mean production?"}},
+		"a key given twice":                     {"production: false", "production: false\nproduction: true", []string{":7: production: the key stands twice, first on line 6: keep one of them"}},
 		"no account":                            {`account: "111122223333"`, "account:", []string{"account: is missing"}},
 		"an account of eleven digits":           {`"111122223333"`, `"11112222333"`, []string{":4: account: \"11112222333\""}},
 		"a region that is none":                 {"region: eu-central-1\n", "region: Frankfurt\n", []string{":5: region: \"Frankfurt\""}},
 		"China":                                 {"region: eu-central-1\n", "region: cn-north-1\n", []string{":5: region: is in a partition of its own"}},
-		"a word for true":                       {"production: false", "production: yes please", []string{"production: is not true or false"}},
+		"a word for true":                       {"production: false", "production: yes please", []string{":6: production: is text, not true or false: write true or false"}},
 		"zones of another region":               {"zones: [eu-central-1a, eu-central-1b]", "zones: [us-east-1a, eu-central-1b]", []string{"network.create.zones[0]: \"us-east-1a\" is no zone of eu-central-1"}},
 		"a zone twice":                          {"zones: [eu-central-1a, eu-central-1b]", "zones: [eu-central-1a, eu-central-1a]", []string{"zones[1]: eu-central-1a is given twice"}},
 		"a VPC too small for its zones":         {"10.90.0.0/26", "10.90.0.0/28", []string{"network.create.cidr: 10.90.0.0/28 does not give 2 subnets"}},
@@ -106,14 +106,15 @@ func TestFaults(t *testing.T) {
 		"a DNS server elsewhere":                {zones, zones + "\n  forward: [{domain: example.com, servers: [203.0.113.53]}]", []string{"network.forward[0].servers[0]: 203.0.113.53 is in none of onPremises"}},
 		"no DNS server":                         {zones, zones + "\n  forward: [{domain: example.com}]", []string{"network.forward[0].servers: is missing"}},
 		"a retention CloudWatch does not know":  {"retentionDays: 14", "retentionDays: 15", []string{"logs.retentionDays: is no retention"}},
-		"a retention that is no number":         {"retentionDays: 14", "retentionDays: two weeks", []string{"logs.retentionDays: is not such a number"}},
+		"a retention that is no number":         {"retentionDays: 14", "retentionDays: two weeks", []string{"logs.retentionDays: is text, not a number: write digits only, without quotes"}},
+		"a retention beyond all":                {"retentionDays: 14", "retentionDays: 3654", []string{"logs.retentionDays: is not such a number: want 1 to 3653"}},
 		"a subscriber that is no account":       {"logs:", "alarms: {subscriberAccounts: [me]}\nlogs:", []string{`alarms.subscriberAccounts[0]: "me"`}},
 		"a table of no name":                    {"logs:", "table: \"a b\"\nlogs:", []string{`table: "a b"`}},
 		"a tag of AWS's":                        {"tags: {system: peerkeeper,", "tags: {\"aws:system\": peerkeeper,", []string{"is no tag"}},
 		"an anchor":                             {"production: false", "production: &p false", []string{":6: YAML's & is not used here"}},
 		"not YAML":                              {"production: false", "production: [", []string{"not valid YAML"}},
 		"a cluster outside the networks":        {onPrem, "onPremises: [192.0.2.0/24]", []string{"dev.mesh.yaml:19: clusters[1].cucm.address: 198.51.100.10 is in none", "dev.mesh.yaml:21: clusters[1].nodes[0].address: 198.51.100.11 is in none", "clusters[1].dns[1]"}},
-		"several at once, in the file's order":  {"production: false", "production: 1\nowner: me", []string{":6: production:", ":7: owner: no such key"}},
+		"several at once, in the file's order":  {"production: false", "production: 1\nowner: me", []string{":6: production: is a number, not true or false", ":7: owner: unknown key: allowed here: account, alarms, logs"}},
 		"attached, and the endpoint's routes":   {create, "attach: {vpc: vpc-0a1b2c3d, subnets: [{id: subnet-0a1b2c3d, zone: eu-central-1a}]}", []string{"network.link: routes have to be added", "network.endpoints: DynamoDB's endpoint needs every subnet's routeTable"}},
 		"attached, a subnet twice":              {create, strings.Replace(attach, "subnet-1a1b2c3d", "subnet-0a1b2c3d", 1), []string{"subnets[1].id: subnet-0a1b2c3d is given twice"}},
 		"attached, an existing group not named": {create, attach + "\n  #", nil},
@@ -138,9 +139,9 @@ func TestFaults(t *testing.T) {
 				}
 				at += i
 			}
-			var one *Error
+			var one *yamlfile.Error
 			if !errors.As(err, &one) {
-				t.Errorf("no *Error in %T", err)
+				t.Errorf("no *yamlfile.Error in %T", err)
 			}
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				if !hasLine.MatchString(line) {
@@ -160,7 +161,7 @@ func TestMeshFaults(t *testing.T) {
 		"a platform's port likewise":        {`platformAddress: "192.0.2.12:443"`, `platformAddress: "192.0.2.12:9443"`, "dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: port 9443 is not let out"},
 		"a platform elsewhere":              {`platformAddress: "192.0.2.12:443"`, `platformAddress: "203.0.113.12:443"`, "dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: 203.0.113.12 is in none of network.onPremises"},
 		"a platform by a name that nobody resolves": {`, platformAddress: "192.0.2.12:443"`, "",
-			`dev.mesh.yaml:11: clusters[0].nodes[1].platformAddress: imp-emea-sub.lab.example.com is in none of network.forward, without which a VPC that is created does not find names of the clusters' own DNS: write platformAddress: "192.0.2.12:443"`},
+			`dev.mesh.yaml:11: clusters[0].nodes[1].name: imp-emea-sub.lab.example.com is in none of network.forward, without which a VPC that is created does not find names of the clusters' own DNS: write platformAddress: "192.0.2.12:443"`},
 		"simulated":                    {"domain: lab.example.com", "domain: lab.example.com\nsimulated: true", "a simulated mesh cannot be deployed"},
 		"a file for alarms":            {"{mode: observe}", "{mode: observe, notify: {file: alarms.jsonl}}", "policy.notify.file: a Lambda has no disk"},
 		"a secret's name with a space": {"credentials: emea/read", `credentials: "emea read"`, "clusters[0].credentials"},
@@ -175,9 +176,7 @@ func TestMeshFaults(t *testing.T) {
 	}
 	// Faults of both files come together.
 	_, err := loadText(t, replaced(t, shipped(t, "dev.yaml"), "production: false", "production: 1"), replaced(t, shipped(t, "dev.mesh.yaml"), "mode: observe", "mode: watch"))
-	var ours *Error
-	var mesh *meshfile.Error
-	if !errors.As(err, &ours) || !errors.As(err, &mesh) {
+	if err == nil || !strings.Contains(err.Error(), "dev.yaml:6: production") || !strings.Contains(err.Error(), "policy.mode") {
 		t.Errorf("one of the two files is not spoken of: %v", err)
 	}
 }
@@ -231,10 +230,12 @@ func TestSecretsOfAccountsThatAct(t *testing.T) {
 	}
 	for name, refused := range map[string]bool{"emea/platform-write": false, "emea platform": true} {
 		env.Mesh.Clusters[0].PlatformWriteCredentials = name
-		doc := &document{file: "dev.yaml"}
-		env.agree(doc, "../environments/dev.mesh.yaml")
-		if (len(doc.errs) > 0) != refused || refused && doc.errs[0].Path != "clusters[0].platformWriteCredentials" {
-			t.Errorf("%q: %v", name, doc.errs)
+		about := yamlfile.NewReport("dev.mesh.yaml")
+		env.agree(about, "dev.yaml")
+		err := about.Err()
+		var one *yamlfile.Error
+		if errors.As(err, &one) != refused || refused && one.Path != "clusters[0].platformWriteCredentials" {
+			t.Errorf("%q: %v", name, err)
 		}
 		if got := env.Secrets()[mesh.PlatformWriteAccount]; !slices.Equal(got, []string{name}) {
 			t.Errorf("%q: %v", name, got)
@@ -314,17 +315,17 @@ func FuzzEnvironment(f *testing.F) {
 	f.Add("- a\n---\n- b")
 	f.Add("account: 1\naccount: 2\n? x: y")
 	f.Fuzz(func(t *testing.T, text string) {
-		doc := &document{file: "fuzz.yaml"}
+		rep := yamlfile.NewReport("fuzz.yaml")
 		env := &Environment{Name: "fuzz"}
-		root, ok := doc.parse([]byte(text))
+		root, ok := format.Parse(rep, "fuzz.yaml", "", []byte(text))
 		if !ok {
-			if len(doc.errs) == 0 {
+			if rep.Err() == nil {
 				t.Error("refused without a word")
 			}
 			return
 		}
 		env.read(root)
-		if len(doc.errs) > 0 {
+		if rep.Err() != nil {
 			return
 		}
 		if !isAccount.MatchString(env.Account) || !isRegion.MatchString(env.Region) || (env.Network.Create == nil) == (env.Network.Attach == nil) || len(env.Network.OnPremises) == 0 {

@@ -4,127 +4,135 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	yaml "github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/parser"
-
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
+	"peerkeeper/shared/yamlfile"
 )
+
+// format is how NAME.yaml is written. It is read before any mesh.yaml, and an
+// account or an ASN is a text or a number as people write it.
+var format = yamlfile.Format{
+	Holds: "environment", Begin: "account:", MaxBytes: 64 << 10,
+	Honest:         yamlfile.Size{What: "an environment", KiB: 2, Lines: 40, Words: 200},
+	InsteadOfMerge: "write the keys out",
+	EmptyIsAbsent:  true,
+	NumbersAreText: true,
+}
 
 func parse(name, path string, data []byte, meshPath string) (*Environment, error) {
 	env := &Environment{Name: name}
-	doc := &document{file: path}
-	if root, ok := doc.parse(data); ok {
+	rep := yamlfile.NewReport(path)
+	if root, ok := format.Parse(rep, path, "", data); ok {
 		env.read(root)
 	}
-	m, meshErr := meshfile.Load(meshPath)
+	m, about, meshErr := meshfile.LoadReport(meshPath)
 	env.Mesh = m
-	if meshErr == nil && len(doc.errs) == 0 {
-		env.agree(doc, meshPath)
+	if meshErr == nil && rep.Err() == nil {
+		env.agree(about, path)
+		meshErr = about.Err()
 	}
-	slices.SortStableFunc(doc.errs, (*Error).compare)
-	var all Errors
-	for _, e := range doc.errs {
-		all = append(all, e)
+	var faults yamlfile.Errors
+	if meshErr != nil && !errors.As(meshErr, &faults) {
+		meshErr = fmt.Errorf("the mesh of environment %s: %w", name, meshErr)
 	}
-	var faults meshfile.Errors
-	switch {
-	case errors.As(meshErr, &faults):
-		for _, f := range faults {
-			all = append(all, f)
-		}
-	case meshErr != nil:
-		all = append(all, fmt.Errorf("the mesh of environment %s: %w", name, meshErr))
-	}
-	if len(all) > 0 {
-		return nil, all
+	if err := errors.Join(rep.Err(), meshErr); err != nil {
+		return nil, err
 	}
 	return env, nil
 }
 
-func (env *Environment) read(root value) {
-	f := root.fields("account!", "region!", "production", "tags", "network!", "logs", "table", "alarms")
+func (env *Environment) read(root yamlfile.Value) {
+	f := root.Fields("account!", "region!", "production", "tags", "network!", "logs", "table", "alarms")
 	env.Account = want(f["account"], isAccount, `an account is twelve digits, such as "111122223333"`)
 	env.Region = want(f["region"], isRegion, "a region is such as eu-central-1")
 	if strings.HasPrefix(env.Region, "cn-") || strings.Contains(env.Region, "-gov-") || strings.Contains(env.Region, "-iso") {
-		f["region"].fail("is in a partition of its own", "only AWS's commercial regions are known to work: names of endpoints and services differ elsewhere")
+		f["region"].Fail("is in a partition of its own", "only AWS's commercial regions are known to work: names of endpoints and services differ elsewhere")
 	}
-	env.Production = f["production"].boolean()
+	env.Production = f["production"].Bool()
 	env.Tags = map[string]string{}
-	for key, v := range f["tags"].pairs() {
-		env.Tags[key] = v.text()
+	for key, v := range f["tags"].Pairs() {
+		env.Tags[key], _ = v.Text()
 		if strings.HasPrefix(strings.ToLower(key), "aws:") || len(key) > 128 || len(env.Tags[key]) > 256 || env.Tags[key] == "" {
-			v.fail("is no tag", "a key has at most 128 characters and does not begin with aws:, a value 1 to 256")
+			v.Fail("is no tag", "a key has at most 128 characters and does not begin with aws:, a value 1 to 256")
 		}
 	}
 	env.readNetwork(f["network"])
-	logs := f["logs"].fields("retentionDays")
+	logs := f["logs"].Fields("retentionDays")
 	env.LogDays = 30
-	if v := logs["retentionDays"]; v.there() {
-		env.LogDays = v.number(1, 3653)
+	if v := logs["retentionDays"]; v.There() {
+		env.LogDays = number(v, 1, 3653)
 		if env.LogDays > 0 && !slices.Contains(logRetentions(), env.LogDays) {
-			v.fail("is no retention that CloudWatch Logs knows", fmt.Sprintf("want one of %s", strings.Trim(fmt.Sprint(logRetentions()), "[]")))
+			v.Fail("is no retention that CloudWatch Logs knows", fmt.Sprintf("want one of %s", strings.Trim(fmt.Sprint(logRetentions()), "[]")))
 		}
 	}
 	env.Table = "peerkeeper-" + env.Name
-	if f["table"].there() {
+	if f["table"].There() {
 		env.Table = want(f["table"], isTable, "a table's name has 3 to 255 letters, digits, _ . and -")
 	}
-	for _, v := range f["alarms"].fields("subscriberAccounts")["subscriberAccounts"].items() {
+	for _, v := range f["alarms"].Fields("subscriberAccounts")["subscriberAccounts"].Items() {
 		env.Subscribers = append(env.Subscribers, want(v, isAccount, `an account is twelve digits, such as "444455556666"`))
 	}
 }
 
 // want is a text of a certain form.
-func want(v value, form *regexp.Regexp, cure string) string {
-	s := v.text()
-	if v.there() && !form.MatchString(s) {
-		v.fail(strconv.Quote(s), cure)
+func want(v yamlfile.Value, form *regexp.Regexp, cure string) string {
+	s, ok := v.Text()
+	if ok && !form.MatchString(s) {
+		v.Fail(yamlfile.Show(s), cure)
 	}
 	return s
+}
+
+// number is a whole number between two bounds; 0 if there is none.
+func number(v yamlfile.Value, low, high int) int {
+	n, ok := v.Int()
+	if ok && (n < low || n > high) {
+		v.Fail("is not such a number", fmt.Sprintf("want %d to %d", low, high))
+		return 0
+	}
+	return n
 }
 
 func id(prefix string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + prefix + `-[0-9a-f]{8,17}$`)
 }
 
-func (env *Environment) readNetwork(v value) {
-	if !v.there() {
+func (env *Environment) readNetwork(v yamlfile.Value) {
+	if !v.There() {
 		return
 	}
-	f := v.fields("create", "attach", "onPremises!", "link!", "dynamodbPrefixList!", "endpoints", "forward")
+	f := v.Fields("create", "attach", "onPremises!", "link!", "dynamodbPrefixList!", "endpoints", "forward")
 	n := &env.Network
 	switch create, attach := f["create"], f["attach"]; {
-	case create.there() && attach.there():
-		attach.fail("stands beside create", "a VPC is either created or attached to: keep one")
-	case create.there():
+	case create.There() && attach.There():
+		attach.Fail("stands beside create", "a VPC is either created or attached to: keep one")
+	case create.There():
 		n.Create = env.readCreate(create)
-	case attach.there():
+	case attach.There():
 		n.Attach = env.readAttach(attach)
 	default:
-		v.fail("no VPC", "say create: {cidr, zones} or attach: {vpc, subnets}")
+		v.Fail("no VPC", "say create: {cidr, zones} or attach: {vpc, subnets}")
 	}
-	for _, i := range f["onPremises"].items() {
+	for _, i := range f["onPremises"].Items() {
 		p := network(i)
 		for _, had := range n.OnPremises {
 			if p.IsValid() && p.Overlaps(had) {
-				i.fail(p.String()+" overlaps "+had.String(), "name each network once")
+				i.Fail(p.String()+" overlaps "+had.String(), "name each network once")
 			}
 		}
 		if n.Create != nil && p.IsValid() && n.Create.CIDR.IsValid() && p.Overlaps(n.Create.CIDR) {
-			i.fail(p.String()+" overlaps the VPC's "+n.Create.CIDR.String(), "choose another network for the VPC: addresses of its own are never sent over the link")
+			i.Fail(p.String()+" overlaps the VPC's "+n.Create.CIDR.String(), "choose another network for the VPC: addresses of its own are never sent over the link")
 		}
 		n.OnPremises = append(n.OnPremises, p)
 	}
 	// Seven rules each at most; a security group has 60 by default (VPC quotas).
-	if v := f["onPremises"]; v.there() && (len(n.OnPremises) == 0 || len(n.OnPremises) > 8) {
-		v.fail(fmt.Sprintf("names %d networks", len(n.OnPremises)), "want 1 to 8: each takes up to 7 of a security group's 60 rules; put them together into larger ones")
+	if v := f["onPremises"]; v.There() && (len(n.OnPremises) == 0 || len(n.OnPremises) > 8) {
+		v.Fail(fmt.Sprintf("names %d networks", len(n.OnPremises)), "want 1 to 8: each takes up to 7 of a security group's 60 rules; put them together into larger ones")
 	}
 	n.Link = env.readLink(f["link"])
 	n.DynamoDBPrefixList = want(f["dynamodbPrefixList"], id("pl"), "want the id of com.amazonaws."+env.Region+".dynamodb, see: aws ec2 describe-managed-prefix-lists --region "+env.Region)
@@ -133,147 +141,142 @@ func (env *Environment) readNetwork(v value) {
 }
 
 // network is an IPv4 network without host bits.
-func network(v value) netip.Prefix {
-	s := v.text()
+func network(v yamlfile.Value) netip.Prefix {
+	s, ok := v.Text()
 	p, err := netip.ParsePrefix(s)
 	switch {
+	case !ok:
 	case err != nil:
-		v.fail(strconv.Quote(s)+" is no network", "write it as 192.0.2.0/24")
+		v.Fail(yamlfile.Show(s)+" is no network", "write it as 192.0.2.0/24")
 	case !p.Addr().Is4():
-		v.fail(s+" is IPv6", "the link and the security group are IPv4 only: a VPN gateway carries no IPv6")
+		v.Fail(s+" is IPv6", "the link and the security group are IPv4 only: a VPN gateway carries no IPv6")
 	case p.Masked() != p:
-		v.fail(s+" has host bits", "did you mean "+p.Masked().String()+"?")
+		v.Fail(s+" has host bits", "did you mean "+p.Masked().String()+"?")
 	case p.Bits() == 0:
-		v.fail(s+" is everywhere", "name the clusters' networks")
+		v.Fail(s+" is everywhere", "name the clusters' networks")
 	default:
 		return p
 	}
 	return netip.Prefix{}
 }
 
-func (env *Environment) zone(v value) string {
-	s := v.text()
-	if rest, ok := strings.CutPrefix(s, env.Region); env.Region != "" && (!ok || len(rest) != 1 || rest[0] < 'a' || rest[0] > 'z') {
-		v.fail(strconv.Quote(s)+" is no zone of "+env.Region, "write it as "+env.Region+"a")
+func (env *Environment) zone(v yamlfile.Value) string {
+	s, ok := v.Text()
+	rest, in := strings.CutPrefix(s, env.Region)
+	if ok && env.Region != "" && (!in || len(rest) != 1 || rest[0] < 'a' || rest[0] > 'z') {
+		v.Fail(yamlfile.Show(s)+" is no zone of "+env.Region, "write it as "+env.Region+"a")
 	}
 	return s
 }
 
-func (env *Environment) readCreate(v value) *Create {
-	f := v.fields("cidr!", "zones!")
+func (env *Environment) readCreate(v yamlfile.Value) *Create {
+	f := v.Fields("cidr!", "zones!")
 	c := &Create{}
-	if f["cidr"].there() {
+	if f["cidr"].There() {
 		c.CIDR = network(f["cidr"])
 	}
-	for _, z := range f["zones"].items() {
+	for _, z := range f["zones"].Items() {
 		name := env.zone(z)
 		if slices.Contains(c.Zones, name) {
-			z.fail(name+" is given twice", "name each zone once")
+			z.Fail(name+" is given twice", "name each zone once")
 		}
 		c.Zones = append(c.Zones, name)
 	}
 	switch n := len(c.Zones); {
-	case !f["zones"].there():
+	case !f["zones"].There():
 	case n == 0 || n > 4:
-		f["zones"].fail(fmt.Sprintf("names %d zones", n), "want 1 to 4; two outlive the loss of one")
+		f["zones"].Fail(fmt.Sprintf("names %d zones", n), "want 1 to 4; two outlive the loss of one")
 	case c.CIDR.IsValid() && (c.CIDR.Bits() < 16 || c.Subnets()[0].Bits() > 28):
-		f["cidr"].fail(fmt.Sprintf("%s does not give %d subnets of /16 to /28", c.CIDR, n), "a /26 is plenty: functions share addresses")
+		f["cidr"].Fail(fmt.Sprintf("%s does not give %d subnets of /16 to /28", c.CIDR, n), "a /26 is plenty: functions share addresses")
 	}
 	return c
 }
 
-func (env *Environment) readAttach(v value) *Attach {
-	f := v.fields("vpc!", "subnets!")
+func (env *Environment) readAttach(v yamlfile.Value) *Attach {
+	f := v.Fields("vpc!", "subnets!")
 	a := &Attach{VPC: want(f["vpc"], id("vpc"), "want the VPC's id, such as vpc-0a1b2c3d")}
-	for _, i := range f["subnets"].items() {
-		s := i.fields("id!", "zone!", "routeTable")
+	for _, i := range f["subnets"].Items() {
+		s := i.Fields("id!", "zone!", "routeTable")
 		one := Subnet{
 			ID:         want(s["id"], id("subnet"), "want the subnet's id, such as subnet-0a1b2c3d"),
 			RouteTable: want(s["routeTable"], id("rtb"), "want the route table's id, such as rtb-0a1b2c3d"),
 		}
-		if s["zone"].there() {
+		if s["zone"].There() {
 			one.Zone = env.zone(s["zone"])
 		}
 		if slices.ContainsFunc(a.Subnets, func(had Subnet) bool { return had.ID == one.ID }) {
-			s["id"].fail(one.ID+" is given twice", "name each subnet once")
+			s["id"].Fail(one.ID+" is given twice", "name each subnet once")
 		}
 		a.Subnets = append(a.Subnets, one)
 	}
-	if f["subnets"].there() && len(a.Subnets) == 0 {
-		f["subnets"].fail("names none", "the functions need at least one private subnet, two outlive the loss of a zone")
+	if f["subnets"].There() && len(a.Subnets) == 0 {
+		f["subnets"].Fail("names none", "the functions need at least one private subnet, two outlive the loss of a zone")
 	}
 	return a
 }
 
-func (env *Environment) readLink(v value) Link {
-	if !v.there() {
+func (env *Environment) readLink(v yamlfile.Value) Link {
+	if !v.There() {
 		return Link{}
 	}
 	const cure = "write existing, {vpn: {…}} or {transitGateway: tgw-…}"
-	if s, ok := scalar(v); ok {
-		if s != "existing" {
-			v.fail(strconv.Quote(s)+" is no link", cure)
-		} else if env.Network.Create != nil {
-			v.fail("a VPC that is created has no link yet", "write {vpn: {…}} or {transitGateway: tgw-…}")
+	if v.Kind() != yamlfile.Mapping {
+		if s, ok := v.Text(); ok && s != "existing" {
+			v.Fail(yamlfile.Show(s)+" is no link", cure)
+		} else if ok && env.Network.Create != nil {
+			v.Fail("a VPC that is created has no link yet", "write {vpn: {…}} or {transitGateway: tgw-…}")
 		}
 		return Link{}
 	}
-	f := v.fields("vpn", "transitGateway")
+	f := v.Fields("vpn", "transitGateway")
 	vpn, tgw := f["vpn"], f["transitGateway"]
-	if vpn.there() == tgw.there() {
-		v.fail("wants one of vpn and transitGateway", cure)
+	if vpn.There() == tgw.There() {
+		v.Fail("wants one of vpn and transitGateway", cure)
 		return Link{}
 	}
 	if a := env.Network.Attach; a != nil && slices.ContainsFunc(a.Subnets, func(s Subnet) bool { return s.RouteTable == "" }) {
-		v.fail("routes have to be added, and a subnet names no routeTable", "give each subnet its routeTable, or write link: existing")
+		v.Fail("routes have to be added, and a subnet names no routeTable", "give each subnet its routeTable, or write link: existing")
 	}
-	if tgw.there() {
+	if tgw.There() {
 		return Link{TransitGateway: want(tgw, id("tgw"), "want the Transit Gateway's id, such as tgw-0a1b2c3d")}
 	}
-	g := vpn.fields("asn", "customerGateway")
+	g := vpn.Fields("asn", "customerGateway")
 	const last = 1<<32 - 1
-	out := &VPN{ASN: g["asn"].number(1, last)}
-	if c := g["customerGateway"]; c.there() {
-		h := c.fields("address!", "asn!", "static")
-		addr, err := netip.ParseAddr(h["address"].text())
-		if h["address"].there() && (err != nil || !addr.Is4()) {
-			h["address"].fail("is no IPv4 address", "want the public address of the site's VPN device")
+	out := &VPN{ASN: number(g["asn"], 1, last)}
+	if c := g["customerGateway"]; c.There() {
+		h := c.Fields("address!", "asn!", "static")
+		s, ok := h["address"].Text()
+		addr, err := netip.ParseAddr(s)
+		if ok && (err != nil || !addr.Is4()) {
+			h["address"].Fail("is no IPv4 address", "want the public address of the site's VPN device")
 		}
-		out.CustomerGateway = &CustomerGateway{Address: addr, ASN: h["asn"].number(1, last), Static: h["static"].boolean()}
+		out.CustomerGateway = &CustomerGateway{Address: addr, ASN: number(h["asn"], 1, last), Static: h["static"].Bool()}
 	}
 	return Link{VPN: out}
 }
 
-// scalar is the text of a value that is no mapping.
-func scalar(v value) (string, bool) {
-	probe := v
-	probe.doc = &document{}
-	s := probe.text()
-	return s, len(probe.doc.errs) == 0
-}
-
-func (env *Environment) readEndpoints(v value) {
+func (env *Environment) readEndpoints(v yamlfile.Value) {
 	n := &env.Network
-	f := v.fields("zones", "existing", "securityGroup")
+	f := v.Fields("zones", "existing", "securityGroup")
 	e := &n.Endpoints
 	have := env.zones()
-	for _, z := range f["zones"].items() {
+	for _, z := range f["zones"].Items() {
 		name := env.zone(z)
 		if !slices.Contains(have, name) {
-			z.fail("no subnet is in "+name, "want some of "+strings.Join(have, ", "))
+			z.Fail("no subnet is in "+name, "want some of "+strings.Join(have, ", "))
 		}
 		if slices.Contains(e.Zones, name) {
-			z.fail(name+" is given twice", "name each zone once")
+			z.Fail(name+" is given twice", "name each zone once")
 		}
 		e.Zones = append(e.Zones, name)
 	}
 	if len(e.Zones) == 0 {
 		e.Zones = have
 	}
-	for _, i := range f["existing"].items() {
-		s := i.text()
-		if !slices.Contains(Services(), s) {
-			i.fail(strconv.Quote(s)+" is no such service", "want some of "+strings.Join(Services(), ", "))
+	for _, i := range f["existing"].Items() {
+		s, ok := i.Text()
+		if ok && !slices.Contains(Services(), s) {
+			i.Fail(yamlfile.Show(s)+" is no such service", "want some of "+strings.Join(Services(), ", "))
 		}
 		e.Existing = append(e.Existing, s)
 	}
@@ -281,14 +284,14 @@ func (env *Environment) readEndpoints(v value) {
 	interfaces := e.Has("secretsmanager") || e.Has("sns")
 	switch {
 	case n.Create != nil && len(e.Existing) > 0:
-		f["existing"].fail("a VPC that is created has no endpoints yet", "remove the key")
+		f["existing"].Fail("a VPC that is created has no endpoints yet", "remove the key")
 	case interfaces && e.SecurityGroup == "":
-		v.fail("the existing endpoints' group is not named", "give securityGroup: sg-…, whose group lets 443 in from the functions")
+		v.Fail("the existing endpoints' group is not named", "give securityGroup: sg-…, whose group lets 443 in from the functions")
 	case !interfaces && e.SecurityGroup != "":
-		f["securityGroup"].fail("belongs to no existing endpoint", "remove the key, or name existing: [secretsmanager, sns]")
+		f["securityGroup"].Fail("belongs to no existing endpoint", "remove the key, or name existing: [secretsmanager, sns]")
 	}
 	if a := n.Attach; a != nil && !e.Has("dynamodb") && slices.ContainsFunc(a.Subnets, func(s Subnet) bool { return s.RouteTable == "" }) {
-		v.fail("DynamoDB's endpoint needs every subnet's routeTable", "give them, or name existing: [dynamodb]")
+		v.Fail("DynamoDB's endpoint needs every subnet's routeTable", "give them, or name existing: [dynamodb]")
 	}
 }
 
@@ -308,27 +311,30 @@ func (env *Environment) zones() []string {
 	return out
 }
 
-func (env *Environment) readForward(v value) {
-	for _, i := range v.items() {
-		f := i.fields("domain!", "servers!")
-		one := Forward{Domain: strings.TrimSuffix(f["domain"].text(), ".")}
-		for _, s := range f["servers"].items() {
-			addr, err := netip.ParseAddr(s.text())
+func (env *Environment) readForward(v yamlfile.Value) {
+	for _, i := range v.Items() {
+		f := i.Fields("domain!", "servers!")
+		domain, _ := f["domain"].Text()
+		one := Forward{Domain: strings.TrimSuffix(domain, ".")}
+		for _, s := range f["servers"].Items() {
+			text, ok := s.Text()
+			addr, err := netip.ParseAddr(text)
 			switch {
+			case !ok:
 			case err != nil || !addr.Is4():
-				s.fail("is no IPv4 address", "want a DNS server's, such as 192.0.2.53")
+				s.Fail("is no IPv4 address", "want a DNS server's, such as 192.0.2.53")
 			case !env.Network.reaches(addr):
-				s.fail(addr.String()+" is in none of onPremises", "name its network there")
+				s.Fail(addr.String()+" is in none of onPremises", "name its network there")
 			}
 			one.Servers = append(one.Servers, addr)
 		}
-		if f["servers"].there() && (len(one.Servers) == 0 || len(one.Servers) > 6) {
-			f["servers"].fail(fmt.Sprintf("names %d servers", len(one.Servers)), "want 1 to 6, which is what a resolver rule holds")
+		if f["servers"].There() && (len(one.Servers) == 0 || len(one.Servers) > 6) {
+			f["servers"].Fail(fmt.Sprintf("names %d servers", len(one.Servers)), "want 1 to 6, which is what a resolver rule holds")
 		}
 		env.Network.Forward = append(env.Network.Forward, one)
 	}
 	if len(env.Network.Forward) > 0 && len(env.zones()) < 2 {
-		v.fail("a Route 53 Resolver endpoint needs subnets in two zones", "add a zone, or leave forward out: the functions then ask the clusters' DNS servers themselves")
+		v.Fail("a Route 53 Resolver endpoint needs subnets in two zones", "add a zone, or leave forward out: the functions then ask the clusters' DNS servers themselves")
 	}
 }
 
@@ -339,11 +345,8 @@ func (n *Network) reaches(a netip.Addr) bool {
 
 // agree checks the mesh against the environment: what the security group would
 // not let through is found here and not at three in the morning.
-func (env *Environment) agree(doc *document, meshPath string) {
-	lines := lines(meshPath)
-	fail := func(path, message, cure string) {
-		doc.errs = append(doc.errs, &Error{File: meshPath, Line: lines(path), Path: path, Message: message, Cure: cure})
-	}
+func (env *Environment) agree(about *yamlfile.Report, file string) {
+	fail := func(path, message, cure string) { about.Fail(path, message, cure) }
 	m := env.Mesh
 	if m.Simulated {
 		fail("simulated", "a simulated mesh cannot be deployed", "use `peerkeeper run`, or name the real clusters")
@@ -371,7 +374,7 @@ func (env *Environment) agree(doc *document, meshPath string) {
 			fail(path, "port "+port+" is not let out of the functions' security groups", "want one of "+strings.Join(tcp, ", "))
 		}
 		if a, err := netip.ParseAddr(host); err == nil && !env.Network.reaches(a) {
-			fail(path, a.String()+" is in none of network.onPremises", "name its network in "+doc.file)
+			fail(path, a.String()+" is in none of network.onPremises", "name its network in "+file)
 		}
 	}
 	for i := range m.Clusters {
@@ -443,30 +446,6 @@ func splitPort(s, standard string) (host, port string, err error) {
 		return "", "", fmt.Errorf("%q is no port: %w", port, err)
 	}
 	return host, port, nil
-}
-
-// lines finds where a value of mesh.yaml stands, or else what is around it.
-func lines(path string) func(string) int {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return func(string) int { return 0 }
-	}
-	file, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return func(string) int { return 0 }
-	}
-	return func(at string) int {
-		for ; at != ""; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
-			p, err := yaml.PathString("$." + at)
-			if err != nil {
-				continue
-			}
-			if n, err := p.FilterFile(file); err == nil && n != nil && n.GetToken() != nil {
-				return n.GetToken().Position.Line
-			}
-		}
-		return 1
-	}
 }
 
 // Accounts are the names that a mesh gives to credentials, by kind, each once

@@ -34,7 +34,8 @@ func layers() []layer {
 		{"shared/instant", nil, "stored instants against the clock: every package that stores one compares it alike"},
 		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
-		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "github.com/goccy/go-yaml/..."}, "the one reader of mesh.yaml; goccy/go-yaml because errors need lines"},
+		{"shared/yamlfile", []string{"github.com/goccy/go-yaml/..."}, "the one reader of YAML that people write, whatever it is about; goccy/go-yaml because errors need lines"},
+		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "shared/yamlfile"}, "the one reader of mesh.yaml"},
 
 		{"shared/soap", []string{"shared/secret", "shared/tlsprobe"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself and what a handshake says"},
 		{"shared/soap/soaptest", nil, "a node for tests; it knows no client, so that it cannot share a client's mistakes"},
@@ -94,12 +95,12 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/procedure", "shared/host", "shared/operator", "shared/demo", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+		{"functions/peerkeeper", all(core, storage, []string{"shared/procedure", "shared/host", "shared/operator", "shared/demo", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is operator's, host's, demo's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/awsclient", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
 		{"infra", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/..."}, "the app: environments in, stacks out"},
-		{"infra/...", all(core, []string{"infra/...", "shared/mesh/meshfile", "shared/run", "shared/store", "shared/metric", "github.com/aws/...", "github.com/cdklabs/...", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/..."}), "the stacks read the mesh, the schedules, the store's keys and the metrics' names, and run nothing of the engine"},
+		{"infra/...", all(core, []string{"infra/...", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/store", "shared/metric", "github.com/aws/...", "github.com/cdklabs/..."}), "the stacks read the mesh, the schedules, the store's keys and the metrics' names, and run nothing of the engine"},
 		{"events", nil, "samples"},
 	}
 }

@@ -2,205 +2,57 @@ package meshfile
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/plain"
+	"peerkeeper/shared/yamlfile"
 )
 
-// decoder reads the values of one file out of its tree. A value of the wrong
-// kind is reported and leaves its field as it was.
+// decoder makes a mesh of the values of one file.
 type decoder struct {
-	rep  *report
+	rep  *yamlfile.Report
 	file string
 }
 
-// keys is what a mapping may hold: what to do with each key's value.
-type keys map[string]func(v *node, path string)
-
-// object reads a mapping. It reports keys that are not allowed or stand twice.
-func (d *decoder) object(n *node, path string, allowed keys) {
-	if !d.is(mapping, n, path) {
-		return
-	}
-	names := slices.Sorted(maps.Keys(allowed))
-	lines := map[string]int{}
-	for _, e := range n.entries {
-		at := child(path, showKey(e.name))
-		read, known := allowed[e.name]
-		first, twice := lines[e.name]
-		switch {
-		case twice:
-			d.rep.errs = append(d.rep.errs, &Error{File: d.file, Line: e.line, Column: e.column, Path: d.filePath(at),
-				Message: fmt.Sprintf("the key stands twice, first on line %d", first), Cure: "keep one of them"})
-		case !known:
-			d.mark(at, e.line, e.column)
-			if near := plain.Nearest(e.name, names); near != "" {
-				d.rep.fail(at, "unknown key", "did you mean "+near+"?")
-				// The misspelt key is the fault; that the right one is missing follows from it.
-				if !slices.ContainsFunc(n.entries, func(e entry) bool { return e.name == near }) {
-					d.rep.spoiled[child(path, near)] = true
-				}
-				continue
-			}
-			d.rep.fail(at, "unknown key", "allowed here: "+strings.Join(names, ", "))
-		default:
-			line, column := e.value.line, e.value.column
-			if e.value.kind == nothing { // it stands nowhere: its key does
-				line, column = e.line, e.column
-			}
-			d.mark(at, line, column)
-			read(e.value, at)
-		}
-		if !twice {
-			lines[e.name] = e.line
-		}
-	}
+// format is how mesh.yaml and a dialect file are written.
+var format = yamlfile.Format{
+	Holds: "mesh", Begin: "mesh: NAME", MaxBytes: maxYAML, Aliases: true,
+	Honest:         yamlfile.Size{What: "a mesh of 30 clusters", KiB: 30, Lines: 800, Words: 4000},
+	InsteadOfMerge: "write the keys out, or put what clusters share under defaults",
 }
 
-// mark notes where path stands in this decoder's file.
-func (d *decoder) mark(path string, line, column int) {
-	d.rep.at(path, origin{file: d.file, line: line, column: column, path: d.filePath(path)})
-}
-
-// filePath is what a path is called in the file; the dialect's file leaves out
-// the key that named it.
-func (d *decoder) filePath(path string) string {
-	if path == "" {
-		return ""
-	}
-	up := parentPath(path)
-	if o, ok := d.rep.where[up]; ok {
-		return strings.TrimPrefix(o.path+path[len(up):], ".")
-	}
-	return path
-}
-
-func (d *decoder) is(want kind, n *node, path string) bool {
-	switch {
-	case n.kind == want:
-		return true
-	case n.kind == refused:
-		d.rep.spoiled[path] = true
-	case n.kind == nothing:
-		d.rep.fail(path, "has no value", "write "+want.String()+" or remove the key")
-	case want == text && (n.kind == number || n.kind == boolean):
-		d.rep.fail(path, "is "+n.kind.String()+", not text", "put it in quotes: "+strconv.Quote(n.text))
-	case want == text && n.kind == mapping && len(n.entries) == 1:
-		d.rep.fail(path, "is a mapping, not text", "if it is one word with a colon in it, put it in quotes")
-	case want == number && n.kind == text:
-		d.rep.fail(path, "is text, not a number", "write digits only, without quotes")
-	case want == boolean:
-		d.rep.fail(path, "is "+n.kind.String()+", not true or false", "write true or false")
-	default:
-		d.rep.fail(path, "is "+n.kind.String()+", not "+want.String(), "")
-	}
-	return false
-}
-
-// text reads a text without control characters: they would forge log lines.
-func (d *decoder) text(n *node, path string) (string, bool) {
-	if !d.is(text, n, path) {
-		return "", false
-	}
-	if strings.ContainsFunc(n.text, unicode.IsControl) {
-		d.rep.fail(path, "has a line break, tab or other control character in it", "write it on one line")
-		return "", false
-	}
-	return n.text, true
-}
-
-func (d *decoder) choice(n *node, path string, words []string, otherwise string) string {
-	s, ok := d.text(n, path)
-	if !ok {
-		return otherwise
-	}
-	if !slices.Contains(words, s) {
-		d.rep.fail(path, show(s)+" is not known here", "write "+oneOf(words))
-		return otherwise
-	}
-	return s
-}
-
-func (d *decoder) boolean(n *node, path string) bool {
-	return d.is(boolean, n, path) && n.text == "true"
-}
-
-func (d *decoder) integer(n *node, path string) (int, bool) {
-	if !d.is(number, n, path) {
-		return 0, false
-	}
-	v, err := strconv.Atoi(n.text)
-	if err != nil || strconv.Itoa(v) != n.text {
-		d.rep.fail(path, n.text+" is not a whole number", "write decimal digits only")
-		return 0, false
-	}
-	return v, true
-}
-
-func (d *decoder) interval(n *node, path string) (mesh.Duration, bool) {
-	v, ok := d.span(n, path)
+func interval(v yamlfile.Value) (mesh.Duration, bool) {
+	length, ok := span(v)
 	if !ok {
 		return 0, false
 	}
-	if message, cure := intervalFault(v); message != "" {
-		d.rep.fail(path, message, cure)
+	if message, cure := intervalFault(length); message != "" {
+		v.Fail(message, cure)
 		return 0, false
 	}
-	return v, true
+	return length, true
 }
 
-func (d *decoder) span(n *node, path string) (mesh.Duration, bool) {
-	if n.kind == number {
-		d.rep.fail(path, n.text+" has no unit", "write minutes as in "+n.text+"m")
+func span(v yamlfile.Value) (mesh.Duration, bool) {
+	if v.Kind() == yamlfile.Number {
+		n, _ := v.Number()
+		v.Fail(n+" has no unit", "write minutes as in "+n+"m")
 		return 0, false
 	}
-	s, ok := d.text(n, path)
+	s, ok := v.Text()
 	if !ok {
 		return 0, false
 	}
-	v, err := time.ParseDuration(s)
+	length, err := time.ParseDuration(s)
 	if err != nil {
-		d.rep.fail(path, show(s)+" is not a duration", "write minutes as in 30m")
+		v.Fail(yamlfile.Show(s)+" is not a duration", "write minutes as in 30m")
 		return 0, false
 	}
-	return mesh.Duration(v), true
-}
-
-func (d *decoder) list(n *node, path string, each func(v *node, path string)) {
-	if !d.is(list, n, path) {
-		return
-	}
-	for i, v := range n.items {
-		at := item(path, i)
-		d.mark(at, v.line, v.column)
-		each(v, at)
-	}
-}
-
-func (d *decoder) texts(n *node, path string) []string {
-	var out []string
-	d.list(n, path, func(v *node, path string) {
-		// A refused item keeps its place, so that the others keep their paths.
-		s, _ := d.text(v, path)
-		out = append(out, s)
-	})
-	return out
-}
-
-// into makes the reader of a text field.
-func into[T ~string](d *decoder, field *T) func(*node, string) {
-	return func(v *node, path string) {
-		if s, ok := d.text(v, path); ok {
-			*field = T(s)
-		}
-	}
+	return mesh.Duration(length), true
 }
 
 // defaults are what clusters take when they do not say otherwise.
@@ -211,9 +63,8 @@ type defaults struct {
 }
 
 // decodeMesh reads the tree of mesh.yaml and fills in every default.
-func decodeMesh(rep *report, file string, root *node, read func(string) ([]byte, error)) *mesh.Mesh {
+func decodeMesh(rep *yamlfile.Report, file string, root yamlfile.Value, read func(string) ([]byte, error)) *mesh.Mesh {
 	d := &decoder{rep: rep, file: file}
-	d.mark("", root.line, root.column)
 	m := &mesh.Mesh{
 		Clusters: []mesh.Cluster{},
 		Peers:    []mesh.Peer{},
@@ -228,80 +79,81 @@ func decodeMesh(rep *report, file string, root *node, read func(string) ([]byte,
 	// Cisco's defaults: interval 30 min (the chapter), auto recovery enabled
 	// (release notes 12.5(1)).
 	def := defaults{syncInterval: mesh.Duration(mesh.MinSyncInterval), autoRecovery: true}
-	var clusters, peers *node
-	d.object(root, "", keys{
-		"mesh":      into(d, &m.Name),
-		"simulated": func(v *node, path string) { m.Simulated = d.boolean(v, path) },
-		"clock":     func(v *node, path string) { m.Clock = d.clock(v, path) },
-		"domain":    into(d, &m.Domain),
-		"domains":   func(v *node, path string) { m.Domains = d.texts(v, path) },
-		"dnsDomain": into(d, &m.DNSDomain),
-		"addressScheme": func(v *node, path string) {
-			m.AddressScheme = mesh.AddressScheme(d.choice(v, path, addressSchemes, ""))
+	var clusters, peers yamlfile.Value
+	root.Object(yamlfile.Keys{
+		"mesh":      yamlfile.Into(&m.Name),
+		"simulated": func(v yamlfile.Value) { m.Simulated = v.Bool() },
+		"clock":     func(v yamlfile.Value) { m.Clock = d.clock(v) },
+		"domain":    yamlfile.Into(&m.Domain),
+		"domains":   func(v yamlfile.Value) { m.Domains = v.Texts() },
+		"dnsDomain": yamlfile.Into(&m.DNSDomain),
+		"addressScheme": func(v yamlfile.Value) {
+			m.AddressScheme = mesh.AddressScheme(v.Choice(addressSchemes, ""))
 		},
-		"defaults": func(v *node, path string) {
-			d.object(v, path, keys{
-				"release": func(v *node, path string) {
-					if s, ok := d.text(v, path); ok {
+		"defaults": func(v yamlfile.Value) {
+			v.Object(yamlfile.Keys{
+				"release": func(v yamlfile.Value) {
+					if s, ok := v.Text(); ok {
 						if message, cure := releaseFault(s); message != "" {
-							d.rep.fail(path, message, cure)
+							v.Fail(message, cure)
 						} else {
 							def.release = s
 						}
 					}
 				},
-				"syncInterval": func(v *node, path string) {
-					if i, ok := d.interval(v, path); ok {
+				"syncInterval": func(v yamlfile.Value) {
+					if i, ok := interval(v); ok {
 						def.syncInterval = i
 					}
 				},
-				"autoRecovery": func(v *node, path string) { def.autoRecovery = d.boolean(v, path) },
+				"autoRecovery": func(v yamlfile.Value) { def.autoRecovery = v.Bool() },
 			})
 		},
 		// Both wait for what they lean on, wherever it stands in the file.
-		"clusters": func(v *node, _ string) { clusters = v },
-		"peers":    func(v *node, _ string) { peers = v },
-		"policy":   func(v *node, path string) { d.policy(v, path, &m.Policy) },
-		"dialect":  func(v *node, path string) { m.Dialect = d.dialectFile(v, path, read) },
+		"clusters": func(v yamlfile.Value) { clusters = v },
+		"peers":    func(v yamlfile.Value) { peers = v },
+		"policy":   func(v yamlfile.Value) { d.policy(v, &m.Policy) },
+		"dialect":  func(v yamlfile.Value) { m.Dialect = d.dialectFile(v, read) },
 	})
-	if clusters != nil {
+	if clusters.There() {
 		files := caFiles{read: read, seen: map[string]caFile{}}
-		d.list(clusters, "clusters", func(v *node, path string) {
-			m.Clusters = append(m.Clusters, d.cluster(v, path, def, &files))
-		})
+		for _, v := range clusters.Items() {
+			m.Clusters = append(m.Clusters, d.cluster(v, def, &files))
+		}
 	}
 	nodeNames(m)
 	switch {
-	case peers != nil:
+	case peers.There():
 		d.peers(peers, m)
 	case len(m.Clusters) > 1:
-		rep.blame("peers", "missing: which clusters peer with which", "write peers: {topology: full-mesh, protocol: tcp}, or list pairs")
+		rep.Blame("peers", "missing: which clusters peer with which", "write peers: {topology: full-mesh, protocol: tcp}, or list pairs")
 	}
 	return m
 }
 
-func (d *decoder) clock(n *node, path string) *mesh.Clock {
+func (d *decoder) clock(v yamlfile.Value) *mesh.Clock {
 	c := &mesh.Clock{}
-	d.object(n, path, keys{
-		"epoch": func(v *node, path string) {
-			s, ok := d.text(v, path)
+	v.Object(yamlfile.Keys{
+		"epoch": func(v yamlfile.Value) {
+			s, ok := v.Text()
 			if !ok {
 				return
 			}
 			t, err := time.Parse(time.RFC3339Nano, s)
 			if err != nil {
-				d.rep.fail(path, show(s)+" is not an instant", "write it as in 2026-01-31T12:00:00Z")
+				v.Fail(yamlfile.Show(s)+" is not an instant", "write it as in 2026-01-31T12:00:00Z")
 				return
 			}
 			c.Epoch = t.UTC()
 		},
-		"rate": func(v *node, path string) {
-			if !d.is(number, v, path) {
+		"rate": func(v yamlfile.Value) {
+			s, ok := v.Number()
+			if !ok {
 				return
 			}
-			f, err := strconv.ParseFloat(v.text, 64)
+			f, err := strconv.ParseFloat(s, 64)
 			if err != nil {
-				d.rep.fail(path, v.text+" is not a rate", rateCure)
+				v.Fail(s+" is not a rate", rateCure)
 				return
 			}
 			c.Rate = f
@@ -310,165 +162,164 @@ func (d *decoder) clock(n *node, path string) *mesh.Clock {
 	return c
 }
 
-func (d *decoder) cluster(n *node, path string, def defaults, files *caFiles) mesh.Cluster {
+func (d *decoder) cluster(v yamlfile.Value, def defaults, files *caFiles) mesh.Cluster {
 	c := mesh.Cluster{
 		Release: def.release, TimeZone: "UTC", SyncInterval: def.syncInterval, AutoRecovery: def.autoRecovery,
 		Edition: standardEdition, Nodes: []mesh.Node{},
 	}
-	known := keys{
-		"id":        into(d, &c.ID),
-		"release":   into(d, &c.Release),
-		"publisher": into(d, &c.Publisher),
-		"cucm": func(v *node, path string) {
-			cucm := d.node(v, path)
+	known := yamlfile.Keys{
+		"id":        yamlfile.Into(&c.ID),
+		"release":   yamlfile.Into(&c.Release),
+		"publisher": yamlfile.Into(&c.Publisher),
+		"cucm": func(v yamlfile.Value) {
+			cucm := d.node(v)
 			c.CUCM = &cucm
 		},
-		"nodes": func(v *node, path string) {
-			d.list(v, path, func(v *node, path string) { c.Nodes = append(c.Nodes, d.node(v, path)) })
+		"nodes": func(v yamlfile.Value) {
+			for _, v := range v.Items() {
+				c.Nodes = append(c.Nodes, d.node(v))
+			}
 		},
-		"tls": func(v *node, path string) {
-			d.object(v, path, keys{
-				"ca": func(v *node, path string) { c.TLS.CA, c.TLS.Unread = d.caFile(v, path, files) },
-				"pins": func(v *node, path string) {
-					c.TLS.Pins = d.texts(v, path)
+		"tls": func(v yamlfile.Value) {
+			v.Object(yamlfile.Keys{
+				"ca": func(v yamlfile.Value) { c.TLS.CA, c.TLS.Unread = d.caFile(v, files) },
+				"pins": func(v yamlfile.Value) {
+					c.TLS.Pins = v.Texts()
 					for i, pin := range c.TLS.Pins {
 						c.TLS.Pins[i] = normalPin(pin)
 					}
 				},
 			})
 		},
-		"dns": func(v *node, path string) {
-			c.DNS = d.texts(v, path)
+		"dns": func(v yamlfile.Value) {
+			c.DNS = v.Texts()
 			for i, server := range c.DNS {
 				c.DNS[i] = normalDNS(server)
 			}
 		},
-		"timeZone": into(d, &c.TimeZone),
-		"syncInterval": func(v *node, path string) {
-			if i, ok := d.interval(v, path); ok {
+		"timeZone": yamlfile.Into(&c.TimeZone),
+		"syncInterval": func(v yamlfile.Value) {
+			if i, ok := interval(v); ok {
 				c.SyncInterval = i
 			}
 		},
-		"autoRecovery": func(v *node, path string) { c.AutoRecovery = d.boolean(v, path) },
-		"ova": func(v *node, path string) {
-			if users, ok := d.integer(v, path); ok {
+		"autoRecovery": func(v yamlfile.Value) { c.AutoRecovery = v.Bool() },
+		"ova": func(v yamlfile.Value) {
+			if users, ok := v.Int(); ok {
 				c.OVA = users
 				if users == 0 { // 0 means "not declared" in a mesh, so it is refused here
-					d.rep.fail(path, ovaMessage(0), ovaCure)
+					v.Fail(ovaMessage(0), ovaCure)
 				}
 			}
 		},
-		"edition":          into(d, &c.Edition),
-		"sipFederation":    func(v *node, path string) { c.SIPFederation = d.boolean(v, path) },
-		"dnsSurvivesSplit": func(v *node, path string) { c.DNSSurvivesSplit = d.boolean(v, path) },
-		"ha": func(v *node, path string) {
-			c.HA = mesh.Switch(d.choice(v, path, switches, ""))
+		"edition":          yamlfile.Into(&c.Edition),
+		"sipFederation":    func(v yamlfile.Value) { c.SIPFederation = v.Bool() },
+		"dnsSurvivesSplit": func(v yamlfile.Value) { c.DNSSurvivesSplit = v.Bool() },
+		"ha": func(v yamlfile.Value) {
+			c.HA = mesh.Switch(v.Choice(switches, ""))
 		},
-		"log": func(v *node, path string) {
-			c.Log = normalLog(mesh.LogSource(d.choice(v, path, logSources, "")))
+		"log": func(v yamlfile.Value) {
+			c.Log = normalLog(mesh.LogSource(v.Choice(logSources, "")))
 		},
-		"syslogFrom": func(v *node, path string) {
-			c.SyslogFrom = d.texts(v, path)
+		"syslogFrom": func(v yamlfile.Value) {
+			c.SyslogFrom = v.Texts()
 			for i, address := range c.SyslogFrom {
 				c.SyslogFrom[i] = normalIP(address)
 			}
 		},
 	}
 	for _, a := range mesh.Accounts() {
-		known[string(a)] = into(d, a.Of(&c))
+		known[string(a)] = yamlfile.Into(a.Of(&c))
 	}
-	d.object(n, path, known)
+	v.Object(known)
 	platformAddresses(&c)
 	return c
 }
 
-func (d *decoder) node(n *node, path string) mesh.Node {
+func (d *decoder) node(v yamlfile.Value) mesh.Node {
 	var out mesh.Node
 	given := false
-	d.object(n, path, keys{
-		"name": into(d, &out.Name),
-		"address": func(v *node, path string) {
+	v.Object(yamlfile.Keys{
+		"name": yamlfile.Into(&out.Name),
+		"address": func(v yamlfile.Value) {
 			given = true
-			into(d, &out.Address)(v, path)
+			yamlfile.Into(&out.Address)(v)
 		},
-		"platformAddress": into(d, &out.PlatformAddress),
-		"tlsName":         into(d, &out.TLSName),
+		"platformAddress": yamlfile.Into(&out.PlatformAddress),
+		"tlsName":         yamlfile.Into(&out.TLSName),
 	})
-	if o, ok := d.rep.where[child(path, "name")]; ok && out.PlatformAddress == "" {
-		d.rep.at(child(path, "platformAddress"), o) // it will be made of the name, if at all
+	name := yamlfile.Child(v.Path, "name")
+	if out.PlatformAddress == "" { // it will be made of the name, if at all
+		d.rep.Place(yamlfile.Child(v.Path, "platformAddress"), name)
 	}
 	if !given && out.Name != "" {
 		out.Address = defaultAddress(string(out.Name))
 		// An address made of a faulty name is that name's fault.
-		if o, ok := d.rep.where[child(path, "name")]; ok {
-			d.rep.at(child(path, "address"), o)
-		}
+		d.rep.Place(yamlfile.Child(v.Path, "address"), name)
 	}
 	return out
 }
 
 // peers reads the pairs and makes two directed peers of each.
-func (d *decoder) peers(n *node, m *mesh.Mesh) {
+func (d *decoder) peers(v yamlfile.Value, m *mesh.Mesh) {
 	protocol := string(mesh.TCP)
-	var topology, pairs *node
-	d.object(n, "peers", keys{
-		"topology": func(v *node, path string) {
+	var topology, pairs yamlfile.Value
+	v.Object(yamlfile.Keys{
+		"topology": func(v yamlfile.Value) {
 			topology = v
-			d.choice(v, path, []string{fullMesh}, fullMesh)
+			v.Choice([]string{fullMesh}, fullMesh)
 		},
-		"pairs":    func(v *node, _ string) { pairs = v },
-		"protocol": func(v *node, path string) { protocol = d.choice(v, path, protocols, protocol) },
+		"pairs":    func(v yamlfile.Value) { pairs = v },
+		"protocol": func(v yamlfile.Value) { protocol = v.Choice(protocols, protocol) },
 	})
-	add := func(from, to string, fromAt, toAt origin) {
-		path := item("peers", len(m.Peers))
-		d.rep.at(path+".id.from", fromAt)
-		d.rep.at(path+".id.to", toAt)
+	add := func(from, to, fromAt, toAt string) {
+		path := yamlfile.Item("peers", len(m.Peers))
+		d.rep.Place(path+".id.from", fromAt)
+		d.rep.Place(path+".id.to", toAt)
 		m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: mesh.ClusterID(from), To: mesh.ClusterID(to)}, Protocol: mesh.Protocol(protocol)})
 	}
 	switch {
-	case topology != nil && pairs != nil:
-		d.rep.fail("peers.topology", "topology and pairs are both given", "keep topology: full-mesh for all pairs, or list pairs")
-	case pairs != nil:
+	case topology.There() && pairs.There():
+		topology.Fail("topology and pairs are both given", "keep topology: full-mesh for all pairs, or list pairs")
+	case pairs.There():
 		lines := map[string]int{}
-		d.list(pairs, "peers.pairs", func(v *node, path string) {
-			faults := len(d.rep.errs)
-			ends := d.texts(v, path)
-			if len(d.rep.errs) > faults || v.kind != list {
-				return
+		for _, v := range pairs.Items() {
+			ends := v.Texts()
+			if v.Kind() != yamlfile.List || d.rep.SpoiledBelow(v.Path) {
+				continue
 			}
 			if len(ends) != 2 {
-				d.rep.fail(path, fmt.Sprintf("a pair names two clusters, here are %d", len(ends)), "write it as in [emea, apac]")
-				return
+				v.Fail(fmt.Sprintf("a pair names two clusters, here are %d", len(ends)), "write it as in [emea, apac]")
+				continue
 			}
 			if ends[0] == ends[1] {
-				d.rep.fail(path, show(ends[0])+" is paired with itself", "name two different clusters")
-				return
+				v.Fail(yamlfile.Show(ends[0])+" is paired with itself", "name two different clusters")
+				continue
 			}
 			key := min(ends[0], ends[1]) + ">" + max(ends[0], ends[1])
 			if first, twice := lines[key]; twice {
-				d.rep.fail(path, fmt.Sprintf("%s and %s are a pair already, on line %d", ends[0], ends[1], first), "remove this one: each pair stands for both directions")
-				return
+				v.Fail(fmt.Sprintf("%s and %s are a pair already, on line %d", ends[0], ends[1], first), "remove this one: each pair stands for both directions")
+				continue
 			}
-			lines[key] = v.line
-			a, b := d.rep.where[path+"[0]"], d.rep.where[path+"[1]"]
+			lines[key] = d.rep.Line(v.Path)
+			a, b := yamlfile.Item(v.Path, 0), yamlfile.Item(v.Path, 1)
 			add(ends[0], ends[1], a, b)
 			add(ends[1], ends[0], b, a)
-		})
-	case topology != nil:
+		}
+	case topology.There():
 		ids := m.IDs()
 		ids = ids[:min(len(ids), mesh.MaxClusters)] // the 31st is refused elsewhere
-		whole := d.rep.where["peers.topology"]
 		for i, from := range ids {
 			for _, to := range ids[i+1:] {
 				if from != to && from != "" && to != "" { // both are faults of the clusters, reported there
-					add(string(from), string(to), whole, whole)
-					add(string(to), string(from), whole, whole)
+					add(string(from), string(to), topology.Path, topology.Path)
+					add(string(to), string(from), topology.Path, topology.Path)
 				}
 			}
 		}
 		m.Peers = dropTwice(m.Peers)
 	default:
-		d.rep.blame("peers", "neither topology nor pairs is given", "write topology: full-mesh, or pairs: [[emea, apac]]")
+		d.rep.Blame(v.Path, "neither topology nor pairs is given", "write topology: full-mesh, or pairs: [[emea, apac]]")
 	}
 }
 
@@ -488,103 +339,110 @@ func sortPeers(m *mesh.Mesh) {
 	slices.SortFunc(m.Peers, func(a, b mesh.Peer) int { return strings.Compare(a.ID.String(), b.ID.String()) })
 }
 
-func (d *decoder) policy(n *node, path string, p *mesh.Policy) {
-	d.object(n, path, keys{
-		"mode": func(v *node, path string) { p.Mode = mesh.Mode(d.choice(v, path, modes, string(p.Mode))) },
-		"windows": func(v *node, path string) {
-			d.list(v, path, func(v *node, path string) { p.Windows = append(p.Windows, d.window(v, path)) })
+func (d *decoder) policy(v yamlfile.Value, p *mesh.Policy) {
+	v.Object(yamlfile.Keys{
+		"mode": func(v yamlfile.Value) { p.Mode = mesh.Mode(v.Choice(modes, string(p.Mode))) },
+		"windows": func(v yamlfile.Value) {
+			for _, v := range v.Items() {
+				p.Windows = append(p.Windows, d.window(v))
+			}
 		},
-		"limits": func(v *node, path string) {
-			figure := func(field *int) func(*node, string) {
-				return func(v *node, path string) {
-					if i, ok := d.integer(v, path); ok {
+		"limits": func(v yamlfile.Value) {
+			figure := func(field *int) func(yamlfile.Value) {
+				return func(v yamlfile.Value) {
+					if i, ok := v.Int(); ok {
 						*field = i
 					}
 				}
 			}
-			d.object(v, path, keys{
+			v.Object(yamlfile.Keys{
 				"restartsPerClusterPerHour": figure(&p.Limits.RestartsPerClusterPerHour),
 				"restartsPerMeshPerHour":    figure(&p.Limits.RestartsPerMeshPerHour),
 				"importsPerMeshPerHour":     figure(&p.Limits.ImportsPerMeshPerHour),
 			})
 		},
-		"restartForOnePeer": func(v *node, path string) {
-			p.RestartForOnePeer = d.choice(v, path, restartAnswers, p.RestartForOnePeer)
+		"restartForOnePeer": func(v yamlfile.Value) {
+			p.RestartForOnePeer = v.Choice(restartAnswers, p.RestartForOnePeer)
 		},
-		"importCertificates": func(v *node, path string) {
-			p.ImportCertificates = d.choice(v, path, importAnswers, p.ImportCertificates)
+		"importCertificates": func(v yamlfile.Value) {
+			p.ImportCertificates = v.Choice(importAnswers, p.ImportCertificates)
 		},
-		"startCommanded": func(v *node, path string) {
-			if v.kind == text && (v.text == mesh.StartApprove || v.text == mesh.StartAuto) {
-				p.StartCommanded = v.text
-			} else if _, err := time.ParseDuration(v.text); v.kind == text && err != nil {
-				d.rep.fail(path, show(v.text)+" is not known here", "write approve, auto, or after how long it is started without approval, as in 8h")
-			} else if after, ok := d.span(v, path); ok {
+		"startCommanded": func(v yamlfile.Value) {
+			var word string
+			if v.Kind() == yamlfile.Text {
+				word, _ = v.Block()
+			}
+			if word == mesh.StartApprove || word == mesh.StartAuto {
+				p.StartCommanded = word
+			} else if _, err := time.ParseDuration(word); v.Kind() == yamlfile.Text && err != nil {
+				v.Fail(yamlfile.Show(word)+" is not known here", "write approve, auto, or after how long it is started without approval, as in 8h")
+			} else if after, ok := span(v); ok {
 				p.StartCommanded = after.D().String()
 			}
 		},
-		"waitForPeople": func(v *node, path string) {
-			if wait, ok := d.span(v, path); ok {
+		"waitForPeople": func(v yamlfile.Value) {
+			if wait, ok := span(v); ok {
 				p.WaitForPeople = wait
 			}
 		},
-		"thresholds": func(v *node, path string) {
-			d.object(v, path, keys{
-				"certificateDays": func(v *node, path string) {
+		"thresholds": func(v yamlfile.Value) {
+			v.Object(yamlfile.Keys{
+				"certificateDays": func(v yamlfile.Value) {
 					p.Thresholds.CertificateDays = []int{}
-					d.list(v, path, func(v *node, path string) {
-						days, _ := d.integer(v, path)
+					for _, v := range v.Items() {
+						days, _ := v.Int()
 						p.Thresholds.CertificateDays = append(p.Thresholds.CertificateDays, days)
-					})
+					}
 				},
 			})
 		},
-		"notify": func(v *node, path string) {
-			d.object(v, path, keys{
-				"webhook":  into(d, &p.Notify.Webhook),
-				"file":     into(d, &p.Notify.File),
-				"selfTest": func(v *node, path string) { p.Notify.SelfTest = d.boolean(v, path) },
+		"notify": func(v yamlfile.Value) {
+			v.Object(yamlfile.Keys{
+				"webhook":  yamlfile.Into(&p.Notify.Webhook),
+				"file":     yamlfile.Into(&p.Notify.File),
+				"selfTest": func(v yamlfile.Value) { p.Notify.SelfTest = v.Bool() },
 			})
 		},
-		"allowUnsupportedWrites": func(v *node, path string) { p.AllowUnsupportedWrites = d.boolean(v, path) },
+		"allowUnsupportedWrites": func(v yamlfile.Value) { p.AllowUnsupportedWrites = v.Bool() },
 	})
 }
 
 // window reads {kind: allow, days, from, to, timeZone}. The kind may also be a
 // bare key, {allow, days: [sat]}. Without from and to it lasts the whole day.
-func (d *decoder) window(n *node, path string) mesh.Window {
+func (d *decoder) window(v yamlfile.Value) mesh.Window {
 	var w mesh.Window
-	kind := func(k string, v *node, at string) {
+	at := func(key string) string { return yamlfile.Child(v.Path, key) }
+	kind := func(k string, v yamlfile.Value) {
 		if w.Kind != "" {
-			d.rep.fail(at, "the window is allow and deny at once, or says it twice", "keep one")
+			v.Fail("the window is allow and deny at once, or says it twice", "keep one")
 			return
 		}
 		w.Kind = k
-		d.rep.at(child(path, "kind"), d.rep.where[at])
+		d.rep.Place(at("kind"), v.Path)
 	}
-	bare := func(k string) func(*node, string) {
-		return func(v *node, at string) {
-			if v.kind != nothing && !(v.kind == boolean && v.text == "true") {
-				d.rep.fail(at, "takes no value", "write kind: "+k+", or "+k+" alone")
+	bare := func(k string) func(yamlfile.Value) {
+		return func(v yamlfile.Value) {
+			if v.Kind() != yamlfile.Nothing && !(v.Kind() == yamlfile.Boolean && v.Bool()) {
+				v.Fail("takes no value", "write kind: "+k+", or "+k+" alone")
 			}
-			kind(k, v, at)
+			kind(k, v)
 		}
 	}
-	d.object(n, path, keys{
-		"kind":  func(v *node, at string) { kind(d.choice(v, at, windowKinds, "allow"), v, at) },
+	v.Object(yamlfile.Keys{
+		"kind":  func(v yamlfile.Value) { kind(v.Choice(windowKinds, "allow"), v) },
 		"allow": bare("allow"),
 		"deny":  bare("deny"),
-		"days": func(v *node, at string) {
-			w.Days = d.texts(v, at)
-			if !d.rep.spoiledBelow(at) {
+		"days": func(v yamlfile.Value) {
+			w.Days = v.Texts()
+			if !d.rep.SpoiledBelow(v.Path) {
 				w.Days = normalDays(w.Days)
 			}
 		},
-		"from":     into(d, &w.From),
-		"to":       into(d, &w.To),
-		"timeZone": into(d, &w.TimeZone),
+		"from":     yamlfile.Into(&w.From),
+		"to":       yamlfile.Into(&w.To),
+		"timeZone": yamlfile.Into(&w.TimeZone),
 	})
-	if w.From == "" && w.To == "" && !d.rep.spoiled[child(path, "from")] && !d.rep.spoiled[child(path, "to")] {
+	if w.From == "" && w.To == "" && !d.rep.Spoiled(at("from")) && !d.rep.Spoiled(at("to")) {
 		w.From, w.To = dayBegin, dayEnd
 	}
 	return w
@@ -604,8 +462,8 @@ type caFile struct {
 }
 
 // caFile is the PEM text of a file of CAs, and what of it nobody can read.
-func (d *decoder) caFile(n *node, path string, files *caFiles) (pem string, unread []string) {
-	name, ok := d.text(n, path)
+func (d *decoder) caFile(v yamlfile.Value, files *caFiles) (pem string, unread []string) {
+	name, ok := v.Text()
 	if !ok {
 		return "", nil
 	}
@@ -615,7 +473,7 @@ func (d *decoder) caFile(n *node, path string, files *caFiles) (pem string, unre
 		files.seen[name] = f
 	}
 	if f.message != "" {
-		d.rep.fail(path, f.message, f.cure).cause = f.cause
+		v.Fail(f.message, f.cure).Cause = f.cause
 	}
 	return f.pem, f.unread
 }
@@ -627,11 +485,11 @@ func (files *caFiles) open(name string) caFile {
 	}
 	pem, unread, message, cure := normalCA(data)
 	if message != "" {
-		return caFile{message: show(name) + " " + message, cure: cure}
+		return caFile{message: yamlfile.Show(name) + " " + message, cure: cure}
 	}
 	const listed = 10
 	for i, one := range unread {
-		unread[i] = show(name) + ", " + one
+		unread[i] = yamlfile.Show(name) + ", " + one
 	}
 	if more := len(unread) - listed; more > 0 {
 		unread = append(unread[:listed], fmt.Sprintf("and %d more", more))
@@ -646,54 +504,51 @@ func readNamed(name string, limit int, read func(string) ([]byte, error)) (data 
 	case name == "":
 		return nil, "is empty", relative, nil
 	case read == nil:
-		return nil, show(name) + " cannot be read here", relative, nil
+		return nil, yamlfile.Show(name) + " cannot be read here", relative, nil
 	}
 	data, err := read(name)
 	if err != nil {
 		return nil, "cannot be read: " + err.Error(), relative, err
 	}
 	if len(data) > limit {
-		return nil, fmt.Sprintf("%s is larger than %d KiB", show(name), limit>>10), "is this the right file?", nil
+		return nil, fmt.Sprintf("%s is larger than %d KiB", yamlfile.Show(name), limit>>10), "is this the right file?", nil
 	}
 	return data, "", "", nil
 }
 
 // dialectFile reads the site's dialect, whose faults carry its own file name.
-func (d *decoder) dialectFile(n *node, path string, read func(string) ([]byte, error)) *mesh.Dialect {
-	name, ok := d.text(n, path)
+func (d *decoder) dialectFile(v yamlfile.Value, read func(string) ([]byte, error)) *mesh.Dialect {
+	name, ok := v.Text()
 	if !ok {
 		return nil
 	}
 	data, message, cure, cause := readNamed(name, maxYAML, read)
 	if message != "" {
-		d.rep.fail(path, message, cure).cause = cause
+		v.Fail(message, cure).Cause = cause
 		return nil
 	}
 	shown := name
 	if !filepath.IsAbs(name) { // as a person at mesh.yaml's place would open it
 		shown = filepath.Join(filepath.Dir(d.file), name)
 	}
-	root, ok := parseTree(d.rep, shown, data)
+	root, ok := format.Parse(d.rep, shown, v.Path, data)
 	if !ok {
-		d.rep.spoiled[path] = true
 		return nil
 	}
-	inner := &decoder{rep: d.rep, file: shown}
-	return inner.dialect(root, path)
+	return dialect(root)
 }
 
-func (d *decoder) dialect(n *node, path string) *mesh.Dialect {
-	d.rep.at(path, origin{file: d.file, line: n.line, column: n.column, path: ""})
+func dialect(v yamlfile.Value) *mesh.Dialect {
 	out := &mesh.Dialect{}
-	queries, parameters := keys{}, keys{}
+	queries, parameters := yamlfile.Keys{}, yamlfile.Keys{}
 	for _, name := range dialectQueries {
-		queries[name] = func(v *node, path string) {
+		queries[name] = func(v yamlfile.Value) {
 			var q mesh.Query
-			d.object(v, path, keys{
-				"evidence": into(d, &q.Evidence),
-				"sql": func(v *node, path string) {
-					if d.is(text, v, path) {
-						q.SQL = strings.TrimSpace(v.text)
+			v.Object(yamlfile.Keys{
+				"evidence": yamlfile.Into(&q.Evidence),
+				"sql": func(v yamlfile.Value) {
+					if sql, ok := v.Block(); ok {
+						q.SQL = strings.TrimSpace(sql)
 					}
 				},
 			})
@@ -704,16 +559,16 @@ func (d *decoder) dialect(n *node, path string) *mesh.Dialect {
 		}
 	}
 	for _, name := range dialectParameters {
-		parameters[name] = func(v *node, path string) {
+		parameters[name] = func(v yamlfile.Value) {
 			if out.Parameters == nil {
 				out.Parameters = map[string][]string{}
 			}
-			out.Parameters[name] = append([]string{}, d.texts(v, path)...)
+			out.Parameters[name] = append([]string{}, v.Texts()...)
 		}
 	}
-	d.object(n, path, keys{
-		"queries":    func(v *node, path string) { d.object(v, path, queries) },
-		"parameters": func(v *node, path string) { d.object(v, path, parameters) },
+	v.Object(yamlfile.Keys{
+		"queries":    func(v yamlfile.Value) { v.Object(queries) },
+		"parameters": func(v yamlfile.Value) { v.Object(parameters) },
 	})
 	return out
 }

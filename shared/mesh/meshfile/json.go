@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/yamlfile"
 )
 
 const writeAgain = "write the file again from mesh.yaml"
@@ -14,29 +15,29 @@ const writeAgain = "write the file again from mesh.yaml"
 // every key is there, once, and no other; encoding/json alone takes a key in any
 // case, twice, or not at all.
 func parseJSON(file string, data []byte) (*mesh.Mesh, error) {
-	rep := newReport(file)
-	refuse := func(message, cure string, cause error) (*mesh.Mesh, error) {
-		rep.fail("", message, cure).cause = cause
-		return nil, rep.result()
+	rep := yamlfile.NewReport(file)
+	refuse := func(line int, message, cure string, cause error) (*mesh.Mesh, error) {
+		e := rep.Fail("", message, cure)
+		e.Line, e.Cause = line, cause
+		return nil, rep.Err()
 	}
 	if len(data) > maxJSON {
-		return refuse(fmt.Sprintf("the file is larger than %d MiB", maxJSON>>20), "is this the right file?", nil)
+		return refuse(0, fmt.Sprintf("the file is larger than %d MiB", maxJSON>>20), "is this the right file?", nil)
 	}
 	m := &mesh.Mesh{}
 	if err := json.Unmarshal(data, m); err != nil {
-		return refuse(err.Error(), writeAgain, err)
+		return refuse(0, err.Error(), writeAgain, err)
 	}
 	normalise(m)
 	var again bytes.Buffer
 	if err := WriteJSON(&again, m); err != nil {
-		return refuse(err.Error(), writeAgain, err)
+		return refuse(0, err.Error(), writeAgain, err)
 	}
 	if line := firstDifference(data, again.Bytes()); line > 0 {
-		rep.at("", origin{file: file, line: line})
-		return refuse("differs from what Peerkeeper writes", writeAgain, nil)
+		return refuse(line, "differs from what Peerkeeper writes", writeAgain, nil)
 	}
 	validate(m, rep)
-	if err := rep.result(); err != nil {
+	if err := rep.Err(); err != nil {
 		return nil, err
 	}
 	return m, nil

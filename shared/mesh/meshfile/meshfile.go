@@ -6,8 +6,8 @@
 // a value of the wrong kind or a figure outside Cisco's range is an error.
 //
 // What it returns is complete (every default filled in) and valid, or it
-// returns no mesh. All faults of a file come back at once, as Errors, each
-// with its line and with what would be right. Time zones are checked against
+// returns no mesh. All faults of a file come back at once, as yamlfile.Errors,
+// each with its line and with what would be right. Time zones are checked against
 // the machine's time zone database (or one linked in with time/tzdata).
 package meshfile
 
@@ -23,6 +23,7 @@ import (
 	"syscall"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/yamlfile"
 )
 
 // Sizes that no honest file reaches: a mesh of 30 clusters is some 30 KB.
@@ -33,15 +34,22 @@ const (
 )
 
 // Load reads mesh.yaml and the CA and dialect files that it names, relative
-// to its own directory. Errors in the files' content are Errors; a mesh.yaml
-// that cannot be read is the operating system's error.
+// to its own directory. Errors in the files' content are yamlfile.Errors; a
+// mesh.yaml that cannot be read is the operating system's error.
 func Load(path string) (*mesh.Mesh, error) {
+	m, _, err := LoadReport(path)
+	return m, err
+}
+
+// LoadReport is Load for whoever has more to say about the mesh: the report knows
+// where its values stand in the files.
+func LoadReport(path string) (*mesh.Mesh, *yamlfile.Report, error) {
 	data, err := readFile(path, maxYAML)
 	if err != nil {
-		return nil, fmt.Errorf("reading the mesh: %w", err)
+		return nil, nil, fmt.Errorf("reading the mesh: %w", err)
 	}
 	dir := filepath.Dir(path)
-	return Parse(path, data, func(file string) ([]byte, error) {
+	return parse(path, data, func(file string) ([]byte, error) {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(dir, file)
 		}
@@ -53,18 +61,23 @@ func Load(path string) (*mesh.Mesh, error) {
 // read gives the content of a file that mesh.yaml names, by the name written
 // there; nil means that no such file can be read.
 func Parse(name string, data []byte, read func(file string) ([]byte, error)) (*mesh.Mesh, error) {
-	rep := newReport(name)
-	root, ok := parseTree(rep, name, data)
+	m, _, err := parse(name, data, read)
+	return m, err
+}
+
+func parse(name string, data []byte, read func(file string) ([]byte, error)) (*mesh.Mesh, *yamlfile.Report, error) {
+	rep := yamlfile.NewReport(name)
+	root, ok := format.Parse(rep, name, "", data)
 	if !ok {
-		return nil, rep.result()
+		return nil, nil, rep.Err()
 	}
 	m := decodeMesh(rep, name, root, read)
 	validate(m, rep)
-	if err := rep.result(); err != nil {
-		return nil, err
+	if err := rep.Err(); err != nil {
+		return nil, nil, err
 	}
 	sortPeers(m)
-	return m, nil
+	return m, rep, nil
 }
 
 // LoadJSON reads a file that WriteJSON wrote. Another one is refused, whatever it

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/yamlfile"
 )
 
 const meshes = "../../../testdata/meshes"
@@ -306,11 +307,11 @@ func TestTenFaultsAtOnce(t *testing.T) {
 	if diff := cmp.Diff(string(want), err.Error()+"\n"); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
-	var all Errors
+	var all yamlfile.Errors
 	if !errors.As(err, &all) || len(all) != 10 {
 		t.Fatalf("errors.As gives %d faults, want 10", len(all))
 	}
-	var one *Error
+	var one *yamlfile.Error
 	if !errors.As(err, &one) || one.Line != 3 || one.Path != "defaults.syncInterval" || one.Cure != "write 30m to 1444m" {
 		t.Errorf("errors.As gives %#v, want the fault on line 3", one)
 	}
@@ -326,41 +327,27 @@ func TestMissingFileIsTheSystemsError(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Load(path)
-	var all Errors
+	var all yamlfile.Errors
 	if !errors.Is(err, fs.ErrNotExist) || !errors.As(err, &all) || len(all) != 2 {
 		t.Errorf("no ca.pem: %v, want both clusters' lines and fs.ErrNotExist", err)
 	}
 }
 
 func TestTooLarge(t *testing.T) {
-	var indented strings.Builder
-	for i := range 900 {
-		indented.WriteString(strings.Repeat(" ", i) + "a:\n")
-	}
-	bomb := "a: &a [1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e]\n"
 	tests := []struct{ name, data, want string }{
 		{"more than 1 MiB", "mesh: " + strings.Repeat("a", maxYAML), "the file is larger than 1024 KiB"},
-		{"many keys", strings.Repeat("a: b\n", maxTokens/3+1), "the file has more than 20000 words and signs"},
-		{"many lines", strings.Repeat("#\n", maxLines+1), "the file has more than 10000 lines"},
-		{"aliases of aliases", bomb, "with its aliases written out the file has more than 20000 values"},
-		{"dashes on one line", strings.Repeat("- ", 1000) + "a", "nested deeper than 12 levels"},
-		{"brackets", strings.Repeat("[", maxYAML-1), "nested deeper than 12 levels"},
-		{"braces never closed", strings.Repeat("{a: ", 5000), "nested deeper than 12 levels"},
-		{"indented keys", indented.String(), "nested deeper than 12 levels"},
-		{"question marks", strings.Repeat("? ", 10_000), "YAML's ? keys are not used here"},
-		{"empty lines in a text", "a: |\n" + strings.Repeat("\n", 500_000), "the file has more than 10000 lines"},
-		{"a text and empty lines", "a: |\n " + strings.Repeat("x", 500_000) + strings.Repeat("\n", 9_000), "8999 empty lines in a file of 497 KiB"},
+		{"many lines", strings.Repeat("#\n", 10_001), "the file has more than 10000 lines"},
 		{"thousands of clusters", "mesh: m\ndomain: d\nclusters: [" + strings.Repeat("{}, ", 4000) + "]\npeers: {topology: full-mesh}",
 			`"" is cluster 31 of 4000: Cisco supports up to 30 in a mesh (` + chapter + ")"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Parse("mesh.yaml", []byte(tc.data), nil)
-			var all Errors
+			var all yamlfile.Errors
 			if !errors.As(err, &all) {
 				t.Fatalf("error %v, want Errors", err)
 			}
-			if !slices.ContainsFunc(all, func(e *Error) bool { return e.Message == tc.want }) {
+			if !slices.ContainsFunc(all, func(e *yamlfile.Error) bool { return e.Message == tc.want }) {
 				t.Errorf("%d errors, the first %v: none says %q", len(all), all[0], tc.want)
 			}
 		})
@@ -729,7 +716,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Parse("mesh.yaml", data, read)
 		if err != nil {
-			var all Errors
+			var all yamlfile.Errors
 			if m != nil || !errors.As(err, &all) || len(all) == 0 {
 				t.Fatalf("mesh %v with error %v: want Errors alone", m, err)
 			}

@@ -19,6 +19,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/yamlfile"
 )
 
 // The words that a mesh may use, each in one place.
@@ -59,7 +60,7 @@ const (
 // rules judges a mesh whose defaults are filled in, whichever file it came from.
 type rules struct {
 	m   *mesh.Mesh
-	rep *report
+	rep *yamlfile.Report
 	// idUnread: a cluster has an id that could not be read, so no peer can be
 	// called unknown.
 	idUnread bool
@@ -68,16 +69,16 @@ type rules struct {
 	good map[string]bool
 }
 
-func validate(m *mesh.Mesh, rep *report) {
-	v := &rules{m: m, rep: rep, idUnread: rep.spoiled["clusters"], good: map[string]bool{}}
+func validate(m *mesh.Mesh, rep *yamlfile.Report) {
+	v := &rules{m: m, rep: rep, idUnread: rep.Spoiled("clusters"), good: map[string]bool{}}
 	for i, c := range m.Clusters {
-		path := item("clusters", i)
-		v.idUnread = v.idUnread || c.ID == "" && (rep.spoiled[path] || rep.spoiled[child(path, "id")])
+		path := yamlfile.Item("clusters", i)
+		v.idUnread = v.idUnread || c.ID == "" && (rep.Spoiled(path) || rep.Spoiled(yamlfile.Child(path, "id")))
 	}
 	v.mesh()
 	// Past the 31st a file is wrong as a whole; its every line need not be judged.
 	for i := range min(len(m.Clusters), mesh.MaxClusters+1) {
-		v.cluster(&m.Clusters[i], item("clusters", i))
+		v.cluster(&m.Clusters[i], yamlfile.Item("clusters", i))
 	}
 	v.uniqueness()
 	v.peers()
@@ -89,38 +90,38 @@ func (v *rules) mesh() {
 	m := v.m
 	switch {
 	case m.Name == "":
-		v.rep.blame("mesh", "missing: the mesh's name", "write a name as in mesh: acme")
+		v.rep.Blame("mesh", "missing: the mesh's name", "write a name as in mesh: acme")
 	case !isWord(m.Name, false):
-		v.rep.blame("mesh", show(m.Name)+" is not a name", "use a to z, 0 to 9 and -, at most 63")
+		v.rep.Blame("mesh", yamlfile.Show(m.Name)+" is not a name", "use a to z, 0 to 9 and -, at most 63")
 	}
 	switch {
 	case m.Domain == "":
-		v.rep.blame("domain", "missing: the presence domain that all clusters share", "write it as in domain: example.com")
+		v.rep.Blame("domain", "missing: the presence domain that all clusters share", "write it as in domain: example.com")
 	case !isHost(m.Domain) || isIP(m.Domain):
-		v.rep.blame("domain", show(m.Domain)+" is not a domain name", "write it as in example.com")
+		v.rep.Blame("domain", yamlfile.Show(m.Domain)+" is not a domain name", "write it as in example.com")
 	}
 	v.domains(m)
 	if m.Clock != nil {
 		if !m.Simulated {
-			v.rep.blame("clock", "only a simulated mesh has a clock of its own", "remove clock, or write simulated: true if this mesh is one of `sim`")
+			v.rep.Blame("clock", "only a simulated mesh has a clock of its own", "remove clock, or write simulated: true if this mesh is one of `sim`")
 		}
 		// The bounds keep virtual times within what JSON can write.
 		if year := m.Clock.Epoch.Year(); m.Clock.Epoch.IsZero() {
-			v.rep.blame("clock.epoch", "missing: the instant at which virtual and real time agree", "write it as in 2026-01-31T12:00:00Z")
+			v.rep.Blame("clock.epoch", "missing: the instant at which virtual and real time agree", "write it as in 2026-01-31T12:00:00Z")
 		} else if year < 2000 || year > 2100 {
-			v.rep.blame("clock.epoch", fmt.Sprintf("the year %d is out of range", year), "write a year from 2000 to 2100")
+			v.rep.Blame("clock.epoch", fmt.Sprintf("the year %d is out of range", year), "write a year from 2000 to 2100")
 		}
 		if r := m.Clock.Rate; !(r > 0 && r <= maxRate) || math.IsNaN(r) {
-			v.rep.blame("clock.rate", strconv.FormatFloat(r, 'g', -1, 64)+" is not a rate", rateCure)
+			v.rep.Blame("clock.rate", strconv.FormatFloat(r, 'g', -1, 64)+" is not a rate", rateCure)
 		}
 	}
 	switch {
 	case len(m.Clusters) == 0:
-		v.rep.blame("clusters", "missing: at least one cluster", "list each as in - id: emea")
+		v.rep.Blame("clusters", "missing: at least one cluster", "list each as in - id: emea")
 	case len(m.Clusters) > mesh.MaxClusters:
 		// Not blame: a fault within that cluster does not excuse it.
-		v.rep.fail(item("clusters", mesh.MaxClusters), fmt.Sprintf("%s is cluster %d of %d: Cisco supports up to %d in a mesh (%s)",
-			show(string(m.Clusters[mesh.MaxClusters].ID)), mesh.MaxClusters+1, len(m.Clusters), mesh.MaxClusters, chapter),
+		v.rep.Fail(yamlfile.Item("clusters", mesh.MaxClusters), fmt.Sprintf("%s is cluster %d of %d: Cisco supports up to %d in a mesh (%s)",
+			yamlfile.Show(string(m.Clusters[mesh.MaxClusters].ID)), mesh.MaxClusters+1, len(m.Clusters), mesh.MaxClusters, chapter),
 			"split the file into meshes that do not peer with each other")
 	}
 }
@@ -128,22 +129,22 @@ func (v *rules) mesh() {
 // domains judges the names besides the presence domain.
 func (v *rules) domains(m *mesh.Mesh) {
 	if len(m.Domains) > maxDomains {
-		v.rep.blame(item("domains", maxDomains), fmt.Sprintf("%d domains", len(m.Domains)), fmt.Sprintf("name at most %d", maxDomains))
+		v.rep.Blame(yamlfile.Item("domains", maxDomains), fmt.Sprintf("%d domains", len(m.Domains)), fmt.Sprintf("name at most %d", maxDomains))
 	}
 	for i, d := range m.Domains {
-		at := item("domains", i)
+		at := yamlfile.Item("domains", i)
 		same := func(other string) bool { return mesh.SameName(d, other) }
 		switch {
 		case !isHost(d) || isIP(d):
-			v.rep.blame(at, show(d)+" is not a domain name", "write it as in example.com")
+			v.rep.Blame(at, yamlfile.Show(d)+" is not a domain name", "write it as in example.com")
 		case same(m.Domain):
-			v.rep.blame(at, show(d)+" is the value of domain already", "name only the others here")
+			v.rep.Blame(at, yamlfile.Show(d)+" is the value of domain already", "name only the others here")
 		case slices.ContainsFunc(m.Domains[:i], same):
-			v.rep.blame(at, show(d)+" stands above already", "remove one")
+			v.rep.Blame(at, yamlfile.Show(d)+" stands above already", "remove one")
 		}
 	}
 	if m.DNSDomain != "" && (!isHost(m.DNSDomain) || isIP(m.DNSDomain)) {
-		v.rep.blame("dnsDomain", show(m.DNSDomain)+" is not a domain name", "write the one in which the nodes' names stand, as in example.com")
+		v.rep.Blame("dnsDomain", yamlfile.Show(m.DNSDomain)+" is not a domain name", "write the one in which the nodes' names stand, as in example.com")
 	}
 	if m.AddressScheme != "" {
 		v.choice("addressScheme", string(m.AddressScheme), addressSchemes)
@@ -151,31 +152,31 @@ func (v *rules) domains(m *mesh.Mesh) {
 }
 
 func (v *rules) cluster(c *mesh.Cluster, path string) {
-	at := func(key string) string { return child(path, key) }
+	at := func(key string) string { return yamlfile.Child(path, key) }
 	switch id := string(c.ID); {
 	case id == "":
-		v.rep.blame(at("id"), "missing: the cluster's short name", "write one as in id: emea")
+		v.rep.Blame(at("id"), "missing: the cluster's short name", "write one as in id: emea")
 	case !isWord(id, true):
-		v.rep.blame(at("id"), show(id)+" is not a cluster id", "begin with a letter, then use a to z, 0 to 9 and -, at most 63")
+		v.rep.Blame(at("id"), yamlfile.Show(id)+" is not a cluster id", "begin with a letter, then use a to z, 0 to 9 and -, at most 63")
 	}
 	if message, cure := releaseFault(c.Release); message != "" && c.Release != "" {
-		v.rep.blame(at("release"), message, cure)
+		v.rep.Blame(at("release"), message, cure)
 	}
 	v.nodes(c, path)
 	for _, a := range mesh.Accounts() {
 		v.secret(at(string(a)), a.Secret(c), a == mesh.ReadAccount) // no other is needed
 	}
 	if c.PlatformWriteCredentials != "" && c.PlatformWriteCredentials == c.PlatformCredentials {
-		v.rep.blame(at("platformWriteCredentials"), "is the secret that reads as well: a rejected password would be tried twice", "name an account of its own, or leave it out and import by hand")
+		v.rep.Blame(at("platformWriteCredentials"), "is the secret that reads as well: a rejected password would be tried twice", "name an account of its own, or leave it out and import by hand")
 	}
 	if c.PlatformWriteCredentials != "" && c.PlatformCredentials == "" {
-		v.rep.blame(at("platformWriteCredentials"), "is there without platformCredentials: what a store holds is read before anything is put into it", "name an account that reads as well, as in platformCredentials: "+string(c.ID)+"/platform")
+		v.rep.Blame(at("platformWriteCredentials"), "is there without platformCredentials: what a store holds is read before anything is put into it", "name an account that reads as well, as in platformCredentials: "+string(c.ID)+"/platform")
 	}
 	v.tls(c, at("tls"))
 	v.dns(c, at("dns"))
 	v.timeZone(at("timeZone"), c.TimeZone, "missing: the cluster's time zone")
 	if message, cure := intervalFault(c.SyncInterval); message != "" {
-		v.rep.blame(at("syncInterval"), message, cure)
+		v.rep.Blame(at("syncInterval"), message, cure)
 	}
 	if c.HA != "" {
 		v.choice(at("ha"), string(c.HA), switches)
@@ -185,63 +186,63 @@ func (v *rules) cluster(c *mesh.Cluster, path string) {
 	}
 	v.syslogFrom(c.SyslogFrom, at("syslogFrom"))
 	if c.OVA != 0 && c.OVA < mesh.MinOVA {
-		v.rep.blame(at("ova"), ovaMessage(c.OVA), ovaCure)
+		v.rep.Blame(at("ova"), ovaMessage(c.OVA), ovaCure)
 	}
 	switch edition := strings.ToLower(c.Edition); {
 	case c.Edition == standardEdition:
 	case edition == "be6000" || edition == "be6k":
-		v.rep.blame(at("edition"), "be6000 cannot peer: Cisco does not support intercluster peering on Business Edition 6000 ("+chapter+")",
+		v.rep.Blame(at("edition"), "be6000 cannot peer: Cisco does not support intercluster peering on Business Edition 6000 ("+chapter+")",
 			"take the cluster out of the mesh, or write standard if it is one")
 	default:
-		v.rep.blame(at("edition"), show(c.Edition)+" is not known here", "write standard")
+		v.rep.Blame(at("edition"), yamlfile.Show(c.Edition)+" is not known here", "write standard")
 	}
 }
 
 func (v *rules) nodes(c *mesh.Cluster, path string) {
-	nodesAt := child(path, "nodes")
+	nodesAt := yamlfile.Child(path, "nodes")
 	if len(c.Nodes) == 0 {
-		v.rep.blame(nodesAt, "missing: at least one node", "list them as in - {name: imp-emea-pub.example.com}")
+		v.rep.Blame(nodesAt, "missing: at least one node", "list them as in - {name: imp-emea-pub.example.com}")
 	}
 	var names []string
 	for i, n := range c.Nodes {
-		v.node(n, item(nodesAt, i))
+		v.node(n, yamlfile.Item(nodesAt, i))
 		names = append(names, string(n.Name))
 	}
 	if c.CUCM != nil {
-		v.node(*c.CUCM, child(path, "cucm"))
+		v.node(*c.CUCM, yamlfile.Child(path, "cucm"))
 	}
-	at := child(path, "publisher")
+	at := yamlfile.Child(path, "publisher")
 	switch {
 	case c.Publisher == "":
-		v.rep.blame(at, "missing: the node name of the database publisher", "write one of the nodes' names")
-	case len(c.Nodes) == 0 || slices.Contains(names, string(c.Publisher)) || v.rep.spoiledBelow(nodesAt):
+		v.rep.Blame(at, "missing: the node name of the database publisher", "write one of the nodes' names")
+	case len(c.Nodes) == 0 || slices.Contains(names, string(c.Publisher)) || v.rep.SpoiledBelow(nodesAt):
 	default:
-		cure := "add it to nodes, or write " + oneOf(names)
+		cure := "add it to nodes, or write " + yamlfile.OneOf(names)
 		if near := plain.Nearest(string(c.Publisher), names); near != "" {
 			cure = "did you mean " + near + "?"
 		}
-		v.rep.blame(at, show(string(c.Publisher))+" is not among the cluster's nodes", cure)
+		v.rep.Blame(at, yamlfile.Show(string(c.Publisher))+" is not among the cluster's nodes", cure)
 	}
 }
 
 func (v *rules) node(n mesh.Node, path string) {
-	at := child(path, "name")
+	at := yamlfile.Child(path, "name")
 	switch name := string(n.Name); {
 	case name == "":
-		v.rep.blame(at, "missing: the node's name", "write it exactly as Presence Topology shows it")
+		v.rep.Blame(at, "missing: the node's name", "write it exactly as Presence Topology shows it")
 		return
 	case !isIP(name) && !isHost(name):
-		v.rep.blame(at, show(name)+" is not a host name, FQDN or IP address", "write it exactly as Presence Topology shows it")
+		v.rep.Blame(at, yamlfile.Show(name)+" is not a host name, FQDN or IP address", "write it exactly as Presence Topology shows it")
 		return
 	}
 	if n.TLSName != "" && !isHost(n.TLSName) && !isIP(n.TLSName) {
-		v.rep.blame(child(path, "tlsName"), show(n.TLSName)+" is not a host name, FQDN or IP address", "write what the node's certificate carries")
+		v.rep.Blame(yamlfile.Child(path, "tlsName"), yamlfile.Show(n.TLSName)+" is not a host name, FQDN or IP address", "write what the node's certificate carries")
 	}
 	if !isHostPort(n.Address) {
-		v.rep.blame(child(path, "address"), show(n.Address)+" is not host:port", "write it as in "+show(defaultAddress(string(n.Name))))
+		v.rep.Blame(yamlfile.Child(path, "address"), yamlfile.Show(n.Address)+" is not host:port", "write it as in "+yamlfile.Show(defaultAddress(string(n.Name))))
 	}
 	if n.PlatformAddress != "" && !isHostPort(n.PlatformAddress) {
-		v.rep.blame(child(path, "platformAddress"), show(n.PlatformAddress)+" is not host:port", "write it as in "+show(defaultPlatformAddress(string(n.Name))))
+		v.rep.Blame(yamlfile.Child(path, "platformAddress"), yamlfile.Show(n.PlatformAddress)+" is not host:port", "write it as in "+yamlfile.Show(defaultPlatformAddress(string(n.Name))))
 	}
 }
 
@@ -252,41 +253,41 @@ func (v *rules) secret(at, name string, required bool) {
 	good := func(c rune) bool { return isLetterOrDigit(c) || strings.ContainsRune("/_+=.@-", c) }
 	switch {
 	case name == "" && required:
-		v.rep.blame(at, "missing: the name of the secret with the account", "write a name as in emea/read, never the password")
+		v.rep.Blame(at, "missing: the name of the secret with the account", "write a name as in emea/read, never the password")
 	case len(name) > 256 || strings.ContainsFunc(name, func(c rune) bool { return !good(c) }):
-		v.rep.blame(at, "is not the name of a secret", "use letters, digits and /_+=.@-, as in emea/read; never the password")
+		v.rep.Blame(at, "is not the name of a secret", "use letters, digits and /_+=.@-, as in emea/read; never the password")
 	}
 }
 
 func (v *rules) tls(c *mesh.Cluster, path string) {
-	if c.TLS.CA == "" && len(c.TLS.Pins) == 0 && !v.rep.spoiledBelow(path) {
-		v.rep.blame(path, "neither ca nor pins is given: no server could be verified", "write tls: {ca: FILE}, or pins of the nodes' certificates, or both")
+	if c.TLS.CA == "" && len(c.TLS.Pins) == 0 && !v.rep.SpoiledBelow(path) {
+		v.rep.Blame(path, "neither ca nor pins is given: no server could be verified", "write tls: {ca: FILE}, or pins of the nodes' certificates, or both")
 	}
 	if c.TLS.CA != "" && !v.good[c.TLS.CA] {
 		normal, unread, message, cure := normalCA([]byte(c.TLS.CA))
 		switch {
 		case message != "":
-			v.rep.blame(child(path, "ca"), message, cure)
+			v.rep.Blame(yamlfile.Child(path, "ca"), message, cure)
 		case normal != c.TLS.CA || len(unread) > 0:
-			v.rep.blame(child(path, "ca"), "has more in it than certificates", "keep the PEM certificates only")
+			v.rep.Blame(yamlfile.Child(path, "ca"), "has more in it than certificates", "keep the PEM certificates only")
 		default:
 			v.good[c.TLS.CA] = true
 		}
 	}
 	seen := map[string]bool{}
 	for i, pin := range c.TLS.Pins {
-		at := item(child(path, "pins"), i)
+		at := yamlfile.Item(yamlfile.Child(path, "pins"), i)
 		if normal, err := mesh.ParseFingerprint(pin); err != nil || pin != normal {
-			what := show(pin) + " is not a pin"
+			what := yamlfile.Show(pin) + " is not a pin"
 			var bad *mesh.FingerprintError
 			if errors.As(err, &bad) && bad.Why != "" && !strings.HasPrefix(bad.Why, "it has") {
 				what += " (" + bad.Why + ")"
 			}
-			v.rep.blame(at, what, "write sha256: and the 64 hex digits of the certificate's SHA-256 fingerprint")
+			v.rep.Blame(at, what, "write sha256: and the 64 hex digits of the certificate's SHA-256 fingerprint")
 			continue
 		}
 		if seen[pin] {
-			v.rep.blame(at, "the same pin stands above", "remove one")
+			v.rep.Blame(at, "the same pin stands above", "remove one")
 		}
 		seen[pin] = true
 	}
@@ -294,17 +295,17 @@ func (v *rules) tls(c *mesh.Cluster, path string) {
 
 func (v *rules) dns(c *mesh.Cluster, path string) {
 	if len(c.DNS) > maxDNSServers {
-		v.rep.blame(item(path, maxDNSServers), fmt.Sprintf("%d DNS servers", len(c.DNS)), fmt.Sprintf("name at most %d, the primary first", maxDNSServers))
+		v.rep.Blame(yamlfile.Item(path, maxDNSServers), fmt.Sprintf("%d DNS servers", len(c.DNS)), fmt.Sprintf("name at most %d, the primary first", maxDNSServers))
 	}
 	seen := map[string]bool{}
 	for i, server := range c.DNS {
-		at := item(path, i)
+		at := yamlfile.Item(path, i)
 		if ap, err := netip.ParseAddrPort(server); err != nil || ap.Port() == 0 || ap.Addr().Zone() != "" || ap.String() != server {
-			v.rep.blame(at, show(server)+" is not the address of a DNS server", `write IP or IP:port, as in "192.0.2.53" or "[2001:db8::53]:53"`)
+			v.rep.Blame(at, yamlfile.Show(server)+" is not the address of a DNS server", `write IP or IP:port, as in "192.0.2.53" or "[2001:db8::53]:53"`)
 			continue
 		}
 		if seen[server] {
-			v.rep.blame(at, server+" stands above already", "remove one")
+			v.rep.Blame(at, server+" stands above already", "remove one")
 		}
 		seen[server] = true
 	}
@@ -314,22 +315,22 @@ func (v *rules) dns(c *mesh.Cluster, path string) {
 // one: the lines themselves name the node.
 func (v *rules) syslogFrom(addresses []string, path string) {
 	if len(addresses) > maxSyslogFrom {
-		v.rep.blame(item(path, maxSyslogFrom), fmt.Sprintf("%d addresses", len(addresses)), fmt.Sprintf("name at most %d", maxSyslogFrom))
+		v.rep.Blame(yamlfile.Item(path, maxSyslogFrom), fmt.Sprintf("%d addresses", len(addresses)), fmt.Sprintf("name at most %d", maxSyslogFrom))
 	}
 	for i, address := range addresses {
-		at := item(path, i)
+		at := yamlfile.Item(path, i)
 		switch {
 		case !isIP(address) || normalIP(address) != address:
-			v.rep.blame(at, show(address)+" is not an IP address", `write the address that the lines come from, as in "192.0.2.14"`)
+			v.rep.Blame(at, yamlfile.Show(address)+" is not an IP address", `write the address that the lines come from, as in "192.0.2.14"`)
 		case slices.Contains(addresses[:i], address):
-			v.rep.blame(at, address+" stands above already", "remove one")
+			v.rep.Blame(at, address+" stands above already", "remove one")
 		}
 	}
 }
 
 func (v *rules) timeZone(at, zone, missing string) {
 	if zone == "" {
-		v.rep.blame(at, missing, "write an IANA name as in Europe/Berlin")
+		v.rep.Blame(at, missing, "write an IANA name as in Europe/Berlin")
 		return
 	}
 	if v.good[zone] {
@@ -337,7 +338,7 @@ func (v *rules) timeZone(at, zone, missing string) {
 	}
 	// "Local" would be another zone on every machine.
 	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
-		v.rep.blame(at, show(zone)+" is not a known time zone", "write an IANA name as in Europe/Berlin")
+		v.rep.Blame(at, yamlfile.Show(zone)+" is not a known time zone", "write an IANA name as in Europe/Berlin")
 		return
 	}
 	v.good[zone] = true
@@ -348,8 +349,8 @@ func (v *rules) uniqueness() {
 	type place struct{ path, what string }
 	ids, names, addresses, platforms := map[mesh.ClusterID]place{}, map[string]place{}, map[string]place{}, map[string]place{}
 	said := func(p place) string {
-		if o, ok := v.rep.where[p.path]; ok && o.line > 0 {
-			return fmt.Sprintf("%s on line %d", p.what, o.line)
+		if line := v.rep.Line(p.path); line > 0 {
+			return fmt.Sprintf("%s on line %d", p.what, line)
 		}
 		return p.what
 	}
@@ -359,24 +360,24 @@ func (v *rules) uniqueness() {
 		cucm bool
 	}
 	for i, c := range v.m.Clusters {
-		path := item("clusters", i)
+		path := yamlfile.Item("clusters", i)
 		if first, twice := ids[c.ID]; twice {
-			v.rep.blame(child(path, "id"), show(string(c.ID))+" is "+said(first)+" already", "give every cluster an id of its own")
+			v.rep.Blame(yamlfile.Child(path, "id"), yamlfile.Show(string(c.ID))+" is "+said(first)+" already", "give every cluster an id of its own")
 		} else if c.ID != "" {
-			ids[c.ID] = place{child(path, "id"), "a cluster"}
+			ids[c.ID] = place{yamlfile.Child(path, "id"), "a cluster"}
 		}
 		var nodes []dialled
 		for k, n := range c.Nodes {
-			nodes = append(nodes, dialled{item(child(path, "nodes"), k), n, false})
+			nodes = append(nodes, dialled{yamlfile.Item(yamlfile.Child(path, "nodes"), k), n, false})
 		}
 		if c.CUCM != nil {
-			nodes = append(nodes, dialled{child(path, "cucm"), *c.CUCM, true})
+			nodes = append(nodes, dialled{yamlfile.Child(path, "cucm"), *c.CUCM, true})
 		}
 		for _, d := range nodes {
 			if d.node.Name == "" {
 				continue
 			}
-			owner := place{child(d.path, "name"), "a node of " + cmp.Or(string(c.ID), "a cluster")}
+			owner := place{yamlfile.Child(d.path, "name"), "a node of " + cmp.Or(string(c.ID), "a cluster")}
 			if d.cucm {
 				owner.what = "the CUCM of " + cmp.Or(string(c.ID), "a cluster")
 			}
@@ -386,24 +387,24 @@ func (v *rules) uniqueness() {
 			case twice && d.cucm && strings.HasPrefix(first.what, "the CUCM"):
 				continue // clusters may be served by one CUCM cluster
 			case twice:
-				v.rep.blame(child(d.path, "name"), show(string(d.node.Name))+" is "+said(first)+" already", "node names are unique in a mesh, capitals aside")
+				v.rep.Blame(yamlfile.Child(d.path, "name"), yamlfile.Show(string(d.node.Name))+" is "+said(first)+" already", "node names are unique in a mesh, capitals aside")
 				continue
 			}
 			names[name] = owner
 			// A server answers for itself only: two names at one address would be one server seen twice.
 			address := strings.ToLower(d.node.Address)
 			if first, twice := addresses[address]; twice && address != "" {
-				v.rep.blame(child(d.path, "address"), show(d.node.Address)+" is the address of "+said(first)+" already", "give every node its own address")
+				v.rep.Blame(yamlfile.Child(d.path, "address"), yamlfile.Show(d.node.Address)+" is the address of "+said(first)+" already", "give every node its own address")
 				continue
 			}
-			addresses[address] = place{child(d.path, "address"), owner.what}
+			addresses[address] = place{yamlfile.Child(d.path, "address"), owner.what}
 			// A node's own address may be its platform's as well: 8443 answers both.
 			platform := strings.ToLower(d.node.PlatformAddress)
 			if first, twice := platforms[platform]; twice && platform != "" {
-				v.rep.blame(child(d.path, "platformAddress"), show(d.node.PlatformAddress)+" is the platform address of "+said(first)+" already", "give every node its own address")
+				v.rep.Blame(yamlfile.Child(d.path, "platformAddress"), yamlfile.Show(d.node.PlatformAddress)+" is the platform address of "+said(first)+" already", "give every node its own address")
 				continue
 			}
-			platforms[platform] = place{child(d.path, "platformAddress"), owner.what}
+			platforms[platform] = place{yamlfile.Child(d.path, "platformAddress"), owner.what}
 		}
 	}
 }
@@ -419,7 +420,7 @@ func (v *rules) peers() {
 	}
 	seen := map[mesh.PeerID]bool{}
 	for i, p := range v.m.Peers {
-		path := item("peers", i)
+		path := yamlfile.Item("peers", i)
 		for _, end := range []struct {
 			key string
 			id  mesh.ClusterID
@@ -429,27 +430,27 @@ func (v *rules) peers() {
 			}
 			cure := "write a cluster's id"
 			if len(ids) > 0 && len(ids) <= 10 {
-				cure = "write " + oneOf(ids)
+				cure = "write " + yamlfile.OneOf(ids)
 			}
 			if near := plain.Nearest(string(end.id), ids); near != "" {
 				cure = "did you mean " + near + "?"
 			}
-			v.rep.blame(child(path, end.key), "no cluster has the id "+show(string(end.id)), cure)
+			v.rep.Blame(yamlfile.Child(path, end.key), "no cluster has the id "+yamlfile.Show(string(end.id)), cure)
 		}
 		switch {
 		case p.ID.From == p.ID.To:
-			v.rep.blame(child(path, "id"), "a cluster is its own peer", "name two different clusters")
+			v.rep.Blame(yamlfile.Child(path, "id"), "a cluster is its own peer", "name two different clusters")
 		case seen[p.ID]:
-			v.rep.blame(child(path, "id"), show(p.ID.String())+" is listed already", "remove one")
+			v.rep.Blame(yamlfile.Child(path, "id"), yamlfile.Show(p.ID.String())+" is listed already", "remove one")
 		}
 		seen[p.ID] = true
-		v.choice(child(path, "protocol"), string(p.Protocol), protocols)
+		v.choice(yamlfile.Child(path, "protocol"), string(p.Protocol), protocols)
 	}
 }
 
 func (v *rules) choice(at, value string, words []string) {
 	if !slices.Contains(words, value) {
-		v.rep.blame(at, show(value)+" is not known here", "write "+oneOf(words))
+		v.rep.Blame(at, yamlfile.Show(value)+" is not known here", "write "+yamlfile.OneOf(words))
 	}
 }
 
@@ -458,13 +459,13 @@ func (v *rules) policy(p *mesh.Policy) {
 	v.choice("policy.restartForOnePeer", p.RestartForOnePeer, restartAnswers)
 	v.choice("policy.importCertificates", p.ImportCertificates, importAnswers)
 	if wait := p.WaitForPeople.D(); wait < 0 || wait > 24*time.Hour {
-		v.rep.blame("policy.waitForPeople", inMinutes(wait)+" is no time to wait for a force sync by hand", "write 0m (do not wait) to 24h")
+		v.rep.Blame("policy.waitForPeople", inMinutes(wait)+" is no time to wait for a force sync by hand", "write 0m (do not wait) to 24h")
 	}
 	if _, ok := p.StartsCommanded(); !ok && p.StartCommanded != "" && p.StartCommanded != mesh.StartApprove {
-		v.rep.blame("policy.startCommanded", show(p.StartCommanded)+" is no time after which a stopped service is started", "write approve, auto, or a duration as in 8h")
+		v.rep.Blame("policy.startCommanded", yamlfile.Show(p.StartCommanded)+" is no time after which a stopped service is started", "write approve, auto, or a duration as in 8h")
 	}
 	for i, w := range p.Windows {
-		v.window(w, item("policy.windows", i))
+		v.window(w, yamlfile.Item("policy.windows", i))
 	}
 	for _, limit := range []struct {
 		key, forbid string
@@ -475,31 +476,31 @@ func (v *rules) policy(p *mesh.Policy) {
 		{"importsPerMeshPerHour", "imports write importCertificates: manual", p.Limits.ImportsPerMeshPerHour},
 	} {
 		if limit.value < 1 {
-			v.rep.blame(child("policy.limits", limit.key), fmt.Sprintf("%d is not a limit", limit.value), "write 1 or more; to forbid "+limit.forbid)
+			v.rep.Blame(yamlfile.Child("policy.limits", limit.key), fmt.Sprintf("%d is not a limit", limit.value), "write 1 or more; to forbid "+limit.forbid)
 		}
 	}
 	if n := p.Limits.ImportsPerMeshPerHour; n > mesh.MostImportsPerHour {
-		v.rep.blame("policy.limits.importsPerMeshPerHour", fmt.Sprintf("%d an hour are more than are counted", n), fmt.Sprintf("write 1 to %d", mesh.MostImportsPerHour))
+		v.rep.Blame("policy.limits.importsPerMeshPerHour", fmt.Sprintf("%d an hour are more than are counted", n), fmt.Sprintf("write 1 to %d", mesh.MostImportsPerHour))
 	}
 	v.thresholds(p.Thresholds.CertificateDays, "policy.thresholds.certificateDays")
 	v.webhook(p.Notify.Webhook, "policy.notify.webhook")
 	if strings.ContainsFunc(p.Notify.File, unicode.IsControl) {
-		v.rep.blame("policy.notify.file", "is not a file's path", "write a path")
+		v.rep.Blame("policy.notify.file", "is not a file's path", "write a path")
 	}
 }
 
 func (v *rules) thresholds(days []int, path string) {
 	const cure = "write them from many to few, as in [28, 14, 7]"
 	if len(days) == 0 || len(days) > maxThresholds {
-		v.rep.blame(path, fmt.Sprintf("has %d values", len(days)), fmt.Sprintf("write 1 to %d numbers of days, as in [28, 14, 7]", maxThresholds))
+		v.rep.Blame(path, fmt.Sprintf("has %d values", len(days)), fmt.Sprintf("write 1 to %d numbers of days, as in [28, 14, 7]", maxThresholds))
 		return
 	}
 	for i, d := range days {
 		switch {
 		case d < 1:
-			v.rep.blame(item(path, i), fmt.Sprintf("%d days is no warning", d), "write 1 or more")
+			v.rep.Blame(yamlfile.Item(path, i), fmt.Sprintf("%d days is no warning", d), "write 1 or more")
 		case i > 0 && d >= days[i-1] && days[i-1] > 0:
-			v.rep.blame(item(path, i), fmt.Sprintf("%d does not come after %d", d, days[i-1]), cure)
+			v.rep.Blame(yamlfile.Item(path, i), fmt.Sprintf("%d does not come after %d", d, days[i-1]), cure)
 		}
 	}
 }
@@ -515,20 +516,20 @@ func (v *rules) webhook(address, at string) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
-		v.rep.blame(at, "is not a web address", cure)
+		v.rep.Blame(at, "is not a web address", cure)
 	case u.User != nil:
-		v.rep.blame(at, "has a user name or password in it", "take it out: mesh.yaml holds no secrets")
+		v.rep.Blame(at, "has a user name or password in it", "take it out: mesh.yaml holds no secrets")
 	case u.Scheme == "https":
 	case u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1"):
 	default:
-		v.rep.blame(at, "is not encrypted", cure)
+		v.rep.Blame(at, "is not encrypted", cure)
 	}
 }
 
 func (v *rules) window(w mesh.Window, path string) {
-	at := func(key string) string { return child(path, key) }
+	at := func(key string) string { return yamlfile.Child(path, key) }
 	if w.Kind == "" {
-		v.rep.blame(at("kind"), "missing: whether acting is allowed or denied", "write kind: allow or kind: deny")
+		v.rep.Blame(at("kind"), "missing: whether acting is allowed or denied", "write kind: allow or kind: deny")
 	} else {
 		v.choice(at("kind"), w.Kind, windowKinds)
 	}
@@ -536,15 +537,15 @@ func (v *rules) window(w mesh.Window, path string) {
 	for i, day := range w.Days {
 		switch {
 		case !slices.Contains(weekdays, day):
-			v.rep.blame(item(at("days"), i), show(day)+" is not a day", "write "+oneOf(weekdays))
+			v.rep.Blame(yamlfile.Item(at("days"), i), yamlfile.Show(day)+" is not a day", "write "+yamlfile.OneOf(weekdays))
 			faults = true
 		case slices.Contains(w.Days[:i], day):
-			v.rep.blame(item(at("days"), i), day+" stands twice", "remove one")
+			v.rep.Blame(yamlfile.Item(at("days"), i), day+" stands twice", "remove one")
 			faults = true
 		}
 	}
 	if !faults && !slices.IsSortedFunc(w.Days, byWeekday) {
-		v.rep.blame(at("days"), "the days are out of order", "write them from mon to sun")
+		v.rep.Blame(at("days"), "the days are out of order", "write them from mon to sun")
 	}
 	good := true
 	for _, end := range []struct{ key, value, last string }{{"from", w.From, "23:59"}, {"to", w.To, dayEnd}} {
@@ -554,13 +555,13 @@ func (v *rules) window(w mesh.Window, path string) {
 		good = false
 		cure := `write it as in "22:00", from "00:00" to "` + end.last + `"`
 		if end.value == "" {
-			v.rep.blame(at(end.key), "missing: "+end.key+" is needed with the other end", cure+"; leave both out for whole days")
+			v.rep.Blame(at(end.key), "missing: "+end.key+" is needed with the other end", cure+"; leave both out for whole days")
 		} else {
-			v.rep.blame(at(end.key), show(end.value)+" is not a time of day", cure)
+			v.rep.Blame(at(end.key), yamlfile.Show(end.value)+" is not a time of day", cure)
 		}
 	}
 	if good && w.From == w.To {
-		v.rep.blame(at("to"), "the window ends when it begins", "for whole days leave from and to out")
+		v.rep.Blame(at("to"), "the window ends when it begins", "for whole days leave from and to out")
 	}
 	v.timeZone(at("timeZone"), w.TimeZone, "missing: in which time zone the window is meant")
 }
@@ -569,8 +570,8 @@ func (v *rules) dialect(d *mesh.Dialect) {
 	if d == nil {
 		return
 	}
-	if len(d.Queries) == 0 && len(d.Parameters) == 0 && !v.rep.spoiledBelow("dialect") {
-		v.rep.blame("dialect", "has neither queries nor parameters", "remove it, or write what this site knows")
+	if len(d.Queries) == 0 && len(d.Parameters) == 0 && !v.rep.SpoiledBelow("dialect") {
+		v.rep.Blame("dialect", "has neither queries nor parameters", "remove it, or write what this site knows")
 	}
 	for _, name := range dialectQueries {
 		q, ok := d.Queries[name]
@@ -579,29 +580,29 @@ func (v *rules) dialect(d *mesh.Dialect) {
 		}
 		path := "dialect.queries." + name
 		if q.Evidence == "" {
-			v.rep.blame(child(path, "evidence"), "missing: how sure the query is", "write "+oneOf(evidences))
+			v.rep.Blame(yamlfile.Child(path, "evidence"), "missing: how sure the query is", "write "+yamlfile.OneOf(evidences))
 		} else {
-			v.choice(child(path, "evidence"), q.Evidence, evidences)
+			v.choice(yamlfile.Child(path, "evidence"), q.Evidence, evidences)
 		}
 		if message, cure := queryFault(q.SQL); message != "" {
-			v.rep.blame(child(path, "sql"), message, cure)
+			v.rep.Blame(yamlfile.Child(path, "sql"), message, cure)
 		}
 	}
 	for name := range d.Queries {
-		v.choice("dialect.queries."+showKey(name), name, dialectQueries)
+		v.choice("dialect.queries."+yamlfile.ShowKey(name), name, dialectQueries)
 	}
 	for name, words := range d.Parameters {
-		path := "dialect.parameters." + showKey(name)
+		path := "dialect.parameters." + yamlfile.ShowKey(name)
 		v.choice(path, name, dialectParameters)
 		if len(words) == 0 {
-			v.rep.blame(path, "names no parameter", "list the names that this site's clusters use")
+			v.rep.Blame(path, "names no parameter", "list the names that this site's clusters use")
 		}
 		for i, word := range words {
 			switch {
 			case strings.TrimSpace(word) == "" || strings.ContainsFunc(word, unicode.IsControl):
-				v.rep.blame(item(path, i), show(word)+" is not a name", "write the parameter's name")
+				v.rep.Blame(yamlfile.Item(path, i), yamlfile.Show(word)+" is not a name", "write the parameter's name")
 			case slices.Contains(words[:i], word):
-				v.rep.blame(item(path, i), show(word)+" stands twice", "remove one")
+				v.rep.Blame(yamlfile.Item(path, i), yamlfile.Show(word)+" stands twice", "remove one")
 			}
 		}
 	}
@@ -651,7 +652,7 @@ func ovaMessage(users int) string {
 func releaseFault(s string) (message, cure string) {
 	odd := func(c rune) bool { return !isLetterOrDigit(c) && !strings.ContainsRune(".()-", c) }
 	if s == "" || s[0] < '1' || s[0] > '9' || len(s) > 32 || strings.ContainsFunc(s, odd) {
-		return show(s) + " is not a release", `write it as in "14.0.1SU3"`
+		return yamlfile.Show(s) + " is not a release", `write it as in "14.0.1SU3"`
 	}
 	return "", ""
 }

@@ -1,6 +1,6 @@
 //go:build !lambda.norpc
 
-package meshfile
+package yamlfile
 
 import (
 	"bytes"
@@ -16,11 +16,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Caps on a file's shape. They are far above any honest mesh (30 clusters of 6
-// nodes are some 800 lines and 4000 words and signs) and keep the YAML library
-// to about a second on files made to slow it down: it recurses on nesting, and
-// takes quadratic time in the keys of one mapping and, within a block of text,
-// in empty lines (observed with goccy/go-yaml 1.19.2: minutes for 500 KB).
+// Caps on a file's shape. They are far above any honest file (a mesh of 30
+// clusters of 6 nodes has some 800 lines and 4000 words and signs) and keep the
+// YAML library to about a second on files made to slow it down: it recurses on
+// nesting, and takes quadratic time in the keys of one mapping and, within a block
+// of text, in empty lines (observed with goccy/go-yaml 1.19.2: minutes for 500 KB).
 const (
 	maxTokens     = 20_000
 	maxNodes      = 20_000 // with every alias counted as what it stands for
@@ -31,18 +31,19 @@ const (
 
 // treeReader turns the parser's tree into nodes.
 type treeReader struct {
-	rep     *report
+	Format
+	rep     *Report
 	file    string
 	anchors map[string]*node
 	full    bool
 }
 
-// parseTree reads one YAML document. It reports and returns false when there
-// is no tree to go on with.
-func parseTree(rep *report, file string, data []byte) (*node, bool) {
-	r := &treeReader{rep: rep, file: file, anchors: map[string]*node{}}
-	if len(data) > maxYAML {
-		r.fail(0, 0, fmt.Sprintf("the file is larger than %d KiB", maxYAML>>10), "a mesh of 30 clusters takes some 30 KiB: is this the right file?")
+// tree reads one YAML document. It reports and returns false when there is no
+// tree to go on with.
+func (f Format) tree(rep *Report, file string, data []byte) (*node, bool) {
+	r := &treeReader{Format: f, rep: rep, file: file, anchors: map[string]*node{}}
+	if len(data) > f.MaxBytes {
+		r.fail(0, 0, fmt.Sprintf("the file is larger than %d KiB", f.MaxBytes>>10), fmt.Sprintf("%s takes some %d KiB: is this the right file?", f.Honest.What, f.Honest.KiB))
 		return nil, false
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // written by some editors on Windows
@@ -69,7 +70,7 @@ func parseTree(rep *report, file string, data []byte) (*node, bool) {
 		}
 	}
 	if lines > maxLines {
-		r.fail(maxLines+1, 0, fmt.Sprintf("the file has more than %d lines", maxLines), "a mesh of 30 clusters has some 800: is this the right file?")
+		r.fail(maxLines+1, 0, fmt.Sprintf("the file has more than %d lines", maxLines), fmt.Sprintf("%s has some %d: is this the right file?", f.Honest.What, f.Honest.Lines))
 		return nil, false
 	}
 	if empty*len(data) > maxEmptyLines {
@@ -140,21 +141,21 @@ func (r *treeReader) parse(data []byte) (body ast.Node, ok bool) {
 			if tk == nil {
 				tk = doc.Body.GetToken()
 			}
-			r.failAt(tk, "a second YAML document begins here", "one file holds one mesh: remove the line ---, or put what follows into a file of its own")
+			r.failAt(tk, "a second YAML document begins here", "one file holds one "+r.Holds+": remove the line ---, or put what follows into a file of its own")
 			return nil, false
 		default:
 			body = doc.Body
 		}
 	}
 	if body == nil {
-		r.fail(1, 1, "the file is empty", "begin with mesh: NAME")
+		r.fail(1, 1, "the file is empty", "begin with "+r.Begin)
 		return nil, false
 	}
 	return body, true
 }
 
 // fits refuses, before anything recurses, what is too large or too deep, and
-// what mesh.yaml has no use for.
+// what no file of ours has a use for.
 func (r *treeReader) fits(tokens token.Tokens) bool {
 	count, nesting, dashes, line := 0, 0, 0, 0
 	for _, tk := range tokens {
@@ -162,7 +163,7 @@ func (r *treeReader) fits(tokens token.Tokens) bool {
 			continue
 		}
 		if count++; count > maxTokens {
-			r.failAt(tk, fmt.Sprintf("the file has more than %d words and signs", maxTokens), "a mesh of 30 clusters has some 4000: is this the right file?")
+			r.failAt(tk, fmt.Sprintf("the file has more than %d words and signs", maxTokens), fmt.Sprintf("%s has some %d: is this the right file?", r.Honest.What, r.Honest.Words))
 			return false
 		}
 		if tk.Position.Line != line {
@@ -184,6 +185,11 @@ func (r *treeReader) fits(tokens token.Tokens) bool {
 		case token.MappingKeyType:
 			r.failAt(tk, "YAML's ? keys are not used here", "write key: value")
 			return false
+		case token.AnchorType, token.AliasType:
+			if !r.Aliases {
+				r.failAt(tk, "YAML's "+tk.Value+" is not used here", "write the value out")
+				return false
+			}
 		}
 		if nesting > maxNesting || dashes > maxNesting || tk.Position.IndentNum > 1000 {
 			r.failAt(tk, fmt.Sprintf("nested deeper than %d levels", maxNesting), "nothing in this file goes deeper than 6")
@@ -206,24 +212,24 @@ func (r *treeReader) convert(n ast.Node, depth int) *node {
 	}
 	switch n := n.(type) {
 	case *ast.NullNode:
-		out.kind = nothing
+		out.kind = Nothing
 	case *ast.StringNode:
-		out.kind, out.text = text, n.Value
+		out.kind, out.text = Text, n.Value
 	case *ast.LiteralNode:
-		out.kind, out.text = text, n.Value.Value
+		out.kind, out.text = Text, n.Value.Value
 	case *ast.BoolNode:
-		out.kind, out.text = boolean, strconv.FormatBool(n.Value)
+		out.kind, out.text = Boolean, strconv.FormatBool(n.Value)
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		out.kind, out.text = number, n.GetToken().Value
+		out.kind, out.text = Number, n.GetToken().Value
 	case *ast.SequenceNode:
-		out.kind = list
+		out.kind = List
 		for _, v := range n.Values {
 			one := r.convert(v, depth+1)
 			out.items = append(out.items, one)
 			r.grow(out, one)
 		}
 	case *ast.MappingNode:
-		out.kind = mapping
+		out.kind = Mapping
 		if !n.IsFlowStyle && len(n.Values) > 0 {
 			out.line, out.column = place(n.Values[0].Key.GetToken())
 		}
@@ -231,7 +237,7 @@ func (r *treeReader) convert(n ast.Node, depth int) *node {
 			r.addEntry(out, v, depth)
 		}
 	case *ast.MappingValueNode:
-		out.kind = mapping
+		out.kind = Mapping
 		out.line, out.column = place(n.Key.GetToken())
 		r.addEntry(out, n, depth)
 	case *ast.AnchorNode:
@@ -242,7 +248,7 @@ func (r *treeReader) convert(n ast.Node, depth int) *node {
 		if known, ok := r.anchors[name]; ok {
 			return known
 		}
-		r.fail(line, column, "no anchor &"+showKey(name)+" stands above this alias", "write the value out")
+		r.fail(line, column, "no anchor &"+ShowKey(name)+" stands above this alias", "write the value out")
 	default:
 		r.fail(line, column, "this kind of YAML is not used here", "write a plain value")
 	}
@@ -257,7 +263,7 @@ func (r *treeReader) addEntry(out *node, v *ast.MappingValueNode, depth int) {
 	case *ast.StringNode:
 		e.name = key.Value
 	case *ast.MergeKeyNode:
-		r.fail(e.line, e.column, "YAML's merge key << is not used here", "write the keys out, or put what clusters share under defaults")
+		r.fail(e.line, e.column, "YAML's merge key << is not used here", r.InsteadOfMerge)
 		return
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
 		e.name = tk.Value

@@ -1,25 +1,25 @@
-package meshfile
+package yamlfile
 
-// kind is what a YAML value is.
-type kind int
+// Kind is what a YAML value is.
+type Kind int
 
 const (
-	nothing kind = iota // null, or a key without a value
-	text
-	number
-	boolean
-	list
-	mapping
+	Nothing Kind = iota // null, a key without a value, or a value that is not there
+	Text
+	Number
+	Boolean
+	List
+	Mapping
 	refused // already reported
 )
 
-func (k kind) String() string {
+func (k Kind) String() string {
 	return [...]string{"nothing", "text", "a number", "true or false", "a list", "a mapping", "refused"}[k]
 }
 
 // node is a YAML value with its place; aliases are resolved.
 type node struct {
-	kind         kind
+	kind         Kind
 	line, column int
 	text         string // of a scalar: text decoded, numbers and booleans as written
 	entries      []entry
