@@ -90,6 +90,10 @@ func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Snapshot, error) {
 // their peers, half of a large mesh's bytes, to rest. Until rest has returned,
 // which may be in another goroutine, nothing else of the book is there. The
 // errors of both are those of Load.
+//
+// In a full mesh of 30 clusters that take 100 ms, with the store 5 ms away, what is
+// stored and what the clusters answer are there after 130 ms instead of 250 on two
+// busy cores, and after 200 instead of 290 on one (BenchmarkLoad).
 func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Snapshot, rest func() error, err error) {
 	items, err := s.Load(ctx, store.Live(m.Name), "")
 	if err != nil {
