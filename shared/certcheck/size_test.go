@@ -1,15 +1,10 @@
 package certcheck
 
 import (
-	"encoding/json"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
@@ -91,33 +86,6 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 	}
 }
 
-// TestARecordOfTheReleaseBeforeIsRead: there every place has the whole.
-func TestARecordOfTheReleaseBeforeIsRead(t *testing.T) {
-	const old = `{"at":"2026-06-02T12:00:00Z","served":{"imp-apac-pub.example.com":{"RSA":{"fingerprint":"sha256:aa","subject":"CN=x","issuer":"CN=x","notBefore":"2026-01-01T00:00:00Z","notAfter":"2030-01-01T00:00:00Z","names":["x"],"first":"2026-01-02T00:00:00Z","replaced":"sha256:bb","former":{"keyType":"RSA","subject":"CN=y","issuer":"CN=y","names":["y"],"notAfter":"2029-01-01T00:00:00Z"}},"ECDSA":{"fingerprint":"","subject":"","issuer":"","notBefore":"0001-01-01T00:00:00Z","notAfter":"0001-01-01T00:00:00Z","first":"0001-01-01T00:00:00Z","error":"no route"}}}}`
-	var r certificate.Record
-	if err := json.Unmarshal([]byte(old), &r); err != nil {
-		t.Fatal(err)
-	}
-	r = r.Unpacked()
-	again, err := json.Marshal(r.Packed())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var back certificate.Record
-	if err := json.Unmarshal(again, &back); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range []certificate.Record{r, back.Unpacked()} {
-		s := r.Served["imp-apac-pub.example.com"][onRSA]
-		if s.Subject != "CN=x" || len(s.Names) != 1 || s.Former == nil || s.Former.Subject != "CN=y" || s.Former.Names[0] != "y" || s.NotAfter.Year() != 2030 || s.First.Day() != 2 {
-			t.Errorf("%+v", s)
-		}
-		if r.Served["imp-apac-pub.example.com"][onECDSA].Error != "no route" || r.Certificates != nil {
-			t.Errorf("%+v", r)
-		}
-	}
-}
-
 // TestAStoreOfTenThousandEntries: the item stays far below its limit, and what
 // the mesh needs is found among them.
 func TestAStoreOfTenThousandEntries(t *testing.T) {
@@ -184,84 +152,5 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 				t.Errorf("no finding %s: %+v", c.finding, book.Certs["emea"].Value.Findings)
 			}
 		})
-	}
-}
-
-// TestARecordThatWouldBeTooLarge is cut, the least needed first, and says so.
-func TestARecordThatWouldBeTooLarge(t *testing.T) {
-	b := newBench(t, &keys{})
-	apac := &b.mesh.Clusters[1]
-	r := certificate.Record{Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{}, Trust: map[string]certificate.Store{}}
-	for i := range 60 {
-		node := mesh.NodeName(fmt.Sprintf("n%d.example.com", i))
-		if i == 0 {
-			node = apacPub
-		}
-		s := certificate.Served{Fingerprint: fmt.Sprintf("sha256:%064d", i), Subject: strings.Repeat("s", 300), NotAfter: noon()}
-		for k := range 100 {
-			s.Names = append(s.Names, fmt.Sprintf("%s%d.%d.example.com", strings.Repeat("n", 60), k, i))
-		}
-		r.Served[node] = map[certificate.Place]certificate.Served{onRSA: s}
-	}
-	for i := range 250 {
-		r.Findings = append(r.Findings, peer.Finding{ID: peer.FindingID(fmt.Sprint(i)), Severity: peer.Info, Message: strings.Repeat("m", 1400)})
-	}
-	cut := r.Fit(apac)
-	body, err := json.Marshal(r.Packed())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(body) > 300<<10 || !slices.Equal(cut, []string{"findings", "names of certificates"}) {
-		t.Errorf("%d bytes, cut %v", len(body), cut)
-	}
-	if s := r.Served[apacPub][onRSA]; len(s.Names) != 100 {
-		t.Errorf("the publisher's names are cut before those of others")
-	}
-	if s := r.Served["n1.example.com"][onRSA]; len(s.Names) != 0 || s.MoreNames != 100 {
-		t.Errorf("names that are not kept are not counted: %d", s.MoreNames)
-	}
-}
-
-// TestWhatIsStoredIsWhatWasSeen: packing and unpacking lose no field of a place.
-func TestWhatIsStoredIsWhatWasSeen(t *testing.T) {
-	full := certificate.Served{}
-	v := reflect.ValueOf(&full).Elem()
-	for i := range v.NumField() {
-		switch f := v.Field(i); f.Interface().(type) {
-		case string:
-			f.SetString("x")
-		case peer.Reason:
-			f.SetString("y")
-		case bool:
-			f.SetBool(true)
-		case int:
-			f.SetInt(7)
-		case time.Time:
-			f.Set(reflect.ValueOf(noon()))
-		case []string:
-			f.Set(reflect.ValueOf([]string{"n"}))
-		case []peer.Issuer:
-			f.Set(reflect.ValueOf([]peer.Issuer{{Fingerprint: "i"}}))
-		case *certificate.Former:
-			f.Set(reflect.ValueOf(&certificate.Former{KeyType: "RSA", Subject: "was", Names: []string{"w"}}))
-		default:
-			t.Errorf("a field of type %s: teach this test to fill it", f.Type())
-		}
-	}
-	places := map[mesh.NodeName]map[certificate.Place]certificate.Served{"a": {onRSA: full, onECDSA: {Error: "no route"}}, "b": {onRSA: full}}
-	r := certificate.Record{Served: places, Ports: map[mesh.NodeName]map[certificate.Place]certificate.Served{"a": {{Port: "5061", KeyType: "RSA"}: full}}}
-	body, err := json.Marshal(r.Packed())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var back certificate.Record
-	if err := json.Unmarshal(body, &back); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(r, back.Unpacked()); diff != "" {
-		t.Errorf("(-seen +stored):\n%s", diff)
-	}
-	if n := strings.Count(string(body), `"subject":"was"`); n != 1 {
-		t.Errorf("what was replaced is stored %d times", n)
 	}
 }

@@ -37,10 +37,7 @@ func (v *View) Copies() []Copy {
 			if cell.Verdict != Missing && cell.Verdict != StaleCopy {
 				continue
 			}
-			to, ok := v.Mesh.Cluster(id)
-			if !ok {
-				continue
-			}
+			to, _ := v.Mesh.Cluster(id)
 			c := Copy{
 				File: r.Service + ".pem", From: r.Cluster, Node: r.Node, Issuer: r.Issuer, Fingerprint: r.Fingerprint,
 				To: id, Publisher: to.Publisher, Store: r.Store, Verdict: cell.Verdict, Stale: cell.Entry,
@@ -62,7 +59,7 @@ func (v *View) Copies() []Copy {
 // String writes the copy as an instruction.
 func (c Copy) String() string {
 	text := fmt.Sprintf("%s of %s (%s) to %s of %s (%s)", c.File, c.Node, c.From, c.Store, c.Publisher, c.To)
-	if c.Stale != "" && c.Verdict == StaleCopy {
+	if c.Stale != "" {
 		text += "; the old copy there is " + c.Stale
 	}
 	return text

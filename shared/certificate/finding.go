@@ -163,7 +163,7 @@ func completed(f peer.Finding, reason peer.Reason, identity string) peer.Finding
 	kinds := Kinds()
 	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Reason == reason })
 	if i < 0 {
-		panic("peer: no row for finding " + reason) // a mistake in the program: every reason is a constant
+		panic("certificate: no row for finding " + reason) // a mistake in the program: every reason is a constant
 	}
 	k := kinds[i]
 	f.Reason = k.Reason

@@ -18,7 +18,7 @@ func (v *View) Findings(id mesh.ClusterID) []peer.Finding {
 	out := slices.Clone(r.Findings)
 	had := map[peer.FindingID]bool{}
 	for _, g := range grouped(r) {
-		if g.fresh(now) == 0 {
+		if !g.fresh(now) {
 			continue
 		}
 		reason, f := g.dated(days, now)
@@ -149,7 +149,7 @@ func (r Record) Unread(now time.Time) []string {
 		}
 	}
 	for _, g := range grouped(r) {
-		if g.fresh(now) == 0 {
+		if !g.fresh(now) {
 			out = append(out, string(g.carrier)+":"+g.place.String())
 		}
 	}
@@ -169,14 +169,9 @@ type group struct {
 	carrier mesh.NodeName
 }
 
-func (g *group) fresh(now time.Time) int {
-	n := 0
-	for _, s := range g.all {
-		if !s.Stale(now) {
-			n++
-		}
-	}
-	return n
+// fresh reports whether some node's reading of it still counts.
+func (g *group) fresh(now time.Time) bool {
+	return slices.ContainsFunc(g.all, func(s Served) bool { return !s.Stale(now) })
 }
 
 func (g *group) names() string { return nodeList(g.nodes) }

@@ -17,11 +17,7 @@ import (
 // against one another, say of one cluster: what its own stores hold and lack, where
 // the sources of a certificate differ, and who does not trust it.
 func (v *View) StoreFindings(id mesh.ClusterID) []peer.Finding {
-	var out []peer.Finding
-	if r := v.Records[id]; len(r.Trust) > 0 {
-		out = slices.Concat(r.ownStores(v.Mesh.Policy.Thresholds.CertificateDays, v.Now), v.formerCopies(id))
-	}
-	return slices.Concat(out, v.sourceFindings(id), v.trustFindings(id))
+	return slices.Concat(v.Records[id].ownStores(v.Mesh.Policy.Thresholds.CertificateDays, v.Now), v.formerCopies(id), v.sourceFindings(id), v.trustFindings(id))
 }
 
 // ownStores is what a cluster's own stores hold that they should not, or

@@ -189,3 +189,195 @@ func TestNotYetValid(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestWhatToClickIsFilledIn with the node, the identity, its store and what serves it.
+func TestWhatToClickIsFilledIn(t *testing.T) {
+	const node = mesh.NodeName("imp-emea-pub.example.com")
+	for _, c := range []struct {
+		name string
+		f    peer.Finding
+		says string
+	}{
+		{"RSA", NewFinding(peer.CertificateExpiring, node, "RSA", "", ""), "on imp-emea-pub.example.com, "},
+		{"RSA: its identity", NewFinding(peer.CertificateExpiring, node, "RSA", "", ""), "> tomcat: generate"},
+		{"ECDSA: its identity", NewFinding(peer.CertificateExpiring, node, "ECDSA", "", ""), "> tomcat-ECDSA: generate"},
+		{"ECDSA: its store", NewFinding(peer.CertificateExpiring, node, "ECDSA", "", ""), "every peer cluster's tomcat-trust"},
+		{"XMPP: its identity", NewFinding(peer.CertificateExpiring, node, "ECDSA", "cup-xmpp-ECDSA", ""), "> cup-xmpp-ECDSA: generate"},
+		{"XMPP: its store", NewFinding(peer.CertificateExpiring, node, "RSA", "cup-xmpp", ""), "every peer cluster's cup-xmpp-trust"},
+		{"XMPP: what serves it", NewFinding(peer.CertificateExpiring, node, "RSA", "cup-xmpp", ""), "restart of Cisco XCP Router"},
+		{"SIP: what serves it", NewFinding(peer.CertificateExpiring, node, "RSA", "cup", ""), "restart of Cisco SIP Proxy and Cisco Presence Engine"},
+		{"of no node", NewFinding(CAConflict, "", "", "tomcat", ""), "stop ICSA on all nodes"},
+		{"of no node, where the row names one", NewFinding(SameSubjectOther, "", "", "tomcat", ""), "certificate page of the node > tomcat-trust"},
+	} {
+		if !strings.Contains(c.f.Fix, c.says) {
+			t.Errorf("%s: %q does not say %q", c.name, c.f.Fix, c.says)
+		}
+	}
+	if f := completed(peer.Finding{ID: "its own", Severity: peer.Critical, KeyType: "RSA"}, SelfSigned, ""); f.ID != "its own" || f.Severity != peer.Critical {
+		t.Errorf("an id and a severity that it has are lost: %+v", f)
+	}
+	defer func() {
+		if r := fmt.Sprint(recover()); r != "certificate: no row for finding NoSuchReason" {
+			t.Errorf("of a reason without a row: %s", r)
+		}
+	}()
+	NewFinding("NoSuchReason", node, "RSA", "", "")
+}
+
+// TestWhatEndsIsSaidOfWhatIsMeant: chains, ports, and certificates that share a
+// subject.
+func TestWhatEndsIsSaidOfWhatIsMeant(t *testing.T) {
+	const node = mesh.NodeName("imp-emea-pub.example.com")
+	second := mesh.NodeName("imp-emea-sub1.example.com")
+	ending := func(what string, days int) Served {
+		s := selfSigned(node, what)
+		s.NotAfter = certNoon().AddDate(0, 0, days)
+		return s
+	}
+	chained := func(what string, days int) Served {
+		s := caSigned(node, what, "Example Issuing")
+		s.ChainEnds, s.ChainBy = certNoon().AddDate(0, 0, days), "CN=Example Issuing"
+		return s
+	}
+	chainSaid := peer.Finding{ID: "ChainCertificateExpired:imp-emea-pub.example.com:RSA", Reason: ChainExpired, Message: "said by the look"}
+	for _, c := range []struct {
+		name string
+		r    Record
+		want []string // id, severity, and what is said
+	}{
+		{"two nodes, of which the first is well", Record{Served: map[mesh.NodeName]map[Place]Served{node: {onECDSA: ending("a", 999), onRSA: ending("b", 999)}, second: {onRSA: ending("c", 10)}}},
+			[]string{"CertificateExpiring:imp-emea-pub.example.com:RSA warning the RSA certificate of imp-emea-sub1.example.com"}},
+		{"two certificates of one subject, each on its own node", Record{Served: map[mesh.NodeName]map[Place]Served{node: {onRSA: ending("a", 10)}, second: {onRSA: ending("b", 10)}}},
+			[]string{"CertificateExpiring:imp-emea-pub.example.com:RSA warning the RSA certificate of imp-emea-pub.example.com", "CertificateExpiring:imp-emea-sub1.example.com:RSA warning the RSA certificate of imp-emea-sub1.example.com"}},
+		{"SIP's after tomcat's", Record{
+			Served: map[mesh.NodeName]map[Place]Served{node: {}, second: {onRSA: ending("t", 10)}},
+			Ports:  map[mesh.NodeName]map[Place]Served{node: {{PortSIPTLS, "RSA"}: ending("c", 10)}},
+		}, []string{"CertificateExpiring:imp-emea-sub1.example.com:RSA warning the RSA certificate of imp-emea-sub1.example.com", "CertificateExpiring:imp-emea-pub.example.com:5061/RSA warning the RSA (port 5061) certificate of imp-emea-pub.example.com"}},
+		{"something else is served than the node names, which ends: last of all", Record{
+			Served:   map[mesh.NodeName]map[Place]Served{node: {onRSA: having(ending("shown", 999), func(s *Served) { s.Disputed = true })}},
+			Ports:    map[mesh.NodeName]map[Place]Served{node: {{PortSIPTLS, "RSA"}: ending("c", 10)}},
+			Identity: map[mesh.NodeName]map[string]Served{node: {"tomcat": ending("its own", 10), "cup": ending("cup", 10)}},
+		}, []string{"CertificateExpiring:imp-emea-pub.example.com:5061/RSA warning the RSA (port 5061)", "CertificateExpiring:imp-emea-pub.example.com:named/RSA warning the RSA (named by certificate management, and not what is served to Peerkeeper) certificate"}},
+		{"the sources differ, and certificate management names none any more", Record{
+			Served:   map[mesh.NodeName]map[Place]Served{node: {onRSA: having(ending("shown", 999), func(s *Served) { s.Disputed = true })}},
+			Identity: map[mesh.NodeName]map[string]Served{node: {"tomcat": {NotAfter: certNoon().AddDate(0, 0, 10)}}},
+		}, nil},
+		{"the sources agree: what is named is said once", Record{
+			Served:   map[mesh.NodeName]map[Place]Served{node: {onRSA: ending("a", 10)}},
+			Identity: map[mesh.NodeName]map[string]Served{node: {"tomcat": ending("a", 10)}},
+		}, []string{"CertificateExpiring:imp-emea-pub.example.com:RSA warning"}},
+		{"its CA ends in ten days", Record{Served: map[mesh.NodeName]map[Place]Served{node: {onRSA: chained("a", 10)}}},
+			[]string{"CertificateExpiring:imp-emea-pub.example.com:RSA warning the RSA certificate of imp-emea-pub.example.com (CN=imp-emea-pub.example.com,O=Example) needs the CA Example Issuing, which expires on 2026-06-12 12:00 UTC, in less than 14 days; the certificate itself on 2030-06-02"}},
+		{"its CA has ended, which the look said too", Record{Findings: []peer.Finding{chainSaid}, Served: map[mesh.NodeName]map[Place]Served{node: {onRSA: chained("a", -1)}}},
+			[]string{"ChainCertificateExpired:imp-emea-pub.example.com:RSA warning the RSA certificate of imp-emea-pub.example.com (CN=imp-emea-pub.example.com,O=Example) needs the CA Example Issuing, which expired on 2026-06-01 12:00 UTC"}},
+		{"the CA of another node has ended", Record{Findings: []peer.Finding{chainSaid}, Served: map[mesh.NodeName]map[Place]Served{second: {onRSA: chained("a", -1)}}},
+			[]string{"ChainCertificateExpired:imp-emea-pub.example.com:RSA said by the look", "ChainCertificateExpired:imp-emea-sub1.example.com:RSA warning"}},
+		{"what the look said of the chain stands while only the leaf is about to end", Record{Findings: []peer.Finding{chainSaid, {ID: "SelfSigned:imp-emea-pub.example.com:RSA", Reason: SelfSigned, Message: "self-signed"}}, Served: map[mesh.NodeName]map[Place]Served{node: {onRSA: ending("a", 10)}}},
+			[]string{"ChainCertificateExpired:imp-emea-pub.example.com:RSA said by the look", "SelfSigned:imp-emea-pub.example.com:RSA self-signed", "CertificateExpiring:imp-emea-pub.example.com:RSA warning"}},
+		{"its CA has ended, and other things were said of the node", Record{Findings: []peer.Finding{{ID: "SelfSigned:imp-emea-pub.example.com:RSA", Reason: SelfSigned, Message: "self-signed"}}, Served: map[mesh.NodeName]map[Place]Served{node: {onRSA: chained("a", -1)}}},
+			[]string{"SelfSigned:imp-emea-pub.example.com:RSA self-signed", "ChainCertificateExpired:imp-emea-pub.example.com:RSA warning"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, f := range known(certMesh(1, 2, mesh.TCP), map[mesh.ClusterID]Record{"emea": c.r}).Findings("emea") {
+				text := string(f.ID) + " " + string(f.Severity) + " " + f.Message
+				got = append(got, strings.Replace(text, "  ", " ", 1))
+			}
+			if !slices.EqualFunc(got, c.want, strings.HasPrefix) {
+				t.Errorf("%q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestHowUrgentAnEndIs: the last threshold is critical, the only one is not.
+func TestHowUrgentAnEndIs(t *testing.T) {
+	for _, c := range []struct {
+		days  []int
+		limit int
+		want  bool
+	}{{[]int{28, 14, 7}, 7, true}, {[]int{28, 14, 7}, 14, false}, {[]int{28}, 28, false}} {
+		if got := urgent(c.days, c.limit); got != c.want {
+			t.Errorf("%d of %v: %v", c.limit, c.days, got)
+		}
+	}
+}
+
+// TestUntilWhenPeerkeeperSees: the roots in tls.ca that end, each once, with the
+// nodes that nothing else there vouches for.
+func TestUntilWhenPeerkeeperSees(t *testing.T) {
+	const pub, sub = mesh.NodeName("imp-emea-pub.example.com"), mesh.NodeName("imp-emea-sub1.example.com")
+	rooted := func(by string, days int, change func(*Served)) Served {
+		s := caSigned(pub, by, by)
+		s.RootBy, s.RootEnds, s.Pinned = "CN="+by, certNoon().AddDate(0, 0, days), false
+		change(&s)
+		return s
+	}
+	same := func(*Served) {}
+	for _, c := range []struct {
+		name string
+		r    map[mesh.NodeName]map[Place]Served
+		want []string
+	}{
+		{"a root ends in ten days, by which both key types are seen", map[mesh.NodeName]map[Place]Served{pub: {onECDSA: rooted("Root", 10, same), onRSA: rooted("Root", 10, same)}, sub: {onRSA: rooted("Root", 10, same)}},
+			[]string{"warning 2026-05-29 Peerkeeper goes blind on 2026-06-12 12:00 UTC: the root Root in tls.ca ends then, and no other root there vouches for imp-emea-pub.example.com, imp-emea-sub1.example.com"}},
+		{"in five days", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 5, same)}}, []string{"critical 2026-05-31 Peerkeeper goes blind on 2026-06-07"}},
+		{"in a year", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 365, same)}}, nil},
+		{"one in a year, another in ten days", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 365, same)}, sub: {onRSA: rooted("Root 2", 10, same)}},
+			[]string{"warning 2026-05-29 Peerkeeper goes blind on 2026-06-12 12:00 UTC: the root Root 2 in tls.ca ends then, and no other root there vouches for imp-emea-sub1.example.com"}},
+		{"two of one name, which end apart", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 10, same)}, sub: {onRSA: rooted("Root", 5, same)}},
+			[]string{"warning 2026-05-29 Peerkeeper goes blind on 2026-06-12", "critical 2026-05-31 Peerkeeper goes blind on 2026-06-07"}},
+		{"two that end together", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 10, same)}, sub: {onRSA: rooted("Root 2", 10, same)}},
+			[]string{"warning 2026-05-29 Peerkeeper goes blind on 2026-06-12 12:00 UTC: the root Root in", "warning 2026-05-29 Peerkeeper goes blind on 2026-06-12 12:00 UTC: the root Root 2 in"}},
+		{"at this moment", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 0, same)}}, []string{"critical 2026-06-02 Peerkeeper went blind on 2026-06-02 12:00 UTC: the root Root in tls.ca ended then"}},
+		{"all that it vouches for is pinned too", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 10, func(s *Served) { s.Pinned = true })}},
+			[]string{"warning 2026-05-29 the root Root in tls.ca ends on 2026-06-12 12:00 UTC, and no other root there vouches for imp-emea-pub.example.com: what is pinned is still read"}},
+		{"one of two is pinned too", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 10, func(s *Served) { s.Pinned = true })}, sub: {onRSA: rooted("Root", 10, same)}},
+			[]string{"warning 2026-05-29 Peerkeeper goes blind"}},
+		{"one cannot be read for long, and may have another", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("Root", 10, func(s *Served) { s.Error, s.Read = "refused", certNoon().AddDate(0, 0, -9) })}, sub: {onRSA: rooted("Root", 10, same)}},
+			[]string{"warning 2026-05-29 Peerkeeper goes blind on 2026-06-12 12:00 UTC: the root Root in tls.ca ends then, and no other root there vouches for imp-emea-sub1.example.com"}},
+		{"no root ends", map[mesh.NodeName]map[Place]Served{pub: {onRSA: rooted("", 10, func(s *Served) { s.RootEnds, s.RootBy = time.Time{}, "" })}, sub: {onRSA: rooted("Root", 10, same)}},
+			[]string{"warning 2026-05-29 Peerkeeper goes blind on 2026-06-12"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			ids := map[peer.FindingID]bool{}
+			for _, f := range rootFindings(Record{Served: c.r}, []int{28, 14, 7}, certNoon()) {
+				got = append(got, string(f.Severity)+" "+f.Since.Format(time.DateOnly)+" "+f.Message)
+				ids[f.ID] = true
+			}
+			if !slices.EqualFunc(got, c.want, strings.HasPrefix) || len(ids) != len(got) {
+				t.Errorf("%q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestWhatMayBeTrueUnread: of what cannot be read no end is said, and none is taken
+// back.
+func TestWhatMayBeTrueUnread(t *testing.T) {
+	const pub, sub = mesh.NodeName("imp-emea-pub.example.com"), mesh.NodeName("imp-emea-sub1.example.com")
+	read := selfSigned(pub, "read")
+	failing := func(s Served, days int) Served {
+		s.Error, s.Read = "refused", certNoon().AddDate(0, 0, -days)
+		return s
+	}
+	for _, c := range []struct {
+		name string
+		r    Record
+		want []string
+	}{
+		{"all is read", Record{Served: map[mesh.NodeName]map[Place]Served{pub: {onRSA: read}}}, nil},
+		{"not read now", Record{Served: map[mesh.NodeName]map[Place]Served{pub: {onRSA: failing(read, 0), onECDSA: read}}}, []string{"imp-emea-pub.example.com:RSA"}},
+		{"SIP's, not read now: its own end is known", Record{Ports: map[mesh.NodeName]map[Place]Served{pub: {{PortSIPTLS, "RSA"}: failing(read, 0)}}}, nil},
+		{"SIP's, not read for long", Record{Ports: map[mesh.NodeName]map[Place]Served{pub: {{PortSIPTLS, "RSA"}: failing(read, 9)}}}, []string{"imp-emea-pub.example.com:5061/RSA"}},
+		{"the subscriber's, not read for long: said under the first that has one of its name", Record{Served: map[mesh.NodeName]map[Place]Served{pub: {onRSA: read}, sub: {onRSA: failing(selfSigned(pub, "former"), 9)}}},
+			[]string{"imp-emea-pub.example.com:RSA", "imp-emea-sub1.example.com:RSA"}},
+		{"one of two nodes that serve it is read", Record{Served: map[mesh.NodeName]map[Place]Served{pub: {onRSA: failing(read, 9)}, sub: {onRSA: read}}}, []string{"imp-emea-pub.example.com:RSA"}},
+		{"never read", Record{Served: map[mesh.NodeName]map[Place]Served{pub: {onRSA: {Error: "refused"}}}}, []string{"imp-emea-pub.example.com:RSA"}},
+	} {
+		if got := c.r.Unread(certNoon()); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

@@ -18,10 +18,11 @@ import (
 // A certificate that has come into a store, and that ICSA must read yet, stays
 // the same finding: the cause is gone when a sync succeeds.
 func (v *View) trustFindings(id mesh.ClusterID) []peer.Finding {
-	m, matrix := v.Mesh, v.Trust()
+	matrix := v.Trust()
+	c, _ := v.Mesh.Cluster(id)
 	var out []peer.Finding
 	had := map[string]bool{} // by reason, certificate and store
-	for _, r := range publisherFirst(m, id, matrix.Of(id)) {
+	for _, r := range publisherFirst(c, matrix.Of(id)) {
 		var lack, twin, unread, unreadTwin []string
 		broken := false
 		for i, puller := range matrix.Clusters {
@@ -31,7 +32,7 @@ func (v *View) trustFindings(id mesh.ClusterID) []peer.Finding {
 			}
 			pair := mesh.PeerID{From: puller, To: id}
 			if cell.Verdict != Missing && cell.Verdict != StaleCopy {
-				if c, ok := m.Cluster(id); ok && r.Node == c.Publisher && !cell.Came.IsZero() && v.unread(pair, r, cell.Came) {
+				if r.Node == c.Publisher && !cell.Came.IsZero() && v.unread(pair, r, cell.Came) {
 					if !r.Pending && r.KeyType == "ECDSA" && matrix.rsaTrusted(r, puller) {
 						unreadTwin = append(unreadTwin, string(puller)) // as it was while it was missing
 					} else {
@@ -68,7 +69,7 @@ func (v *View) trustFindings(id mesh.ClusterID) []peer.Finding {
 			}
 			if r.Store != peer.TomcatTrust {
 				f.ID = f.ID.And(r.Service)
-			} else if c, ok := m.Cluster(id); ok && r.Node != c.Publisher {
+			} else if r.Node != c.Publisher {
 				f.Severity = peer.Warning // nobody pulls from a subscriber
 			} else if !broken {
 				f.Severity = peer.Warning
@@ -106,11 +107,7 @@ func (v *View) unread(id mesh.PeerID, r Row, came time.Time) bool {
 
 // publisherFirst puts the certificates of the publisher before the others: what
 // several nodes serve is said once, and what matters is that the publisher does.
-func publisherFirst(m *mesh.Mesh, id mesh.ClusterID, rows []Row) []Row {
-	c, ok := m.Cluster(id)
-	if !ok {
-		return rows
-	}
+func publisherFirst(c *mesh.Cluster, rows []Row) []Row {
 	rank := func(r Row) int {
 		if r.Node == c.Publisher {
 			return 0

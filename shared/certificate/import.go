@@ -51,15 +51,15 @@ func (v *View) imports() []peer.Proposal {
 	var out []peer.Proposal
 	had := map[string]int{} // where in out
 	for _, row := range matrix.Rows {
-		to, ok := m.Cluster(row.Cluster)
-		if !ok || row.Store != peer.TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || row.Disputed || !vouchedFor(certs[row.Cluster], row) || row.byManagement() && to.PlatformWriteCredentials == "" {
+		to, _ := m.Cluster(row.Cluster)
+		if row.Store != peer.TomcatTrust || row.Node != to.Publisher || !now.Before(row.NotAfter) || row.Disputed || !vouchedFor(certs[row.Cluster], row) || row.byManagement() && to.PlatformWriteCredentials == "" {
 			continue
 		}
 		proofs, synced := v.proofs(row)
 		for i, id := range matrix.Clusters {
 			cell := row.Cells[i]
-			from, ok := m.Cluster(id)
-			if !ok || from.PlatformWriteCredentials == "" || cell.Verdict != Missing && cell.Verdict != StaleCopy {
+			from, _ := m.Cluster(id)
+			if from.PlatformWriteCredentials == "" || cell.Verdict != Missing && cell.Verdict != StaleCopy {
 				continue
 			}
 			began := row.First // of the time in which a sync may bring it

@@ -502,3 +502,275 @@ func TestLookAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsComparedBeforeAnImport: of a CA the certificate that it signed, and what
+// was served above it.
+func TestWhatIsComparedBeforeAnImport(t *testing.T) {
+	s := peer.CertSource{Cluster: "apac", Node: apacPublisher, Service: "tomcat", Fingerprint: "sha256:aa", Chain: []peer.Issuer{{Subject: "CN=Example CA,O=Example", Fingerprint: "sha256:bb", NotAfter: certNoon()}}}
+	if diff := cmp.Diff([]string{"tomcat of imp-apac-pub.example.com (apac): sha256:aa"}, ImportLines(s)); diff != "" {
+		t.Error(diff)
+	}
+	s.Issuer = "CN=Example CA,O=Example"
+	if diff := cmp.Diff([]string{
+		"tomcat of imp-apac-pub.example.com (apac): sha256:aa, signed by Example CA, which is what is imported",
+		"above it was served Example CA, to 2026-06-02 12:00 UTC: sha256:bb",
+	}, ImportLines(s)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSinceWhenAnImportIsNeeded: since the store is known to lack the certificate;
+// one that was taken out is awaited anew from then on.
+func TestSinceWhenAnImportIsNeeded(t *testing.T) {
+	first := func(e *exchange) time.Time {
+		for _, p := range e.imports() {
+			if p.Target.Cluster == "emea" {
+				return p.Since
+			}
+		}
+		return time.Time{}
+	}
+	e := newExchange()
+	if at := first(e); !at.Equal(certNoon().AddDate(0, 0, -1)) {
+		t.Errorf("%s", at)
+	}
+	taken := func(ago time.Duration, served time.Duration) time.Time {
+		e := newExchange()
+		e.lack(apacPublisher, ago)
+		e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-served) })
+		change(e.certs, "emea", func(_ *Record, store *Store) {
+			store.Taken = []string{ShortPrint(print64(string(apacPublisher) + " RSA"))}
+		})
+		return first(e)
+	}
+	if at := taken(90*time.Minute, 1000*time.Hour); at.IsZero() {
+		t.Error("taken out an interval and an hour ago: nothing is asked for")
+	}
+	if at := taken(1000*time.Hour, 89*time.Minute); !at.IsZero() {
+		t.Error("taken out long ago, and served anew since: a sync may bring it")
+	}
+}
+
+// TestTwoCertificatesTwoImports, of which the first comes by a sync yet; one by a CA
+// is another matter than one that is not.
+func TestTwoCertificatesTwoImports(t *testing.T) {
+	e := newExchange()
+	e.unnamed()
+	for i, s := range []Served{having(selfSigned(apacPublisher, "just renewed"), func(s *Served) { s.First = certNoon() }), caSigned(apacPublisher, "by a CA", "Example CA")} {
+		s.CA = true
+		e.certs["apac"].Served[apacPublisher][[]Place{onRSA, onECDSA}[i]] = s
+	}
+	for _, id := range []mesh.ClusterID{"emea", "amer"} {
+		change(e.certs, id, func(_ *Record, store *Store) { store.Checked = []string{ShortPrint(print64("by a CA"))} })
+	}
+	var got []string
+	for _, p := range e.imports() {
+		got = append(got, p.Target.String())
+	}
+	if diff := cmp.Diff([]string{"the CA certificates of Example CA in tomcat-trust on imp-emea-pub.example.com", "the CA certificates of Example CA in tomcat-trust on imp-amer-pub.example.com"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestASyncByACAProvesNothing of the certificate itself: any that the CA signed would
+// have done.
+func TestASyncByACAProvesNothing(t *testing.T) {
+	e := newExchange()
+	e.byCA(false, certNoon().AddDate(5, 0, 0), "amer")
+	e.serve(apacPublisher, func(s *Served) { s.CA, s.Sighted = true, certNoon().Add(-2*time.Hour) })
+	e.v.Clusters["amer"].Seen.Entries = peer.Known([]peer.Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-time.Hour)}}, certNoon())
+	got := e.imports()
+	if len(got) != 1 || !slices.Equal(got[0].Source.Proofs, []peer.Proof{peer.ProofServed}) || !strings.Contains(got[0].Approval, "one source alone") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestWhatIsCopiedByHand, as one reads it.
+func TestWhatIsCopiedByHand(t *testing.T) {
+	copies := func(e *exchange) (out []string) {
+		for _, c := range e.view().Copies() {
+			out = append(out, c.String())
+		}
+		return out
+	}
+	e := newExchange()
+	if diff := cmp.Diff([]string{"tomcat.pem of imp-apac-pub.example.com (apac) to tomcat-trust of imp-emea-pub.example.com (emea)"}, copies(e)); diff != "" {
+		t.Error(diff)
+	}
+	change(e.certs, "emea", func(_ *Record, s *Store) {
+		s.Entries = append(s.Entries, Entry{Print: "old", Subject: string(apacPublisher), File: "old.pem"})
+	})
+	if diff := cmp.Diff([]string{"tomcat.pem of imp-apac-pub.example.com (apac) to tomcat-trust of imp-emea-pub.example.com (emea); the old copy there is old.pem"}, copies(e)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestWhatOthersMakeOfACertificate: the findings on apac's certificates, in short.
+func TestWhatOthersMakeOfACertificate(t *testing.T) {
+	store := func(id mesh.ClusterID, do func(*Store)) func(*exchange) {
+		return func(e *exchange) { change(e.certs, id, func(_ *Record, s *Store) { do(s) }) }
+	}
+	lacks := func(id mesh.ClusterID, node mesh.NodeName) func(*exchange) {
+		return store(id, func(s *Store) { forget(s, print64(string(node)+" RSA")) })
+	}
+	tls := func(e *exchange) {
+		for i := range e.m.Peers {
+			e.m.Peers[i].Protocol = mesh.TLSProto
+		}
+		r := e.certs["apac"]
+		r.Ports = map[mesh.NodeName]map[Place]Served{apacPublisher: {{PortSIPTLS, "RSA"}: selfSigned(apacPublisher, "cup")}}
+		e.certs["apac"] = r
+		for _, id := range []mesh.ClusterID{"emea", "amer"} {
+			change(e.certs, id, func(r *Record, s *Store) { r.Trust["cup-trust"] = Store{Nodes: s.Nodes} })
+		}
+	}
+	const missing = "NotTrustedByPeers:imp-apac-pub.example.com:RSA"
+	for _, c := range []struct {
+		name string
+		do   func(*exchange)
+		want []string
+	}{
+		{"emea lacks it", func(*exchange) {}, []string{missing + " critical of emea"}},
+		{"both lack it", lacks("amer", apacPublisher), []string{missing + " critical of emea, amer"}},
+		{"of emea it is not known, and amer lacks it", func(e *exchange) {
+			change(e.certs, "emea", func(r *Record, _ *Store) { r.Trust = nil })
+			lacks("amer", apacPublisher)(e)
+		}, []string{missing + " critical of amer"}},
+		{"emea has it, and amer lacks it", func(e *exchange) { e.came(48 * time.Hour); e.synced(time.Minute); lacks("amer", apacPublisher)(e) }, []string{missing + " critical of amer"}},
+		{"it is on its way to emea, whose interval is longer, and amer lacks it", func(e *exchange) {
+			e.m.Clusters[0].SyncInterval = mesh.Duration(24 * time.Hour)
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-2 * time.Hour) })
+			lacks("amer", apacPublisher)(e)
+		}, []string{missing + " critical of amer"}},
+		{"it is on its way", func(e *exchange) {
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-90*time.Minute + time.Second) })
+		}, nil},
+		{"it should have come by now", func(e *exchange) {
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-90 * time.Minute) })
+		}, []string{missing + " critical of emea"}},
+		{"a subscriber's: nobody pulls from it", func(e *exchange) { e.came(48 * time.Hour); e.synced(time.Minute); lacks("emea", apacSubject)(e) },
+			[]string{"NotTrustedByPeers:imp-apac-sub1.example.com:RSA warning of emea"}},
+		{"a subscriber's that came: nobody has to read it", func(e *exchange) {
+			e.came(48 * time.Hour)
+			e.synced(26 * time.Hour)
+			store("emea", func(s *Store) {
+				s.Came = map[string]time.Time{ShortPrint(print64(string(apacSubject) + " RSA")): certNoon().Add(-time.Hour)}
+			})(e)
+		}, nil},
+		{"it was always there, and syncs fail for another reason", func(e *exchange) {
+			e.came(48 * time.Hour)
+			e.synced(26 * time.Hour)
+			store("emea", func(s *Store) { s.Came = nil })(e)
+		}, nil},
+		{"SIP's, under TLS", tls, []string{missing + " critical of emea", "NotTrustedByPeers:imp-apac-pub.example.com:RSA:cup critical of emea, amer"}},
+		{"nobody vouches for it", func(e *exchange) {
+			e.unnamed()
+			lacks("amer", apacPublisher)(e)
+			e.serve(apacPublisher, func(s *Served) { s.Pinned = false })
+		}, []string{missing + " critical of emea, amer unvouched"}},
+		{"not served yet, and nobody has it", func(e *exchange) { e.came(48 * time.Hour); e.synced(time.Minute); e.next(func(*Served) {}) },
+			[]string{"RenewedButNotServed:imp-apac-pub.example.com:RSA warning do not restart Cisco Tomcat yet: it is not trusted by emea, amer"}},
+		{"not served yet, and emea's ICSA has to read it", func(e *exchange) {
+			e.prepared(time.Hour)
+			e.synced(time.Minute)
+			e.inStore("amer", e.certs["apac"].Identity[apacPublisher]["tomcat"])
+		}, []string{"RenewedButNotServed:imp-apac-pub.example.com:RSA warning do not restart Cisco Tomcat yet: the Intercluster Sync Agent of emea has not read its trust store since it came"}},
+		{"not served yet, and of two clusters it is not known", func(e *exchange) {
+			e.next(func(*Served) {})
+			for _, id := range []mesh.ClusterID{"emea", "amer"} {
+				change(e.certs, id, func(r *Record, _ *Store) { r.Trust = nil })
+			}
+		}, []string{"RenewedButNotServed:imp-apac-pub.example.com:RSA warning whether 2 clusters trust it is not known"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newExchange()
+			c.do(e)
+			var got []string
+			for _, f := range e.view().trustFindings("apac") {
+				text := string(f.ID) + " " + string(f.Severity)
+				if _, of, ok := strings.Cut(f.Message, "; "); ok && f.Reason == NotServedYet {
+					text += " " + of
+				}
+				if len(f.Lacking) > 0 {
+					text += " of " + strings.Trim(strings.ReplaceAll(fmt.Sprint(f.Lacking), " ", ", "), "[]")
+				}
+				if strings.Contains(f.Message, "nothing else tells that it is the node's own") && strings.HasPrefix(f.Fix, "first compare") {
+					text += " unvouched"
+				}
+				got = append(got, text)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestAnECDSATwin is spared while its RSA twin is trusted, by a CA too; where nobody
+// knows the twin it is a certificate like any other.
+func TestAnECDSATwin(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(e *exchange)
+		want peer.Reason
+	}{
+		{"its twin is trusted", func(e *exchange) { e.came(48 * time.Hour) }, ECDSAMissing},
+		{"its twin's CA is trusted", func(e *exchange) { e.byCA(false, certNoon().AddDate(5, 0, 0), "emea", "amer") }, ECDSAMissing},
+		{"its twin is not trusted either", func(*exchange) {}, NotTrustedByPeers},
+		{"it has no twin", func(e *exchange) { delete(e.certs["apac"].Served[apacPublisher], onRSA); e.unnamed() }, NotTrustedByPeers},
+		{"its twin is not served yet", func(e *exchange) {
+			delete(e.certs["apac"].Served[apacPublisher], onRSA)
+			e.inStore("emea", e.next(func(*Served) {}))
+		}, NotTrustedByPeers},
+	} {
+		e := newExchange()
+		c.do(e)
+		e.certs["apac"].Served[apacPublisher][onECDSA] = selfSigned(apacPublisher, "its ECDSA")
+		v := e.view()
+		got := v.trustFindings("apac")
+		i := slices.IndexFunc(got, func(f peer.Finding) bool { return f.KeyType == "ECDSA" })
+		if i < 0 || got[i].Reason != c.want {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+}
+
+// TestTrustOverAPeer: how it stands with what emea meets at apac, at its edges.
+func TestTrustOverAPeer(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(e *exchange)
+		want peer.Reason // "" where a sync has to show it
+	}{
+		{"the store lacks it, and syncs fail", func(e *exchange) { e.synced(26 * time.Hour) }, peer.NotInTrustStore},
+		{"the store lacks it, which a sync may mend", func(e *exchange) {
+			e.synced(26 * time.Hour)
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-90*time.Minute + time.Second) })
+		}, peer.ExchangePending},
+		{"the store lacks it, and the time for a sync is up", func(e *exchange) {
+			e.synced(26 * time.Hour)
+			e.serve(apacPublisher, func(s *Served) { s.First = certNoon().Add(-90 * time.Minute) })
+		}, peer.NotInTrustStore},
+		{"nobody vouches for it, and the time for a sync is up", func(e *exchange) {
+			e.synced(26 * time.Hour)
+			e.unnamed()
+			change(e.certs, "amer", func(_ *Record, s *Store) { forget(s, print64(string(apacPublisher)+" RSA")) })
+			e.serve(apacPublisher, func(s *Served) { s.Pinned, s.First = false, certNoon().Add(-90*time.Minute) })
+		}, peer.NotInTrustStore},
+		{"the store lacks it, and a sync has succeeded since it was known to", func(e *exchange) { e.synced(time.Minute) }, peer.SyncedOverServedLeaf},
+		{"the store lacks it since just now, and syncs have worked", func(e *exchange) { e.lack(apacPublisher, 10*time.Minute); e.synced(20 * time.Minute) }, peer.NextSyncDecides},
+		{"it came, and syncs fail", func(e *exchange) { e.came(time.Hour); e.synced(26 * time.Hour) }, peer.TrustNotReloaded},
+		{"it came, and syncs work", func(e *exchange) { e.came(time.Hour); e.synced(time.Minute) }, peer.InTrustStore},
+		{"whether the store holds it is not known", func(e *exchange) { change(e.certs, "emea", func(r *Record, _ *Store) { r.Trust = nil }) }, ""},
+	} {
+		e := newExchange()
+		c.do(e)
+		cond, ok := e.view().CertificateTrusted(emeaApac())
+		if ok != (c.want != "") || cond.Reason != c.want {
+			t.Errorf("%s: %v %s: %s", c.name, ok, cond.Reason, cond.Message)
+		}
+	}
+	if cond, ok := newExchange().view().CertificateTrusted(mesh.PeerID{From: "emea", To: "mars"}); ok {
+		t.Errorf("of a cluster that left: %+v", cond)
+	}
+}

@@ -70,6 +70,7 @@ type Row struct {
 	Subject     string    `json:"subject"`
 	Issuer      string    `json:"issuer,omitempty"` // of a CA-signed one
 	NotAfter    time.Time `json:"notAfter"`
+	NotBefore   time.Time `json:"-"`
 	First       time.Time `json:"-"`
 	Cells       []Cell    `json:"cells"`
 }
@@ -93,7 +94,7 @@ func matrixOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, now time.Time) Matr
 	present := map[string]bool{}
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
-		rows := certsNeeded(c, certs[c.ID], len(overTLS(m, c.ID)) > 0, now)
+		rows := certsNeeded(c, certs[c.ID], overTLS(m, c.ID), now)
 		for _, row := range rows {
 			present[row.Store+ShortPrint(row.Fingerprint)] = true
 		}
@@ -138,31 +139,26 @@ func matrixOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, now time.Time) Matr
 	return out
 }
 
-// overTLS lists the clusters whose peer entry towards id says TLS.
-func overTLS(m *mesh.Mesh, id mesh.ClusterID) []mesh.ClusterID {
-	var out []mesh.ClusterID
-	for _, p := range m.Peers {
-		if p.ID.To == id && p.Protocol == mesh.TLSProto {
-			out = append(out, p.ID.From)
-		}
-	}
-	return out
+// overTLS reports whether some peer entry towards a cluster says TLS.
+func overTLS(m *mesh.Mesh, id mesh.ClusterID) bool {
+	return slices.ContainsFunc(m.Peers, func(p mesh.Peer) bool { return p.ID.To == id && p.Protocol == mesh.TLSProto })
 }
 
 // certsNeeded are the certificates of a cluster that its peers must trust.
 func certsNeeded(c *mesh.Cluster, r Record, tls bool, now time.Time) []Row {
 	var out []Row
-	add := func(node mesh.NodeName, s Served, keyType, service string, pending bool) {
+	add := func(node mesh.NodeName, s Served, keyType, service string, mark func(*Row)) {
 		if s.Fingerprint == "" || s.Stale(now) {
 			return
 		}
 		row := Row{
-			Cluster: c.ID, Node: node, KeyType: keyType, Service: service, Store: StoreOf(service), Pending: pending,
-			Fingerprint: s.Fingerprint, Subject: s.Subject, NotAfter: s.NotAfter, First: s.First,
+			Cluster: c.ID, Node: node, KeyType: keyType, Service: service, Store: StoreOf(service),
+			Fingerprint: s.Fingerprint, Subject: s.Subject, NotBefore: s.NotBefore, NotAfter: s.NotAfter, First: s.First,
 		}
 		if !s.SelfSigned {
 			row.Issuer = s.Issuer
 		}
+		mark(&row)
 		out = append(out, row)
 	}
 	for _, n := range c.Nodes {
@@ -170,22 +166,14 @@ func certsNeeded(c *mesh.Cluster, r Record, tls bool, now time.Time) []Row {
 			place := Place{KeyType: keyType}
 			service, served := place.Service(), r.Served[n.Name][place]
 			own := r.Identity[n.Name][service]
-			before := len(out)
-			add(n.Name, served, keyType, service, false)
-			for k := range out[before:] {
-				out[before+k].Unvouched = !served.Pinned && !served.CA && served.Agreed.IsZero() && (own.Error != "" || own.Fingerprint != served.Fingerprint)
-			}
+			add(n.Name, served, keyType, service, func(r *Row) {
+				r.Disputed = served.Disputed
+				r.Unvouched = !served.Pinned && !served.CA && served.Agreed.IsZero() && (own.Error != "" || own.Fingerprint != served.Fingerprint)
+			})
 			if served.Disputed {
-				if k := len(out) - 1; k >= 0 && out[k].Fingerprint == served.Fingerprint {
-					out[k].Disputed = true
-				}
-				before := len(out)
-				add(n.Name, own, keyType, service, false)
-				for k := range out[before:] {
-					out[before+k].Told = true
-				}
+				add(n.Name, own, keyType, service, func(r *Row) { r.Told = true })
 			} else if served.Fingerprint != "" && served.Error == "" && own.Error == "" && own.Fingerprint != served.Fingerprint {
-				add(n.Name, own, keyType, service, true)
+				add(n.Name, own, keyType, service, func(r *Row) { r.Pending = true })
 			}
 		}
 		if !tls {
@@ -198,7 +186,7 @@ func certsNeeded(c *mesh.Cluster, r Record, tls bool, now time.Time) []Row {
 				if s.Fingerprint == "" || s.Stale(now) {
 					s = r.Identity[n.Name][service]
 				}
-				add(n.Name, s, keyType, service, false)
+				add(n.Name, s, keyType, service, func(*Row) {})
 			}
 		}
 	}
@@ -222,7 +210,7 @@ func cellOf(r Record, publisher mesh.NodeName, row Row, index map[string]int, pr
 	read := store.Nodes[at].Read
 	lacking := func(h Entry) (out []mesh.NodeName) {
 		for _, i := range h.Not {
-			if i >= 0 && i < len(store.Nodes) && i != at && store.Nodes[i].Cut == 0 {
+			if i >= 0 && i < len(store.Nodes) && store.Nodes[i].Cut == 0 {
 				out = append(out, store.Nodes[i].Name)
 			}
 		}

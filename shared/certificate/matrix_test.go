@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -492,4 +494,218 @@ func FuzzTrust(f *testing.F) {
 			}
 		}
 	})
+}
+
+// cellAt is what emea makes of apac's publisher's RSA certificate.
+func (e *exchange) cellAt() Cell {
+	matrix := e.view().Trust()
+	i := slices.IndexFunc(matrix.Rows, func(r Row) bool { return r.Node == apacPublisher && r.KeyType == "RSA" && !r.Disputed && !r.Pending })
+	return matrix.Cell(matrix.Rows[i], "emea")
+}
+
+// TestWhatACellTells of apac's publisher's certificate in emea's store, which lacks
+// it since yesterday.
+func TestWhatACellTells(t *testing.T) {
+	print := ShortPrint(print64(string(apacPublisher) + " RSA"))
+	store := func(do func(*Store)) func(*exchange) {
+		return func(e *exchange) { change(e.certs, "emea", func(_ *Record, s *Store) { do(s) }) }
+	}
+	for _, c := range []struct {
+		name string
+		do   func(*exchange)
+		want Cell
+	}{
+		{"missing since it was first known to be", func(*exchange) {}, Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+		{"missing since the look", store(func(s *Store) { s.Lacks = nil }), Cell{Verdict: Missing, Since: certNoon()}},
+		{"it had been there", store(func(s *Store) { s.Taken = []string{print} }), Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1), Taken: true}},
+		{"the store lists more than is looked at", store(func(s *Store) { s.Nodes[0].Cut = 1 }), Cell{Verdict: Unknown, Why: peer.ValueTooLong}},
+		{"an old copy of it", store(func(s *Store) {
+			s.Entries = append(s.Entries, Entry{Print: "old", Subject: "IMP-APAC-pub.example.com", File: "old.pem"})
+		}), Cell{Verdict: StaleCopy, Entry: "old.pem", Since: certNoon().AddDate(0, 0, -1)}},
+		{"an old copy of its ECDSA twin is none of it", store(func(s *Store) {
+			s.Entries = append(s.Entries, Entry{Print: "old", Subject: string(apacPublisher), EC: true})
+		}), Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+		{"a CA of that name is no copy", store(func(s *Store) {
+			s.Entries = append(s.Entries, Entry{Print: "old", Subject: string(apacPublisher), CA: true})
+		}), Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+		{"an old copy on the subscriber alone", store(func(s *Store) {
+			s.Entries = append(s.Entries, Entry{Print: "old", Subject: string(apacPublisher), Not: []int{0}})
+		}), Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+		{"another node's present certificate of that name is no old copy", func(e *exchange) {
+			other := selfSigned(apacPublisher, "of the subscriber")
+			e.certs["apac"].Served[apacSubject][onRSA] = other
+			e.inStore("emea", other)
+		}, Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+		{"there, and on every node", func(e *exchange) { e.came(time.Hour) }, Cell{Verdict: Trusted, Came: certNoon().Add(-time.Hour)}},
+		{"there, and not on the subscriber", func(e *exchange) { e.came(time.Hour, 1) }, Cell{Verdict: Trusted, Came: certNoon().Add(-time.Hour), Lacking: []mesh.NodeName{"imp-emea-sub1.example.com"}}},
+		{"there, and the subscriber lists more than is looked at", func(e *exchange) {
+			e.came(time.Hour, 1)
+			store(func(s *Store) { s.Nodes[1].Cut = 1 })(e)
+		}, Cell{Verdict: Trusted, Came: certNoon().Add(-time.Hour)}},
+		{"a record that names nodes which are not there", func(e *exchange) { e.came(time.Hour, -1, 2, 1) }, Cell{Verdict: Trusted, Came: certNoon().Add(-time.Hour), Lacking: []mesh.NodeName{"imp-emea-sub1.example.com"}}},
+		{"a record that points behind its entries", store(func(s *Store) { s.Vouched = map[string]int{print: len(s.Entries)} }), Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+		{"a record that points before its entries", store(func(s *Store) { s.Vouched = map[string]int{print: -1} }), Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+		{"the first CA in the store vouches for it", store(func(s *Store) {
+			s.Entries = append([]Entry{{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon().AddDate(0, 0, 1)}}, s.Entries...)
+			s.Vouched = map[string]int{print: 0}
+		}), Cell{Verdict: CATrusted, Entry: "Example CA", Ends: certNoon().AddDate(0, 0, 1)}},
+		{"the CA that vouches for it ends at this moment", store(func(s *Store) {
+			s.Entries = append(s.Entries, Entry{Print: "ca", Subject: "Example CA", CA: true, Ends: certNoon()})
+			s.Vouched = map[string]int{print: len(s.Entries) - 1}
+		}), Cell{Verdict: Missing, Since: certNoon().AddDate(0, 0, -1)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newExchange()
+			c.do(e)
+			if diff := cmp.Diff(c.want, e.cellAt()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestWhereThereIsNoCell: of a cluster that mesh.yaml lacks, and of a certificate
+// that is in no matrix.
+func TestWhereThereIsNoCell(t *testing.T) {
+	matrix := newExchange().view().Trust()
+	if got := matrix.Cell(matrix.Rows[0], "mars"); got.Verdict != "" {
+		t.Errorf("%+v", got)
+	}
+	for _, id := range matrix.Clusters {
+		if got := matrix.Cell(Row{}, id); got.Verdict != "" {
+			t.Errorf("%s: %+v", id, got)
+		}
+	}
+}
+
+// TestWhichCertificatesPeersNeed: the rows of apac, whose publisher serves RSA alone,
+// in short.
+func TestWhichCertificatesPeersNeed(t *testing.T) {
+	tls := func(from mesh.ClusterID) func(*exchange) {
+		return func(e *exchange) {
+			for i := range e.m.Peers {
+				if e.m.Peers[i].ID.From == from {
+					e.m.Peers[i].Protocol = mesh.TLSProto
+				}
+			}
+			r := e.certs["apac"]
+			r.Ports = map[mesh.NodeName]map[Place]Served{apacPublisher: {{PortSIPTLS, "RSA"}: selfSigned(apacPublisher, "cup")}}
+			e.certs["apac"] = r
+		}
+	}
+	const pub, sub = "imp-apac-pub.example.com tomcat", "imp-apac-sub1.example.com tomcat"
+	for _, c := range []struct {
+		name string
+		do   func(*exchange)
+		want []string
+	}{
+		{"what the nodes serve", func(*exchange) {}, []string{pub, sub}},
+		{"what is installed and not served yet too", func(e *exchange) { e.next(func(*Served) {}) }, []string{pub, pub + " pending", sub}},
+		{"what is served cannot be read now: whether the other waits is not known", func(e *exchange) {
+			e.next(func(*Served) {})
+			e.serve(apacPublisher, func(s *Served) { s.Error = "timed out" })
+		}, []string{pub, sub}},
+		{"what is named was not read now", func(e *exchange) { e.next(func(s *Served) { s.Error = "not read at the last look" }) }, []string{pub, sub}},
+		{"nothing was ever served there", func(e *exchange) {
+			e.next(func(*Served) {})
+			e.serve(apacPublisher, func(s *Served) { *s = Served{} })
+		}, []string{sub}},
+		{"what is served is not what the node names", func(e *exchange) { e.inBetween() }, []string{pub + " disputed", pub + " told", sub}},
+		{"what is served is not what the node names, and both have not been read for long", func(e *exchange) {
+			e.inBetween()
+			e.serve(apacPublisher, func(s *Served) { s.Error, s.Read = "refused", certNoon().AddDate(0, 0, -9) })
+			e.name(having(e.certs["apac"].Identity[apacPublisher]["tomcat"], func(s *Served) { s.Error, s.Read = "refused", certNoon().AddDate(0, 0, -9) }))
+		}, []string{sub}},
+		{"amer pulls over TLS: SIP's count", tls("amer"), []string{pub, sub, "imp-apac-pub.example.com cup"}},
+		{"apac itself pulls over TLS, and nobody from it", tls("apac"), []string{pub, sub}},
+		{"SIP's port cannot be read, and certificate management names its certificate", func(e *exchange) {
+			tls("emea")(e)
+			r := e.certs["apac"]
+			r.Ports = nil
+			r.Identity[apacPublisher]["cup"] = selfSigned(apacPublisher, "cup by management")
+		}, []string{pub, sub, "imp-apac-pub.example.com cup"}},
+		{"SIP's port has not been read for long", func(e *exchange) {
+			tls("emea")(e)
+			e.certs["apac"].Ports[apacPublisher][Place{PortSIPTLS, "RSA"}] = Served{Fingerprint: print64("cup"), Error: "refused", Read: certNoon().AddDate(0, 0, -9)}
+			e.certs["apac"].Identity[apacPublisher]["cup"] = selfSigned(apacPublisher, "cup by management")
+		}, []string{pub, sub, "imp-apac-pub.example.com cup"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newExchange()
+			c.do(e)
+			var got []string
+			matrix := e.view().Trust()
+			for _, r := range matrix.Of("apac") {
+				text := string(r.Node) + " " + r.Service
+				for word, is := range map[string]bool{"pending": r.Pending, "disputed": r.Disputed, "told": r.Told} {
+					if is {
+						text += " " + word
+					}
+				}
+				if emea := matrix.Cell(r, "emea"); r.Store == peer.TomcatTrust && r.Disputed != (emea.Verdict == "") {
+					t.Errorf("%s: %+v", text, emea)
+				}
+				got = append(got, text)
+			}
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestWhoTrustsItVouchesForIt: what Peerkeeper alone has seen and does not trust
+// counts as the node's own where a peer trusts it, or its CA.
+func TestWhoTrustsItVouchesForIt(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(*exchange)
+		want bool // nobody vouches for it
+	}{
+		{"no store holds it", func(e *exchange) {
+			change(e.certs, "amer", func(_ *Record, s *Store) { forget(s, print64(string(apacPublisher)+" RSA")) })
+		}, true},
+		{"amer's store holds it", func(*exchange) {}, false},
+		{"amer's store holds its CA", func(e *exchange) {
+			e.byCA(false, certNoon().AddDate(1, 0, 0), "amer")
+		}, false},
+	} {
+		e := newExchange()
+		e.unnamed()
+		c.do(e)
+		e.serve(apacPublisher, func(s *Served) { s.Pinned = false })
+		rows := e.view().Trust().Of("apac")
+		if got := rows[0]; got.Node != apacPublisher || got.Unvouched != c.want {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+}
+
+// TestMissingSince is the latest instant from which a sync over a peer shows that
+// what its store lacks is believed all the same.
+func TestMissingSince(t *testing.T) {
+	at := func(hour int) time.Time { return certNoon().Add(time.Duration(hour-12) * time.Hour) }
+	row := func(cluster mesh.ClusterID, verdict Verdict, first, since int) Row {
+		return Row{Cluster: cluster, First: at(first), Cells: []Cell{{Verdict: verdict, Since: at(since)}}}
+	}
+	pending := row("apac", Missing, 11, 11)
+	pending.Pending = true
+	for _, c := range []struct {
+		name string
+		rows []Row
+		want time.Time
+	}{
+		{"nothing is missing", []Row{row("apac", Trusted, 8, 9), row("apac", CATrusted, 8, 9), row("apac", Unknown, 8, 9)}, time.Time{}},
+		{"known to be missing after it was served", []Row{row("apac", Missing, 1, 3)}, at(3)},
+		{"served after it was known to be missing", []Row{row("apac", StaleCopy, 4, 3)}, at(4)},
+		{"the last of several", []Row{row("apac", Trusted, 9, 9), row("apac", Missing, 1, 3), row("apac", StaleCopy, 2, 5), row("apac", Missing, 1, 4)}, at(5)},
+		{"what is not served yet is met by nobody", []Row{pending, row("apac", Missing, 1, 3)}, at(3)},
+		{"another cluster's", []Row{row("amer", Missing, 1, 9), row("apac", Missing, 1, 3)}, at(3)},
+	} {
+		if got := (Matrix{Clusters: []mesh.ClusterID{"emea"}, Rows: c.rows}).missingSince(emeaApac()); !got.Equal(c.want) {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
 }

@@ -38,10 +38,8 @@ func SettleSources(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.Cluste
 			served.Disputed = !renewing(served, own, holders(m, certs, id, served), holders(m, certs, id, own))
 		}
 		r.SetServed(spot, served)
-		if own.Disputed != served.Disputed {
-			own.Disputed = served.Disputed
-			r.Identity[spot.Node][spot.Service()] = own
-		}
+		own.Disputed = served.Disputed
+		r.Identity[spot.Node][spot.Service()] = own
 	}
 }
 
@@ -67,9 +65,8 @@ func renewing(served, own Served, heldServed, heldOwn []mesh.ClusterID) bool {
 func holders(m *mesh.Mesh, certs map[mesh.ClusterID]Record, id mesh.ClusterID, s Served) []mesh.ClusterID {
 	var out []mesh.ClusterID
 	for _, puller := range pullers(m, id) {
-		c, _ := m.Cluster(puller)
-		if held, _ := holds(certs[puller], c.Publisher, s); held {
-			out = append(out, puller)
+		if held, _ := holds(certs[puller.ID], puller.Publisher, s); held {
+			out = append(out, puller.ID)
 		}
 	}
 	return out
@@ -115,11 +112,8 @@ func (v *View) proofs(row Row) (out []peer.Proof, synced []mesh.ClusterID) {
 		out = append(out, peer.ProofIdentity)
 	}
 	for i, puller := range matrix.Clusters {
-		c, ok := v.Mesh.Cluster(puller)
-		if !ok || row.Cells[i].Verdict != Trusted {
-			continue
-		}
-		if _, only := holds(certs[puller], c.Publisher, served); only && v.SyncedSince(mesh.PeerID{From: puller, To: row.Cluster}, served.Sighted) {
+		c, _ := v.Mesh.Cluster(puller)
+		if _, only := holds(certs[puller], c.Publisher, served); only && row.Cells[i].Verdict == Trusted && v.SyncedSince(mesh.PeerID{From: puller, To: row.Cluster}, served.Sighted) {
 			synced = append(synced, puller)
 		}
 	}
@@ -148,10 +142,7 @@ func measured(row Row, proofs []peer.Proof, synced []mesh.ClusterID) string {
 // one finding each, which says what each of them showed.
 func (v *View) sourceFindings(id mesh.ClusterID) []peer.Finding {
 	m, certs := v.Mesh, v.Records
-	c, ok := m.Cluster(id)
-	if !ok {
-		return nil
-	}
+	c, _ := m.Cluster(id)
 	r := certs[id]
 	var out []peer.Finding
 	for _, n := range c.Nodes {
@@ -173,8 +164,8 @@ func (v *View) sourceFindings(id mesh.ClusterID) []peer.Finding {
 			}
 			var synced []mesh.ClusterID
 			for _, puller := range pullers(m, id) {
-				if v.SyncedSince(mesh.PeerID{From: puller, To: id}, served.Sighted) {
-					synced = append(synced, puller)
+				if v.SyncedSince(mesh.PeerID{From: puller.ID, To: id}, served.Sighted) {
+					synced = append(synced, puller.ID)
 				}
 			}
 			if len(synced) > 0 {

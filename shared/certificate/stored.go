@@ -113,18 +113,15 @@ const maxCertItem = 300 << 10
 // its entries is not known, a certificate's names are counted as not looked at.
 func (r *Record) Fit(c *mesh.Cluster) (cut []string) {
 	size := func() int {
-		b, err := json.Marshal(r.Packed())
-		if err != nil {
-			return 0 // texts and instants always marshal; the store would say so
-		}
+		b, _ := json.Marshal(r.Packed()) // texts and instants always marshal; the store would say so
 		return len(b)
 	}
 	names := func(but mesh.NodeName) func(mesh.NodeName, *Served) {
 		return func(node mesh.NodeName, s *Served) {
-			if node != but && len(s.Names) > 0 {
+			if node != but {
 				s.MoreNames, s.Names = s.MoreNames+len(s.Names), nil
 			}
-			if s.Former != nil && len(s.Former.Names) > 0 {
+			if s.Former != nil {
 				was := *s.Former
 				was.Names = nil
 				s.Former = &was
@@ -178,8 +175,8 @@ func firstFindings(all []peer.Finding, most int) []peer.Finding {
 	slices.SortStableFunc(ranked, func(a, b peer.Finding) int { return a.Severity.Rank() - b.Severity.Rank() })
 	sum := 0
 	for i, f := range ranked {
-		b, err := json.Marshal(f)
-		if sum += len(b); err != nil || sum > most {
+		b, _ := json.Marshal(f)
+		if sum += len(b); sum > most {
 			return ranked[:i]
 		}
 	}

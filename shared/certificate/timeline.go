@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -108,12 +109,12 @@ func (v *View) Timeline(id mesh.PeerID) Timeline {
 					What: fmt.Sprintf("the CA %s ends, which the %s certificate of %s needs", CommonName(by), r.Service, r.Node)})
 			}
 		}
-		if cell.Verdict == CATrusted && !cell.Ends.IsZero() && cell.Ends.Before(r.NotAfter) {
+		if cell.Verdict == CATrusted && cell.Ends.Before(r.NotAfter) {
 			t.Events = append(t.Events, Event{At: cell.Ends, Node: r.Node, Service: r.Service, KeyType: r.KeyType, Breaks: breaks,
 				What: fmt.Sprintf("the CA %s ends, by which %s trusts %s of %s", cell.Entry, id.From, r.Service, r.Node)})
 		}
-		if r.NotAfter.After(now) && now.Before(beginsAt(certs[id.To], r)) {
-			t.Events = append(t.Events, Event{At: beginsAt(certs[id.To], r), Node: r.Node, Service: r.Service, KeyType: r.KeyType,
+		if now.Before(r.NotBefore) {
+			t.Events = append(t.Events, Event{At: r.NotBefore, Node: r.Node, Service: r.Service, KeyType: r.KeyType,
 				What: fmt.Sprintf("the %s certificate of %s becomes valid", r.Service, r.Node)})
 		}
 		key := r.Fingerprint + r.Service
@@ -127,9 +128,7 @@ func (v *View) Timeline(id mesh.PeerID) Timeline {
 	if !readPub {
 		t.Unread = append(t.Unread, fmt.Sprintf("no certificate of %s has been read", to.Publisher))
 	}
-	if slices.ContainsFunc(matrix.Rows, func(r Row) bool {
-		return r.Cluster == id.To && matrix.Cell(r, id.From).Verdict == Unknown
-	}) {
+	if slices.ContainsFunc(rows, func(r Row) bool { return matrix.Cell(r, id.From).Verdict == Unknown }) {
 		t.Unread = append(t.Unread, fmt.Sprintf("%s's trust store is not read, so which steps are done already is not known", id.From))
 	}
 	for i := range t.Plans {
@@ -140,16 +139,6 @@ func (v *View) Timeline(id mesh.PeerID) Timeline {
 	})
 	slices.SortStableFunc(t.Plans, func(a, b RenewalPlan) int { return a.NotAfter.Compare(b.NotAfter) })
 	return t
-}
-
-func beginsAt(r Record, row Row) time.Time {
-	switch {
-	case row.byManagement():
-		return r.Identity[row.Node][row.Service].NotBefore
-	case row.Store == peer.TomcatTrust:
-		return r.Served[row.Node][Place{KeyType: row.KeyType}].NotBefore
-	}
-	return time.Time{}
 }
 
 // Breaks is the first event that stops the peer, and whether there is one.
@@ -165,24 +154,22 @@ func (t Timeline) Breaks() (Event, bool) {
 // that pulls from its own, so all of them are named.
 func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
 	m, matrix, certs := v.Mesh, v.Trust(), v.Records
-	days := slices.Sorted(slices.Values(m.Policy.Thresholds.CertificateDays))
-	if len(days) == 0 {
-		days = []int{7, 14, 28}
-	}
+	days := m.Policy.Thresholds.CertificateDays
 	before := func(n int) time.Time { return p.NotAfter.AddDate(0, 0, -n) }
-	p.Start, p.Trust, p.Serve = before(days[len(days)-1]), before(days[len(days)/2]), before(days[0])
+	p.Start, p.Trust, p.Serve = before(days[0]), before(days[(len(days)-1)/2]), before(days[len(days)-1])
+	var present Row
 	var next *Row // the new certificate, installed and not served
-	issuer := ""
 	for i, r := range matrix.Rows {
 		switch {
 		case r.Node != p.Node || r.Service != p.Service:
 		case r.Pending:
 			next = &matrix.Rows[i]
 		default:
-			issuer = r.Issuer
+			present = r
 		}
 	}
-	if next != nil {
+	made, issuer := next != nil, present.Issuer
+	if made {
 		issuer = next.Issuer
 	}
 	store := StoreOf(p.Service)
@@ -192,20 +179,20 @@ func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
 	restart := servedBy(p.Service)
 	c, _ := m.Cluster(id)
 	if before12(c.Release) && store == peer.TomcatTrust {
-		add(PhaseMake, p.Start, id, string(p.Node), "", "release before 12.0: stop Platform Administrative Web Service and Cisco Intercluster Sync Agent first (TAC-214231)", next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), "", "release before 12.0: stop Platform Administrative Web Service and Cisco Intercluster Sync Agent first (TAC-214231)", made)
 	}
 	if issuer == "" {
-		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Generate Self-signed, Certificate Purpose %s. Do not restart %s yet: until then the old certificate is served, and nobody drops", p.Service, restart), next != nil)
-		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("open %s, Download .PEM File: the new one", p.Service), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Generate Self-signed, Certificate Purpose %s. Do not restart %s yet: until then the old certificate is served, and nobody drops", p.Service, restart), made)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("open %s, Download .PEM File: the new one", p.Service), made)
 	} else {
 		multi := ""
 		if len(p.Nodes) > 1 {
 			multi = ", Distribution Multi-server (SAN)"
 		}
-		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Generate CSR, Certificate Purpose %s%s, and have %s sign it", p.Service, multi, CommonName(issuer)), next != nil)
-		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the CA certificates above the new one", store), next != nil)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Generate CSR, Certificate Purpose %s%s, and have %s sign it", p.Service, multi, CommonName(issuer)), made)
+		add(PhaseMake, p.Start, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the CA certificates above the new one", store), made)
 	}
-	p.exchange(v, next, issuer, store, id)
+	p.exchange(v, present, next, issuer, store, id)
 	covered := true
 	for _, n := range p.Nodes {
 		covered = covered && certs[id].Served[n][Place{KeyType: p.KeyType}].CA
@@ -216,17 +203,17 @@ func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
 		} else {
 			for _, n := range p.Nodes {
 				print := "SHA256"
-				if next != nil {
+				if made {
 					print = next.Fingerprint
 				}
-				done := next != nil && (certs[id].Identity[n][p.Service].Pinned || certs[id].Identity[n][p.Service].CA)
+				done := made && (certs[id].Identity[n][p.Service].Pinned || certs[id].Identity[n][p.Service].CA)
 				add(PhasePin, p.Trust, "", "Peerkeeper", "", fmt.Sprintf("peerkeeper trust accept %s %s (the new certificate's fingerprint; the present pin stays)", n, print), done)
 			}
 		}
 	}
 	add(PhaseCheck, p.Trust, "", "Peerkeeper", "", "peerkeeper check certs --now --trust: every cell of the new certificate must read trusted (trust stores take up to 60 minutes to reach every node)", false)
 	if issuer != "" {
-		add(PhaseServe, p.Serve, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the signed certificate", p.Service), next != nil)
+		add(PhaseServe, p.Serve, id, string(p.Node), procedure.CertificateManagement, fmt.Sprintf("Upload Certificate/Certificate chain, %s: the signed certificate", p.Service), made)
 	}
 	for _, n := range p.Nodes {
 		serve := procedure.RestartTomcat(n)
@@ -237,46 +224,40 @@ func (p *RenewalPlan) steps(v *View, id mesh.ClusterID) {
 		add(PhaseServe, p.Serve, id, serve.On, serve.Menu, serve.Do, false)
 	}
 	for _, puller := range pullers(m, id) {
-		verify := procedure.CheckCertificates(publisherOf(m, puller), c.Publisher)
-		again := procedure.ResyncCertificates(publisherOf(m, puller), c.Publisher)
+		verify := procedure.CheckCertificates(puller.Publisher, c.Publisher)
+		again := procedure.ResyncCertificates(puller.Publisher, c.Publisher)
 		verify = verify.Then("If not: " + again.Do + " If still not, restart Cisco Intercluster Sync Agent and repeat.")
-		add(PhaseVerify, p.Serve, puller, verify.On, verify.Menu, verify.Do, false)
+		add(PhaseVerify, p.Serve, puller.ID, verify.On, verify.Menu, verify.Do, false)
 	}
 }
 
 // exchange are the steps by which every peer learns the new certificate.
-func (p *RenewalPlan) exchange(v *View, next *Row, issuer, store string, id mesh.ClusterID) {
+func (p *RenewalPlan) exchange(v *View, present Row, next *Row, issuer, store string, id mesh.ClusterID) {
 	m, matrix := v.Mesh, v.Trust()
 	what := "the new " + p.Service + ".pem of " + string(p.Node)
 	if issuer != "" {
 		what = "the CA certificates of " + CommonName(issuer) + ", never the leaf"
 	}
-	var present Row
-	for _, r := range matrix.Of(id) {
-		if r.Node == p.Node && r.Service == p.Service && !r.Pending {
-			present = r
-		}
-	}
-	var uploaded []mesh.ClusterID
+	var uploaded []*mesh.Cluster
 	for _, puller := range pullers(m, id) {
-		if pr, _ := m.Peer(mesh.PeerID{From: puller, To: id}); store != peer.TomcatTrust && pr.Protocol != mesh.TLSProto {
+		if pr, _ := m.Peer(mesh.PeerID{From: puller.ID, To: id}); store != peer.TomcatTrust && pr.Protocol != mesh.TLSProto {
 			continue
 		}
 		done := false
 		switch {
 		case next != nil:
-			verdict := matrix.Cell(*next, puller).Verdict
+			verdict := matrix.Cell(*next, puller.ID).Verdict
 			done = verdict == Trusted || verdict == CATrusted
 		case issuer != "":
 			// The same CA again: what vouches for the present one will do.
-			cell := matrix.Cell(present, puller)
+			cell := matrix.Cell(present, puller.ID)
 			done = cell.Verdict == CATrusted && cell.Ends.After(p.NotAfter)
 		}
-		upload := procedure.UploadCertificate(publisherOf(m, puller), store, what)
-		if next != nil && !done && importable(m, puller, store) {
+		upload := procedure.UploadCertificate(puller.Publisher, store, what)
+		if next != nil && !done && importable(m.Policy, puller, store) {
 			upload = upload.Then("Or let Peerkeeper do it (`peerkeeper plan`, then `peerkeeper approve ID`) once the new one is accepted here.")
 		}
-		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, upload.On, upload.Menu, upload.Do, done})
+		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller.ID, upload.On, upload.Menu, upload.Do, done})
 		if !done {
 			uploaded = append(uploaded, puller)
 		}
@@ -285,36 +266,26 @@ func (p *RenewalPlan) exchange(v *View, next *Row, issuer, store string, id mesh
 		return
 	}
 	for _, puller := range uploaded {
-		restart := procedure.RestartService(publisherOf(m, puller), peer.ICSA).Then("One cluster at a time: it reads its trust store when it starts.")
-		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller, restart.On, restart.Menu, restart.Do, false})
+		restart := procedure.RestartService(puller.Publisher, peer.ICSA).Then("One cluster at a time: it reads its trust store when it starts.")
+		p.Steps = append(p.Steps, RenewalStep{PhaseTrust, p.Trust, puller.ID, restart.On, restart.Menu, restart.Do, false})
 	}
 }
 
 // importable reports whether Peerkeeper may put certificates into a store of a
 // cluster.
-func importable(m *mesh.Mesh, id mesh.ClusterID, store string) bool {
-	c, ok := m.Cluster(id)
-	policy := m.Policy.ImportCertificates
-	return ok && store == peer.TomcatTrust && m.Policy.Mode == mesh.Recover && c.PlatformWriteCredentials != "" && (policy == mesh.ImportApprove || policy == mesh.ImportAuto)
+func importable(p mesh.Policy, c *mesh.Cluster, store string) bool {
+	return store == peer.TomcatTrust && p.Mode == mesh.Recover && c.PlatformWriteCredentials != "" && (p.ImportCertificates == mesh.ImportApprove || p.ImportCertificates == mesh.ImportAuto)
 }
 
 // pullers are the clusters that pull from one, in the order of mesh.yaml.
-func pullers(m *mesh.Mesh, id mesh.ClusterID) []mesh.ClusterID {
-	var out []mesh.ClusterID
-	for _, c := range m.Clusters {
-		if _, ok := m.Peer(mesh.PeerID{From: c.ID, To: id}); ok {
-			out = append(out, c.ID)
+func pullers(m *mesh.Mesh, id mesh.ClusterID) []*mesh.Cluster {
+	var out []*mesh.Cluster
+	for i := range m.Clusters {
+		if _, ok := m.Peer(mesh.PeerID{From: m.Clusters[i].ID, To: id}); ok {
+			out = append(out, &m.Clusters[i])
 		}
 	}
 	return out
-}
-
-func publisherOf(m *mesh.Mesh, id mesh.ClusterID) mesh.NodeName {
-	c, ok := m.Cluster(id)
-	if !ok {
-		return mesh.NodeName(id)
-	}
-	return c.Publisher
 }
 
 func before12(release string) bool {
@@ -324,12 +295,6 @@ func before12(release string) bool {
 
 // Major is the first number of a release, such as 14 of "14.0.1SU3".
 func Major(release string) (int, bool) {
-	n, digits := 0, 0
-	for _, r := range release {
-		if r < '0' || r > '9' || digits > 3 {
-			break
-		}
-		n, digits = 10*n+int(r-'0'), digits+1
-	}
-	return n, digits > 0
+	n, err := strconv.Atoi(release[:len(release)-len(strings.TrimLeft(release, "0123456789"))])
+	return n, err == nil
 }

@@ -40,7 +40,7 @@ type scene struct {
 }
 
 func sceneMesh(n int) *mesh.Mesh {
-	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Observe}}
+	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Mode: mesh.Observe, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
 	ids := []mesh.ClusterID{"emea", "apac", "amer"}
 	zones := []string{"Europe/Berlin", "Asia/Singapore", "America/New_York"}
 	for i := range n {
