@@ -2,6 +2,7 @@ package peer
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,11 +31,12 @@ func TestAdvance(t *testing.T) {
 			}
 		})
 	}
-	cases := []struct {
+	type advanceCase struct {
 		name   string
 		change func(*Observation)
 		holds  func(r ClusterRecord) bool
-	}{
+	}
+	cases := []advanceCase{
 		{"a silent node is lost since this look", func(o *Observation) {
 			node(o, sub("apac"), func(n *Node) { n.Answers = Known(false, o.At) })
 		}, func(r ClusterRecord) bool {
@@ -48,6 +50,7 @@ func TestAdvance(t *testing.T) {
 		}, func(r ClusterRecord) bool { return len(r.SilentSince) == 0 }},
 		{"one service restarted is no node restarted", func(o *Observation) { restarted(o, pub("apac"), ICSA) }, func(r ClusterRecord) bool { return len(r.Restarted) == 0 }},
 		{"most services restarted is", func(o *Observation) { restarted(o, pub("apac"), ICSA, AXL, XCPRouter, SRM) }, func(r ClusterRecord) bool { return len(r.Restarted) == 1 }},
+		{"half of the services restarted is not", func(o *Observation) { restarted(o, pub("apac"), ICSA, AXL, XCPRouter) }, func(r ClusterRecord) bool { return len(r.Restarted) == 0 }},
 		{"a stopped service is no restart", func(o *Observation) {
 			node(o, pub("apac"), func(n *Node) {
 				for svc := range n.Services.Value {
@@ -69,6 +72,16 @@ func TestAdvance(t *testing.T) {
 			o.Entries = Unknown[[]Entry](NoDialect, "")
 			o.Users.Value[pub("apac")]--
 			o.Users.Value[pub("emea")]--
+		}, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
+		{"an entry that was made anew has never synced: no restore", func(o *Observation) { o.Entries.Value[0].LastSync = time.Time{} }, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
+		{"a clock went back within a minute: the node's clock was set", func(o *Observation) { o.Entries.Value[0].LastSync = ago(11 * time.Minute) }, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
+		{"neither a clock nor the users can be read: nothing shows a restore", func(o *Observation) {
+			o.Entries = Unknown[[]Entry](NoDialect, "")
+			o.Users = Unknown[map[mesh.NodeName]int](QueryRefused, "")
+		}, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
+		{"only its own users left: no restore", func(o *Observation) {
+			o.Entries = Unknown[[]Entry](NoDialect, "")
+			o.Users.Value[pub("apac")] -= 100
 		}, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
 		{"a half count neither lowers nor lengthens the ring", func(o *Observation) {
 			o.Users = Partial(map[mesh.NodeName]int{pub("apac"): 3}, o.At, RowsIncomplete, "")
@@ -93,6 +106,22 @@ func TestAdvance(t *testing.T) {
 			return r.UsersOf(c).Known() && r.Seen.Entries.Known() && !r.NoAccessSince.IsZero()
 		}},
 	}
+	odd := s.apac().Seen.Nodes[sub("apac")]
+	odd.Remarks = []Reason{NegativeSerialNumber}
+	s.apac().Seen.Nodes[sub("apac")] = odd
+	cases = append(cases, []advanceCase{
+		{"a remark on a node's TLS stays while the node cannot be asked", func(o *Observation) {
+			node(o, sub("apac"), func(n *Node) { n.Answers = Unknown[bool](TimedOut, "30 s") })
+		}, func(r ClusterRecord) bool { return len(r.Seen.Nodes[sub("apac")].Remarks) == 1 }},
+		{"and is over when it answers without", func(*Observation) {}, func(r ClusterRecord) bool { return len(r.Seen.Nodes[sub("apac")].Remarks) == 0 }},
+		{"what it shows now takes the place of what it showed", func(o *Observation) {
+			node(o, sub("apac"), func(n *Node) {
+				n.Answers, n.Remarks = Unknown[bool](ClosedInHandshake, ""), []Reason{RSAKeyExchangeOnly}
+			})
+		}, func(r ClusterRecord) bool {
+			return slices.Equal(r.Seen.Nodes[sub("apac")].Remarks, []Reason{RSAKeyExchangeOnly})
+		}},
+	}...)
 	for _, x := range cases {
 		t.Run(x.name, func(t *testing.T) {
 			if r := look(x.change); !x.holds(r) {

@@ -65,6 +65,7 @@ func TestUsersFell(t *testing.T) {
 		{"a few come back", times(3, 200, 0, 50), 200},
 		{"acknowledged: the new count is the normal one", join(times(3, 200, 10), []look{{users: 10, acknowledged: true}}, times(3, 10)), 0},
 		{"acknowledged, and they fall once more", join(times(3, 400, 100), []look{{users: 100, acknowledged: true}}, times(3, 100, 0)), 100},
+		{"acknowledged while nothing can be read: the next whole count decides", join(times(3, 200, 0), []look{{users: -1, acknowledged: true}}, times(3, -1)), 200},
 		{"in a maintenance", join(times(3, 200), maintained(times(3, 0)), times(3, 0)), 0},
 		{"a maintenance does not forget what fell before", join(times(3, 200, 0), maintained(times(3, 0)), times(3, 0)), 200},
 	} {

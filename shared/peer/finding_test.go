@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,37 @@ func TestFindings(t *testing.T) {
 			s.apac().Seen.Nodes[sub("apac")].Parameters.Value[ParamAutoRecovery] = "f"
 		}, "ParametersDiffer"},
 		{"interval", func(s *scene) { s.apac().Interval.Value = time.Hour }, "IntervalDiffers"},
+		{"the list of its nodes is cut: nobody knows what it lacks", func(s *scene) {
+			s.apac().Seen.Topology = Partial([]mesh.NodeName{"imp-apac-sub2.example.com"}, noon, RowsIncomplete, "cut")
+		}, ""},
+		{"eleven nodes more than in mesh.yaml: ten are named", func(s *scene) {
+			var names []mesh.NodeName
+			for i := range 11 {
+				names = append(names, mesh.NodeName(fmt.Sprintf("n%02d", i)))
+			}
+			s.apac().Seen.Topology = Known(names, noon)
+		}, "UnlistedNode:more UnlistedNode:n00 UnlistedNode:n01 UnlistedNode:n02 UnlistedNode:n03 UnlistedNode:n04 UnlistedNode:n05 UnlistedNode:n06 UnlistedNode:n07 UnlistedNode:n08 UnlistedNode:n09"},
+		{"eleven entries for nobody: ten are named", func(s *scene) {
+			for i := range 11 {
+				s.apac().Seen.Entries.Value = append(s.apac().Seen.Entries.Value, Entry{Address: fmt.Sprintf("p%02d", i)})
+			}
+		}, "UnlistedPeer:more UnlistedPeer:p00 UnlistedPeer:p01 UnlistedPeer:p02 UnlistedPeer:p03 UnlistedPeer:p04 UnlistedPeer:p05 UnlistedPeer:p06 UnlistedPeer:p07 UnlistedPeer:p08 UnlistedPeer:p09"},
+		{"users of a domain that mesh.yaml does not name", func(s *scene) {
+			s.apac().UserSet = Known(map[mesh.ClusterID]SetDigest{"apac": {Users: 200, Foreign: 3}}, noon)
+		}, "OtherDomains"},
+		{"copies of another domain are their home's affair", func(s *scene) {
+			s.apac().UserSet = Known(map[mesh.ClusterID]SetDigest{"apac": {Users: 200}, "emea": {Users: 200, Foreign: 3}}, noon)
+		}, ""},
+		{"both nodes' answers cannot be used: each is named", func(s *scene) {
+			s.unread("apac", pub("apac"), UnreadableAnswer)
+			s.unread("apac", sub("apac"), UnreadableAnswer)
+		}, "UnreadableAnswer:imp-apac-pub.example.com UnreadableAnswer:imp-apac-sub.example.com"},
+		{"two answers of one node for one reason: it is named once", func(s *scene) {
+			s.apac().Seen.Users.Reason, s.apac().Seen.Entries.Reason = ConnectionClosed, ConnectionClosed
+		}, "ConnectionClosed:imp-apac-pub.example.com"},
+		{"a subscriber that tells no parameters differs in none", func(s *scene) {
+			delete(s.apac().Seen.Nodes[sub("apac")].Parameters.Value, ParamAutoRecovery)
+		}, ""},
 		{"subscriber lost ten minutes ago", func(s *scene) { s.lose("apac", ago(10*time.Minute), sub("apac")) }, ""},
 		{"subscriber lost an hour ago", func(s *scene) { s.lose("apac", ago(time.Hour), sub("apac")) }, "NodeUnreachable:imp-apac-sub.example.com"},
 		{"lost", func(s *scene) { s.outage(time.Hour) }, "ClusterDown"},

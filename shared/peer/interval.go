@@ -48,7 +48,7 @@ func (r *ClusterRecord) EffectiveInterval(c *mesh.Cluster, lastSync time.Time) (
 // still be syncing: the value read, or the one before while it may be in effect.
 func (r *ClusterRecord) longestInterval(c *mesh.Cluster, now time.Time) time.Duration {
 	longest, _ := r.EffectiveInterval(c, now)
-	if iv := r.Interval; iv.Value != 0 && now.Sub(iv.Changed) <= iv.Previous {
+	if iv := r.Interval; now.Sub(iv.Changed) <= iv.Previous {
 		longest = max(longest, iv.Previous)
 	}
 	return longest

@@ -28,6 +28,12 @@ func TestTheIntervalInEffectIsThatOfTheLastSync(t *testing.T) {
 	if got, basis := (&ClusterRecord{}).EffectiveInterval(c, noon); got != 45*time.Minute || basis != Declared {
 		t.Errorf("never read: %v (%s), want what mesh.yaml declares", got, basis)
 	}
+	if got := r.longestInterval(c, noon.Add(3*time.Hour+time.Minute)); got != time.Hour {
+		t.Errorf("the old interval is over since a minute, and every peer is on %v; got %v", time.Hour, got)
+	}
+	if got := (&ClusterRecord{}).longestInterval(c, noon); got != 45*time.Minute {
+		t.Errorf("never read: %v", got)
+	}
 	if got := r.longestInterval(c, noon); got != 4*time.Hour {
 		t.Errorf("an hour after 240 min became 60, some peer may still be on %v; got %v", 4*time.Hour, got)
 	}

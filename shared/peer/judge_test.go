@@ -55,6 +55,22 @@ func TestSinceMovesOnlyWithTheStatus(t *testing.T) {
 	}
 }
 
+// TestWhatIsAtFaultIsRememberedFromItsFirstLook: what a sync may contradict is
+// judged by when it was first seen.
+func TestWhatIsAtFaultIsRememberedFromItsFirstLook(t *testing.T) {
+	s := newScene()
+	s.outage(2 * time.Hour)
+	first := Judge(s.View(), watched, SyncRecord{})
+	if c := first.Condition(Reachable); c.Status != False || !first.Standing.since(Reachable).Equal(noon) {
+		t.Fatalf("%+v since %v", c, first.Standing)
+	}
+	well := newScene()
+	well.Now = noon.Add(tick)
+	if second := Judge(well.View(), watched, first); !second.Standing.since(Reachable).IsZero() {
+		t.Errorf("it is over: %v", second.Standing)
+	}
+}
+
 // FuzzClusterRecord: whatever stands in the store, judging it ends.
 func FuzzClusterRecord(f *testing.F) {
 	for _, broken := range []func(s *scene){func(*scene) {}, func(s *scene) { s.outage(time.Hour) }, func(s *scene) { s.reject("apac") }} {

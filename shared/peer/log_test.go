@@ -177,3 +177,12 @@ func TestWordsOfACluster(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatALogToldOfAFormerPeerIsForgotten: what it told of the cluster itself stays.
+func TestWhatALogToldOfAFormerPeerIsForgotten(t *testing.T) {
+	r := LogRecord{LogWords: LogWords{Peers: map[mesh.ClusterID]PeerWords{"apac": {}, "amer": {}}, Cluster: []Word{{Alarm: "own"}, {Alarm: "of apac", Peer: "apac"}, {Alarm: "of amer", Peer: "amer"}}}}
+	r.Forget(func(home mesh.ClusterID) bool { return home == "apac" })
+	if _, kept := r.Peers["apac"]; !kept || len(r.Peers) != 1 || len(r.Cluster) != 2 || r.Cluster[0].Alarm != "own" || r.Cluster[1].Peer != "apac" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -18,6 +18,9 @@ func TestMerge(t *testing.T) {
 	if len(got) != 2 || got[0].ID != "b" || len(got[0].Peers) != 2 || got[0].Approval != "x" || got[0].MinAge != 2*time.Hour || got[0].Why != "1; 2" {
 		t.Errorf("%+v", got)
 	}
+	if got := Merge([]Proposal{b, a}); got[0].ID != "b" || !got[0].Since.Equal(b.Since) {
+		t.Errorf("in the other order the one that was asked for first is %+v", got[0])
+	}
 	b.Approval = ""
 	if got := Merge([]Proposal{a, b}); got[0].Approval != "" {
 		t.Error("one of them needs nobody")

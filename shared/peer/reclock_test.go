@@ -18,6 +18,10 @@ func TestWhatIsNotAheadIsLeftAsItIs(t *testing.T) {
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v, want %+v", r, want)
 	}
+	r.Fell = &Fall{Since: now.Add(72 * time.Hour), From: 200}
+	if r.Reclock(now); !r.Fell.Since.Equal(now) {
+		t.Errorf("users fell at %v, which is to come", r.Fell.Since)
+	}
 	s := StateRecord{Ladder: &Ladder{ForceBy: now.Add(2 * time.Hour)}}
 	s.Reclock(2*time.Hour, now)
 	if !s.Ladder.ForceBy.Equal(now.Add(2 * time.Hour)) {

@@ -60,3 +60,33 @@ func TestRootOf(t *testing.T) {
 		})
 	}
 }
+
+// TestWhereBothEndsLackAServiceThePullersOwnComesFirst: it is mended first, and what
+// the other end lacks shows then.
+func TestWhereBothEndsLackAServiceThePullersOwnComesFirst(t *testing.T) {
+	conditions := map[mesh.PeerID][]Condition{watched: {{Type: ServicesRunning, Status: False}}}
+	for _, c := range []struct {
+		name       string
+		puller     string // what is stopped there
+		home       string
+		accusation mesh.ClusterID
+	}{
+		{"ICSA here and AXL there", ICSA, AXL, "emea"},
+		{"AXL there", "", AXL, "apac"},
+		{"ICSA here", ICSA, "", "emea"},
+		{"ICSA there, which is the other direction's", "", ICSA, "emea"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			if c.puller != "" {
+				s.service("emea", pub("emea"), c.puller, "Stopped")
+			}
+			if c.home != "" {
+				s.service("apac", pub("apac"), c.home, "Stopped")
+			}
+			if root, ok := RootOf(s.View(), watched, conditions); !ok || root.Cluster != c.accusation {
+				t.Errorf("%+v, want in %s", root, c.accusation)
+			}
+		})
+	}
+}

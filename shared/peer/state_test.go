@@ -154,6 +154,44 @@ func TestOverlaysHoldAndNeverJudge(t *testing.T) {
 	}
 }
 
+// TestWhatChangedIsRemembered: each change of a condition and of the state, and
+// nothing at a first look or while nothing changes.
+func TestWhatChangedIsRemembered(t *testing.T) {
+	s := newScene()
+	look := func(prev StateRecord, status Status, why Reason, state State) StateRecord {
+		return Fold(s.View(), watched, []Condition{{Type: Reachable, Status: status, Reason: why}, {Type: Synced, Status: True}}, prev, state, "")
+	}
+	first := look(StateRecord{}, True, "", Healthy)
+	s.Now = noon.Add(tick)
+	same := look(first, True, "", Healthy)
+	if len(first.Flips) != 0 || len(same.Flips) != 0 || !same.Since.Equal(noon) {
+		t.Errorf("nothing changed: %+v, %+v", first, same)
+	}
+	s.Now = noon.Add(2 * tick)
+	got := look(same, False, CannotConnect, Degraded)
+	want := []Flip{{At: s.Now, Type: Reachable, From: "True", To: "False", Reason: CannotConnect}, {At: s.Now, Type: stateFlip, From: string(Healthy), To: string(Degraded)}}
+	if diff := cmp.Diff(want, got.Flips); diff != "" || !got.Since.Equal(s.Now) {
+		t.Errorf("since %v: %s", got.Since, diff)
+	}
+	s.Now = noon.Add(25 * time.Hour)
+	if later := look(got, False, CannotConnect, Degraded); len(later.Flips) != 0 {
+		t.Errorf("a day later: %+v", later.Flips)
+	}
+}
+
+// TestAnExpiredCertificateSaysNothingOfNames: it speaks of trust alone.
+func TestAnExpiredCertificateSaysNothingOfNames(t *testing.T) {
+	s := newScene()
+	cert := CertRecord{LeafEnds: ago(time.Hour), Observed: ago(2 * time.Hour), Conditions: []Condition{{Type: CertificateTrusted, Status: True}, {Type: NamesResolve, Status: True}}}
+	cs := Conditions(s.View(), watched, Judge(s.View(), watched, SyncRecord{}), cert)
+	if c := find(cs, CertificateTrusted); c.Status != False || c.Reason != CertificateExpired {
+		t.Errorf("%+v", c)
+	}
+	if c := find(cs, NamesResolve); c.Status != True {
+		t.Errorf("%+v", c)
+	}
+}
+
 func flaps(n int) []Flip {
 	var out []Flip
 	for i := range n {

@@ -185,6 +185,22 @@ func TestStartsWhatCrashedAndAsksAboutWhatAPersonStopped(t *testing.T) {
 			s.stop(stopPub, ICSA, -1069)
 			s.looks(15 * time.Minute)
 		}, asks, StopUnclear, "did not look"},
+		{"Peerkeeper was down, the XCP Router was restarted in it, and ICSA was stopped some time", func(s *stopScene) {
+			s.looks(time.Hour)
+			s.hush = true
+			s.looks(3 * time.Hour)
+			s.hush = false
+			s.up[string(stopPub)+XCPRouter] = s.now.Add(-time.Hour)
+			s.stop(stopPub, ICSA, -1069)
+			s.looks(15 * time.Minute)
+		}, asks, StopUnclear, "did not look"},
+		{"no other service of the node runs that could tell", func(s *stopScene) {
+			s.looks(time.Hour)
+			for _, name := range []string{ICSA, SyncAgent, AXL, XCPRouter, SIPProxy, SRM} {
+				s.stop(stopPub, name, -1069)
+			}
+			s.looks(15 * time.Minute)
+		}, asks, StopUnclear, "no other service"},
 		{"Peerkeeper was down, and the node rebooted just before it looks again", func(s *stopScene) {
 			s.looks(time.Hour)
 			s.hush = true

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -15,9 +16,92 @@ func TestUsersMatchComparesCountsThatWereReadWhole(t *testing.T) {
 		{"half a home count is no smaller home", func(s *scene) {
 			s.apac().Seen.Users = Partial(map[mesh.NodeName]int{pub("apac"): 5}, noon, RowsIncomplete, "cut")
 		}, UnknownStatus, RowsIncomplete, Measured, ""},
+		{"the copy lacks some, for hours", func(s *scene) { s.copied(150) }, UnknownStatus, NotYetDecided, Measured, "emea lacks 50 of apac's 200 users"},
+		{"it holds some that nobody is home to", func(s *scene) { s.copied(207) }, UnknownStatus, NotYetDecided, Measured, "emea holds 7 users of apac that apac itself has not (200)"},
+		{"every user is proven the same", func(s *scene) { s.sets("one", "one") }, True, SetEqual, Measured, "200"},
+		{"as many, and not the same ones", func(s *scene) { s.sets("one", "another") }, UnknownStatus, NotYetDecided, Measured, "as many as there are, but not the same ones"},
 		{"copies unread", func(s *scene) { s.emea().Seen.Users = Unknown[map[mesh.NodeName]int](MemoryName, "pool") }, UnknownStatus, MemoryName, Measured, "emea"},
 		{"too old", func(s *scene) { s.apac().Seen.Users.At = ago(11 * time.Minute) }, UnknownStatus, Stale, Measured, "last read"},
 	})
+}
+
+// sets gives both ends a digest, an hour old, of every user of apac.
+func (s *scene) sets(home, copied string) {
+	s.apac().UserSet = Known(map[mesh.ClusterID]SetDigest{"apac": {Users: 200, Sum: home}}, ago(time.Hour))
+	s.emea().UserSet = Known(map[mesh.ClusterID]SetDigest{"apac": {Users: 200, Sum: copied}}, ago(time.Hour))
+}
+
+// A digest of every user counts while both ends hold what they held when it was
+// read, and while the copy had time to follow.
+func TestWhenTheDigestsOfAllUsersSpeak(t *testing.T) {
+	moved := func(s *scene, at time.Time) { // apac's users changed then, from 190 to 200
+		s.apac().Home = []HomeValue{{Users: 190, From: ago(24 * time.Hour), To: at.Add(-tick)}, {Users: 200, From: at, To: noon}}
+	}
+	for _, c := range []struct {
+		name      string
+		change    func(s *scene)
+		equal, ok bool
+	}{
+		{"the same users", func(*scene) {}, true, true},
+		{"not the same users", func(s *scene) { s.sets("one", "another") }, false, true},
+		{"the copy's was never read", func(s *scene) { s.emea().UserSet = Fact[map[mesh.ClusterID]SetDigest]{} }, false, false},
+		{"the home's was never read", func(s *scene) { s.apac().UserSet = Fact[map[mesh.ClusterID]SetDigest]{} }, false, false},
+		{"the copy's is older than two days", func(s *scene) { s.emea().UserSet.At = ago(49 * time.Hour) }, false, false},
+		{"the home's is older than two days", func(s *scene) { s.apac().UserSet.At = ago(49 * time.Hour) }, false, false},
+		{"the copy's was read in part", func(s *scene) {
+			s.emea().UserSet = Partial(s.emea().UserSet.Value, ago(time.Hour), RowsIncomplete, "users came")
+		}, false, false},
+		{"the copy has changed since", func(s *scene) { s.copied(199) }, false, false},
+		{"the home has changed since", func(s *scene) { s.apac().Seen.Users.Value[pub("apac")]++ }, false, false},
+		{"the home's count cannot be read now", func(s *scene) { s.apac().Seen.Users = Unknown[map[mesh.NodeName]int](QueryRefused, "fault") }, false, false},
+		{"the home moved two intervals before", func(s *scene) { moved(s, ago(2*time.Hour)) }, true, true},
+		{"the home moved less than two intervals before", func(s *scene) { moved(s, ago(119*time.Minute)) }, false, false},
+		{"the home moved after its digest was read", func(s *scene) {
+			s.apac().UserSet.At = ago(10 * time.Hour)
+			moved(s, ago(9*time.Hour))
+		}, false, false},
+		{"nothing is known of what the home was", func(s *scene) { s.apac().Home = nil }, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			s.sets("one", "one")
+			c.change(s)
+			if equal, ok := s.View().SetsEqual(watched); equal != c.equal || ok != c.ok {
+				t.Errorf("equal %v (%v), want %v (%v)", equal, ok, c.equal, c.ok)
+			}
+		})
+	}
+}
+
+// The digests of two clusters are compared where both were read in one look: users
+// may have come between two.
+func TestWhenTheDigestsOfBucketsSpeak(t *testing.T) {
+	digest := func(high string, at time.Time) Fact[Buckets] {
+		return Known(Buckets{"apac": DigestOf(map[string]Bucket{"x": {Users: 200, High: high}})}, at)
+	}
+	for _, c := range []struct {
+		name         string
+		copied, home Fact[Buckets]
+		differ       []string
+		ok           bool
+	}{
+		{"the same", digest("zoe", noon), digest("zoe", noon), nil, true},
+		{"one differs", digest("zoe", noon), digest("zac", noon), []string{"x"}, true},
+		{"read a look apart", digest("zoe", noon), digest("zoe", ago(tick)), nil, true},
+		{"read six minutes apart", digest("zoe", noon), digest("zac", ago(6*time.Minute)), nil, false},
+		{"the copy's was not read", Fact[Buckets]{}, digest("zoe", noon), nil, false},
+		{"the home's was not read", digest("zoe", noon), Fact[Buckets]{}, nil, false},
+		{"both are too old", digest("zoe", ago(2*time.Hour)), digest("zac", ago(2*time.Hour)), nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			s.Buckets = map[mesh.ClusterID]Fact[Buckets]{"emea": c.copied, "apac": c.home}
+			differ, ok := s.View().BucketsDiffer(watched, time.Hour)
+			if !slices.Equal(differ, c.differ) || ok != c.ok {
+				t.Errorf("%v differ (%v), want %v (%v)", differ, ok, c.differ, c.ok)
+			}
+		})
+	}
 }
 
 func TestUsersOverTime(t *testing.T) {

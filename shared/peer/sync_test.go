@@ -1,0 +1,171 @@
+package peer
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Syncs every 30 min, looks every 5: a sync is overdue after 40 min.
+func TestWhetherAPeersSyncsWork(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(s *scene)
+		want   bool
+	}{
+		{"synced ten minutes ago", func(*scene) {}, true},
+		{"synced 40 min ago", func(s *scene) { s.lastSync(40 * time.Minute) }, true},
+		{"synced 41 min ago", func(s *scene) { s.lastSync(41 * time.Minute) }, false},
+		{"it was not overdue when it was read, nine minutes ago, and is now", func(s *scene) {
+			s.emea().Seen.Entries.At = ago(9 * time.Minute)
+			s.lastSync(45 * time.Minute)
+		}, false},
+		{"out of sight for five hours: as it was read last", func(s *scene) {
+			s.lose("emea", ago(5*time.Hour))
+			s.lastSync(5*time.Hour + 15*time.Minute)
+		}, true},
+		{"out of sight, and overdue when it was read last", func(s *scene) {
+			s.lose("emea", ago(5*time.Hour))
+			s.lastSync(6 * time.Hour)
+		}, false},
+		{"it never synced", func(s *scene) { s.entry(func(e *Entry) { e.LastSync = time.Time{} }) }, false},
+		{"nothing tells", func(s *scene) { s.entry(func(e *Entry) { e.HasClock, e.LastSync = false, time.Time{} }) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			c.change(s)
+			if got := s.View().Works(watched); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// ICSA reads its trust store when it starts: what came into it since is not read.
+func TestWhetherICSAHasReadItsTrustStore(t *testing.T) {
+	runs := func(s *scene, up time.Duration) {
+		s.emea().Seen.Nodes[pub("emea")].Services.Value[ICSA] = Service{Status: "Started", UpTime: up}
+	}
+	changed := ago(2 * time.Hour)
+	for _, c := range []struct {
+		name             string
+		change           func(s *scene)
+		unread, measured bool
+	}{
+		{"it has run since before, and no sync is overdue", func(*scene) {}, false, true},
+		{"it has run since before, and its sync is overdue", func(s *scene) { s.lastSync(3 * time.Hour) }, true, true},
+		{"overdue, but a sync has succeeded since the change", func(s *scene) { s.lastSync(90 * time.Minute) }, false, true},
+		{"it was restarted after the change, and its sync is overdue", func(s *scene) { runs(s, time.Hour); s.lastSync(3 * time.Hour) }, false, true},
+		{"it was restarted just now, and its first sync is to come", func(s *scene) { runs(s, 10*time.Minute); s.lastSync(3 * time.Hour) }, true, true},
+		{"no clock: it has run since before", func(s *scene) { s.entry(func(e *Entry) { e.HasClock, e.LastSync = false, time.Time{} }) }, true, false},
+		{"no clock: it was restarted after the change", func(s *scene) {
+			runs(s, time.Hour)
+			s.entry(func(e *Entry) { e.HasClock, e.LastSync = false, time.Time{} })
+		}, false, false},
+		{"it is stopped", func(s *scene) { s.service("emea", pub("emea"), ICSA, "Stopped"); s.lastSync(3 * time.Hour) }, false, true},
+		{"its up-time is not told", func(s *scene) { runs(s, -1); s.lastSync(3 * time.Hour) }, false, true},
+		{"out of sight since: it was not seen to restart", func(s *scene) {
+			s.lose("emea", ago(time.Hour))
+			s.lastSync(3 * time.Hour)
+		}, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			c.change(s)
+			if unread, measured := s.View().TrustUnread(watched, changed); unread != c.unread || measured != c.measured {
+				t.Errorf("unread %v (measured %v), want %v (%v)", unread, measured, c.unread, c.measured)
+			}
+		})
+	}
+	if v := newScene().View(); v.AgentOlder("elsewhere", noon) || v.agentYoung("elsewhere") {
+		t.Error("an ICSA of a cluster that is not in mesh.yaml has run for a while, or has not")
+	}
+}
+
+// A new certificate reaches a cluster with ICSA's certificate sync: one interval,
+// then an hour to every node.
+func TestHowLongACertificateIsOnItsWay(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  func(s *scene)
+		puller  mesh.ClusterID
+		wait    time.Duration
+		carried bool
+	}{
+		{"nobody tells whether the certificate sync is on", func(*scene) {}, "emea", 90 * time.Minute, true},
+		{"it is on", func(s *scene) { s.parameter("emea", ParamCertSync, "t") }, "emea", 90 * time.Minute, true},
+		{"it is off", func(s *scene) { s.parameter("emea", ParamCertSync, "False") }, "emea", 0, false},
+		{"syncs every four hours", func(s *scene) { s.emea().Interval.Value = 4 * time.Hour }, "emea", 5 * time.Hour, true},
+		{"a half read says nothing", func(s *scene) {
+			n := s.emea().Seen.Nodes[pub("emea")]
+			n.Parameters = Partial(map[string]string{ParamCertSync: "f"}, noon, RowsIncomplete, "cut")
+			s.emea().Seen.Nodes[pub("emea")] = n
+		}, "emea", 90 * time.Minute, true},
+		{"of a cluster that is not in mesh.yaml", func(*scene) {}, "elsewhere", 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			c.change(s)
+			if wait, carried := s.View().CertExchange(c.puller); wait != c.wait || carried != c.carried {
+				t.Errorf("%v (carried %v), want %v (%v)", wait, carried, c.wait, c.carried)
+			}
+		})
+	}
+}
+
+func TestASyncIsDueAnIntervalAndALookLater(t *testing.T) {
+	v := newScene().View()
+	for _, c := range []struct {
+		puller mesh.ClusterID
+		since  time.Duration
+		want   bool
+	}{
+		{"emea", 35 * time.Minute, true},
+		{"emea", 34 * time.Minute, false},
+		{"elsewhere", 24 * time.Hour, false},
+	} {
+		if got := v.SyncDue(c.puller, ago(c.since)); got != c.want {
+			t.Errorf("%s: due %v after %v, want %v", c.puller, got, c.since, c.want)
+		}
+	}
+}
+
+// While something is mended its certificates are looked at more often, so that an
+// alarm does not outlive its cause by hours.
+func TestWhoseCertificatesAreLookedAtBeforeTheirTime(t *testing.T) {
+	fresh, old := ago(time.Hour), ago(25*time.Hour)
+	for _, c := range []struct {
+		name      string
+		condition Condition
+		want      bool // both ends of emea>apac
+	}{
+		{"all is well", Condition{Type: CertificateTrusted, Status: True, Since: fresh}, false},
+		{"the certificate is not trusted", Condition{Type: CertificateTrusted, Status: False, Since: fresh}, true},
+		{"it has not been for longer than a day", Condition{Type: CertificateTrusted, Status: False, Since: old}, false},
+		{"a new one is on its way", Condition{Type: CertificateTrusted, Status: UnknownStatus, Reason: ExchangePending, Since: fresh}, true},
+		{"ICSA has not read its store again", Condition{Type: CertificateTrusted, Status: UnknownStatus, Reason: TrustNotReloaded, Since: fresh}, true},
+		{"the next sync decides", Condition{Type: CertificateTrusted, Status: UnknownStatus, Reason: NextSyncDecides, Since: fresh}, true},
+		{"a name does not resolve", Condition{Type: NamesResolve, Status: False, Since: fresh}, true},
+		{"a sync is overdue, however long", Condition{Type: Synced, Status: True, Reason: Overdue, Since: old}, true},
+		{"the sync stands", Condition{Type: Synced, Status: False, Reason: StuckTwoHours, Since: fresh}, true},
+		{"it has stood for longer than a day", Condition{Type: Synced, Status: False, Reason: StuckTwoHours, Since: old}, false},
+		{"it syncs", Condition{Type: Synced, Status: True, Since: fresh}, false},
+		{"a service is stopped", Condition{Type: ServicesRunning, Status: False, Since: fresh}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var want []mesh.ClusterID
+			if c.want {
+				want = []mesh.ClusterID{"apac", "emea"}
+			}
+			got := ClustersToRecheck(newScene().Mesh, map[mesh.PeerID][]Condition{watched: {c.condition}}, nil, noon)
+			if !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+	if got := ClustersToRecheck(newScene().Mesh, nil, []mesh.ClusterID{"amer"}, noon); !slices.Equal(got, []mesh.ClusterID{"amer"}) {
+		t.Errorf("while a certificate is imported into amer: %v", got)
+	}
+}
