@@ -152,8 +152,8 @@ func checkSecrets(source *file.Source, meshPath string, wanted []string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return usagef("%s lacks %s, which %s names: add %s, or correct the names (the file has %s)",
-			source.Path, strings.Join(missing, ", "), meshPath, plural(len(missing), "it", "them"), listed(have))
+		return usagef("%s lacks %s, which %s names: add what is missing, or correct the names (the file has %s)",
+			source.Path, strings.Join(missing, ", "), meshPath, listed(have))
 	}
 	return nil
 }
@@ -247,11 +247,4 @@ func texts[T ~string](all []T) []string {
 // ask runs a question that contacts clusters, with a progress display.
 func (t *terminal) ask(ctx context.Context, m *watched, clusters int, do func(context.Context) error) error {
 	return t.wait(ctx, fixed("asking %s of mesh %s", plain.Count(clusters, "cluster", "clusters"), m.Name), do)
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }

@@ -16,6 +16,7 @@ import (
 	"peerkeeper/shared/host"
 	"peerkeeper/shared/listener"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/run"
 )
 
@@ -267,20 +268,20 @@ func inWords(a run.Answer) string {
 		return fmt.Sprintf("%s skipped: %s", a.Function, a.Skipped)
 	}
 	var parts []string
-	add := func(n int, what string) {
+	add := func(n int, one, many string) {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, what))
+			parts = append(parts, plain.Count(n, one, many))
 		}
 	}
-	add(a.Clusters.Observed, "observed")
-	add(a.Clusters.Partial, "observed in part")
-	add(a.Clusters.Unreachable, "not reached")
+	add(a.Clusters.Observed, "observed", "observed")
+	add(a.Clusters.Partial, "observed in part", "observed in part")
+	add(a.Clusters.Unreachable, "not reached", "not reached")
 	for _, s := range slices.Sorted(maps.Keys(a.Peers)) {
-		add(a.Peers[s], string(s))
+		add(a.Peers[s], string(s), string(s))
 	}
-	add(a.Proposals, plural(a.Proposals, "proposal", "proposals"))
-	add(a.Actions, plural(a.Actions, "action", "actions"))
-	add(a.Notices, plural(a.Notices, "notice sent", "notices sent"))
+	add(a.Proposals, "proposal", "proposals")
+	add(a.Actions, "action", "actions")
+	add(a.Notices, "notice sent", "notices sent")
 	if len(parts) == 0 {
 		parts = []string{"nothing is due"}
 	}

@@ -14,8 +14,10 @@ func suggest(name string, have []string) string {
 		return fmt.Sprintf("did you mean %s?", near)
 	case len(have) == 0:
 		return "there is none"
+	case len(have) == 1:
+		return "there is " + have[0]
 	}
-	return "there " + plural(len(have), "is ", "are ") + listed(have)
+	return "there are " + listed(have)
 }
 
 // listed writes names out, but not thirty clusters' worth of them.

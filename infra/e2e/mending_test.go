@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/lambdahost"
 	"peerkeeper/shared/mesh"
@@ -460,7 +461,7 @@ func (s *stage) accept(t *testing.T, node string) {
 		t.Fatalf("%s serves nothing", node)
 	}
 	var accepted struct{ Node string }
-	if code := s.ask(t, anOperator, &accepted, "trust", "accept", node, tlsprobe.Fingerprint(served.Leaf())); code != 0 || accepted.Node != node {
+	if code := s.ask(t, anOperator, &accepted, "trust", "accept", node, chain.Fingerprint(served.Leaf())); code != 0 || accepted.Node != node {
 		t.Fatalf("exit %d: %+v", code, accepted)
 	}
 }

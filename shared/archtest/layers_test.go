@@ -23,7 +23,7 @@ const everywhere = "shared/plain"
 var (
 	core     = []string{"shared/mesh", "shared/peer", "shared/certificate", "shared/instant"}
 	storage  = []string{"shared/store", "shared/record"}
-	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/peering", "shared/dashboard"}
+	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/dashboard"}
 )
 
 func layers() []layer {
@@ -37,7 +37,7 @@ func layers() []layer {
 		{"shared/yamlfile", []string{"github.com/goccy/go-yaml/..."}, "the one reader of YAML that people write, whatever it is about; goccy/go-yaml because errors need lines"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "shared/yamlfile"}, "the one reader of mesh.yaml"},
 
-		{"shared/soap", []string{"shared/secret", "shared/tlsprobe"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself and what a handshake says"},
+		{"shared/soap", []string{"shared/secret", "shared/tlsprobe", "shared/chain"}, "the lowest layer: it knows no operation, and of Peerkeeper only the text that hides itself, what a handshake says, and how a pin is written"},
 		{"shared/soap/soaptest", nil, "a node for tests; it knows no client, so that it cannot share a client's mistakes"},
 		{"shared/axl", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/controlcenter", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
@@ -46,7 +46,7 @@ func layers() []layer {
 		{"shared/logcollection", []string{"shared/soap"}, "a protocol client knows no use case and no other client"},
 		{"shared/ciscolog", nil, "a line is a line, read from a file or pushed: standard library only"},
 		{"shared/tlsprobe", []string{"shared/chain", "shared/dnsname"}, "dialling and judging certificates needs crypto/tls only, and how names are compared"},
-		{"shared/chain", nil, "one answer to what is self-signed and what vouches for what: standard library only"},
+		{"shared/chain", nil, "one answer to what is self-signed, what vouches for what, and what a certificate's fingerprint is: standard library only"},
 		{"shared/pemfile", nil, "one reader of PEM for everybody who is given some: standard library only"},
 		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
 		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
@@ -76,8 +76,6 @@ func layers() []layer {
 		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, in every use case that acts: the gate beneath it knows no cluster, the use cases above it open none"},
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain"}), "looks at certificates and names; sends no credential, so it knows no soap"},
-		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/tlsprobe", "shared/dnsprobe"}), "looks before a mesh is changed"},
-		{"shared/peering", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/repair"}), "acts on approval, through the gate"},
 		{"shared/listener", nil, "one open address and who may ask there; it knows nothing of what is served"},
 		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/listener", "shared/procedure", "shared/remedy"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
 
@@ -85,7 +83,7 @@ func layers() []layer {
 		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
 		{"shared/operator", all(core, storage, []string{"shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
 		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
-		{"shared/demo", all(core, storage, []string{"shared/host", "shared/operator", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/repair", "shared/tlsprobe", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "github.com/goccy/go-yaml"}), "a host beside a simulator; goccy/go-yaml for its story"},
+		{"shared/demo", all(core, storage, []string{"shared/chain", "shared/host", "shared/operator", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/repair", "shared/tlsprobe", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "github.com/goccy/go-yaml"}), "a host beside a simulator; goccy/go-yaml for its story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/awsclient", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
 		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
 		{"shared/lambdahost/stand", all(core, []string{"shared/mesh/meshfile", "shared/lambdahost", "shared/clustersim", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo/...", "github.com/aws/..."}), "a test stand: all that a function meets, and no use case"},

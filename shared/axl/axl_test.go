@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/soap"
 )
 
@@ -457,7 +458,7 @@ func TestOverTLS(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	transport := soap.New(soap.Endpoint{Node: node, Address: server.Listener.Addr().String(), Trust: soap.Trust{Pins: []string{soap.Fingerprint(server.Certificate())}}})
+	transport := soap.New(soap.Endpoint{Node: node, Address: server.Listener.Addr().String(), Trust: soap.Trust{Pins: []string{chain.Fingerprint(server.Certificate())}}})
 	defer transport.Close()
 	c := New(soap.Limit(transport, soap.NewFlight(soap.NewBudget(64<<20))), "11.5")
 	query := func() (int, error) {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -214,7 +215,7 @@ func newBench(t testing.TB, k *keys) *bench {
 		for _, n := range c.Nodes {
 			leaf := b.issue(t, wish{cn: string(n.Name)})
 			b.serve(n.Address, tlsprobe.RSA, leaf)
-			c.TLS.Pins = append(c.TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+			c.TLS.Pins = append(c.TLS.Pins, chain.Fingerprint(leaf.cert))
 		}
 	}
 	return b
@@ -444,7 +445,7 @@ func TestFindings(t *testing.T) {
 			root := b.issue(b.t, wish{cn: "Old Root", ca: true, to: noon().AddDate(0, 0, -9)})
 			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root})
 			leaf := b.issue(b.t, wish{cn: string(apacPub), by: sub})
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(leaf.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf, sub, root)
 		}, nil},
 		{"an expired intermediate", func(b *bench) {
@@ -452,37 +453,37 @@ func TestFindings(t *testing.T) {
 			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root, to: noon().AddDate(0, 0, -9)})
 			leaf := b.issue(b.t, wish{cn: string(apacPub), by: sub})
 			b.mesh.Clusters[1].TLS.CA = pemOf(root)
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(leaf.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf, sub)
 		}, []string{"ChainCertificateExpired:imp-apac-pub.example.com:RSA warning"}},
 		{"multi-server, a node is missing", func(b *bench) {
 			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub)}})
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(ms.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
 		}, []string{"NodeNotInMultiServer:imp-apac-pub.example.com:RSA warning"}},
 		{"multi-server, a node named by its bare host name", func(b *bench) {
 			b.mesh.Clusters[1].Nodes[1].Name = "imp-apac-sub"
 			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}})
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(ms.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
 			b.serve(string(apacSub)+":8443", tlsprobe.RSA, ms)
 		}, nil},
 		{"multi-server, a node named by its address, which a pin vouches for", func(b *bench) {
 			b.mesh.Clusters[1].Nodes[1].Name = "192.0.2.12"
 			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}})
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(ms.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
 			b.serve(string(apacSub)+":8443", tlsprobe.RSA, ms)
 		}, nil},
 		{"multi-server, all nodes in it", func(b *bench) {
 			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}})
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ms.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(ms.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, ms)
 			b.serve(string(apacSub)+":8443", tlsprobe.RSA, ms)
 		}, nil},
 		{"ECDSA on one node only", func(b *bench) {
 			ec := b.issue(b.t, wish{cn: string(apacPub), ecdsa: true})
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(ec.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(ec.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.ECDSA, ec)
 		}, []string{"ECDSAMissing:imp-apac-sub.example.com:ECDSA info"}},
 		{"rotated, and Peerkeeper does not know the new one", func(b *bench) {
@@ -540,7 +541,7 @@ func TestNodeNamedByAddress(t *testing.T) {
 			cl.Nodes, cl.Publisher, cl.TLS.Pins = []mesh.Node{{Name: node, Address: "192.0.2.10:8443"}}, node, nil
 			leaf := b.issue(t, wish{cn: c.san})
 			if c.pin {
-				cl.TLS.Pins = []string{tlsprobe.Fingerprint(leaf.cert)}
+				cl.TLS.Pins = []string{chain.Fingerprint(leaf.cert)}
 			}
 			b.serve("192.0.2.10:8443", tlsprobe.RSA, leaf)
 			if got := strings.Join(b.found(b.look(run.Request{}), "apac"), ", "); got != c.want {
@@ -738,7 +739,7 @@ func TestNotReadWhole(t *testing.T) {
 	if got := b.found(book, "emea"); !slices.Contains(got, "TrustStoreNotRead info") {
 		t.Errorf("nobody is told: %q", got)
 	}
-	if got := book.Certs["apac"].Value.Identity[apacPub]["tomcat"]; got.Fingerprint != tlsprobe.Fingerprint(b.leaf(apacPub)) || got.Error == "" {
+	if got := book.Certs["apac"].Value.Identity[apacPub]["tomcat"]; got.Fingerprint != chain.Fingerprint(b.leaf(apacPub)) || got.Error == "" {
 		t.Errorf("what it said before is forgotten: %+v", got)
 	}
 	look(7*time.Hour, "Unknown TrustNotRead")
@@ -784,7 +785,7 @@ func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 	b.serve(string(amerPub)+":8443", tlsprobe.RSA, leaf)
 	b.mesh.Clusters = append(b.mesh.Clusters, mesh.Cluster{
 		ID: "amer", Publisher: amerPub, Release: "14.0.1SU3", PlatformCredentials: "amer/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"},
-		Nodes: []mesh.Node{{Name: amerPub, Address: string(amerPub) + ":8443", PlatformAddress: string(amerPub) + ":443"}}, TLS: mesh.TLS{Pins: []string{tlsprobe.Fingerprint(leaf.cert)}},
+		Nodes: []mesh.Node{{Name: amerPub, Address: string(amerPub) + ":8443", PlatformAddress: string(amerPub) + ":443"}}, TLS: mesh.TLS{Pins: []string{chain.Fingerprint(leaf.cert)}},
 	})
 	b.mesh.Peers = append(b.mesh.Peers, mesh.Peer{ID: mesh.PeerID{From: "amer", To: "apac"}, Protocol: mesh.TCP})
 	b.platform()
@@ -1216,7 +1217,7 @@ func TestSchedule(t *testing.T) {
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = missing
 	}
-	print := certificate.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))
+	print := certificate.ShortPrint(chain.Fingerprint(b.leaf(apacPub)))
 	if got := b.stored().Certs["emea"].Value.Trust["tomcat-trust"].Taken; !slices.Equal(got, []string{print}) {
 		t.Errorf("that it had been there is not kept: %v", got)
 	}
@@ -1229,7 +1230,7 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("a quarter of an hour after it was mended: %s %s", cond.Status, cond.Reason)
 	}
 	came := book.Certs["emea"].Value.Trust["tomcat-trust"].Came
-	if at, ok := came[certificate.ShortPrint(tlsprobe.Fingerprint(b.leaf(apacPub)))]; !ok || !at.Equal(b.now) || len(came) != 1 {
+	if at, ok := came[certificate.ShortPrint(chain.Fingerprint(b.leaf(apacPub)))]; !ok || !at.Equal(b.now) || len(came) != 1 {
 		t.Errorf("when it came is not kept: %v", came)
 	}
 	none("mended", scheduled(15*time.Minute))

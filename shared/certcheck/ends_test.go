@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
@@ -58,7 +59,7 @@ func TestTheFirstEndCounts(t *testing.T) {
 			root := b.issue(b.t, wish{cn: "Example Root", ca: true, to: five})
 			leaf := b.issue(b.t, wish{cn: string(apacPub), by: root, to: year})
 			b.mesh.Clusters[1].TLS.CA = pemOf(root)
-			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(leaf.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf)
 		}, []string{"PeerkeeperGoesBlind:Example Root:2026-06-07 critical"}, "what is pinned is still read"},
 		{"a root in tls.ca ends in five days, and its renewal is there too", func(b *bench) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -104,7 +105,7 @@ func TestNamesOfACertificate(t *testing.T) {
 			if c.names != nil {
 				leaf := b.issue(t, wish{cn: string(apacPub), names: c.names})
 				b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf)
-				b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+				b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(leaf.cert))
 			}
 			check := b.certcheck()
 			check.DNS = &resolver{servers: c.servers}
@@ -148,7 +149,7 @@ func TestACertificateWithThousandsOfNames(t *testing.T) {
 	for _, node := range []string{string(apacPub), string(apacSub)} {
 		b.serve(node+":8443", tlsprobe.RSA, leaf)
 	}
-	b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, tlsprobe.Fingerprint(leaf.cert))
+	b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(leaf.cert))
 	dns := &resolver{servers: []func([]string) dnsprobe.ServerResult{said("192.0.2.53:53", dnsprobe.OK, nil)}}
 	check := b.certcheck()
 	check.DNS = dns

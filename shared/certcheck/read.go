@@ -231,7 +231,7 @@ func unreached(r tlsprobe.Reason) bool {
 // changed is said when the whole mesh has been looked at (Record.ExplainChanges).
 func served(leaf *x509.Certificate, was certificate.Served, keyType string, firstLook bool, now time.Time) certificate.Served {
 	s := certificate.Served{
-		Fingerprint: tlsprobe.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
+		Fingerprint: chain.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Names: tlsprobe.Names(leaf), SelfSigned: chain.SelfSigned(leaf), First: now, Sighted: now, Read: now,
 		MultiServer: tlsprobe.IsMultiServer(leaf), Key: keyOf(leaf),
 	}
@@ -286,7 +286,7 @@ func (o own) judge(s *certificate.Served, served []*x509.Certificate, name strin
 	between := x509.NewCertPool()
 	for _, cert := range served[1:] {
 		between.AddCert(cert)
-		s.Chain = append(s.Chain, peer.Issuer{Fingerprint: tlsprobe.Fingerprint(cert), Subject: cert.Subject.String(), NotAfter: cert.NotAfter})
+		s.Chain = append(s.Chain, peer.Issuer{Fingerprint: chain.Fingerprint(cert), Subject: cert.Subject.String(), NotAfter: cert.NotAfter})
 	}
 	if o.roots != nil {
 		_, err := served[0].Verify(x509.VerifyOptions{Roots: o.roots, Intermediates: between, DNSName: name, CurrentTime: now})

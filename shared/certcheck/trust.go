@@ -15,7 +15,6 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/pemfile"
-	"peerkeeper/shared/tlsprobe"
 )
 
 // Bounds of what is kept of one store. A store as installed holds a few dozen CAs
@@ -106,7 +105,7 @@ func (j *storeJudge) collect() {
 		if j.chains[store] == nil {
 			j.chains[store] = map[string][]*x509.Certificate{}
 		}
-		j.chains[store][certificate.ShortPrint(tlsprobe.Fingerprint(certs[0]))] = certs
+		j.chains[store][certificate.ShortPrint(chain.Fingerprint(certs[0]))] = certs
 	}
 	j.prints = map[string]map[string]bool{"tomcat-trust": {}, "cup-trust": {}, "cup-xmpp-trust": {}}
 	has := func(store string, s certificate.Served) {
@@ -186,7 +185,7 @@ func (j *storeJudge) store(cl *mesh.Cluster, l *look, name string, was certifica
 		if now && listed {
 			node.Read, node.Cut, node.Empty = j.now, h.Cut[name], h.Empty[name]
 			for _, c := range list {
-				print := certificate.ShortPrint(tlsprobe.Fingerprint(c.X509))
+				print := certificate.ShortPrint(chain.Fingerprint(c.X509))
 				e := all[print]
 				if e == nil || e.x509 == nil {
 					on := map[mesh.NodeName]bool{}
@@ -258,7 +257,7 @@ func (j *storeJudge) trusted(store string, c certificate.HeldCertificate) certif
 		cn = c.X509.Subject.String()
 	}
 	out := certificate.Entry{
-		Print: certificate.ShortPrint(tlsprobe.Fingerprint(c.X509)), Subject: short(cn, maxShort), Ends: c.X509.NotAfter.UTC(), File: short(c.File, maxShort),
+		Print: certificate.ShortPrint(chain.Fingerprint(c.X509)), Subject: short(cn, maxShort), Ends: c.X509.NotAfter.UTC(), File: short(c.File, maxShort),
 		CA: c.X509.IsCA && !j.names[store][strings.ToLower(cn)], Signed: !chain.SelfSigned(c.X509), EC: c.X509.PublicKeyAlgorithm == x509.ECDSA,
 	}
 	if out.CA {
@@ -304,7 +303,7 @@ func (j *storeJudge) vouch(name string, all map[string]*storeEntry, next *certif
 			continue
 		}
 		if ca := j.anchor(shown[0], shown[1:], anchors, 0); ca != nil {
-			vouched(print, certificate.ShortPrint(tlsprobe.Fingerprint(ca)))
+			vouched(print, certificate.ShortPrint(chain.Fingerprint(ca)))
 		} else {
 			next.Checked = append(next.Checked, print)
 		}

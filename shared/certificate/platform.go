@@ -1,9 +1,7 @@
 package certificate
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 
 	"peerkeeper/shared/peer"
 )
@@ -47,10 +45,3 @@ func (e *Refused) Error() string { return e.Message }
 
 // Unwrap gives the cause, if there is one.
 func (e *Refused) Unwrap() error { return e.Cause }
-
-// Fingerprint is a certificate's SHA-256 as everything here writes it:
-// "sha256:…" over the DER.
-func Fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}

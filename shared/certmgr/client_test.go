@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
 )
@@ -247,7 +248,7 @@ func TestNobodyElseGetsThePassword(t *testing.T) {
 	other := issue(t, "other", nil)
 	for name, spoil := range map[string]func(*soap.Endpoint){
 		"another CA":        func(e *soap.Endpoint) { e.Trust.Roots = x509.NewCertPool(); e.Trust.Roots.AddCert(other.Leaf) },
-		"another pin":       func(e *soap.Endpoint) { e.Trust = soap.Trust{Pins: []string{soap.Fingerprint(other.Leaf)}} },
+		"another pin":       func(e *soap.Endpoint) { e.Trust = soap.Trust{Pins: []string{chain.Fingerprint(other.Leaf)}} },
 		"another name":      func(e *soap.Endpoint) { e.Node = "imp-apac-pub.example.com" },
 		"expired by clock":  func(e *soap.Endpoint) { e.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) } },
 		"nothing to go by":  func(e *soap.Endpoint) { e.Trust = soap.Trust{} },
@@ -275,7 +276,7 @@ func TestNobodyElseGetsThePassword(t *testing.T) {
 	t.Run("an expired leaf with its pin stays readable", func(t *testing.T) {
 		n := newNode(t, json200(`{"certificates":[]}`))
 		e := n.endpoint()
-		e.Trust = soap.Trust{Pins: []string{soap.Fingerprint(n.Cert.Leaf)}}
+		e.Trust = soap.Trust{Pins: []string{chain.Fingerprint(n.Cert.Leaf)}}
 		e.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) }
 		if _, err := client(t, e).Trust(t.Context(), Tomcat); err != nil {
 			t.Error(err)
@@ -291,7 +292,7 @@ func TestNotAvailable(t *testing.T) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	c := client(t, soap.Endpoint{Node: nodeName, Address: address, Trust: soap.Trust{Pins: []string{soap.Fingerprint(ca.Leaf)}}})
+	c := client(t, soap.Endpoint{Node: nodeName, Address: address, Trust: soap.Trust{Pins: []string{chain.Fingerprint(ca.Leaf)}}})
 	for _, op := range calls(ca.PEM()) {
 		err := op.run(t.Context(), c)
 		e := mustKind(t, err, soap.Unreachable)
@@ -391,7 +392,7 @@ func TestWriteIsNeverRepeated(t *testing.T) {
 			serving.Go(func() { serve(conn) })
 		}
 	})
-	c := New(soap.Endpoint{Node: nodeName, Address: l.Addr().String(), Trust: soap.Trust{Pins: []string{soap.Fingerprint(cert.Leaf)}}, Password: secret.NewText(password), Timeout: 2 * time.Second})
+	c := New(soap.Endpoint{Node: nodeName, Address: l.Addr().String(), Trust: soap.Trust{Pins: []string{chain.Fingerprint(cert.Leaf)}}, Password: secret.NewText(password), Timeout: 2 * time.Second})
 	t.Cleanup(func() { l.Close(); c.Close(); serving.Wait() })
 	if _, err := c.Trust(t.Context(), Tomcat); err != nil {
 		t.Fatal(err)

@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"peerkeeper/shared/chain"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
-
-	"peerkeeper/shared/soap"
 )
 
 func names(b Bundle) []string {
@@ -154,7 +153,7 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	id, ok := s.Identity("TOMCAT")
-	if !ok || soap.Fingerprint(id.Certificates[0].X509) != soap.Fingerprint(a.Leaf) {
+	if !ok || chain.Fingerprint(id.Certificates[0].X509) != chain.Fingerprint(a.Leaf) {
 		t.Errorf("tomcat: %v %v", ok, names(id.Bundle))
 	}
 	if id, ok := s.Identity(IPsec); !ok || len(id.Certificates)+len(id.Unreadable) != 0 || id.CSR == "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/certmgr"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/soap"
@@ -73,7 +74,7 @@ func (m *mesh) holds(node, print string) bool {
 	if len(b.Unreadable) > 0 {
 		m.t.Errorf("%s: unreadable: %+v", node, b.Unreadable)
 	}
-	return slices.ContainsFunc(b.Certificates, func(c certmgr.Certificate) bool { return soap.Fingerprint(c.X509) == print })
+	return slices.ContainsFunc(b.Certificates, func(c certmgr.Certificate) bool { return chain.Fingerprint(c.X509) == print })
 }
 
 func TestAgainstTheSimulator(t *testing.T) {
@@ -88,7 +89,7 @@ func TestAgainstTheSimulator(t *testing.T) {
 				t.Fatalf("identity of %s: %v %+v", apacPub, err, own)
 			}
 			leaf := own.Certificates[0]
-			print := soap.Fingerprint(leaf.X509)
+			print := chain.Fingerprint(leaf.X509)
 			for _, node := range []string{emeaPub, emeaSub, emeaCM} { // three forms of one answer
 				if err := m.client(node).Probe(t.Context()); err != nil {
 					t.Errorf("%s: %v", node, err)
@@ -116,7 +117,7 @@ func TestAgainstTheSimulator(t *testing.T) {
 			}
 			store, ok := snap.Trust(certmgr.TomcatECDSA)
 			if !ok || !slices.ContainsFunc(store.Certificates, func(c certmgr.Certificate) bool {
-				return soap.Fingerprint(c.X509) == print && strings.HasPrefix(c.File, apacPub)
+				return chain.Fingerprint(c.X509) == print && strings.HasPrefix(c.File, apacPub)
 			}) {
 				t.Errorf("snapshot: %v, %d certificates", ok, len(store.Certificates))
 			}
@@ -164,7 +165,7 @@ func TestSimulatorRefusals(t *testing.T) {
 	}
 	t.Run("the CA of a chain is gone", func(t *testing.T) {
 		ca, _ := m.client(emeaPub).Trust(t.Context(), certmgr.Tomcat)
-		m.Change("emea", clustersim.Trust{Remove: soap.Fingerprint(ca.Certificates[0].X509)})
+		m.Change("emea", clustersim.Trust{Remove: chain.Fingerprint(ca.Certificates[0].X509)})
 		for _, node := range []string{emeaPub, emeaSub} {
 			var chain *certmgr.ChainError
 			if err := add(node); !errors.As(err, &chain) || !strings.Contains(err.Error(), "incomplete") {

@@ -1,5 +1,5 @@
-// Package chain tells which certificates vouch for a leaf, and which of them
-// ends first.
+// Package chain tells which certificates vouch for a leaf, which of them ends
+// first, and how one is named for short.
 //
 // It owns who signed whom, what is self-signed, and the way from a leaf up to
 // the CAs that somebody trusts. It asks no clock but the one it is given,
@@ -8,7 +8,9 @@ package chain
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"time"
 )
 
@@ -17,6 +19,13 @@ const (
 	maxDepth = 10  // certificates above a leaf
 	maxTries = 500 // signatures checked for one leaf
 )
+
+// Fingerprint is the SHA-256 of a certificate as mesh.yaml writes a pin:
+// "sha256:" and lowercase hexadecimal digits.
+func Fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
 
 // SelfSigned reports that a certificate names itself as its issuer, by the key
 // that it holds. The signature is not checked: it proves nothing, and Go refuses

@@ -8,10 +8,12 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
 	"peerkeeper/shared/chain"
+	"peerkeeper/shared/mesh"
 )
 
 func noon() time.Time { return time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC) }
@@ -186,5 +188,16 @@ func TestSelfSigned(t *testing.T) {
 		if got := chain.SelfSigned(c.cert); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
+	}
+}
+
+func TestFingerprintIsHowAPinIsWritten(t *testing.T) {
+	leaf := issue(t, wish{cn: "imp-emea-pub.example.com", days: 30, leaf: true}).cert
+	got := chain.Fingerprint(leaf)
+	if digits, ok := strings.CutPrefix(got, "sha256:"); !ok || len(digits) != 64 || digits != strings.ToLower(digits) {
+		t.Errorf("%q", got)
+	}
+	if pin, err := mesh.ParseFingerprint(got); err != nil || pin != got {
+		t.Errorf("mesh.yaml reads it as %q, %v", pin, err)
 	}
 }

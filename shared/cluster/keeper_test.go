@@ -48,7 +48,7 @@ func (r *rig) leaf(id mesh.ClusterID, name mesh.NodeName) *x509.Certificate {
 }
 
 func (r *rig) source(leaf *x509.Certificate) peer.CertSource {
-	of := peer.CertSource{Cluster: "apac", Node: apacPub, Service: "tomcat", KeyType: "RSA", Fingerprint: certificate.Fingerprint(leaf)}
+	of := peer.CertSource{Cluster: "apac", Node: apacPub, Service: "tomcat", KeyType: "RSA", Fingerprint: chain.Fingerprint(leaf)}
 	if !chain.SelfSigned(leaf) {
 		of.Issuer = leaf.Issuer.String()
 	}
@@ -59,7 +59,7 @@ func TestKeeper(t *testing.T) {
 	r, platform := shelves(t)
 	r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
 	leaf := r.leaf("apac", apacPub)
-	certs, err := platform.Source(t.Context(), r.declared("apac"), r.source(leaf), "", []string{certificate.Fingerprint(leaf)})
+	certs, err := platform.Source(t.Context(), r.declared("apac"), r.source(leaf), "", []string{chain.Fingerprint(leaf)})
 	if err != nil || len(certs) != 1 || !certs[0].Equal(leaf) {
 		t.Fatalf("%d certificates, %v", len(certs), err)
 	}
@@ -69,7 +69,7 @@ func TestKeeper(t *testing.T) {
 	}
 	lacks := func(node mesh.NodeName) int {
 		t.Helper()
-		out, err := k.Lacks(t.Context(), node, peer.TomcatTrust, []string{certificate.Fingerprint(leaf)})
+		out, err := k.Lacks(t.Context(), node, peer.TomcatTrust, []string{chain.Fingerprint(leaf)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestSource(t *testing.T) {
 			t.Errorf("%d certificates, %v", len(certs), err)
 		}
 		c := *apac
-		c.TLS = mesh.TLS{Pins: []string{certificate.Fingerprint(leaf)}}
+		c.TLS = mesh.TLS{Pins: []string{chain.Fingerprint(leaf)}}
 		if _, err := platform.Source(t.Context(), &c, r.source(leaf), "", nil); err == nil || !strings.Contains(err.Error(), "put its root into tls.ca") {
 			t.Errorf("pinned, and its CA is not known: %v", err)
 		}
@@ -186,14 +186,14 @@ func TestSource(t *testing.T) {
 		}
 	})
 	t.Run("a person has", func(t *testing.T) {
-		if certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", []string{certificate.Fingerprint(leaf)}); err != nil || len(certs) != 1 {
+		if certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", []string{chain.Fingerprint(leaf)}); err != nil || len(certs) != 1 {
 			t.Error(err)
 		}
 	})
 	t.Run("renewed since it was proposed", func(t *testing.T) {
 		of := r.source(leaf)
 		r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
-		if _, err := platform.Source(t.Context(), apac, of, "", []string{of.Fingerprint, certificate.Fingerprint(r.leaf("apac", apacPub))}); err == nil || !strings.Contains(err.Error(), "any more") {
+		if _, err := platform.Source(t.Context(), apac, of, "", []string{of.Fingerprint, chain.Fingerprint(r.leaf("apac", apacPub))}); err == nil || !strings.Contains(err.Error(), "any more") {
 			t.Error(err)
 		}
 	})
@@ -201,7 +201,7 @@ func TestSource(t *testing.T) {
 		r.Change("apac", clustersim.TLS{Node: "imp-apac-pub.example.com", Served: "other"})
 		other := r.leaf("apac", apacPub)
 		var refused *cluster.Refused
-		if _, err := platform.Source(t.Context(), apac, r.source(other), "", []string{certificate.Fingerprint(other)}); !errors.As(err, &refused) || refused.Reason != certificate.SourcesDiffer {
+		if _, err := platform.Source(t.Context(), apac, r.source(other), "", []string{chain.Fingerprint(other)}); !errors.As(err, &refused) || refused.Reason != certificate.SourcesDiffer {
 			t.Errorf("%v, want that the sources differ", err)
 		}
 		r.Change("apac", clustersim.TLS{Node: "imp-apac-pub.example.com", Served: "own"})

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/certmgr"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/peer"
 )
@@ -78,7 +78,7 @@ func TestAStoreThatIsNotReadWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lacks, err := k.Lacks(t.Context(), emeaPub, peer.TomcatTrust, []string{certificate.Fingerprint(leaf)})
+			lacks, err := k.Lacks(t.Context(), emeaPub, peer.TomcatTrust, []string{chain.Fingerprint(leaf)})
 			if (err != nil) != (c.lacks < 0) || err == nil && len(lacks) != c.lacks {
 				t.Errorf("lacks %v, %v", lacks, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 )
 
@@ -23,7 +24,7 @@ func (c *Client) shown(node mesh.NodeName, leaf *x509.Certificate) {
 	if c.leaves.print == nil {
 		c.leaves.print = map[mesh.NodeName]string{}
 	}
-	c.leaves.print[node] = certificate.ShortPrint(certificate.Fingerprint(leaf))
+	c.leaves.print[node] = certificate.ShortPrint(chain.Fingerprint(leaf))
 }
 
 // Leaves are the short fingerprints of the certificates that nodes showed last,

@@ -74,7 +74,7 @@ func (k *TrustStoreWriter) Lacks(ctx context.Context, name mesh.NodeName, store 
 		return nil, &Refused{Reason: peer.UnreadableAnswer, Message: fmt.Sprintf("%s does not show its %s", name, store)}
 	}
 	lacks := slices.DeleteFunc(slices.Clone(certificates), func(print string) bool {
-		return slices.ContainsFunc(list, func(h certificate.HeldCertificate) bool { return certificate.Fingerprint(h.X509) == print })
+		return slices.ContainsFunc(list, func(h certificate.HeldCertificate) bool { return chain.Fingerprint(h.X509) == print })
 	})
 	if n := held.Cut[store]; n > 0 && len(lacks) > 0 {
 		return nil, &Refused{Reason: peer.ValueTooLong, Message: fmt.Sprintf("%s of %s has %d entries more than are looked at: what it lacks is not known", store, name, n)}
@@ -146,23 +146,23 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 	if err != nil {
 		return nil, err
 	}
-	var chain []*x509.Certificate
+	var shown []*x509.Certificate
 	if of.Pending {
 		held, err := p.holding(ctx, cl, *n, mesh.PlatformWriteAccount, rejected, pins)
 		if err != nil {
 			return nil, err
 		}
-		chain = held.Identities[of.Service]
-	} else if chain, err = p.served(ctx, *n, of); err != nil {
+		shown = held.Identities[of.Service]
+	} else if shown, err = p.served(ctx, *n, of); err != nil {
 		return nil, err
 	}
 	switch {
-	case len(chain) == 0:
+	case len(shown) == 0:
 		return nil, &Refused{Reason: peer.CertificateNotRead, Message: fmt.Sprintf("%s shows no %s certificate", n.Name, of.Service)}
-	case certificate.Fingerprint(chain[0]) != of.Fingerprint:
-		return nil, &Refused{Reason: peer.CertificateChanged, Message: fmt.Sprintf("%s shows %s, and not %s any more", n.Name, certificate.Fingerprint(chain[0]), of.Fingerprint)}
+	case chain.Fingerprint(shown[0]) != of.Fingerprint:
+		return nil, &Refused{Reason: peer.CertificateChanged, Message: fmt.Sprintf("%s shows %s, and not %s any more", n.Name, chain.Fingerprint(shown[0]), of.Fingerprint)}
 	}
-	if err := trust.VerifyAny(chain, p.Now(), n.ServerName(), string(n.Name)); err != nil {
+	if err := trust.VerifyAny(shown, p.Now(), n.ServerName(), string(n.Name)); err != nil {
 		return nil, &Refused{peer.ServerCertificateUntrusted, "Peerkeeper itself does not trust it: " + err.Error(), err}
 	}
 	if !of.Pending {
@@ -171,9 +171,9 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 		}
 	}
 	if of.Issuer == "" {
-		return chain[:1], nil
+		return shown[:1], nil
 	}
-	return p.above(chain, trust)
+	return p.above(shown, trust)
 }
 
 // named asks the node's certificate management, where there is an account for it,
@@ -187,8 +187,8 @@ func (p *Platform) named(ctx context.Context, cl *mesh.Cluster, n mesh.Node, of 
 	held, err := p.holding(ctx, cl, n, mesh.PlatformWriteAccount, rejected, pins)
 	own := held.Identities[of.Service]
 	switch {
-	case err == nil && len(own) > 0 && certificate.Fingerprint(own[0]) != of.Fingerprint:
-		return &Refused{Reason: certificate.SourcesDiffer, Message: fmt.Sprintf("%s serves %s to Peerkeeper, and its certificate management names %s", n.Name, of.Fingerprint, certificate.Fingerprint(own[0]))}
+	case err == nil && len(own) > 0 && chain.Fingerprint(own[0]) != of.Fingerprint:
+		return &Refused{Reason: certificate.SourcesDiffer, Message: fmt.Sprintf("%s serves %s to Peerkeeper, and its certificate management names %s", n.Name, of.Fingerprint, chain.Fingerprint(own[0]))}
 	case err == nil && len(own) > 0 || !slices.Contains(of.Proofs, peer.ProofIdentity):
 		return nil
 	case err != nil:

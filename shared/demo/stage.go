@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
@@ -186,7 +187,7 @@ func (st *stage) accept(ctx context.Context, node mesh.NodeName) error {
 	if served.Leaf() == nil {
 		return fmt.Errorf("accept %s: no certificate read: %w", node, err)
 	}
-	print := tlsprobe.Fingerprint(served.Leaf())
+	print := chain.Fingerprint(served.Leaf())
 	st.tell("  operator: peerkeeper trust accept %s %s", node, print)
 	return st.operator.Accept(ctx, node, print)
 }

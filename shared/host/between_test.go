@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -33,7 +34,7 @@ func TestSomethingInBetweenIsNotImported(t *testing.T) {
 				c, _ := r.host.Mesh.Cluster("apac")
 				n, _ := c.Node(apacPublisher)
 				shown, _ := tlsprobe.Prober{}.Probe(t.Context(), tlsprobe.Target{Address: n.Address, ServerName: apacPublisher}, tlsprobe.Any)
-				if err := person(r.host).Accept(t.Context(), apacPublisher, tlsprobe.Fingerprint(shown.Leaf())); err != nil {
+				if err := person(r.host).Accept(t.Context(), apacPublisher, chain.Fingerprint(shown.Leaf())); err != nil {
 					t.Fatal(err)
 				}
 				for range 6 {
@@ -56,7 +57,7 @@ func TestSomethingInBetweenIsNotImported(t *testing.T) {
 						about = append(about, f)
 					}
 				}
-				if len(about) != 1 || about[0].Reason != certificate.SourcesDiffer || !strings.Contains(about[0].Message, tlsprobe.Fingerprint(shown.Leaf())) {
+				if len(about) != 1 || about[0].Reason != certificate.SourcesDiffer || !strings.Contains(about[0].Message, chain.Fingerprint(shown.Leaf())) {
 					t.Errorf("findings: %+v, want one that says what differs", about)
 				}
 				if got := r.trusted(); got.Status != peer.True {

@@ -32,6 +32,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/demo"
@@ -390,7 +391,7 @@ func (c *chaos) build(dir string) error {
 	if c.ca, err = parsedPEM(string(ca)); err != nil {
 		return err
 	}
-	c.names.give(certificate.Fingerprint(c.ca), "the CA")
+	c.names.give(chain.Fingerprint(c.ca), "the CA")
 	for _, cl := range c.mesh.Clusters {
 		c.own(cl.Publisher)
 	}
@@ -638,7 +639,7 @@ func (c *chaos) renew(id mesh.PeerID, s step) {
 	if s.Size%4 == 0 {
 		issuer = "ca"
 		if c.holds(id.From, c.ca) {
-			c.mustAdmin("/clusters/"+string(id.From)+"/trust", map[string]any{"remove": certificate.Fingerprint(c.ca)})
+			c.mustAdmin("/clusters/"+string(id.From)+"/trust", map[string]any{"remove": chain.Fingerprint(c.ca)})
 		}
 	}
 	c.renewals++
@@ -668,8 +669,8 @@ func (c *chaos) serves(node mesh.NodeName) *x509.Certificate {
 // accept is an operator who vouches for what a node serves now.
 func (c *chaos) accept(h *host.Host, node mesh.NodeName) {
 	if leaf := c.serves(node); leaf != nil {
-		err := person(h).Accept(context.Background(), node, certificate.Fingerprint(leaf))
-		c.logf("accept %s of %s failed %v", certificate.Fingerprint(leaf), node, err != nil)
+		err := person(h).Accept(context.Background(), node, chain.Fingerprint(leaf))
+		c.logf("accept %s of %s failed %v", chain.Fingerprint(leaf), node, err != nil)
 	}
 }
 
@@ -936,7 +937,7 @@ func (c *chaos) help(helped map[mesh.ClusterID]bool) {
 			c.logf("a person puts in %s: %v", t, d.Refused)
 			print := d.Proposal.Value
 			if d.Proposal.Source.Issuer != "" {
-				print = certificate.Fingerprint(c.ca)
+				print = chain.Fingerprint(c.ca)
 			}
 			c.mustAdmin("/clusters/"+string(t.Cluster)+"/trust", map[string]any{"add": print})
 		case d.Proposal.Action == peer.RestartService && (left("mass") || left("overlay") || d.Proposal.Reload && left("dayLimit")) && !helped[t.Cluster]:
@@ -1301,11 +1302,11 @@ func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, boo
 	}
 	var prints []string
 	for _, cert := range a.certs {
-		prints = append(prints, certificate.Fingerprint(cert))
+		prints = append(prints, chain.Fingerprint(cert))
 	}
 	// Whatever is served to Peerkeeper: it must be the node's own.
 	leaf := c.own(source.Node)
-	if leaf == nil || certificate.Fingerprint(leaf) != intent.Value {
+	if leaf == nil || chain.Fingerprint(leaf) != intent.Value {
 		c.fail("%s is not the certificate of %s", intent.Value, source.Node)
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
-	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -111,7 +111,7 @@ func (c *chaos) own(node mesh.NodeName) *x509.Certificate {
 }
 
 func (c *chaos) meetCertificate(leaf *x509.Certificate) {
-	if print := certificate.Fingerprint(leaf); c.served[print] == nil {
+	if print := chain.Fingerprint(leaf); c.served[print] == nil {
 		c.served[print] = leaf
 		c.names.give(print, fmt.Sprintf("certificate %d", len(c.served)))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
@@ -50,7 +51,7 @@ func unlearnedAs(t *testing.T, node mesh.NodeName, interval int, sinks ...alarm.
 	if served.Leaf() == nil {
 		t.Fatal("apac serves nothing")
 	}
-	if err := person(r.host).Accept(t.Context(), node, tlsprobe.Fingerprint(served.Leaf())); err != nil {
+	if err := person(r.host).Accept(t.Context(), node, chain.Fingerprint(served.Leaf())); err != nil {
 		t.Fatal(err)
 	}
 	r.once("certcheck")

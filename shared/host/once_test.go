@@ -13,6 +13,7 @@ import (
 	"peerkeeper/shared/certcheck"
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/certmgr"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/clustersim/simtest"
 	"peerkeeper/shared/dnsprobe"
@@ -155,11 +156,11 @@ func (e *engine) renew(node string, renewal clustersim.Certificates) string {
 	c, _ := e.Mesh.Cluster(id)
 	print := ""
 	for _, n := range c.Nodes { // a certificate for all servers is served by all
-		chain, err := e.ServedKey(n.Address, "RSA")
+		shown, err := e.ServedKey(n.Address, "RSA")
 		if err != nil {
 			e.t.Fatal(err)
 		}
-		served := tlsprobe.Fingerprint(chain[0])
+		served := chain.Fingerprint(shown[0])
 		if err := person(e.host).Accept(e.t.Context(), n.Name, served); err != nil {
 			e.t.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -125,14 +124,14 @@ func (d *importing) check(ctx context.Context, s *Situation) (Before, error) {
 	}
 	before := Before{}
 	for _, c := range certs {
-		before.Certificates = append(before.Certificates, certificate.Fingerprint(c))
+		before.Certificates = append(before.Certificates, chain.Fingerprint(c))
 	}
 	lacks, err := d.Lacks(ctx, d.target.Node, d.target.Service, before.Certificates)
 	if err != nil {
 		return Before{}, err
 	}
 	for _, c := range certs {
-		if slices.Contains(lacks, certificate.Fingerprint(c)) {
+		if slices.Contains(lacks, chain.Fingerprint(c)) {
 			d.certs = append(d.certs, c)
 		}
 	}
@@ -200,8 +199,8 @@ func unfit(source peer.CertSource, certs []*x509.Certificate, s *Situation) erro
 		switch c := certs[0]; {
 		case len(certs) != 1:
 			return no("%d certificates were read where %s alone was asked for", len(certs), what)
-		case certificate.Fingerprint(c) != source.Fingerprint:
-			return no("%s is %s by now, and not %s any more", what, certificate.Fingerprint(c), source.Fingerprint)
+		case chain.Fingerprint(c) != source.Fingerprint:
+			return no("%s is %s by now, and not %s any more", what, chain.Fingerprint(c), source.Fingerprint)
 		case !chain.SelfSigned(c):
 			return no("%s is signed by a CA: its chain is imported, never itself", what)
 		default:
@@ -210,7 +209,7 @@ func unfit(source peer.CertSource, certs []*x509.Certificate, s *Situation) erro
 	}
 	for i, c := range certs {
 		switch {
-		case certificate.Fingerprint(c) == source.Fingerprint:
+		case chain.Fingerprint(c) == source.Fingerprint:
 			return no("%s is signed by a CA: its chain is imported, never itself", what)
 		case !c.IsCA:
 			return no("%s, above %s, is no CA", c.Subject, what)

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -85,7 +85,7 @@ func (s *shelf) Add(_ context.Context, _ mesh.NodeName, _ string, certs []*x509.
 	s.added = append(s.added, certs)
 	if s.applies {
 		for _, c := range certs {
-			s.holds = append(s.holds, certificate.Fingerprint(c))
+			s.holds = append(s.holds, chain.Fingerprint(c))
 		}
 	}
 	return s.answer
@@ -101,7 +101,7 @@ func importRig(t *testing.T) (*rig, *shelf, peer.Proposal, *made) {
 	r.TrustStoreWriter = func(context.Context, mesh.ClusterID) (TrustStoreWriter, error) { return s, nil }
 	r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) { return certsOf(leaf), nil }
 	p := imported()
-	p.Value = certificate.Fingerprint(leaf.Certificate)
+	p.Value = chain.Fingerprint(leaf.Certificate)
 	p.Source.Fingerprint = p.Value
 	return r, s, p, leaf
 }
@@ -174,7 +174,7 @@ func TestImportOfWhat(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, s, p, _ := importRig(t)
-			p.Value = certificate.Fingerprint(c.is.Certificate)
+			p.Value = chain.Fingerprint(c.is.Certificate)
 			p.Source.Fingerprint = p.Value
 			if c.bySig {
 				p.Source.Issuer = "CN=Example Issuing"
@@ -205,7 +205,7 @@ func TestImportOfHalfAChain(t *testing.T) {
 	r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) {
 		return certsOf(between, root), nil
 	}
-	s.holds = []string{certificate.Fingerprint(root.Certificate)}
+	s.holds = []string{chain.Fingerprint(root.Certificate)}
 	r.do(p)
 	if len(s.added) != 1 || len(s.added[0]) != 1 || !s.added[0][0].Equal(between.Certificate) || r.ended() != DoneProven {
 		t.Errorf("sent %d, ended %s", len(s.added), r.ended())

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/soap/soaptest"
 )
 
@@ -305,15 +306,15 @@ func TestNoCredentialsToAnUnverifiedServer(t *testing.T) {
 		reason string // empty: accepted
 	}{
 		{"trusted", good, Trust{Roots: good.Pool()}, 0, ""},
-		{"pinned", good, Trust{Pins: []string{"sha256:00", strings.ToUpper(Fingerprint(good.Leaf))}}, 0, ""},
-		{"expired, but pinned", expired, Trust{Pins: []string{Fingerprint(expired.Leaf)}}, 0, ""},
-		{"expired, pinned, and a CA that does not know it", expired, Trust{Roots: good.Pool(), Pins: []string{Fingerprint(expired.Leaf)}}, 0, ""},
+		{"pinned", good, Trust{Pins: []string{"sha256:00", strings.ToUpper(chain.Fingerprint(good.Leaf))}}, 0, ""},
+		{"expired, but pinned", expired, Trust{Pins: []string{chain.Fingerprint(expired.Leaf)}}, 0, ""},
+		{"expired, pinned, and a CA that does not know it", expired, Trust{Roots: good.Pool(), Pins: []string{chain.Fingerprint(expired.Leaf)}}, 0, ""},
 		{"expired", expired, Trust{Roots: expired.Pool()}, 0, ReasonExpired},
 		{"expires by the injected clock", good, Trust{Roots: good.Pool()}, 48 * time.Hour, ReasonExpired},
 		{"not yet valid by the injected clock", good, Trust{Roots: good.Pool()}, -48 * time.Hour, ReasonNotYetValid},
 		{"another node's name", other, Trust{Roots: other.Pool()}, 0, ReasonNameMismatch},
 		{"unknown authority", good, Trust{Roots: other.Pool()}, 0, ReasonUnknownAuthority},
-		{"another pin", good, Trust{Pins: []string{Fingerprint(other.Leaf)}}, 0, ReasonPinMismatch},
+		{"another pin", good, Trust{Pins: []string{chain.Fingerprint(other.Leaf)}}, 0, ReasonPinMismatch},
 		{"nothing to believe", good, Trust{}, 0, ReasonNoTrustConfigured},
 	}
 	for _, tt := range tests {
@@ -335,7 +336,7 @@ func TestNoCredentialsToAnUnverifiedServer(t *testing.T) {
 					t.Error("counts as sent")
 				}
 				var trust *TrustError
-				if !errors.As(err, &trust) || trust.Reason != tt.reason || trust.Leaf != Fingerprint(tt.served.Leaf) || trust.NotAfter.IsZero() {
+				if !errors.As(err, &trust) || trust.Reason != tt.reason || trust.Leaf != chain.Fingerprint(tt.served.Leaf) || trust.NotAfter.IsZero() {
 					t.Errorf("got %+v, want reason %s", trust, tt.reason)
 				}
 			}

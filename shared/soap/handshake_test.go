@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/chain"
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -162,7 +163,7 @@ func TestANegativeSerialNumberIsReadAndVerified(t *testing.T) {
 	good := issue(t, nil, nil)
 	negative := good.Negative(t)
 	for name, trust := range map[string]Trust{
-		"pinned":      {Pins: []string{Fingerprint(negative.Leaf)}},
+		"pinned":      {Pins: []string{chain.Fingerprint(negative.Leaf)}},
 		"in the pool": {Roots: negative.Pool()},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +173,7 @@ func TestANegativeSerialNumberIsReadAndVerified(t *testing.T) {
 			if _, err := exchange(t, client(t, e), read("getCCMVersion")); err != nil {
 				t.Error(err)
 			}
-			e.Trust = Trust{Pins: []string{Fingerprint(good.Leaf)}}
+			e.Trust = Trust{Pins: []string{chain.Fingerprint(good.Leaf)}}
 			_, err := exchange(t, client(t, e), read("getCCMVersion"))
 			mustKind(t, err, Untrusted)
 		})

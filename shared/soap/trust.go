@@ -1,11 +1,10 @@
 package soap
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"peerkeeper/shared/chain"
 	"strings"
 	"time"
 )
@@ -54,33 +53,27 @@ func (e *TrustError) Error() string {
 
 func (e *TrustError) Unwrap() error { return e.Cause }
 
-// Fingerprint is the pin of a certificate.
-func Fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
 // Verify judges a served chain, leaf first, for name at now. A pinned leaf is accepted whatever else is wrong with it: that is
 // how a node with an expired certificate stays readable. Otherwise chain, name and validity must hold. The error is a *TrustError.
-func (t Trust) Verify(chain []*x509.Certificate, name string, now time.Time) error {
+func (t Trust) Verify(served []*x509.Certificate, name string, now time.Time) error {
 	if t.Roots == nil && len(t.Pins) == 0 {
-		return refuse(ReasonNoTrustConfigured, chain, name, nil)
+		return refuse(ReasonNoTrustConfigured, served, name, nil)
 	}
-	if len(chain) == 0 {
+	if len(served) == 0 {
 		return refuse(ReasonNoCertificate, nil, name, nil)
 	}
-	leaf := chain[0]
-	own := Fingerprint(leaf)
+	leaf := served[0]
+	own := chain.Fingerprint(leaf)
 	for _, pin := range t.Pins {
 		if strings.EqualFold(strings.TrimSpace(pin), own) {
 			return nil
 		}
 	}
 	if t.Roots == nil {
-		return refuse(ReasonPinMismatch, chain, name, nil)
+		return refuse(ReasonPinMismatch, served, name, nil)
 	}
 	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
+	for _, c := range served[1:] {
 		between.AddCert(c)
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: t.Roots, Intermediates: between, DNSName: name, CurrentTime: now})
@@ -105,14 +98,14 @@ func (t Trust) Verify(chain []*x509.Certificate, name string, now time.Time) err
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		reason = ReasonNotForServers
 	}
-	return refuse(reason, chain, name, err)
+	return refuse(reason, served, name, err)
 }
 
 // VerifyAny is Verify for a server that goes by several names: one of them must hold. The error speaks of the first.
-func (t Trust) VerifyAny(chain []*x509.Certificate, now time.Time, names ...string) error {
+func (t Trust) VerifyAny(served []*x509.Certificate, now time.Time, names ...string) error {
 	var first error
 	for _, name := range names {
-		err := t.Verify(chain, name, now)
+		err := t.Verify(served, name, now)
 		var refused *TrustError
 		if err == nil || !errors.As(err, &refused) || refused.Reason != ReasonNameMismatch {
 			return err
@@ -127,16 +120,16 @@ func (t Trust) VerifyAny(chain []*x509.Certificate, now time.Time, names ...stri
 // namesTold bounds the names of a certificate that an error repeats.
 const namesTold = 3
 
-func refuse(reason string, chain []*x509.Certificate, name string, cause error) *TrustError {
+func refuse(reason string, served []*x509.Certificate, name string, cause error) *TrustError {
 	e := &TrustError{Reason: reason, Name: name, Cause: cause}
-	if len(chain) > 0 {
-		e.Leaf, e.Subject, e.NotAfter = Fingerprint(chain[0]), plainText(chain[0].Subject.String()), chain[0].NotAfter
-		for _, name := range chain[0].DNSNames {
+	if len(served) > 0 {
+		e.Leaf, e.Subject, e.NotAfter = chain.Fingerprint(served[0]), plainText(served[0].Subject.String()), served[0].NotAfter
+		for _, name := range served[0].DNSNames {
 			if len(e.Names) < namesTold {
 				e.Names = append(e.Names, plainText(name))
 			}
 		}
-		for _, ip := range chain[0].IPAddresses {
+		for _, ip := range served[0].IPAddresses {
 			if len(e.Names) < namesTold {
 				e.Names = append(e.Names, ip.String())
 			}

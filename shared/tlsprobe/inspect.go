@@ -3,9 +3,7 @@ package tlsprobe
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -201,14 +199,4 @@ func Names(leaf *x509.Certificate) []string {
 		add(ip.String())
 	}
 	return names
-}
-
-// Fingerprint is the SHA-256 of the certificate as mesh.yaml writes a pin:
-// "sha256:" and lowercase hexadecimal digits.
-func Fingerprint(cert *x509.Certificate) string { return FingerprintDER(cert.Raw) }
-
-// FingerprintDER is Fingerprint for a certificate that cannot be parsed.
-func FingerprintDER(der []byte) string {
-	sum := sha256.Sum256(der)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -135,14 +135,3 @@ func TestMessageWithManyNamesStaysReadable(t *testing.T) {
 		t.Errorf("%+v", problems)
 	}
 }
-
-func TestFingerprintIsHowAPinIsWritten(t *testing.T) {
-	leaf := parsed(t)
-	got := Fingerprint(leaf)
-	if digits, ok := strings.CutPrefix(got, "sha256:"); !ok || len(digits) != 64 || digits != strings.ToLower(digits) {
-		t.Errorf("%q", got)
-	}
-	if got != FingerprintDER(leaf.Raw) {
-		t.Error("the DER has another fingerprint")
-	}
-}

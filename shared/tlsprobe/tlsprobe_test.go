@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"peerkeeper/shared/chain"
 	"sync"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func TestNodeWithBothKeysServesTheOneAskedFor(t *testing.T) {
 					t.Fatal(outcome.Err)
 				}
 				served := outcome.Served
-				if got := Fingerprint(served.Leaf()); got != Fingerprint(want[outcome.Asked].Leaf) {
+				if got := chain.Fingerprint(served.Leaf()); got != chain.Fingerprint(want[outcome.Asked].Leaf) {
 					t.Errorf("%s: another certificate", outcome.Asked)
 				}
 				if served.KeyType != outcome.Asked || served.Version != tls.VersionTLS12 || served.CipherSuite == 0 ||
@@ -414,7 +415,7 @@ func TestReasons(t *testing.T) {
 				return serveTLS(t, &tls.Config{Certificates: []tls.Certificate{spoilt(garbage, rsaCert.Certificate[0])}})
 			},
 			check: func(t *testing.T, s Served, _ *Error) {
-				if len(s.Chain) != 0 || s.Unparsable != 1 || FingerprintDER(s.Raw[0]) != FingerprintDER(garbage) {
+				if len(s.Chain) != 0 || s.Unparsable != 1 || !bytes.Equal(s.Raw[0], garbage) {
 					t.Errorf("chain %d, unparsable %d", len(s.Chain), s.Unparsable)
 				}
 			},
@@ -454,7 +455,7 @@ func TestReasons(t *testing.T) {
 				switch {
 				case c.leaf == nil && leaf != nil:
 					t.Errorf("asking %q: a leaf %s was reported", keyType, leaf.Subject)
-				case c.leaf != nil && (leaf == nil || Fingerprint(leaf) != Fingerprint(c.leaf)):
+				case c.leaf != nil && (leaf == nil || chain.Fingerprint(leaf) != chain.Fingerprint(c.leaf)):
 					t.Errorf("asking %q: leaf %v", keyType, leaf)
 				}
 				if c.check != nil {
