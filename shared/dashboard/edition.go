@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Stamper is a Reader that tells without reading whether it may have been
+// Stamper is a record.Reader that tells without reading whether it may have been
 // written to: equal stamps mean that nothing was written between them, if the
 // first of them was sure. One that is not sure is being written to. Of any other
 // Reader the page reads everything for every request.
@@ -205,11 +204,11 @@ func (h *handler) read(ctx context.Context) *reading {
 	if s, ok := h.Store.(Stamper); ok {
 		e.stamp, e.sure = s.Stamp() // before it is read: what is written meanwhile has another
 	}
-	e.snap, r.err = h.load(ctx, h.now(), h.known)
+	e.snap, r.err = h.load(ctx, h.now(), h.before)
 	if r.err != nil {
 		return r
 	}
-	h.known = maps.Clone(e.snap.items)
+	h.before = e.snap.Snapshot
 	e.status = e.snap.status()
 	e.etag = e.snap.tag(e.status.Clusters, e.status.Peers)
 	r.edition = e

@@ -16,12 +16,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 )
 
 // counted is a store that counts how often it is read, and how many at once.
 type counted struct {
-	Reader
+	record.Reader
 	loads, at, most atomic.Int64
 	hold            chan struct{} // while open, readings wait for it; nil does not
 	stamp           atomic.Int64  // changes as the store does

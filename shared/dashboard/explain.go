@@ -122,9 +122,7 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 	if start.IsZero() {
 		// As Judge has it: the clock of a peer that has never synced starts
 		// when it was first judged.
-		if s := snap.peers[id]; s != nil {
-			start = s.sync.FirstSeen
-		}
+		start = snap.Syncs[id].Value.FirstSeen
 		out.From = "it has never synced; counted from when Peerkeeper first looked"
 		if start.IsZero() {
 			return out

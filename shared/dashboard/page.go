@@ -21,6 +21,7 @@ import (
 	"peerkeeper/shared/listener"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/record"
 )
 
 //go:embed web
@@ -70,8 +71,8 @@ type handler struct {
 	*Page
 	tmpl  *template.Template
 	press press
-	// known is what the last load decoded; in the press's turn only.
-	known map[string]decoded
+	// before is what was loaded last; in the press's turn only.
+	before *record.Snapshot
 }
 
 // headerAsOf tells the script the instant of an answer without a body. It is
@@ -241,10 +242,9 @@ func (snap *snapshot) tag(clusters []Cluster, peers []Peer) string {
 	sum := sha256.New()
 	part := func(s string) { fmt.Fprintf(sum, "%d:%s", len(s), s) }
 	part(snap.Mesh.Hash())
-	for _, sk := range slices.Sorted(maps.Keys(snap.items)) {
+	for sk, of := range snap.Sums() {
 		part(sk)
-		d := snap.items[sk]
-		sum.Write(d.sum[:])
+		sum.Write(of[:])
 	}
 	for _, c := range clusters {
 		for _, f := range c.Findings {

@@ -48,7 +48,7 @@ func (st Status) printable() Status {
 	})
 	st.Peers = each(st.Peers, func(p *Peer) { *p = p.printable() })
 	st.Alarms = each(st.Alarms, func(a *alarm.Notice) { *a = a.Clean() }) // it keeps its lines
-	st.Unread = each(st.Unread, func(u *Unread) {
+	st.Unread = each(st.Unread, func(u *record.Unread) {
 		u.Item, u.Reason, u.Message = printable(u.Item), printable(u.Reason), printable(u.Message)
 	})
 	return st

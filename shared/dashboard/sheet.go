@@ -1,20 +1,16 @@
 package dashboard
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"html/template"
-	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/procedure"
+	"peerkeeper/shared/record"
 )
 
 // sheet is what the template shows: every text already made printable, every
@@ -30,7 +26,7 @@ type sheet struct {
 	Counts                                      []countRow
 	Alarms                                      []alarmRow
 	Groups                                      []groupRow
-	Unread                                      []Unread
+	Unread                                      []record.Unread
 	Clocks                                      []string
 	Columns                                     []string
 	Rows                                        []matrixRow
@@ -144,115 +140,6 @@ type conditionRow struct {
 	BasisText, BasisClass                      string
 	Since, Observed                            time.Time
 	HasSince, HasObserved                      bool
-}
-
-type clockRow struct {
-	Interval, Basis, From string
-	Last, A, B            time.Time
-	HasLast, HasA, FirstA bool
-	Figure                *figure
-}
-
-// figure is the line from the last success to both limits, in the units of an
-// SVG 360 wide.
-type figure struct {
-	Words                                    string
-	Start, End, OK, LateX, Late, OverX, Over float64
-	Ticks                                    []float64
-	Marks                                    []figureMark
-}
-
-type figureMark struct {
-	X                   float64
-	Y1, Y2, TextY       int
-	Anchor, Text, Class string
-}
-
-// parts is the HTML that all pages of an edition share: with 870 cells it is
-// most of the work.
-type parts struct {
-	sheet            *sheet
-	Attention, Below template.HTML
-	Rows             []template.HTML
-}
-
-// html is the page, with one peer's panel if id names one. In the press's turn
-// only.
-func (h *handler) html(e *edition, id mesh.PeerID) ([]byte, error) {
-	var chosen *Explanation
-	if id != (mesh.PeerID{}) {
-		x, err := e.snap.explain(id)
-		if err != nil {
-			return nil, err
-		}
-		chosen = &x
-	}
-	if e.parts == nil {
-		made, err := h.parts(e)
-		if err != nil {
-			return nil, err
-		}
-		e.parts = made
-	}
-	s := *e.parts.sheet
-	s.Parts = e.parts
-	if chosen != nil {
-		s.Chosen = panelOf(chosen.printable())
-		s.Chosen.Timeline = timelineSheetOf(e.snap, id)
-		s.DocTitle = fmt.Sprintf("%s %s · %s", chosen.ID, chosen.State, s.Mesh)
-		var err error
-		if s.Parts, err = h.marked(e.parts, id); err != nil {
-			return nil, err
-		}
-	}
-	var b bytes.Buffer
-	err := h.tmpl.Execute(&b, &s)
-	return b.Bytes(), err
-}
-
-// parts renders what the pages of an edition share.
-func (h *handler) parts(e *edition) (*parts, error) {
-	s := h.sheet(e.status, e.etag)
-	s.Trust = trustSheetOf(e.snap)
-	p := &parts{sheet: s}
-	var errs [2]error
-	p.Attention, errs[0] = h.part("attention", s)
-	p.Below, errs[1] = h.part("below", s)
-	for _, row := range s.Rows {
-		text, err := h.part("row", row)
-		if err != nil {
-			return nil, err
-		}
-		p.Rows = append(p.Rows, text)
-	}
-	return p, errors.Join(errs[:]...)
-}
-
-// part renders one part. What it returns has been escaped by the template.
-func (h *handler) part(name string, data any) (template.HTML, error) {
-	var b strings.Builder
-	err := h.tmpl.ExecuteTemplate(&b, name, data)
-	return template.HTML(b.String()), err
-}
-
-// marked is the parts with one peer's cell marked as the chosen one.
-func (h *handler) marked(p *parts, id mesh.PeerID) (*parts, error) {
-	out := *p
-	for i, row := range p.sheet.Rows {
-		at := slices.IndexFunc(row.Cells, func(c cell) bool { return c.Peer == id.String() })
-		if at < 0 {
-			continue
-		}
-		row.Cells = slices.Clone(row.Cells)
-		row.Cells[at].Chosen = true
-		text, err := h.part("row", row)
-		if err != nil {
-			return nil, err
-		}
-		out.Rows = slices.Clone(p.Rows)
-		out.Rows[i] = text
-	}
-	return &out, nil
 }
 
 // sheet is the page without a chosen peer.
@@ -438,88 +325,4 @@ func panelOf(e Explanation) *panel {
 		p.Clocks = clockRowOf(e.Clocks, e.AsOf)
 	}
 	return p
-}
-
-func clockRowOf(c Clocks, now time.Time) *clockRow {
-	row := &clockRow{Interval: c.Interval.String(), Basis: basisWords(c.Basis), From: c.From, FirstA: c.First == "a"}
-	if c.LastSync != nil {
-		row.Last, row.HasLast = *c.LastSync, true
-	}
-	if c.A != nil && c.B != nil {
-		row.A, row.B, row.HasA = *c.A, *c.B, true
-		if row.HasLast {
-			row.Figure = figureOf(c, now)
-		}
-	}
-	return row
-}
-
-// figureOf draws the time since the last success against both limits.
-func figureOf(c Clocks, now time.Time) *figure {
-	const left, right = 4.0, 356.0
-	start, first := *c.LastSync, c.At()
-	end := now
-	for _, t := range []time.Time{*c.A, *c.B} {
-		if t.After(end) {
-			end = t
-		}
-	}
-	whole := max(end.Sub(start), time.Minute)
-	x := func(t time.Time) float64 {
-		at := left + (right-left)*0.96*float64(t.Sub(start))/float64(whole)
-		return math.Round(10*min(max(at, left), right)) / 10
-	}
-	due := start.Add(c.Interval.D())
-	f := &figure{
-		Start: left, End: right, LateX: x(due), OverX: x(first),
-		OK: x(earlier(now, due)) - left,
-	}
-	f.Late = max(0, x(earlier(now, first))-f.LateX)
-	f.Over = max(0, x(now)-f.OverX)
-	for _, w := range []*float64{&f.OK, &f.Late, &f.Over} {
-		*w = math.Round(10**w) / 10
-	}
-	for t := due; !t.After(end) && len(f.Ticks) < 100; t = t.Add(c.Interval.D()) {
-		f.Ticks = append(f.Ticks, x(t))
-	}
-	anchor := func(at float64) string {
-		switch {
-		case at < 40:
-			return "start"
-		case at > 325:
-			return "end"
-		}
-		return "middle"
-	}
-	clock := func(name string, t time.Time, y int) figureMark {
-		m := figureMark{X: x(t), Y1: 28, Y2: 46, TextY: y, Anchor: anchor(x(t)), Text: name + " " + t.Format("15:04")}
-		if t.Equal(first) && strings.EqualFold(name, c.First) {
-			m.Class = "first"
-		}
-		return m
-	}
-	// Labels that would touch go on two lines.
-	yA, yB := 60, 60
-	if math.Abs(x(*c.A)-x(*c.B)) < 80 {
-		yB = 73
-	}
-	for _, m := range []struct {
-		t time.Time
-		y *int
-	}{{*c.A, &yA}, {*c.B, &yB}} {
-		if x(m.t) < 100 { // beside "last success"
-			*m.y = 73
-		}
-	}
-	f.Marks = []figureMark{clock("A", *c.A, yA), clock("B", *c.B, yB)}
-	f.Marks = append(f.Marks, figureMark{X: x(now), Y1: 22, Y2: 46, TextY: 16, Anchor: anchor(x(now)), Text: "now", Class: "now"})
-	f.Words = fmt.Sprintf("Last success %s, now %s; clock A at %s, clock B at %s.", stamp(start), stamp(now), stamp(*c.A), stamp(*c.B))
-	return f
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

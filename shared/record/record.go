@@ -42,7 +42,8 @@ type Pin struct {
 }
 
 // Snapshot is everything stored of a mesh, by what it is about. Documents that do
-// not exist yet are there with their key and a zero value.
+// not exist yet are there with their key and a zero value, unless it is to be shown
+// (Show).
 type Snapshot struct {
 	Clusters map[mesh.ClusterID]store.Doc[peer.ClusterRecord]
 	Certs    map[mesh.ClusterID]store.Doc[certificate.Record]
@@ -60,6 +61,7 @@ type Snapshot struct {
 	Proposals map[string]store.Doc[Proposed]
 
 	buckets, logs []store.Item // as stored: only who asks for them pays for decoding them
+	shown         *shown       // nil unless it was made by Show
 }
 
 // ProposedSchema is the schema of PROPOSAL items.
@@ -107,7 +109,7 @@ func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Snapshot, r
 	var later []store.Item
 	var errs []error
 	for _, it := range append(items, said...) {
-		switch kind, _, _ := strings.Cut(it.SK, "#"); kind + "#" {
+		switch kindOf(it) {
 		case store.PrefixCluster, store.PrefixCert, store.PrefixAuth, store.PrefixPin:
 			errs = append(errs, b.take(m, it))
 		default:
@@ -132,7 +134,7 @@ func (b *Snapshot) Buckets(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[peer.Buck
 	var errs []error
 	for _, it := range b.buckets {
 		id := mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixBuckets))
-		errs = append(errs, decode(out, id, it, BucketsSchema))
+		errs = append(errs, decode(b, out, id, it, BucketsSchema))
 	}
 	for _, id := range m.IDs() {
 		fill(out, id, store.Buckets(m.Name, id), BucketsSchema)
@@ -172,32 +174,39 @@ func (b *Snapshot) fillPeers(m *mesh.Mesh) {
 	}
 }
 
+// kindOf is the prefix of an item's sort key.
+func kindOf(it store.Item) string {
+	kind, _, _ := strings.Cut(it.SK, "#")
+	return kind + "#"
+}
+
 func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
-	kind, rest, _ := strings.Cut(it.SK, "#")
-	switch kind + "#" {
+	rest := strings.TrimPrefix(it.SK, kindOf(it))
+	switch kindOf(it) {
 	case store.PrefixCluster:
-		return decode(b.Clusters, mesh.ClusterID(rest), it, ClusterSchema)
+		return decode(b, b.Clusters, mesh.ClusterID(rest), it, ClusterSchema)
 	case store.PrefixBuckets:
 		b.buckets = append(b.buckets, it)
 	case store.PrefixLog:
 		b.logs = append(b.logs, it)
 	case store.PrefixCert:
 		id := mesh.ClusterID(rest)
-		if err := decode(b.Certs, id, it, CertSchema); err != nil {
+		if err := decode(b, b.Certs, id, it, CertSchema); err != nil {
 			return err
 		}
-		d := b.Certs[id]
-		d.Value = d.Value.Unpacked()
-		b.Certs[id] = d
+		if d, ok := b.Certs[id]; ok {
+			d.Value = d.Value.Unpacked()
+			b.Certs[id] = d
+		}
 		return nil
 	case store.PrefixAuth:
-		return decode(b.Auths, mesh.ClusterID(rest), it, AuthSchema)
+		return decode(b, b.Auths, mesh.ClusterID(rest), it, AuthSchema)
 	case store.PrefixRun:
-		return decode(b.Runs, rest, it, RunSchema)
+		return decode(b, b.Runs, rest, it, RunSchema)
 	case store.PrefixPin:
-		return decode(b.Pins, mesh.NodeName(rest), it, PinSchema)
+		return decode(b, b.Pins, mesh.NodeName(rest), it, PinSchema)
 	case store.PrefixProposal:
-		return decode(b.Proposals, rest, it, ProposedSchema)
+		return decode(b, b.Proposals, rest, it, ProposedSchema)
 	case store.PrefixPause, store.PrefixMaintenance, store.PrefixAck, store.PrefixApproval:
 		return b.Overrides.add(it)
 	case store.PrefixPeer:
@@ -207,20 +216,26 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 		}
 		switch part {
 		case store.PartSync:
-			return decode(b.Syncs, id, it, SyncSchema)
+			return decode(b, b.Syncs, id, it, SyncSchema)
 		case store.PartCert:
-			return decode(b.PeerCert, id, it, CertSchema)
+			return decode(b, b.PeerCert, id, it, CertSchema)
 		case store.PartStuck:
 			if _, ok := m.Peer(id); !ok {
 				b.Gone = append(b.Gone, id)
 			}
-			return decode(b.States, id, it, StateSchema)
+			return decode(b, b.States, id, it, StateSchema)
 		}
 	}
 	return nil
 }
 
-func decode[K comparable, T any](into map[K]store.Doc[T], k K, it store.Item, schema int) error {
+func decode[K comparable, T any](b *Snapshot, into map[K]store.Doc[T], k K, it store.Item, schema int) error {
+	if b.shown != nil {
+		if d, ok := reliable[T](b.shown, it, schema); ok {
+			into[k] = d
+		}
+		return nil
+	}
 	d, err := store.Decode[T](it, schema)
 	if errors.Is(err, store.ErrNewerSchema) {
 		// So new that it cannot even be read: it is there, it is not ours, and
@@ -282,14 +297,16 @@ func (b *Snapshot) ReclockPeers(m *mesh.Mesh, now time.Time) {
 }
 
 // Facts are what the stored looks amount to at now, without the digests of users.
+// In a snapshot to be shown what nobody stored is not there.
 func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.Facts {
 	v := peer.Facts{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, CertificateRead: map[mesh.ClusterID]map[mesh.NodeName]time.Time{}}
 	for _, id := range m.IDs() {
-		if doc := b.Certs[id]; !doc.Newer {
+		if doc, ok := b.Certs[id]; ok && !doc.Newer {
 			v.CertificateRead[id] = doc.Value.LastRead()
 		}
-		r := b.Clusters[id].Value
-		v.Clusters[id] = &r
+		if doc, ok := b.Clusters[id]; ok {
+			v.Clusters[id] = &doc.Value
+		}
 	}
 	logs, _ := b.Logs(m, now) // one that cannot be decoded tells nothing; peersync, whose item it is, fails by it
 	v.Logs = LogsRead(logs)
@@ -313,7 +330,10 @@ func (b *Snapshot) Logs(m *mesh.Mesh, now time.Time) (map[mesh.ClusterID]store.D
 	out := map[mesh.ClusterID]store.Doc[peer.LogRecord]{}
 	var errs []error
 	for _, it := range b.logs {
-		errs = append(errs, decode(out, mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixLog)), it, LogSchema))
+		errs = append(errs, decode(b, out, mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixLog)), it, LogSchema))
+	}
+	if b.shown != nil {
+		return out, nil // whose values are kept as they are
 	}
 	for _, id := range m.IDs() {
 		fill(out, id, store.Log(m.Name, id), LogSchema)
@@ -330,7 +350,7 @@ func (b *Snapshot) Logs(m *mesh.Mesh, now time.Time) (map[mesh.ClusterID]store.D
 func (b *Snapshot) Certificates(v *peer.View) *certificate.View {
 	records := map[mesh.ClusterID]certificate.Record{}
 	for _, id := range v.Mesh.IDs() {
-		if doc := b.Certs[id]; !doc.Newer {
+		if doc, ok := b.Certs[id]; ok && !doc.Newer {
 			records[id] = doc.Value
 		}
 	}
