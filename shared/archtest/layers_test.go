@@ -32,7 +32,7 @@ func layers() []layer {
 		{everywhere, nil, "text fit to be said: a leaf that everything may use, as it may the standard library"},
 		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
 		{"shared/instant", nil, "stored instants against the clock: every package that stores one compares it alike"},
-		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
+		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog", "shared/dnsname"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/yamlfile", []string{"github.com/goccy/go-yaml/..."}, "the one reader of YAML that people write, whatever it is about; goccy/go-yaml because errors need lines"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "shared/yamlfile"}, "the one reader of mesh.yaml"},
@@ -50,7 +50,7 @@ func layers() []layer {
 		{"shared/pemfile", nil, "one reader of PEM for everybody who is given some: standard library only"},
 		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
 		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
-		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/dnsname", "shared/tlsprobe", "shared/pemfile", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
+		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/tlsprobe", "shared/pemfile", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
 
 		{"shared/store", []string{"shared/mesh", "shared/instant"}, "keys name clusters and peers; the meaning of a document is its owner's"},
 		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store, and the store of everybody else's tests"},

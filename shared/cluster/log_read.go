@@ -38,7 +38,7 @@ func (c *Client) ReadLog(ctx context.Context, m *mesh.Mesh, had *peer.LogRecord,
 	var cost soap.Counter
 	from, done := c.publisher().log.open(&cost)
 	defer done()
-	r := &logReader{c: c, from: from, cost: &cost, had: had, turn: turn, names: namesFor(m, c.cluster.ID)}
+	r := &logReader{c: c, from: from, cost: &cost, had: had, turn: turn, names: peer.NamesInLogOf(m, c.cluster.ID)}
 	g := peer.LogReading{At: now, Way: had.Way}
 	outcome, err := r.read(ctx, &g)
 	if g.Outcome = outcome; err != nil {
@@ -80,7 +80,7 @@ type logReader struct {
 	cost  *soap.Counter
 	had   *peer.LogRecord
 	turn  LogTurn
-	names peerNames
+	names peer.LogNames
 }
 
 func (r *logReader) asked() int { return int(r.cost.Counts().Requests) }
@@ -292,8 +292,8 @@ func (r *logReader) take(p *logPass, e ciscolog.Event) {
 	if e.At.After(ahead) {
 		word.At, word.Dating = time.Time{}, ciscolog.Undated
 	}
-	home := r.names.of(e)
-	if e.Alarm == ciscolog.PeriodicSyncingFailure && home != nobody {
+	home := r.names.Of(e)
+	if e.Alarm == ciscolog.PeriodicSyncingFailure && home != "" {
 		if word.Text = plain.Line(fmt.Sprintf("lastSynchronizedTime %s: %s", e.LastSyncedText, e.Text), maxText); !e.LastSynced.IsZero() && !e.LastSynced.After(ahead) {
 			p.words.AddLastSynced(home, e.LastSynced)
 		}

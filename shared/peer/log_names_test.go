@@ -1,4 +1,4 @@
-package cluster
+package peer
 
 import (
 	"testing"
@@ -21,7 +21,7 @@ func TestWhomALineIsAbout(t *testing.T) {
 		},
 		Peers: []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}, {ID: mesh.PeerID{From: "emea", To: "amer"}}},
 	}
-	names := namesFor(m, "emea")
+	names := NamesInLogOf(m, "emea")
 	for _, c := range []struct {
 		name, tags, text string
 		want             mesh.ClusterID
@@ -56,7 +56,7 @@ func TestWhomALineIsAbout(t *testing.T) {
 		if !ok {
 			t.Fatal(line)
 		}
-		if got := names.of(e); got != c.want {
+		if got := names.Of(e); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

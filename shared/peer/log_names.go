@@ -1,4 +1,4 @@
-package cluster
+package peer
 
 import (
 	"net"
@@ -10,11 +10,11 @@ import (
 	"peerkeeper/shared/mesh"
 )
 
-// peerNames tells which peer a line of a puller's log is about. What ICSA writes
+// LogNames tells which peer a line of a puller's log is about. What ICSA writes
 // there is not documented: the peer's host name, its address, or a name of its
 // cluster. A name that two clusters share, or that is the puller's own, is
 // nobody's: a line is never given to a peer by a guess.
-type peerNames struct {
+type LogNames struct {
 	// alone are names that mean a cluster where they are the whole of a tag, and
 	// full are those that mean it anywhere in a line: "apac" may be any word.
 	alone, full map[string]mesh.ClusterID
@@ -23,8 +23,17 @@ type peerNames struct {
 // nobody is whom a name means that is not one peer's.
 const nobody mesh.ClusterID = ""
 
-func namesFor(m *mesh.Mesh, puller mesh.ClusterID) peerNames {
-	names := peerNames{map[string]mesh.ClusterID{}, map[string]mesh.ClusterID{}}
+// NamesInLogOf are the names of those that a cluster pulls.
+func NamesInLogOf(m *mesh.Mesh, puller mesh.ClusterID) LogNames {
+	return namesOf(m, func(id mesh.ClusterID) bool {
+		_, is := m.Peer(mesh.PeerID{From: puller, To: id})
+		return is
+	})
+}
+
+// namesOf are the names of the clusters that count; another one's mean nobody.
+func namesOf(m *mesh.Mesh, counts func(mesh.ClusterID) bool) LogNames {
+	names := LogNames{map[string]mesh.ClusterID{}, map[string]mesh.ClusterID{}}
 	note := func(in map[string]mesh.ClusterID, name string, owner mesh.ClusterID) {
 		key := nameKey(name)
 		if key == "" {
@@ -37,7 +46,7 @@ func namesFor(m *mesh.Mesh, puller mesh.ClusterID) peerNames {
 	}
 	for _, c := range m.Clusters {
 		owner := c.ID
-		if _, isPeer := m.Peer(mesh.PeerID{From: puller, To: c.ID}); !isPeer {
+		if !counts(c.ID) {
 			owner = nobody
 		}
 		note(names.alone, string(c.ID), owner)
@@ -46,7 +55,7 @@ func namesFor(m *mesh.Mesh, puller mesh.ClusterID) peerNames {
 		}
 		for _, n := range c.Nodes {
 			all := []string{string(n.Name), n.ServerName()}
-			if host, _, err := net.SplitHostPort(n.Address); err == nil && !loopback(host) {
+			if host, _, err := net.SplitHostPort(n.Address); err == nil && !everyMachines(host) {
 				all = append(all, host)
 			}
 			for _, name := range all {
@@ -61,8 +70,8 @@ func namesFor(m *mesh.Mesh, puller mesh.ClusterID) peerNames {
 	return names
 }
 
-// loopback is an address that every machine has: it names none.
-func loopback(host string) bool {
+// everyMachines is an address that every machine has: it names none.
+func everyMachines(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
@@ -80,9 +89,9 @@ func nameKey(name string) string {
 	return dnsname.Canonical(name)
 }
 
-// of is the peer that an alarm is about, or nobody: the one whose name its tag
+// Of is the peer that an alarm is about, or nobody: the one whose name its tag
 // carries, else the one that is named in it.
-func (n peerNames) of(e ciscolog.Event) mesh.ClusterID {
+func (n LogNames) Of(e ciscolog.Event) mesh.ClusterID {
 	for _, tag := range []string{e.Peer, e.Subject} {
 		if owner, known := n.alone[nameKey(tag)]; known {
 			return owner
