@@ -23,6 +23,7 @@ const (
 	Live     Partition = "MESH#live"
 	Gate     Partition = "MESH#gate"
 	Override Partition = "MESH#override"
+	Pushed   Partition = "MESH#push"
 	Audit    Partition = "MESH#audit#*"
 )
 
@@ -36,6 +37,8 @@ func (p Partition) key(meshName string) string {
 		return store.Gate(meshName).PK
 	case Override:
 		return store.Override(meshName)
+	case Pushed:
+		return store.Pushed(meshName)
 	case Audit:
 		return meshName + "#audit#*"
 	}
@@ -166,11 +169,11 @@ func People() []Person {
 	see := []string{"GetItem", "Query"}
 	say := []string{"GetItem", "PutItem", "Query"}
 	return []Person{
-		{Name: "reader", What: "sees everything", Items: []Items{{Live, see}, {Gate, []string{"GetItem"}}, {Override, see}, {Audit, see}}},
+		{Name: "reader", What: "sees everything", Items: []Items{{Live, see}, {Gate, []string{"GetItem"}}, {Override, see}, {Pushed, []string{"Query"}}, {Audit, see}}},
 		// What a person says bumps the pause epoch and moves the audit's head,
 		// both in the gate; resuming a rejected account changes AUTH, in live.
 		{Name: "operator", What: "sees everything, and may pause, resume, acknowledge, approve and accept certificates", Invokes: true,
-			Items: []Items{{Live, say}, {Gate, []string{"GetItem", "PutItem"}}, {Override, say}, {Audit, say}}},
+			Items: []Items{{Live, say}, {Gate, []string{"GetItem", "PutItem"}}, {Override, say}, {Pushed, []string{"Query"}}, {Audit, say}}},
 	}
 }
 
@@ -270,7 +273,7 @@ func Markdown(matrix []Grant) string {
 
 // onOrder is the order of the matrix's lines: what matters most first.
 func onOrder() []string {
-	out := []string{string(Gate), string(Live), string(Override), string(Audit)}
+	out := []string{string(Gate), string(Live), string(Override), string(Pushed), string(Audit)}
 	for _, a := range mesh.Accounts() {
 		out = append(out, onAccount(a))
 	}

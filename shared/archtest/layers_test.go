@@ -76,6 +76,7 @@ func layers() []layer {
 		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, in every use case that acts: the gate beneath it knows no cluster, the use cases above it open none"},
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain"}), "looks at certificates and names; sends no credential, so it knows no soap"},
+		{"shared/intake", all(core, storage, []string{"shared/run", "shared/ciscolog"}), "takes what strangers send: it knows no cluster's account and no socket, and asks nobody anything"},
 		{"shared/listener", nil, "one open address and who may ask there; it knows nothing of what is served"},
 		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/listener", "shared/procedure", "shared/remedy"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
 

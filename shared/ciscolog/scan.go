@@ -128,6 +128,19 @@ func (s *scanner) lines(block []byte) error {
 	}
 }
 
+// Concerns tells whether one of the facilities above stands in a line, for whoever has to pass over many that do not. It makes nothing.
+func Concerns(line []byte) bool {
+	for {
+		i := bytes.IndexByte(line, '%')
+		if i < 0 {
+			return false
+		}
+		if line = line[i+1:]; wanted(line) {
+			return true
+		}
+	}
+}
+
 // wanted tells whether a facility of ours follows.
 func wanted(s []byte) bool {
 	if len(s) < 6 || s[0]|0x20 != 'u' || s[1]|0x20 != 'c' || s[2] != '_' {

@@ -31,6 +31,18 @@ func NamesInLogOf(m *mesh.Mesh, puller mesh.ClusterID) LogNames {
 	})
 }
 
+// NamesInLogs are the names of all clusters.
+func NamesInLogs(m *mesh.Mesh) LogNames {
+	return namesOf(m, func(mesh.ClusterID) bool { return true })
+}
+
+// Named is the cluster whose name or address this is; known and "" if it is that
+// of several.
+func (n LogNames) Named(name string) (owner mesh.ClusterID, known bool) {
+	owner, known = n.alone[nameKey(name)]
+	return owner, known
+}
+
 // namesOf are the names of the clusters that count; another one's mean nobody.
 func namesOf(m *mesh.Mesh, counts func(mesh.ClusterID) bool) LogNames {
 	names := LogNames{map[string]mesh.ClusterID{}, map[string]mesh.ClusterID{}}
@@ -93,7 +105,7 @@ func nameKey(name string) string {
 // carries, else the one that is named in it.
 func (n LogNames) Of(e ciscolog.Event) mesh.ClusterID {
 	for _, tag := range []string{e.Peer, e.Subject} {
-		if owner, known := n.alone[nameKey(tag)]; known {
+		if owner, known := n.Named(tag); known {
 			return owner
 		}
 	}

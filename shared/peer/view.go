@@ -19,6 +19,8 @@ type Facts struct {
 	Buckets map[mesh.ClusterID]Fact[Buckets]
 	// Logs are what the clusters' own logs say, as far as they were read.
 	Logs map[mesh.ClusterID]LogRecord
+	// Pushed is what their nodes have sent of them; hints, and no proof of anything.
+	Pushed map[mesh.ClusterID]PushRecord
 	// CertificateRead is when certcheck last read a certificate over a node's own
 	// port: a second witness of whether the node is there.
 	CertificateRead map[mesh.ClusterID]map[mesh.NodeName]time.Time

@@ -61,7 +61,8 @@ type logDue struct {
 	cluster.LogTurn
 }
 
-// logsDue lists them, those that have waited longest first.
+// logsDue lists them, those that have waited longest first. What was pushed brings
+// a turn forward, and gives it no budget of its own.
 func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 	view := sync.OnceValue(t.facts.View)
 	conditions := func(id mesh.PeerID) []peer.Condition {
@@ -76,10 +77,14 @@ func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 		c, _ := t.Mesh.Cluster(id)
 		doc := t.logs[id]
 		r := &doc.Value
-		if c.Log == mesh.LogOff || doc.Newer || !t.open(id) || !asked && !r.Due(id, t.facts.Tick, t.now) || view().Upgrading(id) {
+		if c.Log == mesh.LogOff || doc.Newer || !t.open(id) {
 			continue
 		}
-		turn := cluster.LogTurn{Allowance: r.Left(asked, t.now), Fetch: asked || view().LogWanted(id, r, conditions), Level: r.LevelDue(t.now)}
+		forward := view().LogBroughtForward(id, r, conditions)
+		if !asked && !forward && !r.Due(id, t.facts.Tick, t.now) || view().Upgrading(id) {
+			continue
+		}
+		turn := cluster.LogTurn{Allowance: r.Left(asked, t.now), Fetch: asked || forward || view().LogWanted(id, r, conditions), Level: r.LevelDue(t.now)}
 		if !turn.Fetch {
 			turn.Allowance = peer.Allowance{Requests: min(turn.Requests, listRequests(r.Way))}
 		}

@@ -67,6 +67,7 @@ type tick struct {
 	buckets map[mesh.ClusterID]store.Doc[peer.BucketRecord]
 	reread  map[mesh.ClusterID]bool
 	logs    map[mesh.ClusterID]store.Doc[peer.LogRecord]
+	pushed  map[mesh.ClusterID]peer.PushRecord
 
 	mu      sync.Mutex
 	clients map[mesh.ClusterID]*cluster.Client
@@ -85,11 +86,16 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	t.book, t.facts = book, book.Facts(p.Mesh, schedule().Period, t.now)
 	decoded := make(chan error, 1)
 	go func() { // while the clusters are waited for
-		err := rest()
+		unreadRest := rest()
 		buckets, unread := book.Buckets(p.Mesh)
 		logs, unreadLogs := book.Logs(p.Mesh, t.now)
 		t.buckets, t.logs = buckets, logs
-		decoded <- errors.Join(err, unread, unreadLogs)
+		pushed, _, err := record.Pushed(ctx, p.Store, p.Mesh)
+		if err != nil { // hints, without which everything is as it would be
+			p.logger().Warn("what nodes pushed is not taken into account", "error", err)
+		}
+		t.pushed = pushed
+		decoded <- errors.Join(unreadRest, unread, unreadLogs)
 	}()
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
@@ -102,7 +108,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
 	}
 	book.ReclockPeers(p.Mesh, t.now)
-	t.facts.Logs = record.LogsRead(t.logs)
+	t.facts.Logs, t.facts.Pushed = record.LogsRead(t.logs), t.pushed
 	t.facts.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
 	for id, doc := range t.buckets {
 		t.facts.Buckets[id] = doc.Value.Buckets

@@ -13,6 +13,7 @@ const (
 	PrefixCluster     = "CLUSTER#"
 	PrefixBuckets     = "BUCKETS#" // digests of a cluster's users
 	PrefixLog         = "LOG#"     // what a cluster's own log says
+	PrefixPush        = "PUSH#"    // what a cluster's nodes have pushed of their logs
 	PrefixCert        = "CERT#"    // what certcheck saw of a cluster
 	PrefixPeer        = "PEER#"
 	PrefixRun         = "RUN#"
@@ -35,6 +36,10 @@ const (
 
 // Live is the partition of what the functions know of a mesh.
 func Live(meshName string) string { return meshName + "#live" }
+
+// Pushed is the partition of what nodes have pushed. Whoever writes there, at
+// the word of strangers, has no right to any other.
+func Pushed(meshName string) string { return meshName + "#push" }
 
 // Override is the partition of what people have told Peerkeeper.
 func Override(meshName string) string { return meshName + "#override" }
@@ -60,6 +65,14 @@ func Buckets(meshName string, id mesh.ClusterID) Key {
 func Log(meshName string, id mesh.ClusterID) Key {
 	return Key{Live(meshName), PrefixLog + string(id)}
 }
+
+// Push is what a cluster's nodes have pushed of their logs.
+func Push(meshName string, id mesh.ClusterID) Key {
+	return Key{Pushed(meshName), PrefixPush + string(id)}
+}
+
+// Intake counts what was pushed, taken or not.
+func Intake(meshName string) Key { return Key{Pushed(meshName), "INTAKE"} }
 
 // Cert is what certcheck saw of a cluster: certificates served, trust stores,
 // names resolved. It stands apart from CLUSTER# so that each item keeps one

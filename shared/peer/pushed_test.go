@@ -1,0 +1,173 @@
+package peer
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/ciscolog"
+	"peerkeeper/shared/mesh"
+)
+
+// pushes has emea's publisher push a line about apac: said so long ago, and come so
+// long ago.
+func (s *logScene) pushes(alarm ciscolog.Alarm, said, came time.Duration) {
+	if s.Pushed == nil {
+		s.Pushed = map[mesh.ClusterID]PushRecord{}
+	}
+	r := s.Pushed["emea"]
+	outcome := ciscolog.Failed
+	if alarm == ciscolog.Status {
+		outcome = ciscolog.Succeeded
+	}
+	skew, _ := s.emea().Seen.Skew.Get()
+	r.Take("apac", outcome, Pushed{Alarm: alarm, At: ago(said).Add(skew), Received: ago(came)})
+	s.Pushed["emea"] = r
+}
+
+// A pushed success puts the raising of the clock off until the log is read, and
+// does nothing else.
+func TestAPushedSuccessPutsTheClockOffAndNoMore(t *testing.T) {
+	// By the log, a success three hours ago, where successes are logged: half an
+	// hour of interval, limit B of two hours and another interval are over.
+	overdue := func(d time.Duration) func(*logScene) {
+		return func(s *logScene) {
+			s.level("Informational")
+			s.says("apac", ciscolog.Status, d)
+			s.log.Read = ago(10 * time.Minute)
+		}
+	}
+	late := 2*time.Hour + 45*time.Minute
+	for _, c := range []logCase{
+		{"nothing was pushed", overdue(late), False, NoSuccessLogged, Inferred, ""},
+		{"a success was", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute) }, True, Overdue, Inferred, "a success was pushed at"},
+		{"one from before the last reading, which does not hold it", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, 12*time.Minute, 12*time.Minute) }, False, NoSuccessLogged, "", ""},
+		{"one that the log holds", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, late, 5*time.Minute) }, False, NoSuccessLogged, "", ""},
+		{"one by a clock ahead of ours", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, 5*time.Minute, -time.Hour) }, False, NoSuccessLogged, "", ""},
+		{"and another each minute, for longer than a turn", func(s *logScene) {
+			overdue(3*time.Hour + 15*time.Minute)(s)
+			s.pushes(ciscolog.Status, time.Minute, time.Minute)
+		}, False, NoSuccessLogged, "", ""},
+		{"the log cannot be read now", func(s *logScene) {
+			overdue(late)(s)
+			s.log.Problem = "noRole"
+			s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute)
+		}, False, NoSuccessLogged, "", ""},
+		{"what was raised stays", func(s *logScene) {
+			overdue(late)(s)
+			s.judge(watched)
+			s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute)
+		}, False, NoSuccessLogged, "", ""},
+		{"Cisco's own alarm stands", func(s *logScene) {
+			overdue(late)(s)
+			s.says("apac", ciscolog.PeriodicSyncingFailure, 20*time.Minute)
+			s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute)
+		}, False, CiscoAlarm, Cisco, ""},
+		{"a pushed failure makes nothing False", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 20*time.Minute)
+			s.pushes(ciscolog.PeriodicSyncingFailure, time.Minute, time.Minute)
+		}, True, OnInterval, Cisco, ""},
+	} {
+		c.check(t, Synced)
+	}
+	(logCase{"a pushed cause makes nothing False", func(s *logScene) {
+		s.says("apac", ciscolog.Status, 20*time.Minute)
+		s.pushes(ciscolog.PeerDown, time.Minute, time.Minute)
+	}, True, Reason(""), "", ""}).checkStatus(t, Reachable)
+	(logCase{"a pushed success clears no cause", func(s *logScene) {
+		s.says("apac", ciscolog.PeerDown, 20*time.Minute)
+		s.pushes(ciscolog.Status, time.Minute, time.Minute)
+	}, False, PeerDown, "", ""}).check(t, Reachable)
+}
+
+func (c logCase) checkStatus(t *testing.T, which Type) {
+	t.Run(c.name, func(t *testing.T) {
+		s := newLogScene()
+		c.given(s)
+		if got := find(s.judge(watched), which); got.Status != c.status || !strings.Contains(got.Message, c.says) {
+			t.Errorf("%s %s: %q, want %s", got.Status, got.Reason, got.Message, c.status)
+		}
+	})
+}
+
+// A clock that the peer table tells is put off as well, and never moved.
+func TestAPushedSuccessMovesNoClock(t *testing.T) {
+	s := newLogScene()
+	s.says("apac", ciscolog.Status, time.Hour)
+	s.Logs = map[mesh.ClusterID]LogRecord{"emea": s.log}
+	before := s.View().Clock(watched)
+	s.pushes(ciscolog.Status, time.Minute, time.Minute)
+	v := s.View()
+	if after := v.Clock(watched); after != before {
+		t.Errorf("the clock moved: %+v, was %+v", after, before)
+	}
+	if at, unconfirmed := v.PushedSuccess(watched); !unconfirmed || !at.Equal(ago(time.Minute)) {
+		t.Errorf("the pushed success is of %s (%v)", at, unconfirmed)
+	}
+	s.says("apac", ciscolog.Status, time.Minute)
+	s.Logs = map[mesh.ClusterID]LogRecord{"emea": s.log}
+	if _, unconfirmed := s.View().PushedSuccess(watched); unconfirmed {
+		t.Error("what the log holds is not confirmed")
+	}
+}
+
+// What is pushed brings a reading forward if it is news, and in bounds.
+func TestWhatBringsAReadingForward(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		given func(s *logScene)
+		want  bool
+	}{
+		{"nothing pushed", func(*logScene) {}, false},
+		{"a failure that the log did not know", func(s *logScene) { s.pushes(ciscolog.PeerDown, time.Minute, time.Minute) }, true},
+		{"one more of those that it knows", func(s *logScene) {
+			s.says("apac", ciscolog.PeerDown, 40*time.Minute)
+			s.pushes(ciscolog.PeerDown, time.Minute, time.Minute)
+		}, false},
+		{"the same again, after a success", func(s *logScene) {
+			s.says("apac", ciscolog.PeerDown, 50*time.Minute)
+			s.says("apac", ciscolog.Status, 40*time.Minute)
+			s.pushes(ciscolog.PeerDown, time.Minute, time.Minute)
+		}, true},
+		{"a success of a peer that syncs", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 30*time.Minute)
+			s.pushes(ciscolog.Status, time.Minute, time.Minute)
+		}, false},
+		{"a success where the newest word is a failure", func(s *logScene) {
+			s.says("apac", ciscolog.PeerDown, 30*time.Minute)
+			s.pushes(ciscolog.Status, time.Minute, time.Minute)
+		}, true},
+		{"a success where one is missed", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 100*time.Minute)
+			s.pushes(ciscolog.Status, time.Minute, time.Minute)
+		}, true},
+		{"come before the last reading", func(s *logScene) { s.pushes(ciscolog.PeerDown, time.Minute, 21*time.Minute) }, false},
+		{"by a clock an hour ahead", func(s *logScene) { s.pushes(ciscolog.PeerDown, time.Minute, -time.Hour) }, false},
+		{"right after a turn", func(s *logScene) {
+			s.log.Turn = ago(10 * time.Minute)
+			s.pushes(ciscolog.PeerDown, time.Minute, time.Minute)
+		}, false},
+		{"the node has refused", func(s *logScene) {
+			s.log.Retry = ago(-time.Hour)
+			s.pushes(ciscolog.PeerDown, time.Minute, time.Minute)
+		}, false},
+		{"never read yet: its first turn comes anyway", func(s *logScene) {
+			s.log = LogRecord{}
+			s.pushes(ciscolog.PeerDown, time.Minute, time.Minute)
+		}, false},
+		{"an alarm about no sync", func(s *logScene) {
+			s.Pushed = map[mesh.ClusterID]PushRecord{"emea": {Other: Pushed{Alarm: ciscolog.SRMFailed, Received: ago(time.Minute)}}}
+		}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newLogScene()
+			s.log.Read, s.log.Turn = ago(20*time.Minute), ago(20*time.Minute)
+			c.given(s)
+			all := s.judge(watched)
+			got := s.View().LogBroughtForward("emea", &s.log, func(mesh.PeerID) []Condition { return all })
+			if got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
