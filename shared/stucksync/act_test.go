@@ -39,7 +39,7 @@ func TestOffersForACertificate(t *testing.T) {
 		Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: peer.TomcatTrust, Parameter: "tomcat of imp-apac-pub.example.com"}}
 	has := func(when string, asked []peer.Proposal, of mesh.ClusterID, approve, hand bool) {
 		t.Helper()
-		got := strings.Join((&tick{asked: asked, Grounds: intervention.Grounds{Book: &record.Snapshot{}}}).importNotice(m, of), "\n")
+		got := strings.Join((&tick{Stucksync: &Stucksync{Mesh: m}, asked: asked, Grounds: intervention.Grounds{Book: &record.Snapshot{}}}).importNotice(of), "\n")
 		if strings.Contains(got, "`peerkeeper approve r1`") != approve || strings.Contains(got, "Force Manual Sync") != hand {
 			t.Errorf("%s: %s", when, got)
 		}

@@ -104,29 +104,29 @@ const certWait = time.Hour
 
 // importNotice says what Peerkeeper does about a certificate of a cluster that others
 // do not trust, and what is left to people.
-func (j *tick) importNotice(m *mesh.Mesh, id mesh.ClusterID) []string {
+func (j *tick) importNotice(id mesh.ClusterID) []string {
 	const shown = 3
 	var lines []string
 	for _, p := range j.asked {
 		if p.Source == nil && !p.Reload || !slices.ContainsFunc(p.Peers, func(pr mesh.PeerID) bool { return pr.To == id }) {
 			continue
 		}
-		switch t := (noticeInput{mesh: m, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
+		switch t := (noticeInput{mesh: j.Mesh, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
 		case len(lines) == shown:
 			lines = append(lines, "Peerkeeper: more of the same, `peerkeeper plan` lists it.")
 		case len(lines) < shown:
 			lines = append(lines, "Peerkeeper: "+will(t))
 		}
 	}
-	resync := procedure.ResyncCertificates("each cluster named", "{toPub}").Fill(procedure.Names(m, mesh.PeerID{To: id}))
+	resync := procedure.ResyncCertificates("each cluster named", "{toPub}").Fill(procedure.Names(j.Mesh, mesh.PeerID{To: id}))
 	hand := fmt.Sprintf("Next step: %s. Peerkeeper looks again every 15 min for a day, then every 6 h.", resync.Line())
 	unread := slices.ContainsFunc(j.Book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
 	switch {
 	case len(lines) == 0 && unread:
 		lines = []string{"Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."}
 	case len(lines) == 0:
-		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(m, id) + " (`peerkeeper check certs --trust` says who lacks what).", hand}
-	case m.Policy.Mode != mesh.Recover:
+		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(id) + " (`peerkeeper check certs --trust` says who lacks what).", hand}
+	case j.Mesh.Policy.Mode != mesh.Recover:
 		lines = append(lines, hand)
 	}
 	return lines
@@ -134,8 +134,8 @@ func (j *tick) importNotice(m *mesh.Mesh, id mesh.ClusterID) []string {
 
 // unvouched says of a publisher's certificate that Peerkeeper itself does not
 // trust how a person vouches for it; "" if it does.
-func (j *tick) unvouched(m *mesh.Mesh, id mesh.ClusterID) string {
-	c, ok := m.Cluster(id)
+func (j *tick) unvouched(id mesh.ClusterID) string {
+	c, ok := j.Mesh.Cluster(id)
 	if !ok {
 		return ""
 	}

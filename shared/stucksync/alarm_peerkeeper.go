@@ -6,7 +6,6 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/instant"
-	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
@@ -41,13 +40,13 @@ func (j *tick) overdue() []alarm.Firing {
 const selfTestHour = 9 * time.Hour
 
 // selfTest fires at the first look of the day, and is over at the next.
-func (j *tick) selfTest(m *mesh.Mesh) []alarm.Firing {
-	if !m.Policy.Notify.SelfTest || j.Lease == nil || j.Lease.Before.Completed.IsZero() {
+func (j *tick) selfTest() []alarm.Firing {
+	if !j.Mesh.Policy.Notify.SelfTest || j.Lease == nil || j.Lease.Before.Completed.IsZero() {
 		return nil
 	}
 	day := func(t time.Time) time.Time { return t.Add(-selfTestHour).UTC().Truncate(24 * time.Hour) }
 	if last := j.Lease.Before.Completed; !day(j.View.Now).After(day(last)) && !instant.Ahead(last, j.View.Now, 0) {
 		return nil
 	}
-	return []alarm.Firing{{Name: alarm.SelfTest, Since: j.View.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", m.Name)}}
+	return []alarm.Firing{{Name: alarm.SelfTest, Since: j.View.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", j.Mesh.Name)}}
 }

@@ -46,24 +46,24 @@ func (j *tick) stopped(f peer.Finding, one *alarm.Firing) bool {
 
 // stoppedNotice puts the alarm on a stopped service into words: why it is thought to
 // be stopped, what Peerkeeper does, and how to answer.
-func (j *tick) stoppedNotice(m *mesh.Mesh, f alarm.Firing) (message string, more []string) {
+func (j *tick) stoppedNotice(f alarm.Firing) (message string, more []string) {
 	p, ok := j.startOf(peer.FindingID(f.Subject))
 	if !ok {
 		return f.Message, nil
 	}
 	lines := []string{
-		"Peerkeeper: " + will(noticeInput{mesh: m, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}),
+		"Peerkeeper: " + will(noticeInput{mesh: j.Mesh, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}),
 	}
 	if p.Stop.MayBeMeant() {
 		lines = append(lines, fmt.Sprintf("Next step: is one of the procedures under way for which Cisco has it stopped (%s)? Then `peerkeeper maintenance start %s --reason TEXT --for 6h`, and start it again as the procedure says.%s",
-			peer.StopProcedures, p.Target.Cluster, otherwise(m, p)))
+			peer.StopProcedures, p.Target.Cluster, j.otherwise(p)))
 	}
 	return strings.TrimSuffix(p.Why, ".") + ".", lines
 }
 
 // otherwise says what to do if nobody meant it.
-func otherwise(m *mesh.Mesh, p peer.Proposal) string {
-	if m.Policy.Mode == mesh.Recover && p.Approval != "" {
+func (j *tick) otherwise(p peer.Proposal) string {
+	if j.Mesh.Policy.Mode == mesh.Recover && p.Approval != "" {
 		return fmt.Sprintf(" Otherwise `peerkeeper approve %s`.", p.ID)
 	}
 	return fmt.Sprintf(" Otherwise start it: %s.", repair.ByHand(p))

@@ -9,19 +9,19 @@ import (
 )
 
 // firing lists every problem that exists now.
-func (j *tick) firing(m *mesh.Mesh) []alarm.Firing {
+func (j *tick) firing() []alarm.Firing {
 	var out []alarm.Firing
 	ofPeers := peerKinds()
-	for _, p := range m.Peers {
+	for _, p := range j.Mesh.Peers {
 		out = append(out, j.peerFiring(p.ID, ofPeers)...)
 	}
-	for _, c := range m.Clusters {
+	for _, c := range j.Mesh.Clusters {
 		out = append(out, j.clusterFiring(c.ID)...)
 	}
 	out = append(out, j.overdue()...)
-	out = append(out, j.selfTest(m)...)
+	out = append(out, j.selfTest()...)
 	for i, f := range out {
-		fp := alarm.Fingerprint(m.Name, f.Name, f.Cluster, f.Peer, f.Subject)
+		fp := alarm.Fingerprint(j.Mesh.Name, f.Name, f.Cluster, f.Peer, f.Subject)
 		if w, ok := j.Book.Overrides.Acks[fp]; ok && w.Silences(j.View.Now) {
 			out[i].Suppressed = true
 		}

@@ -185,21 +185,21 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 
 // texts groups the peer alarms and puts them into words. Alarms of clusters
 // keep the words of their finding.
-func (j *tick) texts(m *mesh.Mesh, firing []alarm.Firing) []alarm.Firing {
+func (j *tick) texts(firing []alarm.Firing) []alarm.Firing {
 	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.View, id, j.Conditions) })
 	for i, f := range out {
 		id := f.Peer
 		if id.IsZero() {
 			switch f.Name {
 			case alarm.CertificateNotTrusted:
-				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.importNotice(m, f.Cluster)
+				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.importNotice(f.Cluster)
 			case alarm.ServiceStopped:
-				out[i].Message, out[i].More = j.stoppedNotice(m, f)
+				out[i].Message, out[i].More = j.stoppedNotice(f)
 			}
 			continue
 		}
 		kind, _ := alarm.Lookup(f.Name)
-		t := noticeInput{mesh: m, kind: kind, peer: id, reverse: j.States[id.Reverse()].State, also: also[i]}
+		t := noticeInput{mesh: j.Mesh, kind: kind, peer: id, reverse: j.States[id.Reverse()].State, also: also[i]}
 		for _, typ := range kind.Conditions {
 			if c := condition(j.Conditions[id], typ); c.Status == peer.False {
 				t.condition = c

@@ -140,7 +140,7 @@ func (j *tick) count(answer *run.Answer) {
 // say settles which alarms stand, and delivers what is still to be said of them.
 func (j *tick) say(ctx context.Context) (notices int, err error) {
 	changed, unsettled := alarm.Settle(ctx, j.Store, alarm.Check{
-		Mesh: j.Mesh.Name, Firing: j.texts(j.Mesh, alarm.Inhibit(j.firing(j.Mesh))), Unknown: j.undecided, Removed: j.removed, Now: j.View.Now,
+		Mesh: j.Mesh.Name, Firing: j.texts(alarm.Inhibit(j.firing())), Unknown: j.undecided, Removed: j.removed, Now: j.View.Now,
 	})
 	for _, it := range changed {
 		j.logger().Info("alarm", "name", it.Name, "state", it.State, "peer", it.Peer, "cluster", it.Cluster, "message", it.Message)
