@@ -128,3 +128,66 @@ func TestWhoRunsWithAnotherConfigurationIsNoticed(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatARunWorksOutOnceStays: what the certificates ask for and which peers are not
+// well is the same for every proposal of a run, though it is nothing.
+func TestWhatARunWorksOutOnceStays(t *testing.T) {
+	lacking := func(g *Grounds, f *peer.Facts) {
+		f.Mesh.Policy.ImportCertificates = mesh.ImportAuto
+		f.Mesh.Peers = []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}}
+		for i := range f.Mesh.Clusters {
+			f.Mesh.Clusters[i].PlatformWriteCredentials = "x"
+		}
+		g.Conditions = map[mesh.PeerID][]peer.Condition{{From: "emea", To: "apac"}: {{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Since: now.Add(-time.Hour)}}}
+	}
+	served := certificate.Served{Fingerprint: "sha256:aa", Subject: "CN=imp-apac-pub", SelfSigned: true, Pinned: true, NotAfter: now.AddDate(1, 0, 0), First: now.AddDate(-1, 0, 0), Read: now}
+	records := map[mesh.ClusterID]certificate.Record{
+		"emea": {Trust: map[string]certificate.Store{peer.TomcatTrust: {Nodes: []certificate.StoreNode{{Name: pub, Read: now}}}}},
+		"apac": {Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{"imp-apac-pub": {{KeyType: "RSA"}: served}}},
+	}
+	g := ground(lacking)
+	g.Certificates = certificate.NewView(g.View, records)
+	s := g.Situation(&repair.Gate{}, restart(peer.ICSA))
+	if len(s.Proposed) != 1 || s.Proposed[0].Action != peer.ImportCertificate {
+		t.Errorf("asked for: %+v", s.Proposed)
+	}
+	if len(s.Failing) != 1 || s.Failing[0].Peer.To != "apac" {
+		t.Errorf("not well: %+v", s.Failing)
+	}
+	g.Certificates, g.Conditions = certificate.NewView(g.View, nil), nil
+	if again := g.Situation(&repair.Gate{}, restart(peer.ICSA)); len(again.Proposed) != 1 || len(again.Failing) != 1 {
+		t.Errorf("worked out again: %d asked for, %d not well", len(again.Proposed), len(again.Failing))
+	}
+	g = ground(nil)
+	if s := g.Situation(&repair.Gate{}, restart(peer.ICSA)); len(s.Proposed) != 0 || len(s.Failing) != 0 {
+		t.Errorf("all is well: %+v, %+v", s.Proposed, s.Failing)
+	}
+	g.Certificates = certificate.NewView(ground(lacking).View, records)
+	if got := g.Exchange(); len(got) != 0 {
+		t.Errorf("that nothing was asked for is worked out again: %+v", got)
+	}
+}
+
+// TestClustersOutOfSightAreCounted: what cannot be seen is a reason to do less.
+func TestClustersOutOfSightAreCounted(t *testing.T) {
+	unseen := func(ids ...mesh.ClusterID) int {
+		g := ground(func(_ *Grounds, f *peer.Facts) {
+			for _, id := range ids {
+				r := f.Clusters[id]
+				r.Seen.Access = peer.Unknown[bool](peer.TimedOut, "")
+				for name, n := range r.Seen.Nodes {
+					n.Answers = peer.Unknown[bool](peer.TimedOut, "")
+					n.Services = peer.Unknown[map[string]peer.Service](peer.TimedOut, "")
+					r.Seen.Nodes[name] = n
+					r.SilentSince = map[mesh.NodeName]time.Time{name: now.Add(-time.Minute)}
+				}
+			}
+		})
+		return g.Situation(&repair.Gate{}, restart(peer.ICSA)).Unseen
+	}
+	for want, ids := range [][]mesh.ClusterID{nil, {"apac"}, {"apac", "emea"}} {
+		if got := unseen(ids...); got != want {
+			t.Errorf("%v out of sight: %d are counted", ids, got)
+		}
+	}
+}
