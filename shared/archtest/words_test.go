@@ -3,10 +3,12 @@ package archtest
 import (
 	"fmt"
 	"go/ast"
+	"go/token"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // A list in a sentence grows with what a cluster sends, or with the mesh: ten
@@ -92,4 +94,48 @@ func TestSentencesListTenAndCountTheRest(t *testing.T) {
 		"by commas":     "package x\nimport \"strings\"\nfunc f(a []string) string { return strings.Join(a, \", \") }\n",
 		"by semicolons": "package x\nimport s \"strings\"\nfunc f(a []string) string { return s.Join(a, \"; \") }\n",
 	}, "package x\nimport \"strings\"\nfunc f(a []string) string { return strings.Join(a, \" \") }\n")
+}
+
+// former are words that nobody uses any more, and what stands for them. A reader
+// at night reads every sentence once.
+var former = map[string]string{
+	"anew": "again", "ails": "is wrong with", "lest": "or, so that", "whoever": "who, the one who, those who", "whomever": "the one whom",
+}
+
+// spoken is the rule: what is written, for people or beside code, is present-day
+// English.
+func spoken(p *pkg) []string {
+	var out []string
+	for name, f := range p.files {
+		check := func(at token.Pos, text string) {
+			for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {
+				if instead := former[word]; instead != "" {
+					out = append(out, fmt.Sprintf("%s:%d: %q: say %s", name, p.fset.Position(at).Line, word, instead))
+				}
+			}
+		}
+		for _, c := range f.Comments {
+			check(c.Pos(), c.Text())
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && p.dir != "shared/archtest" {
+				check(lit.Pos(), lit.Value)
+			}
+			return true
+		})
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestWordsAreSpokenToday(t *testing.T) {
+	for _, p := range repository(t) {
+		for _, said := range spoken(p) {
+			t.Error(said)
+		}
+	}
+	catches(t, spoken, "shared/x", map[string]string{
+		"in a comment":  "// Package x begins anew.\npackage x\n",
+		"in a sentence": "package x\nconst a = \"ask whoever runs it\"\n",
+	}, "// Package x begins again.\npackage x\nconst a = \"ask those who run it; at least, renew\"\n")
 }

@@ -520,7 +520,7 @@ func TestWhatIsComparedBeforeAnImport(t *testing.T) {
 }
 
 // TestSinceWhenAnImportIsNeeded: since the store is known to lack the certificate;
-// one that was taken out is awaited anew from then on.
+// one that was taken out is awaited again from then on.
 func TestSinceWhenAnImportIsNeeded(t *testing.T) {
 	first := func(e *exchange) time.Time {
 		for _, p := range e.imports() {
@@ -547,7 +547,7 @@ func TestSinceWhenAnImportIsNeeded(t *testing.T) {
 		t.Error("taken out an interval and an hour ago: nothing is asked for")
 	}
 	if at := taken(1000*time.Hour, 89*time.Minute); !at.IsZero() {
-		t.Error("taken out long ago, and served anew since: a sync may bring it")
+		t.Error("taken out long ago, and served again since: a sync may bring it")
 	}
 }
 

@@ -37,8 +37,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestServing: node by node, 8443 before the other ports, and whoever has found what
-// he looks for may stop.
+// TestServing: node by node, 8443 before the other ports, and a caller that has found what
+// it wants may stop.
 func TestServing(t *testing.T) {
 	r := Record{
 		Served:   map[mesh.NodeName]map[Place]Served{"b": {onRSA: {}, onECDSA: {}}, "a": {onRSA: {}}},

@@ -128,7 +128,7 @@ func (s *scanner) lines(block []byte) error {
 	}
 }
 
-// Concerns tells whether one of the facilities above stands in a line, for whoever has to pass over many that do not. It makes nothing.
+// Concerns tells whether one of the facilities above stands in a line, for a reader that has to pass over many that do not. It makes nothing.
 func Concerns(line []byte) bool {
 	for {
 		i := bytes.IndexByte(line, '%')

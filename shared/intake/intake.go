@@ -35,7 +35,7 @@ import (
 
 const (
 	writeEvery = time.Minute
-	countsFor  = 24 * time.Hour // then they begin anew
+	countsFor  = 24 * time.Hour // then they begin again
 	lookEvery  = 10 * time.Minute
 	maxName    = 120
 )

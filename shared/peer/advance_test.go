@@ -73,7 +73,7 @@ func TestAdvance(t *testing.T) {
 			o.Users.Value[pub("apac")]--
 			o.Users.Value[pub("emea")]--
 		}, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
-		{"an entry that was made anew has never synced: no restore", func(o *Observation) { o.Entries.Value[0].LastSync = time.Time{} }, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
+		{"an entry that was made again has never synced: no restore", func(o *Observation) { o.Entries.Value[0].LastSync = time.Time{} }, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
 		{"a clock went back within a minute: the node's clock was set", func(o *Observation) { o.Entries.Value[0].LastSync = ago(11 * time.Minute) }, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
 		{"neither a clock nor the users can be read: nothing shows a restore", func(o *Observation) {
 			o.Entries = Unknown[[]Entry](NoDialect, "")

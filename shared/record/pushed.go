@@ -19,7 +19,7 @@ const (
 )
 
 // Tally is the INTAKE item: what became of the lines that were pushed. It begins
-// anew each day.
+// again each day.
 type Tally struct {
 	Since time.Time `json:"since"`
 	Lines int64     `json:"lines"` // of hosts of mesh.yaml, repeats included

@@ -45,8 +45,8 @@ type decoded struct {
 	unread Unread
 }
 
-// Show reads, in one query, what is known of a mesh, for whoever shows it and
-// writes nothing: an item that this version may not rely on is named (Unread)
+// Show reads, in one query, what is known of a mesh, for those who show it and write
+// nothing: an item that this version may not rely on is named (Unread)
 // and left out, and so is what nobody stored. What before, which may be nil,
 // decoded of the same bytes is not decoded again. What people said and which
 // accounts were rejected is not shown.

@@ -37,8 +37,8 @@ const (
 // Live is the partition of what the functions know of a mesh.
 func Live(meshName string) string { return meshName + "#live" }
 
-// Pushed is the partition of what nodes have pushed. Whoever writes there, at
-// the word of strangers, has no right to any other.
+// Pushed is the partition of what nodes have pushed. Intake, which writes
+// there at the word of strangers, has no right to any other.
 func Pushed(meshName string) string { return meshName + "#push" }
 
 // Override is the partition of what people have told Peerkeeper.

@@ -16,7 +16,7 @@ type Format struct {
 	Holds    string // what one file holds, such as "mesh"
 	Begin    string // how one begins, such as "mesh: NAME"
 	MaxBytes int
-	Honest   Size // told to whoever is refused for a file's size
+	Honest   Size // told where a file is refused for its size
 	// InsteadOfMerge is what is right where YAML's merge key << stands.
 	InsteadOfMerge string
 	// Aliases says that anchors and aliases may stand for values.
@@ -128,7 +128,7 @@ func (v Value) Object(allowed Keys) {
 	}
 }
 
-// Fields is Object for whoever reads the values in an order of its own: all
+// Fields is Object for a caller that reads the values in an order of its own: all
 // names are in it, and those that the file has not are not there. A name marked
 // with ! must be given.
 func (v Value) Fields(names ...string) map[string]Value {

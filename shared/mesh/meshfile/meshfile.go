@@ -41,7 +41,7 @@ func Load(path string) (*mesh.Mesh, error) {
 	return m, err
 }
 
-// LoadReport is Load for whoever has more to say about the mesh: the report knows
+// LoadReport is Load for a caller that has more to say about the mesh: the report knows
 // where its values stand in the files.
 func LoadReport(path string) (*mesh.Mesh, *yamlfile.Report, error) {
 	data, err := readFile(path, maxYAML)
