@@ -110,6 +110,7 @@ func TestFaults(t *testing.T) {
 		"a retention beyond all":                {"retentionDays: 14", "retentionDays: 3654", []string{"logs.retentionDays: is not such a number: want 1 to 3653"}},
 		"a subscriber that is no account":       {"logs:", "alarms: {subscriberAccounts: [me]}\nlogs:", []string{`alarms.subscriberAccounts[0]: "me"`}},
 		"a table of no name":                    {"logs:", "table: \"a b\"\nlogs:", []string{`table: "a b"`}},
+		"a tag's key that AWS does not take":    {"tags: {system: peerkeeper,", "tags: {\"system!\": peerkeeper,", []string{"is no tag", "_ . : / = + - @"}},
 		"a tag of AWS's":                        {"tags: {system: peerkeeper,", "tags: {\"aws:system\": peerkeeper,", []string{"is no tag"}},
 		"an anchor":                             {"production: false", "production: &p false", []string{":6: YAML's & is not used here"}},
 		"not YAML":                              {"production: false", "production: [", []string{"not valid YAML"}},

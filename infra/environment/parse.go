@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
@@ -57,8 +58,8 @@ func (env *Environment) read(root yamlfile.Value) {
 	env.Tags = map[string]string{}
 	for key, v := range f["tags"].Pairs() {
 		env.Tags[key], _ = v.Text()
-		if strings.HasPrefix(strings.ToLower(key), "aws:") || len(key) > 128 || len(env.Tags[key]) > 256 || env.Tags[key] == "" {
-			v.Fail("is no tag", "a key has at most 128 characters and does not begin with aws:, a value 1 to 256")
+		if strings.HasPrefix(strings.ToLower(key), "aws:") || len(key) > 128 || len(env.Tags[key]) > 256 || env.Tags[key] == "" || !isTag(key) || !isTag(env.Tags[key]) {
+			v.Fail("is no tag", "a key has at most 128 characters and does not begin with aws:, a value 1 to 256; both are of letters, digits, spaces and _ . : / = + - @")
 		}
 	}
 	env.readNetwork(f["network"])
@@ -459,6 +460,14 @@ func (a Accounts) All() []string {
 		out = append(out, a[kind]...)
 	}
 	return out
+}
+
+// isTag reports whether AWS takes a text as a tag's key or value (Tag Editor user
+// guide, "Tag naming limits and requirements").
+func isTag(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" _.:/=+-@", r)
+	})
 }
 
 // Secrets are the names that the environment's mesh gives to credentials.
