@@ -230,24 +230,22 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 }
 
 func decode[K comparable, T any](b *Snapshot, into map[K]store.Doc[T], k K, it store.Item, schema int) error {
-	if b.shown != nil {
-		if d, ok := reliable[T](b.shown, it, schema); ok {
-			into[k] = d
+	d, had := b.shown.had(it).(*store.Doc[T])
+	if !had {
+		doc, err := store.Decode[T](it, schema)
+		if errors.Is(err, store.ErrNewerSchema) {
+			// So new that it cannot even be read: it is there, it is not ours, and
+			// it is no reason to be blind to everything else.
+			var zero T
+			doc, err = store.NewDoc(it.Key, schema, zero), nil
+			doc.Version, doc.Newer = it.Version, true
 		}
-		return nil
+		d = &doc
+		if take, err := b.shown.keep(it, d, doc.Newer, err); !take {
+			return err
+		}
 	}
-	d, err := store.Decode[T](it, schema)
-	if errors.Is(err, store.ErrNewerSchema) {
-		// So new that it cannot even be read: it is there, it is not ours, and
-		// it is no reason to be blind to everything else.
-		var zero T
-		d, err = store.NewDoc(it.Key, schema, zero), nil
-		d.Version, d.Newer = it.Version, true
-	}
-	if err != nil {
-		return err
-	}
-	into[k] = d
+	into[k] = *d
 	return nil
 }
 
