@@ -109,7 +109,16 @@ type plan struct {
 	Auto   bool   // Cisco's auto recovery
 	Wait   time.Duration
 	Steps  []step
+	Clock  string // what tells of syncs
 }
+
+// What tells of syncs: a table that somebody has mapped, or ICSA's own log, with
+// its successes or, at Cisco's default level, without.
+const (
+	clockTable = "table"
+	clockLog   = "log"
+	clockError = "log at level Error"
+)
 
 func drawPlan(t *rapid.T) plan {
 	return plan{
@@ -125,6 +134,7 @@ func drawPlan(t *rapid.T) plan {
 		Auto:   rapid.Bool().Draw(t, "auto"),
 		Wait:   rapid.SampledFrom([]time.Duration{0, 0, 20 * time.Minute}).Draw(t, "wait"),
 		Steps:  rapid.SliceOfN(rapid.Custom(drawStep), chaosEpisode, chaosEpisode).Draw(t, "steps"),
+		Clock:  rapid.SampledFrom([]string{clockTable, clockTable, clockTable, clockTable, clockLog, clockError}).Draw(t, "clock"),
 	}
 }
 
@@ -132,6 +142,7 @@ func drawPlan(t *rapid.T) plan {
 type tally struct {
 	steps, ticks, faults, storeFaults, crashes, overlaps, writes, restarts, starts, notices, unknown, quiet int
 	renewals, imports, importsUnknown, reloads                                                              int
+	withoutDialect                                                                                          int // meshes
 	byHand, troubles                                                                                        int // stops by a person; troubles of the wire, of names and of nodes
 	log                                                                                                     hash.Hash
 }
@@ -170,6 +181,7 @@ func TestChaos(t *testing.T) {
 		}
 	})
 	t.Logf("seed %s: %d steps, %d ticks besides %d to calm down, %.0f steps/s", seed, total.steps, total.ticks, total.quiet, float64(total.steps)/time.Since(began).Seconds())
+	t.Logf("%d meshes without a dialect", total.withoutDialect)
 	t.Logf("faults: %d of requests, %d of the store, %d crashes, %d overlaps, %d outcomes unknown", total.faults, total.storeFaults, total.crashes, total.overlaps, total.unknown)
 	t.Logf("actions: %d writes reached a node, %d restarts and %d starts carried out, %d notices", total.writes, total.restarts, total.starts, total.notices)
 	t.Logf("certificates: %d renewals that a cluster never learned of, %d imports carried out, %d of unknown outcome, %d restarts to read one", total.renewals, total.imports, total.importsUnknown, total.reloads)
@@ -349,7 +361,11 @@ func play(t *testing.T, p plan, total *tally) error {
 }
 
 func (c *chaos) build(dir string) error {
-	sim, err := clustersim.New(clustersim.Config{Clusters: 3, Users: 20, Clock: c.clock, Seed: uint64(c.plan.Seed), Epoch: chaosStart, Rate: 1})
+	cfg := clustersim.Config{Clusters: 3, Users: 20, Clock: c.clock, Seed: uint64(c.plan.Seed), Epoch: chaosStart, Rate: 1}
+	if c.plan.Clock == clockError {
+		cfg.LogSeverity = 3
+	}
+	sim, err := clustersim.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -359,6 +375,14 @@ func (c *chaos) build(dir string) error {
 	}
 	if c.mesh, err = meshfile.Load(filepath.Join(dir, "mesh.yaml")); err != nil {
 		return err
+	}
+	if c.plan.Clock != clockTable {
+		c.withoutDialect++
+		c.mesh.Dialect = nil
+		for i := range c.mesh.Clusters {
+			c.mesh.Clusters[i].SyncInterval = mesh.Duration(time.Duration(c.plan.Every) * time.Minute) // declared: nothing reads it
+			c.mesh.Clusters[i].AutoRecovery = c.plan.Auto
+		}
 	}
 	c.mesh.Policy.Mode = mesh.Recover
 	c.mesh.Policy.RestartForOnePeer = c.plan.One
@@ -849,6 +873,12 @@ func (c *chaos) calm() {
 	for i := 0; streak < wanted && c.clock.Now().Before(end) && c.broken == nil; i++ {
 		if i == c.plan.Seed%2*24 { // at once, or when all that is missing could long be imported
 			c.acceptAll()
+		}
+		if c.plan.Clock == clockError && i%12 == 0 && i < 48 {
+			// That a change arrives is all that can show there that a peer syncs.
+			for _, id := range c.mesh.IDs() {
+				c.mustAdmin("/clusters/"+string(id)+"/users", map[string]any{"add": 1})
+			}
 		}
 		c.quiet++
 		c.tick(0)
