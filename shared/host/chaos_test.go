@@ -874,8 +874,9 @@ func (c *chaos) calm() {
 		if i == c.plan.Seed%2*24 { // at once, or when all that is missing could long be imported
 			c.acceptAll()
 		}
-		if c.plan.Clock == clockError && i%12 == 0 && i < 48 {
-			// That a change arrives is all that can show there that a peer syncs.
+		if c.plan.Clock == clockError && i%7 == 0 && i < 70 {
+			// That a change arrives is all that can show there that a peer syncs. Every
+			// 35 min, so that each is looked at between a change and its sync.
 			for _, id := range c.mesh.IDs() {
 				c.mustAdmin("/clusters/"+string(id)+"/users", map[string]any{"add": 1})
 			}
@@ -1043,8 +1044,10 @@ func (c *chaos) states() string {
 }
 
 // atRest checks that a second run on an unchanged world writes nothing but its
-// RUN item, and sends nothing.
+// RUN item, and sends nothing. What a log says is judged by the run after the one
+// that took the log's turn.
 func (c *chaos) atRest() {
+	c.runs(0, "peersync", time.Time{})
 	c.runs(0, "peersync", time.Time{})
 	c.runs(0, "stucksync", time.Time{})
 	before, acts := c.dump(), len(c.acts)

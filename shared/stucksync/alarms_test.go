@@ -44,6 +44,7 @@ type script struct {
 	peers    map[mesh.PeerID]map[peer.Type]peer.Condition
 	leaf     map[mesh.PeerID]time.Time // since when the remote publisher serves its certificate
 	puts     map[string]int
+	copied   time.Time                          // when a change was last seen copied
 	logs     map[mesh.ClusterID]*peer.LogRecord // read at every look
 }
 
@@ -155,6 +156,7 @@ func (s *script) looked() {
 	for id, cs := range s.peers {
 		sync, cert := book.Syncs[id], book.PeerCert[id]
 		sync.Value.Conditions, cert.Value.Conditions, cert.Value.LeafFirst = nil, nil, s.leaf[id]
+		sync.Value.Copied = s.copied
 		for _, t := range peer.Types() {
 			if t == peer.CertificateTrusted || t == peer.NamesResolve {
 				cert.Value.Conditions = append(cert.Value.Conditions, cs[t])
@@ -458,6 +460,26 @@ func TestFailuresThatAreOverClearAnAlarmToUnknown(t *testing.T) {
 	}
 	s.tick()
 	s.expect("no failure for two hours")
+}
+
+// TestACopyThatCameClearsAnAlarmToUnknown, if it came after nothing told any more
+// that the sync stands.
+func TestACopyThatCameClearsAnAlarmToUnknown(t *testing.T) {
+	for _, why := range []peer.Reason{peer.ClockNotReadable, peer.LogHasNoSyncLines} {
+		s := play(t, "emea", "apac", "amer")
+		s.set("emea>apac", peer.Synced, peer.False, peer.HomeChangeNotCopied)
+		s.copied = s.now // an earlier change
+		s.tick()
+		s.tick()
+		s.expect("raised", alarm.PeriodicSyncingFailure+" emea>apac")
+		s.now = s.now.Add(5 * time.Minute)
+		s.set("emea>apac", peer.Synced, peer.UnknownStatus, why)
+		s.tick()
+		s.expect("not known", alarm.PeriodicSyncingFailure+" emea>apac")
+		s.copied = s.now
+		s.tick()
+		s.expect("copied")
+	}
 }
 
 // TestAFirstBadLookIsNotSaid, not even while another cause stands.

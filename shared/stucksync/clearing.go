@@ -15,9 +15,11 @@ func (j *tick) undecided(it alarm.Item) bool {
 	if !it.Peer.IsZero() {
 		for _, t := range kind.Conditions {
 			c := condition(j.Conditions[it.Peer], t)
-			// Failures that ICSA logs no more clear to Unknown: that is all that can be
-			// known where its successes are not logged.
-			over := c.Reason == peer.LogHasNoSyncLines && j.View.FailuresOver(it.Peer, j.Book.Syncs[it.Peer].Value)
+			// Where no success is told, a change that was seen copied since, and failures
+			// that ICSA logs no more, clear to Unknown: more cannot be known there.
+			sync := j.Book.Syncs[it.Peer].Value
+			over := (c.Reason == peer.LogHasNoSyncLines || c.Reason == peer.ClockNotReadable) && !sync.Copied.IsZero() && !sync.Copied.Before(c.Since) ||
+				c.Reason == peer.LogHasNoSyncLines && j.View.FailuresOver(it.Peer, sync)
 			if c.Status == peer.UnknownStatus && c.Reason != peer.NotObservable && c.Reason != peer.Contradicted && !over {
 				return true
 			}
