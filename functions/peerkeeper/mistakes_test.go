@@ -74,7 +74,7 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		{name: "port in use", args: []string{"run", "--listen", taken.Addr().String()}, says: []string{taken.Addr().String(), "in use", "--listen"}},
 		{name: "port in use, demo", args: []string{"demo", "--listen", taken.Addr().String()}, says: []string{"in use", "--listen"}},
 		{name: "address of no machine", args: []string{"run", "--listen", "203.0.113.1:1"}, says: []string{"203.0.113.1:1", "--listen"}},
-		{name: "secrets missing", args: []string{"run", "--secrets", "few.json"}, says: []string{"few.json", "amer/platform", "amer/read", "apac/write", "emea/write", "add them"}},
+		{name: "secrets missing", args: []string{"run", "--secrets", "few.json"}, says: []string{"few.json", "amer/platform", "amer/read", "apac/write", "emea/write", "add what is missing"}},
 		{name: "no secrets file", args: []string{"probe", "--secrets", "nowhere.json"}, says: []string{"nowhere.json", "--secrets", "emea/read"}},
 		{name: "secret misspelt", args: []string{"user", "someone", "--secrets", "broken.json"}, says: []string{"broken.json", "password"}, several: true},
 		{name: "another rate", args: []string{"run", "--rate", "2"}, says: []string{"--rate 2", "rate 60"}},
