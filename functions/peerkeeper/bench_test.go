@@ -243,7 +243,7 @@ func BenchmarkTickOfManyUsers(b *testing.B) {
 		})))
 		peak := watchMemory()
 		set := m.measure(b, each(func(ctx context.Context, c *cluster.Client) error {
-			return whole(c.Set(ctx, owner, m.mesh.Domain, now))
+			return whole(c.Set(ctx, owner, m.mesh.Domain, now, nil))
 		}))
 		b.Logf("tier 3, every ID  %s; %d pages per cluster, one cluster after the other; heap at most %s", set, set.wire.Requests-2, size(int64(peak())))
 	}

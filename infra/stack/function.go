@@ -47,7 +47,7 @@ func Functions() []Function {
 		{
 			Name: "peersync", What: "looks at every cluster", MemoryMB: 512, Timeout: 3 * time.Minute,
 			// It forgets what it remembers of peers that have left mesh.yaml.
-			Items:    []Items{{Live, []string{"DeleteItem", "GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}, {Pushed, []string{"Query"}}},
+			Items:    []Items{{Live, []string{"DeleteItem", "GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}, {Pushed, []string{"Query"}}, {Users, []string{"BatchGetItem", "GetItem", "PutItem"}}},
 			Accounts: []mesh.Account{mesh.ReadAccount},
 		},
 		{

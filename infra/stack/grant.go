@@ -25,6 +25,7 @@ const (
 	Override Partition = "MESH#override"
 	Pushed   Partition = "MESH#push"
 	Audit    Partition = "MESH#audit#*"
+	Users    Partition = "MESH#users"
 )
 
 // key is the partition's leading key in a mesh; a pattern for the audit trail,
@@ -39,6 +40,8 @@ func (p Partition) key(meshName string) string {
 		return store.Override(meshName)
 	case Pushed:
 		return store.Pushed(meshName)
+	case Users:
+		return store.UsersKey(meshName).PK
 	case Audit:
 		return meshName + "#audit#*"
 	}
@@ -273,7 +276,7 @@ func Markdown(matrix []Grant) string {
 
 // onOrder is the order of the matrix's lines: what matters most first.
 func onOrder() []string {
-	out := []string{string(Gate), string(Live), string(Override), string(Pushed), string(Audit)}
+	out := []string{string(Gate), string(Live), string(Override), string(Pushed), string(Users), string(Audit)}
 	for _, a := range mesh.Accounts() {
 		out = append(out, onAccount(a))
 	}

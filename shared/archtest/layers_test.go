@@ -33,6 +33,7 @@ func layers() []layer {
 		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
 		{"shared/instant", nil, "stored instants against the clock: every package that stores one compares it alike"},
 		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog", "shared/dnsname"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
+		{"shared/userset", []string{"shared/mesh"}, "hashes in, suspects out: pure, so that thirty clusters' users cost a Lambda a second; of clusters and nodes it knows the names"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/yamlfile", []string{"github.com/goccy/go-yaml/..."}, "the one reader of YAML that people write, whatever it is about; goccy/go-yaml because errors need lines"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "shared/yamlfile"}, "the one reader of mesh.yaml"},
@@ -68,11 +69,12 @@ func layers() []layer {
 		{"shared/alarm/sns", []string{"shared/alarm", "github.com/aws/..."}, "an adapter knows its port and its library"},
 		{"shared/metric", nil, "the names of the metrics and CloudWatch's form of them: standard library only"},
 
-		{"shared/record", all(core, []string{"shared/store"}), "the stored items with their types, shared by the use cases, which never import each other"},
+		{"shared/record", all(core, []string{"shared/store", "shared/userset"}), "the stored items with their types, shared by the use cases, which never import each other"},
 		{"shared/run", all(core, []string{"shared/store", "shared/metric"}), "requests, answers, schedules and leases, shared by the use cases"},
 		{"shared/repair", all(core, storage, []string{"shared/chain", "shared/procedure"}), "the gate stands below the use cases and knows none of them"},
 
-		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap"}), "looks; soap for the kinds of its errors"},
+		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/userset"}), "looks; soap for the kinds of its errors"},
+		{"shared/useraudit", all(core, storage, []string{"shared/cluster", "shared/userset"}), "what is wrong with users, for preflight and for a person who asks; whoever calls it opens the clusters, under one's own guard"},
 		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, in every use case that acts: the gate beneath it knows no cluster, the use cases above it open none"},
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain"}), "looks at certificates and names; sends no credential, so it knows no soap"},

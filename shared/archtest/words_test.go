@@ -24,7 +24,7 @@ var joins = map[string]string{
 	"shared/cluster.boundFact":          "the names of our own bounds",
 	"shared/cluster.mapTable":           "SQL",
 	"shared/cluster.SQL":                "SQL",
-	"shared/cluster.rowsSQL":            "SQL",
+	"shared/cluster.inSQL":              "SQL",
 	"shared/cluster.YAML":               "a file, not a sentence",
 	"shared/tlsprobe.someOf":            "six names, and how many there are",
 	"shared/host.Handle":                "the functions of a host",

@@ -30,6 +30,7 @@ const (
 	purposeCounts     = "user_counts"
 	purposeBuckets    = "user_buckets"
 	purposeRows       = "user_rows"
+	purposeUnassigned = "user_unassigned"
 	purposeTopology   = "topology"
 	purposeTopologyHA = "topology_ha"
 	purposeParameters = "parameters"
@@ -55,6 +56,9 @@ const usersOf = "FROM enduser u, enterprisenode e WHERE u.primarynodeid = e.id A
 // which spreads numbered and spelled IDs alike and exists in any SQL.
 const bucketOf = "LOWER(SUBSTR(u.userid, LENGTH(u.userid), 1))"
 
+// userColumns are those of a query for users, row by row.
+var userColumns = [...]string{"pkid", "userid", "node", "?imaddress", "?directoryuri"}
+
 // defaults are the embedded queries. There is none for the peer table: its
 // columns are not found in any public material, so a site must map them.
 var defaults = [...]purpose{
@@ -64,9 +68,12 @@ var defaults = [...]purpose{
 	{purposeBuckets, []string{"node", "bucket", "users", "weight", "low", "high"}, Guessed,
 		"SELECT e.name AS node, " + bucketOf + " AS bucket, COUNT(*) AS users, SUM(LENGTH(u.userid)) AS weight, MIN(LOWER(u.userid)) AS low, MAX(LOWER(u.userid)) AS high " + usersOf + " GROUP BY 1, 2",
 		"as user_counts"},
-	{purposeRows, []string{"pkid", "userid", "node", "?imaddress"}, Guessed,
-		"SELECT FIRST {limit} u.pkid AS pkid, u.userid AS userid, e.name AS node, u.imaddress AS imaddress " + usersOf + " AND u.pkid > {after}{nodes}{buckets}{user} ORDER BY u.pkid",
+	{purposeRows, userColumns[:], Guessed,
+		"SELECT FIRST {limit} u.pkid AS pkid, u.userid AS userid, e.name AS node, u.imaddress AS imaddress, u.directoryuri AS directoryuri " + usersOf + " AND u.pkid > {after}{nodes}{buckets}{user} ORDER BY u.pkid",
 		"as user_counts"},
+	{purposeUnassigned, userColumns[:], Guessed,
+		"SELECT FIRST {limit} u.pkid AS pkid, u.userid AS userid, '' AS node, u.imaddress AS imaddress, u.directoryuri AS directoryuri FROM enduser u WHERE u.primarynodeid IS NULL AND u.status = 1 AND u.deletedtimestamp IS NULL AND u.enablecups = 't' AND u.tkuserprofile = 1 AND u.pkid > {after}{user} ORDER BY u.pkid",
+		"Cisco finds users without a node by primarynodeid; that tkuserprofile 1 is a user of this cluster is inferred"},
 	{purposeTopology, []string{"node", "usage", "?ha_state", "?sync_status"}, Verified,
 		"SELECT p.name AS node, p.tknodeusage AS usage, e.tkhaserverstate AS ha_state, (SELECT MAX(syncstatus) FROM epassyncagentcfg) AS sync_status FROM processnode p, enterprisenode e WHERE p.name = e.name AND p.tkprocessnoderole = 2",
 		"tables and columns are in Cisco's troubleshooting documents"},
@@ -139,20 +146,6 @@ func (d Dialect) paramPurpose(name string) string {
 // rowsSQL fills the placeholders of user_rows. Every value is quoted as an SQL
 // literal.
 func rowsSQL(sql string, f Filter, after string, limit int) string {
-	in := func(expr string, values []string) string {
-		if len(values) == 0 {
-			return ""
-		}
-		quoted := make([]string, len(values))
-		for i, v := range values {
-			quoted[i] = axl.Quote(v)
-		}
-		return " AND " + expr + " IN (" + strings.Join(quoted, ", ") + ")"
-	}
-	user := ""
-	if f.User != "" {
-		user = " AND LOWER(u.userid) = " + axl.Quote(strings.ToLower(f.User))
-	}
 	nodes := make([]string, len(f.Nodes))
 	for i, n := range f.Nodes {
 		nodes[i] = string(n)
@@ -160,15 +153,56 @@ func rowsSQL(sql string, f Filter, after string, limit int) string {
 	return strings.NewReplacer(
 		"{limit}", fmt.Sprint(limit),
 		"{after}", axl.Quote(after),
-		"{nodes}", in("e.name", nodes),
-		"{buckets}", in(bucketOf, f.Buckets),
-		"{user}", user,
+		"{nodes}", and(inSQL("e.name", nodes)),
+		"{buckets}", and(inSQL(bucketOf, f.Buckets)),
+		"{user}", and(namedSQL(f.Users)),
 	).Replace(sql)
+}
+
+// and appends a condition, if there is one.
+func and(condition string) string {
+	if condition == "" {
+		return ""
+	}
+	return " AND " + condition
+}
+
+// inSQL is the condition that an expression is one of some values; "" for none.
+func inSQL(expr string, values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = axl.Quote(v)
+	}
+	return expr + " IN (" + strings.Join(quoted, ", ") + ")"
+}
+
+// namedSQL narrows to users by their IDs and, of those that could be one, by their
+// IM addresses. An ID is compared as it is too: what LOWER makes of letters beyond
+// ASCII is the database's own affair.
+func namedSQL(users []string) string {
+	if len(users) == 0 {
+		return ""
+	}
+	var lower, addresses []string
+	for _, u := range users {
+		lower = append(lower, strings.ToLower(u))
+		if strings.Contains(u, "@") {
+			addresses = append(addresses, strings.ToLower(u))
+		}
+	}
+	out := "(" + inSQL("LOWER(u.userid)", lower) + " OR " + inSQL("u.userid", users)
+	if len(addresses) > 0 {
+		out += " OR " + inSQL("LOWER(u.imaddress)", addresses)
+	}
+	return out + ")"
 }
 
 // Filter narrows a stream of user rows. Empty fields do not narrow.
 type Filter struct {
 	Nodes   []mesh.NodeName // home nodes, by name
 	Buckets []string
-	User    string
+	Users   []string // user IDs, or IM addresses
 }

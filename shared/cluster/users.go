@@ -71,9 +71,25 @@ func addBucket(a, b peer.Bucket) peer.Bucket {
 
 // User is one row of the user stream.
 type User struct {
+	Key       string // of the row
 	ID        string // as the database spells it
 	Node      mesh.NodeName
 	IMAddress string // "" where the dialect does not read it
+	// DirectoryURI is "" for a user without one, and where the dialect does not
+	// read it, which URIRead tells apart.
+	DirectoryURI string
+	URIRead      bool
+}
+
+func userOf(v [][]byte) User {
+	return User{Key: string(v[0]), ID: string(v[1]), Node: mesh.NodeName(v[2]), IMAddress: string(v[3]), DirectoryURI: string(v[4]), URIRead: v[4] != nil}
+}
+
+// bounded cuts what one row may bring.
+func (u User) bounded() User {
+	u.ID, u.Node = clip(u.ID, userRunes), mesh.NodeName(clip(string(u.Node), hostName))
+	u.IMAddress, u.DirectoryURI = clip(u.IMAddress, userRunes), clip(u.DirectoryURI, userRunes)
+	return u
 }
 
 // Users streams the users that count, homes and copies alike, in pages by
@@ -96,7 +112,7 @@ func (c *Client) Users(ctx context.Context, f Filter, now time.Time, row func(Us
 	stats, err := n.axl.Pages(ctx, &n.pageSize, p.columns, func(after string, limit int) string {
 		return rowsSQL(p.sql, f, after, limit)
 	}, func(v [][]byte) error {
-		return row(User{ID: string(v[1]), Node: mesh.NodeName(v[2]), IMAddress: string(v[3])})
+		return row(userOf(v))
 	})
 	if err != nil {
 		return unread(stats, stats.Rows, err, now), err
@@ -105,7 +121,7 @@ func (c *Client) Users(ctx context.Context, f Filter, now time.Time, row func(Us
 	if err != nil {
 		return peer.Partial(stats, now, reasonOf(err), err.Error()), err
 	}
-	if before != after || (len(f.Buckets) == 0 && f.User == "" && stats.Rows != after) {
+	if before != after || (len(f.Buckets) == 0 && len(f.Users) == 0 && stats.Rows != after) {
 		return peer.Partial(stats, now, peer.RowsIncomplete, fmt.Sprintf("%d rows read, %d users before and %d after", stats.Rows, before, after)), nil
 	}
 	return peer.Known(stats, now), nil
@@ -133,8 +149,10 @@ func (c *Client) total(ctx context.Context, f Filter) (int, error) {
 
 // Set folds every user into one order-free digest per home cluster (tier 3):
 // two 64-bit sums over SHA-256 of the case-folded user ID. Memory does not
-// grow with the users.
-func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), domain string, now time.Time, domains ...string) peer.Fact[map[mesh.ClusterID]peer.SetDigest] {
+// grow with the users. home, unless nil, is given each user at home here, in the
+// order of the rows' keys; what it was given is of worth only if the answer is
+// Known.
+func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), domain string, now time.Time, home func(User), domains ...string) peer.Fact[map[mesh.ClusterID]peer.SetDigest] {
 	type sums struct {
 		a, b    uint64
 		users   int
@@ -159,6 +177,9 @@ func (c *Client) Set(ctx context.Context, owner func(mesh.NodeName) (mesh.Cluste
 		s.a += binary.LittleEndian.Uint64(h[:8])
 		s.b += binary.LittleEndian.Uint64(h[8:16])
 		s.users++
+		if id == c.cluster.ID && home != nil {
+			home(u.bounded())
+		}
 		if id == c.cluster.ID && domain != "" && foreign(u.IMAddress, domain, domains) {
 			s.foreign++
 		}
@@ -215,20 +236,81 @@ func (c *Client) Named(ctx context.Context, home *mesh.Cluster, buckets []string
 	return ids, got
 }
 
-// Find looks one user up in the cluster's database: the nodes that the user's
-// rows name as home.
-func (c *Client) Find(ctx context.Context, user string) ([]User, error) {
-	p, ok := c.dialect.query(purposeRows)
+// userQuery asks once for rows of userColumns, at most limit of them.
+func (c *Client) userQuery(ctx context.Context, name string, f Filter, after string, limit int, row func(User)) (int, error) {
+	p, ok := c.dialect.query(name)
 	if !ok {
-		return nil, &Refused{Reason: peer.NoDialect, Message: "no query for " + purposeRows}
+		return 0, &Refused{Reason: peer.NoDialect, Message: "no query for " + name}
 	}
-	var out []User
-	const rows = 100
-	_, err := c.publisher().axl.Query(ctx, rowsSQL(p.sql, Filter{User: user}, "", rows), p.columns, func(v [][]byte) error {
-		if len(out) < rows {
-			out = append(out, User{ID: clip(string(v[1]), userRunes), Node: mesh.NodeName(clip(string(v[2]), hostName)), IMAddress: clip(string(v[3]), userRunes)})
+	rows := 0
+	_, err := c.publisher().axl.Query(ctx, rowsSQL(p.sql, f, after, limit), p.columns, func(v [][]byte) error {
+		if rows++; rows <= limit {
+			row(userOf(v).bounded())
 		}
 		return nil
 	})
+	return rows, err
+}
+
+const (
+	findRows = 100
+	// FindAtOnce is how many users one Find may look for: a statement of a few KB,
+	// and an answer far below 2 MB.
+	FindAtOnce = 50
+)
+
+// Find looks users up in the cluster's database by user ID or IM address: the
+// nodes that their rows, homes and copies, name as home. Of one user's rows
+// findRows are kept; of several users' so many that some may be left out is an
+// error.
+func (c *Client) Find(ctx context.Context, users ...string) ([]User, error) {
+	if len(users) > FindAtOnce {
+		return nil, fmt.Errorf("looking for %d users at once, at most %d", len(users), FindAtOnce)
+	}
+	var out []User
+	rows, err := c.userQuery(ctx, purposeRows, Filter{Users: users}, "", findRows*len(users), func(u User) { out = append(out, u) })
+	if err == nil && len(users) > 1 && rows >= findRows*len(users) {
+		err = fmt.Errorf("%d rows of %d users: more than are looked at", rows, len(users))
+	}
 	return out, err
+}
+
+// unassignedKept bounds the users without a node that are read: one answer, below
+// 2 MB.
+const unassignedKept = 5000
+
+// Unassigned reads the enabled users of this cluster that no node is home to.
+// whole is false if there are more than are read.
+func (c *Client) Unassigned(ctx context.Context) (users []User, whole bool, err error) {
+	rows, err := c.userQuery(ctx, purposeUnassigned, Filter{}, "", unassignedKept+1, func(u User) { users = append(users, u) })
+	return users[:min(len(users), unassignedKept)], rows <= unassignedKept, err
+}
+
+// betweenRows is asked for at once by Between, and betweenQueries times at most.
+const (
+	betweenRows    = 400
+	betweenQueries = 4
+)
+
+// Between reads this cluster's users at home whose rows' keys follow after, up to
+// and with until ("" is the end), or until so many were read that something is
+// wrong with the range: an error.
+func (c *Client) Between(ctx context.Context, after, until string, row func(User)) error {
+	f := Filter{}
+	for _, n := range c.cluster.Nodes {
+		f.Nodes = append(f.Nodes, n.Name)
+	}
+	for range betweenQueries {
+		past := false
+		rows, err := c.userQuery(ctx, purposeRows, f, after, betweenRows, func(u User) {
+			after = u.Key
+			if past = past || until != "" && u.Key > until; !past {
+				row(u)
+			}
+		})
+		if err != nil || past || rows < betweenRows || after == until {
+			return err
+		}
+	}
+	return fmt.Errorf("more than %d users between two rows' keys that were 256 users apart", betweenQueries*betweenRows)
 }

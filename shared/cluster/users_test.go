@@ -26,7 +26,7 @@ func (r *rig) view(ids ...mesh.ClusterID) *peer.View {
 		o := r.look(id)
 		rec := peer.Advance(peer.ClusterRecord{}, o, c)
 		v.Buckets[id] = r.client(id).Buckets(r.t.Context(), r.Mesh.Owner, now)
-		rec.UserSet = r.client(id).Set(r.t.Context(), r.Mesh.Owner, r.Mesh.Domain, now)
+		rec.UserSet = r.client(id).Set(r.t.Context(), r.Mesh.Owner, r.Mesh.Domain, now, nil)
 		if !v.Buckets[id].Known() || !rec.UserSet.Known() {
 			r.t.Fatalf("%s: buckets %+v, set %+v", id, v.Buckets[id].Reason, rec.UserSet)
 		}
@@ -165,7 +165,7 @@ func TestTheStreamIsWhole(t *testing.T) {
 		t.Error("a stream that was cut is called whole")
 	}
 	r.ClearFaults()
-	if set := r.client("emea").Set(t.Context(), r.Mesh.Owner, r.Mesh.Domain, r.Clock.Now()); !set.Known() || set.Value["emea"].Users != 403 {
+	if set := r.client("emea").Set(t.Context(), r.Mesh.Owner, r.Mesh.Domain, r.Clock.Now(), nil); !set.Known() || set.Value["emea"].Users != 403 {
 		t.Errorf("afterwards the set is %s with %d users, want 403", set.Knowledge, set.Value["emea"].Users)
 	}
 }
@@ -280,7 +280,7 @@ func TestUsersOfNobodysNodesAreNotCounted(t *testing.T) {
 	if got := client.Buckets(t.Context(), only, now); !got.Known() || len(got.Value) != 1 || got.Value["emea"].Users != 20 {
 		t.Errorf("digests: %+v", got)
 	}
-	if got := client.Set(t.Context(), only, "", now); !got.Known() || len(got.Value) != 1 || got.Value["emea"].Users != 20 {
+	if got := client.Set(t.Context(), only, "", now, nil); !got.Known() || len(got.Value) != 1 || got.Value["emea"].Users != 20 {
 		t.Errorf("set: %+v", got)
 	}
 }
@@ -300,7 +300,7 @@ func TestHomeUsersOfAnotherDomainAreCounted(t *testing.T) {
 		{"another, and the cluster has the users' one too", "elsewhere.example.org", []string{r.Mesh.Domain}, 0},
 		{"none is declared", "", nil, 0},
 	} {
-		got := r.client("emea").Set(t.Context(), r.Mesh.Owner, c.domain, r.Clock.Now(), c.others...)
+		got := r.client("emea").Set(t.Context(), r.Mesh.Owner, c.domain, r.Clock.Now(), nil, c.others...)
 		if !got.Known() || got.Value["emea"].Foreign != c.foreign || got.Value["apac"].Foreign != 0 {
 			t.Errorf("domain %s: %+v", c.name, got)
 		}
@@ -317,7 +317,7 @@ func TestUsersThatCannotBeReadAreUnknown(t *testing.T) {
 	if got := client.Buckets(t.Context(), r.Mesh.Owner, now); got.Known() || got.Why() != peer.QueryRefused {
 		t.Errorf("digests: %+v", got)
 	}
-	if got := client.Set(t.Context(), r.Mesh.Owner, "", now); got.Known() || got.Why() != peer.QueryRefused || len(got.Value) != 0 {
+	if got := client.Set(t.Context(), r.Mesh.Owner, "", now, nil); got.Known() || got.Why() != peer.QueryRefused || len(got.Value) != 0 {
 		t.Errorf("set: %+v", got)
 	}
 	if ids, got := client.Named(t.Context(), emea, []string{"a"}, now); got.Known() || got.Why() != peer.QueryRefused || len(ids) != 0 {

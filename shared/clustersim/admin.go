@@ -47,7 +47,7 @@ func adminVerbs() []verb {
 		verbOf[Nodes]("nodes", `{"node":"imp-emea-sub.example.com","down":true}`, "a node: down, reboot, release, haState; add one"),
 		verbOf[Perfmon]("perfmon", `{"node":"imp-emea-sub.example.com","counter":"SRMState","value":11}`, "what a performance counter reads; roles: false takes PerfMon from the read account"),
 		verbOf[Replication]("replication", `{"node":"imp-emea-sub.example.com","state":3}`, "a node's database replication: 2 is good, 3 is bad"),
-		verbOf[Sync]("sync", `{"completed":false}`, "whether Cisco Sync Agent has completed the sync of users"),
+		verbOf[Sync]("sync", `{"completed":false}`, "whether Cisco Sync Agent has completed the sync of users; duplicates: copied or skipped by ICSA"),
 		verbOf[Reachable]("reachable", `{"from":"peerkeeper","value":false}`, "who can reach it: peerkeeper, another cluster, all"),
 		verbOf[Log]("log", `{"severity":3}`, "what its logs hold, how they are served and pushed; an alarm"),
 		verbOf[Restore]("restore", `{"users":-10}`, "a backup: its users made last are gone, and the copies too"),

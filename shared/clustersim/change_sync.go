@@ -2,15 +2,32 @@ package clustersim
 
 import "time"
 
-// Sync sets whether Cisco Sync Agent has completed the sync of users from Unified
-// CM, as the database tells it. The words for it are invented.
+// Sync is how users come into a cluster: whether Cisco Sync Agent has completed the
+// sync with Unified CM, and what ICSA does with a user of a peer whose user ID is
+// at home here as well. Cisco does not document the latter.
 type Sync struct {
 	Completed *bool `json:"completed"`
+	// Duplicates are "copied" (the default) or "skipped".
+	Duplicates *string `json:"duplicates"`
 }
 
-func (in Sync) apply(_ *Sim, c *cluster, now time.Time) error {
+func (in Sync) apply(s *Sim, c *cluster, now time.Time) error {
+	if in.Completed == nil && in.Duplicates == nil {
+		return wrong("completed", "is missing, and so is duplicates")
+	}
+	if in.Duplicates != nil {
+		switch *in.Duplicates {
+		case "copied", "skipped":
+		default:
+			return wrong("duplicates", "%q is neither copied nor skipped", *in.Duplicates)
+		}
+		c.skipsDuplicates = *in.Duplicates == "skipped"
+		for _, p := range c.peers {
+			p.seen = 0 // the next sync copies all of them again
+		}
+	}
 	if in.Completed == nil {
-		return wrong("completed", "is missing")
+		return nil
 	}
 	text := "In progress"
 	if *in.Completed {

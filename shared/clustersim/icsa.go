@@ -331,6 +331,9 @@ func (s *Sim) copyUsers(c, remote *cluster, fresh bool) (copied int, err error) 
 	if fresh {
 		condition += fmt.Sprintf(" AND rowid <= %d", remote.loaded)
 	}
+	if c.skipsDuplicates {
+		condition += " AND LOWER(userid) NOT IN (SELECT LOWER(userid) FROM main.enduser WHERE " + c.homeCondition() + ")"
+	}
 	return c.db.execLocked(copyColumns + " FROM peer.enduser WHERE " + condition)
 }
 

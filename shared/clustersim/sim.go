@@ -122,6 +122,8 @@ type cluster struct {
 	logging  logSettings
 	logLines int // that were written or would have been, but for their level
 
+	skipsDuplicates bool // ICSA copies no user whose ID is at home here as well
+
 	scheme        string // IM address scheme; "" as installed: UserID@[Default_Domain]
 	perfmonDenied bool   // the read account lacks the role for PerfMon
 	noFallback    bool   // high availability falls back by hand only

@@ -2,7 +2,7 @@
 // judges every directed peer from that one set of observations, and records
 // both.
 //
-// It owns the CLUSTER, BUCKETS, LOG, AUTH and PEER…#SYNC items. It never changes a cluster
+// It owns the CLUSTER, BUCKETS, LOG, USERS, AUTH and PEER…#SYNC items. It never changes a cluster
 // and never raises an alarm. A cluster that cannot be read leaves its facts as
 // they were, to grow too old; it never makes a number smaller.
 package peersync
@@ -68,6 +68,7 @@ type tick struct {
 	reread  map[mesh.ClusterID]bool
 	logs    map[mesh.ClusterID]store.Doc[peer.LogRecord]
 	pushed  map[mesh.ClusterID]peer.PushRecord
+	users   *usersRead // of the cluster whose users were read at this tick; nil if none was
 
 	mu      sync.Mutex
 	clients map[mesh.ClusterID]*cluster.Client
@@ -118,7 +119,8 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	if req.DryRun {
 		return answer, nil
 	}
-	errs := append(t.errs, t.record(ctx, observed))
+	errs := append(t.errs, t.recordUsers(ctx))
+	errs = append(errs, t.record(ctx, observed))
 	logs, err := t.readLogs(looking, observed, len(req.Only) > 0)
 	answer.Logs = logs
 	return answer, errors.Join(append(errs, err)...)
@@ -342,9 +344,11 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	}
 	t.facts.Clusters[pick].UserSetAttempted = t.now
 	t.guarded(ctx, pick, setDeadline, func(ctx context.Context, client *cluster.Client) (peer.Reason, string) {
-		got := client.Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now, t.Mesh.Domains...)
+		users, each := t.hashUsers(ctx, pick)
+		got := client.Set(ctx, t.Mesh.Owner, t.Mesh.Domain, t.now, each, t.Mesh.Domains...)
 		if got.Known() {
 			t.facts.Clusters[pick].UserSet = got
+			t.complete(ctx, client, users)
 		} else {
 			t.logger().Warn("reading every user was not complete", "cluster", pick, "reason", got.Why(), "detail", got.Detail)
 		}

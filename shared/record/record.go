@@ -62,6 +62,7 @@ type Snapshot struct {
 
 	buckets, logs []store.Item // as stored: only who asks for them pays for decoding them
 	shown         *shown       // nil unless it was made by Show
+	userReport    store.Item   // likewise
 }
 
 // ProposedSchema is the schema of PROPOSAL items.
@@ -187,6 +188,8 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 		return decode(b, b.Clusters, mesh.ClusterID(rest), it, ClusterSchema)
 	case store.PrefixBuckets:
 		b.buckets = append(b.buckets, it)
+	case store.AuditUsersSK + "#":
+		b.userReport = it
 	case store.PrefixLog:
 		b.logs = append(b.logs, it)
 	case store.PrefixCert:
@@ -230,22 +233,24 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 }
 
 func decode[K comparable, T any](b *Snapshot, into map[K]store.Doc[T], k K, it store.Item, schema int) error {
-	d, had := b.shown.had(it).(*store.Doc[T])
-	if !had {
-		doc, err := store.Decode[T](it, schema)
-		if errors.Is(err, store.ErrNewerSchema) {
-			// So new that it cannot even be read: it is there, it is not ours, and
-			// it is no reason to be blind to everything else.
-			var zero T
-			doc, err = store.NewDoc(it.Key, schema, zero), nil
-			doc.Version, doc.Newer = it.Version, true
+	if b.shown != nil {
+		if d, ok := reliable[T](b.shown, it, schema); ok {
+			into[k] = d
 		}
-		d = &doc
-		if take, err := b.shown.keep(it, d, doc.Newer, err); !take {
-			return err
-		}
+		return nil
 	}
-	into[k] = *d
+	d, err := store.Decode[T](it, schema)
+	if errors.Is(err, store.ErrNewerSchema) {
+		// So new that it cannot even be read: it is there, it is not ours, and
+		// it is no reason to be blind to everything else.
+		var zero T
+		d, err = store.NewDoc(it.Key, schema, zero), nil
+		d.Version, d.Newer = it.Version, true
+	}
+	if err != nil {
+		return err
+	}
+	into[k] = d
 	return nil
 }
 

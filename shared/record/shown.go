@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -27,7 +28,7 @@ type Unread struct {
 	Message string      `json:"message"`
 }
 
-// shown is what a snapshot to be shown has besides; nil in any other.
+// shown is what a snapshot to be shown has besides.
 type shown struct {
 	before, decoded map[string]decoded // by sort key
 	unread          []Unread
@@ -38,9 +39,10 @@ type shown struct {
 // decoded is an item's body with what it decodes to. A page that is asked every
 // few seconds meets the same bodies again and again.
 type decoded struct {
-	body []byte
-	sum  [sha256.Size]byte
-	doc  any // *store.Doc[T], whose value is not to be changed; nil if it cannot be used
+	body   []byte
+	sum    [sha256.Size]byte
+	doc    any // store.Doc[T], whose value is not to be changed; nil if it cannot be used
+	unread Unread
 }
 
 // Show reads, in one query, what is known of a mesh, for those who show it and write
@@ -78,51 +80,37 @@ func Show(ctx context.Context, s Reader, m *mesh.Mesh, before *Snapshot) (*Snaps
 
 // Alarms decodes the ALARM items of a snapshot to be shown: their type is their
 // owner's.
-func Alarms[T any](b *Snapshot, schema int) []T {
-	docs := map[string]store.Doc[T]{}
-	var out []T
+func Alarms[T any](b *Snapshot, schema int) (out []*T) {
 	for _, it := range b.shown.alarms {
-		if err := decode(b, docs, it.SK, it, schema); err != nil {
-			continue // not of a snapshot to be shown
-		}
-		if doc, ok := docs[it.SK]; ok {
-			out = append(out, doc.Value)
+		if d, ok := reliable[T](b.shown, it, schema); ok {
+			out = append(out, &d.Value)
 		}
 	}
 	return out
 }
 
-// had is what before decoded of the same bytes: a *store.Doc[T], or nil.
-func (s *shown) had(it store.Item) any {
-	if s == nil {
-		return nil
-	}
+// reliable decodes an item that this version may rely on, unless the same bytes
+// were decoded before. Otherwise it notes the item as unread.
+func reliable[T any](s *shown, it store.Item, schema int) (store.Doc[T], bool) {
 	d, ok := s.before[it.SK]
-	if !ok || d.doc == nil || !bytes.Equal(d.body, it.Body) {
-		return nil
+	if !ok || !bytes.Equal(d.body, it.Body) {
+		d = decoded{body: it.Body, sum: sha256.Sum256(it.Body)}
+		doc, err := store.Decode[T](it, schema)
+		switch {
+		case errors.Is(err, store.ErrNewerSchema), err == nil && doc.Newer:
+			d.unread = Unread{it.SK, peer.NewerSchema, "written by a newer version of Peerkeeper; not judged by this one"}
+		case err != nil:
+			d.unread = Unread{it.SK, peer.UnreadableAnswer, err.Error()}
+		default:
+			d.doc = doc
+		}
 	}
 	s.decoded[it.SK] = d
-	return d.doc
-}
-
-// keep says whether to take what an item decoded to, a *store.Doc[T]. What is to be
-// shown is kept for the next reading; what this version may not rely on is noted
-// as unread instead, and is no error.
-func (s *shown) keep(it store.Item, doc any, newer bool, err error) (take bool, _ error) {
-	if s == nil {
-		return err == nil, err
+	doc, ok := d.doc.(store.Doc[T])
+	if !ok {
+		s.unread = append(s.unread, d.unread)
 	}
-	d := decoded{body: it.Body, sum: sha256.Sum256(it.Body)}
-	switch {
-	case err != nil:
-		s.unread = append(s.unread, Unread{it.SK, peer.UnreadableAnswer, err.Error()})
-	case newer:
-		s.unread = append(s.unread, Unread{it.SK, peer.NewerSchema, "written by a newer version of Peerkeeper; not judged by this one"})
-	default:
-		d.doc = doc
-	}
-	s.decoded[it.SK] = d
-	return d.doc != nil, nil
+	return doc, ok
 }
 
 // Unread are the items of a snapshot to be shown that are not taken into account,

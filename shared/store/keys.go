@@ -27,6 +27,9 @@ const (
 	PrefixMaintenance = "MAINT#"
 )
 
+// AuditUsersSK is the sort key of what preflight found wrong with users.
+const AuditUsersSK = "AUDITUSERS"
+
 // The last part of a peer's sort key: who wrote the item.
 const (
 	PartSync  = "SYNC"
@@ -43,6 +46,22 @@ func Pushed(meshName string) string { return meshName + "#push" }
 
 // Override is the partition of what people have told Peerkeeper.
 func Override(meshName string) string { return meshName + "#override" }
+
+// users is the partition of the hashes of a mesh's users: megabytes that no tick
+// reads.
+func users(meshName string) string { return meshName + "#users" }
+
+// UsersKey holds the key of all the hashes.
+func UsersKey(meshName string) Key { return Key{users(meshName), "KEY"} }
+
+// Users is item n of what peersync keeps of a cluster's users; 0 says which of
+// the others are in force.
+func Users(meshName string, id mesh.ClusterID, n int) Key {
+	return Key{users(meshName), fmt.Sprintf("USERS#%s#%04d", id, n)}
+}
+
+// AuditUsers is what preflight found wrong with a mesh's users.
+func AuditUsers(meshName string) Key { return Key{Live(meshName), AuditUsersSK} }
 
 // AuditMonth is the partition of one UTC month of the audit trail.
 func AuditMonth(meshName string, at time.Time) string {

@@ -35,7 +35,7 @@ var (
 	weekdays       = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 	evidences      = []string{"verified", "thirdParty", "inferred", "site", "simulator"}
 
-	dialectQueries    = []string{"user_counts", "user_buckets", "user_rows", "topology", "parameters", "peers"}
+	dialectQueries    = []string{"user_counts", "user_buckets", "user_rows", "user_unassigned", "topology", "parameters", "peers"}
 	dialectParameters = []string{"sync_interval", "auto_recovery", "certificate_sync", "address_scheme", "default_domain"}
 )
 
