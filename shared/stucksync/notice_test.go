@@ -241,3 +241,17 @@ func TestSelfTest(t *testing.T) {
 		t.Error("not asked for, and sent")
 	}
 }
+
+func mustSay(t *testing.T, name, text string, says, silent []string) {
+	t.Helper()
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			t.Errorf("%s: it does not say %q: %s", name, s, text)
+		}
+	}
+	for _, s := range silent {
+		if strings.Contains(text, s) {
+			t.Errorf("%s: it says %q: %s", name, s, text)
+		}
+	}
+}
