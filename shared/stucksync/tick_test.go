@@ -588,8 +588,8 @@ func TestWhatFiresOfACluster(t *testing.T) {
 	expired := certificate.Served{Fingerprint: "sha256:aa", Subject: "CN=x", NotAfter: noon.Add(-time.Hour), Read: noon}
 	found := func(j *tick, f *peer.Facts) {
 		f.Clusters["apac"].Findings = []peer.Finding{
-			{ID: "HAState:imp-apac-pub", Reason: peer.HAState}, // no alarm is about it
-			{ID: "CertificateExpired:imp-apac-pub:RSA", Reason: peer.CertificateExpired}, // not peersync's to say
+			{ID: "HAState:imp-apac-pub", Reason: peer.HAState},                              // no alarm is about it
+			{ID: "CertificateExpired:imp-apac-pub:RSA", Reason: peer.CertificateExpired},    // not peersync's to say
 			{ID: "ServiceStopped:imp-apac-pub:x", Reason: peer.ServiceStopped, Since: noon}, // seen once
 			{ID: "ClusterDown", Reason: peer.ClusterDown, Since: noon.Add(-time.Hour)},
 		}
@@ -605,7 +605,7 @@ func TestWhatFiresOfACluster(t *testing.T) {
 		{"as it is", found, "[ClusterDown: CertificateExpired: CertificateExpiring:suppressed]"},
 		{"in maintenance", func(j *tick, f *peer.Facts) {
 			found(j, f)
-			j.Book.Overrides.Maintenance = map[string]record.Override{"apac": {Scope: "apac", At: noon.Add(-time.Hour)}}
+			j.Book.Overrides.Maintenance = []record.Override{{Scope: "apac", At: noon.Add(-time.Hour)}}
 		}, "[ClusterDown:suppressed CertificateExpired:suppressed CertificateExpiring:suppressed]"},
 	} {
 		var got []string
@@ -659,7 +659,7 @@ func TestWhatAwaitsAnotherAlarm(t *testing.T) {
 	}
 }
 
-// TestARestartThatIsAskedForTwiceIsOne, and what certificates ask for comes beside
+// TestWhatTheMeshAsksFor: what certificates ask for comes beside
 // what the syncs do.
 func TestWhatTheMeshAsksFor(t *testing.T) {
 	j := at(t, func(j *tick, f *peer.Facts) {
