@@ -1292,7 +1292,7 @@ func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, bo
 		c.fail("%s %s on services that are %s", a.action, a.target, services.Why())
 	}
 	if a.action != "Restart" {
-		c.checkStart(a, intent, book)
+		c.checkStart(a, intent, gate, book)
 		return
 	}
 	if a.target.Service == peer.ICSA {

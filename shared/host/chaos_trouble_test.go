@@ -120,7 +120,7 @@ func (c *chaos) meetCertificate(leaf *x509.Certificate) {
 // checkStart is called for every start on its way to a node: what a person
 // stopped is started with approval only, unless the policy says otherwise, or
 // something else on the node explains the code as well.
-func (c *chaos) checkStart(a act, intent *repair.Intent, book *record.Snapshot) {
+func (c *chaos) checkStart(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
 	stopped, byHand := c.stoppedByHand[a.target]
 	if a.applied {
 		delete(c.stoppedByHand, a.target)
@@ -132,6 +132,8 @@ func (c *chaos) checkStart(a act, intent *repair.Intent, book *record.Snapshot) 
 	switch {
 	case c.plan.Start == "auto", c.plan.Start != "" && (clocks || a.at.Sub(stopped) >= 110*time.Minute):
 		return
+	case !clocks && meantOn(gate, a.target.Node, stopped.Add(-2*time.Hour), stopped.Add(15*time.Minute)):
+		return // whether it reached the node or not, it may have left it so
 	case c.actedOn(a.target.Node, stopped.Add(-2*time.Hour), stopped.Add(15*time.Minute)), c.startedOn(a.target, stopped):
 		return
 	}
@@ -143,6 +145,14 @@ func (c *chaos) checkStart(a act, intent *repair.Intent, book *record.Snapshot) 
 func (c *chaos) actedOn(node mesh.NodeName, since, until time.Time) bool {
 	return slices.ContainsFunc(c.acts, func(b act) bool {
 		return b.target.Node == node && b.at.After(since) && b.at.Before(until) && len(b.certs) == 0
+	})
+}
+
+// meantOn reports whether anything was meant to be done on a node between two
+// instants, by the hosts' clock, and is over.
+func meantOn(gate *repair.Gate, node mesh.NodeName, since, until time.Time) bool {
+	return slices.ContainsFunc(gate.Closed, func(cl repair.Closure) bool {
+		return cl.Target.Node == node && cl.Action != peer.ImportCertificate && cl.Meant.After(since) && cl.Meant.Before(until)
 	})
 }
 
