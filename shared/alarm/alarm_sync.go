@@ -13,7 +13,7 @@ var periodicSyncingFailure = Kind{
 	Conditions:  []peer.Type{peer.Synced},
 	InhibitedBy: []string{Outage, Cause},
 	Awaits:      CertificateNotTrusted,
-	Summary:     "The periodic sync of this peer stands still. Users homed on the remote cluster who were added or moved since are shown as offline or not found. Measured by Peerkeeper; Cisco's own alarm has the same name.",
+	Summary:     "The periodic sync of this peer stands still. Users homed on the remote cluster who were added or moved since are shown as offline or not found. Measured by Peerkeeper, or Cisco's own alarm of the same name, read in the agent's log: the message says which.",
 	Effect:      changesMissing,
 	Next:        procedure.ForceManualSync("{fromPub}", "{toPub}"),
 }

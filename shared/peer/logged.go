@@ -293,6 +293,15 @@ func (l *link) lostToICSA(since time.Time) bool {
 	return cause.falsifies == Reachable && l.logFresh() && l.failing(w.Cause) && l.puller.said(w.Cause).After(since.Add(-l.Tick)) && began.After(since.Add(-2*l.Tick))
 }
 
+// NextTurnTells reports whether a peer is known by its log alone, and a sync of it
+// has been due since that was read: its next turn tells whether it came.
+func (v *View) NextTurnTells(id mesh.PeerID) bool {
+	l := v.link(id)
+	c := l.clock()
+	interval, _ := l.interval()
+	return c.Source == ClockCisco && l.logNext() && v.Now.Sub(c.Last) > interval+2*v.Tick
+}
+
 // failuresGoOn reports whether Cisco's alarm of a stuck sync was raised after ICSA
 // started, and failures of the peer were logged until the log was last read.
 func (l *link) failuresGoOn(started time.Time) bool {

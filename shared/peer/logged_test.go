@@ -395,10 +395,6 @@ func TestCiscosOtherAlarmsAreFindings(t *testing.T) {
 // Failures are one run until a success or two hours' pause, in however many
 // readings they are met.
 func TestSinceWhenItFails(t *testing.T) {
-	type line struct {
-		alarm ciscolog.Alarm
-		ago   time.Duration
-	}
 	for _, c := range []struct {
 		name  string
 		lines []line

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/mesh"
 )
 
@@ -32,6 +33,9 @@ func TestWhetherAPeersSyncsWork(t *testing.T) {
 		}, false},
 		{"it never synced", func(s *scene) { s.entry(func(e *Entry) { e.LastSync = time.Time{} }) }, false},
 		{"nothing tells", func(s *scene) { s.entry(func(e *Entry) { e.HasClock, e.LastSync = false, time.Time{} }) }, false},
+		{"by its log: on time when that was read, 50 min ago", byLog(50*time.Minute, line{ciscolog.Status, 85 * time.Minute}), true},
+		{"by its log: overdue when that was read", byLog(0, line{ciscolog.Status, 41 * time.Minute}), false},
+		{"by its log: on time, and a try has failed since", byLog(0, line{ciscolog.Status, 35 * time.Minute}, line{ciscolog.CertificateInvalid, 5 * time.Minute}), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene()
@@ -40,6 +44,51 @@ func TestWhetherAPeersSyncsWork(t *testing.T) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// line is a line of ICSA's own log about apac, so long ago.
+type line struct {
+	alarm ciscolog.Alarm
+	ago   time.Duration
+}
+
+// byLog takes emea's peer table away, and leaves these lines in a log that was read
+// so long ago.
+func byLog(read time.Duration, lines ...line) func(*scene) {
+	return func(s *scene) {
+		s.emea().Seen.Entries = Unknown[[]Entry](NoDialect, "not mapped")
+		r := LogRecord{Read: ago(read), Since: ago(24 * time.Hour)}
+		for _, l := range lines {
+			outcome := ciscolog.Failed
+			if l.alarm == ciscolog.Status {
+				outcome = ciscolog.Succeeded
+			}
+			r.Add("apac", outcome, Word{Alarm: l.alarm, At: ago(l.ago), Dating: ciscolog.Dated})
+		}
+		s.Logs = map[mesh.ClusterID]LogRecord{"emea": r}
+	}
+}
+
+// What a log says of a sync that is due since is told by its next turn, and not
+// taken for granted meanwhile.
+func TestALogsNextTurnMayTell(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(s *scene)
+		want   bool
+	}{
+		{"a sync is due since, and the turn is to come", byLog(25*time.Minute, line{ciscolog.Status, 45 * time.Minute}), true},
+		{"none is due yet", byLog(25*time.Minute, line{ciscolog.Status, 40 * time.Minute}), false},
+		{"the turn is overdue", byLog(46*time.Minute, line{ciscolog.Status, 80 * time.Minute}), false},
+		{"the peer table tells", func(s *scene) { s.lastSync(45 * time.Minute) }, false},
+		{"nothing tells", byLog(0), false},
+	} {
+		s := newScene()
+		c.change(s)
+		if got := s.View().NextTurnTells(watched); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }
 
@@ -70,6 +119,13 @@ func TestWhetherICSAHasReadItsTrustStore(t *testing.T) {
 			s.lose("emea", ago(time.Hour))
 			s.lastSync(3 * time.Hour)
 		}, true, true},
+		{"by its log: no success for three hours, and no failure either", byLog(0, line{ciscolog.Status, 3 * time.Hour}), true, false},
+		{"by its log: it fails", byLog(0, line{ciscolog.Status, 3 * time.Hour}, line{ciscolog.CertificateInvalid, 5 * time.Minute}), true, true},
+		{"by its log: a sync has succeeded since the change", byLog(0, line{ciscolog.Status, 90 * time.Minute}), false, true},
+		{"by its log: it fails, and was restarted after the change", func(s *scene) {
+			byLog(0, line{ciscolog.Status, 3 * time.Hour}, line{ciscolog.CertificateInvalid, 5 * time.Minute})(s)
+			runs(s, time.Hour)
+		}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene()

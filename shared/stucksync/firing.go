@@ -72,7 +72,7 @@ func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
 	switch name {
 	case alarm.PeriodicSyncingFailure:
 		synced := condition(j.Conditions[id], peer.Synced)
-		return synced.Reason == peer.Overdue || synced.Status == peer.False
+		return synced.Reason == peer.Overdue || synced.Status == peer.False || j.View.NextTurnTells(id)
 	case alarm.CertificateNotTrusted:
 		return j.certWillSpeak(id)
 	}
