@@ -53,11 +53,14 @@ func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
 	whole := history(t, s)
 	altered := append([]Entry(nil), whole...)
 	altered[1].Actor = "mallory"
+	rewritten := append([]Entry(nil), altered...)
+	rewritten[1].Hash = rewritten[1].sum()
 	for name, c := range map[string]struct {
 		entries []Entry
 		want    string
 	}{
 		"an entry altered":         {altered, "entry 2 was altered"},
+		"an entry rewritten":       {rewritten, "entry 3 does not follow entry 2"},
 		"an entry missing":         {append(append([]Entry(nil), whole[0]), whole[2:]...), "does not follow"},
 		"the newest two missing":   {whole[:2], "newest entries are missing"},
 		"the oldest one forgotten": {whole[1:], ""},
@@ -68,6 +71,52 @@ func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestAGateThatCannotBeReadProvesNothing: that the audit ends in it is not shown.
+func TestAGateThatCannotBeReadProvesNothing(t *testing.T) {
+	s := storetest.NewMemory()
+	if _, err := Append(t.Context(), s, "acme", entry(0)); err != nil {
+		t.Fatal(err)
+	}
+	whole := history(t, s)
+	it, err := s.Get(t.Context(), store.Gate("acme"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	it.Body = []byte(`{"last":`)
+	if err := s.Put(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+	if err := Verify(t.Context(), s, "acme", whole); err == nil {
+		t.Error("proven by a gate that cannot be read")
+	}
+	s.Fail = func(op string, key store.Key) error {
+		if op == "get" && key == store.Gate("acme") {
+			return context.Canceled
+		}
+		return nil
+	}
+	if err := Verify(t.Context(), s, "acme", whole); err == nil {
+		t.Error("proven by a gate that does not answer")
+	}
+	if _, err := History(t.Context(), s, "acme", noon.AddDate(0, 0, -1), noon); err == nil {
+		t.Error("read whole although the end of the chain is not known")
+	}
+}
+
+// TestNoEntryBeforeTheOneAsked: History begins where it is asked to.
+func TestNoEntryBeforeTheOneAsked(t *testing.T) {
+	s := storetest.NewMemory()
+	for i := range 3 {
+		if _, err := Append(t.Context(), s, "acme", entry(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := History(t.Context(), s, "acme", entry(1).Time, noon.AddDate(0, 0, 1))
+	if err != nil || len(got) != 2 || got[0].Seq != 2 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

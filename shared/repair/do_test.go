@@ -32,6 +32,8 @@ type rig struct {
 
 	status  string
 	since   time.Time // of its start
+	code    int       // why it does not run
+	unread  error     // of every read
 	begins  time.Duration
 	answer  error // of the next Control
 	applies bool  // whether Control does what it says
@@ -59,13 +61,13 @@ func (r *rig) Service(context.Context, mesh.NodeName, string) (peer.Service, err
 	if r.onLook != nil {
 		r.onLook(r.looks)
 	}
-	return r.service(), nil
+	return r.service(), r.unread
 }
 
 func (r *rig) service() peer.Service {
 	switch {
 	case r.status != "Started":
-		return peer.Service{Status: r.status, UpTime: -1}
+		return peer.Service{Status: r.status, UpTime: -1, Code: r.code}
 	case r.since.After(r.now): // it has accepted a restart and not begun it
 		return peer.Service{Status: "Started", UpTime: 6 * time.Hour}
 	}
@@ -227,10 +229,17 @@ func TestDo(t *testing.T) {
 				return nil
 			}
 		}, ending{NotSent, NotSent, 0, "lease"}},
+		{"the service cannot be read at the second look", func(r *rig) {
+			r.onLook = func(n int) {
+				if r.unread = nil; n == 2 {
+					r.unread = errNoWay
+				}
+			}
+		}, ending{NotSent, NotSent, 0, "could not be read again"}},
 		{"the second look takes until the deadline", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 2 {
-					r.now = r.now.Add(61 * time.Second)
+					r.now = r.now.Add(60 * time.Second)
 				}
 			}
 		}, ending{NotSent, NotSent, 0, "deadline"}},
@@ -255,8 +264,161 @@ func TestDo(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
 			c.prepare(r)
-			r.plays(restart(), c.ending, func() int { return len(r.sent) }, func() { r.onLook = nil })
+			r.plays(restart(), c.ending, func() int { return len(r.sent) }, func() { r.onLook, r.unread = nil, nil })
 		})
+	}
+}
+
+// TestAStartStopsForWhatAPersonDoesMeanwhile: who commands a service out of service
+// between the two looks is not overruled.
+func TestAStartStopsForWhatAPersonDoesMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		before, after int
+		ends          Outcome
+	}{
+		{"it crashed, and still is as it was", -1019, -1019, DoneProven},
+		{"it crashed, and a person commands it out of service meanwhile", -1019, peer.CodeCommandedOut, NotSent},
+		{"it was commanded out of service, which was decided about", peer.CodeCommandedOut, peer.CodeCommandedOut, DoneProven},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.status, r.code = "Stopped", c.before
+			p := start()
+			p.Code = c.before
+			r.onLook = func(n int) {
+				if n == 2 {
+					r.code = c.after
+				}
+			}
+			r.do(p)
+			if got := r.ended(); got != c.ends || (len(r.sent) == 1) != (c.ends == DoneProven) {
+				t.Errorf("%s, sent %d times, want %s", got, len(r.sent), c.ends)
+			}
+		})
+	}
+}
+
+// TestWhatARestartCountsAs: it is one of its cluster's hour from the moment it is
+// meant; a start is none, and what was not sent is none any more.
+func TestWhatARestartCountsAs(t *testing.T) {
+	counts := func(prepare func(r *rig), p peer.Proposal) int {
+		r := newRig(t)
+		prepare(r)
+		if _, err := Append(t.Context(), r.store, "acme", entry(0)); err != nil {
+			t.Fatal(err)
+		}
+		r.do(p)
+		g := r.gate()
+		entries := history(t, r.store)
+		if i := int(g.Closed[0].Seq) - 1; i != 1 || entries[i].Outcome != "intent" {
+			t.Errorf("it is numbered %d, which is not the entry of its intent", g.Closed[0].Seq)
+		}
+		return restarts(&g, r.now, "emea")
+	}
+	if n := counts(func(*rig) {}, restart()); n != 1 {
+		t.Errorf("a restart counts as %d", n)
+	}
+	if n := counts(func(r *rig) { r.answer, r.applies = errNoWay, false }, restart()); n != 0 {
+		t.Errorf("a restart that reached nobody counts as %d", n)
+	}
+	if n := counts(func(r *rig) { r.answer, r.applies = errRefused, false }, restart()); n != 1 {
+		t.Errorf("a restart that the node refused counts as %d", n)
+	}
+	if n := counts(func(r *rig) { r.status = "Stopped" }, start()); n != 0 {
+		t.Errorf("a start counts as %d restarts", n)
+	}
+}
+
+// TestOneIntentsDeadlineHoldsUpNoOther: each is read back when its own is over.
+func TestOneIntentsDeadlineHoldsUpNoOther(t *testing.T) {
+	r := newRig(t)
+	amer := peer.Target{Cluster: "amer", Node: "imp-amer-pub.example.com", Service: peer.ICSA}
+	if _, _, err := change(t.Context(), r.store, "acme", func(g *Gate) (*Entry, error) {
+		g.Open = []Intent{
+			{Seq: 1, Action: peer.RestartService, Target: amer, Written: r.now, Deadline: r.now.Add(sendWindow)},
+			{Seq: 2, Action: peer.RestartService, Target: icsa, Before: Before{UpTime: 6 * time.Hour}, Written: r.now.Add(-5 * time.Minute), Deadline: r.now.Add(-4 * time.Minute)},
+		}
+		return &Entry{Time: r.now, Actor: "jdoe", Intent: "two at once", Outcome: "done"}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.settle(); n != 1 {
+		t.Errorf("closed %d, want the one that is overdue", n)
+	}
+	if g := r.gate(); len(g.Open) != 1 || g.Open[0].Seq != 1 {
+		t.Errorf("still open: %+v", g.Open)
+	}
+}
+
+// What an action came to is told by the service itself.
+func TestWhatProvesARestartAndAStart(t *testing.T) {
+	in := Intent{Written: noon, Deadline: noon.Add(sendWindow), Before: Before{Status: "Started", UpTime: 5 * time.Hour}}
+	up := func(d time.Duration) peer.Service { return peer.Service{Status: "Started", UpTime: d} }
+	is := func(status string) peer.Service { return peer.Service{Status: status, UpTime: -1} }
+	const m = time.Minute
+	soon, late := noon.Add(5*m), noon.Add(sendWindow+proofWindow+time.Second)
+	kinds := map[string]func(Intent, peer.Service, time.Time) (Outcome, string){"restart": provenByUpTime, "start": startService().prove}
+	for _, c := range []struct {
+		kind, name string
+		now        peer.Service
+		at         time.Time
+		want       Outcome
+	}{
+		{"restart", "it runs since a minute", up(m), soon, DoneProven},
+		{"restart", "it has run ever since", up(5*time.Hour + 5*m), soon, NotDone},
+		{"restart", "it has, by a clock that is a minute off", up(5*time.Hour + 4*m), soon, NotDone},
+		{"restart", "it is starting", is("Starting"), soon, ""},
+		{"restart", "it is down ten minutes after the deadline", is("Stopped"), late, Unproven},
+		{"restart", "it is down, and ten minutes are not over", is("Stopped"), noon.Add(sendWindow + proofWindow), ""},
+		{"restart", "it does not tell its up-time", up(-1), late, ""},
+		{"start", "it runs", up(m), soon, DoneProven},
+		{"start", "it is starting", is("Starting"), soon, ""},
+		{"start", "it is starting, and ten minutes are not over", is("Starting"), noon.Add(sendWindow + proofWindow), ""},
+		{"start", "it is still starting ten minutes after the deadline", is("Starting"), late, NotDone},
+		{"start", "it is stopped", is("Stopped"), soon, NotDone},
+	} {
+		if got, _ := kinds[c.kind](in, c.now, c.at); got != c.want {
+			t.Errorf("%s: %s: %q, want %q", c.kind, c.name, got, c.want)
+		}
+	}
+}
+
+// TestWhatTheLadderHearsOfTheGate: what was sent, or may have been.
+func TestWhatTheLadderHearsOfTheGate(t *testing.T) {
+	g := Gate{
+		Closed: []Closure{closedOnce(DoneProven, time.Hour), closedOnce(NotDone, 2*time.Hour), closedOnce(NotSent, 3*time.Hour), closedOnce(Unproven, 4*time.Hour)},
+		Open:   []Intent{{Seq: 9, Action: peer.RestartService, Target: icsa, Written: noon}},
+	}
+	var got []string
+	for _, d := range g.Done() {
+		got = append(got, fmt.Sprintf("%s open %v failed %v", noon.Sub(d.At), d.Open, d.Failed))
+	}
+	want := "1h0m0s open false failed false, 2h0m0s open false failed true, 4h0m0s open false failed false, 0s open true failed false"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+}
+
+// TestHowLongTheGateRemembers: what came of a day, and an hour of what was not sent;
+// however frequent it is while there is room.
+func TestHowLongTheGateRemembers(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		closed Closure
+		kept   bool
+	}{
+		{"a restart of 23 h ago", closedOnce(DoneProven, 23*time.Hour), true},
+		{"a restart of a day ago", closedOnce(DoneProven, 24*time.Hour), false},
+		{"one that failed 23 h ago", closedOnce(NotDone, 23*time.Hour), true},
+		{"one that was not sent, 59 min ago", closedOnce(NotSent, 59*time.Minute), true},
+		{"one that was not sent, an hour ago", closedOnce(NotSent, time.Hour), false},
+		{"an import of 23 h ago", importedAgo(DoneProven, 23*time.Hour), true},
+	} {
+		g := Gate{Closed: []Closure{c.closed}}
+		if g.forget(noon); (len(g.Closed) == 1) != c.kept {
+			t.Errorf("%s: remembered %v, want %v", c.name, len(g.Closed) == 1, c.kept)
+		}
 	}
 }
 
@@ -504,6 +666,9 @@ func TestGateOfANewerVersion(t *testing.T) {
 	}
 	if _, err := Append(t.Context(), r.store, "acme", entry(1)); !errors.Is(err, store.ErrNewerSchema) {
 		t.Error(err)
+	}
+	if _, _, err := change(t.Context(), r.store, "acme", func(*Gate) (*Entry, error) { return nil, nil }); !errors.Is(err, store.ErrNewerSchema) {
+		t.Errorf("it judges by what it does not understand, be it to leave it as it is: %v", err)
 	}
 	if len(r.sent)+r.opened != 0 {
 		t.Error("touched the cluster")

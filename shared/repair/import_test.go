@@ -251,3 +251,30 @@ func TestImportNeedsAKeeper(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestAnImportOfWhichTooLittleIsReadIsNotMeant: neither where the store's node does
+// not let us in, nor where it does not tell what it holds.
+func TestAnImportOfWhichTooLittleIsReadIsNotMeant(t *testing.T) {
+	for name, prepare := range map[string]func(r *rig, s *shelf){
+		"the node does not let us in": func(r *rig, _ *shelf) {
+			r.TrustStoreWriter = func(context.Context, mesh.ClusterID) (TrustStoreWriter, error) { return nil, errNoWay }
+		},
+		"it does not tell what its store holds": func(_ *rig, s *shelf) { s.broken = errNoWay },
+		"the source cannot be read": func(r *rig, _ *shelf) {
+			r.Source = func(context.Context, peer.CertSource) ([]*x509.Certificate, error) { return nil, errNoWay }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, s, p, _ := importRig(t)
+			prepare(r, s)
+			_, err := r.Do(t.Context(), p, func(context.Context, *Gate) (Situation, error) {
+				now := r.s
+				now.Proposed = []peer.Proposal{p}
+				return now, nil
+			})
+			if g := r.gate(); !errors.Is(err, errNoWay) || len(g.Open)+len(g.Closed)+len(s.added) != 0 {
+				t.Errorf("%v; the gate is %+v", err, g)
+			}
+		})
+	}
+}
