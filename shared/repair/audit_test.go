@@ -81,6 +81,9 @@ func TestAGateThatCannotBeReadProvesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := history(t, s)
+	if err := Verify(t.Context(), storetest.NewMemory(), "acme", whole); err == nil {
+		t.Error("proven by a gate that is gone")
+	}
 	it, err := s.Get(t.Context(), store.Gate("acme"))
 	if err != nil {
 		t.Fatal(err)
@@ -159,8 +162,12 @@ func TestDeadWritersEntryIsNotLost(t *testing.T) {
 		t.Fatal("the item's write failed and Append said nothing")
 	}
 	s.Fail = nil
-	if got := history(t, s); len(got) != 1 {
-		t.Fatalf("%d items, want the first only", len(got))
+	written := history(t, s)
+	if len(written) != 1 {
+		t.Fatalf("%d items, want the first only", len(written))
+	}
+	if err := Verify(t.Context(), s, "acme", written); err != nil {
+		t.Errorf("the entry stands in the gate, and the chain ends before it: %v", err)
 	}
 	if _, err := Append(t.Context(), s, "acme", entry(2)); err != nil {
 		t.Fatal(err)

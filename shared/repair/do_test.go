@@ -229,6 +229,13 @@ func TestDo(t *testing.T) {
 				return nil
 			}
 		}, ending{NotSent, NotSent, 0, "lease"}},
+		{"it cannot be read back at once", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 3 {
+					r.unread = errNoWay
+				}
+			}
+		}, ending{"open", DoneProven, 1, "before: Started, 5 h"}},
 		{"the service cannot be read at the second look", func(r *rig) {
 			r.onLook = func(n int) {
 				if r.unread = nil; n == 2 {
@@ -314,6 +321,9 @@ func TestWhatARestartCountsAs(t *testing.T) {
 		if i := int(g.Closed[0].Seq) - 1; i != 1 || entries[i].Outcome != "intent" {
 			t.Errorf("it is numbered %d, which is not the entry of its intent", g.Closed[0].Seq)
 		}
+		if len(g.Used) != 0 {
+			t.Errorf("it needed no approval, and spent %+v", g.Used)
+		}
 		return restarts(&g, r.now, "emea")
 	}
 	if n := counts(func(*rig) {}, restart()); n != 1 {
@@ -348,6 +358,35 @@ func TestOneIntentsDeadlineHoldsUpNoOther(t *testing.T) {
 	}
 	if g := r.gate(); len(g.Open) != 1 || g.Open[0].Seq != 1 {
 		t.Errorf("still open: %+v", g.Open)
+	}
+}
+
+// TestWhatNobodyRecordedIsNotReadBack: in mode observe no cluster is opened for it.
+func TestWhatNobodyRecordedIsNotReadBack(t *testing.T) {
+	r := newRig(t)
+	r.answer = errLost
+	r.do(restart())
+	r.s.Mesh.Policy.Mode = mesh.Observe
+	r.opened, r.Recorded = 0, nil
+	for _, after := range []time.Duration{5 * time.Minute, 23 * time.Hour} {
+		if r.now = noon.Add(after); r.settle() != 0 || r.ended() != "open" {
+			t.Errorf("%v later it is %s", after, r.ended())
+		}
+	}
+	r.now = noon.Add(25 * time.Hour)
+	if r.settle(); r.ended() != Unproven || r.opened != 0 {
+		t.Errorf("%s, opened %d times", r.ended(), r.opened)
+	}
+}
+
+// TestWhichImportsCountInTheirHour: those that were sent, and those under way.
+func TestWhichImportsCountInTheirHour(t *testing.T) {
+	g := Gate{
+		Closed: []Closure{importedAgo(DoneProven, 59*time.Minute), importedAgo(NotDone, time.Minute), importedAgo(NotSent, time.Minute), importedAgo(DoneProven, time.Hour), closedOnce(DoneProven, time.Minute)},
+		Open:   []Intent{{Action: peer.RestartService, Target: icsa}, {Action: peer.ImportCertificate, Target: imported().Target}},
+	}
+	if n := imports(&g, noon); n != 3 {
+		t.Errorf("%d imports, want the two that were sent within the hour and the one under way", n)
 	}
 }
 
