@@ -1,9 +1,11 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -149,6 +151,9 @@ func TestARejectedAccountIsTriedOnce(t *testing.T) {
 			if answered == 0 {
 				t.Error("a rejection is an answer: the cluster is not lost")
 			}
+			if sub := o.Nodes[subOf("emea")].Answers; c.name == "everything runs" && (sub.Known() || sub.Why() != peer.AccountRejected) {
+				t.Errorf("the subscriber, which was not asked: %+v", sub)
+			}
 			emea, _ := r.Mesh.Cluster("emea")
 			r.Secrets = fixed{client.Version}
 			_, err := r.Open(t.Context(), emea, client.Version, nil)
@@ -224,6 +229,14 @@ func TestHalfAnAnswer(t *testing.T) {
 			check("publisher's services", o.Nodes[pubOf("emea")].Services.Known(), o.Nodes[pubOf("emea")].Services.Reason, c.services)
 			check("subscriber's services", o.Nodes[subOf("emea")].Services.Known(), o.Nodes[subOf("emea")].Services.Reason, c.sub)
 			check("access", o.Access.Known(), o.Access.Reason, c.access)
+			for what, f := range map[string]interface {
+				Known() bool
+				Why() peer.Reason
+			}{"entries": o.Entries, "topology": o.Topology, "Sync Agent": o.SyncAgent, "parameters": o.Nodes[pubOf("emea")].Parameters} {
+				if !f.Known() && f.Why() == peer.NotChecked {
+					t.Errorf("%s: unknown, and not said why", what)
+				}
+			}
 			emea, _ := r.Mesh.Cluster("emea")
 			rec := peer.Advance(peer.ClusterRecord{Seen: before}, o, emea)
 			if n, ok := rec.UsersOf(emea).Get(); !ok || n != 20 {
@@ -235,6 +248,85 @@ func TestHalfAnAnswer(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestThePublisherIsAskedFirst: in whatever order mesh.yaml has the nodes.
+func TestThePublisherIsAskedFirst(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	emea, _ := r.Mesh.Cluster("emea")
+	slices.Reverse(emea.Nodes)
+	client := r.client("emea")
+	r.Change("emea", clustersim.Credentials{Password: new("changed by somebody")})
+	o := client.Observe(t.Context(), peer.Observation{}, r.Clock.Now())
+	if pub, sub := o.Nodes[pubOf("emea")].Answers, o.Nodes[subOf("emea")].Answers; !pub.Known() || sub.Known() {
+		t.Errorf("publisher %+v, subscriber %+v: want the rejection from the publisher", pub, sub)
+	}
+}
+
+// TestAnHAStateThatIsNoNumberIsNotKnown: nor is that of a node whose row is missing.
+func TestAnHAStateThatIsNoNumberIsNotKnown(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	r.Dialect = cluster.NewDialect(nil)
+	r.Connector.Transport = &otherColumn{next: r.Connector.Transport, column: "e.tkhaserverstate", instead: "e.name"}
+	o := r.look("emea")
+	if !o.Topology.Known() {
+		t.Fatalf("%+v", o.Topology)
+	}
+	for name, n := range o.Nodes {
+		if n.HAState.Known() {
+			t.Errorf("%s: %+v", name, n.HAState)
+		}
+	}
+}
+
+// TestAPeerTableThatNobodyMappedIsNotAsked: its columns are in no public material.
+func TestAPeerTableThatNobodyMappedIsNotAsked(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	r.Dialect = cluster.NewDialect(nil)
+	if o := r.look("emea"); o.Entries.Known() || o.Entries.Why() != peer.NoDialect || !o.Users.Known() || o.UsersBasis != peer.Inferred {
+		t.Errorf("entries %+v, users %+v (%s)", o.Entries, o.Users, o.UsersBasis)
+	}
+}
+
+// otherColumn is a database that has something else instead of a column, and counts
+// who asks for it.
+type otherColumn struct {
+	next            http.RoundTripper
+	column, instead string
+	asked           int
+}
+
+func (w *otherColumn) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(body, []byte(w.column)) {
+		w.asked++
+		body = bytes.ReplaceAll(body, []byte(w.column), []byte(w.instead))
+	}
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return w.next.RoundTrip(r)
+}
+
+// TestADatabaseThatRefusesToTellOfHAIsAskedOnceADay: until it is upgraded it will
+// refuse, and the rest is read without.
+func TestADatabaseThatRefusesToTellOfHAIsAskedOnceADay(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	r.Dialect = cluster.NewDialect(nil) // a site's own query of the nodes would stand in for it
+	old := &otherColumn{next: r.Connector.Transport, column: "haenabled", instead: "nosuchcolumn"}
+	r.Connector.Transport = old
+	for _, c := range []struct {
+		after time.Duration
+		asked int // so far
+	}{{0, 1}, {5 * time.Minute, 1}, {23 * time.Hour, 1}, {2 * time.Hour, 2}, {5 * time.Minute, 2}} {
+		r.Pass(c.after)
+		o := r.look("emea")
+		if pub := o.Nodes[pubOf("emea")]; old.asked != c.asked || pub.HAEnabled.Known() || pub.HAEnabled.Why() != peer.QueryRefused || !o.Topology.Known() || !pub.HAState.Known() {
+			t.Errorf("%v later: asked %d times, want %d; %+v, %+v", c.after, old.asked, c.asked, pub.HAEnabled, o.Topology)
+		}
 	}
 }
 

@@ -147,6 +147,15 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 			t.Errorf("the others are asked all the same: %+v", q)
 		}
 	})
+	t.Run("columns that may be absent are", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		r.Dialect = cluster.NewDialect(&mesh.Dialect{Queries: map[string]mesh.Query{
+			"topology": {Evidence: "site", SQL: "SELECT p.name AS node, p.tknodeusage AS usage FROM processnode p, enterprisenode e WHERE p.name = e.name AND p.tkprocessnoderole = 2"},
+		}})
+		if q := query(r.probe("emea"), "topology"); !q.OK || !slices.Equal(q.Absent, []string{"ha_state", "sync_status"}) || q.Rows != 2 {
+			t.Errorf("%+v", q)
+		}
+	})
 	t.Run("account rejected", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 		client := r.client("emea")

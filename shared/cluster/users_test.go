@@ -345,6 +345,20 @@ func TestACountThatFailsAfterTheStreamMakesItPartial(t *testing.T) {
 	}
 }
 
+// TestABucketWithoutANumberIsNotCounted: neither of its users nor of their letters.
+func TestABucketWithoutANumberIsNotCounted(t *testing.T) {
+	for _, column := range []string{"COUNT(*) AS users", "SUM(LENGTH(u.userid)) AS weight"} {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+		r.Dialect = cluster.NewDialect(nil)
+		_, name, _ := strings.Cut(column, " AS ")
+		other := &otherColumn{next: r.Connector.Transport, column: column, instead: "'many' AS " + name}
+		r.Connector.Transport = other
+		if got := r.client("emea").Buckets(t.Context(), r.Mesh.Owner, r.Clock.Now()); got.Known() || got.Why() == peer.QueryRefused || other.asked != 1 {
+			t.Errorf("%s, asked for %d times: %+v", column, other.asked, got)
+		}
+	}
+}
+
 // TestAUserIsFoundWithWhatThePageShows.
 func TestAUserIsFoundWithWhatThePageShows(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)

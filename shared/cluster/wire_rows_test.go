@@ -150,17 +150,23 @@ func TestReleaseIsReadWhereGetCCMVersionDoesNotExist(t *testing.T) {
 			t.Errorf("release of %s is %q", n, seen[n])
 		}
 	}
+	if n := r.requests("getCCMVersion"); n != 1 {
+		t.Errorf("an operation that does not exist was asked for %d times", n)
+	}
 	report, err := r.client("emea").Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range report.Nodes {
+		if publisher := n.Node == pubOf("emea"); strings.Contains(n.Role, "Publisher") != publisher || strings.Contains(n.Role, "Subscriber") == publisher {
+			t.Errorf("%s is called %s", n.Node, n.Role)
+		}
 		if !n.AXL.OK || !strings.Contains(n.AXL.Detail, "Control Center") || !strings.Contains(n.Role, "IM and Presence") {
 			t.Errorf("%s: %+v, role %q", n.Node, n.AXL, n.Role)
 		}
 	}
-	if len(report.Proposal.Parameters) == 0 {
-		t.Error("no parameter was found")
+	if n := len(report.Proposal.Parameters); n != 3 {
+		t.Errorf("%d parameters were found, want the publisher's three", n)
 	}
 }
 
