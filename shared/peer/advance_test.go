@@ -11,6 +11,7 @@ import (
 
 func TestAdvance(t *testing.T) {
 	s := newScene()
+	s.apac().Seen.AXLVersion = "12.0"
 	c, _ := s.Mesh.Cluster("apac")
 	look := func(change func(*Observation)) ClusterRecord {
 		prev := *s.apac()
@@ -102,6 +103,11 @@ func TestAdvance(t *testing.T) {
 		{"1444 is", func(o *Observation) {
 			node(o, pub("apac"), func(n *Node) { n.Parameters = Known(map[string]string{ParamInterval: "1444"}, o.At) })
 		}, func(r ClusterRecord) bool { return r.Interval.Value == 1444*time.Minute }},
+		{"the AXL version found is asked again while nothing is read", func(o *Observation) { o.Users = Unknown[map[mesh.NodeName]int](TimedOut, "") }, func(r ClusterRecord) bool { return r.Seen.AXLVersion == "12.0" }},
+		{"it is forgotten once the declared one is taken", func(*Observation) {}, func(r ClusterRecord) bool { return r.Seen.AXLVersion == "" }},
+		{"another one that was found takes its place", func(o *Observation) { o.AXLVersion = "14.0" }, func(r ClusterRecord) bool { return r.Seen.AXLVersion == "14.0" }},
+		{"by what users are counted stays while it is not told", func(o *Observation) { o.UsersBasis = "" }, func(r ClusterRecord) bool { return r.Seen.UsersBasis == Measured }},
+		{"and is what was told last", func(o *Observation) { o.UsersBasis = Inferred }, func(r ClusterRecord) bool { return r.Seen.UsersBasis == Inferred }},
 		{"nothing at all was read", func(o *Observation) { *o = Observation{Cluster: "apac", At: noon.Add(tick)} }, func(r ClusterRecord) bool {
 			return r.UsersOf(c).Known() && r.Seen.Entries.Known() && !r.NoAccessSince.IsZero()
 		}},

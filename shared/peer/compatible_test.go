@@ -27,6 +27,12 @@ func TestCompatibleWantsOneDomainAndOneAddressScheme(t *testing.T) {
 			s.parameter("emea", ParamDomain, "EXAMPLE.com.")
 			s.parameter("apac", ParamDomain, "example.com")
 		}, True, DomainsMatch, Declared, ""},
+		{"half a read tells no domain", func(s *scene) {
+			n := s.emea().Seen.Nodes[pub("emea")]
+			n.Parameters = Partial(map[string]string{ParamDomain: "example.net"}, noon, RowsIncomplete, "cut")
+			s.emea().Seen.Nodes[pub("emea")] = n
+			s.parameter("apac", ParamDomain, "example.com")
+		}, True, DomainsMatch, Declared, ""},
 		{"two default domains", func(s *scene) {
 			s.parameter("emea", ParamDomain, "example.com")
 			s.parameter("apac", ParamDomain, "example.net")

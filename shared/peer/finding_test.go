@@ -23,6 +23,7 @@ func TestFindings(t *testing.T) {
 		{"release", func(s *scene) { c, _ := s.Mesh.Cluster("apac"); c.Release = "15.0" }, "ReleaseDiffers:imp-apac-pub.example.com"},
 		{"declared more precisely, to SU level", func(s *scene) { c, _ := s.Mesh.Cluster("apac"); c.Release = "14.0.1SU3" }, ""},
 		{"clock", func(s *scene) { s.apac().Seen.Skew = Known(-3*time.Minute, noon) }, "ClockSkew"},
+		{"a clock that is two minutes off", func(s *scene) { s.apac().Seen.Skew = Known(2*time.Minute, noon) }, ""},
 		{"Sync Agent", func(s *scene) {
 			s.apac().Seen.SyncAgent = Known("Sync Completed, but currently failed to connect to the CUCM Database Monitor. Retrying... 2021-11-15 01:04:27", noon)
 		}, "SyncAgentNotCompleted:imp-apac-pub.example.com"},
@@ -71,6 +72,7 @@ func TestFindings(t *testing.T) {
 		{"subscriber lost an hour ago", func(s *scene) { s.lose("apac", ago(time.Hour), sub("apac")) }, "NodeUnreachable:imp-apac-sub.example.com"},
 		{"lost", func(s *scene) { s.outage(time.Hour) }, "ClusterDown"},
 		{"rejected", func(s *scene) { s.reject("apac") }, "AccountRejected"},
+		{"rejected, and an answer cannot be used: the account is the trouble", func(s *scene) { s.reject("apac"); s.unread("apac", pub("apac"), UnreadableAnswer) }, "AccountRejected"},
 		{"one node's certificate does not fit ours", func(s *scene) {
 			n := s.apac().Seen.Nodes[sub("apac")]
 			n.Services.Reason, n.Services.Detail = ServerCertificateUntrusted, "no pin matches"

@@ -355,6 +355,21 @@ func TestLadder(t *testing.T) {
 	}
 }
 
+// A restart shows by a sync: an interval later, or half as long again as the longest
+// full sync, and three looks.
+func TestHowLongARestartHasToShow(t *testing.T) {
+	for _, c := range []struct{ interval, longest, want time.Duration }{
+		{30 * time.Minute, 0, 45 * time.Minute},
+		{30 * time.Minute, 20 * time.Minute, 45 * time.Minute},
+		{30 * time.Minute, 4 * time.Hour, 6*time.Hour + 15*time.Minute},
+		{4 * time.Hour, time.Hour, 4*time.Hour + 15*time.Minute},
+	} {
+		if got := proofTime(c.interval, c.longest, tick); got != c.want {
+			t.Errorf("interval %v, longest sync %v: %v, want %v", c.interval, c.longest, got, c.want)
+		}
+	}
+}
+
 // changed is a home whose change the copy has missed for a while.
 func changed(ago time.Duration) func(*Facts, *SyncRecord) {
 	return func(v *Facts, s *SyncRecord) {
@@ -375,6 +390,8 @@ func TestLadderEnds(t *testing.T) {
 	failed := func(d Done) Done { d.Failed = true; return d }
 	open := func(d Done) Done { d.Open = true; return d }
 	base := stuck{age: 8 * h, auto: "f", others: "stand"}
+	elsewhere, started := restartOf(ago(3*h)), restartOf(ago(3*h))
+	elsewhere.Target.Node, started.Action = "imp-emea-sub.example.com", StartService
 	young := base
 	young.up = 20 * m
 	incident := ago(8 * h)
@@ -387,6 +404,8 @@ func TestLadderEnds(t *testing.T) {
 		acts  bool
 		says  string
 	}{
+		{"a restart of another node's agent is none of this one's", base, nil, []Done{elsewhere}, RungRestart, true, ""},
+		{"nor is a start of this one", base, nil, []Done{started}, RungRestart, true, ""},
 		{"our restart is under way", young, nil, []Done{open(restartOf(ago(21 * m)))}, RungRestart, false, "outcome is not known yet"},
 		{"our restart has its time to help", young, nil, []Done{restartOf(ago(21 * m))}, RungRestart, false, "must succeed by 2026-03-01 12:24 UTC"},
 		{"our restart did not help", base, nil, []Done{restartOf(ago(46 * m))}, RungHuman, false, "still stands"},

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -184,5 +185,47 @@ func TestWhatALogToldOfAFormerPeerIsForgotten(t *testing.T) {
 	r.Forget(func(home mesh.ClusterID) bool { return home == "apac" })
 	if _, kept := r.Peers["apac"]; !kept || len(r.Peers) != 1 || len(r.Cluster) != 2 || r.Cluster[0].Alarm != "own" || r.Cluster[1].Peer != "apac" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestWhenALogIsFetchedBeforeItsTurn: when it can tell what the database does not.
+func TestWhenALogIsFetchedBeforeItsTurn(t *testing.T) {
+	well := []Condition{{Type: Synced, Status: True, Reason: OnInterval, Basis: Measured}}
+	byLog := []Condition{{Type: Synced, Status: True, Reason: OnInterval, Basis: Cisco}}
+	for _, c := range []struct {
+		name       string
+		of         mesh.ClusterID
+		change     func(s *logScene)
+		conditions []Condition // of each peer
+		want       bool
+	}{
+		{"the database tells that all syncs run", "emea", func(*logScene) {}, well, false},
+		{"of a cluster that is not in mesh.yaml", "elsewhere", func(*logScene) {}, well, false},
+		{"six hours after it was read", "emea", func(s *logScene) { s.log.Read = ago(6 * time.Hour) }, well, true},
+		{"a cause is False", "emea", func(*logScene) {}, append(slices.Clone(well), Condition{Type: Authenticated, Status: False}), true},
+		{"a cause is not known", "emea", func(*logScene) {}, append(slices.Clone(well), Condition{Type: Authenticated, Status: UnknownStatus}), false},
+		{"the log is the clock, and tells of young syncs", "emea", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 5*time.Minute)
+			s.says("amer", ciscolog.Status, 5*time.Minute)
+		}, byLog, false},
+		{"one of them could be overdue by the next turn", "emea", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 5*time.Minute)
+			s.says("amer", ciscolog.Status, 11*time.Minute)
+		}, byLog, true},
+		{"of one peer it told of no sync", "emea", func(s *logScene) { s.says("amer", ciscolog.Status, 5*time.Minute) }, byLog, true},
+		{"a sync is overdue", "emea", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 50*time.Minute)
+			s.says("amer", ciscolog.Status, 5*time.Minute)
+		}, []Condition{{Type: Synced, Status: True, Reason: Overdue, Basis: Measured}}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newLogScene()
+			s.log.Peers = nil
+			c.change(s)
+			s.Logs = map[mesh.ClusterID]LogRecord{"emea": s.log}
+			if got := s.View().LogWanted(c.of, &s.log, func(mesh.PeerID) []Condition { return c.conditions }); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
 	}
 }

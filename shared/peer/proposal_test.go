@@ -2,6 +2,7 @@ package peer
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,5 +28,17 @@ func TestMerge(t *testing.T) {
 	}
 	if !slices.Equal(a.Peers, []mesh.PeerID{{From: "emea", To: "apac"}}) {
 		t.Error("the argument was changed")
+	}
+}
+
+// TestAReloadWaitsForAPersonAndTwoHours: something came into ICSA's trust store, and
+// a restart reads it.
+func TestAReloadWaitsForAPersonAndTwoHours(t *testing.T) {
+	p := newScene().View().Reload(watched, noon, "a certificate came", "a person knows")
+	if p.Target != (Target{Cluster: "emea", Node: pub("emea"), Service: ICSA}) || p.Action != RestartService || !p.Reload || p.MinAge != 2*time.Hour || p.Approval != "a person knows" {
+		t.Errorf("%+v", p)
+	}
+	if !strings.Contains(p.Interrupts, "2 peers of emea") || len(p.Collect) == 0 {
+		t.Errorf("%+v", p)
 	}
 }

@@ -18,6 +18,14 @@ func TestWhatIsNotAheadIsLeftAsItIs(t *testing.T) {
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v, want %+v", r, want)
 	}
+	log := LogRecord{Since: at, Turn: at, LevelAt: at, Retry: now.Add(time.Minute)}
+	if log.Reclock(now); !log.Since.Equal(at) || !log.Turn.Equal(at) || !log.LevelAt.Equal(at) || log.Retry.IsZero() {
+		t.Errorf("%+v", log)
+	}
+	log = LogRecord{Turn: now.Add(72 * time.Hour), LevelAt: now.Add(72 * time.Hour), Since: now.Add(72 * time.Hour)}
+	if log.Reclock(now); !log.Turn.IsZero() || !log.LevelAt.IsZero() || !log.Since.Equal(now) {
+		t.Errorf("noted by a clock three days ahead: %+v", log)
+	}
 	r.Fell = &Fall{Since: now.Add(72 * time.Hour), From: 200}
 	if r.Reclock(now); !r.Fell.Since.Equal(now) {
 		t.Errorf("users fell at %v, which is to come", r.Fell.Since)

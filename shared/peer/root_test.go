@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"testing"
 
 	"peerkeeper/shared/mesh"
@@ -74,10 +75,14 @@ func TestWhereBothEndsLackAServiceThePullersOwnComesFirst(t *testing.T) {
 		{"ICSA here and AXL there", ICSA, AXL, "emea"},
 		{"AXL there", "", AXL, "apac"},
 		{"ICSA here", ICSA, "", "emea"},
+		{"the Sync Agent here, whose node is listed last", SyncAgent, AXL, "emea"},
 		{"ICSA there, which is the other direction's", "", ICSA, "emea"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene()
+			emea, _ := s.Mesh.Cluster("emea")
+			slices.Reverse(emea.Nodes)
+			s.service("apac", pub("apac"), AXL, "Unknown") // proves nothing
 			if c.puller != "" {
 				s.service("emea", pub("emea"), c.puller, "Stopped")
 			}

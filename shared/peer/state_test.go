@@ -135,6 +135,16 @@ func TestOverlaysHoldAndNeverJudge(t *testing.T) {
 		{"23 are not enough to begin", func(_ *scene, prev *StateRecord) { prev.Flips = flaps(23) }, nil},
 		{"13 are enough to go on", func(_ *scene, prev *StateRecord) { prev.Flips, prev.Overlays = flaps(13), []Overlay{Flapping} }, []Overlay{Flapping}},
 		{"12 are not", func(_ *scene, prev *StateRecord) { prev.Flips, prev.Overlays = flaps(12), []Overlay{Flapping} }, nil},
+		{"24 changes from one trouble to another are no flapping", func(_ *scene, prev *StateRecord) {
+			for i := range 24 {
+				prev.Flips = append(prev.Flips, Flip{At: ago(time.Duration(i+1) * time.Minute), Type: stateFlip, From: string(Suspect), To: string(Degraded)})
+			}
+		}, nil},
+		{"nor are 24 changes of a condition", func(_ *scene, prev *StateRecord) {
+			for i := range 24 {
+				prev.Flips = append(prev.Flips, Flip{At: ago(time.Duration(i+1) * time.Minute), Type: Reachable, From: string(Healthy), To: "False"})
+			}
+		}, nil},
 		{"what people said stays", func(_ *scene, prev *StateRecord) { prev.Overlays = []Overlay{Paused, Acknowledged} }, []Overlay{Paused, Acknowledged}},
 	}
 	for _, c := range cases {
@@ -176,6 +186,31 @@ func TestWhatChangedIsRemembered(t *testing.T) {
 	s.Now = noon.Add(25 * time.Hour)
 	if later := look(got, False, CannotConnect, Degraded); len(later.Flips) != 0 {
 		t.Errorf("a day later: %+v", later.Flips)
+	}
+}
+
+// TestWhatKeepsAPeerFromBeingHealthy: not what only a page of Cisco's shows, nor what
+// syncs contradict, nor a clock that cannot be read once changes were seen to arrive.
+func TestWhatKeepsAPeerFromBeingHealthy(t *testing.T) {
+	seen := SyncRecord{Progress: noon}
+	for _, c := range []struct {
+		is   Condition
+		sync SyncRecord
+		want bool
+	}{
+		{Condition{Type: Reachable, Reason: TimedOut}, SyncRecord{}, true},
+		{Condition{Type: Authenticated, Reason: NotObservable}, SyncRecord{}, false},
+		{Condition{Type: Reachable, Reason: Contradicted}, SyncRecord{}, false},
+		{Condition{Type: Synced, Reason: ClockNotReadable}, SyncRecord{}, true},
+		{Condition{Type: Synced, Reason: ClockNotReadable}, seen, false},
+		{Condition{Type: Synced, Reason: LogHasNoSyncLines}, seen, false},
+		{Condition{Type: Synced, Reason: LogHasNoSyncLines}, SyncRecord{}, true},
+		{Condition{Type: Synced, Reason: TimedOut}, seen, true},
+		{Condition{Type: UsersMatch, Reason: ClockNotReadable}, seen, true},
+	} {
+		if got := Counted(c.is, c.sync); got != c.want {
+			t.Errorf("%s %s, progress %v: counted %v, want %v", c.is.Type, c.is.Reason, !c.sync.Progress.IsZero(), got, c.want)
+		}
 	}
 }
 

@@ -156,6 +156,12 @@ func TestStartsWhatCrashedAndAsksAboutWhatAPersonStopped(t *testing.T) {
 			s.stop(stopPub, SyncAgent, -1019)
 			s.looks(15 * time.Minute)
 		}, starts, StopCrashed, ""},
+		{"it is stopped on the subscriber too, where it need not run", func(s *stopScene) {
+			s.looks(time.Hour)
+			s.stop(stopPub, SyncAgent, -1019)
+			s.stop(stopSub, SyncAgent, -1019)
+			s.looks(15 * time.Minute)
+		}, starts, StopCrashed, ""},
 		{"a person stops the Sync Agent", func(s *stopScene) {
 			s.looks(time.Hour)
 			s.stop(stopPub, SyncAgent, -1069)

@@ -20,9 +20,20 @@ func TestUsersMatchComparesCountsThatWereReadWhole(t *testing.T) {
 		{"it holds some that nobody is home to", func(s *scene) { s.copied(207) }, UnknownStatus, NotYetDecided, Measured, "emea holds 7 users of apac that apac itself has not (200)"},
 		{"every user is proven the same", func(s *scene) { s.sets("one", "one") }, True, SetEqual, Measured, "200"},
 		{"as many, and not the same ones", func(s *scene) { s.sets("one", "another") }, UnknownStatus, NotYetDecided, Measured, "as many as there are, but not the same ones"},
+		{"the copy's digest is of another count: it says nothing of now", func(s *scene) { s.buckets(190, 200) }, True, CountsEqual, Measured, "200"},
+		{"the home's digest is of another count", func(s *scene) { s.buckets(200, 190) }, True, CountsEqual, Measured, "200"},
+		{"the digests are of this count, and differ", func(s *scene) { s.buckets(200, 200) }, UnknownStatus, NotYetDecided, Measured, "not the same ones"},
 		{"copies unread", func(s *scene) { s.emea().Seen.Users = Unknown[map[mesh.NodeName]int](MemoryName, "pool") }, UnknownStatus, MemoryName, Measured, "emea"},
 		{"too old", func(s *scene) { s.apac().Seen.Users.At = ago(11 * time.Minute) }, UnknownStatus, Stale, Measured, "last read"},
 	})
+}
+
+// buckets gives both ends a digest of apac's users, who are not the same.
+func (s *scene) buckets(copied, home int) {
+	s.Buckets = map[mesh.ClusterID]Fact[Buckets]{
+		"emea": Known(Buckets{"apac": DigestOf(map[string]Bucket{"x": {Users: copied, High: "zoe"}})}, noon),
+		"apac": Known(Buckets{"apac": DigestOf(map[string]Bucket{"x": {Users: home, High: "zac"}})}, noon),
+	}
 }
 
 // sets gives both ends a digest, an hour old, of every user of apac.
