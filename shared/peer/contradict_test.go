@@ -208,3 +208,13 @@ func TestFindingsOnNamesAreEasedBySyncs(t *testing.T) {
 		t.Errorf("%+v", told)
 	}
 }
+
+// TestWhatAContradictedFaultMayStillCome: an untrusted certificate stops syncs when
+// ICSA next reads its trust store, however well they run.
+func TestWhatAContradictedFaultMayStillCome(t *testing.T) {
+	for typ, want := range map[Type]string{CertificateTrusted: "; it syncs until ICSA next reads its trust store", NamesResolve: "", Reachable: ""} {
+		if got := untilRead(typ); got != want {
+			t.Errorf("%s: %q, want %q", typ, got, want)
+		}
+	}
+}

@@ -101,3 +101,25 @@ func TestFindings(t *testing.T) {
 		})
 	}
 }
+
+func TestAStoppedServiceSaysWhyWhereItIsTold(t *testing.T) {
+	for code, want := range map[int]string{
+		0: ICSA + " is stopped on imp-apac-sub.example.com", -1: ICSA + " is stopped on imp-apac-sub.example.com",
+		CodeCommandedOut: ICSA + " is stopped on imp-apac-sub.example.com (commanded out of service)",
+		-1019:            ICSA + " is stopped on imp-apac-sub.example.com (reason code -1019)",
+	} {
+		s := newScene()
+		s.apac().Seen.Nodes[sub("apac")].Services.Value[ICSA] = Service{Status: "Stopped", UpTime: -1, Code: code}
+		if got := Findings(s.View(), "apac", nil); len(got) != 1 || got[0].Message != want {
+			t.Errorf("code %d: %+v, want %q", code, got, want)
+		}
+	}
+}
+
+func TestTheWorstSeverityComesFirst(t *testing.T) {
+	for i, s := range []Severity{Critical, Warning, Info, "of another release"} {
+		if s.Rank() != i {
+			t.Errorf("%s has rank %d, want %d", s, s.Rank(), i)
+		}
+	}
+}

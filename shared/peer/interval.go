@@ -33,7 +33,7 @@ func (r *ClusterRecord) EffectiveInterval(c *mesh.Cluster, lastSync time.Time) (
 	if iv.Value == 0 {
 		return c.SyncInterval.D(), Declared
 	}
-	if iv.Previous == 0 || iv.Changed.IsZero() || lastSync.After(iv.Changed) {
+	if iv.Previous == 0 || lastSync.After(iv.Changed) {
 		return iv.Value, Measured
 	}
 	for _, was := range iv.Earlier {

@@ -38,3 +38,32 @@ func TestTheIntervalInEffectIsThatOfTheLastSync(t *testing.T) {
 		t.Errorf("an hour after 240 min became 60, some peer may still be on %v; got %v", 4*time.Hour, got)
 	}
 }
+
+// TestAnIntervalIsReadFromThePublisher: within Cisco's bounds, and what it was before
+// is remembered from the second value on.
+func TestAnIntervalIsReadFromThePublisher(t *testing.T) {
+	m := clusters("emea", "apac")
+	c, _ := m.Cluster("emea")
+	at := noon
+	read := func(prev Interval, minutes string) Interval {
+		at = at.Add(tick)
+		return interval(prev, Observation{At: at, Nodes: map[mesh.NodeName]Node{c.Publisher: {Parameters: Known(map[string]string{ParamInterval: minutes}, at)}}}, c)
+	}
+	first := read(Interval{}, "60")
+	if first.Value != time.Hour || first.Previous != 0 || !first.Changed.IsZero() {
+		t.Errorf("first read: %+v: what it was before is not known", first)
+	}
+	lowest := read(first, "30")
+	if changed := at; lowest.Value != 30*time.Minute || lowest.Previous != time.Hour || !lowest.Changed.Equal(changed) || len(lowest.Earlier) != 0 {
+		t.Errorf("changed: %+v", lowest)
+	}
+	for _, no := range []string{"29", "1445", "", "half an hour"} {
+		if got := read(lowest, no); got.Value != 30*time.Minute {
+			t.Errorf("%q was read as %v", no, got.Value)
+		}
+	}
+	third := read(lowest, "1444")
+	if third.Value != 1444*time.Minute || third.Previous != 30*time.Minute || len(third.Earlier) != 1 || third.Earlier[0].Value != time.Hour || !third.Earlier[0].Until.Equal(lowest.Changed) {
+		t.Errorf("changed again: %+v", third)
+	}
+}

@@ -95,3 +95,15 @@ func TestWhereBothEndsLackAServiceThePullersOwnComesFirst(t *testing.T) {
 		})
 	}
 }
+
+func TestAPeerThatIsWellHasNoCause(t *testing.T) {
+	for name, is := range map[string]Status{"well": True, "nothing is known": UnknownStatus} {
+		var all []Condition
+		for _, typ := range Types() {
+			all = append(all, Condition{Type: typ, Status: is})
+		}
+		if root, ok := RootOf(newScene().View(), watched, map[mesh.PeerID][]Condition{watched: all}); ok {
+			t.Errorf("%s: %+v", name, root)
+		}
+	}
+}

@@ -25,6 +25,10 @@ func TestServicesRunningWantsEachServiceWhereItMustRun(t *testing.T) {
 			s.unread("emea", sub("emea"), TimedOut)
 			s.service("emea", pub("emea"), ICSA, "Stopped")
 		}, False, ServiceStopped, Measured, "imp-emea-pub"},
-		{"own publisher down", func(s *scene) { s.down("emea", time.Hour, pub("emea")) }, False, PublisherDown, Inferred, ""},
+		{"own publisher down", func(s *scene) { s.down("emea", time.Hour, pub("emea")) }, False, PublisherDown, Inferred, "imp-emea-pub"},
+		{"no node read: the publisher's reason comes first", func(s *scene) {
+			s.unread("emea", pub("emea"), UnreadableAnswer)
+			s.unread("emea", sub("emea"), TimedOut)
+		}, UnknownStatus, UnreadableAnswer, Measured, "imp-emea-sub"},
 	})
 }

@@ -89,3 +89,56 @@ func TestVantage(t *testing.T) {
 		})
 	}
 }
+
+// TestASubscriberSaysNothingOfThePublisher: what certcheck reads of one does not show
+// that the other runs.
+func TestASubscriberSaysNothingOfThePublisher(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lost []mesh.NodeName // none is all
+		read mesh.NodeName   // two hours ago
+		want VisibilityVerdict
+	}{
+		{"the publisher is lost, a subscriber was read", []mesh.NodeName{pub("apac")}, sub("apac"), PublisherIsDown},
+		{"the publisher is lost, and was read", []mesh.NodeName{pub("apac")}, pub("apac"), NotVisible},
+		{"all are lost, and a subscriber was read", nil, sub("apac"), NotVisible},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			s.outage(5*time.Hour, c.lost...)
+			s.CertificateRead = map[mesh.ClusterID]map[mesh.NodeName]time.Time{"apac": {c.read: ago(2 * time.Hour)}}
+			if got := s.View().Visibility("apac"); got.Verdict != c.want {
+				t.Errorf("%+v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestAClusterIsLostWithItsLastNode: until then it is its publisher that is.
+func TestAClusterIsLostWithItsLastNode(t *testing.T) {
+	s := newScene()
+	c, _ := s.Mesh.Cluster("apac")
+	for _, x := range []struct {
+		name     string
+		pub, sub time.Duration // ago; 0 answers
+		since    time.Duration
+		whole    bool
+	}{
+		{"all answer", 0, 0, 0, false},
+		{"the subscriber is lost", 0, time.Hour, 0, false},
+		{"the publisher is lost", 2 * time.Hour, 0, 2 * time.Hour, false},
+		{"the publisher, then the subscriber", 2 * time.Hour, time.Hour, time.Hour, true},
+		{"the subscriber, then the publisher", time.Hour, 2 * time.Hour, time.Hour, true},
+	} {
+		r := ClusterRecord{SilentSince: map[mesh.NodeName]time.Time{}}
+		for name, d := range map[mesh.NodeName]time.Duration{pub("apac"): x.pub, sub("apac"): x.sub} {
+			if d != 0 {
+				r.SilentSince[name] = ago(d)
+			}
+		}
+		since, whole := r.lostSince(c)
+		if whole != x.whole || since.IsZero() != (x.since == 0) || x.since != 0 && !since.Equal(ago(x.since)) {
+			t.Errorf("%s: since %v (whole %v), want %v (%v)", x.name, since, whole, ago(x.since), x.whole)
+		}
+	}
+}
