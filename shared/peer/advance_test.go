@@ -51,6 +51,10 @@ func TestAdvance(t *testing.T) {
 		}, func(r ClusterRecord) bool { return len(r.SilentSince) == 0 }},
 		{"one service restarted is no node restarted", func(o *Observation) { restarted(o, pub("apac"), ICSA) }, func(r ClusterRecord) bool { return len(r.Restarted) == 0 }},
 		{"most services restarted is", func(o *Observation) { restarted(o, pub("apac"), ICSA, AXL, XCPRouter, SRM) }, func(r ClusterRecord) bool { return len(r.Restarted) == 1 }},
+		{"three of the five that can be compared is", func(o *Observation) {
+			restarted(o, pub("apac"), ICSA, AXL, XCPRouter)
+			node(o, pub("apac"), func(n *Node) { n.Services.Value[SRM] = Service{Status: "Stopped", UpTime: -1} })
+		}, func(r ClusterRecord) bool { return len(r.Restarted) == 1 }},
 		{"half of the services restarted is not", func(o *Observation) { restarted(o, pub("apac"), ICSA, AXL, XCPRouter) }, func(r ClusterRecord) bool { return len(r.Restarted) == 0 }},
 		{"a stopped service is no restart", func(o *Observation) {
 			node(o, pub("apac"), func(n *Node) {

@@ -123,3 +123,27 @@ func TestTheWorstSeverityComesFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestWhenADeclaredReleaseIsTheOneThatRuns: by the numbers that both have, three at
+// most.
+func TestWhenADeclaredReleaseIsTheOneThatRuns(t *testing.T) {
+	for _, c := range []struct {
+		declared, read string
+		same           bool
+	}{
+		{"14.0", "14.0.1.13900-8", true},
+		{"14.0.1SU3", "14.0.1.13900-8", true},
+		{"14", "14.0.1.13900-8", true},
+		{"14.0.1.99999", "14.0.1.13900-8", true},
+		{"14.x", "14.0.1.13900-8", true},
+		{"14.0.2", "14.0.1.13900-8", false},
+		{"14.5", "14.0.1.13900-8", false},
+		{"15.0", "14.0.1.13900-8", false},
+		{"SU3", "14.0.1.13900-8", false},
+		{"14.0", "", false},
+	} {
+		if got := sameRelease(c.declared, c.read); got != c.same {
+			t.Errorf("%q and %q: %v, want %v", c.declared, c.read, got, c.same)
+		}
+	}
+}
