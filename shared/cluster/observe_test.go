@@ -311,6 +311,20 @@ func (w *otherColumn) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.next.RoundTrip(r)
 }
 
+// TestWhetherHighAvailabilityIsOnIsRead: where the database tells.
+func TestWhetherHighAvailabilityIsOnIsRead(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	r.Dialect = cluster.NewDialect(nil)
+	for _, want := range []bool{true, false} {
+		r.Change("emea", clustersim.HA{Enabled: new(want)})
+		for name, n := range r.look("emea").Nodes {
+			if on, known := n.HAEnabled.Get(); !known || on != want {
+				t.Errorf("%s: %+v, want %v", name, n.HAEnabled, want)
+			}
+		}
+	}
+}
+
 // TestADatabaseThatRefusesToTellOfHAIsAskedOnceADay: until it is upgraded it will
 // refuse, and the rest is read without.
 func TestADatabaseThatRefusesToTellOfHAIsAskedOnceADay(t *testing.T) {
