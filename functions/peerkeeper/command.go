@@ -20,7 +20,8 @@ type verbs struct {
 	Demo demoVerb `cmd:"" group:"try" help:"A simulated mesh of three clusters, watched, on this machine."`
 	Sim  simVerb  `cmd:"" group:"try" help:"The simulated mesh alone, for your own experiments."`
 
-	Run runVerb `cmd:"" group:"watch" help:"Watch a mesh: look, judge, raise alarms, show the page."`
+	Init initVerb `cmd:"" group:"watch" help:"A mesh.yaml from one publisher: the first hour."`
+	Run  runVerb  `cmd:"" group:"watch" help:"Watch a mesh: look, judge, raise alarms, show the page."`
 
 	Status  statusVerb  `cmd:"" group:"ask" help:"The whole mesh: peers, findings, alarms."`
 	Matrix  matrixVerb  `cmd:"" group:"ask" help:"Every directed peer on one screen."`

@@ -19,6 +19,6 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := command(ctx, os.Args[1:], newTerminal(os.Stdout, os.Stderr, os.LookupEnv))
+	code := command(ctx, os.Args[1:], newTerminal(os.Stdin, os.Stdout, os.Stderr, os.LookupEnv))
 	os.Exit(code)
 }

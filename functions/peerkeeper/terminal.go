@@ -27,10 +27,13 @@ type terminal struct {
 	json           bool
 	color          bool // of stdout
 	live           bool // stderr is a terminal: a line may be written over
+	asks           bool // somebody is there who can be asked
+	stdin          io.Reader
 	log            *slog.Logger
+	screen         sync.Mutex // a question and what is being waited for are not mixed
 }
 
-func newTerminal(stdout, stderr *os.File, env func(string) (string, bool)) *terminal {
+func newTerminal(stdin, stdout, stderr *os.File, env func(string) (string, bool)) *terminal {
 	no, set := env("NO_COLOR")
 	dumb, _ := env("TERM")
 	bare := dumb == "dumb"
@@ -38,6 +41,8 @@ func newTerminal(stdout, stderr *os.File, env func(string) (string, bool)) *term
 		stdout: &oneAtATime{w: stdout}, stderr: &oneAtATime{w: stderr},
 		color: isTerminal(stdout) && (!set || no == "") && !bare,
 		live:  isTerminal(stderr) && !bare,
+		asks:  isTerminal(stdin) && isTerminal(stderr),
+		stdin: stdin,
 		log:   slog.New(slog.DiscardHandler),
 	}
 }
@@ -133,15 +138,52 @@ func (t *terminal) show(stop <-chan struct{}, doing func() string) {
 			return
 		case <-next.C:
 		}
+		if !t.screen.TryLock() { // a question is on it
+			next.Reset(redraw)
+			continue
+		}
 		text := fmt.Sprintf("%s … %d s", clean(doing()), int(time.Since(began).Seconds()))
 		if t.live {
 			fmt.Fprint(t.stderr, "\r\x1b[K"+text)
 			drawn = true
 			next.Reset(redraw)
-			continue
+		} else {
+			t.notef("%s", text)
+			next.Reset(remind)
 		}
-		t.notef("%s", text)
-		next.Reset(remind)
+		t.screen.Unlock()
+	}
+}
+
+// confirm asks a question that is answered by yes or no; anything but yes is no.
+func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
+	fmt.Fprintf(t.stderr, "%s [yes/no] ", clean(question))
+	type read struct {
+		line string
+		err  error
+	}
+	answer := make(chan read, 1)
+	go func() { // outlives an interruption, as the process does not
+		var line []byte
+		one := make([]byte, 1)
+		for len(line) < 100 {
+			n, err := t.stdin.Read(one)
+			if n == 1 && one[0] == '\n' {
+				break
+			}
+			line = append(line, one[:n]...)
+			if err != nil {
+				answer <- read{err: fmt.Errorf("nobody answered: %w", err)}
+				return
+			}
+		}
+		answer <- read{line: strings.ToLower(strings.TrimSpace(string(line)))}
+	}()
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case a := <-answer:
+		return a.line == "yes" || a.line == "y", a.err
 	}
 }
 
