@@ -73,7 +73,7 @@ func (v *initVerb) Run(ctx context.Context, t *terminal) error {
 		}
 		return err
 	}
-	text := found.YAML(discovery.File{From: v.Publisher, At: time.Now(), CA: v.relativeCA(), DNS: s.DNS})
+	text := found.YAML(discovery.File{From: v.Publisher, At: time.Now(), CA: v.relativeCA(), DNS: v.DNS})
 	if _, err := meshfile.Parse(v.Out, text, v.reads); err != nil {
 		return usagef("nothing was written, for what was found makes no mesh: %w", err)
 	}
@@ -122,14 +122,17 @@ func (v *initVerb) search(t *terminal) (discovery.Search, []string, error) {
 		}
 		s.Accept = append(s.Accept, print)
 	}
-	for _, d := range v.DNS {
+	for i, d := range v.DNS {
 		at := d
 		if addr, err := netip.ParseAddr(d); err == nil {
 			at = netip.AddrPortFrom(addr, 53).String()
 		} else if _, err := netip.ParseAddrPort(d); err != nil {
 			fault("--dns %q is no address of a server: write it as in 192.0.2.53, or 192.0.2.53:53", d)
 		}
-		s.DNS = append(s.DNS, at)
+		v.DNS[i] = at
+	}
+	if len(v.DNS) > 0 {
+		s.Resolve = discovery.ByDNS(v.DNS)
 	}
 	if v.CA != "" {
 		text, err := os.ReadFile(v.CA)

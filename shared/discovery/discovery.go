@@ -16,9 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/chain"
@@ -36,8 +34,8 @@ import (
 // port is where AXL and Control Center are served.
 const port = "8443"
 
-// maxHosts bounds the hosts that are looked at: 30 clusters of at most six nodes,
-// each named twice, and some more.
+// maxHosts bounds the hosts that are looked at, should a database name many that
+// are none: 30 clusters of six nodes are 180.
 const maxHosts = 400
 
 // Search is what to begin from. Publisher, Account and Secrets are needed.
@@ -52,15 +50,17 @@ type Search struct {
 	// ("sha256:…") that do.
 	CA     []byte
 	Accept []string
-	// DNS are servers (ip:port) that are asked for names; none is this machine's own
-	// resolver.
-	DNS []string
+	// Resolve gives where a host is to be asked (host:port), by its name and port;
+	// nil leaves the name to this machine's own resolver.
+	Resolve func(ctx context.Context, host, port string) (address string, err error)
 	// Confirm asks a person whether a certificate is a host's own; nil is nobody, so
 	// that only CA and Accept vouch. An error ends the search.
 	Confirm func(ctx context.Context, s Server) (bool, error)
 	// Doing is told what is under way; nil is nobody.
 	Doing func(text string)
-	Log   *slog.Logger
+	// Now judges certificates; nil is the wall clock.
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Server is a host with the certificate that it serves.
@@ -122,6 +122,9 @@ type search struct {
 // nothing was found at all, or that somebody ended it; Found is then what there is.
 func (s Search) Find(ctx context.Context) (Found, error) {
 	w := &search{Search: s, rejected: map[string]mesh.NodeName{}, vouched: map[string]Node{}, settled: map[string]bool{}, ports: map[string]string{}}
+	if w.Now == nil {
+		w.Now = time.Now
+	}
 	if len(s.CA) > 0 {
 		w.roots = x509.NewCertPool()
 		for _, ca := range pemfile.Certificates(s.CA) {
@@ -134,12 +137,13 @@ func (s Search) Find(ctx context.Context) (Found, error) {
 		w.ports[dnsname.Canonical(h)] = p
 	}
 	queue := []mesh.NodeName{mesh.NodeName(host)}
-	for seen := 0; len(queue) > 0 && seen < maxHosts; seen++ {
+	for looked := 0; len(queue) > 0 && looked < maxHosts; {
 		next := queue[0]
 		queue = queue[1:]
 		if w.settled[dnsname.Canonical(string(next))] {
 			continue
 		}
+		looked++
 		if len(w.found.Clusters) == mesh.MaxClusters {
 			w.found.Unreached = append(w.found.Unreached, Unreached{Host: next, Why: fmt.Sprintf("a mesh has at most %d clusters, and as many are found", mesh.MaxClusters)})
 			w.settled[dnsname.Canonical(string(next))] = true
@@ -160,7 +164,7 @@ func (s Search) Find(ctx context.Context) (Found, error) {
 		w.found.Clusters = append(w.found.Clusters, c)
 		// Who is a publisher comes first: the other nodes of its cluster are then
 		// known, and are not logged in to.
-		queue = append(append(slices.Clone(c.Inventory.Peers), queue...), c.Inventory.Others...)
+		queue = slices.DeleteFunc(slices.Concat(c.Inventory.Peers, queue, c.Inventory.Others), func(n mesh.NodeName) bool { return w.settled[dnsname.Canonical(string(n))] })
 	}
 	if len(w.found.Clusters) == 0 {
 		return w.found, fmt.Errorf("%s: %s", w.found.Unreached[0].Host, w.found.Unreached[0].Why)
@@ -258,7 +262,7 @@ func (w *search) ask(ctx context.Context, n Node, account string) (cluster.Inven
 	if n.Pin != "" {
 		c.TLS.Pins = []string{n.Pin}
 	}
-	connector := &cluster.Connector{Dialect: cluster.NewDialect(nil), Secrets: w.Secrets, Now: time.Now, Log: w.Log}
+	connector := &cluster.Connector{Dialect: cluster.NewDialect(nil), Secrets: w.Secrets, Now: w.Now, Log: w.Log}
 	client, err := connector.Open(ctx, c, "", nil)
 	if errors.Is(err, secret.ErrNotFound) {
 		return cluster.Inventory{}, &accountError{fmt.Sprintf("not tried: the secrets file has no entry %s", account)}
@@ -320,7 +324,7 @@ func (w *search) judge(ctx context.Context, n Node, address string, shown []*x50
 		for _, c := range shown[1:] {
 			between.AddCert(c)
 		}
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: w.roots, Intermediates: between, DNSName: string(n.Name)})
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: w.roots, Intermediates: between, DNSName: string(n.Name), CurrentTime: w.Now()})
 		if n.ByCA = err == nil; n.ByCA {
 			return n, nil
 		}
@@ -346,23 +350,29 @@ func (w *search) judge(ctx context.Context, n Node, address string, shown []*x50
 	return n, nil
 }
 
-// resolve gives the address of a host, by the DNS servers that were named or by
-// this machine's own.
 func (w *search) resolve(ctx context.Context, host mesh.NodeName) (string, error) {
 	p := port
 	if other, named := w.ports[dnsname.Canonical(string(host))]; named {
 		p = other
 	}
-	if _, err := netip.ParseAddr(string(host)); err == nil || len(w.DNS) == 0 {
+	if w.Resolve == nil || dnsname.IsAddress(string(host)) {
 		return net.JoinHostPort(string(host), p), nil
 	}
-	var said []string
-	for _, server := range w.DNS {
-		a := (&dnsprobe.Client{}).Forward(ctx, server, string(host))
-		if a.Reason == dnsprobe.OK && len(a.Addrs) > 0 {
-			return net.JoinHostPort(a.Addrs[0].String(), p), nil
+	return w.Resolve(ctx, string(host), p)
+}
+
+// ByDNS resolves names by DNS servers (ip:port), of which the first that knows an
+// address counts.
+func ByDNS(servers []string) func(ctx context.Context, host, port string) (string, error) {
+	return func(ctx context.Context, host, port string) (string, error) {
+		var said []string
+		for _, server := range servers {
+			a := (&dnsprobe.Client{}).Forward(ctx, server, host)
+			if a.Reason == dnsprobe.OK && len(a.Addrs) > 0 {
+				return net.JoinHostPort(a.Addrs[0].String(), port), nil
+			}
+			said = append(said, server+": "+string(a.Reason))
 		}
-		said = append(said, server+": "+string(a.Reason))
+		return "", fmt.Errorf("its name does not resolve (%s)", plain.List(said))
 	}
-	return "", fmt.Errorf("its name does not resolve (%s)", strings.Join(said, "; "))
 }
