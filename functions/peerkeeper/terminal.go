@@ -166,12 +166,14 @@ func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
 	go func() { // outlives an interruption, as the process does not
 		var line []byte
 		one := make([]byte, 1)
-		for len(line) < 100 {
+		for { // to the end of the line: the rest must not answer the next question
 			n, err := t.stdin.Read(one)
 			if n == 1 && one[0] == '\n' {
 				break
 			}
-			line = append(line, one[:n]...)
+			if len(line) < 100 {
+				line = append(line, one[:n]...)
+			}
 			if err != nil {
 				answer <- read{err: fmt.Errorf("nobody answered: %w", err)}
 				return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -145,4 +146,28 @@ func contains(all []string, s string) bool {
 		}
 	}
 	return false
+}
+
+// Anything but yes is no, and who hangs up has not said yes.
+func TestOnlyYesIsYes(t *testing.T) {
+	for answer, want := range map[string]bool{"yes\n": true, "Y\n": true, " YES \r\n": true, "no\n": false, "\n": false, "yesterday\n": false, strings.Repeat("yes", 100) + "\n": false} {
+		var said bytes.Buffer
+		got, err := (&terminal{stdin: strings.NewReader(answer), stderr: &said}).confirm(t.Context(), "Is this\x1b[2J it?")
+		if got != want || err != nil {
+			t.Errorf("%q: %v, %v", answer, got, err)
+		}
+		if strings.Contains(said.String(), "\x1b") {
+			t.Errorf("the question was not cleaned: %q", said.String())
+		}
+	}
+	if got, err := (&terminal{stdin: strings.NewReader("yes"), stderr: io.Discard}).confirm(t.Context(), "?"); got || err == nil {
+		t.Errorf("hung up: %v, %v", got, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, w := io.Pipe()
+	defer w.Close()
+	if got, err := (&terminal{stdin: r, stderr: io.Discard}).confirm(ctx, "?"); got || !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v, %v", got, err)
+	}
 }

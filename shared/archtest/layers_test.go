@@ -51,7 +51,7 @@ func layers() []layer {
 		{"shared/pemfile", nil, "one reader of PEM for everybody who is given some: standard library only"},
 		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
 		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
-		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/tlsprobe", "shared/pemfile", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
+		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/tlsprobe", "shared/pemfile", "shared/dnsname", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
 
 		{"shared/store", []string{"shared/mesh", "shared/instant"}, "keys name clusters and peers; the meaning of a document is its owner's"},
 		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store, and the store of everybody else's tests"},
@@ -84,6 +84,7 @@ func layers() []layer {
 
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
 		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
+		{"shared/discovery", []string{"shared/mesh", "shared/cluster", "shared/chain", "shared/dnsname", "shared/dnsprobe", "shared/pemfile", "shared/secret", "shared/soap", "shared/tlsprobe"}, "it asks clusters that no mesh.yaml names yet, and so has no store, no state and no mesh; soap for the kinds of its errors"},
 		{"shared/operator", all(core, storage, []string{"shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
 		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
 		{"shared/demo", all(core, storage, []string{"shared/chain", "shared/host", "shared/operator", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/repair", "shared/tlsprobe", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "github.com/goccy/go-yaml"}), "a host beside a simulator; goccy/go-yaml for its story"},
@@ -96,7 +97,7 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/procedure", "shared/host", "shared/operator", "shared/demo", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+		{"functions/peerkeeper", all(core, storage, []string{"shared/procedure", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is operator's, host's, demo's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/awsclient", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},

@@ -170,7 +170,21 @@ func (s Search) Find(ctx context.Context) (Found, error) {
 		return w.found, fmt.Errorf("%s: %s", w.found.Unreached[0].Host, w.found.Unreached[0].Why)
 	}
 	name(w.found.Clusters)
+	w.found.forget()
 	return w.found, nil
+}
+
+// forget leaves out, where publishers are known that no account may ask, the nodes
+// that were not tried for the same reason: most are those publishers' own.
+func (f *Found) forget() {
+	publisher := func(u Unreached) bool {
+		return slices.ContainsFunc(f.Clusters, func(c Cluster) bool {
+			return slices.ContainsFunc(c.Inventory.Peers, func(n mesh.NodeName) bool { return dnsname.Same(string(n), string(u.Host)) })
+		})
+	}
+	if slices.ContainsFunc(f.Unreached, func(u Unreached) bool { return u.Rejected && publisher(u) }) {
+		f.Unreached = slices.DeleteFunc(f.Unreached, func(u Unreached) bool { return u.Rejected && !publisher(u) })
+	}
 }
 
 // endedError is a person's or the machine's end of the whole search.

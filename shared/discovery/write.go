@@ -102,7 +102,7 @@ func (f Found) YAML(file File) []byte {
 	line("domain: %s", scalar(domain))
 	if len(others) > 0 {
 		comment("", "IM addresses of other domains were seen as well; lawful where addresses are directory URIs.")
-		line("domains: %s", list(append([]string{domain}, others...)))
+		line("domains: %s", list(slices.Concat([]string{domain}, others)))
 	}
 	line("clusters:")
 	for _, c := range f.Clusters {
@@ -246,12 +246,10 @@ func scalar(s string) string {
 	return string(b)
 }
 
+// list writes texts as JSON, which YAML reads as the same list.
 func list(all []string) string {
-	out := make([]string, len(all))
-	for i, s := range all {
-		out[i] = scalar(s)
-	}
-	return "[" + strings.Join(out, ", ") + "]"
+	b, _ := json.Marshal(all) // strings always marshal
+	return string(b)
 }
 
 // word makes a mesh's name of a domain's first label.
