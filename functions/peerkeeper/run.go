@@ -18,6 +18,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/run"
+	"peerkeeper/shared/syslogd"
 )
 
 const (
@@ -31,6 +32,7 @@ type runVerb struct {
 	Once   name    `help:"Run this function once, now, whatever is due: peersync, stucksync or certcheck." placeholder:"NAME"`
 	Rate   float64 `help:"The rate of a simulated mesh's clock; it must be the one in mesh.yaml." placeholder:"N"`
 	Listen string  `help:"Where the page is served, or off; default 127.0.0.1:8080, and none with --once. What other machines can reach takes the next three." env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
+	Syslog string  `help:"Where nodes push their logs to, over UDP and TCP; none by default. Lines count of the nodes of mesh.yaml, and of the relays in syslogFrom." env:"PEERKEEPER_SYSLOG" placeholder:"IP:PORT"`
 
 	TLSCert   string   `name:"tls-cert" help:"The page's certificate, PEM, its chain after it; read again when it is renewed." env:"PEERKEEPER_TLS_CERT" placeholder:"FILE"`
 	TLSKey    string   `name:"tls-key" help:"Its private key, PEM, not encrypted." env:"PEERKEEPER_TLS_KEY" placeholder:"FILE"`
@@ -41,12 +43,14 @@ type runVerb struct {
 // Help is what peerkeeper run --help teaches.
 func (runVerb) Help() string {
 	return `Looks at every cluster every 5 minutes and at certificates every 6 hours (every 15 minutes where one is being mended), judges every directed peer, keeps what it knows in --state, raises alarms (to stdout, and to policy.notify's webhook and JSON-lines file, a path relative to mesh.yaml) and serves the page.
+With --syslog it also takes lines that nodes push of their logs (Remote Syslog Server Name takes no port, so the port is 514, or is forwarded). They are hints: syslog proves no sender, so a line has the cluster's own log read earlier and is never evidence by itself.
 It changes a cluster only in policy.mode recover, through one gate (peerkeeper plan shows what it would do); it never tries a rejected password again, and sends none before the server's certificate is verified. Killed at any moment it loses no alarm. A second run with the same --state is harmless: they take turns.
 
 Examples:
 
   peerkeeper run --mesh mesh.yaml --secrets secrets.json --state state.db
   peerkeeper run --listen off                # no page
+  peerkeeper run --syslog 0.0.0.0:514        # nodes push their logs here
   (umask 077; head -c 32 /dev/urandom | base64 > page.token)
   peerkeeper run --listen 0.0.0.0:8443 --tls-cert page.pem --tls-key page.key --token-file page.token --host mesh.example.com
   curl -H @header https://mesh.example.com:8443/api/status.json     # a file with: Authorization: Bearer TOKEN
@@ -58,6 +62,14 @@ func (r *runVerb) Run(ctx context.Context, t *terminal) error {
 	if r.Once != "" {
 		if _, ok := run.Find(string(r.Once)); !ok {
 			return usagef("there is no function %s: %s", r.Once, suggest(string(r.Once), functions()))
+		}
+	}
+	if r.Syslog != "" {
+		if r.Once != "" {
+			return usagef("--syslog with --once: lines come at any time, and one run waits for none; leave one of them out")
+		}
+		if err := syslogd.Check(r.Syslog); err != nil {
+			return usage{err}
 		}
 	}
 	// Before a state file is begun.
@@ -86,11 +98,15 @@ func (r *runVerb) Run(ctx context.Context, t *terminal) error {
 	if r.Once != "" {
 		return r.runOnce(ctx, t, h)
 	}
+	pushed, err := r.syslog(t, w)
+	if err != nil {
+		return err
+	}
 	l, err := r.page(ctx, t, w)
 	if err != nil {
 		return err
 	}
-	return r.watch(ctx, t, w, h, l)
+	return r.watch(ctx, t, w, h, l, pushed)
 }
 
 // page opens the page's address; nil if there is to be none.
@@ -100,6 +116,9 @@ func (r *runVerb) page(ctx context.Context, t *terminal, w *watched) (*listener.
 	}
 	at := r.listens(t)
 	at.Keep = filesNeeded(w)
+	if r.Syslog != "" {
+		at.Keep += syslogd.Files
+	}
 	l, err := listener.Open(ctx, at)
 	if err != nil {
 		return nil, usagef("%w (or --listen off)", err)
@@ -202,11 +221,22 @@ func (r *runVerb) runOnce(ctx context.Context, t *terminal, h *host.Host) error 
 	return err
 }
 
-func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Host, l *listener.Listener) error {
+func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Host, l *listener.Listener, pushed *pushes) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	page := "no page"
+	if pushed == nil {
+		done <- nil
+	} else {
+		go func() {
+			err := pushed.serve(ctx, w)
+			if err != nil {
+				stop(err)
+			}
+			done <- err
+		}()
+	}
 	if l == nil {
 		done <- nil
 	} else {
@@ -237,6 +267,9 @@ func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Ho
 		}
 	}
 	t.notef("watching mesh %s: %d clusters, %d directed peers; state %s, %s%s; mode %s", w.Name, len(w.Clusters), len(w.Peers), r.State, page, r.notified(w), modeText(w.Mesh))
+	if pushed != nil {
+		t.notef("syslog is taken at %s, over UDP and TCP", pushed.server.Addr())
+	}
 	if l != nil {
 		t.notef("the page answers to %s", strings.Join(l.Hosts(), ", "))
 	}
@@ -245,7 +278,7 @@ func (r *runVerb) watch(ctx context.Context, t *terminal, w *watched, h *host.Ho
 		err = cause
 	}
 	stop(nil)
-	return errors.Join(ended(ctx, err), <-done)
+	return errors.Join(ended(ctx, err), <-done, <-done)
 }
 
 func (r *runVerb) notified(w *watched) string {

@@ -79,6 +79,7 @@ func layers() []layer {
 		{"shared/stucksync", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain"}), "looks at certificates and names; sends no credential, so it knows no soap"},
 		{"shared/intake", all(core, storage, []string{"shared/run", "shared/ciscolog"}), "takes what strangers send: it knows no cluster's account and no socket, and asks nobody anything"},
+		{"shared/syslogd", nil, "sockets and framings of syslog; it knows nothing of what the lines say"},
 		{"shared/listener", nil, "one open address and who may ask there; it knows nothing of what is served"},
 		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/listener", "shared/procedure", "shared/remedy"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
 
@@ -97,7 +98,7 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/procedure", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+		{"functions/peerkeeper", all(core, storage, []string{"shared/procedure", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/syslogd", "shared/intake", "shared/ciscolog", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is operator's, host's, demo's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/awsclient", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},

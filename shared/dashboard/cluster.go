@@ -32,6 +32,9 @@ func (snap *snapshot) clockOf(id mesh.PeerID) peer.ClockSource {
 	if c := snap.view.Clock(id); c.Readable() {
 		return c.Source
 	}
+	if _, pushed := snap.view.PushedSuccess(id); pushed {
+		return peer.ClockPushed
+	}
 	if !snap.Syncs[id].Value.Progress.IsZero() {
 		return peer.ClockProgress
 	}
@@ -50,6 +53,10 @@ func (snap *snapshot) clockOfCluster(id mesh.ClusterID) peer.ClockSource {
 			return peer.ClockDialect
 		case peer.ClockCisco:
 			best = peer.ClockCisco
+		case peer.ClockPushed:
+			if best != peer.ClockCisco {
+				best = peer.ClockPushed
+			}
 		case peer.ClockProgress:
 			if best == peer.ClockNone {
 				best = peer.ClockProgress
@@ -70,6 +77,9 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 			out.Users = &n
 		}
 		out.Findings = append(out.Findings, rec.Findings...)
+	}
+	if at := snap.view.Pushed[c.ID].Received(); !at.IsZero() {
+		out.Pushed = &at
 	}
 	for _, f := range snap.certs.Findings(c.ID) {
 		// Names that do not resolve are said by NamesResolve of each peer.

@@ -56,6 +56,8 @@ type Status struct {
 	// Clocks says which clock disagrees with the clock of the machine that asks, and what
 	// to do; empty if none does.
 	Clocks []string `json:"clocks,omitempty"`
+	// Pushed counts the lines that nodes pushed of their logs; nil if none ever was.
+	Pushed *record.Tally `json:"pushed,omitempty"`
 	// Unread are the stored items that could not be read, or not safely.
 	Unread []record.Unread `json:"unread,omitempty"`
 }
@@ -75,8 +77,10 @@ type Cluster struct {
 	// Nodes are the nodes of mesh.yaml with what was read of each last.
 	Nodes []Node `json:"nodes"`
 	// Clock is where the clocks of its peers come from.
-	Clock    peer.ClockSource `json:"clock"`
-	Findings []peer.Finding   `json:"findings"`
+	Clock peer.ClockSource `json:"clock"`
+	// Pushed is when the newest line came that its nodes pushed; nil if none did.
+	Pushed   *time.Time     `json:"pushed,omitempty"`
+	Findings []peer.Finding `json:"findings"`
 }
 
 // Node is one node of a Cluster.
@@ -209,7 +213,7 @@ func (snap *snapshot) status() Status {
 		Mesh: snap.Mesh.Name, AsOf: snap.now.UTC(), Policy: snap.Mesh.Policy.Mode, Simulated: snap.Mesh.Simulated,
 		LastRun: map[string]time.Time{}, Overdue: []string{}, Counts: map[peer.State]int{},
 		Clusters: make([]Cluster, 0, len(snap.Mesh.Clusters)), Peers: make([]Peer, 0, len(snap.Mesh.Peers)),
-		Alarms: snap.alarms, Unread: snap.unread,
+		Alarms: snap.alarms, Pushed: snap.pushed, Unread: snap.unread,
 	}
 	for function, r := range snap.runs {
 		if !r.Completed.IsZero() {

@@ -49,6 +49,9 @@ type Clocks struct {
 	Read time.Time `json:"read,omitzero"`
 	// Source is where the last success is known from.
 	Source peer.ClockSource `json:"source"`
+	// Pushed is the last success that a node pushed and nothing confirms yet: the
+	// instants do not count from it.
+	Pushed *time.Time `json:"pushed,omitempty"`
 	// From says what the instants count from where it is not a last sync.
 	From string `json:"from,omitempty"`
 }
@@ -109,6 +112,10 @@ func (snap *snapshot) clocks(id mesh.PeerID) Clocks {
 	out := Clocks{Interval: mesh.Duration(limits.Interval), Basis: limits.Basis, First: "b", Source: snap.clockOf(id)}
 	if _, which := limits.First(); which == peer.StuckTwoHours {
 		out.First = "a"
+	}
+	if at, unconfirmed := snap.view.PushedSuccess(id); unconfirmed {
+		at = at.UTC()
+		out.Pushed = &at
 	}
 	if clock.Source == peer.ClockCisco {
 		out.From = "the last success in ICSA's own log; a later one may not be in it yet"

@@ -9,8 +9,9 @@ import (
 
 type clockRow struct {
 	Interval, Basis, From string
-	Last, A, B            time.Time
+	Last, Pushed, A, B    time.Time
 	HasLast, HasA, FirstA bool
+	HasPushed             bool
 	Figure                *figure
 }
 
@@ -33,6 +34,9 @@ func clockRowOf(c Clocks, now time.Time) *clockRow {
 	row := &clockRow{Interval: c.Interval.String(), Basis: basisWords(c.Basis), From: c.From, FirstA: c.First == "a"}
 	if c.LastSync != nil {
 		row.Last, row.HasLast = *c.LastSync, true
+	}
+	if c.Pushed != nil {
+		row.Pushed, row.HasPushed = *c.Pushed, true
 	}
 	if c.A != nil && c.B != nil {
 		row.A, row.B, row.HasA = *c.A, *c.B, true

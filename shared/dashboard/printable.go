@@ -47,6 +47,11 @@ func (st Status) printable() Status {
 		})
 	})
 	st.Peers = each(st.Peers, func(p *Peer) { *p = p.printable() })
+	if st.Pushed != nil {
+		t := *st.Pushed
+		t.RefusedFrom = printable(t.RefusedFrom)
+		st.Pushed = &t
+	}
 	st.Alarms = each(st.Alarms, func(a *alarm.Notice) { *a = a.Clean() }) // it keeps its lines
 	st.Unread = each(st.Unread, func(u *record.Unread) {
 		u.Item, u.Reason, u.Message = printable(u.Item), printable(u.Reason), printable(u.Message)

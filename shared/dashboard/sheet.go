@@ -28,6 +28,7 @@ type sheet struct {
 	Groups                                      []groupRow
 	Unread                                      []record.Unread
 	Clocks                                      []string
+	Pushed                                      string
 	Columns                                     []string
 	Rows                                        []matrixRow
 	Legend                                      []legendRow
@@ -189,6 +190,9 @@ func (h *handler) sheet(st Status, etag string) *sheet {
 		s.Groups = append(s.Groups, row)
 	}
 	s.Unread, s.Clocks = st.Unread, st.Clocks
+	if st.Pushed != nil {
+		s.Pushed = pushedWords(*st.Pushed)
+	}
 	s.matrix(st)
 	for _, c := range st.Clusters {
 		s.Clusters = append(s.Clusters, clusterRowOf(c))

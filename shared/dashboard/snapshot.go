@@ -26,6 +26,7 @@ type snapshot struct {
 	runs     map[string]store.Run
 	alarms   []alarm.Notice
 	unread   []record.Unread
+	pushed   *record.Tally
 	unusable map[string]peer.Reason // by sort key
 	// declared are the peers of mesh.yaml.
 	declared map[mesh.PeerID]bool
@@ -41,7 +42,9 @@ func (s Source) load(ctx context.Context, now time.Time, before *record.Snapshot
 	if err != nil {
 		return nil, err
 	}
+	pushed, tally, unreadable := record.Pushed(ctx, s.Store, s.Mesh)
 	facts := book.Facts(s.Mesh, s.Tick, now)
+	facts.Pushed = pushed
 	snap := &snapshot{
 		Source: s, Snapshot: book, now: now, view: facts.View(),
 		runs: map[string]store.Run{}, alarms: []alarm.Notice{},
@@ -62,7 +65,10 @@ func (s Source) load(ctx context.Context, now time.Time, before *record.Snapshot
 	slices.SortStableFunc(snap.alarms, func(a, b alarm.Notice) int {
 		return cmp.Or(a.Severity.Rank()-b.Severity.Rank(), a.Since.Compare(b.Since), strings.Compare(a.Fingerprint, b.Fingerprint))
 	})
-	snap.unread = book.Unread()
+	snap.pushed, snap.unread = tally, book.Unread()
+	if unreadable != nil {
+		snap.unread = append(snap.unread, record.Unread{Item: store.Pushed(s.Mesh.Name), Reason: peer.UnreadableAnswer, Message: unreadable.Error()})
+	}
 	for _, u := range snap.unread {
 		snap.unusable[u.Item] = u.Reason
 	}

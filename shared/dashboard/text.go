@@ -210,6 +210,10 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 	for _, c := range st.Clocks {
 		p.hanging(2, "", c)
 	}
+	if st.Pushed != nil {
+		p.heading("PUSHED LINES")
+		p.wrapped(2, pushedWords(*st.Pushed))
+	}
 
 	if len(st.Alarms) > 0 {
 		p.heading("ALARMS")
@@ -447,6 +451,9 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 	p.line("  sync interval %s (%s)", c.Interval.String(), cmp.Or(string(c.Basis), "not known"))
 	if c.LastSync != nil {
 		p.line("  last success  %s  %s", stamp(*c.LastSync), ago(*c.LastSync, e.AsOf))
+	}
+	if c.Pushed != nil {
+		p.line("  pushed        %s  %s, unconfirmed", stamp(*c.Pushed), ago(*c.Pushed, e.AsOf))
 	}
 	if c.From != "" {
 		p.wrapped(2, c.From)

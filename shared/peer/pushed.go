@@ -86,7 +86,7 @@ func (r *PushRecord) Forget(isPeer func(mesh.ClusterID) bool) {
 }
 
 // Received is when the newest line came.
-func (r *PushRecord) Received() time.Time {
+func (r PushRecord) Received() time.Time {
 	at := r.Other.Received
 	for _, words := range r.Peers {
 		at = later(at, later(words.Success.Received, words.Failure.Received))

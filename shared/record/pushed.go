@@ -48,9 +48,7 @@ func (t *Tally) Add(o Tally) {
 
 // Pushed reads what a mesh's nodes have pushed. One item that cannot be read, or
 // that a newer version wrote, is left out and named: it is a hint less.
-func Pushed(ctx context.Context, s interface {
-	Load(ctx context.Context, pk, prefix string) ([]store.Item, error)
-}, m *mesh.Mesh) (map[mesh.ClusterID]peer.PushRecord, *Tally, error) {
+func Pushed(ctx context.Context, s Reader, m *mesh.Mesh) (map[mesh.ClusterID]peer.PushRecord, *Tally, error) {
 	items, err := s.Load(ctx, store.Pushed(m.Name), "")
 	if err != nil {
 		return nil, nil, fmt.Errorf("loading what was pushed to mesh %s: %w", m.Name, err)
