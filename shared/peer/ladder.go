@@ -160,6 +160,7 @@ type climb struct {
 	limits     Limits
 	proof      time.Duration
 	unknown    string    // what is not known although a restart turns on it; "" if nothing is
+	groundless string    // why a restart has no ground, although the sync stands; "" if it has
 	untold     bool      // ICSA's up-time, by which a restart is proven
 	started    time.Time // of ICSA on the pulling publisher
 	last       time.Time // the incident by our clock
@@ -187,7 +188,7 @@ func (c *climb) look() {
 		// reading would move it at every look.
 		c.started = services.At.Add(-icsa.UpTime).Round(time.Minute)
 		c.notice()
-		c.unknown = c.ungrounded()
+		c.groundless = c.noGround()
 	}
 }
 
@@ -261,10 +262,10 @@ func (c *climb) unsure() string {
 	return ""
 }
 
-// ungrounded says why what is known of the sync is no ground for a restart: a line
+// noGround says why what is known of the sync is no ground for a restart: a line
 // that a log lacks never is, and Cisco's own alarm is one for the ICSA that raised
 // it, while failures go on.
-func (c *climb) ungrounded() string {
+func (c *climb) noGround() string {
 	switch synced := find(c.conditions, Synced); {
 	case synced.Reason == NoSuccessLogged:
 		return "ICSA is not restarted for a line that its log lacks"
@@ -312,6 +313,12 @@ func (c *climb) wait() place {
 		return goOn(RungRestart)
 	case c.mem.Tries >= triesPerIncident || c.today >= MaxActionsPerDay:
 		return goOn(RungHuman)
+	case c.groundless != "" && (find(c.conditions, Synced).Reason == NoSuccessLogged || c.mem.Others >= triesPerIncident):
+		// What a line would have told, nothing else will; and an ICSA that restarts
+		// itself after each of its alarms has none of its own.
+		return goOn(RungHuman)
+	case c.groundless != "":
+		return stay(time.Time{}, "%s", c.groundless)
 	}
 	return goOn(RungCisco)
 }
@@ -387,6 +394,10 @@ func (c *climb) human() place {
 		why = fmt.Sprintf("a restart of %s was proposed %d times and did not happen", c.target, c.mem.Tries)
 	case c.today >= MaxActionsPerDay:
 		why = fmt.Sprintf("%s was restarted %d times in 24 h without lasting effect; manual investigation needed", c.target, c.today)
+	case c.groundless != "" && c.mem.Others >= triesPerIncident:
+		why = fmt.Sprintf("%s restarted %d times since the sync stands, not by Peerkeeper, and it did not help; %s", c.target, c.mem.Others, c.groundless)
+	case c.groundless != "":
+		why = c.groundless
 	default:
 		// One more of the same; a person may still want it.
 		c.proposal = c.restart()

@@ -184,6 +184,19 @@ func with(s stuck, change func(*stuck)) stuck {
 	return s
 }
 
+// TestAnICSAThatRestartsItselfInVainIsLeftToAPerson: it raises Cisco's own alarm
+// before each of its restarts, so that the one that runs never has.
+func TestAnICSAThatRestartsItselfInVainIsLeftToAPerson(t *testing.T) {
+	s := logged(10*time.Minute, 0)
+	s.up = 5 * time.Minute
+	for others, want := range map[int]Rung{0: RungWait, 1: RungHuman} { // and this start
+		_, l, p := s.look(t, &Ladder{Rung: RungWait, Incident: at12.Add(-130 * time.Minute), Others: others, OthersTry: at12.Add(-150 * time.Minute)}, nil)
+		if l.Rung != want || p != nil {
+			t.Errorf("%d restarts before this one: %s (%s), proposes %v, want %s", others, l.Rung, l.Evidence, p != nil, want)
+		}
+	}
+}
+
 // TestARestartIsProvenByALogLater: the log's next turn may be half an hour after
 // the sync that proves it.
 func TestARestartIsProvenByALogLater(t *testing.T) {
@@ -287,7 +300,7 @@ func TestLadder(t *testing.T) {
 		{"a success that should be logged and is not", logged(0, 0, func(r *LogRecord) {
 			r.Add("apac", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: at12.Add(-4 * h), Dating: ciscolog.Dated})
 			r.Level, r.LevelAt = "Informational", at12
-		}), Stuck, RungWait, false, "", false, "a line that its log lacks"},
+		}), Stuck, RungHuman, false, "", false, "a line that its log lacks"},
 
 		// Failing is not stuck.
 		{"the remote cannot be reached", stuck{age: 300 * m, auto: "f", others: "stand", failing: Reachable}, Degraded, "", false, "", false, ""},
