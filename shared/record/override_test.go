@@ -172,6 +172,7 @@ func TestRereadReadsWhateverCouldStopAnAction(t *testing.T) {
 	put(t, s, store.Proposal("acme", "4f"), record.Proposed{First: now})
 	put(t, s, store.RunOf("acme", "peersync"), store.Run{ConfigHash: "abc"})
 	put(t, s, store.Cluster("acme", "amer"), peer.ClusterRecord{Findings: []peer.Finding{{ID: "x"}}})
+	put(t, s, store.Log("acme", "amer"), peer.LogRecord{Read: now})
 	put(t, s, store.PeerSync("acme", asks), peer.SyncRecord{FirstSeen: now})
 	put(t, s, store.PeerStuck("acme", asks), peer.StateRecord{State: peer.Stuck})
 	put(t, s, store.PeerStuck("acme", direction("amer", "apac")), peer.StateRecord{State: peer.Stuck})
@@ -197,6 +198,9 @@ func TestRereadReadsWhateverCouldStopAnAction(t *testing.T) {
 	}
 	if len(b.Clusters["amer"].Value.Findings) != 1 || b.Clusters["emea"].Key == (store.Key{}) {
 		t.Errorf("the clusters: %+v", b.Clusters)
+	}
+	if got := b.Facts(m, 5*time.Minute, now).Logs; !got["amer"].Read.Equal(now) {
+		t.Errorf("what the clusters' logs say: %+v", got)
 	}
 	if b.States[asks].Value.State != peer.Stuck || !b.Syncs[asks].Value.FirstSeen.Equal(now) {
 		t.Errorf("the peer that asks: %+v %+v", b.States[asks], b.Syncs[asks])
