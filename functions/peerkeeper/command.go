@@ -27,6 +27,8 @@ type verbs struct {
 	Matrix  matrixVerb  `cmd:"" group:"ask" help:"Every directed peer on one screen."`
 	Explain explainVerb `cmd:"" group:"ask" help:"One directed peer: conditions, clocks, changes, what to do next."`
 	User    userVerb    `cmd:"" group:"ask" help:"Where one user is home, and which clusters hold a copy."`
+	Synced  syncedVerb  `cmd:"" group:"ask" help:"Which peers have synced since an instant."`
+	Audit   auditVerb   `cmd:"" group:"ask" help:"What is wrong with users, over the whole mesh."`
 	Check   checkVerb   `cmd:"" group:"ask" help:"Certificates that expire, changed or do not fit."`
 	Probe   probeVerb   `cmd:"" group:"ask" help:"What each cluster can be asked, and a proposal for what is not documented."`
 	History historyVerb `cmd:"" group:"ask" help:"Who decided what, and when."`

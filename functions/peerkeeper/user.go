@@ -9,7 +9,7 @@ import (
 )
 
 type userVerb struct {
-	ID name `arg:"" help:"The user ID." placeholder:"ID"`
+	ID name `arg:"" help:"The user ID, or the IM address." placeholder:"ID"`
 	files
 	secrets
 }
@@ -22,7 +22,8 @@ It never tries an account that was rejected, and concludes nothing from a cluste
 Examples:
 
   peerkeeper user asmith
-  peerkeeper user asmith --json     # {id, home: {cluster, node}, copies: [{cluster, present, stale}]}`
+  peerkeeper user asmith@example.com
+  peerkeeper user asmith --json     # {id, home: {cluster, node}, homes, copies: [{cluster, present, stale}]}`
 }
 
 // Run looks a user up.

@@ -33,6 +33,7 @@ func Catalogue() []Kind {
 		peerkeeperGoesBlind,
 		dnsServerSilent,
 		usersFell,
+		duplicateUsers,
 		runOverdue,
 		selfTest,
 	}

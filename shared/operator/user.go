@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/cluster"
@@ -13,8 +15,8 @@ import (
 // Whereabouts is where one user stands in the whole mesh.
 type Whereabouts struct {
 	ID     string     `json:"id"`
-	Home   *Home      `json:"home"`            // null if no cluster is home, or none could be asked
-	Homes  []Home     `json:"homes,omitempty"` // more than one: a duplicate
+	Home   *Home      `json:"home"`  // null if no cluster is home, or none could be asked
+	Homes  []Home     `json:"homes"` // more than one: a duplicate
 	Copies []Copy     `json:"copies"`
 	Failed []NotAsked `json:"failed,omitempty"`
 	AsOf   time.Time  `json:"asOf"`
@@ -40,15 +42,16 @@ type NotAsked struct {
 	Reason  string         `json:"reason"`
 }
 
-// User looks a user up in every cluster. Clusters that cannot be read are
-// listed as such; nothing is concluded from their silence.
+// User looks a user up in every cluster, by user ID or IM address. Clusters that
+// cannot be read are listed as such; nothing is concluded from their silence.
 func (o *Operator) User(ctx context.Context, user string) (Whereabouts, error) {
-	w := Whereabouts{ID: user, AsOf: o.Now(), Copies: []Copy{}}
+	w := Whereabouts{ID: user, AsOf: o.Now(), Homes: []Home{}, Copies: []Copy{}}
 	users := make([][]cluster.User, len(o.Mesh.Clusters))
 	errs := o.Ask(ctx, o.Mesh.Clusters, func(ctx context.Context, i int, client *cluster.Client) (err error) {
 		users[i], err = client.Find(ctx, user)
 		return err
 	})
+	named(users, user)
 	where := map[mesh.ClusterID]map[mesh.ClusterID]bool{} // holder -> homes named
 	for i, id := range o.Mesh.IDs() {
 		if errs[i] != nil {
@@ -70,9 +73,6 @@ func (o *Operator) User(ctx context.Context, user string) (Whereabouts, error) {
 	}
 	if len(w.Homes) > 0 {
 		w.Home = &w.Homes[0]
-	}
-	if len(w.Homes) < 2 {
-		w.Homes = nil
 	}
 	for _, id := range o.Mesh.IDs() {
 		homes, asked := where[id]
@@ -98,4 +98,17 @@ func (o *Operator) User(ctx context.Context, user string) (Whereabouts, error) {
 		return w, fmt.Errorf("no cluster could be asked: %w", errors.Join(errs...))
 	}
 	return w, nil
+}
+
+// named keeps, of the users found by what may be a user ID or an IM address, those
+// whose user ID it is, in whichever cluster; if it is nobody's, those whose address
+// it is. A user ID may be a mail address, and another user's IM address.
+func named(users [][]cluster.User, text string) {
+	isID := func(u cluster.User) bool { return strings.EqualFold(u.ID, text) }
+	if !slices.ContainsFunc(users, func(found []cluster.User) bool { return slices.ContainsFunc(found, isID) }) {
+		return
+	}
+	for i := range users {
+		users[i] = slices.DeleteFunc(users[i], func(u cluster.User) bool { return !isID(u) })
+	}
 }

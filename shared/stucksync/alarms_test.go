@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/stucksync"
+	"peerkeeper/shared/userset"
 )
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
@@ -321,6 +323,45 @@ func TestAStuckSyncWaitsForItsCertificate(t *testing.T) {
 				t.Errorf("heard %v", s.heard)
 			}
 		})
+	}
+}
+
+// TestDuplicateUsersAreNamedAndClearedByAReadingOnly.
+func TestDuplicateUsersAreNamedAndClearedByAReadingOnly(t *testing.T) {
+	s := play(t, "emea", "apac")
+	audited := func(r userset.Report) []string {
+		r.Mesh = "acme"
+		if err := record.WriteUserReport(t.Context(), s.memory, "acme", r); err != nil {
+			t.Fatal(err)
+		}
+		s.now = s.now.Add(5 * time.Minute)
+		s.looked()
+		before := len(s.heard)
+		s.tick()
+		var out []string
+		for _, n := range s.heard[before:] {
+			if n.Name == alarm.DuplicateUsers {
+				out = append(out, fmt.Sprint(n.State, " ", n.Message))
+			}
+		}
+		return out
+	}
+	many := userset.Report{Counts: map[userset.Trouble]int{userset.DuplicateUserID: 30, userset.Unassigned: 3}}
+	for i := range 30 {
+		many.Problems = append(many.Problems, userset.Problem{Kind: userset.DuplicateUserID, Key: fmt.Sprintf("user%02d", i)})
+	}
+	if got := audited(userset.Report{Counts: map[userset.Trouble]int{userset.Unassigned: 3}}); len(got) != 0 {
+		t.Errorf("without a duplicate: %q", got)
+	}
+	got := audited(many)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "raised 30 user IDs") || !strings.Contains(got[0], "user00, ") || !strings.Contains(got[0], "user09 and 20 more") || strings.Contains(got[0], "user10") || !strings.Contains(got[0], "DuplicateUserid") {
+		t.Errorf("raised: %q", got)
+	}
+	if got := audited(userset.Report{Unread: []userset.Gap{{Cluster: "apac", What: "suspects"}}}); len(got) != 0 {
+		t.Errorf("apac was not read: %q", got)
+	}
+	if got := audited(userset.Report{}); len(got) != 1 || !strings.HasPrefix(got[0], "cleared") {
+		t.Errorf("cleared: %q", got)
 	}
 }
 

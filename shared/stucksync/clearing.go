@@ -27,7 +27,7 @@ func (j *tick) undecided(it alarm.Item) bool {
 		return false
 	}
 	if it.Cluster == "" {
-		return false
+		return it.Name == alarm.DuplicateUsers && j.duplicatesUnread()
 	}
 	r, ok := j.View.Clusters[it.Cluster]
 	if !ok {

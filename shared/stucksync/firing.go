@@ -18,6 +18,7 @@ func (j *tick) firing() []alarm.Firing {
 	for _, c := range j.Mesh.Clusters {
 		out = append(out, j.clusterFiring(c.ID)...)
 	}
+	out = append(out, j.duplicateUsers()...)
 	out = append(out, j.overdue()...)
 	out = append(out, j.selfTest()...)
 	for i, f := range out {
