@@ -15,6 +15,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
 )
@@ -171,6 +172,11 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 			}
 		}
 	}
+	hashes := usersHashes(clusters)
+	what := fmt.Sprintf("table, hashes of users (%d in each cluster)", mesh.MinOVA)
+	add(what, DynamoWrite, hashes.writes/1e6, Counted)
+	add(what, DynamoRead, hashes.reads/1e6, Counted)
+	add(what, DynamoStorage, hashes.stored/1e9, Counted)
 	add("table", DynamoWrite, writes/1e6, Measured)
 	add("table", DynamoRead, reads/1e6, Measured)
 	add("table", DynamoStorage, stored/1e9, Measured)
@@ -208,6 +214,16 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 		b.advise(link, "attach to a VPC that is linked to the clusters already (network.attach, link: existing)")
 	}
 	return b, nil
+}
+
+// usersHashes is what the hashes of users cost in a month: each day peersync
+// writes a cluster's set, 16 bytes a user in base64, into the half that is not in
+// force, after it has read which items stand there, and preflight reads the set in
+// force. Both read consistently: a unit for 4 KB; a unit of writing for 1 KB.
+func usersHashes(clusters int) measurement {
+	const days = 30
+	bytes := float64(clusters) * mesh.MinOVA * 16 * 4 / 3
+	return measurement{reads: days * 2 * bytes / 4096, writes: days * bytes / 1024, stored: 2 * bytes}
 }
 
 // readers counts the secrets that a function reads: in each run, since a value
