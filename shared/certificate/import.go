@@ -132,11 +132,7 @@ func importOf(m *mesh.Mesh, row Row, cell Cell, into *mesh.Cluster, of Record, p
 	if m.Policy.ImportCertificates == mesh.ImportApprove {
 		asks = append(asks, "policy.importCertificates is approve")
 	}
-	since := cell.Since
-	if since.IsZero() {
-		since = row.First
-	}
-	p := peer.Import(into, source, what, since)
+	p := peer.Import(into, source, what, cell.Since)
 	p.Why, p.Approval = why, strings.Join(asks, ", and ")
 	return p
 }

@@ -142,6 +142,14 @@ func TestImports(t *testing.T) {
 			e.serve(apacPublisher, func(s *Served) { s.Sighted = certNoon().Add(-2 * time.Hour) })
 			e.v.Clusters["amer"].Seen.Entries = peer.Known([]peer.Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-10 * time.Minute)}}, certNoon())
 		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com"}},
+		{"the peer that synced since holds the old one too, and a sync may have met that", func(e *exchange) {
+			e.unnamed()
+			e.serve(apacPublisher, func(s *Served) { s.Sighted = certNoon().Add(-2 * time.Hour) })
+			change(e.certs, "amer", func(_ *Record, s *Store) {
+				s.Entries = append(slices.Clone(s.Entries), Entry{Print: "old", Subject: string(apacPublisher), File: "old.pem"})
+			})
+			e.v.Clusters["amer"].Seen.Entries = peer.Known([]peer.Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-10 * time.Minute)}}, certNoon())
+		}, []string{"tomcat of imp-apac-pub.example.com in tomcat-trust on imp-emea-pub.example.com!"}},
 		{"the peer that holds it synced last before it was first seen", func(e *exchange) {
 			e.unnamed()
 			e.serve(apacPublisher, func(s *Served) { s.Sighted = certNoon().Add(-2 * time.Hour) })
@@ -576,6 +584,7 @@ func TestTwoCertificatesTwoImports(t *testing.T) {
 // have done.
 func TestASyncByACAProvesNothing(t *testing.T) {
 	e := newExchange()
+	change(e.certs, "amer", func(_ *Record, s *Store) { forget(s, print64(string(apacPublisher)+" RSA")) })
 	e.byCA(false, certNoon().AddDate(5, 0, 0), "amer")
 	e.serve(apacPublisher, func(s *Served) { s.CA, s.Sighted = true, certNoon().Add(-2*time.Hour) })
 	e.v.Clusters["amer"].Seen.Entries = peer.Known([]peer.Entry{{Address: string(apacPublisher), HasClock: true, LastSync: certNoon().Add(-time.Hour)}}, certNoon())

@@ -27,7 +27,7 @@ func ground(change func(*Grounds, *peer.Facts)) *Grounds {
 		m.Clusters = append(m.Clusters, mesh.Cluster{ID: id, Publisher: node, Nodes: []mesh.Node{{Name: node}}})
 		seen := peer.Observation{Cluster: id, At: now, Access: peer.Known(true, now), Nodes: map[mesh.NodeName]peer.Node{node: {
 			Answers:  peer.Known(true, now),
-			Services: peer.Known(map[string]peer.Service{peer.ICSA: {Status: "Started", UpTime: time.Hour}, peer.AXL: {Status: "Started", UpTime: -1}}, now.Add(-3*time.Minute)),
+			Services: peer.Known(map[string]peer.Service{peer.ICSA: {Status: "Started", UpTime: time.Hour}, peer.AXL: {Status: "Started", UpTime: -1}, peer.SRM: {Status: "Started"}}, now.Add(-3*time.Minute)),
 		}}}
 		facts.Clusters[id] = &peer.ClusterRecord{Seen: seen}
 	}
@@ -56,6 +56,7 @@ func TestWhatIsNotKnownIsNoGroundToAct(t *testing.T) {
 	}{
 		{"all is known: the service has run three minutes more since it was read", nil, peer.ICSA, "", "", time.Hour + 3*time.Minute},
 		{"how long it has run is not told", nil, peer.AXL, "", "", -1},
+		{"it was read in the very second that it began", nil, peer.SRM, "", "", 3 * time.Minute},
 		{"the node does not list the service", nil, peer.SyncAgent, "", "is not listed", -1},
 		{"its services were read longer ago than two ticks", func(_ *Grounds, f *peer.Facts) {
 			n := f.Clusters["emea"].Seen.Nodes[pub]
@@ -134,7 +135,7 @@ func TestWhoRunsWithAnotherConfigurationIsNoticed(t *testing.T) {
 func TestWhatARunWorksOutOnceStays(t *testing.T) {
 	lacking := func(g *Grounds, f *peer.Facts) {
 		f.Mesh.Policy.ImportCertificates = mesh.ImportAuto
-		f.Mesh.Peers = []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}}
+		f.Mesh.Peers = []mesh.Peer{{ID: mesh.PeerID{From: "apac", To: "emea"}}, {ID: mesh.PeerID{From: "emea", To: "apac"}}} // the first is well
 		for i := range f.Mesh.Clusters {
 			f.Mesh.Clusters[i].PlatformWriteCredentials = "x"
 		}
