@@ -65,11 +65,11 @@ func (a *auditUsersVerb) Run(ctx context.Context, t *terminal) error {
 
 func (a *auditUsersVerb) report(ctx context.Context, t *terminal, w *watched) (userset.Report, error) {
 	if a.Table != "" {
-		book, err := record.Load(ctx, w.store, w.Mesh)
+		snapshot, err := record.Load(ctx, w.store, w.Mesh)
 		if err != nil {
 			return userset.Report{}, err
 		}
-		r, err := book.UserReport()
+		r, err := snapshot.UserReport()
 		if err == nil && r == nil {
 			err = fmt.Errorf("the users of mesh %s have not been audited yet: preflight does so once a day", w.Name)
 		}

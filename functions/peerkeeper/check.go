@@ -97,14 +97,14 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 	}
-	book, err := record.Load(ctx, w.store, w.Mesh)
+	snapshot, err := record.Load(ctx, w.store, w.Mesh)
 	if err != nil {
 		return err
 	}
 	now := w.clock.Now()
 	sched, _ := run.Find("peersync")
-	certs := book.Certificates(book.Facts(w.Mesh, sched.Period, now).View())
-	findings, unseen := certFindings(certs, book)
+	certs := snapshot.Certificates(snapshot.Facts(w.Mesh, sched.Period, now).View())
+	findings, unseen := certFindings(certs, snapshot)
 	answer := certAnswer{Findings: findings}
 	if c.Trust {
 		matrix := certs.Trust()
@@ -132,7 +132,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 			showTimeline(t, *answer.Timeline, now)
 		}
 	default:
-		err = showCerts(t, w.Mesh, book, findings, now)
+		err = showCerts(t, w.Mesh, snapshot, findings, now)
 	}
 	for _, id := range unseen {
 		t.notef("%s has not been looked at yet: peerkeeper run --once certcheck, or --now", id)
@@ -145,7 +145,7 @@ func (c *certsVerb) Run(ctx context.Context, t *terminal) error {
 			return problem{}
 		}
 	}
-	if len(unseen) > 0 || refused(book, certs.View) {
+	if len(unseen) > 0 || refused(snapshot, certs.View) {
 		return problem{}
 	}
 	return nil
@@ -162,8 +162,8 @@ type certAnswer struct {
 
 // refused reports whether a peer is known not to trust, or not to resolve, a
 // certificate: then something is wrong, whatever is found on one side.
-func refused(book *record.Snapshot, view *peer.View) bool {
-	conditions := conditionsOf(book, view)
+func refused(snapshot *record.Snapshot, view *peer.View) bool {
+	conditions := conditionsOf(snapshot, view)
 	for _, p := range view.Mesh.Peers {
 		for _, c := range conditions(p.ID) {
 			if (c.Type == peer.CertificateTrusted || c.Type == peer.NamesResolve) && c.Status == peer.False {
@@ -175,9 +175,9 @@ func refused(book *record.Snapshot, view *peer.View) bool {
 }
 
 // conditionsOf gives peers as they stand now.
-func conditionsOf(book *record.Snapshot, view *peer.View) func(mesh.PeerID) []peer.Condition {
+func conditionsOf(snapshot *record.Snapshot, view *peer.View) func(mesh.PeerID) []peer.Condition {
 	return func(id mesh.PeerID) []peer.Condition {
-		return peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id))
+		return peer.Conditions(view, id, snapshot.Syncs[id].Value, snapshot.CertOf(id))
 	}
 }
 
@@ -283,13 +283,13 @@ func day(at time.Time) string { return at.UTC().Format("2006-01-02") }
 
 // certFindings lists what is known of certificates; unseen are the clusters of
 // which nothing is.
-func certFindings(certs *certificate.View, book *record.Snapshot) (all []certFinding, unseen []mesh.ClusterID) {
+func certFindings(certs *certificate.View, snapshot *record.Snapshot) (all []certFinding, unseen []mesh.ClusterID) {
 	all = []certFinding{}
 	means := map[peer.Reason]string{}
 	for _, k := range certificate.Kinds() {
 		means[k.Reason] = k.Means
 	}
-	conditions := conditionsOf(book, certs.View)
+	conditions := conditionsOf(snapshot, certs.View)
 	for _, id := range certs.Mesh.IDs() {
 		if certs.Records[id].At.IsZero() {
 			unseen = append(unseen, id)
@@ -302,12 +302,12 @@ func certFindings(certs *certificate.View, book *record.Snapshot) (all []certFin
 	return all, unseen
 }
 
-func showCerts(t *terminal, m *mesh.Mesh, book *record.Snapshot, findings []certFinding, now time.Time) error {
+func showCerts(t *terminal, m *mesh.Mesh, snapshot *record.Snapshot, findings []certFinding, now time.Time) error {
 	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CLUSTER\tNODE\tKEY\tDAYS LEFT\tSUBJECT\tSEEN")
 	rows := 0
 	for _, id := range m.IDs() {
-		seen := book.Certs[id].Value
+		seen := snapshot.Certs[id].Value
 		for spot, s := range seen.Serving() {
 			if s.Fingerprint == "" {
 				continue

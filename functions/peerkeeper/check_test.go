@@ -106,12 +106,12 @@ func TestCertificatesOfEveryPortAreListed(t *testing.T) {
 		return certificate.Served{Fingerprint: "sha256:00", Subject: subject, NotAfter: now.AddDate(0, 0, days)}
 	}
 	const node = "imp-emea-pub.example.com"
-	book := &record.Snapshot{Certs: map[mesh.ClusterID]store.Doc[certificate.Record]{"emea": {Value: certificate.Record{
+	snapshot := &record.Snapshot{Certs: map[mesh.ClusterID]store.Doc[certificate.Record]{"emea": {Value: certificate.Record{
 		At: now, Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{node: {onRSA: one("CN=tomcat", 100)}},
 		Ports: map[mesh.NodeName]map[certificate.Place]certificate.Served{node: {{Port: "5061", KeyType: "RSA"}: one("CN=cup", 200), {Port: "7400", KeyType: "RSA"}: {Error: "in clear"}}},
 	}}}}
 	var out bytes.Buffer
-	if err := showCerts(&terminal{stdout: &out}, m, book, nil, now); err != nil {
+	if err := showCerts(&terminal{stdout: &out}, m, snapshot, nil, now); err != nil {
 		t.Fatal(err)
 	}
 	var got []string

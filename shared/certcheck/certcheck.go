@@ -87,9 +87,9 @@ func (c *Certcheck) Handle(ctx context.Context, req run.Request) (run.Answer, er
 // order.
 type tick struct {
 	*Certcheck
-	now  time.Time
-	only []mesh.ClusterID // the clusters that are looked at; all of them if empty
-	book *record.Snapshot
+	now      time.Time
+	only     []mesh.ClusterID // the clusters that are looked at; all of them if empty
+	snapshot *record.Snapshot
 
 	looks map[mesh.ClusterID]*look
 	certs map[mesh.ClusterID]certificate.Record // what is known now; of clusters that are not looked at, what was
@@ -98,13 +98,13 @@ type tick struct {
 }
 
 func (c *Certcheck) tick(ctx context.Context, req run.Request) (run.Answer, error) {
-	book, err := record.Load(ctx, c.Store, c.Mesh)
+	snapshot, err := record.Load(ctx, c.Store, c.Mesh)
 	if err != nil {
 		return run.Answer{}, err
 	}
-	t := &tick{Certcheck: c, now: c.Now(), only: req.Only, book: book}
-	book.ReclockClusters(t.now)
-	book.ReclockPeers(c.Mesh, t.now)
+	t := &tick{Certcheck: c, now: c.Now(), only: req.Only, snapshot: snapshot}
+	snapshot.ReclockClusters(t.now)
+	snapshot.ReclockPeers(c.Mesh, t.now)
 	if !req.ScheduledTime.IsZero() && len(req.Only) == 0 {
 		if t.only = t.due(); len(t.only) == 0 {
 			return run.Answer{}, nil // it completed: there is nothing to look at yet
@@ -143,8 +143,8 @@ func (t *tick) compare() {
 		if t.wanted(cl.ID) {
 			next := t.certs[cl.ID]
 			next.At = t.now
-			next.ExplainChanges(t.Mesh, &cl, t.book.Clusters[cl.ID].Value.Seen.Topology, t.now)
-			next.Servers = nameServers(cl, t.dns[cl.ID], t.book.Certs[cl.ID].Value.Servers, t.now)
+			next.ExplainChanges(t.Mesh, &cl, t.snapshot.Clusters[cl.ID].Value.Seen.Topology, t.now)
+			next.Servers = nameServers(cl, t.dns[cl.ID], t.snapshot.Certs[cl.ID].Value.Servers, t.now)
 			t.certs[cl.ID] = next
 		}
 	}
@@ -155,7 +155,7 @@ func (t *tick) compare() {
 		}
 	}
 	sched, _ := run.Find("peersync")
-	t.view = certificate.NewView(t.book.Facts(t.Mesh, sched.Period, t.now).View(), t.certs)
+	t.view = certificate.NewView(t.snapshot.Facts(t.Mesh, sched.Period, t.now).View(), t.certs)
 }
 
 // judge gives every cluster that was looked at its findings, and every peer of one
@@ -167,7 +167,7 @@ func (t *tick) judge() (run.Answer, *record.Changes) {
 		if !t.wanted(cl.ID) {
 			continue
 		}
-		l, doc := t.looks[cl.ID], t.book.Certs[cl.ID]
+		l, doc := t.looks[cl.ID], t.snapshot.Certs[cl.ID]
 		l.completeChains()
 		next := t.certs[cl.ID]
 		next.Findings = l.findings()
@@ -182,7 +182,7 @@ func (t *tick) judge() (run.Answer, *record.Changes) {
 		if !t.wanted(p.ID.From) && !t.wanted(p.ID.To) {
 			continue
 		}
-		doc := t.book.PeerCert[p.ID]
+		doc := t.snapshot.PeerCert[p.ID]
 		doc.Value = t.judgePeer(p.ID, doc.Value)
 		record.Add(&changes, doc)
 	}
@@ -196,13 +196,13 @@ func (t *tick) judge() (run.Answer, *record.Changes) {
 // both its clusters are looked at in one run: a cluster that was looked at
 // sooner, by itself, would not meet the others again.
 func (t *tick) due() []mesh.ClusterID {
-	book, now := t.book, t.now
+	snapshot, now := t.snapshot, t.now
 	conditions := map[mesh.PeerID][]peer.Condition{}
 	for _, p := range t.Mesh.Peers {
-		conditions[p.ID] = slices.Concat(book.PeerCert[p.ID].Value.Conditions, book.Syncs[p.ID].Value.Conditions)
+		conditions[p.ID] = slices.Concat(snapshot.PeerCert[p.ID].Value.Conditions, snapshot.Syncs[p.ID].Value.Conditions)
 	}
 	var importing []mesh.ClusterID
-	for _, d := range book.Proposals {
+	for _, d := range snapshot.Proposals {
 		// Until this look shows it, what was imported is still asked for.
 		p := d.Value
 		ours := p.Proposal.Action == peer.ImportCertificate || p.Proposal.Reload
@@ -222,17 +222,17 @@ func (t *tick) due() []mesh.ClusterID {
 	if every == 0 {
 		every = peer.CertLook
 	}
-	accepted := book.Accepted()
+	accepted := snapshot.Accepted()
 	var out []mesh.ClusterID
 	for i := range t.Mesh.Clusters {
 		cl := &t.Mesh.Clusters[i]
-		r := book.Certs[cl.ID].Value
+		r := snapshot.Certs[cl.ID].Value
 		// A run begins a moment earlier or later than the one before. A look that
 		// lies ahead was noted by a clock that was wrong.
 		if instant.Due(r.At, now, every-time.Minute) {
 			return t.Mesh.IDs()
 		}
-		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || r.Outdated(book.Clusters[cl.ID].Value.Leaves) || acceptedBy(cl, accepted) != r.Accepted {
+		if slices.Contains(again, cl.ID) || unfinished(cl, r, now) || r.Outdated(snapshot.Clusters[cl.ID].Value.Leaves) || acceptedBy(cl, accepted) != r.Accepted {
 			out = append(out, cl.ID)
 		}
 	}

@@ -344,23 +344,23 @@ func (b *bench) look(req run.Request) *record.Snapshot {
 // stored is what is stored now.
 func (b *bench) stored() *record.Snapshot {
 	b.t.Helper()
-	book, err := record.Load(b.t.Context(), b.store, b.mesh)
+	snapshot, err := record.Load(b.t.Context(), b.store, b.mesh)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return book
+	return snapshot
 }
 
 // known is what is known when somebody asks now.
-func (b *bench) known(book *record.Snapshot) *certificate.View {
-	return book.Certificates(book.Facts(b.mesh, 5*time.Minute, b.now).View())
+func (b *bench) known(snapshot *record.Snapshot) *certificate.View {
+	return snapshot.Certificates(snapshot.Facts(b.mesh, 5*time.Minute, b.now).View())
 }
 
 // found lists a cluster's findings as "id severity", those of a healthy bench
 // left out.
-func (b *bench) found(book *record.Snapshot, id mesh.ClusterID) []string {
+func (b *bench) found(snapshot *record.Snapshot, id mesh.ClusterID) []string {
 	var out []string
-	for _, f := range b.known(book).Findings(id) {
+	for _, f := range b.known(snapshot).Findings(id) {
 		if f.Reason == certificate.SelfSigned {
 			continue
 		}
@@ -373,8 +373,8 @@ func (b *bench) found(book *record.Snapshot, id mesh.ClusterID) []string {
 	return out
 }
 
-func condOf(book *record.Snapshot, id mesh.PeerID, t peer.Type) peer.Condition {
-	for _, c := range book.PeerCert[id].Value.Conditions {
+func condOf(snapshot *record.Snapshot, id mesh.PeerID, t peer.Type) peer.Condition {
+	for _, c := range snapshot.PeerCert[id].Value.Conditions {
 		if c.Type == t {
 			return c
 		}
@@ -510,11 +510,11 @@ func TestFindings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, k)
 			c.serve(b)
-			book := b.look(run.Request{})
-			if got := b.found(book, "apac"); !slices.Equal(got, c.want) {
+			snapshot := b.look(run.Request{})
+			if got := b.found(snapshot, "apac"); !slices.Equal(got, c.want) {
 				t.Errorf("found %q, want %q", got, c.want)
 			}
-			if got := b.found(book, "emea"); len(got) != 0 {
+			if got := b.found(snapshot, "emea"); len(got) != 0 {
 				t.Errorf("and of emea %q", got)
 			}
 		})
@@ -627,8 +627,8 @@ func TestTrustIsMeasured(t *testing.T) {
 			b := newBench(t, k)
 			b.platform()
 			c.change(b)
-			book := b.look(run.Request{})
-			cond := condOf(book, id, peer.CertificateTrusted)
+			snapshot := b.look(run.Request{})
+			cond := condOf(snapshot, id, peer.CertificateTrusted)
 			want := c.want
 			if want == "Unknown NotObservable" {
 				want = "Unknown TrustNotRead" // a sync will tell
@@ -640,7 +640,7 @@ func TestTrustIsMeasured(t *testing.T) {
 				t.Errorf("%s: %s, want %s", id, got+" ("+cond.Message+")", want)
 			}
 			var found []string
-			for _, f := range b.found(book, "apac") {
+			for _, f := range b.found(snapshot, "apac") {
 				if strings.HasPrefix(f, "NotTrusted") {
 					found = append(found, f)
 				}
@@ -684,9 +684,9 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = slices.DeleteFunc(b.stores[n]["tomcat-trust"], func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
 	}
-	lacking := func(book *record.Snapshot) []peer.Finding {
+	lacking := func(snapshot *record.Snapshot) []peer.Finding {
 		var out []peer.Finding
-		for _, f := range book.Certs["apac"].Value.Findings {
+		for _, f := range snapshot.Certs["apac"].Value.Findings {
 			if f.Reason == certificate.NotTrustedByPeers {
 				out = append(out, f)
 			}
@@ -723,23 +723,23 @@ func TestNotReadWhole(t *testing.T) {
 	look := func(after time.Duration, want string) *record.Snapshot {
 		t.Helper()
 		b.now = b.now.Add(after)
-		book := b.look(run.Request{})
-		c := condOf(book, id, peer.CertificateTrusted)
+		snapshot := b.look(run.Request{})
+		c := condOf(snapshot, id, peer.CertificateTrusted)
 		if got := fmt.Sprint(c.Status, " ", c.Reason); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
-		return book
+		return snapshot
 	}
 	look(0, "True InTrustStore")
 	b.damaged = map[mesh.NodeName]string{emeaPub: "tomcat-trust", emeaSub: "tomcat-trust", apacPub: "tomcat"}
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = nil
 	}
-	book := look(6*time.Hour, "True InTrustStore")
-	if got := b.found(book, "emea"); !slices.Contains(got, "TrustStoreNotRead info") {
+	snapshot := look(6*time.Hour, "True InTrustStore")
+	if got := b.found(snapshot, "emea"); !slices.Contains(got, "TrustStoreNotRead info") {
 		t.Errorf("nobody is told: %q", got)
 	}
-	if got := book.Certs["apac"].Value.Identity[apacPub]["tomcat"]; got.Fingerprint != chain.Fingerprint(b.leaf(apacPub)) || got.Error == "" {
+	if got := snapshot.Certs["apac"].Value.Identity[apacPub]["tomcat"]; got.Fingerprint != chain.Fingerprint(b.leaf(apacPub)) || got.Error == "" {
 		t.Errorf("what it said before is forgotten: %+v", got)
 	}
 	look(7*time.Hour, "Unknown TrustNotRead")
@@ -838,7 +838,7 @@ func TestRefusedOnce(t *testing.T) {
 	b := newBench(t, k)
 	b.platform()
 	b.refuse[emeaPub] = &certificate.Refused{Reason: peer.AccountRejected, Version: "v1", Message: "imp-emea-pub.example.com refuses the platform account"}
-	book := b.look(run.Request{})
+	snapshot := b.look(run.Request{})
 	count := func() (n int) {
 		for _, node := range b.asked {
 			if node == emeaPub || node == emeaSub {
@@ -850,11 +850,11 @@ func TestRefusedOnce(t *testing.T) {
 	if n := count(); n != 1 {
 		t.Errorf("%d log-ins after the first was refused: %v", n-1, b.asked)
 	}
-	auth, ok := book.Auths["emea/platform"]
+	auth, ok := snapshot.Auths["emea/platform"]
 	if !ok || auth.Value.Rejected != "v1" || auth.Value.Secret != "emea/platform" {
 		t.Errorf("noted %+v", auth.Value)
 	}
-	if got := b.found(book, "emea"); !slices.Contains(got, "PlatformAccountRejected warning") {
+	if got := b.found(snapshot, "emea"); !slices.Contains(got, "PlatformAccountRejected warning") {
 		t.Errorf("found %q", got)
 	}
 	b.now = b.now.Add(6 * time.Hour)
@@ -871,9 +871,9 @@ func TestRefusedOnce(t *testing.T) {
 	}
 	delete(b.refuse, emeaPub)
 	b.now = b.now.Add(6 * time.Hour)
-	book = b.look(run.Request{})
-	if n := count(); n != 3 || book.Certs["emea"].Value.NoTrust != nil {
-		t.Errorf("after resume %d log-ins, %+v", n, book.Certs["emea"].Value.NoTrust)
+	snapshot = b.look(run.Request{})
+	if n := count(); n != 3 || snapshot.Certs["emea"].Value.NoTrust != nil {
+		t.Errorf("after resume %d log-ins, %+v", n, snapshot.Certs["emea"].Value.NoTrust)
 	}
 }
 
@@ -892,14 +892,14 @@ func TestNotAskedBefore14(t *testing.T) {
 			b := newBench(t, k)
 			b.platform()
 			c.change(&b.mesh.Clusters[0])
-			book := b.look(run.Request{})
+			snapshot := b.look(run.Request{})
 			if slices.Contains(b.asked, emeaPub) || slices.Contains(b.asked, emeaSub) {
 				t.Errorf("asked %v", b.asked)
 			}
-			if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != c.why {
+			if no := snapshot.Certs["emea"].Value.NoTrust; no == nil || no.Reason != c.why {
 				t.Errorf("%+v, want %s", no, c.why)
 			}
-			if got := b.found(book, "emea"); len(got) != 0 {
+			if got := b.found(snapshot, "emea"); len(got) != 0 {
 				t.Errorf("nobody meant it to be read, and yet %q", got)
 			}
 		})
@@ -913,11 +913,11 @@ func TestInstalledNotServed(t *testing.T) {
 	b.platform()
 	next := b.issue(t, wish{cn: string(apacPub)})
 	b.own[apacPub]["tomcat"] = []*issued{next}
-	book := b.look(run.Request{})
-	if got := b.found(book, "apac"); !slices.Contains(got, "RenewedButNotServed:imp-apac-pub.example.com:RSA warning") {
+	snapshot := b.look(run.Request{})
+	if got := b.found(snapshot, "apac"); !slices.Contains(got, "RenewedButNotServed:imp-apac-pub.example.com:RSA warning") {
 		t.Errorf("found %q", got)
 	}
-	if cond := condOf(book, mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.True {
+	if cond := condOf(snapshot, mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.True {
 		t.Errorf("what is served is trusted: %s %s", cond.Status, cond.Message)
 	}
 }
@@ -973,7 +973,7 @@ func TestTheItemFits(t *testing.T) {
 	}
 	b.look(run.Request{})
 	b.now = b.now.Add(6 * time.Hour)
-	book := b.look(run.Request{})
+	snapshot := b.look(run.Request{})
 	items, err := b.store.Load(t.Context(), store.Live("acme"), store.PrefixCert)
 	if err != nil || len(items) != 30 {
 		t.Fatalf("%d items, %v", len(items), err)
@@ -986,7 +986,7 @@ func TestTheItemFits(t *testing.T) {
 	if most > store.MaxItemSize*9/10 {
 		t.Errorf("the largest item has %d bytes, more than nine tenths of what DynamoDB takes (%d)", most, store.MaxItemSize)
 	}
-	if cond := condOf(book, m.Peers[0].ID, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
+	if cond := condOf(snapshot, m.Peers[0].ID, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
 		t.Errorf("%s is %s %s", m.Peers[0].ID, cond.Status, cond.Message)
 	}
 }
@@ -1002,11 +1002,11 @@ func TestNamesOfEveryKeyType(t *testing.T) {
 		{Name: string(apacSub), Reason: dnsprobe.PTRMismatch, Forward: dnsprobe.Answer{Name: string(apacSub), Reason: dnsprobe.OK}},
 		{Name: "cucm-apac.example.com", Reason: dnsprobe.NXDomain, Forward: dnsprobe.Answer{Name: "cucm-apac.example.com", Reason: dnsprobe.NXDomain}},
 	}}}}
-	book := b.look(run.Request{})
-	if cond := condOf(book, mesh.PeerID{From: "emea", To: "apac"}, peer.NamesResolve); cond.Status != peer.False || !strings.Contains(cond.Message, "cucm-apac.example.com (NXDomain from 192.0.2.53:53)") {
+	snapshot := b.look(run.Request{})
+	if cond := condOf(snapshot, mesh.PeerID{From: "emea", To: "apac"}, peer.NamesResolve); cond.Status != peer.False || !strings.Contains(cond.Message, "cucm-apac.example.com (NXDomain from 192.0.2.53:53)") {
 		t.Errorf("emea>apac: %s %s", cond.Status, cond.Message)
 	}
-	got := b.found(book, "emea")
+	got := b.found(snapshot, "emea")
 	for _, want := range []string{"SANNotResolving:192.0.2.53:53:NXDomain critical", "PTRMissing:192.0.2.53:53 info", "PTRMismatch:192.0.2.53:53 info"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("found %q, want %q", got, want)
@@ -1020,7 +1020,7 @@ func TestPortsUnderTLS(t *testing.T) {
 	b := newBench(t, k)
 	cup := b.issue(t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, 3)})
 	b.serve(string(apacPub)+":5061", tlsprobe.RSA, cup)
-	if book := b.look(run.Request{}); book.Certs["apac"].Value.Ports != nil {
+	if snapshot := b.look(run.Request{}); snapshot.Certs["apac"].Value.Ports != nil {
 		t.Error("ports were read although every peer is over TCP")
 	}
 	b.mesh.Peers[0].Protocol = mesh.TLSProto
@@ -1222,14 +1222,14 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("that it had been there is not kept: %v", got)
 	}
 	both("it is still known as missing", scheduled(15*time.Minute))
-	book := b.stored()
-	if got := book.Certs["emea"].Value.Trust["tomcat-trust"].Taken; len(got) != 0 {
+	snapshot := b.stored()
+	if got := snapshot.Certs["emea"].Value.Trust["tomcat-trust"].Taken; len(got) != 0 {
 		t.Errorf("it is there, and counts as taken out: %v", got)
 	}
-	if cond := condOf(book, mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.True {
+	if cond := condOf(snapshot, mesh.PeerID{From: "emea", To: "apac"}, peer.CertificateTrusted); cond.Status != peer.True {
 		t.Errorf("a quarter of an hour after it was mended: %s %s", cond.Status, cond.Reason)
 	}
-	came := book.Certs["emea"].Value.Trust["tomcat-trust"].Came
+	came := snapshot.Certs["emea"].Value.Trust["tomcat-trust"].Came
 	if at, ok := came[certificate.ShortPrint(chain.Fingerprint(b.leaf(apacPub)))]; !ok || !at.Equal(b.now) || len(came) != 1 {
 		t.Errorf("when it came is not kept: %v", came)
 	}
@@ -1308,7 +1308,7 @@ func TestTheMeshIsLookedAtTogether(t *testing.T) {
 	scheduled(6 * time.Hour)
 	b.outcome(address, before)
 	scheduled(15 * time.Minute)
-	if book := b.stored(); book.Certs["emea"].Value.At.Equal(book.Certs["apac"].Value.At) {
+	if snapshot := b.stored(); snapshot.Certs["emea"].Value.At.Equal(snapshot.Certs["apac"].Value.At) {
 		t.Fatal("emea was not looked at by itself")
 	}
 
@@ -1350,8 +1350,8 @@ func TestLackingIsThePublishers(t *testing.T) {
 	cell := func() certificate.Cell {
 		t.Helper()
 		b.now = b.now.Add(15 * time.Minute)
-		book := b.look(run.Request{})
-		matrix := b.known(book).Trust()
+		snapshot := b.look(run.Request{})
+		matrix := b.known(snapshot).Trust()
 		for _, row := range matrix.Of("apac") {
 			if row.Node == apacPub && row.KeyType == "RSA" {
 				return matrix.Cell(row, "emea")

@@ -19,8 +19,8 @@ func causes() []peer.Reason {
 }
 
 // changes are the findings on apac that say that a certificate changed.
-func changes(book *record.Snapshot) []peer.Finding {
-	return slices.DeleteFunc(slices.Clone(book.Certs["apac"].Value.Findings), func(f peer.Finding) bool { return !slices.Contains(causes(), f.Reason) })
+func changes(snapshot *record.Snapshot) []peer.Finding {
+	return slices.DeleteFunc(slices.Clone(snapshot.Certs["apac"].Value.Findings), func(f peer.Finding) bool { return !slices.Contains(causes(), f.Reason) })
 }
 
 // presenceTopology is what the publisher of apac lists at an instant.
@@ -94,13 +94,13 @@ func TestAChangeIsSaid(t *testing.T) {
 			}
 			b.now = b.now.Add(6 * time.Hour)
 			serve(c.after)
-			book := b.look(run.Request{})
+			snapshot := b.look(run.Request{})
 			if c.topology != nil {
 				b.presenceTopology(b.now.Add(5*time.Minute), c.topology...)
 				b.now = b.now.Add(6 * time.Hour)
-				book = b.look(run.Request{})
+				snapshot = b.look(run.Request{})
 			}
-			got := changes(book)
+			got := changes(snapshot)
 			if len(got) != 1 {
 				t.Fatalf("said %d times: %+v", len(got), got)
 			}
@@ -122,11 +122,11 @@ func TestAChangeIsSaid(t *testing.T) {
 				t.Errorf("another look says something else: %+v", again)
 			}
 			b.now = b.now.AddDate(0, 0, 8)
-			book = b.look(run.Request{})
-			if n := changes(book); len(n) != 0 {
+			snapshot = b.look(run.Request{})
+			if n := changes(snapshot); len(n) != 0 {
 				t.Errorf("still said after a week: %+v", n)
 			}
-			for place, s := range book.Certs["apac"].Value.Served[apacPub] {
+			for place, s := range snapshot.Certs["apac"].Value.Served[apacPub] {
 				if s.Former != nil {
 					t.Errorf("%s: the former certificate is still kept", place)
 				}

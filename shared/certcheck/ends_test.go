@@ -84,12 +84,12 @@ func TestTheFirstEndCounts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, k)
 			c.serve(b)
-			book := b.look(run.Request{})
-			if got := b.found(book, "apac"); !slices.Equal(got, c.want) {
+			snapshot := b.look(run.Request{})
+			if got := b.found(snapshot, "apac"); !slices.Equal(got, c.want) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 			text := ""
-			for _, f := range b.known(book).Findings("apac") {
+			for _, f := range b.known(snapshot).Findings("apac") {
 				text += f.Message + "\n"
 			}
 			if !strings.Contains(text, c.says) {
@@ -110,21 +110,21 @@ func TestTheEndOfAnIntermediateComesByItself(t *testing.T) {
 	for _, n := range []string{string(apacPub), string(apacSub)} {
 		b.serve(n+":8443", tlsprobe.RSA, ms, sub)
 	}
-	book := b.look(run.Request{})
-	if got, want := b.found(book, "apac"), []string{"CertificateExpiring:imp-apac-pub.example.com:RSA critical"}; !slices.Equal(got, want) {
+	snapshot := b.look(run.Request{})
+	if got, want := b.found(snapshot, "apac"), []string{"CertificateExpiring:imp-apac-pub.example.com:RSA critical"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	b.now = noon().AddDate(0, 0, 6)
 	over := []string{"ChainCertificateExpired:imp-apac-pub.example.com:RSA warning"}
-	if got := b.found(book, "apac"); !slices.Equal(got, over) {
+	if got := b.found(snapshot, "apac"); !slices.Equal(got, over) {
 		t.Errorf("without another look: %v, want %v", got, over)
 	}
-	book = b.look(run.Request{})
+	snapshot = b.look(run.Request{})
 	over = append([]string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning", "CertificateUntrustedHere:imp-apac-sub.example.com:RSA warning"}, over...)
-	if got := b.found(book, "apac"); !slices.Equal(got, over) {
+	if got := b.found(snapshot, "apac"); !slices.Equal(got, over) {
 		t.Errorf("after another look: %v, want %v", got, over)
 	}
-	if got := condOf(book, emeaToApac, peer.CertificateTrusted); got.Status != peer.False || got.Reason != peer.CertificateExpired || got.Basis != peer.Inferred {
+	if got := condOf(snapshot, emeaToApac, peer.CertificateTrusted); got.Status != peer.False || got.Reason != peer.CertificateExpired || got.Basis != peer.Inferred {
 		t.Errorf("%s %s %s: %s", got.Status, got.Reason, got.Basis, got.Message)
 	}
 }

@@ -26,16 +26,16 @@ func TestARenewedCertificateIsSeenAtTheNextRun(t *testing.T) {
 	looks := func() clusters {
 		t.Helper()
 		before := map[string]time.Time{}
-		book, _ := r.stored()
-		for id, d := range book.Certs {
+		snapshot, _ := r.stored()
+		for id, d := range snapshot.Certs {
 			before[string(id)] = d.Value.At
 		}
 		if _, err := r.check.Handle(t.Context(), run.Request{ScheduledTime: r.Clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		book, _ = r.stored()
+		snapshot, _ = r.stored()
 		out := clusters{}
-		for id, d := range book.Certs {
+		for id, d := range snapshot.Certs {
 			if d.Value.At.After(before[string(id)]) {
 				out[string(id)] = true
 			}
@@ -57,8 +57,8 @@ func TestARenewedCertificateIsSeenAtTheNextRun(t *testing.T) {
 	if got := looks(); !got["apac"] || len(got) != 1 {
 		t.Errorf("certcheck looked at %v, want apac alone", got)
 	}
-	book, _ := r.stored()
-	if !has(book, "apac", certificate.CertificateUntrustedHere) {
+	snapshot, _ := r.stored()
+	if !has(snapshot, "apac", certificate.CertificateUntrustedHere) {
 		t.Error("the renewal is not said")
 	}
 	tick()

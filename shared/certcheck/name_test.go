@@ -112,14 +112,14 @@ func TestNamesOfACertificate(t *testing.T) {
 			if _, err := check.Handle(t.Context(), run.Request{}); err != nil {
 				t.Fatal(err)
 			}
-			book := b.stored()
-			got := condOf(book, emeaToApac, peer.NamesResolve)
+			snapshot := b.stored()
+			got := condOf(snapshot, emeaToApac, peer.NamesResolve)
 			if s := fmt.Sprintf("%s %s %s", got.Status, got.Reason, got.Basis); s != c.want {
 				t.Errorf("%s (%s), want %s", s, got.Message, c.want)
 			}
 			text := got.Message
 			var reasons []string
-			for _, f := range book.Certs["apac"].Value.Findings {
+			for _, f := range snapshot.Certs["apac"].Value.Findings {
 				reasons = append(reasons, string(f.Reason))
 				text += "\n" + f.Message
 			}
@@ -156,19 +156,19 @@ func TestACertificateWithThousandsOfNames(t *testing.T) {
 	if _, err := check.Handle(t.Context(), run.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	book := b.stored()
-	kept := book.Certs["apac"].Value.Served[apacPub][onRSA]
+	snapshot := b.stored()
+	kept := snapshot.Certs["apac"].Value.Served[apacPub][onRSA]
 	if len(kept.Names) != 100 || kept.MoreNames != 2902 || kept.Names[0] != string(apacSub) || kept.Names[1] != string(apacPub) {
 		t.Errorf("%d names kept, %d more, first %v", len(kept.Names), kept.MoreNames, kept.Names[:2])
 	}
 	if dns.most != 100 {
 		t.Errorf("%d names asked for, want 100", dns.most)
 	}
-	got := condOf(book, emeaToApac, peer.NamesResolve)
+	got := condOf(snapshot, emeaToApac, peer.NamesResolve)
 	if got.Status != peer.UnknownStatus || got.Reason != peer.NamesNotChecked || !strings.Contains(got.Message, "3002 names") {
 		t.Errorf("%s %s: %s", got.Status, got.Reason, got.Message)
 	}
-	found := b.found(book, "apac")
+	found := b.found(snapshot, "apac")
 	if !slices.Contains(found, "ValueTooLong:imp-apac-pub.example.com:RSA warning") {
 		t.Errorf("%v", found)
 	}

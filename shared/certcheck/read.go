@@ -47,11 +47,11 @@ type look struct {
 // stored.
 func (t *tick) read(ctx context.Context) {
 	t.looks, t.certs = map[mesh.ClusterID]*look{}, map[mesh.ClusterID]certificate.Record{}
-	accepted := t.book.Accepted()
+	accepted := t.snapshot.Accepted()
 	var wg sync.WaitGroup
 	for i := range t.Mesh.Clusters {
 		cl := &t.Mesh.Clusters[i]
-		l := &look{tick: t, cl: cl, stored: t.book.Certs[cl.ID].Value, probes: map[mesh.NodeName]map[certificate.Place]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]certificate.Holding{}}
+		l := &look{tick: t, cl: cl, stored: t.snapshot.Certs[cl.ID].Value, probes: map[mesh.NodeName]map[certificate.Place]tlsprobe.Outcome{}, holdings: map[mesh.NodeName]certificate.Holding{}}
 		l.record = l.stored
 		t.looks[cl.ID] = l
 		if !t.wanted(cl.ID) {
@@ -319,7 +319,7 @@ func (l *look) readPlatform(ctx context.Context, accepted map[mesh.NodeName][]st
 		}
 	}
 	release := cl.Release
-	if v, ok := l.book.Clusters[cl.ID].Value.Seen.Nodes[cl.Publisher].Version.Get(); ok {
+	if v, ok := l.snapshot.Clusters[cl.ID].Value.Seen.Nodes[cl.Publisher].Version.Get(); ok {
 		release = v
 	}
 	major, known := certificate.Major(release)

@@ -52,15 +52,15 @@ func (r *rig) look() (*record.Snapshot, *certificate.View) {
 // stored is what is kept now, and what it comes to.
 func (r *rig) stored() (*record.Snapshot, *certificate.View) {
 	r.t.Helper()
-	book, err := record.Load(r.t.Context(), r.check.Store, r.check.Mesh)
+	snapshot, err := record.Load(r.t.Context(), r.check.Store, r.check.Mesh)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return book, book.Certificates(book.Facts(r.check.Mesh, 5*time.Minute, r.Clock.Now()).View())
+	return snapshot, snapshot.Certificates(snapshot.Facts(r.check.Mesh, 5*time.Minute, r.Clock.Now()).View())
 }
 
-func conditionOf(book *record.Snapshot, id mesh.PeerID) string {
-	for _, c := range book.PeerCert[id].Value.Conditions {
+func conditionOf(snapshot *record.Snapshot, id mesh.PeerID) string {
+	for _, c := range snapshot.PeerCert[id].Value.Conditions {
 		if c.Type == peer.CertificateTrusted {
 			return string(c.Status) + " " + string(c.Reason)
 		}
@@ -68,8 +68,8 @@ func conditionOf(book *record.Snapshot, id mesh.PeerID) string {
 	return ""
 }
 
-func has(book *record.Snapshot, id mesh.ClusterID, reason peer.Reason) bool {
-	for _, f := range book.Certs[id].Value.Findings {
+func has(snapshot *record.Snapshot, id mesh.ClusterID, reason peer.Reason) bool {
+	for _, f := range snapshot.Certs[id].Value.Findings {
 		if f.Reason == reason {
 			return true
 		}
@@ -84,7 +84,7 @@ const pub = "imp-apac-pub.example.com"
 func TestTrustStoresOfTheSimulator(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, nil)
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	book, m := r.look()
+	snapshot, m := r.look()
 	for _, row := range m.Trust().Rows {
 		for i, cell := range row.Cells {
 			if row.Cluster != m.Trust().Clusters[i] && cell.Verdict != certificate.Trusted {
@@ -92,14 +92,14 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 			}
 		}
 	}
-	if got := conditionOf(book, id); got != "True InTrustStore" {
+	if got := conditionOf(snapshot, id); got != "True InTrustStore" {
 		t.Errorf("a healthy mesh: %s", got)
 	}
 	for _, c := range r.check.Mesh.IDs() {
-		if no := book.Certs[c].Value.NoTrust; no != nil {
+		if no := snapshot.Certs[c].Value.NoTrust; no != nil {
 			t.Errorf("%s: %+v", c, no)
 		}
-		for _, f := range book.Certs[c].Value.Findings {
+		for _, f := range snapshot.Certs[c].Value.Findings {
 			if f.Severity != peer.Info {
 				t.Errorf("%s: %+v", c, f)
 			}
@@ -109,10 +109,10 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	// Renewed by the same CA: nothing has to be exchanged.
 	r.Change("apac", clustersim.Certificates{Node: pub, KeyType: "RSA", Issuer: "ca"})
 	r.Clock.Move(6 * time.Hour)
-	if book, _ = r.look(); conditionOf(book, id) != "True TrustedByCA" {
-		t.Errorf("renewed by the CA: %s", conditionOf(book, id))
+	if snapshot, _ = r.look(); conditionOf(snapshot, id) != "True TrustedByCA" {
+		t.Errorf("renewed by the CA: %s", conditionOf(snapshot, id))
 	}
-	if !has(book, "apac", peer.CertificateChanged) || !has(book, "emea", certificate.SameSubjectOther) {
+	if !has(snapshot, "apac", peer.CertificateChanged) || !has(snapshot, "emea", certificate.SameSubjectOther) {
 		t.Errorf("the change, or the former copy, is not said")
 	}
 
@@ -121,16 +121,16 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 		r.Change(c, clustersim.Parameters{Name: "ICSAPeriodicCertificateSync", Value: "f"})
 	}
 	r.Change("apac", clustersim.Certificates{Node: pub, KeyType: "RSA", Issuer: "self"})
-	if book, _ = r.look(); conditionOf(book, id) != "Unknown ExchangePending" {
-		t.Errorf("just renewed: %s", conditionOf(book, id))
+	if snapshot, _ = r.look(); conditionOf(snapshot, id) != "Unknown ExchangePending" {
+		t.Errorf("just renewed: %s", conditionOf(snapshot, id))
 	}
 	r.Clock.Move(6 * time.Hour)
-	book, m = r.look()
-	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") {
+	snapshot, m = r.look()
+	if got := conditionOf(snapshot, id); !strings.HasPrefix(got, "False ") {
 		t.Errorf("six hours later: %s", got)
 	}
-	if !has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies()) != 2 {
-		t.Errorf("findings %+v, copies %v", book.Certs["apac"].Value.Findings, m.Copies())
+	if !has(snapshot, "apac", certificate.NotTrustedByPeers) || len(m.Copies()) != 2 {
+		t.Errorf("findings %+v, copies %v", snapshot.Certs["apac"].Value.Findings, m.Copies())
 	}
 
 	// A person uploads it on every publisher.
@@ -143,8 +143,8 @@ func TestTrustStoresOfTheSimulator(t *testing.T) {
 	for _, c := range []string{"emea", "amer"} {
 		r.Change(c, clustersim.Trust{Add: print})
 	}
-	if book, m = r.look(); conditionOf(book, id) != "True InTrustStore" || has(book, "apac", certificate.NotTrustedByPeers) || len(m.Copies()) != 0 {
-		t.Errorf("after the upload: %s", conditionOf(book, id))
+	if snapshot, m = r.look(); conditionOf(snapshot, id) != "True InTrustStore" || has(snapshot, "apac", certificate.NotTrustedByPeers) || len(m.Copies()) != 0 {
+		t.Errorf("after the upload: %s", conditionOf(snapshot, id))
 	}
 }
 
@@ -174,12 +174,12 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 		}
 		return out
 	}
-	book, m := r.look()
+	snapshot, m := r.look()
 	want := map[string]certificate.Verdict{"tomcat in tomcat-trust": certificate.Trusted, "cup in cup-trust": certificate.Trusted, "cup-xmpp in cup-xmpp-trust": certificate.Trusted}
 	if diff := cmp.Diff(want, verdicts(m.Trust())); diff != "" {
 		t.Errorf("exchanged (-want +got):\n%s", diff)
 	}
-	if got := conditionOf(book, id); got != "True InTrustStore" {
+	if got := conditionOf(snapshot, id); got != "True InTrustStore" {
 		t.Errorf("exchanged: %s", got)
 	}
 
@@ -190,13 +190,13 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 	r.Change("apac", clustersim.Certificates{Node: pub, Service: "cup", Issuer: "self"})
 	r.look()
 	r.Clock.Move(6 * time.Hour)
-	book, m = r.look()
+	snapshot, m = r.look()
 	want["cup in cup-trust"] = certificate.StaleCopy
 	if diff := cmp.Diff(want, verdicts(m.Trust())); diff != "" {
 		t.Errorf("cup renewed (-want +got):\n%s", diff)
 	}
-	if got := conditionOf(book, id); !strings.HasPrefix(got, "False ") || !has(book, "apac", certificate.NotTrustedByPeers) {
-		t.Errorf("cup renewed: %s, %+v", got, book.Certs["apac"].Value.Findings)
+	if got := conditionOf(snapshot, id); !strings.HasPrefix(got, "False ") || !has(snapshot, "apac", certificate.NotTrustedByPeers) {
+		t.Errorf("cup renewed: %s, %+v", got, snapshot.Certs["apac"].Value.Findings)
 	}
 	copies := m.Copies()
 	if len(copies) != 2 || copies[0].File != "cup.pem" || copies[0].Store != "cup-trust" || copies[0].Node != pub {
@@ -207,7 +207,7 @@ func TestTrustUnderTLSOfTheSimulator(t *testing.T) {
 // TestReleasesBefore14: nobody is asked, and what TLS shows is all there is.
 func TestReleasesBefore14(t *testing.T) {
 	r := newRig(t, clustersim.Config{Release: "12.5"}, nil)
-	book, m := r.look()
+	snapshot, m := r.look()
 	for _, row := range m.Trust().Rows {
 		for i, cell := range row.Cells {
 			if row.Cluster != m.Trust().Clusters[i] && (cell.Verdict != certificate.Unknown || cell.Why != certificate.Before14) {
@@ -215,7 +215,7 @@ func TestReleasesBefore14(t *testing.T) {
 			}
 		}
 	}
-	if got := conditionOf(book, mesh.PeerID{From: "emea", To: "apac"}); !strings.HasPrefix(got, "Unknown ") {
+	if got := conditionOf(snapshot, mesh.PeerID{From: "emea", To: "apac"}); !strings.HasPrefix(got, "Unknown ") {
 		t.Errorf("emea>apac: %s", got)
 	}
 	if n := logIns(r); n != 0 {
@@ -228,8 +228,8 @@ func TestPlatformPasswordIsTriedOnce(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, nil)
 	r.Change("emea", clustersim.Credentials{Account: "platform", Password: new("changed-by-somebody")})
 	for range 3 {
-		book, _ := r.look()
-		if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.AccountRejected {
+		snapshot, _ := r.look()
+		if no := snapshot.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.AccountRejected {
 			t.Errorf("%+v", no)
 		}
 		r.Clock.Move(6 * time.Hour)
@@ -249,11 +249,11 @@ func TestPlatformPasswordIsTriedOnce(t *testing.T) {
 // logged in to.
 func TestUnverifiedNodeGetsNoPassword(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, func(m *mesh.Mesh) { m.Clusters[0].TLS = mesh.TLS{Pins: []string{"sha256:" + strings.Repeat("0", 64)}} })
-	book, _ := r.look()
-	if no := book.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.ServerCertificateUntrusted {
+	snapshot, _ := r.look()
+	if no := snapshot.Certs["emea"].Value.NoTrust; no == nil || no.Reason != peer.ServerCertificateUntrusted {
 		t.Errorf("%+v", no)
 	}
-	if !has(book, "emea", certificate.CertificateUntrustedHere) {
+	if !has(snapshot, "emea", certificate.CertificateUntrustedHere) {
 		t.Error("that Peerkeeper is blind there is not said")
 	}
 	for name, n := range r.Requests("emea") {

@@ -48,14 +48,14 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 			b.serve(string(n.Name)+":"+port, tlsprobe.RSA, leaf)
 		}
 	}
-	book := b.look(run.Request{})
+	snapshot := b.look(run.Request{})
 	if n := len(b.itemOf("apac")); n > 40<<10 {
 		t.Errorf("the item has %d bytes", n)
 	}
 	if n := strings.Count(string(b.itemOf("apac")), "some-long-name-of-a-host-001."); n != 1 {
 		t.Errorf("a name stands in the item %d times", n)
 	}
-	r := book.Certs["apac"].Value
+	r := snapshot.Certs["apac"].Value
 	for _, n := range apac.Nodes {
 		for _, s := range []certificate.Served{r.Served[n.Name][onRSA], r.Ports[n.Name][certificate.Place{Port: "5061", KeyType: "RSA"}], r.Ports[n.Name][certificate.Place{Port: "7400", KeyType: "RSA"}]} {
 			if len(s.Names) != 100 || s.MoreNames != 407 || s.Subject == "" || s.NotAfter.IsZero() || s.First.IsZero() {
@@ -75,12 +75,12 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 			b.serve(string(n.Name)+":"+port, tlsprobe.RSA, renewed)
 		}
 	}
-	book = b.look(run.Request{})
+	snapshot = b.look(run.Request{})
 	if n := len(b.itemOf("apac")); n > 80<<10 {
 		t.Errorf("renewed: the item has %d bytes", n)
 	}
 	for _, n := range apac.Nodes {
-		if s := book.Certs["apac"].Value.Ports[n.Name][certificate.Place{Port: "7400", KeyType: "RSA"}]; s.Former == nil || len(s.Former.Names) != 100 || s.Former.KeyType != "RSA" || s.Cause != peer.CertificateChanged {
+		if s := snapshot.Certs["apac"].Value.Ports[n.Name][certificate.Place{Port: "7400", KeyType: "RSA"}]; s.Former == nil || len(s.Former.Names) != 100 || s.Former.KeyType != "RSA" || s.Cause != peer.CertificateChanged {
 			t.Errorf("%s: what it was is not kept: %+v", n.Name, s.Former)
 		}
 	}
@@ -102,14 +102,14 @@ func TestAStoreOfTenThousandEntries(t *testing.T) {
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
 		b.stores[n] = map[string][]*issued{"tomcat-trust": append(slices.Clone(own), slices.Repeat(crowd, 34)...)}
 	}
-	book := b.look(run.Request{})
+	snapshot := b.look(run.Request{})
 	if n := len(b.itemOf("emea")); n > 200<<10 {
 		t.Errorf("the item has %d bytes", n)
 	}
-	if got := condOf(book, emeaToApac, peer.CertificateTrusted); got.Status != peer.True {
+	if got := condOf(snapshot, emeaToApac, peer.CertificateTrusted); got.Status != peer.True {
 		t.Errorf("%s %s: %s", got.Status, got.Reason, got.Message)
 	}
-	if n := book.Certs["emea"].Value.Trust["tomcat-trust"]; n.Others == 0 || len(n.Entries) > 200 {
+	if n := snapshot.Certs["emea"].Value.Trust["tomcat-trust"]; n.Others == 0 || len(n.Entries) > 200 {
 		t.Errorf("%d held, %d others", len(n.Entries), n.Others)
 	}
 }
@@ -143,13 +143,13 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 			b.look(run.Request{})
 			b.now = b.now.Add(6 * 60 * 60e9)
 			b.change = c.change
-			book := b.look(run.Request{})
-			got := condOf(book, emeaToApac, peer.CertificateTrusted)
+			snapshot := b.look(run.Request{})
+			got := condOf(snapshot, emeaToApac, peer.CertificateTrusted)
 			if s := fmt.Sprintf("%s %s", got.Status, got.Reason); !strings.HasPrefix(s, c.want) {
 				t.Errorf("%s: %s, want %s", s, got.Message, c.want)
 			}
-			if !slices.ContainsFunc(book.Certs["emea"].Value.Findings, func(f peer.Finding) bool { return string(f.Reason) == c.finding }) {
-				t.Errorf("no finding %s: %+v", c.finding, book.Certs["emea"].Value.Findings)
+			if !slices.ContainsFunc(snapshot.Certs["emea"].Value.Findings, func(f peer.Finding) bool { return string(f.Reason) == c.finding }) {
+				t.Errorf("no finding %s: %+v", c.finding, snapshot.Certs["emea"].Value.Findings)
 			}
 		})
 	}

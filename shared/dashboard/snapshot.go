@@ -38,26 +38,26 @@ func (s Source) load(ctx context.Context, now time.Time, before *record.Snapshot
 		sched, _ := run.Find("peersync")
 		s.Tick = sched.Period
 	}
-	book, err := record.Show(ctx, s.Store, s.Mesh, before)
+	recorded, err := record.Show(ctx, s.Store, s.Mesh, before)
 	if err != nil {
 		return nil, err
 	}
 	pushed, tally, unreadable := record.Pushed(ctx, s.Store, s.Mesh)
-	facts := book.Facts(s.Mesh, s.Tick, now)
+	facts := recorded.Facts(s.Mesh, s.Tick, now)
 	facts.Pushed = pushed
 	snap := &snapshot{
-		Source: s, Snapshot: book, now: now, view: facts.View(),
+		Source: s, Snapshot: recorded, now: now, view: facts.View(),
 		runs: map[string]store.Run{}, alarms: []alarm.Notice{},
 		unusable: map[string]peer.Reason{}, declared: make(map[mesh.PeerID]bool, len(s.Mesh.Peers)),
 	}
-	snap.certs = book.Certificates(snap.view)
+	snap.certs = recorded.Certificates(snap.view)
 	for _, p := range s.Mesh.Peers {
 		snap.declared[p.ID] = true
 	}
-	for function, doc := range book.Runs {
+	for function, doc := range recorded.Runs {
 		snap.runs[function] = doc.Value
 	}
-	for _, a := range record.Alarms[alarm.Item](book, alarm.Schema) {
+	for _, a := range record.Alarms[alarm.Item](recorded, alarm.Schema) {
 		if a.Active() { // cleared ones are kept for a while; what is shown stands
 			snap.alarms = append(snap.alarms, a.Notice)
 		}
@@ -65,7 +65,7 @@ func (s Source) load(ctx context.Context, now time.Time, before *record.Snapshot
 	slices.SortStableFunc(snap.alarms, func(a, b alarm.Notice) int {
 		return cmp.Or(a.Severity.Rank()-b.Severity.Rank(), a.Since.Compare(b.Since), strings.Compare(a.Fingerprint, b.Fingerprint))
 	})
-	snap.pushed, snap.unread = tally, book.Unread()
+	snap.pushed, snap.unread = tally, recorded.Unread()
 	if unreadable != nil {
 		snap.unread = append(snap.unread, record.Unread{Item: store.Pushed(s.Mesh.Name), Reason: peer.UnreadableAnswer, Message: unreadable.Error()})
 	}

@@ -47,12 +47,12 @@ func TestSomethingInBetweenIsNotImported(t *testing.T) {
 				if n := r.puts(); n != 0 {
 					t.Errorf("%d requests put something into emea's stores", n)
 				}
-				book, err := record.Load(context.Background(), r.host.Store, r.host.Mesh)
+				snapshot, err := record.Load(context.Background(), r.host.Store, r.host.Mesh)
 				if err != nil {
 					t.Fatal(err)
 				}
 				var about []peer.Finding
-				for _, f := range book.Certs["apac"].Value.Findings {
+				for _, f := range snapshot.Certs["apac"].Value.Findings {
 					if f.Node == apacPublisher && f.Severity != peer.Info || f.Reason == peer.CertificateChanged {
 						about = append(about, f)
 					}

@@ -937,22 +937,22 @@ func (c *chaos) scopes() []record.Scope {
 
 // help is the person to whom the ladder leaves what it may not or cannot do.
 func (c *chaos) help(helped map[mesh.ClusterID]bool) {
-	book, err := record.Load(context.Background(), c.base, c.mesh)
+	snapshot, err := record.Load(context.Background(), c.base, c.mesh)
 	if err != nil {
 		c.fail("%v", err)
 		return
 	}
 	for _, p := range c.mesh.Peers {
-		st := book.States[p.ID].Value
+		st := snapshot.States[p.ID].Value
 		if st.State != peer.NeedsHuman || helped[p.ID.From] {
 			continue
 		}
 		cl, _ := c.mesh.Cluster(p.ID.From)
 		helped[p.ID.From] = c.restartByHand(peer.Target{Cluster: cl.ID, Node: cl.Publisher, Service: peer.ICSA}, st.Ladder.Evidence)
 	}
-	ids := slices.SortedFunc(maps.Keys(book.Proposals), func(a, b string) int { return strings.Compare(c.names.plain(a), c.names.plain(b)) })
+	ids := slices.SortedFunc(maps.Keys(snapshot.Proposals), func(a, b string) int { return strings.Compare(c.names.plain(a), c.names.plain(b)) })
 	for _, id := range ids {
-		d := book.Proposals[id].Value
+		d := snapshot.Proposals[id].Value
 		left := func(guard string) bool {
 			return d.Ended.IsZero() && slices.ContainsFunc(d.Refused, func(r record.Refusal) bool { return r.Guard == guard })
 		}
@@ -993,12 +993,12 @@ func (c *chaos) restartByHand(t peer.Target, why string) bool {
 }
 
 func (c *chaos) healthy() bool {
-	book, err := record.Load(context.Background(), c.base, c.mesh)
+	snapshot, err := record.Load(context.Background(), c.base, c.mesh)
 	if err != nil {
 		return false
 	}
 	for _, p := range c.mesh.Peers {
-		if st := book.States[p.ID].Value; st.State != peer.Healthy {
+		if st := snapshot.States[p.ID].Value; st.State != peer.Healthy {
 			return false
 		}
 	}
@@ -1012,15 +1012,15 @@ func (c *chaos) healthy() bool {
 }
 
 func (c *chaos) states() string {
-	book, err := record.Load(context.Background(), c.base, c.mesh)
+	snapshot, err := record.Load(context.Background(), c.base, c.mesh)
 	if err != nil {
 		return err.Error()
 	}
 	var b strings.Builder
 	for _, p := range c.mesh.Peers {
-		st := book.States[p.ID].Value
+		st := snapshot.States[p.ID].Value
 		fmt.Fprintf(&b, "\n%s %s/%s %v", p.ID, st.State, st.Cause, st.Overlays)
-		for _, x := range append(book.Syncs[p.ID].Value.Conditions, book.PeerCert[p.ID].Value.Conditions...) {
+		for _, x := range append(snapshot.Syncs[p.ID].Value.Conditions, snapshot.PeerCert[p.ID].Value.Conditions...) {
 			if x.Status != peer.True {
 				fmt.Fprintf(&b, "\n   %s %s %s: %s", x.Type, x.Status, x.Reason, x.Message)
 			}
@@ -1029,7 +1029,7 @@ func (c *chaos) states() string {
 			fmt.Fprintf(&b, "\n   ladder %+v", *st.Ladder)
 		}
 	}
-	for _, d := range book.Proposals {
+	for _, d := range snapshot.Proposals {
 		if d.Value.Ended.IsZero() {
 			fmt.Fprintf(&b, "\nproposal %s %s: %v %s", d.Value.Proposal.Action, d.Value.Proposal.Target, d.Value.Refused, d.Value.Outcome)
 		}
@@ -1247,12 +1247,12 @@ func (c *chaos) check(a act) {
 		c.fail("intent %d is sent after its deadline", intent.Seq)
 	}
 	// As the store really has it, whatever was loaded.
-	book, err := record.Load(ctx, c.base, c.mesh)
+	snapshot, err := record.Load(ctx, c.base, c.mesh)
 	if err != nil {
 		c.fail("%v", err)
 		return
 	}
-	if word, what, stops := book.Overrides.Stops(a.target.Cluster, intent.Peers, nil, now); stops && !c.told[intent.Seq] {
+	if word, what, stops := snapshot.Overrides.Stops(a.target.Cluster, intent.Peers, nil, now); stops && !c.told[intent.Seq] {
 		c.fail("%s %s although %s is %s", a.action, a.target, word.Scope, what)
 	}
 	for _, cl := range gate.Closed {
@@ -1261,9 +1261,9 @@ func (c *chaos) check(a act) {
 		}
 	}
 	if intent.Action == peer.ImportCertificate {
-		c.checkImport(a, intent, &gate, book)
+		c.checkImport(a, intent, &gate, snapshot)
 	} else {
-		c.checkControl(a, intent, &gate, book)
+		c.checkControl(a, intent, &gate, snapshot)
 	}
 	c.checkLimits(a)
 	c.acts = append(c.acts, a)
@@ -1279,7 +1279,7 @@ func (c *chaos) check(a act) {
 }
 
 // checkControl is called for every start and restart on its way to a node.
-func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
+func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, snapshot *record.Snapshot) {
 	now := chaosClock{c}.Now()
 	switch {
 	case a.action != "Start" && a.action != "Restart":
@@ -1287,25 +1287,25 @@ func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, bo
 	case a.target.Service != peer.ICSA && a.target.Service != peer.SyncAgent && a.target.Service != peer.AXL:
 		c.fail("%s is touched", a.target)
 	}
-	services := book.Clusters[a.target.Cluster].Value.Seen.Nodes[a.target.Node].Services.Fresh(now, 10*time.Minute)
+	services := snapshot.Clusters[a.target.Cluster].Value.Seen.Nodes[a.target.Node].Services.Fresh(now, 10*time.Minute)
 	if !services.Known() {
 		c.fail("%s %s on services that are %s", a.action, a.target, services.Why())
 	}
 	if a.action != "Restart" {
-		c.checkStart(a, intent, gate, book)
+		c.checkStart(a, intent, gate, snapshot)
 		return
 	}
 	if a.target.Service == peer.ICSA {
-		reload := book.Proposals[intent.ID].Value.Proposal.Reload
+		reload := snapshot.Proposals[intent.ID].Value.Proposal.Reload
 		if reload {
-			c.checkApproved(a, intent, gate, book)
+			c.checkApproved(a, intent, gate, snapshot)
 			if a.applied {
 				c.reloads++
 			}
 		}
-		view := book.Facts(c.mesh, 5*time.Minute, now).View()
+		view := snapshot.Facts(c.mesh, 5*time.Minute, now).View()
 		for _, id := range intent.Peers {
-			for _, x := range peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id)) {
+			for _, x := range peer.Conditions(view, id, snapshot.Syncs[id].Value, snapshot.CertOf(id)) {
 				switch {
 				case reload: // it reads a certificate, and the sync may stand or not
 				case x.Type == peer.Synced && x.Status != peer.False:
@@ -1326,9 +1326,9 @@ func (c *chaos) checkControl(a act, intent *repair.Intent, gate *repair.Gate, bo
 }
 
 // checkImport is called for every certificate on its way into a trust store.
-func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
+func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, snapshot *record.Snapshot) {
 	into, _ := c.mesh.Cluster(a.target.Cluster)
-	source := book.Proposals[intent.ID].Value.Proposal.Source
+	source := snapshot.Proposals[intent.ID].Value.Proposal.Source
 	if source == nil || a.target.Node != into.Publisher || intent.Value == "" || source.Fingerprint != intent.Value || source.Cluster == into.ID {
 		c.fail("an import into %s of %+v for the intent %+v", a.target.Node, source, *intent)
 		return
@@ -1345,8 +1345,8 @@ func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, boo
 	}
 	// A proposal that has ended tells of the time before: since then the node may
 	// serve what it only named then, and two sources agree.
-	if source.Pending && book.Proposals[intent.ID].Value.Ended.IsZero() {
-		c.checkApproved(a, intent, gate, book)
+	if source.Pending && snapshot.Proposals[intent.ID].Value.Ended.IsZero() {
+		c.checkApproved(a, intent, gate, snapshot)
 	}
 	if !slices.Equal(prints, intent.Before.Certificates) {
 		c.fail("%v is sent for an intent of %v", prints, intent.Before.Certificates)
@@ -1355,7 +1355,7 @@ func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, boo
 	switch {
 	case selfSigned && !slices.Equal(prints, []string{intent.Value}):
 		c.fail("%v is sent for %s, which is self-signed", prints, intent.Value)
-	case selfSigned && !slices.Contains(book.Accepted()[source.Node], intent.Value):
+	case selfSigned && !slices.Contains(snapshot.Accepted()[source.Node], intent.Value):
 		c.fail("nobody has vouched for %s of %s", intent.Value, source.Node)
 	case !selfSigned && (len(a.certs) != 1 || !a.certs[0].Equal(c.ca)):
 		c.fail("%v is sent for %s, which %s signed", prints, intent.Value, leaf.Issuer)
@@ -1364,14 +1364,14 @@ func (c *chaos) checkImport(a act, intent *repair.Intent, gate *repair.Gate, boo
 		c.fail("%v is sent to %s, which holds it", prints, a.target.Node)
 	}
 	if c.plan.Import != mesh.ImportAuto || !selfSigned {
-		c.checkApproved(a, intent, gate, book)
+		c.checkApproved(a, intent, gate, snapshot)
 	}
 }
 
 // checkApproved is called for a write that a person must have approved, once for
 // each time that it is sent.
-func (c *chaos) checkApproved(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
-	said, ok := book.Overrides.Approvals[intent.ID]
+func (c *chaos) checkApproved(a act, intent *repair.Intent, gate *repair.Gate, snapshot *record.Snapshot) {
+	said, ok := snapshot.Overrides.Approvals[intent.ID]
 	if !ok || said.At.Sub(intent.Written) > 5*time.Minute || !intent.Written.Before(said.Expires) {
 		c.fail("%s %s is not approved: %+v", a.action, a.target, said)
 	}

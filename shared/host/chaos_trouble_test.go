@@ -120,13 +120,13 @@ func (c *chaos) meetCertificate(leaf *x509.Certificate) {
 // checkStart is called for every start on its way to a node: what a person
 // stopped is started with approval only, unless the policy says otherwise, or
 // something else on the node explains the code as well.
-func (c *chaos) checkStart(a act, intent *repair.Intent, gate *repair.Gate, book *record.Snapshot) {
+func (c *chaos) checkStart(a act, intent *repair.Intent, gate *repair.Gate, snapshot *record.Snapshot) {
 	stopped, byHand := c.stoppedByHand[a.target]
 	if a.applied {
 		delete(c.stoppedByHand, a.target)
 	}
-	if _, approved := book.Overrides.Approvals[intent.ID]; !byHand || approved {
-		return // whether it was good, and spent once, the gate's own book tells
+	if _, approved := snapshot.Overrides.Approvals[intent.ID]; !byHand || approved {
+		return // whether it was good, and spent once, the gate's own record tells
 	}
 	clocks := slices.ContainsFunc(c.plan.Steps[:min(c.n, len(c.plan.Steps))], func(s step) bool { return s.Kind == "clock" })
 	switch {
@@ -137,7 +137,7 @@ func (c *chaos) checkStart(a act, intent *repair.Intent, gate *repair.Gate, book
 	case c.actedOn(a.target.Node, stopped.Add(-2*time.Hour), stopped.Add(15*time.Minute)), c.startedOn(a.target, stopped):
 		return
 	}
-	c.fail("a person stopped %s at %s, and it is started without approval: %s", a.target, stopped.Format(time.DateTime), book.Proposals[intent.ID].Value.Proposal.Why)
+	c.fail("a person stopped %s at %s, and it is started without approval: %s", a.target, stopped.Format(time.DateTime), snapshot.Proposals[intent.ID].Value.Proposal.Why)
 }
 
 // actedOn reports whether something of Peerkeeper's went to a node between two
@@ -181,7 +181,7 @@ func (c *chaos) checkSaid(n alarm.Notice) {
 	if id.IsZero() || n.Name != alarm.NameNotResolving && n.Name != alarm.PeerCredentialsRejected {
 		return
 	}
-	book, err := record.Load(context.Background(), c.base, c.mesh)
+	snapshot, err := record.Load(context.Background(), c.base, c.mesh)
 	if err != nil {
 		c.fail("%v", err)
 		return
@@ -191,9 +191,9 @@ func (c *chaos) checkSaid(n alarm.Notice) {
 	if cl, ok := c.mesh.Cluster(id.To); ok {
 		to = *cl
 	}
-	seen := book.Clusters[id.From].Value.Seen
+	seen := snapshot.Clusters[id.From].Value.Seen
 	i := slices.IndexFunc(seen.Entries.Value, func(e peer.Entry) bool { return mesh.SameName(e.Address, string(to.Publisher)) })
-	view := book.Facts(c.mesh, 5*time.Minute, now).View()
+	view := snapshot.Facts(c.mesh, 5*time.Minute, now).View()
 	young := i >= 0 && now.Sub(seen.Entries.Value[i].LastSync) <= time.Duration(c.plan.Every)*time.Minute && seen.Entries.Fresh(now, 10*time.Minute).Known() && seen.Skew.Known() && seen.Entries.Value[i].Error == ""
 	if young && view.SyncedSince(id, n.Since.Add(5*time.Minute)) {
 		c.fail("%s %s is raised, since %s, and a sync has succeeded since: %s", n.Name, n.Peer, n.Since.Format(time.DateTime), n.Message)

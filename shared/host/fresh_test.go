@@ -60,22 +60,22 @@ func TestAFreshMeshRunsHealthy(t *testing.T) {
 					}
 				}
 			}
-			book, err := record.Load(t.Context(), memory, m)
+			snapshot, err := record.Load(t.Context(), memory, m)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, p := range m.Peers {
-				if s := book.States[p.ID].Value; s.State != peer.Healthy {
-					t.Errorf("%s is %s: %+v", p.ID, s.State, notTrue(book, p.ID))
+				if s := snapshot.States[p.ID].Value; s.State != peer.Healthy {
+					t.Errorf("%s is %s: %+v", p.ID, s.State, notTrue(snapshot, p.ID))
 				}
 			}
 		})
 	}
 }
 
-func notTrue(book *record.Snapshot, id mesh.PeerID) []peer.Condition {
+func notTrue(snapshot *record.Snapshot, id mesh.PeerID) []peer.Condition {
 	var out []peer.Condition
-	for _, c := range append(book.Syncs[id].Value.Conditions, book.PeerCert[id].Value.Conditions...) {
+	for _, c := range append(snapshot.Syncs[id].Value.Conditions, snapshot.PeerCert[id].Value.Conditions...) {
 		if c.Status != peer.True {
 			out = append(out, c)
 		}

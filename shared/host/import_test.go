@@ -94,11 +94,11 @@ func (r *crashRig) asked() []operator.Planned {
 // trusted is the condition of emea>apac.
 func (r *crashRig) trusted() peer.Condition {
 	r.t.Helper()
-	book, err := record.Load(r.t.Context(), r.host.Store, r.host.Mesh)
+	snapshot, err := record.Load(r.t.Context(), r.host.Store, r.host.Mesh)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	for _, c := range book.PeerCert[mesh.PeerID{From: "emea", To: "apac"}].Value.Conditions {
+	for _, c := range snapshot.PeerCert[mesh.PeerID{From: "emea", To: "apac"}].Value.Conditions {
 		if c.Type == peer.CertificateTrusted {
 			return c
 		}
@@ -293,11 +293,11 @@ func TestImportByHandMeanwhile(t *testing.T) {
 	if len(asked) != 1 || asked[0].Kind != peer.ImportCertificate || asked[0].Approval != "" {
 		t.Fatalf("%+v", asked)
 	}
-	book, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
+	snapshot, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.change("emea", clustersim.Trust{Add: book.Proposals[asked[0].ID].Value.Proposal.Value})
+	r.change("emea", clustersim.Trust{Add: snapshot.Proposals[asked[0].ID].Value.Proposal.Value})
 	r.once("stucksync")
 	if got := r.asked()[0].Refused; r.puts() != 0 || !slices.ContainsFunc(got, func(r record.Refusal) bool { return r.Guard == "needed" }) {
 		t.Errorf("sent %d, refused by %v", r.puts(), got)
@@ -380,17 +380,17 @@ func TestRenewalWithoutADrop(t *testing.T) {
 
 	status := func() (finding string) {
 		t.Helper()
-		book, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
+		snapshot, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range book.Certs["apac"].Value.Findings {
+		for _, f := range snapshot.Certs["apac"].Value.Findings {
 			if f.Reason == certificate.NotServedYet {
 				finding = f.Message
 			}
 		}
 		for _, p := range r.host.Mesh.Peers {
-			for _, c := range book.PeerCert[p.ID].Value.Conditions {
+			for _, c := range snapshot.PeerCert[p.ID].Value.Conditions {
 				if c.Status == peer.False {
 					t.Errorf("%s: %s is False: %s", p.ID, c.Type, c.Message)
 				}
@@ -411,11 +411,11 @@ func TestRenewalWithoutADrop(t *testing.T) {
 	if got := r.asked(); len(got) != 0 {
 		t.Fatalf("it is spread before anybody has vouched for it: %+v", got)
 	}
-	book, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
+	snapshot, err := record.Load(t.Context(), r.host.Store, r.host.Mesh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := book.Certs["apac"].Value.Identity[apacPublisher]["tomcat"].Fingerprint
+	next := snapshot.Certs["apac"].Value.Identity[apacPublisher]["tomcat"].Fingerprint
 	if err := person(r.host).Accept(t.Context(), apacPublisher, next); err != nil {
 		t.Fatal(err)
 	}

@@ -131,13 +131,13 @@ func (e *engine) expect(what string, want ...string) {
 // those named.
 func (e *engine) trusted(of ...string) map[string]string {
 	e.t.Helper()
-	book, err := record.Load(e.t.Context(), e.host.Store, e.Mesh)
+	snapshot, err := record.Load(e.t.Context(), e.host.Store, e.Mesh)
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	out := map[string]string{}
 	for _, p := range e.Mesh.Peers {
-		for _, c := range book.PeerCert[p.ID].Value.Conditions {
+		for _, c := range snapshot.PeerCert[p.ID].Value.Conditions {
 			if c.Type == peer.CertificateTrusted && (c.Status != peer.True || slices.Contains(of, p.ID.String())) {
 				out[p.ID.String()] = fmt.Sprintf("%s %s", c.Status, c.Reason)
 			}
@@ -308,11 +308,11 @@ func (e *engine) restartICSA() {
 // finding is the message of a cluster's finding of a reason, "" if there is none.
 func (e *engine) finding(id mesh.ClusterID, reason peer.Reason) string {
 	e.t.Helper()
-	book, err := record.Load(e.t.Context(), e.host.Store, e.Mesh)
+	snapshot, err := record.Load(e.t.Context(), e.host.Store, e.Mesh)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	for _, f := range book.Certs[id].Value.Findings {
+	for _, f := range snapshot.Certs[id].Value.Findings {
 		if f.Reason == reason {
 			return f.Message
 		}

@@ -17,7 +17,7 @@ import (
 type Grounds struct {
 	Actor        string       // the function that runs
 	Lease        *store.Lease // nil in a dry run, which never acts
-	Book         *record.Snapshot
+	Snapshot     *record.Snapshot
 	View         *peer.View
 	Certificates *certificate.View
 	Conditions   map[mesh.PeerID][]peer.Condition
@@ -43,7 +43,7 @@ func (g *Grounds) Exchange() []peer.Proposal {
 func (g *Grounds) Situation(gate *repair.Gate, p peer.Proposal) repair.Situation {
 	id := p.Target.Cluster
 	sit := repair.Situation{
-		Now: g.View.Now, Mesh: g.View.Mesh, Overrides: &g.Book.Overrides, Epoch: gate.PauseEpoch, Newest: g.newest(), Announced: g.Book.Proposals[p.ID].Value.First,
+		Now: g.View.Now, Mesh: g.View.Mesh, Overrides: &g.Snapshot.Overrides, Epoch: gate.PauseEpoch, Newest: g.newest(), Announced: g.Snapshot.Proposals[p.ID].Value.First,
 		Failing: g.failures(), Peers: map[mesh.PeerID]repair.Peer{}, Service: peer.Service{Status: "Unknown", UpTime: -1},
 	}
 	for _, id := range g.View.Mesh.IDs() {
@@ -53,14 +53,14 @@ func (g *Grounds) Situation(gate *repair.Gate, p peer.Proposal) repair.Situation
 		}
 	}
 	for _, id := range p.Peers {
-		sit.Peers[id] = repair.Peer{Conditions: g.Conditions[id], Overlays: g.States[id].Overlays, Sync: g.Book.Syncs[id].Value}
+		sit.Peers[id] = repair.Peer{Conditions: g.Conditions[id], Overlays: g.States[id].Overlays, Sync: g.Snapshot.Syncs[id].Value}
 	}
 	r := g.View.Clusters[id]
 	switch {
 	case r == nil:
 		sit.ClusterUnknown = fmt.Sprintf("%s is no longer in mesh.yaml", id)
 		return sit
-	case g.Book.Clusters[id].Newer:
+	case g.Snapshot.Clusters[id].Newer:
 		sit.ClusterUnknown = fmt.Sprintf("the record of %s was written by a newer version of Peerkeeper", id)
 	}
 	if r.Fell != nil {
@@ -107,7 +107,7 @@ func (g *Grounds) newest() string {
 			at, hash = r.Started, r.ConfigHash
 		}
 	}
-	for function, r := range g.Book.Runs {
+	for function, r := range g.Snapshot.Runs {
 		if function != g.Actor {
 			newer(r.Value)
 		}

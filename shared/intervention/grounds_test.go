@@ -31,7 +31,7 @@ func ground(change func(*Grounds, *peer.Facts)) *Grounds {
 		}}}
 		facts.Clusters[id] = &peer.ClusterRecord{Seen: seen}
 	}
-	g := &Grounds{Actor: "stucksync", Book: &record.Snapshot{Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{}, Runs: map[string]store.Doc[store.Run]{}}}
+	g := &Grounds{Actor: "stucksync", Snapshot: &record.Snapshot{Clusters: map[mesh.ClusterID]store.Doc[peer.ClusterRecord]{}, Runs: map[string]store.Doc[store.Run]{}}}
 	if change != nil {
 		change(g, &facts)
 	}
@@ -65,7 +65,7 @@ func TestWhatIsNotKnownIsNoGroundToAct(t *testing.T) {
 		}, peer.ICSA, "", "the services of imp-emea-pub are not known", -1},
 		{"the cluster left mesh.yaml", func(_ *Grounds, f *peer.Facts) { delete(f.Clusters, "emea") }, peer.ICSA, "emea is no longer in mesh.yaml", "", -1},
 		{"a newer version wrote the record", func(g *Grounds, _ *peer.Facts) {
-			g.Book.Clusters["emea"] = store.Doc[peer.ClusterRecord]{Newer: true}
+			g.Snapshot.Clusters["emea"] = store.Doc[peer.ClusterRecord]{Newer: true}
 		}, peer.ICSA, "the record of emea was written by a newer version", "", time.Hour + 3*time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestWhoRunsWithAnotherConfigurationIsNoticed(t *testing.T) {
 	} {
 		g := ground(func(g *Grounds, _ *peer.Facts) {
 			for function, r := range c.runs {
-				g.Book.Runs[function] = store.Doc[store.Run]{Value: r}
+				g.Snapshot.Runs[function] = store.Doc[store.Run]{Value: r}
 			}
 			if c.before != nil {
 				g.Lease = &store.Lease{Before: *c.before}

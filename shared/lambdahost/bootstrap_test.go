@@ -417,12 +417,12 @@ func TestARotatedSecretIsPickedUp(t *testing.T) {
 // certs are what certcheck has stored of every cluster.
 func certs(t *testing.T, s *stand.Stand) map[mesh.ClusterID]certificate.Record {
 	t.Helper()
-	book, err := record.Load(t.Context(), s.Store(), s.Mesh)
+	snapshot, err := record.Load(t.Context(), s.Store(), s.Mesh)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := map[mesh.ClusterID]certificate.Record{}
-	for id, d := range book.Certs {
+	for id, d := range snapshot.Certs {
 		out[id] = d.Value
 	}
 	return out

@@ -28,11 +28,11 @@ func (o *Operator) Evidence(ctx context.Context, id mesh.PeerID, w io.Writer) er
 	if err != nil {
 		return err
 	}
-	book, err := record.Load(ctx, o.Store, o.Mesh)
+	snapshot, err := record.Load(ctx, o.Store, o.Mesh)
 	if err != nil {
 		return err
 	}
-	buckets, err := book.Buckets(o.Mesh)
+	buckets, err := snapshot.Buckets(o.Mesh)
 	if err != nil {
 		return err
 	}
@@ -66,14 +66,14 @@ func (o *Operator) Evidence(ctx context.Context, id mesh.PeerID, w io.Writer) er
 		what any
 	}{
 		{"explain.json", explained},
-		{"sync.json", book.Syncs[id].Value},
-		{"state.json", book.States[id].Value},
-		{"cluster-" + string(id.From) + ".json", book.Clusters[id.From].Value},
-		{"cluster-" + string(id.To) + ".json", book.Clusters[id.To].Value},
+		{"sync.json", snapshot.Syncs[id].Value},
+		{"state.json", snapshot.States[id].Value},
+		{"cluster-" + string(id.From) + ".json", snapshot.Clusters[id.From].Value},
+		{"cluster-" + string(id.To) + ".json", snapshot.Clusters[id.To].Value},
 		{"buckets-" + string(id.From) + ".json", buckets[id.From].Value},
 		{"buckets-" + string(id.To) + ".json", buckets[id.To].Value},
-		{"certificates-" + string(id.From) + ".json", book.Certs[id.From].Value},
-		{"certificates-" + string(id.To) + ".json", book.Certs[id.To].Value},
+		{"certificates-" + string(id.From) + ".json", snapshot.Certs[id.From].Value},
+		{"certificates-" + string(id.To) + ".json", snapshot.Certs[id.To].Value},
 		{"history.json", history},
 		{"gate.json", gate},
 	}

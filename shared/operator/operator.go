@@ -42,14 +42,14 @@ const askWithin = 45 * time.Second
 // before anything else can try it.
 func (o *Operator) Ask(ctx context.Context, clusters []mesh.Cluster, ask func(ctx context.Context, i int, client *cluster.Client) error) []error {
 	errs := make([]error, len(clusters))
-	book, err := record.Load(ctx, o.Store, o.Mesh)
+	snapshot, err := record.Load(ctx, o.Store, o.Mesh)
 	if err != nil {
 		for i := range errs {
 			errs[i] = err
 		}
 		return errs
 	}
-	accepted := book.Accepted()
+	accepted := snapshot.Accepted()
 	var all sync.WaitGroup
 	for i := range clusters {
 		all.Go(func() {

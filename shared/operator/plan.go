@@ -51,12 +51,12 @@ func (o *Operator) WouldHave(ctx context.Context, past time.Duration) ([]Planned
 
 // planned lists actions in the order in which they were first asked for.
 func (o *Operator) planned(ctx context.Context, wanted func(record.Proposed) bool) ([]Planned, error) {
-	book, err := record.Load(ctx, o.Store, o.Mesh)
+	snapshot, err := record.Load(ctx, o.Store, o.Mesh)
 	if err != nil {
 		return nil, err
 	}
 	out := []Planned{}
-	for id, d := range book.Proposals {
+	for id, d := range snapshot.Proposals {
 		v, p := d.Value, d.Value.Proposal
 		if !wanted(v) {
 			continue

@@ -68,9 +68,9 @@ func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 	conditions := func(id mesh.PeerID) []peer.Condition {
 		judged, ok := t.judged[id]
 		if !ok {
-			judged = t.book.Syncs[id].Value
+			judged = t.snapshot.Syncs[id].Value
 		}
-		return peer.Conditions(view(), id, judged, t.book.CertOf(id))
+		return peer.Conditions(view(), id, judged, t.snapshot.CertOf(id))
 	}
 	var due []logDue
 	for _, id := range ids {

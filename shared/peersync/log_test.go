@@ -41,7 +41,7 @@ func (w *watcher) log(id mesh.ClusterID) peer.LogRecord {
 
 func (w *watcher) logDoc(id mesh.ClusterID) store.Doc[peer.LogRecord] {
 	w.t.Helper()
-	logs, err := w.book().Logs(w.Mesh, w.Clock.Now())
+	logs, err := w.snapshot().Logs(w.Mesh, w.Clock.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestALogThatHangsCostsTheOthersNothing(t *testing.T) {
 			t.Errorf("%s: %+v", id, r)
 		}
 	}
-	if seen := w.book().Clusters["emea"].Value.Seen; !seen.Access.Known() || w.Clock.Now().Sub(seen.At) > 6*time.Minute || !seen.Users.Known() {
+	if seen := w.snapshot().Clusters["emea"].Value.Seen; !seen.Access.Known() || w.Clock.Now().Sub(seen.At) > 6*time.Minute || !seen.Users.Known() {
 		t.Errorf("what is seen of emea: %+v", seen.Access)
 	}
 }
@@ -338,7 +338,7 @@ func TestALogThatTheAccountMayNotRead(t *testing.T) {
 			if r := w.log("emea"); r.Problem != "noRole" || r.Retry.Sub(r.Turn) != 24*time.Hour || w.logRequests("emea") != 1 {
 				t.Errorf("%d requests: %+v", w.logRequests("emea"), r)
 			}
-			if note := w.book().Auths["emea"]; note.Version != 0 || !w.book().Clusters["emea"].Value.Seen.Access.Known() {
+			if note := w.snapshot().Auths["emea"]; note.Version != 0 || !w.snapshot().Clusters["emea"].Value.Seen.Access.Known() {
 				t.Errorf("the account counts as rejected: %+v", note)
 			}
 			w.Change("emea", clustersim.Log{Roles: new(true)})

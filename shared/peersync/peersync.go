@@ -59,9 +59,9 @@ func schedule() run.Schedule {
 // tick holds what one tick works on.
 type tick struct {
 	*Peersync
-	now   time.Time
-	book  *record.Snapshot
-	facts peer.Facts
+	now      time.Time
+	snapshot *record.Snapshot
+	facts    peer.Facts
 	// buckets are the BUCKETS items as they were loaded; reread are the clusters
 	// whose digests were asked for at this tick.
 	buckets map[mesh.ClusterID]store.Doc[peer.BucketRecord]
@@ -79,17 +79,17 @@ type tick struct {
 
 func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error) {
 	t := &tick{Peersync: p, now: p.Now(), clients: map[mesh.ClusterID]*cluster.Client{}, reread: map[mesh.ClusterID]bool{}, judged: map[mesh.PeerID]peer.SyncRecord{}}
-	book, rest, err := record.LoadAhead(ctx, p.Store, p.Mesh)
+	snapshot, rest, err := record.LoadAhead(ctx, p.Store, p.Mesh)
 	if err != nil {
 		return run.Answer{}, err
 	}
-	book.ReclockClusters(t.now)
-	t.book, t.facts = book, book.Facts(p.Mesh, schedule().Period, t.now)
+	snapshot.ReclockClusters(t.now)
+	t.snapshot, t.facts = snapshot, snapshot.Facts(p.Mesh, schedule().Period, t.now)
 	decoded := make(chan error, 1)
 	go func() { // while the clusters are waited for
 		unreadRest := rest()
-		buckets, unread := book.Buckets(p.Mesh)
-		logs, unreadLogs := book.Logs(p.Mesh, t.now)
+		buckets, unread := snapshot.Buckets(p.Mesh)
+		logs, unreadLogs := snapshot.Logs(p.Mesh, t.now)
 		t.buckets, t.logs = buckets, logs
 		pushed, _, err := record.Pushed(ctx, p.Store, p.Mesh)
 		if err != nil { // hints, without which everything is as it would be
@@ -108,7 +108,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	if err := <-decoded; err != nil {
 		return run.Answer{}, errors.Join(append(t.errs, err)...)
 	}
-	book.ReclockPeers(p.Mesh, t.now)
+	snapshot.ReclockPeers(p.Mesh, t.now)
 	t.facts.Logs, t.facts.Pushed = record.LogsRead(t.logs), t.pushed
 	t.facts.Buckets = map[mesh.ClusterID]peer.Fact[peer.Buckets]{}
 	for id, doc := range t.buckets {
@@ -137,7 +137,7 @@ func (t *tick) observe(ctx context.Context, only []mesh.ClusterID) []mesh.Cluste
 			continue
 		}
 		ids = append(ids, c.ID)
-		prev := t.book.Clusters[c.ID].Value
+		prev := t.snapshot.Clusters[c.ID].Value
 		wg.Go(func() {
 			obs := t.look(ctx, c, prev.Seen)
 			t.mu.Lock()
@@ -168,7 +168,7 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	if err != nil {
 		return cluster.Unobserved(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
 	}
-	client, err := t.Clusters.Open(ctx, c, rejected, t.book.Accepted())
+	client, err := t.Clusters.Open(ctx, c, rejected, t.snapshot.Accepted())
 	if err != nil {
 		var refused *cluster.Refused
 		if errors.As(err, &refused) {
@@ -280,7 +280,7 @@ func (t *tick) bucketsDue(view *peer.View, ids []mesh.ClusterID) []mesh.ClusterI
 		}
 	}
 	for _, p := range t.Mesh.Peers {
-		stored := t.book.Syncs[p.ID].Value
+		stored := t.snapshot.Syncs[p.ID].Value
 		if stored.Differs.Since.IsZero() {
 			continue
 		}
@@ -363,9 +363,9 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 	for _, id := range ids {
 		r := view.Clusters[id]
 		c, _ := t.Mesh.Cluster(id)
-		acknowledged := r.Fell != nil && t.book.Overrides.AcknowledgedOf(string(peer.UsersFell), id, r.Fell.Since, t.now)
-		r.WatchUsers(c, acknowledged, t.book.Overrides.MaintenanceOf(id, t.now))
-		r.Findings = peer.Findings(view, id, t.book.Clusters[id].Value.Findings)
+		acknowledged := r.Fell != nil && t.snapshot.Overrides.AcknowledgedOf(string(peer.UsersFell), id, r.Fell.Since, t.now)
+		r.WatchUsers(c, acknowledged, t.snapshot.Overrides.MaintenanceOf(id, t.now))
+		r.Findings = peer.Findings(view, id, t.snapshot.Clusters[id].Value.Findings)
 		switch {
 		case !r.Seen.Access.Known():
 			answer.Clusters.Unreachable++
@@ -380,7 +380,7 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 		if !slices.Contains(ids, p.ID.From) && !slices.Contains(ids, p.ID.To) {
 			continue
 		}
-		stored := t.book.Syncs[p.ID].Value
+		stored := t.snapshot.Syncs[p.ID].Value
 		next := peer.Judge(view, p.ID, stored)
 		if named < maxDifferPairs && t.nameDue(next) {
 			if n := t.name(ctx, view, p.ID, next); n != nil {
@@ -390,7 +390,7 @@ func (t *tick) judge(ctx context.Context, ids []mesh.ClusterID) run.Answer {
 			}
 		}
 		t.judged[p.ID] = next
-		conditions := peer.Conditions(view, p.ID, next, t.book.CertOf(p.ID))
+		conditions := peer.Conditions(view, p.ID, next, t.snapshot.CertOf(p.ID))
 		state, _ := peer.StateOf(conditions, next)
 		answer.Peers[state]++
 	}
@@ -476,7 +476,7 @@ func minus(a, b map[string]string, more int) ([]string, int) {
 func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 	var changes record.Changes
 	for _, id := range ids {
-		doc := t.book.Clusters[id]
+		doc := t.snapshot.Clusters[id]
 		doc.Value = *t.facts.Clusters[id]
 		record.Add(&changes, doc)
 		if t.reread[id] {
@@ -487,7 +487,7 @@ func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 	}
 	for _, p := range t.Mesh.Peers {
 		if value, ok := t.judged[p.ID]; ok {
-			doc := t.book.Syncs[p.ID]
+			doc := t.snapshot.Syncs[p.ID]
 			doc.Value = value
 			record.Add(&changes, doc)
 		}
@@ -500,7 +500,7 @@ func (t *tick) record(ctx context.Context, ids []mesh.ClusterID) error {
 // that comes back starts again, and not with an old difference.
 func (t *tick) forget(ctx context.Context) error {
 	var errs []error
-	for id, doc := range t.book.Syncs {
+	for id, doc := range t.snapshot.Syncs {
 		if _, ok := t.Mesh.Peer(id); ok || doc.Newer {
 			continue
 		}

@@ -75,7 +75,7 @@ func (w *watcher) counted() map[string]int {
 	return out
 }
 
-func (w *watcher) book() *record.Snapshot {
+func (w *watcher) snapshot() *record.Snapshot {
 	w.t.Helper()
 	b, err := record.Load(w.t.Context(), w.memory, w.Mesh)
 	if err != nil {
@@ -86,7 +86,7 @@ func (w *watcher) book() *record.Snapshot {
 
 func (w *watcher) buckets() map[mesh.ClusterID]store.Doc[peer.BucketRecord] {
 	w.t.Helper()
-	b, err := w.book().Buckets(w.Mesh)
+	b, err := w.snapshot().Buckets(w.Mesh)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (w *watcher) condition(p string, t peer.Type) peer.Condition {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r := w.book().Syncs[id].Value
+	r := w.snapshot().Syncs[id].Value
 	return r.Condition(t)
 }
 
@@ -186,7 +186,7 @@ func TestFirstTickKnowsAndAlarmsNobody(t *testing.T) {
 	if a.ScheduledTime.IsZero() || a.Function != "peersync" || a.Mesh != "acme" {
 		t.Errorf("%+v", a)
 	}
-	for id, doc := range w.book().Syncs {
+	for id, doc := range w.snapshot().Syncs {
 		for _, c := range doc.Value.Conditions {
 			if c.Status == peer.False {
 				t.Errorf("%s %s is False at the first look: %s", id, c.Type, c.Message)
@@ -267,7 +267,7 @@ func TestARejectionInADeepLookEndsTheClustersLooks(t *testing.T) {
 	if _, _, n := w.Load("apac"); n != 1 {
 		t.Errorf("%d rejected log-ins, want 1", n)
 	}
-	if a := w.book().Auths["apac"].Value; a.Rejected == "" {
+	if a := w.snapshot().Auths["apac"].Value; a.Rejected == "" {
 		t.Error("the rejection was not noted")
 	}
 }
@@ -381,7 +381,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 				}
 			}
 			apac, _ := w.Mesh.Cluster("apac")
-			rec := w.book().Clusters["apac"].Value
+			rec := w.snapshot().Clusters["apac"].Value
 			if n := rec.UsersOf(apac).Value; n != users {
 				t.Errorf("%s %d: apac is home to %d users, want %d", when, nth, n, users)
 			}
@@ -494,7 +494,7 @@ func TestANewerSchemaIsLeftAlone(t *testing.T) {
 }
 
 // TestADamagedPeerEndsTheTick, though it is read while the clusters are asked:
-// nothing is judged, and nothing recorded, from a book that is not whole.
+// nothing is judged, and nothing recorded, from a snapshot that is not whole.
 func TestADamagedPeerEndsTheTick(t *testing.T) {
 	w := watch(t, clustersim.Config{Clusters: 2, Users: 10})
 	w.tick()
@@ -600,7 +600,7 @@ func TestOneClusterWhoseRowsAreNeverWhole(t *testing.T) {
 		w.Pass(5 * time.Minute)
 	}
 	for id, want := range map[mesh.ClusterID]bool{"emea": false, "apac": true, "amer": true} {
-		if got := w.book().Clusters[id].Value.UserSet.Known(); got != want {
+		if got := w.snapshot().Clusters[id].Value.UserSet.Known(); got != want {
 			t.Errorf("%s: every user read: %v, want %v", id, got, want)
 		}
 	}

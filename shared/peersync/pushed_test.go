@@ -85,7 +85,7 @@ func TestWhatWasPushedCannotBeLoaded(t *testing.T) {
 		return nil
 	}
 	w.ticks(time.Hour)
-	if n := len(w.book().Syncs[mesh.PeerID{From: "emea", To: "apac"}].Value.Conditions); n == 0 {
+	if n := len(w.snapshot().Syncs[mesh.PeerID{From: "emea", To: "apac"}].Value.Conditions); n == 0 {
 		t.Error("nothing was judged")
 	}
 }

@@ -78,7 +78,7 @@ func (t *tick) recordUsers(ctx context.Context) error {
 	id := t.users.cluster
 	err := record.WriteUsers(ctx, t.Store, t.Mesh.Name, id, t.users.before, t.users.set)
 	if err != nil {
-		t.facts.Clusters[id].UserSet = t.book.Clusters[id].Value.UserSet
+		t.facts.Clusters[id].UserSet = t.snapshot.Clusters[id].Value.UserSet
 	}
 	return err
 }

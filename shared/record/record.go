@@ -91,7 +91,7 @@ func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Snapshot, error) {
 // LoadAhead is Load for a run that is about to wait for clusters: it decodes what
 // is stored of them (Clusters, Certs, Auths, Pins), and leaves what is stored of
 // their peers, half of a large mesh's bytes, to rest. Until rest has returned,
-// which may be in another goroutine, nothing else of the book is there. The
+// which may be in another goroutine, nothing else of the snapshot is there. The
 // errors of both are those of Load.
 //
 // In a full mesh of 30 clusters that take 100 ms, with the store 5 ms away, what is

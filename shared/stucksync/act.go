@@ -26,27 +26,27 @@ const keepProposal = 30 * 24 * time.Hour
 
 // settled reads the gate after closing what an earlier run left open. A gate
 // of a newer version is an error by which nothing may be done, and judged on.
-func (j *tick) settled(ctx context.Context) (repair.Gate, error) {
-	if j.Lease != nil && j.Clusters != nil {
-		if _, err := j.access().Repair(j.Lease).Settle(ctx); err != nil {
+func (t *tick) settled(ctx context.Context) (repair.Gate, error) {
+	if t.Lease != nil && t.Clusters != nil {
+		if _, err := t.access().Repair(t.Lease).Settle(ctx); err != nil {
 			// What cannot be read back stays open and keeps its cluster shut;
 			// looking goes on.
-			j.logger().Warn("reading back what is open", "error", err)
+			t.logger().Warn("reading back what is open", "error", err)
 		}
 	}
-	return repair.Load(ctx, j.Store, j.Mesh.Name)
+	return repair.Load(ctx, t.Store, t.Mesh.Name)
 }
 
 // access is how clusters are reached by a run that acts.
-func (j *tick) access() intervention.Access {
-	return intervention.Access{Mesh: j.Mesh, Store: j.Store, Now: j.Now, Log: j.Log, Actor: actor, Clusters: j.Clusters, Platform: j.Platform, Crash: j.Crash}
+func (t *tick) access() intervention.Access {
+	return intervention.Access{Mesh: t.Mesh, Store: t.Store, Now: t.Now, Log: t.Log, Actor: actor, Clusters: t.Clusters, Platform: t.Platform, Crash: t.Crash}
 }
 
 // act carries the proposals through the gate, if the policy lets it, and
 // records what was asked for and what stopped it. That an action fails is no
 // failure of the run: it is recorded, and judging and saying go on. shut is why
 // the gate cannot be used.
-func (j *tick) act(ctx context.Context, gate *repair.Gate, shut error) (int, error) {
+func (t *tick) act(ctx context.Context, gate *repair.Gate, shut error) (int, error) {
 	actions := 0
 	acting := ctx
 	if end, ok := ctx.Deadline(); ok {
@@ -55,52 +55,52 @@ func (j *tick) act(ctx context.Context, gate *repair.Gate, shut error) (int, err
 		defer cancel()
 	}
 	var changes record.Changes
-	for _, p := range failedLast(j.asked, j.Book) {
-		doc, ok := j.Book.Proposals[p.ID]
+	for _, p := range failedLast(t.asked, t.Snapshot) {
+		doc, ok := t.Snapshot.Proposals[p.ID]
 		if !ok {
-			doc = store.NewDoc(store.Proposal(j.Mesh.Name, p.ID), record.ProposedSchema, record.Proposed{First: j.View.Now})
+			doc = store.NewDoc(store.Proposal(t.Mesh.Name, p.ID), record.ProposedSchema, record.Proposed{First: t.View.Now})
 		}
 		if doc.Newer {
 			continue
 		}
 		doc.Value.Proposal, doc.Value.Ended = p, time.Time{}
 		// What was loaded may be a moment old; it is good enough to say no.
-		refused := repair.Refusals(gate, p, j.Situation(gate, p))
+		refused := repair.Refusals(gate, p, t.Situation(gate, p))
 		doc.Value.Refused = refused
 		switch {
 		case shut != nil:
 			doc.Value.Refused = append([]record.Refusal{{Guard: "gate", Why: "written by a newer version of Peerkeeper"}}, refused...)
-		case len(refused) == 0 && j.Clusters != nil && j.Lease != nil && acting.Err() != nil:
+		case len(refused) == 0 && t.Clusters != nil && t.Lease != nil && acting.Err() != nil:
 			doc.Value.Refused = []record.Refusal{{Guard: "time", Why: "this run had no time left"}}
-		case len(refused) == 0 && j.Clusters != nil && j.Lease != nil:
-			res, err := j.access().Repair(j.Lease).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
-				return j.recheck(ctx, gate, p)
+		case len(refused) == 0 && t.Clusters != nil && t.Lease != nil:
+			res, err := t.access().Repair(t.Lease).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
+				return t.recheck(ctx, gate, p)
 			})
 			switch {
 			case err != nil:
-				j.logger().Error("an action failed", "action", p.Action, "target", p.Target.String(), "error", err)
+				t.logger().Error("an action failed", "action", p.Action, "target", p.Target.String(), "error", err)
 				doc.Value.Refused = []record.Refusal{{Guard: failed, Why: intervention.Failure(err)}}
 			case len(res.Refused) > 0:
 				doc.Value.Refused = res.Refused
 			default:
-				j.did[p.ID] = true
+				t.did[p.ID] = true
 				actions++
 				doc.Value.Outcome = strings.TrimSpace(string(res.Outcome) + " " + res.Text)
 			}
 		}
 		doc.TTL = time.Time{}
-		j.refused[p.ID] = doc.Value.Refused
+		t.refused[p.ID] = doc.Value.Refused
 		record.Add(&changes, doc)
 	}
-	for id, doc := range j.Book.Proposals {
-		if doc.Newer || !doc.Value.Ended.IsZero() || slices.ContainsFunc(j.asked, func(p peer.Proposal) bool { return p.ID == id }) {
+	for id, doc := range t.Snapshot.Proposals {
+		if doc.Newer || !doc.Value.Ended.IsZero() || slices.ContainsFunc(t.asked, func(p peer.Proposal) bool { return p.ID == id }) {
 			continue
 		}
-		doc.Value.Ended = j.View.Now
-		doc.TTL = j.View.Now.Add(keepProposal)
+		doc.Value.Ended = t.View.Now
+		doc.TTL = t.View.Now.Add(keepProposal)
 		record.Add(&changes, doc)
 	}
-	_, err := changes.Write(ctx, j.Store)
+	_, err := changes.Write(ctx, t.Store)
 	return actions, err
 }
 
@@ -109,9 +109,9 @@ const failed = "failed"
 
 // failedLast puts what failed at the last look behind everything else: a node
 // that hangs takes its time from nobody's turn but its own.
-func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
+func failedLast(asked []peer.Proposal, snapshot *record.Snapshot) []peer.Proposal {
 	rank := func(p peer.Proposal) int {
-		if r := book.Proposals[p.ID].Value.Refused; len(r) > 0 && r[0].Guard == failed {
+		if r := snapshot.Proposals[p.ID].Value.Refused; len(r) > 0 && r[0].Guard == failed {
 			return 1
 		}
 		return 0
@@ -124,27 +124,27 @@ func failedLast(asked []peer.Proposal, book *record.Snapshot) []peer.Proposal {
 // recheck reads consistently what an action turns on, and judges it again: the
 // whole mesh's clusters, and the peers that ask for it. Of the other peers, by
 // which too many causes are told, what was loaded is good enough.
-func (j *tick) recheck(ctx context.Context, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {
+func (t *tick) recheck(ctx context.Context, gate *repair.Gate, p peer.Proposal) (repair.Situation, error) {
 	var functions []string
 	for _, f := range run.Schedules() {
 		functions = append(functions, f.Function)
 	}
-	book, err := record.Reread(ctx, j.Store, j.Mesh, p.Peers, p.ID, functions...)
+	snapshot, err := record.Reread(ctx, t.Store, t.Mesh, p.Peers, p.ID, functions...)
 	if err != nil {
 		return repair.Situation{}, err
 	}
-	view := book.Facts(j.Mesh, j.View.Tick, j.Now()).View()
+	view := snapshot.Facts(t.Mesh, t.View.Tick, t.Now()).View()
 	again := &tick{
-		Stucksync: j.Stucksync,
+		Stucksync: t.Stucksync,
 		Grounds: intervention.Grounds{
-			Actor: actor, Lease: j.Lease, Book: book, View: view, Certificates: book.Certificates(view),
-			Conditions: maps.Clone(j.Conditions), States: map[mesh.PeerID]peer.StateRecord{},
+			Actor: actor, Lease: t.Lease, Snapshot: snapshot, View: view, Certificates: snapshot.Certificates(view),
+			Conditions: maps.Clone(t.Conditions), States: map[mesh.PeerID]peer.StateRecord{},
 		},
-		ladders: j.ladders,
+		ladders: t.ladders,
 	}
 	for _, id := range p.Peers {
 		again.Conditions[id] = again.read(id)
-		again.States[id] = again.fold(id, book.States[id].Value)
+		again.States[id] = again.fold(id, snapshot.States[id].Value)
 	}
 	return again.Situation(gate, p), nil
 }

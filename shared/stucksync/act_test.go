@@ -15,14 +15,14 @@ import (
 // TestWhatFailedWaitsForTheOthers: a node that hangs takes its time from nobody's
 // turn but its own.
 func TestWhatFailedWaitsForTheOthers(t *testing.T) {
-	book := &record.Snapshot{Proposals: map[string]store.Doc[record.Proposed]{
+	snapshot := &record.Snapshot{Proposals: map[string]store.Doc[record.Proposed]{
 		"hangs":   {Value: record.Proposed{Refused: []record.Refusal{{Guard: failed, Why: "timeout"}}}},
 		"refused": {Value: record.Proposed{Refused: []record.Refusal{{Guard: "override", Why: "emea is paused by jdoe: change freeze"}}}},
 		"late":    {Value: record.Proposed{Refused: []record.Refusal{{Guard: "time", Why: "this run had no time left"}}}},
 	}}
 	asked := []peer.Proposal{{ID: "hangs"}, {ID: "refused"}, {ID: "late"}, {ID: "new"}}
 	var got []string
-	for _, p := range failedLast(asked, book) {
+	for _, p := range failedLast(asked, snapshot) {
 		got = append(got, p.ID)
 	}
 	if want := []string{"refused", "late", "new", "hangs"}; !slices.Equal(got, want) || asked[0].ID != "hangs" {
@@ -39,7 +39,7 @@ func TestOffersForACertificate(t *testing.T) {
 		Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: peer.TomcatTrust, Parameter: "tomcat of imp-apac-pub.example.com"}}
 	has := func(when string, asked []peer.Proposal, of mesh.ClusterID, approve, hand bool) {
 		t.Helper()
-		got := strings.Join((&tick{Stucksync: &Stucksync{Mesh: m}, asked: asked, Grounds: intervention.Grounds{Book: &record.Snapshot{}}}).importNotice(of), "\n")
+		got := strings.Join((&tick{Stucksync: &Stucksync{Mesh: m}, asked: asked, Grounds: intervention.Grounds{Snapshot: &record.Snapshot{}}}).importNotice(of), "\n")
 		if strings.Contains(got, "`peerkeeper approve r1`") != approve || strings.Contains(got, "Force Manual Sync") != hand {
 			t.Errorf("%s: %s", when, got)
 		}

@@ -15,18 +15,18 @@ import (
 
 // notTrusted completes the alarm on a certificate that peers do not trust, and
 // says whether it fires.
-func (j *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
+func (t *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
 	if f.Reason == certificate.NotTrustedByPeers && f.Severity != peer.Critical {
 		return false // a subscriber's certificate, or one over which syncs succeed still
 	}
-	if j.trustedAllTheSame(one.Cluster, f) {
+	if t.trustedAllTheSame(one.Cluster, f) {
 		return false
 	}
 	switch f.Reason {
 	case certificate.NotTrustedByPeers:
 		one.Step = "import"
 	case peer.TrustNotReloaded:
-		waits, due := j.Certificates.Reloading(one.Cluster)
+		waits, due := t.Certificates.Reloading(one.Cluster)
 		one.Step = "import"
 		if due {
 			one.Step = "reload" // said once more: now a restart waits for a person
@@ -59,12 +59,12 @@ func expiring(id mesh.ClusterID, expired peer.Finding) alarm.Firing {
 
 // trustedAllTheSame reports whether every cluster that a certificate's finding
 // is about has synced over it since: the finding stays, nobody is woken.
-func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
+func (t *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 	pulling := f.Lacking
 	switch f.Reason {
 	case certificate.NotTrustedByPeers:
 	case certificate.CertificateNotYetValid:
-		for _, p := range j.View.Mesh.Peers {
+		for _, p := range t.View.Mesh.Peers {
 			if p.ID.To == id {
 				pulling = append(pulling, p.ID.From)
 			}
@@ -73,7 +73,7 @@ func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 		return false
 	}
 	for _, from := range pulling {
-		c := condition(j.Conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
+		c := condition(t.Conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
 		if c.Reason != peer.Contradicted && c.Reason != peer.SyncedOverServedLeaf {
 			return false
 		}
@@ -86,15 +86,15 @@ func (j *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 // in which a sync could still carry it over is up within the hour that the
 // alarm of the certificate may be waited for. By two of certcheck's looks after
 // that it has been named, or nobody looks.
-func (j *tick) certWillSpeak(id mesh.PeerID) bool {
-	c := condition(j.Conditions[id], peer.CertificateTrusted)
-	first := j.Book.PeerCert[id].Value.LeafFirst
+func (t *tick) certWillSpeak(id mesh.PeerID) bool {
+	c := condition(t.Conditions[id], peer.CertificateTrusted)
+	first := t.Snapshot.PeerCert[id].Value.LeafFirst
 	if c.Status != peer.UnknownStatus || c.Reason != peer.ExchangePending || first.IsZero() {
 		return false
 	}
-	exchange, _ := j.View.CertExchange(id.From)
+	exchange, _ := t.View.CertExchange(id.From)
 	sched, _ := run.Find("certcheck")
-	left := first.Add(exchange).Sub(j.View.Now)
+	left := first.Add(exchange).Sub(t.View.Now)
 	return left <= certWait && left > -2*sched.Period
 }
 
@@ -104,29 +104,29 @@ const certWait = time.Hour
 
 // importNotice says what Peerkeeper does about a certificate of a cluster that others
 // do not trust, and what is left to people.
-func (j *tick) importNotice(id mesh.ClusterID) []string {
+func (t *tick) importNotice(id mesh.ClusterID) []string {
 	const shown = 3
 	var lines []string
-	for _, p := range j.asked {
+	for _, p := range t.asked {
 		if p.Source == nil && !p.Reload || !slices.ContainsFunc(p.Peers, func(pr mesh.PeerID) bool { return pr.To == id }) {
 			continue
 		}
-		switch t := (noticeInput{mesh: j.Mesh, proposal: &p, refused: j.refused[p.ID], did: j.did[p.ID]}); {
+		switch in := (noticeInput{mesh: t.Mesh, proposal: &p, refused: t.refused[p.ID], did: t.did[p.ID]}); {
 		case len(lines) == shown:
 			lines = append(lines, "Peerkeeper: more of the same, `peerkeeper plan` lists it.")
 		case len(lines) < shown:
-			lines = append(lines, "Peerkeeper: "+will(t))
+			lines = append(lines, "Peerkeeper: "+will(in))
 		}
 	}
-	resync := procedure.ResyncCertificates("each cluster named", "{toPub}").Fill(procedure.Names(j.Mesh, mesh.PeerID{To: id}))
+	resync := procedure.ResyncCertificates("each cluster named", "{toPub}").Fill(procedure.Names(t.Mesh, mesh.PeerID{To: id}))
 	hand := fmt.Sprintf("Next step: %s. Peerkeeper looks again every 15 min for a day, then every 6 h.", resync.Line())
-	unread := slices.ContainsFunc(j.Book.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
+	unread := slices.ContainsFunc(t.Snapshot.Certs[id].Value.Findings, func(f peer.Finding) bool { return f.Reason == peer.TrustNotReloaded })
 	switch {
 	case len(lines) == 0 && unread:
 		lines = []string{"Peerkeeper: waits for the next sync; if none succeeds within an interval, it asks for a restart of Cisco Intercluster Sync Agent, with approval."}
 	case len(lines) == 0:
-		lines = []string{"Peerkeeper: puts nothing into a trust store here" + j.unvouched(id) + " (`peerkeeper check certs --trust` says who lacks what).", hand}
-	case j.Mesh.Policy.Mode != mesh.Recover:
+		lines = []string{"Peerkeeper: puts nothing into a trust store here" + t.unvouched(id) + " (`peerkeeper check certs --trust` says who lacks what).", hand}
+	case t.Mesh.Policy.Mode != mesh.Recover:
 		lines = append(lines, hand)
 	}
 	return lines
@@ -134,12 +134,12 @@ func (j *tick) importNotice(id mesh.ClusterID) []string {
 
 // unvouched says of a publisher's certificate that Peerkeeper itself does not
 // trust how a person vouches for it; "" if it does.
-func (j *tick) unvouched(id mesh.ClusterID) string {
-	c, ok := j.Mesh.Cluster(id)
+func (t *tick) unvouched(id mesh.ClusterID) string {
+	c, ok := t.Mesh.Cluster(id)
 	if !ok {
 		return ""
 	}
-	served := j.Book.Certs[id].Value.Served[c.Publisher]
+	served := t.Snapshot.Certs[id].Value.Served[c.Publisher]
 	for _, keyType := range []string{"RSA", "ECDSA"} {
 		s := served[certificate.Place{KeyType: keyType}]
 		if s.Disputed {

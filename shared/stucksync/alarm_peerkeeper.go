@@ -13,9 +13,9 @@ import (
 
 // overdue lists the functions that have begun once and have not completed for
 // two periods. stucksync cannot tell of itself; the page and `status` do.
-func (j *tick) overdue() []alarm.Firing {
+func (t *tick) overdue() []alarm.Firing {
 	runs := map[string]store.Run{}
-	for name, r := range j.Book.Runs {
+	for name, r := range t.Snapshot.Runs {
 		runs[name] = r.Value
 	}
 	var out []alarm.Firing
@@ -23,7 +23,7 @@ func (j *tick) overdue() []alarm.Firing {
 		if s.Function == "stucksync" {
 			continue
 		}
-		if since, overdue := run.Overdue(runs, s.Function, s.Period, j.View.Now); overdue {
+		if since, overdue := run.Overdue(runs, s.Function, s.Period, t.View.Now); overdue {
 			what := "has not completed since"
 			if runs[s.Function].Completed.IsZero() {
 				what = "has never completed; it was first started at"
@@ -40,13 +40,13 @@ func (j *tick) overdue() []alarm.Firing {
 const selfTestHour = 9 * time.Hour
 
 // selfTest fires at the first look of the day, and is over at the next.
-func (j *tick) selfTest() []alarm.Firing {
-	if !j.Mesh.Policy.Notify.SelfTest || j.Lease == nil || j.Lease.Before.Completed.IsZero() {
+func (t *tick) selfTest() []alarm.Firing {
+	if !t.Mesh.Policy.Notify.SelfTest || t.Lease == nil || t.Lease.Before.Completed.IsZero() {
 		return nil
 	}
-	day := func(t time.Time) time.Time { return t.Add(-selfTestHour).UTC().Truncate(24 * time.Hour) }
-	if last := j.Lease.Before.Completed; !day(j.View.Now).After(day(last)) && !instant.Ahead(last, j.View.Now, 0) {
+	day := func(at time.Time) time.Time { return at.Add(-selfTestHour).UTC().Truncate(24 * time.Hour) }
+	if last := t.Lease.Before.Completed; !day(t.View.Now).After(day(last)) && !instant.Ahead(last, t.View.Now, 0) {
 		return nil
 	}
-	return []alarm.Firing{{Name: alarm.SelfTest, Since: j.View.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", j.Mesh.Name)}}
+	return []alarm.Firing{{Name: alarm.SelfTest, Since: t.View.Now, Message: fmt.Sprintf("This is a test: notices of mesh %s arrive. The next one is due in a day.", t.Mesh.Name)}}
 }

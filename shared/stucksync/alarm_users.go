@@ -10,8 +10,8 @@ import (
 
 // duplicateUsers fires while preflight's last audit names keys that are at home
 // more than once.
-func (j *tick) duplicateUsers() []alarm.Firing {
-	r, err := j.Book.UserReport()
+func (t *tick) duplicateUsers() []alarm.Firing {
+	r, err := t.Snapshot.UserReport()
 	if err != nil || r == nil {
 		return nil // neither raised nor cleared: undecided says so
 	}
@@ -44,7 +44,7 @@ func (j *tick) duplicateUsers() []alarm.Firing {
 
 // duplicatesUnread reports whether the last audit does not tell that there are no
 // duplicates: what could not be read clears nothing.
-func (j *tick) duplicatesUnread() bool {
-	r, err := j.Book.UserReport()
+func (t *tick) duplicatesUnread() bool {
+	r, err := t.Snapshot.UserReport()
 	return err != nil || r == nil || len(r.Unread) > 0
 }

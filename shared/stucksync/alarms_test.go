@@ -122,7 +122,7 @@ func (s *script) finding(id mesh.ClusterID, f peer.Finding, there bool) {
 // looked stores what peersync and certcheck would have, as of now.
 func (s *script) looked() {
 	s.tb.Helper()
-	book, err := record.Load(s.tb.Context(), s.memory, s.mesh)
+	snapshot, err := record.Load(s.tb.Context(), s.memory, s.mesh)
 	if err != nil {
 		s.tb.Fatalf("%v", err)
 	}
@@ -147,16 +147,16 @@ func (s *script) looked() {
 			}
 			r.Seen.Nodes[name] = n
 		}
-		doc := book.Clusters[id]
+		doc := snapshot.Clusters[id]
 		doc.Value = *r
 		record.Add(&changes, doc)
-		cert := book.Certs[id]
+		cert := snapshot.Certs[id]
 		s.certs[id].At = s.now
 		cert.Value = *s.certs[id]
 		record.Add(&changes, cert)
 	}
 	for id, cs := range s.peers {
-		sync, cert := book.Syncs[id], book.PeerCert[id]
+		sync, cert := snapshot.Syncs[id], snapshot.PeerCert[id]
 		sync.Value.Conditions, cert.Value.Conditions, cert.Value.LeafFirst = nil, nil, s.leaf[id]
 		sync.Value.Copied = s.copied
 		for _, t := range peer.Types() {
@@ -169,7 +169,7 @@ func (s *script) looked() {
 		record.Add(&changes, sync)
 		record.Add(&changes, cert)
 	}
-	logs, err := book.Logs(s.mesh, s.now)
+	logs, err := snapshot.Logs(s.mesh, s.now)
 	if err != nil {
 		s.tb.Fatalf("%v", err)
 	}
@@ -251,11 +251,11 @@ func TestARungOfANewerVersionStopsNobodyElse(t *testing.T) {
 		s.tick()
 	}
 	id := mesh.PeerID{From: "emea", To: "apac"}
-	book, err := record.Load(t.Context(), s.memory, s.mesh)
+	snapshot, err := record.Load(t.Context(), s.memory, s.mesh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := book.States[id]
+	doc := snapshot.States[id]
 	if doc.Value.State != peer.Stuck || doc.Value.Ladder == nil {
 		t.Fatalf("%+v", doc.Value)
 	}
@@ -269,16 +269,16 @@ func TestARungOfANewerVersionStopsNobodyElse(t *testing.T) {
 	for range 3 {
 		s.tick() // fails the test if the run fails
 	}
-	if book, err = record.Load(t.Context(), s.memory, s.mesh); err != nil {
+	if snapshot, err = record.Load(t.Context(), s.memory, s.mesh); err != nil {
 		t.Fatal(err)
 	}
-	if got := book.States[id].Value.Ladder; got == nil || got.Rung != "moveToCloud" {
+	if got := snapshot.States[id].Value.Ladder; got == nil || got.Rung != "moveToCloud" {
 		t.Errorf("the ladder is %+v, and was to be left alone", got)
 	}
-	if got := book.States[mesh.PeerID{From: "amer", To: "emea"}].Value.State; got != peer.Degraded {
+	if got := snapshot.States[mesh.PeerID{From: "amer", To: "emea"}].Value.State; got != peer.Degraded {
 		t.Errorf("amer>emea is %s", got)
 	}
-	if at := book.Runs["stucksync"].Value.Completed; at.Before(s.now) {
+	if at := snapshot.Runs["stucksync"].Value.Completed; at.Before(s.now) {
 		t.Errorf("stucksync completed last at %s, and it is %s", at, s.now)
 	}
 }

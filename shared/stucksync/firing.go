@@ -9,21 +9,21 @@ import (
 )
 
 // firing lists every problem that exists now.
-func (j *tick) firing() []alarm.Firing {
+func (t *tick) firing() []alarm.Firing {
 	var out []alarm.Firing
 	ofPeers := peerKinds()
-	for _, p := range j.Mesh.Peers {
-		out = append(out, j.peerFiring(p.ID, ofPeers)...)
+	for _, p := range t.Mesh.Peers {
+		out = append(out, t.peerFiring(p.ID, ofPeers)...)
 	}
-	for _, c := range j.Mesh.Clusters {
-		out = append(out, j.clusterFiring(c.ID)...)
+	for _, c := range t.Mesh.Clusters {
+		out = append(out, t.clusterFiring(c.ID)...)
 	}
-	out = append(out, j.duplicateUsers()...)
-	out = append(out, j.overdue()...)
-	out = append(out, j.selfTest()...)
+	out = append(out, t.duplicateUsers()...)
+	out = append(out, t.overdue()...)
+	out = append(out, t.selfTest()...)
 	for i, f := range out {
-		fp := alarm.Fingerprint(j.Mesh.Name, f.Name, f.Cluster, f.Peer, f.Subject)
-		if w, ok := j.Book.Overrides.Acks[fp]; ok && w.Silences(j.View.Now) {
+		fp := alarm.Fingerprint(t.Mesh.Name, f.Name, f.Cluster, f.Peer, f.Subject)
+		if w, ok := t.Snapshot.Overrides.Acks[fp]; ok && w.Silences(t.View.Now) {
 			out[i].Suppressed = true
 		}
 	}
@@ -37,17 +37,17 @@ func peerKinds() []alarm.Kind {
 
 // peerFiring lists a peer's problems: those whose condition is False, and was
 // so at the look before.
-func (j *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
-	silent := suppressed(j.States[id].Overlays)
+func (t *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
+	silent := suppressed(t.States[id].Overlays)
 	var out []alarm.Firing
 	for _, k := range kinds {
-		for _, t := range k.Conditions {
-			c := condition(j.Conditions[id], t)
-			if c.Status != peer.False || peer.FirstCheck(c) || j.View.NextSyncTells(id, t) {
+		for _, typ := range k.Conditions {
+			c := condition(t.Conditions[id], typ)
+			if c.Status != peer.False || peer.FirstCheck(c) || t.View.NextSyncTells(id, typ) {
 				continue
 			}
 			out = append(out, alarm.Firing{
-				Name: k.Name, Peer: id, Message: c.Message, Since: c.Since, Suppressed: silent || j.aboutToFire(k.Awaits, id),
+				Name: k.Name, Peer: id, Message: c.Message, Since: c.Since, Suppressed: silent || t.aboutToFire(k.Awaits, id),
 			})
 			break
 		}
@@ -69,21 +69,21 @@ func suppressed(overlays []peer.Overlay) bool {
 
 // aboutToFire reports whether an alarm is about to name the cause of a peer's
 // trouble.
-func (j *tick) aboutToFire(name string, id mesh.PeerID) bool {
+func (t *tick) aboutToFire(name string, id mesh.PeerID) bool {
 	switch name {
 	case alarm.PeriodicSyncingFailure:
-		synced := condition(j.Conditions[id], peer.Synced)
-		return synced.Reason == peer.Overdue || synced.Status == peer.False || j.View.NextTurnTells(id)
+		synced := condition(t.Conditions[id], peer.Synced)
+		return synced.Reason == peer.Overdue || synced.Status == peer.False || t.View.NextTurnTells(id)
 	case alarm.CertificateNotTrusted:
-		return j.certWillSpeak(id)
+		return t.certWillSpeak(id)
 	}
 	return false
 }
 
 // clusterFiring lists the problems of a cluster: its findings for which there is
 // an alarm.
-func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
-	silent := j.View.Upgrading(id) || j.Book.Overrides.MaintenanceOf(id, j.View.Now)
+func (t *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
+	silent := t.View.Upgrading(id) || t.Snapshot.Overrides.MaintenanceOf(id, t.View.Now)
 	var out []alarm.Firing
 	fire := func(f peer.Finding, certcheck bool) {
 		k, ok := alarm.OfFinding(f.Reason)
@@ -91,7 +91,7 @@ func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 			return
 		}
 		one := alarm.Firing{Name: k.Name, Cluster: id, Subject: subject(k, f), Message: f.Message, Since: f.Since, Suppressed: silent}
-		if !j.complete(f, &one) {
+		if !t.complete(f, &one) {
 			return
 		}
 		out = append(out, one)
@@ -99,10 +99,10 @@ func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 			out = append(out, expiring(id, f))
 		}
 	}
-	for _, f := range j.View.Clusters[id].Findings {
+	for _, f := range t.View.Clusters[id].Findings {
 		fire(f, false)
 	}
-	for _, f := range j.Certificates.Findings(id) {
+	for _, f := range t.Certificates.Findings(id) {
 		fire(f, true)
 	}
 	return out
@@ -110,12 +110,12 @@ func (j *tick) clusterFiring(id mesh.ClusterID) []alarm.Firing {
 
 // complete completes an alarm of which a cluster's finding does not say all, and
 // says whether it fires.
-func (j *tick) complete(f peer.Finding, one *alarm.Firing) bool {
+func (t *tick) complete(f peer.Finding, one *alarm.Firing) bool {
 	switch one.Name {
 	case alarm.ServiceStopped:
-		return j.stopped(f, one)
+		return t.stopped(f, one)
 	case alarm.CertificateNotTrusted:
-		return j.notTrusted(f, one)
+		return t.notTrusted(f, one)
 	case alarm.CertificateExpiring, alarm.PeerkeeperGoesBlind:
 		ending(f, one)
 	}

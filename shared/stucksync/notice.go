@@ -185,36 +185,36 @@ func group(firing []alarm.Firing, rootOf func(mesh.PeerID) (peer.Root, bool)) (o
 
 // texts groups the peer alarms and puts them into words. Alarms of clusters
 // keep the words of their finding.
-func (j *tick) texts(firing []alarm.Firing) []alarm.Firing {
-	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(j.View, id, j.Conditions) })
+func (t *tick) texts(firing []alarm.Firing) []alarm.Firing {
+	out, also := group(firing, func(id mesh.PeerID) (peer.Root, bool) { return peer.RootOf(t.View, id, t.Conditions) })
 	for i, f := range out {
 		id := f.Peer
 		if id.IsZero() {
 			switch f.Name {
 			case alarm.CertificateNotTrusted:
-				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", j.importNotice(f.Cluster)
+				out[i].Message, out[i].More = strings.TrimSuffix(f.Message, ".")+".", t.importNotice(f.Cluster)
 			case alarm.ServiceStopped:
-				out[i].Message, out[i].More = j.stoppedNotice(f)
+				out[i].Message, out[i].More = t.stoppedNotice(f)
 			}
 			continue
 		}
 		kind, _ := alarm.Lookup(f.Name)
-		t := noticeInput{mesh: j.Mesh, kind: kind, peer: id, reverse: j.States[id.Reverse()].State, also: also[i]}
+		in := noticeInput{mesh: t.Mesh, kind: kind, peer: id, reverse: t.States[id.Reverse()].State, also: also[i]}
 		for _, typ := range kind.Conditions {
-			if c := condition(j.Conditions[id], typ); c.Status == peer.False {
-				t.condition = c
+			if c := condition(t.Conditions[id], typ); c.Status == peer.False {
+				in.condition = c
 				break
 			}
 		}
-		if l, ok := j.ladders[id]; ok && f.Name == alarm.PeriodicSyncingFailure {
-			t.ladder = &l
+		if l, ok := t.ladders[id]; ok && f.Name == alarm.PeriodicSyncingFailure {
+			in.ladder = &l
 		}
-		for _, p := range j.asked {
+		for _, p := range t.asked {
 			if f.Name == alarm.PeriodicSyncingFailure && p.Action == peer.RestartService && p.Target.Service == peer.ICSA && slices.Contains(p.Peers, id) {
-				t.proposal, t.refused, t.did = &p, j.refused[p.ID], j.did[p.ID]
+				in.proposal, in.refused, in.did = &p, t.refused[p.ID], t.did[p.ID]
 			}
 		}
-		lines := compose(t)
+		lines := compose(in)
 		out[i].Message, out[i].More = lines[0], lines[1:]
 	}
 	return out

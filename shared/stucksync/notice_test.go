@@ -224,8 +224,8 @@ func TestSelfTest(t *testing.T) {
 	var said []string
 	var before time.Time
 	for _, now := range looks {
-		j := &tick{Stucksync: &Stucksync{Mesh: m}, Grounds: intervention.Grounds{View: &peer.View{Facts: peer.Facts{Now: now}}, Lease: &store.Lease{Before: store.Run{Completed: before}}}}
-		for _, it := range alarm.Reconcile(items, alarm.Check{Mesh: "acme", Firing: j.selfTest(), Now: now}) {
+		tk := &tick{Stucksync: &Stucksync{Mesh: m}, Grounds: intervention.Grounds{View: &peer.View{Facts: peer.Facts{Now: now}}, Lease: &store.Lease{Before: store.Run{Completed: before}}}}
+		for _, it := range alarm.Reconcile(items, alarm.Check{Mesh: "acme", Firing: tk.selfTest(), Now: now}) {
 			items[it.Fingerprint] = it
 			said = append(said, fmt.Sprintf("%s %s %s", now.Format("2 15:04"), it.State, it.Severity))
 		}
@@ -236,8 +236,8 @@ func TestSelfTest(t *testing.T) {
 		t.Error(diff)
 	}
 	m.Policy.Notify.SelfTest = false
-	j := &tick{Stucksync: &Stucksync{Mesh: m}, Grounds: intervention.Grounds{View: &peer.View{Facts: peer.Facts{Now: at(4, 9, 0)}}, Lease: &store.Lease{Before: store.Run{Completed: at(3, 9, 5)}}}}
-	if got := j.selfTest(); len(got) != 0 {
+	tk := &tick{Stucksync: &Stucksync{Mesh: m}, Grounds: intervention.Grounds{View: &peer.View{Facts: peer.Facts{Now: at(4, 9, 0)}}, Lease: &store.Lease{Before: store.Run{Completed: at(3, 9, 5)}}}}
+	if got := tk.selfTest(); len(got) != 0 {
 		t.Error("not asked for, and sent")
 	}
 }

@@ -11,19 +11,19 @@ import (
 )
 
 // foldAll gives every peer its state.
-func (j *tick) foldAll(answer *run.Answer) *record.Changes {
+func (t *tick) foldAll(answer *run.Answer) *record.Changes {
 	var changes record.Changes
-	for _, p := range j.Mesh.Peers {
-		doc := j.Book.States[p.ID]
-		doc.Value = j.fold(p.ID, doc.Value)
-		j.States[p.ID] = doc.Value
+	for _, p := range t.Mesh.Peers {
+		doc := t.Snapshot.States[p.ID]
+		doc.Value = t.fold(p.ID, doc.Value)
+		t.States[p.ID] = doc.Value
 		answer.Peers[doc.Value.State]++
 		record.Add(&changes, doc)
 	}
-	for _, id := range j.Book.Gone {
-		doc := j.Book.States[id]
+	for _, id := range t.Snapshot.Gone {
+		doc := t.Snapshot.States[id]
 		if doc.Value.State != peer.Terminated {
-			doc.Value.State, doc.Value.Since, doc.Value.Overlays = peer.Terminated, j.View.Now, nil
+			doc.Value.State, doc.Value.Since, doc.Value.Overlays = peer.Terminated, t.View.Now, nil
 			record.Add(&changes, doc)
 		}
 		answer.Peers[peer.Terminated]++
@@ -32,25 +32,25 @@ func (j *tick) foldAll(answer *run.Answer) *record.Changes {
 }
 
 // fold gives a peer its state, with what people said laid over it.
-func (j *tick) fold(id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
-	state, cause := peer.StateOf(j.Conditions[id], j.Book.Syncs[id].Value)
-	ladder, climbing := j.ladders[id]
-	if climbing && j.Mesh.Policy.Mode == mesh.Recover {
-		state = rungState(ladder, j.View.Now)
+func (t *tick) fold(id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
+	state, cause := peer.StateOf(t.Conditions[id], t.Snapshot.Syncs[id].Value)
+	ladder, climbing := t.ladders[id]
+	if climbing && t.Mesh.Policy.Mode == mesh.Recover {
+		state = rungState(ladder, t.View.Now)
 	}
-	said := j.Book.Overrides.Overlays(id, j.View.Now)
-	if j.acked(j.Mesh.Name, id) {
+	said := t.Snapshot.Overrides.Overlays(id, t.View.Now)
+	if t.acked(t.Mesh.Name, id) {
 		said = append(said, peer.Acknowledged)
 	}
 	if slices.Contains(prev.Overlays, peer.Flapping) {
 		said = append(said, peer.Flapping) // judged again, by its lower threshold
 	}
 	prev.Overlays = said
-	next := peer.Fold(j.View, id, j.Conditions[id], prev, state, cause)
+	next := peer.Fold(t.View, id, t.Conditions[id], prev, state, cause)
 	switch {
 	case climbing:
 		next.Ladder = &ladder
-	case condition(j.Conditions[id], peer.Synced).Status != peer.True:
+	case condition(t.Conditions[id], peer.Synced).Status != peer.True:
 		// A flicker does not end the incident; what was tried stays known.
 		next.Ladder = prev.Ladder
 	}
@@ -58,9 +58,9 @@ func (j *tick) fold(id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
 }
 
 // acked reports whether a person has acknowledged an alarm of this peer.
-func (j *tick) acked(meshName string, id mesh.PeerID) bool {
-	for fp, w := range j.Book.Overrides.Acks {
-		if !w.Silences(j.View.Now) {
+func (t *tick) acked(meshName string, id mesh.PeerID) bool {
+	for fp, w := range t.Snapshot.Overrides.Acks {
+		if !w.Silences(t.View.Now) {
 			continue
 		}
 		for _, k := range peerKinds() {
@@ -74,9 +74,9 @@ func (j *tick) acked(meshName string, id mesh.PeerID) bool {
 
 // read is a peer's conditions as they stand now; records of a newer schema are
 // not understood and say nothing.
-func (j *tick) read(id mesh.PeerID) []peer.Condition {
-	cs := peer.Conditions(j.View, id, j.Book.Syncs[id].Value, j.Book.CertOf(id))
-	if !j.Book.Syncs[id].Newer && !j.Book.PeerCert[id].Newer && !j.Book.Clusters[id.From].Newer && !j.Book.Clusters[id.To].Newer {
+func (t *tick) read(id mesh.PeerID) []peer.Condition {
+	cs := peer.Conditions(t.View, id, t.Snapshot.Syncs[id].Value, t.Snapshot.CertOf(id))
+	if !t.Snapshot.Syncs[id].Newer && !t.Snapshot.PeerCert[id].Newer && !t.Snapshot.Clusters[id.From].Newer && !t.Snapshot.Clusters[id.To].Newer {
 		return cs
 	}
 	for i := range cs {

@@ -49,11 +49,11 @@ func (s *Stucksync) Handle(ctx context.Context, req run.Request) (run.Answer, er
 	sched, _ := run.Find("stucksync")
 	r := run.Runner{Schedule: sched, Mesh: s.Mesh, Store: s.Store, Now: s.Now}
 	return r.Once(ctx, req, func(ctx context.Context, lease *store.Lease) (run.Answer, error) {
-		j, err := s.load(ctx, lease)
+		t, err := s.load(ctx, lease)
 		if err != nil {
 			return run.Answer{}, err
 		}
-		return j.run(ctx, req.DryRun)
+		return t.run(ctx, req.DryRun)
 	})
 }
 
@@ -70,16 +70,16 @@ type tick struct {
 // load begins a tick with what is stored.
 func (s *Stucksync) load(ctx context.Context, lease *store.Lease) (*tick, error) {
 	now := s.Now()
-	book, err := record.Load(ctx, s.Store, s.Mesh)
+	snapshot, err := record.Load(ctx, s.Store, s.Mesh)
 	if err != nil {
 		return nil, err
 	}
-	book.ReclockClusters(now)
-	book.ReclockPeers(s.Mesh, now)
+	snapshot.ReclockClusters(now)
+	snapshot.ReclockPeers(s.Mesh, now)
 	sched, _ := run.Find("peersync")
-	facts := book.Facts(s.Mesh, sched.Period, now)
+	facts := snapshot.Facts(s.Mesh, sched.Period, now)
 	for _, id := range s.Mesh.IDs() {
-		if book.Clusters[id].Newer {
+		if snapshot.Clusters[id].Newer {
 			facts.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on
 		}
 	}
@@ -87,7 +87,7 @@ func (s *Stucksync) load(ctx context.Context, lease *store.Lease) (*tick, error)
 	return &tick{
 		Stucksync: s,
 		Grounds: intervention.Grounds{
-			Actor: actor, Lease: lease, Book: book, View: view, Certificates: book.Certificates(view),
+			Actor: actor, Lease: lease, Snapshot: snapshot, View: view, Certificates: snapshot.Certificates(view),
 			Conditions: map[mesh.PeerID][]peer.Condition{}, States: map[mesh.PeerID]peer.StateRecord{},
 		},
 		ladders: map[mesh.PeerID]peer.Ladder{}, refused: map[string][]record.Refusal{}, did: map[string]bool{},
@@ -95,37 +95,37 @@ func (s *Stucksync) load(ctx context.Context, lease *store.Lease) (*tick, error)
 }
 
 // run judges, acts and has said what is to be said; a dry run only judges.
-func (j *tick) run(ctx context.Context, dry bool) (run.Answer, error) {
+func (t *tick) run(ctx context.Context, dry bool) (run.Answer, error) {
 	answer := run.Answer{Peers: map[peer.State]int{}}
-	gate, err := j.settled(ctx)
+	gate, err := t.settled(ctx)
 	shut := err
 	if err != nil && !errors.Is(err, store.ErrNewerSchema) {
 		return answer, err
 	}
-	for _, p := range j.Mesh.Peers {
-		j.Conditions[p.ID] = j.read(p.ID)
+	for _, p := range t.Mesh.Peers {
+		t.Conditions[p.ID] = t.read(p.ID)
 	}
-	j.climb(&gate)
-	answer.Proposals = len(j.asked)
-	changes := j.foldAll(&answer)
-	j.count(&answer)
+	t.climb(&gate)
+	answer.Proposals = len(t.asked)
+	changes := t.foldAll(&answer)
+	t.count(&answer)
 	if dry {
 		return answer, nil
 	}
 	// A conflict on a state is another run's word and no reason to keep an
 	// alarm back.
-	_, err = changes.Write(ctx, j.Store)
+	_, err = changes.Write(ctx, t.Store)
 	errs := []error{err}
-	answer.Actions, err = j.act(ctx, &gate, shut)
+	answer.Actions, err = t.act(ctx, &gate, shut)
 	errs = append(errs, err)
-	answer.Notices, err = j.say(ctx)
+	answer.Notices, err = t.say(ctx)
 	return answer, errors.Join(append(errs, err)...)
 }
 
 // count says how far the clusters were seen.
-func (j *tick) count(answer *run.Answer) {
-	for _, id := range j.Mesh.IDs() {
-		r := j.View.Clusters[id]
+func (t *tick) count(answer *run.Answer) {
+	for _, id := range t.Mesh.IDs() {
+		r := t.View.Clusters[id]
 		switch {
 		case !r.Seen.Access.Known():
 			answer.Clusters.Unreachable++
@@ -138,14 +138,14 @@ func (j *tick) count(answer *run.Answer) {
 }
 
 // say settles which alarms stand, and delivers what is still to be said of them.
-func (j *tick) say(ctx context.Context) (notices int, err error) {
-	changed, unsettled := alarm.Settle(ctx, j.Store, alarm.Check{
-		Mesh: j.Mesh.Name, Firing: j.texts(alarm.Inhibit(j.firing())), Unknown: j.undecided, Removed: j.removed, Now: j.View.Now,
+func (t *tick) say(ctx context.Context) (notices int, err error) {
+	changed, unsettled := alarm.Settle(ctx, t.Store, alarm.Check{
+		Mesh: t.Mesh.Name, Firing: t.texts(alarm.Inhibit(t.firing())), Unknown: t.undecided, Removed: t.removed, Now: t.View.Now,
 	})
 	for _, it := range changed {
-		j.logger().Info("alarm", "name", it.Name, "state", it.State, "peer", it.Peer, "cluster", it.Cluster, "message", it.Message)
+		t.logger().Info("alarm", "name", it.Name, "state", it.State, "peer", it.Peer, "cluster", it.Cluster, "message", it.Message)
 	}
-	notices, err = alarm.Deliver(ctx, j.Store, j.Mesh.Name, j.Sinks, j.Now)
+	notices, err = alarm.Deliver(ctx, t.Store, t.Mesh.Name, t.Sinks, t.Now)
 	return notices, errors.Join(unsettled, err)
 }
 

@@ -46,29 +46,29 @@ func at(t *testing.T, change func(*tick, *peer.Facts)) *tick {
 	}
 	s := storetest.NewMemory()
 	s.Now = func() time.Time { return noon }
-	book, err := record.Load(t.Context(), s, m)
+	snapshot, err := record.Load(t.Context(), s, m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := &tick{Stucksync: &Stucksync{Mesh: m, Store: s, Now: func() time.Time { return noon }},
-		Grounds: intervention.Grounds{Actor: actor, Book: book, Conditions: map[mesh.PeerID][]peer.Condition{}, States: map[mesh.PeerID]peer.StateRecord{}},
+	tk := &tick{Stucksync: &Stucksync{Mesh: m, Store: s, Now: func() time.Time { return noon }},
+		Grounds: intervention.Grounds{Actor: actor, Snapshot: snapshot, Conditions: map[mesh.PeerID][]peer.Condition{}, States: map[mesh.PeerID]peer.StateRecord{}},
 		ladders: map[mesh.PeerID]peer.Ladder{}, refused: map[string][]record.Refusal{}, did: map[string]bool{}}
 	if change != nil {
-		change(j, &facts)
+		change(tk, &facts)
 	}
-	j.View = facts.View()
+	tk.View = facts.View()
 	records := map[mesh.ClusterID]certificate.Record{}
-	for id, d := range j.Book.Certs {
+	for id, d := range tk.Snapshot.Certs {
 		records[id] = d.Value
 	}
-	j.Certificates = certificate.NewView(j.View, records)
-	return j
+	tk.Certificates = certificate.NewView(tk.View, records)
+	return tk
 }
 
-func (j *tick) cert(id mesh.ClusterID, change func(*certificate.Record)) {
-	d := j.Book.Certs[id]
+func (tk *tick) cert(id mesh.ClusterID, change func(*certificate.Record)) {
+	d := tk.Snapshot.Certs[id]
 	change(&d.Value)
-	j.Book.Certs[id] = d
+	tk.Snapshot.Certs[id] = d
 }
 
 // TestOneRunWritesWhatIsAskedFor, since when and what stops it; what nobody asks for
@@ -82,26 +82,26 @@ func TestOneRunWritesWhatIsAskedFor(t *testing.T) {
 		d.Newer = newer
 		return d
 	}
-	j := at(t, nil)
+	tk := at(t, nil)
 	first := noon.Add(-time.Hour)
-	j.Book.Proposals = map[string]store.Doc[record.Proposed]{
+	tk.Snapshot.Proposals = map[string]store.Doc[record.Proposed]{
 		"newer":      known("newer", record.Proposed{Proposal: asked("newer")}, true),
 		"again":      known("again", record.Proposed{Proposal: asked("again"), First: first, Ended: first}, false),
 		"over":       known("over", record.Proposed{Proposal: asked("over"), First: first}, false),
 		"long over":  known("long over", record.Proposed{Proposal: asked("long over"), First: first, Ended: first}, false),
 		"newer over": known("newer over", record.Proposed{Proposal: asked("newer over"), First: first}, true),
 	}
-	j.asked = []peer.Proposal{asked("newer"), asked("new"), asked("again")}
-	n, err := j.act(t.Context(), &repair.Gate{}, nil)
+	tk.asked = []peer.Proposal{asked("newer"), asked("new"), asked("again")}
+	n, err := tk.act(t.Context(), &repair.Gate{}, nil)
 	if err != nil || n != 0 {
 		t.Fatalf("%d actions, %v", n, err)
 	}
-	book, err := record.Load(t.Context(), j.Store, j.Mesh)
+	snapshot, err := record.Load(t.Context(), tk.Store, tk.Mesh)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]struct{ first, ended time.Time }{"new": {noon, time.Time{}}, "again": {first, time.Time{}}, "over": {first, noon}} {
-		d, ok := book.Proposals[id]
+		d, ok := snapshot.Proposals[id]
 		if !ok || !d.Value.First.Equal(want.first) || !d.Value.Ended.Equal(want.ended) {
 			t.Errorf("%s: %v, asked for since %s, ended %s", id, ok, d.Value.First, d.Value.Ended)
 		}
@@ -113,20 +113,20 @@ func TestOneRunWritesWhatIsAskedFor(t *testing.T) {
 		}
 	}
 	for _, id := range []string{"newer", "newer over", "long over"} {
-		if d, ok := book.Proposals[id]; ok {
+		if d, ok := snapshot.Proposals[id]; ok {
 			t.Errorf("%s was written: %+v", id, d.Value)
 		}
 	}
-	if len(j.refused["new"]) == 0 || j.did["new"] {
-		t.Errorf("the notice is told %v, done %v", j.refused["new"], j.did["new"])
+	if len(tk.refused["new"]) == 0 || tk.did["new"] {
+		t.Errorf("the notice is told %v, done %v", tk.refused["new"], tk.did["new"])
 	}
 
 	// A gate that a newer version wrote stops everything, before every other guard.
-	j.Book = book
-	if _, err := j.act(t.Context(), &repair.Gate{}, store.ErrNewerSchema); err != nil {
+	tk.Snapshot = snapshot
+	if _, err := tk.act(t.Context(), &repair.Gate{}, store.ErrNewerSchema); err != nil {
 		t.Fatal(err)
 	}
-	if r := j.refused["new"]; len(r) < 2 || r[0].Guard != "gate" {
+	if r := tk.refused["new"]; len(r) < 2 || r[0].Guard != "gate" {
 		t.Errorf("the gate is a newer version's: %v", r)
 	}
 }
@@ -156,17 +156,17 @@ func TestAnAlarmOnAStoppedService(t *testing.T) {
 		{"it was stopped by somebody, and is started all the same", []peer.Proposal{because(start, peer.StopMeant)}, mesh.Recover, "", "it was stopped at 09:00.", []string{"Otherwise start it: "}, []string{"Otherwise `peerkeeper"}},
 		{"it was stopped by somebody, in mode observe", []peer.Proposal{because(ask(start), peer.StopMeant)}, mesh.Observe, "", "it was stopped at 09:00.", []string{"Otherwise start it: "}, []string{"Otherwise `peerkeeper"}},
 	} {
-		j := at(t, func(j *tick, _ *peer.Facts) { j.Mesh.Policy.Mode = c.mode })
-		j.asked = c.asked
+		tk := at(t, func(tk *tick, _ *peer.Facts) { tk.Mesh.Policy.Mode = c.mode })
+		tk.asked = c.asked
 		one := alarm.Firing{Cluster: "emea"}
-		if !j.stopped(peer.Finding{ID: id, Since: noon.Add(-9 * time.Hour)}, &one) || one.Step != c.step {
+		if !tk.stopped(peer.Finding{ID: id, Since: noon.Add(-9 * time.Hour)}, &one) || one.Step != c.step {
 			t.Errorf("%s: step %q, want %q", c.name, one.Step, c.step)
 		}
-		first, more := j.stoppedNotice(alarm.Firing{Subject: string(id), Message: "as found"})
+		first, more := tk.stoppedNotice(alarm.Firing{Subject: string(id), Message: "as found"})
 		mustSay(t, c.name, fmt.Sprint(first, "\n", more), append(c.says, c.first), c.silent)
 	}
-	j := at(t, nil)
-	if j.stopped(peer.Finding{ID: id, Since: noon}, &alarm.Firing{Cluster: "emea"}) {
+	tk := at(t, nil)
+	if tk.stopped(peer.Finding{ID: id, Since: noon}, &alarm.Firing{Cluster: "emea"}) {
 		t.Error("what was seen once may be a restart under way")
 	}
 }
@@ -177,9 +177,9 @@ func TestWhetherAnAlarmCanBeJudged(t *testing.T) {
 		return func(_ *tick, f *peer.Facts) { f.Clusters["emea"].Seen.Access = peer.Unknown[bool](why, "") }
 	}
 	both := func(all ...func(*tick, *peer.Facts)) func(*tick, *peer.Facts) {
-		return func(j *tick, f *peer.Facts) {
+		return func(tk *tick, f *peer.Facts) {
 			for _, do := range all {
-				do(j, f)
+				do(tk, f)
 			}
 		}
 	}
@@ -187,13 +187,13 @@ func TestWhetherAnAlarmCanBeJudged(t *testing.T) {
 		f.Clusters["emea"].SilentSince = map[mesh.NodeName]time.Time{"imp-emea-pub": noon.Add(-time.Hour)}
 	}
 	cond := func(s peer.Status, why peer.Reason) func(*tick, *peer.Facts) {
-		return func(j *tick, _ *peer.Facts) {
-			j.Conditions[emeaApac] = []peer.Condition{{Type: peer.Synced, Status: s, Reason: why}}
+		return func(tk *tick, _ *peer.Facts) {
+			tk.Conditions[emeaApac] = []peer.Condition{{Type: peer.Synced, Status: s, Reason: why}}
 		}
 	}
 	certs := func(change func(*certificate.Record)) func(*tick, *peer.Facts) {
-		return func(j *tick, _ *peer.Facts) {
-			j.cert("emea", func(r *certificate.Record) {
+		return func(tk *tick, _ *peer.Facts) {
+			tk.cert("emea", func(r *certificate.Record) {
 				r.At = noon
 				r.Served = map[mesh.NodeName]map[certificate.Place]certificate.Served{"imp-emea-pub": {{KeyType: "RSA"}: {Fingerprint: "sha256:aa", Error: "refused", Read: noon}}}
 				change(r)
@@ -217,10 +217,10 @@ func TestWhetherAnAlarmCanBeJudged(t *testing.T) {
 		{"an alarm of Peerkeeper's own", alarm.Item{Notice: alarm.Notice{Name: alarm.RunOverdue}}, nil, false},
 		{"a cluster that left the view", of(alarm.ClusterDown), func(_ *tick, f *peer.Facts) { delete(f.Clusters, "emea") }, false},
 		{"a cluster that is down, and seen", of(alarm.ClusterDown), nil, false},
-		{"whose record a newer version wrote", of(alarm.ClusterDown), func(j *tick, _ *peer.Facts) {
-			d := j.Book.Clusters["emea"]
+		{"whose record a newer version wrote", of(alarm.ClusterDown), func(tk *tick, _ *peer.Facts) {
+			d := tk.Snapshot.Clusters["emea"]
 			d.Newer = true
-			j.Book.Clusters["emea"] = d
+			tk.Snapshot.Clusters["emea"] = d
 		}, true},
 		{"that was looked at two ticks ago", of(alarm.ClusterDown), func(_ *tick, f *peer.Facts) { f.Clusters["emea"].Seen.At = noon.Add(-10 * time.Minute) }, false},
 		{"that was looked at longer ago", of(alarm.ClusterDown), func(_ *tick, f *peer.Facts) { f.Clusters["emea"].Seen.At = noon.Add(-11 * time.Minute) }, true},
@@ -241,10 +241,10 @@ func TestWhetherAnAlarmCanBeJudged(t *testing.T) {
 		{"a root, and every certificate is read", about(alarm.PeerkeeperGoesBlind, "PeerkeeperGoesBlind:Root:2026-06-07"), certs(func(r *certificate.Record) { r.Served = nil }), false},
 		{"a certificate, after two periods of certcheck", about(alarm.CertificateExpiring, another), certs(func(r *certificate.Record) { r.At = noon.Add(-2 * peer.CertLook) }), false},
 		{"a certificate, and certcheck has not looked for longer", about(alarm.CertificateExpiring, another), certs(func(r *certificate.Record) { r.At = noon.Add(-2*peer.CertLook - time.Second) }), true},
-		{"a certificate, and a newer version wrote its record", about(alarm.CertificateExpiring, another), both(certs(func(*certificate.Record) {}), func(j *tick, _ *peer.Facts) {
-			d := j.Book.Certs["emea"]
+		{"a certificate, and a newer version wrote its record", about(alarm.CertificateExpiring, another), both(certs(func(*certificate.Record) {}), func(tk *tick, _ *peer.Facts) {
+			d := tk.Snapshot.Certs["emea"]
 			d.Newer = true
-			j.Book.Certs["emea"] = d
+			tk.Snapshot.Certs["emea"] = d
 		}), true},
 		{"a DNS server: certcheck's look tells, whatever is read", about(alarm.DNSServerSilent, "DNSServerSilent:192.0.2.1"), certs(func(*certificate.Record) {}), false},
 	} {
@@ -283,9 +283,9 @@ func TestTheStateOfAStuckPeer(t *testing.T) {
 // TestACertificateAlarmFires where it is worth a notice.
 func TestACertificateAlarmFires(t *testing.T) {
 	trusted := func(of map[mesh.PeerID]peer.Reason) func(*tick, *peer.Facts) {
-		return func(j *tick, _ *peer.Facts) {
+		return func(tk *tick, _ *peer.Facts) {
 			for id, why := range of {
-				j.Conditions[id] = []peer.Condition{{Type: peer.CertificateTrusted, Status: peer.True, Reason: why}}
+				tk.Conditions[id] = []peer.Condition{{Type: peer.CertificateTrusted, Status: peer.True, Reason: why}}
 			}
 		}
 	}
@@ -317,15 +317,15 @@ func TestACertificateAlarmFires(t *testing.T) {
 	}
 	// Put in, and not read: with the first sync that was due a restart waits for a person.
 	arrived := func(ago, up time.Duration) func(*tick, *peer.Facts) {
-		return func(j *tick, f *peer.Facts) {
+		return func(tk *tick, f *peer.Facts) {
 			n := f.Clusters["emea"].Seen.Nodes["imp-emea-pub"]
 			n.Services = peer.Known(map[string]peer.Service{peer.ICSA: {Status: "Started", UpTime: up}}, noon)
 			f.Clusters["emea"].Seen.Nodes["imp-emea-pub"] = n
 			s := certificate.Served{Fingerprint: "sha256:aa", Subject: "CN=imp-apac-pub", SelfSigned: true, NotAfter: noon.AddDate(1, 0, 0), First: noon.AddDate(-1, 0, 0), Read: noon}
-			j.cert("apac", func(r *certificate.Record) {
+			tk.cert("apac", func(r *certificate.Record) {
 				r.Served = map[mesh.NodeName]map[certificate.Place]certificate.Served{"imp-apac-pub": {{KeyType: "RSA"}: s}}
 			})
-			j.cert("emea", func(r *certificate.Record) {
+			tk.cert("emea", func(r *certificate.Record) {
 				r.Trust = map[string]certificate.Store{peer.TomcatTrust: {Nodes: []certificate.StoreNode{{Name: "imp-emea-pub", Read: noon}}, Entries: []certificate.Entry{{Print: "aa", Subject: "imp-apac-pub"}}, Came: map[string]time.Time{"aa": noon.Add(-ago)}}}
 			})
 		}
@@ -377,12 +377,12 @@ func TestHowAPersonVouches(t *testing.T) {
 		{"nobody's", certificate.Served{Fingerprint: "sha256:aa"}, "`peerkeeper trust accept imp-apac-pub sha256:aa`"},
 		{"disputed, and pinned", certificate.Served{Fingerprint: "sha256:aa", Pinned: true, Disputed: true}, "is not what its certificate management names"},
 	} {
-		j := at(t, func(j *tick, _ *peer.Facts) {
-			j.cert("apac", func(r *certificate.Record) {
+		tk := at(t, func(tk *tick, _ *peer.Facts) {
+			tk.cert("apac", func(r *certificate.Record) {
 				r.Served = map[mesh.NodeName]map[certificate.Place]certificate.Served{"imp-apac-pub": {{KeyType: "ECDSA"}: c.s}}
 			})
 		})
-		if got := j.unvouched("apac"); (got == "") != (c.want == "") {
+		if got := tk.unvouched("apac"); (got == "") != (c.want == "") {
 			t.Errorf("%s: %q", c.name, got)
 		} else if c.want != "" {
 			mustSay(t, c.name, got, []string{c.want}, nil)
@@ -395,39 +395,39 @@ func TestHowAPersonVouches(t *testing.T) {
 
 // TestWhatIsSaidOfManyImports: the first three, and that there are more.
 func TestWhatIsSaidOfManyImports(t *testing.T) {
-	j := at(t, nil)
+	tk := at(t, nil)
 	ask := func(n int) {
-		j.asked = []peer.Proposal{{ID: "other", Action: peer.ImportCertificate, Source: &peer.CertSource{}, Peers: []mesh.PeerID{apacEmea}}}
+		tk.asked = []peer.Proposal{{ID: "other", Action: peer.ImportCertificate, Source: &peer.CertSource{}, Peers: []mesh.PeerID{apacEmea}}}
 		for i := range n {
-			j.asked = append(j.asked, peer.Proposal{ID: fmt.Sprint("i", i), Action: peer.ImportCertificate, Approval: "it is asked for", Source: &peer.CertSource{}, Peers: []mesh.PeerID{emeaApac}})
+			tk.asked = append(tk.asked, peer.Proposal{ID: fmt.Sprint("i", i), Action: peer.ImportCertificate, Approval: "it is asked for", Source: &peer.CertSource{}, Peers: []mesh.PeerID{emeaApac}})
 		}
 	}
 	for n, want := range map[int]int{1: 1, 3: 3, 4: 4, 9: 4} {
-		if ask(n); len(j.importNotice("apac")) != want {
-			t.Errorf("%d imports: %q", n, j.importNotice("apac"))
+		if ask(n); len(tk.importNotice("apac")) != want {
+			t.Errorf("%d imports: %q", n, tk.importNotice("apac"))
 		}
 	}
 	ask(0)
-	mustSay(t, "nothing is asked for", fmt.Sprint(j.importNotice("apac")), []string{"puts nothing into a trust store here", "Force Manual Sync"}, nil)
-	j.cert("apac", func(r *certificate.Record) { r.Findings = []peer.Finding{{Reason: peer.TrustNotReloaded}} })
-	mustSay(t, "put in, and not read", fmt.Sprint(j.importNotice("apac")), []string{"waits for the next sync"}, []string{"Force Manual Sync"})
+	mustSay(t, "nothing is asked for", fmt.Sprint(tk.importNotice("apac")), []string{"puts nothing into a trust store here", "Force Manual Sync"}, nil)
+	tk.cert("apac", func(r *certificate.Record) { r.Findings = []peer.Finding{{Reason: peer.TrustNotReloaded}} })
+	mustSay(t, "put in, and not read", fmt.Sprint(tk.importNotice("apac")), []string{"waits for the next sync"}, []string{"Force Manual Sync"})
 	ask(1)
-	mustSay(t, "put in, not read, and an import is asked for", fmt.Sprint(j.importNotice("apac")), []string{"`peerkeeper approve i0`"}, []string{"waits for the next sync"})
+	mustSay(t, "put in, not read, and an import is asked for", fmt.Sprint(tk.importNotice("apac")), []string{"`peerkeeper approve i0`"}, []string{"waits for the next sync"})
 }
 
 // TestAFunctionThatDoesNotComplete is told of, but for stucksync itself.
 func TestAFunctionThatDoesNotComplete(t *testing.T) {
-	j := at(t, func(j *tick, _ *peer.Facts) {
+	tk := at(t, func(tk *tick, _ *peer.Facts) {
 		for _, s := range run.Schedules() {
 			r := store.Run{FirstStarted: noon.Add(-48 * time.Hour), Started: noon.Add(-48 * time.Hour), Completed: noon.Add(-47 * time.Hour)}
 			if s.Function == "certcheck" {
 				r.Completed = time.Time{}
 			}
-			j.Book.Runs[s.Function] = store.Doc[store.Run]{Value: r}
+			tk.Snapshot.Runs[s.Function] = store.Doc[store.Run]{Value: r}
 		}
 	})
 	said := map[string]string{}
-	for _, f := range j.overdue() {
+	for _, f := range tk.overdue() {
 		said[f.Subject] = f.Message
 	}
 	if _, itself := said["stucksync"]; itself || len(said) != len(run.Schedules())-1 {
@@ -441,10 +441,10 @@ func TestAFunctionThatDoesNotComplete(t *testing.T) {
 // it is its overlay too.
 func TestAnAcknowledgedAlarmIsNotSaid(t *testing.T) {
 	ack := func(expires time.Time, name string, cluster mesh.ClusterID, id mesh.PeerID, subject string) func(*tick, *peer.Facts) {
-		return func(j *tick, f *peer.Facts) {
-			j.Conditions[emeaApac] = []peer.Condition{{Type: peer.UsersMatch, Status: peer.False, Reason: peer.UsersMissing, Since: noon.Add(-time.Hour)}}
+		return func(tk *tick, f *peer.Facts) {
+			tk.Conditions[emeaApac] = []peer.Condition{{Type: peer.UsersMatch, Status: peer.False, Reason: peer.UsersMissing, Since: noon.Add(-time.Hour)}}
 			f.Clusters["apac"].Findings = []peer.Finding{{ID: "ClusterDown", Reason: peer.ClusterDown, Since: noon.Add(-time.Hour)}}
-			j.Book.Overrides.Acks = map[string]record.Override{alarm.Fingerprint("acme", name, cluster, id, subject): {Scope: record.WholeMesh, At: noon.Add(-time.Hour), Expires: expires}}
+			tk.Snapshot.Overrides.Acks = map[string]record.Override{alarm.Fingerprint("acme", name, cluster, id, subject): {Scope: record.WholeMesh, At: noon.Add(-time.Hour), Expires: expires}}
 		}
 	}
 	later, before := noon.Add(time.Hour), noon.Add(-time.Minute)
@@ -459,15 +459,15 @@ func TestAnAcknowledgedAlarmIsNotSaid(t *testing.T) {
 		{"the peer's, until a minute ago", ack(before, alarm.UsersDiffer, "", emeaApac, ""), false, false, false},
 		{"the cluster's", ack(later, alarm.ClusterDown, "apac", mesh.PeerID{}, ""), false, true, false},
 	} {
-		j := at(t, c.do)
+		tk := at(t, c.do)
 		got := map[string]bool{}
-		for _, f := range j.firing() {
+		for _, f := range tk.firing() {
 			got[f.Name] = f.Suppressed
 		}
 		if len(got) != 2 || got[alarm.UsersDiffer] != c.peer || got[alarm.ClusterDown] != c.cluster {
 			t.Errorf("%s: %v", c.name, got)
 		}
-		if j.acked("acme", emeaApac) != c.overlay {
+		if tk.acked("acme", emeaApac) != c.overlay {
 			t.Errorf("%s: the peer is acknowledged: %v", c.name, !c.overlay)
 		}
 	}
@@ -483,53 +483,57 @@ func TestWhatANewerVersionRecordedIsNotUnderstood(t *testing.T) {
 		want bool
 	}{
 		{"none", func(*tick) {}, false},
-		{"the sync's", func(j *tick) { d := j.Book.Syncs[emeaApac]; d.Newer = true; j.Book.Syncs[emeaApac] = d }, true},
-		{"the certificate's", func(j *tick) { d := j.Book.PeerCert[emeaApac]; d.Newer = true; j.Book.PeerCert[emeaApac] = d }, true},
-		{"the puller's", func(j *tick) { d := j.Book.Clusters["emea"]; newer(&d); j.Book.Clusters["emea"] = d }, true},
-		{"the other cluster's", func(j *tick) { d := j.Book.Clusters["apac"]; newer(&d); j.Book.Clusters["apac"] = d }, true},
-		{"a third cluster's", func(j *tick) { d := j.Book.Clusters["amer"]; newer(&d); j.Book.Clusters["amer"] = d }, false},
+		{"the sync's", func(tk *tick) { d := tk.Snapshot.Syncs[emeaApac]; d.Newer = true; tk.Snapshot.Syncs[emeaApac] = d }, true},
+		{"the certificate's", func(tk *tick) {
+			d := tk.Snapshot.PeerCert[emeaApac]
+			d.Newer = true
+			tk.Snapshot.PeerCert[emeaApac] = d
+		}, true},
+		{"the puller's", func(tk *tick) { d := tk.Snapshot.Clusters["emea"]; newer(&d); tk.Snapshot.Clusters["emea"] = d }, true},
+		{"the other cluster's", func(tk *tick) { d := tk.Snapshot.Clusters["apac"]; newer(&d); tk.Snapshot.Clusters["apac"] = d }, true},
+		{"a third cluster's", func(tk *tick) { d := tk.Snapshot.Clusters["amer"]; newer(&d); tk.Snapshot.Clusters["amer"] = d }, false},
 	} {
-		j := at(t, nil)
-		c.do(j)
+		tk := at(t, nil)
+		c.do(tk)
 		all := true
-		for _, cond := range j.read(emeaApac) {
+		for _, cond := range tk.read(emeaApac) {
 			all = all && cond.Reason == peer.NewerSchema && cond.Status == peer.UnknownStatus
 		}
 		if all != c.want {
-			t.Errorf("%s: %+v", c.name, j.read(emeaApac))
+			t.Errorf("%s: %+v", c.name, tk.read(emeaApac))
 		}
 	}
 }
 
 // TestPeersAndClustersAreCounted as the answer of a run has them.
 func TestPeersAndClustersAreCounted(t *testing.T) {
-	j := at(t, func(_ *tick, f *peer.Facts) {
+	tk := at(t, func(_ *tick, f *peer.Facts) {
 		f.Clusters["apac"].Seen.Access = peer.Unknown[bool](peer.TimedOut, "")
 		f.Clusters["amer"].SilentSince = map[mesh.NodeName]time.Time{"imp-amer-sub": noon}
 	})
 	gone := mesh.PeerID{From: "emea", To: "mars"}
-	j.Book.Gone = []mesh.PeerID{gone, {From: "mars", To: "emea"}}
-	j.Book.States[gone] = store.NewDoc(store.PeerStuck("acme", gone), record.StateSchema, peer.StateRecord{State: peer.Healthy, Overlays: []peer.Overlay{peer.Paused}})
+	tk.Snapshot.Gone = []mesh.PeerID{gone, {From: "mars", To: "emea"}}
+	tk.Snapshot.States[gone] = store.NewDoc(store.PeerStuck("acme", gone), record.StateSchema, peer.StateRecord{State: peer.Healthy, Overlays: []peer.Overlay{peer.Paused}})
 	over := mesh.PeerID{From: "mars", To: "emea"}
-	j.Book.States[over] = store.NewDoc(store.PeerStuck("acme", over), record.StateSchema, peer.StateRecord{State: peer.Terminated, Since: noon.Add(-time.Hour)})
+	tk.Snapshot.States[over] = store.NewDoc(store.PeerStuck("acme", over), record.StateSchema, peer.StateRecord{State: peer.Terminated, Since: noon.Add(-time.Hour)})
 	answer := run.Answer{Peers: map[peer.State]int{}}
-	changes := j.foldAll(&answer)
-	j.count(&answer)
+	changes := tk.foldAll(&answer)
+	tk.count(&answer)
 	if answer.Peers[peer.Terminated] != 2 || answer.Peers[peer.Healthy] != 6 {
 		t.Errorf("%v", answer.Peers)
 	}
 	if got := answer.Clusters; got.Observed != 1 || got.Partial != 1 || got.Unreachable != 1 {
 		t.Errorf("%+v", got)
 	}
-	if _, err := changes.Write(t.Context(), j.Store); err != nil {
+	if _, err := changes.Write(t.Context(), tk.Store); err != nil {
 		t.Fatal(err)
 	}
-	if it, err := j.Store.Get(t.Context(), store.PeerStuck("acme", gone)); err != nil {
+	if it, err := tk.Store.Get(t.Context(), store.PeerStuck("acme", gone)); err != nil {
 		t.Errorf("%v", err)
 	} else if d, _ := store.Decode[peer.StateRecord](it, record.StateSchema); d.Value.State != peer.Terminated || !d.Value.Since.Equal(noon) || d.Value.Overlays != nil {
 		t.Errorf("%+v", d.Value)
 	}
-	if _, err := j.Store.Get(t.Context(), store.PeerStuck("acme", over)); err == nil {
+	if _, err := tk.Store.Get(t.Context(), store.PeerStuck("acme", over)); err == nil {
 		t.Error("what ended before is written again")
 	}
 }
@@ -552,15 +556,15 @@ func TestWhatANoticeOfAPeerIsComposedFrom(t *testing.T) {
 		{"another service's restart", alarm.PeriodicSyncingFailure, with(func(p *peer.Proposal) { p.Target.Service = peer.AXL }), false, true},
 		{"another peer's restart", alarm.PeriodicSyncingFailure, with(func(p *peer.Proposal) { p.Peers = []mesh.PeerID{amerApac} }), false, true},
 	} {
-		j := at(t, func(j *tick, _ *peer.Facts) {
-			j.Conditions[emeaApac] = []peer.Condition{
+		tk := at(t, func(tk *tick, _ *peer.Facts) {
+			tk.Conditions[emeaApac] = []peer.Condition{
 				{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Message: "the sync stands", Since: noon.Add(-time.Hour)},
 				{Type: peer.UsersMatch, Status: peer.False, Reason: peer.UsersMissing, Message: "users are missing", Since: noon.Add(-time.Hour)},
 			}
-			j.ladders[emeaApac] = peer.Ladder{Rung: peer.RungHuman, Evidence: "nothing helped"}
+			tk.ladders[emeaApac] = peer.Ladder{Rung: peer.RungHuman, Evidence: "nothing helped"}
 		})
-		j.asked = []peer.Proposal{c.asked}
-		out := j.texts([]alarm.Firing{{Name: alarm.RunOverdue, Message: "as it is"}, {Name: c.alarm, Peer: emeaApac, Since: noon}})
+		tk.asked = []peer.Proposal{c.asked}
+		out := tk.texts([]alarm.Firing{{Name: alarm.RunOverdue, Message: "as it is"}, {Name: c.alarm, Peer: emeaApac, Since: noon}})
 		text := fmt.Sprint(out[1].Message, "\n", out[1].More)
 		says, silent := []string{"the sync stands"}, []string{"users are missing"}
 		if c.alarm == alarm.UsersDiffer {
@@ -586,14 +590,14 @@ func TestWhatANoticeOfAPeerIsComposedFrom(t *testing.T) {
 // certificate that has expired suppresses the alarm that said that it would.
 func TestWhatFiresOfACluster(t *testing.T) {
 	expired := certificate.Served{Fingerprint: "sha256:aa", Subject: "CN=x", NotAfter: noon.Add(-time.Hour), Read: noon}
-	found := func(j *tick, f *peer.Facts) {
+	found := func(tk *tick, f *peer.Facts) {
 		f.Clusters["apac"].Findings = []peer.Finding{
 			{ID: "HAState:imp-apac-pub", Reason: peer.HAState},                              // no alarm is about it
 			{ID: "CertificateExpired:imp-apac-pub:RSA", Reason: peer.CertificateExpired},    // not peersync's to say
 			{ID: "ServiceStopped:imp-apac-pub:x", Reason: peer.ServiceStopped, Since: noon}, // seen once
 			{ID: "ClusterDown", Reason: peer.ClusterDown, Since: noon.Add(-time.Hour)},
 		}
-		j.cert("apac", func(r *certificate.Record) {
+		tk.cert("apac", func(r *certificate.Record) {
 			r.Served = map[mesh.NodeName]map[certificate.Place]certificate.Served{"imp-apac-pub": {{KeyType: "RSA"}: expired}}
 		})
 	}
@@ -603,9 +607,9 @@ func TestWhatFiresOfACluster(t *testing.T) {
 		want string
 	}{
 		{"as it is", found, "[ClusterDown: CertificateExpired: CertificateExpiring:suppressed]"},
-		{"in maintenance", func(j *tick, f *peer.Facts) {
-			found(j, f)
-			j.Book.Overrides.Maintenance = []record.Override{{Scope: "apac", At: noon.Add(-time.Hour)}}
+		{"in maintenance", func(tk *tick, f *peer.Facts) {
+			found(tk, f)
+			tk.Snapshot.Overrides.Maintenance = []record.Override{{Scope: "apac", At: noon.Add(-time.Hour)}}
 		}, "[ClusterDown:suppressed CertificateExpired:suppressed CertificateExpiring:suppressed]"},
 	} {
 		var got []string
@@ -633,8 +637,8 @@ func TestWhatAwaitsAnotherAlarm(t *testing.T) {
 		{"it is overdue", peer.Condition{Type: peer.Synced, Status: peer.True, Reason: peer.Overdue}, true},
 		{"it stands", peer.Condition{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed}, true},
 	} {
-		j := at(t, func(j *tick, _ *peer.Facts) { j.Conditions[emeaApac] = []peer.Condition{c.synced} })
-		if got := j.aboutToFire(alarm.PeriodicSyncingFailure, emeaApac); got != c.want {
+		tk := at(t, func(tk *tick, _ *peer.Facts) { tk.Conditions[emeaApac] = []peer.Condition{c.synced} })
+		if got := tk.aboutToFire(alarm.PeriodicSyncingFailure, emeaApac); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -647,13 +651,13 @@ func TestWhatAwaitsAnotherAlarm(t *testing.T) {
 	// is up, and two of certcheck's periods after.
 	sched, _ := run.Find("certcheck")
 	for left, want := range map[time.Duration]bool{time.Hour: true, time.Hour + time.Second: false, -2*sched.Period + time.Second: true, -2 * sched.Period: false} {
-		j := at(t, func(j *tick, _ *peer.Facts) {
-			j.Conditions[emeaApac] = []peer.Condition{{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Reason: peer.ExchangePending}}
-			d := j.Book.PeerCert[emeaApac]
+		tk := at(t, func(tk *tick, _ *peer.Facts) {
+			tk.Conditions[emeaApac] = []peer.Condition{{Type: peer.CertificateTrusted, Status: peer.UnknownStatus, Reason: peer.ExchangePending}}
+			d := tk.Snapshot.PeerCert[emeaApac]
 			d.Value.LeafFirst = noon.Add(left - 90*time.Minute)
-			j.Book.PeerCert[emeaApac] = d
+			tk.Snapshot.PeerCert[emeaApac] = d
 		})
-		if got := j.certWillSpeak(emeaApac); got != want {
+		if got := tk.certWillSpeak(emeaApac); got != want {
 			t.Errorf("%s before the time for a sync is up: %v", left, got)
 		}
 	}
@@ -662,26 +666,26 @@ func TestWhatAwaitsAnotherAlarm(t *testing.T) {
 // TestWhatTheMeshAsksFor: what certificates ask for comes beside
 // what the syncs do.
 func TestWhatTheMeshAsksFor(t *testing.T) {
-	j := at(t, func(j *tick, f *peer.Facts) {
-		j.Mesh.Policy.ImportCertificates = mesh.ImportApprove
+	tk := at(t, func(tk *tick, f *peer.Facts) {
+		tk.Mesh.Policy.ImportCertificates = mesh.ImportApprove
 		n := f.Clusters["emea"].Seen.Nodes["imp-emea-pub"]
 		n.Services = peer.Known(map[string]peer.Service{peer.ICSA: {Status: "Started", UpTime: time.Hour}}, noon)
 		f.Clusters["emea"].Seen.Nodes["imp-emea-pub"] = n
 		s := certificate.Served{Fingerprint: "sha256:aa", Subject: "CN=imp-apac-pub", SelfSigned: true, NotAfter: noon.AddDate(1, 0, 0), First: noon.AddDate(-1, 0, 0), Read: noon}
-		j.cert("apac", func(r *certificate.Record) {
+		tk.cert("apac", func(r *certificate.Record) {
 			r.Served = map[mesh.NodeName]map[certificate.Place]certificate.Served{"imp-apac-pub": {{KeyType: "RSA"}: s}}
 		})
-		j.cert("emea", func(r *certificate.Record) {
+		tk.cert("emea", func(r *certificate.Record) {
 			r.Trust = map[string]certificate.Store{peer.TomcatTrust: {Nodes: []certificate.StoreNode{{Name: "imp-emea-pub", Read: noon}}, Entries: []certificate.Entry{{Print: "aa", Subject: "imp-apac-pub"}}, Came: map[string]time.Time{"aa": noon.Add(-50 * time.Minute)}}}
 		})
-		j.Conditions[apacEmea] = []peer.Condition{{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Since: noon.Add(-2 * time.Hour)}}
+		tk.Conditions[apacEmea] = []peer.Condition{{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Since: noon.Add(-2 * time.Hour)}}
 	})
-	j.climb(&repair.Gate{})
-	if len(j.ladders) != 1 || j.ladders[apacEmea].Rung == "" {
-		t.Errorf("the ladders: %+v", j.ladders)
+	tk.climb(&repair.Gate{})
+	if len(tk.ladders) != 1 || tk.ladders[apacEmea].Rung == "" {
+		t.Errorf("the ladders: %+v", tk.ladders)
 	}
-	if i := len(j.asked); i == 0 || !j.asked[i-1].Reload || j.asked[i-1].Target.Cluster != "emea" {
-		t.Errorf("asked for: %+v", j.asked)
+	if i := len(tk.asked); i == 0 || !tk.asked[i-1].Reload || tk.asked[i-1].Target.Cluster != "emea" {
+		t.Errorf("asked for: %+v", tk.asked)
 	}
 }
 
@@ -689,11 +693,11 @@ func TestWhatTheMeshAsksFor(t *testing.T) {
 // rung's.
 func TestAPeersState(t *testing.T) {
 	stuck := func(mode mesh.Mode) func(*tick, *peer.Facts) {
-		return func(j *tick, _ *peer.Facts) {
-			j.Mesh.Policy.Mode = mode
-			j.Conditions[emeaApac] = []peer.Condition{{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Since: noon.Add(-2 * time.Hour)}}
-			j.ladders[emeaApac] = peer.Ladder{Rung: peer.RungHuman}
-			j.Book.Overrides.Acks = map[string]record.Override{
+		return func(tk *tick, _ *peer.Facts) {
+			tk.Mesh.Policy.Mode = mode
+			tk.Conditions[emeaApac] = []peer.Condition{{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Since: noon.Add(-2 * time.Hour)}}
+			tk.ladders[emeaApac] = peer.Ladder{Rung: peer.RungHuman}
+			tk.Snapshot.Overrides.Acks = map[string]record.Override{
 				alarm.Fingerprint("acme", alarm.PeriodicSyncingFailure, "", emeaApac, ""): {Scope: record.WholeMesh, At: noon.Add(-time.Hour), Expires: noon.Add(time.Hour)},
 				alarm.Fingerprint("acme", alarm.UsersDiffer, "", emeaApac, ""):            {Scope: record.WholeMesh, At: noon.Add(-3 * time.Hour), Expires: noon.Add(-time.Hour)},
 			}
@@ -715,12 +719,12 @@ func TestAPeersState(t *testing.T) {
 // TestARunThatCannotReadSaysSo and does nothing; a dry run judges and writes nothing.
 func TestARunThatCannotReadSaysSo(t *testing.T) {
 	broken := errors.New("broken")
-	stuck := func(j *tick) {
-		d := j.Book.Syncs[emeaApac]
+	stuck := func(tk *tick) {
+		d := tk.Snapshot.Syncs[emeaApac]
 		d.Value.Conditions = []peer.Condition{{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Since: noon.Add(-2 * time.Hour)}}
 		var c record.Changes
 		record.Add(&c, d)
-		if _, err := c.Write(t.Context(), j.Store); err != nil {
+		if _, err := c.Write(t.Context(), tk.Store); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -744,27 +748,27 @@ func TestARunThatCannotReadSaysSo(t *testing.T) {
 			return nil
 		}, broken},
 	} {
-		j := at(t, nil)
-		stuck(j)
-		j.Store.(*storetest.Memory).Fail = c.fail
-		if _, err := j.Handle(t.Context(), c.req); !errors.Is(err, c.want) {
+		tk := at(t, nil)
+		stuck(tk)
+		tk.Store.(*storetest.Memory).Fail = c.fail
+		if _, err := tk.Handle(t.Context(), c.req); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		j.Store.(*storetest.Memory).Fail = nil
-		if _, err := j.Store.Get(t.Context(), store.PeerStuck("acme", emeaApac)); !errors.Is(err, store.ErrNotFound) {
+		tk.Store.(*storetest.Memory).Fail = nil
+		if _, err := tk.Store.Get(t.Context(), store.PeerStuck("acme", emeaApac)); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: a state is written: %v", c.name, err)
 		}
-		if items, err := alarm.Items(t.Context(), j.Store, "acme"); err != nil || len(items) != 0 {
+		if items, err := alarm.Items(t.Context(), tk.Store, "acme"); err != nil || len(items) != 0 {
 			t.Errorf("%s: alarms are written: %v, %v", c.name, items, err)
 		}
 	}
 	// What an action turns on is read again before it, or nothing is done.
-	j := at(t, nil)
-	if s, err := j.recheck(t.Context(), &repair.Gate{}, peer.Proposal{ID: "p", Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub", Service: peer.ICSA}, Peers: []mesh.PeerID{emeaApac}}); err != nil || s.Mesh == nil {
+	tk := at(t, nil)
+	if s, err := tk.recheck(t.Context(), &repair.Gate{}, peer.Proposal{ID: "p", Target: peer.Target{Cluster: "emea", Node: "imp-emea-pub", Service: peer.ICSA}, Peers: []mesh.PeerID{emeaApac}}); err != nil || s.Mesh == nil {
 		t.Errorf("%+v, %v", s, err)
 	}
-	j.Store.(*storetest.Memory).Fail = func(string, store.Key) error { return broken }
-	if s, err := j.recheck(t.Context(), &repair.Gate{}, peer.Proposal{ID: "p", Peers: []mesh.PeerID{emeaApac}}); !errors.Is(err, broken) || s.Mesh != nil {
+	tk.Store.(*storetest.Memory).Fail = func(string, store.Key) error { return broken }
+	if s, err := tk.recheck(t.Context(), &repair.Gate{}, peer.Proposal{ID: "p", Peers: []mesh.PeerID{emeaApac}}); !errors.Is(err, broken) || s.Mesh != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -52,11 +52,11 @@ type Audit struct {
 
 // Run audits the users. An error means that nothing could be told.
 func (a *Audit) Run(ctx context.Context) (userset.Report, error) {
-	book, err := record.Load(ctx, a.Store, a.Mesh)
+	snapshot, err := record.Load(ctx, a.Store, a.Mesh)
 	if err != nil {
 		return userset.Report{}, err
 	}
-	before, err := book.UserReport()
+	before, err := snapshot.UserReport()
 	if err != nil {
 		return userset.Report{}, err
 	}
@@ -76,7 +76,7 @@ func (a *Audit) Run(ctx context.Context) (userset.Report, error) {
 	}
 	r.readAgain(ctx)
 	r.judgeHomes()
-	r.follow(ctx, book)
+	r.follow(ctx, snapshot)
 	return r.report(before), ctx.Err()
 }
 
@@ -424,9 +424,9 @@ func found(id mesh.ClusterID, u cluster.User) userset.Found {
 // follow looks after the copies of users that were named: who has moved, and who
 // has a copy and no home. That a copy has no home is peersync's finding, when users
 // differ; so the two never disagree about one user.
-func (r *run) follow(ctx context.Context, book *record.Snapshot) {
+func (r *run) follow(ctx context.Context, snapshot *record.Snapshot) {
 	names := slices.Collect(maps.Keys(r.moved))
-	for id, doc := range book.Syncs {
+	for id, doc := range snapshot.Syncs {
 		s := doc.Value
 		if _, ok := r.Mesh.Peer(id); !ok || s.Named == nil || s.Condition(peer.UsersMatch).Status != peer.False {
 			continue

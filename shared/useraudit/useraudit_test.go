@@ -177,11 +177,11 @@ func TestADuplicateWhateverICSADoesWithIt(t *testing.T) {
 			r.readAll()
 			report := r.told()
 			r.want(report, map[userset.Trouble]int{userset.DuplicateUserID: 1, userset.DuplicateDirectoryURI: 1})
-			book, err := record.Load(t.Context(), r.memory, r.Mesh)
+			snapshot, err := record.Load(t.Context(), r.memory, r.Mesh)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := book.Syncs[mesh.PeerID{From: "emea", To: "apac"}].Value
+			s := snapshot.Syncs[mesh.PeerID{From: "emea", To: "apac"}].Value
 			differs := s.Condition(peer.UsersMatch).Status == peer.False
 			if differs != (duplicates == "skipped") {
 				t.Errorf("UsersMatch %s", s.Condition(peer.UsersMatch).Status)
