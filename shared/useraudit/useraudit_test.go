@@ -193,6 +193,34 @@ func TestADuplicateWhateverICSADoesWithIt(t *testing.T) {
 	}
 }
 
+// TestACopyWithoutAHomeIsNamed: once peersync says that users differ, and as it
+// names them. A user who is gone since the last sync is none of them yet.
+func TestACopyWithoutAHomeIsNamed(t *testing.T) {
+	r := watch(t, clustersim.Config{Clusters: 3, Users: 30})
+	r.readAll()
+	r.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeDeaf)})
+	r.Change("apac", clustersim.Users{UserID: new("Gone")})
+	r.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeOK)})
+	r.Pass(time.Hour)
+	r.tick()
+	r.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeDeaf)})
+	r.Change("apac", clustersim.Users{Remove: 1})
+	r.Pass(time.Minute)
+	r.want(r.told(), map[userset.Trouble]int{})
+	for range 8 {
+		r.Pass(31 * time.Minute)
+		r.tick()
+	}
+	report := r.told()
+	r.want(report, map[userset.Trouble]int{userset.CopyWithoutHome: 1})
+	if len(report.Problems) == 1 && (report.Problems[0].Key != "gone" || len(report.Problems[0].Users) != 1 || report.Problems[0].Users[0].Cluster != "emea") {
+		t.Errorf("%+v", report.Problems)
+	}
+	// Home again, elsewhere: the copy is old, and nobody is without a home.
+	r.Change("amer", clustersim.Users{UserID: new("gone")})
+	r.want(r.told(), map[userset.Trouble]int{userset.Moving: 1})
+}
+
 // TestWhoMovesIsNoDuplicate: emea was read before, apac after.
 func TestWhoMovesIsNoDuplicate(t *testing.T) {
 	r := watch(t, clustersim.Config{Clusters: 3, Users: 30})
