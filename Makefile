@@ -163,6 +163,7 @@ bench: ## a tick and a certcheck against a simulator in its own process, the dec
 	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=30x ./shared/lambdahost
 	$(GO) test -run='^$$' -bench='^BenchmarkJudge$$' -count=$(COUNT) ./shared/peer
 	$(GO) test -run='^$$' -bench='^BenchmarkAudit$$' -benchtime=1x -timeout=20m ./shared/userset
+	$(GO) test -run='^$$' -bench='^BenchmarkRun$$' -benchtime=3x ./shared/useraudit
 
 load: ## 30 clusters of 15,000 users for 200 ticks, without and with 200 readers: what grows, who waits (LOAD_TICKS=40)
 	@$(GO) test -run='^$$' -bench='^BenchmarkLoad$$' -benchtime=1x -timeout=40m -v ./functions/peerkeeper
