@@ -199,7 +199,7 @@ func (c *climb) begin(prev *Ladder) {
 	switch {
 	case clock.Succeeded():
 		incident = clock.Told
-	case c.logFresh() && c.stands(words.Failure, c.sync):
+	case incident.IsZero() && c.logFresh() && c.stands(words.Failure, c.sync):
 		incident = words.Failing
 	case clock.Readable():
 		incident = c.sync.FirstSeen

@@ -188,9 +188,9 @@ func with(s stuck, change func(*stuck)) stuck {
 // before each of its restarts, so that the one that runs never has.
 func TestAnICSAThatRestartsItselfInVainIsLeftToAPerson(t *testing.T) {
 	s := logged(10*time.Minute, 0)
-	s.up = 5 * time.Minute
+	s.up, s.age = 5*time.Minute, 3*time.Hour
 	for others, want := range map[int]Rung{0: RungWait, 1: RungHuman} { // and this start
-		_, l, p := s.look(t, &Ladder{Rung: RungWait, Incident: at12.Add(-130 * time.Minute), Others: others, OthersTry: at12.Add(-150 * time.Minute)}, nil)
+		_, l, p := s.look(t, &Ladder{Rung: RungWait, Incident: at12.Add(-3 * time.Hour), Others: others, OthersTry: at12.Add(-150 * time.Minute)}, nil)
 		if l.Rung != want || p != nil {
 			t.Errorf("%d restarts before this one: %s (%s), proposes %v, want %s", others, l.Rung, l.Evidence, p != nil, want)
 		}
@@ -205,13 +205,13 @@ func TestARestartIsProvenByALogLater(t *testing.T) {
 		rung Rung
 	}{{70 * time.Minute, RungRestart}, {80 * time.Minute, RungHuman}} {
 		s := logged(20*time.Minute, 0)
-		s.up = 24 * time.Hour
+		s.up, s.age = 24*time.Hour, 3*time.Hour
 		_, l, _ := s.look(t, nil, []Done{{Target: Target{Cluster: "emea", Node: "imp-emea-pub.example.com", Service: ICSA}, Action: RestartService, At: at12.Add(-c.ago), Closed: at12.Add(-c.ago)}})
 		if l.Rung != c.rung {
 			t.Errorf("restarted %s ago: %s (%s), want %s", c.ago, l.Rung, l.Evidence, c.rung)
 		}
-		if !l.Incident.Equal(at12.Add(-140 * time.Minute)) {
-			t.Errorf("the incident is of %s, want the first failure", l.Incident)
+		if !l.Incident.Equal(at12.Add(-3 * time.Hour)) {
+			t.Errorf("the incident is of %s, want the change that waits to be copied", l.Incident)
 		}
 	}
 }

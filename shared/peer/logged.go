@@ -83,14 +83,18 @@ func (l *link) failing(w Word) bool {
 // over reports whether a failure that no success followed is over all the same.
 // Where a success would be logged, nothing but one ends it. Elsewhere it ends
 // when a change of the home was seen copied since, or when no failure of the peer
-// came for long enough over a log that was read without a gap.
+// came for long enough over a log that was read without a gap. While a change from
+// before it still waits to be copied, silence ends nothing.
 func (l *link) over(w Word, memory SyncRecord) bool {
 	if l.logsSuccesses() {
 		return false
 	}
 	at, r := l.puller.said(newer(w, l.words().Failure)), l.puller.log
-	if memory.Copied.After(at) {
+	switch waits := memory.Differs.Since; {
+	case memory.Copied.After(at):
 		return true
+	case !waits.IsZero() && waits.Before(at):
+		return false
 	}
 	interval, _ := l.interval()
 	return r.Read.Sub(later(at, r.Since)) > max(failuresOver, 4*interval)

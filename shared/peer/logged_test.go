@@ -207,6 +207,12 @@ func TestCiscosOwnAlarmOfAStuckSync(t *testing.T) {
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 20*time.Minute)
 			s.sync.Copied = ago(10 * time.Minute)
 		}, UnknownStatus, LogHasNoSyncLines, "", ""},
+		{"at level Error, no failure for hours, but a change from before still waits to be copied", func(s *logScene) {
+			s.level("Error")
+			s.says("apac", ciscolog.PeriodicSyncingFailure, 140*time.Minute)
+			s.copied(190)
+			s.sync.Differs = Difference{Since: ago(5 * time.Hour), Least: 10}
+		}, False, CiscoAlarm, Cisco, ""},
 		{"at level Error, a change that was seen copied before", func(s *logScene) {
 			s.level("Error")
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 20*time.Minute)
