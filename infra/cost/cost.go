@@ -79,7 +79,7 @@ func free() []string {
 		"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::RouteTable", "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::Route", "AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupEgress",
 		"AWS::EC2::VPNGateway", "AWS::EC2::VPCGatewayAttachment", "AWS::EC2::CustomerGateway", "AWS::EC2::VPNConnectionRoute",
 		"AWS::EC2::FlowLog", // refused traffic only: next to nothing
-		"AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::Lambda::EventInvokeConfig", "AWS::Scheduler::ScheduleGroup", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
+		"AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::Lambda::EventInvokeConfig", "AWS::Lambda::Permission", "AWS::Logs::SubscriptionFilter", "AWS::Scheduler::ScheduleGroup", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
 		"AWS::SQS::Queue", // written to only when something fails
 		"AWS::Route53Resolver::ResolverRule", "AWS::Route53Resolver::ResolverRuleAssociation", "AWS::CDK::Metadata",
 		"AWS::Logs::LogGroup", // on the lines of those who write
@@ -109,6 +109,19 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 		case "AWS::Lambda::Function":
 			name := strings.ToLower(id)
 			s, ok := run.Find(name)
+			if name == "intake" {
+				events := eventsOf(clusters)
+				add(fmt.Sprintf("%s: %.0f events of 0.1 s at %.0f MB", name, events, r.number("MemorySize")), LambdaGBSecond, events*0.1*r.number("MemorySize")/1024, Assumed)
+				add(name, LambdaRequest, events/1e6, Assumed)
+				add(name, LogIngest, events*logBytes/1e9, Assumed)
+				add(name, LogStorage, events*logBytes/1e9*retention/30, Assumed)
+				n, err := metricsOf(name)
+				if err != nil {
+					return Bill{}, err
+				}
+				add(name, MetricMonth, float64(n), Counted)
+				reads, writes = reads+2*events, writes+2*events // a cluster's item and the counts
+			}
 			if !ok {
 				continue // it runs when somebody asks
 			}
@@ -225,6 +238,11 @@ func usersHashes(clusters int) measurement {
 	bytes := float64(clusters) * mesh.MinOVA * 16 * 4 / 3
 	return measurement{reads: days * 2 * bytes / 4096, writes: days * bytes / 1024, stored: 2 * bytes}
 }
+
+// eventsOf is how often a month CloudWatch Logs sends what nodes pushed: each
+// cluster's lines of a sync come together, twice an hour, and a line of its own for
+// each peer that fails besides; assumed.
+func eventsOf(clusters int) float64 { return float64(clusters) * 4 * hours }
 
 // readers counts the secrets that a function reads: in each run, since a value
 // is kept for no longer than the shortest period.

@@ -67,6 +67,8 @@ func left() map[string]string {
 		"AWS::EC2::FlowLog": network, "AWS::EC2::TransitGatewayVpcAttachment": network, "AWS::EC2::Route": network,
 		"AWS::EC2::SecurityGroup": network, "AWS::EC2::SecurityGroupEgress": network,
 		"AWS::SNS::TopicPolicy": judged, "AWS::SQS::QueuePolicy": judged,
+		"AWS::Lambda::Permission":        "what starts a function is AWS's",
+		"AWS::Logs::SubscriptionFilter":  "what CloudWatch Logs sends is CloudWatch Logs'",
 		"AWS::Lambda::EventInvokeConfig": "what Lambda does with a failed event is Lambda's",
 		"AWS::Scheduler::ScheduleGroup":  "the test is the clock",
 		"AWS::CloudWatch::Alarm":         "nothing evaluates metrics here",

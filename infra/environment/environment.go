@@ -38,6 +38,8 @@ type Environment struct {
 	// Table is the name of the DynamoDB table; another name is another table,
 	// which is how one goes on with a restored one.
 	Table string
+	// SyslogGroup is the log group into which nodes' lines come; "" if none does.
+	SyslogGroup string
 	// Subscribers are other accounts that may subscribe to the alarms.
 	Subscribers []string
 	Mesh        *mesh.Mesh
@@ -167,6 +169,7 @@ var (
 	isRegion  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	isName    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
 	isTable   = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
+	isGroup   = regexp.MustCompile(`^[A-Za-z0-9_/.#-]{1,512}$`)
 	isSecret  = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,200}$`)
 )
 

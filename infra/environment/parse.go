@@ -48,7 +48,7 @@ func parse(name, path string, data []byte, meshPath string) (*Environment, error
 }
 
 func (env *Environment) read(root yamlfile.Value) {
-	f := root.Fields("account!", "region!", "production", "tags", "network!", "logs", "table", "alarms")
+	f := root.Fields("account!", "region!", "production", "tags", "network!", "logs", "table", "alarms", "syslog")
 	env.Account = want(f["account"], isAccount, `an account is twelve digits, such as "111122223333"`)
 	env.Region = want(f["region"], isRegion, "a region is such as eu-central-1")
 	if strings.HasPrefix(env.Region, "cn-") || strings.Contains(env.Region, "-gov-") || strings.Contains(env.Region, "-iso") {
@@ -74,6 +74,12 @@ func (env *Environment) read(root yamlfile.Value) {
 	env.Table = "peerkeeper-" + env.Name
 	if f["table"].There() {
 		env.Table = want(f["table"], isTable, "a table's name has 3 to 255 letters, digits, _ . and -")
+	}
+	if f["syslog"].There() {
+		env.SyslogGroup = want(f["syslog"].Fields("logGroup!")["logGroup"], isGroup, "want the name of a log group that exists, such as /cisco/syslog")
+		if strings.HasPrefix(env.SyslogGroup, "/aws/lambda/peerkeeper-") {
+			f["syslog"].Fail("is a log of Peerkeeper's own", "a function that is sent its own log is sent it for ever: name the group into which the nodes' lines come")
+		}
 	}
 	for _, v := range f["alarms"].Fields("subscriberAccounts")["subscriberAccounts"].Items() {
 		env.Subscribers = append(env.Subscribers, want(v, isAccount, `an account is twelve digits, such as "444455556666"`))

@@ -97,7 +97,7 @@ type watch struct {
 }
 
 func (b *builder) alarms() {
-	for _, f := range Functions() {
+	for _, f := range deployed(b.env) {
 		fn := map[string]string{"FunctionName": b.name(f.Name)}
 		// How long one look at the metrics is; a run within is enough.
 		period, runs := 5*time.Minute, 3
@@ -119,7 +119,9 @@ func (b *builder) alarms() {
 		throttled := once
 		throttled.id, throttled.name, throttled.metric = f.id()+"Throttles", f.Name+"-throttles", "Throttles"
 		throttled.what = f.Name + " was refused a place to run: the account's concurrency is used up. Ask for more in Service Quotas."
-		b.alarm(throttled)
+		if !f.Subscribes { // it has one place and is to wait for it: Lambda keeps what comes
+			b.alarm(throttled)
+		}
 
 		slow := once
 		slow.id, slow.name, slow.metric = f.id()+"Duration", f.Name+"-slow", "Duration"

@@ -26,14 +26,14 @@ func (b *builder) dashboard() {
 	}
 	ours := func(name string) []any {
 		var out []any
-		for _, f := range Functions() {
+		for _, f := range deployed(b.env) {
 			out = append(out, []any{metric.Namespace, name, "mesh", b.env.Mesh.Name, "function", f.Name, object{"label": f.Name}})
 		}
 		return out
 	}
 	lambda := func(name string) []any {
 		var out []any
-		for _, f := range Functions() {
+		for _, f := range deployed(b.env) {
 			out = append(out, []any{"AWS/Lambda", name, "FunctionName", b.name(f.Name), object{"label": f.Name}})
 		}
 		return out

@@ -67,6 +67,16 @@ func rights() []right {
 			},
 			[]string{"lambda:REGION:ACCOUNT:function:NAME-*"},
 		},
+		{
+			[]string{"Function", "Permission"},
+			[]string{"lambda:AddPermission", "lambda:RemovePermission", "lambda:GetPolicy", "lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency", "lambda:GetFunctionConcurrency"},
+			[]string{"lambda:REGION:ACCOUNT:function:NAME-intake"},
+		},
+		{
+			[]string{"SubscriptionFilter"},
+			[]string{"logs:PutSubscriptionFilter", "logs:DeleteSubscriptionFilter", "logs:DescribeSubscriptionFilters"},
+			[]string{"logs:REGION:ACCOUNT:log-group:SYSLOG:*"},
+		},
 		{[]string{"Function"}, []string{"s3:GetObject"}, []string{"s3:::cdk-*-assets-ACCOUNT-REGION/*"}},
 		{
 			[]string{"Schedule", "ScheduleGroup"},
@@ -135,9 +145,12 @@ func rights() []right {
 // than IAM takes) for CloudFormation's role in an environment. Give them to cdk
 // bootstrap instead of the AdministratorAccess that it takes otherwise.
 func Deployer(env *environment.Environment) (network, rest []byte, err error) {
-	fill := strings.NewReplacer("REGION", env.Region, "ACCOUNT", env.Account, "NAME", Name(env.Name), "TABLE", env.Table, "ENV", env.Name, "PREFIX", "peerkeeper/"+env.Name+"/")
+	fill := strings.NewReplacer("REGION", env.Region, "ACCOUNT", env.Account, "NAME", Name(env.Name), "TABLE", env.Table, "ENV", env.Name, "PREFIX", "peerkeeper/"+env.Name+"/", "SYSLOG", env.SyslogGroup)
 	parts := map[bool][]any{}
 	for _, r := range rights() {
+		if env.SyslogGroup == "" && (slices.Contains(r.types, "SubscriptionFilter") || slices.Contains(r.types, "Permission")) {
+			continue
+		}
 		s := object{"Effect": "Allow", "Action": slices.Sorted(slices.Values(r.actions))}
 		var on []string
 		for _, arn := range r.resources {

@@ -262,10 +262,10 @@ func TestEveryRuleCanFail(t *testing.T) {
 
 func functionsAsMeant(m *made) (c complaints) {
 	functions := m.all("AWS::Lambda::Function")
-	if len(functions) != len(Functions()) {
-		c.say("%d functions, want %d", len(functions), len(Functions()))
+	if len(functions) != len(deployed(m.env)) {
+		c.say("%d functions, want %d", len(functions), len(deployed(m.env)))
 	}
-	for _, f := range Functions() {
+	for _, f := range deployed(m.env) {
 		r := m.Resources[f.id()]
 		if r == nil {
 			c.say("%s is missing", f.Name)
@@ -277,8 +277,8 @@ func functionsAsMeant(m *made) (c complaints) {
 		if a := r.list("Architectures"); len(a) != 1 || a[0] != "arm64" || r.text("Runtime") != "provided.al2023" || r.text("Handler") != "bootstrap" {
 			c.say("%s runs on %v %s %s", f.Name, a, r.text("Runtime"), r.text("Handler"))
 		}
-		if r.at("ReservedConcurrentExecutions") != nil {
-			c.say("%s reserves concurrency, which a fresh account refuses", f.Name)
+		if reserved := r.number("ReservedConcurrentExecutions"); f.Subscribes && reserved != 1 || !f.Subscribes && r.at("ReservedConcurrentExecutions") != nil {
+			c.say("%s reserves %v places: one for what strangers start, and none else, which a fresh account refuses", f.Name, reserved)
 		}
 		groups := []string{"FunctionGroup"}
 		if m.Resources[f.id()+"Group"] != nil {
@@ -318,7 +318,7 @@ func environmentAsMeant(m *made) (c complaints) {
 }
 
 func timesInOrder(m *made) (c complaints) {
-	for _, f := range Functions() {
+	for _, f := range deployed(m.env) {
 		s, ok := run.Find(f.Name)
 		r := m.Resources[f.id()]
 		if !ok || r == nil {
@@ -399,13 +399,13 @@ func parseCron(s string) (first, period time.Duration, err error) {
 }
 
 func invocationsAsMeant(m *made) (c complaints) {
-	for _, f := range Functions() {
+	for _, f := range deployed(m.env) {
 		r := m.Resources[f.id()+"Invoke"]
 		if r == nil {
 			c.say("%s: Lambda's own two retries", f.Name)
 			continue
 		}
-		if n, ok := r.at("MaximumRetryAttempts").(float64); !ok || n != 0 {
+		if n, ok := r.at("MaximumRetryAttempts").(float64); !ok || int(n) != f.retries() {
 			c.say("%s: retries %v", f.Name, r.at("MaximumRetryAttempts"))
 		}
 		most := 21600.0 // Lambda's, and 60 its least
@@ -500,9 +500,12 @@ func alarmsAsMeant(m *made) (c complaints) {
 		}
 		return nil
 	}
-	for _, f := range Functions() {
+	for _, f := range deployed(m.env) {
 		name := Name(m.env.Name) + "-" + f.Name
 		for _, metricName := range []string{"Errors", "Throttles"} {
+			if f.Subscribes && metricName == "Throttles" {
+				continue // it waits for its one place
+			}
 			if a := has("AWS/Lambda", metricName, "FunctionName", name); a == nil || a.number("Threshold") != 1 {
 				c.say("nobody hears of %s of %s", metricName, f.Name)
 			}
@@ -987,7 +990,7 @@ func tagged(m *made) (c complaints) {
 	// Those that CloudFormation cannot tag, or that belong to one that is.
 	without := []string{
 		"AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCGatewayAttachment", "AWS::EC2::Route", "AWS::EC2::VPNConnectionRoute", "AWS::EC2::SecurityGroupEgress",
-		"AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Lambda::EventInvokeConfig", "AWS::Scheduler::Schedule", "AWS::IAM::ManagedPolicy",
+		"AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Lambda::EventInvokeConfig", "AWS::Lambda::Permission", "AWS::Logs::SubscriptionFilter", "AWS::Scheduler::Schedule", "AWS::IAM::ManagedPolicy",
 		"AWS::CloudWatch::Dashboard", "AWS::Route53Resolver::ResolverRuleAssociation",
 	}
 	for id, r := range m.Resources {

@@ -3,6 +3,7 @@ package stack
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"peerkeeper/infra/environment"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/run"
 )
@@ -39,6 +41,9 @@ type Function struct {
 	Probes bool
 	// Publishes lets it send to the alarm topic.
 	Publishes bool
+	// Subscribes has CloudWatch Logs send it what comes into the environment's log
+	// group for syslog; where it names none, the function is not deployed.
+	Subscribes bool
 }
 
 // Functions are all of them; another one joins by a row here.
@@ -65,7 +70,18 @@ func Functions() []Function {
 			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
 			Accounts: []mesh.Account{mesh.PlatformAccount}, Probes: true,
 		},
+		{
+			// At the word of strangers it writes, so it can write nowhere else, and
+			// reaches no cluster.
+			Name: "intake", What: "takes what nodes push of their logs", MemoryMB: 256, Timeout: time.Minute,
+			Items: []Items{{Pushed, []string{"GetItem", "PutItem"}}}, Subscribes: true,
+		},
 	}
+}
+
+// deployed are those that an environment has.
+func deployed(env *environment.Environment) []Function {
+	return slices.DeleteFunc(Functions(), func(f Function) bool { return f.Subscribes && env.SyslogGroup == "" })
 }
 
 // eventAge is how long an event may wait before it is not worth running: the
@@ -127,9 +143,13 @@ func (b *builder) function(f Function) {
 		VpcConfig: &awslambda.CfnFunction_VpcConfigProperty{
 			SubnetIds: &b.net.subnets, SecurityGroupIds: &groups,
 		},
-		// No ReservedConcurrentExecutions: a fresh account has 10 in all and
-		// refuses it, and the lease already keeps two runs apart.
 	})
+	if f.Subscribes {
+		// Whatever is sent takes one place of the account's. The others reserve none:
+		// a fresh account has 10 in all and refuses it, and the lease keeps two runs
+		// apart.
+		fn.SetReservedConcurrentExecutions(jsii.Number(1))
+	}
 	code.BindToResource(fn, nil)
 	for _, way := range b.net.ways { // a function that runs before it can reach AWS fails and alarms
 		fn.AddDependency(way)
@@ -138,13 +158,36 @@ func (b *builder) function(f Function) {
 
 	awslambda.NewCfnEventInvokeConfig(b.stack, jsii.String(f.id()+"Invoke"), &awslambda.CfnEventInvokeConfigProps{
 		FunctionName: fn.Ref(), Qualifier: jsii.String("$LATEST"),
-		// The next tick is the retry; and what acts must not act twice.
-		MaximumRetryAttempts:     jsii.Number(0),
+		// The next tick is the retry; and what acts must not act twice. What is
+		// pushed comes once, and may be taken twice.
+		MaximumRetryAttempts:     jsii.Number(f.retries()),
 		MaximumEventAgeInSeconds: jsii.Number(eventAge(f.Name).Seconds()),
 		DestinationConfig: &awslambda.CfnEventInvokeConfig_DestinationConfigProperty{
 			OnFailure: &awslambda.CfnEventInvokeConfig_OnFailureProperty{Destination: b.failed.AttrArn()},
 		},
 	})
+}
+
+func (f Function) retries() int {
+	if f.Subscribes {
+		return 2
+	}
+	return 0
+}
+
+// subscribe has CloudWatch Logs send a function the lines of ICSA. The pattern
+// spares the others; form and case of a facility's name differ by release.
+func (b *builder) subscribe(f Function) {
+	group := b.arn("logs", "log-group:"+b.env.SyslogGroup)
+	may := awslambda.NewCfnPermission(b.stack, jsii.String(f.id()+"Permission"), &awslambda.CfnPermissionProps{
+		Action: jsii.String("lambda:InvokeFunction"), FunctionName: b.functions[f.Name].AttrArn(), Principal: jsii.String("logs.amazonaws.com"),
+		SourceAccount: jsii.String(b.env.Account), SourceArn: jsii.String(group + ":*"),
+	})
+	filter := awslogs.NewCfnSubscriptionFilter(b.stack, jsii.String(f.id()+"Subscription"), &awslogs.CfnSubscriptionFilterProps{
+		DestinationArn: b.functions[f.Name].AttrArn(), LogGroupName: jsii.String(b.env.SyslogGroup), FilterName: jsii.String(b.name(f.Name)),
+		FilterPattern: jsii.String(`?"UC_ICSA" ?"uc_icsa"`),
+	})
+	filter.AddDependency(may)
 }
 
 // variables are what a function finds in its environment. No secret is ever
@@ -165,7 +208,7 @@ func (b *builder) variables() map[string]*string {
 // schedules has EventBridge Scheduler start the functions that run by the clock.
 func (b *builder) schedules() {
 	group := awsscheduler.NewCfnScheduleGroup(b.stack, jsii.String("Schedules"), &awsscheduler.CfnScheduleGroupProps{Name: jsii.String(Name(b.env.Name))})
-	for _, f := range Functions() {
+	for _, f := range deployed(b.env) {
 		s, ok := run.Find(f.Name)
 		if !ok {
 			continue

@@ -194,6 +194,9 @@ func (b *builder) people() {
 		if p.Invokes {
 			var arns []any
 			for _, f := range Functions() {
+				if f.Subscribes {
+					continue // nobody but CloudWatch Logs has what it takes
+				}
 				arns = append(arns, b.functions[f.Name].AttrArn())
 			}
 			out = append(out, object{"Sid": "Start", "Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": arns})

@@ -23,7 +23,7 @@ func (b *builder) accept() {
 	for _, q := range []constructs.IConstruct{b.lost, b.failed} {
 		accept(q, exception{"AwsSolutions-SQS3", "", "it is itself where failed events end"})
 	}
-	for _, f := range Functions() {
+	for _, f := range deployed(b.env) {
 		accept(b.stack.Node().FindChild(jsii.String(f.id()+"Role")), exception{"AwsSolutions-IAM5", "Resource::*",
 			"Lambda's network interface actions take no resource; the function's own code is denied them"})
 	}

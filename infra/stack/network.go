@@ -316,7 +316,7 @@ func (b *builder) nextLink() string {
 		return "Associate the gateway " + Name(b.env.Name) + " with your Direct Connect gateway"
 	}
 	var ports []string
-	for _, f := range Functions() {
+	for _, f := range deployed(b.env) {
 		for _, p := range reaches(b.env.Mesh, f) {
 			if n := fmt.Sprint(p.Number); !slices.Contains(ports, n) {
 				ports = append(ports, n)

@@ -74,8 +74,11 @@ func New(scope constructs.Construct, id string, props Props) awscdk.Stack {
 	b.network()
 	b.state()
 	b.notices()
-	for _, f := range Functions() {
+	for _, f := range deployed(env) {
 		b.function(f)
+		if f.Subscribes {
+			b.subscribe(f)
+		}
 	}
 	b.schedules()
 	b.people()
@@ -123,7 +126,7 @@ func (b *builder) outputs() {
 	out("SecretPrefix", "What stands before each secret's name in mesh.yaml", b.secretPrefix())
 	out("DashboardUrl", "The functions at a glance", fmt.Sprintf("https://%s.console.aws.amazon.com/cloudwatch/home?region=%s#dashboards:name=%s", b.env.Region, b.env.Region, Name(b.env.Name)))
 	var names []string
-	for _, f := range Functions() {
+	for _, f := range deployed(b.env) {
 		names = append(names, b.name(f.Name))
 	}
 	out("FunctionNames", "The functions", strings.Join(names, " "))

@@ -90,10 +90,12 @@ func variants() (map[string]*environment.Environment, error) {
 		envs[name] = env
 	}
 	vary("twin", "prod", func(*environment.Environment) {})
+	vary("syslog", "dev", func(e *environment.Environment) { e.SyslogGroup = "/cisco/syslog" })
 	vary("logs", "dev", func(e *environment.Environment) { e.LogDays = 365 })
 	vary("restored", "prod", func(e *environment.Environment) { e.Table = "peerkeeper-prod-2026-11-23" })
 	vary("observe", "prod", func(e *environment.Environment) { e.Mesh.Policy.Mode = mesh.Observe })
 	platformWrite := func(e *environment.Environment) {
+		e.SyslogGroup = "/cisco/syslog"
 		for i := range e.Mesh.Clusters {
 			e.Mesh.Clusters[i].PlatformWriteCredentials = string(e.Mesh.Clusters[i].ID) + "/platform-write"
 		}

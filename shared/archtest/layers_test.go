@@ -23,7 +23,7 @@ const everywhere = "shared/plain"
 var (
 	core     = []string{"shared/mesh", "shared/peer", "shared/certificate", "shared/instant"}
 	storage  = []string{"shared/store", "shared/record"}
-	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/dashboard"}
+	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/intake", "shared/dashboard"}
 )
 
 func layers() []layer {

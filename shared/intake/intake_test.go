@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -357,6 +358,23 @@ func TestEventsOfCloudWatchLogs(t *testing.T) {
 	})
 	if err := (intake.Event{}).Check("intake"); err == nil {
 		t.Error("an event without a record is taken")
+	}
+}
+
+// TestSampleEvent is the one that `make invoke FN=intake` sends.
+func TestSampleEvent(t *testing.T) {
+	b, err := os.ReadFile("../../events/intake.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e intake.Event
+	if err := json.Unmarshal(b, &e); err != nil {
+		t.Fatal(err)
+	}
+	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea", Nodes: []mesh.Node{{Name: "imp-emea-pub.example.com"}}}}}
+	in := intake.New(m, storetest.NewMemory(), func() time.Time { return noon }, nil)
+	if a, err := in.Handle(t.Context(), e); err != nil || a.Kept != 1 {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

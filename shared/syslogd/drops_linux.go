@@ -30,7 +30,7 @@ func (d *dropCounter) since(control []byte) int64 {
 	for _, m := range messages {
 		if m.Header.Level == syscall.SOL_SOCKET && m.Header.Type == syscall.SO_RXQ_OVFL && len(m.Data) >= 4 {
 			now := binary.NativeEndian.Uint32(m.Data)
-			lost := now - d.seen // also where it has begun anew
+			lost := now - d.seen // also where it has begun again
 			d.seen = now
 			return int64(lost)
 		}

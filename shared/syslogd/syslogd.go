@@ -178,7 +178,7 @@ func Open(c Config) (*Server, error) {
 // Addr is where it listens.
 func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// Notes are what whoever opens this address should know.
+// Notes are what those who open this address should know.
 func (s *Server) Notes() []string {
 	if s.Addr().Addr().Unmap().IsLoopback() {
 		return nil
