@@ -118,7 +118,7 @@ func (t *ticked) wire(b *testing.B) soap.Counts {
 	b.Helper()
 	var sum soap.Counts
 	for i := range t.mesh.Clusters {
-		c, err := t.look.Clusters.Open(b.Context(), &t.mesh.Clusters[i], "", nil) // the one that ticks use
+		c, err := t.look.Clusters.Open(b.Context(), &t.mesh.Clusters[i], nil, nil) // the one that ticks use
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -22,6 +22,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/run"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/tlsprobe"
@@ -208,9 +209,14 @@ func (c *counted) ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Ou
 	return out
 }
 
+// LogIn is the other's.
+func (c *counted) LogIn(ctx context.Context, cl *mesh.Cluster, guard secret.Guard) (*secret.Login, error) {
+	return c.next.LogIn(ctx, cl, guard)
+}
+
 // Holding asks and counts.
-func (c *counted) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
-	h, err := c.next.Holding(ctx, cl, n, rejected, pins)
+func (c *counted) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, login *secret.Login, pins map[mesh.NodeName][]string) (certificate.Holding, error) {
+	h, err := c.next.Holding(ctx, cl, n, login, pins)
 	if err != nil {
 		c.failed.Add(1)
 	}

@@ -30,6 +30,7 @@ import (
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -44,12 +45,13 @@ type Resolver interface {
 	Lookup(ctx context.Context, servers, names []string) (dnsprobe.Result, error)
 }
 
-// Platform reads what one node holds, by the OS administrator's account. pins
-// are the certificates accepted for the node at run time. Its errors are
-// *certificate.Refused; it does not log in with the version that rejected
-// names.
+// Platform reads what the nodes of a cluster hold, by the OS administrator's
+// account. pins are the certificates accepted at run time. What it was refused is
+// *certificate.Refused; it heeds what the guard knows of the account, and notes
+// there at once that a node refused it.
 type Platform interface {
-	Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error)
+	LogIn(ctx context.Context, c *mesh.Cluster, guard secret.Guard) (*secret.Login, error)
+	Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, login *secret.Login, pins map[mesh.NodeName][]string) (certificate.Holding, error)
 }
 
 // Certcheck is the use case. All fields are needed but Platform, Every and Log.

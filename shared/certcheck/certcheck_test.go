@@ -28,6 +28,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/tlsprobe"
@@ -290,18 +291,35 @@ func (b *bench) Lookup(_ context.Context, servers, names []string) (dnsprobe.Res
 	return out, nil
 }
 
-// Holding answers as the nodes made up.
-func (b *bench) Holding(_ context.Context, c *mesh.Cluster, n mesh.Node, rejected string, _ []string) (certificate.Holding, error) {
-	if rejected == "v1" {
-		return certificate.Holding{}, &certificate.Refused{Reason: peer.AccountRejected, Version: "v1", Message: "held back"}
+// Credentials are the first version of every secret.
+func (b *bench) Credentials(context.Context, string) (secret.Credentials, error) {
+	return secret.Credentials{Version: "v1"}, nil
+}
+
+// LogIn holds back what was refused.
+func (b *bench) LogIn(ctx context.Context, c *mesh.Cluster, guard secret.Guard) (*secret.Login, error) {
+	if no := b.refuse[c.Publisher]; no != nil && no.Reason == peer.NoCredentials {
+		return nil, no
 	}
+	login, err := secret.LogIn(ctx, b, c.PlatformCredentials, guard)
+	if errors.Is(err, secret.ErrRejected) {
+		err = &certificate.Refused{Reason: peer.AccountRejected, Message: "held back"}
+	}
+	return login, err
+}
+
+// Holding answers as the nodes made up.
+func (b *bench) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, login *secret.Login, _ map[mesh.NodeName][]string) (certificate.Holding, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, n.Name)
 	if no := b.refuse[n.Name]; no != nil {
+		if no.Reason == peer.AccountRejected {
+			no.Cause = login.Refused(ctx, no.Message, no.Cause)
+		}
 		return certificate.Holding{}, no
 	}
-	h := certificate.Holding{Version: "v1", Identities: map[string][]*x509.Certificate{}, Stores: map[string][]certificate.HeldCertificate{}}
+	h := certificate.Holding{Identities: map[string][]*x509.Certificate{}, Stores: map[string][]certificate.HeldCertificate{}}
 	for service, chain := range b.own[n.Name] {
 		for _, c := range chain {
 			h.Identities[service] = append(h.Identities[service], c.cert)
@@ -837,7 +855,7 @@ func TestRefusedOnce(t *testing.T) {
 	k := &keys{}
 	b := newBench(t, k)
 	b.platform()
-	b.refuse[emeaPub] = &certificate.Refused{Reason: peer.AccountRejected, Version: "v1", Message: "imp-emea-pub.example.com refuses the platform account"}
+	b.refuse[emeaPub] = &certificate.Refused{Reason: peer.AccountRejected, Message: "imp-emea-pub.example.com refuses the platform account"}
 	snapshot := b.look(run.Request{})
 	count := func() (n int) {
 		for _, node := range b.asked {
@@ -1061,7 +1079,7 @@ func (s silent) ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Outc
 }
 
 // Holding takes a moment, and answers only who is still in time.
-func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
+func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, login *secret.Login, pins map[mesh.NodeName][]string) (certificate.Holding, error) {
 	var answer <-chan time.Time
 	if n.Name != s.node {
 		answer = time.After(100 * time.Millisecond)
@@ -1071,7 +1089,7 @@ func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, rejec
 		return certificate.Holding{}, &certificate.Refused{Reason: peer.CannotConnect, Message: ctx.Err().Error()}
 	case <-answer:
 	}
-	return s.bench.Holding(ctx, c, n, rejected, pins)
+	return s.bench.Holding(ctx, c, n, login, pins)
 }
 
 // TestSilentNodeUnderTLS: its three ports with two key types each take as long as

@@ -21,6 +21,7 @@ import (
 	"peerkeeper/shared/pemfile"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/tlsprobe"
 )
 
@@ -334,13 +335,6 @@ func (l *look) readPlatform(ctx context.Context, accepted map[mesh.NodeName][]st
 		unread(peer.NotChecked, "", "this run has no access to the platform")
 		return
 	}
-	login := record.LoginOf(l.Store, l.Mesh.Name, cl, mesh.PlatformAccount)
-	rejected, err := login.Rejected(ctx)
-	if err != nil {
-		// Not knowing whether the account was refused is a reason not to try.
-		unread(peer.NotChecked, "", err.Error())
-		return
-	}
 	nodes := slices.Clone(cl.Nodes)
 	// The publisher first, which says whether the account is good; but who did not
 	// answer at the last look comes last, or it would take the others' time again.
@@ -356,13 +350,27 @@ func (l *look) readPlatform(ctx context.Context, accepted map[mesh.NodeName][]st
 		return 1
 	}
 	slices.SortStableFunc(nodes, func(a, b mesh.Node) int { return rank(a) - rank(b) })
-	// One for all servers may have been accepted under any of them.
-	var pins []string
-	for _, n := range cl.Nodes {
-		pins = append(pins, accepted[n.Name]...)
+	var refused *certificate.Refused
+	var login *secret.Login
+	err := l.guarded(ctx, nodes[0].Name, func(ctx context.Context) (err error) {
+		login, err = l.Platform.LogIn(ctx, cl, record.LoginOf(l.Store, l.Mesh.Name, cl, mesh.PlatformAccount, l.Now))
+		return err
+	})
+	switch {
+	case errors.As(err, &refused):
+		unread(refused.Reason, nodes[0].Name, refused.Message)
+		return
+	case err != nil:
+		// Not knowing whether the account was refused is a reason not to try.
+		unread(peer.NotChecked, "", err.Error())
+		return
 	}
 	for _, n := range nodes {
-		held, err := l.holdingGuarded(ctx, n, rejected, pins)
+		var held certificate.Holding
+		err := l.guarded(ctx, n.Name, func(ctx context.Context) (err error) {
+			held, err = l.Platform.Holding(ctx, cl, n, login, accepted)
+			return err
+		})
 		if err == nil {
 			l.holdings[n.Name] = held
 			if l.record.Identity == nil {
@@ -374,20 +382,17 @@ func (l *look) readPlatform(ctx context.Context, accepted map[mesh.NodeName][]st
 			}
 			continue
 		}
-		refused := &certificate.Refused{Reason: peer.UnreadableAnswer, Message: err.Error()}
+		refused = &certificate.Refused{Reason: peer.UnreadableAnswer, Message: err.Error()}
 		errors.As(err, &refused)
 		if refused.Reason == certificate.Before14 && known && major >= 14 {
 			// A 404 is also what a service says that is not active.
-			refused = &certificate.Refused{Reason: peer.ServiceNotActive, Version: refused.Version, Cause: err,
+			refused = &certificate.Refused{Reason: peer.ServiceNotActive, Cause: err,
 				Message: fmt.Sprintf("%s answers 404 for certificate management, which release %s has: its web service is not active, or something else answers", n.Name, release)}
 		}
 		unread(refused.Reason, n.Name, refused.Message)
-		if refused.Reason == peer.AccountRejected && refused.Version != rejected {
-			l.err = login.Reject(ctx, refused.Version, refused.Message, l.now)
-		}
-		switch refused.Reason {
-		case peer.AccountRejected, peer.NoCredentials, peer.Forbidden:
+		if refused.Reason == peer.AccountRejected || refused.Reason == peer.Forbidden {
 			// The others have the same account: one refusal is enough.
+			l.err = login.Unnoted()
 			return
 		}
 	}
@@ -412,16 +417,17 @@ func (l *look) mergeIdentity() {
 	l.record.Identity = out
 }
 
-func (l *look) holdingGuarded(ctx context.Context, n mesh.Node, rejected string, pins []string) (held certificate.Holding, err error) {
+// guarded asks about one node's certificate management. A panic costs that node.
+func (l *look) guarded(ctx context.Context, n mesh.NodeName, ask func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			l.logger().Error("panic while reading certificate management", "node", n.Name, "panic", r, "stack", string(debug.Stack()))
+			l.logger().Error("panic while reading certificate management", "node", n, "panic", r, "stack", string(debug.Stack()))
 			err = &certificate.Refused{Reason: peer.Crashed, Message: fmt.Sprintf("reading it failed inside Peerkeeper: %v", r)}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, nodePlatformDeadline)
 	defer cancel()
-	return l.Platform.Holding(ctx, l.cl, n, rejected, pins)
+	return ask(ctx)
 }
 
 // identities lays what a node says that it has over what it said before.

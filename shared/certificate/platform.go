@@ -8,8 +8,6 @@ import (
 
 // Holding is what one node's certificate management says that it has.
 type Holding struct {
-	// Version is the version of the secret that was logged in with.
-	Version string
 	// Identities are what services serve as, by service, leaf first.
 	Identities map[string][]*x509.Certificate
 	// Stores are trust stores by the name that people see ("tomcat-trust").
@@ -36,7 +34,6 @@ type HeldCertificate struct {
 // NoCredentials, AccountRejected, ServerCertificateUntrusted, Before14 …
 type Refused struct {
 	Reason  peer.Reason
-	Version string // of the secret, where it was tried or held back
 	Message string
 	Cause   error
 }

@@ -79,13 +79,13 @@ func (c *Connector) flight(name mesh.NodeName) *soap.Flight {
 // Client is one cluster opened with one version of its credentials.
 type Client struct {
 	cluster *mesh.Cluster
+	account mesh.Account
 	dialect Dialect
 	log     *slog.Logger
 	now     func() time.Time
 	nodes   map[mesh.NodeName]*node
 	cucm    *node
-	// Version is the secret's version this client logs in with.
-	Version string
+	login   atomic.Pointer[secret.Login] // the newest, of the same version
 	pins    []string
 	counter *soap.Counter
 	leaves  shownLeaves
@@ -121,13 +121,14 @@ func (e *Refused) Error() string { return e.Message }
 // Unwrap gives the cause, if there is one.
 func (e *Refused) Unwrap() error { return e.Cause }
 
-// Open gives the client of a cluster. rejected is the secret version that the
-// cluster has refused before ("" if none): it is not tried again. pins are
-// accepted at run time, besides those of mesh.yaml. Errors are *Refused.
-func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*Client, error) {
-	creds, refused := logIn(ctx, c.Secrets, cl, mesh.ReadAccount, rejected)
-	if refused != nil {
-		return nil, refused
+// Open gives the client of a cluster. It heeds what guard knows of its account,
+// and notes there at once that AXL or Control Center refused it. pins are
+// accepted at run time, besides those of mesh.yaml. Errors are *Refused, or the
+// guard's where nobody knows whether the account was refused.
+func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, guard secret.Guard, pins map[mesh.NodeName][]string) (*Client, error) {
+	login, err := logIn(ctx, c.Secrets, cl, mesh.ReadAccount, guard)
+	if err != nil {
+		return nil, err
 	}
 	trust, all, err := trustOf(cl, pins)
 	if err != nil {
@@ -135,7 +136,7 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if had := c.open[cl.ID]; had != nil && had.Version == creds.Version && slices.Equal(had.pins, all) {
+	if had := c.open[cl.ID]; had != nil && had.takes(login, all) {
 		return had, nil
 	}
 	if c.open == nil {
@@ -144,7 +145,7 @@ func (c *Connector) Open(ctx context.Context, cl *mesh.Cluster, rejected string,
 	if had := c.open[cl.ID]; had != nil {
 		had.Close()
 	}
-	client := c.build(cl, creds, trust)
+	client := c.build(cl, mesh.ReadAccount, login, trust)
 	client.pins = all
 	c.open[cl.ID] = client
 	return client, nil
@@ -204,14 +205,15 @@ func trustOf(cl *mesh.Cluster, pins map[mesh.NodeName][]string) (soap.Trust, []s
 	return t, all, nil
 }
 
-func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap.Trust) *Client {
-	client := &Client{cluster: cl, dialect: c.Dialect, log: c.Log, now: c.Now, nodes: map[mesh.NodeName]*node{}, Version: creds.Version, counter: &soap.Counter{}}
+func (c *Connector) build(cl *mesh.Cluster, a mesh.Account, login *secret.Login, trust soap.Trust) *Client {
+	client := &Client{cluster: cl, dialect: c.Dialect, log: c.Log, now: c.Now, nodes: map[mesh.NodeName]*node{}, account: a, counter: &soap.Counter{}}
+	client.login.Store(login)
 	version := axlVersion(cl.Release)
 	client.axlVersion = version
 	make1 := func(n mesh.Node) *node {
 		endpoint := soap.Endpoint{
 			Node: string(n.Name), TLSName: n.ServerName(), Address: n.Address, Trust: trust,
-			Username: creds.Username, Password: creds.Password,
+			Username: login.Username, Password: login.Password,
 			Now: c.Now, Timeout: c.Timeout, Transport: c.Transport,
 		}
 		endpoint.Shown = func(leaf *x509.Certificate) { client.shown(n.Name, leaf) }
@@ -221,7 +223,11 @@ func (c *Connector) build(cl *mesh.Cluster, creds secret.Credentials, trust soap
 			logged := soap.LogTo(c.Log)
 			report = func(e soap.Event) { client.counter.Add(e); logged(e) }
 		}
-		skew := &skewMeter{next: soap.Limit(soap.Trace(wire, report), c.flight(n.Name))}
+		asked := soap.Trace(wire, report)
+		if cl.CUCM == nil || n.Name != cl.CUCM.Name { // what that refuses stands in probe's report
+			asked = heeding{asked, client, n.Name}
+		}
+		skew := &skewMeter{next: soap.Limit(asked, c.flight(n.Name))}
 		// MemoryFull is left out: AXL's pool is shared with the ICSAs, and
 		// asking again would take from them what they need.
 		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Max: longestBackoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})
@@ -262,6 +268,20 @@ func (c *Client) Close() {
 		c.cucm.wire.Close()
 	}
 }
+
+// takes reports whether a client opened earlier logs in as login would, trusting
+// the same; it takes it, then, to note refusals by.
+func (c *Client) takes(login *secret.Login, pins []string) bool {
+	if c.login.Load().Version != login.Version || !slices.Equal(c.pins, pins) {
+		return false
+	}
+	c.login.Store(login)
+	return true
+}
+
+// Unnoted is why it could not be noted that the account was refused, if it could
+// not.
+func (c *Client) Unnoted() error { return c.login.Load().Unnoted() }
 
 // Counts are the requests and bytes since the client was opened.
 func (c *Client) Counts() soap.Counts { return c.counter.Counts() }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"peerkeeper/shared/axl"
 	"peerkeeper/shared/controlcenter"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
 )
 
@@ -18,15 +18,13 @@ import (
 // one.
 type ServiceController struct {
 	client *Client
-	// Version is the write secret's version this hand logs in with.
-	Version string
 }
 
 // ServiceController opens the services of a cluster, in the same way as Open gives its client.
-func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*ServiceController, error) {
-	creds, refused := logIn(ctx, c.Secrets, cl, mesh.WriteAccount, rejected)
-	if refused != nil {
-		return nil, refused
+func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, guard secret.Guard, pins map[mesh.NodeName][]string) (*ServiceController, error) {
+	login, err := logIn(ctx, c.Secrets, cl, mesh.WriteAccount, guard)
+	if err != nil {
+		return nil, err
 	}
 	trust, all, err := trustOf(cl, pins)
 	if err != nil {
@@ -34,7 +32,7 @@ func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, rej
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if had := c.hands[cl.ID]; had != nil && had.Version == creds.Version && slices.Equal(had.client.pins, all) {
+	if had := c.hands[cl.ID]; had != nil && had.client.takes(login, all) {
 		return had, nil
 	}
 	if c.hands == nil {
@@ -43,9 +41,9 @@ func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, rej
 	if had := c.hands[cl.ID]; had != nil {
 		had.client.Close()
 	}
-	client := c.build(cl, creds, trust)
+	client := c.build(cl, mesh.WriteAccount, login, trust)
 	client.pins = all
-	c.hands[cl.ID] = &ServiceController{client: client, Version: creds.Version}
+	c.hands[cl.ID] = &ServiceController{client: client}
 	return c.hands[cl.ID], nil
 }
 

@@ -18,7 +18,7 @@ import (
 
 func (r *rig) controller(id mesh.ClusterID) *cluster.ServiceController {
 	r.t.Helper()
-	k, err := r.ServiceController(r.t.Context(), r.declared(id), "", nil)
+	k, err := r.ServiceController(r.t.Context(), r.declared(id), nil, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -152,20 +152,24 @@ func TestTheWriteAccountIsOpenedAnewWhenItOrTheTrustChanges(t *testing.T) {
 		t.Error("opened again for nothing")
 	}
 	pins := map[mesh.NodeName][]string{emeaPub: {"sha256:00"}}
-	pinned, err := r.ServiceController(t.Context(), emea, "", pins)
+	pinned, err := r.ServiceController(t.Context(), emea, nil, pins)
 	if err != nil || pinned == first {
 		t.Errorf("a certificate was accepted, and the old trust is kept (%v)", err)
 	}
-	if again, err := r.ServiceController(t.Context(), emea, "", map[mesh.NodeName][]string{emeaPub: slices.Clone(pins[emeaPub])}); err != nil || again != pinned {
+	if again, err := r.ServiceController(t.Context(), emea, nil, map[mesh.NodeName][]string{emeaPub: slices.Clone(pins[emeaPub])}); err != nil || again != pinned {
 		t.Errorf("opened again for the same trust (%v)", err)
 	}
-	var refused *cluster.Refused
-	if _, err := r.ServiceController(t.Context(), emea, first.Version, nil); !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {
+	creds, err := r.Connector.Secrets.Credentials(t.Context(), "emea/write")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var no *cluster.Refused
+	if _, err := r.ServiceController(t.Context(), emea, refused(creds.Version), nil); !errors.As(err, &no) || no.Reason != peer.AccountRejected {
 		t.Errorf("the rejected version: %v", err)
 	}
 	broken := *emea
 	broken.TLS.CA = "no certificate"
-	if _, err := r.ServiceController(t.Context(), &broken, "", nil); !errors.As(err, &refused) || refused.Reason != peer.ServerCertificateUntrusted {
+	if _, err := r.ServiceController(t.Context(), &broken, nil, nil); !errors.As(err, &no) || no.Reason != peer.ServerCertificateUntrusted {
 		t.Errorf("tls.ca that holds nothing: %v", err)
 	}
 	r.Drop(emea)

@@ -51,12 +51,12 @@ func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			source := &kept{version: "v1", newest: c.newest}
 			conn := &Connector{Secrets: source}
-			_, err := conn.Open(t.Context(), cl, "v1", nil)
+			_, err := conn.Open(t.Context(), cl, &notebook{version: "v1"}, nil)
 			var refused *Refused
 			if errors.As(err, &refused) != c.refused || c.refused && refused.Reason != peer.AccountRejected {
 				t.Errorf("opening: %v", err)
 			}
-			if _, err := conn.ServiceController(t.Context(), cl, "v1", nil); errors.As(err, &refused) != c.refused {
+			if _, err := conn.ServiceController(t.Context(), cl, &notebook{version: "v1"}, nil); errors.As(err, &refused) != c.refused {
 				t.Errorf("the hand: %v", err)
 			}
 			if source.looked != 2 {
@@ -74,9 +74,15 @@ func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			source, asked := &kept{version: "v1", newest: c.newest}, 0
 			p := &Platform{Secrets: source, Transport: deaf{&asked}}
-			_, err := p.Holding(t.Context(), platform, platform.Nodes[0], "v1", nil)
+			login, err := p.LogIn(t.Context(), platform, &notebook{version: "v1"})
+			if c.tried {
+				if err != nil || login.Version != c.newest {
+					t.Fatalf("%+v, %v", login, err)
+				}
+				_, err = p.Holding(t.Context(), platform, platform.Nodes[0], login, nil)
+			}
 			var refused *certificate.Refused
-			if !errors.As(err, &refused) || (refused.Reason == peer.AccountRejected) == c.tried || refused.Version != c.newest {
+			if !errors.As(err, &refused) || (refused.Reason == peer.AccountRejected) == c.tried {
 				t.Errorf("%+v", err)
 			}
 			if source.looked != 1 || (asked > 0) != c.tried {
@@ -86,11 +92,16 @@ func TestRejectedSecretIsLookedUpAgainOnce(t *testing.T) {
 	}
 	t.Run("nothing was rejected: nobody looks again", func(t *testing.T) {
 		source := &kept{version: "v1", newest: "v2"}
-		if _, err := (&Connector{Secrets: source}).Open(t.Context(), cl, "", nil); err != nil || source.looked != 0 {
+		if _, err := (&Connector{Secrets: source}).Open(t.Context(), cl, nil, nil); err != nil || source.looked != 0 {
 			t.Errorf("%v, looked %d times", err, source.looked)
 		}
 		asked := 0
-		_, err := (&Platform{Secrets: source, Transport: deaf{&asked}}).Holding(t.Context(), platform, platform.Nodes[0], "", nil)
+		p := &Platform{Secrets: source, Transport: deaf{&asked}}
+		login, err := p.LogIn(t.Context(), platform, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Holding(t.Context(), platform, platform.Nodes[0], login, nil)
 		if err == nil || source.looked != 0 || asked == 0 {
 			t.Errorf("the platform: %v, looked %d times, asked %d times", err, source.looked, asked)
 		}

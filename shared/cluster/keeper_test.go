@@ -59,11 +59,11 @@ func TestKeeper(t *testing.T) {
 	r, platform := shelves(t)
 	r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
 	leaf := r.leaf("apac", apacPub)
-	certs, err := platform.Source(t.Context(), r.declared("apac"), r.source(leaf), "", []string{chain.Fingerprint(leaf)})
+	certs, err := platform.Source(t.Context(), r.declared("apac"), r.source(leaf), nil, map[mesh.NodeName][]string{apacPub: {chain.Fingerprint(leaf)}})
 	if err != nil || len(certs) != 1 || !certs[0].Equal(leaf) {
 		t.Fatalf("%d certificates, %v", len(certs), err)
 	}
-	k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), "", nil)
+	k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestKeeperRefusals(t *testing.T) {
 	leaf := r.leaf("apac", apacPub)
 	keeper := func() *cluster.TrustStoreWriter {
 		t.Helper()
-		k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), "", nil)
+		k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,14 +108,14 @@ func TestKeeperRefusals(t *testing.T) {
 		c := *r.declared("emea")
 		c.PlatformWriteCredentials = ""
 		var refused *cluster.Refused
-		if _, err := platform.TrustStoreWriter(t.Context(), &c, "", nil); !errors.As(err, &refused) || refused.Reason != peer.NoCredentials {
+		if _, err := platform.TrustStoreWriter(t.Context(), &c, nil, nil); !errors.As(err, &refused) || refused.Reason != peer.NoCredentials {
 			t.Error(err)
 		}
 	})
 	t.Run("the account that reads may not write", func(t *testing.T) {
 		c := *r.declared("emea")
 		c.PlatformWriteCredentials = c.PlatformCredentials
-		k, err := platform.TrustStoreWriter(t.Context(), &c, "", nil)
+		k, err := platform.TrustStoreWriter(t.Context(), &c, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,10 +124,13 @@ func TestKeeperRefusals(t *testing.T) {
 		}
 	})
 	t.Run("a rejected version is not tried again", func(t *testing.T) {
-		k := keeper()
+		creds, err := r.Credentials(t.Context(), "emea/platform-write")
+		if err != nil {
+			t.Fatal(err)
+		}
 		_, logIns, _ := r.Load("emea")
-		var refused *cluster.Refused
-		if _, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), k.Version, nil); !errors.As(err, &refused) || refused.Reason != peer.AccountRejected {
+		var no *cluster.Refused
+		if _, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), refused(creds.Version), nil); !errors.As(err, &no) || no.Reason != peer.AccountRejected {
 			t.Error(err)
 		}
 		if _, after, _ := r.Load("emea"); after != logIns {
@@ -167,13 +170,13 @@ func TestSource(t *testing.T) {
 	t.Run("a CA-signed one gives its chain and never itself", func(t *testing.T) {
 		r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "ca"})
 		leaf := r.leaf("apac", apacPub)
-		certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil)
+		certs, err := platform.Source(t.Context(), apac, r.source(leaf), nil, nil)
 		if err != nil || len(certs) != 1 || !certs[0].IsCA || certs[0].Equal(leaf) {
 			t.Errorf("%d certificates, %v", len(certs), err)
 		}
 		c := *apac
 		c.TLS = mesh.TLS{Pins: []string{chain.Fingerprint(leaf)}}
-		if _, err := platform.Source(t.Context(), &c, r.source(leaf), "", nil); err == nil || !strings.Contains(err.Error(), "put its root into tls.ca") {
+		if _, err := platform.Source(t.Context(), &c, r.source(leaf), nil, nil); err == nil || !strings.Contains(err.Error(), "put its root into tls.ca") {
 			t.Errorf("pinned, and its CA is not known: %v", err)
 		}
 	})
@@ -181,19 +184,19 @@ func TestSource(t *testing.T) {
 	leaf := r.leaf("apac", apacPub)
 	t.Run("nobody has vouched for it", func(t *testing.T) {
 		var trust *soap.TrustError
-		if _, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil); !errors.As(err, &trust) {
+		if _, err := platform.Source(t.Context(), apac, r.source(leaf), nil, nil); !errors.As(err, &trust) {
 			t.Error(err)
 		}
 	})
 	t.Run("a person has", func(t *testing.T) {
-		if certs, err := platform.Source(t.Context(), apac, r.source(leaf), "", []string{chain.Fingerprint(leaf)}); err != nil || len(certs) != 1 {
+		if certs, err := platform.Source(t.Context(), apac, r.source(leaf), nil, map[mesh.NodeName][]string{apacPub: {chain.Fingerprint(leaf)}}); err != nil || len(certs) != 1 {
 			t.Error(err)
 		}
 	})
 	t.Run("renewed since it was proposed", func(t *testing.T) {
 		of := r.source(leaf)
 		r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
-		if _, err := platform.Source(t.Context(), apac, of, "", []string{of.Fingerprint, chain.Fingerprint(r.leaf("apac", apacPub))}); err == nil || !strings.Contains(err.Error(), "any more") {
+		if _, err := platform.Source(t.Context(), apac, of, nil, map[mesh.NodeName][]string{apacPub: {of.Fingerprint, chain.Fingerprint(r.leaf("apac", apacPub))}}); err == nil || !strings.Contains(err.Error(), "any more") {
 			t.Error(err)
 		}
 	})
@@ -201,7 +204,7 @@ func TestSource(t *testing.T) {
 		r.Change("apac", clustersim.TLS{Node: "imp-apac-pub.example.com", Served: "other"})
 		other := r.leaf("apac", apacPub)
 		var refused *cluster.Refused
-		if _, err := platform.Source(t.Context(), apac, r.source(other), "", []string{chain.Fingerprint(other)}); !errors.As(err, &refused) || refused.Reason != certificate.SourcesDiffer {
+		if _, err := platform.Source(t.Context(), apac, r.source(other), nil, map[mesh.NodeName][]string{apacPub: {chain.Fingerprint(other)}}); !errors.As(err, &refused) || refused.Reason != certificate.SourcesDiffer {
 			t.Errorf("%v, want that the sources differ", err)
 		}
 		r.Change("apac", clustersim.TLS{Node: "imp-apac-pub.example.com", Served: "own"})
@@ -209,13 +212,13 @@ func TestSource(t *testing.T) {
 	t.Run("the node has no such certificate", func(t *testing.T) {
 		of := r.source(leaf)
 		of.KeyType = "ECDSA"
-		if _, err := platform.Source(t.Context(), apac, of, "", nil); err == nil {
+		if _, err := platform.Source(t.Context(), apac, of, nil, nil); err == nil {
 			t.Error("read")
 		}
 	})
 	t.Run("the node is down", func(t *testing.T) {
 		r.Change("apac", clustersim.Nodes{Node: "imp-apac-pub.example.com", Down: new(true)})
-		if _, err := platform.Source(t.Context(), apac, r.source(leaf), "", nil); err == nil {
+		if _, err := platform.Source(t.Context(), apac, r.source(leaf), nil, nil); err == nil {
 			t.Error("read")
 		}
 	})

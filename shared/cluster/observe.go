@@ -172,7 +172,7 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 }
 
 func (c *Client) refusal(n mesh.NodeName) string {
-	return fmt.Sprintf("%s refuses the account in secret %s", n, c.cluster.Credentials)
+	return fmt.Sprintf("%s refuses the account in secret %s", n, c.account.Secret(c.cluster))
 }
 
 // shutOut is the observation of a cluster that let us in nowhere. Which nodes

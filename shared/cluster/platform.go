@@ -37,37 +37,45 @@ type Prober interface {
 	ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Outcome
 }
 
-func (p *Platform) client(n mesh.Node, creds secret.Credentials, trust soap.Trust) *certmgr.Client {
+func (p *Platform) client(n mesh.Node, login *secret.Login, trust soap.Trust) *certmgr.Client {
 	return certmgr.New(soap.Endpoint{
 		Node: string(n.Name), TLSName: n.ServerName(), Address: n.PlatformAddress, Trust: trust,
-		Username: creds.Username, Password: creds.Password,
+		Username: login.Username, Password: login.Password,
 		Now: p.Now, Timeout: p.Timeout, Transport: p.Transport,
 	})
 }
 
-// Holding reads one node. rejected is the secret version that the cluster has
-// refused ("" if none): it is not tried again. pins are accepted for the node
-// at run time, besides those of mesh.yaml. Errors are *certificate.Refused.
-func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, rejected string, pins []string) (certificate.Holding, error) {
-	return p.holding(ctx, cl, n, mesh.PlatformAccount, rejected, pins)
+// LogIn fetches the account that reads, once for all nodes of a cluster. Errors
+// are *certificate.Refused, or the guard's where nobody knows whether the account
+// was refused.
+func (p *Platform) LogIn(ctx context.Context, cl *mesh.Cluster, guard secret.Guard) (*secret.Login, error) {
+	return p.logIn(ctx, cl, mesh.PlatformAccount, guard)
 }
 
-func (p *Platform) holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, a mesh.Account, rejected string, pins []string) (certificate.Holding, error) {
-	creds, no := logIn(ctx, p.Secrets, cl, a, rejected)
-	if no != nil {
-		return certificate.Holding{}, &certificate.Refused{Reason: no.Reason, Version: creds.Version, Message: no.Message, Cause: no.Cause}
+func (p *Platform) logIn(ctx context.Context, cl *mesh.Cluster, a mesh.Account, guard secret.Guard) (*secret.Login, error) {
+	login, err := logIn(ctx, p.Secrets, cl, a, guard)
+	var no *Refused
+	if errors.As(err, &no) {
+		err = &certificate.Refused{Reason: no.Reason, Message: no.Message, Cause: no.Cause}
 	}
-	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
+	return login, err
+}
+
+// Holding reads one node, and notes at once that it refused the account. pins are
+// accepted at run time, besides those of mesh.yaml, under whichever node of the
+// cluster: a certificate for all servers is the same on all. Errors are
+// *certificate.Refused.
+func (p *Platform) Holding(ctx context.Context, cl *mesh.Cluster, n mesh.Node, login *secret.Login, pins map[mesh.NodeName][]string) (certificate.Holding, error) {
+	trust, _, err := trustOf(cl, pins)
 	if err != nil {
 		return certificate.Holding{}, &certificate.Refused{Reason: peer.ServerCertificateUntrusted, Message: err.Error(), Cause: err}
 	}
-	client := p.client(n, creds, trust)
+	client := p.client(n, login, trust)
 	defer client.Close()
 	out, err := holdingOf(ctx, client)
 	if err != nil {
-		return certificate.Holding{}, refusedBy(n, creds.Version, err)
+		return certificate.Holding{}, refusedBy(n, heed(ctx, login, platformRefusal(n.Name), err))
 	}
-	out.Version = creds.Version
 	return out, nil
 }
 
@@ -165,14 +173,18 @@ func missing(err error) bool {
 	return errors.As(err, &none)
 }
 
-func refusedBy(n mesh.Node, version string, err error) *certificate.Refused {
-	out := &certificate.Refused{Reason: reasonOf(err), Version: version, Message: explain(err), Cause: err}
+func refusedBy(n mesh.Node, err error) *certificate.Refused {
+	out := &certificate.Refused{Reason: reasonOf(err), Message: explain(err), Cause: err}
 	var none *certmgr.NotAvailable
 	if errors.As(err, &none) && none.Reason == certmgr.ReasonNoSuchPath {
 		out.Reason = certificate.Before14
 	}
 	if out.Reason == peer.AccountRejected {
-		out.Message = fmt.Sprintf("%s refuses the platform account", n.Name)
+		out.Message = platformRefusal(n.Name)
 	}
 	return out
+}
+
+func platformRefusal(n mesh.NodeName) string {
+	return fmt.Sprintf("%s refuses the platform account", n)
 }

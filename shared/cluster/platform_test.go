@@ -61,7 +61,11 @@ func TestAStoreThatIsNotReadWhole(t *testing.T) {
 			p := &cluster.Platform{Secrets: r, Now: r.Clock.Now, Transport: c.says}
 			emea := r.declared("emea")
 			n, _ := emea.Node(emeaPub)
-			held, err := p.Holding(t.Context(), emea, *n, "", nil)
+			login, err := p.LogIn(t.Context(), emea, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held, err := p.Holding(t.Context(), emea, *n, login, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +78,7 @@ func TestAStoreThatIsNotReadWhole(t *testing.T) {
 			if whole := c.shown && c.own; whole != (len(held.Unreadable) == 0) {
 				t.Errorf("not read: %v", held.Unreadable)
 			}
-			k, err := p.TrustStoreWriter(t.Context(), emea, "", nil)
+			k, err := p.TrustStoreWriter(t.Context(), emea, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,7 +28,7 @@ func newRig(t *testing.T, cfg clustersim.Config, sockets bool) *rig {
 func (r *rig) client(id mesh.ClusterID) *cluster.Client {
 	r.t.Helper()
 	c, _ := r.Mesh.Cluster(id)
-	client, err := r.Open(r.t.Context(), c, "", nil)
+	client, err := r.Open(r.t.Context(), c, nil, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/chain"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -22,25 +23,23 @@ type TrustStoreWriter struct {
 	platform *Platform
 	cluster  *mesh.Cluster
 	nodes    map[mesh.NodeName]*certmgr.Client
-	// Version is the secret's version this keeper logs in with.
-	Version string
+	login    *secret.Login
 }
 
-// TrustStoreWriter opens the trust stores of a cluster. rejected is the version of the
-// write secret that the cluster has refused ("" if none): it is not tried again.
-// pins are accepted at run time, besides those of mesh.yaml. Errors are *Refused.
-func (p *Platform) TrustStoreWriter(ctx context.Context, cl *mesh.Cluster, rejected string, pins map[mesh.NodeName][]string) (*TrustStoreWriter, error) {
-	creds, refused := logIn(ctx, p.Secrets, cl, mesh.PlatformWriteAccount, rejected)
-	if refused != nil {
-		return nil, refused
+// TrustStoreWriter opens the trust stores of a cluster, in the same way as a
+// Connector its services.
+func (p *Platform) TrustStoreWriter(ctx context.Context, cl *mesh.Cluster, guard secret.Guard, pins map[mesh.NodeName][]string) (*TrustStoreWriter, error) {
+	login, err := logIn(ctx, p.Secrets, cl, mesh.PlatformWriteAccount, guard)
+	if err != nil {
+		return nil, err
 	}
 	trust, _, err := trustOf(cl, pins)
 	if err != nil {
 		return nil, &Refused{peer.ServerCertificateUntrusted, err.Error(), err}
 	}
-	k := &TrustStoreWriter{platform: p, cluster: cl, nodes: map[mesh.NodeName]*certmgr.Client{}, Version: creds.Version}
+	k := &TrustStoreWriter{platform: p, cluster: cl, nodes: map[mesh.NodeName]*certmgr.Client{}, login: login}
 	for _, n := range cl.Nodes {
-		k.nodes[n.Name] = p.client(n, creds, trust)
+		k.nodes[n.Name] = p.client(n, login, trust)
 	}
 	return k, nil
 }
@@ -64,7 +63,7 @@ func (k *TrustStoreWriter) Lacks(ctx context.Context, name mesh.NodeName, store 
 	defer c.Close()
 	held, err := holdingOf(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, heed(ctx, k.login, platformRefusal(name), err)
 	}
 	list, ok := held.Stores[store]
 	if n := held.Unreadable[store]; n > 0 {
@@ -98,7 +97,7 @@ func (k *TrustStoreWriter) Add(ctx context.Context, name mesh.NodeName, store st
 			texts = append(texts, certmgr.Certificate{X509: cert}.PEM())
 		}
 		_, err := c.AddTrust(ctx, s.TrustService, texts, description)
-		return err
+		return heed(ctx, k.login, platformRefusal(name), err)
 	}
 	return fmt.Errorf("%s is no trust store", store)
 }
@@ -135,24 +134,24 @@ func (k *TrustStoreWriter) Uncertain(err error) bool {
 // key, and must be the one that the node's certificate management names, where
 // that can be asked. One that is not served yet is told by the node's certificate management,
 // with the account that may write there, because the run that imports has no other;
-// rejected is the version of that secret that must not be tried. An error that
-// says what is wrong with the certificate is *Refused.
-func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSource, rejected string, pins []string) ([]*x509.Certificate, error) {
+// guard is that account's. An error that says what is wrong with the certificate is
+// *Refused.
+func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSource, guard secret.Guard, pins map[mesh.NodeName][]string) ([]*x509.Certificate, error) {
 	n, ok := cl.Node(of.Node)
 	if !ok {
 		return nil, fmt.Errorf("%s is no node of %s", of.Node, cl.ID)
 	}
-	trust, _, err := trustOf(cl, map[mesh.NodeName][]string{n.Name: pins})
+	trust, _, err := trustOf(cl, pins)
 	if err != nil {
 		return nil, err
 	}
 	var shown []*x509.Certificate
 	if of.Pending {
-		held, err := p.holding(ctx, cl, *n, mesh.PlatformWriteAccount, rejected, pins)
+		held, err := p.identities(ctx, cl, *n, guard, pins)
 		if err != nil {
 			return nil, err
 		}
-		shown = held.Identities[of.Service]
+		shown = held[of.Service]
 	} else if shown, err = p.served(ctx, *n, of); err != nil {
 		return nil, err
 	}
@@ -166,7 +165,7 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 		return nil, &Refused{peer.ServerCertificateUntrusted, "Peerkeeper itself does not trust it: " + err.Error(), err}
 	}
 	if !of.Pending {
-		if err := p.named(ctx, cl, *n, of, rejected, pins); err != nil {
+		if err := p.named(ctx, cl, *n, of, guard, pins); err != nil {
 			return nil, err
 		}
 	}
@@ -180,12 +179,12 @@ func (p *Platform) Source(ctx context.Context, cl *mesh.Cluster, of peer.CertSou
 // whether the certificate that is served here is the one that it names. A node
 // that names another is believed more than the wire. Where the import rests on
 // that word, it must be had again.
-func (p *Platform) named(ctx context.Context, cl *mesh.Cluster, n mesh.Node, of peer.CertSource, rejected string, pins []string) error {
+func (p *Platform) named(ctx context.Context, cl *mesh.Cluster, n mesh.Node, of peer.CertSource, guard secret.Guard, pins map[mesh.NodeName][]string) error {
 	if cl.PlatformWriteCredentials == "" {
 		return nil // the import rests on what was recorded, or on a person
 	}
-	held, err := p.holding(ctx, cl, n, mesh.PlatformWriteAccount, rejected, pins)
-	own := held.Identities[of.Service]
+	held, err := p.identities(ctx, cl, n, guard, pins)
+	own := held[of.Service]
 	switch {
 	case err == nil && len(own) > 0 && chain.Fingerprint(own[0]) != of.Fingerprint:
 		return &Refused{Reason: certificate.SourcesDiffer, Message: fmt.Sprintf("%s serves %s to Peerkeeper, and its certificate management names %s", n.Name, of.Fingerprint, chain.Fingerprint(own[0]))}
@@ -195,6 +194,17 @@ func (p *Platform) named(ctx context.Context, cl *mesh.Cluster, n mesh.Node, of 
 		return err
 	}
 	return &Refused{Reason: peer.CertificateNotRead, Message: fmt.Sprintf("%s does not name its %s certificate", n.Name, of.Service)}
+}
+
+// identities are what the services of a node serve as, in the words of its
+// certificate management, asked with the account that may write there.
+func (p *Platform) identities(ctx context.Context, cl *mesh.Cluster, n mesh.Node, guard secret.Guard, pins map[mesh.NodeName][]string) (map[string][]*x509.Certificate, error) {
+	login, err := p.logIn(ctx, cl, mesh.PlatformWriteAccount, guard)
+	if err != nil {
+		return nil, err
+	}
+	held, err := p.Holding(ctx, cl, n, login, pins)
+	return held.Identities, err
 }
 
 // served reads the certificate of one key type in a handshake that ended well.

@@ -277,7 +277,7 @@ func (w *search) ask(ctx context.Context, n Node, account string) (cluster.Inven
 		c.TLS.Pins = []string{n.Pin}
 	}
 	connector := &cluster.Connector{Dialect: cluster.NewDialect(nil), Secrets: w.Secrets, Now: w.Now, Log: w.Log}
-	client, err := connector.Open(ctx, c, "", nil)
+	client, err := connector.Open(ctx, c, nil, nil)
 	if errors.Is(err, secret.ErrNotFound) {
 		return cluster.Inventory{}, &accountError{fmt.Sprintf("not tried: the secrets file has no entry %s", account)}
 	}

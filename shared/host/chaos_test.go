@@ -713,7 +713,11 @@ func (c *chaos) holds(id mesh.ClusterID, certs ...*x509.Certificate) bool {
 	cl, _ := c.mesh.Cluster(id)
 	n, _ := cl.Node(cl.Publisher)
 	platform := &cluster.Platform{Secrets: c.hosts[0].Secrets, Now: c.clock.Now, Timeout: 5 * time.Second, Transport: c.sim.Transport()}
-	held, err := platform.Holding(context.Background(), cl, *n, "", nil)
+	login, err := platform.LogIn(context.Background(), cl, nil)
+	var held certificate.Holding
+	if err == nil {
+		held, err = platform.Holding(context.Background(), cl, *n, login, nil)
+	}
 	if err != nil {
 		c.fail("what %s holds: %v", cl.Publisher, err)
 		return false

@@ -61,11 +61,11 @@ func (a Access) controller(ctx context.Context, id mesh.ClusterID) (repair.Servi
 	if err != nil {
 		return nil, err
 	}
-	controller, err := a.Clusters.ServiceController(ctx, l.cluster, l.rejected, l.pins)
+	controller, err := a.Clusters.ServiceController(ctx, l.cluster, l.guard, l.pins)
 	if err != nil {
 		return nil, err
 	}
-	return guardedController{controller, l}, nil
+	return controller, nil
 }
 
 // writer opens the trust stores of a cluster with the account that may write them.
@@ -74,11 +74,11 @@ func (a Access) writer(ctx context.Context, id mesh.ClusterID) (repair.TrustStor
 	if err != nil {
 		return nil, err
 	}
-	k, err := a.Platform.TrustStoreWriter(ctx, l.cluster, l.rejected, l.pins)
+	k, err := a.Platform.TrustStoreWriter(ctx, l.cluster, l.guard, l.pins)
 	if err != nil {
 		return nil, err
 	}
-	return guardedWriter{k, l}, nil
+	return k, nil
 }
 
 // source reads what an import is about from its own node.
@@ -87,18 +87,7 @@ func (a Access) source(ctx context.Context, of peer.CertSource) ([]*x509.Certifi
 	if err != nil {
 		return nil, err
 	}
-	// A certificate may be accepted under any node of its cluster: a multi-server
-	// one is the same on all, and certcheck proposes it by the same rule.
-	var accepted []string
-	for _, n := range l.cluster.Nodes {
-		accepted = append(accepted, l.pins[n.Name]...)
-	}
-	certs, err := a.Platform.Source(ctx, l.cluster, of, l.rejected, accepted)
-	var refused *certificate.Refused
-	if errors.As(err, &refused) && refused.Reason == peer.AccountRejected && refused.Version != l.rejected {
-		err = errors.Join(err, l.Reject(ctx, refused.Version, refused.Error(), a.Now()))
-	}
-	return certs, err
+	return a.Platform.Source(ctx, l.cluster, of, l.guard, l.pins)
 }
 
 // recorded gives a service as peersync's read account saw it after the intent's
@@ -120,14 +109,12 @@ func (a Access) recorded(ctx context.Context, in repair.Intent) (peer.Service, e
 	return svc, nil
 }
 
-// login is what is known of a log-in before it is tried: the version of the
-// secret that was refused, and the certificates that people accepted.
+// login is what a log-in takes: the guard against a lock-out, and the certificates
+// that people accepted.
 type login struct {
-	record.Login
-	cluster  *mesh.Cluster
-	rejected string
-	pins     map[mesh.NodeName][]string
-	now      func() time.Time
+	guard   record.Login
+	cluster *mesh.Cluster
+	pins    map[mesh.NodeName][]string
 }
 
 func (a Access) logIn(ctx context.Context, id mesh.ClusterID, account mesh.Account) (login, error) {
@@ -135,73 +122,8 @@ func (a Access) logIn(ctx context.Context, id mesh.ClusterID, account mesh.Accou
 	if !ok {
 		return login{}, fmt.Errorf("%s is no longer in mesh.yaml", id)
 	}
-	l := login{Login: record.LoginOf(a.Store, a.Mesh.Name, c, account), cluster: c, now: a.Now}
-	var err error
-	if l.rejected, err = l.Rejected(ctx); err != nil {
-		return login{}, err
-	}
-	if l.pins, err = record.Accepted(ctx, a.Store, a.Mesh.Name); err != nil {
-		return login{}, err
-	}
-	return l, nil
-}
-
-// heed notes at once that the account was rejected, if an error says so, before
-// anything else can log in with that version of its secret.
-func (l login) heed(ctx context.Context, version string, err error) error {
-	if soap.KindOf(err) == soap.AccountRejected {
-		return errors.Join(err, l.Reject(ctx, version, err.Error(), l.now()))
-	}
-	return err
-}
-
-// guardedController heeds whatever its account is answered.
-type guardedController struct {
-	*cluster.ServiceController
-	login login
-}
-
-func (g guardedController) heed(ctx context.Context, err error) error {
-	return g.login.heed(ctx, g.Version, err)
-}
-
-// Service is ServiceController's.
-func (g guardedController) Service(ctx context.Context, node mesh.NodeName, service string) (peer.Service, error) {
-	svc, err := g.ServiceController.Service(ctx, node, service)
-	return svc, g.heed(ctx, err)
-}
-
-// Control is ServiceController's.
-func (g guardedController) Control(ctx context.Context, node mesh.NodeName, action peer.Action, service string) error {
-	return g.heed(ctx, g.ServiceController.Control(ctx, node, action, service))
-}
-
-// Parameter is ServiceController's.
-func (g guardedController) Parameter(ctx context.Context, node mesh.NodeName, service, name string) (string, int, error) {
-	v, n, err := g.ServiceController.Parameter(ctx, node, service, name)
-	return v, n, g.heed(ctx, err)
-}
-
-// SetParameter is ServiceController's.
-func (g guardedController) SetParameter(ctx context.Context, node mesh.NodeName, service, name, value string) error {
-	return g.heed(ctx, g.ServiceController.SetParameter(ctx, node, service, name, value))
-}
-
-// guardedWriter heeds whatever its account is answered.
-type guardedWriter struct {
-	*cluster.TrustStoreWriter
-	login login
-}
-
-// Lacks is TrustStoreWriter's.
-func (g guardedWriter) Lacks(ctx context.Context, node mesh.NodeName, name string, certificates []string) ([]string, error) {
-	out, err := g.TrustStoreWriter.Lacks(ctx, node, name, certificates)
-	return out, g.login.heed(ctx, g.Version, err)
-}
-
-// Add is TrustStoreWriter's.
-func (g guardedWriter) Add(ctx context.Context, node mesh.NodeName, name string, certs []*x509.Certificate, description string) error {
-	return g.login.heed(ctx, g.Version, g.TrustStoreWriter.Add(ctx, node, name, certs, description))
+	pins, err := record.Accepted(ctx, a.Store, a.Mesh.Name)
+	return login{record.LoginOf(a.Store, a.Mesh.Name, c, account, a.Now), c, pins}, err
 }
 
 // Failure says why an action failed, in words that stay the same from one tick

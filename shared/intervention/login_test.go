@@ -6,18 +6,18 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
-	"peerkeeper/shared/soap"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
 )
 
 func access(s store.Store) Access {
 	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea", Publisher: pub, WriteCredentials: "emea/write", Nodes: []mesh.Node{{Name: pub}}}}}
-	return Access{Mesh: m, Store: s, Now: func() time.Time { return now }}
+	return Access{Mesh: m, Store: s, Now: func() time.Time { return now }, Clusters: &cluster.Connector{}}
 }
 
 // TestWhatAnActionLeftIsReadFromTheLookAfterIt: an earlier one shows what was there
@@ -71,35 +71,11 @@ func TestNobodyLogsInWhoDoesNotKnowWhetherTheAccountWasRefused(t *testing.T) {
 			}
 			return nil
 		}
-		if _, err := access(s).logIn(t.Context(), "emea", mesh.WriteAccount); !errors.Is(err, broken) {
+		if _, err := access(s).controller(t.Context(), "emea"); !errors.Is(err, broken) {
 			t.Errorf("%s is not readable: %v", partition, err)
 		}
 	}
-	if _, err := access(storetest.NewMemory()).logIn(t.Context(), "mars", mesh.WriteAccount); err == nil || !strings.Contains(err.Error(), "mars is no longer in mesh.yaml") {
+	if _, err := access(storetest.NewMemory()).controller(t.Context(), "mars"); err == nil || !strings.Contains(err.Error(), "mars is no longer in mesh.yaml") {
 		t.Errorf("a cluster that left: %v", err)
-	}
-}
-
-// TestARejectedAccountIsNotedAtOnce: and nothing else is.
-func TestARejectedAccountIsNotedAtOnce(t *testing.T) {
-	s := storetest.NewMemory()
-	a := access(s)
-	logIn := func() login {
-		t.Helper()
-		l, err := a.logIn(t.Context(), "emea", mesh.WriteAccount)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}
-	l := logIn()
-	for _, err := range []error{nil, &soap.Error{Kind: soap.Timeout}, errors.New("a defect")} {
-		if got := l.heed(t.Context(), "v1", err); got != err || logIn().rejected != "" {
-			t.Errorf("%v became %v; refused: %q", err, got, logIn().rejected)
-		}
-	}
-	no := &soap.Error{Kind: soap.AccountRejected}
-	if got := l.heed(t.Context(), "v1", no); !errors.Is(got, no) || logIn().rejected != "v1" {
-		t.Errorf("%v; refused: %q", got, logIn().rejected)
 	}
 }

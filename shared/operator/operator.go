@@ -10,8 +10,6 @@ package operator
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -65,12 +63,7 @@ func (o *Operator) Ask(ctx context.Context, clusters []mesh.Cluster, ask func(ct
 func (o *Operator) open(ctx context.Context, c *mesh.Cluster, accepted map[mesh.NodeName][]string, ask func(context.Context, *cluster.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	login := record.LoginOf(o.Store, o.Mesh.Name, c, mesh.ReadAccount)
-	rejected, err := login.Rejected(ctx)
-	if err != nil {
-		return err
-	}
-	client, err := o.Clusters.Open(ctx, c, rejected, accepted)
+	client, err := o.Clusters.Open(ctx, c, record.LoginOf(o.Store, o.Mesh.Name, c, mesh.ReadAccount, o.Now), accepted)
 	if err != nil {
 		return err
 	}
@@ -78,9 +71,5 @@ func (o *Operator) open(ctx context.Context, c *mesh.Cluster, accepted map[mesh.
 	if soap.KindOf(err) != soap.AccountRejected {
 		return err
 	}
-	refused := &cluster.Refused{Reason: peer.AccountRejected, Message: err.Error(), Cause: err}
-	if err := login.Reject(ctx, client.Version, err.Error(), o.Now()); err != nil {
-		return errors.Join(refused, fmt.Errorf("noting that %s refused its account: %w", c.ID, err))
-	}
-	return refused
+	return &cluster.Refused{Reason: peer.AccountRejected, Message: err.Error(), Cause: err}
 }

@@ -72,7 +72,6 @@ type tick struct {
 
 	mu      sync.Mutex
 	clients map[mesh.ClusterID]*cluster.Client
-	errs    []error
 
 	judged map[mesh.PeerID]peer.SyncRecord
 }
@@ -106,7 +105,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	}
 	observed := t.observe(looking, req.Only)
 	if err := <-decoded; err != nil {
-		return run.Answer{}, errors.Join(append(t.errs, err)...)
+		return run.Answer{}, errors.Join(t.unnoted(), err)
 	}
 	snapshot.ReclockPeers(p.Mesh, t.now)
 	t.facts.Logs, t.facts.Pushed = record.LogsRead(t.logs), t.pushed
@@ -119,8 +118,7 @@ func (p *Peersync) tick(ctx context.Context, req run.Request) (run.Answer, error
 	if req.DryRun {
 		return answer, nil
 	}
-	errs := append(t.errs, t.recordUsers(ctx))
-	errs = append(errs, t.record(ctx, observed))
+	errs := []error{t.unnoted(), t.recordUsers(ctx), t.record(ctx, observed)}
 	logs, err := t.readLogs(looking, observed, len(req.Only) > 0)
 	answer.Logs = logs
 	return answer, errors.Join(append(errs, err)...)
@@ -164,26 +162,18 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	rejected, err := record.LoginOf(t.Store, t.Mesh.Name, c, mesh.ReadAccount).Rejected(ctx)
-	if err != nil {
-		return cluster.Unobserved(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
-	}
-	client, err := t.Clusters.Open(ctx, c, rejected, t.snapshot.Accepted())
+	client, err := t.Clusters.Open(ctx, c, record.LoginOf(t.Store, t.Mesh.Name, c, mesh.ReadAccount, t.Now), t.snapshot.Accepted())
 	if err != nil {
 		var refused *cluster.Refused
 		if errors.As(err, &refused) {
 			return cluster.Unobserved(c, refused.Reason, refused.Message, t.now)
 		}
-		return cluster.Unobserved(c, peer.NoCredentials, err.Error(), t.now)
+		return cluster.Unobserved(c, peer.NoCredentials, "not asked: "+err.Error(), t.now)
 	}
 	t.mu.Lock()
 	t.clients[c.ID] = client
 	t.mu.Unlock()
-	obs = client.Observe(ctx, prev, t.now)
-	if obs.Access.Why() == peer.AccountRejected {
-		t.reject(ctx, c, client.Version, obs.Access.Detail)
-	}
-	return obs
+	return client.Observe(ctx, prev, t.now)
 }
 
 // guarded runs a look beyond the first. One that panics costs its own facts,
@@ -205,8 +195,6 @@ func (t *tick) guarded(ctx context.Context, id mesh.ClusterID, limit time.Durati
 	if why != peer.AccountRejected {
 		return
 	}
-	c, _ := t.Mesh.Cluster(id)
-	t.reject(ctx, c, client.Version, detail)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.facts.Clusters[id].Seen.Access = peer.Unknown[bool](peer.AccountRejected, detail)
@@ -228,15 +216,13 @@ func (t *tick) open(id mesh.ClusterID) bool {
 	return t.clients[id] != nil && r.Seen.Access.Known() && r.Seen.Users.Reason != peer.Overloaded
 }
 
-// reject notes at once that a secret version was refused, before anything
-// else can log in with it: thirty minutes of lock-out would blind the mesh.
-func (t *tick) reject(ctx context.Context, c *mesh.Cluster, version, detail string) {
-	err := record.LoginOf(t.Store, t.Mesh.Name, c, mesh.ReadAccount).Reject(ctx, version, detail, t.now)
-	if err != nil {
-		t.mu.Lock()
-		t.errs = append(t.errs, fmt.Errorf("noting that %s refused its account: %w", c.ID, err))
-		t.mu.Unlock()
+// unnoted is why it could not be noted that accounts were refused.
+func (t *tick) unnoted() error {
+	var errs []error
+	for _, client := range t.clients {
+		errs = append(errs, client.Unnoted())
 	}
+	return errors.Join(errs...)
 }
 
 // readUserDetail reads tiers 2 and 3 where they are due, one cluster after the other

@@ -27,11 +27,12 @@ type Login struct {
 	store  store.Store
 	key    store.Key
 	secret string
+	now    func() time.Time
 }
 
 // LoginOf is the log-in to a cluster with one of its accounts.
-func LoginOf(s store.Store, meshName string, c *mesh.Cluster, a mesh.Account) Login {
-	return Login{s, store.Auth(meshName, c.ID, a), a.Secret(c)}
+func LoginOf(s store.Store, meshName string, c *mesh.Cluster, a mesh.Account, now func() time.Time) Login {
+	return Login{s, store.Auth(meshName, c.ID, a), a.Secret(c), now}
 }
 
 // Rejected is the version of the secret that must not be tried, "" if any may. It
@@ -61,11 +62,11 @@ func (l Login) Rejected(ctx context.Context) (string, error) {
 
 // Reject notes at once that the cluster refused a version of the secret, before
 // anything else can log in with it; also when the caller's time is up.
-func (l Login) Reject(ctx context.Context, version, detail string, at time.Time) error {
+func (l Login) Reject(ctx context.Context, version, detail string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rejectWithin)
 	defer cancel()
 	_, _, err := store.Claim(ctx, l.store, l.key, AuthSchema, func(d *store.Doc[Auth], _ bool) (bool, error) {
-		d.Value = Auth{Secret: l.secret, Rejected: version, At: at, Detail: detail}
+		d.Value = Auth{Secret: l.secret, Rejected: version, At: l.now(), Detail: detail}
 		return true, nil
 	})
 	if err != nil {

@@ -15,8 +15,10 @@ import (
 func TestRejectedSecrets(t *testing.T) {
 	cluster := &mesh.Cluster{ID: "emea", Credentials: "emea/platform", WriteCredentials: "emea/write", PlatformCredentials: "emea/platform"}
 	key := store.Auth("acme", "emea", mesh.PlatformAccount)
-	login := func(s store.Store, a mesh.Account) record.Login { return record.LoginOf(s, "acme", cluster, a) }
 	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	login := func(s store.Store, a mesh.Account) record.Login {
+		return record.LoginOf(s, "acme", cluster, a, func() time.Time { return at })
+	}
 	for _, tt := range []struct {
 		name, secret string
 		note         *record.Auth
@@ -39,7 +41,7 @@ func TestRejectedSecrets(t *testing.T) {
 			}
 			named := *cluster
 			named.PlatformCredentials = tt.secret
-			if got, err := record.LoginOf(s, "acme", &named, mesh.PlatformAccount).Rejected(t.Context()); got != tt.want || err != nil {
+			if got, err := record.LoginOf(s, "acme", &named, mesh.PlatformAccount, nil).Rejected(t.Context()); got != tt.want || err != nil {
 				t.Errorf("%q %v, want %q", got, err, tt.want)
 			}
 			if got, err := login(s, mesh.ReadAccount).Rejected(t.Context()); got != "" || err != nil {
@@ -50,7 +52,7 @@ func TestRejectedSecrets(t *testing.T) {
 	t.Run("the newest refusal counts", func(t *testing.T) {
 		s := storetest.NewMemory()
 		for _, v := range []string{"v1", "v2"} {
-			if err := login(s, mesh.PlatformAccount).Reject(t.Context(), v, "401", at); err != nil {
+			if err := login(s, mesh.PlatformAccount).Reject(t.Context(), v, "401"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -77,7 +79,7 @@ func TestRejectedSecrets(t *testing.T) {
 		if _, err := login(s, mesh.PlatformAccount).Rejected(t.Context()); !errors.Is(err, down) {
 			t.Errorf("a store that is down: %v", err)
 		}
-		if err := login(s, mesh.PlatformAccount).Reject(t.Context(), "v1", "401", at); !errors.Is(err, down) {
+		if err := login(s, mesh.PlatformAccount).Reject(t.Context(), "v1", "401"); !errors.Is(err, down) {
 			t.Errorf("noting it: %v", err)
 		}
 	})

@@ -84,7 +84,7 @@ func (r *rig) keep(report userset.Report) {
 func (r *rig) someone(id mesh.ClusterID) string {
 	r.t.Helper()
 	c, _ := r.Mesh.Cluster(id)
-	client, err := r.looks.Clusters.Open(r.t.Context(), c, "", nil)
+	client, err := r.looks.Clusters.Open(r.t.Context(), c, nil, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestWhoMovesIsNoDuplicate(t *testing.T) {
 func (r *rig) rereadOnly(id mesh.ClusterID) {
 	r.t.Helper()
 	c, _ := r.Mesh.Cluster(id)
-	client, err := r.looks.Clusters.Open(r.t.Context(), c, "", nil)
+	client, err := r.looks.Clusters.Open(r.t.Context(), c, nil, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
