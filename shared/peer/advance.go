@@ -100,20 +100,14 @@ func restarted(prev ClusterRecord, obs Observation) map[mesh.NodeName]time.Time 
 			out[name] = obs.At
 		}
 	}
-	if len(out) == 0 {
-		return nil
-	}
 	return out
 }
 
 // NodeRestarted reports whether at least three services, and most of those
 // comparable, run for a shorter time than before.
 func NodeRestarted(before, after Fact[map[string]Service]) bool {
-	old, ok1 := before.Get()
-	cur, ok2 := after.Get()
-	if !ok1 || !ok2 {
-		return false
-	}
+	old, _ := before.Get()
+	cur, _ := after.Get()
 	fell, compared := 0, 0
 	for name, s := range cur {
 		o, had := old[name]
@@ -140,7 +134,7 @@ func ring(prev ClusterRecord, obs Observation, c *mesh.Cluster) []HomeValue {
 		home = append(home, HomeValue{Users: users, From: obs.At, To: obs.At})
 	}
 	keep := obs.At.Add(-2*mesh.MaxSyncInterval - time.Hour)
-	for len(home) > 1 && (home[0].To.Before(keep) || len(home) > ringLength) {
+	for home[0].To.Before(keep) || len(home) > ringLength { // the newest is of now
 		home = home[1:]
 	}
 	return home
@@ -161,12 +155,10 @@ const (
 // In a large mesh a few users leave on both sides in any five minutes; that is
 // no restore.
 func rewound(old, obs Observation, c *mesh.Cluster) bool {
-	before, ok1 := old.Entries.Get()
-	after, ok2 := obs.Entries.Get()
-	if ok1 && ok2 {
-		if back, compared := turnedBack(before, after); compared {
-			return back // a restore would have turned it back
-		}
+	before, _ := old.Entries.Get()
+	after, _ := obs.Entries.Get()
+	if back, compared := turnedBack(before, after); compared {
+		return back // a restore would have turned it back
 	}
 	ub, ok1 := old.Users.Get()
 	ua, ok2 := obs.Users.Get()

@@ -49,6 +49,11 @@ func TestAdvance(t *testing.T) {
 		{"one that was not asked is not", func(o *Observation) {
 			node(o, pub("apac"), func(n *Node) { n.Answers = Unknown[bool](AccountRejected, "") })
 		}, func(r ClusterRecord) bool { return len(r.SilentSince) == 0 }},
+		{"both nodes are silent: both are lost", func(o *Observation) {
+			for _, name := range []mesh.NodeName{pub("apac"), sub("apac")} {
+				node(o, name, func(n *Node) { n.Answers = Known(false, o.At) })
+			}
+		}, func(r ClusterRecord) bool { return len(r.SilentSince) == 2 }},
 		{"one service restarted is no node restarted", func(o *Observation) { restarted(o, pub("apac"), ICSA) }, func(r ClusterRecord) bool { return len(r.Restarted) == 0 }},
 		{"most services restarted is", func(o *Observation) { restarted(o, pub("apac"), ICSA, AXL, XCPRouter, SRM) }, func(r ClusterRecord) bool { return len(r.Restarted) == 1 }},
 		{"three of the five that can be compared is", func(o *Observation) {
@@ -84,6 +89,18 @@ func TestAdvance(t *testing.T) {
 			o.Entries = Unknown[[]Entry](NoDialect, "")
 			o.Users = Unknown[map[mesh.NodeName]int](QueryRefused, "")
 		}, func(r ClusterRecord) bool { return r.Rewound.IsZero() }},
+		{"the entries tell no clock, and many left at once", func(o *Observation) {
+			for i := range o.Entries.Value {
+				o.Entries.Value[i].HasClock = false
+			}
+			o.Users.Value[pub("apac")] -= 100
+			o.Users.Value[pub("emea")] -= 100
+		}, func(r ClusterRecord) bool { return !r.Rewound.IsZero() }},
+		{"no clock, and a hundredth left on each side", func(o *Observation) {
+			o.Entries = Unknown[[]Entry](NoDialect, "")
+			o.Users.Value[pub("apac")] -= 2
+			o.Users.Value[pub("emea")] -= 4
+		}, func(r ClusterRecord) bool { return !r.Rewound.IsZero() }},
 		{"only its own users left: no restore", func(o *Observation) {
 			o.Entries = Unknown[[]Entry](NoDialect, "")
 			o.Users.Value[pub("apac")] -= 100
@@ -139,5 +156,84 @@ func TestAdvance(t *testing.T) {
 				t.Errorf("it does not hold:\n%s", b)
 			}
 		})
+	}
+}
+
+// TestAClusterWithoutUsersLooksLikeNoRestore: nothing can shrink there.
+func TestAClusterWithoutUsersLooksLikeNoRestore(t *testing.T) {
+	c, _ := newScene().Mesh.Cluster("apac")
+	empty := Observation{Users: Known(map[mesh.NodeName]int{pub("apac"): 0, pub("emea"): 0}, noon)}
+	if rewound(empty, empty, c) {
+		t.Error("it looks restored at every look")
+	}
+}
+
+// TestARestartIsRememberedForADay: what else happened around it is judged by it.
+func TestARestartIsRememberedForADay(t *testing.T) {
+	c, _ := newScene().Mesh.Cluster("apac")
+	for before, kept := range map[time.Duration]int{24*time.Hour - time.Minute: 1, 24 * time.Hour: 0} {
+		r := Advance(ClusterRecord{Restarted: map[mesh.NodeName]time.Time{pub("apac"): ago(before)}}, Observation{Cluster: "apac", At: noon}, c)
+		if len(r.Restarted) != kept {
+			t.Errorf("%s later: %v", before, r.Restarted)
+		}
+	}
+}
+
+// TestANodeHasRestartedIfMostOfItsServicesBeganAgain: three at the least, of those
+// that ran both times.
+func TestANodeHasRestartedIfMostOfItsServicesBeganAgain(t *testing.T) {
+	const long, young, began, none = 10 * time.Hour, time.Minute, 0, -1
+	all := func(up ...time.Duration) Fact[map[string]Service] {
+		services := map[string]Service{}
+		for i, d := range up {
+			services[string(rune('a'+i))] = Service{Status: "Started", UpTime: d}
+		}
+		return Known(services, noon)
+	}
+	for _, c := range []struct {
+		name          string
+		before, after Fact[map[string]Service]
+		want          bool
+	}{
+		{"three of five", all(long, long, long, long, long), all(young, young, young, long, long), true},
+		{"three that began this minute", all(long, long, long, long, long), all(began, began, began, long, long), true},
+		{"two of two", all(long, long), all(young, young), false},
+		{"three of six, of which the others had just begun before", all(long, long, long, began, began, began), all(young, young, young, long, long, long), false},
+		{"three, and three that were not there before", all(long, long, long), all(young, young, young, long, long, long), true},
+		{"three, and many that did not run before", all(long, long, long, none, none, none, none, none, none), all(young, young, young, long, long, long, long, long, long), true},
+		{"three, and many that do not run now", all(long, long, long, long, long, long, long, long, long), all(young, young, young, none, none, none, none, none, none), true},
+		{"it could not be read before", Unknown[map[string]Service](TimedOut, ""), all(young, young, young), false},
+		{"it was read in part before", Partial(all(long, long, long).Value, noon, RowsIncomplete, ""), all(young, young, young), false},
+		{"it cannot be read now", all(long, long, long), Unknown[map[string]Service](TimedOut, ""), false},
+	} {
+		if got := NodeRestarted(c.before, c.after); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestHowLongTheHomeCountsAreKept: two of the longest intervals and an hour, and six
+// hundred at the most.
+func TestHowLongTheHomeCountsAreKept(t *testing.T) {
+	c, _ := newScene().Mesh.Cluster("apac")
+	obs := Observation{Cluster: "apac", At: noon, Users: Known(map[mesh.NodeName]int{pub("apac"): 7}, noon)}
+	long := 2*mesh.MaxSyncInterval + time.Hour
+	many := make([]HomeValue, ringLength-1)
+	for i := range many {
+		many[i] = HomeValue{Users: 100 + i, To: ago(time.Minute)}
+	}
+	for _, x := range []struct {
+		name string
+		prev []HomeValue
+		want int
+	}{
+		{"one that was so just long enough ago", []HomeValue{{Users: 1, To: ago(long)}}, 2},
+		{"an older one", []HomeValue{{Users: 1, To: ago(long + time.Minute)}}, 1},
+		{"as many as are kept", many, ringLength},
+		{"one more", append([]HomeValue{{Users: 1, To: ago(2 * time.Minute)}}, many...), ringLength},
+	} {
+		if r := Advance(ClusterRecord{Home: x.prev}, obs, c); len(r.Home) != x.want || r.Home[len(r.Home)-1].Users != 7 {
+			t.Errorf("%s: %d are kept, want %d", x.name, len(r.Home), x.want)
+		}
 	}
 }

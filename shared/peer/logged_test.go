@@ -365,6 +365,19 @@ func TestCiscosOtherAlarmsAreFindings(t *testing.T) {
 		{"the same, but lines are missing", func(s *logScene) { s.says("", ciscolog.DuplicateUserID, 3*time.Hour); s.log.Since = ago(time.Hour) }, "DuplicateUserid:imp-emea-pub.example.com"},
 		{"invalid URIs", func(s *logScene) { s.says("", ciscolog.InvalidDirectoryURI, 30*time.Minute) }, "InvalidDirectoryURI:imp-emea-pub.example.com"},
 		{"a failover is told for a day", func(s *logScene) { s.says("", ciscolog.SRMFailover, 23*time.Hour) }, "SRMFailover:imp-emea-pub.example.com"},
+		{"a failover a day ago", func(s *logScene) { s.says("", ciscolog.SRMFailover, 24*time.Hour) }, "SRMFailover:imp-emea-pub.example.com"},
+		{"a redundancy group in state Failed is told for a day", func(s *logScene) { s.says("", ciscolog.SRMFailed, 23*time.Hour) }, "SRMFailed:imp-emea-pub.example.com"},
+		{"so is a request between routers", func(s *logScene) { s.says("", ciscolog.RouterRequestTimedOut, 23*time.Hour) }, string(ciscolog.RouterRequestTimedOut) + ":imp-emea-pub.example.com"},
+		{"and a password between routers", func(s *logScene) { s.says("", ciscolog.RouterPasswordUnencryptable, 23*time.Hour) }, string(ciscolog.RouterPasswordUnencryptable) + ":imp-emea-pub.example.com"},
+		{"duplicates two hours ago", func(s *logScene) { s.says("", ciscolog.DuplicateUserID, 2*time.Hour) }, "DuplicateUserid:imp-emea-pub.example.com"},
+		{"duplicates three hours ago, at an interval of one", func(s *logScene) {
+			s.emea().Interval = Interval{Value: time.Hour}
+			s.says("", ciscolog.DuplicateUserID, 3*time.Hour)
+		}, "DuplicateUserid:imp-emea-pub.example.com"},
+		{"a line without an instant in a log with lines missing", func(s *logScene) {
+			s.log.Since = ago(time.Hour)
+			s.log.Add("", ciscolog.Neither, Word{Alarm: ciscolog.DuplicateUserID})
+		}, ""},
 		{"a failover of yesterday", func(s *logScene) { s.says("", ciscolog.SRMFailover, 25*time.Hour) }, ""},
 		{"the Sync Agent does not reach Unified CM", func(s *logScene) { s.says("", ciscolog.SyncAgentConnectionFailed, 30*time.Minute) }, "SyncAgentAXLConnectionFailed:imp-emea-pub.example.com"},
 		{"heap space", func(s *logScene) { s.says("", ciscolog.HeapSpaceError, 30*time.Minute) }, "HeapSpaceError:imp-emea-pub.example.com"},
@@ -386,7 +399,11 @@ func TestCiscosOtherAlarmsAreFindings(t *testing.T) {
 			for _, f := range Findings(s.View(), "emea", nil) {
 				if strings.Contains(f.Message, "Cisco's own alarm") {
 					got = append(got, string(f.ID))
-					if !strings.Contains(f.Message, "Cisco's cure: ") || f.Node != pub("emea") {
+					about := "" // whom, if not the cluster itself
+					if strings.Contains(c.want, ":imp-ms") {
+						about = " of imp-ms.example.com"
+					}
+					if !strings.Contains(f.Message, "Cisco's cure: ") || !strings.Contains(f.Message, about+" stands in the log") || strings.Contains(f.Message, " of  ") || f.Node != pub("emea") {
 						t.Errorf("%+v", f)
 					}
 				}

@@ -96,6 +96,19 @@ func TestConditionsAsTheyStandNow(t *testing.T) {
 			r.LeafEnds = ago(2 * time.Hour)
 			r.Conditions[0] = Condition{Type: CertificateTrusted, Status: False, Reason: CertificateExpired, Since: ago(time.Hour)}
 		}, CertificateTrusted, False, CertificateExpired, ago(2 * time.Hour)},
+		{"certcheck says so, and does not know when it ended", func(_ *scene, r *CertRecord) {
+			r.LeafEnds = time.Time{}
+			r.Conditions[0] = Condition{Type: CertificateTrusted, Status: False, Reason: CertificateExpired, Since: ago(time.Hour)}
+		}, CertificateTrusted, False, CertificateExpired, ago(time.Hour)},
+		{"certcheck says so, and the one served now ended later", func(_ *scene, r *CertRecord) {
+			r.LeafEnds = ago(time.Minute)
+			r.Conditions[0] = Condition{Type: CertificateTrusted, Status: False, Reason: CertificateExpired, Since: ago(time.Hour)}
+		}, CertificateTrusted, False, CertificateExpired, ago(time.Hour)},
+		{"it was refused for something else before", func(s *scene, r *CertRecord) {
+			s.lastSync(5 * time.Hour)
+			r.LeafEnds = ago(2 * time.Hour)
+			r.Conditions[0] = Condition{Type: CertificateTrusted, Status: False, Reason: NotInTrustStore, Since: ago(time.Hour)}
+		}, CertificateTrusted, False, NotInTrustStore, ago(time.Hour)},
 		{"certcheck has not run for two periods", func(_ *scene, r *CertRecord) { r.Observed = ago(13 * time.Hour) }, CertificateTrusted, UnknownStatus, Stale, ago(13 * time.Hour)},
 		{"certcheck never ran", func(_ *scene, r *CertRecord) { *r = CertRecord{} }, NamesResolve, UnknownStatus, NotChecked, time.Time{}},
 		{"peersync has not run for two periods", func(s *scene, _ *CertRecord) { s.Now = noon.Add(11 * time.Minute) }, Configured, UnknownStatus, Stale, noon},
