@@ -13,10 +13,7 @@ import (
 
 // addressing is what a cluster's publisher tells of both; "" is not told.
 func (e *end) addressing() (domain string, scheme mesh.AddressScheme) {
-	params, ok := e.record.Seen.Nodes[e.Publisher].Parameters.Get()
-	if !ok {
-		return "", ""
-	}
+	params, _ := e.record.Seen.Nodes[e.Publisher].Parameters.Get()
 	return strings.TrimSpace(params[ParamDomain]), schemeOf(params[ParamScheme])
 }
 

@@ -21,7 +21,7 @@ func TestCompatibleWantsOneDomainAndOneAddressScheme(t *testing.T) {
 		{"two schemes", func(s *scene) {
 			s.parameter("emea", ParamScheme, "Directory URI")
 			s.parameter("apac", ParamScheme, "userid")
-		}, False, AddressSchemeDiffers, Measured, "emea makes IM addresses by the scheme Directory URI"},
+		}, False, AddressSchemeDiffers, Measured, "emea makes IM addresses by the scheme Directory URI, apac by UserID@[Default_Domain]"},
 		{"only one cluster tells its scheme", func(s *scene) { s.parameter("emea", ParamScheme, "directoryURI") }, True, DomainsMatch, Declared, ""},
 		{"one default domain, in capitals and with a final dot", func(s *scene) {
 			s.parameter("emea", ParamDomain, "EXAMPLE.com.")

@@ -24,6 +24,7 @@ func TestConfiguredComparesThePeerEntriesOfBothEnds(t *testing.T) {
 		{"entry uses TLS where mesh.yaml says TCP", func(s *scene) { s.entry(func(e *Entry) { e.Protocol = mesh.TLSProto }) }, False, ProtocolDiffers, Measured, "mesh.yaml says tcp"},
 		{"the two ends differ", func(s *scene) { s.apac().Seen.Entries.Value[0].Protocol = mesh.TLSProto }, False, ProtocolDiffers, Measured, ""},
 		{"the other end's table is unread", func(s *scene) { s.apac().Seen.Entries = Unknown[[]Entry](QueryRefused, "fault") }, UnknownStatus, QueryRefused, Measured, "apac"},
+		{"the other end's table is not mapped", func(s *scene) { s.apac().Seen.Entries = Unknown[[]Entry](NoDialect, "not mapped") }, True, EntriesMatch, Measured, "the other end's is not readable"},
 		{"half a peer table proves no missing entry", func(s *scene) { s.emea().Seen.Entries = Partial([]Entry{}, noon, RowsIncomplete, "cut") }, UnknownStatus, RowsIncomplete, Measured, ""},
 	})
 }

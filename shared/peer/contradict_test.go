@@ -71,6 +71,7 @@ func TestACauseIsContradictedByALaterSync(t *testing.T) {
 			lastSync(ago(70 * time.Minute))(g)
 		}, UnknownStatus, Contradicted},
 		{"names: how far the puller's clock is off is not known", NamesResolve, func(g *given) { g.emea().Seen.Skew = Fact[time.Duration]{} }, False, NameNotResolving},
+		{"names: the last sync lies two looks ahead, by a clock that was compared a look ago", NamesResolve, lastSync(noon.Add(2 * tick)), UnknownStatus, Contradicted},
 		{"names: the last sync lies an hour ahead", NamesResolve, lastSync(noon.Add(time.Hour)), False, NameNotResolving},
 		{"names: the clock is not readable", NamesResolve, func(g *given) { g.emea().Seen.Entries = Unknown[[]Entry](NoDialect, "") }, False, NameNotResolving},
 		{"names: it has never synced", NamesResolve, lastSync(time.Time{}), False, NameNotResolving},
@@ -200,7 +201,9 @@ func TestFindingsOnNamesAreEasedBySyncs(t *testing.T) {
 			t.Errorf("%s: eased", name)
 		}
 	}
-	told := ContradictedFindings(s.Mesh, "emea", at(against, against))
+	later := against
+	later.Message = "the same of another peer"
+	told := ContradictedFindings(s.Mesh, "emea", at(against, later))
 	if len(told) != 1 || told[0].Severity != "info" || !strings.Contains(told[0].Message, "emea>apac, emea>amer: both facts") {
 		t.Errorf("%+v", told)
 	}

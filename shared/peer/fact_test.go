@@ -21,6 +21,12 @@ func TestFactsKeepWhatWasReadWhole(t *testing.T) {
 		{"a half look is more than nothing", Partial(7, now, RowsIncomplete, "cut"), Unknown[int](TimedOut, ""), now, Partial(7, now, RowsIncomplete, "cut")},
 		{"too old, and nobody looked since", Known(1, old), Fact[int]{}, now.Add(tick + time.Second), Unknown[int](Stale, "last read 2026-03-02T11:55:00Z")},
 		{"too old, and later looks failed: their reason speaks", Unknown[int](ServiceNotActive, "404"), Known(1, old), now.Add(tick + time.Second), Unknown[int](ServiceNotActive, "404; last read 2026-03-02T11:55:00Z")},
+		{"a half look stays while later ones bring nothing", Unknown[int](TimedOut, "30 s"), Partial(7, old, RowsIncomplete, "cut"), now, Partial(7, old, RowsIncomplete, "cut")},
+		{"a later half look takes the place of a half one", Partial(8, now, RowsIncomplete, "cut"), Partial(7, old, RowsIncomplete, "cut"), now, Partial(8, now, RowsIncomplete, "cut")},
+		{"what is cut now is told beside the whole value", Fact[int]{Knowledge: PartialFact, Reason: RowsIncomplete, Cut: "users"}, Known(1, old), now, Fact[int]{KnownFact, 1, old, RowsIncomplete, "", "users"}},
+		{"and what was cut then while nothing is", Unknown[int](TimedOut, ""), Fact[int]{Knowledge: KnownFact, Value: 1, At: old, Cut: "users"}, now, Fact[int]{KnownFact, 1, old, TimedOut, "", "users"}},
+		{"too old, and a later look failed without a word", Unknown[int](TimedOut, ""), Known(1, old), now.Add(tick + time.Second), Unknown[int](TimedOut, "last read 2026-03-02T11:55:00Z")},
+		{"known of no instant", Fact[int]{Knowledge: KnownFact, Value: 1}, Fact[int]{}, now, Unknown[int](Stale, "not read yet")},
 		{"never looked at", Fact[int]{}, Fact[int]{}, now, Fact[int]{}},
 	}
 	for _, c := range cases {
@@ -29,5 +35,11 @@ func TestFactsKeepWhatWasReadWhole(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestWhyNothingIsKnown(t *testing.T) {
+	if never, failed := (Fact[int]{}).Why(), Unknown[int](TimedOut, "").Why(); never != NotChecked || failed != TimedOut {
+		t.Errorf("never looked at: %s, failed: %s", never, failed)
 	}
 }

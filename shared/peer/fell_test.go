@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,7 @@ func TestUsersFell(t *testing.T) {
 		{"three become one: no more than that", times(3, 3, 1), 0},
 		{"39 become 19: more than half, and twenty", times(3, 39, 19), 39},
 		{"39 become 20: nineteen", times(3, 39, 20), 0},
+		{"15 become 5: ten", times(3, 15, 5), 0},
 		{"200 become 100: half, and not more", times(3, 200, 100), 0},
 		{"200 become 99", times(3, 200, 99), 200},
 		{"a slow decline within twenty hours", slow(1000, 400, 240), 1000},
@@ -112,5 +114,43 @@ func TestAnEmptyClusterIsNotHealthy(t *testing.T) {
 	found := Findings(s.View(), "apac", nil)
 	if len(found) != 1 || found[0].Reason != UsersFell || found[0].Severity != "critical" || !strings.Contains(found[0].Message, "peerkeeper ack") {
 		t.Errorf("%+v", found)
+	}
+}
+
+// TestAFallIsFromTheGreatestCountOfTheDay: of a day's, the hours' greatest.
+func TestAFallIsFromTheGreatestCountOfTheDay(t *testing.T) {
+	c, _ := newScene().Mesh.Cluster("apac")
+	seen := Observation{Cluster: "apac", At: noon, Users: Known(map[mesh.NodeName]int{pub("apac"): 10}, noon)}
+	for _, peaks := range [][]Peak{{{Users: 300, At: ago(3 * time.Hour)}, {Users: 200, At: ago(time.Hour)}}, {{Users: 200, At: ago(3 * time.Hour)}, {Users: 300, At: ago(time.Hour)}}} {
+		r := ClusterRecord{Seen: seen, Peaks: peaks}
+		if r.WatchUsers(c, false, false); r.Fell == nil || r.Fell.From != 300 || r.Fell.To != 10 {
+			t.Errorf("%v: %v, want from 300 to 10", peaks, r.Fell)
+		}
+	}
+}
+
+// TestWhichCountsAreRememberedOfADay: the greatest of each hour, and when it was
+// last so.
+func TestWhichCountsAreRememberedOfADay(t *testing.T) {
+	c, _ := newScene().Mesh.Cluster("apac")
+	at := noon.Add(30 * time.Minute)
+	whole := func(n int) Fact[map[mesh.NodeName]int] { return Known(map[mesh.NodeName]int{pub("apac"): n}, at) }
+	kept := Peak{Users: 50, At: at.Add(-fellWithin)}
+	hour := Peak{Users: 200, At: noon}
+	for _, x := range []struct {
+		name  string
+		users Fact[map[mesh.NodeName]int]
+		prev  []Peak
+		want  []Peak
+	}{
+		{"more in the hour", whole(201), []Peak{kept, hour}, []Peak{kept, {Users: 201, At: at}}},
+		{"as many: it was so until now", whole(200), []Peak{kept, hour}, []Peak{kept, {Users: 200, At: at}}},
+		{"fewer", whole(199), []Peak{kept, hour}, []Peak{kept, hour}},
+		{"one that is older than a day", whole(199), []Peak{{Users: 50, At: at.Add(-fellWithin - time.Second)}, hour}, []Peak{hour}},
+		{"half a count changes nothing", Partial(map[mesh.NodeName]int{}, at, RowsIncomplete, "cut"), []Peak{{Users: 50, At: ago(48 * time.Hour)}}, []Peak{{Users: 50, At: ago(48 * time.Hour)}}},
+	} {
+		if got := peaks(ClusterRecord{Peaks: x.prev}, Observation{At: at, Users: x.users}, c); !slices.Equal(got, x.want) {
+			t.Errorf("%s: %v, want %v", x.name, got, x.want)
+		}
 	}
 }

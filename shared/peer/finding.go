@@ -75,19 +75,17 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 			severity, text := why.worthAWord()
 			add(severity, why, n.Name, "", "%s %s", n.Name, text)
 		}
-		services, known := seen.Services.Fresh(v.Now, v.maxAge()).Get()
-		if known {
-			for _, need := range requiredServices {
-				if need.remote || (!need.all && n.Name != c.Publisher) {
-					continue
+		services, _ := seen.Services.Fresh(v.Now, v.maxAge()).Get()
+		for _, need := range requiredServices {
+			if need.remote || (!need.all && n.Name != c.Publisher) {
+				continue
+			}
+			if svc, listed := services[need.service]; listed && svc.Status == "Stopped" {
+				why := stopCodeText(svc.Code)
+				if why != "" {
+					why = " (" + why + ")"
 				}
-				if svc, listed := services[need.service]; listed && svc.Status == "Stopped" {
-					why := stopCodeText(svc.Code)
-					if why != "" {
-						why = " (" + why + ")"
-					}
-					add(Critical, ServiceStopped, n.Name, need.service, "%s is stopped on %s%s", need.service, n.Name, why)
-				}
+				add(Critical, ServiceStopped, n.Name, need.service, "%s is stopped on %s%s", need.service, n.Name, why)
 			}
 		}
 		if state, ok := seen.HAState.Fresh(v.Now, v.maxAge()).Get(); ok {
@@ -156,17 +154,12 @@ func firstTen(names []string) ([]string, int) {
 	const listed = 10
 	slices.Sort(names)
 	names = slices.Compact(names)
-	if len(names) <= listed {
-		return names, 0
-	}
-	return names[:listed], len(names) - listed
+	n := min(len(names), listed)
+	return names[:n], len(names) - n
 }
 
 func (v *View) unlisted(r *ClusterRecord) []string {
-	nodes, ok := r.Seen.Topology.Get()
-	if !ok {
-		return nil
-	}
+	nodes, _ := r.Seen.Topology.Get()
 	var out []string
 	for _, n := range nodes {
 		// Some releases list the peers' nodes in the same table (inferred):
@@ -179,10 +172,7 @@ func (v *View) unlisted(r *ClusterRecord) []string {
 }
 
 func (v *View) unlistedPeers(r *ClusterRecord) []string {
-	entries, ok := r.Seen.Entries.Get()
-	if !ok {
-		return nil
-	}
+	entries, _ := r.Seen.Entries.Get()
 	var out []string
 	for _, e := range entries {
 		if v.named[mesh.NameKey(e.Address)] == nil {
@@ -194,16 +184,10 @@ func (v *View) unlistedPeers(r *ClusterRecord) []string {
 
 // differingParameters says which ICSA parameters differ between the nodes.
 func (r *ClusterRecord) differingParameters(c *mesh.Cluster) string {
-	pub, ok := r.Seen.Nodes[c.Publisher].Parameters.Get()
-	if !ok {
-		return ""
-	}
+	pub, _ := r.Seen.Nodes[c.Publisher].Parameters.Get()
 	var diffs []string
 	for _, n := range c.Nodes {
-		got, ok := r.Seen.Nodes[n.Name].Parameters.Get()
-		if !ok || n.Name == c.Publisher {
-			continue
-		}
+		got, _ := r.Seen.Nodes[n.Name].Parameters.Get()
 		for _, k := range sortedKeys(pub) {
 			if v, has := got[k]; has && v != pub[k] {
 				diffs = append(diffs, fmt.Sprintf("%s is %s on %s but %s on %s", plain.Value(k), plain.Value(pub[k]), c.Publisher, plain.Value(v), n.Name))

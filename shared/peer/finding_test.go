@@ -19,6 +19,33 @@ func TestFindings(t *testing.T) {
 	}{
 		{"all well", func(*scene) {}, ""},
 		{"a service stopped", func(s *scene) { s.service("apac", sub("apac"), ICSA, "Stopped") }, "ServiceStopped:imp-apac-sub.example.com:Cisco Intercluster Sync Agent"},
+		{"the Sync Agent stopped on a subscriber, where it need not run", func(s *scene) { s.service("apac", sub("apac"), SyncAgent, "Stopped") }, ""},
+		{"the Sync Agent stopped on the publisher", func(s *scene) { s.service("apac", pub("apac"), SyncAgent, "Stopped") }, "ServiceStopped:imp-apac-pub.example.com:Cisco Sync Agent"},
+		{"the XCP Router stopped on a subscriber", func(s *scene) { s.service("apac", sub("apac"), XCPRouter, "Stopped") }, "ServiceStopped:imp-apac-sub.example.com:Cisco XCP Router"},
+		{"another AXL version is taken than the release's", func(s *scene) { s.apac().Seen.AXLVersion = "12.0" }, "AXLVersionFound:imp-apac-pub.example.com"},
+		{"ten nodes more than in mesh.yaml: all are named", func(s *scene) {
+			var names []mesh.NodeName
+			for i := range 10 {
+				names = append(names, mesh.NodeName(fmt.Sprintf("n%02d", i)))
+			}
+			s.apac().Seen.Topology = Known(names, noon)
+		}, "UnlistedNode:n00 UnlistedNode:n01 UnlistedNode:n02 UnlistedNode:n03 UnlistedNode:n04 UnlistedNode:n05 UnlistedNode:n06 UnlistedNode:n07 UnlistedNode:n08 UnlistedNode:n09"},
+		{"certcheck reads what peersync reads too", func(s *scene) {
+			s.CertificateRead = map[mesh.ClusterID]map[mesh.NodeName]time.Time{"apac": {pub("apac"): ago(time.Minute), sub("apac"): ago(time.Minute)}}
+		}, ""},
+		{"certcheck reads a subscriber that peersync has lost", func(s *scene) {
+			s.lose("apac", ago(5*time.Hour), sub("apac"))
+			s.CertificateRead = map[mesh.ClusterID]map[mesh.NodeName]time.Time{"apac": {sub("apac"): ago(2 * time.Hour)}}
+		}, "ReadByCertcheckOnly:imp-apac-sub.example.com"},
+		{"subscriber lost for less than an interval and a look", func(s *scene) { s.lose("apac", ago(34*time.Minute), sub("apac")) }, ""},
+		{"subscriber lost for longer", func(s *scene) { s.lose("apac", ago(36*time.Minute), sub("apac")) }, "NodeUnreachable:imp-apac-sub.example.com"},
+		{"its publisher is down: its own silence is no second finding", func(s *scene) { s.outage(time.Hour, pub("apac")) }, "PublisherDown"},
+		{"out of our sight: no node's silence is a second finding", func(s *scene) { s.lose("apac", ago(time.Hour)) }, "CannotSeeCluster"},
+		{"a node takes RSA key exchange only", func(s *scene) {
+			n := s.apac().Seen.Nodes[sub("apac")]
+			n.Remarks = []Reason{RSAKeyExchangeOnly}
+			s.apac().Seen.Nodes[sub("apac")] = n
+		}, "RSAKeyExchangeOnly:imp-apac-sub.example.com"},
 		{"a service starting", func(s *scene) { s.service("apac", sub("apac"), ICSA, "Starting") }, ""},
 		{"release", func(s *scene) { c, _ := s.Mesh.Cluster("apac"); c.Release = "15.0" }, "ReleaseDiffers:imp-apac-pub.example.com"},
 		{"declared more precisely, to SU level", func(s *scene) { c, _ := s.Mesh.Cluster("apac"); c.Release = "14.0.1SU3" }, ""},
@@ -141,9 +168,32 @@ func TestWhenADeclaredReleaseIsTheOneThatRuns(t *testing.T) {
 		{"15.0", "14.0.1.13900-8", false},
 		{"SU3", "14.0.1.13900-8", false},
 		{"14.0", "", false},
+		{"9.1", "9.1.1.10000-4", true},
 	} {
 		if got := sameRelease(c.declared, c.read); got != c.same {
 			t.Errorf("%q and %q: %v, want %v", c.declared, c.read, got, c.same)
 		}
+	}
+}
+
+func TestWhatIsNewIsFoundSinceNow(t *testing.T) {
+	s := newScene()
+	s.service("apac", sub("apac"), ICSA, "Stopped")
+	got := Findings(s.View(), "apac", []Finding{{ID: "ServiceStopped:another", Since: ago(time.Hour)}})
+	if len(got) != 1 || !got[0].Since.Equal(noon) {
+		t.Errorf("%+v", got)
+	}
+	if got := Findings(s.View(), "elsewhere", nil); got != nil {
+		t.Errorf("of a cluster that is not in mesh.yaml: %+v", got)
+	}
+}
+
+func TestHowManyMoreAreNotNamed(t *testing.T) {
+	s := newScene()
+	for i := range 13 {
+		s.apac().Seen.Entries.Value = append(s.apac().Seen.Entries.Value, Entry{Address: fmt.Sprintf("p%02d", i)})
+	}
+	if got := Findings(s.View(), "apac", nil); !strings.Contains(got[0].Message, "there are 3 more peer entries") {
+		t.Errorf("%+v", got[0])
 	}
 }

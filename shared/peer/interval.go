@@ -60,10 +60,7 @@ func (l *link) interval() (time.Duration, Basis) {
 }
 
 func interval(prev Interval, obs Observation, c *mesh.Cluster) Interval {
-	params, ok := obs.Nodes[c.Publisher].Parameters.Get()
-	if !ok {
-		return prev
-	}
+	params, _ := obs.Nodes[c.Publisher].Parameters.Get()
 	minutes, err := strconv.Atoi(params[ParamInterval])
 	value := time.Duration(minutes) * time.Minute
 	if err != nil || value < mesh.MinSyncInterval || value > mesh.MaxSyncInterval {

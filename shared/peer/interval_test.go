@@ -31,6 +31,9 @@ func TestTheIntervalInEffectIsThatOfTheLastSync(t *testing.T) {
 	if got := r.longestInterval(c, noon.Add(3*time.Hour+time.Minute)); got != time.Hour {
 		t.Errorf("the old interval is over since a minute, and every peer is on %v; got %v", time.Hour, got)
 	}
+	if got := r.longestInterval(c, noon.Add(3*time.Hour)); got != 4*time.Hour {
+		t.Errorf("the old interval ends now: %v", got)
+	}
 	if got := (&ClusterRecord{}).longestInterval(c, noon); got != 45*time.Minute {
 		t.Errorf("never read: %v", got)
 	}
@@ -56,6 +59,9 @@ func TestAnIntervalIsReadFromThePublisher(t *testing.T) {
 	lowest := read(first, "30")
 	if changed := at; lowest.Value != 30*time.Minute || lowest.Previous != time.Hour || !lowest.Changed.Equal(changed) || len(lowest.Earlier) != 0 {
 		t.Errorf("changed: %+v", lowest)
+	}
+	if same := read(lowest, "30"); !same.Changed.Equal(lowest.Changed) || same.Previous != time.Hour {
+		t.Errorf("read again: %+v, want %+v", same, lowest)
 	}
 	for _, no := range []string{"29", "1445", "", "half an hour"} {
 		if got := read(lowest, no); got.Value != 30*time.Minute {

@@ -95,7 +95,7 @@ func (l *link) remember(prev SyncRecord, users comparison) SyncRecord {
 	}
 	home, copied, since := users.home.Value, users.copied.Value, prev.Differs.Since
 	if users.proof != UsersDiffer {
-		if limit, _ := l.limits(l.clock().Last).First(); !since.IsZero() && l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
+		if limit, _ := l.limits(l.clock().Last).First(); l.Now.Sub(since) <= limit+l.Tick && l.changedSince(since) {
 			next.Progress = l.Now
 		}
 		if !since.IsZero() {

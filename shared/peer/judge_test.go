@@ -133,3 +133,48 @@ func BenchmarkJudge(b *testing.B) {
 		})
 	}
 }
+
+// TestWhatSyncsCannotContradictHasNoFirstSight: a stopped service is a fact of its own.
+func TestWhatSyncsCannotContradictHasNoFirstSight(t *testing.T) {
+	s := newScene()
+	s.service("emea", pub("emea"), ICSA, "Stopped")
+	if got := Judge(s.View(), watched, SyncRecord{}); got.Condition(ServicesRunning).Status != False || len(got.Standing) != 0 {
+		t.Errorf("%v", got.Standing)
+	}
+}
+
+// TestADifferenceIsRememberedWhileNothingCanBeCounted: nothing shows that it is over.
+func TestADifferenceIsRememberedWhileNothingCanBeCounted(t *testing.T) {
+	s := newScene()
+	s.unreadUsers("apac")
+	prev := SyncRecord{FirstSeen: ago(24 * time.Hour), Differs: Difference{Since: ago(2 * time.Hour), Least: 7}}
+	if got := Judge(s.View(), watched, prev); got.Differs != prev.Differs || !got.Copied.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
+func (s *scene) unreadUsers(id mesh.ClusterID) {
+	s.Clusters[id].Seen.Users = Unknown[map[mesh.NodeName]int](QueryRefused, "fault")
+}
+
+// TestTheFirstFullSyncMovesItsClock: with every look that shows more users, until it
+// has succeeded; a clock that cannot be read stands.
+func TestTheFirstFullSyncMovesItsClock(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		entry func(e *Entry)
+		want  time.Time
+	}{
+		{"it has not succeeded yet", func(e *Entry) { e.LastSync = time.Time{} }, noon},
+		{"it has", func(*Entry) {}, ago(24 * time.Hour)},
+		{"nobody can tell", func(e *Entry) { e.HasClock, e.LastSync = false, time.Time{} }, ago(24 * time.Hour)},
+	} {
+		s := newScene()
+		s.copied(150)
+		s.entry(c.entry)
+		got := Judge(s.View(), watched, SyncRecord{FirstSeen: ago(24 * time.Hour), Differs: Difference{Since: ago(5 * time.Hour), Least: 60}})
+		if !got.FirstSeen.Equal(c.want) || got.Differs != (Difference{Since: noon, Least: 50}) {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+}

@@ -281,7 +281,7 @@ func (c *climb) notice() {
 	limit, _ := c.limits.First()
 	ours := false
 	for _, at := range []time.Time{c.mem.Tried, c.open} {
-		ours = ours || !at.IsZero() && c.started.After(at.Add(-2*time.Minute)) && c.started.Before(at.Add(15*time.Minute))
+		ours = ours || c.started.After(at.Add(-2*time.Minute)) && c.started.Before(at.Add(15*time.Minute))
 	}
 	if ours || !c.started.After(c.last.Add(limit-2*c.Tick)) || !c.started.After(c.mem.OthersTry.Add(2*time.Minute)) {
 		return

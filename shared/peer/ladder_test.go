@@ -191,7 +191,7 @@ func TestAnICSAThatRestartsItselfInVainIsLeftToAPerson(t *testing.T) {
 	s.up, s.age = 5*time.Minute, 3*time.Hour
 	for others, want := range map[int]Rung{0: RungWait, 1: RungHuman} { // and this start
 		_, l, p := s.look(t, &Ladder{Rung: RungWait, Incident: at12.Add(-3 * time.Hour), Others: others, OthersTry: at12.Add(-150 * time.Minute)}, nil)
-		if l.Rung != want || p != nil {
+		if l.Rung != want || p != nil || want == RungHuman && !strings.Contains(l.Evidence, "restarted 2 times") {
 			t.Errorf("%d restarts before this one: %s (%s), proposes %v, want %s", others, l.Rung, l.Evidence, p != nil, want)
 		}
 	}
@@ -419,6 +419,17 @@ func TestLadderEnds(t *testing.T) {
 	}{
 		{"a restart of another node's agent is none of this one's", base, nil, []Done{elsewhere}, RungRestart, true, ""},
 		{"nor is a start of this one", base, nil, []Done{started}, RungRestart, true, ""},
+		{"after them, one of ours", base, nil, []Done{elsewhere, restartOf(ago(46 * m))}, RungHuman, false, "still stands"},
+		{"one of an earlier incident, and one of this", base, nil, []Done{restartOf(ago(9 * h)), restartOf(ago(46 * m))}, RungHuman, false, "still stands"},
+		{"three restarts, the first of which was a day ago", base, nil, []Done{restartOf(ago(24 * h)), restartOf(ago(13 * h)), restartOf(ago(9 * h))}, RungRestart, true, "is proposed"},
+		{"it was refused once, and that is remembered", base, &Ladder{Incident: incident, Tries: 1, LastTry: ago(2 * h)}, []Done{failed(restartOf(ago(2 * h)))}, RungRestart, true, "is proposed"},
+		{"our restart is under way, and the data have come to be equal", with(young, func(s *stuck) { s.equal = true }), nil, []Done{open(restartOf(ago(21 * m)))}, RungRestart, false, "outcome is not known yet"},
+		{"the policy does not wait for people any more", base, &Ladder{Incident: incident, Rung: RungForce, ForceBy: ago(-m)}, nil, RungRestart, true, "is proposed"},
+		{"ICSA came up this minute", with(base, func(s *stuck) {
+			s.change = func(v *Facts, _ *SyncRecord) {
+				v.Clusters["emea"].Seen.Nodes["imp-emea-pub.example.com"].Services.Value[ICSA] = Service{Status: "Started"}
+			}
+		}), nil, nil, RungCisco, false, "restarted at 2026-03-01 12:00 UTC, not by Peerkeeper"},
 		{"our restart is under way", young, nil, []Done{open(restartOf(ago(21 * m)))}, RungRestart, false, "outcome is not known yet"},
 		{"our restart has its time to help", young, nil, []Done{restartOf(ago(21 * m))}, RungRestart, false, "must succeed by 2026-03-01 12:24 UTC"},
 		{"our restart did not help", base, nil, []Done{restartOf(ago(46 * m))}, RungHuman, false, "still stands"},
@@ -482,5 +493,69 @@ func TestAnUnknownRungIsAnErrorAndAsksForNothing(t *testing.T) {
 	l, p, err := Climb(v, mesh.PeerID{From: "emea", To: "apac"}, nil, sync, &Ladder{Rung: "rebootNode"}, nil)
 	if err == nil || p != nil || l != (Ladder{}) {
 		t.Errorf("%+v %+v, %v; want an error and nothing else", l, p, err)
+	}
+}
+
+// TestWhoseAStartOfICSAWas: ours from two minutes before our restart, for the two
+// clocks are not one, to a quarter of an hour after it; and one that came before a
+// sync was overdue is nobody's cure.
+func TestWhoseAStartOfICSAWas(t *testing.T) {
+	const h, m = time.Hour, time.Minute
+	base := stuck{age: 8 * h, auto: "f", others: "stand"}
+	for _, c := range []struct {
+		name      string
+		up, tried time.Duration
+		others    int
+	}{
+		{"a minute after our restart", 20 * m, 21 * m, 0},
+		{"a minute before it, by the two clocks", 22 * m, 21 * m, 0},
+		{"two minutes before", 23 * m, 21 * m, 1},
+		{"14 minutes after", 20 * m, 34 * m, 0},
+		{"15 minutes after", 20 * m, 35 * m, 1},
+		{"nobody of us restarted it", 20 * m, 0, 1},
+		{"two looks before the limit", 6*h + 10*m, 0, 0},
+		{"after that", 6*h + 9*m, 0, 1},
+	} {
+		s, prev := with(base, func(s *stuck) { s.up = c.up }), &Ladder{Incident: at12.Add(-8 * h)}
+		if c.tried != 0 {
+			prev.Tried = at12.Add(-c.tried)
+		}
+		if _, l, _ := s.look(t, prev, nil); l.Others != c.others {
+			t.Errorf("%s: %d by others, want %d", c.name, l.Others, c.others)
+		}
+	}
+}
+
+// TestSinceWhenAPeerIsOnARung: a look that leaves it there says nothing new, and
+// nobody is waited for whom the policy does not wait for.
+func TestSinceWhenAPeerIsOnARung(t *testing.T) {
+	s, incident := stuck{age: 8 * time.Hour, auto: "f", others: "stand"}, at12.Add(-8*time.Hour)
+	for on, want := range map[Rung]time.Time{RungRestart: at12.Add(-time.Hour), RungWithheld: at12} {
+		_, l, _ := s.look(t, &Ladder{Incident: incident, Rung: on, Entered: at12.Add(-time.Hour)}, nil)
+		if l.Rung != RungRestart || !l.Entered.Equal(want) || !l.ForceBy.IsZero() {
+			t.Errorf("was on %s: %+v, want it entered at %s", on, l, want)
+		}
+	}
+}
+
+// TestWhatIsNotKnownWhileARestartIsOpen: its proof is still awaited by its time.
+func TestWhatIsNotKnownWhileARestartIsOpen(t *testing.T) {
+	s := stuck{age: 8 * time.Hour, auto: "f", others: "stand", unknown: Reachable}
+	open := restartOf(at12.Add(-10 * time.Minute))
+	open.Open = true
+	if _, l, _ := s.look(t, nil, []Done{open}); l.Rung != RungWait || !l.ProveBy.Equal(at12.Add(35*time.Minute)) {
+		t.Errorf("%+v", l)
+	}
+	if _, l, _ := s.look(t, nil, nil); l.Rung != RungWait || !l.ProveBy.IsZero() {
+		t.Errorf("without one: %+v", l)
+	}
+}
+
+// TestACauseThatWasNeverJudgedIsNotKnown: nothing is restarted on it.
+func TestACauseThatWasNeverJudgedIsNotKnown(t *testing.T) {
+	v, sync, _ := stuck{age: 300 * time.Minute, auto: "f", others: "stand"}.view()
+	l, p, err := Climb(v, watched, []Condition{{Type: Synced, Status: False}}, sync, nil, nil)
+	if err != nil || p != nil || l.Rung != RungWait || !strings.Contains(l.Evidence, "is Unknown (NotChecked)") {
+		t.Errorf("%+v %+v %v", l, p, err)
 	}
 }

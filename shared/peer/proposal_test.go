@@ -22,6 +22,11 @@ func TestMerge(t *testing.T) {
 	if got := Merge([]Proposal{b, a}); got[0].ID != "b" || !got[0].Since.Equal(b.Since) {
 		t.Errorf("in the other order the one that was asked for first is %+v", got[0])
 	}
+	again := a
+	again.ID, again.Since = "d", at12.Add(time.Minute)
+	if got := Merge([]Proposal{a, again}); got[0].Why != "1" || got[0].ID != "a" || !got[0].Since.Equal(at12) {
+		t.Errorf("asked for twice for one reason: %+v", got[0])
+	}
 	b.Approval = ""
 	if got := Merge([]Proposal{a, b}); got[0].Approval != "" {
 		t.Error("one of them needs nobody")

@@ -74,6 +74,7 @@ func TestWhereBothEndsLackAServiceThePullersOwnComesFirst(t *testing.T) {
 	}{
 		{"ICSA here and AXL there", ICSA, AXL, "emea"},
 		{"AXL there", "", AXL, "apac"},
+		{"nothing that is known, on either side", "", "", "emea"},
 		{"ICSA here", ICSA, "", "emea"},
 		{"the Sync Agent here, whose node is listed last", SyncAgent, AXL, "emea"},
 		{"ICSA there, which is the other direction's", "", ICSA, "emea"},
@@ -105,5 +106,23 @@ func TestAPeerThatIsWellHasNoCause(t *testing.T) {
 		if root, ok := RootOf(newScene().View(), watched, map[mesh.PeerID][]Condition{watched: all}); ok {
 			t.Errorf("%s: %+v", name, root)
 		}
+	}
+}
+
+// TestWhatIsNotReadStandsStillForNothing: a service is stopped that was read to be.
+func TestWhatIsNotReadStandsStillForNothing(t *testing.T) {
+	s := newScene()
+	s.service("emea", pub("emea"), ICSA, "Unknown")
+	s.service("apac", sub("apac"), AXL, "Stopped") // which nobody who pulls from it needs
+	s.service("emea", sub("emea"), SyncAgent, "Stopped")
+	s.unread("amer", pub("amer"), TimedOut)
+	v := s.View()
+	for _, id := range []mesh.ClusterID{"emea", "apac", "amer", "elsewhere"} {
+		if v.stopped(id, true) {
+			t.Errorf("%s lacks a service for those who pull from it", id)
+		}
+	}
+	if v.stopped("emea", false) || v.stopped("elsewhere", false) {
+		t.Error("a service that was not read, or need not run, counts as stopped")
 	}
 }

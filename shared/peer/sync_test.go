@@ -108,6 +108,8 @@ func TestWhetherICSAHasReadItsTrustStore(t *testing.T) {
 		{"overdue, but a sync has succeeded since the change", func(s *scene) { s.lastSync(90 * time.Minute) }, false, true},
 		{"it was restarted after the change, and its sync is overdue", func(s *scene) { runs(s, time.Hour); s.lastSync(3 * time.Hour) }, false, true},
 		{"it was restarted just now, and its first sync is to come", func(s *scene) { runs(s, 10*time.Minute); s.lastSync(3 * time.Hour) }, true, true},
+		{"it was restarted an interval and two looks ago", func(s *scene) { runs(s, 40*time.Minute); s.lastSync(3 * time.Hour) }, true, true},
+		{"its first sync since it was restarted is overdue", func(s *scene) { runs(s, 41*time.Minute); s.lastSync(3 * time.Hour) }, false, true},
 		{"no clock: it has run since before", func(s *scene) { s.entry(func(e *Entry) { e.HasClock, e.LastSync = false, time.Time{} }) }, true, false},
 		{"no clock: it was restarted after the change", func(s *scene) {
 			runs(s, time.Hour)

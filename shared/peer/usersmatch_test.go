@@ -203,17 +203,24 @@ func TestAChangeThatIsSeenCopied(t *testing.T) {
 	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
 	for name, c := range map[string]struct {
 		film film
-		want time.Time
+		want time.Time // zero is never
+		late bool      // too late to be progress
 	}{
-		"within the interval":                {film{interval: 30 * time.Minute, home: step(10, 200, 210)}, at(35)},
-		"after five hours":                   {film{interval: 30 * time.Minute, home: step(10, 200, 210), syncs: func(m int) bool { return m > 300 }}, at(305)},
-		"the home changed back":              {film{interval: 30 * time.Minute, home: func(m int) int { return map[bool]int{true: 210, false: 200}[m >= 10 && m < 60] }, syncs: never}, time.Time{}},
-		"nothing ever changed":               {film{interval: 30 * time.Minute, home: always(200)}, time.Time{}},
-		"it differed since before we looked": {film{interval: 30 * time.Minute, home: always(200), copied: step2(100, 190, 200)}, time.Time{}},
+		"within the interval":                {film{interval: 30 * time.Minute, home: step(10, 200, 210)}, at(35), false},
+		"after four intervals and a look":    {film{interval: 30 * time.Minute, home: step(30, 200, 210), syncs: func(m int) bool { return m > 150 }}, at(155), false},
+		"a look later":                       {film{interval: 30 * time.Minute, home: step(25, 200, 210), syncs: func(m int) bool { return m > 150 }}, at(155), true},
+		"after five hours":                   {film{interval: 30 * time.Minute, home: step(10, 200, 210), syncs: func(m int) bool { return m > 300 }}, at(305), true},
+		"the home changed back":              {film{interval: 30 * time.Minute, home: func(m int) int { return map[bool]int{true: 210, false: 200}[m >= 10 && m < 60] }, syncs: never}, time.Time{}, true},
+		"nothing ever changed":               {film{interval: 30 * time.Minute, home: always(200)}, time.Time{}, true},
+		"it differed since before we looked": {film{interval: 30 * time.Minute, home: always(200), copied: step2(100, 190, 200)}, time.Time{}, true},
 	} {
 		c.film.noClock = true
-		if got := c.film.last(360).Copied; !got.Equal(c.want) {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
+		got := c.film.last(360)
+		if !got.Copied.Equal(c.want) {
+			t.Errorf("%s: %s, want %s", name, got.Copied, c.want)
+		}
+		if !c.want.IsZero() && got.Progress.IsZero() != c.late {
+			t.Errorf("%s: progress %s, want it: %v", name, got.Progress, !c.late)
 		}
 	}
 }

@@ -34,6 +34,7 @@ func TestVantage(t *testing.T) {
 		{"lost, its peers go on", all, func(s *scene) { s.lose("apac", ago(time.Hour)) }, NotVisible, CannotSeeCluster},
 		{"lost, nobody syncs", all, func(s *scene) { s.outage(time.Hour) }, Down, ClusterDown},
 		{"lost, one of two witnesses syncs", all, func(s *scene) { s.outage(time.Hour); advance(s, "amer", "apac", ago(10*time.Minute)) }, NotVisible, CannotSeeCluster},
+		{"a sync within a look of the loss is no sync since", all, func(s *scene) { s.outage(time.Hour); advance(s, "amer", "apac", ago(55*time.Minute)) }, Down, ClusterDown},
 		{"lost, one of two witnesses is itself lost, the other tells", all, func(s *scene) { s.outage(time.Hour); s.lose("amer", ago(time.Hour)) }, Down, ClusterDown},
 		{"everything lost at once: we are the suspect", all, func(s *scene) {
 			s.outage(time.Hour)
@@ -87,6 +88,13 @@ func TestVantage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAClusterThatIsNotInMeshYAMLIsNotOutOfSight: nobody looks at it.
+func TestAClusterThatIsNotInMeshYAMLIsNotOutOfSight(t *testing.T) {
+	if got := newScene().View().Visibility("elsewhere"); got != (Visibility{}) {
+		t.Errorf("%+v", got)
 	}
 }
 
