@@ -241,22 +241,6 @@ func (c *Client) ServiceParameters(ctx context.Context, node, service string) ([
 	return out.Return.Parameters, nil
 }
 
-// ServiceParameter reads one parameter. One that does not exist is a soap.Fault, with the code 5007 where the server says so (vendor document).
-func (c *Client) ServiceParameter(ctx context.Context, node, service, name string) (ServiceParameter, error) {
-	var out struct {
-		Parameter *ServiceParameter `xml:"return>serviceParameter"`
-	}
-	a, err := c.ask(ctx, "getServiceParameter", &out,
-		soap.Text("processNodeName", node), soap.Text("name", name), soap.Text("service", service))
-	if err != nil {
-		return ServiceParameter{}, err
-	}
-	if out.Parameter == nil {
-		return ServiceParameter{}, a.Malformed(errNoReturn)
-	}
-	return *out.Parameter, nil
-}
-
 // SetServiceParameter changes one parameter. Booleans are "T" and "F" here, "t" and "f" in SQL (observation, vendor document).
 func (c *Client) SetServiceParameter(ctx context.Context, node, service, name, value string) error {
 	const op = "updateServiceParameter"

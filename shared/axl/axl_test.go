@@ -71,10 +71,6 @@ func TestOperations(t *testing.T) {
 			func(c *Client) (any, error) { return c.ServiceParameters(ctx, node, "Cisco Intercluster Sync Agent") },
 			[]ServiceParameter{{UUID: "{0B1C2D3E-4F50-4162-8374-95A6B7C8D9E0}", Node: node, Name: "interval", Service: "Cisco Intercluster Sync Agent", Value: "30", Type: "long"}},
 			`<ns:listServiceParameter><searchCriteria><processNodeName>` + node + `</processNodeName><service>Cisco Intercluster Sync Agent</service></searchCriteria><returnedTags><processNodeName/><name/><service/><value/><valueType/></returnedTags></ns:listServiceParameter>`},
-		{"getServiceParameter", `<return><serviceParameter><processNodeName>` + node + `</processNodeName><name>interval</name><service>s</service><value>45</value></serviceParameter></return>`, false,
-			func(c *Client) (any, error) { return c.ServiceParameter(ctx, node, "s", "interval") },
-			ServiceParameter{Node: node, Name: "interval", Service: "s", Value: "45"},
-			`<ns:getServiceParameter><processNodeName>` + node + `</processNodeName><name>interval</name><service>s</service></ns:getServiceParameter>`},
 		{"getSyslogConfiguration", `<return><syslogConfiguration><serverName>` + node + `</serverName><alarmConfigs><AlarmConfig><AlarmLevelEvent>Informational</AlarmLevelEvent><RemoteServerName1/><monitor>Local Syslogs</monitor><Enable>true</Enable></AlarmConfig><AlarmConfig><AlarmLevelEvent>Error</AlarmLevelEvent><monitor>Remote Syslogs</monitor></AlarmConfig></alarmConfigs></syslogConfiguration></return>`, false,
 			func(c *Client) (any, error) {
 				return c.AlarmMonitors(ctx, node, "IM and Presence Services", "Cisco Intercluster Sync Agent")
@@ -153,7 +149,6 @@ func TestAnswersThatSayTooLittle(t *testing.T) {
 		"version":    {func(c *Client) error { _, err := c.Version(ctx, ""); return err }, false},
 		"nodes":      {func(c *Client) error { _, err := c.ListProcessNodes(ctx); return err }, false},
 		"parameters": {func(c *Client) error { _, err := c.ServiceParameters(ctx, node, "s"); return err }, false},
-		"parameter":  {func(c *Client) error { _, err := c.ServiceParameter(ctx, node, "s", "n"); return err }, false},
 		"query":      {func(c *Client) error { _, err := c.Query(ctx, "s", nil, nil); return err }, false},
 		"set":        {func(c *Client) error { return c.SetServiceParameter(ctx, node, "s", "n", "v") }, true},
 		"update":     {func(c *Client) error { _, err := c.Update(ctx, "s"); return err }, true},
