@@ -162,9 +162,6 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-// Path is where the file is.
-func (s *Store) Path() string { return s.path }
-
 var ( // names of buckets; never changed
 	bucketAbout  = []byte("peerkeeper")
 	bucketItems  = []byte("items")  // one bucket per partition, within it sort key -> value
