@@ -525,3 +525,27 @@ func BenchmarkStatus870(b *testing.B) {
 		}
 	}
 }
+
+// What explains a peer stands apart from how long it has lasted, however long
+// the words for that are.
+func TestAPeersCauseStandsApartFromItsTime(t *testing.T) {
+	for _, c := range []struct {
+		since time.Duration
+		want  string
+	}{
+		{30 * time.Second, "for under 1 min Synced"},
+		{23*time.Hour + 59*time.Minute, "for 23 h 59 min Synced"},
+		{7 * time.Minute, "for 7 min       Synced"},
+		{364*24*time.Hour + 23*time.Hour, "for 364 d 23 h  Synced"},
+	} {
+		now := time.Date(2026, 6, 2, 15, 0, 0, 0, time.UTC)
+		var out strings.Builder
+		st := Status{AsOf: now, Peers: []Peer{{ID: id("emea>apac"), State: peer.Suspect, Cause: "Synced", Since: now.Add(-c.since)}}}
+		if err := WriteStatus(&out, st, false); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("want %q in\n%s", c.want, out.String())
+		}
+	}
+}

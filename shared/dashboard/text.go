@@ -277,7 +277,7 @@ func (p *paper) peers(st Status) {
 			rest += "  [" + string(o) + "]"
 		}
 		p.line("  %s  %s  %s", p.paint(s.ansi, s.letters), pad(clip(x.ID.String(), 30), width),
-			strings.TrimRight(pad(string(x.State), 10)+"  "+pad(lasting(x.Since, st.AsOf), 14)+rest, " "))
+			strings.TrimRight(pad(string(x.State), 10)+"  "+pad(lasting(x.Since, st.AsOf), longest)+" "+rest, " "))
 		if c, ok := x.causing(); ok {
 			p.wrapped(6, string(c.Reason)+": "+c.Message)
 		}
@@ -300,6 +300,9 @@ func (p *paper) groups(st Status) {
 		p.line("  %s  %d Healthy", p.paint(s.ansi, s.letters), n)
 	}
 }
+
+// longest is the width of "for under 1 min" and "for 23 h 59 min".
+const longest = 15
 
 // lasting is "for 7 min", or nothing if it is not known since when.
 func lasting(since, now time.Time) string {
