@@ -5,7 +5,9 @@ import (
 	"go/ast"
 	"go/token"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -138,4 +140,44 @@ func TestWordsAreSpokenToday(t *testing.T) {
 		"in a comment":  "// Package x begins anew.\npackage x\n",
 		"in a sentence": "package x\nconst a = \"ask whoever runs it\"\n",
 	}, "// Package x begins again.\npackage x\nconst a = \"ask those who run it; at least, renew\"\n")
+}
+
+// menuPath is a way through Cisco's pages, or what leads on from one.
+var menuPath = regexp.MustCompile(`(^|\b[A-Z][\w-]*|\}|\bpage) > [A-Z{]`)
+
+// menus is the rule: the ways through Cisco's pages stand in procedure, so that
+// one step is called alike wherever it is told. The simulator shares nothing.
+func menus(p *pkg) []string {
+	if p.dir == "shared/procedure" || fits("shared/clustersim/...", p.dir) {
+		return nil
+	}
+	var out []string
+	for name, f := range p.files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			if text, err := strconv.Unquote(lit.Value); err == nil && menuPath.MatchString(text) {
+				out = append(out, fmt.Sprintf("%s:%d: a way through Cisco's pages: procedure names the page", name, p.fset.Position(lit.Pos()).Line))
+			}
+			return true
+		})
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestMenusStandInProcedure(t *testing.T) {
+	for _, p := range repository(t) {
+		for _, said := range menus(p) {
+			t.Error(said)
+		}
+	}
+	catches(t, menus, "shared/x", map[string]string{
+		"two menus":        "package x\nconst a = \"fall back in System > Presence Redundancy Groups\"\n",
+		"what leads on":    "package x\nconst a = page + \" > Generate CSR\"\n",
+		"a place to fill":  "package x\nconst a = \"certificate page > {store}: delete it\"\n",
+		"below that place": "package x\nconst a = \"{page} > Upload\"\n",
+	}, "package x\nconst a = \"SELECT pkid FROM enduser WHERE pkid > {after}\"\n")
 }

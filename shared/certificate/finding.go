@@ -80,15 +80,18 @@ type Kind struct {
 // Places and steps that several rows share. Menus are those of Cisco's guides.
 const (
 	certificatePage = "on {node}, " + procedure.CertificateManagement
-	renew           = certificatePage + " > {service}: generate or upload a new certificate; before it is served (by a restart of {server}), give it to every peer cluster's {store} (`peerkeeper check certs --peer A:B` lists the steps in order)"
-	reissue         = certificatePage + " > {service}: generate a new one; "
 )
 
 // Steps that several rows share, as procedure has them.
 var (
-	resync = procedure.ResyncCertificates("every peer cluster", "the peer").Line()
-	rename = "compare " + procedure.Menus(procedure.PresenceTopology) + " of the cluster; set the peer address on every peer cluster (" + procedure.Menus(procedure.InterClustering) + ") and the names in mesh.yaml to the new "
+	renew   = below("{service}") + ": generate or upload a new certificate; before it is served (by a restart of {server}), give it to every peer cluster's {store} (`peerkeeper check certs --peer A:B` lists the steps in order)"
+	reissue = below("{service}") + ": generate a new one; "
+	resync  = procedure.ResyncCertificates("every peer cluster", "the peer").Line()
+	rename  = "compare " + procedure.Menus(procedure.PresenceTopology) + " of the cluster; set the peer address on every peer cluster (" + procedure.Menus(procedure.InterClustering) + ") and the names in mesh.yaml to the new "
 )
+
+// below is a way on from the node's certificate page.
+func below(names ...string) string { return procedure.Below(certificatePage, names...) }
 
 // Kinds is the table: every finding on certificates and their names,
 // each declared here and nowhere else. Ids are the reason, the node and the key
@@ -110,8 +113,8 @@ func Kinds() []Kind {
 		{NameInCNOnly, peer.Warning, "newer clients look at alternative names only", reissue + "the node name must be among its subject alternative names"},
 		{NotAHostName, peer.Warning, "ICSA resolves every name in a peer's certificate, and none of these can be found", reissue + "type the alternative names again, without blanks, addresses of mail or of pages"},
 		{peer.ValueTooLong, peer.Warning, "what is beyond the bound is not looked at, and so not known", "look at what answers there: such a value is damaged, or somebody chose it"},
-		{NodeNotInMultiServer, peer.Warning, "the node cannot serve the cluster's certificate", certificatePage + " > Generate CSR > {service}, Distribution Multi-server (SAN): the list must hold every node"},
-		{ChainIncomplete, peer.Warning, "peers that do not know the issuer refuse it", certificatePage + " > Upload Certificate/Certificate chain, {store}: the missing CA certificates; then restart {server}"},
+		{NodeNotInMultiServer, peer.Warning, "the node cannot serve the cluster's certificate", below("Generate CSR", "{service}") + ", Distribution Multi-server (SAN): the list must hold every node"},
+		{ChainIncomplete, peer.Warning, "peers that do not know the issuer refuse it", below("Upload Certificate/Certificate chain") + ", {store}: the missing CA certificates; then restart {server}"},
 		{ChainExpired, peer.Warning, "peers that need this CA refuse the leaf", "obtain the CA's new certificate and upload it to {store} on every cluster"},
 		{PeerkeeperGoesBlind, peer.Warning, "peering need not suffer; from that day nobody watches this cluster", "get the CA's new root certificate from the people who run the CA, add it to the file that tls.ca names (the present one stays until it has ended), and see that `peerkeeper check certs --now` is content"},
 		{CAUnreadable, peer.Warning, "nodes that only this CA vouches for are not trusted by Peerkeeper", "export that CA's certificate again, as PEM, and put it into the file that tls.ca names in the place of the one that cannot be read"},
@@ -138,11 +141,11 @@ func Kinds() []Kind {
 		{NotTrustedByPeers, peer.Critical, "these clusters do not have the certificate in their trust store", "upload it by hand as `peerkeeper check certs --trust` lists it, or " + resync},
 		{peer.TrustNotReloaded, peer.Critical, "these clusters hold the certificate by now, and ICSA there may not have read it: syncs still fail", procedure.RestartService("the publisher of each cluster named", peer.ICSA).Line() + " (`peerkeeper plan` asks for it, with approval, if the next sync does not succeed)"},
 		{NotReplicated, peer.Warning, "the store of this node lacks what its publisher has", "utils service restart Platform Administrative Web Service on {node}; if it stays, upload the certificate there"},
-		{SameSubjectOther, peer.Info, "the store holds a certificate of the same name with another key: an old copy", "certificate page of {node} > {store}: after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
-		{LeafInStore, peer.Info, "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", "certificate page > {store}: they may be deleted once the CA is there (Peerkeeper deletes nothing)"},
+		{SameSubjectOther, peer.Info, "the store holds a certificate of the same name with another key: an old copy", below("{store}") + ": after the new one is there, delete the old one (Peerkeeper deletes nothing)"},
+		{LeafInStore, peer.Info, "the store holds CA-signed leaves; the CA alone is enough, and they go stale (Cisco: ICSACertificateCASignedTrustCertFound)", procedure.Below(procedure.CertificateManagement, "{store}") + ": they may be deleted once the CA is there (Peerkeeper deletes nothing)"},
 		{CAConflict, peer.Critical, "two CAs of one name with different keys (Cisco: ICSACertificateCAConflict)", "stop ICSA on all nodes, delete the wrong one on every node, reload, start ICSA (Peerkeeper deletes nothing)"},
 		{CAExpires, peer.Warning, "what it vouches for is refused from that day", "obtain the CA's new certificate and upload it to {store}"},
-		{EmptyStoreEntries, peer.Info, "the store lists entries in which nothing is; whom the cluster trusts is known all the same", "nothing; certificate page of {node} > {store}: entries without a certificate may be deleted (Peerkeeper deletes nothing)"},
+		{EmptyStoreEntries, peer.Info, "the store lists entries in which nothing is; whom the cluster trusts is known all the same", "nothing; " + below("{store}") + ": entries without a certificate may be deleted (Peerkeeper deletes nothing)"},
 		{TrustStoreUnread, peer.Info, "whom the cluster trusts is not known; what its syncs show is", "on release 14 and later: platformCredentials in mesh.yaml, port 443 open from Peerkeeper"},
 		{PlatformRejected, peer.Warning, "the OS administrator's account was refused and is not tried again", "put the right password into the secret, or `peerkeeper resume CLUSTER`"},
 

@@ -207,7 +207,7 @@ func TestWhatToClickIsFilledIn(t *testing.T) {
 		{"XMPP: what serves it", NewFinding(peer.CertificateExpiring, node, "RSA", "cup-xmpp", ""), "restart of Cisco XCP Router"},
 		{"SIP: what serves it", NewFinding(peer.CertificateExpiring, node, "RSA", "cup", ""), "restart of Cisco SIP Proxy and Cisco Presence Engine"},
 		{"of no node", NewFinding(CAConflict, "", "", "tomcat", ""), "stop ICSA on all nodes"},
-		{"of no node, where the row names one", NewFinding(SameSubjectOther, "", "", "tomcat", ""), "certificate page of the node > tomcat-trust"},
+		{"of no node, where the row names one", NewFinding(SameSubjectOther, "", "", "tomcat", ""), "on the node, Cisco Unified IM and Presence OS Administration > Security > Certificate Management > tomcat-trust"},
 	} {
 		if !strings.Contains(c.f.Fix, c.says) {
 			t.Errorf("%s: %q does not say %q", c.name, c.f.Fix, c.says)

@@ -41,11 +41,11 @@ var ciscoAlarms = map[ciscolog.Alarm]ciscoAlarm{
 	ciscolog.InvalidURIWarning:     {severity: Warning, says: "users have an empty or invalid directory URI, which is not the IM address here", cure: "`utils users validate all` names them; correct the directory URI in LDAP or Unified CM"},
 	ciscolog.ReplicationFailure:    {severity: Warning, says: "the database does not replicate", cure: "`utils dbreplication runtimestate` on the publisher"},
 
-	ciscolog.SRMFailover: {severity: Warning, once: true, says: "the users of a node failed over to its partner", cure: "`utils ha status` and why; then fall back in System > Presence Redundancy Groups, if automatic fallback is off"},
-	ciscolog.SRMFailed:   {severity: Critical, once: true, says: "a redundancy group is in the state Failed: its users have no service", cure: "`utils ha status`, then recover it by hand in System > Presence Redundancy Groups"},
+	ciscolog.SRMFailover: {severity: Warning, once: true, says: "the users of a node failed over to its partner", cure: "`utils ha status` and why; then fall back in " + procedure.Menus(procedure.RedundancyGroups) + ", if automatic fallback is off"},
+	ciscolog.SRMFailed:   {severity: Critical, once: true, says: "a redundancy group is in the state Failed: its users have no service", cure: "`utils ha status`, then recover it by hand in " + procedure.Menus(procedure.RedundancyGroups)},
 
 	ciscolog.SyncAgentConnectionFailed: {severity: Warning, says: "the Sync Agent does not reach AXL on Unified CM, so no user change arrives", cure: "see that Cisco AXL Web Service runs on Unified CM's publisher, and its address and account in the Sync Agent's settings"},
-	ciscolog.NotInServerList:           {severity: Warning, says: "Unified CM does not list this node", cure: "add it in Unified CM, System > Server"},
+	ciscolog.NotInServerList:           {severity: Warning, says: "Unified CM does not list this node", cure: "add it in Unified CM, " + procedure.Menus(procedure.UnifiedCMServers)},
 
 	ciscolog.RouterRequestTimedOut:       {severity: Warning, once: true, says: "a request between routers of two clusters timed out", cure: "see that Cisco XCP Router runs on both sides and TCP 7400 is open between their nodes"},
 	ciscolog.RouterPasswordUnencryptable: {severity: Warning, once: true, says: "the password between routers could not be encrypted", cure: "collect the logs of Cisco XCP Config Manager for a TAC case"},

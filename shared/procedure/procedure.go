@@ -22,6 +22,7 @@ import (
 const (
 	InterClustering       = administration + " > Presence > Inter-Clustering"
 	PresenceTopology      = administration + " > System > Presence Topology"
+	RedundancyGroups      = administration + " > System > Presence Redundancy Groups" // [G]
 	ServiceParameters     = administration + " > System > Service Parameters"
 	SystemTroubleshooter  = administration + " > Diagnostics > System Troubleshooter"
 	AdvancedConfiguration = administration + " > Presence > Settings > Advanced Configuration" // [G]
@@ -30,8 +31,10 @@ const (
 	CertificateManagement = platform + " > Security > Certificate Management"             // [G]
 	CipherManagement      = platform + " > Security > Cipher Management"                  // [G]
 	AlarmConfiguration    = serviceability + " > Alarm > Configuration"                   // [G]
+	UnifiedCMServers      = unifiedCM + " > System > Server"                              // [G]
 	CommandLine           = "command line"
 
+	unifiedCM      = "Cisco Unified CM Administration"
 	administration = "Cisco Unified CM IM and Presence Administration"
 	serviceability = "Cisco Unified IM and Presence Serviceability"
 	platform       = "Cisco Unified IM and Presence OS Administration"
@@ -138,6 +141,11 @@ func LogSyncs(on mesh.NodeName) Step {
 // RestartTomcat makes a node serve its new certificate.
 func RestartTomcat(on mesh.NodeName) Step {
 	return Step{string(on), CommandLine, "`utils service restart Cisco Tomcat`."}
+}
+
+// Below is a button or an entry of a page, with those that lead on from it.
+func Below(page string, names ...string) string {
+	return strings.Join(append([]string{page}, names...), " > ")
 }
 
 // Menus is a page without the name of its application.

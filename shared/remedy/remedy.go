@@ -233,7 +233,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		{Do: "Nothing, if those domains are meant: name them in mesh.yaml (domains). `peerkeeper user ID` shows one of the users."},
 	},
 	peer.HAState: {
-		{Menu: procedure.CommandLine, Do: "`utils ha status` on the publisher tells which node serves whose users; System > Presence Redundancy Groups falls back by hand."},
+		{Menu: procedure.CommandLine, Do: "`utils ha status` on the publisher tells which node serves whose users; " + procedure.Menus(procedure.RedundancyGroups) + " falls back by hand."},
 	},
 	peer.UsersFell: {
 		{On: "{toPub}", Menu: procedure.PresenceTopology, Do: "{message}. See how many users each node has. If they were moved or unassigned on purpose, `peerkeeper ack` the alarm UsersFell; otherwise look at the licences, LDAP synchronisation and IM and Presence assignment in Unified CM, and at Cisco Sync Agent."},
