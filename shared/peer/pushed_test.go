@@ -171,3 +171,61 @@ func TestWhatBringsAReadingForward(t *testing.T) {
 		})
 	}
 }
+
+// Over UDP lines come in any order, and twice: what is kept of them is the same.
+func TestInWhichOrderPushedLinesComeMakesNoDifference(t *testing.T) {
+	is := func(alarm ciscolog.Alarm, said, came time.Duration) Pushed {
+		return Pushed{Alarm: alarm, At: ago(said), Received: ago(came)}
+	}
+	undated := func(alarm ciscolog.Alarm, came time.Duration) Pushed {
+		return Pushed{Alarm: alarm, Received: ago(came)}
+	}
+	for _, c := range []struct {
+		name           string
+		stays, another Pushed
+	}{
+		{"the later by what they say", is("A", 1, 5), is("B", 2, 3)},
+		{"one that came twice: the first", is("A", 1, 5), is("A", 1, 3)},
+		{"two of one instant: by their names", is("B", 1, 3), is("A", 1, 5)},
+		{"neither says when: what came last", undated("A", 1), undated("B", 2)},
+		{"neither says when, and both came at once", undated("B", 1), undated("A", 1)},
+		{"one that says when, against one that does not", is("A", 9, 9), undated("B", 1)},
+		{"something against nothing", undated("A", 1), Pushed{}},
+	} {
+		if a, b := c.stays.or(c.another), c.another.or(c.stays); a != c.stays || b != c.stays {
+			t.Errorf("%s: %+v and %+v, want %+v", c.name, a, b, c.stays)
+		}
+	}
+}
+
+// TestWhatWasPushedIsLaidTogether: the newest of each kind stays, and what one record
+// has nothing of is not made up.
+func TestWhatWasPushedIsLaidTogether(t *testing.T) {
+	line := func(alarm ciscolog.Alarm, minutes int) Pushed {
+		d := time.Duration(minutes) * time.Minute
+		return Pushed{Alarm: alarm, At: ago(d), Received: ago(d)}
+	}
+	var had, more PushRecord
+	had.Take("apac", ciscolog.Succeeded, line(ciscolog.Status, 30))
+	had.Take("amer", ciscolog.Failed, line(ciscolog.PeerDown, 25))
+	had.Take("", ciscolog.Failed, line(ciscolog.SRMFailed, 20))
+	more.Take("apac", ciscolog.Failed, line(ciscolog.PeerDown, 10))
+	more.Take("amer", ciscolog.Succeeded, line(ciscolog.Status, 5))
+	more.Take("apac", ciscolog.Neither, line(ciscolog.SRMFailover, 40))
+	both := had
+	both.Merge(more)
+	want := map[mesh.ClusterID]PushedWords{
+		"apac": {Success: line(ciscolog.Status, 30), Failure: line(ciscolog.PeerDown, 10)},
+		"amer": {Success: line(ciscolog.Status, 5), Failure: line(ciscolog.PeerDown, 25)},
+	}
+	if both.Peers["apac"] != want["apac"] || both.Peers["amer"] != want["amer"] || both.Other != line(ciscolog.SRMFailed, 20) {
+		t.Errorf("%+v", both)
+	}
+	if !both.Received().Equal(ago(5*time.Minute)) || !had.Received().Equal(ago(20*time.Minute)) || len(had.Peers) != 2 || had.Peers["apac"].Failure.Alarm != "" {
+		t.Errorf("newest %s; what it was laid over has become %+v", both.Received(), had)
+	}
+	both.Forget(func(id mesh.ClusterID) bool { return id == "apac" })
+	if _, kept := both.Peers["apac"]; !kept || len(both.Peers) != 1 {
+		t.Errorf("%+v", both.Peers)
+	}
+}
