@@ -45,7 +45,7 @@ func (t *tick) access() intervention.Access {
 // act carries the proposals through the gate, if the policy lets it, and
 // records what was asked for and what stopped it. That an action fails is no
 // failure of the run: it is recorded, and judging and saying go on. shut is why
-// the gate cannot be used.
+// the gate cannot be used. A dry run never comes here.
 func (t *tick) act(ctx context.Context, gate *repair.Gate, shut error) (int, error) {
 	actions := 0
 	acting := ctx
@@ -70,9 +70,10 @@ func (t *tick) act(ctx context.Context, gate *repair.Gate, shut error) (int, err
 		switch {
 		case shut != nil:
 			doc.Value.Refused = append([]record.Refusal{{Guard: "gate", Why: "written by a newer version of Peerkeeper"}}, refused...)
-		case len(refused) == 0 && t.Clusters != nil && t.Lease != nil && acting.Err() != nil:
+		case len(refused) > 0 || t.Clusters == nil:
+		case acting.Err() != nil:
 			doc.Value.Refused = []record.Refusal{{Guard: "time", Why: "this run had no time left"}}
-		case len(refused) == 0 && t.Clusters != nil && t.Lease != nil:
+		default:
 			res, err := t.access().Repair(t.Lease).Do(acting, p, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
 				return t.recheck(ctx, gate, p)
 			})
