@@ -92,6 +92,11 @@ Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.ex
 The same cause, and no notice of its own: amer>apac.
 Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
 Next step: in Cisco Unified CM IM and Presence Administration of imp-emea-pub.example.com, Presence > Inter-Clustering: Find and select imp-apac-pub.example.com. Enter the AXL user name and password of apac's intercluster application user again and click Save. Only this direction uses them; the other end keeps its own copy; ` + "`peerkeeper explain emea>apac`" + ` says what else there is to do.`},
+		{"the machine has no such time zone, and a newer version found the reason", func(t *noticeInput) {
+			t.kind, t.condition.Reason = kindOf(alarm.PeerCredentialsRejected), "FoundByANewerVersion"
+			t.mesh.Clusters[1].TimeZone = "Asia/Edo"
+		}, strings.Replace(firstLine, "Mon 2 Mar 18:05 JST", "Mon 2 Mar 09:05 UTC", 1) + `Peerkeeper: restarts nothing for it; ICSA itself tries again every 5 min.
+Next step: ` + "`peerkeeper explain emea>apac`."},
 		{"the address schemes differ: not the peers' page", func(t *noticeInput) {
 			t.kind = kindOf(alarm.PeerMisconfigured)
 			t.condition.Type, t.condition.Reason, t.condition.Message = peer.Compatible, peer.AddressSchemeDiffers, "emea has the scheme userid, apac directoryURI"
