@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
@@ -78,6 +81,9 @@ func TestEveryFieldThatACertificateFillsHasABound(t *testing.T) {
 	var s certificate.Served
 	stuffed(reflect.ValueOf(&s).Elem(), "")
 	bounded(&mesh.Cluster{ID: "apac"}, &s)
+	if want := []string{fieldChain, fieldSubject, fieldIssuer, fieldNames, fieldName}; !slices.Equal(s.TooLong, want) {
+		t.Errorf("noted as cut: %q, want %q", s.TooLong, want)
+	}
 	said := map[string]bool{}
 	unbounded(reflect.ValueOf(s), "", func(path string) {
 		if !said[path] {
@@ -92,6 +98,40 @@ func TestEveryFieldThatACertificateFillsHasABound(t *testing.T) {
 		}
 		if _, ok := owner.FieldByName(name); !ok {
 			t.Errorf("%s is no field of %s", name, owner)
+		}
+	}
+}
+
+// TestALawfulCertificateIsKeptAsItIs, with as many names, and as long ones, as a
+// server's may have.
+func TestALawfulCertificateIsKeptAsItIs(t *testing.T) {
+	s := certificate.Served{Subject: strings.Repeat("s", maxSubject), Issuer: strings.Repeat("i", maxSubject), Chain: make([]peer.Issuer, maxAbove)}
+	for range maxNames {
+		s.Names = append(s.Names, strings.Repeat("n", maxName))
+	}
+	kept := s
+	kept.Names = slices.Clone(s.Names)
+	bounded(&mesh.Cluster{ID: "apac"}, &kept)
+	if diff := cmp.Diff(s, kept); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestWhatWasCutIsSaid: how many names there are is said only where some are left out.
+func TestWhatWasCutIsSaid(t *testing.T) {
+	for want, s := range map[string]certificate.Served{
+		"the RSA certificate of imp-apac-pub.example.com is longer, or has more, than any lawful one: subject of the certificate; Peerkeeper looks at the beginning only": {TooLong: []string{fieldSubject}},
+		"the RSA certificate of imp-apac-pub.example.com is longer, or has more, than any lawful one: names of the certificate; of its 3 names the first 2 are looked at": {TooLong: []string{fieldNames}, Names: []string{"a", "b"}, MoreNames: 1},
+		"": {Names: []string{"a", "b"}},
+	} {
+		f := &finder{now: noon()}
+		subject{node: mesh.Node{Name: apacPub}, Place: onRSA, s: s}.tooLong(f)
+		got := ""
+		for _, x := range f.out {
+			got += x.Message
+		}
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

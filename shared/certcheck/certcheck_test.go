@@ -256,8 +256,8 @@ func (b *bench) leaf(node mesh.NodeName) *x509.Certificate {
 	return b.served[string(node)+":8443"][tlsprobe.RSA].Served.Leaf()
 }
 
-// ProbeAll answers as the servers made up.
-func (b *bench) ProbeAll(_ context.Context, t tlsprobe.Target) []tlsprobe.Outcome {
+// ProbeAll answers as the servers made up, as long as there is time.
+func (b *bench) ProbeAll(ctx context.Context, t tlsprobe.Target) []tlsprobe.Outcome {
 	if t.Address == b.panicAt {
 		panic("a certificate nobody has thought of")
 	}
@@ -269,6 +269,9 @@ func (b *bench) ProbeAll(_ context.Context, t tlsprobe.Target) []tlsprobe.Outcom
 			if b.served[t.Address] == nil {
 				o.Err = &tlsprobe.Error{Reason: tlsprobe.Refused, Address: t.Address, KeyType: keyType}
 			}
+		}
+		if ctx.Err() != nil {
+			o = tlsprobe.Outcome{Asked: keyType, Err: &tlsprobe.Error{Reason: tlsprobe.Timeout, Address: t.Address, KeyType: keyType}}
 		}
 		out = append(out, o)
 	}
@@ -473,6 +476,12 @@ func TestFindings(t *testing.T) {
 			b.mesh.Clusters[1].TLS.CA = pemOf(root)
 			b.mesh.Clusters[1].TLS.Pins = append(b.mesh.Clusters[1].TLS.Pins, chain.Fingerprint(leaf.cert))
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, leaf, sub)
+		}, []string{"ChainCertificateExpired:imp-apac-pub.example.com:RSA warning"}},
+		{"an expired intermediate that is still served beside its renewal", func(b *bench) {
+			root := b.issue(b.t, wish{cn: "Example Root", ca: true})
+			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root, to: noon().AddDate(0, 0, -9)})
+			b.mesh.Clusters[1].TLS.CA = pemOf(root)
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: sub}), sub, b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root, key: sub}))
 		}, []string{"ChainCertificateExpired:imp-apac-pub.example.com:RSA warning"}},
 		{"multi-server, a node is missing", func(b *bench) {
 			ms := b.issue(b.t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub)}})
@@ -1174,6 +1183,99 @@ func (f failing) Get(ctx context.Context, k store.Key) (store.Item, error) {
 	return f.Store.Get(ctx, k)
 }
 
+// TestARunThatCannotReadWhatIsKnown looks at nothing, and says so.
+func TestARunThatCannotReadWhatIsKnown(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	b.store = unread{b.store}
+	if _, err := b.certcheck().Handle(t.Context(), run.Request{}); !errors.Is(err, errStore) || len(b.asked) != 0 {
+		t.Errorf("%v, asked %v", err, b.asked)
+	}
+}
+
+// unread is a store of which no partition can be read.
+type unread struct{ store.Store }
+
+// Load fails.
+func (unread) Load(context.Context, string, string) ([]store.Item, error) { return nil, errStore }
+
+// TestARunShortOfTimeWritesDownWhatItKnows: half a minute is left for that, and what
+// could not be read then keeps its last value, with the reason.
+func TestARunShortOfTimeWritesDownWhatItKnows(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.look(run.Request{})
+	b.now = b.now.Add(6 * time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), spare-time.Second)
+	defer cancel()
+	if _, err := b.certcheck().Handle(ctx, run.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	r := b.stored().Certs["apac"].Value
+	if s := r.Served[apacPub][onRSA]; !r.At.Equal(b.now) || s.Error == "" || s.Fingerprint == "" || !s.Read.Equal(noon()) {
+		t.Errorf("looked at %s: %+v", r.At, s)
+	}
+}
+
+// TestWhatTellsWhetherAPeerIsTrusted where no trust store is read: a sync will, unless
+// nothing tells of syncs.
+func TestWhatTellsWhetherAPeerIsTrusted(t *testing.T) {
+	entry := peer.Entry{Address: string(apacPub)}
+	for _, c := range []struct {
+		name    string
+		entries peer.Fact[[]peer.Entry] // of emea's peer table
+		want    peer.Reason
+	}{
+		{"the peer table has no time of the last sync", peer.Known([]peer.Entry{entry}, noon()), peer.NotObservable},
+		{"mesh.yaml does not say how to read the peer table", peer.Unknown[[]peer.Entry](peer.NoDialect, ""), peer.NotObservable},
+		{"the peer table was not read now", peer.Unknown[[]peer.Entry](peer.TimedOut, ""), peer.TrustNotRead},
+	} {
+		b := newBench(t, &keys{})
+		doc := b.stored().Clusters["emea"]
+		doc.Value.Seen.Entries = c.entries
+		var changes record.Changes
+		record.Add(&changes, doc)
+		if _, err := changes.Write(t.Context(), b.store); err != nil {
+			t.Fatal(err)
+		}
+		if got := condOf(b.look(run.Request{}), emeaToApac, peer.CertificateTrusted); got.Status != peer.UnknownStatus || got.Reason != c.want {
+			t.Errorf("%s: %s %s, want %s", c.name, got.Status, got.Reason, c.want)
+		}
+	}
+}
+
+// TestEachFindingHasItsOwnSince: one that is new begins now, whatever stands beside it.
+func TestEachFindingHasItsOwnSince(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.mesh.Clusters[1].TLS.Unread = []string{"old"}
+	b.look(run.Request{})
+	b.now = b.now.Add(6 * time.Hour)
+	b.mesh.Clusters[1].TLS.Unread = []string{"old", "new"}
+	since := map[peer.FindingID]time.Time{}
+	for _, f := range b.look(run.Request{}).Certs["apac"].Value.Findings {
+		since[f.ID] = f.Since
+	}
+	if old, new := since["CAUnreadable:0"], since["CAUnreadable:1"]; !old.Equal(noon()) || !new.Equal(b.now) {
+		t.Errorf("the old one since %s, the new one since %s", old, new)
+	}
+}
+
+// TestOfTooManyFindingsTheWorstAreKept, and how many are not listed is said.
+func TestOfTooManyFindingsTheWorstAreKept(t *testing.T) {
+	b := newBench(t, &keys{})
+	b.platform()
+	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
+		b.stores[n]["tomcat-trust"] = nil
+	}
+	for i := range maxFindings {
+		b.mesh.Clusters[1].TLS.Unread = append(b.mesh.Clusters[1].TLS.Unread, fmt.Sprint("line ", i))
+	}
+	got := b.look(run.Request{}).Certs["apac"].Value.Findings
+	last := got[len(got)-1]
+	if len(got) != maxFindings+1 || got[0].Reason != certificate.NotTrustedByPeers || got[0].Severity != peer.Critical || last.Reason != certificate.MoreFindings || !strings.HasPrefix(last.Message, "4 more findings") {
+		t.Errorf("%d, the first %s %s, the last %s: %s", len(got), got[0].ID, got[0].Severity, last.ID, last.Message)
+	}
+}
+
 // TestSchedule: a scheduled run looks at what is old, and at what is being
 // mended; a person's run looks at everything.
 func TestSchedule(t *testing.T) {
@@ -1272,8 +1374,13 @@ func TestSchedule(t *testing.T) {
 	proposal := peer.Proposal{ID: id, Action: peer.ImportCertificate, Target: peer.Target{Cluster: "emea"}, Source: &peer.CertSource{Cluster: "apac"}}
 	put(record.Proposed{Proposal: proposal, First: b.now})
 	none("it waits for a person", scheduled(15*time.Minute))
+	for i := range 20 {
+		id = fmt.Sprintf("waits-%d", i)
+		put(record.Proposed{Proposal: proposal, First: b.now})
+	}
+	id = proposal.ID
 	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done"})
-	both("done, and still asked for", scheduled(15*time.Minute))
+	both("done, and still asked for, others wait", scheduled(15*time.Minute))
 	put(record.Proposed{Proposal: proposal, First: b.now, Outcome: "done", Ended: b.now})
 	both("done, and not an hour ago", scheduled(15*time.Minute))
 	none("done long ago", scheduled(time.Hour))

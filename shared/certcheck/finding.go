@@ -37,9 +37,7 @@ func (f *finder) add(x peer.Finding) {
 	if slices.ContainsFunc(f.out, func(o peer.Finding) bool { return o.ID == x.ID }) {
 		return
 	}
-	if x.Since.IsZero() {
-		x.Since = f.now
-	}
+	x.Since = f.now
 	for _, p := range f.prev {
 		if p.ID == x.ID {
 			x.Since = p.Since

@@ -136,6 +136,24 @@ func TestNamesOfACertificate(t *testing.T) {
 	}
 }
 
+// TestOneServerIsDownAndAnotherDoesNotKnow: the first says nothing of the second.
+func TestOneServerIsDownAndAnotherDoesNotKnow(t *testing.T) {
+	b := newBench(t, &keys{})
+	check := b.certcheck()
+	check.DNS = &resolver{servers: []func([]string) dnsprobe.ServerResult{
+		func([]string) dnsprobe.ServerResult {
+			return dnsprobe.ServerResult{Server: "192.0.2.53:53", Down: dnsprobe.Silent}
+		},
+		said("192.0.2.54:53", dnsprobe.NXDomain, nil),
+	}}
+	if _, err := check.Handle(t.Context(), run.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.found(b.stored(), "emea"); !slices.Contains(got, "SANNotResolving:192.0.2.54:53:NXDomain critical") {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestACertificateWithThousandsOfNames: a hundred are asked for, the cluster's
 // own nodes among them; of the others nothing is claimed.
 func TestACertificateWithThousandsOfNames(t *testing.T) {
