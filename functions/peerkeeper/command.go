@@ -23,15 +23,16 @@ type verbs struct {
 	Init initVerb `cmd:"" group:"watch" help:"A mesh.yaml from one publisher: the first hour."`
 	Run  runVerb  `cmd:"" group:"watch" help:"Watch a mesh: look, judge, raise alarms, show the page."`
 
-	Status  statusVerb  `cmd:"" group:"ask" help:"The whole mesh: peers, findings, alarms."`
-	Matrix  matrixVerb  `cmd:"" group:"ask" help:"Every directed peer on one screen."`
-	Explain explainVerb `cmd:"" group:"ask" help:"One directed peer: conditions, clocks, changes, what to do next."`
-	User    userVerb    `cmd:"" group:"ask" help:"Where one user is home, and which clusters hold a copy."`
-	Synced  syncedVerb  `cmd:"" group:"ask" help:"Which peers have synced since an instant."`
-	Audit   auditVerb   `cmd:"" group:"ask" help:"What is wrong with users, over the whole mesh."`
-	Check   checkVerb   `cmd:"" group:"ask" help:"Certificates that expire, changed or do not fit."`
-	Probe   probeVerb   `cmd:"" group:"ask" help:"What each cluster can be asked, and a proposal for what is not documented."`
-	History historyVerb `cmd:"" group:"ask" help:"Who decided what, and when."`
+	Status    statusVerb    `cmd:"" group:"ask" help:"The whole mesh: peers, findings, alarms."`
+	Matrix    matrixVerb    `cmd:"" group:"ask" help:"Every directed peer on one screen."`
+	Explain   explainVerb   `cmd:"" group:"ask" help:"One directed peer: conditions, clocks, changes, what to do next."`
+	User      userVerb      `cmd:"" group:"ask" help:"Where one user is home, and which clusters hold a copy."`
+	Synced    syncedVerb    `cmd:"" group:"ask" help:"Which peers have synced since an instant."`
+	Audit     auditVerb     `cmd:"" group:"ask" help:"What is wrong with users, over the whole mesh."`
+	Check     checkVerb     `cmd:"" group:"ask" help:"Certificates that expire, changed or do not fit."`
+	Preflight preflightVerb `cmd:"" group:"ask" help:"What Cisco's chapter asks of a mesh, row by row."`
+	Probe     probeVerb     `cmd:"" group:"ask" help:"What each cluster can be asked, and a proposal for what is not documented."`
+	History   historyVerb   `cmd:"" group:"ask" help:"Who decided what, and when."`
 
 	Plan     planVerb     `cmd:"" group:"ask" help:"What Peerkeeper would do, and what stands in the way."`
 	Evidence evidenceVerb `cmd:"" group:"ask" help:"The bundle that a TAC case needs, for one peer."`

@@ -539,7 +539,10 @@ func egress(m *made, group string) map[string]any {
 // clusterPorts are the ports of the clusters where a group's function has
 // business. Every mesh under test has its nodes on 8443.
 func clusterPorts(m *made) map[string][]string {
-	out := map[string][]string{"PeersyncGroup": {"tcp 8443"}, "CertcheckGroup": {"tcp 8443", "udp 53", "tcp 53"}}
+	out := map[string][]string{"PeersyncGroup": {"tcp 8443"}, "CertcheckGroup": {"tcp 8443", "udp 53", "tcp 53"}, "PreflightGroup": {"tcp 8443", "tcp 7400"}}
+	if slices.ContainsFunc(m.env.Mesh.Clusters, func(c mesh.Cluster) bool { return c.SIPFederation }) {
+		out["PreflightGroup"] = append(out["PreflightGroup"], "tcp 5060")
+	}
 	management := "tcp 443"
 	if m.env.Name == "tls" { // whose certificate management is on the port of all else
 		management = "tcp 8443"
@@ -918,7 +921,7 @@ func secretReads(m *made) map[string][]string {
 
 func accountsAsMeant(m *made) (c complaints) {
 	names := m.env.Secrets()
-	want := map[string][]string{"PeersyncRole": names[mesh.ReadAccount], "CertcheckRole": names[mesh.PlatformAccount]}
+	want := map[string][]string{"PeersyncRole": names[mesh.ReadAccount], "CertcheckRole": names[mesh.PlatformAccount], "PreflightRole": names[mesh.ReadAccount]}
 	if m.env.Mesh.Policy.Mode == mesh.Recover {
 		want["StucksyncRole"] = slices.Sorted(slices.Values(slices.Concat(names[mesh.WriteAccount], names[mesh.PlatformWriteAccount])))
 	}

@@ -39,6 +39,9 @@ type Function struct {
 	// Probes lets it look at what the nodes serve and ask the clusters' DNS
 	// servers, which takes no account.
 	Probes bool
+	// Knocks lets it see whether the clusters' XMPP ports, and, with SIP
+	// federation, SIP ports, take a connection.
+	Knocks bool
 	// Publishes lets it send to the alarm topic.
 	Publishes bool
 	// Subscribes has CloudWatch Logs send it what comes into the environment's log
@@ -69,6 +72,12 @@ func Functions() []Function {
 			Name: "certcheck", What: "looks at certificates, trust stores and names", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 2 * time.Minute,
 			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}},
 			Accounts: []mesh.Account{mesh.PlatformAccount}, Probes: true,
+		},
+		{
+			Name: "preflight", What: "carries out the chapter's checks once a day", MemoryMB: 512, Timeout: 10 * time.Minute, Flexible: 2 * time.Minute,
+			// Users who are twice in the mesh are found by their hashes.
+			Items:    []Items{{Live, []string{"GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}}, {Users, []string{"BatchGetItem", "GetItem"}}},
+			Accounts: []mesh.Account{mesh.ReadAccount}, Knocks: true,
 		},
 		{
 			// At the word of strangers it writes, so it can write nowhere else, and

@@ -12,6 +12,7 @@ import (
 
 	"peerkeeper/infra/environment"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/check"
 	"peerkeeper/shared/mesh"
 )
 
@@ -62,6 +63,13 @@ func reaches(m *mesh.Mesh, f Function) []environment.Port {
 			if len(c.DNS) > 0 {
 				let("udp", "53")
 				let("tcp", "53")
+			}
+		}
+	}
+	if f.Knocks {
+		for i := range m.Clusters {
+			for _, port := range check.PortsOf(&m.Clusters[i]) {
+				let("tcp", strconv.Itoa(port))
 			}
 		}
 	}

@@ -195,7 +195,7 @@ func TestWithoutPlatformAccountsCertcheckReadsNoSecret(t *testing.T) {
 // that some function is let out to.
 func TestFirewallPortsAreTold(t *testing.T) {
 	got, _ := templates["guest"].Outputs["Next3Link"].(map[string]any)["Value"].(string)
-	if want := "Let through the site's firewall: 8443, 53, 443"; !strings.HasSuffix(got, want) {
+	if want := "Let through the site's firewall: 8443, 53, 443, 7400"; !strings.HasSuffix(got, want) {
 		t.Errorf("%q does not end in %q", got, want)
 	}
 }

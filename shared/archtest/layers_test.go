@@ -23,7 +23,7 @@ const everywhere = "shared/plain"
 var (
 	core     = []string{"shared/mesh", "shared/peer", "shared/certificate", "shared/instant"}
 	storage  = []string{"shared/store", "shared/record"}
-	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/intake", "shared/dashboard"}
+	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/intake", "shared/dashboard"}
 )
 
 func layers() []layer {
@@ -35,6 +35,8 @@ func layers() []layer {
 		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog", "shared/dnsname"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
 		{"shared/userset", []string{"shared/mesh"}, "hashes in, suspects out: pure, so that thirty clusters' users cost a Lambda a second; of clusters and nodes it knows the names"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
+		{"shared/ciscocli", nil, "what people paste of a command line: standard library only"},
+		{"shared/check", []string{"shared/mesh", "shared/peer", "shared/procedure", "shared/remedy", "shared/ciscocli", "shared/userset"}, "the checks are judged as purely as peers are, and by what that judgement knows"},
 		{"shared/yamlfile", []string{"github.com/goccy/go-yaml/..."}, "the one reader of YAML that people write, whatever it is about; goccy/go-yaml because errors need lines"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "shared/yamlfile"}, "the one reader of mesh.yaml"},
 
@@ -51,7 +53,7 @@ func layers() []layer {
 		{"shared/pemfile", nil, "one reader of PEM for everybody who is given some: standard library only"},
 		{"shared/dnsname", nil, "one spelling of a name, for everybody who compares names: standard library only"},
 		{"shared/dnsprobe", []string{"shared/dnsname", "github.com/miekg/dns"}, "the standard resolver cannot ask one server at a time"},
-		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/tlsprobe", "shared/pemfile", "shared/dnsname", "shared/secret", "shared/procedure"}), "one cluster through the protocols; it never judges, stores or tells"},
+		{"shared/cluster", all(core, []string{"shared/chain", "shared/soap", "shared/axl", "shared/controlcenter", "shared/certmgr", "shared/logcollection", "shared/ciscolog", "shared/tlsprobe", "shared/pemfile", "shared/dnsname", "shared/secret", "shared/procedure", "shared/perfmon", "shared/check"}), "one cluster through the protocols; it never judges, stores or tells"},
 
 		{"shared/store", []string{"shared/mesh", "shared/instant"}, "keys name clusters and peers; the meaning of a document is its owner's"},
 		{"shared/store/storetest", []string{"shared/store", "github.com/google/go-cmp/cmp"}, "one conformance suite for every store, and the store of everybody else's tests"},
@@ -69,11 +71,12 @@ func layers() []layer {
 		{"shared/alarm/sns", []string{"shared/alarm", "github.com/aws/..."}, "an adapter knows its port and its library"},
 		{"shared/metric", nil, "the names of the metrics and CloudWatch's form of them: standard library only"},
 
-		{"shared/record", all(core, []string{"shared/store", "shared/userset"}), "the stored items with their types, shared by the use cases, which never import each other"},
+		{"shared/record", all(core, []string{"shared/store", "shared/check", "shared/ciscocli", "shared/userset"}), "the stored items with their types, shared by the use cases, which never import each other"},
 		{"shared/run", all(core, []string{"shared/store", "shared/metric"}), "requests, answers, schedules and leases, shared by the use cases"},
 		{"shared/repair", all(core, storage, []string{"shared/chain", "shared/procedure"}), "the gate stands below the use cases and knows none of them"},
 
 		{"shared/peersync", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/userset"}), "looks; soap for the kinds of its errors"},
+		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/check", "shared/useraudit", "shared/userset"}), "carries out the checks, and asks clusters only for what nobody else reads"},
 		{"shared/useraudit", all(core, storage, []string{"shared/cluster", "shared/userset"}), "what is wrong with users, for preflight and for a person who asks; whoever calls it opens the clusters, under one's own guard"},
 		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, in every use case that acts: the gate beneath it knows no cluster, the use cases above it open none"},
 		{"shared/stucksync", all(core, storage, []string{"shared/userset", "shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
@@ -86,7 +89,7 @@ func layers() []layer {
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
 		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
 		{"shared/discovery", []string{"shared/mesh", "shared/cluster", "shared/chain", "shared/dnsname", "shared/dnsprobe", "shared/pemfile", "shared/secret", "shared/soap", "shared/tlsprobe"}, "it asks clusters that no mesh.yaml names yet, and so has no store, no state and no mesh; soap for the kinds of its errors"},
-		{"shared/operator", all(core, storage, []string{"shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
+		{"shared/operator", all(core, storage, []string{"shared/check", "shared/ciscocli", "shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
 		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
 		{"shared/demo", all(core, storage, []string{"shared/chain", "shared/host", "shared/operator", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/repair", "shared/tlsprobe", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "github.com/goccy/go-yaml"}), "a host beside a simulator; goccy/go-yaml for its story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/awsclient", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
@@ -98,12 +101,12 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/useraudit", "shared/userset", "shared/procedure", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/syslogd", "shared/intake", "shared/ciscolog", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+		{"functions/peerkeeper", all(core, storage, []string{"shared/useraudit", "shared/userset", "shared/procedure", "shared/check", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/syslogd", "shared/intake", "shared/ciscolog", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is operator's, host's, demo's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/awsclient", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},
 		{"infra", []string{"infra/...", "shared/mesh", "shared/mesh/meshfile", "shared/run", "github.com/aws/...", "github.com/cdklabs/..."}, "the app: environments in, stacks out"},
-		{"infra/...", all(core, []string{"infra/...", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/store", "shared/metric", "github.com/aws/...", "github.com/cdklabs/..."}), "the stacks read the mesh, the schedules, the store's keys and the metrics' names, and run nothing of the engine"},
+		{"infra/...", all(core, []string{"infra/...", "shared/check", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/store", "shared/metric", "github.com/aws/...", "github.com/cdklabs/..."}), "the stacks read the mesh, the schedules, the store's keys and the metrics' names, and run nothing of the engine"},
 		{"events", nil, "samples"},
 	}
 }

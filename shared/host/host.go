@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peersync"
+	"peerkeeper/shared/preflight"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/store"
@@ -86,7 +88,11 @@ func (h *Host) build() {
 		if cert.DNS == nil {
 			cert.DNS = &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.DNSTimeout}
 		}
-		h.handle = map[string]handler{"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle}
+		before := &preflight.Preflight{Mesh: h.Mesh, Store: h.Store, Clusters: clusters, Now: now, Log: h.Log}
+		if h.Transport == nil {
+			before.Dial = &net.Dialer{}
+		}
+		h.handle = map[string]handler{"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle, "preflight": before.Handle}
 	})
 }
 
@@ -113,6 +119,16 @@ func (h *Host) Handle(ctx context.Context, req run.Request) (run.Answer, error) 
 		h.Ran(a, err)
 	}
 	return a, err
+}
+
+// Recorded reports whether a function has ever completed on this mesh.
+func (h *Host) Recorded(ctx context.Context, function string) bool {
+	it, err := h.Store.Get(ctx, store.RunOf(h.Mesh.Name, function))
+	if err != nil {
+		return false
+	}
+	d, err := store.Decode[store.Run](it, store.RunSchema)
+	return err == nil && !d.Value.Completed.IsZero()
 }
 
 // attempt is a run whose error is reported and ends nothing.

@@ -136,8 +136,8 @@ func units(b *testing.B, clusters int) {
 	hour := func() {
 		clear(runs)
 		for i := range 12 {
-			for _, f := range []string{"peersync", "certcheck", "stucksync"} {
-				if f == "certcheck" && i%3 != 0 {
+			for _, f := range []string{"peersync", "certcheck", "preflight", "stucksync"} {
+				if f == "certcheck" && i%3 != 0 || f == "preflight" && i != 0 {
 					continue
 				}
 				m.spent = spent{}

@@ -218,9 +218,40 @@ var (
 	release1251SU3 = release{12, 5, 1, 3}
 )
 
+// Since is the release from which on ICSA has a service parameter.
+type Since struct {
+	release release
+	text    string
+}
+
+// Since when ICSA has which parameter (release notes, and the chapter compared
+// between 12.5(1) and 15).
+var (
+	SinceAutoRecovery    = Since{release1251, "12.5(1)"}
+	SinceSyncInterval    = Since{release1251SU3, "12.5(1)SU3"}
+	SinceCertificateSync = Since{release{12, 5, 1, 4}, "12.5(1)SU4"}
+)
+
+// String is the release.
+func (s Since) String() string { return s.text }
+
+// In says whether a release has the parameter: that which a node told, else the
+// declared one; known is false where neither can be read.
+func (s Since) In(told, declared string) (has, known bool) {
+	for _, text := range []string{told, declared} {
+		if r, ok := parseRelease(text); ok {
+			return !r.before(s.release), true
+		}
+	}
+	return false, false
+}
+
 // parseRelease reads "14.0", "14.0.1SU3", "12.5(1)SU3" and "15"; a word after
 // the SU number, as in "14.0.1SU3a", is left out.
 func parseRelease(s string) (release, bool) {
+	if r, ok := parseVersion(s); ok {
+		return r, true
+	}
 	version, su, hasSU := strings.Cut(strings.ToUpper(strings.NewReplacer("(", ".", ")", "", " ", "").Replace(s)), "SU")
 	parts := strings.Split(strings.TrimRight(version, "."), ".")
 	var numbers [3]int
@@ -249,6 +280,26 @@ func parseRelease(s string) (release, bool) {
 		r.su = n
 	}
 	return r, true
+}
+
+// parseVersion reads a version as a node tells it, 14.0.1.13900-8: of the fourth
+// number the thousands beyond ten are the service update (inferred from every
+// version that Cisco lists).
+func parseVersion(s string) (release, bool) {
+	parts := strings.Split(strings.NewReplacer("(", "-", ")", "").Replace(s), ".")
+	if len(parts) != 4 || !strings.Contains(parts[3], "-") {
+		return release{}, false
+	}
+	build, _, _ := strings.Cut(parts[3], "-")
+	var n [4]int
+	for i, text := range []string{parts[0], parts[1], parts[2], build} {
+		v, err := strconv.Atoi(text)
+		if err != nil || v < 0 {
+			return release{}, false
+		}
+		n[i] = v
+	}
+	return release{n[0], n[1], n[2], max(0, n[3]/1000-10)}, true
 }
 
 func (r release) train() string { return fmt.Sprintf("%d.%d", r.major, r.minor) }

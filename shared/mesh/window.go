@@ -34,6 +34,27 @@ func (p *Policy) Allowed(now time.Time) (bool, string) {
 	return true, ""
 }
 
+// NeverOpen lists the allow windows in which nothing is ever allowed, because
+// others deny all of their time. It looks at the eight days from an instant.
+func (p *Policy) NeverOpen(from time.Time) []Window {
+	var out []Window
+	for _, w := range p.Windows {
+		if w.Kind == "deny" {
+			continue
+		}
+		open := false
+		for at := from; !open && at.Before(from.Add(8*24*time.Hour)); at = at.Add(5 * time.Minute) {
+			if in, err := w.Contains(at); err == nil && in {
+				open, _ = p.Allowed(at)
+			}
+		}
+		if !open {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 // String writes a window as a person would say it.
 func (w Window) String() string {
 	days := "every day"

@@ -17,6 +17,15 @@ func (e *end) addressing() (domain string, scheme mesh.AddressScheme) {
 	return strings.TrimSpace(params[ParamDomain]), schemeOf(params[ParamScheme])
 }
 
+// Addressing is what a cluster tells of its default domain and its IM address
+// scheme; "" is not told.
+func (v *View) Addressing(id mesh.ClusterID) (domain string, scheme mesh.AddressScheme) {
+	if e := v.ends[id]; e != nil {
+		return e.addressing()
+	}
+	return "", ""
+}
+
 // schemeOf reads a scheme as a page, a table or mesh.yaml may spell it; "" where
 // it says neither.
 func schemeOf(value string) mesh.AddressScheme {

@@ -89,7 +89,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 			}
 		}
 		if state, ok := seen.HAState.Fresh(v.Now, v.maxAge()).Get(); ok {
-			if what := r.haUnusual(c, n.Name, state); what != "" {
+			if what := r.HAUnusual(c, n.Name, state); what != "" {
 				add(Info, HAState, n.Name, "", "%s", what)
 			}
 		}

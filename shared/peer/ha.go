@@ -45,9 +45,9 @@ func (r *ClusterRecord) HA(c *mesh.Cluster, node mesh.NodeName) mesh.Switch {
 	return mesh.Off
 }
 
-// haUnusual says what is unusual about a node's state, "" if nothing is. Idle is
+// HAUnusual says what is unusual about a node's state, "" if nothing is. Idle is
 // lawful unless HA is known to be on.
-func (r *ClusterRecord) haUnusual(c *mesh.Cluster, node mesh.NodeName, state int) string {
+func (r *ClusterRecord) HAUnusual(c *mesh.Cluster, node mesh.NodeName, state int) string {
 	ha := r.HA(c, node)
 	switch {
 	case state == haNormal, state == haIdle && ha != mesh.On:

@@ -60,9 +60,11 @@ type Snapshot struct {
 	// would have done.
 	Proposals map[string]store.Doc[Proposed]
 
-	buckets, logs []store.Item // as stored: only who asks for them pays for decoding them
-	shown         *shown       // nil unless it was made by Show
-	userReport    store.Item   // likewise
+	// As stored: only who asks for them pays for decoding them.
+	buckets, logs, checks, pastes []store.Item
+	userReport                    store.Item
+
+	shown *shown // nil unless it was made by Show
 }
 
 // ProposedSchema is the schema of PROPOSAL items.
@@ -192,6 +194,10 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 		b.userReport = it
 	case store.PrefixLog:
 		b.logs = append(b.logs, it)
+	case store.PrefixPreflight:
+		b.checks = append(b.checks, it)
+	case store.PrefixPaste:
+		b.pastes = append(b.pastes, it)
 	case store.PrefixCert:
 		id := mesh.ClusterID(rest)
 		if err := decode(b, b.Certs, id, it, CertSchema); err != nil {

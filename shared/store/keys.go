@@ -25,6 +25,8 @@ const (
 	PrefixApproval    = "APPROVAL#"
 	PrefixPin         = "PIN#"
 	PrefixMaintenance = "MAINT#"
+	PrefixPreflight   = "PREFLIGHT#" // the checks of a cluster
+	PrefixPaste       = "PASTE#"     // what people pasted of a node's command line
 )
 
 // AuditUsersSK is the sort key of what preflight found wrong with users.
@@ -140,6 +142,16 @@ func Alarm(meshName, fingerprint string) Key { return Key{Live(meshName), Prefix
 
 // Proposal is an action that was asked for.
 func Proposal(meshName, id string) Key { return Key{Live(meshName), PrefixProposal + id} }
+
+// Preflight holds the checks of a cluster; of "", those of the mesh as a whole.
+func Preflight(meshName string, id mesh.ClusterID) Key {
+	return Key{Live(meshName), PrefixPreflight + string(id)}
+}
+
+// Paste is what people pasted of a node's command line.
+func Paste(meshName string, node mesh.NodeName) Key {
+	return Key{Override(meshName), PrefixPaste + string(node)}
+}
 
 // Gate is the mesh's one gate.
 func Gate(meshName string) Key { return Key{meshName + "#gate", "GATE"} }

@@ -1,0 +1,52 @@
+package record
+
+import (
+	"errors"
+	"strings"
+
+	"peerkeeper/shared/check"
+	"peerkeeper/shared/ciscocli"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/store"
+)
+
+// Schemas of what preflight keeps and is told.
+const (
+	PreflightSchema = 1
+	PasteSchema     = 1
+)
+
+// Pasted is a PASTE#node item: what people pasted of a node's command line, the newest of each command.
+type Pasted struct {
+	Node mesh.NodeName                    `json:"node"`
+	By   map[ciscocli.Command]check.Paste `json:"by"`
+}
+
+// Checks decodes the rows of every cluster, and under "" those of the mesh as a whole.
+func (b *Snapshot) Checks(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[check.Record], error) {
+	out := map[mesh.ClusterID]store.Doc[check.Record]{}
+	var errs []error
+	for _, it := range b.checks {
+		errs = append(errs, decode(b, out, mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixPreflight)), it, PreflightSchema))
+	}
+	for _, id := range append([]mesh.ClusterID{""}, m.IDs()...) {
+		fill(out, id, store.Preflight(m.Name, id), PreflightSchema)
+	}
+	return out, errors.Join(errs...)
+}
+
+// Pastes decodes what people pasted, by node. What a newer version was told is left out.
+func (b *Snapshot) Pastes() (map[mesh.NodeName]map[ciscocli.Command]check.Paste, error) {
+	docs := map[mesh.NodeName]store.Doc[Pasted]{}
+	var errs []error
+	for _, it := range b.pastes {
+		errs = append(errs, decode(b, docs, mesh.NodeName(strings.TrimPrefix(it.SK, store.PrefixPaste)), it, PasteSchema))
+	}
+	out := map[mesh.NodeName]map[ciscocli.Command]check.Paste{}
+	for name, doc := range docs {
+		if !doc.Newer {
+			out[name] = doc.Value.By
+		}
+	}
+	return out, errors.Join(errs...)
+}
