@@ -241,13 +241,13 @@ func haState(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 				if words := s.Word; len(words) >= 6 && (words[:6] == "Normal" || ha == mesh.Off) {
 					return pass(peer.Declared, "high availability of %s reads %s (%s)", n.Name, plain.Value(words), p.by())
 				}
-				return fail(peer.HAState, peer.Declared, "see System > Presence Redundancy Groups of Unified CM", "high availability of %s reads %s (%s)", n.Name, plain.Value(s.Word), p.by())
+				return fail(peer.HAState, peer.Declared, "see "+procedure.Menus(procedure.RedundancyGroups), "high availability of %s reads %s (%s)", n.Name, plain.Value(s.Word), p.by())
 			}
 		}
 		return unread(state, "high availability of "+string(n.Name))
 	}
 	if what := r.HAUnusual(c, n.Name, number); what != "" {
-		return fail(peer.HAState, peer.Measured, "see System > Presence Redundancy Groups of Unified CM", "%s", what)
+		return fail(peer.HAState, peer.Measured, "see "+procedure.Menus(procedure.RedundancyGroups), "%s", what)
 	}
 	return pass(peer.Measured, "high availability of %s reads %s", n.Name, peer.HAWord(number))
 }
@@ -277,5 +277,5 @@ func srmState(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	if number == srmNormal || number == srmIdle && ha != mesh.On {
 		return pass(peer.Measured, "SRMState of %s is %d, %s (PerfMon)", n.Name, number, word)
 	}
-	return fail(RecoveryNotReady, peer.Measured, "see System > Presence Redundancy Groups of Unified CM; no restart that signs people out before both nodes are 3", "SRMState of %s is %d, %s: 3, Active Normal, is wanted (PerfMon)", n.Name, number, word)
+	return fail(RecoveryNotReady, peer.Measured, "see "+procedure.Menus(procedure.RedundancyGroups)+"; no restart that signs people out before both nodes are 3", "SRMState of %s is %d, %s: 3, Active Normal, is wanted (PerfMon)", n.Name, number, word)
 }

@@ -110,6 +110,9 @@ type entry struct {
 // gives what it is set to allow (net.core.rmem_max).
 const readBuffer = 4 << 20
 
+// maxTries bounds the search for a port that is free for both, where any will do.
+const maxTries = 20
+
 // parse reads an address. A name would be looked up in DNS, and this machine may
 // have several addresses.
 func parse(address string) (netip.AddrPort, error) {
@@ -164,14 +167,21 @@ func Open(c Config) (*Server, error) {
 		}
 		return nil, fmt.Errorf("--syslog %s: %w; a port below 1024 needs the right to it (CAP_NET_BIND_SERVICE), and nothing else, such as rsyslogd, may listen there", c.Address, err)
 	}
-	if s.udp, err = net.ListenUDP("udp"+family, net.UDPAddrFromAddrPort(at)); err != nil {
-		return failed(err)
+	for try := 1; ; try++ {
+		if s.udp, err = net.ListenUDP("udp"+family, net.UDPAddrFromAddrPort(at)); err != nil {
+			return failed(err)
+		}
+		s.tcp, err = net.Listen("tcp"+family, netip.AddrPortFrom(at.Addr(), s.Addr().Port()).String())
+		if err == nil {
+			break
+		}
+		if at.Port() != 0 || try == maxTries {
+			return failed(err)
+		}
+		_ = s.udp.Close() // the port that is free for UDP is not for TCP
 	}
 	_ = s.udp.SetReadBuffer(readBuffer) // what it refuses shows as lost by the kernel
 	countDrops(s.udp)
-	if s.tcp, err = net.Listen("tcp"+family, netip.AddrPortFrom(at.Addr(), s.Addr().Port()).String()); err != nil {
-		return failed(err)
-	}
 	return s, nil
 }
 
