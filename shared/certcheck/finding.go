@@ -150,9 +150,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.Matrix) {
 			}
 			open = nil
 			for i, c := range row.Cells {
-				// An older version has not noted which clusters it spoke of.
-				named := len(p.Lacking) == 0 || slices.Contains(p.Lacking, matrix.Clusters[i])
-				if named && row.Subject == p.Subject && c.Verdict == certificate.Unknown && c.Why != peer.NoCredentials && c.Why != certificate.Before14 {
+				if slices.Contains(p.Lacking, matrix.Clusters[i]) && row.Subject == p.Subject && c.Verdict == certificate.Unknown && c.Why != peer.NoCredentials && c.Why != certificate.Before14 {
 					open = append(open, matrix.Clusters[i])
 				}
 			}

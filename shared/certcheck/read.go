@@ -353,7 +353,7 @@ func (l *look) readPlatform(ctx context.Context, accepted map[mesh.NodeName][]st
 	var refused *certificate.Refused
 	var login *secret.Login
 	err := l.guarded(ctx, nodes[0].Name, func(ctx context.Context) (err error) {
-		login, err = l.Platform.LogIn(ctx, cl, record.LoginOf(l.Store, l.Mesh.Name, cl, mesh.PlatformAccount, l.Now))
+		login, err = l.Platform.LogIn(ctx, cl, record.AccountGuardOf(l.Store, l.Mesh.Name, cl, mesh.PlatformAccount, l.Now))
 		return err
 	})
 	switch {

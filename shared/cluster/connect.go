@@ -54,11 +54,11 @@ type Connector struct {
 	// Transport replaces the network by an in-process simulator; nil dials.
 	Transport http.RoundTripper
 
-	mu      sync.Mutex
-	open    map[mesh.ClusterID]*Client
-	hands   map[mesh.ClusterID]*ServiceController
-	flights map[mesh.NodeName]*soap.Flight
-	budget  *soap.Budget
+	mu          sync.Mutex
+	open        map[mesh.ClusterID]*Client
+	controllers map[mesh.ClusterID]*ServiceController
+	flights     map[mesh.NodeName]*soap.Flight
+	budget      *soap.Budget
 }
 
 // flight is a node's one slot, shared by every account that logs in to it.
@@ -177,7 +177,7 @@ func (c *Connector) Drop(cl *mesh.Cluster) {
 		had.Close()
 	}
 	delete(c.open, cl.ID)
-	delete(c.hands, cl.ID)
+	delete(c.controllers, cl.ID)
 	for _, n := range cl.Nodes {
 		delete(c.flights, n.Name)
 	}

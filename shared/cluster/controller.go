@@ -14,13 +14,14 @@ import (
 	"peerkeeper/shared/soap"
 )
 
-// ServiceController is one cluster opened with the write account. Only shared/repair holds
-// one.
+// ServiceController is one cluster opened with the write account. Only
+// shared/repair holds one.
 type ServiceController struct {
 	client *Client
 }
 
-// ServiceController opens the services of a cluster, in the same way as Open gives its client.
+// ServiceController opens the services of a cluster, in the same way as Open gives
+// its client.
 func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, guard secret.Guard, pins map[mesh.NodeName][]string) (*ServiceController, error) {
 	login, err := logIn(ctx, c.Secrets, cl, mesh.WriteAccount, guard)
 	if err != nil {
@@ -32,32 +33,32 @@ func (c *Connector) ServiceController(ctx context.Context, cl *mesh.Cluster, gua
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if had := c.hands[cl.ID]; had != nil && had.client.takes(login, all) {
+	if had := c.controllers[cl.ID]; had != nil && had.client.takes(login, all) {
 		return had, nil
 	}
-	if c.hands == nil {
-		c.hands = map[mesh.ClusterID]*ServiceController{}
+	if c.controllers == nil {
+		c.controllers = map[mesh.ClusterID]*ServiceController{}
 	}
-	if had := c.hands[cl.ID]; had != nil {
+	if had := c.controllers[cl.ID]; had != nil {
 		had.client.Close()
 	}
 	client := c.build(cl, mesh.WriteAccount, login, trust)
 	client.pins = all
-	c.hands[cl.ID] = &ServiceController{client: client}
-	return c.hands[cl.ID], nil
+	c.controllers[cl.ID] = &ServiceController{client: client}
+	return c.controllers[cl.ID], nil
 }
 
-func (h *ServiceController) node(name mesh.NodeName) (*node, error) {
-	n, ok := h.client.nodes[name]
+func (s *ServiceController) node(name mesh.NodeName) (*node, error) {
+	n, ok := s.client.nodes[name]
 	if !ok {
-		return nil, fmt.Errorf("%s is no node of %s", name, h.client.cluster.ID)
+		return nil, fmt.Errorf("%s is no node of %s", name, s.client.cluster.ID)
 	}
 	return n, nil
 }
 
 // Service reads one service on one node, now.
-func (h *ServiceController) Service(ctx context.Context, name mesh.NodeName, service string) (peer.Service, error) {
-	n, err := h.node(name)
+func (s *ServiceController) Service(ctx context.Context, name mesh.NodeName, service string) (peer.Service, error) {
+	n, err := s.node(name)
 	if err != nil {
 		return peer.Service{}, err
 	}
@@ -65,19 +66,18 @@ func (h *ServiceController) Service(ctx context.Context, name mesh.NodeName, ser
 	if err != nil {
 		return peer.Service{}, err
 	}
-	for _, s := range got {
-		if s.Name != service {
-			continue
+	for _, listed := range got {
+		if listed.Name == service {
+			return serviceOf(listed), nil
 		}
-		return serviceOf(s), nil
 	}
 	return peer.Service{}, fmt.Errorf("%s does not list %s", name, service)
 }
 
 // Control starts or restarts a service on the node itself. It is sent at most
 // once.
-func (h *ServiceController) Control(ctx context.Context, name mesh.NodeName, action peer.Action, service string) error {
-	n, err := h.node(name)
+func (s *ServiceController) Control(ctx context.Context, name mesh.NodeName, action peer.Action, service string) error {
+	n, err := s.node(name)
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ func (h *ServiceController) Control(ctx context.Context, name mesh.NodeName, act
 }
 
 // Parameter reads a service parameter on a node and how many match its name.
-func (h *ServiceController) Parameter(ctx context.Context, name mesh.NodeName, service, parameter string) (string, int, error) {
-	all, err := h.client.publisher().axl.ServiceParameters(ctx, string(name), service)
+func (s *ServiceController) Parameter(ctx context.Context, name mesh.NodeName, service, parameter string) (string, int, error) {
+	all, err := s.client.publisher().axl.ServiceParameters(ctx, string(name), service)
 	if err != nil {
 		return "", 0, err
 	}
@@ -110,13 +110,13 @@ func (h *ServiceController) Parameter(ctx context.Context, name mesh.NodeName, s
 }
 
 // SetParameter sets a service parameter on a node. It is sent at most once.
-func (h *ServiceController) SetParameter(ctx context.Context, name mesh.NodeName, service, parameter, value string) error {
-	return h.client.publisher().axl.SetServiceParameter(ctx, string(name), service, parameter, value)
+func (s *ServiceController) SetParameter(ctx context.Context, name mesh.NodeName, service, parameter, value string) error {
+	return s.client.publisher().axl.SetServiceParameter(ctx, string(name), service, parameter, value)
 }
 
 // Refused says whether a write with this error reached the node, and the node
 // said no.
-func (h *ServiceController) Refused(err error) bool {
+func (s *ServiceController) Refused(err error) bool {
 	var refused *controlcenter.RefusedError
 	var activate *controlcenter.ActivateFirstError
 	var key *axl.KeyError
@@ -132,8 +132,8 @@ func (h *ServiceController) Refused(err error) bool {
 
 // Uncertain says whether a write with this error may have happened. Whatever is
 // not known to be a refusal may have.
-func (h *ServiceController) Uncertain(err error) bool {
-	if err == nil || h.Refused(err) {
+func (s *ServiceController) Uncertain(err error) bool {
+	if err == nil || s.Refused(err) {
 		return false
 	}
 	var e *soap.Error

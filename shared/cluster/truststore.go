@@ -37,17 +37,17 @@ func (p *Platform) TrustStoreWriter(ctx context.Context, cl *mesh.Cluster, guard
 	if err != nil {
 		return nil, &Refused{peer.ServerCertificateUntrusted, err.Error(), err}
 	}
-	k := &TrustStoreWriter{platform: p, cluster: cl, nodes: map[mesh.NodeName]*certmgr.Client{}, login: login}
+	w := &TrustStoreWriter{platform: p, cluster: cl, nodes: map[mesh.NodeName]*certmgr.Client{}, login: login}
 	for _, n := range cl.Nodes {
-		k.nodes[n.Name] = p.client(n, login, trust)
+		w.nodes[n.Name] = p.client(n, login, trust)
 	}
-	return k, nil
+	return w, nil
 }
 
-func (k *TrustStoreWriter) node(name mesh.NodeName) (*certmgr.Client, error) {
-	c, ok := k.nodes[name]
+func (w *TrustStoreWriter) node(name mesh.NodeName) (*certmgr.Client, error) {
+	c, ok := w.nodes[name]
 	if !ok {
-		return nil, fmt.Errorf("%s is no node of %s", name, k.cluster.ID)
+		return nil, fmt.Errorf("%s is no node of %s", name, w.cluster.ID)
 	}
 	return c, nil
 }
@@ -55,15 +55,15 @@ func (k *TrustStoreWriter) node(name mesh.NodeName) (*certmgr.Client, error) {
 // Lacks tells which of the certificates (by "sha256:…") a node's store does not
 // hold now. A store that the node does not show, or not whole, is an error, not
 // an empty one.
-func (k *TrustStoreWriter) Lacks(ctx context.Context, name mesh.NodeName, store string, certificates []string) ([]string, error) {
-	c, err := k.node(name)
+func (w *TrustStoreWriter) Lacks(ctx context.Context, name mesh.NodeName, store string, certificates []string) ([]string, error) {
+	c, err := w.node(name)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	held, err := holdingOf(ctx, c)
 	if err != nil {
-		return nil, heed(ctx, k.login, platformRefusal(name), err)
+		return nil, heed(ctx, w.login, platformRefusal(name), err)
 	}
 	list, ok := held.Stores[store]
 	if n := held.Unreadable[store]; n > 0 {
@@ -82,8 +82,8 @@ func (k *TrustStoreWriter) Lacks(ctx context.Context, name mesh.NodeName, store 
 }
 
 // Add puts certificates into a node's store. It is sent at most once.
-func (k *TrustStoreWriter) Add(ctx context.Context, name mesh.NodeName, store string, certs []*x509.Certificate, description string) error {
-	c, err := k.node(name)
+func (w *TrustStoreWriter) Add(ctx context.Context, name mesh.NodeName, store string, certs []*x509.Certificate, description string) error {
+	c, err := w.node(name)
 	if err != nil {
 		return err
 	}
@@ -97,14 +97,14 @@ func (k *TrustStoreWriter) Add(ctx context.Context, name mesh.NodeName, store st
 			texts = append(texts, certmgr.Certificate{X509: cert}.PEM())
 		}
 		_, err := c.AddTrust(ctx, s.TrustService, texts, description)
-		return heed(ctx, k.login, platformRefusal(name), err)
+		return heed(ctx, w.login, platformRefusal(name), err)
 	}
 	return fmt.Errorf("%s is no trust store", store)
 }
 
 // Refused says whether a write with this error reached the node, and the node
 // said no.
-func (k *TrustStoreWriter) Refused(err error) bool {
+func (w *TrustStoreWriter) Refused(err error) bool {
 	switch soap.KindOf(err) {
 	case soap.AccountRejected, soap.Forbidden, soap.Fault, soap.NotFound, soap.Throttled:
 		return true
@@ -114,11 +114,11 @@ func (k *TrustStoreWriter) Refused(err error) bool {
 
 // Uncertain says whether a write with this error may have happened. Whatever is
 // not known to be a refusal, or not to have been sent, may have.
-func (k *TrustStoreWriter) Uncertain(err error) bool {
+func (w *TrustStoreWriter) Uncertain(err error) bool {
 	var input *certmgr.InputError
 	var e *soap.Error
 	switch {
-	case err == nil, k.Refused(err), errors.As(err, &input):
+	case err == nil, w.Refused(err), errors.As(err, &input):
 		return false
 	}
 	return !errors.As(err, &e) || e.Kind == soap.OutcomeUnknown

@@ -112,7 +112,7 @@ func (a Access) recorded(ctx context.Context, in repair.Intent) (peer.Service, e
 // login is what a log-in takes: the guard against a lock-out, and the certificates
 // that people accepted.
 type login struct {
-	guard   record.Login
+	guard   record.AccountGuard
 	cluster *mesh.Cluster
 	pins    map[mesh.NodeName][]string
 }
@@ -123,7 +123,7 @@ func (a Access) logIn(ctx context.Context, id mesh.ClusterID, account mesh.Accou
 		return login{}, fmt.Errorf("%s is no longer in mesh.yaml", id)
 	}
 	pins, err := record.Accepted(ctx, a.Store, a.Mesh.Name)
-	return login{record.LoginOf(a.Store, a.Mesh.Name, c, account, a.Now), c, pins}, err
+	return login{record.AccountGuardOf(a.Store, a.Mesh.Name, c, account, a.Now), c, pins}, err
 }
 
 // Failure says why an action failed, in words that stay the same from one tick

@@ -34,7 +34,7 @@ func simulated(t *testing.T) (*simtest.Rig, Access) {
 func (a Access) refusedVersion(t *testing.T, id mesh.ClusterID, account mesh.Account) string {
 	t.Helper()
 	c, _ := a.Mesh.Cluster(id)
-	version, err := record.LoginOf(a.Store, a.Mesh.Name, c, account, a.Now).Rejected(t.Context())
+	version, err := record.AccountGuardOf(a.Store, a.Mesh.Name, c, account, a.Now).Rejected(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -26,24 +25,28 @@ func (o *Operator) Approve(ctx context.Context, id string) (Planned, error) {
 	if i < 0 {
 		return Planned{}, fmt.Errorf("no action %q is proposed now: `peerkeeper plan` lists those that are", id)
 	}
-	p := planned[i]
+	return planned[i], o.consent(ctx, planned[i])
+}
+
+// consent stores the consent to an action of the plan.
+func (o *Operator) consent(ctx context.Context, p Planned) error {
 	if p.Approval == "" {
-		return p, fmt.Errorf("%s (%s %s) needs no approval", id, p.Kind, p.Target)
+		return fmt.Errorf("%s (%s %s) needs no approval", p.ID, p.Kind, p.Target)
 	}
 	if o.Mesh.Policy.Mode != mesh.Recover {
-		return p, fmt.Errorf("policy.mode is observe: nothing is changed, approved or not. By hand: %s", repair.ByHand(p.proposal))
+		return fmt.Errorf("policy.mode is observe: nothing is changed, approved or not. By hand: %s", repair.ByHand(p.proposal))
 	}
 	now := o.Now()
-	_, _, err = store.Claim(ctx, o.Store, store.Approval(o.Mesh.Name, id), record.OverrideSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
-		d.Value = record.Approval{ID: id, Actor: o.Actor, At: now, Expires: now.Add(ApprovalLife)}
+	_, _, err := store.Claim(ctx, o.Store, store.Approval(o.Mesh.Name, p.ID), record.OverrideSchema, func(d *store.Doc[record.Approval], _ bool) (bool, error) {
+		d.Value = record.Approval{ID: p.ID, Actor: o.Actor, At: now, Expires: now.Add(ApprovalLife)}
 		d.TTL = now.Add(7 * 24 * time.Hour)
 		return true, nil
 	})
 	if err != nil {
-		return p, fmt.Errorf("approving %s: %w", id, err)
+		return fmt.Errorf("approving %s: %w", p.ID, err)
 	}
-	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: o.Actor, Intent: fmt.Sprintf("approve %s: %s %s", id, p.Kind, p.Target), Outcome: "done", Evidence: p.Why})
-	return p, err
+	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: now, Actor: o.Actor, Intent: fmt.Sprintf("approve %s: %s %s", p.ID, p.Kind, p.Target), Outcome: "done", Evidence: p.Why})
+	return err
 }
 
 // ApproveSource consents to every import of one node's certificates that waits for
@@ -56,10 +59,10 @@ func (o *Operator) ApproveSource(ctx context.Context, node mesh.NodeName) ([]Pla
 	}
 	var out []Planned
 	for _, p := range planned {
-		if p.Source == nil || !strings.EqualFold(string(p.Source.Node), string(node)) || p.Approval == "" {
+		if p.Source == nil || !mesh.SameName(string(p.Source.Node), string(node)) || p.Approval == "" {
 			continue
 		}
-		if _, err := o.Approve(ctx, p.ID); err != nil {
+		if err := o.consent(ctx, p); err != nil {
 			return out, err
 		}
 		out = append(out, p)

@@ -63,7 +63,7 @@ func (o *Operator) Ask(ctx context.Context, clusters []mesh.Cluster, ask func(ct
 func (o *Operator) open(ctx context.Context, c *mesh.Cluster, accepted map[mesh.NodeName][]string, ask func(context.Context, *cluster.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	client, err := o.Clusters.Open(ctx, c, record.LoginOf(o.Store, o.Mesh.Name, c, mesh.ReadAccount, o.Now), accepted)
+	client, err := o.Clusters.Open(ctx, c, record.AccountGuardOf(o.Store, o.Mesh.Name, c, mesh.ReadAccount, o.Now), accepted)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ func TestConfiguredComparesThePeerEntriesOfBothEnds(t *testing.T) {
 			s.only("apac", "[2001:db8::7]:8443")
 		}, False, AddressNotNodeName, Measured, "node name"},
 		{"entry in another case", func(s *scene) { s.entry(func(e *Entry) { e.Address = strings.ToUpper(e.Address) }) }, True, EntriesMatch, Measured, ""},
+		{"entry with a final dot, in a column filled up with blanks", func(s *scene) { s.entry(func(e *Entry) { e.Address += ".  " }) }, True, EntriesMatch, Measured, ""},
 		{"the other side has none", func(s *scene) { s.apac().Seen.Entries.Value = nil }, False, PeerMissingOnOtherSide, Measured, "both sides"},
 		{"entry uses TLS where mesh.yaml says TCP", func(s *scene) { s.entry(func(e *Entry) { e.Protocol = mesh.TLSProto }) }, False, ProtocolDiffers, Measured, "mesh.yaml says tcp"},
 		{"the two ends differ", func(s *scene) { s.apac().Seen.Entries.Value[0].Protocol = mesh.TLSProto }, False, ProtocolDiffers, Measured, ""},

@@ -109,7 +109,7 @@ func (v *View) read(e *end) {
 	for _, entry := range e.record.Seen.Entries.Value {
 		for _, to := range v.named[mesh.NameKey(entry.Address)] {
 			f := e.found[to.ID]
-			if strings.EqualFold(entry.Address, string(to.Publisher)) {
+			if mesh.SameName(entry.Address, string(to.Publisher)) {
 				f.entry, f.hasEntry = entry, true
 			} else {
 				f.other = &entry

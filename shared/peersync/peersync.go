@@ -162,7 +162,7 @@ func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	client, err := t.Clusters.Open(ctx, c, record.LoginOf(t.Store, t.Mesh.Name, c, mesh.ReadAccount, t.Now), t.snapshot.Accepted())
+	client, err := t.Clusters.Open(ctx, c, record.AccountGuardOf(t.Store, t.Mesh.Name, c, mesh.ReadAccount, t.Now), t.snapshot.Accepted())
 	if err != nil {
 		var refused *cluster.Refused
 		if errors.As(err, &refused) {

@@ -21,26 +21,25 @@ type Auth struct {
 	Detail   string    `json:"detail,omitempty"`
 }
 
-// Login is an account of a cluster, as it is kept from being locked out: one
-// log-in too many costs half an hour.
-type Login struct {
+// AccountGuard is the secret.Guard of one account of a cluster, by its AUTH item.
+type AccountGuard struct {
 	store  store.Store
 	key    store.Key
 	secret string
 	now    func() time.Time
 }
 
-// LoginOf is the log-in to a cluster with one of its accounts.
-func LoginOf(s store.Store, meshName string, c *mesh.Cluster, a mesh.Account, now func() time.Time) Login {
-	return Login{s, store.Auth(meshName, c.ID, a), a.Secret(c), now}
+// AccountGuardOf is the guard of one of a cluster's accounts.
+func AccountGuardOf(s store.Store, meshName string, c *mesh.Cluster, a mesh.Account, now func() time.Time) AccountGuard {
+	return AccountGuard{s, store.Auth(meshName, c.ID, a), a.Secret(c), now}
 }
 
 // Rejected is the version of the secret that must not be tried, "" if any may. It
 // is read consistently: a snapshot may be a moment old. A note on another secret,
 // which mesh.yaml named before, says nothing of this one's versions. An error
 // means that nobody knows, which is a reason not to try.
-func (l Login) Rejected(ctx context.Context) (string, error) {
-	it, err := l.store.Get(ctx, l.key)
+func (g AccountGuard) Rejected(ctx context.Context) (string, error) {
+	it, err := g.store.Get(ctx, g.key)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
 	}
@@ -52,9 +51,9 @@ func (l Login) Rejected(ctx context.Context) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("whether the account in secret %s was refused cannot be read from %s: %w", l.secret, l.key.SK, err)
+		return "", fmt.Errorf("whether the account in secret %s was refused cannot be read from %s: %w", g.secret, g.key.SK, err)
 	}
-	if doc.Value.Secret != l.secret {
+	if doc.Value.Secret != g.secret {
 		return "", nil
 	}
 	return doc.Value.Rejected, nil
@@ -62,15 +61,15 @@ func (l Login) Rejected(ctx context.Context) (string, error) {
 
 // Reject notes at once that the cluster refused a version of the secret, before
 // anything else can log in with it; also when the caller's time is up.
-func (l Login) Reject(ctx context.Context, version, detail string) error {
+func (g AccountGuard) Reject(ctx context.Context, version, detail string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rejectWithin)
 	defer cancel()
-	_, _, err := store.Claim(ctx, l.store, l.key, AuthSchema, func(d *store.Doc[Auth], _ bool) (bool, error) {
-		d.Value = Auth{Secret: l.secret, Rejected: version, At: l.now(), Detail: detail}
+	_, _, err := store.Claim(ctx, g.store, g.key, AuthSchema, func(d *store.Doc[Auth], _ bool) (bool, error) {
+		d.Value = Auth{Secret: g.secret, Rejected: version, At: g.now(), Detail: detail}
 		return true, nil
 	})
 	if err != nil {
-		return fmt.Errorf("noting in %s that an account was refused: %w", l.key.SK, err)
+		return fmt.Errorf("noting in %s that an account was refused: %w", g.key.SK, err)
 	}
 	return nil
 }

@@ -16,8 +16,8 @@ func TestRejectedSecrets(t *testing.T) {
 	cluster := &mesh.Cluster{ID: "emea", Credentials: "emea/platform", WriteCredentials: "emea/write", PlatformCredentials: "emea/platform"}
 	key := store.Auth("acme", "emea", mesh.PlatformAccount)
 	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
-	login := func(s store.Store, a mesh.Account) record.Login {
-		return record.LoginOf(s, "acme", cluster, a, func() time.Time { return at })
+	login := func(s store.Store, a mesh.Account) record.AccountGuard {
+		return record.AccountGuardOf(s, "acme", cluster, a, func() time.Time { return at })
 	}
 	for _, tt := range []struct {
 		name, secret string
@@ -41,7 +41,7 @@ func TestRejectedSecrets(t *testing.T) {
 			}
 			named := *cluster
 			named.PlatformCredentials = tt.secret
-			if got, err := record.LoginOf(s, "acme", &named, mesh.PlatformAccount, nil).Rejected(t.Context()); got != tt.want || err != nil {
+			if got, err := record.AccountGuardOf(s, "acme", &named, mesh.PlatformAccount, nil).Rejected(t.Context()); got != tt.want || err != nil {
 				t.Errorf("%q %v, want %q", got, err, tt.want)
 			}
 			if got, err := login(s, mesh.ReadAccount).Rejected(t.Context()); got != "" || err != nil {

@@ -81,7 +81,7 @@ type Proposed struct {
 }
 
 // Load reads a mesh's items: one query for what the functions know, one for
-// what people said.
+// what people decided.
 func Load(ctx context.Context, s store.Store, m *mesh.Mesh) (*Snapshot, error) {
 	b, rest, err := LoadAhead(ctx, s, m)
 	if b == nil {
@@ -106,7 +106,7 @@ func LoadAhead(ctx context.Context, s store.Store, m *mesh.Mesh) (b *Snapshot, r
 	}
 	said, err := s.Load(ctx, store.Override(m.Name), "")
 	if err != nil {
-		return nil, nil, fmt.Errorf("loading what people said of mesh %s: %w", m.Name, err)
+		return nil, nil, fmt.Errorf("loading what people decided of mesh %s: %w", m.Name, err)
 	}
 	b = blank()
 	var later []store.Item

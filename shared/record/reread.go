@@ -11,7 +11,7 @@ import (
 
 // Reread reads consistently, in two requests where a mesh's size allows it, what
 // an action turns on: every cluster's record and log, the given peers' records, how the
-// functions ran, the proposal, and, last, all that people said. Load may be a
+// functions ran, the proposal, and, last, all that people decided. Load may be a
 // moment behind; nobody acts on that moment.
 //
 // What it does not read (alarms, rejected accounts, other peers) is empty.
@@ -33,11 +33,11 @@ func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, peers []mesh.PeerI
 	if err != nil {
 		return nil, fmt.Errorf("reading mesh %s again: %w", m.Name, err)
 	}
-	// Of what people may have said, which of hundreds of scopes it is about, next
+	// Of what people may have decided, which of hundreds of scopes it is about, next
 	// to nothing is there: all of it costs less than asking for each.
 	said, err := s.LoadNow(ctx, store.Override(m.Name), "")
 	if err != nil {
-		return nil, fmt.Errorf("reading again what people said of mesh %s: %w", m.Name, err)
+		return nil, fmt.Errorf("reading again what people decided of mesh %s: %w", m.Name, err)
 	}
 	b := blank()
 	for _, k := range keys {

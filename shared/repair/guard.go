@@ -148,10 +148,10 @@ func guards(k kind) []guard {
 		}},
 		{"override", "it is paused or in maintenance", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			if s.Overrides == nil {
-				return stop("what people said has not been read")
+				return stop("what people decided has not been read")
 			}
 			if s.Overrides.Newer {
-				return stop("a newer version of Peerkeeper wrote down what people said")
+				return stop("a newer version of Peerkeeper wrote down what people decided")
 			}
 			var touched []mesh.PeerID // besides those that ask for it
 			if k.interrupts {
@@ -162,7 +162,7 @@ func guards(k kind) []guard {
 			}
 			return nil
 		}},
-		{"epoch", "somebody said something since it was decided", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
+		{"epoch", "somebody paused or resumed, or began or ended maintenance, since it was decided", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 			if g.PauseEpoch != s.Epoch {
 				return stop("somebody paused or resumed since this was decided")
 			}

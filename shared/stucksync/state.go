@@ -31,7 +31,7 @@ func (t *tick) foldAll(answer *run.Answer) *record.Changes {
 	return &changes
 }
 
-// fold gives a peer its state, with what people said laid over it.
+// fold gives a peer its state, with what people decided laid over it.
 func (t *tick) fold(id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
 	state, cause := peer.StateOf(t.Conditions[id], t.Snapshot.Syncs[id].Value)
 	ladder, climbing := t.ladders[id]

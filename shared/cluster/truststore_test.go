@@ -63,13 +63,13 @@ func TestKeeper(t *testing.T) {
 	if err != nil || len(certs) != 1 || !certs[0].Equal(leaf) {
 		t.Fatalf("%d certificates, %v", len(certs), err)
 	}
-	k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), nil, nil)
+	w, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lacks := func(node mesh.NodeName) int {
 		t.Helper()
-		out, err := k.Lacks(t.Context(), node, peer.TomcatTrust, []string{chain.Fingerprint(leaf)})
+		out, err := w.Lacks(t.Context(), node, peer.TomcatTrust, []string{chain.Fingerprint(leaf)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestKeeper(t *testing.T) {
 	if lacks(emeaPub) != 1 {
 		t.Error("it is there before anybody put it in")
 	}
-	if err := k.Add(t.Context(), emeaPub, peer.TomcatTrust, certs, "Peerkeeper: tomcat of imp-apac-pub.example.com"); err != nil {
+	if err := w.Add(t.Context(), emeaPub, peer.TomcatTrust, certs, "Peerkeeper: tomcat of imp-apac-pub.example.com"); err != nil {
 		t.Fatal(err)
 	}
 	if lacks(emeaPub) != 0 || lacks(emeaSub) != 1 {
@@ -90,19 +90,19 @@ func TestKeeper(t *testing.T) {
 	}
 }
 
-func TestKeeperRefusals(t *testing.T) {
+func TestTrustStoreWriterRefusals(t *testing.T) {
 	r, platform := shelves(t)
 	leaf := r.leaf("apac", apacPub)
-	keeper := func() *cluster.TrustStoreWriter {
+	writer := func() *cluster.TrustStoreWriter {
 		t.Helper()
-		k, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), nil, nil)
+		w, err := platform.TrustStoreWriter(t.Context(), r.declared("emea"), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return k
+		return w
 	}
-	add := func(k *cluster.TrustStoreWriter) error {
-		return k.Add(t.Context(), emeaPub, peer.TomcatTrust, []*x509.Certificate{leaf}, "x")
+	add := func(w *cluster.TrustStoreWriter) error {
+		return w.Add(t.Context(), emeaPub, peer.TomcatTrust, []*x509.Certificate{leaf}, "x")
 	}
 	t.Run("no account that may write", func(t *testing.T) {
 		c := *r.declared("emea")
@@ -115,11 +115,11 @@ func TestKeeperRefusals(t *testing.T) {
 	t.Run("the account that reads may not write", func(t *testing.T) {
 		c := *r.declared("emea")
 		c.PlatformWriteCredentials = c.PlatformCredentials
-		k, err := platform.TrustStoreWriter(t.Context(), &c, nil, nil)
+		w, err := platform.TrustStoreWriter(t.Context(), &c, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := add(k); soap.KindOf(err) != soap.Forbidden || !k.Refused(err) || k.Uncertain(err) {
+		if err := add(w); soap.KindOf(err) != soap.Forbidden || !w.Refused(err) || w.Uncertain(err) {
 			t.Error(err)
 		}
 	})
@@ -141,22 +141,22 @@ func TestKeeperRefusals(t *testing.T) {
 		if err := r.AddFault(clustersim.Fault{Cluster: "emea", Operation: "POST /trust/certificates", Kind: clustersim.FaultDrop, When: clustersim.After, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
-		k := keeper()
-		if err := add(k); !k.Uncertain(err) || k.Refused(err) {
+		w := writer()
+		if err := add(w); !w.Uncertain(err) || w.Refused(err) {
 			t.Error(err)
 		}
 	})
 	t.Run("a store that there is not", func(t *testing.T) {
-		k := keeper()
-		if _, err := k.Lacks(t.Context(), emeaPub, "ipsec-trust", []string{"sha256:00"}); err == nil || !strings.Contains(err.Error(), "does not show its ipsec-trust") {
+		w := writer()
+		if _, err := w.Lacks(t.Context(), emeaPub, "ipsec-trust", []string{"sha256:00"}); err == nil || !strings.Contains(err.Error(), "does not show its ipsec-trust") {
 			t.Error(err)
 		}
-		if err := k.Add(t.Context(), emeaPub, "cellar", []*x509.Certificate{leaf}, "x"); err == nil {
+		if err := w.Add(t.Context(), emeaPub, "cellar", []*x509.Certificate{leaf}, "x"); err == nil {
 			t.Error("put into nothing")
 		}
 	})
 	t.Run("a node of another cluster", func(t *testing.T) {
-		if _, err := keeper().Lacks(t.Context(), apacPub, peer.TomcatTrust, nil); err == nil {
+		if _, err := writer().Lacks(t.Context(), apacPub, peer.TomcatTrust, nil); err == nil {
 			t.Error("asked")
 		}
 	})
