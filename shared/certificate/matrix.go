@@ -94,7 +94,7 @@ func matrixOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, now time.Time) Matr
 	present := map[string]bool{}
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
-		rows := certsNeeded(c, certs[c.ID], overTLS(m, c.ID), now)
+		rows := certsNeeded(c, certs[c.ID], pulledOverTLS(m, c.ID), now)
 		for _, row := range rows {
 			present[row.Store+ShortPrint(row.Fingerprint)] = true
 		}
@@ -139,8 +139,8 @@ func matrixOf(m *mesh.Mesh, certs map[mesh.ClusterID]Record, now time.Time) Matr
 	return out
 }
 
-// overTLS reports whether some peer entry towards a cluster says TLS.
-func overTLS(m *mesh.Mesh, id mesh.ClusterID) bool {
+// pulledOverTLS reports whether some peer entry towards a cluster says TLS.
+func pulledOverTLS(m *mesh.Mesh, id mesh.ClusterID) bool {
 	return slices.ContainsFunc(m.Peers, func(p mesh.Peer) bool { return p.ID.To == id && p.Protocol == mesh.TLSProto })
 }
 

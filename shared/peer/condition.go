@@ -212,6 +212,15 @@ func Set(prev Condition, next Condition, now time.Time) Condition {
 	return next
 }
 
+// ConditionOf finds a condition by type; one that nobody has judged is Unknown.
+func ConditionOf(cs []Condition, t Type) Condition {
+	c := find(cs, t)
+	if c.Status == "" {
+		c.Status, c.Reason = UnknownStatus, NotChecked
+	}
+	return c
+}
+
 func find(cs []Condition, t Type) Condition {
 	for _, c := range cs {
 		if c.Type == t {

@@ -48,7 +48,7 @@ type decoded struct {
 // Show reads, in one query, what is known of a mesh, for those who show it and write
 // nothing: an item that this version may not rely on is named (Unread)
 // and left out, and so is what nobody stored. What before, which may be nil,
-// decoded of the same bytes is not decoded again. What people said and which
+// decoded of the same bytes is not decoded again. What people decided and which
 // accounts were rejected is not shown.
 func Show(ctx context.Context, s Reader, m *mesh.Mesh, before *Snapshot) (*Snapshot, error) {
 	items, err := s.Load(ctx, store.Live(m.Name), "")

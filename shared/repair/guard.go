@@ -52,14 +52,6 @@ type Peer struct {
 	Sync       peer.SyncRecord
 }
 
-func (p Peer) condition(t peer.Type) peer.Condition {
-	i := slices.IndexFunc(p.Conditions, func(c peer.Condition) bool { return c.Type == t })
-	if i < 0 {
-		return peer.Condition{Type: t, Status: peer.UnknownStatus, Reason: peer.NotChecked}
-	}
-	return p.Conditions[i]
-}
-
 // Failing is a peer that is not well, with the root cause it is put down to.
 type Failing struct {
 	Peer mesh.PeerID

@@ -81,17 +81,17 @@ func whyNotRestart(p peer.Proposal, s Situation) string {
 		return ""
 	}
 	for _, id := range p.Peers {
-		if c := s.Peers[id].condition(peer.Synced); c.Status != peer.False {
+		if c := peer.ConditionOf(s.Peers[id].Conditions, peer.Synced); c.Status != peer.False {
 			return fmt.Sprintf("%s: Synced is %s (%s)", id, c.Status, c.Reason)
 		} else if c.Reason == peer.NoSuccessLogged {
 			return fmt.Sprintf("%s: that no success is logged is no ground for a restart", id)
 		}
-		users := s.Peers[id].condition(peer.UsersMatch)
+		users := peer.ConditionOf(s.Peers[id].Conditions, peer.UsersMatch)
 		if users.Status == peer.UnknownStatus && users.Reason != peer.NotYetDecided || users.Status == peer.True && users.Reason != peer.CatchingUp {
 			return fmt.Sprintf("%s: UsersMatch is %s (%s)", id, users.Status, users.Reason)
 		}
 		for _, t := range peer.Causes() {
-			c := s.Peers[id].condition(t)
+			c := peer.ConditionOf(s.Peers[id].Conditions, t)
 			if c.Status == peer.False || c.Status == peer.UnknownStatus && peer.Counted(c, s.Peers[id].Sync) {
 				return fmt.Sprintf("%s: %s is %s (%s)", id, t, c.Status, c.Reason)
 			}

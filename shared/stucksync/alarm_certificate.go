@@ -73,7 +73,7 @@ func (t *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 		return false
 	}
 	for _, from := range pulling {
-		c := condition(t.Conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
+		c := peer.ConditionOf(t.Conditions[mesh.PeerID{From: from, To: id}], peer.CertificateTrusted)
 		if c.Reason != peer.Contradicted && c.Reason != peer.SyncedOverServedLeaf {
 			return false
 		}
@@ -87,7 +87,7 @@ func (t *tick) trustedAllTheSame(id mesh.ClusterID, f peer.Finding) bool {
 // alarm of the certificate may be waited for. By two of certcheck's looks after
 // that it has been named, or nobody looks.
 func (t *tick) certWillSpeak(id mesh.PeerID) bool {
-	c := condition(t.Conditions[id], peer.CertificateTrusted)
+	c := peer.ConditionOf(t.Conditions[id], peer.CertificateTrusted)
 	first := t.Snapshot.PeerCert[id].Value.LeafFirst
 	if c.Status != peer.UnknownStatus || c.Reason != peer.ExchangePending || first.IsZero() {
 		return false

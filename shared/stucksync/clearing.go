@@ -14,7 +14,7 @@ func (t *tick) undecided(it alarm.Item) bool {
 	kind, _ := alarm.Lookup(it.Name)
 	if !it.Peer.IsZero() {
 		for _, typ := range kind.Conditions {
-			c := condition(t.Conditions[it.Peer], typ)
+			c := peer.ConditionOf(t.Conditions[it.Peer], typ)
 			// Where no success is told, a change that was seen copied since, and failures
 			// that ICSA logs no more, clear to Unknown: more cannot be known there.
 			sync := t.Snapshot.Syncs[it.Peer].Value

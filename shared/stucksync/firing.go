@@ -42,7 +42,7 @@ func (t *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
 	var out []alarm.Firing
 	for _, k := range kinds {
 		for _, typ := range k.Conditions {
-			c := condition(t.Conditions[id], typ)
+			c := peer.ConditionOf(t.Conditions[id], typ)
 			if c.Status != peer.False || peer.FirstCheck(c) || t.View.NextSyncTells(id, typ) {
 				continue
 			}
@@ -72,7 +72,7 @@ func suppressed(overlays []peer.Overlay) bool {
 func (t *tick) aboutToFire(name string, id mesh.PeerID) bool {
 	switch name {
 	case alarm.PeriodicSyncingFailure:
-		synced := condition(t.Conditions[id], peer.Synced)
+		synced := peer.ConditionOf(t.Conditions[id], peer.Synced)
 		return synced.Reason == peer.Overdue || synced.Status == peer.False || t.View.NextTurnTells(id)
 	case alarm.CertificateNotTrusted:
 		return t.certWillSpeak(id)
@@ -131,12 +131,4 @@ func subject(k alarm.Kind, f peer.Finding) string {
 		return string(f.ID)
 	}
 	return ""
-}
-
-func condition(cs []peer.Condition, t peer.Type) peer.Condition {
-	i := slices.IndexFunc(cs, func(c peer.Condition) bool { return c.Type == t })
-	if i < 0 {
-		return peer.Condition{Type: t, Status: peer.UnknownStatus, Reason: peer.NotChecked}
-	}
-	return cs[i]
 }

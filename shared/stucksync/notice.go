@@ -201,7 +201,7 @@ func (t *tick) texts(firing []alarm.Firing) []alarm.Firing {
 		kind, _ := alarm.Lookup(f.Name)
 		in := noticeInput{mesh: t.Mesh, kind: kind, peer: id, reverse: t.States[id.Reverse()].State, also: also[i]}
 		for _, typ := range kind.Conditions {
-			if c := condition(t.Conditions[id], typ); c.Status == peer.False {
+			if c := peer.ConditionOf(t.Conditions[id], typ); c.Status == peer.False {
 				in.condition = c
 				break
 			}

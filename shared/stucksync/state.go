@@ -50,7 +50,7 @@ func (t *tick) fold(id mesh.PeerID, prev peer.StateRecord) peer.StateRecord {
 	switch {
 	case climbing:
 		next.Ladder = &ladder
-	case condition(t.Conditions[id], peer.Synced).Status != peer.True:
+	case peer.ConditionOf(t.Conditions[id], peer.Synced).Status != peer.True:
 		// A flicker does not end the incident; what was tried stays known.
 		next.Ladder = prev.Ladder
 	}
