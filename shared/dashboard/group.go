@@ -56,11 +56,7 @@ func (g group) who() string {
 	const listed = 4
 	n := len(g.Peers)
 	if n <= listed {
-		ids := make([]string, n)
-		for i, id := range g.Peers {
-			ids[i] = id.String()
-		}
-		return plain.List(ids)
+		return plain.List(mesh.PeerNames(g.Peers))
 	}
 	all := func(on func(mesh.PeerID) bool) bool {
 		return !slices.ContainsFunc(g.Peers, func(id mesh.PeerID) bool { return !on(id) })
@@ -75,9 +71,5 @@ func (g group) who() string {
 			return fmt.Sprintf("%s both ways (%d peers)", c, n)
 		}
 	}
-	ids := make([]string, n)
-	for i, id := range g.Peers {
-		ids[i] = id.String()
-	}
-	return plain.First(listed, ids)
+	return plain.First(listed, mesh.PeerNames(g.Peers))
 }

@@ -50,6 +50,15 @@ func (p PeerID) IsZero() bool { return p == PeerID{} }
 // Reverse is the same pair seen from the other end.
 func (p PeerID) Reverse() PeerID { return PeerID{From: p.To, To: p.From} }
 
+// PeerNames are peers as they are listed in a sentence.
+func PeerNames(ids []PeerID) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = id.String()
+	}
+	return out
+}
+
 // MarshalText lets a PeerID be a JSON string and a JSON object key.
 func (p PeerID) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 

@@ -40,7 +40,7 @@ func compose(t noticeInput) []string {
 		fmt.Sprintf("%s since %s; %s. Cause: %s (%s).", procedure.Names(t.mesh, t.peer).Replace(t.kind.Effect), t.local(t.condition.Since, t.peer.From, t.peer.To), other(t), strings.TrimSuffix(t.condition.Message, "."), t.condition.Basis),
 	}
 	if len(t.also) > 0 {
-		lines = append(lines, fmt.Sprintf("The same cause, and no notice of its own: %s.", plain.List(peerNames(t.also))))
+		lines = append(lines, fmt.Sprintf("The same cause, and no notice of its own: %s.", plain.List(mesh.PeerNames(t.also))))
 	}
 	lines = append(lines, "Peerkeeper: "+will(t))
 	if t.proposal != nil && len(t.proposal.Collect) > 0 && !t.did {
@@ -139,14 +139,6 @@ func step(t noticeInput) string {
 		return fmt.Sprintf("none needed yet; `peerkeeper explain %s` shows how far the repair is.", t.peer)
 	}
 	return do + "."
-}
-
-func peerNames(ids []mesh.PeerID) []string {
-	out := make([]string, len(ids))
-	for i, id := range ids {
-		out[i] = id.String()
-	}
-	return out
 }
 
 // group suppresses all but one of the peer alarms of one name and one root cause:
