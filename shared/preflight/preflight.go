@@ -227,7 +227,7 @@ func (p *Preflight) open(ctx context.Context, c *mesh.Cluster, accepted map[mesh
 	}()
 	ctx, cancel := context.WithTimeout(ctx, clusterDeadline)
 	defer cancel()
-	client, err := p.Clusters.Open(ctx, c, record.LoginOf(p.Store, p.Mesh.Name, c, mesh.ReadAccount, p.Now), accepted)
+	client, err := p.Clusters.Open(ctx, c, record.AccountGuardOf(p.Store, p.Mesh.Name, c, mesh.ReadAccount, p.Now), accepted)
 	if err != nil {
 		return err
 	}
