@@ -72,11 +72,11 @@ func (p *preflightShowVerb) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 	}
-	book, err := record.Load(ctx, w.store, w.Mesh)
+	snapshot, err := record.Load(ctx, w.store, w.Mesh)
 	if err != nil {
 		return err
 	}
-	docs, err := book.Checks(w.Mesh)
+	docs, err := snapshot.Checks(w.Mesh)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
@@ -64,7 +65,7 @@ func (v *View) imports() []peer.Proposal {
 			}
 			began := row.First // of the time in which a sync may bring it
 			if cell.Taken {
-				began = latest(began, cell.Since)
+				began = instant.Later(began, cell.Since)
 			}
 			if exchange, carried := v.CertExchange(id); !carried || !row.Pending && now.Sub(began) < exchange {
 				continue
@@ -91,13 +92,6 @@ func (row Row) served(r Record) Served {
 		return r.Identity[row.Node][row.Service]
 	}
 	return r.Served[row.Node][Place{KeyType: row.KeyType}]
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // vouchedFor reports whether Peerkeeper would log in over the certificate.

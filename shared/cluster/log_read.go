@@ -166,7 +166,7 @@ func (r *logReader) read(ctx context.Context, g *peer.LogReading) (peer.LogOutco
 		switch problem := logcollection.ProblemOf(err); {
 		case err == nil && older != nil:
 			g.Unbroken = !first && older.continues(at)
-			begins, ends = earliest(older.extent.First, begins), latest(older.extent.Last, ends)
+			begins, ends = earliest(older.extent.First, begins), instant.Later(older.extent.Last, ends)
 			words = older.words
 			words.Merge(log.words)
 		case first || r.had.Rotated: // a second try would end like this one
@@ -189,13 +189,6 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.IsZero() || a.After(b) {
-		return a
-	}
-	return b
 }
 
 // copy reads the newest rotated copy; nil if there is none that can be.

@@ -42,6 +42,22 @@ func Fresh(at, now time.Time, age time.Duration) bool {
 	return now.Sub(at).Abs() <= age
 }
 
+// Later is the later one of two instants.
+func Later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Earlier is the earlier one of two instants.
+func Earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // CountAsNow sets every instant that lies ahead of now to now. So are put right
 // the instants since when something is so: what waits for a time since one of them
 // would else wait for as long as the clock that noted it was ahead.

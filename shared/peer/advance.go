@@ -91,7 +91,7 @@ func lost(prev map[mesh.NodeName]time.Time, obs Observation) map[mesh.NodeName]t
 func restarted(prev ClusterRecord, obs Observation) map[mesh.NodeName]time.Time {
 	out := map[mesh.NodeName]time.Time{}
 	for name, at := range prev.Restarted {
-		if obs.At.Sub(at) < setPeriod {
+		if obs.At.Sub(at) < 24*time.Hour {
 			out[name] = at
 		}
 	}

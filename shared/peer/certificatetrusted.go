@@ -3,6 +3,7 @@ package peer
 import (
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 )
@@ -55,18 +56,11 @@ func trustedNow(v *View, id mesh.PeerID, c Condition, cert CertRecord, memory Sy
 		return c
 	}
 	to, ok := v.Mesh.Cluster(id.To)
-	if !ok || !v.SyncedSince(id, later(cert.LeafFirst, cert.LeafSeen)) {
+	if !ok || !v.SyncedSince(id, instant.Later(cert.LeafFirst, cert.LeafSeen)) {
 		return c
 	}
 	c.Status, c.Reason, c.Basis = True, SyncedOverServedLeaf, Inferred
 	c.Message = "a sync succeeded over the certificate that " + string(to.Publisher) + " serves now; the trust store itself is not read"
-	c.Since = later(cert.LeafFirst, cert.LeafSeen)
+	c.Since = instant.Later(cert.LeafFirst, cert.LeafSeen)
 	return c
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/ciscolog"
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
@@ -93,7 +94,7 @@ func (e *end) lasts(w Word, a ciscoAlarm, now time.Time) bool {
 		return now.Sub(at) <= eventFor
 	}
 	interval, _ := e.record.EffectiveInterval(e.Cluster, now)
-	return e.log.Read.Sub(later(at, e.log.Since)) <= max(failuresOver, 4*interval)
+	return e.log.Read.Sub(instant.Later(at, e.log.Since)) <= max(failuresOver, 4*interval)
 }
 
 // syncedAfter reports whether any peer of the cluster is known to have synced

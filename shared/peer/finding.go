@@ -101,7 +101,7 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 		// Each fall is an incident of its own: who has acknowledged one has not seen the next.
 		add(Critical, UsersFell, "", r.Fell.Since.UTC().Format(time.RFC3339), "%s", r.fallFinding(id))
 	}
-	if set, ok := r.UserSet.Fresh(v.Now, 2*setPeriod).Get(); ok && set[id].Foreign > 0 {
+	if set, ok := r.UserSet.Fresh(v.Now, 2*UserSetPeriod).Get(); ok && set[id].Foreign > 0 {
 		add(Info, OtherDomains, "", "", "%d users have an IM address in a domain that mesh.yaml does not name (domain, domains); in the Directory URI scheme that is lawful", set[id].Foreign)
 	}
 	if skew, ok := r.Seen.Skew.Get(); ok && skew.Abs() > 2*time.Minute {

@@ -245,10 +245,7 @@ func (c *climb) remember(done []Done) {
 // unsure says what is not known although a restart turns on it.
 func (c *climb) unsure() string {
 	for _, t := range append(Causes(), UsersMatch) {
-		x := find(c.conditions, t)
-		if x.Status == "" {
-			x.Status, x.Reason = UnknownStatus, NotChecked
-		}
+		x := ConditionOf(c.conditions, t)
 		// NotYetDecided is a difference that was measured, and whose time to
 		// be brought by a sync is not over: the clock decides.
 		switch {

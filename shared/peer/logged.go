@@ -97,7 +97,7 @@ func (l *link) over(w Word, memory SyncRecord) bool {
 		return false
 	}
 	interval, _ := l.interval()
-	return r.Read.Sub(later(at, r.Since)) > max(failuresOver, 4*interval)
+	return r.Read.Sub(instant.Later(at, r.Since)) > max(failuresOver, 4*interval)
 }
 
 // stands reports whether a failure in the log still says something of now.
@@ -159,7 +159,7 @@ func (l *link) syncedByLog(users comparison, memory SyncRecord) verdict {
 		return byProgress
 	}
 	r := l.puller.log
-	from, last := later(r.Since, memory.FirstSeen), "ICSA's own log on "+string(l.puller.Publisher)+" holds no success of this peer"
+	from, last := instant.Later(r.Since, memory.FirstSeen), "ICSA's own log on "+string(l.puller.Publisher)+" holds no success of this peer"
 	if c.Succeeded() {
 		from = c.Last
 		last += " since " + plain.Time(c.Told)

@@ -89,7 +89,7 @@ func (r *PushRecord) Forget(isPeer func(mesh.ClusterID) bool) {
 func (r PushRecord) Received() time.Time {
 	at := r.Other.Received
 	for _, words := range r.Peers {
-		at = later(at, later(words.Success.Received, words.Failure.Received))
+		at = instant.Later(at, instant.Later(words.Success.Received, words.Failure.Received))
 	}
 	return at
 }
@@ -193,7 +193,7 @@ func (l *link) putOff(v verdict, firstSeen time.Time, before Condition) verdict 
 	from := c.Last
 	if !c.Succeeded() {
 		if from = firstSeen; v.reason == NoSuccessLogged {
-			from = later(log.Since, from)
+			from = instant.Later(log.Since, from)
 		}
 	}
 	end := from.Add(due).Add(LogTurn + 2*l.Tick)

@@ -179,8 +179,12 @@ const (
 )
 
 // flipsKept bounds the ring: a peer that flaps at every tick must not outgrow
-// its item. It holds more state changes than the upper threshold needs.
-const flipsKept = 400
+// its item. It holds more state changes than the upper threshold needs. flipsLast
+// is how long a flip counts.
+const (
+	flipsKept = 400
+	flipsLast = 24 * time.Hour
+)
 
 // Fold lays a state and its cause over the record, with overlays and ring. The
 // state is StateOf's, or the ladder's in the place of Stuck: Recovering, Cooling or
@@ -188,7 +192,7 @@ const flipsKept = 400
 func Fold(v *View, id mesh.PeerID, conditions []Condition, prev StateRecord, state State, cause string) StateRecord {
 	next := StateRecord{State: state, Cause: cause, Since: prev.Since, Status: make(map[Type]Status, len(conditions))}
 	for _, f := range prev.Flips {
-		if v.Now.Sub(f.At) <= setPeriod {
+		if v.Now.Sub(f.At) <= flipsLast {
 			next.Flips = append(next.Flips, f)
 		}
 	}

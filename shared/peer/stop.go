@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 )
@@ -74,7 +75,7 @@ func stopsSeen(prev ClusterRecord, obs Observation) map[mesh.NodeName]map[string
 			if !had {
 				stop = Stop{Since: obs.At}
 				if ran, ok := before.Get(); ok && ran[service].Started() {
-					stop.Ran = earlier(before.At, obs.At)
+					stop.Ran = instant.Earlier(before.At, obs.At)
 				}
 			}
 			for other, o := range services {
@@ -96,13 +97,6 @@ func stopsSeen(prev ClusterRecord, obs Observation) map[mesh.NodeName]map[string
 		return nil
 	}
 	return out
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // StopCause is what a stop is put down to.
@@ -150,7 +144,7 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	seen := r.Seen.Nodes[node].Services
 	services, _ := seen.Get()
 	stop := r.Stopped[node][service]
-	out := stopped{since: earlier(stop.Since, v.Now)}
+	out := stopped{since: instant.Earlier(stop.Since, v.Now)}
 	switch code := services[service].Code; {
 	case code == codeNotActivated:
 		out.cause, out.because = StopInactive, "it is not activated on the node"
@@ -164,8 +158,8 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	}
 	for _, d := range done {
 		// An instant ahead of the clock counts as now.
-		at := earlier(later(d.At, d.Closed), v.Now)
-		before := !earlier(d.At, v.Now).After(stop.Since) // what was meant later did not stop it
+		at := instant.Earlier(instant.Later(d.At, d.Closed), v.Now)
+		before := !instant.Earlier(d.At, v.Now).After(stop.Since) // what was meant later did not stop it
 		if d.Target.Cluster == c.ID && d.Target.Node == node && d.Action != ImportCertificate && before && (d.Open || !at.Before(stop.Since.Add(-time.Hour))) {
 			out.cause, out.because = StopByUs, fmt.Sprintf("%s of %s by Peerkeeper at %s may have left it so", d.Action, d.Target.Service, plain.Time(d.At))
 			return out

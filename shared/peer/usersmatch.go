@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 )
@@ -169,13 +170,13 @@ func (l *link) proof(home, copied int) (why Reason, shown time.Time) {
 	diff, ok := l.View.BucketsDiffer(l.id, 2*interval+2*l.Tick)
 	a, b := l.View.Buckets[l.id.From], l.View.Buckets[l.id.To]
 	if ok && b.Value[l.id.To].Users == home && a.Value[l.id.To].Users == copied {
-		why, shown = BucketsEqual, older(a.At, b.At)
+		why, shown = BucketsEqual, instant.Earlier(a.At, b.At)
 		if len(diff) > 0 {
 			why = UsersDiffer
 		}
 	}
 	if equal, ok := l.View.SetsEqual(l.id); ok {
-		read := older(l.puller.record.UserSet.At, l.home.record.UserSet.At)
+		read := instant.Earlier(l.puller.record.UserSet.At, l.home.record.UserSet.At)
 		switch {
 		case !equal && (why != UsersDiffer || read.After(shown)):
 			why, shown = UsersDiffer, read
@@ -184,13 +185,6 @@ func (l *link) proof(home, copied int) (why Reason, shown time.Time) {
 		}
 	}
 	return why, shown
-}
-
-func older(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // BucketsDiffer compares the bucket digests of a peer's home and copy. ok is
@@ -205,15 +199,15 @@ func (v *View) BucketsDiffer(id mesh.PeerID, maxAge time.Duration) (differing []
 	return bb[id.To].differing(ba[id.To])
 }
 
-// setPeriod is how often tier 3 reads every user.
-const setPeriod = 24 * time.Hour
+// UserSetPeriod is how often every user of a cluster is read (tier 3).
+const UserSetPeriod = 24 * time.Hour
 
 // SetsEqual compares the digests of whole sets (tier 3). ok is false unless
 // both were read within the last two days while the home held still.
 func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {
 	l := v.link(id)
 	a, b := l.puller.record, l.home.record
-	fa, fb := a.UserSet.Fresh(v.Now, 2*setPeriod), b.UserSet.Fresh(v.Now, 2*setPeriod)
+	fa, fb := a.UserSet.Fresh(v.Now, 2*UserSetPeriod), b.UserSet.Fresh(v.Now, 2*UserSetPeriod)
 	sa, ka := fa.Get()
 	sb, kb := fb.Get()
 	if !ka || !kb || len(b.Home) == 0 {

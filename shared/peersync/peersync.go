@@ -151,7 +151,7 @@ func (t *tick) observe(ctx context.Context, only []mesh.ClusterID) []mesh.Cluste
 	return ids
 }
 
-// look observes one cluster and keeps the lock-out guard.
+// look observes one cluster, under the guard of its account.
 func (t *tick) look(ctx context.Context, c *mesh.Cluster, prev peer.Observation) (obs peer.Observation) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -287,9 +287,6 @@ func (t *tick) bucketsDue(view *peer.View, ids []mesh.ClusterID) []mesh.ClusterI
 	return due
 }
 
-// setPeriod is how often every user of a cluster is read.
-const setPeriod = 24 * time.Hour
-
 // readSet reads every user of at most one cluster in a tick: the one read
 // longest ago, if that is a day or more. Never-read clusters wait until the
 // mesh has been watched for an interval, so that the first tick stays light.
@@ -308,7 +305,7 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 		if instant.Ahead(at, t.now, 0) {
 			at = time.Time{} // another clock's: as if never read
 		}
-		if instant.Due(at, t.now, setPeriod) && at.Before(oldest) {
+		if instant.Due(at, t.now, peer.UserSetPeriod) && at.Before(oldest) {
 			pick, oldest = id, at
 		}
 	}

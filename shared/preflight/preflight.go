@@ -64,13 +64,13 @@ func (p *Preflight) Handle(ctx context.Context, req run.Request) (run.Answer, er
 
 func (p *Preflight) run(ctx context.Context, req run.Request) (run.Answer, error) {
 	now := p.Now()
-	book, err := record.Load(ctx, p.Store, p.Mesh)
+	snapshot, err := record.Load(ctx, p.Store, p.Mesh)
 	if err != nil {
 		return run.Answer{}, err
 	}
-	book.ReclockClusters(now)
-	book.ReclockPeers(p.Mesh, now)
-	docs, err := book.Checks(p.Mesh)
+	snapshot.ReclockClusters(now)
+	snapshot.ReclockPeers(p.Mesh, now)
+	docs, err := snapshot.Checks(p.Mesh)
 	if err != nil {
 		return run.Answer{}, err
 	}
@@ -80,13 +80,13 @@ func (p *Preflight) run(ctx context.Context, req run.Request) (run.Answer, error
 		asking, cancel = context.WithDeadline(ctx, end.Add(-spare))
 		defer cancel()
 	}
-	setups := p.setup(asking, book.Accepted(), req.Only)
-	facts, err := Facts(book, p.Mesh, now)
+	setups := p.setup(asking, snapshot.Accepted(), req.Only)
+	facts, err := Facts(snapshot, p.Mesh, now)
 	if err != nil {
 		return run.Answer{}, err
 	}
 	facts.Setups = setups
-	audit := &useraudit.Audit{Mesh: p.Mesh, Store: p.Store, Ask: p.asker(book.Accepted()), Now: p.Now}
+	audit := &useraudit.Audit{Mesh: p.Mesh, Store: p.Store, Ask: p.asker(snapshot.Accepted()), Now: p.Now}
 	users, unaudited := audit.Run(asking)
 	if unaudited == nil {
 		facts.Users = &users
@@ -131,16 +131,16 @@ func whole(s check.Setup) bool {
 }
 
 // Facts are what checks are judged by, but for what preflight asks itself.
-func Facts(book *record.Snapshot, m *mesh.Mesh, now time.Time) (*check.Facts, error) {
+func Facts(snapshot *record.Snapshot, m *mesh.Mesh, now time.Time) (*check.Facts, error) {
 	sched, _ := run.Find("peersync")
-	view := book.Facts(m, sched.Period, now).View()
-	pasted, err := book.Pastes()
+	view := snapshot.Facts(m, sched.Period, now).View()
+	pasted, err := snapshot.Pastes()
 	if err != nil {
 		return nil, err
 	}
 	f := &check.Facts{View: view, Pasted: pasted, Logs: map[mesh.ClusterID]string{}}
 	f.Conditions = func(id mesh.PeerID) []peer.Condition {
-		return peer.Conditions(view, id, book.Syncs[id].Value, book.CertOf(id))
+		return peer.Conditions(view, id, snapshot.Syncs[id].Value, snapshot.CertOf(id))
 	}
 	for id, log := range view.Logs {
 		if log.Problem == noRole {

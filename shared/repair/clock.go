@@ -34,7 +34,7 @@ func (g *Gate) found(now time.Time) bool {
 		look(mark("restart", r.Seq), r.At, 0)
 	}
 	for _, c := range g.Closed {
-		look(mark("closed", c.Seq), later(c.At, c.Meant), 0)
+		look(mark("closed", c.Seq), instant.Later(c.At, c.Meant), 0)
 	}
 	for _, o := range g.Open {
 		look(mark("open", o.Seq), o.Deadline, sendWindow)
@@ -46,13 +46,6 @@ func (g *Gate) found(now time.Time) bool {
 		g.Ahead = nil
 	}
 	return true
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // counts reports whether a mark was set less than d ago.
