@@ -69,3 +69,41 @@ func TestPagesAreShortAndLinked(t *testing.T) {
 		}
 	}
 }
+
+// unlisted is the rule on the table of packages: a newcomer finds each of them there,
+// by the last part of its path.
+func unlisted(readme string, dirs ...string) []string {
+	_, table, _ := strings.Cut(readme, "\n## Packages\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var out []string
+	for _, dir := range dirs {
+		name := regexp.QuoteMeta(path.Base(dir))
+		if !regexp.MustCompile("`([a-z]+/)*" + name + "`").MatchString(table) {
+			out = append(out, dir+" has no place in README.md's table of packages")
+		}
+	}
+	return out
+}
+
+func TestEveryPackageIsInTheTable(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dirs []string
+	for _, p := range repository(t) {
+		if len(p.files) > 0 && (fits("shared/...", p.dir) && !fits("shared/archtest/...", p.dir) || fits("functions/...", p.dir)) {
+			dirs = append(dirs, p.dir)
+		}
+	}
+	for _, said := range unlisted(string(readme), dirs...) {
+		t.Error(said)
+	}
+	page := "# X\n`shared/elsewhere`\n## Packages\n| `shared/mesh`, `mesh/meshfile` | clusters |\n| `shared/store` (`bolt`) | items |\n## The command\n`shared/later`\n"
+	if said := unlisted(page, "shared/mesh", "shared/mesh/meshfile", "shared/store/bolt"); len(said) > 0 {
+		t.Errorf("the rule catches the innocent: %v", said)
+	}
+	if said := unlisted(page, "shared/elsewhere", "shared/later", "shared/meshes"); len(said) != 3 {
+		t.Errorf("the rule does not catch what is not in the table: %v", said)
+	}
+}
