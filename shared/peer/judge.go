@@ -69,7 +69,7 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 		{Authenticated, l.authenticated()},
 		{ServicesRunning, l.servicesRunning(next)},
 		{UsersMatch, l.usersMatch(users, next)},
-		{Synced, l.putOff(l.synced(users, next), next.FirstSeen, prev.Condition(Synced))},
+		{Synced, l.putOff(l.synced(users, next), next, prev.Condition(Synced))},
 		{PresencePath, presencePath()},
 	} {
 		c := Condition{Type: x.which, Status: x.is.status, Reason: x.is.reason, Basis: x.is.basis, Message: x.is.message}

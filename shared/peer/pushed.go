@@ -175,12 +175,14 @@ func (l *link) pushedSuccess() (Pushed, bool) {
 
 // putOff puts the raising of a peer's clock off while a success was pushed and the
 // log, which is read, was not read since: until that reading, and for a turn at the
-// most, whatever else is pushed. What was raised before stays.
-func (l *link) putOff(v verdict, firstSeen time.Time, before Condition) verdict {
-	if v.status != False || before.Status == False {
+// most, whatever else is pushed. What ICSA's own log says of failures is not put
+// off. Nor is what was not True just before: an alarm may stand over what could not
+// be judged for a while, and True would clear it.
+func (l *link) putOff(v verdict, memory SyncRecord, before Condition) verdict {
+	if v.status != False || before.Status != True || l.stands(l.words().Failure, memory) {
 		return v
 	}
-	c, log := l.clock(), l.puller.log
+	c := l.clock()
 	limits := l.limits(c.Last)
 	due, _ := limits.First()
 	switch v.reason {
@@ -192,14 +194,12 @@ func (l *link) putOff(v verdict, firstSeen time.Time, before Condition) verdict 
 	}
 	from := c.Last
 	if !c.Succeeded() {
-		if from = firstSeen; v.reason == NoSuccessLogged {
-			from = instant.Later(log.Since, from)
-		}
+		from = memory.FirstSeen
 	}
 	end := from.Add(due).Add(LogTurn + 2*l.Tick)
 	p, pushed := l.pushedSuccess()
 	late := l.Now.After(end) || l.Now.Sub(l.puller.said(Word{At: p.At})) > due
-	if late || !pushed || !l.logFresh() || log.Problem != "" || !l.unread(p, log) {
+	if late || !pushed || !l.logFresh() || l.puller.log.Problem != "" || !l.unread(p, l.puller.log) {
 		return v
 	}
 	return yes(Overdue, v.basis, "%s; but a success was pushed at %s, which the next reading of ICSA's log confirms or not: this turns False then, and at %s at the latest", v.message, plain.Time(p.At), plain.Time(end))

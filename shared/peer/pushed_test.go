@@ -9,6 +9,11 @@ import (
 	"peerkeeper/shared/mesh"
 )
 
+// was is what Synced read at the look before.
+func (s *logScene) was(status Status, why Reason) {
+	s.sync.Conditions = []Condition{{Type: Synced, Status: status, Reason: why, Since: ago(time.Hour)}}
+}
+
 // pushes has emea's publisher push a line about apac: said so long ago, and come so
 // long ago.
 func (s *logScene) pushes(alarm ciscolog.Alarm, said, came time.Duration) {
@@ -35,6 +40,7 @@ func TestAPushedSuccessPutsTheClockOffAndNoMore(t *testing.T) {
 			s.level("Informational")
 			s.says("apac", ciscolog.Status, d)
 			s.log.Read = ago(10 * time.Minute)
+			s.was(True, Overdue)
 		}
 	}
 	late := 2*time.Hour + 45*time.Minute
@@ -58,11 +64,6 @@ func TestAPushedSuccessPutsTheClockOffAndNoMore(t *testing.T) {
 			s.judge(watched)
 			s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute)
 		}, False, NoSuccessLogged, "", ""},
-		{"Cisco's own alarm stands", func(s *logScene) {
-			overdue(late)(s)
-			s.says("apac", ciscolog.PeriodicSyncingFailure, 20*time.Minute)
-			s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute)
-		}, False, CiscoAlarm, Cisco, ""},
 		{"a pushed failure makes nothing False", func(s *logScene) {
 			s.says("apac", ciscolog.Status, 20*time.Minute)
 			s.pushes(ciscolog.PeriodicSyncingFailure, time.Minute, time.Minute)
@@ -78,6 +79,59 @@ func TestAPushedSuccessPutsTheClockOffAndNoMore(t *testing.T) {
 		s.says("apac", ciscolog.PeerDown, 20*time.Minute)
 		s.pushes(ciscolog.Status, time.Minute, time.Minute)
 	}, False, PeerDown, "", ""}).check(t, Reachable)
+}
+
+// Whatever is pushed, what ICSA's own log says is said at once, and an alarm that
+// stands goes on: over both clocks, that of the log and that of the peer table.
+func TestAPushedSuccessHidesNoAlarm(t *testing.T) {
+	const late = 2*time.Hour + 45*time.Minute
+	byLog := func(s *logScene) {
+		s.level("Informational")
+		s.says("apac", ciscolog.Status, late)
+	}
+	byTable := func(s *logScene) {
+		s.emea().Seen.Entries = Known([]Entry{{Address: string(pub("apac")), Protocol: mesh.TCP, LastSync: ago(2*time.Hour + 10*time.Minute), HasClock: true}}, noon)
+	}
+	for _, clock := range []struct {
+		name  string
+		given func(*logScene)
+		stuck Reason
+		basis Basis
+	}{
+		{"by the log's clock: ", byLog, NoSuccessLogged, Inferred},
+		{"by the peer table's clock: ", byTable, FourPeriodsMissed, Measured},
+	} {
+		// Overdue at the look before, and a success pushed since the log was read.
+		given := func(more func(*logScene)) func(*logScene) {
+			return func(s *logScene) {
+				clock.given(s)
+				s.log.Read = ago(10 * time.Minute)
+				s.was(True, Overdue)
+				s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute)
+				more(s)
+			}
+		}
+		logged := func(alarm ciscolog.Alarm) func(*logScene) {
+			return given(func(s *logScene) { s.says("apac", alarm, 20*time.Minute) })
+		}
+		alarm, basis := CiscoAlarm, Cisco
+		if clock.basis == Measured { // it is the second witness of what is measured
+			alarm, basis = clock.stuck, Measured
+		}
+		for _, c := range []logCase{
+			{"nothing else: put off", given(func(*logScene) {}), True, Overdue, clock.basis, "a success was pushed at"},
+			{"Cisco's own alarm is in the log: said at once", logged(ciscolog.PeriodicSyncingFailure), False, alarm, basis, "Cisco's own alarm"},
+			{"a failure is in the log: said at once", logged(ciscolog.SyncFailure), False, clock.stuck, clock.basis, ""},
+			{"a cause is in the log: said at once", logged(ciscolog.PeerDown), False, clock.stuck, clock.basis, ""},
+			{"the alarm stands: it goes on", given(func(s *logScene) { s.was(False, clock.stuck) }), False, clock.stuck, clock.basis, ""},
+			{"the alarm stands, and the cluster could not be seen for a look: it goes on", given(func(s *logScene) { s.was(UnknownStatus, CannotConnect) }), False, clock.stuck, clock.basis, ""},
+			{"the alarm stands, and the level was not known for a look: it goes on", given(func(s *logScene) { s.was(UnknownStatus, LogHasNoSyncLines) }), False, clock.stuck, clock.basis, ""},
+		} {
+			c.name = clock.name + c.name
+			c.check(t, Synced)
+		}
+		(logCase{clock.name + "what the log names as the cause is said at once", logged(ciscolog.PeerDown), False, PeerDown, Cisco, ""}).check(t, Reachable)
+	}
 }
 
 func (c logCase) checkStatus(t *testing.T, which Type) {
