@@ -83,3 +83,55 @@ func TestNodesPushTheirLogs(t *testing.T) {
 		t.Errorf("after a kill: %+v", p)
 	}
 }
+
+// TestEachWayInWhichLinesAreSent: by datagram, by line and by count, twice, in
+// another order, with garbage between them: each line that counts is taken as often
+// as it came, and what is no line is counted.
+func TestEachWayInWhichLinesAreSent(t *testing.T) {
+	sim := simulate(t, "--users", "5", "--rate", "120", "--log-severity", "3")
+	r := start(t, sim.dir, "run", "--json", "--listen", "off", "--syslog", "127.0.0.1:0")
+	address := regexp.MustCompile(`syslog is taken at (\S+),`)
+	eventually(t, "the address", func() bool { return address.MatchString(r.err.String()) })
+	at := address.FindStringSubmatch(r.err.String())[1]
+	type tally struct{ Lines, Kept, Refused, Unreadable, Dropped, Kernel int64 }
+	counted := func() tally {
+		out, _, _ := run1(t, sim.dir, "status", "--json")
+		var answer struct{ Pushed tally }
+		if err := json.Unmarshal([]byte(out), &answer); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return answer.Pushed
+	}
+	var want tally
+	for _, framing := range []struct{ name, set string }{
+		{"by datagram", fmt.Sprintf(`{"push":"udp://%s"}`, at)},
+		{"by line", fmt.Sprintf(`{"push":"tcp://%s"}`, at)},
+		{"by count", fmt.Sprintf(`{"push":"tcp://%s","pushFraming":"octets"}`, at)},
+	} {
+		sim.post(t, "/clusters/emea/log", framing.set)
+		for _, ways := range []struct {
+			name, set               string
+			lines, kept, unreadable int64
+		}{
+			{"as they are", `{"pushTwice":false,"pushSwapped":false,"pushGarbage":false}`, 2, 2, 0},
+			{"twice", `{"pushTwice":true}`, 4, 4, 0},
+			{"in another order", `{"pushTwice":false,"pushSwapped":true}`, 2, 2, 0},
+			// Of five pieces of garbage before each line one is too long.
+			{"with garbage", `{"pushSwapped":false,"pushGarbage":true}`, 10, 2, 2},
+			{"all of it", `{"pushTwice":true,"pushSwapped":true}`, 12, 4, 2},
+		} {
+			sim.post(t, "/clusters/emea/log", ways.set)
+			sim.post(t, "/clusters/emea/log", `{"alarm":"InterclusterSyncAgentPeerDown","peer":"apac"}`)
+			sim.post(t, "/clusters/emea/log", `{"alarm":"InterClusterSyncAgentSyncFailure","peer":"amer"}`)
+			want.Lines, want.Kept, want.Unreadable = want.Lines+ways.lines, want.Kept+ways.kept, want.Unreadable+ways.unreadable
+			last := counted()
+			eventually(t, fmt.Sprintf("%s, %s: %+v", framing.name, ways.name, want), func() bool {
+				last = counted()
+				return last.Kept >= want.Kept && last.Lines >= want.Lines && last.Unreadable >= want.Unreadable
+			})
+			if last != want {
+				t.Fatalf("%s, %s: %+v, want %+v", framing.name, ways.name, last, want)
+			}
+		}
+	}
+}

@@ -8,18 +8,28 @@ import (
 // Log sets what a cluster's logs hold and how they are served, and has its
 // publisher say an alarm. Sizes and rotation are of the publisher's log. An
 // alarm that the catalogue does not know is taken as one of ICSA, severity 2.
+// Pushes go to host:port or udp://host:port, or to tcp://host:port, and what may
+// happen to them on the way is asked for one by one.
 type Log struct {
 	Severity *int    `json:"severity"`
 	Form     *string `json:"form"`
 	Push     *string `json:"push"`
-	Alarm    string  `json:"alarm"`
-	Peer     string  `json:"peer"`
-	Size     *int    `json:"size"`
-	Rotate   bool    `json:"rotate"`
-	Framing  *string `json:"framing"`
-	Service  *string `json:"service"`
-	LevelBy  *string `json:"levelBy"`
-	Roles    *bool   `json:"roles"` // whether the read account has those of Log Collection
+	// Of what is pushed: lines or octets (counts, over TCP); each line twice; of
+	// each two lines the second first, so that one waits for the next; garbage
+	// before each.
+	PushFraming *string `json:"pushFraming"`
+	PushTwice   *bool   `json:"pushTwice"`
+	PushSwapped *bool   `json:"pushSwapped"`
+	PushGarbage *bool   `json:"pushGarbage"`
+
+	Alarm   string  `json:"alarm"`
+	Peer    string  `json:"peer"`
+	Size    *int    `json:"size"`
+	Rotate  bool    `json:"rotate"`
+	Framing *string `json:"framing"`
+	Service *string `json:"service"`
+	LevelBy *string `json:"levelBy"`
+	Roles   *bool   `json:"roles"` // whether the read account has those of Log Collection
 }
 
 func (in Log) apply(s *Sim, c *cluster, now time.Time) error {
@@ -30,7 +40,7 @@ func (in Log) apply(s *Sim, c *cluster, now time.Time) error {
 		return nil
 	}
 	for _, err := range []error{
-		one("form", in.Form, "stored", "wire"), one("framing", in.Framing, framedXOP, framedAxis, framedXML),
+		one("form", in.Form, "stored", "wire"), one("pushFraming", in.PushFraming, "lines", "octets"), one("framing", in.Framing, framedXOP, framedAxis, framedXML),
 		one("service", in.Service, "new", "old", "none"), one("levelBy", in.LevelBy, "answer", "fault", "unknown"),
 	} {
 		if err != nil {
@@ -71,6 +81,14 @@ func (in Log) apply(s *Sim, c *cluster, now time.Time) error {
 	if in.Push != nil {
 		set.push.close()
 		set.push = push
+	}
+	if in.PushFraming != nil {
+		set.ways.octets = *in.PushFraming == "octets"
+	}
+	for _, change := range []struct{ to, from *bool }{{&set.ways.twice, in.PushTwice}, {&set.ways.swapped, in.PushSwapped}, {&set.ways.garbage, in.PushGarbage}} {
+		if change.from != nil {
+			*change.to = *change.from
+		}
 	}
 	if in.Roles != nil {
 		set.denied = !*in.Roles

@@ -27,6 +27,7 @@ type logSettings struct {
 	severity int
 	form     string // of lines: stored, wire, or "" for files stored and pushes wired
 	push     *logPush
+	ways     pushWays
 	framing  string // xop, axis, xml, or "" for that of the service asked
 	service  string // new, old, none, or "" for both
 	levelBy  string // how getSyslogConfiguration answers: answer, fault, unknown
@@ -102,7 +103,7 @@ func (s *Sim) logAlarm(n *node, l alarmLine, now time.Time) {
 		if c.logging.form == "stored" {
 			wired = stored
 		}
-		if !c.logging.push.send(wired) {
+		if !c.logging.push.send(wired, c.logging.ways) {
 			s.log("%s: a pushed line was lost: nobody takes them at %s", n.name, c.logging.push.address)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,7 +217,7 @@ func TestAlarmsOnRequest(t *testing.T) {
 		}
 	}
 	for body, field := range map[string]string{
-		`{"severity":9}`: "severity", `{"form":"x"}`: "form", `{"push":"nowhere"}`: "push", `{"push":"http://a:1"}`: "push", `{"alarm":"InterclusterSyncAgentPeerDown"}`: "peer",
+		`{"severity":9}`: "severity", `{"form":"x"}`: "form", `{"push":"nowhere"}`: "push", `{"push":"http://a:1"}`: "push", `{"pushFraming":"none"}`: "pushFraming", `{"alarm":"InterclusterSyncAgentPeerDown"}`: "peer",
 		`{"alarm":"x","peer":"emea"}`: "peer", `{"size":-1}`: "size", `{"size":900000000}`: "size", `{"framing":"dime"}`: "framing", `{"service":"x"}`: "service", `{"levelBy":"x"}`: "levelBy", `{"nothing":1}`: "body",
 	} {
 		if err := r.Do(http.MethodPost, "/clusters/emea/log", []byte(body)); err == nil || !strings.HasPrefix(err.Error(), field+":") {
@@ -354,6 +355,59 @@ func TestPushedLines(t *testing.T) {
 	r.run(time.Hour) // successes are neither logged nor pushed
 	_ = stream.Close()
 	r.change("apac", Log{Alarm: "HeapSpaceError"})
+}
+
+// TestWhatHappensToLinesOnTheirWay: counted, twice, in another order, and with
+// garbage between them, each on request and each taken back.
+func TestWhatHappensToLinesOnTheirWay(t *testing.T) {
+	r := newRig(t, Config{Users: 5})
+	stream, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	type alarms = []string
+	const down, failed = "InterclusterSyncAgentPeerDown", "InterClusterSyncAgentSyncFailure"
+	on, off := new(true), new(false)
+	for _, c := range []struct {
+		name string
+		ways Log
+		want alarms
+	}{
+		{"as they are", Log{}, alarms{down, failed}},
+		{"twice", Log{PushTwice: on}, alarms{down, down, failed, failed}},
+		{"in another order", Log{PushTwice: off, PushSwapped: on}, alarms{failed, down}},
+		{"garbage between them", Log{PushSwapped: off, PushGarbage: on}, alarms{"garbage", down, "garbage", failed}},
+		{"counted", Log{PushGarbage: off, PushFraming: new("octets")}, alarms{down, failed}},
+		{"counted, in the stored form", Log{Form: new("stored")}, alarms{down, failed}},
+		{"all of it", Log{Form: new(""), PushTwice: on, PushSwapped: on, PushGarbage: on}, alarms{"garbage", failed, failed, "garbage", down, down}},
+		{"as they were", Log{PushFraming: new("lines"), PushTwice: off, PushSwapped: off, PushGarbage: off}, alarms{down, failed}},
+	} {
+		c.ways.Push = new("tcp://" + stream.Addr().String())
+		r.change("emea", c.ways)
+		for _, alarm := range []string{down, failed} {
+			r.change("emea", Log{Alarm: alarm, Peer: "apac"})
+		}
+		r.change("emea", Log{Push: new("")}) // which ends the connection
+		conn, err := stream.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent, err := io.ReadAll(conn)
+		conn.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(string(sent), strings.Join(garbage(), "\n")+"\n", "%UC_NONE-0-garbage: ")
+		var got alarms
+		for _, m := range regexp.MustCompile(`%UC_\w+-\d-(\w+):`).FindAllStringSubmatch(text, -1) {
+			got = append(got, m[1])
+		}
+		octets := strings.HasPrefix(c.name, "counted") || c.name == "all of it"
+		if !slices.Equal(got, c.want) || regexp.MustCompile(`\d <189>`).MatchString(text) != octets {
+			t.Errorf("%s: %v, want %v\n%q", c.name, got, c.want, text)
+		}
+	}
 }
 
 func TestTheLevelOfAlarmsIsTold(t *testing.T) {
