@@ -142,7 +142,7 @@ func TestAScanFindsWhatParseFinds(t *testing.T) {
 		), 0, 12).Draw(t, "lines")
 		var want []Event
 		for _, line := range lines {
-			if e, ok := Parse([]byte(line), read); ok && known(e.Facility) {
+			if e, ok := Parse([]byte(line), read); ok && e.Facility.Known() {
 				want = append(want, e)
 			}
 		}

@@ -116,7 +116,7 @@ func (s *scanner) lines(block []byte) error {
 			continue
 		}
 		e, ok := Parse(block[start:end], s.reference)
-		if !ok || !known(e.Facility) {
+		if !ok || !e.Facility.Known() {
 			continue
 		}
 		if e.Facility == ICSA {
@@ -171,7 +171,8 @@ func equalFold(s []byte, f Facility) bool {
 	return true
 }
 
-func known(f Facility) bool {
+// Known tells whether it is one of those above. The alarm of another may quote one of theirs.
+func (f Facility) Known() bool {
 	for _, k := range facilities {
 		if f == k {
 			return true

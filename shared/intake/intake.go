@@ -84,7 +84,7 @@ func (in *Intake) Take(line []byte, from netip.Addr) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.tally.Lines++
-	if !ok || e.Alarm == ciscolog.ControllerStatus {
+	if !ok || !e.Facility.Known() || e.Alarm == ciscolog.ControllerStatus {
 		return
 	}
 	id, ok := in.hosts.sender(e, from)

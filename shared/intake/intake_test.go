@@ -326,6 +326,7 @@ func TestEventsOfCloudWatchLogs(t *testing.T) {
 		{"two lines in one message", subscription(t, "DATA_MESSAGE", ours+"\r\n"+ours+"\n"), intake.Answer{Lines: 2, Kept: 2}},
 		{"a stranger", subscription(t, "DATA_MESSAGE", line("imp9.example.com", success, "x", noon)), intake.Answer{Refused: 1}},
 		{"a line of a megabyte", subscription(t, "DATA_MESSAGE", ours+strings.Repeat("x", 1<<20)), intake.Answer{Unreadable: 1}},
+		{"an alert of RTMT that quotes one of ours", subscription(t, "DATA_MESSAGE", line("imp1.emea.example.com", "UC_RTMT-2-RTMT_ALERT", "x#012MatchedEvent : "+strings.ReplaceAll(ours, "]", " "), noon)), intake.Answer{Lines: 1}},
 		{"a control message", subscription(t, "CONTROL_MESSAGE", "CWL CONTROL MESSAGE: Checking health of destination Firehose."), intake.Answer{Skipped: "a control message, which CloudWatch Logs sends to see whether somebody listens"}},
 		{"another type", subscription(t, "NEWS"), intake.Answer{Unreadable: 1}},
 		{"a bomb: 100 MB of zeros in 100 KB", packed(t, io.LimitReader(zeros{}, 100<<20)), intake.Answer{Unreadable: 1}},
