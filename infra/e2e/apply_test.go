@@ -95,7 +95,7 @@ func makers() map[string]maker {
 		},
 		"AWS::Lambda::Function": {
 			takes:  []string{"FunctionName", "Role", "Environment", "Timeout", "LoggingConfig", "Handler", "Runtime"},
-			leaves: []string{"Tags", "Description", "Architectures", "Code", "MemorySize", "VpcConfig"}, make: (*applier).function,
+			leaves: []string{"Tags", "Description", "Architectures", "Code", "MemorySize", "VpcConfig", "ReservedConcurrentExecutions"}, make: (*applier).function,
 		},
 		"AWS::Scheduler::Schedule": {
 			takes:  []string{"Target", "State"},

@@ -29,15 +29,14 @@ import (
 	"peerkeeper/shared/tlsprobe"
 )
 
-// mending writes the environment "mending" into a folder of its own: dev with
-// mode recover, imports that need nobody, every kind of account, and a third
-// cluster, because an agent's only peer is not restarted for without a person.
-func mending(t *testing.T) (dir string) {
+// variant writes an environment of a name into a folder of its own: dev, but for
+// what change makes of its two files.
+func variant(t *testing.T, name string, change func(env, mesh map[string]any)) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	files := map[string]map[string]any{"yaml": nil, "mesh.yaml": nil}
-	for name := range files {
-		data, err := os.ReadFile(filepath.Join(root, "infra/environments/dev."+name))
+	for kind := range files {
+		data, err := os.ReadFile(filepath.Join(root, "infra/environments/dev."+kind))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,38 +44,47 @@ func mending(t *testing.T) (dir string) {
 		if err := yaml.Unmarshal(data, &file); err != nil {
 			t.Fatal(err)
 		}
-		files[name] = file
+		files[kind] = file
 	}
-	network := files["yaml"]["network"].(map[string]any)
-	network["onPremises"] = append(network["onPremises"].([]any), "203.0.113.0/24")
-
-	m := files["mesh.yaml"]
-	m["policy"] = map[string]any{"mode": string(mesh.Recover), "importCertificates": string(mesh.ImportAuto)}
-	clusters := m["clusters"].([]any)
-	text, err := yaml.Marshal(clusters[len(clusters)-1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	var third map[string]any
-	if err := yaml.Unmarshal([]byte(strings.NewReplacer("apac", "amer", "198.51.100.", "203.0.113.").Replace(string(text))), &third); err != nil {
-		t.Fatal(err)
-	}
-	clusters = append(clusters, third)
-	for _, x := range clusters {
-		c := x.(map[string]any)
-		c["writeCredentials"], c["platformWriteCredentials"] = fmt.Sprint(c["id"], "/write"), fmt.Sprint(c["id"], "/platform-write")
-	}
-	m["clusters"] = clusters
-	for name, file := range files {
+	change(files["yaml"], files["mesh.yaml"])
+	for kind, file := range files {
 		data, err := yaml.Marshal(file)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "mending."+name), data, 0o600)
+			err = os.WriteFile(filepath.Join(dir, name+"."+kind), data, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir
+}
+
+// mending is dev with mode recover, imports that need nobody, every kind of account,
+// and a third cluster, because an agent's only peer is not restarted for without a
+// person.
+func mending(t *testing.T) (dir string) {
+	t.Helper()
+	return variant(t, "mending", func(env, m map[string]any) {
+		network := env["network"].(map[string]any)
+		network["onPremises"] = append(network["onPremises"].([]any), "203.0.113.0/24")
+
+		m["policy"] = map[string]any{"mode": string(mesh.Recover), "importCertificates": string(mesh.ImportAuto)}
+		clusters := m["clusters"].([]any)
+		text, err := yaml.Marshal(clusters[len(clusters)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var third map[string]any
+		if err := yaml.Unmarshal([]byte(strings.NewReplacer("apac", "amer", "198.51.100.", "203.0.113.").Replace(string(text))), &third); err != nil {
+			t.Fatal(err)
+		}
+		clusters = append(clusters, third)
+		for _, x := range clusters {
+			c := x.(map[string]any)
+			c["writeCredentials"], c["platformWriteCredentials"] = fmt.Sprint(c["id"], "/write"), fmt.Sprint(c["id"], "/platform-write")
+		}
+		m["clusters"] = clusters
+	})
 }
 
 // gate is what the table holds of the gate.
