@@ -434,6 +434,7 @@ func TestLadderEnds(t *testing.T) {
 		{"our restart has its time to help", young, nil, []Done{restartOf(ago(21 * m))}, RungRestart, false, "must succeed by 2026-03-01 12:24 UTC"},
 		{"our restart did not help", base, nil, []Done{restartOf(ago(46 * m))}, RungHuman, false, "still stands"},
 		{"our restart did not help, and the gate has forgotten it", base, &Ladder{Incident: incident, Tried: ago(7 * h), Rung: RungHuman}, nil, RungHuman, false, "still stands"},
+		{"two restarts of an earlier incident do not count", base, nil, []Done{restartOf(ago(30 * h)), restartOf(ago(29 * h))}, RungRestart, true, "is proposed"},
 		{"a restart of an earlier incident does not count", base, nil, []Done{restartOf(ago(9 * h))}, RungRestart, true, "is proposed"},
 		{"the memory of an earlier incident does not count", base, &Ladder{Incident: ago(20 * h), Tried: ago(15 * h), Tries: 2, Others: 5}, nil, RungRestart, true, "is proposed"},
 		{"it was refused once: one more", base, nil, []Done{failed(restartOf(ago(2 * h)))}, RungRestart, true, "is proposed"},

@@ -294,3 +294,20 @@ func TestRingsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestTwoNodesThatRestartedWithinTheHourLookLikeAnUpgrade(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		pub, sub time.Duration
+		want     bool
+	}{
+		{"both exactly an hour ago", time.Hour, time.Hour, true},
+		{"one an hour and a second ago", time.Hour + time.Second, time.Hour, false},
+	} {
+		s := newScene()
+		s.emea().Restarted = map[mesh.NodeName]time.Time{pub("emea"): ago(c.pub), sub("emea"): ago(c.sub)}
+		if got := s.View().Upgrading("emea"); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
