@@ -385,6 +385,29 @@ func TestMendingAsDeployed(t *testing.T) {
 		}
 	})
 
+	part("preflight checks every cluster, and changes none", func(t *testing.T) {
+		before := s.sim.State()
+		s.preflight(t)
+		var said struct {
+			Checks []struct{ ID, Status, Cluster string }
+		}
+		s.ask(t, reader, &said, "preflight")
+		passed := map[string]bool{}
+		for _, c := range said.Checks {
+			if c.ID == "replication" && c.Status == "pass" {
+				passed[c.Cluster] = true
+			}
+		}
+		if len(passed) != len(s.env.Mesh.Clusters) {
+			t.Errorf("replication passes in %v, want every cluster: %+v", passed, said.Checks)
+		}
+		for i, c := range s.sim.State().Clusters {
+			if c.Writes != before.Clusters[i].Writes {
+				t.Errorf("preflight changed %s", c.ID)
+			}
+		}
+	})
+
 	part("in the end", func(t *testing.T) {
 		h.balanced(t)
 		var history struct {

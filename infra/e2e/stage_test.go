@@ -511,13 +511,16 @@ func (s *stage) look(t *testing.T) run.Answer {
 	return a
 }
 
-// check has certcheck look at every certificate, in a new sandbox, as a person
-// would: whether it is due or not.
-func (s *stage) check(t *testing.T) {
+// check has certcheck look at every certificate, and preflight has preflight check
+// every cluster, in a new sandbox, as a person would: whether it is due or not.
+func (s *stage) check(t *testing.T)     { t.Helper(); s.once(t, "certcheck") }
+func (s *stage) preflight(t *testing.T) { t.Helper(); s.once(t, "preflight") }
+
+func (s *stage) once(t *testing.T, function string) {
 	t.Helper()
-	b := s.start(t, "certcheck")
+	b := s.start(t, function)
 	defer b.Close()
-	a, err := b.send(t, fmt.Appendf(nil, `{"mesh":%q,"function":"certcheck"}`, s.env.Mesh.Name))
+	a, err := b.send(t, fmt.Appendf(nil, `{"mesh":%q,"function":%q}`, s.env.Mesh.Name, function))
 	if err != nil || a.Skipped != "" || a.Clusters.Observed != len(s.env.Mesh.Clusters) {
 		t.Fatalf("%+v %v\n%s", a, err, b.logs)
 	}

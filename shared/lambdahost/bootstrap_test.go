@@ -197,11 +197,11 @@ func TestASecondDeliveryIsSkipped(t *testing.T) {
 			t.Errorf("%s logged\n%s", name, l.logs)
 		}
 	}
-	// Who asked AWS for what: peersync reads its accounts, certcheck the
-	// platform's, stucksync none, and only stucksync may publish.
+	// Who asked AWS for what: peersync and preflight read their accounts, certcheck
+	// the platform's, stucksync none, and only stucksync may publish.
 	seen := s.Seen()
-	if n := seen["secretsmanager.GetSecretValue"]; n != 6 {
-		t.Errorf("%d secrets were read for 3 clusters, want 2 each", n)
+	if n := seen["secretsmanager.GetSecretValue"]; n != 9 {
+		t.Errorf("%d secrets were read for 3 clusters, want 3 each", n)
 	}
 	for op := range seen {
 		if op == "dynamodb.Scan" || op == "dynamodb.BatchWriteItem" || op == "dynamodb.UpdateItem" {

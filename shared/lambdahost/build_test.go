@@ -49,8 +49,8 @@ func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/aws/aws-sdk-go-v2/service/sns":            {"stucksync"},
 		"github.com/miekg/dns":                                {"certcheck"},
-		"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"peersync", "stucksync", "certcheck"},
-		"peerkeeper/shared/cluster":                           {"peersync", "stucksync", "certcheck"},
+		"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"peersync", "stucksync", "certcheck", "preflight"},
+		"peerkeeper/shared/cluster":                           {"peersync", "stucksync", "certcheck", "preflight"},
 		"peerkeeper/shared/repair":                            {"stucksync"},
 	}
 }
