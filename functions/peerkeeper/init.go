@@ -232,8 +232,8 @@ func (v *initVerb) tell(t *terminal, found discovery.Found, missing []byte, entr
 	gaps := found.Gaps()
 	next := []string{
 		fmt.Sprintf("peerkeeper probe --mesh %s --secrets %s", v.Out, v.Secrets),
+		fmt.Sprintf("peerkeeper preflight --now --mesh %s --secrets %s", v.Out, v.Secrets),
 		fmt.Sprintf("peerkeeper run --mesh %s --secrets %s", v.Out, v.Secrets),
-		fmt.Sprintf("peerkeeper status --mesh %s", v.Out),
 	}
 	if t.json {
 		ids := []mesh.ClusterID{}
