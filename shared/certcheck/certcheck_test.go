@@ -34,8 +34,8 @@ import (
 	"peerkeeper/shared/tlsprobe"
 )
 
-// The two key types on 8443.
-var onRSA, onECDSA = certificate.Place{KeyType: "RSA"}, certificate.Place{KeyType: "ECDSA"}
+// onRSA is RSA on 8443.
+var onRSA = certificate.Place{KeyType: "RSA"}
 
 func noon() time.Time { return time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC) }
 

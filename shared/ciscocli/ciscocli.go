@@ -158,7 +158,9 @@ func users(all []string) (Output, bool) {
 		text := strings.TrimSpace(line)
 		if kind, heading := headings[strings.ToLower(text)]; heading {
 			in, below = kind, false
-			out.Problems[in] = out.Problems[in]
+			if _, listed := out.Problems[in]; !listed {
+				out.Problems[in] = People{}
+			}
 			continue
 		}
 		label, value, labelled := strings.Cut(text, ":")

@@ -241,7 +241,6 @@ func (s *Server) Serve(ctx context.Context, take func(line []byte, from netip.Ad
 
 // pace counts lines of a second, by sender.
 type pace struct {
-	limit int
 	since time.Time
 	all   int
 	of    map[netip.Addr]int
