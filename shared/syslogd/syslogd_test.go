@@ -251,6 +251,8 @@ func TestAFloodIsBounded(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	lost := k.Lost()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	t.Logf("of %d datagrams %d were taken, %d dropped for want of room, %d lost by the kernel", each, k.lines[line], lost.Dropped, lost.Kernel)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
