@@ -41,6 +41,8 @@ const (
 	Acknowledged Overlay = "Acknowledged"
 	Upgrading    Overlay = "Upgrading"
 	Rewound      Overlay = "Rewound"
+	// Changing is laid over the pairs that a plan names while it changes them.
+	Changing Overlay = "Changing"
 )
 
 // DataDiffers is the cause named where only the data differ.
