@@ -247,9 +247,12 @@ func TestRequestsAreValid(t *testing.T) {
 		t.Fatalf("requests (-want +got):\n%s", diff)
 	}
 	wsdl, err := os.ReadFile(filepath.FromSlash("../../../shared/reference/controlcenter/ControlCenterServices.wsdl"))
-	tool, toolErr := exec.LookPath("xmllint")
-	if err != nil || toolErr != nil {
-		return
+	if err != nil {
+		t.Skip("Cisco's WSDL is not here")
+	}
+	tool, err := exec.LookPath("xmllint")
+	if err != nil {
+		t.Skip("xmllint is not installed")
 	}
 	_, schema, _ := strings.Cut(string(wsdl), "<schema ")
 	schema, _, _ = strings.Cut(schema, "</schema>")
