@@ -89,8 +89,17 @@ func (s *ServiceController) Control(ctx context.Context, name mesh.NodeName, act
 	default:
 		return fmt.Errorf("%s is nothing that Control Center does", action)
 	}
-	_, err = n.control.Control(ctx, string(name), what, service)
-	return err
+	return n.control.Control(ctx, string(name), what, service)
+}
+
+// Activate activates a feature service on the node itself, which then starts it. It
+// is sent at most once.
+func (s *ServiceController) Activate(ctx context.Context, name mesh.NodeName, service string) error {
+	n, err := s.node(name)
+	if err != nil {
+		return err
+	}
+	return n.control.Activate(ctx, string(name), service)
 }
 
 // Parameter reads a service parameter on a node and how many match its name.
