@@ -61,9 +61,9 @@ var parameters = []parameter{
 	{serviceICSA, paramSyncInterval, "30", "long"},
 	{serviceICSA, paramAutoRecovery, "t", "boolean"},
 	{serviceICSA, paramCertificateSync, "t", "boolean"},
-	{"Cisco SIP Proxy", "SIPProxyMaxProcesses", "20", "long"},
-	{"Cisco SIP Proxy", "SIPProxyMaxSpareProcesses", "20", "long"},
-	{"Cisco SIP Proxy", "SIPProxyMinSpareProcesses", "20", "long"},
+	{serviceSIPProxy, "SIPProxyMaxProcesses", "20", "long"},
+	{serviceSIPProxy, "SIPProxyMaxSpareProcesses", "20", "long"},
+	{serviceSIPProxy, "SIPProxyMinSpareProcesses", "20", "long"},
 	{"Cisco ReplicationWatcher", "UserCheckInterval", "30", "long"},
 }
 

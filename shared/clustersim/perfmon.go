@@ -11,10 +11,9 @@ const (
 	perfmonPath = "/perfmonservice2/services/PerfmonService"
 	perfmonRate = 80 // requests a minute and node: Cisco's default
 
-	serviceSRM = "Cisco Server Recovery Manager"
-	xmppCM     = "Cisco XCP CM"
-	webCM      = "Cisco XCP Web CM"
-	jsm        = "Cisco XCP JSM"
+	xmppCM = "Cisco XCP CM"
+	webCM  = "Cisco XCP Web CM"
+	jsm    = "Cisco XCP JSM"
 
 	replicationGood = 2
 )
@@ -51,14 +50,19 @@ func (n *node) counters() []counter {
 		list = append(list,
 			counter{serviceSRM, "", "SRMState", int64(n.srmState())},
 			counter{"Cisco Sync Agent", "", "NumberOfSyncErrors", 0},
-			counter{xmppCM, "", "CmConnectedSockets", connected},
-			counter{webCM, "", "WebConnectedSockets", web},
 			// One session of the Presence Engine for every licensed user besides.
 			counter{jsm, "", "JsmIMSessions", users + connected + web},
 			counter{jsm, "", "JsmOnlineUsers", connected + web},
 			counter{jsm, "", "JsmSessionsTotal", users + connected + web},
 			counter{serviceRouter, "", "RouterNormalPackets", 100 * (connected + web)},
 		)
+		// That a service which is not activated has no object is invented.
+		if n.service(serviceConnections).activated {
+			list = append(list, counter{xmppCM, "", "CmConnectedSockets", connected})
+		}
+		if n.service(serviceWebConnections).activated {
+			list = append(list, counter{webCM, "", "WebConnectedSockets", web})
+		}
 	}
 	for i, c := range list {
 		if v, set := n.perfmon[strings.ToLower(c.name)]; set {

@@ -13,6 +13,11 @@ const (
 	serviceAXL       = "Cisco AXL Web Service"
 	serviceSOAP      = "Cisco SOAP Web Service"
 	serviceTomcat    = "Cisco Tomcat"
+	serviceSIPProxy  = "Cisco SIP Proxy"
+	serviceSRM       = "Cisco Server Recovery Manager"
+
+	serviceConnections    = "Cisco XCP Connection Manager"
+	serviceWebConnections = "Cisco XCP Web Connection Manager"
 )
 
 const (
@@ -73,7 +78,7 @@ type serviceKind struct {
 var presenceServices = []serviceKind{
 	{name: serviceTomcat, group: groupPlatform},
 	{name: "Cisco ReplicationWatcher", group: groupPresence},
-	{name: "Cisco Server Recovery Manager", group: groupPresence},
+	{name: serviceSRM, group: groupPresence},
 	{name: "Cisco Route Datastore", group: groupPresence},
 	{name: "Cisco Login Datastore", group: groupPresence},
 	{name: "Cisco SIP Registration Datastore", group: groupPresence},
@@ -85,12 +90,12 @@ var presenceServices = []serviceKind{
 	{name: serviceICSA, group: groupPresence},
 	{name: "Cisco Config Agent", group: groupPresence},
 	{name: "Cisco Sync Agent", group: groupPresence},
-	{name: "Cisco SIP Proxy", group: groupPresence, feature: true},
+	{name: serviceSIPProxy, group: groupPresence, feature: true},
 	{name: "Cisco SIP Proxy Logger", group: groupPresence},
 	{name: "Cisco Presence Engine", group: groupPresence, feature: true},
 	{name: "Cisco XCP Text Conference Manager", group: groupPresence, feature: true},
-	{name: "Cisco XCP Web Connection Manager", group: groupPresence, feature: true},
-	{name: "Cisco XCP Connection Manager", group: groupPresence, feature: true},
+	{name: serviceWebConnections, group: groupPresence, feature: true},
+	{name: serviceConnections, group: groupPresence, feature: true},
 	{name: "Cisco XCP Authentication Service", group: groupPresence, feature: true},
 	{name: "Cisco XCP SIP Federation Connection Manager", group: groupPresence, feature: true, inactive: true},
 	{name: "Cisco XCP XMPP Federation Connection Manager", group: groupPresence, feature: true, inactive: true},
