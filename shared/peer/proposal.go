@@ -87,6 +87,9 @@ type PlannedStep struct {
 	Step int    `json:"step"` // from 1
 }
 
+// IsZero reports whether it is no step of any plan.
+func (s PlannedStep) IsZero() bool { return s == PlannedStep{} }
+
 // String is how people name it, as in "c4f2 step 3".
 func (s PlannedStep) String() string { return fmt.Sprintf("%s step %d", s.Plan, s.Step) }
 

@@ -15,7 +15,7 @@ import (
 // a code that was not told.
 const (
 	CodeCommandedOut = -1069 // "Component is commanded out of service"
-	codeNotActivated = -1068
+	CodeNotActivated = -1068
 )
 
 // Stop is what is remembered of a service that does not run: a person may have
@@ -146,7 +146,7 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	stop := r.Stopped[node][service]
 	out := stopped{since: instant.Earlier(stop.Since, v.Now)}
 	switch code := services[service].Code; {
-	case code == codeNotActivated:
+	case code == CodeNotActivated:
 		out.cause, out.because = StopInactive, "it is not activated on the node"
 		return out
 	case code != CodeCommandedOut && v.stoppedEverywhere(c, service):
@@ -259,7 +259,7 @@ func stopCodeText(code int) string {
 		return ""
 	case CodeCommandedOut:
 		return "commanded out of service"
-	case codeNotActivated:
+	case CodeNotActivated:
 		return "not activated"
 	}
 	return fmt.Sprintf("reason code %d", code)
