@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/repair"
 )
 
 // terminal is where a verb's words go. Answers go to stdout, everything else to
@@ -30,7 +31,8 @@ type terminal struct {
 	asks           bool // somebody is there who can be asked
 	stdin          io.Reader
 	log            *slog.Logger
-	screen         sync.Mutex // a question and what is being waited for are not mixed
+	privilege      repair.Privilege // of the plans that verbs have carried out
+	screen         sync.Mutex       // a question and what is being waited for are not mixed
 }
 
 func newTerminal(stdin, stdout, stderr *os.File, env func(string) (string, bool)) *terminal {

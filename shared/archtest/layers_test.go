@@ -23,7 +23,7 @@ const everywhere = "shared/plain"
 var (
 	core     = []string{"shared/mesh", "shared/peer", "shared/certificate", "shared/instant"}
 	storage  = []string{"shared/store", "shared/record"}
-	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/intake", "shared/dashboard"}
+	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/peering", "shared/intake", "shared/dashboard"}
 )
 
 func layers() []layer {
@@ -81,17 +81,18 @@ func layers() []layer {
 		{"shared/useraudit", all(core, storage, []string{"shared/cluster", "shared/userset"}), "what is wrong with users, for preflight and for a person who asks; whoever calls it opens the clusters, under one's own guard"},
 		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, in every use case that acts: the gate beneath it knows no cluster, the use cases above it open none"},
 		{"shared/stucksync", all(core, storage, []string{"shared/userset", "shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
+		{"shared/peering", all(core, storage, []string{"shared/change", "shared/check", "shared/run", "shared/repair", "shared/intervention", "shared/cluster"}), "carries out plans through the gate; the checks before one are preflight's, which main hands over"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain", "shared/secret"}), "looks at certificates and names; secret for the log-in that it hands from node to node; sends no credential itself, so it knows no soap"},
 		{"shared/intake", all(core, storage, []string{"shared/run", "shared/ciscolog"}), "takes what strangers send: it knows no cluster's account and no socket, and asks nobody anything"},
 		{"shared/syslogd", nil, "sockets and framings of syslog; it knows nothing of what the lines say"},
 		{"shared/listener", nil, "one open address and who may ask there; it knows nothing of what is served"},
-		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/listener", "shared/procedure", "shared/remedy"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
+		{"shared/dashboard", all(core, storage, []string{"shared/change", "shared/run", "shared/alarm", "shared/repair", "shared/listener", "shared/procedure", "shared/remedy"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
 
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
 		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
 		{"shared/discovery", []string{"shared/mesh", "shared/cluster", "shared/chain", "shared/dnsname", "shared/dnsprobe", "shared/pemfile", "shared/secret", "shared/soap", "shared/tlsprobe"}, "it asks clusters that no mesh.yaml names yet, and so has no store, no state and no mesh; soap for the kinds of its errors"},
-		{"shared/operator", all(core, storage, []string{"shared/check", "shared/ciscocli", "shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
-		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
+		{"shared/operator", all(core, storage, []string{"shared/change", "shared/check", "shared/ciscocli", "shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
+		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/repair", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
 		{"shared/demo", all(core, storage, []string{"shared/chain", "shared/host", "shared/operator", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/repair", "shared/tlsprobe", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "github.com/goccy/go-yaml"}), "a host beside a simulator; goccy/go-yaml for its story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/awsclient", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
 		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
@@ -102,7 +103,7 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/useraudit", "shared/userset", "shared/procedure", "shared/check", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/syslogd", "shared/intake", "shared/ciscolog", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+		{"functions/peerkeeper", all(core, storage, []string{"shared/change", "shared/useraudit", "shared/userset", "shared/procedure", "shared/check", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/syslogd", "shared/intake", "shared/ciscolog", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is operator's, host's, demo's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/awsclient", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},

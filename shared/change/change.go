@@ -124,9 +124,11 @@ type Step struct {
 	// Attempt counts the actions that were meant; only one that is known not to
 	// have come about is followed by another.
 	Attempt int `json:"attempt,omitempty"`
-	// Before is the value that was there, and People who were connected, before.
-	Before string `json:"before,omitempty"`
-	People int    `json:"people,omitempty"`
+	// Before is the value that was there before. People were connected to the node
+	// before, and Everyone to its cluster.
+	Before   string `json:"before,omitempty"`
+	People   int    `json:"people,omitempty"`
+	Everyone int    `json:"everyone,omitempty"`
 	// Service's start as it was last read: an approval is for it.
 	ServiceStart time.Time `json:"serviceStart,omitzero"`
 	Consent      *Consent  `json:"consent,omitempty"`
@@ -175,6 +177,18 @@ func (p *Plan) Step(n int) *Step {
 	return &p.Steps[n-1]
 }
 
+// Approvable are the steps that wait for an approval, or will, and of whose service
+// it is known since when it runs.
+func (p *Plan) Approvable() []int {
+	var out []int
+	for i := range p.Steps {
+		if s := &p.Steps[i]; opOf(s.Op).approval && !s.State.Over() && s.Consent == nil && !s.ServiceStart.IsZero() {
+			out = append(out, s.N)
+		}
+	}
+	return out
+}
+
 // Turn gives a plan another state.
 func (p *Plan) Turn(to State, why string, now time.Time) {
 	if p.State != to {
@@ -200,9 +214,18 @@ func (s *Step) Target() peer.Target {
 	return peer.Target{Cluster: s.Cluster, Node: s.Node, Service: s.Service, Parameter: s.Parameter}
 }
 
-// skipDependants ends the steps that depend on one that is not done, or that was
+// Finish ends a plan whose steps are all over.
+func (p *Plan) Finish(now time.Time) {
+	if p.Abort != "" {
+		p.Turn(Aborted, "aborted by "+p.Abort, now)
+		return
+	}
+	p.Turn(Done, "", now)
+}
+
+// SkipDependants ends the steps that depend on one that is not done, or that was
 // answered no.
-func (p *Plan) skipDependants(now time.Time) {
+func (p *Plan) SkipDependants(now time.Time) {
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Of == 0 || s.State != StepPending {

@@ -44,7 +44,7 @@ type Word struct {
 	At    time.Time `json:"at"`
 }
 
-// Startskew is how far a service's start may be read differently twice: up-times
+// startSkew is how far a service's start may be read differently twice: up-times
 // are told in seconds, and clocks differ.
 const startSkew = 5 * time.Minute
 
@@ -151,6 +151,13 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		if err := p.current(s); err != nil {
 			return err
 		}
+		if s.State == StepUnknown {
+			s.Turn(StepDone, now, said(w.Actor+" says that it was done", w.Text))
+			p.SkipDependants(now)
+			if p.State == Stopped && p.Stop == "" {
+				p.Turn(Running, "", now)
+			}
+		}
 	case Answer:
 		if kind != Question && s.Op != OpAwaitPeople {
 			return usagef("%s is a %s step, and no question", name, kind)
@@ -172,7 +179,7 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		}
 		s.Said = &Said{Verb: Skip, Actor: w.Actor, At: w.At, Text: w.Text}
 		s.Turn(StepSkipped, now, "skipped by %s: %s", w.Actor, w.Text)
-		p.skipDependants(now)
+		p.SkipDependants(now)
 		if p.State == Stopped && p.Stop == "" {
 			p.Turn(Running, "", now) // what stopped it is behind it
 		}

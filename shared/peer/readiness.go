@@ -155,7 +155,7 @@ func (n NodeReadiness) whyNotReady(name mesh.NodeName, ha bool) string {
 	switch state, known := n.HAState.Get(); {
 	case !known:
 		return notRead("the high availability state of "+string(name), n.HAState)
-	case state != haNormal && (ha || state != haIdle):
+	case state != HANormal && (ha || state != HAIdle):
 		return fmt.Sprintf("the high availability of %s reads %s; it must be %s", name, HAWord(state), wanted)
 	}
 	switch state, known := n.SRM.Get(); {

@@ -12,7 +12,7 @@ import (
 func ready() Readiness {
 	node := func() NodeReadiness {
 		return NodeReadiness{
-			Group: Known("DefaultCUPSubcluster", noon), HA: Known(true, noon), HAState: Known(haNormal, noon), Replication: Known(ReplicationGood, noon), SRM: Known(SRMNormal, noon),
+			Group: Known("DefaultCUPSubcluster", noon), HA: Known(true, noon), HAState: Known(HANormal, noon), Replication: Known(ReplicationGood, noon), SRM: Known(SRMNormal, noon),
 			People: Known(1200, noon), Services: Known(map[string]Service{XCPRouter: {Status: "Started"}}, noon),
 		}
 	}
@@ -32,7 +32,7 @@ func haOff() Readiness {
 	r := ready()
 	for name := range r.Nodes {
 		r.with(name, func(n *NodeReadiness) {
-			n.HA, n.HAState, n.SRM = Known(false, noon), Known(haIdle, noon), Known(SRMIdle, noon)
+			n.HA, n.HAState, n.SRM = Known(false, noon), Known(HAIdle, noon), Known(SRMIdle, noon)
 		})
 	}
 	return r
@@ -66,7 +66,7 @@ func TestWhatStopsARestartThatSignsPeopleOut(t *testing.T) {
 	}{
 		{"high availability on, both nodes well", ready(), "sub", "", true},
 		{"high availability off, both nodes idle", haOff(), "sub", "", false},
-		{"high availability off, and the states are those of before", haOff().with("pub", func(n *NodeReadiness) { n.HAState, n.SRM = Known(haNormal, noon), Known(SRMNormal, noon) }), "sub", "", false},
+		{"high availability off, and the states are those of before", haOff().with("pub", func(n *NodeReadiness) { n.HAState, n.SRM = Known(HANormal, noon), Known(SRMNormal, noon) }), "sub", "", false},
 		{"a cluster of one node, of whose group nothing is told", alone(), "pub", "", false},
 		{"a node that is alone in its redundancy group", twoGroups(), "branch", "", false},
 		{"the pair beside it", twoGroups(), "pub", "", true},
@@ -85,7 +85,7 @@ func TestWhatStopsARestartThatSignsPeopleOut(t *testing.T) {
 		{"on by one node's word", haOff().with("pub", func(n *NodeReadiness) { n.HA = Known(true, noon) }), "sub", "the high availability of pub reads Idle; it must be Normal", true},
 		{"the node is Failed Over", ready().with("pub", func(n *NodeReadiness) { n.HAState = Known(haFailedOver, noon) }), "pub", "the high availability of pub reads Failed Over (inferred); it must be Normal", true},
 		{"its partner runs in backup mode", ready().with("sub", func(n *NodeReadiness) { n.HAState = Known(haBackup, noon) }), "pub", "of sub reads Running in Backup Mode", true},
-		{"its partner is idle although it should take over", ready().with("sub", func(n *NodeReadiness) { n.HAState = Known(haIdle, noon) }), "pub", "of sub reads Idle", true},
+		{"its partner is idle although it should take over", ready().with("sub", func(n *NodeReadiness) { n.HAState = Known(HAIdle, noon) }), "pub", "of sub reads Idle", true},
 		{"the high availability state was not read", ready().with("sub", func(n *NodeReadiness) { n.HAState = Unknown[int](TimedOut, "") }), "pub", "the high availability state of sub could not be read (TimedOut)", true},
 		{"failed over although high availability is off by now", haOff().with("pub", func(n *NodeReadiness) { n.HAState = Known(haFailedOver, noon) }), "pub", "it must be Normal or Idle", false},
 		{"its recovery manager is idle although high availability is on", ready().with("pub", func(n *NodeReadiness) { n.SRM = Known(SRMIdle, noon) }), "pub", "SRMState of pub is 2 (Idle); it must be 3 (Active Normal)", true},

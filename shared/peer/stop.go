@@ -236,8 +236,8 @@ func (v *View) stoppedEverywhere(c *mesh.Cluster, service string) bool {
 
 // HA states that are at rest (enterprisenode.tkhaserverstate).
 const (
-	haIdle   = 2
-	haNormal = 3
+	HAIdle   = 2
+	HANormal = 3
 )
 
 // settled is when a node that was rebooted has settled, as far as that is read:
@@ -246,7 +246,7 @@ const (
 // no start of a service waits for.
 func (v *View) settled(r *ClusterRecord, node mesh.NodeName, boot time.Time) time.Time {
 	until := boot.Add(settling)
-	if state, known := r.Seen.Nodes[node].HAState.Fresh(v.Now, v.maxAge()).Get(); known && state != haIdle && state != haNormal {
+	if state, known := r.Seen.Nodes[node].HAState.Fresh(v.Now, v.maxAge()).Get(); known && state != HAIdle && state != HANormal {
 		until = boot.Add(afterReboot)
 	}
 	return until

@@ -54,6 +54,16 @@ func LoadPlans(ctx context.Context, s store.Store, meshName string) (store.Doc[c
 	return d, err
 }
 
+// SavePlans writes the PLANS item if it has changed.
+func SavePlans(ctx context.Context, s store.Store, d *store.Doc[change.Plans]) error {
+	docs := []store.Doc[change.Plans]{*d}
+	if err := save(ctx, s, docs); err != nil {
+		return fmt.Errorf("writing which plans there are: %w", err)
+	}
+	*d = docs[0]
+	return nil
+}
+
 // Plan is a plan with its documents.
 type Plan struct {
 	change.Plan
