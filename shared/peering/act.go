@@ -163,7 +163,13 @@ func (t *tick) refused(s *change.Step, by []record.Refusal) {
 	text := repair.Explain(by[0])
 	for _, r := range by {
 		switch r.Guard {
-		case repair.GuardReady, repair.GuardService, repair.GuardNeeded:
+		case repair.GuardNeeded:
+			if s.Op != change.OpRestart {
+				continue // it is there: the next look reads it
+			}
+			s.Turn(change.StepFailed, now, "%s", repair.Explain(r))
+			return
+		case repair.GuardReady, repair.GuardService:
 			s.Turn(change.StepFailed, now, "%s", repair.Explain(r))
 			return
 		case repair.GuardApproval:

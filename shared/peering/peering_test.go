@@ -8,6 +8,7 @@ import (
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
 )
 
@@ -18,17 +19,17 @@ func TestAnIntervalIsSetOnEveryNode(t *testing.T) {
 	id := r.ask(change.Set, "syncInterval=45", "emea")
 	r.expect(id, change.Draft, 1)
 	r.pass(30 * time.Minute)
-	if got := r.parameter(emeaPub, name); got != "30" {
+	if got := r.parameter(emeaPub, peer.ICSA, name); got != "30" {
 		t.Fatalf("a draft has set it to %s", got)
 	}
 	r.say(id, change.Word{Verb: change.Start})
 	p := r.expect(id, change.Running, 2)
-	if p.Steps[0].State != change.StepDone || r.parameter(emeaPub, name) != "30" {
-		t.Errorf("before it is announced for 4 min: %+v, %s", p.Steps[0], r.parameter(emeaPub, name))
+	if p.Steps[0].State != change.StepDone || r.parameter(emeaPub, peer.ICSA, name) != "30" {
+		t.Errorf("before it is announced for 4 min: %+v, %s", p.Steps[0], r.parameter(emeaPub, peer.ICSA, name))
 	}
 	r.pass(5 * time.Minute)
 	r.expect(id, change.Running, 4)
-	if pub, sub := r.parameter(emeaPub, name), r.parameter(emeaSub, name); pub != "45" || sub != "45" {
+	if pub, sub := r.parameter(emeaPub, peer.ICSA, name), r.parameter(emeaSub, peer.ICSA, name); pub != "45" || sub != "45" {
 		t.Errorf("it reads %s and %s", pub, sub)
 	}
 	r.pass(50 * time.Minute)
@@ -82,7 +83,7 @@ func TestAFailingCheckStopsThePlan(t *testing.T) {
 	r.say(id, change.Word{Verb: change.Resume})
 	r.expect(id, change.Stopped, 1)
 	r.say(id, change.Word{Verb: change.Skip, Steps: []int{1}, Text: "known, CHG0042"})
-	r.expect(id, change.Running, 2)
+	r.expect(id, change.Running, 4)
 }
 
 // TestWithNothingToDoNoClusterIsAsked: and two items are read.

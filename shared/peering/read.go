@@ -33,7 +33,7 @@ func (t *tick) readiness(ctx context.Context, id mesh.ClusterID) (peer.Readiness
 	var got reading
 	got.err = t.ask(ctx, id, func(ctx context.Context, client *cluster.Client) error {
 		var err error
-		got.Readiness, err = client.Readiness(ctx, t.Now())
+		got.Readiness, err = client.Readiness(ctx)
 		return err
 	})
 	if t.ready == nil {

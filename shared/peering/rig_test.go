@@ -145,18 +145,20 @@ func (r *rig) expect(id string, state change.State, step int) *record.Plan {
 	return p
 }
 
-func (r *rig) parameter(node, name string) string {
+// parameter is what a node's parameter reads.
+func (r *rig) parameter(node, service, name string) string {
 	r.t.Helper()
-	for _, c := range r.State().Clusters {
-		if v, ok := c.Parameters[node]["Cisco Intercluster Sync Agent"][name]; ok {
-			return v
-		}
-		if v, ok := c.Parameters[node]["Cisco SIP Proxy"][name]; ok {
-			return v
-		}
+	owner, _ := r.Mesh.Owner(mesh.NodeName(node))
+	c, _ := r.Mesh.Cluster(owner)
+	client, err := r.clusters.Open(r.t.Context(), c, record.AccountGuardOf(r.store, r.Mesh.Name, c, mesh.ReadAccount, r.Clock.Now), nil)
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	r.t.Fatalf("%s has no %s", node, name)
-	return ""
+	value, matches, err := client.Parameter(r.t.Context(), mesh.NodeName(node), service, name)
+	if err != nil || matches != 1 {
+		r.t.Fatalf("%s of %s: %d match, %v", name, node, matches, err)
+	}
+	return value
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -132,6 +132,9 @@ const (
 	GuardMode      = "mode"
 	GuardAnnounced = "announced"
 	GuardApproval  = "approval"
+	GuardService   = "service"
+	GuardNeeded    = "needed"
+	GuardReady     = "ready"
 )
 
 // domain is which actions a guard judges.
@@ -157,13 +160,13 @@ func guards(k kind, of domain) []guard {
 			}
 			return nil
 		}},
-		{repairs, "service", "it is not ICSA, Sync Agent (start only), AXL or tomcat-trust (import only)", func(_ *Gate, p peer.Proposal, _ Situation) *record.Refusal {
+		{repairs, GuardService, "it is not ICSA, Sync Agent (start only), AXL or tomcat-trust (import only)", func(_ *Gate, p peer.Proposal, _ Situation) *record.Refusal {
 			if !slices.Contains(k.on, p.Target.Service) {
 				return stop("to %s %s is no repair; only a plan that people approved may do it", p.Action, p.Target)
 			}
 			return nil
 		}},
-		{plans, "service", "no plan does this to it, or main has not let the function carry out plans", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+		{plans, GuardService, "no plan does this to it, or main has not let the function carry out plans", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			switch {
 			case !s.Privilege.granted:
 				return stop("the function that runs may not carry out plans, and so not %s", p.Planned)
@@ -272,13 +275,13 @@ func guards(k kind, of domain) []guard {
 			}
 			return stopFor(massStop(len(s.Mesh.Clusters), s.Unseen, failing))
 		}},
-		{both, "needed", "it is not stopped, or not started, any more; what it would bring is there already", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+		{both, GuardNeeded, "it is not stopped, or not started, any more; what it would bring is there already", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			if k.needless == nil || !p.Planned.IsZero() && !s.read {
 				return nil
 			}
 			return stopFor(k.needless(p, s))
 		}},
-		{plans, "ready", "the step's own conditions, read just before it is sent, do not hold: of a restart that signs users out, replication, high availability and SRMState; of any restart, an up-time to verify it by; of a parameter, that exactly one has the name", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+		{plans, GuardReady, "the step's own conditions, read just before it is sent, do not hold: of a restart that signs users out, replication, high availability and SRMState; of any restart, an up-time to verify it by; of a parameter, that exactly one has the name", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 			if k.ready == nil || !s.read {
 				return nil
 			}

@@ -419,6 +419,9 @@ func TestWhatIsSaidOfManyImports(t *testing.T) {
 func TestAFunctionThatDoesNotComplete(t *testing.T) {
 	tk := at(t, func(tk *tick, _ *peer.Facts) {
 		for _, s := range run.Schedules() {
+			if s.Function == "peering" {
+				continue // nobody runs it here
+			}
 			r := store.Run{FirstStarted: noon.Add(-48 * time.Hour), Started: noon.Add(-48 * time.Hour), Completed: noon.Add(-47 * time.Hour)}
 			if s.Function == "certcheck" {
 				r.Completed = time.Time{}
