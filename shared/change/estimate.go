@@ -1,7 +1,6 @@
 package change
 
 import (
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -46,5 +45,5 @@ func (p *Plan) estimate(m *mesh.Mesh) string {
 	if windows && len(m.Policy.Windows) > 0 {
 		parts = append(parts, "restarts wait for a window of policy.windows")
 	}
-	return strings.Join(parts, "; ")
+	return plain.FirstBy(3, parts, "; ")
 }

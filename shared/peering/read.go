@@ -43,7 +43,7 @@ func (t *tick) readiness(ctx context.Context, id mesh.ClusterID) (peer.Readiness
 	return got.Readiness, got.err
 }
 
-// forget has a cluster read anew after something was done to it.
+// forget has a cluster read again after something was done to it.
 func (t *tick) forget(id mesh.ClusterID) { delete(t.ready, id) }
 
 // parameter reads a service parameter by its internal name, and how many match.
