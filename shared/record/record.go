@@ -321,6 +321,9 @@ func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.F
 	}
 	logs, _ := b.Logs(m, now) // one that cannot be decoded tells nothing; peersync, whose item it is, fails by it
 	v.Logs = LogsRead(logs)
+	if plans, err := b.Plans(); err == nil && !plans.Newer {
+		v.Changing = plans.Value.Changing()
+	}
 	return v
 }
 

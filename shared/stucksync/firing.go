@@ -61,7 +61,7 @@ func (t *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
 func suppressed(overlays []peer.Overlay) bool {
 	for _, o := range overlays {
 		switch o {
-		case peer.Maintenance, peer.Acknowledged, peer.Flapping, peer.Upgrading, peer.Rewound:
+		case peer.Maintenance, peer.Acknowledged, peer.Flapping, peer.Upgrading, peer.Rewound, peer.Changing:
 			return true
 		}
 	}

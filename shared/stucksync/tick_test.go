@@ -646,7 +646,7 @@ func TestWhatAwaitsAnotherAlarm(t *testing.T) {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
-	for overlay, want := range map[peer.Overlay]bool{peer.Maintenance: true, peer.Acknowledged: true, peer.Flapping: true, peer.Upgrading: true, peer.Rewound: true, peer.Paused: false} {
+	for overlay, want := range map[peer.Overlay]bool{peer.Maintenance: true, peer.Acknowledged: true, peer.Flapping: true, peer.Upgrading: true, peer.Rewound: true, peer.Changing: true, peer.Paused: false} {
 		if got := suppressed([]peer.Overlay{overlay}); got != want {
 			t.Errorf("%s keeps notices back: %v", overlay, got)
 		}
