@@ -191,6 +191,29 @@ func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
 	}
 }
 
+// read gives all of stdin, or of what is longer one byte more than most. Somebody at a terminal is told first what is wanted;
+// an interruption ends it.
+func (t *terminal) read(ctx context.Context, most int64, wanted string) ([]byte, error) {
+	if t.asks {
+		t.notef("%s", wanted)
+	}
+	type read struct {
+		text []byte
+		err  error
+	}
+	all := make(chan read, 1)
+	go func() { // outlives an interruption, as the process does not
+		text, err := io.ReadAll(io.LimitReader(t.stdin, most+1))
+		all <- read{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-all:
+		return r.text, r.err
+	}
+}
+
 // fixed is a wait's text that does not change.
 func fixed(format string, args ...any) func() string {
 	text := fmt.Sprintf(format, args...)

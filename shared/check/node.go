@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -176,7 +177,7 @@ func replication(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 				continue
 			}
 			for _, s := range p.Output.States {
-				if sameHost(s.Node, n.Name) && s.Number >= 0 {
+				if (isNode(s.Node, n) || isNode(s.Address, n)) && s.Number >= 0 {
 					number, known, basis, by = s.Number, true, peer.Declared, p.by()
 				}
 			}
@@ -194,15 +195,26 @@ func replication(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	return pass(basis, "database replication of %s is 2, good (%s)", n.Name, by)
 }
 
-// sameHost compares a node's name with one that a command line prints: Cisco's commands leave the domain out.
-func sameHost(printed string, node mesh.NodeName) bool {
-	if mesh.SameName(printed, string(node)) {
+// Foreign lists the nodes that an answer speaks of where none of them is the cluster's: it was run elsewhere. It is "" where
+// one is, or no node is named.
+func Foreign(out ciscocli.Output, c *mesh.Cluster) string {
+	for _, printed := range out.Nodes {
+		if c.CUCM != nil && isNode(printed, *c.CUCM) || slices.ContainsFunc(c.Nodes, func(n mesh.Node) bool { return isNode(printed, n) }) {
+			return ""
+		}
+	}
+	return plain.List(out.Nodes)
+}
+
+// isNode compares a node with a name or an address that a command line prints: Cisco's commands leave the domain out.
+func isNode(printed string, n mesh.Node) bool {
+	if host, own := OwnHost(n); mesh.SameName(printed, string(n.Name)) || own && mesh.SameName(printed, host) {
 		return true
 	}
-	if net.ParseIP(printed) != nil || net.ParseIP(string(node)) != nil {
+	if net.ParseIP(printed) != nil || net.ParseIP(string(n.Name)) != nil {
 		return false
 	}
-	return mesh.SameName(short(printed), short(string(node)))
+	return printed != "" && mesh.SameName(short(printed), short(string(n.Name)))
 }
 
 func short(name string) string {
@@ -229,7 +241,7 @@ func haState(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 				continue
 			}
 			for _, s := range p.Output.States {
-				if !sameHost(s.Node, n.Name) {
+				if !isNode(s.Node, n) {
 					continue
 				}
 				if words := s.Word; len(words) >= 6 && (words[:6] == "Normal" || ha == mesh.Off) {
