@@ -79,11 +79,8 @@ func newSim(cfg Config, a *authority) (*Sim, error) {
 	default:
 		return nil, fmt.Errorf("names %q: want fqdn, host or ip", cfg.Names)
 	}
-	switch {
-	case cfg.Ports != "" && cfg.Ports != portsCisco:
+	if cfg.Ports != "" && cfg.Ports != portsCisco {
 		return nil, fmt.Errorf("ports %q: want cisco, or none for free ones", cfg.Ports)
-	case cfg.Ports == portsCisco && cfg.Clusters > maxClusters/2:
-		return nil, fmt.Errorf("%d clusters: with Cisco's ports at most %d", cfg.Clusters, maxClusters/2)
 	}
 	version, err := parseRelease(cfg.Release)
 	if err != nil {
@@ -204,7 +201,7 @@ func (s *Sim) addNode(c *cluster, name string, r role, version release, now time
 	s.nextIP++
 	n.ip = documentationIP(s.nextIP)
 	if s.cfg.Ports == portsCisco {
-		n.ip = netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + s.nextIP)})
+		n.ip = netip.AddrFrom4([4]byte{127, 0, byte((1 + s.nextIP) >> 8), byte(1 + s.nextIP)})
 	}
 	switch s.cfg.Names {
 	case namesHost:
