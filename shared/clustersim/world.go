@@ -142,7 +142,7 @@ func (s *Sim) build(version release) error {
 		c.homeVersion = 1
 	}
 	for _, c := range s.clusters {
-		s.readAgentParameters(c)
+		s.readParameters(c)
 		if err := s.firstPeers(c, now); err != nil {
 			return fmt.Errorf("peers of %s: %w", c.id, err)
 		}
@@ -223,6 +223,9 @@ func (s *Sim) addNode(c *cluster, name string, r role, version release, now time
 		n.services = append(n.services, v)
 	}
 	c.nodes = append(c.nodes, n)
+	for kind := range n.people {
+		n.people[kind].on = n
+	}
 	return n
 }
 
@@ -232,20 +235,6 @@ const (
 	namesIP    = "ip"
 	portsCisco = "cisco"
 )
-
-const (
-	haIdle       = 2
-	haNormal     = 3
-	haBackup     = 4
-	haFailedOver = 8
-	srmDown      = 12
-)
-
-// failedOver are the states of Server Recovery Manager in which a node serves
-// nobody: failed over, its affected services failed over, failed, down.
-func failedOver(state int) bool {
-	return state == haFailedOver || state == 9 || state == 11 || state == srmDown
-}
 
 // documentationIP walks through the ranges that documentation may use.
 func documentationIP(n int) netip.Addr {
