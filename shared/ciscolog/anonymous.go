@@ -77,7 +77,7 @@ func replaced(line, name, word string) string {
 			return b.String()
 		}
 		end := i + len(wanted)
-		if inName(lower, i-1) || inName(lower, end) {
+		if i > 0 && inName(lower, i-1) || end < len(lower) && inName(lower, end) {
 			b.WriteString(line[:i+1])
 			line, lower = line[i+1:], lower[i+1:]
 			continue

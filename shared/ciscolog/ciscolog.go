@@ -19,58 +19,91 @@ import (
 // Alarm is the name of an alarm as Cisco's catalogue spells it, and for a name that is not in it as the line does.
 type Alarm string
 
-// ICSA's alarms [V: alarm catalogue 15; lines of ICSA itself have not been published]. The number is the severity there.
+// The alarms that are known by name.
 const (
-	PeerDuplicate               Alarm = "InterclusterSyncAgentPeerDuplicate"              // 2
-	CertificateMismatch         Alarm = "ICSACertificateFingerPrintMisMatch"              // 2
-	CertificateInvalid          Alarm = "ICSACertificateValidationFailure"                // 2
-	CertificateCAConflict       Alarm = "ICSACertificateCAConflict"                       // 4
-	PeerSyncFailure             Alarm = "InterClusterSyncAgentPeerSyncFailure"            // 2: the peer's host name or address cannot be read
-	DomainConflict              Alarm = "InterClusterSyncAgentDomainConflict"             // 2
-	SyncFailure                 Alarm = "InterClusterSyncAgentSyncFailure"                // 2: an exception
-	AXLClientTimeout            Alarm = "InterClusterSyncAgentAxlClientTimeout"           // 6
-	HeapSpaceError              Alarm = "InterClusterSyncAgentHeapSpaceError"             // 2: names no peer
-	Status                      Alarm = "InterClusterSyncAgentStatus"                     // 6: "Periodic sync completed successfully"
-	ControllerStatus            Alarm = "InterClusterSyncAgentControllerStatus"           // 6: the peer's controller was created
-	PeriodicSyncingFailure      Alarm = "InterClusterSyncAgentPeerPeriodicSyncingFailure" // 2: Cisco's word for stuck
-	PeerDown                    Alarm = "InterclusterSyncAgentPeerDown"                   // 2: no answer "via ping on TCP port 8443"
-	EncryptionMultiMaster       Alarm = "MAencryptionMultiMaster"                         // 2
-	AppUserEndUserConflict      Alarm = "InterClusterSyncAgentAppUserEndUserConflict"     // 3, since 14
-	FailedToCleanUpPeer         Alarm = "InterclusterSyncAgentFailedToCleanUpPeer"        // only in RTMT's list of 9.1
-	FailedToSendCN              Alarm = "InterclusterSyncAgentFailedToSendCN"             // only in RTMT's list of 9.1
-	PeerSyncFailed              Alarm = "InterclusterSyncAgentPeerSyncFailed"             // only in RTMT's list of 9.1
-	AXLConnectionFailed         Alarm = "InterclusterSyncAgentAXLConnectionFailed"        // only in RTMT's list
-	CASignedTrustCertFound      Alarm = "ICSACertificateCASignedTrustCertFound"           // only in RTMT's list
-	periodicSyncFailureOf12_5   Alarm = "InterClusterSyncAgentPeerPeriodicSyncFailure"    // release notes of 12.5(1), for PeriodicSyncingFailure
-	SyncAgentConnectionFailed   Alarm = "SyncAgentAXLConnectionFailed"                    // UC_SA-2
-	NotInServerList             Alarm = "NotInCucmServerListError"                        // UC_SA-2
-	SRMFailover                 Alarm = "SRMFailover"                                     // UC_SRM-2
-	SRMFailed                   Alarm = "SRMFailed"                                       // UC_SRM-2
-	DuplicateUserID             Alarm = "DuplicateUserid"                                 // UC_ReplWatcher-1
-	DuplicateDirectoryURI       Alarm = "DuplicateDirectoryURI"                           // UC_ReplWatcher-1
-	DuplicateURIWarning         Alarm = "DuplicateDirectoryURIWarning"                    // UC_ReplWatcher-4
-	InvalidDirectoryURI         Alarm = "InvalidDirectoryURI"                             // UC_ReplWatcher-1
-	InvalidURIWarning           Alarm = "InvalidDirectoryURIWarning"                      // UC_ReplWatcher-4
-	ReplicationFailure          Alarm = "ReplicationFailure"                              // UC_ReplWatcher-4
-	RouterRequestTimedOut       Alarm = "XCPConfigMgrR2RRequestTimedOut"                  // UC_XcpCM-2
-	RouterPasswordUnencryptable Alarm = "R2RPasswordEncryptionFailed"                     // UC_XcpCM-2
+	PeerDuplicate               Alarm = "InterclusterSyncAgentPeerDuplicate"
+	CertificateMismatch         Alarm = "ICSACertificateFingerPrintMisMatch"
+	CertificateInvalid          Alarm = "ICSACertificateValidationFailure"
+	CertificateCAConflict       Alarm = "ICSACertificateCAConflict"
+	PeerSyncFailure             Alarm = "InterClusterSyncAgentPeerSyncFailure" // the peer's host name or address cannot be read
+	DomainConflict              Alarm = "InterClusterSyncAgentDomainConflict"
+	SyncFailure                 Alarm = "InterClusterSyncAgentSyncFailure" // an exception
+	AXLClientTimeout            Alarm = "InterClusterSyncAgentAxlClientTimeout"
+	HeapSpaceError              Alarm = "InterClusterSyncAgentHeapSpaceError"             // names no peer
+	Status                      Alarm = "InterClusterSyncAgentStatus"                     // "Periodic sync completed successfully"
+	ControllerStatus            Alarm = "InterClusterSyncAgentControllerStatus"           // the peer's controller was created
+	PeriodicSyncingFailure      Alarm = "InterClusterSyncAgentPeerPeriodicSyncingFailure" // Cisco's word for stuck
+	PeerDown                    Alarm = "InterclusterSyncAgentPeerDown"                   // no answer "via ping on TCP port 8443"
+	EncryptionMultiMaster       Alarm = "MAencryptionMultiMaster"
+	AppUserEndUserConflict      Alarm = "InterClusterSyncAgentAppUserEndUserConflict"  // since 14
+	FailedToCleanUpPeer         Alarm = "InterclusterSyncAgentFailedToCleanUpPeer"     // only in RTMT's list of 9.1
+	FailedToSendCN              Alarm = "InterclusterSyncAgentFailedToSendCN"          // only in RTMT's list of 9.1
+	PeerSyncFailed              Alarm = "InterclusterSyncAgentPeerSyncFailed"          // only in RTMT's list of 9.1
+	AXLConnectionFailed         Alarm = "InterclusterSyncAgentAXLConnectionFailed"     // only in RTMT's list
+	CASignedTrustCertFound      Alarm = "ICSACertificateCASignedTrustCertFound"        // only in RTMT's list
+	periodicSyncFailureOf12_5   Alarm = "InterClusterSyncAgentPeerPeriodicSyncFailure" // release notes of 12.5(1), for PeriodicSyncingFailure
+	SyncAgentConnectionFailed   Alarm = "SyncAgentAXLConnectionFailed"
+	NotInServerList             Alarm = "NotInCucmServerListError"
+	SRMFailover                 Alarm = "SRMFailover"
+	SRMFailed                   Alarm = "SRMFailed"
+	DuplicateUserID             Alarm = "DuplicateUserid"
+	DuplicateDirectoryURI       Alarm = "DuplicateDirectoryURI"
+	DuplicateURIWarning         Alarm = "DuplicateDirectoryURIWarning"
+	InvalidDirectoryURI         Alarm = "InvalidDirectoryURI"
+	InvalidURIWarning           Alarm = "InvalidDirectoryURIWarning"
+	ReplicationFailure          Alarm = "ReplicationFailure"
+	RouterRequestTimedOut       Alarm = "XCPConfigMgrR2RRequestTimedOut"
+	RouterPasswordUnencryptable Alarm = "R2RPasswordEncryptionFailed"
 )
 
-// alarms are the names that are known, to find the catalogue's spelling of one whose letters' case differs.
-var alarms = [...]Alarm{
-	PeerDuplicate, CertificateMismatch, CertificateInvalid, CertificateCAConflict, PeerSyncFailure, DomainConflict, SyncFailure, AXLClientTimeout,
-	HeapSpaceError, Status, ControllerStatus, PeriodicSyncingFailure, PeerDown, EncryptionMultiMaster, AppUserEndUserConflict, FailedToCleanUpPeer,
-	FailedToSendCN, PeerSyncFailed, AXLConnectionFailed, CASignedTrustCertFound, SyncAgentConnectionFailed, NotInServerList, SRMFailover, SRMFailed,
-	DuplicateUserID, DuplicateDirectoryURI, DuplicateURIWarning, InvalidDirectoryURI, InvalidURIWarning, ReplicationFailure, RouterRequestTimedOut,
-	RouterPasswordUnencryptable,
+// catalogue has who raises an alarm, and its severity [V: alarm catalogue 15; lines of ICSA itself have not been published].
+var catalogue = map[Alarm]struct {
+	facility Facility
+	severity int
+}{
+	PeerDuplicate:               {ICSA, 2},
+	CertificateMismatch:         {ICSA, 2},
+	CertificateInvalid:          {ICSA, 2},
+	CertificateCAConflict:       {ICSA, 4},
+	PeerSyncFailure:             {ICSA, 2},
+	DomainConflict:              {ICSA, 2},
+	SyncFailure:                 {ICSA, 2},
+	AXLClientTimeout:            {ICSA, 6},
+	HeapSpaceError:              {ICSA, 2},
+	Status:                      {ICSA, 6},
+	ControllerStatus:            {ICSA, 6},
+	PeriodicSyncingFailure:      {ICSA, 2},
+	PeerDown:                    {ICSA, 2},
+	EncryptionMultiMaster:       {ICSA, 2},
+	AppUserEndUserConflict:      {ICSA, 3},
+	FailedToCleanUpPeer:         {ICSA, undocumented},
+	FailedToSendCN:              {ICSA, undocumented},
+	PeerSyncFailed:              {ICSA, undocumented},
+	AXLConnectionFailed:         {ICSA, undocumented},
+	CASignedTrustCertFound:      {ICSA, undocumented},
+	SyncAgentConnectionFailed:   {SyncAgent, 2},
+	NotInServerList:             {SyncAgent, 2},
+	SRMFailover:                 {Recovery, 2},
+	SRMFailed:                   {Recovery, 2},
+	DuplicateUserID:             {DataMonitor, 1},
+	DuplicateDirectoryURI:       {DataMonitor, 1},
+	DuplicateURIWarning:         {DataMonitor, 4},
+	InvalidDirectoryURI:         {DataMonitor, 1},
+	InvalidURIWarning:           {DataMonitor, 4},
+	ReplicationFailure:          {DataMonitor, 4},
+	RouterRequestTimedOut:       {RouterSetup, 2},
+	RouterPasswordUnencryptable: {RouterSetup, 2},
 }
+
+// undocumented is the severity of what stands only in RTMT's list of alerts.
+const undocumented = -1
 
 // named is the catalogue's spelling of name, and name itself where the catalogue has none.
 func named(name string) Alarm {
 	if strings.EqualFold(name, string(periodicSyncFailureOf12_5)) {
 		return PeriodicSyncingFailure
 	}
-	for _, a := range alarms {
+	for a := range catalogue {
 		if strings.EqualFold(name, string(a)) {
 			return a
 		}

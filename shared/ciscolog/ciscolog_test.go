@@ -310,7 +310,7 @@ func TestAFileIsReadInOnePass(t *testing.T) {
 	old := "Nov 20 10:00:00 impa local7 6 : 1: impa: Nov 20 2026 09:00:00.000 UTC :  %UC_GENERIC-6-ServiceStarted: %[AppID=x][ClusterID=][NodeID=impa]: started\n"
 	newest := "Nov 27 10:00:00 impa local7 6 : 9: impa: Nov 27 2026 11:59:00.000 UTC :  %UC_GENERIC-6-ServiceStarted: %[AppID=x][ClusterID=][NodeID=impa]: started"
 	failure := strings.Replace(strings.Replace(icsa, "ICSA-6", "ICSA-2", 1), "AgentStatus", "AgentSyncFailure", 1)
-	file := "garbage\n\n" + old + icsa + "\r\n" + strings.Repeat("x", 3*maxLine) + "% %UC_ICSA-2-Never\n" + failure + "\n" + strings.Repeat("%", 1000) + "\n" + newest
+	file := "garbage\n\n" + old + icsa + "\r\n" + strings.Repeat("x", 3*maxLine) + "% %UC_ICSA-2-Never\n" + failure + "\n" + strings.Repeat("%", 1000) + "\n" + newest + "\n"
 	for _, size := range []int{1, 7, 4096, 1 << 20} {
 		var got []Alarm
 		extent, err := Scan(&inPieces{[]byte(file), size}, read, func(e Event) error {
@@ -327,6 +327,22 @@ func TestAFileIsReadInOnePass(t *testing.T) {
 		want.Severities[6], want.Severities[2] = 1, 1
 		if diff := cmp.Diff(want, extent); diff != "" {
 			t.Errorf("pieces of %d: %s", size, diff)
+		}
+	}
+}
+
+// What syslogd has not written to its end may be a success now and a failure in the
+// next read, which finds it whole.
+func TestALineThatIsBeingWrittenIsLeftToTheNextRead(t *testing.T) {
+	whole := strings.Replace(icsa, "Periodic sync completed successfully", "Periodic sync completed unsuccessfully", 1) + "\n"
+	for end := strings.Index(whole, "completed"); end <= len(whole); end++ {
+		var got []Outcome
+		extent, err := Scan(strings.NewReader(noise+"\n"+whole[:end]), read, func(e Event) error { got = append(got, e.Outcome()); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if written := end == len(whole); written != slices.Equal(got, []Outcome{Failed}) || !written && len(got) > 0 || extent.Last.Equal(at("2026-11-27T09:00:00Z")) != written {
+			t.Errorf("%q: %v, its end is of %s", whole[max(0, end-20):end], got, extent.Last)
 		}
 	}
 }
@@ -369,5 +385,34 @@ func TestNothingIsMadeForALineThatDoesNotMatch(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations in a block of 2000 lines", n)
+	}
+}
+
+func TestWhichAlarmsALevelLetsThrough(t *testing.T) {
+	for _, c := range []struct {
+		alarm         Alarm
+		level         Level
+		logged, known bool
+	}{
+		{Status, "Informational", true, true},
+		{Status, "informational", true, true},
+		{Status, "DEBUG", true, true},
+		{Status, "Error", false, true},
+		{Status, "error", false, true},
+		{PeriodicSyncingFailure, "Error", true, true},
+		{PeriodicSyncingFailure, "Critical", true, true},
+		{PeriodicSyncingFailure, "Alert", false, true},
+		{PeriodicSyncingFailure, "Off", false, true},
+		{AXLClientTimeout, "Error", false, true},
+		{PeerSyncFailed, "Error", false, false}, // its severity is not documented
+		{PeerSyncFailed, Off, false, true},
+		{SRMFailover, "Alert", false, false}, // another service's level is its own
+		{Status, "Verbose", false, false},
+		{Status, "", false, false},
+		{"InterClusterSyncAgentBrandNew", "Error", false, false},
+	} {
+		if logged, known := c.alarm.LoggedAt(c.level); logged != c.logged || known != c.known {
+			t.Errorf("%s at level %q: logged %v, known %v", c.alarm, c.level, logged, known)
+		}
 	}
 }

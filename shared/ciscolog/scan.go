@@ -24,8 +24,9 @@ type Extent struct {
 	Severities [8]int64
 }
 
-// Scan reads lines from r to its end and hands each event of the facilities above over, in their order. It holds one buffer and never the file,
-// and makes nothing for a line that is none of them. reference is as in Parse. An error is r's own or that of each, which ends the scan; the
+// Scan reads lines from r to its end and hands each event of the facilities above over, in their order. A last line without its end is being
+// written: half of it may say something else than all of it, so it is left to the next read, which finds it whole. Scan holds one buffer and
+// never the file, and makes nothing for a line that is none of the facilities'. reference is as in Parse. An error is r's own or that of each, which ends the scan; the
 // extent is then that of what was read.
 func Scan(r io.Reader, reference time.Time, each func(Event) error) (Extent, error) {
 	s := scanner{reference: reference, each: each}
@@ -64,11 +65,6 @@ func Scan(r io.Reader, reference time.Time, each func(Event) error) (Extent, err
 		kept = copy(buf, rest)
 		if err == nil {
 			continue
-		}
-		if kept > 0 && errors.Is(err, io.EOF) { // a last line without an end
-			if failure := s.lines(append(buf[:kept], '\n')); failure != nil {
-				return s.extent, failure
-			}
 		}
 		s.dateLast()
 		if errors.Is(err, io.EOF) {
