@@ -6,7 +6,9 @@ import (
 )
 
 // Log sets what a cluster's logs hold and how they are served, and has its
-// publisher say an alarm. Sizes and rotation are of the publisher's log. An
+// publisher say an alarm. Zone "local" has the node's own zone in the inner time,
+// where "UTC" has been seen; syslogd false is that its daemon has stopped, so that
+// nothing is written or pushed. Sizes and rotation are of the publisher's log. An
 // alarm that the catalogue does not know is taken as one of ICSA, severity 2.
 // Pushes go to host:port or udp://host:port, or to tcp://host:port, and what may
 // happen to them on the way is asked for one by one.
@@ -29,6 +31,8 @@ type Log struct {
 	Framing *string `json:"framing"`
 	Service *string `json:"service"`
 	LevelBy *string `json:"levelBy"`
+	Zone    *string `json:"zone"`
+	Syslogd *bool   `json:"syslogd"`
 	Roles   *bool   `json:"roles"` // whether the read account has those of Log Collection
 }
 
@@ -41,7 +45,7 @@ func (in Log) apply(s *Sim, c *cluster, now time.Time) error {
 	}
 	for _, err := range []error{
 		one("form", in.Form, "stored", "wire"), one("pushFraming", in.PushFraming, "lines", "octets"), one("framing", in.Framing, framedXOP, framedAxis, framedXML),
-		one("service", in.Service, "new", "old", "none"), one("levelBy", in.LevelBy, "answer", "fault", "unknown"),
+		one("service", in.Service, "new", "old", "none"), one("levelBy", in.LevelBy, "answer", "fault", "unknown"), one("zone", in.Zone, "UTC", "local"),
 	} {
 		if err != nil {
 			return err
@@ -73,7 +77,7 @@ func (in Log) apply(s *Sim, c *cluster, now time.Time) error {
 	if in.Severity != nil {
 		set.severity = *in.Severity
 	}
-	for _, change := range []struct{ to, from *string }{{&set.form, in.Form}, {&set.framing, in.Framing}, {&set.service, in.Service}, {&set.levelBy, in.LevelBy}} {
+	for _, change := range []struct{ to, from *string }{{&set.form, in.Form}, {&set.framing, in.Framing}, {&set.service, in.Service}, {&set.levelBy, in.LevelBy}, {&set.zone, in.Zone}} {
 		if change.from != nil {
 			*change.to = *change.from
 		}
@@ -94,8 +98,11 @@ func (in Log) apply(s *Sim, c *cluster, now time.Time) error {
 		set.denied = !*in.Roles
 	}
 	pub := c.publisher()
+	pub.writeOthers(now) // by what was so until now
+	if in.Syslogd != nil {
+		set.dead = !*in.Syslogd
+	}
 	if in.Rotate {
-		pub.begin(now)
 		pub.rotateLog(now)
 	}
 	if in.Size != nil {

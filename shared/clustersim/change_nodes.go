@@ -17,9 +17,6 @@ type Nodes struct {
 	HAState any    `json:"haState"`
 	Add     string `json:"add"`
 	Reboot  bool   `json:"reboot"`
-	// StaysDown is a node of which nothing comes back that is restarted from now on:
-	// its services crash while they start, and after a reboot it is down.
-	StaysDown *bool `json:"staysDown"`
 }
 
 func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
@@ -59,11 +56,14 @@ func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
 	default:
 		return wrong("haState", "is neither a string nor a number")
 	}
-	if err := s.enterHAState(n, state, now); err != nil {
-		return err
-	}
-	if in.StaysDown != nil {
-		n.staysDown = *in.StaysDown
+	if state != n.haState {
+		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", state, n.id); err != nil {
+			return simulatorError(err)
+		}
+		n.haState = state
+		if err := s.partnerOf(c, n, now); err != nil {
+			return err
+		}
 	}
 	if version != n.release {
 		n.release = version
@@ -71,19 +71,50 @@ func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
 		if err := s.addParameters(c, n); err != nil {
 			return simulatorError(err)
 		}
-		s.readParameters(c)
+		s.readAgentParameters(c)
 		if !n.down {
 			s.boot(n, now)
 		}
 	}
 	if in.Down != nil && *in.Down != n.down {
-		s.setDown(n, *in.Down, now)
+		n.down = *in.Down
+		clear(n.sessions)
+		if !n.down {
+			s.boot(n, now)
+		}
+		s.reconcileListener(n)
 	}
 	if in.Reboot {
 		if n.down {
 			return wrong("reboot", "%s is down; \"down\": false starts it", n.name)
 		}
 		s.reboot(n, now)
+	}
+	return nil
+}
+
+// partnerOf is what a node's new state of high availability does to the others of
+// its group: they take over from one that has failed over, and are Normal again
+// when it is.
+func (s *Sim) partnerOf(c *cluster, n *node, now time.Time) error {
+	from, to := haNormal, haBackup
+	switch {
+	case failedOver(n.haState):
+		l, _, _ := alarmNamed("SRMFailover")
+		s.logAlarm(n, l, now)
+	case n.haState == haNormal:
+		from, to = haBackup, haNormal
+	default:
+		return nil
+	}
+	for _, other := range c.presenceNodes() {
+		if other == n || other.haState != from {
+			continue
+		}
+		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", to, other.id); err != nil {
+			return simulatorError(err)
+		}
+		other.haState = to
 	}
 	return nil
 }
@@ -121,7 +152,6 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 	if rows.err != nil {
 		return simulatorError(rows.err)
 	}
-	s.readParameters(c)
 	if s.started {
 		if err := s.openBoth(n); err != nil {
 			return simulatorError(err)

@@ -26,9 +26,9 @@ func (in Peers) apply(s *Sim, c *cluster, now time.Time) error {
 	}
 	if in.Mode != nil {
 		switch *in.Mode {
-		case ModeOK, ModeStuck, ModeSlow, ModeDeaf, ModeBadCredentials:
+		case ModeOK, ModeStuck, ModeHung, ModeSlow, ModeDeaf, ModeBadCredentials:
 		default:
-			return wrong("mode", "%q is none of ok, stuck, slow, deaf, badCredentials", *in.Mode)
+			return wrong("mode", "%q is none of ok, stuck, hung, slow, deaf, badCredentials", *in.Mode)
 		}
 	}
 	if in.Protocol != nil && *in.Protocol != "tcp" && *in.Protocol != "tls" {
@@ -82,7 +82,7 @@ func (in Peers) apply(s *Sim, c *cluster, now time.Time) error {
 			}
 			s.learn(c, n, now, p.protocol == "tls")
 		}
-		if p.mode == ModeStuck {
+		if p.stands() {
 			p.mode = ModeOK
 		}
 		p.seen = 0

@@ -85,7 +85,6 @@ func (s *Sim) tellScheme(c *cluster, scheme string) error {
 			}
 		}
 	}
-	s.readParameters(c)
 	return nil
 }
 

@@ -27,6 +27,7 @@ type PeerMode string
 const (
 	ModeOK             PeerMode = "ok"
 	ModeStuck          PeerMode = "stuck"          // clock and copies stand still
+	ModeHung           PeerMode = "hung"           // as stuck, and ICSA says nothing of it
 	ModeSlow           PeerMode = "slow"           // one interval late
 	ModeDeaf           PeerMode = "deaf"           // the clock advances, nothing is copied
 	ModeBadCredentials PeerMode = "badCredentials" // the entry's password is wrong
@@ -64,55 +65,44 @@ func (c *cluster) peerOf(id string) *peer {
 	return nil
 }
 
-// agentParameters are ICSA's on a publisher, as they stand in the database. A peer goes
-// by the interval of its last sync: Cisco says that a new one takes effect after the
-// next.
+// agentParameters are ICSA's on a publisher, read again when somebody wrote.
 type agentParameters struct {
 	interval        time.Duration
 	autoRecovery    bool
 	certificateSync bool
 }
 
-// readParameters reads the service parameters again when somebody wrote.
-func (s *Sim) readParameters(c *cluster) {
-	rows, err := c.db.rows(`SELECT p.name, t.nameforcontrol, c.paramname, c.paramvalue FROM processconfig c JOIN processnode p ON c.fkprocessnode = p.pkid JOIN typeservice t ON c.tkservice = t.enum`)
+func (s *Sim) readAgentParameters(c *cluster) {
+	out := agentParameters{interval: defaultInterval, certificateSync: true}
+	rows, err := c.db.rows(`SELECT c.paramname, c.paramvalue FROM processconfig c JOIN processnode p ON c.fkprocessnode = p.pkid WHERE p.name = ?`, c.publisher().name)
 	if err != nil {
-		s.log("%s: reading the service parameters: %v", c.id, err)
+		s.log("%s: reading ICSA's parameters: %v", c.id, err)
 		return
 	}
-	all := map[string]map[string]map[string]string{} // State hands it out, so that it is never changed
 	for _, row := range rows {
-		node, service := row[0], row[1]
-		if all[node] == nil {
-			all[node] = map[string]map[string]string{}
-		}
-		if all[node][service] == nil {
-			all[node][service] = map[string]string{}
-		}
-		all[node][service][row[2]] = row[3]
-	}
-	c.parameters, c.agent = all, agentParameters{interval: defaultInterval, certificateSync: true}
-	for name, value := range all[c.publisher().name][serviceICSA] {
-		on := strings.EqualFold(value, "t")
-		switch name {
+		on := strings.EqualFold(row[1], "t")
+		switch row[0] {
 		case paramSyncInterval:
-			if minutes, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && minutes > 0 {
-				c.agent.interval = time.Duration(minutes) * time.Minute
+			if minutes, err := strconv.Atoi(strings.TrimSpace(row[1])); err == nil && minutes > 0 {
+				out.interval = time.Duration(minutes) * time.Minute
 			}
 		case paramAutoRecovery:
-			c.agent.autoRecovery = on
+			out.autoRecovery = on
 		case paramCertificateSync:
-			c.agent.certificateSync = on
+			out.certificateSync = on
 		}
 	}
+	c.agent = out
 }
 
 func (p *peer) due() time.Time {
-	if p.mode == ModeStuck {
+	if p.stands() {
 		return time.Time{}
 	}
 	return p.next
 }
+
+func (p *peer) stands() bool { return p.mode == ModeStuck || p.mode == ModeHung }
 
 // agentStarted begins again: all peers sync within seconds, one after the other.
 // Any start mends what was stuck, but one of ICSA's own only where the scenario
@@ -122,7 +112,7 @@ func (s *Sim) agentStarted(c *cluster, now time.Time) {
 	c.selfRestarting = false
 	s.agentReads(c)
 	for i, p := range c.peers {
-		if p.mode == ModeStuck && (!own || p.selfHeals) {
+		if p.stands() && (!own || p.selfHeals) {
 			p.mode = ModeOK
 		}
 		p.next = now.Add(firstSyncAfter + time.Duration(i)*firstSyncStagger)

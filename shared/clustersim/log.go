@@ -31,6 +31,8 @@ type logSettings struct {
 	framing  string // xop, axis, xml, or "" for that of the service asked
 	service  string // new, old, none, or "" for both
 	levelBy  string // how getSyslogConfiguration answers: answer, fault, unknown
+	zone     string // of the inner time: local, or "" for UTC
+	dead     bool   // the syslog daemon does not run
 	denied   bool   // the read account lacks the roles
 }
 
@@ -40,6 +42,7 @@ type logState struct {
 	old      [][]byte
 	modified []time.Time // of CiscoSyslog and its copies
 	number   int         // of the last line; begins again when the node restarts
+	others   time.Time   // the newest line of another service
 	kept     bool        // a scenario has set its size: it is not cut by itself
 }
 
@@ -70,10 +73,14 @@ func (n *node) message(l alarmLine) string {
 }
 
 // storedLine is how a node's own log has it: the outer time is the node's local
-// one, the inner time is UTC.
+// one, the inner time is UTC, unless a scenario has it otherwise.
 func (n *node) storedLine(l alarmLine, number int, now time.Time) string {
-	return fmt.Sprintf("%s %s local7 %d : %d: %s: %s UTC : %s", now.In(n.cluster.timeZone).Format("Jan _2 15:04:05"), n.short(), l.severity, number, n.name,
-		now.UTC().Format("Jan 02 2006 15:04:05.000"), n.message(l))
+	local := now.In(n.cluster.timeZone)
+	inner := now.UTC()
+	if n.cluster.logging.zone == "local" {
+		inner = local
+	}
+	return fmt.Sprintf("%s %s local7 %d : %d: %s: %s : %s", local.Format("Jan _2 15:04:05"), n.short(), l.severity, number, n.name, inner.Format("Jan 02 2006 15:04:05.000 MST"), n.message(l))
 }
 
 // wireLine is how a node pushes it: another severity in front, no outer time,
@@ -87,10 +94,10 @@ func (n *node) wireLine(l alarmLine, number int, now time.Time) string {
 // lets it, and pushes it where somebody listens.
 func (s *Sim) logAlarm(n *node, l alarmLine, now time.Time) {
 	c := n.cluster
-	if n.down || l.severity > c.logging.severity {
+	if n.down || c.logging.dead || l.severity > c.logging.severity {
 		return
 	}
-	n.begin(now)
+	n.writeOthers(now)
 	n.syslog.number++
 	c.logLines++
 	stored, wired := n.storedLine(l, n.syslog.number, now), n.wireLine(l, n.syslog.number, now)
@@ -128,6 +135,26 @@ func (n *node) rotateLog(now time.Time) {
 	st.now, st.kept = nil, false
 }
 
+// othersEvery is how often a service that is not ICSA writes something.
+const othersEvery = 20 * time.Minute
+
+// writeOthers writes what other services have logged by now: users log in.
+func (n *node) writeOthers(now time.Time) {
+	n.begin(now)
+	if n.cluster.logging.dead || n.syslog.kept || n.down {
+		n.syslog.others = now
+		return
+	}
+	if up := n.service(serviceTomcat).since; up.After(n.syslog.others) {
+		n.syslog.others = up // the node was down
+	}
+	for at := n.syslog.others.Add(othersEvery); !at.After(now); at = at.Add(othersEvery) {
+		n.syslog.number++
+		n.syslog.others = at
+		n.append(n.storedLine(alarmLine{facility: "UC_LOGIN", severity: 6, name: "AuthenticationSucceeded", app: "Cisco Tomcat", tags: [][2]string{{"UserID", "somebody"}}, text: "Login succeeded."}, n.syslog.number, at), at)
+	}
+}
+
 // begin writes what a log holds before ICSA says anything: lines of the forms in
 // which other services' alarms have been seen, one of which quotes an alarm of
 // ICSA that this node never raised.
@@ -135,7 +162,7 @@ func (n *node) begin(now time.Time) {
 	if n.syslog.modified != nil {
 		return
 	}
-	n.syslog.modified = []time.Time{now}
+	n.syslog.modified, n.syslog.others = []time.Time{now}, now
 	at := now.Add(-3 * time.Hour)
 	l := alarmLine{facility: "UC_GENERIC", severity: 6, name: "ServiceStarted", app: "Cisco Presence Engine", text: "Service is now running."}
 	stored := func(l alarmLine) string {
@@ -172,7 +199,7 @@ func (n *node) padLog(size int, now time.Time) {
 
 // logFile is the content of a log by its path.
 func (n *node) logFile(path string, now time.Time) ([]byte, bool) {
-	n.begin(now)
+	n.writeOthers(now)
 	for i := range len(n.syslog.old) + 1 {
 		name, content := n.logName(i)
 		if path == logFolder+name {

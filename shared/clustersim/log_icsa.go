@@ -36,8 +36,8 @@ var alarmCatalogue = []struct {
 	{"UC_ReplWatcher", "InvalidDirectoryURI", 1, "", "Cisco IM and Presence Data Monitor", "One or more users have an invalid directory URI."},
 	{"UC_ReplWatcher", "InvalidDirectoryURIWarning", 4, "", "Cisco IM and Presence Data Monitor", "One or more users have an invalid directory URI."},
 	{"UC_ReplWatcher", "ReplicationFailure", 4, "", "Cisco IM and Presence Data Monitor", "Replication has failed."},
-	{"UC_SRM", "SRMFailover", 2, "", serviceSRM, "Users fail over."},
-	{"UC_SRM", "SRMFailed", 2, "", serviceSRM, "The service is in the state failed."},
+	{"UC_SRM", "SRMFailover", 2, "", "Cisco Server Recovery Manager", "Users fail over."},
+	{"UC_SRM", "SRMFailed", 2, "", "Cisco Server Recovery Manager", "The service is in the state failed."},
 	{"UC_SA", "SyncAgentAXLConnectionFailed", 2, "", "Cisco Sync Agent", "The AXL connection failed."},
 	{"UC_SA", "NotInCucmServerListError", 2, "", "Cisco Sync Agent", "This node is not in the list of servers."},
 	{"UC_XcpCM", "XCPConfigMgrR2RRequestTimedOut", 2, "", "Cisco XCP Config Manager", "A request timed out."},
@@ -129,6 +129,9 @@ func (s *Sim) logSync(p *peer, remote *cluster, why string, now time.Time) {
 // Whether it says so where recovery is off is not documented; it is an alarm
 // about syncs, so it does here.
 func (c *cluster) overdue(p *peer) time.Time {
+	if p.mode == ModeHung {
+		return time.Time{}
+	}
 	icsa := c.publisher().service(serviceICSA)
 	from := p.last
 	if icsa.since.After(from) {

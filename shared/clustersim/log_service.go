@@ -253,7 +253,7 @@ func (s *Sim) logFiles(c *exchangeCall, now time.Time) *answer {
 			m.start("ns1:ServiceLogs")
 			m.leaf("ns1:name", strings.TrimSpace(item.Text))
 			if kind == "SystemLogs" && strings.TrimSpace(item.Text) == systemLog {
-				c.n.begin(now)
+				c.n.writeOthers(now)
 				m.start("ns1:SetOfFiles")
 				for i := range len(c.n.syslog.old) + 1 {
 					name, content := c.n.logName(i)
