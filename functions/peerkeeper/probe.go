@@ -99,7 +99,7 @@ func (p *probeVerb) Run(ctx context.Context, t *terminal) error {
 func probeAll(ctx context.Context, o *operator.Operator, clusters []mesh.Cluster) []probed {
 	reports := make([]probed, len(clusters))
 	errs := o.Ask(ctx, clusters, func(ctx context.Context, i int, client *cluster.Client) (err error) {
-		reports[i].Report, err = client.Probe(ctx, o.Mesh.Owner, o.Now())
+		reports[i].Report, err = client.Probe(ctx, o.Mesh, o.Now())
 		return err
 	})
 	for i, err := range errs {
@@ -239,7 +239,7 @@ func showLog(t *terminal, l cluster.LogReport) {
 	if l.Service != "" {
 		level := "unknown"
 		if l.Level != "" {
-			level = l.Level + ", by " + l.LevelBy
+			level = string(l.Level) + ", by " + l.LevelBy
 		}
 		t.sayf("    read by           %s, %s; level of Local Syslogs %s", l.Service, l.Framing, level)
 	}

@@ -34,7 +34,6 @@ func Catalogue() []Kind {
 		dnsServerSilent,
 		usersFell,
 		duplicateUsers,
-		planStopped,
 		runOverdue,
 		selfTest,
 	}

@@ -172,12 +172,12 @@ func TestAnItemStaysFarBelowItsLimitWhateverAClusterSends(t *testing.T) {
 // The LOG item holds what one reading may, and its own figures.
 func TestALogsItemStaysFarBelowItsLimitWhateverALogHolds(t *testing.T) {
 	for _, text := range []string{strings.Repeat("x", 100_000), strings.Repeat("\n", 100_000), strings.Repeat("<&>", 30_000), strings.Repeat("\xff\xfe", 50_000), strings.Repeat("\U0001F600", 25_000)} {
-		g := peer.LogReading{Outcome: peer.LogRead, LevelAsked: true, Level: text, Cursor: peer.LogCursor{Line: "0123456789abcdef", Modified: text}}
+		g := peer.LogReading{Outcome: peer.LogRead, LevelAsked: true, Level: ciscolog.Level(text), Cursor: peer.LogCursor{Line: "0123456789abcdef", Modified: text}}
 		g.Words.Peers = map[mesh.ClusterID]peer.PeerWords{}
 		for i := range 40 {
 			word := peer.Word{Alarm: ciscolog.Alarm(fmt.Sprintf("%02d", i) + text), At: time.Unix(1e9+1, 5e6), Dating: ciscolog.YearAdded, Of: text, Text: text}
 			id := mesh.ClusterID(fmt.Sprintf("%02d", i) + strings.Repeat("a", 61))
-			g.Words.Peers[id] = peer.PeerWords{Success: word, Failure: word, Periodic: word, LastSynced: word}
+			g.Words.Peers[id] = peer.PeerWords{Success: word, Failure: word, Cause: word, Periodic: word, LastSynced: word, UndatedSuccess: true, UndatedFailure: true}
 			word.Peer = id
 			g.Words.Cluster = append(g.Words.Cluster, word, word)
 			g.Words.Cluster[2*i].Of = "x" + text

@@ -163,13 +163,12 @@ func TestWhatLogFilesSpan(t *testing.T) {
 // TestALogReportCountsFiftyNames: they are the node's to choose. One that it knows
 // is counted on.
 func TestALogReportCountsFiftyNames(t *testing.T) {
-	c := &Client{cluster: &mesh.Cluster{ID: "emea"}}
 	r := LogReport{Alarms: map[ciscolog.Alarm]int{}}
 	for i := range 60 {
-		r.count(c, ciscolog.Event{Facility: ciscolog.ICSA, Alarm: ciscolog.Alarm(fmt.Sprint("alarm", i))})
+		r.count(ciscolog.Event{Facility: ciscolog.ICSA, Alarm: ciscolog.Alarm(fmt.Sprint("alarm", i))}, nil)
 	}
-	r.count(c, ciscolog.Event{Facility: ciscolog.ICSA, Alarm: "alarm0"})
-	r.count(c, ciscolog.Event{Facility: "UC_RTMT", Alarm: "alarm0"})
+	r.count(ciscolog.Event{Facility: ciscolog.ICSA, Alarm: "alarm0"}, nil)
+	r.count(ciscolog.Event{Facility: "UC_RTMT", Alarm: "alarm0"}, nil)
 	if len(r.Alarms) != maxAlarms || r.Alarms["alarm0"] != 2 || r.Alarms["alarm59"] != 0 {
 		t.Errorf("%d names, alarm0 %d times", len(r.Alarms), r.Alarms["alarm0"])
 	}

@@ -1,16 +1,19 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/logcollection"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
@@ -35,7 +38,7 @@ type LogState string
 const (
 	LogUsable       LogState = "Usable"       // it holds successes
 	LogOnlyFailures LogState = "OnlyFailures" // it holds failures, or may: their level is logged, that of successes is not
-	LogNoICSALines  LogState = "NoICSALines"  // it holds nothing of ICSA
+	LogNoICSALines  LogState = "NoICSALines"  // it holds nothing of ICSA, or its level lets nothing through any more
 	LogTooLarge     LogState = "TooLarge"     // it is not read
 	LogUnsupported  LogState = "Unsupported"  // it cannot be read
 )
@@ -49,7 +52,7 @@ type LogReport struct {
 	Detail  string                `json:"detail,omitempty"`
 	Fix     string                `json:"fix,omitempty"`
 	// Level is that of ICSA's Local Syslogs as LevelBy told; "" where nobody could.
-	Level   string                `json:"level,omitempty"`
+	Level   ciscolog.Level        `json:"level,omitempty"`
 	LevelBy string                `json:"levelBy,omitempty"`
 	Files   []logcollection.File  `json:"files,omitempty"`
 	Service logcollection.Service `json:"service,omitempty"` // that gave the file
@@ -70,12 +73,13 @@ type LogReport struct {
 
 // probeLog asks the publisher for its log. Whatever it is refused there is in the
 // report and nowhere else: AXL has taken the same account, so a 401 of Log
-// Collection means a role that it lacks, and is not tried twice.
-func (c *Client) probeLog(ctx context.Context) LogReport {
+// Collection means a role that it lacks, and is not tried twice. names are replaced
+// in the line that it shows.
+func (c *Client) probeLog(ctx context.Context, names []string) LogReport {
 	r := LogReport{State: LogUnsupported}
 	from, done := c.publisher().log.open(nil)
 	defer done()
-	r.Level, r.LevelBy = c.logLevel(ctx)
+	r.Level, r.LevelBy, _ = c.logLevel(ctx, c.levelNodes(""))
 	files, err := logFiles(ctx, from)
 	switch logcollection.ProblemOf(err) {
 	case logcollection.None:
@@ -100,7 +104,7 @@ func (c *Client) probeLog(ctx context.Context) LogReport {
 		if i == 2 || i == 1 && len(r.Alarms) > 0 {
 			break // the newest copy is looked into only if the file itself holds nothing
 		}
-		if err := c.reportLog(ctx, from, path, &r); err != nil {
+		if err := c.reportLog(ctx, from, path, names, &r); err != nil {
 			if i > 0 {
 				break // what the file itself showed stands
 			}
@@ -110,9 +114,14 @@ func (c *Client) probeLog(ctx context.Context) LogReport {
 			return c.unsupported(r, err)
 		}
 	}
-	low := r.Level != "" && !showsSuccesses(r.Level)
+	successes, known := ciscolog.Status.LoggedAt(r.Level)
+	failures, _ := ciscolog.PeriodicSyncingFailure.LoggedAt(r.Level)
 	switch {
-	case low:
+	case known && !failures:
+		r.State = LogNoICSALines
+		r.Detail = fmt.Sprintf("ICSA's Local Syslogs are at level %s (as %s says): neither successes nor failures are logged, and that none is there shows nothing", r.Level, r.LevelBy)
+		r.Fix = procedure.LogSyncs(c.cluster.Publisher).Line()
+	case known && !successes:
 		r.State = LogOnlyFailures
 		r.Detail = fmt.Sprintf("ICSA's Local Syslogs are at level %s (as %s says): successes are not logged", r.Level, r.LevelBy)
 		r.Fix = procedure.LogSyncs(c.cluster.Publisher).Line()
@@ -144,24 +153,28 @@ func (c *Client) unsupported(r LogReport, err error) LogReport {
 	return r
 }
 
-// showsSuccesses tells whether severity 6 passes a level.
-func showsSuccesses(level string) bool {
-	return strings.EqualFold(level, "Informational") || strings.EqualFold(level, "Debug")
-}
-
-// levelNodes are whom logLevel may have to ask.
-func (c *Client) levelNodes() []*node {
-	if c.cucm == nil {
-		return []*node{c.publisher()}
+// levelNodes are whom the level may be asked of: the one that told it last, then
+// Unified CM's publisher, then IM and Presence's own.
+func (c *Client) levelNodes(last string) []*node {
+	var nodes []*node
+	for _, n := range []*node{c.cucm, c.publisher()} {
+		switch {
+		case n == nil:
+		case string(n.Name) == last:
+			nodes = slices.Insert(nodes, 0, n)
+		default:
+			nodes = append(nodes, n)
+		}
 	}
-	return []*node{c.cucm, c.publisher()}
+	return nodes
 }
 
-// logLevel asks for the level of ICSA's Local Syslogs: Unified CM's publisher
-// first, then IM and Presence's own. Which of them answers is not known, and a
-// refusal means nothing but that. Monitors go by the page's names.
-func (c *Client) logLevel(ctx context.Context) (level, by string) {
-	for _, n := range c.levelNodes() {
+// logLevel asks for the level of ICSA's Local Syslogs, one node after the other
+// until one tells it. Which of them does is not known, and a refusal means nothing
+// but that. Monitors go by the page's names.
+func (c *Client) logLevel(ctx context.Context, nodes []*node) (level ciscolog.Level, by string, asked int) {
+	for _, n := range nodes {
+		asked++
 		monitors, err := n.axl.AlarmMonitors(ctx, string(c.cluster.Publisher), "IM and Presence Services", peer.ICSA)
 		if err != nil {
 			continue
@@ -172,12 +185,12 @@ func (c *Client) logLevel(ctx context.Context) (level, by string) {
 				continue
 			}
 			if !m.Enabled {
-				return "off", string(n.Name)
+				return ciscolog.Off, string(n.Name), asked
 			}
-			return plain.Line(m.Level, 40), string(n.Name)
+			return ciscolog.Level(plain.Line(m.Level, 40)), string(n.Name), asked
 		}
 	}
-	return "", ""
+	return "", "", asked
 }
 
 // logLists are the two lists in which the log may stand, and how a peer.LogWay
@@ -261,7 +274,7 @@ func (c *Client) scanLog(ctx context.Context, from *logcollection.Client, servic
 }
 
 // reportLog reads one file into the report.
-func (c *Client) reportLog(ctx context.Context, from *logcollection.Client, path string, r *LogReport) error {
+func (c *Client) reportLog(ctx context.Context, from *logcollection.Client, path string, names []string, r *LogReport) error {
 	services := logServices[:]
 	if r.Service != "" {
 		services = []logcollection.Service{r.Service}
@@ -270,7 +283,7 @@ func (c *Client) reportLog(ctx context.Context, from *logcollection.Client, path
 	s, err := c.scanLog(ctx, from, services, path, maxLogRead, func() func(ciscolog.Event) {
 		part = *r
 		part.Alarms = map[ciscolog.Alarm]int{}
-		return func(e ciscolog.Event) { part.count(c, e) }
+		return func(e ciscolog.Event) { part.count(e, names) }
 	})
 	if err != nil {
 		return err
@@ -304,7 +317,7 @@ func (r *LogReport) span(x ciscolog.Extent) {
 // maxAlarms bounds the names that a report counts: they are the node's to choose.
 const maxAlarms = 50
 
-func (r *LogReport) count(c *Client, e ciscolog.Event) {
+func (r *LogReport) count(e ciscolog.Event, names []string) {
 	if e.Facility != ciscolog.ICSA {
 		return
 	}
@@ -323,12 +336,30 @@ func (r *LogReport) count(c *Client, e ciscolog.Event) {
 		r.Failures++
 	}
 	if r.Sample == "" || outcome == ciscolog.Succeeded && r.Successes == 1 {
-		var names []string
-		for _, n := range c.cluster.Nodes {
-			names = append(names, string(n.Name))
-		}
-		r.Sample = plain.Line(e.Anonymous(append(names, string(c.cluster.ID))...), 1000)
+		r.Sample = plain.Line(e.Anonymous(names...), 1000)
 	}
+}
+
+// namesIn are all names and addresses of a mesh, the longest first: a line that is
+// sent to somebody else tells of none.
+func namesIn(m *mesh.Mesh) []string {
+	names := append([]string{m.Name, m.Domain, m.DNSDomain}, m.Domains...)
+	for _, c := range m.Clusters {
+		names = append(append(append(names, string(c.ID)), c.SyslogFrom...), c.DNS...)
+		nodes := c.Nodes
+		if c.CUCM != nil {
+			nodes = append(slices.Clone(nodes), *c.CUCM)
+		}
+		for _, n := range nodes {
+			names = append(names, string(n.Name), n.ServerName())
+			for _, address := range []string{n.Address, n.PlatformAddress} {
+				host, _, _ := net.SplitHostPort(address) // "" of one that is not set
+				names = append(names, host)
+			}
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(names)
 }
 
 // nodeLog is a node's way to its log files. It is opened by the one who asks: a

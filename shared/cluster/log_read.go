@@ -24,7 +24,12 @@ import (
 type LogTurn struct {
 	peer.Allowance
 	Fetch bool // fetch the log if it has changed; else only ask whether it has
-	Level bool // ask for the level of ICSA's alarms, if requests are left for it
+	// Level has the level of ICSA's alarms asked for, if requests are left for it, and
+	// so does LevelWanted, of the record as the turn leaves it.
+	Level       bool
+	LevelWanted func(peer.LogRecord) bool
+	// Apart is how far apart successes may be that show what was logged between.
+	Apart time.Duration
 }
 
 // ReadLog takes a turn at the log of the cluster's publisher: it asks how the
@@ -39,14 +44,17 @@ func (c *Client) ReadLog(ctx context.Context, m *mesh.Mesh, had *peer.LogRecord,
 	from, done := c.publisher().log.open(&cost)
 	defer done()
 	r := &logReader{c: c, from: from, cost: &cost, had: had, turn: turn, names: peer.NamesInLogOf(m, c.cluster.ID)}
-	g := peer.LogReading{At: now, Way: had.Way}
+	g := peer.LogReading{At: now, Way: had.Way, Apart: turn.Apart}
 	outcome, err := r.read(ctx, &g)
 	if g.Outcome = outcome; err != nil {
 		g = peer.LogReading{At: now, Outcome: peer.LogFailed, Problem: string(logcollection.ProblemOf(err)), Detail: plain.Line(err.Error(), 400), Wait: waitAfter(err)}
-	} else if nodes := c.levelNodes(); turn.Level && outcome == peer.LogRead && turn.Requests-r.asked() >= len(nodes) {
-		g.LevelAsked = true
-		g.Level, g.LevelBy = c.logLevel(ctx)
-		g.Requests += len(nodes)
+	} else if nodes := c.levelNodes(had.LevelBy); outcome != peer.LogReadPartly {
+		left := turn.Requests - r.asked()
+		enough := left >= len(nodes) || left > 0 && had.LevelBy != ""
+		if enough && (turn.Level || turn.LevelWanted != nil && turn.LevelWanted(had.After(g))) {
+			g.LevelAsked = true
+			g.Level, g.LevelBy, g.Requests = c.logLevel(ctx, nodes[:min(left, len(nodes))])
+		}
 	}
 	g.Requests += r.asked()
 	g.Bytes = cost.Counts().Received
@@ -160,6 +168,7 @@ func (r *logReader) read(ctx context.Context, g *peer.LogReading) (peer.LogOutco
 		return "", err
 	}
 	begins, ends, words := log.extent.First, log.extent.Last, log.words
+	g.Logged = log.logged
 	g.Unbroken = !first && log.continues(at)
 	if !first && !g.Unbroken || first && !log.icsa {
 		older, err := r.copy(ctx, files, &g.Way)
@@ -169,6 +178,7 @@ func (r *logReader) read(ctx context.Context, g *peer.LogReading) (peer.LogOutco
 			begins, ends = earliest(older.extent.First, begins), instant.Later(older.extent.Last, ends)
 			words = older.words
 			words.Merge(log.words)
+			g.Logged = older.logged.Then(log.logged, r.turn.Apart)
 		case first || r.had.Rotated: // a second try would end like this one
 		case errors.Is(err, errNoBudget), problem == logcollection.NoAnswer, problem == logcollection.Throttled:
 			g.Words = words
@@ -228,9 +238,10 @@ func newestCopy(files []logcollection.File) (newest logcollection.File, ok bool)
 type logPass struct {
 	extent ciscolog.Extent
 	words  peer.LogWords
-	last   string // hash of its last line that concerns peers
-	icsa   bool   // ICSA says something in it
-	found  bool   // the cursor's line is in it
+	logged peer.Span // its last successes, none of them too far from the one before
+	last   string    // hash of its last line that concerns peers
+	icsa   bool      // ICSA says something in it
+	found  bool      // the cursor's line is in it
 }
 
 // continues reports whether nothing is missing between a cursor and the file: its
@@ -290,6 +301,11 @@ func (r *logReader) take(p *logPass, e ciscolog.Event) {
 		if word.Text = plain.Line(fmt.Sprintf("lastSynchronizedTime %s: %s", e.LastSyncedText, e.Text), maxText); !e.LastSynced.IsZero() && !e.LastSynced.After(ahead) {
 			p.words.AddLastSynced(home, e.LastSynced)
 		}
+	}
+	if e.Outcome() == ciscolog.Succeeded && word.Dating != ciscolog.Undated {
+		skew, _ := r.c.publisher().skew.get()
+		at := e.At.Add(-skew)
+		p.logged = p.logged.Then(peer.Span{From: at, To: at}, r.turn.Apart)
 	}
 	p.words.Add(home, e.Outcome(), word)
 }

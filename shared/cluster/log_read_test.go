@@ -181,3 +181,75 @@ func TestWhatATurnMayCost(t *testing.T) {
 		}
 	}
 }
+
+// TestTheLevelIsAskedForWhereTheFileStandsStill: of the node that told it last, with
+// one request, and only if the record that the turn leaves wants it.
+func TestTheLevelIsAskedForWhereTheFileStandsStill(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	r.look("emea")
+	var had peer.LogRecord
+	turn := func(requests int, wanted bool) peer.LogReading {
+		g := r.client("emea").ReadLog(t.Context(), r.Mesh, &had, cluster.LogTurn{
+			Allowance: peer.Allowance{Requests: requests, Bytes: 64 << 20}, Fetch: true, Level: had.Read.IsZero(),
+			LevelWanted: func(after peer.LogRecord) bool { return wanted && after.Read.Equal(r.Clock.Now()) },
+		}, r.Clock.Now())
+		had = had.After(g)
+		return g
+	}
+	if g := turn(4, false); g.Outcome != peer.LogRead || !g.LevelAsked || g.Requests != 3 {
+		t.Errorf("the first turn: %+v", g)
+	}
+	r.Pass(time.Minute)
+	if g := turn(4, false); g.Outcome != peer.LogUnchanged || g.LevelAsked {
+		t.Errorf("nobody wants it: %+v", g)
+	}
+	if g := turn(2, true); g.Outcome != peer.LogUnchanged || g.Level != "Informational" || g.Requests != 2 || !had.Logged.To.Equal(r.Clock.Now()) {
+		t.Errorf("it is wanted: %+v", g)
+	}
+	if g := turn(1, true); g.LevelAsked || g.Requests != 1 {
+		t.Errorf("no request is left: %+v", g)
+	}
+	r.Change("emea", clustersim.Log{LevelBy: new("fault")})
+	if g := turn(4, true); !g.LevelAsked || g.Level != "" || had.LevelBy == "" {
+		t.Errorf("nobody tells it now, and somebody did: %+v %+v", g, had)
+	}
+}
+
+// TestALineThatIsBeingWrittenIsReadWhole: the cursor does not pass it.
+func TestALineThatIsBeingWrittenIsReadWhole(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 3, Users: 10}, false)
+	line := func(minute int, text string) string {
+		return fmt.Sprintf("Mar  2 08:00:00 h local7 2 : 7: imp-emea-pub.example.com: Mar 02 2026 07:%02d:00.000 UTC : %%UC_ICSA-6-InterClusterSyncAgentStatus: %%[remotePeerAddress=imp-apac-pub.example.com][AppID=Cisco Intercluster Sync Agent][ClusterID=][NodeID=imp-emea-pub]: %s", minute, text)
+	}
+	file := line(1, "Periodic sync completed successfully") + "\n" + line(31, "Periodic sync completed")
+	r.Connector.Transport = &otherLog{next: r.Connector.Transport, file: func() io.Reader { return strings.NewReader(file) }}
+	r.look("emea")
+	var had peer.LogRecord
+	read := func() peer.PeerWords {
+		had.Cursor.Size = 0 // it is listed otherwise than it is sent
+		had = had.After(r.client("emea").ReadLog(t.Context(), r.Mesh, &had, cluster.LogTurn{Allowance: peer.Allowance{Requests: 4, Bytes: 64 << 20}, Fetch: true}, r.Clock.Now()))
+		return had.Peers["apac"]
+	}
+	if p := read(); p.Success.At.Minute() != 1 || p.Failure.Alarm != "" || had.Cursor.At.Minute() != 1 {
+		t.Errorf("half of a line: %+v, %+v", p, had.Cursor)
+	}
+	since := had.Since
+	file += " unsuccessfully: the peer has refused it\n"
+	if p := read(); p.Success.At.Minute() != 1 || p.Failure.At.Minute() != 31 || had.Cursor.At.Minute() != 31 || !had.Since.Equal(since) {
+		t.Errorf("all of it: %+v, %+v", p, had.Cursor)
+	}
+}
+
+// TestALogInTheNodesOwnZoneDatesNothing: CET is a zone of several countries.
+func TestALogInTheNodesOwnZoneDatesNothing(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	r.Change("emea", clustersim.Log{Rotate: true, Zone: new("local")})
+	for range 60 {
+		r.Pass(time.Minute)
+	}
+	r.look("emea")
+	g := r.client("emea").ReadLog(t.Context(), r.Mesh, &peer.LogRecord{}, cluster.LogTurn{Allowance: peer.Allowance{Requests: 4, Bytes: 64 << 20}, Fetch: true, Apart: time.Hour}, r.Clock.Now())
+	if p := g.Words.Peers["apac"]; g.Outcome != peer.LogRead || !p.UndatedSuccess || p.UndatedFailure || p.Success.Dating != ciscolog.Undated || g.Logged != (peer.Span{}) || !g.Cursor.At.IsZero() {
+		t.Errorf("%+v", g)
+	}
+}

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestProbeTellsWhatTheLogIsGoodFor(t *testing.T) {
 		run     time.Duration
 		state   cluster.LogState
 		problem logcollection.Problem
-		level   string
+		level   ciscolog.Level
 		fix     string
 		service logcollection.Service
 		framing string
@@ -89,6 +90,39 @@ func TestALogOfEverySizeIsReadOverASocket(t *testing.T) {
 		r.Change("emea", clustersim.Log{Framing: new(framing)})
 		if log := r.probe("emea").Log; log.State != cluster.LogUsable || log.Bytes < 15_000_000 || log.Successes != 1 || log.Framing != framing {
 			t.Errorf("%s: %+v", framing, log)
+		}
+	}
+}
+
+// TestProbeSaysWhatALevelBelowCriticalHides: then no line is no good news.
+func TestProbeSaysWhatALevelBelowCriticalHides(t *testing.T) {
+	for severity, want := range []cluster.LogState{cluster.LogNoICSALines, cluster.LogNoICSALines, cluster.LogOnlyFailures, cluster.LogOnlyFailures} {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+		r.Change("emea", clustersim.Log{Severity: &severity})
+		log := r.probe("emea").Log
+		if hidden := strings.Contains(log.Detail, "neither successes nor failures are logged"); log.State != want || hidden != (severity < 2) || log.Fix == "" {
+			t.Errorf("level %s: %s: %s", log.Level, log.State, log.Detail)
+		}
+	}
+}
+
+// TestTheLineToSendNamesNobodyOfTheMesh: neither the cluster's own nodes nor any
+// other's, by whatever name, address or domain mesh.yaml knows them.
+func TestTheLineToSendNamesNobodyOfTheMesh(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 3, Users: 10}, false)
+	apac, _ := r.Mesh.Cluster("apac")
+	apac.SyslogFrom = []string{"relay7"}
+	apac.Nodes[1].TLSName = "chat-asia.corp.invalid"
+	apac.Nodes[1].Address = "apacbox:8443"
+	apac.CUCM.Name = "CUCMASIA"
+	r.Mesh.Domains = []string{"subsidiary"}
+	names := []string{"amer", "apac", "emea", "relay7", "chat-asia.corp.invalid", "apacbox", "cucmasia", "subsidiary", "imp-amer-pub", "example.com", "imp-apac-sub"}
+	line := "Mar  2 08:00:00 h local7 2 : 7: imp-emea-pub.example.com: Mar 02 2026 07:00:00.000 UTC : %UC_ICSA-6-InterClusterSyncAgentStatus: %[remotePeerAddress=imp-apac-pub.example.com][AppID=Cisco Intercluster Sync Agent][ClusterID=][NodeID=imp-emea-pub]: Periodic sync completed successfully of " + strings.Join(names, ", ") + "\n"
+	r.Connector.Transport = &otherLog{next: r.Connector.Transport, file: func() io.Reader { return strings.NewReader(line) }}
+	sample := r.probe("emea").Log.Sample
+	for _, name := range names {
+		if sample == "" || strings.Contains(strings.ToLower(sample), name) {
+			t.Errorf("%s stands in %q", name, sample)
 		}
 	}
 }

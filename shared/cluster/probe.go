@@ -111,10 +111,10 @@ type ParameterGuess struct {
 	Why     string `json:"why"`
 }
 
-// Probe asks the cluster what it can be asked. owner says whose a node name is;
-// with it the proposal is held against the mesh. An error means that the account
+// Probe asks the cluster of m what it can be asked. The proposal is held against
+// the names in m, and what is shown of a log has them replaced. An error means that the account
 // was rejected or the context ended: whatever else goes wrong is in the report.
-func (c *Client) Probe(ctx context.Context, owner func(mesh.NodeName) (mesh.ClusterID, bool), now time.Time) (Report, error) {
+func (c *Client) Probe(ctx context.Context, m *mesh.Mesh, now time.Time) (Report, error) {
 	r := Report{Cluster: c.cluster.ID, At: now, Nodes: []NodeReport{}, Queries: []QueryReport{}}
 	var trouble error // of the publisher
 	for _, n := range c.cluster.Nodes {
@@ -148,11 +148,11 @@ func (c *Client) Probe(ctx context.Context, owner func(mesh.NodeName) (mesh.Clus
 		r.Queries = append(r.Queries, q)
 	}
 	var err error
-	r.Proposal, err = c.propose(ctx, owner)
+	r.Proposal, err = c.propose(ctx, m.Owner)
 	if err != nil {
 		return r, err
 	}
-	r.Log = c.probeLog(ctx)
+	r.Log = c.probeLog(ctx, namesIn(m))
 	return r, ctx.Err()
 }
 

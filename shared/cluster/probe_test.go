@@ -14,7 +14,7 @@ import (
 
 func (r *rig) probe(id mesh.ClusterID) cluster.Report {
 	r.t.Helper()
-	report, err := r.client(id).Probe(r.t.Context(), r.Mesh.Owner, r.Clock.Now())
+	report, err := r.client(id).Probe(r.t.Context(), r.Mesh, r.Clock.Now())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 		client := r.client("emea")
 		r.Change("emea", clustersim.Credentials{Password: new("changed by somebody")})
-		_, err := client.Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
+		_, err := client.Probe(t.Context(), r.Mesh, r.Clock.Now())
 		if soap.KindOf(err) != soap.AccountRejected {
 			t.Errorf("error %v", err)
 		}

@@ -153,7 +153,7 @@ func TestReleaseIsReadWhereGetCCMVersionDoesNotExist(t *testing.T) {
 	if n := r.requests("getCCMVersion"); n != 1 {
 		t.Errorf("an operation that does not exist was asked for %d times", n)
 	}
-	report, err := r.client("emea").Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
+	report, err := r.client("emea").Probe(t.Context(), r.Mesh, r.Clock.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestBareNamesAndAddressesAreVerifiedByTheCA(t *testing.T) {
 				c.Nodes[i].TLSName = ""
 			}
 			r.Connector = r.Rig.Connector()
-			report, err := r.client("emea").Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
+			report, err := r.client("emea").Probe(t.Context(), r.Mesh, r.Clock.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

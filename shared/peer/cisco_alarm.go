@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"peerkeeper/shared/ciscolog"
-	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
@@ -63,7 +62,7 @@ func (e *end) ciscoAlarms(now time.Time) []Word {
 	}
 	return slices.DeleteFunc(slices.Clone(e.log.Cluster), func(w Word) bool {
 		a, known := ciscoAlarms[w.Alarm]
-		return !known || !e.lasts(w, a, now) || w.Alarm == ciscolog.HeapSpaceError && (e.heapError() == Word{} || e.syncedAfter(w))
+		return !known || !e.lasts(w, a, now)
 	})
 }
 
@@ -83,27 +82,17 @@ func (w Word) finding(on mesh.NodeName) (severity Severity, why Reason, about, m
 }
 
 // lasts reports whether an alarm still says something of now. One that is raised
-// again while its cause lasts is over when no such line came for long enough over a
-// log that was read without a gap.
+// again while its cause lasts is over when no such line came for long enough, and
+// none stands after it whose instant cannot be read.
 func (e *end) lasts(w Word, a ciscoAlarm, now time.Time) bool {
-	if w.Dating == ciscolog.Undated {
+	switch {
+	case w.Dating == ciscolog.Undated:
 		return false
+	case w.Alarm == ciscolog.HeapSpaceError:
+		return w == e.heapError()
+	case a.once:
+		return now.Sub(e.said(w)) <= eventFor
 	}
-	at := e.said(w)
-	if a.once {
-		return now.Sub(at) <= eventFor
-	}
-	interval, _ := e.record.EffectiveInterval(e.Cluster, now)
-	return e.log.Read.Sub(instant.Later(at, e.log.Since)) <= max(failuresOver, 4*interval)
-}
-
-// syncedAfter reports whether any peer of the cluster is known to have synced
-// after a word.
-func (e *end) syncedAfter(w Word) bool {
-	for _, l := range e.pulls {
-		if l.clockAsRead().Told.After(w.At) {
-			return true
-		}
-	}
-	return false
+	again := slices.ContainsFunc(e.log.Cluster, func(o Word) bool { return o.same(w) && o.Dating == ciscolog.Undated })
+	return again || !e.silentAfter(w, now)
 }

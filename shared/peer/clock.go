@@ -165,7 +165,10 @@ func (c Limits) First() (time.Duration, Reason) {
 
 // limits are those of the interval that is in effect since the last sync.
 func (l *link) limits(lastSync time.Time) Limits {
-	interval, basis := l.puller.record.EffectiveInterval(l.puller.Cluster, lastSync)
+	return limitsOf(l.puller.record.EffectiveInterval(l.puller.Cluster, lastSync))
+}
+
+func limitsOf(interval time.Duration, basis Basis) Limits {
 	return Limits{Interval: interval, Basis: basis, A: interval + 2*time.Hour, B: 4 * interval}
 }
 

@@ -5,8 +5,8 @@ import (
 	"peerkeeper/shared/plain"
 )
 
-func (l *link) configured(memory SyncRecord) verdict {
-	if v, duplicate := l.duplicateLogged(memory); duplicate {
+func (l *link) configured() verdict {
+	if v, duplicate := l.duplicateLogged(); duplicate {
 		return v
 	}
 	here := l.puller.entries

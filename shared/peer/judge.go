@@ -63,11 +63,11 @@ func Judge(v *View, id mesh.PeerID, prev SyncRecord) SyncRecord {
 		which Type
 		is    verdict
 	}{
-		{Configured, l.configured(next)},
+		{Configured, l.configured()},
 		{Compatible, l.compatible(next)},
 		{Reachable, l.reachable(next)},
 		{Authenticated, l.authenticated()},
-		{ServicesRunning, l.servicesRunning(next)},
+		{ServicesRunning, l.servicesRunning()},
 		{UsersMatch, l.usersMatch(users, next)},
 		{Synced, l.putOff(l.synced(users, next), next, prev.Condition(Synced))},
 		{PresencePath, presencePath()},

@@ -165,7 +165,8 @@ func (s stuck) look(t *testing.T, prev *Ladder, done []Done) (State, Ladder, *Pr
 // none.
 func logged(alarm, read time.Duration, more ...func(*LogRecord)) stuck {
 	return stuck{age: 30 * time.Minute, auto: "f", others: "unreadable", noClock: true, change: func(v *Facts, _ *SyncRecord) {
-		r := LogRecord{Read: at12.Add(-read), Since: at12.Add(-24 * time.Hour)}
+		began, end := at12.Add(-24*time.Hour), at12.Add(-read)
+		r := LogRecord{Read: end, Since: began, Cursor: LogCursor{At: end}}
 		if alarm != 0 {
 			for _, ago := range []time.Duration{alarm + 2*time.Hour, alarm + time.Hour} {
 				r.Add("apac", ciscolog.Failed, Word{Alarm: ciscolog.SyncFailure, At: at12.Add(-ago), Dating: ciscolog.Dated})
@@ -299,7 +300,7 @@ func TestLadder(t *testing.T) {
 		{"Cisco's own alarm, and the data are equal", with(logged(20*m, 0), func(s *stuck) { s.equal = true }), Stuck, RungWithheld, false, "", false, "the user data match"},
 		{"a success that should be logged and is not", logged(0, 0, func(r *LogRecord) {
 			r.Add("apac", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: at12.Add(-4 * h), Dating: ciscolog.Dated})
-			r.Level, r.LevelAt = "Informational", at12
+			r.Level, r.LevelAt, r.Logged = "Informational", at12, Span{at12.Add(-24 * h), at12}
 		}), Stuck, RungHuman, false, "", false, "a line that its log lacks"},
 
 		// Failing is not stuck.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -52,11 +53,15 @@ type LogRecord struct {
 	// and Read stand still until it is.
 	Rotated bool   `json:"rotated,omitempty"`
 	Way     LogWay `json:"way,omitzero"`
-	// Level is that of ICSA's Local Syslogs as the node LevelBy told at LevelAt; ""
-	// where nobody could.
-	Level   string    `json:"level,omitempty"`
-	LevelBy string    `json:"levelBy,omitempty"`
-	LevelAt time.Time `json:"levelAt,omitzero"`
+	// Level is that of ICSA's Local Syslogs as it was told at LevelAt; "" where nobody
+	// could. LevelBy is the node that told it last.
+	Level   ciscolog.Level `json:"level,omitempty"`
+	LevelBy string         `json:"levelBy,omitempty"`
+	LevelAt time.Time      `json:"levelAt,omitzero"`
+	// Logged is as far as ICSA is proven to log its successes: by successes of its
+	// peers that it logged, and by nodes that told its level. What it would have
+	// logged before is not known.
+	Logged Span `json:"logged,omitzero"`
 	// Turn is when the newest turn began, and Spent what turns of the last hour
 	// cost. A turn is charged before it begins with all that it may cost.
 	Turn  time.Time  `json:"turn,omitzero"`
@@ -67,6 +72,24 @@ type LogRecord struct {
 	Detail   string    `json:"detail,omitempty"`
 	Failures int       `json:"failures,omitempty"`
 	Retry    time.Time `json:"retry,omitzero"`
+}
+
+// Span is a stretch of time, by our clock; zero if there is none.
+type Span struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Then is the span with another one. Where more than apart lies between them, the
+// later one begins anew.
+func (s Span) Then(o Span, apart time.Duration) Span {
+	switch {
+	case s.To.IsZero(), !o.To.IsZero() && o.From.Sub(s.To) > apart:
+		return o
+	case o.To.IsZero(), s.From.Sub(o.To) > apart:
+		return s
+	}
+	return Span{instant.Earlier(s.From, o.From), instant.Later(s.To, o.To)}
 }
 
 // LogCursor is how far a log has been read. All of it is the node's own word, its
@@ -105,6 +128,11 @@ type LogWords struct {
 type PeerWords struct {
 	Success Word `json:"success,omitzero"`
 	Failure Word `json:"failure,omitzero"`
+	// UndatedSuccess and UndatedFailure say that such lines without an instant stand
+	// after every line on the peer that has one: when they were logged, and which of
+	// them came last, is not known.
+	UndatedSuccess bool `json:"undatedSuccess,omitempty"`
+	UndatedFailure bool `json:"undatedFailure,omitempty"`
 	// Failing is when the first of the failures was logged of which Failure is the
 	// newest: no success stands between them, and no pause of failuresApart.
 	Failing  time.Time `json:"failing,omitzero"`
@@ -145,6 +173,9 @@ func (w *LogWords) Add(home mesh.ClusterID, outcome ciscolog.Outcome, word Word)
 	}
 	word.Of = ""
 	p := w.Peers[home]
+	undated := word.Dating == ciscolog.Undated
+	p.UndatedSuccess = undated && (p.UndatedSuccess || outcome == ciscolog.Succeeded)
+	p.UndatedFailure = undated && (p.UndatedFailure || outcome != ciscolog.Succeeded)
 	if outcome == ciscolog.Succeeded {
 		word.Text = "" // it always says the same
 		p.Success = newer(p.Success, word)
@@ -193,14 +224,22 @@ func newer(a, b Word) Word {
 	return b
 }
 
-// addCluster keeps the newest word of each alarm about the same, and of too many
-// the newest.
+// same reports whether two words say the same of the same.
+func (w Word) same(o Word) bool { return o.Alarm == w.Alarm && o.Peer == w.Peer && o.Of == w.Of }
+
+// addCluster keeps the newest word of each alarm about the same that has an
+// instant, the newest of those after it that have none, and of too many the newest.
 func (w *LogWords) addCluster(word Word) {
-	same := func(o Word) bool { return o.Alarm == word.Alarm && o.Peer == word.Peer && o.Of == word.Of }
-	if i := slices.IndexFunc(w.Cluster, same); i >= 0 {
-		word = newer(w.Cluster[i], word)
-		w.Cluster = slices.Delete(w.Cluster, i, i+1)
-	}
+	said, dated := word, word.Dating != ciscolog.Undated
+	w.Cluster = slices.DeleteFunc(w.Cluster, func(o Word) bool {
+		if !o.same(said) || o.Dating != ciscolog.Undated && !dated {
+			return false
+		}
+		if dated {
+			word = newer(o, word)
+		}
+		return true
+	})
 	i, _ := slices.BinarySearchFunc(w.Cluster, word, func(o, word Word) int {
 		if o.At.After(word.At) {
 			return 1
@@ -209,7 +248,8 @@ func (w *LogWords) addCluster(word Word) {
 	})
 	w.Cluster = slices.Insert(w.Cluster, i, word)
 	if len(w.Cluster) > clusterWords {
-		w.Cluster = slices.Delete(w.Cluster, 0, 1)
+		oldest := max(0, slices.IndexFunc(w.Cluster, func(o Word) bool { return o.Dating != ciscolog.Undated }))
+		w.Cluster = slices.Delete(w.Cluster, oldest, oldest+1)
 	}
 }
 
@@ -229,10 +269,17 @@ func (w *LogWords) Merge(later LogWords) {
 		if l.Failure.Alarm != "" {
 			p.fail(l.Failing, l.Failure)
 		}
+		if l.Success.Alarm != "" || l.Failure.Alarm != "" {
+			p.UndatedSuccess, p.UndatedFailure = l.UndatedSuccess, l.UndatedFailure // the last lines are the later's
+		}
 		w.put(home, p)
 	}
-	for _, word := range later.Cluster {
-		w.addCluster(word)
+	for _, dated := range []bool{true, false} { // in the order of the lines
+		for _, word := range later.Cluster {
+			if dated == (word.Dating != ciscolog.Undated) {
+				w.addCluster(word)
+			}
+		}
 	}
 }
 
@@ -259,10 +306,15 @@ type LogReading struct {
 	Cursor   LogCursor
 	Unbroken bool
 	From     time.Time
-	Way      LogWay
+	// Logged are the last successes in it of which none is more than Apart after
+	// the one before.
+	Logged Span
+	Apart  time.Duration
+	Way    LogWay
 	// LevelAsked says that the level was asked for; Level is "" if nobody told.
-	LevelAsked     bool
-	Level, LevelBy string
+	LevelAsked bool
+	Level      ciscolog.Level
+	LevelBy    string
 	// What it cost: Log Collection's and AXL's requests, and bytes of answers.
 	Requests int
 	Bytes    int64
@@ -337,8 +389,41 @@ func (r LogRecord) Charged(a Allowance, now time.Time) LogRecord {
 	return r
 }
 
-// LevelDue reports whether the level is to be asked for again.
+// LevelDue reports whether the level is to be asked for again, whatever the log says.
 func (r *LogRecord) LevelDue(now time.Time) bool { return instant.Due(r.LevelAt, now, levelEvery) }
+
+// LevelWanted reports whether the level of a cluster's log is to be asked for
+// because of what the log says, or does not: when it was read a success was missed,
+// and at an instant nothing shows any more that it would be there; or there are
+// successes in spite of the level that was told. Where nobody tells a level, nobody
+// is asked again.
+func (v *View) LevelWanted(id mesh.ClusterID, log *LogRecord, at time.Time) bool {
+	e := v.end(id)
+	logged, known := ciscolog.Status.LoggedAt(log.Level)
+	switch {
+	case log.LevelBy == "", !log.LevelAt.Before(log.Read), log.Level != "" && !known:
+		return false
+	case known && !logged:
+		return log.Logged.To.After(log.LevelAt)
+	}
+	return !v.logsSuccesses(e, log, at) && slices.ContainsFunc(e.pulls, func(l *link) bool {
+		last := log.Peers[l.home.ID].Success
+		interval, _ := l.interval()
+		return !l.tableClock().Readable() && (last.Dating == ciscolog.Undated || log.Read.Sub(e.said(last)) > interval+2*v.Tick)
+	})
+}
+
+// SuccessesApart is how far apart the successes may be that a cluster's ICSA logs,
+// or a success and what a node tells of its level, and yet show that it has logged
+// them all the time. In it fit a success, the turn at the log that misses the next
+// one, and the turn that asks for the level; and a level that was low for less hides
+// too few successes of one peer to make it look stuck.
+func (v *View) SuccessesApart(id mesh.ClusterID) time.Duration {
+	e := v.end(id)
+	interval := e.record.longestInterval(e.Cluster, v.Now)
+	limit, _ := limitsOf(interval, "").First()
+	return min(interval+2*LogTurn+4*v.Tick, limit-v.Tick)
+}
 
 // After is a charged record after its turn.
 func (r LogRecord) After(g LogReading) LogRecord {
@@ -346,9 +431,6 @@ func (r LogRecord) After(g LogReading) LogRecord {
 	if n := len(r.Spent); n > 0 {
 		s := &r.Spent[n-1]
 		s.Requests, s.Bytes = g.Requests, min(s.Bytes, g.Bytes) // a listing alone is charged no bytes
-	}
-	if g.LevelAsked {
-		r.Level, r.LevelBy, r.LevelAt = g.Level, g.LevelBy, g.At
 	}
 	if g.Outcome == LogFailed {
 		r.Way = LogWay{} // whatever was known of it may be what fails
@@ -363,6 +445,13 @@ func (r LogRecord) After(g LogReading) LogRecord {
 	r.Way = g.Way
 	r.Problem, r.Detail, r.Failures, r.Retry = "", "", 0, time.Time{}
 	r.Merge(g.Words)
+	r.Logged = r.Logged.Then(g.Logged, g.Apart)
+	if g.LevelAsked {
+		r.Level, r.LevelBy, r.LevelAt = g.Level, cmp.Or(g.LevelBy, r.LevelBy), g.At
+		if logged, _ := ciscolog.Status.LoggedAt(g.Level); logged {
+			r.Logged = r.Logged.Then(Span{g.At, g.At}, g.Apart)
+		}
+	}
 	switch g.Outcome {
 	case LogUnchanged:
 		r.Read = g.At

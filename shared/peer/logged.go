@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,14 +17,15 @@ import (
 // once in LogTurn, and may not be readable at all. So a success in it counts
 // until its next reading, whatever the clock on the wall says; a failure counts
 // if it is newer than every success that is known, also by the peer table; and
-// only where it is proven that a success would be there does its absence count.
+// only where it is proven that a success would be there does its absence count,
+// and that of a failure only where that would be. What has no instant that can be
+// read (of another zone, say) moves no clock and raises nothing, but may be the
+// newest: nothing is absent, and nothing over, where it stands last.
 
 const (
 	// logAge is how long what a log was read to say stays usable: its turns come
 	// every LogTurn, and after a rotation one may wait for its budget.
 	logAge = 3 * LogTurn
-	// levelAge is how long a level that was told counts.
-	levelAge = 2 * levelEvery
 	// failuresOver is the least time without a failure after which failures are
 	// over, where a success is not logged.
 	failuresOver = 2 * time.Hour
@@ -75,29 +77,49 @@ func (l *link) logClock() Clock {
 }
 
 // failing reports whether ICSA has logged a failure that no success followed, be
-// it known by the log or by the peer table. Both are by the puller's clock.
+// it known by the log or by the peer table. Both are by the puller's clock. One
+// that has no instant may have.
 func (l *link) failing(w Word) bool {
-	return w.Dating != ciscolog.Undated && w.At.After(l.clockAsRead().Told) && w.At.After(l.words().Success.At)
+	words := l.words()
+	return w.Dating != ciscolog.Undated && w.At.After(l.clockAsRead().Told) && w.At.After(words.Success.At) && !words.UndatedSuccess
 }
 
 // over reports whether a failure that no success followed is over all the same.
 // Where a success would be logged, nothing but one ends it. Elsewhere it ends
 // when a change of the home was seen copied since, or when no failure of the peer
-// came for long enough over a log that was read without a gap. While a change from
+// came for long enough, though it would have been logged. While a change from
 // before it still waits to be copied, silence ends nothing.
 func (l *link) over(w Word, memory SyncRecord) bool {
-	if l.logsSuccesses() {
+	last := newer(w, l.words().Failure)
+	at, waits := l.puller.said(last), memory.Differs.Since
+	logged, _ := ciscolog.Status.LoggedAt(l.puller.log.Level)
+	switch {
+	case logged || l.logsSuccesses(l.puller, l.puller.log, l.puller.log.Read):
 		return false
-	}
-	at, r := l.puller.said(newer(w, l.words().Failure)), l.puller.log
-	switch waits := memory.Differs.Since; {
 	case memory.Copied.After(at):
 		return true
-	case !waits.IsZero() && waits.Before(at):
+	case !waits.IsZero() && waits.Before(at), l.words().UndatedFailure:
 		return false
 	}
-	interval, _ := l.interval()
-	return r.Read.Sub(instant.Later(at, r.Since)) > max(failuresOver, 4*interval)
+	return l.puller.silentAfter(last, l.Now)
+}
+
+// silentAfter reports whether a log that was read without a gap, and that was
+// written to, has held no word like this one for long enough since. It says nothing
+// where its level keeps such words out.
+func (e *end) silentAfter(w Word, now time.Time) bool {
+	if logged, known := w.Alarm.LoggedAt(e.log.Level); known && !logged {
+		return false
+	}
+	from := instant.Later(e.said(w), e.log.Since)
+	return e.written().Sub(from) > max(failuresOver, 4*e.record.longestInterval(e.Cluster, now))
+}
+
+// written is up to when it is known that the log was written: by its newest line
+// of any service that has an instant. A file that stands still may be that of a
+// node whose syslog daemon does.
+func (e *end) written() time.Time {
+	return instant.Earlier(e.log.Read, e.said(Word{At: e.log.Cursor.At}))
 }
 
 // stands reports whether a failure in the log still says something of now.
@@ -113,40 +135,32 @@ func (v *View) FailuresOver(id mesh.PeerID, memory SyncRecord) bool {
 	return l.logFresh() && l.failing(w) && l.over(w, memory)
 }
 
-// logsSuccesses reports whether a success of the peer would be in the log: ICSA's
-// level was told to let it through, or, where nobody tells the level, the same
-// agent has logged a success of another peer within that peer's own interval.
-func (l *link) logsSuccesses() bool {
-	r := l.puller.log
-	if r == nil {
+// logsSuccesses reports whether a success at an instant would be in a cluster's log:
+// within the interval before ICSA has logged one, of whichever peer, or its level
+// was told to let it through.
+func (v *View) logsSuccesses(e *end, r *LogRecord, at time.Time) bool {
+	if logged, known := ciscolog.Status.LoggedAt(r.Level); known && !logged {
 		return false
 	}
-	if r.Level != "" && instant.Fresh(r.LevelAt, l.Now, levelAge) {
-		return r.Level == "Informational" || r.Level == "Debug"
-	}
-	for _, o := range l.puller.pulls {
-		interval, _ := o.interval()
-		if c := o.logClock(); o.id != l.id && c.Succeeded() && r.Read.Sub(c.Last) <= interval+2*l.Tick {
-			return true
-		}
-	}
-	return false
+	return !r.Logged.To.IsZero() && at.Sub(r.Logged.To) <= e.record.longestInterval(e.Cluster, v.Now)+2*v.Tick
 }
 
 // absent reports whether it is proven that no success was logged after an instant:
-// it would be there, no line is missing, and no success stands there of a name
+// it would have been there all the time, no line is missing, the log was written
+// to after one was due, and no success stands there that has no instant, or a name
 // that is none of a peer.
-func (l *link) absent(since time.Time) bool {
+func (l *link) absent(since, due time.Time) bool {
 	r := l.puller.log
-	if !l.logsSuccesses() || r.Since.IsZero() || r.Since.After(since) {
+	switch {
+	case !l.logsSuccesses(l.puller, r, r.Read) || r.Logged.From.After(since),
+		r.Since.IsZero() || r.Since.After(since),
+		!l.puller.written().After(due),
+		l.words().UndatedSuccess:
 		return false
 	}
-	for _, w := range r.Cluster {
-		if w.Alarm == ciscolog.Status && (w.Dating == ciscolog.Undated || l.puller.said(w).After(since)) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.Cluster, func(w Word) bool {
+		return w.Alarm == ciscolog.Status && (w.Dating == ciscolog.Undated || l.puller.said(w).After(since))
+	})
 }
 
 // syncedByLog stands in where Last Synchronized Time is not readable.
@@ -164,17 +178,23 @@ func (l *link) syncedByLog(users comparison, memory SyncRecord) verdict {
 		from = c.Last
 		last += " since " + plain.Time(c.Told)
 	}
-	age := r.Read.Sub(from)
-	switch {
-	case c.Succeeded() && age >= -2*l.Tick && age <= limits.Interval+2*l.Tick:
+	slack := 2 * l.Tick
+	if age := r.Read.Sub(c.Last); c.Succeeded() && age >= -slack && age <= limits.Interval+slack {
 		return yes(OnInterval, Cisco, "ICSA's own log on %s shows syncs on its interval of %s (%s)", l.puller.Publisher, plain.Duration(limits.Interval), limits.Basis)
+	}
+	from = instant.Later(from, r.Logged.From)
+	age, due := r.Read.Sub(from), from.Add(limits.Interval)
+	if age > limit+limits.Interval {
+		due = from.Add(limit)
+	}
+	switch {
 	case byProgress.status == False && !c.Last.After(memory.Differs.Since):
 		return byProgress
-	case age < -2*l.Tick, memory.Copied.After(from), !l.absent(from):
+	case age <= limits.Interval+slack, memory.Copied.After(from), !l.absent(from, due):
 	case age > limit+limits.Interval:
 		return no(NoSuccessLogged, Inferred, "%s, where successes are logged and no line is missing: that is an interval of %s beyond the limit (%s)", last, plain.Duration(limits.Interval), which)
 	case c.Succeeded():
-		return yes(Overdue, Inferred, "%s; one sync of %s was missed, this turns False %s after the last success", last, plain.Duration(limits.Interval), plain.Duration(limit+limits.Interval))
+		return yes(Overdue, Inferred, "%s; one sync of %s was missed, this turns False %s after %s", last, plain.Duration(limits.Interval), plain.Duration(limit+limits.Interval), plain.Time(from))
 	}
 	return unsure(LogHasNoSyncLines, "%s%s; %s", last, l.whyNone(c), byProgress.message)
 }
@@ -185,10 +205,19 @@ func (l *link) whyNone(c Clock) string {
 	if failure := l.words().Failure; failure.Alarm != "" && !failure.At.Before(c.Told) {
 		what = ", and " + string(failure.Alarm)
 	}
-	if r.Level != "" {
+	successes, known := ciscolog.Status.LoggedAt(r.Level)
+	failures, _ := ciscolog.PeriodicSyncingFailure.LoggedAt(r.Level)
+	switch {
+	case l.words().UndatedSuccess:
+		return what + " (but lines of successes whose time cannot be read: in a zone that is neither UTC nor an offset, or ahead of the node's clock)"
+	case known && !failures:
+		return what + fmt.Sprintf(" (Local Syslogs are at level %s: neither successes nor failures are logged there)", r.Level)
+	case known && !successes:
 		return what + fmt.Sprintf(" (Local Syslogs are at level %s, successes are logged at Informational)", r.Level)
+	case !l.logsSuccesses(l.puller, r, r.Read):
+		return what + " (whether successes are logged is not known)"
 	}
-	return what + " (whether successes are logged is not known)"
+	return what + fmt.Sprintf(" (it was last written %s)", plain.Time(l.puller.written()))
 }
 
 // witnessed lays Cisco's own alarm of a stuck sync over a verdict on Synced: it
@@ -232,43 +261,56 @@ var causesLogged = map[ciscolog.Alarm]struct {
 func (l *link) causeLogged(t Type, memory SyncRecord) (verdict, bool) {
 	w := l.words().Cause
 	cause, known := causesLogged[w.Alarm]
-	if !known || cause.falsifies != t || l.words().Failure.At.Sub(w.At) > failuresApart {
-		return verdict{}, false // failures that name no cause have gone on for long
+	if !known || cause.falsifies != t || !l.stands(w, memory) || l.words().Failure.At.Sub(w.At) > failuresApart {
+		return verdict{}, false // also where failures that name no cause have gone on for long
 	}
 	what := fmt.Sprintf(cause.says, l.id.From, l.id.To, l.home.Publisher)
-	return l.byLog(w, memory, cause.reason, what)
+	return l.byLog(w, cause.reason, what), true
 }
 
-// byLog is the verdict that a line about a failure leads to, while it stands.
-func (l *link) byLog(w Word, memory SyncRecord, why Reason, what string) (verdict, bool) {
-	if !l.stands(w, memory) {
-		return verdict{}, false
-	}
+// byLog is the verdict that a line that stands leads to.
+func (l *link) byLog(w Word, why Reason, what string) verdict {
 	what += fmt.Sprintf(" (%s in its log)", w.Alarm)
 	if !l.logFresh() {
-		return unsure(Stale, "the log of %s was last read %s; it says: %s", l.puller.Publisher, plain.Time(l.puller.log.Read), what), true
+		return unsure(Stale, "the log of %s was last read %s; it says: %s", l.puller.Publisher, plain.Time(l.puller.log.Read), what)
 	}
-	return no(why, Cisco, "%s", what), true
+	return no(why, Cisco, "%s", what)
 }
 
 // duplicateLogged is ICSA's word that an entry for the peer names a second node of
-// a cluster that has an entry already.
-func (l *link) duplicateLogged(memory SyncRecord) (verdict, bool) {
+// a cluster that has an entry already. The syncs of the first go on, so that their
+// success ends nothing: a day does, or a table without the second.
+func (l *link) duplicateLogged() (verdict, bool) {
 	w := l.puller.logged(func(w Word) bool { return w.Alarm == ciscolog.PeerDuplicate && w.Peer == l.id.To })
-	return l.byLog(w, memory, PeerDuplicate, fmt.Sprintf("an entry of %s for %s is a second one: it names another node of a peer that has its entry", l.id.From, l.id.To))
+	at, entries := l.puller.said(w), l.puller.entries
+	second := l.other != nil || slices.ContainsFunc(entries.Value, func(x Entry) bool { return mesh.SameName(x.Address, w.Of) })
+	if w.Dating == ciscolog.Undated || l.Now.Sub(at) > eventFor || entries.Known() && entries.At.After(at) && !second {
+		return verdict{}, false
+	}
+	return l.byLog(w, PeerDuplicate, fmt.Sprintf("an entry of %s for %s is a second one: it names another node of a peer that has its entry", l.id.From, l.id.To)), true
 }
 
 // heapLogged is ICSA's word that it ran out of memory, for every peer that it pulls.
-// A start of ICSA since ends it.
-func (l *link) heapLogged(memory SyncRecord) (verdict, bool) {
+func (l *link) heapLogged() (verdict, bool) {
 	w := l.puller.heapError()
-	return l.byLog(w, memory, HeapSpaceError, fmt.Sprintf("ICSA on %s has run out of heap space and was not restarted since", l.puller.Publisher))
+	if w.Alarm == "" {
+		return verdict{}, false
+	}
+	return l.byLog(w, HeapSpaceError, fmt.Sprintf("ICSA on %s has run out of heap space and was not restarted since", l.puller.Publisher)), true
 }
 
+// heapError is ICSA's word that it ran out of memory, until it was started again or
+// has synced with a peer all the same; zero if there is none. That it says so no
+// more shows nothing: without memory it says little.
 func (e *end) heapError() Word {
 	w := e.logged(func(w Word) bool { return w.Alarm == ciscolog.HeapSpaceError })
 	services := e.record.Seen.Nodes[e.Publisher].Services
-	if agent := services.Value[ICSA]; agent.Started() && agent.UpTime >= 0 && services.At.Add(-agent.UpTime).After(e.said(w)) {
+	agent := services.Value[ICSA]
+	restarted := agent.Started() && agent.UpTime >= 0 && services.At.Add(-agent.UpTime).After(e.said(w))
+	synced := slices.ContainsFunc(e.pulls, func(l *link) bool {
+		return l.clockAsRead().Told.After(w.At) || l.words().UndatedSuccess
+	})
+	if w.Dating == ciscolog.Undated || restarted || synced {
 		return Word{}
 	}
 	return w

@@ -24,7 +24,7 @@ func newLogScene() *logScene {
 	for _, r := range s.Clusters {
 		r.Seen.Entries = Unknown[[]Entry](NoDialect, "not mapped")
 	}
-	s.log = LogRecord{Read: noon, Since: ago(24 * time.Hour)}
+	s.log = LogRecord{Read: noon, Since: ago(24 * time.Hour), Cursor: LogCursor{At: noon}, Logged: Span{From: ago(24 * time.Hour), To: ago(35 * time.Minute)}}
 	s.says("amer", ciscolog.Status, 35*time.Minute)
 	return s
 }
@@ -39,8 +39,14 @@ func (s *logScene) says(home mesh.ClusterID, alarm ciscolog.Alarm, d time.Durati
 	s.log.Add(home, outcome, Word{Alarm: alarm, At: ago(d).Add(skew), Dating: ciscolog.Dated})
 }
 
-// level is what Local Syslogs are at, as was told today.
-func (s *logScene) level(level string) { s.log.Level, s.log.LevelAt = level, ago(time.Hour) }
+// level is what Local Syslogs are at, and have been all the time, as was told when
+// the log was read.
+func (s *logScene) level(level ciscolog.Level) {
+	s.log.Level, s.log.LevelBy, s.log.LevelAt = level, "cucm", s.log.Read
+	if logged, _ := ciscolog.Status.LoggedAt(level); logged {
+		s.log.Logged.To = s.log.Read
+	}
+}
 
 func (s *logScene) judge(id mesh.PeerID) []Condition {
 	s.Logs = map[mesh.ClusterID]LogRecord{"emea": s.log}
@@ -236,15 +242,20 @@ func TestThatNoSuccessIsLoggedCountsOnlyWhereItWouldBe(t *testing.T) {
 		{"one sync missed, level Informational", none(45 * time.Minute), True, Overdue, Inferred, "2 h 30 min"},
 		{"at the clock and an interval", none(150 * time.Minute), True, Overdue, Inferred, ""},
 		{"beyond the clock and an interval", none(151 * time.Minute), False, NoSuccessLogged, Inferred, "no line is missing"},
-		{"level unknown, and another peer of the same publisher synced within its interval", with(151*time.Minute, func(s *logScene) { s.log.Level = "" }), False, NoSuccessLogged, Inferred, ""},
-		{"level unknown, and no other peer did", with(151*time.Minute, func(s *logScene) { s.log.Level = ""; delete(s.log.Peers, "amer") }), UnknownStatus, LogHasNoSyncLines, "", "not known"},
+		{"level unknown, and another peer of the same publisher synced within its interval", with(151*time.Minute, func(s *logScene) { s.log.Level = ""; s.log.Logged.To = ago(35 * time.Minute) }), False, NoSuccessLogged, Inferred, ""},
+		{"level unknown, and no other peer did", with(151*time.Minute, func(s *logScene) {
+			s.log.Level = ""
+			delete(s.log.Peers, "amer")
+			s.log.Logged.To = ago(151 * time.Minute)
+		}), UnknownStatus, LogHasNoSyncLines, "", "not known"},
 		{"level Error, although another peer's successes are seen", with(151*time.Minute, func(s *logScene) { s.level("Error") }), UnknownStatus, LogHasNoSyncLines, "", "level Error"},
 		{"a level that was told three days ago", with(151*time.Minute, func(s *logScene) {
 			s.log.LevelAt = ago(72 * time.Hour)
 			delete(s.log.Peers, "amer")
+			s.log.Logged.To = ago(151 * time.Minute)
 		}), UnknownStatus, LogHasNoSyncLines, "", ""},
 		{"lines are missing since its last success", with(5*time.Hour, func(s *logScene) { s.log.Since = ago(4 * time.Hour) }), UnknownStatus, LogHasNoSyncLines, "", ""},
-		{"the log was read an hour ago: it is judged as it was then", with(170*time.Minute, func(s *logScene) { s.log.Read = ago(time.Hour) }), True, Overdue, Inferred, ""},
+		{"the log was read an hour ago: it is judged as it was then", with(170*time.Minute, func(s *logScene) { s.log.Read = ago(time.Hour); s.level("Informational") }), True, Overdue, Inferred, ""},
 		{"a success stands there of a name that is no peer's", with(5*time.Hour, func(s *logScene) {
 			s.log.Add("", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: ago(time.Hour), Dating: ciscolog.Dated, Of: "somebody"})
 		}), UnknownStatus, LogHasNoSyncLines, "", ""},

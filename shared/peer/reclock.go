@@ -59,6 +59,9 @@ func (r *LogRecord) Reclock(now time.Time) {
 	if instant.Ahead(r.Retry, now, LogRefusedFor) {
 		r.Retry = time.Time{}
 	}
+	if instant.Ahead(r.Logged.To, now, 0) {
+		r.Logged = Span{}
+	}
 	r.Spent = r.spent(now)
 }
 

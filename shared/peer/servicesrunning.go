@@ -25,7 +25,7 @@ var requiredServices = [...]requiredService{
 	{service: AXL, remote: true},
 }
 
-func (l *link) servicesRunning(memory SyncRecord) verdict {
+func (l *link) servicesRunning() verdict {
 	var stopped, unread []string
 	basis := Measured
 	var why Reason
@@ -66,7 +66,7 @@ func (l *link) servicesRunning(memory SyncRecord) verdict {
 	if len(stopped) > 0 {
 		return no(ServiceStopped, basis, "%s", plain.FirstBy(plain.Listed, stopped, "; "))
 	}
-	if v, logged := l.heapLogged(memory); logged {
+	if v, logged := l.heapLogged(); logged {
 		return v
 	}
 	if len(unread) > 0 {

@@ -41,8 +41,6 @@ const (
 	Acknowledged Overlay = "Acknowledged"
 	Upgrading    Overlay = "Upgrading"
 	Rewound      Overlay = "Rewound"
-	// Changing is laid over the pairs that a plan names while it changes them.
-	Changing Overlay = "Changing"
 )
 
 // DataDiffers is the cause named where only the data differ.
@@ -220,7 +218,7 @@ func overlays(v *View, id mesh.PeerID, prev StateRecord, flips []Flip) []Overlay
 	var out []Overlay
 	for _, o := range prev.Overlays {
 		switch o {
-		case Flapping, Upgrading, Rewound, Changing:
+		case Flapping, Upgrading, Rewound:
 			// Derived again below.
 		default:
 			out = append(out, o)
@@ -234,9 +232,6 @@ func overlays(v *View, id mesh.PeerID, prev StateRecord, flips []Flip) []Overlay
 	}
 	if changes >= flapsOn || (changes > flapsOff && slices.Contains(prev.Overlays, Flapping)) {
 		out = append(out, Flapping)
-	}
-	if v.Changing[id] != "" {
-		out = append(out, Changing)
 	}
 	for _, end := range []mesh.ClusterID{id.From, id.To} {
 		if v.Upgrading(end) && !slices.Contains(out, Upgrading) {

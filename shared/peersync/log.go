@@ -80,13 +80,20 @@ func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 		if c.Log == mesh.LogOff || doc.Newer || !t.open(id) {
 			continue
 		}
-		forward := view().LogBroughtForward(id, r, conditions)
+		left := r.Left(asked, t.now)
+		// A turn that could only ask whether the file has changed is kept for its time.
+		forward := left.Requests > listRequests(r.Way) && view().LogBroughtForward(id, r, conditions)
 		if !asked && !forward && !r.Due(id, t.facts.Tick, t.now) || view().Upgrading(id) {
 			continue
 		}
-		turn := cluster.LogTurn{Allowance: r.Left(asked, t.now), Fetch: asked || forward || view().LogWanted(id, r, conditions), Level: r.LevelDue(t.now)}
+		turn := cluster.LogTurn{Allowance: left, Fetch: asked || forward || view().LogWanted(id, r, conditions),
+			Level: r.LevelDue(t.now), LevelWanted: func(after peer.LogRecord) bool { return view().LevelWanted(id, &after, after.Read) }, Apart: view().SuccessesApart(id)}
+		most := listRequests(r.Way)
+		if turn.Requests <= most+1 && view().LevelWanted(id, r, t.now) {
+			turn.Fetch, turn.Level, most = false, true, most+1 // the file has its next turn
+		}
 		if !turn.Fetch {
-			turn.Allowance = peer.Allowance{Requests: min(turn.Requests, listRequests(r.Way))}
+			turn.Allowance = peer.Allowance{Requests: min(turn.Requests, most)}
 		}
 		if turn.Requests > 0 {
 			due = append(due, logDue{id, turn})

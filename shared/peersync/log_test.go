@@ -425,3 +425,82 @@ func TestALogTooLargeToFollow(t *testing.T) {
 		t.Errorf("after its rotation: %+v", r)
 	}
 }
+
+// TestAPeerThatGoesSilentIsFoundByTheLevel: of the only peer of its agent nothing
+// but the level shows that its successes would be there. It is asked for while they
+// are missed, within the log's budget, and not while they come.
+func TestAPeerThatGoesSilentIsFoundByTheLevel(t *testing.T) {
+	w := logWatch(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	began := w.Clock.Now()
+	w.ticks(3 * time.Hour)
+	if told := w.log("emea").LevelAt; told.Sub(began) > 40*time.Minute {
+		t.Errorf("the level was asked for again %s after the first turn, while every sync succeeded", told.Sub(began))
+	}
+	last := w.log("emea").Peers["apac"].Success.At
+	w.Change("emea", clustersim.Peers{Peer: "apac", Mode: new(clustersim.ModeHung)})
+	h := hours{w: w}
+	raised := time.Time{}
+	for w.Clock.Now().Before(last.Add(8 * time.Hour)) {
+		h.tick()
+		c := w.condition("emea>apac", peer.Synced)
+		switch {
+		case c.Status == peer.False && raised.IsZero():
+			raised = w.Clock.Now()
+		case c.Status == peer.False:
+		case !raised.IsZero():
+			t.Errorf("%s %s at %s, False since %s: %s", c.Status, c.Reason, w.Clock.Now(), raised, c.Message)
+		}
+		if c.Status == peer.False && c.Reason != peer.NoSuccessLogged {
+			t.Fatalf("%+v", c)
+		}
+	}
+	if after := raised.Sub(last); after < 150*time.Minute || after > 240*time.Minute {
+		t.Errorf("found %s after its last sync", after)
+	}
+	if h.most > 4 {
+		t.Errorf("%d requests within an hour", h.most)
+	}
+}
+
+// TestALevelThatIsLoweredRaisesNothing: successes are logged no more, which the
+// level tells at the first that is missed.
+func TestALevelThatIsLoweredRaisesNothing(t *testing.T) {
+	for name, change := range map[string]clustersim.Log{
+		"to Error, which AXL tells":    {Severity: new(3)},
+		"to Alert":                     {Severity: new(1)},
+		"to Error, and nobody tells":   {Severity: new(3), LevelBy: new("fault")},
+		"the syslog daemon dies":       {Syslogd: new(false)},
+		"the node writes its own zone": {Zone: new("local")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := logWatch(t, clustersim.Config{Clusters: 3, Users: 10}, false)
+			w.ticks(2 * time.Hour)
+			w.Change("emea", change)
+			h := hours{w: w}
+			for range 6 * 12 {
+				h.tick()
+				for _, id := range []mesh.PeerID{{From: "emea", To: "apac"}, {From: "emea", To: "amer"}} {
+					if c := w.condition(id.String(), peer.Synced); c.Status == peer.False {
+						t.Fatalf("%s: %+v", id, c)
+					}
+				}
+			}
+			if c := w.condition("emea>apac", peer.Synced); c.Status != peer.UnknownStatus || c.Reason != peer.LogHasNoSyncLines {
+				t.Errorf("%+v", c)
+			}
+			w.Change("emea", clustersim.Log{Severity: new(6), LevelBy: new("answer"), Syslogd: new(true), Zone: new("UTC")})
+			for range 4 * 12 {
+				h.tick()
+				if c := w.condition("emea>apac", peer.Synced); c.Status == peer.False {
+					t.Fatalf("set back: %+v", c)
+				}
+			}
+			if c := w.condition("emea>apac", peer.Synced); c.Reason != peer.OnInterval {
+				t.Errorf("set back: %+v", c)
+			}
+			if h.most > 4 {
+				t.Errorf("%d requests within an hour", h.most)
+			}
+		})
+	}
+}

@@ -12,62 +12,51 @@ import (
 // service is a service on a node, which is started or restarted.
 type service struct {
 	ServiceController
-	r     *Repair
-	kind  kind
-	p     peer.Proposal
-	again func(in Intent, now peer.Service) string // why it must not be sent after all
+	r      *Repair
+	kind   kind
+	target peer.Target
+	again  func(in Intent, now peer.Service) string // why it must not be sent after all
 }
 
 // onService reaches a service with the write account.
-func onService(ctx context.Context, r *Repair, k kind, p peer.Proposal, again func(Intent, peer.Service) string) (service, error) {
-	controller, err := r.Open(ctx, p.Target.Cluster)
-	return service{controller, r, k, p, again}, err
+func onService(ctx context.Context, r *Repair, k kind, t peer.Target, again func(Intent, peer.Service) string) (executor, error) {
+	controller, err := r.Open(ctx, t.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	return service{controller, r, k, t, again}, nil
 }
 
-// read brings a situation the service as it is now, and what a planned restart that
-// signs people out is judged by besides.
-func (d service) read(ctx context.Context, s *Situation) (err error) {
-	if s.Service, err = d.Service(ctx, d.p.Target.Node, d.p.Target.Service); err != nil {
-		return err
-	}
-	if d.p.Planned.IsZero() || !signsOut(d.p) {
-		return nil
-	}
-	if s.Readiness, err = d.Readiness(ctx); err != nil {
-		return fmt.Errorf("whether %s can be restarted: %w", d.p.Target, err)
-	}
-	return nil
+func (d service) now(ctx context.Context) (peer.Service, error) {
+	return d.Service(ctx, d.target.Node, d.target.Service)
 }
 
 func (d service) check(ctx context.Context, s *Situation) (Before, error) {
-	if err := d.read(ctx, s); err != nil {
+	now, err := d.now(ctx)
+	if err != nil {
 		return Before{}, err
 	}
-	return Before{Status: s.Service.Status, Code: s.Service.Code, UpTime: s.Service.UpTime}, nil
+	s.Service = now
+	return Before{Status: now.Status, Code: now.Code, UpTime: now.UpTime}, nil
 }
 
 func (d service) recheck(ctx context.Context, in Intent) string {
-	s := Situation{Mesh: d.r.Mesh}
-	if err := d.read(ctx, &s); err != nil {
+	now, err := d.now(ctx)
+	if err != nil {
 		return "the target could not be read again: " + err.Error()
 	}
-	if why := d.kind.needless(d.p, s); why != "" {
+	if why := d.kind.needless(peer.Proposal{Target: d.target}, Situation{Service: now}); why != "" {
 		return why
 	}
-	if !d.p.Planned.IsZero() && d.kind.ready != nil {
-		if why := d.kind.ready(d.p, s); why != "" {
-			return why
-		}
-	}
-	return d.again(in, s.Service)
+	return d.again(in, now)
 }
 
 func (d service) send(ctx context.Context) error {
-	return d.Control(ctx, d.p.Target.Node, d.kind.action, d.p.Target.Service)
+	return d.Control(ctx, d.target.Node, d.kind.action, d.target.Service)
 }
 
 func (d service) readBack(ctx context.Context, in Intent) (Outcome, string) {
-	now, err := d.Service(ctx, d.p.Target.Node, d.p.Target.Service)
+	now, err := d.now(ctx)
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}

@@ -175,7 +175,7 @@ func (s *script) looked() {
 	}
 	for id, r := range s.logs {
 		doc := logs[id]
-		r.Read = s.now
+		r.Read, r.Cursor.At = s.now, s.now
 		doc.Value = *r
 		record.Add(&changes, doc)
 	}
