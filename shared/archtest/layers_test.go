@@ -33,7 +33,7 @@ func layers() []layer {
 		{"shared/mesh", nil, "everything speaks of clusters, so they may speak of nothing else: standard library only"},
 		{"shared/instant", nil, "stored instants against the clock: every package that stores one compares it alike"},
 		{"shared/peer", []string{"shared/mesh", "shared/instant", "shared/procedure", "shared/ciscolog", "shared/dnsname"}, "the judgement is pure: same facts, same verdict, on a Lambda and on a laptop"},
-		{"shared/userset", []string{"shared/mesh"}, "hashes in, suspects out: pure, so that thirty clusters' users cost a Lambda a second; of clusters and nodes it knows the names"},
+		{"shared/userset", []string{"shared/mesh", "golang.org/x/text/unicode/norm"}, "hashes in, suspects out: pure, so that thirty clusters' users cost a Lambda a second; of clusters and nodes it knows the names; x/text because one name may be written in two ways"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/ciscocli", nil, "what people paste of a command line: standard library only"},
 		{"shared/check", []string{"shared/mesh", "shared/peer", "shared/procedure", "shared/remedy", "shared/ciscocli", "shared/userset"}, "the checks are judged as purely as peers are, and by what that judgement knows"},

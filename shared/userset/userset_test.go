@@ -7,8 +7,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 func TestTwoSpellingsOfOneKey(t *testing.T) {
@@ -21,6 +23,20 @@ func TestTwoSpellingsOfOneKey(t *testing.T) {
 		{IDs, "jörg", "JÖRG", true},
 		{IDs, "σοφος", "ΣΟΦΟΣ", true}, // the small sigma at the end is another letter than the one before it
 		{IDs, "\u212Aim", "kim", true},
+		{IDs, "jo\u0308rg", "JÖRG", true}, // o and its umlaut as two signs
+		{IDs, "\u212Bngstro\u0308m", "a\u030Angström", true},
+		{IDs, "J\u030Can", "\u01F0an", true},          // no upper case of it is one letter
+		{IDs, "a\u0323\u0307", "a\u0307\u0323", true}, // two marks, in any order
+		{IDs, "한글", "\u1112\u1161\u11AB\u1100\u1173\u11AF", true},
+		{IDs, "πα\u0345", "Πᾼ", true},
+		{IDs, "παι", "πᾳ", false}, // an iota beside it is none below it
+		{IDs, "\u00B5ser", "\u03BCser", true},
+		{IDs, "ﬁona", "fiona", false}, // compatible, not canonical
+		{IDs, "\xF6", "\xFC", false},  // no text
+		{IDs, "straße", "strasse", false},
+		{IDs, "STRA\u1E9EE", "straße", true},
+		{IDs, "İbrahim", "ibrahim", false},
+		{IDs, "аdа", "ada", false},         // Cyrillic
 		{IDs, "ıbrahim", "ibrahim", false}, // the dotless i is a letter of its own
 		{IDs, " asmith", "asmith", true},
 		{IDs, "asmith", "asmith2", false},
@@ -30,6 +46,11 @@ func TestTwoSpellingsOfOneKey(t *testing.T) {
 		{URIs, "SIPS:ada@example.com", "im:ada@example.com", true},
 		{URIs, "a%64a@example.com", "ada@example.com", true},
 		{URIs, "a%40da@example.com", "a@da@example.com", false}, // an escaped @ is not the sign that parts user and host
+		{URIs, "j%C3%B6rg@example.com", "jo\u0308rg@example.com", true},
+		{URIs, "j%c3%b6rg@example.com", "J%C3%B6RG@example.com", true},
+		{URIs, "j%F6rg@example.com", "J%f6rg@example.com", true}, // no UTF-8: as it stands
+		{URIs, "j%F6rg@example.com", "jörg@example.com", false},
+		{URIs, "%4\u0011da@example.com", "ada@example.com", false}, // a control character is no digit
 		{URIs, "50%@example.com", "50%@example.com", true},
 		{URIs, "ada@example.com", "ada@example.org", false},
 	} {
@@ -40,6 +61,33 @@ func TestTwoSpellingsOfOneKey(t *testing.T) {
 		if (h.Of(c.kind, c.a) == h.Of(c.kind, c.b)) != c.same {
 			t.Errorf("%q and %q: hashes say otherwise", c.a, c.b)
 		}
+	}
+}
+
+// TestEveryLetterFoldsAsEqualFoldHasIt: to one of the letters that are equal to it.
+func TestEveryLetterFoldsAsEqualFoldHasIt(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		f := foldRune(r)
+		if foldRune(f) != f || !strings.EqualFold(string(r), string(f)) {
+			t.Errorf("%U folds to %U", r, f)
+		}
+		if other := unicode.SimpleFold(r); foldRune(other) != f {
+			t.Errorf("%U folds to %U, %U to %U", r, f, other, foldRune(other))
+		}
+	}
+}
+
+// BenchmarkFold: what has nothing to fold costs nothing.
+func BenchmarkFold(b *testing.B) {
+	for name, uri := range map[string]string{"ascii": "ada.lovelace0123@example.com", "mixed case": "Ada.Lovelace0123@example.com", "composed": "jörg.müller0123@example.com", "decomposed": "jo\u0308rg.mu\u0308ller0123@example.com"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				Fold(URIs, uri)
+			}
+			if name == "ascii" && testing.AllocsPerRun(100, func() { Fold(URIs, uri) }) > 0 {
+				b.Error("it allocates")
+			}
+		})
 	}
 }
 
