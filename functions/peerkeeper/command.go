@@ -44,6 +44,8 @@ type verbs struct {
 	Ack         ackVerb         `cmd:"" group:"decide" help:"Say that an alarm is known."`
 	Trust       trustVerb       `cmd:"" group:"decide" help:"Accept a node's certificate."`
 
+	Peering peeringVerb `cmd:"" group:"decide" help:"Change peering by a plan: steps that are carried out, done by a person, and verified."`
+
 	Completion completionVerb `cmd:"" group:"shell" help:"Completion for your shell."`
 }
 

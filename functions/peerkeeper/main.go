@@ -14,11 +14,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"peerkeeper/shared/repair"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := command(ctx, os.Args[1:], newTerminal(os.Stdin, os.Stdout, os.Stderr, os.LookupEnv))
+	t := newTerminal(os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)
+	t.privilege = repair.GrantPrivilege()
+	code := command(ctx, os.Args[1:], t)
 	os.Exit(code)
 }

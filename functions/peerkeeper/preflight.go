@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"peerkeeper/shared/check"
+	"peerkeeper/shared/ciscocli"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
@@ -30,6 +30,9 @@ type preflightShowVerb struct {
 }
 
 // Help is what peerkeeper preflight --help teaches.
+func (preflightVerb) Help() string { return preflightShowVerb{}.Help() }
+
+// Help is what peerkeeper preflight show --help teaches.
 func (preflightShowVerb) Help() string {
 	return `Lists what Cisco's chapter asks of a mesh before its clusters are peered and while they are, a row a check: pass, fail, unknown, declared (as mesh.yaml says), manual (only a person sees it).
 It changes nothing. Preflight runs once a day; with --now it asks each cluster two statements of AXL, two objects of PerfMon a node, and whether ports 7400 and, with sipFederation, 5060 take a connection from here. What was not read is unknown, and never passes. Exit 1 if a row fails.
@@ -201,11 +204,18 @@ type pasteVerb struct {
 
 // Help is what peerkeeper preflight paste --help teaches.
 func (pasteVerb) Help() string {
-	return `Takes the output of one command of a node's command line from stdin: utils network connectivity, utils users validate all, utils ha status or utils dbreplication runtimestate. What it tells counts for 24 h, with your name; the newest of each command stands.
-It runs nothing on the node. What is none of these is refused, and nothing is kept of it.
+	return `Takes from stdin what one of these commands answered on a node's command line, from its prompt up to and with the next prompt (admin:). It runs nothing on the node.
+
+  utils network connectivity HOST PORT   which nodes of other clusters it reaches; any number of them
+  utils users validate all               users who are twice in its cluster, and directory URIs
+  utils ha status                        high availability of its redundancy group
+  utils dbreplication runtimestate       database replication of its cluster
+
+What it tells counts for 24 h, with your name; the newest answer of each command stands. What is none of these, breaks off or speaks of another cluster's nodes is refused, and nothing is kept of it.
 
 Examples:
 
+  peerkeeper preflight paste imp-emea-pub.example.com              # then paste, Enter, Ctrl-D
   peerkeeper preflight paste imp-emea-pub.example.com < output.txt
   xclip -o | peerkeeper preflight paste imp-emea-sub.example.com`
 }
@@ -217,7 +227,8 @@ func (p *pasteVerb) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	node := mesh.NodeName(p.Node)
-	if _, ok := w.Owner(node); !ok {
+	owner, ok := w.Owner(node)
+	if !ok {
 		var names []string
 		for _, c := range w.Clusters {
 			for _, n := range c.Nodes {
@@ -226,24 +237,38 @@ func (p *pasteVerb) Run(ctx context.Context, t *terminal) error {
 		}
 		return usagef("%s is no node of mesh %s: %s", p.Node, w.Name, suggest(string(p.Node), names))
 	}
+	text, err := t.read(ctx, ciscocli.MaxBytes, fmt.Sprintf("Paste what one command answered on the command line of %s, from its prompt up to and with the next one (admin:), then press Enter and Ctrl-D:", node))
+	if err != nil {
+		return err
+	}
+	output, err := ciscocli.Parse(bytes.NewReader(text))
+	if err != nil {
+		return usagef("nothing was kept: %w", err)
+	}
+	owned, _ := w.Cluster(owner)
+	if foreign := check.Foreign(output, owned); foreign != "" {
+		whose := ""
+		for _, c := range w.Clusters {
+			if check.Foreign(output, &c) == "" {
+				whose = fmt.Sprintf(" (%s has)", c.ID)
+			}
+		}
+		return usagef("nothing was kept: the answer of `%s` speaks of %s, and %s has no such node%s; name the node on which it was run", output.Command, foreign, owner, whose)
+	}
 	o := w.operator()
 	if o.Actor, err = actor(); err != nil {
 		return err
 	}
-	kept, err := o.Paste(ctx, node, os.Stdin)
+	kept, err := o.Paste(ctx, node, output)
 	if err != nil {
-		return usage{err}
+		return err
 	}
 	if t.json {
 		return t.answer(kept)
 	}
-	var b bytes.Buffer
-	for _, line := range kept.Output.Lines() {
-		fmt.Fprintf(&b, "  %s\n", clean(line))
-	}
 	t.sayf("taken as the answer of `%s` on %s, recorded as pasted by %s; it counts until %s:", kept.Output.Command, p.Node, kept.Actor, kept.At.Add(check.PasteStands).UTC().Format(time.RFC3339))
-	if _, err := t.stdout.Write(b.Bytes()); err != nil {
-		return err
+	for _, line := range kept.Output.Lines() {
+		t.sayf("  %s", line)
 	}
 	t.notef("peerkeeper preflight --now puts it into the rows; the daily run does so too")
 	return nil

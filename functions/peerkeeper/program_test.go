@@ -68,10 +68,19 @@ func start(t testing.TB, dir string, args ...string) *program {
 
 func startCommand(t testing.TB, dir string, cmd *exec.Cmd) *program {
 	t.Helper()
+	return startOn(t, dir, cmd, nil)
+}
+
+// startOn runs a command on a terminal, if one is given.
+func startOn(t testing.TB, dir string, cmd *exec.Cmd, terminal *os.File) *program {
+	t.Helper()
 	p := &program{Cmd: cmd, done: make(chan struct{})}
 	p.Dir = dir
 	p.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PEERKEEPER_") })
 	p.Stdout, p.Stderr = &p.out, &p.err
+	if terminal != nil {
+		p.Stdout, p.Stderr = terminal, terminal
+	}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ const (
 type runVerb struct {
 	files
 	secrets
-	Once   name    `help:"Run this function once, now, whatever is due: peersync, stucksync, certcheck or preflight." placeholder:"NAME"`
+	Once   name    `help:"Run this function once, now, whatever is due: peersync, stucksync, certcheck, preflight or peering." placeholder:"NAME"`
 	Rate   float64 `help:"The rate of a simulated mesh's clock; it must be the one in mesh.yaml." placeholder:"N"`
 	Listen string  `help:"Where the page is served, or off; default 127.0.0.1:8080, and none with --once. What other machines can reach takes the next three." env:"PEERKEEPER_LISTEN" placeholder:"HOST:PORT"`
 	Syslog string  `help:"Where nodes push their logs to, over UDP and TCP; none by default. Lines count of the nodes of mesh.yaml, and of the relays in syslogFrom." env:"PEERKEEPER_SYSLOG" placeholder:"IP:PORT"`
@@ -95,6 +95,7 @@ func (r *runVerb) Run(ctx context.Context, t *terminal) error {
 	}
 	h := w.host(t, accounts)
 	h.Sinks = sinks
+	h.Privilege = t.privilege
 	if r.Once != "" {
 		return r.runOnce(ctx, t, h)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"peerkeeper/shared/plain"
+	"peerkeeper/shared/repair"
 )
 
 // terminal is where a verb's words go. Answers go to stdout, everything else to
@@ -30,7 +31,8 @@ type terminal struct {
 	asks           bool // somebody is there who can be asked
 	stdin          io.Reader
 	log            *slog.Logger
-	screen         sync.Mutex // a question and what is being waited for are not mixed
+	privilege      repair.Privilege // of the plans that verbs have carried out
+	screen         sync.Mutex       // a question and what is being waited for are not mixed
 }
 
 func newTerminal(stdin, stdout, stderr *os.File, env func(string) (string, bool)) *terminal {
@@ -186,6 +188,29 @@ func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
 		return false, ctx.Err()
 	case a := <-answer:
 		return a.line == "yes" || a.line == "y", a.err
+	}
+}
+
+// read gives all of stdin, or of what is longer one byte more than most. Somebody at a terminal is told first what is wanted;
+// an interruption ends it.
+func (t *terminal) read(ctx context.Context, most int64, wanted string) ([]byte, error) {
+	if t.asks {
+		t.notef("%s", wanted)
+	}
+	type read struct {
+		text []byte
+		err  error
+	}
+	all := make(chan read, 1)
+	go func() { // outlives an interruption, as the process does not
+		text, err := io.ReadAll(io.LimitReader(t.stdin, most+1))
+		all <- read{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-all:
+		return r.text, r.err
 	}
 }
 

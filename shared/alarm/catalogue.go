@@ -34,6 +34,7 @@ func Catalogue() []Kind {
 		dnsServerSilent,
 		usersFell,
 		duplicateUsers,
+		planStopped,
 		runOverdue,
 		selfTest,
 	}

@@ -23,7 +23,7 @@ const everywhere = "shared/plain"
 var (
 	core     = []string{"shared/mesh", "shared/peer", "shared/certificate", "shared/instant"}
 	storage  = []string{"shared/store", "shared/record"}
-	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/intake", "shared/dashboard"}
+	useCases = []string{"shared/peersync", "shared/stucksync", "shared/certcheck", "shared/preflight", "shared/peering", "shared/intake", "shared/dashboard"}
 )
 
 func layers() []layer {
@@ -36,6 +36,7 @@ func layers() []layer {
 		{"shared/userset", []string{"shared/mesh", "golang.org/x/text/unicode/norm"}, "hashes in, suspects out: pure, so that thirty clusters' users cost a Lambda a second; of clusters and nodes it knows the names; x/text because one name may be written in two ways"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/ciscocli", nil, "what people paste of a command line: standard library only"},
+		{"shared/change", []string{"shared/mesh", "shared/peer", "shared/procedure"}, "a plan is a document: what it says, and what a word does to it, is the same wherever it is read"},
 		{"shared/check", []string{"shared/mesh", "shared/peer", "shared/procedure", "shared/remedy", "shared/ciscocli", "shared/userset"}, "the checks are judged as purely as peers are, and by what that judgement knows"},
 		{"shared/yamlfile", []string{"github.com/goccy/go-yaml/..."}, "the one reader of YAML that people write, whatever it is about; goccy/go-yaml because errors need lines"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "shared/yamlfile"}, "the one reader of mesh.yaml"},
@@ -71,7 +72,7 @@ func layers() []layer {
 		{"shared/alarm/sns", []string{"shared/alarm", "github.com/aws/..."}, "an adapter knows its port and its library"},
 		{"shared/metric", nil, "the names of the metrics and CloudWatch's form of them: standard library only"},
 
-		{"shared/record", all(core, []string{"shared/store", "shared/check", "shared/ciscocli", "shared/userset"}), "the stored items with their types, shared by the use cases, which never import each other"},
+		{"shared/record", all(core, []string{"shared/store", "shared/check", "shared/change", "shared/ciscocli", "shared/userset"}), "the stored items with their types, shared by the use cases, which never import each other"},
 		{"shared/run", all(core, []string{"shared/store", "shared/metric"}), "requests, answers, schedules and leases, shared by the use cases"},
 		{"shared/repair", all(core, storage, []string{"shared/chain", "shared/procedure"}), "the gate stands below the use cases and knows none of them"},
 
@@ -79,18 +80,19 @@ func layers() []layer {
 		{"shared/preflight", all(core, storage, []string{"shared/run", "shared/cluster", "shared/soap", "shared/check", "shared/useraudit", "shared/userset"}), "carries out the checks, and asks clusters only for what nobody else reads"},
 		{"shared/useraudit", all(core, storage, []string{"shared/cluster", "shared/userset"}), "what is wrong with users, for preflight and for a person who asks; whoever calls it opens the clusters, under one's own guard"},
 		{"shared/intervention", all(core, storage, []string{"shared/repair", "shared/cluster", "shared/soap"}), "what acting takes, in every use case that acts: the gate beneath it knows no cluster, the use cases above it open none"},
-		{"shared/stucksync", all(core, storage, []string{"shared/userset", "shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
+		{"shared/stucksync", all(core, storage, []string{"shared/change", "shared/userset", "shared/run", "shared/alarm", "shared/repair", "shared/intervention", "shared/cluster", "shared/procedure", "shared/remedy"}), "judges and acts through the gate"},
+		{"shared/peering", all(core, storage, []string{"shared/change", "shared/check", "shared/run", "shared/repair", "shared/intervention", "shared/cluster"}), "carries out plans through the gate; the checks before one are preflight's, which main hands over"},
 		{"shared/certcheck", all(core, storage, []string{"shared/run", "shared/tlsprobe", "shared/dnsprobe", "shared/dnsname", "shared/pemfile", "shared/chain", "shared/secret"}), "looks at certificates and names; secret for the log-in that it hands from node to node; sends no credential itself, so it knows no soap"},
 		{"shared/intake", all(core, storage, []string{"shared/run", "shared/ciscolog"}), "takes what strangers send: it knows no cluster's account and no socket, and asks nobody anything"},
 		{"shared/syslogd", nil, "sockets and framings of syslog; it knows nothing of what the lines say"},
 		{"shared/listener", nil, "one open address and who may ask there; it knows nothing of what is served"},
-		{"shared/dashboard", all(core, storage, []string{"shared/run", "shared/alarm", "shared/repair", "shared/listener", "shared/procedure", "shared/remedy"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
+		{"shared/dashboard", all(core, storage, []string{"shared/change", "shared/run", "shared/alarm", "shared/repair", "shared/listener", "shared/procedure", "shared/remedy"}), "reads the store and nothing else: what it shows can never be a request to a cluster"},
 
 		{"shared/clustersim", []string{"github.com/goccy/go-yaml", "github.com/miekg/dns", "golang.org/x/sync/errgroup", "modernc.org/sqlite"}, "a fake that shared our structs would share our mistakes"},
 		{"shared/clustersim/simtest", []string{"shared/clustersim", "shared/cluster", "shared/mesh", "shared/mesh/meshfile", "shared/secret"}, "a simulated mesh for our own tests, by the files that the simulator writes"},
 		{"shared/discovery", []string{"shared/mesh", "shared/cluster", "shared/chain", "shared/dnsname", "shared/dnsprobe", "shared/pemfile", "shared/secret", "shared/soap", "shared/tlsprobe"}, "it asks clusters that no mesh.yaml names yet, and so has no store, no state and no mesh; soap for the kinds of its errors"},
-		{"shared/operator", all(core, storage, []string{"shared/check", "shared/ciscocli", "shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
-		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
+		{"shared/operator", all(core, storage, []string{"shared/change", "shared/check", "shared/ciscocli", "shared/soap", "shared/dashboard", "shared/alarm", "shared/repair", "shared/cluster"}), "a person needs a store and a name, and no host; soap for the kinds of its errors, dashboard explains a peer for the evidence"},
+		{"shared/host", all(core, storage, useCases, []string{"shared/run", "shared/repair", "shared/alarm", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/secret"}), "wiring for one machine, whatever the store, the accounts and the sinks"},
 		{"shared/demo", all(core, storage, []string{"shared/chain", "shared/host", "shared/operator", "shared/dashboard", "shared/listener", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/repair", "shared/tlsprobe", "shared/secret/file", "shared/store/bolt", "shared/clustersim", "github.com/goccy/go-yaml"}), "a host beside a simulator; goccy/go-yaml for its story"},
 		{"shared/lambdahost", all(core, storage, []string{"shared/mesh/meshfile", "shared/run", "shared/metric", "shared/awsclient", "shared/store/dynamo", "github.com/aws/..."}), "wiring for a Lambda, around any use case: it knows none of them"},
 		{"shared/lambdahost/runtimeapi", nil, "a fake of Lambda's runtime, with its own idea of it"},
@@ -101,7 +103,7 @@ func layers() []layer {
 		{"shared/archtest/mutate", nil, "it changes source as text and runs go test: it knows no package"},
 		{"testdata/scenarios", nil, "data, embedded"},
 
-		{"functions/peerkeeper", all(core, storage, []string{"shared/useraudit", "shared/userset", "shared/procedure", "shared/check", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/syslogd", "shared/intake", "shared/ciscolog", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
+		{"functions/peerkeeper", all(core, storage, []string{"shared/change", "shared/useraudit", "shared/userset", "shared/procedure", "shared/check", "shared/ciscocli", "shared/host", "shared/operator", "shared/discovery", "shared/dnsname", "shared/pemfile", "shared/demo", "shared/dashboard", "shared/listener", "shared/syslogd", "shared/intake", "shared/ciscolog", "shared/mesh/meshfile", "shared/yamlfile", "shared/run", "shared/repair", "shared/cluster", "shared/alarm", "shared/alarm/webhook", "shared/secret", "shared/secret/file", "shared/store/bolt", "shared/store/dynamo", "shared/clustersim", "testdata/scenarios",
 			"github.com/aws/...", "github.com/alecthomas/kong", "golang.org/x/term", "golang.org/x/sync/errgroup"}), "verbs only: whatever they do is operator's, host's, demo's or a use case's"},
 		{"functions/...", all(core, storage, useCases, []string{"shared/lambdahost", "shared/awsclient", "shared/mesh/meshfile", "shared/run", "shared/alarm", "shared/alarm/sns", "shared/secret", "shared/secret/secretsmanager", "shared/store/dynamo", "shared/cluster", "shared/tlsprobe", "shared/dnsprobe", "shared/repair",
 			"github.com/aws/..."}), "a Lambda is wiring around one use case"},

@@ -121,9 +121,12 @@ func valid(t *testing.T, requests []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tool, toolErr := exec.LookPath("xmllint")
-	if _, err := os.Stat(schema); err != nil || toolErr != nil {
-		return
+	if _, err := os.Stat(schema); err != nil {
+		t.Skip("Cisco's schemas are not here")
+	}
+	tool, err := exec.LookPath("xmllint")
+	if err != nil {
+		t.Skip("xmllint is not installed")
 	}
 	args := []string{"--nonet", "--noout", "--schema", schema}
 	for i, body := range requests {

@@ -349,9 +349,10 @@ func TestWhatWasPastedCountsForADay(t *testing.T) {
 		{"replication bad", "replication", fmt.Sprintf(replication, 4), emeaPub, now, check.Fail, "4"},
 		{"both nodes normal", "ha-state", fmt.Sprintf(ha, "Normal"), emeaPub, now, check.Pass, "ada"},
 		{"one failed over", "ha-state", fmt.Sprintf(ha, "Failed Over"), emeaPub, now, check.Fail, "Failed Over"},
-		{"no duplicates", "user-duplicate", "Users with Duplicate User IDs\n---\n", emeaPub, now, check.Pass, "ada"},
-		{"a duplicate", "user-duplicate", "Users with Duplicate User IDs\n---\n User ID: jdoe\n  Node Name\n  a\n", emeaPub, now, check.Fail, "jdoe"},
-		{"an invalid URI", "uri-invalid", "Users with Invalid Directory URI Configured\n---\nNode Name: a\nUser ID Directory URI\njdoe x@@y\n", emeaPub, now, check.Fail, "jdoe"},
+		{"no duplicates", "user-duplicate", "Users with Duplicate User IDs\n---\nUsers with Duplicate Directory URIs\n---\nadmin:", emeaPub, now, check.Pass, "ada"},
+		{"no duplicates, and of URIs nothing is said", "user-duplicate", "Users with Duplicate User IDs\n---\nadmin:", emeaPub, now, check.Unknown, "not run for all"},
+		{"a duplicate", "user-duplicate", "Users with Duplicate User IDs\n---\n User ID: jdoe\n  Node Name\n  a\nadmin:", emeaPub, now, check.Fail, "jdoe"},
+		{"an invalid URI", "uri-invalid", "Users with Invalid Directory URI Configured\n---\nNode Name: a\nUser ID Directory URI\njdoe x@@y\nadmin:", emeaPub, now, check.Fail, "jdoe"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene()
@@ -368,6 +369,33 @@ func TestWhatWasPastedCountsForADay(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhoseAnswerItIs: by name without the domain, or by address.
+func TestWhoseAnswerItIs(t *testing.T) {
+	byName := &mesh.Cluster{ID: "emea", Nodes: []mesh.Node{{Name: emeaPub, Address: "192.0.2.1:8443"}, {Name: emeaSub, Address: string(emeaSub) + ":8443"}}, CUCM: &mesh.Node{Name: "cucm-emea.example.com"}}
+	byAddress := &mesh.Cluster{ID: "emea", Nodes: []mesh.Node{{Name: "192.0.2.1", Address: "192.0.2.1:8443"}}}
+	forwarded := &mesh.Cluster{ID: "emea", Nodes: []mesh.Node{{Name: emeaPub, Address: "192.0.2.1:18443"}}}
+	for name, c := range map[string]struct {
+		cluster *mesh.Cluster
+		nodes   []string
+		foreign string
+	}{
+		"nobody is named":             {byName, nil, ""},
+		"by short names":              {byName, []string{"IMP-emea-sub"}, ""},
+		"by full names":               {byName, []string{"imp-emea-sub.example.com"}, ""},
+		"by address":                  {byName, []string{"imp-one", "192.0.2.1"}, ""},
+		"by Unified CM's name":        {byName, []string{"cucm-emea"}, ""},
+		"one of several":              {byName, []string{"imp-apac-pub", "imp-emea-pub"}, ""},
+		"another cluster's":           {byName, []string{"imp-apac-pub", "192.0.2.10"}, "imp-apac-pub, 192.0.2.10"},
+		"an address, named so":        {byAddress, []string{"imp-emea-pub", "192.0.2.1"}, ""},
+		"another address":             {byAddress, []string{"192.0.2.10"}, "192.0.2.10"},
+		"the address of a forwarding": {forwarded, []string{"192.0.2.1"}, "192.0.2.1"},
+	} {
+		if got := check.Foreign(ciscocli.Output{Nodes: c.nodes}, c.cluster); got != c.foreign {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

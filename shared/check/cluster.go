@@ -221,7 +221,7 @@ func certificateSync(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 		return v
 	}
 	on, ok := isOn(value)
-	switch fix := procedure.SetParameter(n.Name, peer.ICSA, "Certificate Sync during Inter-Cluster Periodic Sync", "Perform certificate sync").Line(); {
+	switch fix := procedure.SetParameter(n.Name, peer.ICSA, procedure.CertificateSyncParameter, "Perform certificate sync").Line(); {
 	case !ok:
 		return unknown(peer.UnreadableAnswer, fix, "certificate sync on %s reads %s", n.Name, plain.Value(value))
 	case on:
@@ -239,7 +239,7 @@ func intervalRange(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	minutes, err := strconv.Atoi(value)
 	is := time.Duration(minutes) * time.Minute
 	if err != nil || is < mesh.MinSyncInterval || is > mesh.MaxSyncInterval {
-		return fail(OutOfRange, peer.Measured, procedure.SetParameter(n.Name, peer.ICSA, "Inter Cluster Peer Periodic Sync Interval (mins)", strconv.Itoa(int(c.SyncInterval.D()/time.Minute))).Line(),
+		return fail(OutOfRange, peer.Measured, procedure.SetParameter(n.Name, peer.ICSA, procedure.IntervalParameter, strconv.Itoa(int(c.SyncInterval.D()/time.Minute))).Line(),
 			"the sync interval on %s reads %s; Cisco takes 30 to 1444 min", n.Name, plain.Value(value))
 	}
 	return pass(peer.Measured, "the sync interval on %s is %s", n.Name, plain.Duration(is))
@@ -255,7 +255,7 @@ func intervalAlike(f *Facts, c *mesh.Cluster) *verdict {
 		case first == "":
 			first = value
 		case value != first:
-			return fail(peer.ParametersDiffer, peer.Measured, procedure.SetParameter(n.Name, peer.ICSA, "Inter Cluster Peer Periodic Sync Interval (mins)", first).Line(), "the sync interval is %s min on %s and %s min on %s", plain.Value(first), c.Nodes[0].Name, plain.Value(value), n.Name)
+			return fail(peer.ParametersDiffer, peer.Measured, procedure.SetParameter(n.Name, peer.ICSA, procedure.IntervalParameter, first).Line(), "the sync interval is %s min on %s and %s min on %s", plain.Value(first), c.Nodes[0].Name, plain.Value(value), n.Name)
 		}
 	}
 	return pass(peer.Measured, "the sync interval is the same on every node of %s", c.ID)

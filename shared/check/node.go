@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -164,11 +165,6 @@ func nodeToNode(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	return pass(peer.Declared, "%s reaches every node of its peers on 8443 and 7400 (%s)", n.Name, p.by())
 }
 
-// replicationGood is the Replicate_State that every node must have.
-const replicationGood = 2
-
-var replicationWords = map[int]string{0: "not started or initialising", 1: "count incorrect", replicationGood: "good", 3: "bad", 4: "set-up did not succeed"}
-
 func replication(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	state := f.Setups[c.ID].Nodes[n.Name].Replication
 	number, known := state.Get()
@@ -181,7 +177,7 @@ func replication(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 				continue
 			}
 			for _, s := range p.Output.States {
-				if sameHost(s.Node, n.Name) && s.Number >= 0 {
+				if (isNode(s.Node, n) || isNode(s.Address, n)) && s.Number >= 0 {
 					number, known, basis, by = s.Number, true, peer.Declared, p.by()
 				}
 			}
@@ -192,23 +188,33 @@ func replication(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 		v.fix = cmp.Or(v.fix, "`utils dbreplication runtimestate` on the command line of "+string(c.Publisher)+", given to `peerkeeper preflight paste "+string(c.Publisher)+"`, tells it too")
 		return v
 	}
-	word := cmp.Or(replicationWords[number], "not documented")
-	if number != replicationGood {
+	if number != peer.ReplicationGood {
 		return fail(ReplicationBad, basis, "on the command line of "+string(c.Publisher)+": `utils dbreplication runtimestate`, then as Cisco's troubleshooting of database replication says; no restart of Cisco XCP Router before it is 2 everywhere",
-			"database replication of %s is %d (%s), 2 is wanted (%s)", n.Name, number, word, by)
+			"database replication of %s is %d (%s), 2 is wanted (%s)", n.Name, number, peer.ReplicationWord(number), by)
 	}
 	return pass(basis, "database replication of %s is 2, good (%s)", n.Name, by)
 }
 
-// sameHost compares a node's name with one that a command line prints: Cisco's commands leave the domain out.
-func sameHost(printed string, node mesh.NodeName) bool {
-	if mesh.SameName(printed, string(node)) {
+// Foreign lists the nodes that an answer speaks of where none of them is the cluster's: it was run elsewhere. It is "" where
+// one is, or no node is named.
+func Foreign(out ciscocli.Output, c *mesh.Cluster) string {
+	for _, printed := range out.Nodes {
+		if c.CUCM != nil && isNode(printed, *c.CUCM) || slices.ContainsFunc(c.Nodes, func(n mesh.Node) bool { return isNode(printed, n) }) {
+			return ""
+		}
+	}
+	return plain.List(out.Nodes)
+}
+
+// isNode compares a node with a name or an address that a command line prints: Cisco's commands leave the domain out.
+func isNode(printed string, n mesh.Node) bool {
+	if host, own := OwnHost(n); mesh.SameName(printed, string(n.Name)) || own && mesh.SameName(printed, host) {
 		return true
 	}
-	if net.ParseIP(printed) != nil || net.ParseIP(string(node)) != nil {
+	if net.ParseIP(printed) != nil || net.ParseIP(string(n.Name)) != nil {
 		return false
 	}
-	return mesh.SameName(short(printed), short(string(node)))
+	return printed != "" && mesh.SameName(short(printed), short(string(n.Name)))
 }
 
 func short(name string) string {
@@ -235,7 +241,7 @@ func haState(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 				continue
 			}
 			for _, s := range p.Output.States {
-				if !sameHost(s.Node, n.Name) {
+				if !isNode(s.Node, n) {
 					continue
 				}
 				if words := s.Word; len(words) >= 6 && (words[:6] == "Normal" || ha == mesh.Off) {
@@ -252,29 +258,18 @@ func haState(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	return pass(peer.Measured, "high availability of %s reads %s", n.Name, peer.HAWord(number))
 }
 
-// SRMState: 2 Idle, 3 Active Normal.
-const (
-	srmIdle   = 2
-	srmNormal = 3
-)
-
-var srmWords = [...]string{"Unknown", "Initializing", "Idle", "Active Normal", "Backup Activated", "Taking Over", "Taking Back", "Failing Over", "Failed Over", "Failed Over Affected Service", "Falling Back", "Failed", "Down"}
-
 func srmState(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	state := f.Setups[c.ID].Nodes[n.Name].SRM
 	number, known := state.Get()
 	if !known {
 		return unread(state, "SRMState of "+string(n.Name))
 	}
-	word := "not documented"
-	if number >= 0 && number < len(srmWords) {
-		word = srmWords[number]
-	}
+	word := peer.SRMWord(number)
 	ha := mesh.Switch("")
 	if r := f.Clusters[c.ID]; r != nil {
 		ha = r.HA(c, n.Name)
 	}
-	if number == srmNormal || number == srmIdle && ha != mesh.On {
+	if number == peer.SRMNormal || number == peer.SRMIdle && ha != mesh.On {
 		return pass(peer.Measured, "SRMState of %s is %d, %s (PerfMon)", n.Name, number, word)
 	}
 	return fail(RecoveryNotReady, peer.Measured, "see "+procedure.Menus(procedure.RedundancyGroups)+"; no restart that signs people out before both nodes are 3", "SRMState of %s is %d, %s: 3, Active Normal, is wanted (PerfMon)", n.Name, number, word)

@@ -89,24 +89,22 @@ func (s *ServiceController) Control(ctx context.Context, name mesh.NodeName, act
 	default:
 		return fmt.Errorf("%s is nothing that Control Center does", action)
 	}
-	_, err = n.control.Control(ctx, string(name), what, service)
-	return err
+	return n.control.Control(ctx, string(name), what, service)
+}
+
+// Activate activates a feature service on the node itself, which then starts it. It
+// is sent at most once.
+func (s *ServiceController) Activate(ctx context.Context, name mesh.NodeName, service string) error {
+	n, err := s.node(name)
+	if err != nil {
+		return err
+	}
+	return n.control.Activate(ctx, string(name), service)
 }
 
 // Parameter reads a service parameter on a node and how many match its name.
 func (s *ServiceController) Parameter(ctx context.Context, name mesh.NodeName, service, parameter string) (string, int, error) {
-	all, err := s.client.publisher().axl.ServiceParameters(ctx, string(name), service)
-	if err != nil {
-		return "", 0, err
-	}
-	value, matches := "", 0
-	for _, p := range all {
-		if strings.EqualFold(p.Name, parameter) && strings.EqualFold(p.Node, string(name)) {
-			value = p.Value
-			matches++
-		}
-	}
-	return value, matches, nil
+	return s.client.Parameter(ctx, name, service, parameter)
 }
 
 // SetParameter sets a service parameter on a node. It is sent at most once.
@@ -138,4 +136,20 @@ func (s *ServiceController) Uncertain(err error) bool {
 	}
 	var e *soap.Error
 	return !errors.As(err, &e) || e.Kind == soap.OutcomeUnknown
+}
+
+// Parameter reads a service parameter on a node and how many match its name.
+func (c *Client) Parameter(ctx context.Context, name mesh.NodeName, service, parameter string) (string, int, error) {
+	all, err := c.publisher().axl.ServiceParameters(ctx, string(name), service)
+	if err != nil {
+		return "", 0, err
+	}
+	value, matches := "", 0
+	for _, p := range all {
+		if strings.EqualFold(p.Name, parameter) && strings.EqualFold(p.Node, string(name)) {
+			value = p.Value
+			matches++
+		}
+	}
+	return value, matches, nil
 }

@@ -71,6 +71,38 @@ func TestAStoppedServiceIsStarted(t *testing.T) {
 	}
 }
 
+// TestAFeatureServiceIsActivatedOnTheNodeThatWasNamed: it then runs there; a network
+// service cannot be, and that is a refusal.
+func TestAFeatureServiceIsActivatedOnTheNodeThatWasNamed(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	for _, node := range []mesh.NodeName{emeaPub, emeaSub} {
+		r.Change("emea", clustersim.Services{Node: string(node), Service: peer.AXL, Status: "NotActivated"})
+	}
+	k := r.controller("emea")
+	if s, err := k.Service(t.Context(), emeaSub, peer.AXL); err != nil || s.Started() || s.Code != controlcenter.ReasonNotActivated {
+		t.Fatalf("before: %+v, %v", s, err)
+	}
+	if err := k.Activate(t.Context(), emeaSub, peer.AXL); err != nil {
+		t.Fatal(err)
+	}
+	r.Pass(5 * time.Minute)
+	if s, err := k.Service(t.Context(), emeaSub, peer.AXL); err != nil || !s.Started() {
+		t.Errorf("after: %+v, %v", s, err)
+	}
+	if s, err := k.Service(t.Context(), emeaPub, peer.AXL); err != nil || s.Started() {
+		t.Errorf("on the other node: %+v, %v", s, err)
+	}
+	if err := k.Activate(t.Context(), emeaSub, peer.AXL); err != nil {
+		t.Errorf("activated already: %v", err)
+	}
+	if err := k.Activate(t.Context(), emeaSub, peer.ICSA); !k.Refused(err) || k.Uncertain(err) {
+		t.Errorf("a network service: %v", err)
+	}
+	if err := k.Activate(t.Context(), apacPub, peer.AXL); err == nil || !strings.Contains(err.Error(), "is no node of emea") {
+		t.Errorf("a node of apac: %v", err)
+	}
+}
+
 // TestNothingIsSentForWhatCannotBeDone: another cluster's node, and an action that
 // Control Center has not.
 func TestNothingIsSentForWhatCannotBeDone(t *testing.T) {

@@ -84,11 +84,11 @@ var defaults = [...]purpose{
 		"no public material shows the peer table's columns; map it with `peerkeeper probe`"},
 }
 
-// topologyHA is topology with whether high availability is on. It is asked
-// instead, in the same request, unless the database refuses it or the site has a
+// topologyHA is topology with the redundancy groups and whether high availability
+// is on there. It is asked instead, in the same request, unless the database refuses it or the site has a
 // query of its own.
-var topologyHA = purpose{purposeTopologyHA, []string{"node", "usage", "?ha_state", "?sync_status", "?ha_enabled"}, ThirdParty,
-	"SELECT p.name AS node, p.tknodeusage AS usage, e.tkhaserverstate AS ha_state, (SELECT MAX(syncstatus) FROM epassyncagentcfg) AS sync_status, (SELECT MAX(s.haenabled) FROM enterprisesubcluster s WHERE s.id = e.subclusterid) AS ha_enabled FROM processnode p, enterprisenode e WHERE p.name = e.name AND p.tkprocessnoderole = 2",
+var topologyHA = purpose{purposeTopologyHA, []string{"node", "usage", "?ha_state", "?sync_status", "?ha_enabled", "?redundancy_group"}, ThirdParty,
+	"SELECT p.name AS node, p.tknodeusage AS usage, e.tkhaserverstate AS ha_state, (SELECT MAX(syncstatus) FROM epassyncagentcfg) AS sync_status, (SELECT MAX(s.haenabled) FROM enterprisesubcluster s WHERE s.id = e.subclusterid) AS ha_enabled, (SELECT MAX(s.name) FROM enterprisesubcluster s WHERE s.id = e.subclusterid) AS redundancy_group FROM processnode p, enterprisenode e WHERE p.name = e.name AND p.tkprocessnoderole = 2",
 	"as topology; that subclusterid is the id of the redundancy group is inferred, so that what it refuses is asked without it"}
 
 // Dialect is the set of queries in force for a mesh.

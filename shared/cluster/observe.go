@@ -79,7 +79,7 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 	for len(rest) > 0 && !admitted {
 		n := rest[0]
 		rest = rest[1:]
-		seen, err := c.services(ctx, c.nodes[n.Name], now)
+		seen, err := c.services(ctx, c.nodes[n.Name], now, asked[:]...)
 		o.Nodes[n.Name] = seen
 		if soap.KindOf(err) == soap.AccountRejected {
 			return c.shutOut(o, peer.AccountRejected, c.refusal(n.Name), now)
@@ -112,7 +112,7 @@ func (c *Client) observe(ctx context.Context, prev peer.Observation, now time.Ti
 	var each gang
 	for _, n := range rest {
 		each.Go(func() {
-			seen, err := c.services(ctx, c.nodes[n.Name], now)
+			seen, err := c.services(ctx, c.nodes[n.Name], now, asked[:]...)
 			mu.Lock()
 			defer mu.Unlock()
 			o.Nodes[n.Name] = seen
@@ -243,10 +243,10 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// services asks one node for its services. It tells a node that gave no
+// services asks one node for services of it. It tells a node that gave no
 // connection (Answers false) from one that answered something else.
-func (c *Client) services(ctx context.Context, n *node, now time.Time) (peer.Node, error) {
-	got, err := n.control.Services(ctx, asked[:]...)
+func (c *Client) services(ctx context.Context, n *node, now time.Time, names ...string) (peer.Node, error) {
+	got, err := n.control.Services(ctx, names...)
 	if err != nil {
 		seen := unknownNode(reasonOf(err), explain(err))
 		seen.Answers = answered(err, now)
@@ -313,7 +313,8 @@ type database struct {
 	topology  peer.Fact[[]mesh.NodeName]
 	ha        map[mesh.NodeName]int
 	enabled   map[mesh.NodeName]bool // high availability, of those whose group tells
-	haEnabled peer.Fact[bool]        // when it was refused to be told
+	groups    map[mesh.NodeName]string
+	haEnabled peer.Fact[bool] // when it was refused to be told
 	syncAgent peer.Fact[string]
 	params    peer.Fact[map[mesh.NodeName]map[string]string]
 	version   peer.Fact[string]
@@ -520,7 +521,7 @@ func (c *Client) readTopology(ctx context.Context, db *database, prev peer.Obser
 
 func (c *Client) readTopologyBy(ctx context.Context, purpose string, db *database, now time.Time) error {
 	var nodes []mesh.NodeName
-	ha, enabled := map[mesh.NodeName]int{}, map[mesh.NodeName]bool{}
+	ha, enabled, groups := map[mesh.NodeName]int{}, map[mesh.NodeName]bool{}, map[mesh.NodeName]string{}
 	agent := ""
 	_, rows, err := c.read(ctx, purpose, func(v [][]byte) error {
 		name := c.spelled(v[0])
@@ -532,8 +533,11 @@ func (c *Client) readTopologyBy(ctx context.Context, purpose string, db *databas
 			agent = string(v[3])
 		}
 		on := ""
-		if len(v) > 4 { // the query without it has four columns
+		if len(v) > 5 { // the query without them has four columns
 			on = strings.ToLower(strings.TrimSpace(string(v[4])))
+			if len(v[5]) > 0 {
+				groups[name] = clip(string(v[5]), hostName)
+			}
 		}
 		switch on {
 		case "t", "true", "1":
@@ -548,7 +552,7 @@ func (c *Client) readTopologyBy(ctx context.Context, purpose string, db *databas
 		db.syncAgent = peer.Unknown[string](reasonOf(err), err.Error())
 		return err
 	}
-	db.topology, db.ha, db.enabled = peer.Known(nodes, now), ha, enabled
+	db.topology, db.ha, db.enabled, db.groups = peer.Known(nodes, now), ha, enabled, groups
 	db.syncAgent = peer.Unknown[string](peer.NotObservable, "epassyncagentcfg has no status")
 	if agent != "" {
 		db.syncAgent = peer.Known(agent, now)

@@ -11,18 +11,7 @@ import (
 	"peerkeeper/shared/check"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/perfmon"
 	"peerkeeper/shared/soap"
-)
-
-// What PerfMon is asked for.
-const (
-	replicationObject  = "Number of Replicates Created and State of Replication"
-	replicationCounter = "Replicate_State"
-	recoveryObject     = "Cisco Server Recovery Manager"
-	recoveryCounter    = "SRMState"
-	// replicationGood is the best of Replicate_State: of several values the first that is another one counts.
-	replicationGood = 2
 )
 
 // sipProxyParameters are read whole and sorted out here: their internal names are not published.
@@ -53,25 +42,17 @@ func (c *Client) Setup(ctx context.Context, now time.Time) (check.Setup, error) 
 	if soap.KindOf(err) == soap.AccountRejected {
 		return s, err
 	}
-	letIn := err == nil || soap.KindOf(err) == soap.Fault
-	why, detail := reasonOf(err), ""
-	if !letIn {
-		detail = "not asked, because AXL on " + string(c.cluster.Publisher) + " has not let the account in: " + brief(err)
-	}
-	s.PasswordChanged = peer.Unknown[time.Time](why, detail)
-	if letIn {
+	perfmon := &counters{now: now}
+	if err == nil || soap.KindOf(err) == soap.Fault {
 		s.PasswordChanged = c.passwordChanged(ctx, now)
+	} else {
+		perfmon.none = notLetIn(c.cluster.Publisher, err)
+		s.PasswordChanged = as[time.Time](perfmon.none)
 	}
 	for _, n := range c.cluster.Nodes {
-		if !letIn {
-			s.Nodes[n.Name] = check.NodeSetup{Replication: peer.Unknown[int](why, detail), SRM: peer.Unknown[int](why, detail)}
-			continue
-		}
-		seen := c.counters(ctx, c.nodes[n.Name], now)
-		if seen.Replication.Reason == check.PerfMonRefused {
-			letIn, why, detail = false, check.PerfMonRefused, seen.Replication.Detail
-		}
-		s.Nodes[n.Name] = seen
+		m := perfmon.of(c.nodes[n.Name])
+		s.Nodes[n.Name] = check.NodeSetup{Replication: m.replication(ctx), SRM: m.recovery(ctx)}
+		m.wire.Close()
 	}
 	return s, nil
 }
@@ -93,44 +74,4 @@ func (c *Client) passwordChanged(ctx context.Context, now time.Time) peer.Fact[t
 		return peer.Unknown[time.Time](peer.NotObservable, "the database tells none")
 	}
 	return peer.Known(at, now)
-}
-
-// counters asks one node's PerfMon, by a session of its own: one that it ends must not cost AXL's.
-func (c *Client) counters(ctx context.Context, n *node, now time.Time) check.NodeSetup {
-	wire := soap.New(n.log.endpoint)
-	defer wire.Close()
-	client := perfmon.New(soap.Retry(n.log.limited(wire), soap.RetryPolicy{Max: longestBackoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}}))
-	var out check.NodeSetup
-	out.Replication = counted(ctx, client, n.Name, replicationObject, replicationCounter, now)
-	if out.Replication.Reason == check.PerfMonRefused {
-		out.SRM = out.Replication
-		return out
-	}
-	out.SRM = counted(ctx, client, n.Name, recoveryObject, recoveryCounter, now)
-	return out
-}
-
-func counted(ctx context.Context, client *perfmon.Client, n mesh.NodeName, object, counter string, now time.Time) peer.Fact[int] {
-	all, err := client.Collect(ctx, string(n), object)
-	switch soap.KindOf(err) {
-	case soap.None:
-	case soap.AccountRejected, soap.Forbidden:
-		return peer.Unknown[int](check.PerfMonRefused, "PerfMon refuses the account that AXL accepts; it needs the role Standard CCMADMIN Read Only or Standard CCM Server Monitoring: "+err.Error())
-	default:
-		return peer.Unknown[int](reasonOf(err), explain(err))
-	}
-	values := all.Values(counter)
-	if len(values) == 0 {
-		return peer.Unknown[int](peer.NotObservable, fmt.Sprintf("PerfMon of %s tells no %s", n, counter))
-	}
-	worst := values[0]
-	for _, v := range values {
-		if v != replicationGood {
-			worst = v
-		}
-	}
-	if worst < -1 || worst > 1000 {
-		return peer.Unknown[int](peer.UnreadableAnswer, fmt.Sprintf("%s of %s reads %d", counter, n, worst))
-	}
-	return peer.Known(int(worst), now)
 }

@@ -34,7 +34,7 @@ func verbOf[C Change](name, example, help string) verb {
 func adminVerbs() []verb {
 	return []verb{
 		verbOf[Peers]("peers", `{"peer":"apac","mode":"stuck"}`, "what it pulls from another cluster: ok, stuck, hung, slow, deaf, badCredentials; a forced sync; the entry itself"),
-		verbOf[Services]("services", `{"node":"imp-emea-sub.example.com","service":"Cisco Intercluster Sync Agent","status":"Stopped"}`, "a service's status, a Restart, a crash"),
+		verbOf[Services]("services", `{"node":"imp-emea-sub.example.com","service":"Cisco Intercluster Sync Agent","status":"Stopped"}`, "a service's status, a Restart, a crash, NotActivated; staysDown, takes: how it starts from now on"),
 		verbOf[Users]("users", `{"add":10}`, "who is at home: add, remove, duplicate, unassign, invalidUri, move, or one of your choice"),
 		verbOf[Parameters]("parameters", `{"name":"ICSAEnableAutoRecovery","value":"f"}`, "a service parameter, on one node or all"),
 		verbOf[Credentials]("credentials", `{"password":"another"}`, "an account: read, write, platform, platform-write"),
@@ -43,8 +43,9 @@ func adminVerbs() []verb {
 		verbOf[TLS]("tls", `{"node":"imp-emea-pub.example.com","served":"other"}`, "what Peerkeeper meets on its way to a node"),
 		verbOf[DNS]("dns", `{"name":"imp-apac-pub.example.com","answer":"nxdomain"}`, "what the cluster's DNS servers answer"),
 		verbOf[Scheme]("scheme", `{"addressScheme":"directoryURI"}`, "the IM address scheme"),
-		verbOf[HA]("ha", `{"enabled":false}`, "high availability of its redundancy group"),
-		verbOf[Nodes]("nodes", `{"node":"imp-emea-sub.example.com","down":true}`, "a node: down, reboot, release, haState; add one"),
+		verbOf[HA]("ha", `{"enabled":false}`, "high availability of its redundancy group: enabled, automaticFallback, fallback"),
+		verbOf[Nodes]("nodes", `{"node":"imp-emea-sub.example.com","down":true}`, "a node: down, reboot, staysDown, release, haState; add one"),
+		verbOf[Notification]("notification", `{"routerRestart":true}`, "whether the bell asks for a restart of Cisco XCP Router"),
 		verbOf[Perfmon]("perfmon", `{"node":"imp-emea-sub.example.com","counter":"SRMState","value":11}`, "what a performance counter reads; roles: false takes PerfMon from the read account"),
 		verbOf[Replication]("replication", `{"node":"imp-emea-sub.example.com","state":3}`, "a node's database replication: 2 is good, 3 is bad"),
 		verbOf[Sync]("sync", `{"completed":false}`, "whether Cisco Sync Agent has completed the sync of users; duplicates: copied or skipped by ICSA"),

@@ -249,7 +249,7 @@ func (s *Sim) written(c *cluster, table string) error {
 			p.seen = 0 // copies may have been touched: make them again
 		}
 	case "processconfig":
-		s.readAgentParameters(c)
+		s.readParameters(c)
 	case "cupsinterclusterpeers":
 		return s.reloadPeers(c, now)
 	}

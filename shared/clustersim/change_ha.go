@@ -1,22 +1,28 @@
 package clustersim
 
-import (
-	"time"
-)
+import "time"
 
-// HA turns high availability of a cluster's redundancy group on or off. Its
-// nodes are Idle while it is off, and Normal when it comes on.
+// HA turns high availability of a cluster's redundancy group on or off, as a person
+// does on its page. Its nodes are Idle while it is off, and Normal when it comes on.
+// fallback is the page's button: whoever has failed over and runs again is Normal, and
+// its people go back to it.
 type HA struct {
 	Enabled           *bool `json:"enabled"`
 	AutomaticFallback *bool `json:"automaticFallback"`
+	Fallback          bool  `json:"fallback"`
 }
 
-func (in HA) apply(s *Sim, c *cluster, _ time.Time) error {
-	if in.Enabled == nil && in.AutomaticFallback == nil {
-		return wrong("enabled", "is missing")
+func (in HA) apply(s *Sim, c *cluster, now time.Time) error {
+	if in.Enabled == nil && in.AutomaticFallback == nil && !in.Fallback {
+		return wrong("enabled", "is missing, and so are automaticFallback and fallback")
 	}
 	if in.AutomaticFallback != nil {
-		c.noFallback = !*in.AutomaticFallback
+		c.automaticFallback = *in.AutomaticFallback
+	}
+	if in.Fallback {
+		if err := s.fallBack(c, now); err != nil {
+			return err
+		}
 	}
 	if in.Enabled == nil {
 		return nil
@@ -24,15 +30,33 @@ func (in HA) apply(s *Sim, c *cluster, _ time.Time) error {
 	if _, err := c.db.exec("UPDATE enterprisesubcluster SET haenabled = ? WHERE id = ?", boolText(*in.Enabled), c.index+1); err != nil {
 		return simulatorError(err)
 	}
+	c.haOff = !*in.Enabled
 	state := haIdle
 	if *in.Enabled {
 		state = haNormal
 	}
 	for _, n := range c.presenceNodes() {
-		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", state, n.id); err != nil {
-			return simulatorError(err)
+		if err := s.setHAState(n, state, now); err != nil {
+			return err
 		}
-		n.haState = state
+	}
+	s.peopleFollow(c, now)
+	return nil
+}
+
+func (s *Sim) fallBack(c *cluster, now time.Time) error {
+	fell := false
+	for _, n := range c.presenceNodes() {
+		if !n.mayFallBack() {
+			continue
+		}
+		fell = true
+		if err := s.enterHAState(n, haNormal, now); err != nil {
+			return err
+		}
+	}
+	if !fell {
+		return wrong("fallback", "no node of %s has failed over and runs %s again", c.id, serviceRouter)
 	}
 	return nil
 }

@@ -17,6 +17,9 @@ type Nodes struct {
 	HAState any    `json:"haState"`
 	Add     string `json:"add"`
 	Reboot  bool   `json:"reboot"`
+	// StaysDown is a node of which nothing comes back that is restarted from now on:
+	// its services crash while they start, and after a reboot it is down.
+	StaysDown *bool `json:"staysDown"`
 }
 
 func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
@@ -56,14 +59,11 @@ func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
 	default:
 		return wrong("haState", "is neither a string nor a number")
 	}
-	if state != n.haState {
-		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", state, n.id); err != nil {
-			return simulatorError(err)
-		}
-		n.haState = state
-		if err := s.partnerOf(c, n, now); err != nil {
-			return err
-		}
+	if err := s.enterHAState(n, state, now); err != nil {
+		return err
+	}
+	if in.StaysDown != nil {
+		n.staysDown = *in.StaysDown
 	}
 	if version != n.release {
 		n.release = version
@@ -71,50 +71,19 @@ func (in Nodes) apply(s *Sim, c *cluster, now time.Time) error {
 		if err := s.addParameters(c, n); err != nil {
 			return simulatorError(err)
 		}
-		s.readAgentParameters(c)
+		s.readParameters(c)
 		if !n.down {
 			s.boot(n, now)
 		}
 	}
 	if in.Down != nil && *in.Down != n.down {
-		n.down = *in.Down
-		clear(n.sessions)
-		if !n.down {
-			s.boot(n, now)
-		}
-		s.reconcileListener(n)
+		s.setDown(n, *in.Down, now)
 	}
 	if in.Reboot {
 		if n.down {
 			return wrong("reboot", "%s is down; \"down\": false starts it", n.name)
 		}
 		s.reboot(n, now)
-	}
-	return nil
-}
-
-// partnerOf is what a node's new state of high availability does to the others of
-// its group: they take over from one that has failed over, and are Normal again
-// when it is.
-func (s *Sim) partnerOf(c *cluster, n *node, now time.Time) error {
-	from, to := haNormal, haBackup
-	switch {
-	case failedOver(n.haState):
-		l, _, _ := alarmNamed("SRMFailover")
-		s.logAlarm(n, l, now)
-	case n.haState == haNormal:
-		from, to = haBackup, haNormal
-	default:
-		return nil
-	}
-	for _, other := range c.presenceNodes() {
-		if other == n || other.haState != from {
-			continue
-		}
-		if _, err := c.db.exec("UPDATE enterprisenode SET tkhaserverstate = ? WHERE id = ?", to, other.id); err != nil {
-			return simulatorError(err)
-		}
-		other.haState = to
 	}
 	return nil
 }
@@ -152,6 +121,7 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 	if rows.err != nil {
 		return simulatorError(rows.err)
 	}
+	s.readParameters(c)
 	if s.started {
 		if err := s.openBoth(n); err != nil {
 			return simulatorError(err)

@@ -49,6 +49,6 @@ func (in Parameters) apply(s *Sim, c *cluster, _ time.Time) error {
 	if rows == 0 {
 		return wrong("name", "no parameter %q of service %q on node %q", in.Name, in.Service, in.Node)
 	}
-	s.readAgentParameters(c)
+	s.readParameters(c)
 	return nil
 }

@@ -14,7 +14,7 @@ type Perfmon struct {
 	Roles   *bool  `json:"roles"`
 }
 
-func (in Perfmon) apply(_ *Sim, c *cluster, _ time.Time) error {
+func (in Perfmon) apply(_ *Sim, c *cluster, now time.Time) error {
 	if in.Roles != nil {
 		c.perfmonDenied = !*in.Roles
 		if in.Node == "" && in.Counter == "" && in.Value == nil {
@@ -28,7 +28,7 @@ func (in Perfmon) apply(_ *Sim, c *cluster, _ time.Time) error {
 	if in.Value == nil {
 		return wrong("value", "is missing")
 	}
-	for _, v := range n.counters() {
+	for _, v := range n.counters(now) {
 		if strings.EqualFold(v.name, in.Counter) {
 			if n.perfmon == nil {
 				n.perfmon = map[string]int64{}

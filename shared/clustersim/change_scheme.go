@@ -85,6 +85,7 @@ func (s *Sim) tellScheme(c *cluster, scheme string) error {
 			}
 		}
 	}
+	s.readParameters(c)
 	return nil
 }
 

@@ -12,6 +12,10 @@ type Services struct {
 	Service string `json:"service"`
 	Status  string `json:"status"`
 	Crash   bool   `json:"crash"`
+	// StaysDown is a service that crashes whenever it has been started, from now on.
+	StaysDown *bool `json:"staysDown"`
+	// Takes is how long its start takes from now on, such as 2m; 0s is as ever.
+	Takes *string `json:"takes"`
 }
 
 func (in Services) apply(s *Sim, c *cluster, now time.Time) error {
@@ -30,6 +34,19 @@ func (in Services) apply(s *Sim, c *cluster, now time.Time) error {
 	v := n.service(in.Service)
 	if v == nil {
 		return wrong("service", "%q is not a service of %s", in.Service, n.name)
+	}
+	if in.StaysDown != nil {
+		v.staysDown = *in.StaysDown
+	}
+	if in.Takes != nil {
+		takes, err := time.ParseDuration(*in.Takes)
+		if err != nil || takes < 0 {
+			return wrong("takes", "%q is not a duration", *in.Takes)
+		}
+		v.takes = takes
+	}
+	if in.Status == "" && (in.StaysDown != nil || in.Takes != nil) {
+		return nil
 	}
 	switch status := serviceStatus(in.Status); status {
 	case started, stopped, starting, stopping, unknown:

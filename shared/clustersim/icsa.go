@@ -65,34 +65,47 @@ func (c *cluster) peerOf(id string) *peer {
 	return nil
 }
 
-// agentParameters are ICSA's on a publisher, read again when somebody wrote.
+// agentParameters are ICSA's on a publisher, as they stand in the database. A peer goes
+// by the interval of its last sync: Cisco says that a new one takes effect after the
+// next.
 type agentParameters struct {
 	interval        time.Duration
 	autoRecovery    bool
 	certificateSync bool
 }
 
-func (s *Sim) readAgentParameters(c *cluster) {
-	out := agentParameters{interval: defaultInterval, certificateSync: true}
-	rows, err := c.db.rows(`SELECT c.paramname, c.paramvalue FROM processconfig c JOIN processnode p ON c.fkprocessnode = p.pkid WHERE p.name = ?`, c.publisher().name)
+// readParameters reads the service parameters again when somebody wrote.
+func (s *Sim) readParameters(c *cluster) {
+	rows, err := c.db.rows(`SELECT p.name, t.nameforcontrol, c.paramname, c.paramvalue FROM processconfig c JOIN processnode p ON c.fkprocessnode = p.pkid JOIN typeservice t ON c.tkservice = t.enum`)
 	if err != nil {
-		s.log("%s: reading ICSA's parameters: %v", c.id, err)
+		s.log("%s: reading the service parameters: %v", c.id, err)
 		return
 	}
+	all := map[string]map[string]map[string]string{} // State hands it out, so that it is never changed
 	for _, row := range rows {
-		on := strings.EqualFold(row[1], "t")
-		switch row[0] {
+		node, service := row[0], row[1]
+		if all[node] == nil {
+			all[node] = map[string]map[string]string{}
+		}
+		if all[node][service] == nil {
+			all[node][service] = map[string]string{}
+		}
+		all[node][service][row[2]] = row[3]
+	}
+	c.parameters, c.agent = all, agentParameters{interval: defaultInterval, certificateSync: true}
+	for name, value := range all[c.publisher().name][serviceICSA] {
+		on := strings.EqualFold(value, "t")
+		switch name {
 		case paramSyncInterval:
-			if minutes, err := strconv.Atoi(strings.TrimSpace(row[1])); err == nil && minutes > 0 {
-				out.interval = time.Duration(minutes) * time.Minute
+			if minutes, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && minutes > 0 {
+				c.agent.interval = time.Duration(minutes) * time.Minute
 			}
 		case paramAutoRecovery:
-			out.autoRecovery = on
+			c.agent.autoRecovery = on
 		case paramCertificateSync:
-			out.certificateSync = on
+			c.agent.certificateSync = on
 		}
 	}
-	c.agent = out
 }
 
 func (p *peer) due() time.Time {

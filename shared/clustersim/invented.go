@@ -13,6 +13,12 @@ package clustersim
 //     row in a TAC document);
 //   - the pkid of a copy, the error numbers of SQL refusals in AXL, the texts of
 //     lasterror, dwell times of services, which node uses which form of fault;
+//   - that eight of ten users at home have a client connected, and come back evenly
+//     between the first and the last; that a stop of SIP Proxy or of Server Recovery
+//     Manager signs them out and lets them sign in at once; that a node fails over and
+//     falls back in one step; that a service which is not activated has no object in
+//     PerfMon;
+//   - that all parameters but the interval take effect at once;
 //   - the reason code of a service that crashed; that the certificate of something
 //     between Peerkeeper and a node is self-signed, and stands on both its ports;
 //   - size and number of a node's logs, how often other services write to it, the texts of alarms but that of a success,
@@ -61,9 +67,9 @@ var parameters = []parameter{
 	{serviceICSA, paramSyncInterval, "30", "long"},
 	{serviceICSA, paramAutoRecovery, "t", "boolean"},
 	{serviceICSA, paramCertificateSync, "t", "boolean"},
-	{"Cisco SIP Proxy", "SIPProxyMaxProcesses", "20", "long"},
-	{"Cisco SIP Proxy", "SIPProxyMaxSpareProcesses", "20", "long"},
-	{"Cisco SIP Proxy", "SIPProxyMinSpareProcesses", "20", "long"},
+	{serviceSIPProxy, "SIPProxyMaxProcesses", "20", "long"},
+	{serviceSIPProxy, "SIPProxyMaxSpareProcesses", "20", "long"},
+	{serviceSIPProxy, "SIPProxyMinSpareProcesses", "20", "long"},
 	{"Cisco ReplicationWatcher", "UserCheckInterval", "30", "long"},
 }
 

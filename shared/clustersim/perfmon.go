@@ -2,19 +2,18 @@ package clustersim
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
 	perfmonPath = "/perfmonservice2/services/PerfmonService"
 	perfmonRate = 80 // requests a minute and node: Cisco's default
 
-	serviceSRM = "Cisco Server Recovery Manager"
-	xmppCM     = "Cisco XCP CM"
-	webCM      = "Cisco XCP Web CM"
-	jsm        = "Cisco XCP JSM"
+	xmppCM = "Cisco XCP CM"
+	webCM  = "Cisco XCP Web CM"
+	jsm    = "Cisco XCP JSM"
 
 	replicationGood = 2
 )
@@ -28,8 +27,7 @@ type counter struct {
 
 // counters are those of a node, as Cisco's RTMT guide names objects and counters.
 // A scenario's own values come first. The caller holds the lock.
-func (n *node) counters() []counter {
-	connected, web := n.connected()
+func (n *node) counters(now time.Time) []counter {
 	throttled := int64(0)
 	if n.inFlight.Load() > axlMemory {
 		throttled = 1
@@ -47,17 +45,22 @@ func (n *node) counters() []counter {
 		{"AXL Web Service", "", "ThrottleState", throttled},
 	}
 	if n.role != roleCUCM {
-		users := int64(n.cluster.homeUsers / max(1, len(n.cluster.presenceNodes())))
+		online := int64(0)
+		for kind, k := range kindsOfClient {
+			connected := n.connected(kind, now)
+			online += connected
+			if n.service(k.service).activated {
+				list = append(list, counter{k.object, "", k.counter, connected})
+			}
+		}
 		list = append(list,
 			counter{serviceSRM, "", "SRMState", int64(n.srmState())},
 			counter{"Cisco Sync Agent", "", "NumberOfSyncErrors", 0},
-			counter{xmppCM, "", "CmConnectedSockets", connected},
-			counter{webCM, "", "WebConnectedSockets", web},
 			// One session of the Presence Engine for every licensed user besides.
-			counter{jsm, "", "JsmIMSessions", users + connected + web},
-			counter{jsm, "", "JsmOnlineUsers", connected + web},
-			counter{jsm, "", "JsmSessionsTotal", users + connected + web},
-			counter{serviceRouter, "", "RouterNormalPackets", 100 * (connected + web)},
+			counter{jsm, "", "JsmIMSessions", n.homeUsers + online},
+			counter{jsm, "", "JsmOnlineUsers", online},
+			counter{jsm, "", "JsmSessionsTotal", n.homeUsers + online},
+			counter{serviceRouter, "", "RouterNormalPackets", 100 * online},
 		)
 	}
 	for i, c := range list {
@@ -75,19 +78,6 @@ func (n *node) srmState() int {
 		return srmDown
 	}
 	return n.haState
-}
-
-// connected are the clients on a node, over XMPP and the web: seven of ten users
-// at home, and one in ten. Those of a node that has failed over are on the other
-// one of its group.
-func (n *node) connected() (xmpp, web int64) {
-	nodes := n.cluster.presenceNodes()
-	serving := slices.DeleteFunc(slices.Clone(nodes), func(other *node) bool { return failedOver(other.haState) || !other.running(serviceRouter) })
-	if !slices.Contains(serving, n) {
-		return 0, 0
-	}
-	each := int64(n.cluster.homeUsers / len(serving))
-	return each * 7 / 10, each / 10
 }
 
 // perfmonService is PerfMon. Only perfmonCollectCounterData is modelled, which
@@ -125,7 +115,7 @@ func (s *Sim) perfmonService(c *exchangeCall) *answer {
 	m := s.pages.envelope()
 	m.start("ns1:"+c.name+"Response", "xmlns:ns1", astNamespace)
 	found := false
-	for _, v := range c.n.counters() {
+	for _, v := range c.n.counters(now) {
 		if !strings.EqualFold(v.object, object) {
 			continue
 		}

@@ -42,13 +42,19 @@ func TestCountersFollowWhatHappens(t *testing.T) {
 	}
 	expect("3 3 35 35 2")
 	r.change("emea", Nodes{Node: emeaSub, HAState: "failed over"})
+	expect("4 8 35 0 2")
+	r.advance(lastSignsIn)
 	expect("4 8 70 0 2")
 	if !strings.Contains(r.logOf(emeaSub), "%UC_SRM-2-SRMFailover") {
 		t.Error("a fail-over is not in the log")
 	}
 	r.change("emea", Nodes{Node: emeaSub, HAState: "normal"})
+	expect("3 3 35 0 2")
+	r.advance(lastSignsIn)
 	expect("3 3 35 35 2")
 	r.change("emea", Services{Node: emeaSub, Service: "Cisco Server Recovery Manager", Status: "Stopped"})
+	expect("3 12 35 0 2")
+	r.advance(lastSignsIn)
 	expect("3 12 35 35 2")
 	three, two := 3, 2
 	r.change("emea", Replication{Node: emeaSub, State: &three})

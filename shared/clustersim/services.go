@@ -1,6 +1,7 @@
 package clustersim
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -13,6 +14,11 @@ const (
 	serviceAXL       = "Cisco AXL Web Service"
 	serviceSOAP      = "Cisco SOAP Web Service"
 	serviceTomcat    = "Cisco Tomcat"
+	serviceSIPProxy  = "Cisco SIP Proxy"
+	serviceSRM       = "Cisco Server Recovery Manager"
+
+	serviceConnections    = "Cisco XCP Connection Manager"
+	serviceWebConnections = "Cisco XCP Web Connection Manager"
 )
 
 const (
@@ -73,7 +79,7 @@ type serviceKind struct {
 var presenceServices = []serviceKind{
 	{name: serviceTomcat, group: groupPlatform},
 	{name: "Cisco ReplicationWatcher", group: groupPresence},
-	{name: "Cisco Server Recovery Manager", group: groupPresence},
+	{name: serviceSRM, group: groupPresence},
 	{name: "Cisco Route Datastore", group: groupPresence},
 	{name: "Cisco Login Datastore", group: groupPresence},
 	{name: "Cisco SIP Registration Datastore", group: groupPresence},
@@ -85,12 +91,12 @@ var presenceServices = []serviceKind{
 	{name: serviceICSA, group: groupPresence},
 	{name: "Cisco Config Agent", group: groupPresence},
 	{name: "Cisco Sync Agent", group: groupPresence},
-	{name: "Cisco SIP Proxy", group: groupPresence, feature: true},
+	{name: serviceSIPProxy, group: groupPresence, feature: true},
 	{name: "Cisco SIP Proxy Logger", group: groupPresence},
 	{name: "Cisco Presence Engine", group: groupPresence, feature: true},
 	{name: "Cisco XCP Text Conference Manager", group: groupPresence, feature: true},
-	{name: "Cisco XCP Web Connection Manager", group: groupPresence, feature: true},
-	{name: "Cisco XCP Connection Manager", group: groupPresence, feature: true},
+	{name: serviceWebConnections, group: groupPresence, feature: true},
+	{name: serviceConnections, group: groupPresence, feature: true},
 	{name: "Cisco XCP Authentication Service", group: groupPresence, feature: true},
 	{name: "Cisco XCP SIP Federation Connection Manager", group: groupPresence, feature: true, inactive: true},
 	{name: "Cisco XCP XMPP Federation Connection Manager", group: groupPresence, feature: true, inactive: true},
@@ -131,8 +137,10 @@ type service struct {
 	activated bool
 	since     time.Time // start of a Started one
 	due       time.Time
-	restart   bool // Stopping goes on to Starting
-	crashed   bool // it stopped by itself, and nobody told it to
+	restart   bool          // Stopping goes on to Starting
+	crashed   bool          // it stopped by itself, and nobody told it to
+	staysDown bool          // it does not come back when it is started
+	takes     time.Duration // how long it starts; 0 = as long as its kind does
 }
 
 func (k serviceKind) dwell() time.Duration {
@@ -186,7 +194,7 @@ func (n *node) running(name string) bool {
 // beginStart and the like are the only places where a service changes; each
 // tells the agent, whose peers live and die with ICSA.
 func (s *Sim) beginStart(n *node, v *service, now time.Time) {
-	v.status, v.due, v.restart, v.crashed = starting, now.Add(v.dwell()), false, false
+	v.status, v.due, v.restart, v.crashed = starting, now.Add(cmp.Or(v.takes, v.dwell())), false, false
 	s.serviceChanged(n, v, now)
 }
 
@@ -214,6 +222,9 @@ func (s *Sim) serviceDue(n *node, v *service, now time.Time) {
 		s.beginStart(n, v, now)
 	case v.status == stopping:
 		s.settle(n, v, stopped, now)
+	case v.staysDown || n.staysDown:
+		v.crashed = true
+		s.settle(n, v, stopped, now)
 	default:
 		s.settle(n, v, started, now)
 	}
@@ -233,7 +244,29 @@ func (s *Sim) serviceChanged(n *node, v *service, now time.Time) {
 		if n.role == rolePublisher && v.status == started {
 			s.agentStarted(n.cluster, now)
 		}
+	case serviceRouter:
+		if v.status == started {
+			n.notified = false
+		}
+	case serviceSIPProxy, serviceSRM:
+		s.signOut(n, now)
 	}
+	s.routerFollows(n, now)
+}
+
+// routerFollows notes since when a node's router runs or does not, and what that does
+// to people.
+func (s *Sim) routerFollows(n *node, now time.Time) {
+	if n.role == roleCUCM {
+		return
+	}
+	switch up := n.running(serviceRouter); {
+	case up && !n.routerDown.IsZero():
+		n.routerDown, n.routerUp = time.Time{}, now
+	case !up && n.routerDown.IsZero():
+		n.routerDown = now
+	}
+	s.peopleFollow(n.cluster, now)
 }
 
 // control is one service of a Control Center request; the reason code is what
@@ -325,11 +358,27 @@ func (s *Sim) boot(n *node, now time.Time) {
 }
 
 // reboot starts a node again. With HA on, ICSA comes back commanded out of
-// service (TAC-217304); a state of Idle is how a node without HA reads.
+// service (TAC-217304); a state of Idle is how a node without HA reads. A node that
+// stays down is not seen again.
 func (s *Sim) reboot(n *node, now time.Time) {
+	if n.staysDown {
+		s.setDown(n, true, now)
+		return
+	}
 	s.boot(n, now)
 	if v := n.service(serviceICSA); v != nil && n.haState != haIdle {
 		s.settle(n, v, stopped, now)
 	}
 	s.log("%s: rebooted", n.name)
+}
+
+// setDown switches a node off, or on again.
+func (s *Sim) setDown(n *node, down bool, now time.Time) {
+	n.down = down
+	clear(n.sessions)
+	if !down {
+		s.boot(n, now)
+	}
+	s.routerFollows(n, now)
+	s.reconcileListener(n)
 }

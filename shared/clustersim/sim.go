@@ -126,10 +126,13 @@ type cluster struct {
 
 	scheme        string // IM address scheme; "" as installed: UserID@[Default_Domain]
 	perfmonDenied bool   // the read account lacks the role for PerfMon
-	noFallback    bool   // high availability falls back by hand only
+
+	haOff             bool // of its redundancy group
+	automaticFallback bool // off by default, as Cisco has it
 
 	agent          agentParameters
-	selfRestarting bool // ICSA on the publisher is on its way through a restart of its own
+	parameters     map[string]map[string]map[string]string // by node, service and name, as they stand in the database
+	selfRestarting bool                                    // ICSA on the publisher is on its way through a restart of its own
 }
 
 type dnsAddress struct {
@@ -158,10 +161,22 @@ type node struct {
 	ip       netip.Addr
 	release  release
 	down     bool
-	haState  int
 	services []*service
-	rsa      *tls.Certificate
-	ecdsa    *tls.Certificate // nil until a scenario issues one
+	// staysDown is a node of which nothing comes back that is started.
+	staysDown bool
+	// notified is a node whose bell asks for a restart of its router.
+	notified bool
+
+	haState int
+	haSince time.Time // that it is in this state
+	// routerDown is since when its router does not run, zero while it does; routerUp
+	// since when it has.
+	routerDown, routerUp time.Time
+	homeUsers            int64                        // as countHome counted
+	people               [len(kindsOfClient)]signedIn // of its home users
+
+	rsa   *tls.Certificate
+	ecdsa *tls.Certificate // nil until a scenario issues one
 	// between is what something on Peerkeeper's way to the node shows in its
 	// place; nil if there is nothing.
 	between *tls.Certificate
@@ -379,6 +394,8 @@ func (s *Sim) step(now time.Time) {
 			s.sayOverdue(d.overdue, d.at)
 		case d.trust:
 			s.replicate(d.cluster, d.at)
+		case d.ha:
+			s.haChanges(d.node, d.at)
 		default:
 			s.selfRestart(d.cluster, d.at)
 		}
@@ -393,8 +410,8 @@ func (s *Sim) Next() time.Time {
 }
 
 // due is one thing to do: a service's dwell ends, a peer syncs, a certificate
-// reaches another node, or (with none of these) ICSA of a cluster restarts
-// itself.
+// reaches another node, a node fails over or falls back, or (with none of these)
+// ICSA of a cluster restarts itself.
 type due struct {
 	at      time.Time
 	cluster *cluster
@@ -402,6 +419,7 @@ type due struct {
 	service *service
 	peer    *peer
 	trust   bool
+	ha      bool  // of the node
 	overdue *peer // of which ICSA says that its syncs have stopped
 }
 
@@ -412,6 +430,9 @@ func (s *Sim) earliest() due {
 	sooner := func(t time.Time) bool { return !t.IsZero() && (first.at.IsZero() || t.Before(first.at)) }
 	for _, c := range s.clusters {
 		for _, n := range c.nodes {
+			if t := n.haDue(); sooner(t) {
+				first = due{at: t, cluster: c, node: n, ha: true}
+			}
 			if n.down {
 				continue
 			}

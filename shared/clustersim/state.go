@@ -1,6 +1,7 @@
 package clustersim
 
 import (
+	"strconv"
 	"time"
 )
 
@@ -28,6 +29,13 @@ type ClusterState struct {
 	Writes           int         `json:"writes"`
 	Log              LogState    `json:"log"`
 	TrustUnderWay    int         `json:"trustUnderWay"` // certificates that have yet to reach another node
+	// HAEnabled is of its redundancy group.
+	HAEnabled bool `json:"haEnabled"`
+	// PendingNotification says that the bell asks for a restart of Cisco XCP Router.
+	PendingNotification bool `json:"pendingNotification"`
+	// Parameters are the service parameters by node, service and name, as they are
+	// written; of the interval, ICSA goes by that of a peer's last sync.
+	Parameters map[string]map[string]map[string]string `json:"parameters"`
 }
 
 // NodeState is one node. LogIns counts user names with passwords that were
@@ -39,6 +47,7 @@ type NodeState struct {
 	Release        string            `json:"release"`
 	Down           bool              `json:"down"`
 	HAState        int               `json:"haState"`
+	People         int64             `json:"people"` // clients connected
 	Services       map[string]string `json:"services"`
 	UpTime         map[string]int    `json:"upTime"`
 	Requests       map[string]int    `json:"requests"`
@@ -73,6 +82,7 @@ func (s *Sim) State() State {
 		cs := ClusterState{
 			ID: c.id, Release: c.publisher().release.String(), Users: s.countHome(c), ICSARestarts: c.icsaRestarts, ICSASelfRestarts: c.selfRestarts,
 			RouterRestarts: c.routerRestarts, Writes: c.writes, Log: LogState{Lines: c.logLines}, TrustUnderWay: len(c.copying), Nodes: []NodeState{}, Peers: []PeerState{},
+			HAEnabled: !c.haOff, Parameters: c.parameters,
 		}
 		for _, n := range c.nodes {
 			ns := NodeState{
@@ -83,6 +93,10 @@ func (s *Sim) State() State {
 			for name, store := range n.stores {
 				ns.Trust[name] = len(store.prints)
 			}
+			for kind := range kindsOfClient {
+				ns.People += n.connected(kind, now)
+			}
+			cs.PendingNotification = cs.PendingNotification || n.notified
 			for _, v := range n.services {
 				status, up := v.status, v.upTime(now)
 				if n.down {
@@ -114,13 +128,22 @@ func (s *Sim) countHome(c *cluster) int {
 	if c.homeCounted == c.homeVersion {
 		return c.homeUsers
 	}
-	n, err := c.db.number("SELECT COUNT(*) FROM enduser WHERE " + c.homeCondition())
+	rows, err := c.db.rows("SELECT primarynodeid, COUNT(*) FROM enduser WHERE " + c.homeCondition() + " GROUP BY primarynodeid")
 	if err != nil {
 		s.log("SIMULATOR FAULT: counting users of %s: %v", c.id, err)
 		return -1
 	}
-	c.homeUsers, c.homeCounted = n, c.homeVersion
-	return n
+	c.homeUsers, c.homeCounted = 0, c.homeVersion
+	for _, n := range c.presenceNodes() {
+		n.homeUsers = 0
+		for _, row := range rows {
+			if row[0] == strconv.Itoa(n.id) {
+				n.homeUsers, _ = strconv.ParseInt(row[1], 10, 64) // SQLite's own number
+			}
+		}
+		c.homeUsers += int(n.homeUsers)
+	}
+	return c.homeUsers
 }
 
 // LogState is what GET /state shows of a cluster's log: the alarms that its

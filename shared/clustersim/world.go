@@ -79,11 +79,8 @@ func newSim(cfg Config, a *authority) (*Sim, error) {
 	default:
 		return nil, fmt.Errorf("names %q: want fqdn, host or ip", cfg.Names)
 	}
-	switch {
-	case cfg.Ports != "" && cfg.Ports != portsCisco:
+	if cfg.Ports != "" && cfg.Ports != portsCisco {
 		return nil, fmt.Errorf("ports %q: want cisco, or none for free ones", cfg.Ports)
-	case cfg.Ports == portsCisco && cfg.Clusters > maxClusters/2:
-		return nil, fmt.Errorf("%d clusters: with Cisco's ports at most %d", cfg.Clusters, maxClusters/2)
 	}
 	version, err := parseRelease(cfg.Release)
 	if err != nil {
@@ -145,7 +142,7 @@ func (s *Sim) build(version release) error {
 		c.homeVersion = 1
 	}
 	for _, c := range s.clusters {
-		s.readAgentParameters(c)
+		s.readParameters(c)
 		if err := s.firstPeers(c, now); err != nil {
 			return fmt.Errorf("peers of %s: %w", c.id, err)
 		}
@@ -204,7 +201,7 @@ func (s *Sim) addNode(c *cluster, name string, r role, version release, now time
 	s.nextIP++
 	n.ip = documentationIP(s.nextIP)
 	if s.cfg.Ports == portsCisco {
-		n.ip = netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + s.nextIP)})
+		n.ip = netip.AddrFrom4([4]byte{127, 0, byte((1 + s.nextIP) >> 8), byte(1 + s.nextIP)})
 	}
 	switch s.cfg.Names {
 	case namesHost:
@@ -226,6 +223,9 @@ func (s *Sim) addNode(c *cluster, name string, r role, version release, now time
 		n.services = append(n.services, v)
 	}
 	c.nodes = append(c.nodes, n)
+	for kind := range n.people {
+		n.people[kind].on = n
+	}
 	return n
 }
 
@@ -235,20 +235,6 @@ const (
 	namesIP    = "ip"
 	portsCisco = "cisco"
 )
-
-const (
-	haIdle       = 2
-	haNormal     = 3
-	haBackup     = 4
-	haFailedOver = 8
-	srmDown      = 12
-)
-
-// failedOver are the states of Server Recovery Manager in which a node serves
-// nobody: failed over, its affected services failed over, failed, down.
-func failedOver(state int) bool {
-	return state == haFailedOver || state == 9 || state == 11 || state == srmDown
-}
 
 // documentationIP walks through the ranges that documentation may use.
 func documentationIP(n int) netip.Addr {

@@ -6,8 +6,8 @@
 // It never sends a write twice, never waits for a service to come up, and never reads StartTime, which has no zone on the wire: UpTime
 // is all it says about age.
 //
-// Failure promise: errors are *soap.Error, *RefusedError or *ActivateFirstError. After Control, anything but those two or a soap.Error that is
-// not OutcomeUnknown means that the node may have acted: read back.
+// Failure promise: errors are *soap.Error, *RefusedError or *ActivateFirstError. After Control and Activate, anything but those two or a
+// soap.Error that is not OutcomeUnknown means that the node may have acted: read back.
 package controlcenter
 
 import (
@@ -83,14 +83,15 @@ func (s Service) Up() (time.Duration, bool) {
 	return s.UpTime, true
 }
 
-// Action is what Control does.
+// Action is what Control or Activate does.
 type Action string
 
 // The actions of the WSDL. Restart is the only safe one for the XCP Router: Stop and Start leave the other XCP services down (vendor document).
 const (
-	Start   Action = "Start"
-	Stop    Action = "Stop"
-	Restart Action = "Restart"
+	Start    Action = "Start"
+	Stop     Action = "Stop"
+	Restart  Action = "Restart"
+	Activate Action = "Activate" // Client.Activate's own; the wire says Deploy
 )
 
 // RefusedError is a request the node understood and did not carry out.
@@ -236,7 +237,7 @@ func (out *information) services() ([]Service, error) {
 
 // Control starts, stops or restarts one service on node, which must be the node the client speaks to. It returns before the service
 // is there: read Services until it is. "Already started" suffices for Start, "already stopped" for Stop; nothing of the kind for Restart.
-func (c *Client) Control(ctx context.Context, node string, action Action, service string) ([]Service, error) {
+func (c *Client) Control(ctx context.Context, node string, action Action, service string) error {
 	var out struct {
 		Return *information `xml:"soapDoControlServicesReturn"`
 	}
@@ -246,21 +247,43 @@ func (c *Client) Control(ctx context.Context, node string, action Action, servic
 			soap.Text("ControlType", string(action)),
 			soap.Parent("ServiceList", soap.Text("item", service))))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if out.Return.empty() {
-		return nil, a.Malformed(errNoReturn)
+	return out.Return.outcome(a, node, action, service)
+}
+
+// Activate activates one feature service on node, which must be the node the client speaks to; the node then starts it. It returns
+// before the service is there. That it is activated already suffices.
+func (c *Client) Activate(ctx context.Context, node, service string) error {
+	var out struct {
+		Return *information `xml:"soapDoServiceDeploymentReturn"`
 	}
-	services, err := out.Return.services()
+	a, err := c.call(ctx, "soapDoServiceDeployment", true, &out,
+		soap.Parent("DeploymentServiceRequest",
+			soap.Text("NodeName", node),
+			soap.Text("DeployType", "Deploy"),
+			soap.Parent("ServiceList", soap.Text("item", service))))
 	if err != nil {
-		return nil, a.Malformed(err)
+		return err
 	}
-	reason, err := number(out.Return.ReasonCode, ReasonNone)
+	return out.Return.outcome(a, node, Activate, service)
+}
+
+// outcome is what the answer to a write means.
+func (out *information) outcome(a *soap.Answer, node string, action Action, service string) error {
+	if out.empty() {
+		return a.Malformed(errNoReturn)
+	}
+	services, err := out.services()
 	if err != nil {
-		return nil, a.Malformed(err)
+		return a.Malformed(err)
 	}
-	code := strings.TrimSpace(out.Return.Code)
-	refused := &RefusedError{Node: node, Action: action, Service: service, ReturnCode: code, ReasonCode: reason, Reason: strings.TrimSpace(out.Return.Reason)}
+	reason, err := number(out.ReasonCode, ReasonNone)
+	if err != nil {
+		return a.Malformed(err)
+	}
+	code := strings.TrimSpace(out.Code)
+	refused := &RefusedError{Node: node, Action: action, Service: service, ReturnCode: code, ReasonCode: reason, Reason: strings.TrimSpace(out.Reason)}
 	found := Service{Status: Unknown, ReasonCode: ReasonNone}
 	for _, s := range services {
 		if s.Name == service {
@@ -273,17 +296,17 @@ func (c *Client) Control(ctx context.Context, node string, action Action, servic
 	switch verdict(action, success(code), found.Status, refused.ReasonCode) {
 	case done:
 		if found.Name == "" && success(code) && refused.ReasonCode != ReasonAlreadyStarted && refused.ReasonCode != ReasonAlreadyStopped && refused.ReasonCode != ReasonAlreadyThere {
-			return nil, a.Malformed(fmt.Errorf("the answer says nothing about %q", service))
+			return a.Malformed(fmt.Errorf("the answer says nothing about %q", service))
 		}
-		return services, nil
+		return nil
 	case no:
 		if refused.ReasonCode == ReasonNotActivated {
-			return nil, &ActivateFirstError{Node: node, Service: service, Action: action}
+			return &ActivateFirstError{Node: node, Service: service, Action: action}
 		}
-		return nil, refused
+		return refused
 	}
 	// A write, so this is OutcomeUnknown. The cause is not a RefusedError: nobody shall find one by errors.As.
-	return nil, a.Malformed(fmt.Errorf("%s %s: return code %s, reason %d, status %s: %.200q", strings.ToLower(string(action)), service, code, refused.ReasonCode, found.Status, refused.Reason))
+	return a.Malformed(fmt.Errorf("%s %s: return code %s, reason %d, status %s: %.200q", strings.ToLower(string(action)), service, code, refused.ReasonCode, found.Status, refused.Reason))
 }
 
 type judgement int
@@ -294,8 +317,9 @@ const (
 	no
 )
 
-// verdict says what the answer to Control means. Only codes that are certain to mean "nothing was done" are a refusal: timed out,
-// exception and the pending ones are not, and -1069 is the code of a stopped service, as seen in the middle of a Restart too.
+// verdict says what the answer to a write means. Only codes that are certain to mean "nothing was done" are a refusal: timed out,
+// exception and the pending ones are not, and -1069 is the code of a stopped service, as seen in the middle of a Restart too. Activate
+// deploys and then starts, so what forbids only the start says nothing of the deployment, and -1068 may be the reason that stood before.
 func verdict(action Action, success bool, status Status, reason int) judgement {
 	switch reason {
 	case ReasonNone, 0:
@@ -309,13 +333,16 @@ func verdict(action Action, success bool, status Status, reason int) judgement {
 		}
 		return no
 	case ReasonAlreadyStarted:
-		if action == Start {
+		if action == Start || action == Activate {
 			return done
 		}
 		return no
 	case ReasonAlreadyStopped:
-		if action == Stop {
+		switch action {
+		case Stop:
 			return done
+		case Activate:
+			return unclear
 		}
 		return no
 	case ReasonCommandedOut:
@@ -323,8 +350,19 @@ func verdict(action Action, success bool, status Status, reason int) judgement {
 			return done
 		}
 		return unclear
-	case ReasonNoSuchService, ReasonNotRunning, ReasonDependency, ReasonDependent, ReasonTransition, ReasonNotActivated:
+	case ReasonNoSuchService, ReasonTransition:
 		return no
+	case ReasonNotActivated:
+		switch {
+		case action != Activate:
+			return no
+		case success && (status == Starting || status == Started):
+			return done
+		}
+	case ReasonNotRunning, ReasonDependency, ReasonDependent:
+		if action != Activate {
+			return no
+		}
 	}
 	return unclear
 }

@@ -120,8 +120,10 @@ type Peer struct {
 	State peer.State  `json:"state"`
 	Since time.Time   `json:"since,omitzero"`
 	// Cause is the condition, or DataDiffers, that explains the state.
-	Cause      string           `json:"cause,omitempty"`
-	Overlays   []peer.Overlay   `json:"overlays"`
+	Cause    string         `json:"cause,omitempty"`
+	Overlays []peer.Overlay `json:"overlays"`
+	// Changing is the plan that changes it.
+	Changing   string           `json:"changing,omitempty"`
 	Conditions []peer.Condition `json:"conditions"`
 	// Ladder is how far a stuck peer's repair has come.
 	Ladder *peer.Ladder `json:"ladder,omitempty"`

@@ -58,6 +58,7 @@ func (snap *snapshot) peerAt(id mesh.PeerID) Peer {
 	}
 	out.flips = s.state.Flips
 	out.Overlays = append(out.Overlays, s.state.Overlays...)
+	out.Changing = snap.view.Changing[id]
 	out.State, out.Cause, out.Since = snap.state(s, out.Conditions)
 	switch out.State {
 	case peer.Stuck, peer.Recovering, peer.Cooling, peer.NeedsHuman:

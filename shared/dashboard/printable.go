@@ -63,6 +63,7 @@ func (p Peer) printable() Peer {
 	p.ID.From, p.ID.To = printable(p.ID.From), printable(p.ID.To)
 	p.State, p.Cause = printable(p.State), printable(p.Cause)
 	p.Overlays = each(p.Overlays, func(o *peer.Overlay) { *o = printable(*o) })
+	p.Changing = printable(p.Changing)
 	p.Conditions = each(p.Conditions, func(c *peer.Condition) {
 		c.Type, c.Status, c.Reason = printable(c.Type), printable(c.Status), printable(c.Reason)
 		c.Message, c.Basis = printable(c.Message), printable(c.Basis)

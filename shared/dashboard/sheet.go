@@ -303,7 +303,7 @@ func panelOf(e Explanation) *panel {
 		Since: e.Since, HasSince: !e.Since.IsZero(), Next: e.Next, Changes: e.Changes, LastAction: e.LastAction,
 	}
 	for _, o := range e.Overlays {
-		p.Overlays = append(p.Overlays, overlayRow{string(o), overlayWords(o)})
+		p.Overlays = append(p.Overlays, overlayRow{string(o), e.overlayWords(o)})
 	}
 	if e.Reverse != nil {
 		p.Back = &backRow{e.Reverse.ID.String(), signOf(e.Reverse.State).slug, e.Reverse.Words}

@@ -13,6 +13,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/procedure"
@@ -547,5 +548,35 @@ func TestAPeersCauseStandsApartFromItsTime(t *testing.T) {
 		if !strings.Contains(out.String(), c.want) {
 			t.Errorf("want %q in\n%s", c.want, out.String())
 		}
+	}
+}
+
+// TestAPairThatAPlanChangesNamesThePlan, in the terminal and on the page, which changes
+// when the plan does.
+func TestAPairThatAPlanChangesNamesThePlan(t *testing.T) {
+	s := newScene(t, 2)
+	pair := id("emea>apac")
+	state := s.states[pair]
+	state.Overlays = []peer.Overlay{peer.Changing}
+	s.put(store.PeerStuck("acme", pair), state)
+	p := pageOf(s)
+	page := func() string { return ask(t, p.Handler(), "GET", "/peer/emea%3Eapac").Body.String() }
+	for _, plan := range []string{"c4f2", "77ab"} {
+		s.put(store.Plans("acme"), change.Plans{Plans: []change.Entry{{ID: plan, State: change.Running, Pairs: []mesh.PeerID{pair}}}})
+		e, err := s.source().Explain(t.Context(), pair, sceneNow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "plan " + plan + " changes it; no notices, no repairs (`peerkeeper peering show " + plan + "`)"
+		if got := e.overlayWords(peer.Changing); e.Changing != plan || got != want {
+			t.Errorf("%q: %q, want %q", e.Changing, got, want)
+		}
+		if !strings.Contains(page(), "plan "+plan+" changes it") {
+			t.Errorf("the page does not name plan %s", plan)
+		}
+	}
+	s.remove(store.Plans("acme"))
+	if e, err := s.source().Explain(t.Context(), pair, sceneNow); err != nil || e.overlayWords(peer.Changing) != "a plan changed it until a moment ago" {
+		t.Errorf("when the plan has ended: %+v, %v", e, err)
 	}
 }

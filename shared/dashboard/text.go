@@ -410,7 +410,7 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 	}
 	p.line("%s  %s", p.paint(s.ansi, s.letters), state)
 	for _, o := range e.Overlays {
-		p.line("    %s: %s", o, overlayWords(o))
+		p.line("    %s: %s", o, e.overlayWords(o))
 	}
 	if e.Reverse != nil {
 		p.wrapped(4, e.Reverse.Words)
@@ -518,7 +518,7 @@ func basisWords(b peer.Basis) string {
 }
 
 // overlayWords says what an overlay holds back.
-func overlayWords(o peer.Overlay) string {
+func (p Peer) overlayWords(o peer.Overlay) string {
 	switch o {
 	case peer.Paused:
 		return "a person has paused it; no actions"
@@ -532,6 +532,11 @@ func overlayWords(o peer.Overlay) string {
 		return "nodes differ in version or restarted together"
 	case peer.Rewound:
 		return "counts or clocks jumped back, as after a restored backup"
+	case peer.Changing:
+		if p.Changing == "" {
+			return "a plan changed it until a moment ago"
+		}
+		return fmt.Sprintf("plan %s changes it; no notices, no repairs (`peerkeeper peering show %s`)", p.Changing, p.Changing)
 	}
 	return "held"
 }

@@ -27,6 +27,7 @@ const (
 	crashDir  = "PEERKEEPER_CRASH_DIR"
 	crashStep = "PEERKEEPER_CRASH_STEP" // "" lives on
 	crashNow  = "PEERKEEPER_CRASH_NOW"
+	crashOf   = "PEERKEEPER_CRASH_FUNCTION"
 )
 
 // crashHost is a host over the files and the state of dir, as a process of its
@@ -49,8 +50,8 @@ func crashHost(dir string, clock *demo.Stepped) (*host.Host, error) {
 	return &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Clock: clock, Timeout: 10 * time.Second}, nil
 }
 
-// TestChildActs is the process that TestKilledAtEachStep kills: one run of
-// stucksync that ends itself, as kill -9 does, between two steps of an action.
+// TestChildActs is the process that TestKilledAtEachStep kills: one run of a
+// function that ends itself, as kill -9 does, between two steps of an action.
 func TestChildActs(t *testing.T) {
 	dir := os.Getenv(crashDir)
 	if dir == "" {
@@ -72,8 +73,8 @@ func TestChildActs(t *testing.T) {
 			select {} // nothing more happens in this process
 		}
 	}
-	h.Sinks = nil
-	if _, err := h.Handle(t.Context(), run.Request{Function: "stucksync"}); err != nil {
+	h.Sinks, h.Privilege = nil, repair.GrantPrivilege()
+	if _, err := h.Handle(t.Context(), run.Request{Function: os.Getenv(crashOf)}); err != nil {
 		t.Log(err) // no sink takes the alarm; that is not the question here
 	}
 }
@@ -120,11 +121,11 @@ func TestKilledAtEachStep(t *testing.T) {
 				r.fault(clustersim.Fault{Cluster: "amer", Operation: "soapDoControlServices", Kind: clustersim.FaultDrop, When: c.fault, Times: 1})
 			}
 			if c.second {
-				r.child("")
+				r.child("stucksync", "")
 				r.pass(5 * time.Minute)
 				r.once("peersync")
 			}
-			r.child(c.step)
+			r.child("stucksync", c.step)
 
 			// What is known now.
 			gate := r.gate()
@@ -226,15 +227,15 @@ func (r *crashRig) once(function string) run.Answer {
 	return a
 }
 
-// child runs stucksync in a process of its own that is killed at a step.
-func (r *crashRig) child(step string) {
+// child runs a function in a process of its own that is killed at a step.
+func (r *crashRig) child(function, step string) {
 	r.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(r.t.Context(), exe, "-test.run=^TestChildActs$")
-	cmd.Env = append(os.Environ(), crashDir+"="+r.dir, crashStep+"="+step, crashNow+"="+r.clock.Now().Format(time.RFC3339Nano))
+	cmd.Env = append(os.Environ(), crashDir+"="+r.dir, crashOf+"="+function, crashStep+"="+step, crashNow+"="+r.clock.Now().Format(time.RFC3339Nano))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()

@@ -24,8 +24,10 @@ import (
 	"peerkeeper/shared/dnsprobe"
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peering"
 	"peerkeeper/shared/peersync"
 	"peerkeeper/shared/preflight"
+	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/store"
@@ -51,6 +53,9 @@ type Host struct {
 	Transport http.RoundTripper
 	TLS       certcheck.Prober
 	DNS       certcheck.Resolver
+	// Privilege is the right of plans to do what signs people out; the zero value
+	// carries out none of it.
+	Privilege repair.Privilege
 	// Crash is called between the steps of an action, for tests that end the
 	// process there; nil does nothing.
 	Crash func(step string)
@@ -92,7 +97,8 @@ func (h *Host) build() {
 		if h.Transport == nil {
 			before.Dial = &net.Dialer{}
 		}
-		h.handle = map[string]handler{"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle, "preflight": before.Handle}
+		plans := &peering.Peering{Mesh: h.Mesh, Store: h.Store, Clusters: clusters, Preflight: before.Of, Now: now, Log: h.Log, Privilege: h.Privilege, Crash: h.Crash}
+		h.handle = map[string]handler{"peersync": sync.Handle, "stucksync": stuck.Handle, "certcheck": cert.Handle, "preflight": before.Handle, "peering": plans.Handle}
 	})
 }
 

@@ -131,7 +131,7 @@ func TestImportKilledAtEachStep(t *testing.T) {
 			if c.fault != "" {
 				r.fault(clustersim.Fault{Cluster: "emea", Operation: "POST /trust/certificates", Kind: clustersim.FaultDrop, When: c.fault, Times: 1})
 			}
-			r.child(c.step)
+			r.child("stucksync", c.step)
 			if gate := r.gate(); len(gate.Open) != c.open || r.puts() != c.put {
 				t.Fatalf("after the kill: %d open intents and %d requests, want %d and %d", len(gate.Open), r.puts(), c.open, c.put)
 			}

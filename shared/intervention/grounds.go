@@ -53,7 +53,7 @@ func (g *Grounds) Situation(gate *repair.Gate, p peer.Proposal) repair.Situation
 		}
 	}
 	for _, id := range p.Peers {
-		sit.Peers[id] = repair.Peer{Conditions: g.Conditions[id], Overlays: g.States[id].Overlays, Sync: g.Snapshot.Syncs[id].Value}
+		sit.Peers[id] = repair.Peer{Conditions: g.Conditions[id], Overlays: g.States[id].Overlays, Changing: g.View.Changing[id], Sync: g.Snapshot.Syncs[id].Value}
 	}
 	r := g.View.Clusters[id]
 	switch {
@@ -62,6 +62,12 @@ func (g *Grounds) Situation(gate *repair.Gate, p peer.Proposal) repair.Situation
 		return sit
 	case g.Snapshot.Clusters[id].Newer:
 		sit.ClusterUnknown = fmt.Sprintf("the record of %s was written by a newer version of Peerkeeper", id)
+	}
+	switch plans, err := g.Snapshot.Plans(); {
+	case err != nil:
+		sit.ClusterUnknown = fmt.Sprintf("which plans change %s cannot be read", id)
+	case plans.Newer:
+		sit.ClusterUnknown = fmt.Sprintf("the plans that may change %s were written by a newer version of Peerkeeper", id)
 	}
 	if r.Fell != nil {
 		sit.UsersFell = r.Fell.String()
@@ -84,13 +90,14 @@ func (g *Grounds) Situation(gate *repair.Gate, p peer.Proposal) repair.Situation
 	return sit
 }
 
-// failures are the peers that are not well, with their causes. They are the same
-// for every proposal.
+// failures are the peers that are not well, with their causes, but for those that a
+// plan changes: what fails while people change it is no sign of a fault in the
+// network. They are the same for every proposal.
 func (g *Grounds) failures() []repair.Failing {
 	if g.failing == nil {
 		g.failing = []repair.Failing{}
 		for _, pr := range g.View.Mesh.Peers {
-			if root, ok := peer.RootOf(g.View, pr.ID, g.Conditions); ok {
+			if root, ok := peer.RootOf(g.View, pr.ID, g.Conditions); ok && g.View.Changing[pr.ID] == "" {
 				g.failing = append(g.failing, repair.Failing{Peer: pr.ID, Root: root})
 			}
 		}

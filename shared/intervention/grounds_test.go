@@ -11,6 +11,7 @@ import (
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 var now = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
@@ -189,6 +190,54 @@ func TestClustersOutOfSightAreCounted(t *testing.T) {
 	for want, ids := range [][]mesh.ClusterID{nil, {"apac"}, {"apac", "emea"}} {
 		if got := unseen(ids...); got != want {
 			t.Errorf("%v out of sight: %d are counted", ids, got)
+		}
+	}
+}
+
+// TestWhatAPlanChanges: whose pairs they are is told, they are no sign of a fault in
+// the network, and of plans that cannot be understood any cluster may be one's.
+func TestWhatAPlanChanges(t *testing.T) {
+	pair := mesh.PeerID{From: "emea", To: "apac"}
+	proposal := restart(peer.ICSA)
+	proposal.Peers = []mesh.PeerID{pair}
+	failing := func(changing string) repair.Situation {
+		return ground(func(g *Grounds, f *peer.Facts) {
+			f.Mesh.Peers = []mesh.Peer{{ID: pair}}
+			f.Changing = map[mesh.PeerID]string{pair: changing}
+			g.Conditions = map[mesh.PeerID][]peer.Condition{pair: {{Type: peer.Synced, Status: peer.False, Reason: peer.FourPeriodsMissed, Since: now.Add(-time.Hour)}}}
+		}).Situation(&repair.Gate{}, proposal)
+	}
+	if s := failing("c4f2"); s.Peers[pair].Changing != "c4f2" || len(s.Failing) != 0 || s.ClusterUnknown != "" {
+		t.Errorf("changed: %+v, not well %+v, %q", s.Peers[pair], s.Failing, s.ClusterUnknown)
+	}
+	if s := failing(""); s.Peers[pair].Changing != "" || len(s.Failing) != 1 {
+		t.Errorf("not changed: %+v, not well %+v", s.Peers[pair], s.Failing)
+	}
+	for _, c := range []struct {
+		plans  any
+		want   string
+		schema int
+	}{
+		{[]string{}, "", record.PlansSchema},
+		{[]string{}, "written by a newer version", record.PlansSchema + 1},
+		{7, "cannot be read", record.PlansSchema},
+	} {
+		s := storetest.NewMemory()
+		it, err := store.NewDoc(store.Plans("acme"), c.schema, struct {
+			Plans any `json:"plans"`
+		}{c.plans}).Item()
+		if err == nil {
+			err = s.Put(t.Context(), it)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := ground(nil)
+		if g.Snapshot, err = record.Load(t.Context(), s, g.View.Mesh); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.Situation(&repair.Gate{}, proposal).ClusterUnknown; (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%v in schema %d: %q, want %q", c.plans, c.schema, got, c.want)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package operator
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"peerkeeper/shared/check"
 	"peerkeeper/shared/ciscocli"
@@ -14,25 +13,20 @@ import (
 	"peerkeeper/shared/store"
 )
 
-// Paste records what a person pasted of a node's command line; the newest of each command stands. It is audited. An
-// error of package ciscocli says what was expected, and nothing is kept.
-func (o *Operator) Paste(ctx context.Context, node mesh.NodeName, output io.Reader) (check.Paste, error) {
+// Paste records what a person pasted of a node's command line; the newest of each command stands. It is audited.
+func (o *Operator) Paste(ctx context.Context, node mesh.NodeName, output ciscocli.Output) (check.Paste, error) {
 	owner, ok := o.Mesh.Owner(node)
 	if !ok {
 		return check.Paste{}, fmt.Errorf("%s is no node of mesh %s", node, o.Mesh.Name)
 	}
-	parsed, err := ciscocli.Parse(output)
-	if err != nil {
-		return check.Paste{}, err
-	}
 	cl, _ := o.Mesh.Cluster(owner)
 	declared, _ := cl.Node(node)
-	kept := check.Paste{Output: parsed, Actor: plain.Line(o.Actor, maxActor), At: o.Now()}
-	_, _, err = store.Claim(ctx, o.Store, store.Paste(o.Mesh.Name, declared.Name), record.PasteSchema, func(d *store.Doc[record.Pasted], _ bool) (bool, error) {
+	kept := check.Paste{Output: output, Actor: plain.Line(o.Actor, maxActor), At: o.Now()}
+	_, _, err := store.Claim(ctx, o.Store, store.Paste(o.Mesh.Name, declared.Name), record.PasteSchema, func(d *store.Doc[record.Pasted], _ bool) (bool, error) {
 		d.Value.Node = declared.Name
-		by := map[ciscocli.Command]check.Paste{parsed.Command: kept}
+		by := map[ciscocli.Command]check.Paste{output.Command: kept}
 		for command, earlier := range d.Value.By {
-			if command != parsed.Command {
+			if command != output.Command {
 				by[command] = earlier
 			}
 		}
@@ -42,6 +36,6 @@ func (o *Operator) Paste(ctx context.Context, node mesh.NodeName, output io.Read
 	if err != nil {
 		return check.Paste{}, fmt.Errorf("keeping what was pasted of %s: %w", node, err)
 	}
-	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: kept.At, Actor: o.Actor, Intent: "preflight paste " + string(declared.Name), Outcome: "done", Evidence: string(parsed.Command)})
+	_, err = repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: kept.At, Actor: o.Actor, Intent: "preflight paste " + string(declared.Name), Outcome: "done", Evidence: string(output.Command)})
 	return kept, err
 }

@@ -17,9 +17,9 @@ const (
 // HAWord is a node's state of high availability in words.
 func HAWord(state int) string {
 	switch state {
-	case haIdle:
+	case HAIdle:
 		return "Idle"
-	case haNormal:
+	case HANormal:
 		return "Normal"
 	case haBackup:
 		return "Running in Backup Mode"
@@ -50,9 +50,9 @@ func (r *ClusterRecord) HA(c *mesh.Cluster, node mesh.NodeName) mesh.Switch {
 func (r *ClusterRecord) HAUnusual(c *mesh.Cluster, node mesh.NodeName, state int) string {
 	ha := r.HA(c, node)
 	switch {
-	case state == haNormal, state == haIdle && ha != mesh.On:
+	case state == HANormal, state == HAIdle && ha != mesh.On:
 		return ""
-	case state == haIdle:
+	case state == HAIdle:
 		return fmt.Sprintf("%s is Idle although high availability is on: its partner would not take its users over", node)
 	}
 	return fmt.Sprintf("the high availability of %s reads %s; its users may be on the other node of its redundancy group (`utils ha status` on the CLI tells)", node, HAWord(state))

@@ -21,6 +21,8 @@ const (
 	SetParameter   Action = "setParameter"
 	// ImportCertificate puts a certificate into a trust store.
 	ImportCertificate Action = "importCertificate"
+	// ActivateService activates a feature service that is not activated on a node.
+	ActivateService Action = "activateService"
 )
 
 // Target is what an action is done to. Actions are keyed by target, not by
@@ -75,7 +77,21 @@ type Proposal struct {
 	// code that it was read with.
 	Stop StopCause `json:"stop,omitempty"`
 	Code int       `json:"code,omitempty"`
+	// Planned is the step of a plan that asks for it; zero for a repair.
+	Planned PlannedStep `json:"planned,omitzero"`
 }
+
+// PlannedStep is one step of one plan.
+type PlannedStep struct {
+	Plan string `json:"plan"`
+	Step int    `json:"step"` // from 1
+}
+
+// IsZero reports whether it is no step of any plan.
+func (s PlannedStep) IsZero() bool { return s == PlannedStep{} }
+
+// String is how people name it, as in "c4f2 step 3".
+func (s PlannedStep) String() string { return fmt.Sprintf("%s step %d", s.Plan, s.Step) }
 
 func proposalID(a Action, t Target, value string, since time.Time) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s|%s|%d", a, t.Cluster, t.Node, t.Service, t.Parameter, value, since.Unix()))

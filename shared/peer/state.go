@@ -41,6 +41,8 @@ const (
 	Acknowledged Overlay = "Acknowledged"
 	Upgrading    Overlay = "Upgrading"
 	Rewound      Overlay = "Rewound"
+	// Changing is laid over the pairs that a plan names while it changes them.
+	Changing Overlay = "Changing"
 )
 
 // DataDiffers is the cause named where only the data differ.
@@ -218,7 +220,7 @@ func overlays(v *View, id mesh.PeerID, prev StateRecord, flips []Flip) []Overlay
 	var out []Overlay
 	for _, o := range prev.Overlays {
 		switch o {
-		case Flapping, Upgrading, Rewound:
+		case Flapping, Upgrading, Rewound, Changing:
 			// Derived again below.
 		default:
 			out = append(out, o)
@@ -232,6 +234,9 @@ func overlays(v *View, id mesh.PeerID, prev StateRecord, flips []Flip) []Overlay
 	}
 	if changes >= flapsOn || (changes > flapsOff && slices.Contains(prev.Overlays, Flapping)) {
 		out = append(out, Flapping)
+	}
+	if v.Changing[id] != "" {
+		out = append(out, Changing)
 	}
 	for _, end := range []mesh.ClusterID{id.From, id.To} {
 		if v.Upgrading(end) && !slices.Contains(out, Upgrading) {

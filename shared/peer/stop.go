@@ -15,7 +15,7 @@ import (
 // a code that was not told.
 const (
 	CodeCommandedOut = -1069 // "Component is commanded out of service"
-	codeNotActivated = -1068
+	CodeNotActivated = -1068
 )
 
 // Stop is what is remembered of a service that does not run: a person may have
@@ -146,7 +146,7 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	stop := r.Stopped[node][service]
 	out := stopped{since: instant.Earlier(stop.Since, v.Now)}
 	switch code := services[service].Code; {
-	case code == codeNotActivated:
+	case code == CodeNotActivated:
 		out.cause, out.because = StopInactive, "it is not activated on the node"
 		return out
 	case code != CodeCommandedOut && v.stoppedEverywhere(c, service):
@@ -236,8 +236,8 @@ func (v *View) stoppedEverywhere(c *mesh.Cluster, service string) bool {
 
 // HA states that are at rest (enterprisenode.tkhaserverstate).
 const (
-	haIdle   = 2
-	haNormal = 3
+	HAIdle   = 2
+	HANormal = 3
 )
 
 // settled is when a node that was rebooted has settled, as far as that is read:
@@ -246,7 +246,7 @@ const (
 // no start of a service waits for.
 func (v *View) settled(r *ClusterRecord, node mesh.NodeName, boot time.Time) time.Time {
 	until := boot.Add(settling)
-	if state, known := r.Seen.Nodes[node].HAState.Fresh(v.Now, v.maxAge()).Get(); known && state != haIdle && state != haNormal {
+	if state, known := r.Seen.Nodes[node].HAState.Fresh(v.Now, v.maxAge()).Get(); known && state != HAIdle && state != HANormal {
 		until = boot.Add(afterReboot)
 	}
 	return until
@@ -259,7 +259,7 @@ func stopCodeText(code int) string {
 		return ""
 	case CodeCommandedOut:
 		return "commanded out of service"
-	case codeNotActivated:
+	case CodeNotActivated:
 		return "not activated"
 	}
 	return fmt.Sprintf("reason code %d", code)

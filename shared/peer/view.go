@@ -24,6 +24,8 @@ type Facts struct {
 	// CertificateRead is when certcheck last read a certificate over a node's own
 	// port: a second witness of whether the node is there.
 	CertificateRead map[mesh.ClusterID]map[mesh.NodeName]time.Time
+	// Changing are the pairs that a plan changes now, each with the plan's id.
+	Changing map[mesh.PeerID]string
 }
 
 // maxAge is how long a fact of peersync's stays usable: two of its periods.

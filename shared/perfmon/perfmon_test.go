@@ -143,9 +143,12 @@ func TestRequestsAreValid(t *testing.T) {
 		t.Fatalf("request %+v\n%s", asked, body)
 	}
 	wsdl, err := os.ReadFile(filepath.FromSlash("../../../shared/reference/perfmon/PerfmonService.wsdl"))
-	tool, toolErr := exec.LookPath("xmllint")
-	if err != nil || toolErr != nil {
-		return
+	if err != nil {
+		t.Skip("Cisco's WSDL is not here")
+	}
+	tool, err := exec.LookPath("xmllint")
+	if err != nil {
+		t.Skip("xmllint is not installed")
 	}
 	_, schema, _ := strings.Cut(string(wsdl), "<schema ")
 	schema, _, _ = strings.Cut(schema, "</schema>")

@@ -62,6 +62,15 @@ func (p *Preflight) Handle(ctx context.Context, req run.Request) (run.Answer, er
 	return r.Once(ctx, req, func(ctx context.Context, _ *store.Lease) (run.Answer, error) { return p.run(ctx, req) })
 }
 
+// Of carries out the checks of one cluster now, for those who are about to change it.
+func (p *Preflight) Of(ctx context.Context, id mesh.ClusterID) error {
+	a, err := p.Handle(ctx, run.Request{Function: "preflight", Only: []mesh.ClusterID{id}})
+	if err == nil && a.Skipped != "" {
+		err = errors.New(a.Skipped)
+	}
+	return err
+}
+
 func (p *Preflight) run(ctx context.Context, req run.Request) (run.Answer, error) {
 	now := p.Now()
 	snapshot, err := record.Load(ctx, p.Store, p.Mesh)

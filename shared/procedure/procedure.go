@@ -28,6 +28,7 @@ const (
 	AdvancedConfiguration = administration + " > Presence > Settings > Advanced Configuration" // [G]
 	NetworkServices       = serviceability + " > Tools > Control Center - Network Services"
 	FeatureServices       = serviceability + " > Tools > Control Center Feature Services" // sic: the chapter has no dash here
+	ServiceActivation     = serviceability + " > Tools > Service Activation"              // [G]
 	CertificateManagement = platform + " > Security > Certificate Management"             // [G]
 	CipherManagement      = platform + " > Security > Cipher Management"                  // [G]
 	AlarmConfiguration    = serviceability + " > Alarm > Configuration"                   // [G]
@@ -54,8 +55,20 @@ const (
 
 // The services of which people speak by name.
 const (
-	icsa = "Cisco Intercluster Sync Agent"
-	axl  = "Cisco AXL Web Service"
+	icsa     = "Cisco Intercluster Sync Agent"
+	axl      = "Cisco AXL Web Service"
+	sipProxy = "Cisco SIP Proxy"
+)
+
+// Service parameters by the names that Cisco's page shows. The third of SIP Proxy
+// is called like the first in every guide; what it is, is inferred.
+const (
+	IntervalParameter          = "Inter Cluster Peer Periodic Sync Interval (mins)"
+	AutoRecoveryParameter      = "Enable Auto Recovery for Inter-Cluster Peer Periodic Syncing Failure"
+	CertificateSyncParameter   = "Certificate Sync during Inter-Cluster Periodic Sync"
+	MaxProcessesParameter      = "Maximum no. of processes"
+	MaxSpareProcessesParameter = "Maximum no. of spare processes"
+	ThirdProcessesParameter    = "Maximum no. of processes (the chapter names it a second time; probably the minimum number of spare processes)"
 )
 
 // Step is one thing for a person to do.
@@ -99,7 +112,7 @@ func EnterCredentials(on, peer mesh.NodeName, of mesh.ClusterID) Step {
 
 // EnableAutoRecovery lets ICSA restart itself.
 func EnableAutoRecovery(on mesh.NodeName) Step {
-	return Step{string(on), ServiceParameters, fmt.Sprintf("Choose %s and %s (Active): with Enable Auto Recovery for Inter-Cluster Peer Periodic Syncing Failure set to Enabled, ICSA restarts itself. Give it one interval before restarting it.", on, icsa)}
+	return Step{string(on), ServiceParameters, fmt.Sprintf("Choose %s and %s (Active): with %s set to Enabled, ICSA restarts itself. Give it one interval before restarting it.", on, icsa, AutoRecoveryParameter)}
 }
 
 // SetParameter sets a service parameter.
@@ -122,10 +135,42 @@ func RestartService(on mesh.NodeName, service string) Step { return control(on, 
 
 func control(on mesh.NodeName, service, button string) Step {
 	page := NetworkServices
-	if service == axl {
+	if service == axl || service == sipProxy {
 		page = FeatureServices
 	}
 	return Step{string(on), page, fmt.Sprintf("Choose %s from Server, click Go, select %s and click %s.", on, service, button)}
+}
+
+// CheckService reads whether a service runs.
+func CheckService(on mesh.NodeName, service string) Step {
+	step := control(on, service, "")
+	step.Do = fmt.Sprintf("Choose %s from Server and click Go: Status of %s reads Started.", on, service)
+	return step
+}
+
+// ActivateService activates a feature service [G].
+func ActivateService(on mesh.NodeName, service string) Step {
+	return Step{string(on), ServiceActivation, fmt.Sprintf("Choose %s from Server, click Go, check %s and click Save.", on, service)}
+}
+
+// DisableHA turns high availability off in every redundancy group of a cluster [G].
+func DisableHA(on string) Step {
+	return Step{on, RedundancyGroups, "Find and select each group, uncheck Enable High Availability and click Save; wait until both nodes read Idle."}
+}
+
+// EnableHA turns it on again [G].
+func EnableHA(on string) Step {
+	return Step{on, RedundancyGroups, "Find and select each group, check Enable High Availability and click Save; wait until both nodes read Normal."}
+}
+
+// CheckHA reads the state of a cluster's redundancy groups [G].
+func CheckHA(on string) Step {
+	return Step{on, RedundancyGroups, "Find and select each group: both nodes read Normal, or Idle where high availability is off."}
+}
+
+// Fallback brings a node that failed over back [G].
+func Fallback(on string) Step {
+	return Step{on, RedundancyGroups, "Find and select the group and click Fallback beside the node that reads Failed Over; wait until both nodes read Normal."}
 }
 
 // UploadCertificate puts a certificate into a trust store [G].

@@ -62,7 +62,7 @@ type Snapshot struct {
 
 	// As stored: only who asks for them pays for decoding them.
 	buckets, logs, checks, pastes []store.Item
-	userReport                    store.Item
+	userReport, plans             store.Item
 
 	shown *shown // nil unless it was made by Show
 }
@@ -192,6 +192,8 @@ func (b *Snapshot) take(m *mesh.Mesh, it store.Item) error {
 		b.buckets = append(b.buckets, it)
 	case store.AuditUsersSK + "#":
 		b.userReport = it
+	case store.PlansSK + "#":
+		b.plans = it
 	case store.PrefixLog:
 		b.logs = append(b.logs, it)
 	case store.PrefixPreflight:
@@ -319,6 +321,9 @@ func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.F
 	}
 	logs, _ := b.Logs(m, now) // one that cannot be decoded tells nothing; peersync, whose item it is, fails by it
 	v.Logs = LogsRead(logs)
+	if plans, err := b.Plans(); err == nil && !plans.Newer {
+		v.Changing = plans.Value.Changing()
+	}
 	return v
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -250,4 +251,40 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Which pairs a plan changes is known to every judgement, and to the consistent read
+// before an action; not from a plan that has not begun or has ended, nor from what a
+// newer version wrote.
+func TestThePairsThatAPlanChanges(t *testing.T) {
+	id := mesh.PeerID{From: "emea", To: "apac"}
+	m := &mesh.Mesh{Name: "acme", Clusters: []mesh.Cluster{{ID: "emea"}, {ID: "apac"}}, Peers: []mesh.Peer{{ID: id}}}
+	for state, want := range map[change.State]string{change.Draft: "", change.Running: "c4f2", change.Waiting: "c4f2", change.Stopped: "c4f2", change.Done: "", "newer": ""} {
+		s := storetest.NewMemory()
+		schema := record.PlansSchema
+		if state == "newer" {
+			state, schema = change.Running, schema+1
+		}
+		put := store.NewDoc(store.Plans("acme"), schema, change.Plans{Plans: []change.Entry{{ID: "c4f2", State: state, Pairs: []mesh.PeerID{id}}}})
+		it, err := put.Item()
+		if err == nil {
+			err = s.Put(t.Context(), it)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := record.Load(t.Context(), s, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reread, err := record.Reread(t.Context(), s, m, []mesh.PeerID{id}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, b := range map[string]*record.Snapshot{"loaded": loaded, "read again": reread} {
+			if got := b.Facts(m, 5*time.Minute, time.Now()).Changing[id]; got != want {
+				t.Errorf("%s, %s: %q, want %q", name, state, got, want)
+			}
+		}
+	}
 }

@@ -10,13 +10,13 @@ import (
 )
 
 // Reread reads consistently, in two requests where a mesh's size allows it, what
-// an action turns on: every cluster's record and log, the given peers' records, how the
-// functions ran, the proposal, and, last, all that people decided. Load may be a
+// an action turns on: the plans that run, every cluster's record and log, the given peers'
+// records, how the functions ran, the proposal, and, last, all that people decided. Load may be a
 // moment behind; nobody acts on that moment.
 //
 // What it does not read (alarms, rejected accounts, other peers) is empty.
 func Reread(ctx context.Context, s store.Store, m *mesh.Mesh, peers []mesh.PeerID, proposal string, functions ...string) (*Snapshot, error) {
-	var keys []store.Key
+	keys := []store.Key{store.Plans(m.Name)}
 	for _, c := range m.IDs() {
 		keys = append(keys, store.Cluster(m.Name, c), store.Cert(m.Name, c), store.Log(m.Name, c))
 	}

@@ -39,6 +39,9 @@ func (g *Gate) found(now time.Time) bool {
 	for _, o := range g.Open {
 		look(mark("open", o.Seq), o.Deadline, sendWindow)
 	}
+	for _, l := range g.Locks {
+		look(mark("lock", l.Seq), l.Until, longestLock)
+	}
 	if maps.EqualFunc(g.Ahead, next, time.Time.Equal) {
 		return false
 	}

@@ -26,6 +26,11 @@ type ServiceController interface {
 	// Parameter reads a service parameter and how many parameters match.
 	Parameter(ctx context.Context, node mesh.NodeName, service, name string) (value string, matches int, err error)
 	SetParameter(ctx context.Context, node mesh.NodeName, service, name, value string) error
+	// Activate activates a feature service. It is sent at most once.
+	Activate(ctx context.Context, node mesh.NodeName, service string) error
+	// Readiness reads of the whole cluster, now, what a restart that signs people
+	// out is judged by.
+	Readiness(ctx context.Context) (peer.Readiness, error)
 	// Refused says whether a write with this error reached the node, and the
 	// node said no.
 	Refused(err error) bool
@@ -120,10 +125,10 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 	if err != nil {
 		return Result{}, fmt.Errorf("looking at %s: %w", p.Target, err)
 	}
-	s.Lease = r.lease(ctx)
+	s.read, s.Lease = true, r.lease(ctx)
 	r.crash("looked")
 
-	intent := Intent{ID: p.ID, Action: p.Action, Target: p.Target, Value: p.Value, Peers: p.Peers, Actor: r.Actor, MinAge: p.MinAge, Before: before}
+	intent := Intent{ID: p.ID, Action: p.Action, Target: p.Target, Value: p.Value, Peers: p.Peers, Actor: r.Actor, Planned: p.Planned, MinAge: p.MinAge, Before: before}
 	var refused []record.Refusal
 	meant, wrote, err := change(ctx, r.Store, r.Mesh.Name, func(g *Gate) (*Entry, error) {
 		s.Now = r.Now()
@@ -137,14 +142,13 @@ func (r *Repair) Do(ctx context.Context, p peer.Proposal, read Check) (Result, e
 			intent.Seq = g.Last.Seq + 1
 		}
 		g.Open = append(slices.Clone(g.Open), intent)
-		if kind.interrupts {
+		if kind.interrupts && p.Planned.IsZero() {
 			g.Restarts = append(slices.Clone(g.Restarts), Restart{intent.Seq, p.Target.Cluster, s.Now})
 		}
 		actor := r.Actor
-		if p.Approval != "" {
-			a := s.Overrides.Approvals[p.ID]
-			g.Used = append(slices.Clone(g.Used), Spent{p.ID, s.Now, a.At})
-			actor += ", approved by " + a.Actor
+		if c := consentTo(p, s); c.Actor != "" || p.Approval != "" {
+			g.Used = append(slices.Clone(g.Used), Spent{spentAs(p), s.Now, c.At})
+			actor += ", approved by " + c.Actor
 		}
 		return &Entry{Time: s.Now, Actor: actor, Intent: fmt.Sprintf("%s %s", p.Action, p.Target), Outcome: "intent", Evidence: p.Why}, nil
 	})
@@ -209,6 +213,8 @@ func (r *Repair) lookAgain(ctx context.Context, d executor, in Intent, meant Gat
 		return "somebody paused or resumed in the meantime"
 	case !slices.ContainsFunc(gate.Open, func(o Intent) bool { return o.Seq == in.Seq && o.ID == in.ID }):
 		return "the intent was closed by somebody else in the meantime"
+	case !in.Planned.IsZero() && !gate.lockedFor(in.Planned, in.Target.Cluster, r.Now()):
+		return fmt.Sprintf("the lock of plan %s on %s was taken back in the meantime", in.Planned, in.Target.Cluster)
 	}
 	return ""
 }
@@ -284,7 +290,7 @@ func (r *Repair) outcomeOf(ctx context.Context, in Intent) (Outcome, string) {
 		}
 		return kind.prove(in, now, r.Now())
 	}
-	action, err := kind.open(ctx, r, peer.Proposal{Action: in.Action, Target: in.Target, Value: in.Value})
+	action, err := kind.open(ctx, r, peer.Proposal{Action: in.Action, Target: in.Target, Value: in.Value, Planned: in.Planned})
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}
@@ -305,8 +311,11 @@ func (r *Repair) close(ctx context.Context, in Intent, outcome Outcome, text str
 		g.Open = slices.Delete(slices.Clone(g.Open), i, i+1)
 		if outcome == NotSent {
 			g.Restarts = slices.DeleteFunc(slices.Clone(g.Restarts), func(x Restart) bool { return x.Seq == in.Seq })
+			// The approval of a planned step lives as long as the step waits, and it
+			// goes on waiting.
+			g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return u.ID == in.Planned.String() && u.At.Equal(in.Written) })
 		}
-		g.Closed = append(slices.Clone(g.Closed), Closure{in.Seq, in.ID, in.Action, in.Target, now, in.Written, outcome, text})
+		g.Closed = append(slices.Clone(g.Closed), Closure{in.Seq, in.ID, in.Action, in.Target, now, in.Written, outcome, text, in.Planned})
 		return &Entry{Time: now, Actor: r.Actor, Intent: fmt.Sprintf("close %d: %s %s", in.Seq, in.Action, in.Target), Outcome: string(outcome), Evidence: text}, nil
 	})
 	if err != nil {

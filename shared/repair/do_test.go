@@ -42,10 +42,12 @@ type rig struct {
 	looks   int
 	onLook  func(n int)
 	value   string // of the parameter
+	matches int    // parameters that have its name
+	ready   peer.Readiness
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, now: noon, store: storetest.NewMemory(), status: "Started", since: noon.Add(-5 * time.Hour), applies: true, value: "30"}
+	r := &rig{t: t, now: noon, store: storetest.NewMemory(), status: "Started", since: noon.Add(-5 * time.Hour), applies: true, value: "30", matches: 1, ready: readyFor(icsa.Node)}
 	r.store.Now = func() time.Time { return r.now }
 	_, _, r.s = calm()
 	r.Repair = &Repair{
@@ -83,7 +85,7 @@ func (r *rig) Control(context.Context, mesh.NodeName, peer.Action, string) error
 }
 
 func (r *rig) Parameter(context.Context, mesh.NodeName, string, string) (string, int, error) {
-	return r.value, 1, nil
+	return r.value, r.matches, nil
 }
 
 func (r *rig) SetParameter(_ context.Context, _ mesh.NodeName, _, _, value string) error {
@@ -93,6 +95,18 @@ func (r *rig) SetParameter(_ context.Context, _ mesh.NodeName, _, _, value strin
 	}
 	return r.answer
 }
+
+// Activate starts the service too.
+func (r *rig) Activate(context.Context, mesh.NodeName, string) error {
+	r.sent = append(r.sent, r.now)
+	if r.applies {
+		r.status, r.code, r.since = "Started", 0, r.now.Add(r.begins)
+	}
+	return r.answer
+}
+
+func (r *rig) Readiness(context.Context) (peer.Readiness, error) { return r.ready, r.unread }
+
 func (r *rig) Refused(err error) bool   { return errors.Is(err, errRefused) }
 func (r *rig) Uncertain(err error) bool { return errors.Is(err, errLost) }
 

@@ -27,6 +27,8 @@ type Gate struct {
 	Closed []Closure `json:"closed,omitempty"`
 	// Used are the approvals that were spent; each is good for one action.
 	Used []Spent `json:"used,omitempty"`
+	// Locks are the clusters on which a step of a plan is under way.
+	Locks []Lock `json:"locks,omitempty"`
 	// Ahead is when marks that lie ahead of the gate's clock were first found to.
 	Ahead map[string]time.Time `json:"ahead,omitempty"`
 	// Last is the newest entry of the audit: the chain's head. It is written
@@ -43,6 +45,8 @@ type Intent struct {
 	Value  string        `json:"value,omitempty"`
 	Peers  []mesh.PeerID `json:"peers,omitempty"`
 	Actor  string        `json:"actor"`
+	// Planned is the plan's step that it is; zero for a repair.
+	Planned peer.PlannedStep `json:"planned,omitzero"`
 	// MinAge is how long the service must have run, as the proposal had it.
 	MinAge   time.Duration `json:"minAge,omitempty"`
 	Before   Before        `json:"before"`
@@ -90,11 +94,13 @@ type Closure struct {
 	Meant    time.Time   `json:"meant"`
 	Outcome  Outcome     `json:"outcome"`
 	Evidence string      `json:"evidence"`
+	// Planned is the plan's step that it was; zero for a repair.
+	Planned peer.PlannedStep `json:"planned,omitzero"`
 }
 
 // Spent is a used approval.
 type Spent struct {
-	ID string    `json:"id"`
+	ID string    `json:"id"` // of the proposal, or the step's name
 	At time.Time `json:"at"`
 	// Approved is when the approval was given, by the clock of who gave it. It
 	// tells one approval of an action from the next; no order is read from it,
@@ -184,6 +190,7 @@ func (g *Gate) forget(now time.Time) {
 		return !g.counts(key, c.At, now, keepClosed) || c.Outcome == NotSent && !g.counts(key, c.At, now, keepNotSent)
 	})
 	g.Used = slices.DeleteFunc(slices.Clone(g.Used), func(u Spent) bool { return now.Sub(u.At).Abs() >= keepSpent })
+	g.Locks = slices.DeleteFunc(slices.Clone(g.Locks), func(l Lock) bool { return !g.holds(l, now) })
 	// What is frequent first, but that of the hour that it is limited by: a renewed
 	// mesh closes hundreds of imports a day, and what restarts are limited by is kept.
 	more := len(g.Closed) - maxClosed

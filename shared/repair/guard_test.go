@@ -107,11 +107,6 @@ func said(s *Situation, scope record.Scope, expires time.Time) {
 	s.Overrides.Pauses = []record.Override{{Scope: scope, Reason: "change freeze", Actor: "jdoe", At: noon.Add(-time.Hour), Expires: expires}}
 }
 
-// setting makes of it what a planned change does.
-func setting(_ *Gate, p *peer.Proposal, s *Situation) {
-	p.Action, p.Target.Parameter, p.Value, s.Privilege = peer.SetParameter, "SyncInterval", "45", GrantPrivilege()
-}
-
 func closedOnce(o Outcome, ago time.Duration) Closure {
 	return Closure{Seq: 1, Action: peer.RestartService, Target: icsa, At: noon.Add(-ago), Meant: noon.Add(-ago), Outcome: o}
 }
@@ -139,9 +134,9 @@ func cases() []only {
 			s.Newest = s.Mesh.Hash()
 			approved(p, s, time.Minute)
 		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
-		{"service", "XCP Router", func(_ G, p P, _ S) { p.Target.Service = peer.XCPRouter }, func(_ G, p P, s S) { p.Target.Service = peer.XCPRouter; s.Privilege = GrantPrivilege() }},
-		{"service", "SIP Proxy", func(_ G, p P, _ S) { p.Target.Service = peer.SIPProxy }, func(_ G, p P, s S) { p.Target.Service = peer.SIPProxy; s.Privilege = GrantPrivilege() }},
-		{"service", "Server Recovery Manager", func(_ G, p P, _ S) { p.Target.Service = peer.SRM }, func(_ G, p P, s S) { p.Target.Service = peer.SRM; s.Privilege = GrantPrivilege() }},
+		{"service", "XCP Router", func(_ G, p P, s S) { p.Target.Service = peer.XCPRouter; s.Privilege = GrantPrivilege() }, func(G, P, S) {}},
+		{"service", "SIP Proxy", func(_ G, p P, s S) { p.Target.Service = peer.SIPProxy; s.Privilege = GrantPrivilege() }, func(G, P, S) {}},
+		{"service", "Server Recovery Manager", func(_ G, p P, s S) { p.Target.Service = peer.SRM; s.Privilege = GrantPrivilege() }, func(G, P, S) {}},
 		{"service", "the Sync Agent is started, never restarted", func(_ G, p P, _ S) { p.Target.Service = peer.SyncAgent }, func(g G, p P, s S) { starting(g, p, s); p.Target.Service = peer.SyncAgent }},
 		{"service", "a store that is not tomcat-trust", func(g G, p P, s S) { importing1(g, p, s); p.Target.Service = "cup-trust" }, importing1},
 		{"service", "a store is not restarted", func(_ G, p P, _ S) { p.Target.Service = peer.TomcatTrust }, importing1},
@@ -203,10 +198,6 @@ func cases() []only {
 			starting(g, p, s)
 			s.ServiceUnknown = "the services are not known (Stale)"
 		}, starting},
-		{"facts", "the services are stale, for a parameter", func(g G, p P, s S) {
-			setting(g, p, s)
-			s.ServiceUnknown = "the services are not known (Stale)"
-		}, setting},
 		{"facts", "it has synced since", func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.True, "") }, func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.StuckTwoHours) }},
 		{"facts", "that it is stuck is inferred from a line that a log lacks", func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.NoSuccessLogged) }, func(_ G, _ P, s S) { s.Peers = reading(peer.Synced, peer.False, peer.CiscoAlarm) }},
 		{"facts", "whether it syncs is not known", func(_ G, _ P, s S) { s.Peers = nil }, func(_ G, p P, s S) { p.Target.Service, s.Peers = peer.AXL, nil }},
@@ -246,6 +237,17 @@ func cases() []only {
 		{"epoch", "paused since it was decided", func(g G, _ P, _ S) { g.PauseEpoch++ }, func(g G, _ P, s S) { g.PauseEpoch++; s.Epoch++ }},
 		{"overlay", "nodes are being upgraded", func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Upgrading) }, func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Acknowledged) }},
 		{"overlay", "the database was restored", func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Rewound) }, func(_ G, _ P, s S) { s.Peers[emeaAmer] = stuck(peer.Rewound) }},
+		{"overlay", "a plan changes the pair", func(_ G, _ P, s S) { s.Peers[emeaApac] = changing("c4f2") }, func(_ G, _ P, s S) { s.Peers[emeaAmer] = changing("c4f2") }},
+		{"locked", "a step of a plan is under way there", func(g G, _ P, _ S) { g.Locks = []Lock{locked("emea", 3)} }, func(g G, _ P, _ S) { g.Locks = []Lock{locked("apac", 3)} }},
+		{"locked", "until its end, and a day at most", func(g G, _ P, _ S) {
+			g.Locks = []Lock{locked("emea", 3)}
+			g.Locks[0].Until, g.Ahead = noon.Add(300*time.Hour), map[string]time.Time{mark("lock", 7): noon.Add(-23 * time.Hour)}
+		}, func(g G, _ P, _ S) {
+			over, ahead := locked("emea", 3), locked("emea", 4)
+			over.Until, ahead.Until, g.Ahead = noon, noon.Add(300*time.Hour), map[string]time.Time{mark("lock", 8): noon.Add(-24 * time.Hour)}
+			ahead.Seq = 8
+			g.Locks = []Lock{over, ahead}
+		}},
 		{"usersFell", "the users of the cluster are gone", func(_ G, _ P, s S) { s.UsersFell = "from 200 to 0" }, func(G, P, S) {}},
 		{"overlay", "flapping", func(_ G, _ P, s S) { s.Peers[emeaApac] = stuck(peer.Flapping) }, func(G, P, S) {}},
 		{"window", "a deny window wins over an allow window", func(_ G, _ P, s S) {
@@ -352,6 +354,10 @@ func cases() []only {
 			approved(p, s, time.Minute)
 			s.Overrides.Approvals = map[string]record.Approval{"r2": s.Overrides.Approvals["r1"]}
 		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
+		{"approval", "agreed to a step of a plan", func(_ G, p P, s S) {
+			p.Approval = "the other peers advance"
+			s.Consent = Consent{Actor: "jdoe", At: noon.Add(-time.Minute), Target: p.Target}
+		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
 		{"approval", "expired", func(_ G, p P, s S) { approved(p, s, 4*time.Hour) }, func(_ G, p P, s S) { approved(p, s, 4*time.Hour-time.Second) }},
 		{"approval", "used", func(g G, p P, s S) { approved(p, s, time.Hour); g.Used = []Spent{{"r1", noon, noon.Add(-time.Hour)}} }, func(g G, p P, s S) { approved(p, s, time.Minute); g.Used = []Spent{{"r1", noon, noon.Add(-time.Hour)}} }},
 		{"approval", "used, and given by a clock that is ahead", func(g G, p P, s S) {
@@ -405,17 +411,20 @@ func renewed(ids ...mesh.ClusterID) []Failing {
 	return out
 }
 
+// calmness is a situation in which nothing stops an action.
+type calmness func() (Gate, peer.Proposal, Situation)
+
 // refusedBy changes a calm situation, and tells by which guards the action is
 // stopped when one of them, if named, is missing. What asks for the action still
 // does, unless the change says otherwise.
-func refusedBy(t *testing.T, missing string, change func(*Gate, *peer.Proposal, *Situation)) []string {
+func (calm calmness) refusedBy(t *testing.T, missing string, change func(*Gate, *peer.Proposal, *Situation)) []string {
 	t.Helper()
 	g, p, s := calm()
 	change(&g, &p, &s)
 	if s.Proposed == nil {
 		s.Proposed = []peer.Proposal{p}
 	}
-	all := guards(kindOf(p.Action))
+	all := guardsOf(p)
 	by := slices.DeleteFunc(slices.Clone(all), func(g guard) bool { return g.name == missing })
 	if missing != "" && len(by) != len(all)-1 {
 		t.Fatalf("%s is no guard of %s, or not one", missing, p.Action)
@@ -428,35 +437,47 @@ func refusedBy(t *testing.T, missing string, change func(*Gate, *peer.Proposal, 
 }
 
 func TestEachGuardIsTheOnlyThingThatStops(t *testing.T) {
-	if got := refusedBy(t, "", func(*Gate, *peer.Proposal, *Situation) {}); len(got) > 0 {
-		t.Fatalf("a calm situation is refused by %v", got)
-	}
-	for _, c := range cases() {
-		t.Run(c.guard+"/"+c.name, func(t *testing.T) {
-			if got := refusedBy(t, "", c.stop); !slices.Equal(got, []string{c.guard}) {
-				t.Errorf("stopped by %v, want by %s alone", got, c.guard)
-			}
-			if got := refusedBy(t, "", c.pass); len(got) > 0 {
-				t.Errorf("the like that may pass is stopped by %v", got)
-			}
-		})
+	for _, j := range []struct {
+		of    string
+		calm  calmness
+		cases []only
+	}{{"repair", calm, cases()}, {"planned", calmStep, stepCases()}} {
+		if got := j.calm.refusedBy(t, "", func(*Gate, *peer.Proposal, *Situation) {}); len(got) > 0 {
+			t.Fatalf("%s: a calm situation is refused by %v", j.of, got)
+		}
+		for _, c := range j.cases {
+			t.Run(j.of+"/"+c.guard+"/"+c.name, func(t *testing.T) {
+				if got := j.calm.refusedBy(t, "", c.stop); !slices.Equal(got, []string{c.guard}) {
+					t.Errorf("stopped by %v, want by %s alone", got, c.guard)
+				}
+				if got := j.calm.refusedBy(t, "", c.pass); len(got) > 0 {
+					t.Errorf("the like that may pass is stopped by %v", got)
+				}
+			})
+		}
 	}
 }
 
 // Take any guard away, and each of its cases above goes through: the named test
 // would fail.
 func TestNoGuardCanBeMissed(t *testing.T) {
-	covered := map[string]int{}
-	for _, c := range cases() {
-		covered[c.guard]++
-		if got := refusedBy(t, c.guard, c.stop); len(got) > 0 {
-			t.Errorf("%s/%s is stopped by %v although %s is missing", c.guard, c.name, got, c.guard)
+	for _, j := range []struct {
+		of    domain
+		calm  calmness
+		cases []only
+	}{{repairs, calm, cases()}, {plans, calmStep, stepCases()}} {
+		covered := map[string]int{}
+		for _, c := range j.cases {
+			covered[c.guard]++
+			if got := j.calm.refusedBy(t, c.guard, c.stop); len(got) > 0 {
+				t.Errorf("%s/%s is stopped by %v although %s is missing", c.guard, c.name, got, c.guard)
+			}
 		}
-	}
-	for _, k := range kinds() {
-		for _, g := range guards(k) {
-			if covered[g.name] == 0 {
-				t.Errorf("guard %s has no case", g.name)
+		for _, k := range kinds() {
+			for _, g := range guards(k, j.of) {
+				if covered[g.name] == 0 {
+					t.Errorf("guard %s has no case", g.name)
+				}
 			}
 		}
 	}

@@ -243,6 +243,13 @@ func (remote) Parameter(context.Context, mesh.NodeName, string, string) (string,
 func (remote) SetParameter(context.Context, mesh.NodeName, string, string, string) error {
 	return errors.ErrUnsupported
 }
+
+func (remote) Activate(context.Context, mesh.NodeName, string) error { return errors.ErrUnsupported }
+
+func (remote) Readiness(context.Context) (peer.Readiness, error) {
+	return peer.Readiness{}, errors.ErrUnsupported
+}
+
 func (remote) Refused(error) bool   { return false }
 func (remote) Uncertain(error) bool { return true }
 

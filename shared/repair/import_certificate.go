@@ -26,8 +26,8 @@ func importCertificate() kind {
 		},
 		byHand: importByHand,
 		guards: []guard{
-			{"import", "policy.importCertificates is manual; a CA, what is not served yet, or what one source alone tells, without approval; not the certificate that was proposed", mayImport},
-			{"importLimit", "the imports that policy.limits.importsPerMeshPerHour (30 unless set, at most 100) allows are used up", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
+			{repairs, "import", "policy.importCertificates is manual; a CA, what is not served yet, or what one source alone tells, without approval; not the certificate that was proposed", mayImport},
+			{repairs, "importLimit", "the imports that policy.limits.importsPerMeshPerHour (30 unless set, at most 100) allows are used up", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 				limit := s.Mesh.Policy.Limits.ImportsPerMeshPerHour
 				if n := imports(g, s.Now); n >= limit {
 					return stop("%d certificates were imported in the mesh within the hour, the limit is %d", n, limit)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"peerkeeper/shared/peer"
-	"peerkeeper/shared/record"
 )
 
 // kind is one kind of action: all that is particular to it. What is common, the
@@ -14,23 +13,25 @@ import (
 // those of an action that needs nothing of the sort.
 type kind struct {
 	action peer.Action
-	// on are the services, or trust stores, that it is done to as a repair.
-	// Everything else takes a Privilege.
-	on []string
+	// on are the services, or trust stores, that it is done to as a repair, and
+	// inPlans those that it is done to as a step of a plan, with a Privilege.
+	on, inPlans []string
 	// summary says what it does, as in "lets Peerkeeper …".
 	summary func(p peer.Proposal) string
 	// byHand is how a person does the same on Cisco's pages.
 	byHand func(p peer.Proposal) string
 
-	// guards are its own, besides those of every repair.
+	// guards are its own as a repair, besides those of every repair.
 	guards []guard
 	// facts says why what the proposal rests on does not stand, as far as it is
 	// known now.
 	facts func(p peer.Proposal, s Situation) string
 	// needless says why the target does not want it any more.
 	needless func(p peer.Proposal, s Situation) string
+	// ready says why a planned step's own conditions do not hold.
+	ready func(p peer.Proposal, s Situation) string
 	// outdated says why an approval is not for the target as it is now.
-	outdated func(a record.Approval, p peer.Proposal, s Situation) string
+	outdated func(c Consent, p peer.Proposal, s Situation) string
 	// mends is the condition for which it is asked where the nodes themselves say
 	// what they lack: once a person has approved it, causes of that sort are no
 	// sign of a fault in the network, however many there are.
@@ -54,7 +55,7 @@ type kind struct {
 
 // kinds are all that there are.
 func kinds() []kind {
-	return []kind{startService(), restartService(), setParameter(), importCertificate()}
+	return []kind{startService(), restartService(), setParameter(), importCertificate(), activateService()}
 }
 
 // kindOf is the kind of an action. What this version does not know may not be

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
 
@@ -20,15 +19,15 @@ type scene struct {
 // scenes have one of each kind.
 func scenes(t *testing.T) map[peer.Action]scene {
 	of := func(r *rig, p peer.Proposal) scene { return scene{r, p, func() int { return len(r.sent) }} }
-	stopped, set := newRig(t), newRig(t)
+	stopped, set, inactive := newRig(t), newRig(t), newRig(t)
 	stopped.status = "Stopped"
-	set.Privilege = GrantPrivilege()
-	interval := peer.Target{Cluster: "emea", Node: icsa.Node, Service: peer.ICSA, Parameter: "SyncInterval"}
+	inactive.status, inactive.code = "Stopped", peer.CodeNotActivated
 	r, store, imports, _ := importRig(t)
 	return map[peer.Action]scene{
 		peer.StartService:      of(stopped, start()),
 		peer.RestartService:    of(newRig(t), restart()),
-		peer.SetParameter:      of(set, peer.Proposal{ID: "p1", Action: peer.SetParameter, Target: interval, Value: "45", Peers: []mesh.PeerID{emeaApac}}),
+		peer.SetParameter:      of(set.plans(setting()), setting()),
+		peer.ActivateService:   of(inactive.plans(activating()), activating()),
 		peer.ImportCertificate: {r, imports, func() int { return len(store.added) }},
 	}
 }
@@ -99,7 +98,8 @@ func TestWhatAPersonReadsOfAKind(t *testing.T) {
 		{start(), "start Cisco Intercluster Sync Agent on imp-emea-pub.example.com", "Control Center - Network Services: Choose imp-emea-pub.example.com from Server, click Go, select Cisco Intercluster Sync Agent and click Start"},
 		{restart(), "restart Cisco Intercluster Sync Agent on imp-emea-pub.example.com", "Control Center - Network Services: Choose imp-emea-pub.example.com from Server, click Go, select Cisco Intercluster Sync Agent and click Restart"},
 		{axl, "restart Cisco AXL Web Service on imp-emea-pub.example.com", "Control Center Feature Services: Choose imp-emea-pub.example.com from Server, click Go, select Cisco AXL Web Service and click Restart"},
-		{scenes(t)[peer.SetParameter].p, "set SyncInterval of Cisco Intercluster Sync Agent on imp-emea-pub.example.com to 45", "Service Parameters: Choose imp-emea-pub.example.com from Server and Cisco Intercluster Sync Agent from Service, set SyncInterval to 45 and click Save"},
+		{activating(), "activate Cisco AXL Web Service on imp-emea-pub.example.com", "Service Activation: Choose imp-emea-pub.example.com from Server, click Go, check Cisco AXL Web Service and click Save"},
+		{setting(), "set SyncInterval of Cisco Intercluster Sync Agent on imp-emea-pub.example.com to 45", "Service Parameters: Choose imp-emea-pub.example.com from Server and Cisco Intercluster Sync Agent from Service, set SyncInterval to 45 and click Save"},
 		{imported(), "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com", "Certificate Purpose tomcat-trust: tomcat of imp-apac-pub.example.com ("},
 		{peer.Proposal{Action: "paint", Target: icsa}, "paint Cisco Intercluster Sync Agent on imp-emea-pub.example.com", ""},
 	} {

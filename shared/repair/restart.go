@@ -3,6 +3,7 @@ package repair
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"peerkeeper/shared/peer"
@@ -16,26 +17,32 @@ func restartService() kind {
 	k := kind{
 		action:  peer.RestartService,
 		on:      []string{peer.ICSA, peer.AXL},
+		inPlans: append([]string{peer.ICSA}, signingOut...),
 		summary: summarize,
 		byHand:  func(p peer.Proposal) string { return procedure.RestartService(p.Target.Node, p.Target.Service).Line() },
 		guards: []guard{
-			{"clusterLimit", "the restarts that policy.limits.restartsPerClusterPerHour (1 unless set) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			{repairs, "clusterLimit", "the restarts that policy.limits.restartsPerClusterPerHour (1 unless set) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
 				return stopIf(restarts(g, s.Now, p.Target.Cluster) >= s.Mesh.Policy.Limits.RestartsPerClusterPerHour)
 			}},
-			{"meshLimit", "the restarts that policy.limits.restartsPerMeshPerHour (3 unless set) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			{repairs, "meshLimit", "the restarts that policy.limits.restartsPerMeshPerHour (3 unless set) allows are used up", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
 				return stopIf(restarts(g, s.Now, "") >= s.Mesh.Policy.Limits.RestartsPerMeshPerHour)
 			}},
-			{"age", "the service was restarted recently: it is up for less than 2 h, 4 intervals, or 1.5 x the longest full sync", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
+			{repairs, "age", "the service was restarted recently: it is up for less than 2 h, 4 intervals, or 1.5 x the longest full sync", func(_ *Gate, p peer.Proposal, s Situation) *record.Refusal {
 				return stopIf(s.Service.UpTime < leastUpTime(p.MinAge))
 			}},
 		},
 		facts:    whyNotRestart,
 		needless: notStarted,
-		outdated: func(a record.Approval, p peer.Proposal, s Situation) string {
+		ready:    whyNotReady,
+		outdated: func(c Consent, p peer.Proposal, s Situation) string {
 			// Whether the table remembers it or not: an approval is for the service as
 			// the person saw it, whose clock may be ahead.
-			if !s.Now.Add(-s.Service.UpTime).Before(a.At.Add(-skew)) {
-				return fmt.Sprintf("%s was restarted since %s approved, or less than %s before: approve again", p.Target, a.Actor, plain.Duration(skew))
+			began := s.Now.Add(-s.Service.UpTime)
+			switch {
+			case !c.Started.IsZero() && began.Sub(c.Started).Abs() > skew:
+				return fmt.Sprintf("%s approved a restart of %s as it had run since %s, and it has run since %s: approve again", c.Actor, p.Target, plain.Time(c.Started), plain.Time(began))
+			case c.Started.IsZero() && !began.Before(c.At.Add(-skew)):
+				return fmt.Sprintf("%s was restarted since %s approved, or less than %s before: approve again", p.Target, c.Actor, plain.Duration(skew))
 			}
 			return ""
 		},
@@ -44,9 +51,9 @@ func restartService() kind {
 		prove:      provenByUpTime,
 	}
 	k.open = func(ctx context.Context, r *Repair, p peer.Proposal) (executor, error) {
-		return onService(ctx, r, k, p.Target, func(in Intent, now peer.Service) string {
+		return onService(ctx, r, k, p, func(in Intent, now peer.Service) string {
 			switch least := leastUpTime(in.MinAge); {
-			case now.UpTime < least:
+			case in.Planned.IsZero() && now.UpTime < least:
 				return fmt.Sprintf("%s is up for %s only (minimum %s): it was restarted recently", p.Target, plain.Duration(now.UpTime), plain.Duration(least))
 			case now.UpTime < in.Before.UpTime:
 				return fmt.Sprintf("it has been restarted in the meantime (up-time %s)", plain.Duration(now.UpTime))
@@ -57,9 +64,39 @@ func restartService() kind {
 	return k
 }
 
+// upTimeJitter is how far the start that one reading of an up-time tells may lie from
+// that of another.
+const upTimeJitter = 2 * time.Minute
+
 // leastUpTime is the up-time below which a service is not restarted. An up-time
 // that is not told is negative, and so below it.
 func leastUpTime(proposed time.Duration) time.Duration { return max(proposed, leastAge) }
+
+// signingOut are the services whose restart signs people out. They are restarted in
+// one go and never stopped and started: a Stop of XCP Router leaves down what
+// depends on it (Deployment Guide 9.1).
+var signingOut = []string{peer.XCPRouter, peer.SIPProxy, peer.SRM}
+
+func signsOut(p peer.Proposal) bool { return slices.Contains(signingOut, p.Target.Service) }
+
+// whyNotReady says why a planned restart must wait for what the cluster told of
+// itself just now.
+func whyNotReady(p peer.Proposal, s Situation) string {
+	if s.Service.UpTime < 0 {
+		return fmt.Sprintf("the up-time of %s is not told, so a restart of it could not be verified", p.Target)
+	}
+	if !signsOut(p) {
+		return ""
+	}
+	if c, ok := s.Mesh.Cluster(p.Target.Cluster); ok {
+		for _, n := range c.Nodes {
+			if _, read := s.Readiness.Nodes[n.Name]; !read {
+				return fmt.Sprintf("nothing was read of %s", n.Name)
+			}
+		}
+	}
+	return s.Readiness.WhyNotRestart(p.Target.Node)
+}
 
 func notStarted(p peer.Proposal, s Situation) string {
 	if s.Service.Status != "Started" {
@@ -111,7 +148,7 @@ func provenByUpTime(in Intent, now peer.Service, at time.Time) (Outcome, string)
 		return "", state
 	case now.UpTime < in.Before.UpTime:
 		return DoneProven, state
-	case now.UpTime >= in.Before.UpTime+at.Sub(in.Written)-2*time.Minute:
+	case now.UpTime >= in.Before.UpTime+at.Sub(in.Written)-upTimeJitter:
 		return NotDone, state // it has run ever since
 	}
 	// Read back so late that it has run for longer than before: it was

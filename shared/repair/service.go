@@ -12,51 +12,62 @@ import (
 // service is a service on a node, which is started or restarted.
 type service struct {
 	ServiceController
-	r      *Repair
-	kind   kind
-	target peer.Target
-	again  func(in Intent, now peer.Service) string // why it must not be sent after all
+	r     *Repair
+	kind  kind
+	p     peer.Proposal
+	again func(in Intent, now peer.Service) string // why it must not be sent after all
 }
 
 // onService reaches a service with the write account.
-func onService(ctx context.Context, r *Repair, k kind, t peer.Target, again func(Intent, peer.Service) string) (executor, error) {
-	controller, err := r.Open(ctx, t.Cluster)
-	if err != nil {
-		return nil, err
-	}
-	return service{controller, r, k, t, again}, nil
+func onService(ctx context.Context, r *Repair, k kind, p peer.Proposal, again func(Intent, peer.Service) string) (service, error) {
+	controller, err := r.Open(ctx, p.Target.Cluster)
+	return service{controller, r, k, p, again}, err
 }
 
-func (d service) now(ctx context.Context) (peer.Service, error) {
-	return d.Service(ctx, d.target.Node, d.target.Service)
+// read brings a situation the service as it is now, and what a planned restart that
+// signs people out is judged by besides.
+func (d service) read(ctx context.Context, s *Situation) (err error) {
+	if s.Service, err = d.Service(ctx, d.p.Target.Node, d.p.Target.Service); err != nil {
+		return err
+	}
+	if d.p.Planned.IsZero() || !signsOut(d.p) {
+		return nil
+	}
+	if s.Readiness, err = d.Readiness(ctx); err != nil {
+		return fmt.Errorf("whether %s can be restarted: %w", d.p.Target, err)
+	}
+	return nil
 }
 
 func (d service) check(ctx context.Context, s *Situation) (Before, error) {
-	now, err := d.now(ctx)
-	if err != nil {
+	if err := d.read(ctx, s); err != nil {
 		return Before{}, err
 	}
-	s.Service = now
-	return Before{Status: now.Status, Code: now.Code, UpTime: now.UpTime}, nil
+	return Before{Status: s.Service.Status, Code: s.Service.Code, UpTime: s.Service.UpTime}, nil
 }
 
 func (d service) recheck(ctx context.Context, in Intent) string {
-	now, err := d.now(ctx)
-	if err != nil {
+	s := Situation{Mesh: d.r.Mesh}
+	if err := d.read(ctx, &s); err != nil {
 		return "the target could not be read again: " + err.Error()
 	}
-	if why := d.kind.needless(peer.Proposal{Target: d.target}, Situation{Service: now}); why != "" {
+	if why := d.kind.needless(d.p, s); why != "" {
 		return why
 	}
-	return d.again(in, now)
+	if !d.p.Planned.IsZero() && d.kind.ready != nil {
+		if why := d.kind.ready(d.p, s); why != "" {
+			return why
+		}
+	}
+	return d.again(in, s.Service)
 }
 
 func (d service) send(ctx context.Context) error {
-	return d.Control(ctx, d.target.Node, d.kind.action, d.target.Service)
+	return d.Control(ctx, d.p.Target.Node, d.kind.action, d.p.Target.Service)
 }
 
 func (d service) readBack(ctx context.Context, in Intent) (Outcome, string) {
-	now, err := d.now(ctx)
+	now, err := d.Service(ctx, d.p.Target.Node, d.p.Target.Service)
 	if err != nil {
 		return "", "not read back: " + err.Error()
 	}

@@ -8,15 +8,28 @@ import (
 	"peerkeeper/shared/procedure"
 )
 
-// setParameter sets a service parameter. No repair does.
+// setParameter sets a service parameter, by its internal name: two parameters may
+// share the one that people see. No repair does.
 func setParameter() kind {
 	return kind{
 		action:  peer.SetParameter,
+		inPlans: []string{peer.ICSA, peer.SIPProxy},
 		summary: func(p peer.Proposal) string { return fmt.Sprintf("set %s to %s", p.Target, p.Value) },
 		byHand: func(p peer.Proposal) string {
 			return procedure.SetParameter(p.Target.Node, p.Target.Service, p.Target.Parameter, p.Value).Line()
 		},
-		facts: func(_ peer.Proposal, s Situation) string { return s.ServiceUnknown },
+		needless: func(p peer.Proposal, s Situation) string {
+			if s.Matches == 1 && s.Value == p.Value {
+				return fmt.Sprintf("%s is %s already", p.Target, p.Value)
+			}
+			return ""
+		},
+		ready: func(p peer.Proposal, s Situation) string {
+			if s.Matches != 1 {
+				return fmt.Sprintf("%d parameters of %s on %s are named %s: nothing is set unless exactly one is", s.Matches, p.Target.Service, p.Target.Node, p.Target.Parameter)
+			}
+			return ""
+		},
 		proof: "its value",
 		open: func(ctx context.Context, r *Repair, p peer.Proposal) (executor, error) {
 			controller, err := r.Open(ctx, p.Target.Cluster)
@@ -39,15 +52,9 @@ func (d parameter) now(ctx context.Context) (string, int, error) {
 	return d.Parameter(ctx, d.target.Node, d.target.Service, d.target.Parameter)
 }
 
-func (d parameter) check(ctx context.Context, _ *Situation) (Before, error) {
-	value, matches, err := d.now(ctx)
-	switch {
-	case err != nil:
-		return Before{}, err
-	case matches != 1:
-		return Before{}, fmt.Errorf("%d parameters match: nothing is set unless exactly one does", matches)
-	}
-	return Before{Value: value}, nil
+func (d parameter) check(ctx context.Context, s *Situation) (_ Before, err error) {
+	s.Value, s.Matches, err = d.now(ctx)
+	return Before{Value: s.Value}, err
 }
 
 func (d parameter) recheck(ctx context.Context, in Intent) string {

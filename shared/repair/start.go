@@ -18,7 +18,7 @@ func startService() kind {
 		summary: summarize,
 		byHand:  func(p peer.Proposal) string { return procedure.StartService(p.Target.Node, p.Target.Service).Line() },
 		guards: []guard{
-			{"commanded", "a person may have stopped the service on purpose, and nobody has approved it", commanded},
+			{repairs, "commanded", "a person may have stopped the service on purpose, and nobody has approved it", commanded},
 		},
 		facts: func(p peer.Proposal, s Situation) string {
 			if s.ServiceUnknown != "" {
@@ -46,7 +46,7 @@ func startService() kind {
 		},
 	}
 	k.open = func(ctx context.Context, r *Repair, p peer.Proposal) (executor, error) {
-		return onService(ctx, r, k, p.Target, func(in Intent, now peer.Service) string {
+		return onService(ctx, r, k, p, func(in Intent, now peer.Service) string {
 			if now.Code == peer.CodeCommandedOut && in.Before.Code != peer.CodeCommandedOut {
 				return "it has been commanded out of service in the meantime"
 			}

@@ -22,6 +22,8 @@ func Schedules() []Schedule {
 		{Function: "stucksync", Period: 5 * time.Minute, Offset: 2*time.Minute + 30*time.Second, Lease: 4 * time.Minute},
 		// Each cluster every peer.CertLook; more often where something is mended.
 		{Function: "certcheck", Period: 15 * time.Minute, Offset: time.Minute, Lease: 12 * time.Minute},
+		// A plan is advanced at once when somebody has said something to it.
+		{Function: "peering", Period: 5 * time.Minute, Offset: 3*time.Minute + 45*time.Second, Lease: 4 * time.Minute},
 		// What only a person changes: once a day is enough, and --now asks sooner.
 		{Function: "preflight", Period: 24 * time.Hour, Offset: 3*time.Hour + 18*time.Minute, Lease: 12 * time.Minute},
 	}

@@ -27,10 +27,15 @@ const (
 	PrefixMaintenance = "MAINT#"
 	PrefixPreflight   = "PREFLIGHT#" // the checks of a cluster
 	PrefixPaste       = "PASTE#"     // what people pasted of a node's command line
+	PrefixPlan        = "PLAN#"      // what people said to a plan
+	PrefixChange      = "CHANGE#"    // a plan, and its steps
 )
 
 // AuditUsersSK is the sort key of what preflight found wrong with users.
 const AuditUsersSK = "AUDITUSERS"
+
+// PlansSK is the sort key of what every function knows of plans.
+const PlansSK = "PLANS"
 
 // The last part of a peer's sort key: who wrote the item.
 const (
@@ -151,6 +156,30 @@ func Preflight(meshName string, id mesh.ClusterID) Key {
 // Paste is what people pasted of a node's command line.
 func Paste(meshName string, node mesh.NodeName) Key {
 	return Key{Override(meshName), PrefixPaste + string(node)}
+}
+
+// Plans is what every function knows of a mesh's plans.
+func Plans(meshName string) Key { return Key{Live(meshName), PlansSK} }
+
+// Changes is the partition of a mesh's plans, that no tick reads but those of a plan
+// that runs.
+func Changes(meshName string) string { return meshName + "#change" }
+
+// Change is a plan's head.
+func Change(meshName, id string) Key { return Key{Changes(meshName), PrefixChange + id} }
+
+// ChangeStep is one step of a plan, from 1.
+func ChangeStep(meshName, id string, n int) Key {
+	return Key{Changes(meshName), fmt.Sprintf("%s%s#%04d", PrefixChange, id, n)}
+}
+
+// Word is what a person said to a plan, in the order of n; 0 asks for the plan.
+func Word(meshName, id string, n int) Key {
+	word := "plan"
+	if n > 0 {
+		word = fmt.Sprintf("%06d", n)
+	}
+	return Key{Override(meshName), PrefixPlan + id + "#" + word}
 }
 
 // Gate is the mesh's one gate.

@@ -19,6 +19,7 @@ func (t *tick) firing() []alarm.Firing {
 		out = append(out, t.clusterFiring(c.ID)...)
 	}
 	out = append(out, t.duplicateUsers()...)
+	out = append(out, t.plansStopped()...)
 	out = append(out, t.overdue()...)
 	out = append(out, t.selfTest()...)
 	for i, f := range out {
@@ -60,7 +61,7 @@ func (t *tick) peerFiring(id mesh.PeerID, kinds []alarm.Kind) []alarm.Firing {
 func suppressed(overlays []peer.Overlay) bool {
 	for _, o := range overlays {
 		switch o {
-		case peer.Maintenance, peer.Acknowledged, peer.Flapping, peer.Upgrading, peer.Rewound:
+		case peer.Maintenance, peer.Acknowledged, peer.Flapping, peer.Upgrading, peer.Rewound, peer.Changing:
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/repair"
 )
@@ -33,14 +34,40 @@ func (t *tick) climb(gate *repair.Gate) {
 		asked = append(asked, peer.Starts(t.View, id, gate.Done()...)...)
 		asked = append(asked, peer.RemoteAXL(t.View, id)...)
 	}
-	t.asked = peer.Merge(asked)
-	for _, p := range t.Exchange() {
-		// One restart is enough, and one that repairs a stuck sync reads the trust
-		// store as well.
-		if !p.Reload || !slices.ContainsFunc(t.asked, func(o peer.Proposal) bool { return o.Target == p.Target && o.Action == p.Action }) {
+	free, held := t.sorted(asked)
+	t.asked = peer.Merge(free)
+	there := func(p peer.Proposal) bool {
+		return slices.ContainsFunc(t.asked, func(o peer.Proposal) bool { return o.Target == p.Target && o.Action == p.Action })
+	}
+	for _, p := range peer.Merge(held) {
+		if !there(p) {
 			t.asked = append(t.asked, p)
 		}
 	}
+	free, held = t.sorted(t.Exchange())
+	for _, p := range append(free, held...) {
+		// One restart is enough, and one that repairs a stuck sync reads the trust
+		// store as well.
+		if !p.Reload || !there(p) {
+			t.asked = append(t.asked, p)
+		}
+	}
+}
+
+// sorted tells what is asked for by pairs that a plan changes alone, which is held
+// while it does, from the rest: that of other pairs is asked for by those alone, so
+// that the held ones neither stop it nor let it do without a person's approval.
+func (t *tick) sorted(asked []peer.Proposal) (free, held []peer.Proposal) {
+	for _, p := range asked {
+		others := slices.DeleteFunc(slices.Clone(p.Peers), func(id mesh.PeerID) bool { return t.View.Changing[id] != "" })
+		if len(others) == 0 && len(p.Peers) > 0 {
+			held = append(held, p)
+			continue
+		}
+		p.Peers = others
+		free = append(free, p)
+	}
+	return free, held
 }
 
 // rungState is the state of a stuck peer while the ladder is at work.

@@ -1,0 +1,506 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/dashboard"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/run"
+)
+
+type peeringVerb struct {
+	Plan    peeringPlanVerb    `cmd:"" help:"Make the draft of a plan: nothing is changed before it is started."`
+	List    peeringListVerb    `cmd:"" help:"The plans, the newest first."`
+	Show    peeringShowVerb    `cmd:"" help:"One plan: every step, what became of it, and what comes next."`
+	Start   peeringStartVerb   `cmd:"" help:"Have a plan carried out."`
+	Approve peeringApproveVerb `cmd:"" help:"Consent to steps that sign people out or stop syncs."`
+	Confirm peeringConfirmVerb `cmd:"" help:"Say that a step is done which a person does."`
+	Answer  peeringAnswerVerb  `cmd:"" help:"Answer a question of a plan."`
+	Skip    peeringSkipVerb    `cmd:"" help:"Leave a step out, with a reason."`
+	Stop    peeringStopVerb    `cmd:"" help:"Stop a plan: nothing more is sent until it is resumed."`
+	Resume  peeringResumeVerb  `cmd:"" help:"Go on with a plan that is stopped."`
+	Abort   peeringAbortVerb   `cmd:"" help:"End a plan for good, but for what must be undone."`
+}
+
+// told are the flags of the verbs that say something to a plan, or ask for one: the
+// function peering hears it at once, here or, with --table, there.
+type told struct {
+	kept
+	secrets
+}
+
+type peeringPlanVerb struct {
+	Kind string   `arg:"" help:"What the plan is for." placeholder:"KIND"`
+	Args []string `arg:"" optional:"" name:"args" help:"What it takes, see below." placeholder:"ARG"`
+	told
+}
+
+// Help is what peerkeeper peering plan --help teaches.
+func (peeringPlanVerb) Help() string {
+	var b strings.Builder
+	b.WriteString("Makes a plan of ordered steps, some of which Peerkeeper carries out through its gate, some a person does and Peerkeeper verifies, and some are questions. It is a draft: read it, print it, start it. In mode observe every step is a person's, verified.\n\nKinds:\n\n")
+	for _, u := range change.Usages() {
+		fmt.Fprintf(&b, "  %s %s\n      %s\n", u.Name, u.Args, u.About)
+	}
+	b.WriteString(`
+Examples:
+
+  peerkeeper peering plan set syncInterval=45 emea apac
+  peerkeeper peering plan restart-router emea
+  peerkeeper peering show 4f2a1c --html > change.html    # to attach to a change request
+  peerkeeper peering start 4f2a1c`)
+	return b.String()
+}
+
+// Run makes a plan.
+func (v *peeringPlanVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := v.known(ctx)
+	if err != nil {
+		return err
+	}
+	// What can never be a plan is told before anything is written down.
+	snapshot, err := record.Load(ctx, w.store, w.Mesh)
+	if err != nil {
+		return err
+	}
+	known := change.Known{Mesh: w.Mesh, Nodes: map[mesh.NodeName]peer.Node{}, Now: w.clock.Now()}
+	for id, doc := range snapshot.Clusters {
+		c, ok := w.Cluster(id)
+		for i := 0; ok && !doc.Newer && i < len(c.Nodes); i++ {
+			known.Nodes[c.Nodes[i].Name] = doc.Value.Seen.Nodes[c.Nodes[i].Name]
+		}
+	}
+	if _, err := change.Make(known, "", change.Word{Kind: change.Kind(v.Kind), Args: v.Args}); err != nil {
+		return usageOf(err)
+	}
+	o := w.operator()
+	if o.Actor, err = actor(); err != nil {
+		return err
+	}
+	id, err := o.AskForPlan(ctx, change.Kind(v.Kind), v.Args)
+	if err != nil {
+		return err
+	}
+	if err := v.hear(ctx, t, w); err != nil {
+		return fmt.Errorf("plan %s was asked for, and is made by the next run of peering: %w", id, err)
+	}
+	return showPlan(ctx, t, w, id)
+}
+
+// hear has the function peering hear what was said.
+func (v *told) hear(ctx context.Context, t *terminal, w *watched) error {
+	if v.Table != "" {
+		return t.wait(ctx, fixed("function peering"), func(ctx context.Context) error {
+			return invoke(ctx, v.Table, run.Request{Mesh: w.Name, Function: "peering"})
+		})
+	}
+	accounts, err := w.accounts(t, v.files, v.secrets, allSecrets(w.Mesh))
+	if err != nil {
+		return err
+	}
+	h := w.host(t, accounts)
+	h.Privilege = t.privilege
+	return t.wait(ctx, fixed("advancing plans of mesh %s", w.Name), func(ctx context.Context) error {
+		a, err := h.Handle(ctx, run.Request{Function: "peering"})
+		if err == nil && a.Skipped != "" {
+			err = errors.New(a.Skipped)
+		}
+		return err
+	})
+}
+
+// usageOf is an error of a plan: exit 2 for what no plan could take, 1 for what this
+// one does not as it is now.
+func usageOf(err error) error {
+	var never *change.UsageError
+	if errors.As(err, &never) {
+		return usage{err}
+	}
+	return err
+}
+
+func (w *watched) plan(ctx context.Context, id string) (*record.Plan, error) {
+	p, err := record.LoadPlan(ctx, w.store, w.Name, id)
+	if errors.Is(err, record.ErrNoPlan) {
+		heads, err := record.PlanHeads(ctx, w.store, w.Name)
+		if err != nil {
+			return nil, err
+		}
+		var ids []string
+		for _, h := range heads {
+			ids = append(ids, h.ID)
+		}
+		if len(ids) == 0 {
+			return nil, usagef("there is no plan %s, nor any other: `peerkeeper peering plan --help` says how to make one", plain.Value(id))
+		}
+		return nil, usagef("there is no plan %s: %s", plain.Value(id), suggest(id, ids))
+	}
+	return p, err
+}
+
+// showPlan shows a plan, and gives its exit code.
+func showPlan(ctx context.Context, t *terminal, w *watched, id string) error {
+	p, err := w.plan(ctx, id)
+	if err != nil {
+		return err
+	}
+	v := p.View(w.Mesh)
+	if t.json {
+		err = t.answer(v)
+	} else {
+		err = printPlan(t, v)
+	}
+	if err == nil && v.State != change.Done {
+		return problem{}
+	}
+	return err
+}
+
+func printPlan(t *terminal, v change.View) error {
+	t.sayf("plan %s: %s", v.ID, clean(v.Title))
+	t.sayf("  %s since %s, asked for by %s; left: %s", v.State, v.Since.UTC().Format(time.RFC3339), clean(v.By), v.Estimate)
+	if v.Why != "" {
+		t.sayf("  %s", clean(v.Why))
+	}
+	for _, s := range v.Steps {
+		t.sayf("%4d  %-9s %-9s %s", s.N, strings.ToUpper(string(s.State)), s.Kind, clean(s.Title))
+		if s.Evidence != "" {
+			t.sayf("      %s", clean(s.Evidence))
+		}
+		if s.State == change.StepDone || s.State == change.StepSkipped {
+			continue
+		}
+		if s.How != nil && s.Kind != change.Automatic {
+			t.sayf("      to do: %s", clean(s.How.Line()))
+		}
+		if s.Interrupts != "nothing" {
+			t.sayf("      interrupts: %s", clean(s.Interrupts))
+		}
+		if s.Approval == "needed" {
+			t.sayf("      needs approval: peerkeeper peering approve %s --step %d", v.ID, s.N)
+		}
+	}
+	if next := nextWord(v); next != "" {
+		t.sayf("")
+		t.sayf("next: %s", next)
+	}
+	return nil
+}
+
+// nextWord is what a person may say now.
+func nextWord(v change.View) string {
+	switch v.State {
+	case change.Draft:
+		return "peerkeeper peering start " + v.ID
+	case change.Stopped:
+		return fmt.Sprintf("peerkeeper peering resume %s, skip a step with a reason, or abort", v.ID)
+	case change.Waiting:
+		for _, s := range v.Steps {
+			if s.State != change.StepWaiting {
+				continue
+			}
+			switch {
+			case s.Approval == "needed":
+				return fmt.Sprintf("peerkeeper peering approve %s --step %d", v.ID, s.N)
+			case s.Kind == change.Question:
+				return fmt.Sprintf("peerkeeper peering answer %s %d yes|no", v.ID, s.N)
+			}
+			return fmt.Sprintf("peerkeeper peering confirm %s %d, once it is done", v.ID, s.N)
+		}
+	}
+	return ""
+}
+
+type peeringListVerb struct{ kept }
+
+// Help is what peerkeeper peering list --help teaches.
+func (peeringListVerb) Help() string {
+	return `Lists the plans of the last year, the newest first. It changes nothing. Exit 1 if one waits for a person or is stopped.
+
+Examples:
+
+  peerkeeper peering list
+  peerkeeper peering list --json | jq -r '.plans[] | select(.state == "waiting") | .id'`
+}
+
+// planLine is a plan in a list.
+type planLine struct {
+	ID       string           `json:"id"`
+	Kind     change.Kind      `json:"kind"`
+	Title    string           `json:"title"`
+	Clusters []mesh.ClusterID `json:"clusters"`
+	State    change.State     `json:"state"`
+	Why      string           `json:"why,omitempty"`
+	Created  time.Time        `json:"created"`
+	Since    time.Time        `json:"since"`
+	By       string           `json:"by"`
+}
+
+// Run lists the plans.
+func (v *peeringListVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := v.known(ctx)
+	if err != nil {
+		return err
+	}
+	heads, err := record.PlanHeads(ctx, w.store, w.Name)
+	if err != nil {
+		return err
+	}
+	lines, open := []planLine{}, false
+	for _, h := range heads {
+		lines = append(lines, planLine{h.ID, h.Kind, change.Title(h), h.Clusters, h.State, h.Why, h.Created, h.Since, h.By})
+		open = open || h.State == change.Waiting || h.State == change.Stopped
+	}
+	switch {
+	case t.json:
+		err = t.answer(map[string]any{"plans": lines})
+	case len(lines) == 0:
+		t.sayf("There are no plans. `peerkeeper peering plan --help` says how to make one.")
+	default:
+		table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "PLAN\tSTATE\tSINCE\tBY\tWHAT")
+		for _, l := range lines {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", l.ID, l.State, l.Since.UTC().Format("2006-01-02 15:04"), clean(l.By), clean(l.Title))
+		}
+		err = table.Flush()
+	}
+	if err == nil && open {
+		return problem{}
+	}
+	return err
+}
+
+type peeringShowVerb struct {
+	ID   name `arg:"" help:"The plan." placeholder:"PLAN"`
+	HTML bool `name:"html" help:"One printable page, to attach to a change request."`
+	kept
+}
+
+// Help is what peerkeeper peering show --help teaches.
+func (peeringShowVerb) Help() string {
+	return `Shows each step of a plan: what, where, why, how a person does it, what it interrupts, what proves it, how it is undone, and what became of it. It changes nothing. Exit 0 if the plan is done.
+
+Examples:
+
+  peerkeeper peering show 4f2a1c
+  peerkeeper peering show 4f2a1c --html > change.html`
+}
+
+// Run shows a plan.
+func (v *peeringShowVerb) Run(ctx context.Context, t *terminal) error {
+	w, err := v.known(ctx)
+	if err != nil {
+		return err
+	}
+	if !v.HTML {
+		return showPlan(ctx, t, w, string(v.ID))
+	}
+	if t.json {
+		return usagef("--html with --json: one of them")
+	}
+	p, err := w.plan(ctx, string(v.ID))
+	if err != nil {
+		return err
+	}
+	return dashboard.RunBook(t.stdout, p.View(w.Mesh), w.clock.Now())
+}
+
+type onePlan struct {
+	ID name `arg:"" help:"The plan." placeholder:"PLAN"`
+	told
+}
+
+// tell says something to a plan, has it heard, and shows the plan.
+func (v *onePlan) tell(ctx context.Context, t *terminal, word func(p *record.Plan) (change.Word, error)) error {
+	w, err := v.known(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := w.plan(ctx, string(v.ID))
+	if err != nil {
+		return err
+	}
+	said, err := word(p)
+	if err != nil {
+		return err
+	}
+	o := w.operator()
+	if o.Actor, err = actor(); err != nil {
+		return err
+	}
+	said, err = o.Tell(ctx, &p.Plan, said)
+	if err != nil {
+		return usageOf(err)
+	}
+	if err := v.hear(ctx, t, w); err != nil {
+		return fmt.Errorf("what you said to plan %s is written down, and is heard by the next run of peering: %w", p.ID, err)
+	}
+	if p, err = w.plan(ctx, string(v.ID)); err != nil {
+		return err
+	}
+	for _, r := range p.Refused {
+		if r.N == said.N {
+			return errors.New(r.Why)
+		}
+	}
+	return showPlan(ctx, t, w, p.ID)
+}
+
+func fixedWord(w change.Word) func(*record.Plan) (change.Word, error) {
+	return func(*record.Plan) (change.Word, error) { return w, nil }
+}
+
+type peeringStartVerb struct{ onePlan }
+
+// Help is what peerkeeper peering start --help teaches.
+func (peeringStartVerb) Help() string {
+	return `Has a plan carried out: first the preflight of its clusters, then step by step. A step that signs people out waits for its own approval.`
+}
+
+// Run starts a plan.
+func (v *peeringStartVerb) Run(ctx context.Context, t *terminal) error {
+	return v.tell(ctx, t, fixedWord(change.Word{Verb: change.Start}))
+}
+
+type peeringApproveVerb struct {
+	Step []int `help:"This step; may be given again. Without it, the one that waits." placeholder:"N"`
+	All  bool  `help:"Every step that needs approval and of whose service it is known since when it runs."`
+	onePlan
+}
+
+// Help is what peerkeeper peering approve --help teaches.
+func (peeringApproveVerb) Help() string {
+	return `Consents to steps, once each, for the service as it runs now: if it is restarted by somebody else before, the approval counts for nothing. A step is sent in a window of policy.windows, and only if the cluster is then fit for it.
+
+Examples:
+
+  peerkeeper peering approve 4f2a1c
+  peerkeeper peering approve 4f2a1c --step 4 --step 8`
+}
+
+// Run approves steps.
+func (v *peeringApproveVerb) Run(ctx context.Context, t *terminal) error {
+	if v.All && len(v.Step) > 0 {
+		return usagef("--all with --step: one of them")
+	}
+	return v.tell(ctx, t, func(p *record.Plan) (change.Word, error) {
+		w := change.Word{Verb: change.Approve, Steps: v.Step, Saw: map[int]time.Time{}}
+		if v.All {
+			w.Steps = p.Approvable()
+			if len(w.Steps) == 0 {
+				return w, fmt.Errorf("no step of plan %s can be approved now", p.ID)
+			}
+		} else if len(w.Steps) == 0 {
+			s := p.Current()
+			if s == nil {
+				return w, fmt.Errorf("plan %s has no step left", p.ID)
+			}
+			w.Steps = []int{s.N}
+		}
+		for _, n := range w.Steps {
+			if s := p.Step(n); s != nil {
+				w.Saw[n] = s.ServiceStart
+			}
+		}
+		return w, nil
+	})
+}
+
+type oneStep struct {
+	onePlan
+	Step int `arg:"" help:"The step, by its number." placeholder:"STEP"`
+}
+
+type peeringConfirmVerb struct {
+	oneStep
+	Note string `help:"What you saw, for those who read it later." placeholder:"TEXT"`
+}
+
+// Help is what peerkeeper peering confirm --help teaches.
+func (peeringConfirmVerb) Help() string {
+	return `Says that a step is done which a person does. Peerkeeper reads it back where it can: what it reads otherwise stays open, with both facts.`
+}
+
+// Run confirms a step.
+func (v *peeringConfirmVerb) Run(ctx context.Context, t *terminal) error {
+	return v.tell(ctx, t, fixedWord(change.Word{Verb: change.Confirm, Steps: []int{v.Step}, Text: v.Note}))
+}
+
+type peeringAnswerVerb struct {
+	oneStep
+	Says string `arg:"" name:"answer" enum:"yes,no" help:"yes or no."`
+}
+
+// Help is what peerkeeper peering answer --help teaches.
+func (peeringAnswerVerb) Help() string {
+	return `Answers the question that a plan has come to, such as whether to disable high availability for the restarts.`
+}
+
+// Run answers a question.
+func (v *peeringAnswerVerb) Run(ctx context.Context, t *terminal) error {
+	return v.tell(ctx, t, fixedWord(change.Word{Verb: change.Answer, Steps: []int{v.Step}, Yes: v.Says == "yes"}))
+}
+
+type peeringSkipVerb struct {
+	oneStep
+	Reason string `required:"" help:"Why it is left out." placeholder:"TEXT"`
+}
+
+// Help is what peerkeeper peering skip --help teaches.
+func (peeringSkipVerb) Help() string {
+	return `Leaves a step out, with a reason that is recorded. A check that is skipped lifts none of the conditions under which a later step is sent.`
+}
+
+// Run skips a step.
+func (v *peeringSkipVerb) Run(ctx context.Context, t *terminal) error {
+	reason, err := record.ReasonOf(v.Reason)
+	if err != nil {
+		return usage{err}
+	}
+	return v.tell(ctx, t, fixedWord(change.Word{Verb: change.Skip, Steps: []int{v.Step}, Text: reason}))
+}
+
+type peeringStopVerb struct{ onePlan }
+
+// Help is what peerkeeper peering stop --help teaches.
+func (peeringStopVerb) Help() string {
+	return `Stops a plan: nothing more is sent until it is resumed. What was sent already is read back all the same.`
+}
+
+// Run stops a plan.
+func (v *peeringStopVerb) Run(ctx context.Context, t *terminal) error {
+	return v.tell(ctx, t, fixedWord(change.Word{Verb: change.Stop}))
+}
+
+type peeringResumeVerb struct{ onePlan }
+
+// Help is what peerkeeper peering resume --help teaches.
+func (peeringResumeVerb) Help() string {
+	return `Goes on with a plan that is stopped, at the step where it stopped. Nothing that may have been sent is sent again.`
+}
+
+// Run resumes a plan.
+func (v *peeringResumeVerb) Run(ctx context.Context, t *terminal) error {
+	return v.tell(ctx, t, fixedWord(change.Word{Verb: change.Resume}))
+}
+
+type peeringAbortVerb struct{ onePlan }
+
+// Help is what peerkeeper peering abort --help teaches.
+func (peeringAbortVerb) Help() string {
+	return `Ends a plan for good. What it has done stays as it is; what must be undone, such as high availability that was disabled, is still asked of a person.`
+}
+
+// Run aborts a plan.
+func (v *peeringAbortVerb) Run(ctx context.Context, t *terminal) error {
+	return v.tell(ctx, t, fixedWord(change.Word{Verb: change.Abort}))
+}

@@ -1,0 +1,84 @@
+package change
+
+import (
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/procedure"
+)
+
+// View is a plan as people read it.
+type View struct {
+	ID       string           `json:"id"`
+	Kind     Kind             `json:"kind"`
+	Title    string           `json:"title"`
+	Mesh     string           `json:"mesh"`
+	Created  time.Time        `json:"created"`
+	By       string           `json:"by"`
+	Clusters []mesh.ClusterID `json:"clusters"`
+	State    State            `json:"state"`
+	Why      string           `json:"why,omitempty"`
+	Since    time.Time        `json:"since"`
+	// Estimate is how long what is left takes in the best case.
+	Estimate string     `json:"estimate"`
+	Steps    []StepView `json:"steps"`
+}
+
+// StepView is a step as people read it.
+type StepView struct {
+	N          int             `json:"n"`
+	Cluster    mesh.ClusterID  `json:"cluster"`
+	Node       mesh.NodeName   `json:"node,omitempty"`
+	Kind       StepKind        `json:"kind"`
+	Title      string          `json:"title"`
+	Why        string          `json:"why"`
+	How        *procedure.Step `json:"how,omitempty"`
+	Interrupts string          `json:"interrupts"`
+	Proof      string          `json:"proof"`
+	Undo       string          `json:"undo,omitempty"`
+	Approval   string          `json:"approval"` // none, needed, given
+	State      StepState       `json:"state"`
+	Evidence   string          `json:"evidence"`
+	At         *time.Time      `json:"at,omitempty"` // since when it is in this state
+}
+
+// View renders a plan.
+func (p *Plan) View(m *mesh.Mesh) View {
+	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Steps: []StepView{}}
+	for i := range p.Steps {
+		v.Steps = append(v.Steps, p.view(m, &p.Steps[i]))
+	}
+	return v
+}
+
+func (p *Plan) view(m *mesh.Mesh, s *Step) StepView {
+	o, c := opOf(s.Op), context{mesh: m, plan: p, step: s}
+	text := func(f func(context) string) string {
+		if f == nil {
+			return ""
+		}
+		return f(c)
+	}
+	v := StepView{
+		N: s.N, Cluster: s.Cluster, Node: s.Node, Kind: s.KindOf(m.Policy.Mode), Title: text(o.title), Why: text(o.why),
+		Interrupts: text(o.interrupts), Proof: text(o.proof), Undo: text(o.undo), Approval: "none", State: s.State, Evidence: s.Evidence,
+	}
+	if v.Interrupts == "" {
+		v.Interrupts = "nothing"
+	}
+	if o.how != nil {
+		if how := o.how(c); how != (procedure.Step{}) {
+			v.How = &how
+		}
+	}
+	if s.NeedsApproval(m.Policy.Mode) {
+		v.Approval = "needed"
+		if s.Consent != nil {
+			v.Approval = "given"
+		}
+	}
+	if !s.Since.IsZero() {
+		v.At = &s.Since
+	}
+	return v
+}

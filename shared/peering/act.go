@@ -1,0 +1,203 @@
+package peering
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/intervention"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
+	"peerkeeper/shared/run"
+)
+
+// forgotten is how long ago an action may have been about to be sent and still be
+// known by the gate: it keeps what it closed for a day.
+const forgotten = 23 * time.Hour
+
+// failing is how long an action may fail before it is sent, because its cluster
+// cannot be reached or read, until a person is asked.
+const failing = time.Hour
+
+func (t *tick) access() intervention.Access {
+	return intervention.Access{Mesh: t.Mesh, Store: t.Store, Now: t.Now, Log: t.Log, Actor: actor, Clusters: t.Clusters, Privilege: t.Privilege, Crash: t.Crash}
+}
+
+// settled reads the gate after closing what an earlier run left open, once a run.
+func (t *tick) settled(ctx context.Context) (*repair.Gate, error) {
+	if t.gate != nil {
+		return t.gate, nil
+	}
+	if _, err := t.access().Repair(t.lease).Settle(ctx); err != nil {
+		t.logger().Warn("reading back what is open", "error", err)
+	}
+	gate, err := repair.Load(ctx, t.Store, t.Mesh.Name)
+	if err != nil {
+		return nil, err
+	}
+	t.gate = &gate
+	return t.gate, nil
+}
+
+// actionID names one attempt of one step, for the gate.
+func actionID(p *record.Plan, s *change.Step) string {
+	return fmt.Sprintf("%s-%d-%d", p.ID, s.N, s.Attempt)
+}
+
+// act carries a step's action through the gate, once. It is called at every look
+// until the step is over: what an earlier look began is read back first, and
+// another attempt is made only if it is known that nothing came of the one before.
+func (t *tick) act(ctx context.Context, p *record.Plan, s *change.Step, action peer.Action, value, why, interrupts string) error {
+	gate, err := t.settled(ctx)
+	if err != nil {
+		return err
+	}
+	now := t.Now()
+	if s.Attempt > 0 {
+		if ended := t.begun(gate, p, s); ended {
+			return nil
+		}
+	}
+	if why := t.disturbed(s.Cluster); why != "" {
+		s.Turn(change.StepRunning, now, "waits: %s", why)
+		return nil
+	}
+	s.Attempt = max(1, s.Attempt)
+	s.Sent = now
+	s.Turn(change.StepRunning, now, "is about to be carried out")
+	// Written before anything is sent: a run that is killed now is followed by one
+	// that asks the gate what became of this attempt.
+	if err := p.Save(ctx, t.Store); err != nil {
+		return err
+	}
+	if err := t.lock(ctx, p); err != nil {
+		s.Turn(change.StepRunning, now, "waits: %s", err)
+		s.Sent = time.Time{}
+		return nil
+	}
+	proposal := peer.Proposal{
+		ID: actionID(p, s), Action: action, Target: s.Target(), Value: value, Peers: p.Pairs, Since: p.Started, Why: fmt.Sprintf("plan %s, step %d: %s", p.ID, s.N, why),
+		Interrupts: interrupts, Planned: peer.PlannedStep{Plan: p.ID, Step: s.N},
+	}
+	if s.NeedsApproval(t.Mesh.Policy.Mode) {
+		proposal.Approval = "it signs people out, or stops syncs"
+	}
+	res, err := t.access().Repair(t.lease).Do(ctx, proposal, func(ctx context.Context, gate *repair.Gate) (repair.Situation, error) {
+		return t.situation(ctx, gate, p, s, proposal)
+	})
+	t.gate = nil // it is another now
+	t.forget(s.Cluster)
+	now = t.Now()
+	switch {
+	case err != nil:
+		t.logger().Error("a step failed", "plan", p.ID, "step", s.N, "error", err)
+		s.Turn(change.StepRunning, now, "not carried out yet: %s", intervention.Failure(err))
+		if now.Sub(s.Began) > failing {
+			s.Turn(change.StepFailed, now, "not carried out for %s: %s", failing, intervention.Failure(err))
+		}
+	case len(res.Refused) > 0:
+		t.refused(s, res.Refused)
+	default:
+		t.actions++
+		t.came(s, res.Outcome, res.Text)
+	}
+	return nil
+}
+
+// begun says what became of an attempt that an earlier look began; false if it is
+// known that nothing was sent.
+func (t *tick) begun(gate *repair.Gate, p *record.Plan, s *change.Step) bool {
+	id := actionID(p, s)
+	if i := slices.IndexFunc(gate.Open, func(in repair.Intent) bool { return in.ID == id }); i >= 0 {
+		s.Turn(change.StepRunning, t.Now(), "sent; what became of it is being read back")
+		return true
+	}
+	if i := slices.IndexFunc(gate.Closed, func(c repair.Closure) bool { return c.ID == id }); i >= 0 {
+		c := gate.Closed[i]
+		if c.Outcome == repair.NotSent && s.State == change.StepRunning {
+			s.Attempt++ // nothing reached the node
+			s.Sent = time.Time{}
+			return false
+		}
+		t.came(s, c.Outcome, c.Evidence)
+		return true
+	}
+	if s.Sent.IsZero() {
+		return false
+	}
+	if ago := t.Now().Sub(s.Sent); ago > forgotten || ago < -forgotten {
+		s.Turn(change.StepUnknown, t.Now(), "it was about to be sent at %s, and the gate remembers nothing of it any more: look, and confirm the step if it was done, or skip it", s.Sent.UTC().Format(time.RFC3339))
+		return true
+	}
+	return false // nothing was ever meant
+}
+
+// came is what an action came to.
+func (t *tick) came(s *change.Step, outcome repair.Outcome, text string) {
+	now := t.Now()
+	switch outcome {
+	case repair.DoneProven:
+		s.Turn(change.StepDone, now, "%s", text)
+	case repair.NotDone:
+		s.Attempt++
+		s.Sent = time.Time{}
+		s.Turn(change.StepFailed, now, "it was not done: %s", text)
+	case repair.NotSent:
+		s.Attempt++
+		s.Sent, s.Consent = time.Time{}, nil // an approval is good for one action
+		s.Turn(change.StepRunning, now, "not sent: %s", text)
+	case repair.Unproven:
+		s.Turn(change.StepUnknown, now, "nobody can tell whether it was done: %s; look, and confirm the step if it was, or skip it", text)
+	default:
+		s.Turn(change.StepRunning, now, "sent; what became of it is being read back: %s", text)
+	}
+}
+
+// refused is a step that the gate did not let pass: nothing was meant.
+func (t *tick) refused(s *change.Step, by []record.Refusal) {
+	now := t.Now()
+	s.Sent = time.Time{}
+	text := repair.Explain(by[0])
+	for _, r := range by {
+		switch r.Guard {
+		case repair.GuardNeeded:
+			if s.Op != change.OpRestart {
+				continue // it is there: the next look reads it
+			}
+			s.Turn(change.StepFailed, now, "%s", repair.Explain(r))
+			return
+		case repair.GuardReady, repair.GuardService:
+			s.Turn(change.StepFailed, now, "%s", repair.Explain(r))
+			return
+		case repair.GuardApproval:
+			s.Consent = nil
+			s.Turn(change.StepWaiting, now, "for an approval: %s", repair.Explain(r))
+			return
+		}
+	}
+	s.Turn(change.StepRunning, now, "waits: %s", text)
+}
+
+// situation reads consistently what a step turns on.
+func (t *tick) situation(ctx context.Context, gate *repair.Gate, p *record.Plan, s *change.Step, proposal peer.Proposal) (repair.Situation, error) {
+	var functions []string
+	for _, f := range run.Schedules() {
+		functions = append(functions, f.Function)
+	}
+	snapshot, err := record.Reread(ctx, t.Store, t.Mesh, proposal.Peers, "", functions...)
+	if err != nil {
+		return repair.Situation{}, err
+	}
+	sit := t.groundsOf(snapshot).Situation(gate, proposal)
+	sit.Announced = p.Started
+	if s.NeedsApproval(t.Mesh.Policy.Mode) {
+		sit.Announced = s.Began // with the number of people
+	}
+	if c := s.Consent; c != nil {
+		sit.Consent = repair.Consent{Actor: c.Actor, At: c.At, Plan: p.ID, Step: s.N, Target: s.Target(), Started: c.ServiceStart}
+	}
+	return sit, nil
+}

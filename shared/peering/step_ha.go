@@ -1,0 +1,92 @@
+package peering
+
+import (
+	"context"
+	"fmt"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/record"
+)
+
+// haOf says whether high availability is on in any redundancy group of a cluster:
+// on and off are nodes by what their groups read; why says what is not known.
+func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off int, why string) {
+	ready, err := t.readiness(ctx, id)
+	if err != nil {
+		return 0, 0, plain.Line(err.Error(), 200)
+	}
+	c, _ := t.Mesh.Cluster(id)
+	for _, n := range c.Nodes {
+		ha := ready.Nodes[n.Name].HA
+		switch v, ok := ha.Get(); {
+		case !ok:
+			why = fmt.Sprintf("high availability of %s is not known: %s", n.Name, ha.Detail)
+		case v:
+			on++
+		default:
+			off++
+		}
+	}
+	return on, off, why
+}
+
+// askHA asks whether to disable high availability for the restarts, where it is on.
+func (t *tick) askHA(ctx context.Context, p *record.Plan, s *change.Step) error {
+	now := t.Now()
+	if said := s.Said; said != nil && said.Verb == change.Answer {
+		answer := "no"
+		if said.Yes {
+			answer = "yes"
+		}
+		s.Turn(change.StepDone, now, "%s answered %s", said.Actor, answer)
+		return nil
+	}
+	on, _, why := t.haOf(ctx, s.Cluster)
+	switch {
+	case on > 0:
+		s.Turn(change.StepWaiting, now, "for an answer: high availability is on for %s", plain.Count(on, "node", "nodes"))
+	case why != "":
+		s.Turn(change.StepWaiting, now, "for an answer: %s", why)
+	default:
+		s.Turn(change.StepSkipped, now, "high availability is off: no node takes over from another")
+	}
+	return nil
+}
+
+// disableHA sees that a person has disabled high availability.
+func (t *tick) disableHA(ctx context.Context, _ *record.Plan, s *change.Step) error {
+	on, off, why := t.haOf(ctx, s.Cluster)
+	if why != "" {
+		t.confirmed(s, nil, "", why)
+		return nil
+	}
+	done := on == 0
+	t.confirmed(s, &done, haRead(on, off), "")
+	return nil
+}
+
+// enableHA sees that a person has enabled it again, and that every node has come
+// back to Normal.
+func (t *tick) enableHA(ctx context.Context, _ *record.Plan, s *change.Step) error {
+	on, off, why := t.haOf(ctx, s.Cluster)
+	if why != "" {
+		t.confirmed(s, nil, "", why)
+		return nil
+	}
+	ready, _ := t.readiness(ctx, s.Cluster)
+	text, normal := haRead(on, off), off == 0
+	for name, n := range ready.Nodes {
+		if state, ok := n.HAState.Get(); normal && ok && state != peer.HANormal {
+			normal, text = false, fmt.Sprintf("%s, and %s reads %s", text, name, peer.HAWord(state))
+		}
+	}
+	t.confirmed(s, &normal, text, "")
+	return nil
+}
+
+func haRead(on, off int) string {
+	return fmt.Sprintf("high availability reads on for %s and off for %d", plain.Count(on, "node", "nodes"), off)
+}

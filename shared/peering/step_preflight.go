@@ -1,0 +1,75 @@
+package peering
+
+import (
+	"context"
+	"fmt"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/check"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/record"
+)
+
+// preflight has the checks of a cluster carried out: a row that fails stops the
+// plan, but for those that fail because the plan is needed.
+func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) error {
+	err := t.Preflight(ctx, s.Cluster)
+	now := t.Now()
+	if err != nil {
+		s.Turn(change.StepFailed, now, "the checks could not be carried out: %s", plain.Line(err.Error(), 200))
+		return nil
+	}
+	snapshot, err := record.Load(ctx, t.Store, t.Mesh)
+	if err != nil {
+		return err
+	}
+	docs, err := snapshot.Checks(t.Mesh)
+	if err != nil {
+		return err
+	}
+	doc := docs[s.Cluster]
+	if doc.Newer || doc.Value.At.Before(s.Began) {
+		s.Turn(change.StepFailed, now, "the checks of %s have not been carried out since the plan came to them", s.Cluster)
+		return nil
+	}
+	rows, err := doc.Value.Rows()
+	if err != nil {
+		return err
+	}
+	var failed, unknown []string
+	for _, r := range rows {
+		switch {
+		case change.Mends(p.Kind, r.ID):
+		case r.Status == check.Fail:
+			failed = append(failed, fmt.Sprintf("%s (%s)", r.ID, r.Message))
+		case r.Status == check.Unknown:
+			unknown = append(unknown, r.ID)
+		}
+	}
+	t.meet(ctx, p, s)
+	switch {
+	case len(failed) > 0:
+		s.Turn(change.StepFailed, now, "%s: %s", plain.Count(len(failed), "check fails", "checks fail"), plain.FirstBy(3, failed, "; "))
+	case len(unknown) > 0:
+		s.Turn(change.StepDone, now, "no check fails; unknown: %s", plain.List(unknown))
+	default:
+		s.Turn(change.StepDone, now, "no check fails")
+	}
+	return nil
+}
+
+// meet notes since when the services run that the plan restarts on the cluster, and
+// how many people are connected: what an approval that is given ahead is for.
+func (t *tick) meet(ctx context.Context, p *record.Plan, of *change.Step) {
+	ready, err := t.readiness(ctx, of.Cluster)
+	if err != nil {
+		return // it is read again when the plan comes to the step
+	}
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.Cluster != of.Cluster || s.Op != change.OpRestart || s.State.Over() {
+			continue
+		}
+		t.see(s, ready)
+	}
+}

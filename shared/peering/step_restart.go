@@ -1,0 +1,232 @@
+package peering
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/record"
+)
+
+// see notes since when a step's service runs, and who is connected.
+func (t *tick) see(s *change.Step, ready peer.Readiness) {
+	if svc, ok := service(ready, s.Node, s.Service); ok {
+		if at := startOf(svc, ready.Nodes[s.Node].Services.At); !at.IsZero() {
+			s.ServiceStart = at
+		}
+	}
+	if n, ok := ready.Nodes[s.Node].People.Get(); ok {
+		s.People = n
+	}
+	if all, ok := everyone(ready); ok {
+		s.Everyone = all
+	}
+}
+
+// everyone is how many people are connected to the nodes of a cluster; false if one
+// of them does not tell.
+func everyone(ready peer.Readiness) (int, bool) {
+	all := 0
+	for _, n := range ready.Nodes {
+		v, ok := n.People.Get()
+		if !ok {
+			return 0, false
+		}
+		all += v
+	}
+	return all, true
+}
+
+// restart restarts a service on a node once a person has approved it, or sees that a
+// person has restarted it.
+func (t *tick) restart(ctx context.Context, p *record.Plan, s *change.Step) error {
+	now := t.Now()
+	ready, err := t.readiness(ctx, s.Cluster)
+	if s.KindOf(t.Mesh.Policy.Mode) != change.Automatic {
+		return t.restarted(s, ready, err)
+	}
+	if s.Attempt > 0 && !s.Sent.IsZero() {
+		// What became of it is asked of the gate, not of people.
+		return t.act(ctx, p, s, peer.RestartService, "", "restart", interrupts(s))
+	}
+	if err != nil {
+		s.Turn(change.StepWaiting, now, "%s cannot be read: %s", s.Cluster, plain.Line(err.Error(), 200))
+		return nil
+	}
+	why := ""
+	if change.SignsOut(s.Service) {
+		why = ready.WhyNotRestart(s.Node)
+	}
+	if s.Consent == nil {
+		t.see(s, ready)
+		text := fmt.Sprintf("for an approval: %s", interrupts(s))
+		if why != "" {
+			text = "it could not be done now: " + why
+		} else if change.SignsOut(s.Service) && !ready.TakenOver(s.Node) {
+			text += "; nobody takes over meanwhile"
+		}
+		s.Turn(change.StepWaiting, now, "%s", text)
+		return nil
+	}
+	if why != "" {
+		s.Turn(change.StepFailed, now, "%s", why)
+		return nil
+	}
+	if all, ok := everyone(ready); ok {
+		n, _ := ready.Nodes[s.Node].People.Get()
+		s.People, s.Everyone = n, all
+	}
+	return t.act(ctx, p, s, peer.RestartService, "", interrupts(s), interrupts(s))
+}
+
+func interrupts(s *change.Step) string {
+	if !change.SignsOut(s.Service) {
+		return "the syncs of every peer of the cluster stop for some minutes"
+	}
+	return plain.Count(s.People, "person is connected to it and signed out", "people are connected to it and signed out")
+}
+
+// restarted sees whether a person has restarted a service since the plan came to it.
+func (t *tick) restarted(s *change.Step, ready peer.Readiness, err error) error {
+	svc, listed := service(ready, s.Node, s.Service)
+	start := startOf(svc, ready.Nodes[s.Node].Services.At)
+	switch {
+	case err != nil || !listed:
+		t.confirmed(s, nil, "", unreadable(err, ready, s))
+	case s.ServiceStart.IsZero():
+		t.see(s, ready)
+		no := false
+		t.confirmed(s, &no, fmt.Sprintf("%s; %s", svc.Status, interrupts(s)), "")
+	default:
+		done := start.After(s.ServiceStart.Add(time.Minute))
+		text := fmt.Sprintf("%s, up since %s", svc.Status, plain.Time(start))
+		if !done {
+			t.see(s, ready)
+			if change.SignsOut(s.Service) {
+				if why := ready.WhyNotRestart(s.Node); why != "" {
+					text += "; do not restart it now: " + why
+				}
+			}
+			text += "; " + interrupts(s)
+		}
+		t.confirmed(s, &done, text, "")
+	}
+	return nil
+}
+
+// restartOf is the step that a wait or a fallback follows.
+func restartOf(p *record.Plan, s *change.Step) *change.Step { return p.Step(s.Of) }
+
+// awaitHA waits until the node's redundancy group is settled. One that is not after
+// its time is a fallback's business, or a person's.
+func (t *tick) awaitHA(ctx context.Context, p *record.Plan, s *change.Step) error {
+	now := t.Now()
+	ready, err := t.readiness(ctx, s.Cluster)
+	passed := now.Sub(restartOf(p, s).Since)
+	late := passed > change.HAWithin
+	switch why := settling(ready, err, s.Node); {
+	case why == "":
+		s.Turn(change.StepDone, now, "%s", t.groupReads(ready, s))
+	case s.Said != nil && s.Said.Verb == change.Confirm && err != nil:
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, why)
+	case late && failedOver(ready, s.Node):
+		s.Turn(change.StepDone, now, "its group has failed over: %s", why)
+	case late:
+		s.Turn(change.StepWaiting, now, "for a person: not settled %s after the restart: %s", plain.Duration(passed.Truncate(time.Minute)), why)
+	default:
+		s.Turn(change.StepRunning, now, "%s", why)
+	}
+	return nil
+}
+
+// fallback sees that a node which failed over serves its people again.
+func (t *tick) fallback(ctx context.Context, p *record.Plan, s *change.Step) error {
+	now := t.Now()
+	ready, err := t.readiness(ctx, s.Cluster)
+	why := settling(ready, err, s.Node)
+	switch passed := now.Sub(restartOf(p, s).Since); {
+	case why == "" && s.State == change.StepRunning && s.Said == nil:
+		s.Turn(change.StepSkipped, now, "its group has not failed over")
+	case err != nil:
+		t.confirmed(s, nil, "", why)
+	case why == "":
+		done := true
+		t.confirmed(s, &done, t.groupReads(ready, s), "")
+	default:
+		done := false
+		text := why
+		if passed < change.FallbackWithin {
+			text += fmt.Sprintf("; with automatic fallback it comes back by itself until %s", plain.Time(restartOf(p, s).Since.Add(change.FallbackWithin)))
+		}
+		t.confirmed(s, &done, text, "")
+	}
+	return nil
+}
+
+// settling says why a node's redundancy group is not settled; "" if it is.
+func settling(ready peer.Readiness, err error, node mesh.NodeName) string {
+	if err != nil {
+		return plain.Line(err.Error(), 200)
+	}
+	return ready.WhyNotRestart(node)
+}
+
+// failedOver says that one of the node's group reads another state than Normal or
+// Idle.
+func failedOver(ready peer.Readiness, node mesh.NodeName) bool {
+	group, known := ready.Nodes[node].Group.Get()
+	for _, n := range ready.Nodes {
+		if g, ok := n.Group.Get(); known && ok && g != group {
+			continue
+		}
+		if state, ok := n.HAState.Get(); ok && state != peer.HANormal && state != peer.HAIdle {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tick) groupReads(ready peer.Readiness, s *change.Step) string {
+	if state, ok := ready.Nodes[s.Node].HAState.Get(); ok {
+		return fmt.Sprintf("%s reads %s", s.Node, peer.HAWord(state))
+	}
+	return fmt.Sprintf("%s is settled", s.Node)
+}
+
+// awaitPeople waits until people are connected again, and asks if they stay away.
+func (t *tick) awaitPeople(ctx context.Context, p *record.Plan, s *change.Step) error {
+	now := t.Now()
+	restart := restartOf(p, s)
+	if said := s.Said; said != nil && said.Verb == change.Answer && s.State == change.StepWaiting {
+		if said.Yes {
+			s.Turn(change.StepDone, now, "%s goes on; before: %s", said.Actor, s.Evidence)
+		} else {
+			s.Turn(change.StepFailed, now, "%s stops here: %s", said.Actor, s.Evidence)
+		}
+		return nil
+	}
+	if restart.People < change.FewPeople {
+		s.Turn(change.StepDone, now, "%s: too few to wait for", plain.Count(restart.People, "person was connected to it", "people were connected to it"))
+		return nil
+	}
+	ready, err := t.readiness(ctx, s.Cluster)
+	all, known := everyone(ready)
+	missing := max(0, restart.Everyone-all)
+	text := fmt.Sprintf("%d people are connected to %s; %d were before", all, s.Cluster, restart.Everyone)
+	if err != nil || !known {
+		text = "how many people are connected cannot be read"
+	}
+	switch {
+	case err == nil && known && 100*missing <= (100-change.PeopleBack)*restart.People:
+		s.Turn(change.StepDone, now, "%s", text)
+	case now.Sub(restart.Since) > change.PeopleWithin:
+		s.Turn(change.StepWaiting, now, "for an answer: go on all the same? %s", text)
+	default:
+		s.Turn(change.StepRunning, now, "%s", text)
+	}
+	return nil
+}

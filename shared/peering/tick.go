@@ -1,0 +1,206 @@
+package peering
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/intervention"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
+	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
+)
+
+// tick is one run: what it knows, and what it has done.
+type tick struct {
+	*Peering
+	lease *store.Lease
+	// grounds are what is known of the mesh; nil before something asks.
+	grounds *intervention.Grounds
+	gate    *repair.Gate
+	// ready is what clusters were read to be at this look.
+	ready   map[mesh.ClusterID]reading
+	spoken  map[string]bool // plans to which something was said that was not heard before
+	actions int
+}
+
+type reading struct {
+	peer.Readiness
+	err error
+}
+
+// look reads what is stored of the mesh, once a run.
+func (t *tick) look(ctx context.Context) error {
+	if t.grounds != nil {
+		return nil
+	}
+	snapshot, err := record.Load(ctx, t.Store, t.Mesh)
+	if err != nil {
+		return err
+	}
+	t.grounds = t.groundsOf(snapshot)
+	return nil
+}
+
+func (t *tick) groundsOf(snapshot *record.Snapshot) *intervention.Grounds {
+	now := t.Now()
+	snapshot.ReclockClusters(now)
+	snapshot.ReclockPeers(t.Mesh, now)
+	sched, _ := run.Find("peersync")
+	view := snapshot.Facts(t.Mesh, sched.Period, now).View()
+	g := &intervention.Grounds{
+		Actor: actor, Lease: t.lease, Snapshot: snapshot, View: view, Certificates: snapshot.Certificates(view),
+		Conditions: map[mesh.PeerID][]peer.Condition{}, States: map[mesh.PeerID]peer.StateRecord{},
+	}
+	for _, p := range t.Mesh.Peers {
+		g.States[p.ID] = snapshot.States[p.ID].Value
+	}
+	return g
+}
+
+// known is what plans are made from.
+func (t *tick) known() change.Known {
+	k := change.Known{Mesh: t.Mesh, Nodes: map[mesh.NodeName]peer.Node{}, Now: t.Now()}
+	for _, c := range t.Mesh.Clusters {
+		r := t.grounds.View.Clusters[c.ID]
+		if r == nil || t.grounds.Snapshot.Clusters[c.ID].Newer {
+			continue
+		}
+		for _, n := range c.Nodes {
+			seen := r.Seen.Nodes[n.Name]
+			seen.Parameters = seen.Parameters.Fresh(t.grounds.View.Now, 2*t.grounds.View.Tick)
+			seen.Services = seen.Services.Fresh(t.grounds.View.Now, 2*t.grounds.View.Tick)
+			k.Nodes[n.Name] = seen
+		}
+	}
+	return k
+}
+
+// advance looks at the step that a plan has come to. moved says that the plan is
+// past it.
+func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err error) {
+	now := t.Now()
+	for _, id := range p.Clusters {
+		if _, ok := t.Mesh.Cluster(id); !ok {
+			p.Turn(change.Failed, fmt.Sprintf("%s has left mesh.yaml", id), now)
+			return false, nil
+		}
+	}
+	s := p.Current()
+	if s == nil {
+		p.Finish(now)
+		return false, nil
+	}
+	if ctx.Err() != nil {
+		return false, nil // no time is left; the next look goes on
+	}
+	if err := t.look(ctx); err != nil {
+		return false, err
+	}
+	if s.Began.IsZero() {
+		s.Began = now
+		s.Turn(change.StepRunning, now, "")
+	}
+	advance, ok := steps()[s.Op]
+	if !ok {
+		s.Turn(change.StepFailed, now, "this version of Peerkeeper does not know the step %q", s.Op)
+	} else if err := advance(t, ctx, p, s); err != nil {
+		return false, err
+	}
+	if s.State.Over() {
+		p.SkipDependants(t.Now())
+		if p.Current() == nil {
+			p.Finish(t.Now())
+		} else if p.State == change.Waiting {
+			p.Turn(change.Running, "", t.Now())
+		}
+		return true, nil
+	}
+	switch s.State {
+	case change.StepFailed, change.StepUnknown:
+		p.Halt("", fmt.Sprintf("step %d: %s", s.N, s.Evidence), t.Now())
+	case change.StepWaiting:
+		p.Turn(change.Waiting, fmt.Sprintf("step %d: %s", s.N, s.Evidence), t.Now())
+	default:
+		p.Turn(change.Running, "", t.Now())
+	}
+	return false, nil
+}
+
+// steps are how each kind of step is advanced.
+func steps() map[change.Op]func(*tick, context.Context, *record.Plan, *change.Step) error {
+	return map[change.Op]func(*tick, context.Context, *record.Plan, *change.Step) error{
+		change.OpPreflight: (*tick).preflight, change.OpSet: (*tick).set, change.OpAwaitSync: (*tick).awaitSync,
+		change.OpActivate: (*tick).activate, change.OpAwaitAXL: (*tick).awaitAXL,
+		change.OpAskHA: (*tick).askHA, change.OpDisableHA: (*tick).disableHA, change.OpEnableHA: (*tick).enableHA,
+		change.OpRestart: (*tick).restart, change.OpAwaitHA: (*tick).awaitHA, change.OpFallback: (*tick).fallback, change.OpAwaitPeople: (*tick).awaitPeople,
+	}
+}
+
+// lockLasts is how long a lock holds that nobody renews: a function that does not
+// run any more keeps no cluster shut.
+const lockLasts = time.Hour
+
+// lock keeps others off the cluster of a step that is under way, and gives back
+// what the plan does not need.
+func (t *tick) lock(ctx context.Context, p *record.Plan) error {
+	gate := t.access().Repair(t.lease)
+	if s := p.Current(); s != nil && p.State.Active() && underWay(s) {
+		return gate.LockFor(ctx, peer.PlannedStep{Plan: p.ID, Step: s.N}, s.Cluster, t.Now().Add(lockLasts))
+	}
+	return gate.Unlock(ctx, p.ID)
+}
+
+// underWay says that a step changes its cluster, or that what it changed is not
+// settled: a step that waits for consent, or for a sync, is not.
+func underWay(s *change.Step) bool {
+	switch s.Op {
+	case change.OpSet, change.OpActivate, change.OpAwaitAXL:
+		return s.State == change.StepRunning
+	case change.OpRestart:
+		return s.State == change.StepRunning
+	case change.OpAwaitHA, change.OpFallback, change.OpAwaitPeople:
+		return true
+	}
+	return false
+}
+
+// disturbed says why a cluster is no place for a change now; "" if it is one.
+func (t *tick) disturbed(id mesh.ClusterID) string {
+	for _, pr := range t.Mesh.PeersOf(id) {
+		for _, o := range t.grounds.States[pr].Overlays {
+			if o == peer.Upgrading || o == peer.Rewound {
+				return fmt.Sprintf("%s is %s", pr, o)
+			}
+		}
+	}
+	return ""
+}
+
+// confirmed handles a manual step of which reading says whether it is done: seen
+// is nil if that cannot be read, and why says so.
+func (t *tick) confirmed(s *change.Step, seen *bool, what, why string) {
+	now := t.Now()
+	said := s.Said != nil && s.Said.Verb == change.Confirm
+	switch {
+	case seen != nil && *seen:
+		by := ""
+		if said {
+			by = "; confirmed by " + s.Said.Actor
+		}
+		s.Turn(change.StepDone, now, "%s%s", what, by)
+	case seen != nil && said:
+		s.Turn(change.StepWaiting, now, "%s confirmed it at %s, and it reads otherwise: %s", s.Said.Actor, plain.Time(s.Said.At), what)
+	case seen != nil:
+		s.Turn(change.StepWaiting, now, "for a person to do it: %s", what)
+	case said:
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, why)
+	default:
+		s.Turn(change.StepWaiting, now, "for a person to do it and confirm it; it cannot be read: %s", why)
+	}
+}
