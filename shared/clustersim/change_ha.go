@@ -4,8 +4,8 @@ import "time"
 
 // HA turns high availability of a cluster's redundancy group on or off, as a person
 // does on its page. Its nodes are Idle while it is off, and Normal when it comes on.
-// fallback is the page's button: whoever has failed over and runs again is Normal, and
-// its people go back to it.
+// fallback is the page's button: a node that has failed over and runs again is Normal,
+// and its people go back to it.
 type HA struct {
 	Enabled           *bool `json:"enabled"`
 	AutomaticFallback *bool `json:"automaticFallback"`
