@@ -82,7 +82,7 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		{name: "approving nothing", args: []string{"approve"}, says: []string{"name one action", "--source NODE"}},
 		{name: "approving one and many", args: []string{"approve", "0123456789", "--source", "imp-apac-pub.example.com"}, says: []string{"name one action"}},
 		{name: "unknown function", args: []string{"run", "--once", "persync"}, says: []string{"persync", "did you mean peersync?"}},
-		{name: "function of a later version", args: []string{"run", "--once", "peering"}, says: []string{"peering", "peersync, stucksync, certcheck, preflight"}},
+		{name: "function of a later version", args: []string{"run", "--once", "notify"}, says: []string{"notify", "peersync, stucksync, certcheck, peering, preflight"}},
 		{name: "webhook without TLS", args: []string{"run", "--mesh", "hook.yaml"}, says: []string{"hook.yaml", "webhook", "https"}},
 		{name: "unknown cluster in a peer", args: []string{"explain", "emea>apca", "--state", "made.db"}, says: []string{"apca", "did you mean apac?"}},
 		{name: "half a peer", args: []string{"explain", "emea", "--state", "made.db"}, says: []string{"emea", "quote it"}},

@@ -134,7 +134,7 @@ func Of(t Template, region string, clusters int) (Bill, error) {
 			add(fmt.Sprintf("%s: %.0f runs of %.1f s at %.0f MB", name, runs, took.Seconds(), r.number("MemorySize")), LambdaGBSecond, runs*took.Seconds()*r.number("MemorySize")/1024, Modelled)
 			add(name, LambdaRequest, runs/1e6, Counted)
 			switch name {
-			case "stucksync": // reads accounts only to act
+			case "stucksync", "peering": // read accounts only to act, and for a plan
 			case "certcheck": // begins a look in few of its runs; all of them are counted as if they did, but here
 				add(name+"'s accounts, each look", SecretRequest, float64(readers(t, id))*seconds/peer.CertLook.Seconds()/10000, Counted)
 			default:

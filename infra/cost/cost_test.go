@@ -79,7 +79,7 @@ func TestLines(t *testing.T) {
 func TestSecretsAreReadInEachRun(t *testing.T) {
 	tmpl := template()
 	before := bill(t, tmpl, "us-east-1", 3).usd(SecretRequest)
-	for name, want := range map[string]float64{"Certcheck": 730.0 / 6 * 2 * 0.05 / 10000, "Stucksync": 0} {
+	for name, want := range map[string]float64{"Certcheck": 730.0 / 6 * 2 * 0.05 / 10000, "Stucksync": 0, "Peering": 0} {
 		tmpl = template()
 		tmpl.Resources[name] = tmpl.Resources["Peersync"]
 		tmpl.Resources[name+"Role"] = tmpl.Resources["PeersyncRole"]

@@ -543,6 +543,7 @@ func clusterPorts(m *made) map[string][]string {
 	if slices.ContainsFunc(m.env.Mesh.Clusters, func(c mesh.Cluster) bool { return c.SIPFederation }) {
 		out["PreflightGroup"] = append(out["PreflightGroup"], "tcp 5060")
 	}
+	out["PeeringGroup"] = out["PreflightGroup"] // which it carries out before a plan
 	management := "tcp 443"
 	if m.env.Name == "tls" { // whose certificate management is on the port of all else
 		management = "tcp 8443"
@@ -921,8 +922,9 @@ func secretReads(m *made) map[string][]string {
 
 func accountsAsMeant(m *made) (c complaints) {
 	names := m.env.Secrets()
-	want := map[string][]string{"PeersyncRole": names[mesh.ReadAccount], "CertcheckRole": names[mesh.PlatformAccount], "PreflightRole": names[mesh.ReadAccount]}
+	want := map[string][]string{"PeersyncRole": names[mesh.ReadAccount], "CertcheckRole": names[mesh.PlatformAccount], "PreflightRole": names[mesh.ReadAccount], "PeeringRole": names[mesh.ReadAccount]}
 	if m.env.Mesh.Policy.Mode == mesh.Recover {
+		want["PeeringRole"] = slices.Sorted(slices.Values(slices.Concat(names[mesh.ReadAccount], names[mesh.WriteAccount])))
 		want["StucksyncRole"] = slices.Sorted(slices.Values(slices.Concat(names[mesh.WriteAccount], names[mesh.PlatformWriteAccount])))
 	}
 	for id, got := range secretReads(m) {

@@ -80,6 +80,16 @@ func Functions() []Function {
 			Accounts: []mesh.Account{mesh.ReadAccount}, Knocks: true,
 		},
 		{
+			Name: "peering", What: "carries out the plans of people", MemoryMB: 512, Timeout: 3 * time.Minute,
+			// Before a plan it carries preflight's checks out, with all that these take.
+			Items: []Items{
+				{Live, []string{"BatchGetItem", "GetItem", "PutItem", "Query"}}, {Override, []string{"Query"}},
+				{Change, []string{"GetItem", "PutItem", "Query"}}, {Users, []string{"BatchGetItem", "GetItem"}},
+				{Gate, []string{"GetItem", "PutItem"}}, {Audit, []string{"GetItem", "PutItem"}},
+			},
+			Accounts: []mesh.Account{mesh.ReadAccount, mesh.WriteAccount}, Knocks: true,
+		},
+		{
 			// At the word of strangers it writes, so it can write nowhere else, and
 			// reaches no cluster.
 			Name: "intake", What: "takes what nodes push of their logs", MemoryMB: 256, Timeout: time.Minute,

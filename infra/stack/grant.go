@@ -26,6 +26,7 @@ const (
 	Pushed   Partition = "MESH#push"
 	Audit    Partition = "MESH#audit#*"
 	Users    Partition = "MESH#users"
+	Change   Partition = "MESH#change"
 )
 
 // key is the partition's leading key in a mesh; a pattern for the audit trail,
@@ -42,6 +43,8 @@ func (p Partition) key(meshName string) string {
 		return store.Pushed(meshName)
 	case Users:
 		return store.UsersKey(meshName).PK
+	case Change:
+		return store.Changes(meshName)
 	case Audit:
 		return meshName + "#audit#*"
 	}
@@ -172,11 +175,11 @@ func People() []Person {
 	see := []string{"GetItem", "Query"}
 	say := []string{"GetItem", "PutItem", "Query"}
 	return []Person{
-		{Name: "reader", What: "sees everything", Items: []Items{{Live, see}, {Gate, []string{"GetItem"}}, {Override, see}, {Pushed, []string{"Query"}}, {Audit, see}}},
+		{Name: "reader", What: "sees everything", Items: []Items{{Live, see}, {Gate, []string{"GetItem"}}, {Override, see}, {Pushed, []string{"Query"}}, {Change, []string{"Query"}}, {Audit, see}}},
 		// What a person says bumps the pause epoch and moves the audit's head,
 		// both in the gate; resuming a rejected account changes AUTH, in live.
-		{Name: "operator", What: "sees everything, and may pause, resume, acknowledge, approve and accept certificates", Invokes: true,
-			Items: []Items{{Live, say}, {Gate, []string{"GetItem", "PutItem"}}, {Override, say}, {Pushed, []string{"Query"}}, {Audit, say}}},
+		{Name: "operator", What: "sees everything, and may pause, resume, acknowledge, approve, accept certificates and say what plans of changes do", Invokes: true,
+			Items: []Items{{Live, say}, {Gate, []string{"GetItem", "PutItem"}}, {Override, say}, {Pushed, []string{"Query"}}, {Change, []string{"Query"}}, {Audit, say}}},
 	}
 }
 
@@ -279,7 +282,7 @@ func Markdown(matrix []Grant) string {
 
 // onOrder is the order of the matrix's lines: what matters most first.
 func onOrder() []string {
-	out := []string{string(Gate), string(Live), string(Override), string(Pushed), string(Users), string(Audit)}
+	out := []string{string(Gate), string(Live), string(Override), string(Pushed), string(Users), string(Change), string(Audit)}
 	for _, a := range mesh.Accounts() {
 		out = append(out, onAccount(a))
 	}

@@ -136,7 +136,7 @@ func units(b *testing.B, clusters int) {
 	hour := func() {
 		clear(runs)
 		for i := range 12 {
-			for _, f := range []string{"peersync", "certcheck", "preflight", "stucksync"} {
+			for _, f := range []string{"peersync", "certcheck", "preflight", "peering", "stucksync"} {
 				if f == "certcheck" && i%3 != 0 || f == "preflight" && i != 0 {
 					continue
 				}

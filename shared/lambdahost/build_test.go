@@ -49,9 +49,9 @@ func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/aws/aws-sdk-go-v2/service/sns":            {"stucksync"},
 		"github.com/miekg/dns":                                {"certcheck"},
-		"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"peersync", "stucksync", "certcheck", "preflight"},
-		"peerkeeper/shared/cluster":                           {"peersync", "stucksync", "certcheck", "preflight"},
-		"peerkeeper/shared/repair":                            {"stucksync"},
+		"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"peersync", "stucksync", "certcheck", "preflight", "peering"},
+		"peerkeeper/shared/cluster":                           {"peersync", "stucksync", "certcheck", "preflight", "peering"},
+		"peerkeeper/shared/repair":                            {"stucksync", "peering"},
 	}
 }
 

@@ -25,7 +25,7 @@ func Schedules() []Schedule {
 		// A plan is advanced at once when somebody has said something to it.
 		{Function: "peering", Period: 5 * time.Minute, Offset: 3*time.Minute + 45*time.Second, Lease: 4 * time.Minute},
 		// What only a person changes: once a day is enough, and --now asks sooner.
-		{Function: "preflight", Period: 24 * time.Hour, Offset: 3*time.Hour + 18*time.Minute, Lease: 12 * time.Minute},
+		{Function: "preflight", Period: 24 * time.Hour, Offset: 3*time.Hour + 19*time.Minute, Lease: 12 * time.Minute},
 	}
 }
 

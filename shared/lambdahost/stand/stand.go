@@ -283,7 +283,7 @@ func (s *Stand) Store() *dynamo.Store {
 func (s *Stand) Environment(function string) []string {
 	env := append(s.Emulator.Environment(), lambdahost.VarTable+"="+s.Table, lambdahost.VarMesh+"="+s.MeshPath())
 	switch function {
-	case "peersync", "certcheck", "preflight":
+	case "peersync", "certcheck", "preflight", "peering":
 		env = append(env, lambdahost.VarSecretPrefix+"="+s.Prefix)
 	case "stucksync":
 		env = append(env, lambdahost.VarTopic+"="+s.Topic)
