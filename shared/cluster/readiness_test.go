@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"peerkeeper/shared/check"
 	"peerkeeper/shared/clustersim"
@@ -106,6 +107,59 @@ func TestWhatIsReadBeforeARestartThatSignsPeopleOut(t *testing.T) {
 				t.Errorf("a restart is stopped by %q, want %q", why, c.says)
 			}
 		})
+	}
+}
+
+// TestReadinessFollowsARestartOfTheRouter: people are signed out and come back; one that
+// takes too long fails over, which stops the next restart until somebody falls back.
+func TestReadinessFollowsARestartOfTheRouter(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 1, Users: 100}, false)
+	k := r.controller("emea")
+	router := func(s clustersim.Services) clustersim.Change {
+		s.Node, s.Service = string(emeaPub), peer.XCPRouter
+		return s
+	}
+	expect := func(when string, people, partners int, router, why string) {
+		t.Helper()
+		read, err := k.Readiness(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := read.Nodes[emeaPub]
+		if n.People.Value != people || read.Nodes[emeaSub].People.Value != partners || n.Services.Value[peer.XCPRouter].Status != router {
+			t.Errorf("%s: %d people, %d on the other node, the router is %s; want %d, %d, %s", when, n.People.Value, read.Nodes[emeaSub].People.Value, n.Services.Value[peer.XCPRouter].Status, people, partners, router)
+		}
+		if got := read.WhyNotRestart(emeaPub); why == "" && got != "" || !strings.Contains(got, why) {
+			t.Errorf("%s: a restart is stopped by %q, want %q", when, got, why)
+		}
+	}
+	restart := func() {
+		t.Helper()
+		if err := k.Control(t.Context(), emeaPub, peer.RestartService, peer.XCPRouter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("before", 40, 40, "Started", "")
+	restart()
+	r.Pass(time.Minute)
+	expect("a minute after", 0, 40, "Started", "")
+	r.Pass(10 * time.Minute)
+	expect("ten minutes later", 40, 40, "Started", "")
+	r.Change("emea", router(clustersim.Services{Takes: new("3m")}))
+	restart()
+	r.Pass(2 * time.Minute)
+	expect("while it starts", 0, 40, "Starting", "Failed Over")
+	r.Pass(10 * time.Minute)
+	expect("when it runs", 0, 80, "Started", "Failed Over")
+	r.Change("emea", clustersim.HA{Fallback: true})
+	r.Pass(10 * time.Minute)
+	expect("after the fallback", 40, 40, "Started", "")
+	r.Change("emea", router(clustersim.Services{StaysDown: new(true)}))
+	restart()
+	r.Pass(4 * time.Minute)
+	expect("when it did not come back", 0, 42, "Stopped", "Failed Over")
+	if s := r.Cluster("emea"); s.RouterRestarts != 3 || s.Writes != 3 {
+		t.Errorf("%d restarts, %d writes", s.RouterRestarts, s.Writes)
 	}
 }
 
