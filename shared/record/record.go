@@ -308,7 +308,9 @@ func (b *Snapshot) ReclockPeers(m *mesh.Mesh, now time.Time) {
 }
 
 // Facts are what the stored looks amount to at now, without the digests of users.
-// In a snapshot to be shown what nobody stored is not there.
+// Of a cluster whose record a newer version wrote nothing is known: it is not ours
+// to judge by, still less to act on. In a snapshot to be shown what nobody stored is
+// not there.
 func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.Facts {
 	v := peer.Facts{Now: now, Tick: tick, Mesh: m, Clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, CertificateRead: map[mesh.ClusterID]map[mesh.NodeName]time.Time{}}
 	for _, id := range m.IDs() {
@@ -317,6 +319,9 @@ func (b *Snapshot) Facts(m *mesh.Mesh, tick time.Duration, now time.Time) peer.F
 		}
 		if doc, ok := b.Clusters[id]; ok {
 			v.Clusters[id] = &doc.Value
+			if doc.Newer {
+				v.Clusters[id] = &peer.ClusterRecord{}
+			}
 		}
 	}
 	logs, _ := b.Logs(m, now) // one that cannot be decoded tells nothing; peersync, whose item it is, fails by it
@@ -369,6 +374,20 @@ func (b *Snapshot) Certificates(v *peer.View) *certificate.View {
 		}
 	}
 	return certificate.NewView(v, records)
+}
+
+// Conditions are a peer's conditions as they stand now. Records that a newer version
+// wrote, of the peer or of one of its ends, are not understood and say nothing.
+func (b *Snapshot) Conditions(v *peer.View, id mesh.PeerID) []peer.Condition {
+	out := peer.Conditions(v, id, b.Syncs[id].Value, b.CertOf(id))
+	if !b.Syncs[id].Newer && !b.PeerCert[id].Newer && !b.Clusters[id.From].Newer && !b.Clusters[id.To].Newer {
+		return out
+	}
+	for i := range out {
+		out[i].Status, out[i].Reason = peer.UnknownStatus, peer.NewerSchema
+		out[i].Message = "recorded by a newer version of Peerkeeper than this one"
+	}
+	return out
 }
 
 // CertOf is a peer's certificate record with the instant at which both ends

@@ -144,7 +144,7 @@ func (t *tick) recheck(ctx context.Context, gate *repair.Gate, p peer.Proposal) 
 		ladders: t.ladders,
 	}
 	for _, id := range p.Peers {
-		again.Conditions[id] = again.read(id)
+		again.Conditions[id] = snapshot.Conditions(view, id)
 		again.States[id] = again.fold(id, snapshot.States[id].Value)
 	}
 	return again.Situation(gate, p), nil

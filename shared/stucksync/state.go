@@ -71,17 +71,3 @@ func (t *tick) acked(meshName string, id mesh.PeerID) bool {
 	}
 	return false
 }
-
-// read is a peer's conditions as they stand now; records of a newer schema are
-// not understood and say nothing.
-func (t *tick) read(id mesh.PeerID) []peer.Condition {
-	cs := peer.Conditions(t.View, id, t.Snapshot.Syncs[id].Value, t.Snapshot.CertOf(id))
-	if !t.Snapshot.Syncs[id].Newer && !t.Snapshot.PeerCert[id].Newer && !t.Snapshot.Clusters[id.From].Newer && !t.Snapshot.Clusters[id.To].Newer {
-		return cs
-	}
-	for i := range cs {
-		cs[i].Status, cs[i].Reason = peer.UnknownStatus, peer.NewerSchema
-		cs[i].Message = "recorded by a newer version of Peerkeeper than this one"
-	}
-	return cs
-}

@@ -77,13 +77,7 @@ func (s *Stucksync) load(ctx context.Context, lease *store.Lease) (*tick, error)
 	snapshot.ReclockClusters(now)
 	snapshot.ReclockPeers(s.Mesh, now)
 	sched, _ := run.Find("peersync")
-	facts := snapshot.Facts(s.Mesh, sched.Period, now)
-	for _, id := range s.Mesh.IDs() {
-		if snapshot.Clusters[id].Newer {
-			facts.Clusters[id] = &peer.ClusterRecord{} // not ours to judge by, still less to act on
-		}
-	}
-	view := facts.View()
+	view := snapshot.Facts(s.Mesh, sched.Period, now).View()
 	return &tick{
 		Stucksync: s,
 		Grounds: intervention.Grounds{
@@ -103,7 +97,7 @@ func (t *tick) run(ctx context.Context, dry bool) (run.Answer, error) {
 		return answer, err
 	}
 	for _, p := range t.Mesh.Peers {
-		t.Conditions[p.ID] = t.read(p.ID)
+		t.Conditions[p.ID] = t.Snapshot.Conditions(t.View, p.ID)
 	}
 	t.climb(&gate)
 	answer.Proposals = len(t.asked)

@@ -500,11 +500,11 @@ func TestWhatANewerVersionRecordedIsNotUnderstood(t *testing.T) {
 		tk := at(t, nil)
 		c.do(tk)
 		all := true
-		for _, cond := range tk.read(emeaApac) {
+		for _, cond := range tk.Snapshot.Conditions(tk.View, emeaApac) {
 			all = all && cond.Reason == peer.NewerSchema && cond.Status == peer.UnknownStatus
 		}
 		if all != c.want {
-			t.Errorf("%s: %+v", c.name, tk.read(emeaApac))
+			t.Errorf("%s: %+v", c.name, tk.Snapshot.Conditions(tk.View, emeaApac))
 		}
 	}
 }
