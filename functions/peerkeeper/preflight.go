@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"peerkeeper/shared/check"
 	"peerkeeper/shared/ciscocli"
+	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 )
 
@@ -45,13 +44,6 @@ Examples:
   peerkeeper preflight paste imp-emea-pub.example.com < output.txt`
 }
 
-// preflightAnswer is preflight in JSON.
-type preflightAnswer struct {
-	Mesh   string      `json:"mesh"`
-	AsOf   jsonTime    `json:"asOf"` // of the oldest row
-	Checks []check.Row `json:"checks"`
-}
-
 // Run shows the checks.
 func (p *preflightShowVerb) Run(ctx context.Context, t *terminal) error {
 	open := p.known
@@ -75,33 +67,9 @@ func (p *preflightShowVerb) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 	}
-	snapshot, err := record.Load(ctx, w.store, w.Mesh)
+	answer, err := w.source().Preflight(ctx, w.clock.Now(), only...)
 	if err != nil {
 		return err
-	}
-	docs, err := snapshot.Checks(w.Mesh)
-	if err != nil {
-		return err
-	}
-	answer := preflightAnswer{Mesh: w.Mesh.Name, Checks: []check.Row{}}
-	missing := []mesh.ClusterID{}
-	for _, id := range append([]mesh.ClusterID{""}, w.Mesh.IDs()...) {
-		if len(only) > 0 && id != "" && !slices.Contains(only, id) {
-			continue
-		}
-		r := docs[id].Value
-		if r.At.IsZero() {
-			missing = append(missing, id)
-			continue
-		}
-		if answer.AsOf.IsZero() || r.At.Before(answer.AsOf.Time) {
-			answer.AsOf.Time = r.At
-		}
-		rows, err := r.Rows()
-		if err != nil {
-			return err
-		}
-		answer.Checks = append(answer.Checks, rows...)
 	}
 	if t.json {
 		err = t.answer(answer)
@@ -111,17 +79,18 @@ func (p *preflightShowVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range missing {
-		if id != "" {
-			t.notef("the checks of %s have not been carried out yet: peerkeeper preflight --now", id)
-		}
+	for _, id := range answer.Missing {
+		t.notef("the checks of %s have not been carried out yet: peerkeeper preflight --now", id)
+	}
+	for _, u := range answer.Unread {
+		t.notef("%s: %s", u.Item, u.Message)
 	}
 	for _, r := range answer.Checks {
 		if r.Status == check.Fail || p.Strict && r.Status == check.Unknown {
 			return problem{}
 		}
 	}
-	if len(missing) > 0 {
+	if len(answer.Missing)+len(answer.Unread) > 0 {
 		return problem{}
 	}
 	return nil
@@ -166,11 +135,11 @@ func (p *preflightShowVerb) carryOut(ctx context.Context, t *terminal, w *watche
 	})
 }
 
-func showChecks(t *terminal, a preflightAnswer) error {
+func showChecks(t *terminal, a dashboard.Preflight) error {
 	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	count := map[check.Status]int{}
 	fmt.Fprintln(table, "STATUS\tSTEP\tCHECK\tABOUT\tWHAT WAS FOUND")
-	for _, status := range []check.Status{check.Fail, check.Unknown, check.Manual, check.Declared, check.Pass} {
+	for _, status := range check.Statuses() {
 		for _, r := range a.Checks {
 			if r.Status != status {
 				continue
@@ -181,6 +150,9 @@ func showChecks(t *terminal, a preflightAnswer) error {
 				about = "the mesh"
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(string(r.Status)), r.Step, r.ID, clean(about), clean(r.Message))
+			if r.Failed != nil {
+				fmt.Fprintf(table, "\t\t\t\t  it failed before: %s\n", clean(r.Failed.Message))
+			}
 			if r.Fix != "" && status != check.Pass {
 				fmt.Fprintf(table, "\t\t\t\t  to do: %s\n", clean(r.Fix))
 			}

@@ -46,7 +46,7 @@ func statusOf(ctx context.Context, k kept) (dashboard.Status, error) {
 
 // verdict is the exit code's reason.
 func verdict(st dashboard.Status) error {
-	if !st.Healthy() {
+	if !st.Healthy() || grave(st.Findings) {
 		return problem{}
 	}
 	for _, c := range st.Clusters {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
@@ -31,6 +32,9 @@ const (
 	Declared Status = "declared"
 	Manual   Status = "manual"
 )
+
+// Statuses lists the statuses, the one that wants somebody most first.
+func Statuses() []Status { return []Status{Fail, Unknown, Manual, Declared, Pass} }
 
 // Reasons that are of checks alone; the others are the judgement's.
 const (
@@ -71,6 +75,24 @@ type Row struct {
 	Basis   peer.Basis     `json:"basis"`
 	Fix     string         `json:"fix"`
 	Since   time.Time      `json:"since"`
+	// Failed is what it failed with before it became unknown: what is not known clears no finding.
+	Failed *Failure `json:"failed,omitempty"`
+}
+
+// Failure is a failed row without what it is about.
+type Failure struct {
+	Reason  peer.Reason `json:"reason"`
+	Message string      `json:"message"`
+	Fix     string      `json:"fix"`
+	Since   time.Time   `json:"since"`
+}
+
+// failure is what the row failed with; nil if it did not fail when that could be told last.
+func (r Row) failure() *Failure {
+	if r.Status == Fail {
+		return &Failure{Reason: r.Reason, Message: r.Message, Fix: r.Fix, Since: r.Since}
+	}
+	return r.Failed
 }
 
 // About is what the row is about, for people; "" is the whole mesh.
@@ -83,49 +105,86 @@ func (r Row) same(other Row) bool {
 	return r.ID == other.ID && r.Step == other.Step && r.Cluster == other.Cluster && r.Node == other.Node && r.Peer == other.Peer
 }
 
-// Bounds of a record: every row with its longest texts makes 200 KB, half of what an item may be. 29 peers failing
-// five checks each are 145 rows.
+// Bounds of a record: every row with its longest texts makes 300 KB, folded far less. 29 peers failing five checks each
+// are 145 rows.
 const (
 	maxRows = 200
 	maxText = 300 // characters of a message, and of a fix
 )
 
-// Next is the record of a new judgement: a row whose status has not changed keeps its since. What a clock ahead of
-// now noted counts from now, and rows that cannot be read any more count for nothing. Rows beyond the bound are
-// counted in one that is unknown.
-func (r Record) Next(rows []Row, now time.Time) (Record, error) {
-	before, _ := r.Rows()
-	var next []Row
-	for i, row := range rows {
-		if i == maxRows {
-			next = append(next, Row{
-				ID: tooMany, Step: restrictions, Cluster: row.Cluster, Status: Unknown, Reason: TooManyRows, Basis: peer.Measured, Since: now,
-				Message: fmt.Sprintf("%d more rows are not kept: mend the others first", len(rows)-maxRows),
-			})
-			break
-		}
+// Next is the record of a new judgement: a row whose status has not changed keeps its since, and one that failed and
+// is unknown now keeps what it failed with. What a clock ahead of now noted counts from now. Rows beyond the bound
+// are counted in one that is unknown; they are the least bad.
+func (r Record) Next(rows []Row, now time.Time) Record {
+	next := slices.Clone(rows)
+	for i, row := range next {
 		row.Since = now
-		if j := slices.IndexFunc(before, row.same); j >= 0 && before[j].Status == row.Status && !before[j].Since.After(now) {
-			row.Since = before[j].Since
+		if j := slices.IndexFunc(r.Rows, row.same); j >= 0 {
+			row.carry(r.Rows[j], now)
 		}
-		next = append(next, row)
+		next[i] = row
 	}
-	packed, err := pack(next)
-	return Record{At: now, Packed: packed}, err
+	if more := len(next) - maxRows; more > 0 {
+		slices.SortStableFunc(next, func(a, b Row) int { return a.rank() - b.rank() })
+		next = append(next[:maxRows], Row{
+			ID: tooMany, Step: restrictions, Cluster: next[0].Cluster, Status: Unknown, Reason: TooManyRows, Basis: peer.Measured, Since: now,
+			Message: fmt.Sprintf("%d more rows are not kept: mend the others first", more),
+		})
+	}
+	return Record{At: now, Rows: next}
 }
 
-// Findings are the rows that failed, as what a person should know of a cluster; but for those that
-// the judgement of peers and services says as findings of its own.
+// carry takes over what the row before knew.
+func (r *Row) carry(before Row, now time.Time) {
+	failed := before.failure()
+	switch {
+	case before.Status == r.Status:
+		r.Since = before.Since
+	case r.Status == Fail && failed != nil:
+		r.Since = failed.Since // it was only lost from sight
+	}
+	instant.CountAsNow(now, &r.Since)
+	if r.Status == Unknown && failed != nil {
+		kept := *failed
+		instant.CountAsNow(now, &kept.Since)
+		r.Failed = &kept
+	}
+}
+
+// rank orders rows, the worst first.
+func (r Row) rank() int {
+	if r.failure() != nil {
+		return 0
+	}
+	return slices.Index(Statuses(), r.Status)
+}
+
+// Findings are the rows that failed, as what a person should know of a cluster; but for those that the judgement of
+// peers and services says as findings of its own. What failed and cannot be told now stands.
 func Findings(rows []Row) []peer.Finding {
 	var out []peer.Finding
 	for _, row := range rows {
-		if row.Status != Fail || saidElsewhere(row.ID) {
+		failed := row.failure()
+		if failed == nil {
 			continue
 		}
-		out = append(out, peer.Finding{
-			ID: peer.IDOf(PreflightFailed, row.ID, string(row.Node), row.Peer.String()), Severity: peer.Warning, Reason: PreflightFailed,
-			Node: row.Node, Message: row.Message, Since: row.Since, Fix: row.Fix,
-		})
+		severity := severityOf(row.ID, failed.Reason)
+		if severity == "" {
+			continue
+		}
+		message := failed.Message
+		if row.Status == Unknown {
+			message += fmt.Sprintf("; since %s it cannot be told: %s", plain.Time(row.Since), row.Message)
+		}
+		again := "`peerkeeper preflight --now`"
+		if row.Cluster != "" {
+			again = fmt.Sprintf("`peerkeeper preflight %s --now`", row.Cluster)
+		}
+		f := peer.Finding{
+			ID: peer.IDOf(PreflightFailed, row.ID, string(row.Node), row.Peer.String()), Severity: severity, Reason: PreflightFailed,
+			Node: row.Node, Message: message, Since: failed.Since, Fix: failed.Fix + "; then " + again + " looks again",
+		}
+		out = append(out, f.Composed())
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -413,47 +414,130 @@ func TestSinceMovesWithTheStatusOnly(t *testing.T) {
 		{check.Pass, 0, 0}, {check.Pass, 24 * time.Hour, 0}, {check.Fail, 48 * time.Hour, 48 * time.Hour}, {check.Fail, 72 * time.Hour, 48 * time.Hour},
 		{check.Fail, 0, 0}, // the clock was days ahead
 	} {
-		var err error
-		if r, err = r.Next(row(step.status), now.Add(step.at)); err != nil {
-			t.Fatal(err)
-		}
-		rows, err := r.Rows()
-		if err != nil || len(rows) != 1 || !rows[0].Since.Equal(now.Add(step.since)) {
-			t.Errorf("%v at %s: %+v, %v", step.status, step.at, rows, err)
+		r = r.Next(row(step.status), now.Add(step.at))
+		if len(r.Rows) != 1 || !r.Rows[0].Since.Equal(now.Add(step.since)) {
+			t.Errorf("%v at %s: %+v", step.status, step.at, r.Rows)
 		}
 	}
 }
 
-// A record stays far below what an item may hold, whatever the rows, and says what it left out.
+// A record stays far below what an item may hold, whatever the rows, and says what it left out: the least bad.
 func TestARecordIsBounded(t *testing.T) {
-	var rows []check.Row
-	for i := range 1000 {
+	rows := []check.Row{{ID: "topology", Step: "prerequisites", Cluster: "emea", Status: check.Pass, Message: "fine"}}
+	for i := range 999 {
 		rows = append(rows, check.Row{ID: "san-resolves", Step: "restrictions", Cluster: "emea", Peer: mesh.PeerID{From: "emea", To: mesh.ClusterID(fmt.Sprint("c", i))}, Status: check.Fail, Message: strings.Repeat("é", 300), Fix: strings.Repeat("f", 300)})
 	}
-	r, err := check.Record{}.Next(rows, now)
-	if err != nil {
-		t.Fatal(err)
+	b, err := json.Marshal(check.Record{}.Next(rows, now))
+	if err != nil || len(b) > 100<<10 {
+		t.Fatalf("%d bytes, %v", len(b), err)
 	}
-	b, err := json.Marshal(r)
-	kept, err2 := r.Rows()
-	if err != nil || err2 != nil || len(b) > 100<<10 || len(kept) != 201 || kept[200].Status != check.Unknown || !strings.Contains(kept[200].Message, "800") {
-		t.Errorf("%d bytes, %d rows, %v, %v", len(b), len(kept), err, err2)
+	var kept check.Record
+	if err := json.Unmarshal(b, &kept); err != nil || len(kept.Rows) != 201 || kept.Rows[0].ID != "san-resolves" || kept.Rows[200].Status != check.Unknown || !strings.Contains(kept.Rows[200].Message, "800") {
+		t.Errorf("%d rows, %v", len(kept.Rows), err)
 	}
-	if _, err := (check.Record{Packed: []byte("garbage")}).Rows(); err == nil {
+	if err := json.Unmarshal([]byte(`{"rows":"Z2FyYmFnZQ=="}`), &kept); err == nil {
 		t.Error("garbage unfolds")
 	}
 }
 
-// A failed row is a finding, unless what it says is one already.
+// A failed row is a finding, unless what it says is one already; a node that has failed over is information.
 func TestFailedRowsAreFindings(t *testing.T) {
 	s := newScene()
 	s.setup(emeaSub, func(n *check.NodeSetup) { n.Replication = peer.Known(3, now) })
+	s.setup(emeaPub, func(n *check.NodeSetup) { n.SRM = peer.Known(8, now) })
 	s.node(emeaSub, func(n *peer.Node) { n.HAState = peer.Known(4, now) })
 	var got []string
 	for _, f := range check.Findings(s.Judge()["emea"]) {
 		got = append(got, string(f.Severity)+" "+string(f.Reason)+" "+string(f.Node))
 	}
-	if diff := cmp.Diff([]string{"warning PreflightFailed " + string(emeaSub)}, got); diff != "" {
+	if diff := cmp.Diff([]string{"warning PreflightFailed " + string(emeaSub), "info PreflightFailed " + string(emeaPub)}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Replication goes bad, is lost from sight, is seen again and heals: one finding, since it went bad, until it is seen
+// to be good. What only a person sees, and what mesh.yaml declares, ends it too; ignorance alone never begins one.
+func TestAFailingCheckIsOneFindingUntilItIsSeenToPass(t *testing.T) {
+	const bad = "database replication of imp-emea-sub.example.com is 3 (bad)"
+	row := func(s check.Status) check.Row {
+		r := check.Row{ID: "replication", Step: "prerequisites", Cluster: "emea", Node: emeaSub, Status: s, Reason: check.CheckPassed, Message: "good"}
+		switch s {
+		case check.Fail:
+			r.Reason, r.Message, r.Fix = check.ReplicationBad, bad, "`utils dbreplication runtimestate`"
+		case check.Unknown:
+			r.Reason, r.Message = check.PerfMonRefused, "not known: 403"
+		}
+		return r
+	}
+	var r check.Record
+	at := now
+	for _, c := range []struct {
+		name   string
+		status check.Status
+		since  time.Duration // of the finding, after the start; negative: there is none
+		says   string
+	}{
+		{"never seen", check.Unknown, -1, ""},
+		{"good", check.Pass, -1, ""},
+		{"bad", check.Fail, 48 * time.Hour, bad},
+		{"bad the next day", check.Fail, 48 * time.Hour, bad},
+		{"PerfMon refuses: it may still be bad", check.Unknown, 48 * time.Hour, bad + "; since 2026-03-06 08:00 UTC it cannot be told: not known: 403"},
+		{"PerfMon goes on refusing", check.Unknown, 48 * time.Hour, "since 2026-03-06 08:00 UTC"},
+		{"it is still bad", check.Fail, 48 * time.Hour, bad},
+		{"good again", check.Pass, -1, ""},
+		{"PerfMon refuses, and nothing was bad before", check.Unknown, -1, ""},
+		{"bad once more", check.Fail, 9 * 24 * time.Hour, bad},
+		{"only a person sees it now", check.Manual, -1, ""},
+		{"it is not known, and the person's word stands", check.Unknown, -1, ""},
+		{"bad for the last time", check.Fail, 12 * 24 * time.Hour, bad},
+		{"it is declared to be so", check.Declared, -1, ""},
+	} {
+		r = r.Next([]check.Row{row(c.status)}, at)
+		b, err := json.Marshal(r) // as it is stored
+		r = check.Record{}
+		if err := errors.Join(err, json.Unmarshal(b, &r)); err != nil {
+			t.Fatal(err)
+		}
+		got := check.Findings(r.Rows)
+		switch {
+		case c.since < 0 && len(got) != 0:
+			t.Errorf("%s: %+v", c.name, got)
+		case c.since >= 0 && len(got) != 1:
+			t.Errorf("%s: %d findings", c.name, len(got))
+		case c.since >= 0:
+			f := got[0]
+			if f.ID != "PreflightFailed:replication:imp-emea-sub.example.com" || !f.Since.Equal(now.Add(c.since)) || !strings.Contains(f.Message, c.says) ||
+				f.Fix != "`utils dbreplication runtimestate`; then `peerkeeper preflight emea --now` looks again" {
+				t.Errorf("%s: %+v", c.name, f)
+			}
+		}
+		at = at.Add(24 * time.Hour)
+	}
+}
+
+// An account that is refused is a finding of its own cluster already.
+func TestARefusedAccountIsNotFoundTwice(t *testing.T) {
+	for why, findings := range map[peer.Reason]int{peer.AccountRejected: 0, peer.Forbidden: 0, check.RightMissing: 1} {
+		rows := []check.Row{{ID: "read-role", Cluster: "emea", Status: check.Fail, Reason: why, Message: "m", Fix: "f"}}
+		if got := check.Findings(rows); len(got) != findings {
+			t.Errorf("%s: %+v", why, got)
+		}
+	}
+}
+
+// Of a cluster whose record a newer version keeps, every check that is judged is unknown and says so.
+func TestAClusterRecordedByANewerVersionNeverFails(t *testing.T) {
+	s := newScene()
+	s.setup(emeaSub, func(n *check.NodeSetup) { n.Replication = peer.Known(3, now) })
+	s.mesh.Clusters[0].OVA = 5000
+	s.Newer = map[mesh.ClusterID]bool{"emea": true}
+	all := s.Judge()
+	for _, r := range all["emea"] {
+		if r.Status == check.Pass || r.Status == check.Fail || r.Status == check.Unknown && (r.Reason != peer.NewerSchema || !strings.Contains(r.Message, "newer version")) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if !slices.ContainsFunc(all["apac"], func(r check.Row) bool { return r.ID == "replication" && r.Status == check.Pass }) {
+		t.Error("the other cluster is judged as ever")
 	}
 }

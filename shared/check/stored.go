@@ -9,38 +9,41 @@ import (
 	"time"
 )
 
-// Record is a PREFLIGHT item: the rows of one cluster, or of the mesh as a whole, when they were judged. Every
-// function reads a mesh's items at every tick, and these for nothing: deflated they are a sixth, for rows repeat each
-// other's words.
+// Record is a PREFLIGHT item: the rows of one cluster, or of the mesh as a whole, when they were judged.
 type Record struct {
-	At     time.Time `json:"at"`
-	Packed []byte    `json:"rows,omitempty"` // deflated JSON
+	At   time.Time `json:"at"`
+	Rows Rows      `json:"rows,omitempty"`
 }
 
-// maxUnfolded bounds what packed rows unfold to: maxRows of the longest texts make 200 KB.
+// Rows are rows as they are stored: deflated JSON. Every function reads a mesh's items at every tick, and these for
+// nothing; deflated they are a sixth, for rows repeat each other's words.
+type Rows []Row
+
+// maxUnfolded bounds what stored rows unfold to: maxRows of the longest texts make 300 KB.
 const maxUnfolded = 1 << 20
 
-// Rows are the rows.
-func (r Record) Rows() ([]Row, error) {
-	if len(r.Packed) == 0 {
-		return nil, nil
+// UnmarshalJSON unfolds them.
+func (r *Rows) UnmarshalJSON(b []byte) error {
+	var packed []byte
+	if err := json.Unmarshal(b, &packed); err != nil {
+		return err
 	}
-	b, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(r.Packed)), maxUnfolded+1))
-	if err == nil && len(b) > maxUnfolded {
+	plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxUnfolded+1))
+	if err == nil && len(plain) > maxUnfolded {
 		err = fmt.Errorf("they unfold to more than %d bytes", maxUnfolded)
 	}
-	var rows []Row
 	if err == nil {
-		err = json.Unmarshal(b, &rows)
+		err = json.Unmarshal(plain, (*[]Row)(r))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the rows of a preflight cannot be read: %w", err)
+		return fmt.Errorf("the rows of a preflight cannot be read: %w", err)
 	}
-	return rows, nil
+	return nil
 }
 
-func pack(rows []Row) ([]byte, error) {
-	b, err := json.Marshal(rows)
+// MarshalJSON folds them.
+func (r Rows) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal([]Row(r))
 	if err != nil {
 		return nil, err
 	}
@@ -55,5 +58,5 @@ func pack(rows []Row) ([]byte, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return json.Marshal(out.Bytes())
 }

@@ -31,6 +31,8 @@ type Facts struct {
 	Pasted map[mesh.NodeName]map[ciscocli.Command]Paste
 	// Users is what the audit of users found; nil if it could tell nothing.
 	Users *userset.Report
+	// Newer are the clusters of which a newer version keeps the record: what is checked of them is unknown.
+	Newer map[mesh.ClusterID]bool
 
 	linted []mesh.Problem // of Mesh, once asked for
 }
@@ -51,10 +53,12 @@ type check struct {
 	id, step string
 	// elsewhere says that what fails is a finding or a condition of its own already.
 	elsewhere bool
-	mesh      func(*Facts) *verdict
-	cluster   func(*Facts, *mesh.Cluster) *verdict
-	node      func(*Facts, *mesh.Cluster, mesh.Node) *verdict
-	peer      func(*Facts, mesh.Peer) *verdict
+	// info says that what fails is information: it may be lawful for a while, as after a failover.
+	info    bool
+	mesh    func(*Facts) *verdict
+	cluster func(*Facts, *mesh.Cluster) *verdict
+	node    func(*Facts, *mesh.Cluster, mesh.Node) *verdict
+	peer    func(*Facts, mesh.Peer) *verdict
 }
 
 // checks is every check, in the order of the chapter. Another one is a row here.
@@ -74,7 +78,7 @@ func checks() []check {
 		{id: "password-age", step: prerequisites, cluster: passwordAge},
 		{id: "replication", step: prerequisites, node: replication},
 		{id: "ha-state", step: prerequisites, elsewhere: true, node: haState},
-		{id: "srm-state", step: prerequisites, node: srmState},
+		{id: "srm-state", step: prerequisites, info: true, node: srmState},
 
 		{id: "user-duplicate", step: "1", cluster: users("duplicate user IDs and directory URIs", []userset.Trouble{userset.DuplicateUserID, userset.DuplicateDirectoryURI}, ciscocli.DuplicateUserIDs, ciscocli.DuplicateURIs)},
 		{id: "user-unassigned", step: "1", cluster: users("users who are assigned to no node", []userset.Trouble{userset.Unassigned})},
@@ -105,8 +109,17 @@ func checks() []check {
 	}
 }
 
-func saidElsewhere(id string) bool {
-	return slices.ContainsFunc(checks(), func(c check) bool { return c.id == id && c.elsewhere })
+// severityOf is how bad it is that a check failed; "" if that is a finding or a condition of its own already. An account
+// that is refused is one whatever it was asked for.
+func severityOf(id string, why peer.Reason) peer.Severity {
+	i := slices.IndexFunc(checks(), func(c check) bool { return c.id == id })
+	switch {
+	case why == peer.AccountRejected || why == peer.Forbidden || i >= 0 && checks()[i].elsewhere:
+		return ""
+	case i >= 0 && checks()[i].info:
+		return peer.Info
+	}
+	return peer.Warning
 }
 
 // Judge carries out every check on the clusters named, or on all, and gives the rows of each; those of the mesh as a
@@ -140,6 +153,9 @@ func (f *Facts) about(cl *mesh.Cluster, c check) []Row {
 	add := func(v *verdict, node mesh.NodeName, id mesh.PeerID) {
 		if v == nil {
 			return
+		}
+		if f.Newer[cl.ID] && (v.status == Pass || v.status == Fail || v.status == Unknown) {
+			v = unknown(peer.NewerSchema, "run that version here too", "a newer version of Peerkeeper recorded what is known of %s; this one does not judge by it", cl.ID)
 		}
 		r := v.row(c.id, c.step)
 		r.Cluster, r.Node, r.Peer = cl.ID, node, id

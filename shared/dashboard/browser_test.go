@@ -142,6 +142,9 @@ func TestPageInBrowser(t *testing.T) {
 	await(`(` + verdict + `) === "Stuck"`)
 }
 
+// openAll opens all that is folded.
+const openAll = `document.querySelectorAll("details").forEach(d => { d.open = true }); void 0`
+
 // TestAxe holds the page against the rules of axe-core for keyboards and screen
 // readers: npm i axe-core, and PEERKEEPER_AXE=node_modules/axe-core/axe.min.js.
 func TestAxe(t *testing.T) {
@@ -154,9 +157,9 @@ func TestAxe(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := browser(t)
-	three, thirty := serve(t, troubled(t, 3)), serve(t, troubled(t, 30))
+	three, thirty := serve(t, troubled(t, 3).checkedAll()), serve(t, troubled(t, 30).checkedAll())
 	for _, url := range []string{three + "/", three + "/peer/apac%3Eemea", thirty + "/peer/c08%3Ec05"} {
-		if err := chromedp.Do(ctx, chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS(`#matrix[role="grid"]`)), chromedp.Evaluate[chromedp.Void](string(axe)+"\n;void 0")); err != nil {
+		if err := chromedp.Do(ctx, chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS(`#matrix[role="grid"]`)), chromedp.Evaluate[chromedp.Void](openAll), chromedp.Evaluate[chromedp.Void](string(axe)+"\n;void 0")); err != nil {
 			t.Fatalf("%s: %v", url, err)
 		}
 		if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`window.found = null; axe.run().then(r => { window.found = r.violations.map(v => v.id + ": " + v.help + "; " + v.nodes.slice(0, 3).map(n => n.target + " " + n.failureSummary).join(" | ")).join("\n") }); void 0`)); err != nil {
@@ -182,22 +185,25 @@ func TestPictures(t *testing.T) {
 		t.Skip("it draws for a person to look at: PEERKEEPER_PICTURES=folder")
 	}
 	ctx := browser(t)
-	three, thirty, well := serve(t, troubled(t, 3)), serve(t, troubled(t, 30)), serve(t, newScene(t, 3))
+	three, thirty, well := serve(t, troubled(t, 3).checkedAll()), serve(t, troubled(t, 30).checkedAll()), serve(t, newScene(t, 3))
 	ten := serve(t, newScene(t, 10))
 	for _, c := range []struct {
 		name, url     string
 		width, height int64
 		dark          bool
+		open          string // script
 	}{
-		{"3-light", three + "/peer/apac%3Eemea", 1280, 800, false},
-		{"3-dark", three + "/peer/apac%3Eemea", 1280, 800, true},
-		{"3-start", well + "/", 1280, 800, false},
-		{"10-light", ten + "/", 1280, 800, false},
-		{"30-light", thirty + "/", 1280, 800, false},
-		{"30-dark", thirty + "/peer/c08%3Ec05", 1280, 800, true},
-		{"3-phone", three + "/", 360, 780, false},
-		{"3-phone-peer", three + "/peer/apac%3Eemea", 360, 780, true},
-		{"30-phone", thirty + "/", 360, 780, false},
+		{"3-light", three + "/peer/apac%3Eemea", 1280, 800, false, ""},
+		{"3-dark", three + "/peer/apac%3Eemea", 1280, 800, true, ""},
+		{"3-start", well + "/", 1280, 800, false, ""},
+		{"10-light", ten + "/", 1280, 800, false, ""},
+		{"30-light", thirty + "/", 1280, 800, false, ""},
+		{"30-dark", thirty + "/peer/c08%3Ec05", 1280, 800, true, ""},
+		{"3-phone", three + "/", 360, 780, false, ""},
+		{"3-phone-peer", three + "/peer/apac%3Eemea", 360, 780, true, ""},
+		{"30-phone", thirty + "/", 360, 780, false, ""},
+		{"3-preflight", three + "/", 1280, 800, false, openAll},
+		{"3-phone-preflight", three + "/", 360, 780, true, openAll},
 	} {
 		scheme := "light"
 		if c.dark {
@@ -211,7 +217,7 @@ func TestPictures(t *testing.T) {
 				})
 				return err
 			}),
-			chromedp.Navigate(c.url), chromedp.WaitReady(chromedp.CSS(`#matrix[role="grid"]`)))
+			chromedp.Navigate(c.url), chromedp.WaitReady(chromedp.CSS(`#matrix[role="grid"]`)), chromedp.Evaluate[chromedp.Void](c.open+";document.body.offsetHeight;void 0"), chromedp.Sleep(200*time.Millisecond))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}

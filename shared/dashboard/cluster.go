@@ -87,6 +87,7 @@ func (snap *snapshot) cluster(c *mesh.Cluster) Cluster {
 			out.Findings = append(out.Findings, f)
 		}
 	}
+	out.Findings = append(out.Findings, snap.failed(c.ID)...)
 	if why := snap.unusableCluster(c.ID); why != "" {
 		out.Findings = append(out.Findings, peer.Finding{
 			ID: peer.IDOf(why), Severity: peer.Warning, Reason: why,

@@ -48,9 +48,11 @@ type Status struct {
 	// LastRun is when each function last completed.
 	LastRun map[string]time.Time `json:"lastRun"`
 	// Overdue are the functions that have not completed for two periods.
-	Overdue  []string           `json:"overdue"`
-	Clusters []Cluster          `json:"clusters"`
-	Peers    []Peer             `json:"peers"`
+	Overdue  []string  `json:"overdue"`
+	Clusters []Cluster `json:"clusters"`
+	Peers    []Peer    `json:"peers"`
+	// Findings are of the mesh as a whole.
+	Findings []peer.Finding     `json:"findings,omitempty"`
 	Alarms   []alarm.Notice     `json:"alarms"`
 	Counts   map[peer.State]int `json:"counts"`
 	// Clocks says which clock disagrees with the clock of the machine that asks, and what
@@ -239,6 +241,7 @@ func (snap *snapshot) status() Status {
 		out.Findings = append(out.Findings, peer.ContradictedFindings(snap.Mesh, c.ID, func(id mesh.PeerID) []peer.Condition { return conditions[id] })...)
 		st.Clusters = append(st.Clusters, out)
 	}
+	st.Findings = snap.failed("")
 	for _, id := range snap.gone() {
 		st.Peers = append(st.Peers, snap.peerAt(id))
 	}

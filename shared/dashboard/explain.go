@@ -19,6 +19,8 @@ type Explanation struct {
 	Clocks  Clocks           `json:"clocks"`
 	Changes []peer.Flip      `json:"changes24h"` // newest first
 	Next    []procedure.Step `json:"next"`
+	// Findings are what preflight found at its two ends that it may suffer from.
+	Findings []peer.Finding `json:"findings,omitempty"`
 }
 
 // Reverse is the same pair seen from the other end.
@@ -83,7 +85,7 @@ func (snap *snapshot) explain(id mesh.PeerID) (Explanation, error) {
 		return Explanation{}, fmt.Errorf("%s: %w", id, ErrNoSuchPeer)
 	}
 	p := snap.peerAt(id)
-	e := Explanation{Peer: p, AsOf: snap.now.UTC(), Clocks: snap.clocks(id), Changes: []peer.Flip{}, Next: []procedure.Step{}}
+	e := Explanation{Peer: p, AsOf: snap.now.UTC(), Clocks: snap.clocks(id), Changes: []peer.Flip{}, Next: []procedure.Step{}, Findings: snap.failedFor(id)}
 	if snap.declared[id.Reverse()] {
 		back := snap.peerAt(id.Reverse())
 		e.Reverse = &Reverse{ID: back.ID, State: back.State, Since: back.Since, Cause: back.Cause, Words: asymmetry(p, back)}

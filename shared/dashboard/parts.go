@@ -57,6 +57,7 @@ func (h *handler) html(e *edition, id mesh.PeerID) ([]byte, error) {
 func (h *handler) parts(e *edition) (*parts, error) {
 	s := h.sheet(e.status, e.etag)
 	s.Trust = trustSheetOf(e.snap)
+	s.Preflight = preflightSheetOf(e.snap)
 	p := &parts{sheet: s}
 	var errs [2]error
 	p.Attention, errs[0] = h.part("attention", s)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/check"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
@@ -46,6 +48,7 @@ func (st Status) printable() Status {
 			f.KeyType, f.Subject = printable(f.KeyType), printable(f.Subject)
 		})
 	})
+	st.Findings = each(st.Findings, func(f *peer.Finding) { *f = f.Composed() })
 	st.Peers = each(st.Peers, func(p *Peer) { *p = p.printable() })
 	if st.Pushed != nil {
 		t := *st.Pushed
@@ -86,7 +89,30 @@ func (p Peer) printable() Peer {
 	return p
 }
 
+func (p Preflight) printable() Preflight {
+	p.Mesh, p.Checks = printable(p.Mesh), each(p.Checks, func(r *check.Row) { *r = printableRow(*r) })
+	p.Missing = each(p.Missing, func(id *mesh.ClusterID) { *id = printable(*id) })
+	p.Unread = each(p.Unread, func(u *record.Unread) {
+		u.Item, u.Reason, u.Message = printable(u.Item), printable(u.Reason), printable(u.Message)
+	})
+	return p
+}
+
+func printableRow(r check.Row) check.Row {
+	r.ID, r.Step, r.Cluster, r.Node = printable(r.ID), printable(r.Step), printable(r.Cluster), printable(r.Node)
+	r.Peer.From, r.Peer.To = printable(r.Peer.From), printable(r.Peer.To)
+	r.Status, r.Reason, r.Basis = printable(r.Status), printable(r.Reason), printable(r.Basis)
+	r.Message, r.Fix = printable(r.Message), printable(r.Fix)
+	if r.Failed != nil {
+		f := *r.Failed
+		f.Reason, f.Message, f.Fix = printable(f.Reason), printable(f.Message), printable(f.Fix)
+		r.Failed = &f
+	}
+	return r
+}
+
 func (e Explanation) printable() Explanation {
+	e.Findings = each(e.Findings, func(f *peer.Finding) { *f = f.Composed() })
 	e.Peer = e.Peer.printable()
 	if e.Reverse != nil {
 		r := *e.Reverse

@@ -33,7 +33,8 @@ type sheet struct {
 	Rows                                        []matrixRow
 	Legend                                      []legendRow
 	Clusters                                    []clusterRow
-	Trust                                       *trustSheet // nil before certcheck has looked
+	Trust                                       *trustSheet     // nil before certcheck has looked
+	Preflight                                   *preflightSheet // nil before preflight has looked
 	Chosen                                      *panel
 	LogOut                                      string
 	Parts                                       *parts
@@ -105,10 +106,10 @@ type clusterRow struct {
 }
 
 type findingRow struct {
-	Key, Message string
-	Severity     peer.Severity
-	Reason       peer.Reason
-	Since        time.Time
+	Key, Message, Fix string
+	Severity          peer.Severity
+	Reason            peer.Reason
+	Since             time.Time
 }
 
 type panel struct {
@@ -122,6 +123,7 @@ type panel struct {
 	LastAction            *Acted
 	Next                  []procedure.Step
 	Conditions            []conditionRow
+	Findings              []findingRow
 	Clocks                *clockRow
 	Timeline              *timelineSheet // nil while no certificate has been read
 	Changes               []peer.Flip
@@ -289,12 +291,15 @@ func clusterRowOf(c Cluster) clusterRow {
 			row.Nodes = append(row.Nodes, fmt.Sprintf("%s · %s · %s, HA %s", n.Name, cmp.Or(n.Release, "release not read"), n.HAText(), n.HA))
 		}
 	}
-	for _, f := range c.Findings {
-		row.Findings = append(row.Findings, findingRow{
-			Key: string(c.ID) + " " + string(f.ID), Severity: f.Severity, Reason: f.Reason, Message: f.Message, Since: f.Since,
-		})
-	}
+	row.Findings = findingRows(string(c.ID), c.Findings)
 	return row
+}
+
+func findingRows(about string, all []peer.Finding) (out []findingRow) {
+	for _, f := range all {
+		out = append(out, findingRow{Key: about + " " + string(f.ID), Severity: f.Severity, Reason: f.Reason, Message: f.Message, Fix: cure(f), Since: f.Since})
+	}
+	return out
 }
 
 func panelOf(e Explanation) *panel {
@@ -325,6 +330,7 @@ func panelOf(e Explanation) *panel {
 		}
 		p.Conditions = append(p.Conditions, row)
 	}
+	p.Findings = findingRows(e.ID.String(), e.Findings)
 	if e.Clocks.Interval != 0 {
 		p.Clocks = clockRowOf(e.Clocks, e.AsOf)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/check"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -27,6 +28,7 @@ type snapshot struct {
 	alarms   []alarm.Notice
 	unread   []record.Unread
 	pushed   *record.Tally
+	checks   map[mesh.ClusterID]store.Doc[check.Record]
 	unusable map[string]peer.Reason // by sort key
 	// declared are the peers of mesh.yaml.
 	declared map[mesh.PeerID]bool
@@ -65,6 +67,7 @@ func (s Source) load(ctx context.Context, now time.Time, before *record.Snapshot
 	slices.SortStableFunc(snap.alarms, func(a, b alarm.Notice) int {
 		return cmp.Or(a.Severity.Rank()-b.Severity.Rank(), a.Since.Compare(b.Since), strings.Compare(a.Fingerprint, b.Fingerprint))
 	})
+	snap.checks = recorded.Checks(s.Mesh)
 	snap.pushed, snap.unread = tally, recorded.Unread()
 	if unreadable != nil {
 		snap.unread = append(snap.unread, record.Unread{Item: store.Pushed(s.Mesh.Name), Reason: peer.UnreadableAnswer, Message: unreadable.Error()})

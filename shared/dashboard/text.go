@@ -239,13 +239,11 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 				p.wrapped(4, fmt.Sprintf("%s  %s  %s, HA %s", n.Name, cmp.Or(n.Release, "release not read"), n.HAText(), n.HA))
 			}
 		}
-		for _, f := range c.Findings {
-			since := ""
-			if !f.Since.IsZero() {
-				since = " (since " + stamp(f.Since) + ")"
-			}
-			p.hanging(14, "    "+string(f.Severity), string(f.Reason)+": "+f.Message+since)
-		}
+		p.findings(c.Findings)
+	}
+	if len(st.Findings) > 0 {
+		p.line("  the mesh")
+		p.findings(st.Findings)
 	}
 
 	p.heading("PEERS  a>b: a pulls the users of b")
@@ -262,6 +260,20 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 		}
 	}
 	return p.err
+}
+
+// findings lists what a person should know of a cluster, of the mesh or of a peer's ends.
+func (p *paper) findings(all []peer.Finding) {
+	for _, f := range all {
+		since := ""
+		if !f.Since.IsZero() {
+			since = " (since " + stamp(f.Since) + ")"
+		}
+		p.hanging(14, "    "+string(f.Severity), string(f.Reason)+": "+f.Message+since)
+		if do := cure(f); do != "" {
+			p.hanging(14, "", "to do: "+do)
+		}
+	}
 }
 
 // peers lists every peer.
@@ -433,6 +445,11 @@ func WriteExplain(w io.Writer, e Explanation, color bool) error {
 			}
 			p.hanging(5, label, step.Do)
 		}
+	}
+
+	if len(e.Findings) > 0 {
+		p.heading("FOUND BY PREFLIGHT AT ITS ENDS")
+		p.findings(e.Findings)
 	}
 
 	p.heading("CONDITIONS")

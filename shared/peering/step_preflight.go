@@ -23,21 +23,13 @@ func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) er
 	if err != nil {
 		return err
 	}
-	docs, err := snapshot.Checks(t.Mesh)
-	if err != nil {
-		return err
-	}
-	doc := docs[s.Cluster]
+	doc := snapshot.Checks(t.Mesh)[s.Cluster]
 	if doc.Newer || doc.Value.At.Before(s.Began) {
 		s.Turn(change.StepFailed, now, "the checks of %s have not been carried out since the plan came to them", s.Cluster)
 		return nil
 	}
-	rows, err := doc.Value.Rows()
-	if err != nil {
-		return err
-	}
 	var failed, unknown []string
-	for _, r := range rows {
+	for _, r := range doc.Value.Rows {
 		switch {
 		case change.Mends(p.Kind, r.ID):
 		case r.Status == check.Fail:

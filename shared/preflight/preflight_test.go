@@ -1,10 +1,12 @@
 package preflight_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,15 +72,7 @@ func (r *rig) row(id mesh.ClusterID, row, node string) check.Row {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	docs, err := book.Checks(r.Rig.Mesh)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	rows, err := docs[id].Value.Rows()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, x := range rows {
+	for _, x := range book.Checks(r.Rig.Mesh)[id].Value.Rows {
 		if x.ID == row && (node == "" || string(x.Node) == node) {
 			return x
 		}
@@ -105,16 +99,11 @@ func TestASimulatedMeshPassesAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	docs, err := book.Checks(r.Rig.Mesh)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for id, doc := range docs {
-		rows, err := doc.Value.Rows()
-		if err != nil || len(rows) == 0 {
-			t.Errorf("%q: %d rows, %v", id, len(rows), err)
+	for id, doc := range book.Checks(r.Rig.Mesh) {
+		if len(doc.Value.Rows) == 0 {
+			t.Errorf("%q has no rows", id)
 		}
-		for _, x := range rows {
+		for _, x := range doc.Value.Rows {
 			if x.Status == check.Fail {
 				t.Errorf("%+v", x)
 			}
@@ -218,6 +207,47 @@ func TestAClusterThatCannotBeReached(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	r.expect("emea", "icsa-running", emeaPub, check.Pass, check.CheckPassed) // peersync has just seen it
+}
+
+// rewrite changes an item as it is stored.
+func (r *rig) rewrite(key store.Key, change func([]byte) []byte) {
+	r.t.Helper()
+	it, err := r.store.Get(r.t.Context(), key)
+	if err == nil {
+		it.Body = change(it.Body)
+		err = r.store.Put(r.t.Context(), it)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// A newer Peerkeeper took over while replication was bad: this one cannot tell any more and says why, and what it
+// found stands.
+func TestAClusterThatANewerVersionRecordsIsUnknown(t *testing.T) {
+	r := newRig(t, clustersim.Config{Users: 20})
+	r.Change("emea", clustersim.Replication{Node: emeaSub, State: ptr(3)})
+	r.look()
+	r.expect("emea", "replication", emeaSub, check.Fail, check.ReplicationBad)
+	r.rewrite(store.Cluster("acme", "emea"), func(b []byte) []byte { return bytes.Replace(b, []byte(`"schema":1`), []byte(`"schema":2`), 1) })
+	r.check()
+	for _, row := range []string{"replication", "icsa-running", "topology", "peer-address"} {
+		r.expect("emea", row, "", check.Unknown, peer.NewerSchema)
+	}
+	r.expect("apac", "replication", "", check.Pass, check.CheckPassed)
+	r.expect("apac", "peer-address", "", check.Unknown, peer.NewerSchema) // of its peer with emea
+	if f := check.Findings([]check.Row{r.row("emea", "replication", emeaSub)}); len(f) != 1 || !strings.Contains(f[0].Message, "3 (bad)") {
+		t.Errorf("%+v", f)
+	}
+}
+
+// Rows that cannot be read any more are judged anew, and hold up nothing.
+func TestRowsThatCannotBeReadAreJudgedAnew(t *testing.T) {
+	r := newRig(t, clustersim.Config{Users: 20, Clusters: 1})
+	r.look()
+	r.rewrite(store.Preflight("acme", "emea"), func(b []byte) []byte { return []byte(`{"schema":1,"version":1,"rows":"Z2FyYmFnZQ=="}`) })
+	r.check()
+	r.expect("emea", "replication", emeaPub, check.Pass, check.CheckPassed)
 }
 
 // Only the clusters that are named are asked, and the others keep their rows.

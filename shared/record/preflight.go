@@ -22,17 +22,26 @@ type Pasted struct {
 	By   map[ciscocli.Command]check.Paste `json:"by"`
 }
 
-// Checks decodes the rows of every cluster, and under "" those of the mesh as a whole.
-func (b *Snapshot) Checks(m *mesh.Mesh) (map[mesh.ClusterID]store.Doc[check.Record], error) {
+// Checks decodes the rows of every cluster, and under "" those of the mesh as a whole. Of an item that does not decode
+// nothing is known: the next run judges it whole, and writes over it. In a snapshot to be shown what nobody stored is
+// not there.
+func (b *Snapshot) Checks(m *mesh.Mesh) map[mesh.ClusterID]store.Doc[check.Record] {
 	out := map[mesh.ClusterID]store.Doc[check.Record]{}
-	var errs []error
 	for _, it := range b.checks {
-		errs = append(errs, decode(b, out, mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixPreflight)), it, PreflightSchema))
+		id := mesh.ClusterID(strings.TrimPrefix(it.SK, store.PrefixPreflight))
+		if err := decode(b, out, id, it, PreflightSchema); err != nil {
+			doc := store.NewDoc(it.Key, PreflightSchema, check.Record{})
+			doc.Version = it.Version
+			out[id] = doc
+		}
+	}
+	if b.shown != nil {
+		return out
 	}
 	for _, id := range append([]mesh.ClusterID{""}, m.IDs()...) {
 		fill(out, id, store.Preflight(m.Name, id), PreflightSchema)
 	}
-	return out, errors.Join(errs...)
+	return out
 }
 
 // Pastes decodes what people pasted, by node. What a newer version was told is left out.
