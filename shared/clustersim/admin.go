@@ -35,7 +35,7 @@ func adminVerbs() []verb {
 	return []verb{
 		verbOf[Peers]("peers", `{"peer":"apac","mode":"stuck"}`, "what it pulls from another cluster: ok, stuck, hung, slow, deaf, badCredentials; a forced sync; the entry itself"),
 		verbOf[Services]("services", `{"node":"imp-emea-sub.example.com","service":"Cisco Intercluster Sync Agent","status":"Stopped"}`, "a service's status, a Restart, a crash, NotActivated; staysDown, takes: how it starts from now on"),
-		verbOf[Users]("users", `{"add":10}`, "who is at home: add, remove, duplicate, unassign, invalidUri, move, or one of your choice"),
+		verbOf[Users]("users", `{"add":10}`, "who is at home: add, remove, duplicate, unassign, assign, invalidUri, move, or one of your choice"),
 		verbOf[Parameters]("parameters", `{"name":"ICSAEnableAutoRecovery","value":"f"}`, "a service parameter, on one node or all"),
 		verbOf[Credentials]("credentials", `{"password":"another"}`, "an account: read, write, platform, platform-write"),
 		verbOf[Certificates]("certificates", `{"node":"imp-emea-pub.example.com","issuer":"self","served":false}`, "a node's identity, renewed"),

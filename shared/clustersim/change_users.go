@@ -8,10 +8,12 @@ import (
 // Users changes who is at home in a cluster. Every change reaches the
 // copies at the peers' next syncs only.
 type Users struct {
-	Add        int    `json:"add"`
-	Remove     int    `json:"remove"`
-	Duplicate  string `json:"duplicate"`
-	Unassign   int    `json:"unassign"`
+	Add       int    `json:"add"`
+	Remove    int    `json:"remove"`
+	Duplicate string `json:"duplicate"`
+	Unassign  int    `json:"unassign"`
+	// Assign gives users who are enabled and have no node the publisher.
+	Assign     int    `json:"assign"`
 	InvalidURI int    `json:"invalidUri"`
 	Move       string `json:"move"`
 	To         string `json:"to"`
@@ -24,13 +26,13 @@ type Users struct {
 
 func (in Users) apply(s *Sim, c *cluster, now time.Time) error {
 	asked := 0
-	for _, set := range []bool{in.Add != 0, in.Remove != 0, in.Duplicate != "", in.Unassign != 0, in.InvalidURI != 0, in.Move != "", in.UserID != nil} {
+	for _, set := range []bool{in.Add != 0, in.Remove != 0, in.Duplicate != "", in.Unassign != 0, in.Assign != 0, in.InvalidURI != 0, in.Move != "", in.UserID != nil} {
 		if set {
 			asked++
 		}
 	}
 	if asked != 1 {
-		return wrong("body", "give exactly one of add, remove, duplicate, unassign, invalidUri, move, userid")
+		return wrong("body", "give exactly one of add, remove, duplicate, unassign, assign, invalidUri, move, userid")
 	}
 	if in.UserID == nil && (in.IMAddress != nil || in.DirectoryURI != nil || in.MailID != nil) {
 		return wrong("userid", "is missing: whose address that is")
@@ -38,7 +40,7 @@ func (in Users) apply(s *Sim, c *cluster, now time.Time) error {
 	if in.To != "" && in.Move == "" {
 		return wrong("to", "goes with move only")
 	}
-	for field, n := range map[string]int{"add": in.Add, "remove": in.Remove, "unassign": in.Unassign, "invalidUri": in.InvalidURI} {
+	for field, n := range map[string]int{"add": in.Add, "remove": in.Remove, "unassign": in.Unassign, "assign": in.Assign, "invalidUri": in.InvalidURI} {
 		if n < 0 || n > 1_000_000 {
 			return wrong(field, "%d is not a number of users", n)
 		}
@@ -51,6 +53,8 @@ func (in Users) apply(s *Sim, c *cluster, now time.Time) error {
 		return s.changeLast(c, "remove", in.Remove, "status = 0, deletedtimestamp = ?", now.Unix())
 	case in.Unassign > 0:
 		return s.changeLast(c, "unassign", in.Unassign, "primarynodeid = NULL, tkassignmentstate = 0")
+	case in.Assign > 0:
+		return s.assign(c, in.Assign)
 	case in.InvalidURI > 0:
 		return s.changeLast(c, "invalidUri", in.InvalidURI, "directoryuri = 'invalid uri of ' || userid")
 	case in.UserID != nil:
@@ -102,6 +106,25 @@ func (s *Sim) changeLast(c *cluster, field string, n int, change string, args ..
 	_, err := c.db.exec("UPDATE enduser SET "+change+" WHERE rowid IN (SELECT rowid FROM enduser WHERE "+c.homeCondition()+" ORDER BY rowid DESC LIMIT ?)", args...)
 	c.homeVersion++
 	return simulatorError(err)
+}
+
+// assign gives the n users without a node that were made last the publisher.
+func (s *Sim) assign(c *cluster, n int) error {
+	const unassigned = "enablecups = 't' AND status = 1 AND deletedtimestamp IS NULL AND primarynodeid IS NULL"
+	rows, err := c.db.rows("SELECT pkid FROM enduser WHERE "+unassigned+" ORDER BY rowid DESC LIMIT ?", n)
+	if err != nil {
+		return simulatorError(err)
+	}
+	if len(rows) < n {
+		return wrong("assign", "%s has only %d users without a node", c.id, len(rows))
+	}
+	for _, row := range rows {
+		if _, err := c.db.exec("UPDATE enduser SET primarynodeid = ?, tkassignmentstate = 1 WHERE pkid = ?", c.presenceNodes()[0].id, row[0]); err != nil {
+			return simulatorError(err)
+		}
+	}
+	c.homeVersion++
+	return nil
 }
 
 func (s *Sim) moveUser(c *cluster, userid, to string) error {

@@ -94,6 +94,18 @@ func TestUsersTravelOnTheInterval(t *testing.T) {
 	}
 }
 
+func TestUnassignedUsersAreAssignedAgain(t *testing.T) {
+	r := newRig(t, Config{Users: 40})
+	r.change("apac", Users{Unassign: 3})
+	r.change("apac", Users{Assign: 2})
+	if got := r.state("apac").Users; got != 39 {
+		t.Errorf("apac has %d home users, want 39", got)
+	}
+	if err := r.Change("apac", Users{Assign: 2}); err == nil {
+		t.Error("two were assigned where one was left")
+	}
+}
+
 func TestMovedUserChangesHome(t *testing.T) {
 	r := newRig(t, Config{Users: 10})
 	userid := r.query(emeaPub, "SELECT FIRST 1 userid FROM enduser WHERE enablecups = 't' AND status = 1 ORDER BY userid").row(0)["userid"]

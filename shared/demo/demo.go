@@ -225,6 +225,10 @@ func (d Demo) equip(sim *clustersim.Sim, own Mesh, clock host.Clock) (*set, erro
 	secrets := filepath.Join(d.Dir, "secrets.json")
 	h := &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: clock, Log: d.Log, Timeout: timeout, DNSTimeout: dnsTimeout, Backoff: backoff}
 	st := &stage{operator: operator.Operator{Mesh: m, Store: state, Now: clock.Now, Actor: "demo"}, source: dashboard.Source{Store: state, Mesh: m}, admin: sim.Do, said: said, tell: tell}
+	st.preflight = func(ctx context.Context) error {
+		_, err := h.Handle(ctx, run.Request{Function: "preflight"})
+		return err
+	}
 	st.secrets = func(id mesh.ClusterID) error { return renewSecret(sim, secrets, string(id)+"/read") }
 	return &set{sim: sim, host: h, stage: st}, nil
 }

@@ -98,6 +98,7 @@ func differences(want, got Seen) []string {
 		}
 	}
 	add("findings", want.Findings, got.Findings)
+	add("checks that failed", want.Checks, got.Checks)
 	add("alarms", want.Alarms, got.Alarms)
 	add("actions", want.Actions, got.Actions)
 	add("plan", want.Plan, got.Plan)

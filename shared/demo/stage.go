@@ -12,6 +12,7 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/chain"
+	"peerkeeper/shared/check"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
@@ -26,10 +27,12 @@ type stage struct {
 	source   dashboard.Source
 	admin    func(method, path string, body []byte) error
 	secrets  func(mesh.ClusterID) error
-	pass     func(ctx context.Context, d time.Duration) error // lets time pass, and what is due in it happen
-	said     *collector
-	tell     func(format string, args ...any)
-	began    time.Time // of the step
+	// preflight carries out the checks now.
+	preflight func(context.Context) error
+	pass      func(ctx context.Context, d time.Duration) error // lets time pass, and what is due in it happen
+	said      *collector
+	tell      func(format string, args ...any)
+	began     time.Time // of the step
 	// spoken are the clusters that a story is about; a larger demo has more.
 	spoken map[mesh.ClusterID]bool
 }
@@ -149,6 +152,11 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 			if err := st.approve(ctx, a.Approve); err != nil {
 				return err
 			}
+		case a.Preflight:
+			st.tell("  operator: peerkeeper preflight --now")
+			if err := st.preflight(ctx); err != nil {
+				return err
+			}
 		}
 		if a.Wait > 0 {
 			if err := st.pass(ctx, time.Duration(a.Wait)); err != nil {
@@ -209,7 +217,7 @@ func instants(body map[string]any, now time.Time) map[string]any {
 
 // expected fills in what a story leaves unsaid: every other peer is healthy.
 func (st *stage) expected(e Expected) Seen {
-	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan)}
+	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Checks: e.checks(), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan)}
 	for _, p := range st.operator.Mesh.Peers {
 		if !st.spokenOf(p.ID) {
 			continue
@@ -271,7 +279,11 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 	}
 	for _, c := range status.Clusters {
 		for _, f := range c.Findings {
-			if f.Severity != peer.Info {
+			id, checked := strings.CutPrefix(string(f.ID), string(check.PreflightFailed)+":")
+			switch {
+			case checked && e.Checks != nil:
+				seen.Checks = append(seen.Checks, string(c.ID)+" "+id)
+			case !checked && f.Severity != peer.Info:
 				seen.Findings = append(seen.Findings, string(c.ID)+":"+string(f.Reason))
 			}
 		}
@@ -300,8 +312,17 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 			seen.Plan = append(seen.Plan, string(p.Cluster))
 		}
 	}
+	slices.Sort(seen.Checks)
 	seen.Findings, seen.Alarms, seen.Actions, seen.Plan = sorted(seen.Findings), sorted(seen.Alarms), sorted(seen.Actions), sorted(seen.Plan)
 	return seen, nil
+}
+
+// checks are the checks that must have failed, in order.
+func (e Expected) checks() []string {
+	if e.Checks == nil {
+		return nil
+	}
+	return slices.Sorted(slices.Values(*e.Checks))
 }
 
 func sorted(s []string) []string {
