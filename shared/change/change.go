@@ -68,7 +68,8 @@ type Head struct {
 	Kind     Kind             `json:"kind"`
 	Args     []string         `json:"args"` // as they were asked for
 	Clusters []mesh.ClusterID `json:"clusters"`
-	// Pairs wear the overlay Changing while the plan changes them.
+	// Pairs wear the overlay Changing while the plan changes them, from the first step
+	// after the checks that come before anything.
 	Pairs   []mesh.PeerID `json:"pairs,omitempty"`
 	By      string        `json:"by"`
 	Created time.Time     `json:"created"`
@@ -260,12 +261,21 @@ type Entry struct {
 func (p *Plan) Entry() Entry {
 	e := Entry{ID: p.ID, Kind: p.Kind, State: p.State, Clusters: p.Clusters, Steps: len(p.Steps), Why: bound(p.Why), Since: p.Since, Stop: p.Stop, Folded: p.Folded}
 	if p.State.Active() || p.State == Stopped {
-		e.Pairs = p.Pairs
+		if p.changes() {
+			e.Pairs = p.Pairs
+		}
 		if s := p.Current(); s != nil {
 			e.Step = s.N
 		}
 	}
 	return e
+}
+
+// changes says that the plan has come to what it changes: the checks before that are
+// of a mesh that nobody is changing yet.
+func (p *Plan) changes() bool {
+	s := p.Current()
+	return s == nil || slices.ContainsFunc(p.Steps[:s.N], func(s Step) bool { return s.Op != OpPreflight })
 }
 
 // Plans is the PLANS item: the plans that run, wait or are stopped, and how far

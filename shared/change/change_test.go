@@ -352,3 +352,33 @@ func TestEveryStepSaysWhatItIs(t *testing.T) {
 		}
 	}
 }
+
+// TestWhenPairsWearChanging: from the first step after the checks until the plan has
+// ended, also while it is stopped; a plan that stopped at its checks has changed
+// nothing, and keeps nothing quiet.
+func TestWhenPairsWearChanging(t *testing.T) {
+	pair := mesh.PeerID{From: "emea", To: "apac"}
+	for _, c := range []struct {
+		name  string
+		state State
+		steps []StepState // of the checks, of a parameter, of more checks, of another
+		worn  bool
+	}{
+		{"a draft", Draft, []StepState{StepPending, StepPending, StepPending, StepPending}, false},
+		{"at its checks", Running, []StepState{StepRunning, StepPending, StepPending, StepPending}, false},
+		{"stopped at its checks", Stopped, []StepState{StepFailed, StepPending, StepPending, StepPending}, false},
+		{"at the first change", Running, []StepState{StepDone, StepPending, StepPending, StepPending}, true},
+		{"stopped at the first change", Stopped, []StepState{StepDone, StepFailed, StepPending, StepPending}, true},
+		{"at the checks of the next cluster", Running, []StepState{StepDone, StepDone, StepRunning, StepPending}, true},
+		{"done", Done, []StepState{StepDone, StepDone, StepDone, StepDone}, false},
+	} {
+		p := Plan{Head: Head{ID: "c4f2", State: c.state, Pairs: []mesh.PeerID{pair}}}
+		for i, op := range []Op{OpPreflight, OpSet, OpPreflight, OpSet} {
+			p.Steps = append(p.Steps, Step{N: i + 1, Op: op, State: c.steps[i]})
+		}
+		all := Plans{Plans: []Entry{p.Entry()}}
+		if got := all.Changing()[pair] == "c4f2"; got != c.worn {
+			t.Errorf("%s: it wears Changing: %v, want %v", c.name, got, c.worn)
+		}
+	}
+}

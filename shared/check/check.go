@@ -59,6 +59,7 @@ const (
 	SinceLater       peer.Reason = "SinceLater" // a later release has it
 	UsersInvalid     peer.Reason = "UsersInvalid"
 	TooManyRows      peer.Reason = "TooManyRows"
+	Changing         peer.Reason = "Changing" // a plan changes the pair
 )
 
 // Row is one check of the mesh, a cluster, a node or a peer. Peers for which a check passed share their cluster's

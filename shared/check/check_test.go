@@ -322,6 +322,28 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 	}
 }
 
+// What a plan changes is not judged meanwhile, whether it passed or failed; the other
+// direction and other clusters are.
+func TestAPairThatAPlanChangesIsUnknown(t *testing.T) {
+	s := newScene()
+	s.condition(peer.CertificateTrusted, peer.False, peer.NotInTrustStore)
+	if r := s.row(t, "certificate-status"); r.Status != check.Fail {
+		t.Fatalf("%+v", r)
+	}
+	s.Changing = map[mesh.PeerID]string{{From: "emea", To: "apac"}: "c4f2"}
+	for _, id := range []string{"certificate-status", "peer-both-ends", "san-resolves"} {
+		r := s.row(t, id)
+		if r.Status != check.Unknown || r.Reason != check.Changing || !strings.Contains(r.Message, "plan c4f2 changes emea>apac") || r.Peer.To != "apac" {
+			t.Errorf("%s: %+v", id, r)
+		}
+	}
+	for _, r := range s.Judge()["apac"] {
+		if r.Reason == check.Changing {
+			t.Errorf("the other direction: %+v", r)
+		}
+	}
+}
+
 // What a person pasted counts for a day, with their name.
 func TestWhatWasPastedCountsForADay(t *testing.T) {
 	all := "admin:utils network connectivity imp-apac-pub.example.com 8443\nService accessible\nadmin:utils network connectivity imp-apac-pub.example.com 7400\nService accessible\n" +

@@ -175,7 +175,11 @@ func (f *Facts) about(cl *mesh.Cluster, c check) []Row {
 			if p.ID.From != cl.ID {
 				continue
 			}
-			if v := c.peer(f, p); v != nil && v.status == Pass {
+			v := c.peer(f, p)
+			if plan := f.Changing[p.ID]; v != nil && plan != "" {
+				v = unknown(Changing, "", "plan %s changes %s (`peerkeeper peering show %s`)", plan, p.ID, plan)
+			}
+			if v != nil && v.status == Pass {
 				passed, last = append(passed, p.ID.To), v
 			} else {
 				add(v, "", p.ID)
