@@ -2,10 +2,10 @@ package clustersim
 
 import "time"
 
-// HA turns high availability of a cluster's redundancy group on or off, as a person
-// does on its page. Its nodes are Idle while it is off, and Normal when it comes on.
-// fallback is the page's button: a node that has failed over and runs again is Normal,
-// and its people go back to it.
+// HA turns high availability of a cluster's redundancy groups on or off, as a person
+// does on their page. Nodes are Idle while it is off, and Normal when it comes on; it
+// never does for a node that is alone in its group. fallback is the page's button: a
+// node that has failed over and runs again is Normal, and its people go back to it.
 type HA struct {
 	Enabled           *bool `json:"enabled"`
 	AutomaticFallback *bool `json:"automaticFallback"`
@@ -27,15 +27,18 @@ func (in HA) apply(s *Sim, c *cluster, now time.Time) error {
 	if in.Enabled == nil {
 		return nil
 	}
-	if _, err := c.db.exec("UPDATE enterprisesubcluster SET haenabled = ? WHERE id = ?", boolText(*in.Enabled), c.index+1); err != nil {
-		return simulatorError(err)
-	}
-	c.haOff = !*in.Enabled
 	state := haIdle
 	if *in.Enabled {
 		state = haNormal
 	}
 	for _, n := range c.presenceNodes() {
+		if len(n.partners()) == 0 {
+			continue // it cannot be on for one node
+		}
+		if _, err := c.db.exec("UPDATE enterprisesubcluster SET haenabled = ? WHERE id = ?", boolText(*in.Enabled), n.groupID()); err != nil {
+			return simulatorError(err)
+		}
+		n.haOn = *in.Enabled
 		if err := s.setHAState(n, state, now); err != nil {
 			return err
 		}

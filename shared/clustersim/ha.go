@@ -1,6 +1,9 @@
 package clustersim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // High availability of a cluster's redundancy group, by Cisco's default times.
 const (
@@ -56,8 +59,8 @@ func (s *Sim) enterHAState(n *node, state int, now time.Time) error {
 	default:
 		from = -1
 	}
-	for _, other := range n.cluster.presenceNodes() {
-		if other != n && other.haState == from {
+	for _, other := range n.partners() {
+		if other.haState == from {
 			if err := s.setHAState(other, to, now); err != nil {
 				return err
 			}
@@ -78,10 +81,18 @@ func (s *Sim) sayFailover(n *node, now time.Time) {
 	s.logAlarm(n, l, now)
 }
 
+// partners are the other nodes of a node's redundancy group.
+func (n *node) partners() []*node {
+	return slices.DeleteFunc(n.cluster.presenceNodes(), func(other *node) bool { return other == n || other.group != n.group })
+}
+
+// groupID is the redundancy group in the database.
+func (n *node) groupID() int { return n.cluster.index + 1 + 100*n.group }
+
 // backup is the node that takes over from another one, or has; nil if none can.
 func (n *node) backup() *node {
-	for _, other := range n.cluster.presenceNodes() {
-		if other != n && (other.haState == haNormal || other.haState == haBackup) && other.routerDown.IsZero() && other.running(serviceSRM) {
+	for _, other := range n.partners() {
+		if (other.haState == haNormal || other.haState == haBackup) && other.routerDown.IsZero() && other.running(serviceSRM) {
 			return other
 		}
 	}
@@ -93,7 +104,7 @@ func (n *node) backup() *node {
 // been up for long enough.
 func (n *node) haDue() time.Time {
 	switch {
-	case n.cluster.haOff:
+	case !n.haOn:
 	case n.haState == haNormal && !n.routerDown.IsZero():
 		if other := n.backup(); other != nil && other.haState == haNormal {
 			return later(n.routerDown, other.haSince).Add(failoverAfter)

@@ -146,6 +146,34 @@ func TestHighAvailability(t *testing.T) {
 	}
 }
 
+// A redundancy group has two nodes: those that are added make groups of their own, in
+// which high availability is off until somebody turns it on.
+func TestRedundancyGroupsOfFourNodes(t *testing.T) {
+	r := newRig(t, Config{Clusters: 1, Users: 100})
+	const third, fourth = "imp-emea-sub2.example.com", "imp-emea-sub3.example.com"
+	states := func(want string) {
+		t.Helper()
+		var got []string
+		for _, node := range []string{emeaPub, emeaSub, third, fourth} {
+			for _, row := range r.query(emeaPub, "SELECT e.tkhaserverstate AS state, s.name AS name, s.haenabled AS enabled FROM enterprisenode e, enterprisesubcluster s WHERE s.id = e.subclusterid AND e.name = '"+node+"'").rows() {
+				got = append(got, row["state"]+" "+row["name"]+" "+row["enabled"])
+			}
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("%s, want %s", text, want)
+		}
+	}
+	const pair = "3 DefaultCUPSubcluster t, 3 DefaultCUPSubcluster t"
+	states(pair)
+	r.change("emea", Nodes{Add: third}, HA{Enabled: new(true)})
+	states(pair + ", 2 Subcluster2 f")
+	r.change("emea", Nodes{Add: fourth})
+	states(pair + ", 2 Subcluster2 f, 2 Subcluster2 f")
+	r.change("emea", HA{Enabled: new(true)}, Nodes{Node: third, Down: new(true)})
+	r.advance(time.Hour)
+	states(pair + ", 8 Subcluster2 t, 4 Subcluster2 t")
+}
+
 // What PerfMon and the log tell of a node that has failed over, and that a fallback
 // needs one that runs.
 func TestFailoverAsOthersSeeIt(t *testing.T) {

@@ -127,8 +127,7 @@ type cluster struct {
 	scheme        string // IM address scheme; "" as installed: UserID@[Default_Domain]
 	perfmonDenied bool   // the read account lacks the role for PerfMon
 
-	haOff             bool // of its redundancy group
-	automaticFallback bool // off by default, as Cisco has it
+	automaticFallback bool // of high availability; off by default, as Cisco has it
 
 	agent          agentParameters
 	parameters     map[string]map[string]map[string]string // by node, service and name, as they stand in the database
@@ -167,6 +166,8 @@ type node struct {
 	// notified is a node whose bell asks for a restart of its router.
 	notified bool
 
+	group   int  // redundancy group, of two nodes at most; 0 = that of the publisher
+	haOn    bool // high availability, in that group
 	haState int
 	haSince time.Time // that it is in this state
 	// routerDown is since when its router does not run, zero while it does; routerUp

@@ -29,7 +29,7 @@ type ClusterState struct {
 	Writes           int         `json:"writes"`
 	Log              LogState    `json:"log"`
 	TrustUnderWay    int         `json:"trustUnderWay"` // certificates that have yet to reach another node
-	// HAEnabled is of its redundancy group.
+	// HAEnabled is of the publisher's redundancy group.
 	HAEnabled bool `json:"haEnabled"`
 	// PendingNotification says that the bell asks for a restart of Cisco XCP Router.
 	PendingNotification bool `json:"pendingNotification"`
@@ -82,7 +82,7 @@ func (s *Sim) State() State {
 		cs := ClusterState{
 			ID: c.id, Release: c.publisher().release.String(), Users: s.countHome(c), ICSARestarts: c.icsaRestarts, ICSASelfRestarts: c.selfRestarts,
 			RouterRestarts: c.routerRestarts, Writes: c.writes, Log: LogState{Lines: c.logLines}, TrustUnderWay: len(c.copying), Nodes: []NodeState{}, Peers: []PeerState{},
-			HAEnabled: !c.haOff, Parameters: c.parameters,
+			HAEnabled: c.publisher().haOn, Parameters: c.parameters,
 		}
 		for _, n := range c.nodes {
 			ns := NodeState{

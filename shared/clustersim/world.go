@@ -195,7 +195,7 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 // and zones are the caller's business.
 func (s *Sim) addNode(c *cluster, name string, r role, version release, now time.Time) *node {
 	n := &node{
-		cluster: c, name: name, fqdn: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haState: haNormal, replication: replicationGood,
+		cluster: c, name: name, fqdn: name, role: r, pkid: newPKID(s.random), nodeid: len(c.nodes) + 2, release: version, haOn: true, haState: haNormal, replication: replicationGood,
 		sessions: map[string]*session{}, requests: map[string]int{}, stores: map[string]*trustStore{},
 	}
 	s.nextIP++
@@ -211,7 +211,11 @@ func (s *Sim) addNode(c *cluster, name string, r role, version release, now time
 	}
 	kinds := callManagerServices
 	if r != roleCUCM {
-		n.id = firstNodeID + c.index*nodeIDsApart + len(c.presenceNodes())
+		had := len(c.presenceNodes())
+		n.id = firstNodeID + c.index*nodeIDsApart + had
+		if n.group = had / 2; n.group > 0 {
+			n.haOn, n.haState = false, haIdle // until somebody turns it on for two nodes
+		}
 		kinds = presenceServices
 	}
 	up := now.Add(-time.Duration(3+s.random.IntN(60))*24*time.Hour - time.Duration(s.random.IntN(86400))*time.Second)
@@ -394,7 +398,6 @@ func (s *Sim) fillSmallTables(c *cluster, now time.Time) error {
 	for _, n := range c.nodes {
 		s.insertNode(c, n, statements)
 	}
-	statements.add("INSERT INTO enterprisesubcluster (id, name, haenabled) VALUES (?, ?, 't')", c.index+1, "DefaultCUPSubcluster")
 	statements.add("INSERT INTO epassyncagentcfg (ccmpublisherip, axluser, syncstatus) VALUES (?, ?, ?)",
 		c.nodes[len(c.nodes)-1].name, "axlsync-"+c.id, "Completed "+now.Add(-time.Hour).UTC().Format(peerTimeLayout))
 	for i, k := range presenceServices {
@@ -439,7 +442,13 @@ func (s *Sim) insertNode(c *cluster, n *node, statements *batch) {
 	if n.role == roleCUCM {
 		return
 	}
-	statements.add(insertEnterpriseNode, n.id, n.name, c.index+1, boolText(n.role == rolePublisher), n.haState)
+	if name := "DefaultCUPSubcluster"; len(n.partners()) == 0 || n.role == rolePublisher {
+		if n.group > 0 {
+			name = fmt.Sprintf("Subcluster%d", n.group+1)
+		}
+		statements.add("INSERT INTO enterprisesubcluster (id, name, haenabled) VALUES (?, ?, ?)", n.groupID(), name, boolText(n.haOn))
+	}
+	statements.add(insertEnterpriseNode, n.id, n.name, n.groupID(), boolText(n.role == rolePublisher), n.haState)
 	for i, k := range presenceServices {
 		statements.add("INSERT INTO processnodeservice (pkid, servername, tkservice, tracelevel, enable, isactive) VALUES (?, ?, ?, 127, 't', ?)",
 			newPKID(s.random), n.name, i+1, boolText(!k.inactive))
