@@ -81,7 +81,7 @@ type Span struct {
 }
 
 // Then is the span with another one. Where more than apart lies between them, the
-// later one begins another.
+// later one is what there is.
 func (s Span) Then(o Span, apart time.Duration) Span {
 	switch {
 	case s.To.IsZero(), !o.To.IsZero() && o.From.Sub(s.To) > apart:

@@ -172,7 +172,7 @@ func TestCiscosOwnAlarmOfAStuckSync(t *testing.T) {
 		{"older than the last success", func(s *logScene) {
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 20*time.Minute)
 			s.says("apac", ciscolog.Status, 10*time.Minute)
-		}, True, OnInterval, Cisco, ""},
+		}, True, OnInterval, Cisco, "as it was read 2026-03-02 12:00 UTC"},
 		{"the peer table measures it too: one alarm, two witnesses", func(s *logScene) {
 			alarmed(s)
 			s.emea().Seen.Entries = Known([]Entry{{Address: string(pub("apac")), Protocol: mesh.TCP, LastSync: ago(3 * time.Hour), HasClock: true}}, noon)

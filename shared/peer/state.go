@@ -95,6 +95,9 @@ func Conditions(v *View, id mesh.PeerID, sync SyncRecord, cert CertRecord) []Con
 			c, age = sync.Condition(t), v.maxAge()
 			c.Observed = observed
 			c = contradicted(v, id, c, sync.Standing)
+			if log := v.end(id.From).log; log != nil && c.Reason == OnInterval && c.Basis == Cisco {
+				c.Message += ", as it was read " + plain.Time(log.Read) // not stored: it moves with each reading
+			}
 		}
 		switch {
 		case c.Status != "" && c.Reason != NotObservable && c.Observed.IsZero():
