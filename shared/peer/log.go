@@ -80,8 +80,8 @@ type Span struct {
 	To   time.Time `json:"to,omitzero"`
 }
 
-// Then is the span with another one. Where more than apart lies between them, the
-// later one is what there is.
+// Then is the span with another one. Where more than apart lies between them, only
+// the later one counts.
 func (s Span) Then(o Span, apart time.Duration) Span {
 	switch {
 	case s.To.IsZero(), !o.To.IsZero() && o.From.Sub(s.To) > apart:

@@ -145,14 +145,14 @@ func (v *View) logsSuccesses(e *end, r *LogRecord, at time.Time) bool {
 	return !r.Logged.To.IsZero() && at.Sub(r.Logged.To) <= e.record.longestInterval(e.Cluster, v.Now)+2*v.Tick
 }
 
-// absent reports whether it is proven that no success was logged after an instant:
-// it would have been there all the time, no line is missing, the log was written
-// to after one was due, and no success stands there that has no instant, or a name
-// that is none of a peer.
+// absent reports whether it is proven that no success was logged after an instant
+// since when ICSA has logged successes: it still did when the log was read, no line
+// is missing, the log was written to after one was due, and no success stands there
+// that has no instant, or a name that is none of a peer.
 func (l *link) absent(since, due time.Time) bool {
 	r := l.puller.log
 	switch {
-	case !l.logsSuccesses(l.puller, r, r.Read) || r.Logged.From.After(since),
+	case !l.logsSuccesses(l.puller, r, r.Read),
 		r.Since.IsZero() || r.Since.After(since),
 		!l.puller.written().After(due),
 		l.words().UndatedSuccess:

@@ -257,6 +257,9 @@ func TestOnlyARestartOrASyncEndsHeapSpace(t *testing.T) {
 		{"ICSA was restarted before", func(s *logScene) {
 			s.emea().Seen.Nodes[pub("emea")].Services.Value[ICSA] = Service{Status: "Started", UpTime: 11 * time.Hour}
 		}, true},
+		{"another peer has synced, when cannot be read", func(s *logScene) {
+			s.log.Add("amer", ciscolog.Succeeded, Word{Alarm: ciscolog.Status})
+		}, false},
 		{"another peer has synced since", func(s *logScene) { s.says("amer", ciscolog.Status, 9*time.Hour) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -185,6 +185,11 @@ func TestCiscosOwnAlarmOfAStuckSync(t *testing.T) {
 			s.level("Informational")
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 20*time.Hour)
 		}, False, CiscoAlarm, Cisco, ""},
+		{"nor does it where Informational was told yesterday: it is asked for again first", func(s *logScene) {
+			s.level("Informational")
+			s.log.LevelAt, s.log.Logged.To = ago(20*time.Hour), ago(20*time.Hour)
+			s.says("apac", ciscolog.PeriodicSyncingFailure, 5*time.Hour)
+		}, False, CiscoAlarm, Cisco, ""},
 		{"at level Error, no failure for two hours: it is not known any more", func(s *logScene) {
 			s.level("Error")
 			s.says("apac", ciscolog.PeriodicSyncingFailure, 121*time.Minute)
