@@ -165,6 +165,20 @@ func TestARejectedAccountIsTriedOnce(t *testing.T) {
 	}
 }
 
+// An account that the publisher takes and a subscriber refuses is rejected all the
+// same: it says where, and what the publisher told is known.
+func TestASubscriberRejectsTheAccount(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	r.Fault(clustersim.Fault{Cluster: "emea", Node: string(subOf("emea")), Kind: clustersim.FaultHTTP401, Times: -1})
+	o := r.look("emea")
+	if o.Access.Known() || o.Access.Why() != peer.AccountRejected || !strings.Contains(o.Access.Detail, string(subOf("emea"))) {
+		t.Errorf("access %+v, want it rejected by %s", o.Access, subOf("emea"))
+	}
+	if !o.Users.Known() {
+		t.Errorf("users %+v, which the publisher told", o.Users)
+	}
+}
+
 // TestHalfAnAnswer: whatever is broken, the rest is known, and what is not
 // says why.
 func TestHalfAnAnswer(t *testing.T) {

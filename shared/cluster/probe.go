@@ -296,16 +296,14 @@ func (c *Client) probeQuery(ctx context.Context, name string) (QueryReport, erro
 		return r, nil
 	}
 	// One row of a stream is enough to see its columns.
-	sql := rowsSQL(p.sql, Filter{}, "", 1)
+	sql, first := rowsSQL(p.sql, Filter{}, "", 1), true
 	rows, err := c.publisher().axl.Query(ctx, sql, p.columns, func(v [][]byte) error {
-		if r.Rows == 0 {
-			for i, column := range p.columns {
-				if v[i] == nil {
-					r.Absent = append(r.Absent, strings.TrimPrefix(column, "?"))
-				}
+		for i, column := range p.columns {
+			if first && v[i] == nil {
+				r.Absent = append(r.Absent, strings.TrimPrefix(column, "?"))
 			}
 		}
-		r.Rows++
+		first = false
 		return nil
 	})
 	r.Rows = rows

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,9 @@ func TestProbeOfAWellCluster(t *testing.T) {
 	p := r.probe("emea")
 	if len(p.Nodes) != 2 || !p.Nodes[0].AXL.OK || !p.Nodes[1].ControlCenter.OK || !strings.Contains(p.Nodes[1].Role, "Subscriber") || p.Nodes[0].AXL.Version == "" {
 		t.Errorf("nodes: %+v", p.Nodes)
+	}
+	if p.Log.State == "" {
+		t.Error("its log was not asked for")
 	}
 	if p.CUCM == nil || !p.CUCM.AXL.OK || len(p.CUCM.Lacks) > 0 {
 		t.Errorf("CUCM: %+v", p.CUCM)
@@ -128,6 +132,39 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 		p := r.probe("emea")
 		if n := p.Nodes[1]; n.ControlCenter.OK || n.ControlCenter.Reason != peer.CannotConnect || !p.Nodes[0].AXL.OK {
 			t.Errorf("%+v", p.Nodes)
+		}
+		if q := query(p, "peers"); !q.OK || p.Proposal.Empty() || !strings.Contains(p.Cure, "imp-emea-sub") {
+			t.Errorf("the publisher is asked all the same: %+v; cure %q", q, p.Cure)
+		}
+	})
+	t.Run("publisher down", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		r.Change("emea", clustersim.Nodes{Node: "imp-emea-pub.example.com", Down: new(true)})
+		p := r.probe("emea")
+		if len(p.Queries) != 0 || !p.Proposal.Empty() || !p.Nodes[1].AXL.OK || p.CUCM == nil || !strings.Contains(p.Cure, "imp-emea-pub") {
+			t.Errorf("%+v", p)
+		}
+	})
+	t.Run("account rejected once its parameters are asked for", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		r.Fault(clustersim.Fault{Cluster: "emea", Operation: "listServiceParameter", Kind: clustersim.FaultHTTP401, Times: -1})
+		p, err := r.client("emea").Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
+		if soap.KindOf(err) != soap.AccountRejected || p.Log.State != "" {
+			t.Errorf("it goes on: %v, log %+v", err, p.Log)
+		}
+	})
+	t.Run("a catalogue of very many tables", func(t *testing.T) {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		r.retell("systables", func(a string) string {
+			var more strings.Builder
+			for n := range 100 {
+				fmt.Fprintf(&more, "<row><tabname>clusterpeerlog%d</tabname><colname>id</colname></row>", n)
+			}
+			return strings.Replace(a, "</return>", more.String()+"</return>", 1)
+		})
+		p := r.probe("emea").Proposal
+		if p.Table != "cupsinterclusterpeers" || len(p.Others) != 20 || slices.Contains(p.Others, p.Table) {
+			t.Errorf("table %s, %d others: %q", p.Table, len(p.Others), p.Others)
 		}
 	})
 	t.Run("database refuses a query", func(t *testing.T) {

@@ -59,11 +59,15 @@ func newRig(t *testing.T) *rig {
 }
 
 func (r *rig) Service(context.Context, mesh.NodeName, string) (peer.Service, error) {
+	r.look()
+	return r.service(), r.unread
+}
+
+func (r *rig) look() {
 	r.looks++
 	if r.onLook != nil {
 		r.onLook(r.looks)
 	}
-	return r.service(), r.unread
 }
 
 func (r *rig) service() peer.Service {
@@ -85,7 +89,8 @@ func (r *rig) Control(context.Context, mesh.NodeName, peer.Action, string) error
 }
 
 func (r *rig) Parameter(context.Context, mesh.NodeName, string, string) (string, int, error) {
-	return r.value, r.matches, nil
+	r.look()
+	return r.value, r.matches, r.unread
 }
 
 func (r *rig) SetParameter(_ context.Context, _ mesh.NodeName, _, _, value string) error {
@@ -243,6 +248,16 @@ func TestDo(t *testing.T) {
 				return nil
 			}
 		}, ending{NotSent, NotSent, 0, "lease"}},
+		{"the window closes between the two looks", func(r *rig) {
+			r.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "10:00", To: "12:00", TimeZone: "UTC"}}
+			r.s.Newest = r.Mesh.Hash()
+			r.now = noon.Add(-20 * time.Second)
+			r.onLook = func(n int) {
+				if n == 2 {
+					r.now = noon
+				}
+			}
+		}, ending{NotSent, NotSent, 0, "outside every allow window"}},
 		{"it cannot be read back at once", func(r *rig) {
 			r.onLook = func(n int) {
 				if n == 3 {

@@ -354,6 +354,12 @@ func cases() []only {
 			approved(p, s, time.Minute)
 			s.Overrides.Approvals = map[string]record.Approval{"r2": s.Overrides.Approvals["r1"]}
 		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
+		{"approval", "the consent that is kept under its ID is another action's", func(_ G, p P, s S) {
+			approved(p, s, time.Minute)
+			a := s.Overrides.Approvals["r1"]
+			a.ID = "r2"
+			s.Overrides.Approvals["r1"] = a
+		}, func(_ G, p P, s S) { approved(p, s, time.Minute) }},
 		{"approval", "agreed to a step of a plan", func(_ G, p P, s S) {
 			p.Approval = "the other peers advance"
 			s.Consent = Consent{Actor: "jdoe", At: noon.Add(-time.Minute), Target: p.Target}

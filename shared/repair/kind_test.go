@@ -91,6 +91,8 @@ func TestEveryKindIsDoneOnce(t *testing.T) {
 func TestWhatAPersonReadsOfAKind(t *testing.T) {
 	axl := restart()
 	axl.Target.Service = peer.AXL
+	nobodys := imported()
+	nobodys.Source = nil // of an item that an older version wrote
 	for _, c := range []struct {
 		p             peer.Proposal
 		summary, hand string
@@ -101,6 +103,7 @@ func TestWhatAPersonReadsOfAKind(t *testing.T) {
 		{activating(), "activate Cisco AXL Web Service on imp-emea-pub.example.com", "Service Activation: Choose imp-emea-pub.example.com from Server, click Go, check Cisco AXL Web Service and click Save"},
 		{setting(), "set SyncInterval of Cisco Intercluster Sync Agent on imp-emea-pub.example.com to 45", "Service Parameters: Choose imp-emea-pub.example.com from Server and Cisco Intercluster Sync Agent from Service, set SyncInterval to 45 and click Save"},
 		{imported(), "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com", "Certificate Purpose tomcat-trust: tomcat of imp-apac-pub.example.com ("},
+		{nobodys, "put tomcat of imp-apac-pub.example.com into tomcat-trust on imp-emea-pub.example.com", "Certificate Purpose tomcat-trust: tomcat of imp-apac-pub.example.com ("},
 		{peer.Proposal{Action: "paint", Target: icsa}, "paint Cisco Intercluster Sync Agent on imp-emea-pub.example.com", ""},
 	} {
 		if got := Summary(c.p); got != c.summary {

@@ -353,6 +353,67 @@ func TestAPlannedStepIsRefusedByWhatItsTargetTells(t *testing.T) {
 	}
 }
 
+// A parameter that is planned, and how it ends.
+func TestPlannedParameter(t *testing.T) {
+	second := func(do func(*rig)) func(*rig) {
+		return func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 2 {
+					do(r)
+				}
+			}
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		prepare func(*rig)
+		ending
+	}{
+		{"set, and read back", func(*rig) {}, ending{DoneProven, DoneProven, 1, `it reads "45"`}},
+		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, ending{"open", NotDone, 1, `it reads "30", not "45"`}},
+		{"a person sets another value between the two looks", second(func(r *rig) { r.value = "60" }), ending{NotSent, NotSent, 0, `it now reads "60" (1 parameters match)`}},
+		{"a second parameter has its name at the second look", second(func(r *rig) { r.matches = 2 }), ending{NotSent, NotSent, 0, `it now reads "30" (2 parameters match)`}},
+		{"it is gone at the second look", second(func(r *rig) { r.matches = 0 }), ending{NotSent, NotSent, 0, "(0 parameters match)"}},
+		{"it cannot be read at the second look", second(func(r *rig) { r.unread = errNoWay }), ending{NotSent, NotSent, 0, "could not be read again"}},
+		{"it cannot be read back at once", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 3 {
+					r.unread = errNoWay
+				}
+			}
+		}, ending{"open", DoneProven, 1, `it reads "45"`}},
+		{"two have its name when it is read back at once", func(r *rig) {
+			r.onLook = func(n int) {
+				if n == 3 {
+					r.matches = 2
+				}
+			}
+		}, ending{"open", DoneProven, 1, `it reads "45"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t).plans(setting())
+			c.prepare(r)
+			r.plays(setting(), c.ending, func() int { return len(r.sent) }, func() { r.onLook, r.unread, r.matches = nil, nil, 1 })
+		})
+	}
+}
+
+// What cannot be opened is not meant.
+func TestAClusterThatLetsNobodyInGetsNoStepOfAPlan(t *testing.T) {
+	for _, p := range []peer.Proposal{router(), setting(), activating()} {
+		r := newRig(t).plans(p)
+		r.Open = func(context.Context, mesh.ClusterID) (ServiceController, error) { return nil, errNoWay }
+		_, err := r.Do(t.Context(), p, func(context.Context, *Gate) (Situation, error) {
+			s := r.s
+			s.Service = r.service()
+			return s, nil
+		})
+		if g := r.gate(); !errors.Is(err, errNoWay) || len(g.Open)+len(g.Closed)+len(g.Used) != 0 {
+			t.Errorf("%s: %v; the gate is %+v", p.Action, err, g)
+		}
+	}
+}
+
 // An approval is good for one action, and for another try where nothing was sent.
 func TestAnApprovalOfAStepIsUsedOnce(t *testing.T) {
 	r := newRig(t).plans(router())
