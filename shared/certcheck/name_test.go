@@ -199,3 +199,72 @@ func TestACertificateWithThousandsOfNames(t *testing.T) {
 		t.Errorf("%s %s: %s", got.Status, got.Reason, got.Message)
 	}
 }
+
+// TestTheFirstDefiniteAnswerDecides, as on the nodes: who is silent, or does not
+// know the zone, passes the question on, and leaves it open where nobody knows.
+func TestTheFirstDefiniteAnswerDecides(t *testing.T) {
+	const name = "imp-apac-pub.example.com"
+	for _, c := range []struct {
+		name    string
+		answers []dnsprobe.Reason // "" is a server that is down
+		verdict dnsprobe.Reason
+		server  int
+	}{
+		{"the first has it", []dnsprobe.Reason{dnsprobe.OK, dnsprobe.NXDomain}, dnsprobe.OK, 0},
+		{"the first denies it", []dnsprobe.Reason{dnsprobe.NXDomain, dnsprobe.OK}, dnsprobe.NXDomain, 0},
+		{"the first has no address of it", []dnsprobe.Reason{dnsprobe.NoAddress, dnsprobe.OK}, dnsprobe.NoAddress, 0},
+		{"it does not lead back", []dnsprobe.Reason{dnsprobe.PTRMissing}, dnsprobe.OK, 0},
+		{"it leads back elsewhere", []dnsprobe.Reason{dnsprobe.PTRMismatch}, dnsprobe.OK, 0},
+		{"the first is down", []dnsprobe.Reason{"", dnsprobe.OK}, dnsprobe.OK, 1},
+		{"the first is silent, the second denies it", []dnsprobe.Reason{dnsprobe.Silent, dnsprobe.NXDomain}, dnsprobe.NXDomain, 1},
+		{"all fail", []dnsprobe.Reason{dnsprobe.ServFail, dnsprobe.ServFail}, dnsprobe.ServFail, 0},
+		{"one fails, the other has it", []dnsprobe.Reason{dnsprobe.ServFail, dnsprobe.OK}, dnsprobe.OK, 1},
+		{"one fails, the other is silent", []dnsprobe.Reason{dnsprobe.ServFail, dnsprobe.Silent}, "", 0},
+		{"one is silent, the other fails", []dnsprobe.Reason{dnsprobe.Silent, dnsprobe.ServFail}, "", 0},
+		{"one fails, the other is down", []dnsprobe.Reason{dnsprobe.ServFail, ""}, "", 0},
+		{"one knows nothing of the zone, the other fails", []dnsprobe.Reason{dnsprobe.Lame, dnsprobe.ServFail}, "", 0},
+		{"nobody is asked", nil, "", 0},
+	} {
+		var dns dnsprobe.Result
+		for i, reason := range c.answers {
+			s := said(fmt.Sprint("192.0.2.", i), reason, nil)([]string{name})
+			if reason == "" {
+				s.Down = dnsprobe.Silent
+			}
+			dns.Servers = append(dns.Servers, s)
+		}
+		if verdict, server := resolved(dns, name); verdict != c.verdict || server != c.server {
+			t.Errorf("%s: %q by server %d, want %q by %d", c.name, verdict, server, c.verdict, c.server)
+		}
+	}
+}
+
+// Which names mesh.yaml has as a cluster's nodes, the name for TLS and Unified CM's
+// included.
+func TestWhichNamesMeshYAMLDeclares(t *testing.T) {
+	cl := &mesh.Cluster{Nodes: []mesh.Node{{Name: "192.0.2.10", TLSName: "imp-pub.example.com"}, {Name: "imp-sub.example.com"}}}
+	for name, want := range map[string]bool{"192.0.2.10": true, "IMP-pub.example.com.": true, "imp-sub.example.com": true, "cucm.example.com": false, "imp-sub": false, "": false} {
+		if got := declares(cl, name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+	cl.CUCM = &mesh.Node{Name: "cucm.example.com"}
+	if !declares(cl, "cucm.example.com") || declares(cl, "other.example.com") {
+		t.Error("Unified CM's publisher is not told from others")
+	}
+}
+
+// A certificate of old has its name in the subject only, with Cisco's mark if it is
+// for all servers.
+func TestTheNameInASubject(t *testing.T) {
+	for subject, want := range map[string]string{
+		"CN=imp-pub.example.com,O=Example":    "imp-pub.example.com",
+		"CN=imp-pub-ms.example.com,O=Example": "imp-pub.example.com",
+		"CN=imp-pub-ms":                       "imp-pub",
+		"CN=imp-pub":                          "imp-pub",
+	} {
+		if got := nameInCN(subject); got != want {
+			t.Errorf("%s: %q, want %q", subject, got, want)
+		}
+	}
+}
