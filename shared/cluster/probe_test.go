@@ -148,7 +148,7 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 	t.Run("account rejected once its parameters are asked for", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
 		r.Fault(clustersim.Fault{Cluster: "emea", Operation: "listServiceParameter", Kind: clustersim.FaultHTTP401, Times: -1})
-		p, err := r.client("emea").Probe(t.Context(), r.Mesh.Owner, r.Clock.Now())
+		p, err := r.client("emea").Probe(t.Context(), r.Mesh, r.Clock.Now())
 		if soap.KindOf(err) != soap.AccountRejected || p.Log.State != "" {
 			t.Errorf("it goes on: %v, log %+v", err, p.Log)
 		}
