@@ -32,6 +32,8 @@ func TestRootOf(t *testing.T) {
 		{"two wrong passwords", map[string]Type{"emea>apac": Authenticated, "amer>emea": Authenticated}, "", map[string]mesh.ClusterID{"amer>emea": "amer"}, 2},
 		{"emea's whole ICSA", map[string]Type{"emea>apac": Synced, "emea>amer": Synced, "emea>c04": Synced}, "", map[string]mesh.ClusterID{"emea>c04": "emea"}, 1},
 		{"all stand towards apac", map[string]Type{"emea>apac": Synced, "amer>apac": Synced, "c04>apac": Synced}, "", map[string]mesh.ClusterID{"emea>apac": "apac"}, 1},
+		{"two hold other users of apac", map[string]Type{"emea>apac": UsersMatch, "amer>apac": UsersMatch}, "", map[string]mesh.ClusterID{"emea>apac": "apac", "amer>apac": "apac"}, 1},
+		{"one holds other users of apac", map[string]Type{"emea>apac": UsersMatch}, "", map[string]mesh.ClusterID{"emea>apac": "emea"}, 1},
 		{"every cluster's ICSA", map[string]Type{
 			"emea>apac": Synced, "emea>amer": Synced, "emea>c04": Synced, "apac>emea": Synced, "apac>amer": Synced, "apac>c04": Synced,
 			"amer>emea": Synced, "amer>apac": Synced, "amer>c04": Synced,
@@ -59,6 +61,19 @@ func TestRootOf(t *testing.T) {
 				t.Errorf("causes %v, want %d", roots, c.causes)
 			}
 		})
+	}
+}
+
+// What is well, or of which nothing is known, has no root.
+func TestWhatIsWellHasNoRoot(t *testing.T) {
+	for _, status := range []Status{True, UnknownStatus, ""} {
+		var conditions []Condition
+		for _, typ := range append(Causes(), Synced, UsersMatch) {
+			conditions = append(conditions, Condition{Type: typ, Status: status})
+		}
+		if root, ok := RootOf(newScene().View(), watched, map[mesh.PeerID][]Condition{watched: conditions}); ok {
+			t.Errorf("all %q, and put down to %+v", status, root)
+		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"peerkeeper/shared/mesh"
 )
 
@@ -18,6 +20,7 @@ type stopScene struct {
 	boot  map[mesh.NodeName]time.Time // when a node's services began
 	up    map[string]time.Time        // of single services, by node and name
 	down  map[string]int              // their reason code while they are stopped
+	begin map[string]bool             // those that are on their way up
 	hush  bool                        // Peerkeeper does not look
 	ha    int
 }
@@ -32,7 +35,7 @@ func newStopScene(t *testing.T) *stopScene {
 	c, _ := v.Mesh.Cluster("emea")
 	c.Nodes = []mesh.Node{{Name: stopPub}, {Name: stopSub}}
 	long := at12.AddDate(0, -1, 0)
-	return &stopScene{t: t, facts: &v.Facts, now: at12.Add(-6 * time.Hour), boot: map[mesh.NodeName]time.Time{stopPub: long, stopSub: long}, up: map[string]time.Time{}, down: map[string]int{}, ha: 3}
+	return &stopScene{t: t, facts: &v.Facts, now: at12.Add(-6 * time.Hour), boot: map[mesh.NodeName]time.Time{stopPub: long, stopSub: long}, up: map[string]time.Time{}, down: map[string]int{}, begin: map[string]bool{}, ha: 3}
 }
 
 // looks lets time pass, with a look every five minutes.
@@ -55,6 +58,9 @@ func (s *stopScene) looks(d time.Duration) {
 				services[name] = Service{Status: "Started", UpTime: s.now.Sub(start)}
 				if code, stopped := s.down[key]; stopped {
 					services[name] = Service{Status: "Stopped", UpTime: -1, Code: code}
+				}
+				if s.begin[key] {
+					services[name] = Service{Status: "Starting", UpTime: -1}
 				}
 			}
 			obs.Nodes[n.Name] = Node{Answers: Known(true, s.now), Services: Known(services, s.now), HAState: Known(s.ha, s.now)}
@@ -131,6 +137,35 @@ func TestStartsWhatCrashedAndAsksAboutWhatAPersonStopped(t *testing.T) {
 			s.boot[stopPub] = s.now.Add(time.Minute)
 			s.looks(20 * time.Minute)
 		}, starts, StopRebooted, ""},
+		{"a person stops it 40 min after a reboot", func(s *stopScene) {
+			s.looks(time.Hour)
+			s.boot[stopPub] = s.now.Add(2 * time.Minute)
+			s.looks(40 * time.Minute)
+			s.stop(stopPub, ICSA, -1069)
+			s.looks(20 * time.Minute)
+		}, asks, StopMeant, "ran on"},
+		{"two services that began again are no reboot", func(s *stopScene) {
+			s.looks(time.Hour)
+			for _, name := range []string{ICSA, SyncAgent, AXL, SRM} {
+				s.stop(stopPub, name, -1069)
+			}
+			for _, name := range []string{XCPRouter, SIPProxy} {
+				s.up[string(stopPub)+name] = s.now.Add(3 * time.Minute)
+			}
+			s.looks(20 * time.Minute)
+		}, starts, StopByRestart, "Cisco SIP Proxy"},
+		{"another service of the node has been starting for less than an hour", func(s *stopScene) {
+			s.looks(time.Hour)
+			s.stop(stopPub, ICSA, -1069)
+			s.begin[string(stopPub)+XCPRouter] = true
+			s.looks(time.Hour)
+		}, waits, "", ""},
+		{"another service of the node has been starting for an hour", func(s *stopScene) {
+			s.looks(time.Hour)
+			s.stop(stopPub, ICSA, -1069)
+			s.begin[string(stopPub)+XCPRouter] = true
+			s.looks(65 * time.Minute)
+		}, asks, StopMeant, "ran on"},
 		{"another node's reboot explains nothing here", func(s *stopScene) {
 			s.looks(time.Hour)
 			s.boot[stopSub] = s.now.Add(2 * time.Minute)
@@ -143,14 +178,20 @@ func TestStartsWhatCrashedAndAsksAboutWhatAPersonStopped(t *testing.T) {
 			s.stop(stopPub, ICSA, -1069)
 			s.looks(15 * time.Minute)
 		}, starts, StopByRestart, "Cisco XCP Router"},
-		{"ICSA crashes on one node", func(s *stopScene) { s.looks(time.Hour); s.stop(stopPub, ICSA, -1019); s.looks(15 * time.Minute) }, starts, StopCrashed, ""},
+		{"ICSA crashes on one node", func(s *stopScene) { s.looks(time.Hour); s.stop(stopPub, ICSA, -1019); s.looks(15 * time.Minute) }, starts, StopCrashed, "(reason code -1019)"},
 		{"ICSA crashes and no code is told", func(s *stopScene) { s.looks(time.Hour); s.stop(stopPub, ICSA, 0); s.looks(15 * time.Minute) }, starts, StopCrashed, ""},
 		{"ICSA stops on every node by an unknown code", func(s *stopScene) {
 			s.looks(time.Hour)
 			s.stop(stopPub, ICSA, -1019)
 			s.stop(stopSub, ICSA, -1019)
 			s.looks(15 * time.Minute)
-		}, asks, StopEverywhere, "every node"},
+		}, asks, StopEverywhere, "it is stopped on every node of emea (reason code -1019)"},
+		{"ICSA stops on every node and no code is told", func(s *stopScene) {
+			s.looks(time.Hour)
+			s.stop(stopPub, ICSA, 0)
+			s.stop(stopSub, ICSA, 0)
+			s.looks(15 * time.Minute)
+		}, asks, StopEverywhere, "(reason code unknown)"},
 		{"the Sync Agent, which runs on the publisher only, crashes", func(s *stopScene) {
 			s.looks(time.Hour)
 			s.stop(stopPub, SyncAgent, -1019)
@@ -234,6 +275,48 @@ func TestStartsWhatCrashedAndAsksAboutWhatAPersonStopped(t *testing.T) {
 				if (p.Approval != "") != (tt.want == asks) || p.Stop != tt.cause || !strings.Contains(p.Why, tt.says) {
 					t.Errorf("approval %q, cause %s, why %q; want it %s, %s", p.Approval, p.Stop, p.Why, tt.want, tt.cause)
 				}
+			}
+		})
+	}
+}
+
+// What is remembered of a service that is first seen not to run.
+func TestWhatIsRememberedOfAStop(t *testing.T) {
+	before, now := at12.Add(-5*time.Minute), at12
+	running := func(up time.Duration) Service { return Service{Status: "Started", UpTime: up} }
+	stopped := Service{Status: "Stopped", UpTime: -1, Code: CodeCommandedOut}
+	known := func(at time.Time, icsa Service, router time.Duration) Fact[map[string]Service] {
+		return Known(map[string]Service{ICSA: icsa, XCPRouter: running(router)}, at)
+	}
+	long := 24 * time.Hour
+	for _, c := range []struct {
+		name   string
+		before Fact[map[string]Service]
+		now    Fact[map[string]Service]
+		had    map[string]Stop
+		want   map[string]Stop
+	}{
+		{"it ran at the look before", known(before, running(long), long), known(now, stopped, long), nil, map[string]Stop{ICSA: {Since: now, Ran: before}}},
+		{"it was on its way up at the look before", known(before, Service{Status: "Starting", UpTime: -1}, long), known(now, stopped, long), nil, map[string]Stop{ICSA: {Since: now}}},
+		{"the look before was not told", Unknown[map[string]Service](CannotConnect, ""), known(now, stopped, long), nil, map[string]Stop{ICSA: {Since: now}}},
+		{"the look before is from a clock ahead", known(now.Add(time.Hour), running(long), long), known(now, stopped, long), nil, map[string]Stop{ICSA: {Since: now, Ran: now}}},
+		{"the router began between the two looks", known(before, running(long), long), known(now, stopped, time.Minute), nil, map[string]Stop{ICSA: {Since: now, Ran: before, Fell: []string{XCPRouter}}}},
+		{"the router began just before it ran last", known(before, running(long), long), known(now, stopped, 5*time.Minute), nil, map[string]Stop{ICSA: {Since: now, Ran: before}}},
+		{"the router began a quarter of an hour after", known(before, stopped, long), known(now, stopped, 0), map[string]Stop{ICSA: {Since: now.Add(-15 * time.Minute), Ran: now.Add(-20 * time.Minute)}}, map[string]Stop{ICSA: {Since: now.Add(-15 * time.Minute), Ran: now.Add(-20 * time.Minute), Fell: []string{XCPRouter}}}},
+		{"the router began later than that", known(before, stopped, long), known(now, stopped, 0), map[string]Stop{ICSA: {Since: now.Add(-16 * time.Minute), Ran: now.Add(-20 * time.Minute)}}, map[string]Stop{ICSA: {Since: now.Add(-16 * time.Minute), Ran: now.Add(-20 * time.Minute)}}},
+		{"nobody saw it run, so nothing fell with it", known(before, stopped, long), known(now, stopped, 0), map[string]Stop{ICSA: {Since: now.Add(-time.Minute)}}, map[string]Stop{ICSA: {Since: now.Add(-time.Minute)}}},
+		{"it is not told now", known(before, stopped, long), Unknown[map[string]Service](CannotConnect, ""), map[string]Stop{ICSA: {Since: before}}, map[string]Stop{ICSA: {Since: before}}},
+		{"its status is not told now", known(before, stopped, long), known(now, Service{Status: "Unknown", UpTime: -1}, long), map[string]Stop{ICSA: {Since: before}}, nil},
+		{"it runs again", known(before, stopped, long), known(now, running(time.Minute), long), map[string]Stop{ICSA: {Since: before}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			prev := ClusterRecord{Seen: Observation{Nodes: map[mesh.NodeName]Node{stopPub: {Services: c.before}}}}
+			if c.had != nil {
+				prev.Stopped = map[mesh.NodeName]map[string]Stop{stopPub: c.had}
+			}
+			got := stopsSeen(prev, Observation{At: now, Nodes: map[mesh.NodeName]Node{stopPub: {Services: c.now}}})
+			if diff := cmp.Diff(c.want, got[stopPub]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

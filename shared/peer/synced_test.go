@@ -66,6 +66,38 @@ func TestSyncedGoesByTheLogWhereNoTableTells(t *testing.T) {
 	})
 }
 
+// Where no clock can be read, what is said is whether a change was ever seen
+// copied, and a change that is not is a stuck sync.
+func TestSyncedGoesByChangesWhereNoClockTells(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		copied int
+		home   []HomeValue
+		memory SyncRecord
+		want   Reason
+		says   string
+	}{
+		{"nothing seen copied yet", 200, nil, SyncRecord{}, ClockNotReadable, "no change of apac's users has been seen copied yet"},
+		{"one was", 200, nil, SyncRecord{Progress: ago(time.Hour)}, ClockNotReadable, "was seen copied at 2026-"},
+		{"a change that was not", 190, []HomeValue{{Users: 190, From: ago(9 * time.Hour), To: ago(3 * time.Hour)}, {Users: 200, From: ago(3 * time.Hour), To: noon}}, SyncRecord{Differs: Difference{Since: ago(3 * time.Hour)}}, HomeChangeNotCopied, "has not been copied within 2 h"},
+		{"a change that may yet be", 190, []HomeValue{{Users: 190, From: ago(9 * time.Hour), To: ago(2 * time.Hour)}, {Users: 200, From: ago(2 * time.Hour), To: noon}}, SyncRecord{Differs: Difference{Since: ago(2 * time.Hour)}}, ClockNotReadable, ""},
+		{"it has differed ever since we looked", 190, []HomeValue{{Users: 200, From: ago(9 * time.Hour), To: noon}}, SyncRecord{Differs: Difference{Since: ago(3 * time.Hour)}}, ClockNotReadable, ""},
+		{"it differed once, and does not now", 200, []HomeValue{{Users: 190, From: ago(9 * time.Hour), To: ago(3 * time.Hour)}, {Users: 200, From: ago(3 * time.Hour), To: noon}}, SyncRecord{Differs: Difference{Since: ago(3 * time.Hour)}}, ClockNotReadable, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			s.copied(c.copied)
+			if c.home != nil {
+				s.apac().Home = c.home
+			}
+			l := s.View().link(watched)
+			if got := l.syncedByProgress(l.compare(), c.memory, 2*time.Hour); got.reason != c.want || !strings.Contains(got.message, c.says) {
+				t.Errorf("%s: %s, want %s: %s", got.reason, got.message, c.want, c.says)
+			}
+		})
+	}
+}
+
 func TestWhichClockFiresFirst(t *testing.T) {
 	for _, c := range []struct {
 		minutes, first int

@@ -115,6 +115,109 @@ func TestWhenTheDigestsOfBucketsSpeak(t *testing.T) {
 	}
 }
 
+// What proves that home and copy are the same users, digests of buckets and of
+// whole sets at once: the newer one counts, and of two as new the one that denies it.
+func TestWhichDigestCounts(t *testing.T) {
+	type digest struct {
+		equal bool
+		age   time.Duration // 0 is none
+	}
+	const hour = time.Hour
+	for _, c := range []struct {
+		name          string
+		buckets, sets digest
+		want          Reason
+		age           time.Duration
+	}{
+		{"none", digest{}, digest{}, CountsEqual, 0},
+		{"buckets alone", digest{true, 10 * time.Minute}, digest{}, BucketsEqual, 10 * time.Minute},
+		{"buckets as old as two intervals and two looks", digest{true, 70 * time.Minute}, digest{}, BucketsEqual, 70 * time.Minute},
+		{"buckets older than that", digest{true, 71 * time.Minute}, digest{}, CountsEqual, 0},
+		{"buckets alone, which differ", digest{false, 10 * time.Minute}, digest{}, UsersDiffer, 10 * time.Minute},
+		{"sets alone", digest{}, digest{true, hour}, SetEqual, hour},
+		{"sets alone, which differ", digest{}, digest{false, hour}, UsersDiffer, hour},
+		{"both equal", digest{true, hour}, digest{true, hour}, SetEqual, hour},
+		{"newer sets deny older buckets", digest{true, hour}, digest{false, 30 * time.Minute}, UsersDiffer, 30 * time.Minute},
+		{"older sets deny newer buckets", digest{true, 30 * time.Minute}, digest{false, hour}, UsersDiffer, hour},
+		{"newer sets clear older buckets", digest{false, hour}, digest{true, 30 * time.Minute}, SetEqual, 30 * time.Minute},
+		{"older sets do not clear newer buckets", digest{false, 30 * time.Minute}, digest{true, hour}, UsersDiffer, 30 * time.Minute},
+		{"sets clear buckets of the same look", digest{false, hour}, digest{true, hour}, SetEqual, hour},
+		{"both deny it, the sets as old", digest{false, hour}, digest{false, hour}, UsersDiffer, hour},
+		{"both deny it, the sets newer", digest{false, hour}, digest{false, 30 * time.Minute}, UsersDiffer, 30 * time.Minute},
+		{"both deny it, the sets older", digest{false, 30 * time.Minute}, digest{false, hour}, UsersDiffer, 30 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			if d := c.buckets; d.age > 0 {
+				s.Buckets = map[mesh.ClusterID]Fact[Buckets]{}
+				for id, high := range map[mesh.ClusterID]string{"emea": "zoe", "apac": map[bool]string{true: "zoe", false: "zac"}[d.equal]} {
+					s.Buckets[id] = Known(Buckets{"apac": DigestOf(map[string]Bucket{"x": {Users: 200, High: high}})}, ago(d.age))
+				}
+			}
+			if d := c.sets; d.age > 0 {
+				s.sets("one", map[bool]string{true: "one", false: "another"}[d.equal])
+				s.emea().UserSet.At, s.apac().UserSet.At = ago(d.age), ago(d.age)
+			}
+			if why, shown := s.View().link(watched).proof(200, 200); why != c.want || !shown.Equal(ago(c.age)) {
+				t.Errorf("%s as of %s, want %s as of %s", why, shown, c.want, ago(c.age))
+			}
+		})
+	}
+	s := newScene()
+	if why, shown := s.View().link(watched).proof(200, 199); why != UsersDiffer || !shown.Equal(noon) {
+		t.Errorf("other counts: %s as of %s", why, shown)
+	}
+	s.apac().Seen.Users = Unknown[map[mesh.NodeName]int](QueryRefused, "fault")
+	if c := s.View().link(watched).compare(); c.proof != "" || !c.shown.IsZero() {
+		t.Errorf("a count that is not known, and a proof: %+v", c)
+	}
+}
+
+// Since when a copy has been wrong: since the home no longer had what it holds.
+func TestSinceWhenACopyDiffers(t *testing.T) {
+	s := newScene()
+	s.apac().Home = []HomeValue{{Users: 190, From: ago(9 * time.Hour), To: ago(8 * time.Hour)}, {Users: 195, From: ago(7 * time.Hour), To: ago(6 * time.Hour)}, {Users: 190, From: ago(5 * time.Hour), To: ago(4 * time.Hour)}, {Users: 200, From: ago(3 * time.Hour), To: noon}}
+	l := s.View().link(watched)
+	for copied, want := range map[int]time.Time{
+		190: ago(3 * time.Hour), // what it had last counts
+		195: ago(5 * time.Hour),
+		150: noon, // never seen
+		200: noon, // as many: first seen now
+	} {
+		if got := l.differsSince(200, copied); !got.Equal(want) {
+			t.Errorf("holding %d: since %s, want %s", copied, got, want)
+		}
+	}
+	if got := l.differsSince(210, 200); !got.Equal(noon) {
+		t.Errorf("what the home has had until now: since %s", got)
+	}
+}
+
+// A difference is another one where nobody looked for longer than an interval, and
+// the home is not what it was before that.
+func TestADifferenceThatNobodyWatched(t *testing.T) {
+	since := ago(2 * time.Hour)
+	for _, c := range []struct {
+		name string
+		home []HomeValue
+		want bool
+	}{
+		{"one value ever since", []HomeValue{{Users: 200, From: ago(24 * time.Hour), To: noon}}, false},
+		{"another value after an hour without a look", []HomeValue{{Users: 190, From: ago(24 * time.Hour), To: ago(time.Hour)}, {Users: 200, From: noon, To: noon}}, true},
+		{"after an interval without a look", []HomeValue{{Users: 190, From: ago(24 * time.Hour), To: ago(30 * time.Minute)}, {Users: 200, From: noon, To: noon}}, false},
+		{"after a moment more", []HomeValue{{Users: 190, From: ago(24 * time.Hour), To: ago(31 * time.Minute)}, {Users: 200, From: noon, To: noon}}, true},
+		{"that was seen at the look before already", []HomeValue{{Users: 190, From: ago(24 * time.Hour), To: ago(time.Hour)}, {Users: 200, From: ago(5 * time.Minute), To: noon}}, false},
+		{"and nobody had looked since long before it began", []HomeValue{{Users: 190, From: ago(24 * time.Hour), To: ago(150 * time.Minute)}, {Users: 200, From: noon, To: noon}}, false},
+		{"nothing is remembered", nil, false},
+	} {
+		s := newScene()
+		s.apac().Home = c.home
+		if got := s.View().link(watched).unwatched(since, 30*time.Minute); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
 func TestUsersOverTime(t *testing.T) {
 	const half = 30 * time.Minute
 	stands := func(n int) func(_, _ int) int { return func(_, _ int) int { return n } }
