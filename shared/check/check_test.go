@@ -15,6 +15,7 @@ import (
 	"peerkeeper/shared/ciscocli"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/userset"
 )
 
 var now = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
@@ -73,6 +74,12 @@ func newScene() *scene {
 		return out
 	}
 	return s
+}
+
+// audited is an audit that found nothing wrong with emea's users, but for what it could not read.
+func audited(gaps ...userset.Gap) *userset.Report {
+	at := now
+	return &userset.Report{Read: map[mesh.ClusterID]*time.Time{"emea": &at, "apac": nil}, Unread: gaps}
 }
 
 func (s *scene) node(n mesh.NodeName, change func(*peer.Node)) {
@@ -211,6 +218,22 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"Control Center that refuses", "read-role", func(s *scene) {
 			s.node(emeaSub, func(n *peer.Node) { n.Services = peer.Unknown[map[string]peer.Service](peer.Forbidden, "") })
 		}, check.Fail, check.RightMissing, "Control Center"},
+		{"PerfMon that does not answer", "read-role", func(s *scene) {
+			s.setup(emeaSub, func(n *check.NodeSetup) { n.Replication = peer.Unknown[int](peer.CannotConnect, "") })
+		}, check.Unknown, peer.CannotConnect, "PerfMon on imp-emea-sub"},
+		{"users who are read whole", "user-duplicate", func(s *scene) { s.Users = audited() }, check.Pass, check.CheckPassed, "none in emea"},
+		{"a twin may be in a cluster that was not read", "user-duplicate", func(s *scene) {
+			s.Users = audited(userset.Gap{Cluster: "apac", What: "users", Reason: "not read yet"})
+		}, check.Unknown, peer.RowsIncomplete, "users of apac: not read yet"},
+		{"who is unassigned here is in no other cluster", "user-unassigned", func(s *scene) {
+			s.Users = audited(userset.Gap{Cluster: "apac", What: "users", Reason: "not read yet"})
+		}, check.Pass, check.CheckPassed, "none in emea"},
+		{"copies tell nothing of URIs", "uri-invalid", func(s *scene) {
+			s.Users = audited(userset.Gap{Cluster: "emea", What: userset.Copies, Reason: "no answer"})
+		}, check.Pass, check.CheckPassed, "none in emea"},
+		{"URIs that were not told", "uri-invalid", func(s *scene) {
+			s.Users = audited(userset.Gap{Cluster: "emea", What: userset.DirectoryURIs, Reason: "no column"})
+		}, check.Unknown, peer.RowsIncomplete, "no column"},
 		{"logs that are refused", "read-role", func(s *scene) { s.Logs["emea"] = "noRole" }, check.Fail, check.RightMissing, "log files"},
 		{"a password age that is not told", "password-age", func(s *scene) {
 			v := s.Setups["emea"]

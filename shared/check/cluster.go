@@ -113,6 +113,11 @@ func readRole(f *Facts, c *mesh.Cluster) *verdict {
 	if !seen.Users.Fresh(f.Now, f.fresh()).Known() {
 		return unread(seen.Users.Fresh(f.Now, f.fresh()), "whether the read account of "+string(c.ID)+" may read the database")
 	}
+	for _, n := range c.Nodes {
+		if counted := f.Setups[c.ID].Nodes[n.Name].Replication; !counted.Known() && counted.Reason != peer.NotObservable {
+			return unread(counted, "whether the read account of "+string(c.ID)+" may read PerfMon on "+string(n.Name))
+		}
+	}
 	return pass(peer.Measured, "the read account of %s may read all that is asked", c.ID)
 }
 

@@ -88,10 +88,12 @@ func (f *Facts) audited(c *mesh.Cluster, what string, troubles []userset.Trouble
 	if f.Users.Read[c.ID] == nil {
 		return nil
 	}
-	for _, gap := range f.Users.Unread {
-		if gap.Cluster == c.ID {
-			return unknown(peer.RowsIncomplete, "mend what stands in the way; the next preflight reads them again", "%s: none of %s is known, and not all could be read (%s: %s)", what, c.ID, gap.What, gap.Reason)
+	if gap, hidden := f.Users.Hidden(c.ID, troubles...); hidden {
+		where := ""
+		if gap.Cluster != c.ID && gap.Cluster != "" {
+			where = " of " + string(gap.Cluster)
 		}
+		return unknown(peer.RowsIncomplete, "mend what stands in the way; the next preflight reads them again", "%s: none of %s is known, and not all could be read (%s%s: %s)", what, c.ID, gap.What, where, gap.Reason)
 	}
 	return pass(peer.Measured, "%s: none in %s, whose users were read whole at %s", what, c.ID, plain.Time(*f.Users.Read[c.ID]))
 }

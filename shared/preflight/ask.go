@@ -118,15 +118,16 @@ func (t *tick) ports(ctx context.Context, c *mesh.Cluster, n mesh.Node) map[int]
 	}
 	out := map[int]string{}
 	for _, port := range check.PortsOf(c) {
-		ctx, cancel := context.WithTimeout(ctx, portDeadline)
-		conn, err := t.Dial.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		dialling, cancel := context.WithTimeout(ctx, portDeadline)
+		conn, err := t.Dial.DialContext(dialling, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		cancel()
-		out[port] = ""
-		if err != nil {
+		switch {
+		case err == nil:
+			_ = conn.Close() // it has told all that it is asked for
+			out[port] = ""
+		case ctx.Err() == nil: // else the run has no time left, which says nothing of the port
 			out[port] = plain.Line(err.Error(), 200)
-			continue
 		}
-		_ = conn.Close() // it has told all that it is asked for
 	}
 	return out
 }

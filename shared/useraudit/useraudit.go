@@ -130,13 +130,13 @@ func (r *run) loadSets(ctx context.Context) error {
 			r.gap(id, "users", store.ErrNewerSchema)
 		case h.KeyID != r.key.ID():
 			r.gap(id, "users", errors.New("the users were read with another key; the next daily reading mends it"))
-		case r.Now().Sub(h.At) > tooOld:
+		case r.Now().Sub(h.At).Abs() > tooOld:
 			r.gap(id, "users", fmt.Errorf("the users were last read whole at %s", h.At.UTC().Format(time.RFC3339)))
 		default:
 			r.heads[id] = h
 			r.sets = append(r.sets, id)
 			if !h.URIsRead && h.Assigned > 0 {
-				r.gap(id, "directory URIs", errors.New("the query user_rows of the dialect has no column directoryuri"))
+				r.gap(id, userset.DirectoryURIs, errors.New("the query user_rows of the dialect has no column directoryuri"))
 			}
 			if h.Unassigned == nil {
 				r.gap(id, "users without a node", errors.New("they were not told when the users were read"))
@@ -303,9 +303,12 @@ func (r *run) readOne(ctx context.Context, c *mesh.Cluster, client *cluster.Clie
 		}
 	}
 	if n.unassigned {
-		users, _, err := client.Unassigned(ctx)
+		users, whole, err := client.Unassigned(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if !whole {
+			r.gap(c.ID, "users without a node", fmt.Errorf("there are more than the %d that are read", len(users)))
 		}
 		for _, u := range users {
 			rows[u.Key] = u
@@ -441,7 +444,7 @@ func (r *run) follow(ctx context.Context, snapshot *record.Snapshot) {
 		return
 	}
 	if most := findsRead * cluster.FindAtOnce; len(names) > most {
-		r.gap("", "copies", fmt.Errorf("%d users are in copies and not at home: more than are read again", len(names)))
+		r.gap("", userset.Copies, fmt.Errorf("%d users are in copies and not at home: more than are read again", len(names)))
 		names = names[:most]
 	}
 	rows := make([][]cluster.User, len(r.Mesh.Clusters))
@@ -463,7 +466,7 @@ func (r *run) follow(ctx context.Context, snapshot *record.Snapshot) {
 	whole := true
 	for i, id := range r.Mesh.IDs() {
 		if errs[i] != nil {
-			r.gap(id, "copies", errs[i])
+			r.gap(id, userset.Copies, errs[i])
 			whole = false
 		}
 		for _, u := range rows[i] {
@@ -508,14 +511,19 @@ func (r *run) report(before *userset.Report) userset.Report {
 			}
 		}
 	}
+	for _, id := range append(r.Mesh.IDs(), "") {
+		out.Unread = append(out.Unread, r.unread[id]...)
+	}
 	for _, kind := range userset.Troubles() {
 		out.Counts[kind] = len(r.problems[kind]) + r.more[kind]
+		if before != nil && slices.ContainsFunc(out.Unread, func(g userset.Gap) bool { return g.Hides(kind) }) {
+			// Those that were counted and not named may be among what was not read.
+			unnamed := max(0, before.Counts[kind]-len(before.Keys(kind)))
+			out.Counts[kind] = max(out.Counts[kind], min(before.Counts[kind], out.Counts[kind]+unnamed))
+		}
 		for _, p := range r.problems[kind] {
 			out.Problems = append(out.Problems, *p)
 		}
-	}
-	for _, id := range append(r.Mesh.IDs(), "") {
-		out.Unread = append(out.Unread, r.unread[id]...)
 	}
 	out.Sort()
 	return out
@@ -524,15 +532,5 @@ func (r *run) report(before *userset.Report) userset.Report {
 // blind reports whether something of a cluster in mesh.yaml is not known that a kind
 // of problem turns on.
 func (r *run) blind(id mesh.ClusterID, kind userset.Trouble) bool {
-	return slices.ContainsFunc(r.unread[id], func(g userset.Gap) bool {
-		switch g.What {
-		case "directory URIs":
-			return kind == userset.DuplicateDirectoryURI || kind == userset.InvalidDirectoryURI || kind == userset.NoDirectoryURI
-		case "users without a node":
-			return kind == userset.Unassigned
-		case "copies":
-			return kind == userset.CopyWithoutHome
-		}
-		return true
-	})
+	return slices.ContainsFunc(r.unread[id], func(g userset.Gap) bool { return g.Hides(kind) })
 }

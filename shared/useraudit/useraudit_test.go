@@ -379,6 +379,12 @@ func TestAMeshOfDuplicatesStaysBounded(t *testing.T) {
 	if err != nil || len(b) > 150_000 {
 		t.Errorf("an item of %d bytes (%v)", len(b), err)
 	}
+	// Those that are not named are not fewer because a cluster does not answer.
+	r.keep(report)
+	r.Fault(clustersim.Fault{Cluster: "apac", Operation: "executeSQLQuery", Kind: clustersim.FaultSOAP, Times: -1})
+	if report := r.told(); report.Counts[userset.DuplicateUserID] != 1200 || len(report.Unread) == 0 {
+		t.Errorf("apac does not answer, and it counts %d", report.Counts[userset.DuplicateUserID])
+	}
 }
 
 // TestACollisionIsNoReport: two users with one hash are told apart by name.

@@ -62,11 +62,44 @@ type Found struct {
 	DirectoryURI string         `json:"directoryURI"`
 }
 
-// Gap is what of one cluster could not be read, and why.
+// What of a cluster may not be read; a gap of anything else hides problems of every
+// kind.
+const (
+	DirectoryURIs = "directory URIs"
+	Copies        = "copies"
+)
+
+// Gap is what of one cluster could not be read, and why; of several, where Cluster
+// is "".
 type Gap struct {
 	Cluster mesh.ClusterID `json:"cluster"`
 	What    string         `json:"what"`
 	Reason  string         `json:"reason"`
+}
+
+// Hides reports whether a problem of a kind may be in what was not read.
+func (g Gap) Hides(kind Trouble) bool {
+	switch g.What {
+	case DirectoryURIs:
+		return kind == DuplicateDirectoryURI || kind == InvalidDirectoryURI || kind == NoDirectoryURI
+	case Copies:
+		return kind == CopyWithoutHome || kind == Moving
+	}
+	return true
+}
+
+// Hidden finds what was not read and may hold a problem of these kinds with a
+// cluster's users. The other user with a key may be in any cluster.
+func (r Report) Hidden(id mesh.ClusterID, kinds ...Trouble) (Gap, bool) {
+	for _, g := range r.Unread {
+		for _, kind := range kinds {
+			twice := kind == DuplicateUserID || kind == DuplicateDirectoryURI
+			if g.Hides(kind) && (twice || g.Cluster == id || g.Cluster == "") {
+				return g, true
+			}
+		}
+	}
+	return Gap{}, false
 }
 
 // Well reports whether everything was read and nothing is wrong.
@@ -127,7 +160,7 @@ func (r Report) Bounded() Report {
 		if of[p.Kind]++; of[p.Kind] > storedOf {
 			continue
 		}
-		p.Key = plain.Line(p.Key, maxID)
+		p.Key = plain.Line(p.Key, maxURI)
 		p.Users = slices.Clone(p.Users[:min(len(p.Users), storedUsers)])
 		for i, u := range p.Users {
 			p.Users[i].UserID, p.Users[i].IMAddress, p.Users[i].DirectoryURI = plain.Line(u.UserID, maxID), plain.Line(u.IMAddress, maxID), plain.Line(u.DirectoryURI, maxID)
