@@ -33,6 +33,10 @@ type terminal struct {
 	log            *slog.Logger
 	privilege      repair.Privilege // of the plans that verbs have carried out
 	screen         sync.Mutex       // a question and what is being waited for are not mixed
+
+	listening sync.Once
+	lines     chan string // typed, trimmed and in small letters; closed once somebody hung up
+	hungUp    error       // why lines is closed
 }
 
 func newTerminal(stdin, stdout, stderr *os.File, env func(string) (string, bool)) *terminal {
@@ -157,37 +161,50 @@ func (t *terminal) show(stop <-chan struct{}, doing func() string) {
 	}
 }
 
-// confirm asks a question that is answered by yes or no; anything but yes is no.
+// confirm asks a question that is answered by yes or no; anything but yes is no, and what was typed before it was asked is no
+// answer.
 func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
-	fmt.Fprintf(t.stderr, "%s [yes/no] ", clean(question))
-	type read struct {
-		line string
-		err  error
+	t.listening.Do(func() {
+		t.lines = make(chan string, 1)
+		go t.listen()
+	})
+	select {
+	case <-t.lines: // typed ahead, when another question was on the screen or none
+	default:
 	}
-	answer := make(chan read, 1)
-	go func() { // outlives an interruption, as the process does not
-		var line []byte
-		one := make([]byte, 1)
-		for { // to the end of the line: the rest must not answer the next question
-			n, err := t.stdin.Read(one)
-			if n == 1 && one[0] == '\n' {
-				break
-			}
-			if len(line) < 100 {
-				line = append(line, one[:n]...)
-			}
-			if err != nil {
-				answer <- read{err: fmt.Errorf("nobody answered: %w", err)}
-				return
-			}
-		}
-		answer <- read{line: strings.ToLower(strings.TrimSpace(string(line)))}
-	}()
+	fmt.Fprintf(t.stderr, "%s [yes/no] ", clean(question))
 	select {
 	case <-ctx.Done():
 		return false, ctx.Err()
-	case a := <-answer:
-		return a.line == "yes" || a.line == "y", a.err
+	case line, ok := <-t.lines:
+		if !ok {
+			return false, fmt.Errorf("nobody answered: %w", t.hungUp)
+		}
+		return line == "yes" || line == "y", nil
+	}
+}
+
+// listen takes the lines that are typed; of those for which nobody waits it keeps one. It outlives an interruption, as the
+// process does not.
+func (t *terminal) listen() {
+	defer close(t.lines)
+	var line []byte
+	one := make([]byte, 1)
+	for {
+		n, err := t.stdin.Read(one)
+		if n == 1 && one[0] == '\n' {
+			select {
+			case t.lines <- strings.ToLower(strings.TrimSpace(string(line))):
+			default:
+			}
+			line = nil
+		} else if len(line) < 100 {
+			line = append(line, one[:n]...)
+		}
+		if err != nil {
+			t.hungUp = err
+			return
+		}
 	}
 }
 

@@ -163,6 +163,17 @@ func TestOnlyYesIsYes(t *testing.T) {
 	if got, err := (&terminal{stdin: strings.NewReader("yes"), stderr: io.Discard}).confirm(t.Context(), "?"); got || err == nil {
 		t.Errorf("hung up: %v, %v", got, err)
 	}
+	ahead, typed := io.Pipe()
+	asked := &terminal{stdin: ahead, stderr: io.Discard}
+	go func() { _, _ = io.WriteString(typed, "yes\nyes\n") }()
+	if got, err := asked.confirm(t.Context(), "?"); !got || err != nil {
+		t.Errorf("the first question: %v, %v", got, err)
+	}
+	eventually(t, "the second line", func() bool { return len(asked.lines) == 1 })
+	go func() { _, _ = io.WriteString(typed, "no\n") }()
+	if got, err := asked.confirm(t.Context(), "?"); got || err != nil {
+		t.Errorf("typed ahead of the second question: %v, %v", got, err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r, w := io.Pipe()

@@ -238,7 +238,7 @@ func (w *search) look(ctx context.Context, host mesh.NodeName) (Cluster, error) 
 	inventory, err := w.ask(ctx, n, account)
 	if soap.KindOf(err) == soap.AccountRejected {
 		w.rejected[account] = host
-		return Cluster{}, &accountError{fmt.Sprintf("it rejected the account %s, which is not tried anywhere any more: %v", account, err)}
+		return Cluster{}, &accountError{fmt.Sprintf("it rejected the account %s, which is not tried anywhere any more (correct its user name or password in the secrets file, or unlock it): %v", account, err)}
 	}
 	if err != nil {
 		return Cluster{}, err
