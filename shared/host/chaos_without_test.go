@@ -42,6 +42,15 @@ func TestChaosWithout(t *testing.T) {
 	}
 }
 
+// TestAGuardCanBeTakenAway: of a repair and of a planned step, in a source that builds.
+func TestAGuardCanBeTakenAway(t *testing.T) {
+	for _, guard := range []string{"again", "ready"} {
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", without(t, guard), "../repair").CombinedOutput(); err != nil {
+			t.Errorf("without %s: %v\n%s", guard, err, out)
+		}
+	}
+}
+
 // without writes a source of the gate that lacks one guard, and what has go
 // build from it.
 func without(t *testing.T, guard string) (overlay string) {
@@ -57,11 +66,11 @@ func without(t *testing.T, guard string) (overlay string) {
 	if page, err := os.ReadFile("../repair/README.md"); err != nil || !bytes.Contains(page, []byte("\n| "+guard+" | ")) {
 		t.Fatalf("there is no guard %q: %v", guard, err)
 	}
-	const whole = "return judge(guards(kindOf(p.Action)), g, p, s)"
+	const whole = "return judge(guardsOf(p), g, p, s)"
 	if bytes.Count(source, []byte(whole)) != 1 {
 		t.Fatal("where the guards are judged cannot be found any more")
 	}
-	less := bytes.Replace(source, []byte(whole), fmt.Appendf(nil, "return judge(slices.DeleteFunc(guards(kindOf(p.Action)), func(x guard) bool { return x.name == %q }), g, p, s)", guard), 1)
+	less := bytes.Replace(source, []byte(whole), fmt.Appendf(nil, "return judge(slices.DeleteFunc(guardsOf(p), func(x guard) bool { return x.name == %q }), g, p, s)", guard), 1)
 	dir := t.TempDir()
 	gate := filepath.Join(dir, "guard.go")
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: gate}})
