@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/change"
@@ -21,6 +22,10 @@ const forgotten = 23 * time.Hour
 // failing is how long an action may fail before it is sent, because its cluster
 // cannot be reached or read, until a person is asked.
 const failing = time.Hour
+
+// mostAttempts is how often a step is tried of which it was read each time that
+// nothing came of it.
+const mostAttempts = 3
 
 func (t *tick) access() intervention.Access {
 	return intervention.Access{Mesh: t.Mesh, Store: t.Store, Now: t.Now, Log: t.Log, Actor: actor, Clusters: t.Clusters, Privilege: t.Privilege, Crash: t.Crash}
@@ -121,6 +126,14 @@ func (t *tick) begun(gate *repair.Gate, p *record.Plan, s *change.Step) bool {
 			s.Attempt++ // nothing reached the node
 			s.Sent = time.Time{}
 			return false
+		}
+		if c.Outcome == repair.NotDone && !strings.HasPrefix(c.Evidence, "refused") && s.Attempt < mostAttempts {
+			// A run that ended before it had sent it, or whose request was lost: it was
+			// read that nothing came of it.
+			s.Attempt++
+			s.Sent, s.Consent = time.Time{}, nil
+			s.Turn(change.StepRunning, t.Now(), "it was not done, and is tried again: %s", c.Evidence)
+			return true // the next look tries; what a person approved, a person approves again
 		}
 		t.came(s, c.Outcome, c.Evidence)
 		return true

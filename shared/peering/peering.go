@@ -186,8 +186,8 @@ func (t *tick) plan(ctx context.Context, id string, words []change.Word, index c
 			break
 		}
 	}
-	if err := t.lock(ctx, p); err != nil {
-		return p.Entry(), err
+	if err := t.lock(ctx, p); err != nil && !errors.As(err, new(*repair.Locked)) {
+		return p.Entry(), err // another plan's turn is this one's wait
 	}
 	return p.Entry(), nil
 }

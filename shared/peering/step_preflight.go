@@ -3,6 +3,7 @@ package peering
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/check"
@@ -34,7 +35,7 @@ func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) er
 		case change.Mends(p.Kind, r.ID):
 		case r.Status == check.Fail:
 			failed = append(failed, fmt.Sprintf("%s (%s)", r.ID, r.Message))
-		case r.Status == check.Unknown:
+		case r.Status == check.Unknown && !slices.Contains(unknown, r.ID):
 			unknown = append(unknown, r.ID)
 		}
 	}

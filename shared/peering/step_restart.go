@@ -87,7 +87,7 @@ func interrupts(s *change.Step) string {
 	if !change.SignsOut(s.Service) {
 		return "the syncs of every peer of the cluster stop for some minutes"
 	}
-	return plain.Count(s.People, "person is connected to it and signed out", "people are connected to it and signed out")
+	return plain.Count(s.People, "person is connected to it, who will be signed out", "people are connected to it, who will be signed out")
 }
 
 // restarted sees whether a person has restarted a service since the plan came to it.

@@ -1,0 +1,172 @@
+package peering_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/run"
+)
+
+// killed stands for a process that ended.
+type killed struct{ at string }
+
+// until lets the function look until it has completed, whatever lease a killed run
+// has left.
+func (r *rig) until(d time.Duration) {
+	r.t.Helper()
+	for end := r.Clock.Now().Add(d); r.Clock.Now().Before(end); {
+		r.Pass(5 * time.Minute)
+		r.watch()
+		if _, err := r.peering.Handle(r.t.Context(), run.Request{}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// dies lets the function look until it is killed.
+func (r *rig) dies(d time.Duration) (at string) {
+	defer func() {
+		if k, ok := recover().(killed); ok {
+			at = k.at
+		}
+	}()
+	r.until(d)
+	return ""
+}
+
+// TestKilledAnywhereAPlanSetsAParameterOnce: at each step between the plan's words
+// and the gate's last, the process ends; another one goes on.
+func TestKilledAnywhereAPlanSetsAParameterOnce(t *testing.T) {
+	for _, step := range []string{"locked", "looked", "intent", "lookedAgain", "sent", "readBack", "closed"} {
+		t.Run(step, func(t *testing.T) {
+			r := newRig(t, mesh.Recover, clustersim.Config{})
+			name := r.Mesh.Dialect.Parameters["sync_interval"][0]
+			id := r.ask(change.Set, "syncInterval=45", "emea")
+			r.say(id, change.Word{Verb: change.Start})
+			dead := false
+			r.begin(func(at string) {
+				if at == step && !dead {
+					dead = true
+					panic(killed{at})
+				}
+			})
+			before := writes(r)
+			if at := r.dies(20 * time.Minute); at != step {
+				t.Fatalf("it was killed at %q", at)
+			}
+			r.begin(nil)
+			r.until(2 * time.Hour)
+			r.expect(id, change.Done, 0)
+			if pub, sub := r.parameter(emeaPub, peer.ICSA, name), r.parameter(emeaSub, peer.ICSA, name); pub != "45" || sub != "45" {
+				t.Errorf("it reads %s and %s", pub, sub)
+			}
+			if n := writes(r) - before; n != 2 {
+				t.Errorf("%d writes were sent for two nodes", n)
+			}
+		})
+	}
+}
+
+// writes counts what was sent to emea that changes something.
+func writes(r *rig) int {
+	n := 0
+	for op, count := range r.Requests("emea") {
+		if strings.Contains(op, "executeSQLUpdate") || strings.Contains(op, "updateServiceParameter") || strings.Contains(op, "soapDoControlServices") || strings.Contains(op, "soapDoServiceDeployment") {
+			n += count
+		}
+	}
+	return n
+}
+
+// TestAStoppedPlanSendsNothing: until it is resumed, whatever time passes.
+func TestAStoppedPlanSendsNothing(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	id := r.ask(change.Set, "syncInterval=45", "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	r.say(id, change.Word{Verb: change.Stop})
+	before := writes(r)
+	r.pass(3 * time.Hour)
+	r.expect(id, change.Stopped, 2)
+	if n := writes(r) - before; n != 0 {
+		t.Errorf("%d writes were sent", n)
+	}
+	r.say(id, change.Word{Verb: change.Resume})
+	r.pass(time.Hour)
+	r.expect(id, change.Done, 0)
+}
+
+// TestPausedAndDeniedPlansWait: people's other words hold for plans as well.
+func TestPausedAndDeniedPlansWait(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	id := r.ask(change.Set, "syncInterval=45", "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	if _, err := r.person().Pause(t.Context(), "emea", "a storm", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	before := writes(r)
+	r.pass(30 * time.Minute)
+	if p := r.expect(id, change.Running, 2); !strings.Contains(p.Steps[1].Evidence, "a storm") || writes(r) != before {
+		t.Errorf("%s", p.Steps[1].Evidence)
+	}
+	r.pass(2 * time.Hour)
+	r.expect(id, change.Done, 0)
+}
+
+// TestTheConfigurationChangesMeanwhile: the plan goes on by the new one; a cluster
+// that has left ends it.
+func TestTheConfigurationChangesMeanwhile(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	id := r.ask(change.Set, "syncInterval=45", "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	r.Mesh.Policy.Notify.SelfTest = !r.Mesh.Policy.Notify.SelfTest
+	r.pass(2 * time.Hour)
+	r.expect(id, change.Done, 0)
+
+	id = r.ask(change.Set, "syncInterval=60", "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	whole := *r.Mesh
+	r.Mesh.Clusters = r.Mesh.Clusters[1:]
+	if _, still := r.Mesh.Cluster("emea"); still {
+		t.Fatal("emea is there still")
+	}
+	r.tick()
+	if p := r.plan(id); p.State != change.Failed || !strings.Contains(p.Why, "left mesh.yaml") {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+	*r.Mesh = whole
+}
+
+// TestTheClockIsPutForwardAndBack: nothing is sent twice, and nothing is forgotten.
+func TestTheClockIsPutForwardAndBack(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	id := r.ask(change.Set, "syncInterval=45", "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	before := writes(r)
+	r.Clock.Move(5 * time.Hour)
+	r.watch()
+	r.tick()
+	r.Clock.Move(-5 * time.Hour)
+	r.until(40 * time.Hour)
+	r.expect(id, change.Done, 0)
+	if n := writes(r) - before; n != 2 {
+		t.Errorf("%d writes were sent for two nodes", n)
+	}
+}
+
+// TestTwoPlansOnOneCluster: the second waits until the first has given the cluster
+// back.
+func TestTwoPlansOnOneCluster(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	first := r.ask(change.Set, "syncInterval=45", "emea")
+	second := r.ask(change.Set, "syncInterval=60", "emea")
+	r.say(first, change.Word{Verb: change.Start})
+	r.say(second, change.Word{Verb: change.Start})
+	r.pass(4 * time.Hour)
+	r.expect(first, change.Done, 0)
+	r.expect(second, change.Done, 0)
+}
