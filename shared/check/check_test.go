@@ -320,6 +320,14 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 			}
 			s.Clusters["emea"].Seen.Entries = peer.Known(entries, now)
 		}, check.Manual, peer.NotObservable, "MaxProcesses=20"},
+		{"and ICSA restarted twice in a day by itself", "sip-proxy-processes", func(s *scene) {
+			shortOfResources(s)
+		}, check.Declared, check.Advised, "that nobody explains"},
+		{"and it was Peerkeeper that restarted it once", "sip-proxy-processes", func(s *scene) {
+			shortOfResources(s)
+			r := s.Clusters["emea"].Resets[0]
+			s.Done = []peer.Done{{Target: peer.Target{Cluster: "emea", Node: r.Node, Service: r.Service}, Action: peer.RestartService, At: r.At.Add(-5 * time.Minute)}}
+		}, check.Manual, peer.NotObservable, "MaxProcesses=20"},
 		{"a name that does not resolve", "san-resolves", func(s *scene) { s.condition(peer.NamesResolve, peer.False, peer.NameNotResolving) }, check.Fail, peer.NameNotResolving, ""},
 		{"a window that is denied whole", "windows", func(s *scene) {
 			s.mesh.Policy.Windows = []mesh.Window{{Kind: "allow", Days: []string{"sat"}, From: "22:00", To: "04:00", TimeZone: "UTC"}, {Kind: "deny", Days: []string{"sat", "sun"}, From: "00:00", To: "24:00", TimeZone: "UTC"}}
@@ -585,4 +593,15 @@ func TestAClusterRecordedByANewerVersionNeverFails(t *testing.T) {
 	if !slices.ContainsFunc(all["apac"], func(r check.Row) bool { return r.ID == "replication" && r.Status == check.Pass }) {
 		t.Error("the other cluster is judged as ever")
 	}
+}
+
+// shortOfResources is a mesh of many clusters in which ICSA restarted twice by itself.
+func shortOfResources(s *scene) {
+	var entries []peer.Entry
+	for i := range 8 {
+		entries = append(entries, peer.Entry{Address: fmt.Sprintf("imp-x%d.example.com", i)})
+	}
+	emea := s.Clusters["emea"]
+	emea.Seen.Entries = peer.Known(entries, now)
+	emea.Resets = []peer.Reset{{Node: "imp-emea-pub.example.com", Service: peer.ICSA, At: now.Add(-20 * time.Hour)}, {Node: "imp-emea-pub.example.com", Service: peer.ICSA, At: now.Add(-time.Hour)}}
 }

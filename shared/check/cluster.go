@@ -269,10 +269,35 @@ func intervalAlike(f *Facts, c *mesh.Cluster) *verdict {
 // Cisco's words on resources: "multi cluster deployment with large number of clusters", and 20 to 10. How many are many
 // is ours.
 const (
-	manyClusters    = 10
-	fewProxies      = 10
+	manyClusters = 10
+	fewProxies   = 10
+	// shortageResets of ICSA or Server Recovery Manager in a day, which nobody explains,
+	// are taken for a shortage.
+	shortageResets  = 2
 	sipProxyService = "Cisco SIP Proxy"
 )
+
+// unexplained are the restarts of ICSA and Server Recovery Manager in the last day
+// that Peerkeeper did not do.
+func (f *Facts) unexplained(id mesh.ClusterID) []string {
+	r := f.Clusters[id]
+	if r == nil {
+		return nil
+	}
+	var out []string
+	for _, reset := range r.Resets {
+		ours := slices.ContainsFunc(f.Done, func(d peer.Done) bool {
+			return d.Target.Node == reset.Node && d.Target.Service == reset.Service && reset.At.Sub(d.At).Abs() < doneWithin
+		})
+		if !ours {
+			out = append(out, fmt.Sprintf("a restart of %s on %s at %s", reset.Service, reset.Node, plain.Time(reset.At)))
+		}
+	}
+	return out
+}
+
+// doneWithin is how near to an action of Peerkeeper a restart is put down to it.
+const doneWithin = 20 * time.Minute
 
 func sipProxyProcesses(f *Facts, c *mesh.Cluster) *verdict {
 	seen := f.clustersSeen()
@@ -296,6 +321,10 @@ func sipProxyProcesses(f *Facts, c *mesh.Cluster) *verdict {
 		return unknown(peer.NotObservable, "", "no parameter of %s on %s speaks of processes", sipProxyService, c.Publisher)
 	case len(high) == 0:
 		return pass(peer.Measured, "the SIP Proxy processes of %s are at %d or fewer", c.ID, fewProxies)
+	}
+	if resets := f.unexplained(c.ID); len(resets) >= shortageResets {
+		return &verdict{status: Declared, reason: Advised, basis: peer.Inferred, fix: fmt.Sprintf("`peerkeeper peering plan tune-sip-proxy %s` makes a plan of it", c.ID),
+			message: fmt.Sprintf("ICSA or Server Recovery Manager seems to run short of resources: %s within a day that nobody explains, %d clusters are seen, and %s has %s; Cisco recommends %d then", plain.List(resets), seen, c.Publisher, plain.List(high), fewProxies)}
 	}
 	return manual("only if ICSA or Cisco Server Recovery Manager runs short of resources: "+procedure.ServiceParameters+", "+sipProxyService+", maximum number of processes, of spare processes and the third from 20 to 10; then restart SIP Proxy, Server Recovery Manager and ICSA in a window",
 		"%d clusters are seen, and %s has %s: Cisco recommends 10 where ICSA or Server Recovery Manager runs short", seen, c.Publisher, plain.List(high))

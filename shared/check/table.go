@@ -29,6 +29,8 @@ type Facts struct {
 	Logs map[mesh.ClusterID]string
 	// Pasted is what people have pasted of a node's command line and stands, by command.
 	Pasted map[mesh.NodeName]map[ciscocli.Command]Paste
+	// Done are Peerkeeper's own restarts of late.
+	Done []peer.Done
 	// Users is what the audit of users found; nil if it could tell nothing.
 	Users *userset.Report
 	// Newer are the clusters of which a newer version keeps the record: what is checked of them is unknown.

@@ -19,6 +19,7 @@ func Advance(prev ClusterRecord, obs Observation, c *mesh.Cluster) ClusterRecord
 	next.Seen = merge(prev.Seen, obs)
 	next.SilentSince = lost(prev.SilentSince, obs)
 	next.Restarted = restarted(prev, obs)
+	next.Resets = resets(prev, obs)
 	next.Stopped = stopsSeen(prev, obs)
 	next.Home = ring(prev, obs, c)
 	next.Peaks = peaks(prev, obs, c)

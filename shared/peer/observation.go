@@ -148,6 +148,9 @@ type ClusterRecord struct {
 	SilentSince map[mesh.NodeName]time.Time `json:"lost,omitempty"`
 	// Restarted is when a node was last seen to have restarted as a whole.
 	Restarted map[mesh.NodeName]time.Time `json:"restarted,omitempty"`
+	// Resets are the restarts of ICSA and of Server Recovery Manager by themselves in
+	// the last day, oldest first.
+	Resets []Reset `json:"resets,omitempty"`
 	// Stopped is what is remembered of services that do not run, by node.
 	Stopped map[mesh.NodeName]map[string]Stop `json:"stopped,omitempty"`
 	// Peaks are the greatest counts of the cluster's own users by hour, from

@@ -35,6 +35,9 @@ func (r *ClusterRecord) Reclock(now time.Time) {
 	if r.Fell != nil {
 		instant.CountAsNow(now, &r.Fell.Since)
 	}
+	for i := range r.Resets {
+		instant.CountAsNow(now, &r.Resets[i].At)
+	}
 	instant.CountAllAsNow(now, r.SilentSince)
 	instant.CountAllAsNow(now, r.Restarted)
 	for _, byService := range r.Stopped {

@@ -142,6 +142,15 @@ func (t *tick) facts() (*check.Facts, error) {
 		View: view, Setups: t.setups, Users: t.users, Pasted: pasted, Logs: map[mesh.ClusterID]string{}, Newer: map[mesh.ClusterID]bool{},
 		Conditions: func(id mesh.PeerID) []peer.Condition { return t.snapshot.Conditions(view, id) },
 	}
+	for _, doc := range t.snapshot.Proposals {
+		if p := doc.Value; p.Outcome != "" && p.Proposal.Action == peer.RestartService {
+			at := p.Ended
+			if at.IsZero() {
+				at = t.now
+			}
+			f.Done = append(f.Done, peer.Done{Target: p.Proposal.Target, Action: p.Proposal.Action, At: at})
+		}
+	}
 	for id, log := range view.Logs {
 		if log.Problem == noRole {
 			f.Logs[id] = log.Problem
