@@ -84,6 +84,7 @@ func drawStep(t *rapid.T) step {
 			"tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "while", "while",
 			"break", "break", "break", "mend", "stop", "stop", "renew", "renew", "users", "clock", "pause", "resume", "approve", "approve", "approve", "duplicate", "late", "again",
 			"crash", "crash", "reboot", "between", "names", "answers",
+			"plan", "word", "word", "word", "word",
 		}).Draw(t, "kind"),
 		Host:   rapid.IntRange(0, 1).Draw(t, "host"),
 		Which:  rapid.IntRange(0, 1<<16).Draw(t, "which"),
@@ -143,6 +144,7 @@ type tally struct {
 	steps, ticks, faults, storeFaults, crashes, overlaps, writes, restarts, starts, notices, unknown, quiet int
 	renewals, imports, importsUnknown, reloads                                                              int
 	withoutDialect                                                                                          int // meshes
+	plansAsked, plansDone, plannedWrites, plannedRestarts                                                   int
 	byHand, troubles                                                                                        int // stops by a person; troubles of the wire, of names and of nodes
 	log                                                                                                     hash.Hash
 }
@@ -186,8 +188,9 @@ func TestChaos(t *testing.T) {
 	t.Logf("actions: %d writes reached a node, %d restarts and %d starts carried out, %d notices", total.writes, total.restarts, total.starts, total.notices)
 	t.Logf("certificates: %d renewals that a cluster never learned of, %d imports carried out, %d of unknown outcome, %d restarts to read one", total.renewals, total.imports, total.importsUnknown, total.reloads)
 	t.Logf("troubles: %d services that a person stopped, %d crashes, reboots, certificates in between, names and answers", total.byHand, total.troubles)
+	t.Logf("plans: %d asked for, %d carried out to their end, %d writes for them, %d of them restarts", total.plansAsked, total.plansDone, total.plannedWrites, total.plannedRestarts)
 	t.Logf("event log: %s", total.hash())
-	if steps >= 2000 && (total.restarts < 10 || total.starts < 3 || total.crashes < 10 || total.unknown < 3 || total.imports < 10 || total.importsUnknown < 3) {
+	if steps >= 2000 && (total.restarts < 10 || total.starts < 3 || total.crashes < 10 || total.unknown < 3 || total.imports < 10 || total.importsUnknown < 3 || total.plansDone < 5 || total.plannedRestarts < 5) {
 		t.Error("hardly anything was tested")
 	}
 }
@@ -246,6 +249,9 @@ type chaos struct {
 	covered       map[mesh.NodeName]bool    // nodes before which something shows a certificate of its own
 	hidden        map[string]mesh.ClusterID // names that a cluster's DNS denies Peerkeeper
 	broken        error                     // the first thing that must never happen
+	plans         []string                  // that people asked for, by id
+	checked       map[string]bool           // plans whose end was looked at
+	gaveUp        map[string]int            // how often somebody has done in the calm what a plan waits for
 }
 
 // act is one write that reached a node.
@@ -256,6 +262,7 @@ type act struct {
 	action  string
 	applied bool
 	certs   []*x509.Certificate // of an import
+	planned peer.PlannedStep    // zero of a repair
 }
 
 func (c *chaos) fail(format string, args ...any) {
@@ -336,7 +343,7 @@ var chaosStart = time.Date(2026, 10, 24, 18, 0, 0, 0, time.UTC) // the night on 
 
 func play(t *testing.T, p plan, total *tally) error {
 	c := &chaos{plan: p, tally: total, clock: demo.NewStepped(chaosStart), sent: map[int64]bool{}, told: map[int64]bool{}, closed: map[int64]bool{}, served: map[string]*x509.Certificate{},
-		stoppedByHand: map[peer.Target]time.Time{}, covered: map[mesh.NodeName]bool{}, hidden: map[string]mesh.ClusterID{}}
+		stoppedByHand: map[peer.Target]time.Time{}, covered: map[mesh.NodeName]bool{}, hidden: map[string]mesh.ClusterID{}, checked: map[string]bool{}, gaveUp: map[string]int{}}
 	if err := c.build(t.TempDir()); err != nil {
 		return err
 	}
@@ -427,7 +434,7 @@ func (c *chaos) build(dir string) error {
 		c.hosts[i] = &host.Host{
 			Mesh: c.mesh, Store: s, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Sinks: []alarm.Sink{ear{c}},
 			Clock: chaosClock{c}, Timeout: 5 * time.Second, Backoff: time.Millisecond, Transport: wire{c, sim.Transport()},
-			TLS: inProcessTLS{sim}, DNS: &dnsprobe.Client{Domain: c.mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{sim}}, Crash: func(at string) { c.between(i, at) },
+			TLS: inProcessTLS{sim}, DNS: &dnsprobe.Client{Domain: c.mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{sim}}, Crash: func(at string) { c.between(i, at) }, Privilege: repair.GrantPrivilege(),
 		}
 	}
 	for _, id := range c.mesh.IDs() {
@@ -563,6 +570,7 @@ func (c *chaos) tick(host int) {
 	}
 	c.advance(150 * time.Second)
 	c.runs(host, "stucksync", time.Time{})
+	c.runs(host, "peering", time.Time{})
 }
 
 func (c *chaos) peerAt(i int) mesh.PeerID     { return c.mesh.Peers[i%len(c.mesh.Peers)].ID }
@@ -628,6 +636,10 @@ func (c *chaos) do(s step) {
 			ended, err := person(h).EndPause(ctx, scope)
 			c.logf("resume %s failed %v", scope, err != nil || !ended)
 		}
+	case "plan":
+		c.ask(s)
+	case "word":
+		c.say(s)
 	case "approve":
 		c.approveAll(h)
 		c.tick(s.Host)
@@ -789,6 +801,7 @@ func (c *chaos) look() {
 		}
 	}
 	c.notices()
+	c.kept()
 }
 
 // proven checks that what an import claims is true: the store holds what the
@@ -873,7 +886,7 @@ func (c *chaos) calm() {
 	helped := map[mesh.ClusterID]bool{}
 	// Well for longer than an interval: a sync that was slow when it began may
 	// still be missed once, and what lags behind catches up.
-	streak, wanted := 0, 3+c.plan.Every/5+2*c.plan.Lag
+	streak, wanted := 0, 3+max(c.plan.Every, longestAsked)/5+2*c.plan.Lag
 	for i := 0; streak < wanted && c.clock.Now().Before(end) && c.broken == nil; i++ {
 		if i == c.plan.Seed%2*24 { // at once, or when all that is missing could long be imported
 			c.acceptAll()
@@ -892,7 +905,8 @@ func (c *chaos) calm() {
 		if c.asked > 0 {
 			c.approveAll(c.hosts[0])
 		}
-		if c.well == len(c.mesh.Peers) && c.healthy() {
+		c.finish()
+		if c.well == len(c.mesh.Peers) && c.healthy() && len(c.underWay()) == 0 {
 			streak++
 			continue
 		}
@@ -1054,9 +1068,11 @@ func (c *chaos) atRest() {
 	c.runs(0, "peersync", time.Time{})
 	c.runs(0, "peersync", time.Time{})
 	c.runs(0, "stucksync", time.Time{})
+	c.runs(0, "peering", time.Time{})
 	before, acts := c.dump(), len(c.acts)
 	c.runs(0, "peersync", time.Time{})
 	c.runs(0, "stucksync", time.Time{})
+	c.runs(0, "peering", time.Time{})
 	after := c.dump()
 	for key, body := range after {
 		if before[key] != body && !strings.HasPrefix(key, store.PrefixRun) {
@@ -1092,7 +1108,7 @@ type wire struct {
 var (
 	wireOperation = regexp.MustCompile(`soap(?:Do|Get)[A-Za-z]+|executeSQL[A-Za-z]+|getCCMVersion|list[A-Z][A-Za-z]+|update[A-Z][A-Za-z]+|get[A-Z][A-Za-z]+`)
 	wireSQL       = regexp.MustCompile(`(?s)<sql>.*</sql>`)
-	wireField     = regexp.MustCompile(`<(?:[a-z0-9]+:)?(NodeName|ControlType|item)>([^<]*)<`)
+	wireField     = regexp.MustCompile(`<(?:[a-z0-9]+:)?(NodeName|ControlType|item|processNodeName|name|service|value)>([^<]*)<`)
 )
 
 func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -1141,6 +1157,19 @@ func (c *chaos) asks(r *http.Request, body []byte) (what string, a *act) {
 			case "ControlType":
 				a.action = value
 			case "item":
+				a.target.Service = value
+			}
+		}
+		a.target.Cluster, _ = c.mesh.Owner(a.target.Node)
+	case strings.HasPrefix(what, "updateServiceParameter"):
+		a = &act{action: string(peer.SetParameter)}
+		for _, m := range wireField.FindAllSubmatch(body, -1) {
+			switch value := string(m[2]); string(m[1]) {
+			case "processNodeName":
+				a.target.Node = mesh.NodeName(value)
+			case "name":
+				a.target.Parameter = value
+			case "service":
 				a.target.Service = value
 			}
 		}
@@ -1230,7 +1259,9 @@ func (c *chaos) check(a act) {
 	for i, in := range gate.Open {
 		// What an import is about stands in its parameter, and not in the request.
 		target := in.Target
-		target.Parameter = ""
+		if in.Action != peer.SetParameter {
+			target.Parameter = ""
+		}
 		if target == a.target && strings.EqualFold(string(in.Action), a.action) {
 			if intent != nil {
 				c.fail("%s %s: two open intents ask for it", a.action, a.target)
@@ -1259,8 +1290,14 @@ func (c *chaos) check(a act) {
 	if word, what, stops := snapshot.Overrides.Stops(a.target.Cluster, intent.Peers, nil, now); stops && !c.told[intent.Seq] {
 		c.fail("%s %s although %s is %s", a.action, a.target, word.Scope, what)
 	}
+	if !intent.Planned.IsZero() {
+		a.planned = intent.Planned
+		c.planned(a, intent, &gate)
+		c.acts = append(c.acts, a)
+		return
+	}
 	for _, cl := range gate.Closed {
-		if ago := now.Sub(cl.At); cl.Action == intent.Action && cl.Target == intent.Target && ago < 30*time.Minute && ago > -24*time.Hour {
+		if ago := now.Sub(cl.At); cl.Planned.IsZero() && cl.Action == intent.Action && cl.Target == intent.Target && ago < 30*time.Minute && ago > -24*time.Hour {
 			c.fail("%s %s again, %v after it ended (%s)", a.action, a.target, ago, cl.Outcome)
 		}
 	}
@@ -1395,7 +1432,7 @@ func (c *chaos) checkApproved(a act, intent *repair.Intent, gate *repair.Gate, s
 func (c *chaos) checkLimits(a act) {
 	inHour, perMesh, today, imports := 0, 0, 0, 0
 	for _, b := range c.acts {
-		if b.action != a.action {
+		if b.action != a.action || !b.planned.IsZero() {
 			continue
 		}
 		if b.target == a.target && a.at.Sub(b.at) < 24*time.Hour {
