@@ -55,6 +55,10 @@ const (
 	// Told only where a scenario has set a scheme; where Cisco keeps it is not public.
 	paramAddressScheme = "IMAddressScheme"
 	paramDefaultDomain = "IMDefaultDomain"
+
+	paramProxyProcesses      = "SIPProxyMaxProcesses"
+	paramProxySpare          = "SIPProxyMaxSpareProcesses"
+	paramProxyLeastProcesses = "SIPProxyMinSpareProcesses"
 )
 
 // parameter is one service parameter with its default. valueType is a value of
@@ -67,9 +71,9 @@ var parameters = []parameter{
 	{serviceICSA, paramSyncInterval, "30", "long"},
 	{serviceICSA, paramAutoRecovery, "t", "boolean"},
 	{serviceICSA, paramCertificateSync, "t", "boolean"},
-	{serviceSIPProxy, "SIPProxyMaxProcesses", "20", "long"},
-	{serviceSIPProxy, "SIPProxyMaxSpareProcesses", "20", "long"},
-	{serviceSIPProxy, "SIPProxyMinSpareProcesses", "20", "long"},
+	{serviceSIPProxy, paramProxyProcesses, "20", "long"},
+	{serviceSIPProxy, paramProxySpare, "20", "long"},
+	{serviceSIPProxy, paramProxyLeastProcesses, "20", "long"},
 	{"Cisco ReplicationWatcher", "UserCheckInterval", "30", "long"},
 }
 
@@ -189,4 +193,7 @@ parameters:
   certificate_sync: [` + paramCertificateSync + `]
   address_scheme: [` + paramAddressScheme + `]
   default_domain: [` + paramDefaultDomain + `]
+  sip_proxy_processes: [` + paramProxyProcesses + `]
+  sip_proxy_spare_processes: [` + paramProxySpare + `]
+  sip_proxy_least_spare_processes: [` + paramProxyLeastProcesses + `]
 `

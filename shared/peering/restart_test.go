@@ -63,10 +63,6 @@ func TestTheRouterIsRestartedNodeByNode(t *testing.T) {
 // TestTheSIPProxyIsTuned: three parameters on each node, and then its restarts.
 func TestTheSIPProxyIsTuned(t *testing.T) {
 	r := newRig(t, mesh.Recover, clustersim.Config{Users: 200})
-	r.Mesh.Dialect.Parameters["sip_proxy_processes"] = []string{"SIPProxyMaxProcesses"}
-	r.Mesh.Dialect.Parameters["sip_proxy_spare_processes"] = []string{"SIPProxyMaxSpareProcesses"}
-	r.Mesh.Dialect.Parameters["sip_proxy_least_spare_processes"] = []string{"SIPProxyMinSpareProcesses"}
-	r.watch()
 	id := r.ask(change.TuneSIPProxy, "emea")
 	r.say(id, change.Word{Verb: change.Start})
 	for range 40 {

@@ -36,7 +36,8 @@ var (
 	evidences      = []string{"verified", "thirdParty", "inferred", "site", "simulator"}
 
 	dialectQueries    = []string{"user_counts", "user_buckets", "user_rows", "user_unassigned", "topology", "parameters", "peers"}
-	dialectParameters = []string{"sync_interval", "auto_recovery", "certificate_sync", "address_scheme", "default_domain"}
+	dialectParameters = []string{"sync_interval", "auto_recovery", "certificate_sync", "address_scheme", "default_domain",
+		"sip_proxy_processes", "sip_proxy_spare_processes", "sip_proxy_least_spare_processes"}
 )
 
 const (
