@@ -63,7 +63,7 @@ func (d *demoVerb) Run(ctx context.Context, t *terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	played := demo.Demo{Clusters: d.Clusters, Users: d.Users, Story: story, Log: t.log, Dir: d.Dir}
+	played := demo.Demo{Clusters: d.Clusters, Users: d.Users, Story: story, Log: t.log, Dir: d.Dir, Privilege: t.privilege}
 	if d.Dir == "" {
 		if played.Dir, err = os.MkdirTemp("", "peerkeeper-demo-"); err != nil {
 			return usagef("no temporary folder can be made: %w; name one with --dir", err)

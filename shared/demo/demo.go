@@ -23,6 +23,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/mesh/meshfile"
 	"peerkeeper/shared/operator"
+	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/secret/file"
 	"peerkeeper/shared/store/bolt"
@@ -35,6 +36,8 @@ type Demo struct {
 	Out             io.Writer // what happens, as it happens; nil = nowhere
 	Log             *slog.Logger
 	Dir             string // where mesh.yaml, secrets, state and alarms go
+	// Privilege is the right of plans to do what signs people out.
+	Privilege repair.Privilege
 }
 
 // Rate is how much faster than the wall the watched demo runs: a sync interval
@@ -223,12 +226,16 @@ func (d Demo) equip(sim *clustersim.Sim, own Mesh, clock host.Clock) (*set, erro
 		sinks = append(sinks, &alarm.Writer{W: d.Out})
 	}
 	secrets := filepath.Join(d.Dir, "secrets.json")
-	h := &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: clock, Log: d.Log, Timeout: timeout, DNSTimeout: dnsTimeout, Backoff: backoff}
+	h := &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: clock, Log: d.Log, Timeout: timeout, DNSTimeout: dnsTimeout, Backoff: backoff, Privilege: d.Privilege}
 	st := &stage{operator: operator.Operator{Mesh: m, Store: state, Now: clock.Now, Actor: "demo"}, source: dashboard.Source{Store: state, Mesh: m}, admin: sim.Do, said: said, tell: tell}
 	st.preflight = func(ctx context.Context) error {
 		_, err := h.Handle(ctx, run.Request{Function: "preflight"})
 		return err
 	}
 	st.secrets = func(id mesh.ClusterID) error { return renewSecret(sim, secrets, string(id)+"/read") }
+	st.hear = func(ctx context.Context) error {
+		_, err := h.Handle(ctx, run.Request{Function: "peering"})
+		return err
+	}
 	return &set{sim: sim, host: h, stage: st}, nil
 }

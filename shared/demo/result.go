@@ -102,6 +102,7 @@ func differences(want, got Seen) []string {
 	add("alarms", want.Alarms, got.Alarms)
 	add("actions", want.Actions, got.Actions)
 	add("plan", want.Plan, got.Plan)
+	add("plans", want.Plans, got.Plans)
 	return out
 }
 

@@ -12,11 +12,13 @@ import (
 
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/chain"
+	"peerkeeper/shared/change"
 	"peerkeeper/shared/check"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -30,6 +32,8 @@ type stage struct {
 	// preflight carries out the checks now.
 	preflight func(context.Context) error
 	pass      func(ctx context.Context, d time.Duration) error // lets time pass, and what is due in it happen
+	hear      func(ctx context.Context) error                  // has the function peering look, now
+	plan      string                                           // the newest, by its id
 	said      *collector
 	tell      func(format string, args ...any)
 	began     time.Time // of the step
@@ -90,7 +94,7 @@ func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
 			return r, err
 		}
 		// What was done on the way to health is the mending's own business.
-		found.Actions = healthy.Actions
+		found.Actions, found.Plans = healthy.Actions, healthy.Plans
 		ok := same(healthy, found)
 		if ok || !st.operator.Now().Before(end) {
 			r.Mended = &MendedResult{Found: found, OK: ok}
@@ -157,6 +161,10 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 			if err := st.preflight(ctx); err != nil {
 				return err
 			}
+		case len(a.Peering) > 0:
+			if err := st.peering(ctx, a.Peering); err != nil {
+				return err
+			}
 		}
 		if a.Wait > 0 {
 			if err := st.pass(ctx, time.Duration(a.Wait)); err != nil {
@@ -181,6 +189,41 @@ func (st *stage) approve(ctx context.Context, id mesh.ClusterID) error {
 		}
 	}
 	return fmt.Errorf("approve: nothing on %s awaits approval", id)
+}
+
+// peering is what a person says to a plan, or the asking for one.
+func (st *stage) peering(ctx context.Context, words []string) error {
+	verb, rest := change.Verb(words[0]), words[1:]
+	if verb == change.Ask {
+		id, err := st.operator.AskForPlan(ctx, change.Kind(rest[0]), rest[1:])
+		if err != nil {
+			return err
+		}
+		st.plan = id
+		st.tell("  operator: peerkeeper peering %s", strings.Join(words, " "))
+		return st.hear(ctx)
+	}
+	p, err := record.LoadPlan(ctx, st.operator.Store, st.operator.Mesh.Name, st.plan)
+	if err != nil {
+		return err
+	}
+	w := change.Word{Verb: verb, Text: "as agreed"}
+	at := p.Current()
+	if at == nil {
+		return fmt.Errorf("peering %s: plan %s has no step left", verb, p.ID)
+	}
+	said := fmt.Sprintf("%s %s", verb, p.ID)
+	switch verb {
+	case change.Approve, change.Confirm, change.Answer, change.Skip:
+		w.Steps, w.Yes = []int{at.N}, slices.Contains(rest, "yes")
+		w.Saw = map[int]time.Time{at.N: at.ServiceStart}
+		said = fmt.Sprintf("%s %d", said, at.N)
+	}
+	st.tell("  operator: peerkeeper peering %s %s", said, strings.Join(rest, " "))
+	if _, err := st.operator.Tell(ctx, &p.Plan, w); err != nil {
+		return err
+	}
+	return st.hear(ctx)
 }
 
 // accept does what an operator does after reading a fingerprint by hand.
@@ -217,7 +260,7 @@ func instants(body map[string]any, now time.Time) map[string]any {
 
 // expected fills in what a story leaves unsaid: every other peer is healthy.
 func (st *stage) expected(e Expected) Seen {
-	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Checks: e.checks(), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan)}
+	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Checks: e.checks(), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan), Plans: sorted(e.Plans)}
 	for _, p := range st.operator.Mesh.Peers {
 		if !st.spokenOf(p.ID) {
 			continue
@@ -312,6 +355,9 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 			seen.Plan = append(seen.Plan, string(p.Cluster))
 		}
 	}
+	if seen.Plans, err = st.plans(ctx); err != nil {
+		return Seen{}, err
+	}
 	slices.Sort(seen.Checks)
 	seen.Findings, seen.Alarms, seen.Actions, seen.Plan = sorted(seen.Findings), sorted(seen.Alarms), sorted(seen.Actions), sorted(seen.Plan)
 	return seen, nil
@@ -323,6 +369,24 @@ func (e Expected) checks() []string {
 		return nil
 	}
 	return slices.Sorted(slices.Values(*e.Checks))
+}
+
+// plans are those under way, and those that ended since the step began.
+func (st *stage) plans(ctx context.Context) ([]string, error) {
+	plans, err := record.LoadPlans(ctx, st.operator.Store, st.operator.Mesh.Name)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range plans.Value.Plans {
+		switch {
+		case !e.State.Ended():
+			out = append(out, fmt.Sprintf("%s %s %d", e.Kind, e.State, e.Step))
+		case !e.Since.Before(st.began):
+			out = append(out, fmt.Sprintf("%s %s", e.Kind, e.State))
+		}
+	}
+	return sorted(out), nil
 }
 
 func sorted(s []string) []string {

@@ -65,6 +65,10 @@ type Act struct {
 	Approve mesh.ClusterID `yaml:"approve"`
 	// Preflight carries out the checks now, as `preflight --now` does.
 	Preflight bool `yaml:"preflight"`
+	// Peering is what a person says to the newest plan, or the asking for one, as
+	// words of a command line: [plan, set, syncInterval=45, emea], [start],
+	// [answer, "yes"].
+	Peering []string `yaml:"peering"`
 }
 
 // Expected is what must be seen. Peers that it does not name must be Healthy.
@@ -79,6 +83,9 @@ type Expected struct {
 	Actions []string `yaml:"actions"`
 	// Plan are the clusters for which an action awaits approval.
 	Plan []string `yaml:"plan"`
+	// Plans are those under way, and those that ended since the step began: "set done",
+	// or "restart-router waiting 4" with the step.
+	Plans []string `yaml:"plans"`
 }
 
 // Seen is one shape for what was expected and what was found.
@@ -89,6 +96,7 @@ type Seen struct {
 	Alarms   []string            `json:"alarms"`
 	Actions  []string            `json:"actions"`
 	Plan     []string            `json:"plan"`
+	Plans    []string            `json:"plans,omitempty"`
 }
 
 // PeerSeen is one peer's state and the conditions in question: "False", or
