@@ -1,6 +1,7 @@
 package change
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -107,6 +108,12 @@ func (p *Plan) obey(w Word, mode mesh.Mode, now time.Time) error {
 		return p.abort(w, now)
 	}
 	if p.State == Draft && w.Verb != Approve {
+		// What could never be is told first, so that nobody starts it to hear that.
+		started := *p
+		started.Steps, started.State = slices.Clone(p.Steps), Running
+		if err := started.obey(w, mode, now); errors.As(err, new(*UsageError)) {
+			return err
+		}
 		return fmt.Errorf("plan %s has not been started: `peerkeeper peering start %s`", p.ID, p.ID)
 	}
 	if len(w.Steps) == 0 {
