@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -188,6 +189,16 @@ func (p *Plan) Approvable() []int {
 		}
 	}
 	return out
+}
+
+// Reclock puts right what a clock ahead of now noted: since when a plan or a step is
+// as it is, and since when it is looked at, counts from now. When an action was about
+// to be sent stays: it keeps from sending.
+func (p *Plan) Reclock(now time.Time) {
+	instant.CountAsNow(now, &p.Started, &p.Since)
+	for i := range p.Steps {
+		instant.CountAsNow(now, &p.Steps[i].Since, &p.Steps[i].Began)
+	}
 }
 
 // Turn gives a plan another state.

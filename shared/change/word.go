@@ -152,6 +152,9 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		s.Consent = &Consent{Actor: w.Actor, At: w.At, ServiceStart: w.Saw[s.N]}
 		return nil
 	case Confirm:
+		if s.Op == OpAwaitPeople {
+			return usagef("%s asks a question if people stay away: `peerkeeper peering answer %s %d yes` or `no`", name, p.ID, s.N)
+		}
 		if kind != Manual && kind != Wait && s.State != StepUnknown {
 			return usagef("%s is a %s step, and nothing to confirm", name, kind)
 		}

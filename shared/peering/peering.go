@@ -162,6 +162,7 @@ func (t *tick) plan(ctx context.Context, id string, words []change.Word, index c
 	case err != nil:
 		return change.Entry{}, err
 	}
+	p.Reclock(t.Now())
 	for _, w := range words {
 		heard := p.Folded
 		if err := p.Hear(w, t.Mesh.Policy.Mode, t.Now()); err != nil {

@@ -97,12 +97,8 @@ func (t *tick) restarted(s *change.Step, ready peer.Readiness, err error) error 
 	switch {
 	case err != nil || !listed:
 		t.confirmed(s, nil, "", unreadable(err, ready, s))
-	case s.ServiceStart.IsZero():
-		t.see(s, ready)
-		no := false
-		t.confirmed(s, &no, fmt.Sprintf("%s; %s", svc.Status, interrupts(s)), "")
 	default:
-		done := start.After(s.ServiceStart.Add(time.Minute))
+		done := start.After(s.Began.Add(-time.Minute))
 		text := fmt.Sprintf("%s, up since %s", svc.Status, plain.Time(start))
 		if !done {
 			t.see(s, ready)

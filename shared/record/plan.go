@@ -215,17 +215,22 @@ func PlanHeads(ctx context.Context, s store.Store, meshName string) ([]change.He
 	return out, nil
 }
 
-// Words are what people said to plans, by plan and in order. What a newer version
+// Words are what people said to plans, by plan and in order, read consistently: who
+// has just said something asks the function to hear it. What a newer version
 // wrote down is an error: it may be a stop.
 func Words(ctx context.Context, s store.Store, meshName string) (map[string][]change.Word, error) {
-	docs, err := store.LoadDocs[change.Word](ctx, s, store.Override(meshName), store.PrefixPlan, WordSchema)
+	items, err := s.LoadNow(ctx, store.Override(meshName), store.PrefixPlan)
 	if err != nil {
 		return nil, fmt.Errorf("reading what people said to plans: %w", err)
 	}
 	out := map[string][]change.Word{}
-	for _, d := range docs {
-		if d.Newer {
-			return nil, fmt.Errorf("what people said to plan %s: %w", d.Value.Plan, store.ErrNewerSchema)
+	for _, it := range items {
+		d, err := store.Decode[change.Word](it, WordSchema)
+		if err == nil && d.Newer {
+			err = store.ErrNewerSchema
+		}
+		if err != nil {
+			return nil, fmt.Errorf("what people said to plans, %s: %w", it.SK, err)
 		}
 		out[d.Value.Plan] = append(out[d.Value.Plan], d.Value)
 	}
