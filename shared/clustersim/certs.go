@@ -40,8 +40,11 @@ const rsaPoolSize = 4
 
 // leafKeys is the pool of every mesh of this process: tests make hundreds of
 // meshes, and nothing depends on two meshes having different keys of nodes.
-// Each mesh has a CA key of its own, so none trusts another's certificates.
 var leafKeys = sync.OnceValue(func() *rsaPool { return &rsaPool{} })
+
+// caKeys are those of the meshes' CAs. Handed out in turn, they are different ones
+// in meshes that are there at once, so that none trusts another's certificates.
+var caKeys = sync.OnceValue(func() *rsaPool { return &rsaPool{} })
 
 // authority is the certificate authority of one simulated mesh, and the pool
 // of keys its nodes share. It is safe for concurrent use.
@@ -67,12 +70,12 @@ type certSpec struct {
 }
 
 // newAuthority makes a CA that is valid from a day before now, for ten years.
-// It costs one RSA key, some 100 ms; the pool fills as certificates are asked
-// for.
+// The first few cost an RSA key each, some 100 ms; the pool of the nodes' fills as
+// certificates are asked for.
 func newAuthority(now time.Time) (*authority, error) {
 	// RSA, because that is what enterprise CAs sign CUCM certificates with, and
 	// a client that only offers RSA signatures must be able to check the chain.
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := caKeys().take(nil)
 	if err != nil {
 		return nil, fmt.Errorf("making the CA's key: %w", err)
 	}
