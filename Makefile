@@ -41,6 +41,11 @@ RACING    = $(if $(RACE),$(RACE) $(foreach p,$(UNWATCHED),-gcflags='$(p)=-race=0
 # JavaScript process that the detector only slows down.
 PACKAGES  = $(shell $(GO) list ./... | grep -v '/infra\(/\|$$\)')
 
+# Tests of how much there may be. The detector makes minutes of them, and what runs
+# at once in them runs at once in smaller ones: they are played without.
+LARGE     = TestAnAlarmIsBounded|TestAnyFlippedBit|TestLogsOfALargeMesh|TestTheItemFits|TestTrustOfThirtyClusters|TestWhateverAClusterSendsNothingElseIsSpoiltAndEveryWordIsClean
+LARGEIN   = ./functions/peerkeeper ./shared/alarm ./shared/certcheck ./shared/dashboard ./shared/peersync ./shared/store/bolt
+
 # go test, which names at its end what was skipped, and why. Of vet there is a step
 # of its own.
 GOTEST    = $(GO) tool gotestsum --format=pkgname --format-hide-empty-pkg -- -vet=off
@@ -105,7 +110,8 @@ vuln:
 # whole one without it in the next step.
 tests:
 	@echo "go test$(if $(RACE),, WITHOUT)$(if $(RACE),$(comma) with) the race detector, in a new order each time"
-	@CHAOS_STEPS=80 $(GOTEST) $(RACING) -shuffle=on -timeout=30m $(PACKAGES)
+	@CHAOS_STEPS=80 $(GOTEST) $(RACING) -shuffle=on -timeout=30m $(if $(RACE),-skip='^($(LARGE))$$') $(PACKAGES)
+	@$(if $(RACE),$(GOTEST) -run='^($(LARGE))$$' $(LARGEIN))
 
 chaos: ## faults, crashes and overlapping runs over the whole engine (CHAOS_STEPS=2000 CHAOS_SEED=1; GUARD=again without that guard)
 	@$(if $(GUARD),CHAOS_WITHOUT=$(GUARD)) $(GO) test ./shared/host -run='$(if $(GUARD),TestChaosWithout,TestChaos)$$' -count=1 -v -timeout=60m
