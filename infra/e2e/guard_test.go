@@ -21,6 +21,8 @@ import (
 // guide says, as far as these templates go; a condition that it does not know
 // is an error when the policy is given to it, and never ignored.
 type guard struct {
+	// invoke carries out what Lambda is asked for: moto runs no function without Docker.
+	invoke  func(w http.ResponseWriter, function string, event []byte)
 	next    http.Handler
 	account string
 	region  string
@@ -183,7 +185,18 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if service == "lambda" {
+		g.invoke(w, functionOf(r), body)
+		return
+	}
 	g.next.ServeHTTP(w, r)
+}
+
+// functionOf is the function that an invocation names.
+func functionOf(r *http.Request) string {
+	rest, _ := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
+	name, _ := strings.CutSuffix(rest, "/invocations")
+	return name
 }
 
 // deployer is the access key of the one who applies the template.
@@ -287,6 +300,8 @@ func (g *guard) attempts(service string, r *http.Request, body []byte) ([]attemp
 			via := map[string][]string{"kms:ViaService": {"sns." + g.region + ".amazonaws.com"}}
 			return []attempt{a, {"kms:GenerateDataKey", key, maps.Clone(via)}, {"kms:Decrypt", key, via}}, nil
 		}
+	case "lambda":
+		a.action, a.resource = "lambda:InvokeFunction", g.functions[functionOf(r)]
 	default:
 		return nil, fmt.Errorf("a request to %q", service)
 	}

@@ -385,13 +385,37 @@ func TestMendingAsDeployed(t *testing.T) {
 		}
 	})
 
-	part("preflight checks every cluster, and changes none", func(t *testing.T) {
+	part("preflight checks every cluster once a person asks, with what another one pasted, and changes none", func(t *testing.T) {
 		before := s.sim.State()
-		s.preflight(t)
-		var said struct {
-			Checks []struct{ ID, Status, Cluster string }
+		emea := s.node("emea", "publisher")
+		var kept struct{ Actor string }
+		if code := s.give(t, anOperator, "admin:utils network connectivity "+s.node("apac", "publisher")+" 7400\nService not accessible\nadmin:", &kept, "preflight", "paste", emea); code != 0 || kept.Actor == "" {
+			t.Errorf("exit %d, %+v", code, kept)
 		}
-		s.ask(t, reader, &said, "preflight")
+		var said struct {
+			AsOf   time.Time
+			Checks []struct{ ID, Status, Cluster, Node, Message string }
+		}
+		if code := s.ask(t, anOperator, &said, "preflight", "--now"); code != 1 || said.AsOf.Before(s.clock.Now().Add(-time.Minute)) {
+			t.Errorf("exit %d, as of %s", code, said.AsOf)
+		}
+		if !slices.ContainsFunc(said.Checks, func(c struct{ ID, Status, Cluster, Node, Message string }) bool {
+			return c.ID == "ports-node-to-node" && c.Node == emea && c.Status == "fail" && strings.Contains(c.Message, kept.Actor)
+		}) {
+			t.Errorf("what was pasted of %s is not in %+v", emea, said.Checks)
+		}
+		var synced struct {
+			Peers []struct{ ID, Synced string }
+		}
+		if code := s.ask(t, reader, &synced, "synced", "--since", "24h"); code != 0 || len(synced.Peers) != 6 {
+			t.Errorf("synced: exit %d, %+v", code, synced)
+		}
+		var users struct {
+			Read map[string]*time.Time
+		}
+		if s.ask(t, reader, &users, "audit", "users"); len(users.Read) != len(s.env.Mesh.Clusters) {
+			t.Errorf("audit users: %+v", users)
+		}
 		passed := map[string]bool{}
 		for _, c := range said.Checks {
 			if c.ID == "replication" && c.Status == "pass" {
@@ -433,6 +457,7 @@ func TestMendingAsDeployed(t *testing.T) {
 			deed("stucksync, approved by a person", "restart "+icsa("emea")),
 			[]string{"a person: approve: importCertificate " + authority + ": done"},
 			deed("stucksync, approved by a person", "importCertificate "+authority),
+			[]string{"a person: preflight paste " + s.node("emea", "publisher") + ": done"},
 		)
 		var got []string
 		for _, e := range history.Entries {

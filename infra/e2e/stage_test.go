@@ -154,6 +154,7 @@ func (s *stage) open(t *testing.T) {
 	})
 	s.faults = e.Proxy
 	s.guard = newGuard(e.Proxy, s.env.Account, s.env.Region)
+	s.guard.invoke = func(w http.ResponseWriter, function string, event []byte) { s.invoke(t, w, function, event) }
 	front := httptest.NewServer(s.guard)
 	t.Cleanup(func() {
 		front.CloseClientConnections()
@@ -421,6 +422,27 @@ func (s *stage) start(t *testing.T, name string) *sandbox {
 	return b
 }
 
+// invoke runs a function in a new sandbox for somebody who asks Lambda, and waits.
+func (s *stage) invoke(t *testing.T, w http.ResponseWriter, function string, event []byte) {
+	for name, f := range s.functions {
+		if f.name != function {
+			continue
+		}
+		b := s.start(t, name)
+		defer b.Close()
+		r, err := b.Invoke(t.Context(), event)
+		if err != nil {
+			t.Errorf("invoking %s: %v\n%s", function, err, b.logs)
+		}
+		if r.Failed {
+			w.Header().Set("X-Amz-Function-Error", "Unhandled")
+		}
+		_, _ = w.Write(r.Payload)
+		return
+	}
+	w.WriteHeader(http.StatusNotFound)
+}
+
 // credentials are a role's, by the access key that the guard knows it by.
 func (s *stage) credentials(key string) []string {
 	return []string{"AWS_REGION=" + s.region, "AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=none", "AWS_ENDPOINT_URL=" + s.url}
@@ -511,16 +533,13 @@ func (s *stage) look(t *testing.T) run.Answer {
 	return a
 }
 
-// check has certcheck look at every certificate, and preflight has preflight check
-// every cluster, in a new sandbox, as a person would: whether it is due or not.
-func (s *stage) check(t *testing.T)     { t.Helper(); s.once(t, "certcheck") }
-func (s *stage) preflight(t *testing.T) { t.Helper(); s.once(t, "preflight") }
-
-func (s *stage) once(t *testing.T, function string) {
+// check has certcheck look at every certificate, in a new sandbox, as a person
+// would: whether it is due or not.
+func (s *stage) check(t *testing.T) {
 	t.Helper()
-	b := s.start(t, function)
+	b := s.start(t, "certcheck")
 	defer b.Close()
-	a, err := b.send(t, fmt.Appendf(nil, `{"mesh":%q,"function":%q}`, s.env.Mesh.Name, function))
+	a, err := b.send(t, fmt.Appendf(nil, `{"mesh":%q,"function":"certcheck"}`, s.env.Mesh.Name))
 	if err != nil || a.Skipped != "" || a.Clusters.Observed != len(s.env.Mesh.Clusters) {
 		t.Fatalf("%+v %v\n%s", a, err, b.logs)
 	}
@@ -641,7 +660,14 @@ const reader, anOperator = "Reader", "Operator"
 // ask runs the command as somebody who has that policy alone.
 func (s *stage) ask(t *testing.T, person string, answer any, args ...string) (code int) {
 	t.Helper()
+	return s.give(t, person, "", answer, args...)
+}
+
+// give is ask with something on stdin.
+func (s *stage) give(t *testing.T, person, input string, answer any, args ...string) (code int) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), command(t), append(args, "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")...)
+	cmd.Stdin = strings.NewReader(input)
 	cmd.Env = append(s.credentials(s.people[person]), "HOME="+s.dir, "PATH=/usr/bin:/bin")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
