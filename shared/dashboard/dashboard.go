@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -55,6 +56,8 @@ type Status struct {
 	Findings []peer.Finding     `json:"findings,omitempty"`
 	Alarms   []alarm.Notice     `json:"alarms"`
 	Counts   map[peer.State]int `json:"counts"`
+	// Plans are those that have not ended.
+	Plans []change.Entry `json:"plans,omitempty"`
 	// Clocks says which clock disagrees with the clock of the machine that asks, and what
 	// to do; empty if none does.
 	Clocks []string `json:"clocks,omitempty"`
@@ -228,6 +231,7 @@ func (snap *snapshot) status() Status {
 		}
 	}
 	slices.Sort(st.Overdue)
+	st.Plans = snap.plansUnderWay()
 	st.Clocks = snap.disagreeing()
 	conditions := make(map[mesh.PeerID][]peer.Condition, len(snap.Mesh.Peers))
 	for _, decl := range snap.Mesh.Peers {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/change"
 	"peerkeeper/shared/check"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -56,6 +57,11 @@ func (st Status) printable() Status {
 		st.Pushed = &t
 	}
 	st.Alarms = each(st.Alarms, func(a *alarm.Notice) { *a = a.Clean() }) // it keeps its lines
+	st.Plans = each(st.Plans, func(e *change.Entry) {
+		e.ID, e.Kind, e.State, e.Why, e.Stop = printable(e.ID), printable(e.Kind), printable(e.State), printable(e.Why), printable(e.Stop)
+		e.Clusters = each(e.Clusters, func(id *mesh.ClusterID) { *id = printable(*id) })
+		e.Pairs = each(e.Pairs, func(id *mesh.PeerID) { id.From, id.To = printable(id.From), printable(id.To) })
+	})
 	st.Unread = each(st.Unread, func(u *record.Unread) {
 		u.Item, u.Reason, u.Message = printable(u.Item), printable(u.Reason), printable(u.Message)
 	})

@@ -25,6 +25,7 @@ type sheet struct {
 	Runs                                        []runRow
 	Counts                                      []countRow
 	Alarms                                      []alarmRow
+	Plans                                       []changeRow
 	Groups                                      []groupRow
 	Unread                                      []record.Unread
 	Clocks                                      []string
@@ -170,6 +171,7 @@ func (h *handler) sheet(st Status, etag string) *sheet {
 			s.Runs = append(s.Runs, runRow{Name: f, Overdue: true})
 		}
 	}
+	s.Plans = changeRows(st.Plans)
 	for _, state := range peer.States() {
 		g := signOf(state)
 		if n := st.Counts[state]; n > 0 {

@@ -1,0 +1,40 @@
+package dashboard
+
+import (
+	"fmt"
+
+	"peerkeeper/shared/change"
+)
+
+// plansUnderWay are the plans that have not ended.
+func (snap *snapshot) plansUnderWay() []change.Entry {
+	doc, err := snap.Plans()
+	if err != nil || doc.Newer {
+		return nil // Unread names it
+	}
+	var out []change.Entry
+	for _, e := range doc.Value.Plans {
+		if !e.State.Ended() {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// changeRow is a plan on the page.
+type changeRow struct {
+	ID, Kind, State, Where, Why string
+	change.Entry
+}
+
+func changeRows(plans []change.Entry) []changeRow {
+	var out []changeRow
+	for _, e := range plans {
+		r := changeRow{ID: e.ID, Kind: string(e.Kind), State: string(e.State), Why: e.Why, Entry: e}
+		if e.Step > 0 {
+			r.Where = fmt.Sprintf("at step %d of %d", e.Step, e.Steps)
+		}
+		out = append(out, r)
+	}
+	return out
+}
