@@ -203,7 +203,7 @@ func TestOverdueRuns(t *testing.T) {
 		{"certcheck completed 30 minutes ago", store.Run{Completed: sceneNow.Add(-30 * time.Minute)}, "certcheck", false},
 		{"certcheck completed 31 minutes ago", store.Run{Completed: sceneNow.Add(-31 * time.Minute)}, "certcheck", true},
 		{"stucksync began an hour ago and never completed", store.Run{Started: sceneNow.Add(-time.Hour), FirstStarted: sceneNow.Add(-time.Hour)}, "stucksync", true},
-		{"peering does not run by the clock", store.Run{Completed: sceneNow.Add(-90 * 24 * time.Hour)}, "peering", false},
+		{"intake does not run by the clock", store.Run{Completed: sceneNow.Add(-90 * 24 * time.Hour)}, "intake", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, 2)
