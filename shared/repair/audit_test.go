@@ -95,6 +95,9 @@ func TestAGateThatCannotBeReadProvesNothing(t *testing.T) {
 	if err := Verify(t.Context(), s, "acme", whole); err == nil {
 		t.Error("proven by a gate that cannot be read")
 	}
+	if _, err := Append(t.Context(), s, "acme", entry(1)); err == nil {
+		t.Error("written on top of a gate that cannot be read")
+	}
 	s.Fail = func(op string, key store.Key) error {
 		if op == "get" && key == store.Gate("acme") {
 			return context.Canceled
@@ -106,6 +109,63 @@ func TestAGateThatCannotBeReadProvesNothing(t *testing.T) {
 	}
 	if _, err := History(t.Context(), s, "acme", noon.AddDate(0, 0, -1), noon); err == nil {
 		t.Error("read whole although the end of the chain is not known")
+	}
+}
+
+// Two write at once, and the other one dies between the gate and its item, just
+// before this one's turn: its entry is written for it, and then ours.
+func TestAnEntryOfWhoDiesMeanwhileIsNotLost(t *testing.T) {
+	s := storetest.NewMemory()
+	if _, err := Append(t.Context(), s, "acme", entry(0)); err != nil {
+		t.Fatal(err)
+	}
+	reads := 0
+	s.Fail = func(op string, key store.Key) error {
+		if op != "get" || key != store.Gate("acme") {
+			return nil
+		}
+		if reads++; reads != 2 { // looked for what is missing; now comes the compare-and-swap
+			return nil
+		}
+		s.Fail = func(op string, key store.Key) error {
+			if op == "put" && strings.Contains(key.PK, "#audit#") {
+				return context.Canceled
+			}
+			return nil
+		}
+		if _, err := Append(t.Context(), s, "acme", entry(1)); err == nil {
+			t.Error("the other one's item was written")
+		}
+		s.Fail = nil
+		return nil
+	}
+	if _, err := Append(t.Context(), s, "acme", entry(2)); err != nil {
+		t.Fatal(err)
+	}
+	got := history(t, s)
+	if len(got) != 3 || got[1].Intent != entry(1).Intent || got[2].Intent != entry(2).Intent {
+		t.Fatalf("%+v", got)
+	}
+	if err := Verify(t.Context(), s, "acme", got); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nothing is looked for in months of which every entry is forgotten.
+func TestAHistoryOfAllTimesIsReadAsFarAsAnythingIsKept(t *testing.T) {
+	s := storetest.NewMemory()
+	loads := 0
+	s.Fail = func(op string, _ store.Key) error {
+		if op == "load" {
+			loads++
+		}
+		return nil
+	}
+	if _, err := History(t.Context(), s, "acme", time.Time{}, noon); err != nil {
+		t.Fatal(err)
+	}
+	if months := int(keepAudit.Hours()/24/28) + 2; loads == 0 || loads > months {
+		t.Errorf("%d partitions were read, want no more than %d months", loads, months)
 	}
 }
 

@@ -211,6 +211,7 @@ func TestDo(t *testing.T) {
 		ending
 	}{
 		{"restarted and proven by a lower up-time", func(*rig) {}, ending{DoneProven, DoneProven, 1, "up-time under 1 min (before: Started, 5 h)"}},
+		{"up for exactly the least time", func(r *rig) { r.since = noon.Add(-2 * time.Hour) }, ending{DoneProven, DoneProven, 1, "before: Started, 2 h"}},
 		{"the node takes a moment to begin: that is no failure", func(r *rig) { r.begins = 20 * time.Second }, ending{"open", DoneProven, 1, "before: Started, 5 h"}},
 		{"the answer is lost, and it happened", func(r *rig) { r.answer = errLost }, ending{"open", DoneProven, 1, ""}},
 		{"the answer is lost, and it did not happen", func(r *rig) { r.answer, r.applies = errLost, false }, ending{"open", NotDone, 1, "before: Started, 5 h"}},
@@ -487,6 +488,36 @@ func TestHowLongTheGateRemembers(t *testing.T) {
 		if g.forget(noon); (len(g.Closed) == 1) != c.kept {
 			t.Errorf("%s: remembered %v, want %v", c.name, len(g.Closed) == 1, c.kept)
 		}
+	}
+}
+
+// Where there is no room, what is frequent goes first, and no more of it than has to.
+func TestWhatTheGateForgetsForWantOfRoom(t *testing.T) {
+	g := Gate{}
+	for i := range maxClosed + 4 {
+		c := closedOnce(DoneProven, 2*time.Hour)
+		if i < 10 {
+			c = importedAgo(DoneProven, 2*time.Hour)
+		}
+		c.Seq = int64(i)
+		g.Closed = append(g.Closed, c)
+	}
+	g.forget(noon)
+	if len(g.Closed) != maxClosed || g.Closed[0].Seq != 4 || g.Closed[5].Action != peer.ImportCertificate || g.Closed[6].Action != peer.RestartService {
+		t.Errorf("%d are remembered, from %d on", len(g.Closed), g.Closed[0].Seq)
+	}
+	g = Gate{Used: []Spent{{"r1", noon.Add(-keepSpent), noon}, {"r2", noon.Add(time.Second - keepSpent), noon}, {"r3", noon.Add(keepSpent), noon}}}
+	if g.forget(noon); len(g.Used) != 1 || g.Used[0].ID != "r2" {
+		t.Errorf("approvals used: %+v", g.Used)
+	}
+}
+
+// Of which nothing could be read before it is done, nothing is.
+func TestWhatCannotBeJudgedIsNotDone(t *testing.T) {
+	r := newRig(t)
+	_, err := r.Do(t.Context(), restart(), func(context.Context, *Gate) (Situation, error) { return r.s, errNoWay })
+	if g := r.gate(); !errors.Is(err, errNoWay) || len(g.Open)+len(g.Closed)+len(r.sent)+r.opened != 0 {
+		t.Errorf("%v; opened %d times, sent %d, the gate is %+v", err, r.opened, len(r.sent), g)
 	}
 }
 
