@@ -66,7 +66,9 @@ func TestWhatIsNotKnownIsNoGroundToAct(t *testing.T) {
 		}, peer.ICSA, "", "the services of imp-emea-pub are not known", -1},
 		{"the cluster left mesh.yaml", func(_ *Grounds, f *peer.Facts) { delete(f.Clusters, "emea") }, peer.ICSA, "emea is no longer in mesh.yaml", "", -1},
 		{"a newer version wrote the record", func(g *Grounds, _ *peer.Facts) {
-			g.Snapshot.Clusters["emea"] = store.Doc[peer.ClusterRecord]{Newer: true}
+			var newer store.Doc[peer.ClusterRecord]
+			newer.Newer = true
+			g.Snapshot.Clusters["emea"] = newer
 		}, peer.ICSA, "the record of emea was written by a newer version", "", time.Hour + 3*time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +126,6 @@ func LoadPlan(ctx context.Context, s store.Store, meshName, id string) (*Plan, e
 	if out.head.Value.ID == "" {
 		return nil, ErrNoPlan
 	}
-	slices.SortFunc(out.steps, func(a, b store.Doc[change.Step]) int { return cmp.Compare(a.Value.N, b.Value.N) })
 	if len(out.steps) != out.head.Value.Steps {
 		return nil, fmt.Errorf("plan %s has %d steps of %d: it was not written to its end", id, len(out.steps), out.head.Value.Steps)
 	}
@@ -224,7 +222,7 @@ func Words(ctx context.Context, s store.Store, meshName string) (map[string][]ch
 		return nil, fmt.Errorf("reading what people said to plans: %w", err)
 	}
 	out := map[string][]change.Word{}
-	for _, it := range items {
+	for _, it := range items { // of each plan in order, but for the word that asks for it
 		d, err := store.Decode[change.Word](it, WordSchema)
 		if err == nil && d.Newer {
 			err = store.ErrNewerSchema
@@ -232,10 +230,11 @@ func Words(ctx context.Context, s store.Store, meshName string) (map[string][]ch
 		if err != nil {
 			return nil, fmt.Errorf("what people said to plans, %s: %w", it.SK, err)
 		}
-		out[d.Value.Plan] = append(out[d.Value.Plan], d.Value)
-	}
-	for _, words := range out {
-		slices.SortFunc(words, func(a, b change.Word) int { return cmp.Compare(a.N, b.N) })
+		words := append(out[d.Value.Plan], d.Value)
+		if d.Value.N == 0 {
+			words = append([]change.Word{d.Value}, out[d.Value.Plan]...)
+		}
+		out[d.Value.Plan] = words
 	}
 	return out, nil
 }

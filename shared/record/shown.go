@@ -92,12 +92,21 @@ func Alarms[T any](b *Snapshot, schema int) (out []*T) {
 // reliable decodes an item that this version may rely on, unless the same bytes
 // were decoded before. Otherwise it notes the item as unread.
 func reliable[T any](s *shown, it store.Item, schema int) (store.Doc[T], bool) {
+	doc, ok := s.decode(it, func() (any, bool, error) {
+		d, err := store.Decode[T](it, schema)
+		return d, d.Newer, err
+	}).(store.Doc[T])
+	return doc, ok
+}
+
+// decode is reliable's, but for the type of the document; nil if it is not reliable.
+func (s *shown) decode(it store.Item, decode func() (doc any, newer bool, err error)) any {
 	d, ok := s.before[it.SK]
 	if !ok || !bytes.Equal(d.body, it.Body) {
 		d = decoded{body: it.Body, sum: sha256.Sum256(it.Body)}
-		doc, err := store.Decode[T](it, schema)
+		doc, newer, err := decode()
 		switch {
-		case errors.Is(err, store.ErrNewerSchema), err == nil && doc.Newer:
+		case errors.Is(err, store.ErrNewerSchema), err == nil && newer:
 			d.unread = Unread{it.SK, peer.NewerSchema, "written by a newer version of Peerkeeper; not judged by this one"}
 		case err != nil:
 			d.unread = Unread{it.SK, peer.UnreadableAnswer, err.Error()}
@@ -106,11 +115,10 @@ func reliable[T any](s *shown, it store.Item, schema int) (store.Doc[T], bool) {
 		}
 	}
 	s.decoded[it.SK] = d
-	doc, ok := d.doc.(store.Doc[T])
-	if !ok {
+	if d.doc == nil {
 		s.unread = append(s.unread, d.unread)
 	}
-	return doc, ok
+	return d.doc
 }
 
 // Unread are the items of a snapshot to be shown that are not taken into account,

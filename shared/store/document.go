@@ -42,7 +42,14 @@ func (e *DocumentError) Unwrap() error { return e.Cause }
 // in the body's one object beside schema, version and ttl (Unix seconds).
 type Doc[T any] struct {
 	Value T
-	Key   Key
+	envelope
+}
+
+// envelope is a document but for its value. What does not turn on the value's type
+// is done here, once, and not for each type again: a Lambda loads all of it at each
+// start.
+type envelope struct {
+	Key Key
 	// Version is that of the stored item; 0 if it does not exist yet.
 	Version int64
 	// TTL is when the store may forget the item; zero means never.
@@ -58,38 +65,38 @@ type Doc[T any] struct {
 
 // NewDoc is a document that does not exist in the store yet.
 func NewDoc[T any](key Key, schema int, value T) Doc[T] {
-	return Doc[T]{Value: value, Key: key, Schema: schema, want: schema}
+	return Doc[T]{value, envelope{Key: key, Schema: schema, want: schema}}
 }
 
 // Decode reads an item's body. It accepts our schema, the one before, and any
 // newer one that still decodes (Doc.Newer).
 func Decode[T any](it Item, schema int) (Doc[T], error) {
-	doc, err := decodeBody[T](it, schema)
-	if err != nil {
+	var doc Doc[T]
+	var err error
+	if doc.envelope, err = decode(it, schema, &doc.Value); err != nil {
 		return Doc[T]{}, &DocumentError{Key: it.Key, Cause: err}
 	}
 	return doc, nil
 }
 
-func decodeBody[T any](it Item, schema int) (Doc[T], error) {
-	var none Doc[T]
+func decode(it Item, schema int, value any) (envelope, error) {
 	written, err := schemaOf(it.Body)
 	switch {
 	case err != nil:
-		return none, err
+		return envelope{}, err
 	case written < 1:
-		return none, errors.New("no usable schema number")
+		return envelope{}, errors.New("no usable schema number")
 	case written < schema-1:
-		return none, fmt.Errorf("schema %d is too old: this version reads %d and %d", written, schema-1, schema)
+		return envelope{}, fmt.Errorf("schema %d is too old: this version reads %d and %d", written, schema-1, schema)
 	}
-	doc := Doc[T]{Key: it.Key, Version: it.Version, TTL: it.TTL, Schema: written, Newer: written > schema, want: schema, stored: it.Body}
-	if err := json.Unmarshal(it.Body, &doc.Value); err != nil {
-		if doc.Newer && json.Valid(it.Body) {
+	newer := written > schema
+	if err := json.Unmarshal(it.Body, value); err != nil {
+		if newer && json.Valid(it.Body) {
 			err = errors.Join(ErrNewerSchema, err)
 		}
-		return none, err
+		return envelope{}, err
 	}
-	return doc, nil
+	return envelope{Key: it.Key, Version: it.Version, TTL: it.TTL, Schema: written, Newer: newer, want: schema, stored: it.Body}, nil
 }
 
 // schemaOf is what a body was written with. Where that stands first, as we write
@@ -112,51 +119,11 @@ func schemaOf(body []byte) (int, error) {
 // Item encodes the document for Put. The body's version is the one that the
 // item will have when it is stored. Equal documents give equal bytes.
 func (d Doc[T]) Item() (Item, error) {
-	rest, err := d.encode()
+	rest, err := d.encode(d.Value)
 	if err != nil {
-		return Item{}, &DocumentError{Key: d.Key, Cause: err}
+		return Item{}, err
 	}
 	return d.item(rest), nil
-}
-
-func (d Doc[T]) item(rest []byte) Item {
-	return Item{Key: d.Key, Version: d.Version, TTL: d.TTL, Body: append(strconv.AppendInt(d.head(), d.Version+1, 10), rest...)}
-}
-
-// head is how a body begins, up to the version: the one place in which bodies of
-// an unchanged document differ.
-func (d Doc[T]) head() []byte {
-	return fmt.Appendf(nil, `{"%s":%d,"%s":`, fieldSchema, cmp.Or(d.want, d.Schema), fieldVersion)
-}
-
-// encode is the body after its head.
-func (d Doc[T]) encode() ([]byte, error) {
-	if d.Newer {
-		return nil, ErrNewerSchema
-	}
-	if cmp.Or(d.want, d.Schema) < 1 {
-		return nil, errors.New("a document needs a schema number of at least 1")
-	}
-	if err := document(reflect.TypeFor[T]()); err != nil {
-		return nil, err
-	}
-	var value bytes.Buffer
-	enc := json.NewEncoder(&value)
-	enc.SetEscapeHTML(false) // "emea>apac" stays readable in a console
-	if err := enc.Encode(d.Value); err != nil {
-		return nil, err
-	}
-
-	var out bytes.Buffer
-	if !d.TTL.IsZero() {
-		fmt.Fprintf(&out, `,"%s":%d`, fieldTTL, d.TTL.Unix())
-	}
-	if inner := bytes.TrimSpace(value.Bytes()); len(inner) > len("{}") {
-		out.WriteByte(',')
-		out.Write(inner[1 : len(inner)-1])
-	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
 }
 
 // Change says whether writing the document would change the stored item apart
@@ -164,14 +131,62 @@ func (d Doc[T]) encode() ([]byte, error) {
 // documents encode alike, so bytes decide; what was not written here counts as
 // changed, once.
 func (d Doc[T]) Change() (it Item, changed bool, err error) {
-	rest, err := d.encode()
+	rest, err := d.encode(d.Value)
 	if err != nil {
-		return Item{}, false, &DocumentError{Key: d.Key, Cause: err}
+		return Item{}, false, err
 	}
 	if was, ours := bytes.CutPrefix(d.stored, d.head()); ours && bytes.Equal(bytes.TrimLeft(was, "0123456789"), rest) {
 		return Item{}, false, nil
 	}
 	return d.item(rest), true, nil
+}
+
+func (e *envelope) item(rest []byte) Item {
+	return Item{Key: e.Key, Version: e.Version, TTL: e.TTL, Body: append(strconv.AppendInt(e.head(), e.Version+1, 10), rest...)}
+}
+
+// head is how a body begins, up to the version: the one place in which bodies of
+// an unchanged document differ.
+func (e *envelope) head() []byte {
+	return fmt.Appendf(nil, `{"%s":%d,"%s":`, fieldSchema, cmp.Or(e.want, e.Schema), fieldVersion)
+}
+
+// encode is the body after its head.
+func (e *envelope) encode(value any) ([]byte, error) {
+	rest, err := e.body(value)
+	if err != nil {
+		return nil, &DocumentError{Key: e.Key, Cause: err}
+	}
+	return rest, nil
+}
+
+func (e *envelope) body(value any) ([]byte, error) {
+	if e.Newer {
+		return nil, ErrNewerSchema
+	}
+	if cmp.Or(e.want, e.Schema) < 1 {
+		return nil, errors.New("a document needs a schema number of at least 1")
+	}
+	if err := document(reflect.TypeOf(value)); err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // "emea>apac" stays readable in a console
+	if err := enc.Encode(value); err != nil {
+		return nil, err
+	}
+
+	var out bytes.Buffer
+	if !e.TTL.IsZero() {
+		fmt.Fprintf(&out, `,"%s":%d`, fieldTTL, e.TTL.Unix())
+	}
+	if inner := bytes.TrimSpace(text.Bytes()); len(inner) > len("{}") {
+		out.WriteByte(',')
+		out.Write(inner[1 : len(inner)-1])
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
 }
 
 // document says what is wrong with a document's type: its JSON is an object of its
@@ -238,7 +253,7 @@ func Claim[T any](ctx context.Context, s Store, key Key, schema int, mutate func
 				return none, false, errors.Join(err, conflict)
 			}
 		}
-		doc := Doc[T]{Key: key, Schema: schema, want: schema}
+		doc := NewDoc(key, schema, *new(T))
 		it, err := s.Get(ctx, key)
 		exists := err == nil
 		switch {
