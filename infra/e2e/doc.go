@@ -8,7 +8,8 @@
 // not know and says CREATE_COMPLETE all the same. A small applier creates what
 // the functions need through the services' own APIs instead, and fails on every
 // type, property, reference or intrinsic that it does not understand. The roles
-// of the template are held to: a request that they do not allow is refused.
+// of the template are held to: a request that they do not allow is refused. What a
+// person's command invokes is started here, as Lambda would.
 //
 // What it does not prove: that CloudFormation takes the template, IAM's own
 // reading of a policy, DynamoDB's own atomicity, the network, and that

@@ -21,11 +21,12 @@ import (
 // guide says, as far as these templates go; a condition that it does not know
 // is an error when the policy is given to it, and never ignored.
 type guard struct {
-	// invoke carries out what Lambda is asked for: moto runs no function without Docker.
-	invoke  func(w http.ResponseWriter, function string, event []byte)
 	next    http.Handler
 	account string
 	region  string
+	// invoke has a function carry out what somebody who may start it sends: moto runs
+	// none without Docker.
+	invoke func(w http.ResponseWriter, r *http.Request, function string, payload []byte)
 
 	mu        sync.Mutex
 	policies  map[string][]statement // by access key
@@ -186,16 +187,19 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if service == "lambda" {
-		g.invoke(w, functionOf(r), body)
+		g.invoke(w, r, invocation(r), body)
 		return
 	}
 	g.next.ServeHTTP(w, r)
 }
 
-// functionOf is the function that an invocation names.
-func functionOf(r *http.Request) string {
-	rest, _ := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
-	name, _ := strings.CutSuffix(rest, "/invocations")
+// invocation is the name of the function that a request to Lambda invokes; "" if it
+// is another request.
+func invocation(r *http.Request) string {
+	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
+	if name, ok = strings.CutSuffix(name, "/invocations"); !ok || r.Method != http.MethodPost {
+		return ""
+	}
 	return name
 }
 
@@ -301,7 +305,11 @@ func (g *guard) attempts(service string, r *http.Request, body []byte) ([]attemp
 			return []attempt{a, {"kms:GenerateDataKey", key, maps.Clone(via)}, {"kms:Decrypt", key, via}}, nil
 		}
 	case "lambda":
-		a.action, a.resource = "lambda:InvokeFunction", g.functions[functionOf(r)]
+		name := invocation(r)
+		if name == "" {
+			return nil, fmt.Errorf("%s %s of Lambda", r.Method, r.URL.Path)
+		}
+		a.action, a.resource = "lambda:InvokeFunction", "arn:aws:lambda:"+g.region+":"+g.account+":function:"+name
 	default:
 		return nil, fmt.Errorf("a request to %q", service)
 	}
@@ -314,9 +322,13 @@ func deny(w http.ResponseWriter, service, why string) {
 		_, _ = io.WriteString(w, "<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code><Message>refused by the template's policy</Message></Error></ErrorResponse>")
 		return
 	}
+	status := http.StatusBadRequest
+	if service == "lambda" {
+		status = http.StatusForbidden
+	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.Header().Set("X-Amzn-Errortype", "AccessDeniedException")
-	w.WriteHeader(http.StatusBadRequest)
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": "AccessDeniedException", "message": why})
 }
 
@@ -451,6 +463,35 @@ func TestGuardHoldsCallersToTheirPolicy(t *testing.T) {
 	before := passed
 	if g.ServeHTTP(httptest.NewRecorder(), r); passed != before {
 		t.Error("published to an encrypted topic without a right to its key")
+	}
+}
+
+// TestGuardHandsOverWhatAPersonInvokes: a function that the policy names, and nothing
+// else of Lambda.
+func TestGuardHandsOverWhatAPersonInvokes(t *testing.T) {
+	var invoked []string
+	g := newGuard(http.NotFoundHandler(), "111122223333", "eu-central-1")
+	g.invoke = func(_ http.ResponseWriter, _ *http.Request, function string, payload []byte) {
+		invoked = append(invoked, function+" "+string(payload))
+	}
+	p, err := parsePolicy("sample", decode(t, `{"Version":"2012-10-17","Statement":[{"Sid":"Start","Effect":"Allow","Action":"lambda:InvokeFunction","Resource":["arn:aws:lambda:eu-central-1:111122223333:function:peering"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.policies["operator"] = p
+	for path, want := range map[string]int{
+		"/2015-03-31/functions/peering/invocations": http.StatusOK,
+		"/2015-03-31/functions/intake/invocations":  http.StatusForbidden,
+		"/2015-03-31/functions/peering/policy":      http.StatusForbidden,
+	} {
+		r, w := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader("{}")), httptest.NewRecorder()
+		r.Header.Set("Authorization", authorization("operator", "eu-central-1", "lambda"))
+		if g.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
+	}
+	if !slices.Equal(invoked, []string{"peering {}"}) {
+		t.Errorf("invoked: %v", invoked)
 	}
 }
 

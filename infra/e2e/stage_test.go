@@ -92,6 +92,9 @@ type stage struct {
 	files map[string][]byte
 	bin   map[string]string
 	queue string // URL; an operator's subscription to the alarms
+	// invoked are the sandboxes of what people have invoked, in order.
+	invoked   []*sandbox
+	invokedMu sync.Mutex
 	// checked is when certcheck was last started by its schedule.
 	checked time.Time
 }
@@ -154,7 +157,7 @@ func (s *stage) open(t *testing.T) {
 	})
 	s.faults = e.Proxy
 	s.guard = newGuard(e.Proxy, s.env.Account, s.env.Region)
-	s.guard.invoke = func(w http.ResponseWriter, function string, event []byte) { s.invoke(t, w, function, event) }
+	s.guard.invoke = s.invocation
 	front := httptest.NewServer(s.guard)
 	t.Cleanup(func() {
 		front.CloseClientConnections()
@@ -406,6 +409,15 @@ func (s *buffer) String() string {
 // to it.
 func (s *stage) start(t *testing.T, name string) *sandbox {
 	t.Helper()
+	b, err := s.launch(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func (s *stage) launch(name string) (*sandbox, error) {
 	f := s.functions[name]
 	env := s.credentials(f.name)
 	env = append(env, "AWS_LAMBDA_LOG_LEVEL="+f.level)
@@ -413,34 +425,41 @@ func (s *stage) start(t *testing.T, name string) *sandbox {
 		env = append(env, variable+"="+v)
 	}
 	b := &sandbox{name: name, logs: &buffer{}}
-	i, err := runtimeapi.Start(runtimeapi.Function{Name: f.name, Bootstrap: s.bin[name], Env: env, Timeout: f.timeout, Stdout: b.logs, Stderr: b.logs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Instance = i
-	t.Cleanup(func() { _ = i.Close() })
-	return b
+	var err error
+	b.Instance, err = runtimeapi.Start(runtimeapi.Function{Name: f.name, Bootstrap: s.bin[name], Env: env, Timeout: f.timeout, Stdout: b.logs, Stderr: b.logs})
+	return b, err
 }
 
-// invoke runs a function in a new sandbox for somebody who asks Lambda, and waits.
-func (s *stage) invoke(t *testing.T, w http.ResponseWriter, function string, event []byte) {
-	for name, f := range s.functions {
-		if f.name != function {
-			continue
+// invocation has a function carry out what a person sends it, in a new sandbox, and
+// answers as Lambda does.
+func (s *stage) invocation(w http.ResponseWriter, r *http.Request, function string, payload []byte) {
+	name := ""
+	for n, f := range s.functions {
+		if f.name == function {
+			name = n
 		}
-		b := s.start(t, name)
-		defer b.Close()
-		r, err := b.Invoke(t.Context(), event)
-		if err != nil {
-			t.Errorf("invoking %s: %v\n%s", function, err, b.logs)
-		}
-		if r.Failed {
-			w.Header().Set("X-Amz-Function-Error", "Unhandled")
-		}
-		_, _ = w.Write(r.Payload)
+	}
+	if name == "" {
+		http.Error(w, "Function not found: "+function, http.StatusNotFound)
 		return
 	}
-	w.WriteHeader(http.StatusNotFound)
+	b, err := s.launch(name)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer b.Close()
+	s.invokedMu.Lock()
+	s.invoked = append(s.invoked, b)
+	s.invokedMu.Unlock()
+	said, err := b.Invoke(context.WithoutCancel(r.Context()), payload) // it runs to its end whoever waits
+	if err != nil {
+		said = runtimeapi.Result{Failed: true, Payload: fmt.Appendf(nil, `{"errorType":"Runtime.ExitError","errorMessage":%q}`, err)}
+	}
+	if said.Failed {
+		w.Header().Set("X-Amz-Function-Error", "Unhandled")
+	}
+	_, _ = w.Write(said.Payload)
 }
 
 // credentials are a role's, by the access key that the guard knows it by.
@@ -666,6 +685,19 @@ func (s *stage) ask(t *testing.T, person string, answer any, args ...string) (co
 // give is ask with something on stdin.
 func (s *stage) give(t *testing.T, person, input string, answer any, args ...string) (code int) {
 	t.Helper()
+	code, out, complaint := s.say(t, person, input, args...)
+	if code > 1 {
+		t.Fatalf("exit %d: %s", code, complaint)
+	}
+	if err := json.Unmarshal(out, answer); err != nil {
+		t.Fatalf("%v in %s\n%s", err, out, complaint)
+	}
+	return code
+}
+
+// say is give for what may fail.
+func (s *stage) say(t *testing.T, person, input string, args ...string) (code int, out []byte, complaint string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), command(t), append(args, "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")...)
 	cmd.Stdin = strings.NewReader(input)
 	cmd.Env = append(s.credentials(s.people[person]), "HOME="+s.dir, "PATH=/usr/bin:/bin")
@@ -673,16 +705,9 @@ func (s *stage) give(t *testing.T, person, input string, answer any, args ...str
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	code = cmd.ProcessState.ExitCode()
-	if code > 1 {
-		t.Fatalf("exit %d: %s", code, &stderr)
-	}
-	if err := json.Unmarshal(out, answer); err != nil {
-		t.Fatalf("%v in %s\n%s", err, out, &stderr)
-	}
-	return code
+	return cmd.ProcessState.ExitCode(), out, stderr.String()
 }
 
 type status struct {
