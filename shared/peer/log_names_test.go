@@ -13,10 +13,10 @@ func TestWhomALineIsAbout(t *testing.T) {
 	m := &mesh.Mesh{
 		Clusters: []mesh.Cluster{
 			{ID: "emea", Publisher: "imp1.emea.example.com", Nodes: []mesh.Node{{Name: "imp1.emea.example.com", Address: "198.51.100.1:8443"}}},
-			{ID: "apac", Publisher: "imp1.apac.example.com", SyslogFrom: []string{"203.0.113.20"}, Nodes: []mesh.Node{
+			{ID: "apac", Publisher: "imp1.apac.example.com", SyslogFrom: []string{"203.0.113.20", "203.0.113.30"}, Nodes: []mesh.Node{
 				{Name: "imp1.apac.example.com", Address: "203.0.113.1:8443"}, {Name: "imp-tokyo", TLSName: "imp-tokyo.apac.example.com", Address: "[2001:db8::2]:8443"},
 			}},
-			{ID: "amer", Publisher: "192.0.2.1", Nodes: []mesh.Node{{Name: "192.0.2.1", Address: "127.0.0.1:40001"}}},
+			{ID: "amer", Publisher: "192.0.2.1", SyslogFrom: []string{"203.0.113.30"}, Nodes: []mesh.Node{{Name: "192.0.2.1", Address: "127.0.0.1:40001"}}},
 			{ID: "lab", Publisher: "imp1.lab.example.com", Nodes: []mesh.Node{{Name: "imp1.lab.example.com", Address: "127.0.0.1:40002"}}},
 		},
 		Peers: []mesh.Peer{{ID: mesh.PeerID{From: "emea", To: "apac"}}, {ID: mesh.PeerID{From: "emea", To: "amer"}}},
@@ -34,6 +34,7 @@ func TestWhomALineIsAbout(t *testing.T) {
 		{"an address with a port", "[remotePeer=203.0.113.1:8443]", "", "apac"},
 		{"an IPv6 address in brackets", "[remotePeer=[2001:DB8:0::2]]", "", "apac"},
 		{"a relay", "[remotePeer=203.0.113.20]", "", "apac"},
+		{"a relay that two peers share", "[remotePeer=203.0.113.30]", "", nobody},
 		{"the cluster's name in a tag", "[remotePeerAddress=APAC]", "", "apac"},
 		{"a node that mesh.yaml names by its address", "[remotePeerAddress=192.0.2.1]", "", "amer"},
 		{"the subject of a certificate", "[SubjectCN=imp1.apac.example.com][IssuerCN=x]", "", "apac"},

@@ -229,3 +229,76 @@ func TestWhenALogIsFetchedBeforeItsTurn(t *testing.T) {
 		})
 	}
 }
+
+// When a cluster's level is asked for again because of what its log says: where a
+// success is missed that nothing proves to be logged, or one is there in spite of it.
+func TestWhenTheLevelIsAskedFor(t *testing.T) {
+	told := func(level ciscolog.Level, ago2 time.Duration) func(s *logScene) {
+		return func(s *logScene) { s.log.Level, s.log.LevelBy, s.log.LevelAt = level, "cucm", ago(ago2) }
+	}
+	missed := func(s *logScene) { // apac's success, and so long ago that nothing else proves it
+		s.says("apac", ciscolog.Status, 3*time.Hour)
+		s.log.Logged.To = ago(3 * time.Hour)
+	}
+	for _, c := range []struct {
+		name  string
+		given []func(s *logScene)
+		want  bool
+	}{
+		{"all succeed", []func(s *logScene){told("Informational", 4*time.Hour), func(s *logScene) { s.says("apac", ciscolog.Status, 10*time.Minute) }}, false},
+		{"one is missed, and others are logged", []func(s *logScene){told("Informational", 4*time.Hour), func(s *logScene) { s.says("apac", ciscolog.Status, 3*time.Hour) }}, false},
+		{"one is missed, and nothing shows that it would be logged", []func(s *logScene){told("Informational", 4*time.Hour), missed}, true},
+		{"one was never there", []func(s *logScene){told("Informational", 4*time.Hour), func(s *logScene) { s.log.Logged = Span{} }}, true},
+		{"one is missed, which the peer table tells", []func(s *logScene){told("Informational", 4*time.Hour), missed, func(s *logScene) {
+			for _, id := range []mesh.ClusterID{"apac", "amer"} {
+				s.emea().Seen.Entries.Value = append(s.emea().Seen.Entries.Value, Entry{Address: string(pub(id)), Protocol: mesh.TCP, LastSync: ago(10 * time.Minute), HasClock: true})
+			}
+			s.emea().Seen.Entries = Known(s.emea().Seen.Entries.Value, noon)
+		}}, false},
+		{"it was told after the log was read", []func(s *logScene){told("Informational", -time.Minute), missed}, false},
+		{"nobody tells a level", []func(s *logScene){missed}, false},
+		{"a level that nobody knows", []func(s *logScene){told("Loud", 4*time.Hour), missed}, false},
+		{"somebody told, and not which", []func(s *logScene){told("", 4*time.Hour), missed}, true},
+		{"level Error, and a success since", []func(s *logScene){told("Error", 4*time.Hour), missed}, true},
+		{"level Error, and none since", []func(s *logScene){told("Error", 2*time.Hour), missed}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newLogScene()
+			s.log.Peers = nil
+			s.says("amer", ciscolog.Status, 10*time.Minute)
+			for _, given := range c.given {
+				given(s)
+			}
+			s.Logs = map[mesh.ClusterID]LogRecord{"emea": s.log}
+			if got := s.View().LevelWanted("emea", &s.log, noon); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// How long successes are proven to be logged: stretches that touch are one, and of
+// others the later one counts.
+func TestStretchesOfTime(t *testing.T) {
+	span := func(from, to int) Span {
+		return Span{noon.Add(time.Duration(from) * time.Minute), noon.Add(time.Duration(to) * time.Minute)}
+	}
+	for _, c := range []struct {
+		name    string
+		a, b, c Span
+	}{
+		{"one after the other", span(0, 10), span(15, 20), span(0, 20)},
+		{"as far apart as may be", span(0, 10), span(20, 30), span(0, 30)},
+		{"further apart", span(0, 10), span(21, 30), span(21, 30)},
+		{"the other way round", span(20, 30), span(0, 10), span(0, 30)},
+		{"the other way round, further apart", span(21, 30), span(0, 10), span(21, 30)},
+		{"one within the other", span(0, 30), span(10, 20), span(0, 30)},
+		{"nothing before", Span{}, span(10, 20), span(10, 20)},
+		{"nothing after", span(10, 20), Span{}, span(10, 20)},
+		{"nothing at all", Span{}, Span{}, Span{}},
+	} {
+		if got := c.a.Then(c.b, 10*time.Minute); got != c.c {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.c)
+		}
+	}
+}

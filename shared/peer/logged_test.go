@@ -243,6 +243,11 @@ func TestThatNoSuccessIsLoggedCountsOnlyWhereItWouldBe(t *testing.T) {
 	with := func(d time.Duration, more func(*logScene)) func(*logScene) {
 		return func(s *logScene) { none(d)(s); more(s) }
 	}
+	notCopied := func(s *logScene) {
+		s.copied(190)
+		s.apac().Home = []HomeValue{{Users: 190, From: ago(24 * time.Hour), To: ago(185 * time.Minute)}, {Users: 200, From: ago(3 * time.Hour), To: noon}}
+		s.sync.Differs.Since = ago(3 * time.Hour)
+	}
 	for _, c := range []logCase{
 		{"one sync missed, level Informational", none(45 * time.Minute), True, Overdue, Inferred, "2 h 30 min"},
 		{"at the clock and an interval", none(150 * time.Minute), True, Overdue, Inferred, ""},
@@ -264,6 +269,17 @@ func TestThatNoSuccessIsLoggedCountsOnlyWhereItWouldBe(t *testing.T) {
 		{"a success stands there of a name that is no peer's", with(5*time.Hour, func(s *logScene) {
 			s.log.Add("", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: ago(time.Hour), Dating: ciscolog.Dated, Of: "somebody"})
 		}), UnknownStatus, LogHasNoSyncLines, "", ""},
+		{"another line stands there of a name that is no peer's", with(5*time.Hour, func(s *logScene) {
+			s.log.Add("", ciscolog.Neither, Word{Alarm: ciscolog.SRMFailed, At: ago(time.Hour), Dating: ciscolog.Dated})
+		}), False, NoSuccessLogged, Inferred, ""},
+		{"another line without an instant", with(5*time.Hour, func(s *logScene) {
+			s.log.Add("", ciscolog.Neither, Word{Alarm: ciscolog.SRMFailed})
+		}), False, NoSuccessLogged, Inferred, ""},
+		{"a success of such a name from before", with(5*time.Hour, func(s *logScene) {
+			s.log.Add("", ciscolog.Succeeded, Word{Alarm: ciscolog.Status, At: ago(6 * time.Hour), Dating: ciscolog.Dated, Of: "somebody"})
+		}), False, NoSuccessLogged, Inferred, ""},
+		{"a change of the home is not copied, and nothing has succeeded since", with(5*time.Hour, notCopied), False, HomeChangeNotCopied, Inferred, ""},
+		{"a change of the home is not copied, and a sync has succeeded since", with(45*time.Minute, notCopied), True, Overdue, Inferred, ""},
 		{"a change of the home was seen copied since", with(5*time.Hour, func(s *logScene) { s.sync.Copied = ago(time.Hour) }), UnknownStatus, LogHasNoSyncLines, "", ""},
 		{"it never succeeded since its log is read whole", func(s *logScene) { s.level("Informational") }, False, NoSuccessLogged, Inferred, "no success of this peer"},
 		{"its entry is new", func(s *logScene) { s.level("Informational"); s.sync.FirstSeen = ago(2 * time.Hour) }, UnknownStatus, LogHasNoSyncLines, "", ""},
@@ -291,6 +307,16 @@ func TestAWitnessByItsLogMustSayThatItFailed(t *testing.T) {
 			for d := 6 * time.Hour; d > 0; d -= 30 * time.Minute {
 				s.says("apac", ciscolog.PeerDown, d)
 			}
+		}, NotVisible},
+		{"it began to fail two looks before we did", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 3*time.Hour)
+			s.says("apac", ciscolog.PeerDown, 2*time.Hour+9*time.Minute)
+			s.says("apac", ciscolog.PeerDown, 100*time.Minute)
+		}, Down},
+		{"it began to fail earlier than that", func(s *logScene) {
+			s.says("apac", ciscolog.Status, 3*time.Hour)
+			s.says("apac", ciscolog.PeerDown, 2*time.Hour+11*time.Minute)
+			s.says("apac", ciscolog.PeerDown, 100*time.Minute)
 		}, NotVisible},
 		{"its failures have another cause", func(s *logScene) { s.says("apac", ciscolog.SyncFailure, 100*time.Minute) }, NotVisible},
 	} {

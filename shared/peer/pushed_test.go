@@ -47,6 +47,13 @@ func TestAPushedSuccessPutsTheClockOffAndNoMore(t *testing.T) {
 	for _, c := range []logCase{
 		{"nothing was pushed", overdue(late), False, NoSuccessLogged, Inferred, ""},
 		{"a success was", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute) }, True, Overdue, Inferred, "a success was pushed at"},
+		{"one of a peer that has never succeeded", func(s *logScene) {
+			s.level("Informational")
+			s.log.Read = ago(10 * time.Minute)
+			s.sync.FirstSeen = ago(late)
+			s.was(True, Overdue)
+			s.pushes(ciscolog.Status, 5*time.Minute, 5*time.Minute)
+		}, True, Overdue, Inferred, "a success was pushed at"},
 		{"one from before the last reading, which does not hold it", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, 12*time.Minute, 12*time.Minute) }, False, NoSuccessLogged, "", ""},
 		{"one that the log holds", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, late, 5*time.Minute) }, False, NoSuccessLogged, "", ""},
 		{"one by a clock ahead of ours", func(s *logScene) { overdue(late)(s); s.pushes(ciscolog.Status, 5*time.Minute, -time.Hour) }, False, NoSuccessLogged, "", ""},

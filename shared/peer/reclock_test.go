@@ -18,12 +18,12 @@ func TestWhatIsNotAheadIsLeftAsItIs(t *testing.T) {
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v, want %+v", r, want)
 	}
-	log := LogRecord{Since: at, Turn: at, LevelAt: at, Retry: now.Add(time.Minute)}
-	if log.Reclock(now); !log.Since.Equal(at) || !log.Turn.Equal(at) || !log.LevelAt.Equal(at) || log.Retry.IsZero() {
+	log := LogRecord{Since: at, Turn: at, LevelAt: at, Retry: now.Add(time.Minute), Logged: Span{From: at, To: now}}
+	if log.Reclock(now); !log.Since.Equal(at) || !log.Turn.Equal(at) || !log.LevelAt.Equal(at) || log.Retry.IsZero() || log.Logged != (Span{at, now}) {
 		t.Errorf("%+v", log)
 	}
-	log = LogRecord{Turn: now.Add(72 * time.Hour), LevelAt: now.Add(72 * time.Hour), Since: now.Add(72 * time.Hour)}
-	if log.Reclock(now); !log.Turn.IsZero() || !log.LevelAt.IsZero() || !log.Since.Equal(now) {
+	log = LogRecord{Turn: now.Add(72 * time.Hour), LevelAt: now.Add(72 * time.Hour), Since: now.Add(72 * time.Hour), Logged: Span{From: at, To: now.Add(72 * time.Hour)}}
+	if log.Reclock(now); !log.Turn.IsZero() || !log.LevelAt.IsZero() || !log.Since.Equal(now) || log.Logged != (Span{}) {
 		t.Errorf("noted by a clock three days ahead: %+v", log)
 	}
 	r.Fell = &Fall{Since: now.Add(72 * time.Hour), From: 200}

@@ -3,6 +3,7 @@ package peer
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"peerkeeper/shared/mesh"
 )
@@ -55,6 +56,55 @@ func TestWhoHasANode(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Of what was not read, the reason is said, and nothing of what is not in mesh.yaml
+// is judged or done.
+func TestWhatIsNotInMeshYAML(t *testing.T) {
+	v := newScene().View()
+	if got := v.end("emea").blind(NotChecked, ""); got.reason != NotChecked || got.message != "no data from emea yet" {
+		t.Errorf("%+v", got)
+	}
+	if got := v.end("emea").blind(QueryRefused, "fault 1"); got.message != "emea: fault 1" {
+		t.Errorf("%+v", got)
+	}
+	v.Clusters["elsewhere"] = v.Clusters["emea"]
+	if got := Starts(v, "elsewhere"); len(got) != 0 {
+		t.Errorf("started there: %+v", got)
+	}
+	if v.AgentOlder("elsewhere", noon) {
+		t.Error("of a cluster that is not in mesh.yaml it is known since when its ICSA runs")
+	}
+}
+
+// Since when ICSA has run is told by a Started service with an up-time, and by
+// nothing else.
+func TestSinceWhenICSARuns(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		service Service
+		listed  bool
+		want    bool
+	}{
+		{"since before", Service{Status: "Started", UpTime: 2 * time.Hour}, true, true},
+		{"since that very instant", Service{Status: "Started", UpTime: time.Hour}, true, true},
+		{"since after", Service{Status: "Started", UpTime: 59 * time.Minute}, true, false},
+		{"its up-time is not told", Service{Status: "Started", UpTime: -1}, true, false},
+		{"it does not run", Service{Status: "Stopped", UpTime: 2 * time.Hour}, true, false},
+		{"it is not listed", Service{}, false, false},
+	} {
+		s := newScene()
+		services := map[string]Service{}
+		if c.listed {
+			services[ICSA] = c.service
+		}
+		n := s.emea().Seen.Nodes[pub("emea")]
+		n.Services = Known(services, noon)
+		s.emea().Seen.Nodes[pub("emea")] = n
+		if got := s.View().AgentOlder("emea", ago(time.Hour)); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,32 @@ func TestVantage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is said of a cluster that nobody sees: what is lost, and how many witnesses
+// have how little to tell.
+func TestWhatIsSaidOfALostCluster(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		given func(s *scene)
+		says  string
+	}{
+		{"all of it", func(s *scene) { s.outage(time.Hour) }, "no node has answered since 2026-03-02 11:00 UTC, and none of the 2 clusters that pull from it and can tell has synced since"},
+		{"its publisher alone", func(s *scene) { s.outage(time.Hour, pub("apac")) }, "its publisher imp-apac-pub.example.com has not answered since 2026-03-02 11:00 UTC, and none of the 2 clusters"},
+		{"its peers go on", func(s *scene) { s.lose("apac", ago(time.Hour)) }, "no node has answered since 2026-03-02 11:00 UTC, yet emea, amer still sync from it"},
+		{"no clock is readable", func(s *scene) {
+			s.outage(time.Hour)
+			for _, r := range s.Clusters {
+				r.Seen.Entries = Unknown[[]Entry](NoDialect, "")
+			}
+		}, "and no clock of the clusters that pull from it is readable (2 asked)"},
+	} {
+		s := newScene()
+		c.given(s)
+		if got := s.View().Visibility("apac"); !strings.Contains(got.Message, c.says) {
+			t.Errorf("%s: %q does not say %q", c.name, got.Message, c.says)
+		}
 	}
 }
 
