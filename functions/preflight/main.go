@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/lambdahost"
 	"peerkeeper/shared/preflight"
 	"peerkeeper/shared/secret/secretsmanager"
+	"peerkeeper/shared/useraudit"
 )
 
 func main() {
@@ -23,6 +24,6 @@ func main() {
 	secrets := &secretsmanager.Source{API: secretsmanager.NewClient(f.AWS.Config(awsclient.SecretsManager)), Prefix: f.SecretPrefix}
 	clusters := &cluster.Connector{Dialect: cluster.NewDialect(f.Mesh.Dialect), Secrets: secrets, Now: f.Now, Log: f.Log}
 	f.Requests = func() int64 { return clusters.Counts().Requests }
-	uc := &preflight.Preflight{Mesh: f.Mesh, Store: f.Store, Clusters: clusters, Dial: &net.Dialer{}, Now: f.Now, Log: f.Log}
+	uc := &preflight.Preflight{Mesh: f.Mesh, Store: f.Store, Clusters: clusters, Audit: (*useraudit.Audit).Run, Dial: &net.Dialer{}, Now: f.Now, Log: f.Log}
 	lambda.Start(lambdahost.Handler(f, uc.Handle))
 }

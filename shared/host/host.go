@@ -33,6 +33,7 @@ import (
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/stucksync"
 	"peerkeeper/shared/tlsprobe"
+	"peerkeeper/shared/useraudit"
 )
 
 // Host is one mesh on one machine. Mesh, Store, Secrets and Clock are needed.
@@ -93,7 +94,7 @@ func (h *Host) build() {
 		if cert.DNS == nil {
 			cert.DNS = &dnsprobe.Client{Domain: h.Mesh.Domain, Timeout: h.DNSTimeout}
 		}
-		before := &preflight.Preflight{Mesh: h.Mesh, Store: h.Store, Clusters: clusters, Now: now, Log: h.Log}
+		before := &preflight.Preflight{Mesh: h.Mesh, Store: h.Store, Clusters: clusters, Audit: (*useraudit.Audit).Run, Now: now, Log: h.Log}
 		if h.Transport == nil {
 			before.Dial = &net.Dialer{}
 		}

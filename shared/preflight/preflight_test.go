@@ -22,6 +22,7 @@ import (
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
+	"peerkeeper/shared/useraudit"
 )
 
 const (
@@ -43,7 +44,7 @@ func newRig(t *testing.T, cfg clustersim.Config) *rig {
 	r := &rig{Rig: simtest.New(t, simtest.Start(), cfg, false), store: storetest.NewMemory(), t: t}
 	r.store.Now = r.Clock.Now
 	r.clusters = r.Connector()
-	r.Preflight = &preflight.Preflight{Mesh: r.Rig.Mesh, Store: r.store, Clusters: r.clusters, Now: r.Clock.Now}
+	r.Preflight = &preflight.Preflight{Mesh: r.Rig.Mesh, Store: r.store, Clusters: r.clusters, Audit: (*useraudit.Audit).Run, Now: r.Clock.Now}
 	return r
 }
 
