@@ -74,7 +74,7 @@ func invoked(function string, status int, failure string, body []byte) error {
 	said := plain.Line(string(body), 300)
 	switch {
 	case status == http.StatusNotFound:
-		return usagef("there is no function %s in this account and region: with a table of another name than its environment's, invoke the function by hand, and look again without --now", function)
+		return usagef("there is no function %s in this account and region: with a table of another name than its environment's, invoke the function by hand", function)
 	case status == http.StatusForbidden:
 		return usagef("you may not invoke function %s: the operator's policy allows it (%s)", function, said)
 	case status != http.StatusOK:
@@ -87,7 +87,7 @@ func invoked(function string, status int, failure string, body []byte) error {
 		return fmt.Errorf("function %s gave an answer that cannot be read: %w", function, err)
 	}
 	if a.Skipped != "" {
-		return errors.New(function + " was skipped: " + a.Skipped + "; without --now you see the last run")
+		return errors.New(function + " was skipped: " + a.Skipped)
 	}
 	return nil
 }
