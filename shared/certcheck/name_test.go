@@ -268,3 +268,24 @@ func TestTheNameInASubject(t *testing.T) {
 		}
 	}
 }
+
+// Where every DNS server of several clusters is silent, our own way to them is.
+func TestWhenOurOwnWayToDNSIsSuspected(t *testing.T) {
+	up, down := dnsprobe.ServerResult{Server: "192.0.2.1"}, dnsprobe.ServerResult{Server: "192.0.2.2", Down: dnsprobe.Silent}
+	of := func(servers ...dnsprobe.ServerResult) dnsprobe.Result { return dnsprobe.Result{Servers: servers} }
+	for _, c := range []struct {
+		name string
+		dns  map[mesh.ClusterID]dnsprobe.Result
+		want bool
+	}{
+		{"all of two clusters are silent", map[mesh.ClusterID]dnsprobe.Result{"emea": of(down, down), "apac": of(down)}, true},
+		{"one of them answers", map[mesh.ClusterID]dnsprobe.Result{"emea": of(down, up), "apac": of(down)}, false},
+		{"all of one cluster are silent", map[mesh.ClusterID]dnsprobe.Result{"emea": of(down, down)}, false},
+		{"all answer", map[mesh.ClusterID]dnsprobe.Result{"emea": of(up), "apac": of(up)}, false},
+		{"nobody was asked", nil, false},
+	} {
+		if got := suspectOurselves(c.dns); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

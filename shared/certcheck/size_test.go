@@ -154,3 +154,34 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 		})
 	}
 }
+
+// TestARecordThatNoItemHolds is cut, and what is not kept is said.
+func TestARecordThatNoItemHolds(t *testing.T) {
+	b := newBench(t, &keys{})
+	apac := &b.mesh.Clusters[1]
+	for i := range 20 {
+		name := mesh.NodeName(fmt.Sprintf("imp-apac-sub%d.example.com", i+2))
+		n := mesh.Node{Name: name, Address: string(name) + ":8443"}
+		apac.Nodes = append(apac.Nodes, n)
+		names := []string{string(name)}
+		for k := range 99 {
+			names = append(names, fmt.Sprintf("%s%02d.node%02d.example.net", strings.Repeat("department.", 15), k, i))
+		}
+		b.serve(n.Address, tlsprobe.ECDSA, b.issue(t, wish{cn: string(name), names: names, ecdsa: true}))
+	}
+	snapshot := b.look(run.Request{})
+	var said []peer.Finding
+	for _, f := range snapshot.Certs["apac"].Value.Findings {
+		if f.Reason == peer.ValueTooLong {
+			said = append(said, f)
+		}
+	}
+	if len(said) != 1 || !strings.HasSuffix(said[0].Message, "of apac are more than can be kept; not kept, and so not known: findings, names of certificates") {
+		t.Errorf("said %+v", said)
+	}
+	for _, f := range snapshot.Certs["emea"].Value.Findings {
+		if f.Reason == peer.ValueTooLong {
+			t.Errorf("of emea: %+v", f)
+		}
+	}
+}

@@ -244,3 +244,54 @@ func TestAnIntermediateThatOnlyAStoreHoldsEnds(t *testing.T) {
 		t.Errorf("its chain ends %v by %q, want %v", s.ChainEnds, s.ChainBy, sub.cert.NotAfter)
 	}
 }
+
+// What people have accepted of a cluster's nodes is told from what they had at the
+// look before, in whichever order it is read.
+func TestWhatWasAcceptedOfACluster(t *testing.T) {
+	cl := &mesh.Cluster{Nodes: []mesh.Node{{Name: emeaPub}, {Name: emeaSub}}}
+	one := acceptedBy(cl, map[mesh.NodeName][]string{emeaPub: {"aa", "bb"}})
+	for name, c := range map[string]struct {
+		accepted map[mesh.NodeName][]string
+		same     bool
+	}{
+		"the same":                 {map[mesh.NodeName][]string{emeaPub: {"aa", "bb"}}, true},
+		"in another order":         {map[mesh.NodeName][]string{emeaPub: {"bb", "aa"}}, true},
+		"of another cluster too":   {map[mesh.NodeName][]string{emeaPub: {"aa", "bb"}, apacPub: {"cc"}}, true},
+		"one less":                 {map[mesh.NodeName][]string{emeaPub: {"aa"}}, false},
+		"one of them of the other": {map[mesh.NodeName][]string{emeaPub: {"aa"}, emeaSub: {"bb"}}, false},
+	} {
+		if got := acceptedBy(cl, c.accepted); (got == one) != c.same || got == "" {
+			t.Errorf("%s: %q, and %q before", name, got, one)
+		}
+	}
+	if got := acceptedBy(cl, map[mesh.NodeName][]string{apacPub: {"cc"}}); got != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+}
+
+// How a run counts a cluster: by the certificates of its nodes' own ports.
+func TestHowAClusterIsCounted(t *testing.T) {
+	served := func(errors ...string) certificate.Record {
+		r := certificate.Record{Served: map[mesh.NodeName]map[certificate.Place]certificate.Served{}}
+		for i, e := range errors {
+			r.Served[mesh.NodeName(fmt.Sprint("node", i))] = map[certificate.Place]certificate.Served{{KeyType: "RSA"}: {Error: e}}
+		}
+		r.Ports = map[mesh.NodeName]map[certificate.Place]certificate.Served{"node0": {{Port: "5061", KeyType: "RSA"}: {Error: "closed"}}}
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		r    certificate.Record
+		want run.Clusters
+	}{
+		{"all were read", served("", ""), run.Clusters{Observed: 1}},
+		{"one was not", served("", "no answer"), run.Clusters{Partial: 1}},
+		{"none was", served("no answer", "no answer"), run.Clusters{Unreachable: 1}},
+		{"there is none", served(), run.Clusters{Unreachable: 1}},
+	} {
+		var got run.Clusters
+		if countCluster(&got, c.r); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -59,6 +60,16 @@ func TestWhomALineIsAbout(t *testing.T) {
 		}
 		if got := names.Of(e); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// An address that every machine has names no peer, be it of one cluster alone.
+func TestAnAddressThatEveryMachineHasNamesNobody(t *testing.T) {
+	for address, known := range map[string]bool{"127.0.0.1": false, "::1": false, "0.0.0.0": false, "192.0.2.1": true} {
+		names := NamesInLogs(&mesh.Mesh{Clusters: []mesh.Cluster{{ID: "apac", Nodes: []mesh.Node{{Name: "imp-apac-pub.example.com", Address: net.JoinHostPort(address, "8443")}}}}})
+		if owner, named := names.Named(address); named != known || known && owner != "apac" {
+			t.Errorf("%s: %q (%v)", address, owner, named)
 		}
 	}
 }

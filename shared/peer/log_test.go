@@ -104,7 +104,7 @@ func TestAfterATurnAtALog(t *testing.T) {
 			return r.Rotated && r.Read.Equal(read.Read) && r.Cursor == read.Cursor && r.Since.Equal(began)
 		}},
 		{"silence", read, LogReading{Outcome: LogFailed, Problem: "noAnswer"}, func(r LogRecord) bool {
-			return r.Problem == "noAnswer" && r.Retry.Sub(now) == 30*time.Minute && r.Read.Equal(read.Read) && r.Way == LogWay{}
+			return r.Failures == 1 && r.Problem == "noAnswer" && r.Retry.Sub(now) == 30*time.Minute && r.Read.Equal(read.Read) && r.Way == LogWay{}
 		}},
 		{"silence for the fourth time", LogRecord{Failures: 3}, LogReading{Outcome: LogFailed, Problem: "noAnswer"}, func(r LogRecord) bool { return r.Retry.Sub(now) == 4*time.Hour }},
 		{"silence for ever", LogRecord{Failures: 1000}, LogReading{Outcome: LogFailed, Problem: "noAnswer"}, func(r LogRecord) bool { return r.Retry.Sub(now) == 4*time.Hour }},
