@@ -105,3 +105,34 @@ func TestWhichNamesAreANodes(t *testing.T) {
 		}
 	}
 }
+
+// What was found on a certificate that cannot be read now stays, of this very
+// place, and without what is found again or not at each look.
+func TestWhatStaysOfACertificateThatCannotBeReadNow(t *testing.T) {
+	on := func(port, keyType string) certificate.Place { return certificate.Place{Port: port, KeyType: keyType} }
+	found := func(reason peer.Reason, node mesh.NodeName, place certificate.Place) peer.Finding {
+		x := subject{node: mesh.Node{Name: node}, Place: place}
+		return x.of(reason, "said before")
+	}
+	read := certificate.Served{Fingerprint: "sha256:aa", Read: noon(), Error: "no answer"}
+	for _, c := range []struct {
+		name string
+		prev peer.Finding
+		s    certificate.Served
+		kept bool
+	}{
+		{"of this place", found(certificate.WeakKey, apacPub, on("", "RSA")), read, true},
+		{"of another key type", found(certificate.WeakKey, apacPub, on("", "ECDSA")), read, false},
+		{"of another port", found(certificate.WeakKey, apacPub, on("5061", "RSA")), read, false},
+		{"of another node", found(certificate.WeakKey, apacSub, on("", "RSA")), read, false},
+		{"how the port behaved", found(peer.NotTLS, apacPub, on("", "RSA")), read, false},
+		{"of one that was never read", found(certificate.WeakKey, apacPub, on("", "RSA")), certificate.Served{}, false},
+		{"of one that was read too long ago", found(certificate.WeakKey, apacPub, on("", "RSA")), certificate.Served{Fingerprint: "sha256:aa", Read: noon().AddDate(0, 0, -3), Error: "no answer"}, false},
+	} {
+		f := finder{prev: []peer.Finding{c.prev}, now: noon()}
+		f.keep(apacPub, on("", "RSA"), noon(), c.s)
+		if (len(f.out) == 1) != c.kept {
+			t.Errorf("%s: kept %+v", c.name, f.out)
+		}
+	}
+}
