@@ -55,7 +55,8 @@ type check struct {
 	id, step string
 	// elsewhere says that what fails is a finding or a condition of its own already.
 	elsewhere bool
-	// info says that what fails is information: it may be lawful for a while, as after a failover.
+	// info says that what fails is information: it may be lawful for a while, as after a failover, or hurts only in
+	// trouble that is not there, as names that need DNS in a split brain.
 	info    bool
 	mesh    func(*Facts) *verdict
 	cluster func(*Facts, *mesh.Cluster) *verdict
@@ -93,7 +94,7 @@ func checks() []check {
 		{id: "peer-address", step: "4", elsewhere: true, peer: peerAddress},
 		{id: "peer-both-ends", step: "4", elsewhere: true, peer: bothEnds},
 		{id: "protocol-tcp", step: "4", elsewhere: true, peer: protocol},
-		{id: "names-survive-split", step: "4", cluster: namesSurviveSplit},
+		{id: "names-survive-split", step: "4", info: true, cluster: namesSurviveSplit},
 		{id: "icsa-running", step: "5", elsewhere: true, node: running(peer.ICSA)},
 		{id: "certificate-status", step: "6", elsewhere: true, peer: conditionOf(peer.CertificateTrusted)},
 		{id: "certificate-errors", step: "6", cluster: certificateErrors},
