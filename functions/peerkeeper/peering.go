@@ -189,35 +189,11 @@ func printPlan(t *terminal, v change.View) error {
 			t.sayf("      needs approval: peerkeeper peering approve %s --step %d", v.ID, s.N)
 		}
 	}
-	if next := nextWord(v); next != "" {
+	if v.Next != "" {
 		t.sayf("")
-		t.sayf("next: %s", next)
+		t.sayf("next: %s", v.Next)
 	}
 	return nil
-}
-
-// nextWord is what a person may say now.
-func nextWord(v change.View) string {
-	switch v.State {
-	case change.Draft:
-		return "peerkeeper peering start " + v.ID
-	case change.Stopped:
-		return fmt.Sprintf("peerkeeper peering resume %s, skip a step with a reason, or abort", v.ID)
-	case change.Waiting:
-		for _, s := range v.Steps {
-			if s.State != change.StepWaiting {
-				continue
-			}
-			switch {
-			case s.Approval == "needed":
-				return fmt.Sprintf("peerkeeper peering approve %s --step %d", v.ID, s.N)
-			case s.Kind == change.Question:
-				return fmt.Sprintf("peerkeeper peering answer %s %d yes|no", v.ID, s.N)
-			}
-			return fmt.Sprintf("peerkeeper peering confirm %s %d, once it is done", v.ID, s.N)
-		}
-	}
-	return ""
 }
 
 type peeringListVerb struct{ kept }
@@ -342,7 +318,7 @@ func (v *onePlan) tell(ctx context.Context, t *terminal, word func(p *record.Pla
 		return usageOf(err)
 	}
 	if err := v.hear(ctx, t, w); err != nil {
-		return fmt.Errorf("what you said to plan %s is written down, and is heard by the next run of peering: %w", p.ID, err)
+		return fmt.Errorf("what you said to plan %s is written down: nothing more is sent for it before the next run of peering has heard it: %w", p.ID, err)
 	}
 	if p, err = w.plan(ctx, string(v.ID)); err != nil {
 		return err

@@ -123,6 +123,8 @@ type Step struct {
 	// last about to be sent.
 	Began time.Time `json:"began,omitzero"`
 	Sent  time.Time `json:"sent,omitzero"`
+	// Failing is since when the cluster cannot be reached or read for it.
+	Failing time.Time `json:"failing,omitzero"`
 	// Attempt counts the actions that were meant; only one that is known not to
 	// have come about is followed by another.
 	Attempt int `json:"attempt,omitempty"`
@@ -153,6 +155,9 @@ type Said struct {
 	At    time.Time `json:"at"`
 	Yes   bool      `json:"yes,omitempty"`
 	Text  string    `json:"text,omitempty"`
+	// Contradicted says that it was read to be otherwise: a look that reads nothing
+	// does not make it so.
+	Contradicted bool `json:"contradicted,omitempty"`
 }
 
 // maxEvidence bounds what a step remembers of what was seen, in bytes.
@@ -197,9 +202,13 @@ func (p *Plan) Approvable() []int {
 func (p *Plan) Reclock(now time.Time) {
 	instant.CountAsNow(now, &p.Started, &p.Since)
 	for i := range p.Steps {
-		instant.CountAsNow(now, &p.Steps[i].Since, &p.Steps[i].Began)
+		instant.CountAsNow(now, &p.Steps[i].Since, &p.Steps[i].Began, &p.Steps[i].Failing)
 	}
 }
+
+// Sends says that an action of the step may be on its way, and that it is not known
+// what became of it.
+func (s *Step) Sends() bool { return s.State == StepRunning && !s.Sent.IsZero() }
 
 // Turn gives a plan another state.
 func (p *Plan) Turn(to State, why string, now time.Time) {
@@ -229,7 +238,7 @@ func (s *Step) Target() peer.Target {
 // Finish ends a plan whose steps are all over.
 func (p *Plan) Finish(now time.Time) {
 	if p.Abort != "" {
-		p.Turn(Aborted, "aborted by "+p.Abort, now)
+		p.Turn(Aborted, "aborted by "+p.Abort+p.NotUndone(), now)
 		return
 	}
 	p.Turn(Done, "", now)
@@ -245,6 +254,7 @@ func (p *Plan) SkipDependants(now time.Time) {
 		}
 		on := p.Step(s.Of)
 		switch {
+		case p.toUndo(s): // whether a person has done it or not, at the end it is looked at
 		case on == nil || on.State == StepSkipped:
 			s.Turn(StepSkipped, now, "step %d was skipped", s.Of)
 		case on.State == StepDone && on.Said != nil && on.Said.Verb == Answer && !on.Said.Yes:
@@ -266,17 +276,23 @@ type Entry struct {
 	Since    time.Time        `json:"since"`
 	Stop     string           `json:"stop,omitempty"` // who stopped it; "" is Peerkeeper
 	Folded   int              `json:"folded"`
+	// Sent says that an action was sent of which it is not known what became.
+	Sent bool `json:"sent,omitempty"`
 }
 
-// Entry is what the PLANS item says of the plan.
+// Entry is what the PLANS item says of the plan: of one that has ended how far its
+// words were heard, for it stands there as long as they do.
 func (p *Plan) Entry() Entry {
+	if p.State.Ended() {
+		return Entry{ID: p.ID, Kind: p.Kind, State: p.State, Since: p.Since, Folded: p.Folded}
+	}
 	e := Entry{ID: p.ID, Kind: p.Kind, State: p.State, Clusters: p.Clusters, Steps: len(p.Steps), Why: bound(p.Why), Since: p.Since, Stop: p.Stop, Folded: p.Folded}
 	if p.State.Active() || p.State == Stopped {
 		if p.changes() {
 			e.Pairs = p.Pairs
 		}
 		if s := p.Current(); s != nil {
-			e.Step = s.N
+			e.Step, e.Sent = s.N, s.Sends()
 		}
 	}
 	return e

@@ -253,6 +253,68 @@ func TestAPlanObeys(t *testing.T) {
 			t.Errorf("a person's stop ended by a skip: %s", p.State)
 		}
 	})
+	t.Run("a later step is skipped, and the plan stays stopped", func(t *testing.T) {
+		p := begin()
+		p.Steps[1].Turn(StepSkipped, noon, "")
+		p.Steps[2].Turn(StepSkipped, noon, "")
+		walk(t, p, mesh.Recover, approve(2, start))
+		p.Steps[3].Turn(StepFailed, noon, "Replicate_State is 3")
+		p.Halt("", "step 4: Replicate_State is 3", noon)
+		walk(t, p, mesh.Recover, word(Skip, 3, 8))
+		if p.State != Stopped {
+			t.Errorf("%s: what was approved before is sent, and nobody has resumed it", p.State)
+		}
+	})
+	t.Run("of a word for two steps one is not obeyed, and so none", func(t *testing.T) {
+		p := begin()
+		w := approve(2, start)
+		w.Steps = []int{4, 8}
+		if err := p.Hear(w, mesh.Recover, noon); err == nil || p.Steps[3].Consent != nil {
+			t.Errorf("%v, %+v", err, p.Steps[3].Consent)
+		}
+	})
+	t.Run("high availability that cannot be enabled again ends no plan silently", func(t *testing.T) {
+		p := begin()
+		last := len(p.Steps)
+		walk(t, p, mesh.Recover, answer(2, true))
+		p.Steps[1].Turn(StepDone, noon, "")
+		p.Steps[2].Began = noon
+		p.Steps[2].Turn(StepWaiting, noon, "for a person to do it")
+		walk(t, p, mesh.Recover, word(Stop, 3))
+		if !strings.Contains(p.Why, "may be disabled") {
+			t.Errorf("stopped: %s", p.Why)
+		}
+		walk(t, p, mesh.Recover, word(Abort, 4))
+		if at := p.Current(); p.State != Running || at == nil || at.N != last {
+			t.Fatalf("%s at %+v", p.State, at)
+		}
+		walk(t, p, mesh.Recover, word(Skip, 5, last))
+		p.Finish(noon)
+		if p.State != Aborted || !strings.Contains(p.Why, "was skipped") {
+			t.Errorf("%s: %s", p.State, p.Why)
+		}
+	})
+	t.Run("what comes next is a word that the plan obeys", func(t *testing.T) {
+		p := begin()
+		for i := range 3 {
+			p.Steps[i].Turn(StepSkipped, noon, "")
+		}
+		p.Steps[3].Turn(StepDone, noon, "")
+		for i, want := range []string{"goes on when it reads so", "confirm c4f2 6", "answer c4f2 7"} {
+			s := &p.Steps[4+i]
+			s.Turn(StepWaiting, noon, "")
+			p.Turn(Waiting, "", noon)
+			if got := p.View(m).Next; !strings.Contains(got, want) {
+				t.Errorf("step %d: %q", s.N, got)
+			}
+			s.Turn(StepDone, noon, "")
+		}
+		p.Steps[7].Turn(StepUnknown, noon, "")
+		p.Halt("", "step 8", noon)
+		if got := p.View(m).Next; !strings.Contains(got, "confirm c4f2 8") || !strings.Contains(got, "skip c4f2 8") {
+			t.Errorf("%q", got)
+		}
+	})
 	t.Run("nobody can tell whether it was done", func(t *testing.T) {
 		p := begin()
 		for i := range 3 {

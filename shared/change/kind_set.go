@@ -66,7 +66,7 @@ func set() kind {
 		about: "set syncInterval (minutes), autoRecovery or certificateSync (on, off) on all nodes of these clusters, or of all",
 		mends: []string{"interval-range", "interval-alike", "auto-recovery", "certificate-sync"},
 		title: func(h Head) string {
-			return fmt.Sprintf("set %s on every node of %s", h.Args[0], plain.List(h.Clusters))
+			return fmt.Sprintf("set %s on every node of %s", joined(h.Args[:min(1, len(h.Args))]), plain.List(h.Clusters))
 		},
 		build: func(k Known, args []string) ([]mesh.ClusterID, []Step, error) {
 			if len(args) == 0 {

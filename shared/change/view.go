@@ -1,6 +1,7 @@
 package change
 
 import (
+	"fmt"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -20,8 +21,10 @@ type View struct {
 	Why      string           `json:"why,omitempty"`
 	Since    time.Time        `json:"since"`
 	// Estimate is how long what is left takes in the best case.
-	Estimate string     `json:"estimate"`
-	Steps    []StepView `json:"steps"`
+	Estimate string `json:"estimate"`
+	// Next is what a person may say now.
+	Next  string     `json:"next,omitempty"`
+	Steps []StepView `json:"steps"`
 }
 
 // StepView is a step as people read it.
@@ -44,11 +47,37 @@ type StepView struct {
 
 // View renders a plan.
 func (p *Plan) View(m *mesh.Mesh) View {
-	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Steps: []StepView{}}
+	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Next: p.next(m.Policy.Mode), Steps: []StepView{}}
 	for i := range p.Steps {
 		v.Steps = append(v.Steps, p.view(m, &p.Steps[i]))
 	}
 	return v
+}
+
+// next is what a person may say now; "" if no word is waited for.
+func (p *Plan) next(mode mesh.Mode) string {
+	s := p.Current()
+	if s == nil || p.State.Ended() || p.State == Running {
+		return ""
+	}
+	step := fmt.Sprintf("%s %d", p.ID, s.N)
+	switch {
+	case p.State == Draft:
+		return "peerkeeper peering start " + p.ID
+	case p.State == Stopped && s.State == StepUnknown:
+		return fmt.Sprintf("look, and peerkeeper peering confirm %s, if it was done; else peerkeeper peering skip %s --reason TEXT", step, step)
+	case p.State == Stopped:
+		return fmt.Sprintf("peerkeeper peering resume %s; or peerkeeper peering skip %s --reason TEXT; or peerkeeper peering abort %s", p.ID, step, p.ID)
+	case s.NeedsApproval(mode) && s.Consent == nil:
+		return fmt.Sprintf("peerkeeper peering approve %s --step %d", p.ID, s.N)
+	case s.NeedsApproval(mode):
+		return "" // it goes on by itself
+	case s.KindOf(mode) == Question, s.Op == OpAwaitPeople:
+		return "peerkeeper peering answer " + step + " yes|no"
+	case s.KindOf(mode) == Wait:
+		return fmt.Sprintf("it goes on when it reads so; peerkeeper peering confirm %s where it cannot be read; or peerkeeper peering skip %s --reason TEXT", step, step)
+	}
+	return "peerkeeper peering confirm " + step + ", once it is done"
 }
 
 func (p *Plan) view(m *mesh.Mesh, s *Step) StepView {

@@ -56,7 +56,12 @@ func (p *Plan) Hear(w Word, mode mesh.Mode, now time.Time) error {
 	if w.N <= p.Folded {
 		return nil
 	}
-	err := p.obey(w, mode, now)
+	try := *p
+	try.Steps = slices.Clone(p.Steps)
+	err := try.obey(w, mode, now)
+	if err == nil {
+		*p = try // whole, or not at all
+	}
 	p.Folded = w.N
 	if err != nil {
 		p.Refused = append(p.Refused, Refused{w.N, bound(err.Error())})
@@ -182,15 +187,16 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		switch {
 		case w.Text == "":
 			return usagef("why is %s skipped? --reason says it, for those who read it later", name)
-		case s.Undoes() && p.Step(s.Of) != nil && p.Step(s.Of).State == StepDone:
-			return fmt.Errorf("%s undoes step %d, and is not skipped: do it, and confirm it", name, s.Of)
-		case s.Sent.After(time.Time{}) && s.State == StepRunning:
+		case p.toUndo(s) && p.Abort == "":
+			return fmt.Errorf("%s undoes step %d, and is not skipped: do it, and confirm it; if it cannot be done, `peerkeeper peering abort %s`, and skip it then", name, s.Of, p.ID)
+		case s.Sends():
 			return fmt.Errorf("%s is being carried out: wait until it is known what became of it", name)
 		}
+		at := p.Current()
 		s.Said = &Said{Verb: Skip, Actor: w.Actor, At: w.At, Text: w.Text}
 		s.Turn(StepSkipped, now, "skipped by %s: %s", w.Actor, w.Text)
 		p.SkipDependants(now)
-		if p.State == Stopped && p.Stop == "" {
+		if p.State == Stopped && p.Stop == "" && s == at {
 			p.Turn(Running, "", now) // what stopped it is behind it
 		}
 		return nil
@@ -212,36 +218,62 @@ func (p *Plan) current(s *Step) error {
 // Halt stops a plan. by is who stops it; "" is Peerkeeper, because of a step.
 func (p *Plan) Halt(by, why string, now time.Time) {
 	p.Stop = by
+	p.Turn(Stopped, bound(why)+p.NotUndone(), now)
+}
+
+// toUndo says that a step undoes what was done, or what a person was asked to do,
+// seen or not.
+func (p *Plan) toUndo(s *Step) bool {
+	on := p.Step(s.Of)
+	return s.Undoes() && on != nil && (on.State == StepDone || !on.Began.IsZero())
+}
+
+// NotUndone tells what a plan that does not go on leaves as it should not stay.
+func (p *Plan) NotUndone() string {
+	why := ""
 	for i := range p.Steps {
-		if s := &p.Steps[i]; s.Undoes() && !s.State.Over() && p.Step(s.Of) != nil && p.Step(s.Of).State == StepDone {
-			why += fmt.Sprintf("; high availability of %s is still disabled (step %d enables it)", s.Cluster, s.N)
+		s := &p.Steps[i]
+		if !p.toUndo(s) || s.State == StepDone {
+			continue
 		}
+		is, left := "may be", fmt.Sprintf("step %d enables it", s.N)
+		if p.Step(s.Of).State == StepDone {
+			is = "is still"
+		}
+		if s.State == StepSkipped {
+			left = fmt.Sprintf("step %d, which enables it, was skipped", s.N)
+		}
+		why += fmt.Sprintf("; high availability of %s %s disabled (%s)", s.Cluster, is, left)
 	}
-	p.Turn(Stopped, bound(why), now)
+	return why
 }
 
 // abort ends a plan, but for what undoes what it has done.
 func (p *Plan) abort(w Word, now time.Time) error {
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		if s.State == StepRunning && !s.Sent.IsZero() {
+		if s.Sends() {
 			return fmt.Errorf("step %d of plan %s is being carried out: wait until it is known what became of it", s.N, p.ID)
 		}
 	}
 	p.Abort = w.Actor
-	left := false
+	var undo []*Step // judged before what they undo is skipped
+	for i := range p.Steps {
+		if s := &p.Steps[i]; !s.State.Over() && p.toUndo(s) {
+			undo = append(undo, s)
+		}
+	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.State.Over() {
 			continue
 		}
-		if on := p.Step(s.Of); s.Undoes() && on != nil && on.State == StepDone {
-			left = true
+		if slices.Contains(undo, s) {
 			continue
 		}
 		s.Turn(StepSkipped, now, said("aborted by "+w.Actor, w.Text))
 	}
-	if left {
+	if len(undo) > 0 {
 		p.Stop = ""
 		p.Turn(Running, "", now)
 		return nil

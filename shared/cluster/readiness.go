@@ -115,6 +115,7 @@ func (c *Client) redundancy(db *database, n mesh.NodeName, now time.Time) peer.N
 		out.HA = peer.Known(on, now)
 	case declared != "":
 		out.HA = peer.Known(declared == mesh.On, now)
+		out.HA.Detail = peer.DeclaredHA
 	case db.haEnabled.Why() == peer.QueryRefused:
 		out.HA = db.haEnabled
 	}

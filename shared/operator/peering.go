@@ -23,7 +23,7 @@ func (o *Operator) AskForPlan(ctx context.Context, kind change.Kind, args []stri
 // It gives the word with its number; an error says why the plan as it is now would
 // not obey, a *change.UsageError where it never could.
 func (o *Operator) Tell(ctx context.Context, p *change.Plan, w change.Word) (change.Word, error) {
-	w.Plan = p.ID
+	w.Plan, w.N = p.ID, p.Folded
 	w = o.word(w)
 	if err := p.Would(w, o.Mesh.Policy.Mode, o.Now()); err != nil {
 		return w, err
@@ -52,8 +52,16 @@ func (o *Operator) say(ctx context.Context, w change.Word, what string) error {
 	return o.enter(ctx, w, what)
 }
 
-// enter puts a word into the audit.
+// enter puts a word into the audit. One that ends what the plan does turns the gate's
+// epoch, after it was written down: no action that was decided before begins after it.
 func (o *Operator) enter(ctx context.Context, w change.Word, what string) error {
-	_, err := repair.Append(ctx, o.Store, o.Mesh.Name, repair.Entry{Time: w.At, Actor: w.Actor, Intent: fmt.Sprintf("peering %s %s", w.Verb, w.Plan), Outcome: "done", Evidence: plain.Line(strings.TrimSpace(what), record.MaxReason)})
+	e := repair.Entry{Time: w.At, Actor: w.Actor, Intent: fmt.Sprintf("peering %s %s", w.Verb, w.Plan), Outcome: "done", Evidence: plain.Line(strings.TrimSpace(what), record.MaxReason)}
+	var err error
+	switch w.Verb {
+	case change.Stop, change.Abort, change.Skip:
+		_, err = repair.Interrupt(ctx, o.Store, o.Mesh.Name, e)
+	default:
+		_, err = repair.Append(ctx, o.Store, o.Mesh.Name, e)
+	}
 	return err
 }

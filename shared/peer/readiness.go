@@ -14,6 +14,9 @@ type Readiness struct {
 	Nodes map[mesh.NodeName]NodeReadiness `json:"nodes"`
 }
 
+// DeclaredHA is the detail of what mesh.yaml says of high availability, and no reading.
+const DeclaredHA = "mesh.yaml declares it"
+
 // NodeReadiness is one node of it.
 type NodeReadiness struct {
 	// Group names the node's redundancy group: nodes of one group take over from

@@ -2,6 +2,7 @@ package peering
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/intervention"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
@@ -45,6 +47,24 @@ func (t *tick) settled(ctx context.Context) (*repair.Gate, error) {
 	}
 	t.gate = &gate
 	return t.gate, nil
+}
+
+// readBack finds out what became of what was sent for a plan that has been stopped
+// since. It sends nothing.
+func (t *tick) readBack(ctx context.Context, p *record.Plan) error {
+	s := p.Current()
+	if p.State != change.Stopped || s == nil || !s.Sends() {
+		return nil
+	}
+	gate, err := t.settled(ctx)
+	if err != nil {
+		return err
+	}
+	if !t.begun(gate, p, s) {
+		s.Sent = time.Time{} // nothing was meant
+	}
+	p.SkipDependants(t.Now())
+	return p.Save(ctx, t.Store)
 }
 
 // actionID names one attempt of one step, for the gate.
@@ -97,12 +117,12 @@ func (t *tick) act(ctx context.Context, p *record.Plan, s *change.Step, action p
 	t.forget(s.Cluster)
 	now = t.Now()
 	switch {
+	case errors.Is(err, errSpoken):
+		s.Sent = time.Time{}
+		s.Turn(change.StepRunning, now, "waits: %s", errSpoken)
 	case err != nil:
 		t.logger().Error("a step failed", "plan", p.ID, "step", s.N, "error", err)
-		s.Turn(change.StepRunning, now, "not carried out yet: %s", intervention.Failure(err))
-		if now.Sub(s.Began) > failing {
-			s.Turn(change.StepFailed, now, "not carried out for %s: %s", failing, intervention.Failure(err))
-		}
+		t.fails(s, "not carried out yet: "+intervention.Failure(err))
 	case len(res.Refused) > 0:
 		t.refused(s, res.Refused)
 	default:
@@ -110,6 +130,24 @@ func (t *tick) act(ctx context.Context, p *record.Plan, s *change.Step, action p
 		t.came(s, res.Outcome, res.Text)
 	}
 	return nil
+}
+
+// errSpoken keeps an action from being sent: what was said may be a stop.
+var errSpoken = errors.New("somebody has just said something to the plan, and the next look hears it first")
+
+// fails notes that a step could not be looked at or carried out. What lasts too long
+// stops the plan.
+func (t *tick) fails(s *change.Step, why string) {
+	now := t.Now()
+	if s.Failing.IsZero() {
+		s.Failing = now
+	}
+	if now.Sub(s.Failing) > failing {
+		s.Failing = time.Time{}
+		s.Turn(change.StepFailed, now, "for more than %s: %s", plain.Duration(failing), why)
+		return
+	}
+	s.Turn(change.StepRunning, now, "%s", why)
 }
 
 // begun says what became of an attempt that an earlier look began; false if it is
@@ -160,8 +198,8 @@ func (t *tick) came(s *change.Step, outcome repair.Outcome, text string) {
 		s.Turn(change.StepFailed, now, "it was not done: %s", text)
 	case repair.NotSent:
 		s.Attempt++
-		s.Sent, s.Consent = time.Time{}, nil // an approval is good for one action
-		s.Turn(change.StepRunning, now, "not sent: %s", text)
+		s.Sent = time.Time{}
+		t.fails(s, "not sent: "+text) // an approval is not spent by it
 	case repair.Unproven:
 		s.Turn(change.StepUnknown, now, "nobody can tell whether it was done: %s; look, and confirm the step if it was, or skip it", text)
 	default:
@@ -172,7 +210,7 @@ func (t *tick) came(s *change.Step, outcome repair.Outcome, text string) {
 // refused is a step that the gate did not let pass: nothing was meant.
 func (t *tick) refused(s *change.Step, by []record.Refusal) {
 	now := t.Now()
-	s.Sent = time.Time{}
+	s.Sent, s.Failing = time.Time{}, time.Time{}
 	text := repair.Explain(by[0])
 	for _, r := range by {
 		switch r.Guard {
@@ -203,6 +241,15 @@ func (t *tick) situation(ctx context.Context, gate *repair.Gate, p *record.Plan,
 	snapshot, err := record.Reread(ctx, t.Store, t.Mesh, proposal.Peers, "", functions...)
 	if err != nil {
 		return repair.Situation{}, err
+	}
+	// After the gate was read, whose epoch a stop turns: one that is written down
+	// from now on is found there.
+	words, err := record.Words(ctx, t.Store, t.Mesh.Name)
+	if err != nil {
+		return repair.Situation{}, err
+	}
+	if unheard(words[p.ID], p.Folded) {
+		return repair.Situation{}, errSpoken
 	}
 	sit := t.groundsOf(snapshot).Situation(gate, proposal)
 	sit.Announced = p.Started

@@ -89,7 +89,7 @@ func (p *Peering) run(ctx context.Context, lease *store.Lease) (run.Answer, erro
 	}
 	var errs []error
 	for _, id := range ids {
-		entry, err := t.plan(looking, id, words[id], index.Value)
+		entry, err := t.plan(ctx, looking, id, words[id], index.Value)
 		if err != nil {
 			// What went wrong with one plan is no reason to leave the others.
 			errs = append(errs, fmt.Errorf("plan %s: %w", id, err))
@@ -115,12 +115,13 @@ func (p *Peering) run(ctx context.Context, lease *store.Lease) (run.Answer, erro
 	return answer, errors.Join(errs...)
 }
 
-// wanted are the plans that run, and those to which something was said that has
-// not been heard, the oldest entries first.
+// wanted are the plans that run, those for which something was sent of which it is not
+// known what became, and those to which something was said that has not been heard,
+// the oldest entries first.
 func wanted(index change.Plans, words map[string][]change.Word) []string {
 	var out []string
 	for _, e := range index.Plans {
-		if e.State.Active() || unheard(words[e.ID], e.Folded) {
+		if e.State.Active() || e.Sent || unheard(words[e.ID], e.Folded) {
 			out = append(out, e.ID)
 		}
 	}
@@ -151,8 +152,9 @@ func noted(all []change.Entry, e change.Entry) []change.Entry {
 	return append(all, e)
 }
 
-// plan hears what was said to one plan and advances it.
-func (t *tick) plan(ctx context.Context, id string, words []change.Word, index change.Plans) (change.Entry, error) {
+// plan hears what was said to one plan and advances it, as long as looking lasts; ctx
+// lasts longer, for what was found is written down.
+func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word, index change.Plans) (change.Entry, error) {
 	p, err := record.LoadPlan(ctx, t.Store, t.Mesh.Name, id)
 	switch {
 	case errors.Is(err, record.ErrNoPlan):
@@ -176,7 +178,7 @@ func (t *tick) plan(ctx context.Context, id string, words []change.Word, index c
 		return change.Entry{}, err
 	}
 	for p.State.Active() {
-		moved, err := t.advance(ctx, p)
+		moved, err := t.advance(looking, p)
 		if err != nil {
 			return p.Entry(), err
 		}
@@ -186,6 +188,9 @@ func (t *tick) plan(ctx context.Context, id string, words []change.Word, index c
 		if !moved {
 			break
 		}
+	}
+	if err := t.readBack(ctx, p); err != nil {
+		return p.Entry(), err
 	}
 	if err := t.lock(ctx, p); err != nil && !errors.As(err, new(*repair.Locked)) {
 		return p.Entry(), err // another plan's turn is this one's wait
@@ -211,7 +216,7 @@ func (t *tick) make(ctx context.Context, id string, words []change.Word, index c
 	}
 	made, err := change.Make(t.known(), id, words[0])
 	if err == nil && under >= mostPlans {
-		err = fmt.Errorf("%s are under way already, and at most %d may be: `peerkeeper peering list` shows them", plain.Count(under, "plan", "plans"), mostPlans)
+		err = fmt.Errorf("%s are under way already, and at most %d may be: `peerkeeper peering list` shows them, and `peerkeeper peering abort` ends what nobody needs", plain.Count(under, "plan", "plans"), mostPlans)
 	}
 	if err != nil {
 		made = &change.Plan{Head: change.Head{ID: id, Kind: words[0].Kind, Args: words[0].Args, By: words[0].Actor, Created: words[0].At, State: change.Failed, Why: err.Error(), Since: now}}

@@ -39,10 +39,13 @@ func (t *tick) awaitAXL(ctx context.Context, _ *record.Plan, s *change.Step) err
 	now := t.Now()
 	ready, err := t.readiness(ctx, s.Cluster)
 	svc, listed := service(ready, s.Node, s.Service)
+	if err == nil && listed {
+		contradict(s)
+	}
 	switch {
 	case err == nil && listed && svc.Started():
 		s.Turn(change.StepDone, now, "it is Started")
-	case s.Said != nil && s.Said.Verb == change.Confirm && (err != nil || !listed):
+	case vouched(s):
 		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, unreadable(err, ready, s))
 	case now.Sub(s.Began) > startsWithin && (err != nil || !listed):
 		s.Turn(change.StepWaiting, now, "for a person: whether it runs cannot be read: %s", unreadable(err, ready, s))

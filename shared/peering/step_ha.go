@@ -3,6 +3,7 @@ package peering
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
@@ -12,15 +13,17 @@ import (
 )
 
 // haOf says whether high availability is on in any redundancy group of a cluster:
-// on and off are nodes by what their groups read; why says what is not known.
-func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off int, why string) {
+// on and off are nodes by what their groups read, or are declared; why says what is
+// not known, and declared that mesh.yaml says it and no reading.
+func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off int, declared bool, why string) {
 	ready, err := t.readiness(ctx, id)
 	if err != nil {
-		return 0, 0, plain.Line(err.Error(), 200)
+		return 0, 0, false, plain.Line(err.Error(), 200)
 	}
 	c, _ := t.Mesh.Cluster(id)
 	for _, n := range c.Nodes {
 		ha := ready.Nodes[n.Name].HA
+		declared = declared || ha.Detail == peer.DeclaredHA
 		switch v, ok := ha.Get(); {
 		case !ok:
 			why = fmt.Sprintf("high availability of %s is not known: %s", n.Name, ha.Detail)
@@ -29,6 +32,16 @@ func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off int, why st
 		default:
 			off++
 		}
+	}
+	return on, off, declared, why
+}
+
+// haSeen is haOf for what a person has changed: what mesh.yaml declares does not show
+// it.
+func (t *tick) haSeen(ctx context.Context, id mesh.ClusterID) (on, off int, why string) {
+	on, off, declared, why := t.haOf(ctx, id)
+	if why == "" && declared {
+		why = "the database does not tell it, and mesh.yaml declares it (ha): it must say there what is so now"
 	}
 	return on, off, why
 }
@@ -44,9 +57,10 @@ func (t *tick) askHA(ctx context.Context, p *record.Plan, s *change.Step) error 
 		s.Turn(change.StepDone, now, "%s answered %s", said.Actor, answer)
 		return nil
 	}
-	on, _, why := t.haOf(ctx, s.Cluster)
+	on, _, _, why := t.haOf(ctx, s.Cluster)
 	switch {
 	case on > 0:
+		s.Before = strconv.Itoa(on)
 		s.Turn(change.StepWaiting, now, "for an answer: high availability is on for %s", plain.Count(on, "node", "nodes"))
 	case why != "":
 		s.Turn(change.StepWaiting, now, "for an answer: %s", why)
@@ -58,7 +72,7 @@ func (t *tick) askHA(ctx context.Context, p *record.Plan, s *change.Step) error 
 
 // disableHA sees that a person has disabled high availability.
 func (t *tick) disableHA(ctx context.Context, _ *record.Plan, s *change.Step) error {
-	on, off, why := t.haOf(ctx, s.Cluster)
+	on, off, why := t.haSeen(ctx, s.Cluster)
 	if why != "" {
 		t.confirmed(s, nil, "", why)
 		return nil
@@ -68,19 +82,25 @@ func (t *tick) disableHA(ctx context.Context, _ *record.Plan, s *change.Step) er
 	return nil
 }
 
-// enableHA sees that a person has enabled it again, and that every node has come
-// back to Normal.
-func (t *tick) enableHA(ctx context.Context, _ *record.Plan, s *change.Step) error {
-	on, off, why := t.haOf(ctx, s.Cluster)
+// enableHA sees that a person has enabled it again where it was on, and that these
+// nodes have come back to Normal.
+func (t *tick) enableHA(ctx context.Context, p *record.Plan, s *change.Step) error {
+	on, off, why := t.haSeen(ctx, s.Cluster)
 	if why != "" {
 		t.confirmed(s, nil, "", why)
 		return nil
 	}
 	ready, _ := t.readiness(ctx, s.Cluster)
 	text, normal := haRead(on, off), off == 0
-	for name, n := range ready.Nodes {
-		if state, ok := n.HAState.Get(); normal && ok && state != peer.HANormal {
-			normal, text = false, fmt.Sprintf("%s, and %s reads %s", text, name, peer.HAWord(state))
+	// Of a group that it was not on for, or that has one node, it is not asked.
+	if was, err := strconv.Atoi(p.Step(p.Step(s.Of).Of).Before); err == nil {
+		normal = on >= was
+	}
+	c, _ := t.Mesh.Cluster(s.Cluster)
+	for _, n := range c.Nodes {
+		is, _ := ready.Nodes[n.Name].HA.Get()
+		if state, ok := ready.Nodes[n.Name].HAState.Get(); normal && is && ok && state != peer.HANormal {
+			normal, text = false, fmt.Sprintf("%s, and %s reads %s", text, n.Name, peer.HAWord(state))
 		}
 	}
 	t.confirmed(s, &normal, text, "")

@@ -100,8 +100,10 @@ func (t *tick) restarted(s *change.Step, ready peer.Readiness, err error) error 
 	default:
 		done := start.After(s.Began.Add(-time.Minute))
 		text := fmt.Sprintf("%s, up since %s", svc.Status, plain.Time(start))
-		if !done {
+		if !done && svc.Started() { // while it is down nobody is connected who was before
 			t.see(s, ready)
+		}
+		if !done {
 			if change.SignsOut(s.Service) {
 				if why := ready.WhyNotRestart(s.Node); why != "" {
 					text += "; do not restart it now: " + why
@@ -124,15 +126,18 @@ func (t *tick) awaitHA(ctx context.Context, p *record.Plan, s *change.Step) erro
 	ready, err := t.readiness(ctx, s.Cluster)
 	passed := now.Sub(restartOf(p, s).Since)
 	late := passed > change.HAWithin
+	if err == nil {
+		contradict(s)
+	}
 	switch why := settling(ready, err, s.Node); {
 	case why == "":
 		s.Turn(change.StepDone, now, "%s", t.groupReads(ready, s))
-	case s.Said != nil && s.Said.Verb == change.Confirm && err != nil:
+	case vouched(s):
 		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, why)
 	case late && failedOver(ready, s.Node):
 		s.Turn(change.StepDone, now, "its group has failed over: %s", why)
 	case late:
-		s.Turn(change.StepWaiting, now, "for a person: not settled %s after the restart: %s", plain.Duration(passed.Truncate(time.Minute)), why)
+		s.Turn(change.StepWaiting, now, "for a person: not settled %s after the restart: %s; mend that, or skip the step with a reason", plain.Duration(passed.Truncate(time.Minute)), why)
 	default:
 		s.Turn(change.StepRunning, now, "%s", why)
 	}

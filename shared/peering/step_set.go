@@ -27,13 +27,10 @@ func (t *tick) set(ctx context.Context, p *record.Plan, s *change.Step) error {
 	got, matches, err := t.parameter(ctx, s.Cluster, s.Node, s.Service, s.Parameter)
 	switch {
 	case err != nil:
-		s.Turn(change.StepRunning, now, "%s on %s cannot be read: %s", s.Parameter, s.Node, plain.Line(err.Error(), 200))
-		if now.Sub(s.Began) > failing {
-			s.Turn(change.StepFailed, now, "%s", s.Evidence)
-		}
+		t.fails(s, fmt.Sprintf("%s on %s cannot be read: %s", s.Parameter, s.Node, plain.Line(err.Error(), 200)))
 		return nil
 	case matches != 1:
-		s.Turn(change.StepFailed, now, "%d parameters of %s on %s are called %s: nothing is set unless exactly one is; correct dialect.parameters", matches, s.Service, s.Node, plain.Value(s.Parameter))
+		s.Turn(change.StepFailed, now, "%d parameters of %s on %s are called %s: nothing is set unless exactly one is; correct dialect.parameters, abort this plan, and ask for it again", matches, s.Service, s.Node, plain.Value(s.Parameter))
 		return nil
 	case change.Same(s.Purpose, got, s.Value):
 		s.Turn(change.StepDone, now, "it reads %s", plain.Value(got))
@@ -97,13 +94,16 @@ func (t *tick) awaitSync(_ context.Context, p *record.Plan, s *change.Step) erro
 			missing = append(missing, pr.ID.String())
 		}
 	}
+	if blind < len(missing) {
+		contradict(s)
+	}
 	c, _ := t.Mesh.Cluster(s.Cluster)
 	waited := now.Sub(since)
 	patience := 4*max(c.SyncInterval.D(), 30*time.Minute) + 2*t.grounds.View.Tick
 	switch {
 	case len(missing) == 0:
 		s.Turn(change.StepDone, now, "%s synced since %s", plain.Count(all, "peer has", "peers have"), plain.Time(since))
-	case s.Said != nil && s.Said.Verb == change.Confirm && blind == len(missing):
+	case vouched(s):
 		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, plain.List(missing))
 	case blind == len(missing) && waited > 2*t.grounds.View.Tick:
 		s.Turn(change.StepWaiting, now, "for a person: when %s synced cannot be read here; look at Last Synchronized Time and confirm", plain.List(missing))

@@ -87,7 +87,7 @@ func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err err
 	now := t.Now()
 	for _, id := range p.Clusters {
 		if _, ok := t.Mesh.Cluster(id); !ok {
-			p.Turn(change.Failed, fmt.Sprintf("%s has left mesh.yaml", id), now)
+			p.Turn(change.Failed, fmt.Sprintf("%s has left mesh.yaml%s", id, p.NotUndone()), now)
 			return false, nil
 		}
 	}
@@ -170,7 +170,10 @@ func underWay(s *change.Step) bool {
 	return false
 }
 
-// disturbed says why a cluster is no place for a change now; "" if it is one.
+// disturbed says why a cluster is no place for a change now; "" if it is one: its
+// database is about to be another, or has just become one. That a peer is Flapping
+// says nothing of the cluster, and may be what the plan is to cure: it holds up only a
+// plan that names the pair, by the gate's guard.
 func (t *tick) disturbed(id mesh.ClusterID) string {
 	for _, pr := range t.Mesh.PeersOf(id) {
 		for _, o := range t.grounds.States[pr].Overlays {
@@ -195,12 +198,29 @@ func (t *tick) confirmed(s *change.Step, seen *bool, what, why string) {
 		}
 		s.Turn(change.StepDone, now, "%s%s", what, by)
 	case seen != nil && said:
+		contradict(s)
 		s.Turn(change.StepWaiting, now, "%s confirmed it at %s, and it reads otherwise: %s", s.Said.Actor, plain.Time(s.Said.At), what)
 	case seen != nil:
 		s.Turn(change.StepWaiting, now, "for a person to do it: %s", what)
+	case said && !vouched(s):
+		s.Turn(change.StepWaiting, now, "%s confirmed it at %s, and it read otherwise since; now it cannot be read: %s", s.Said.Actor, plain.Time(s.Said.At), why)
 	case said:
 		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, why)
 	default:
 		s.Turn(change.StepWaiting, now, "for a person to do it and confirm it; it cannot be read: %s", why)
+	}
+}
+
+// vouched says that a person has confirmed a step, and that it was not read to be
+// otherwise since.
+func vouched(s *change.Step) bool {
+	return s.Said != nil && s.Said.Verb == change.Confirm && !s.Said.Contradicted
+}
+
+// contradict notes that a step was read not to be as a person may have confirmed it: a
+// look that reads nothing does not make it so.
+func contradict(s *change.Step) {
+	if s.Said != nil {
+		s.Said.Contradicted = true
 	}
 }

@@ -239,18 +239,19 @@ func Words(ctx context.Context, s store.Store, meshName string) (map[string][]ch
 	return out, nil
 }
 
-// Say writes a word down, after those that are there. It gives the word with its
-// number.
+// Say writes a word down, after those that are there and, since they are not kept for
+// ever, after the number that it brings. It gives the word with its number.
 func Say(ctx context.Context, s store.Store, meshName string, w change.Word) (change.Word, error) {
+	heard := w.N
 	for {
 		if w.Verb != change.Ask {
 			words, err := Words(ctx, s, meshName)
 			if err != nil {
 				return w, err
 			}
-			w.N = 1
+			w.N = heard + 1
 			if said := words[w.Plan]; len(said) > 0 {
-				w.N = said[len(said)-1].N + 1
+				w.N = max(w.N, said[len(said)-1].N+1)
 			}
 		}
 		doc := store.NewDoc(store.Word(meshName, w.Plan, w.N), WordSchema, w)

@@ -210,7 +210,7 @@ func (r *Repair) lookAgain(ctx context.Context, d executor, in Intent, meant Gat
 	case err != nil:
 		return "the gate could not be read again: " + err.Error()
 	case gate.PauseEpoch != meant.PauseEpoch:
-		return "somebody paused or resumed in the meantime"
+		return "somebody paused or resumed, or stopped a plan, in the meantime"
 	case !slices.ContainsFunc(gate.Open, func(o Intent) bool { return o.Seq == in.Seq && o.ID == in.ID }):
 		return "the intent was closed by somebody else in the meantime"
 	case !in.Planned.IsZero() && !gate.lockedFor(in.Planned, in.Target.Cluster, r.Now()):

@@ -15,7 +15,8 @@ import (
 
 // Gate is the GATE item of a mesh: intent, limit, lock and kill switch in one.
 type Gate struct {
-	// PauseEpoch grows with every pause, resume and maintenance: what was
+	// PauseEpoch grows with every pause, resume and maintenance, and with every word
+	// by which a plan does less: what was
 	// decided before it grew must be decided again.
 	PauseEpoch int64 `json:"pauseEpoch"`
 	// Open are the intents whose outcome is not known yet. One of them never

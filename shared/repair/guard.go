@@ -208,9 +208,9 @@ func guards(k kind, of domain) []guard {
 			}
 			return nil
 		}},
-		{both, "epoch", "somebody paused or resumed, or began or ended maintenance, since it was decided", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
+		{both, "epoch", "somebody paused or resumed, began or ended maintenance, or stopped a plan, since it was decided", func(g *Gate, _ peer.Proposal, s Situation) *record.Refusal {
 			if g.PauseEpoch != s.Epoch {
-				return stop("somebody paused or resumed since this was decided")
+				return stop("somebody paused or resumed, or stopped a plan, since this was decided")
 			}
 			return nil
 		}},
