@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/ciscolog"
+	"peerkeeper/shared/logcollection"
+	"peerkeeper/shared/peer"
+)
+
+// Which copy was the log until it was rotated, however a node names its copies.
+func TestWhichCopyIsTheNewest(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		suffix []string // of files beside the log
+		want   string   // "" is none
+	}{
+		{"none", []string{""}, ""},
+		{"numbered", []string{"", ".2", ".1", ".10"}, ".1"},
+		{"numbered from zero", []string{"", ".1", ".0"}, ".0"},
+		{"by date", []string{"", "-20260301", "-20260302", "-20260228"}, "-20260302"},
+		{"by date with dashes", []string{"", ".2026-03-01", ".2026-03-02"}, ".2026-03-02"},
+		{"by date, and numbered", []string{"", ".2", "_20260302"}, "_20260302"},
+		{"compressed: none that can be read", []string{"", ".1.gz"}, ""},
+		{"compressed but for an older one", []string{"", ".1.gz", ".2"}, ".2"},
+		{"another file", []string{"", ".old", "Archive"}, ""},
+	} {
+		var files []logcollection.File
+		for _, s := range c.suffix {
+			files = append(files, logcollection.File{Path: logPath + s})
+		}
+		files = append(files, logcollection.File{Path: "/elsewhere/" + logFile + ".0"})
+		for range 2 {
+			got, ok := newestCopy(files)
+			if ok != (c.want != "") || ok && got.Path != logPath+c.want {
+				t.Errorf("%s: %q (%v), want %q", c.name, got.Path, ok, c.want)
+			}
+			slices.Reverse(files)
+		}
+	}
+}
+
+// Whether a file goes on where the last reading ended: by its line, or, where none
+// concerned peers, by when the file begins.
+func TestWhereALogGoesOn(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 3, 2, 12, minute, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		name string
+		pass logPass
+		had  peer.LogCursor
+		want bool
+	}{
+		{"its line is there", logPass{found: true}, peer.LogCursor{Line: "aa", At: at(10)}, true},
+		{"its line is not there", logPass{extent: ciscolog.Extent{First: at(5)}}, peer.LogCursor{Line: "aa", At: at(10)}, false},
+		{"no line yet, and the file begins before", logPass{extent: ciscolog.Extent{First: at(5)}}, peer.LogCursor{At: at(10)}, true},
+		{"no line yet, and the file begins then", logPass{extent: ciscolog.Extent{First: at(10)}}, peer.LogCursor{At: at(10)}, true},
+		{"no line yet, and the file begins after", logPass{extent: ciscolog.Extent{First: at(11)}}, peer.LogCursor{At: at(10)}, false},
+		{"no line yet, and the file has no instant", logPass{}, peer.LogCursor{At: at(10)}, false},
+		{"nothing was read before", logPass{extent: ciscolog.Extent{First: at(5)}}, peer.LogCursor{}, false},
+	} {
+		if got := c.pass.continues(c.had); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
