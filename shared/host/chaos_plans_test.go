@@ -165,7 +165,10 @@ func (c *chaos) finish() {
 		if at == nil || p.State == change.Running {
 			continue
 		}
-		if c.gaveUp[p.ID]++; c.gaveUp[p.ID] > 8 || p.State == change.Stopped && c.gaveUp[p.ID] > 2 {
+		if p.State == change.Stopped && c.well < len(c.mesh.Peers) {
+			continue // what stopped it is being mended
+		}
+		if c.gaveUp[p.ID]++; c.gaveUp[p.ID] > 12+len(p.Steps) || p.State == change.Stopped && c.gaveUp[p.ID] > 8 {
 			c.word(0, p.ID, change.Word{Verb: change.Abort, Text: "chaos"})
 			if again := c.underWay(); slices.ContainsFunc(again, func(x *record.Plan) bool { return x.ID == p.ID && x.Abort == "" }) {
 				continue

@@ -84,7 +84,7 @@ func drawStep(t *rapid.T) step {
 			"tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "tick", "while", "while",
 			"break", "break", "break", "mend", "stop", "stop", "renew", "renew", "users", "clock", "pause", "resume", "approve", "approve", "approve", "duplicate", "late", "again",
 			"crash", "crash", "reboot", "between", "names", "answers",
-			"plan", "word", "word", "word", "word",
+			"plan", "plan", "plan", "word", "word", "word", "word", "word", "word",
 		}).Draw(t, "kind"),
 		Host:   rapid.IntRange(0, 1).Draw(t, "host"),
 		Which:  rapid.IntRange(0, 1<<16).Draw(t, "which"),
@@ -201,14 +201,14 @@ func TestChaosRepeats(t *testing.T) {
 	var hashes []string
 	for range 2 {
 		total := &tally{log: sha256.New()}
-		p := rapid.Custom(drawPlan).Example(11)
+		p := rapid.Custom(drawPlan).Example(3)
 		p.Steps = p.Steps[:40]
 		if err := play(t, p, total); err != nil {
 			t.Fatal(err)
 		}
 		hashes = append(hashes, total.hash())
-		if total.imports == 0 || total.restarts == 0 || total.crashes == 0 {
-			t.Errorf("%d imports, %d restarts, %d crashes: hardly anything is shown to repeat", total.imports, total.restarts, total.crashes)
+		if total.imports == 0 || total.restarts == 0 || total.crashes == 0 || total.plannedWrites == 0 {
+			t.Errorf("%d imports, %d restarts, %d crashes, %d writes of plans: hardly anything is shown to repeat", total.imports, total.restarts, total.crashes, total.plannedWrites)
 		}
 	}
 	if hashes[0] != hashes[1] {
