@@ -517,6 +517,11 @@ func TestFindings(t *testing.T) {
 			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub)}))
 		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning"}},
 
+		{"an issuing CA is served, and who signed it is nowhere: it may be the root", func(b *bench) {
+			root := b.issue(b.t, wish{cn: "Example Root", ca: true})
+			sub := b.issue(b.t, wish{cn: "Example Issuing", ca: true, by: root})
+			b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(b.t, wish{cn: string(apacPub), by: sub}), sub)
+		}, []string{"CertificateUntrustedHere:imp-apac-pub.example.com:RSA warning"}},
 		{"plain HTTP", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.NotTLS) }, []string{"NotTLS:imp-apac-pub.example.com:RSA warning"}},
 		{"hangs in the handshake", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.Timeout) }, []string{"HandshakeTimeout:imp-apac-pub.example.com:RSA warning"}},
 		{"a chain of 10 MB", func(b *bench) { b.fail(string(apacPub)+":8443", tlsprobe.RSA, tlsprobe.ChainTooBig) }, []string{"ChainTooBig:imp-apac-pub.example.com:RSA warning"}},

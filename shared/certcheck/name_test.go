@@ -289,3 +289,29 @@ func TestWhenOurOwnWayToDNSIsSuspected(t *testing.T) {
 		}
 	}
 }
+
+// Which of the names that a puller meets must be found, each once, and how many
+// there are.
+func TestWhichNamesOfACertificateCount(t *testing.T) {
+	b := newBench(t, &keys{})
+	pub, sub := string(apacPub), string(apacSub)
+	for _, c := range []struct {
+		name string
+		met  []certificate.Served
+		want serverNames
+	}{
+		{"one", []certificate.Served{{Names: []string{pub}}}, serverNames{asked: []string{pub}, all: 1}},
+		{"the same in two certificates, and in capitals", []certificate.Served{{Names: []string{pub}}, {Names: []string{strings.ToUpper(pub) + ".", sub}}}, serverNames{asked: []string{pub, sub}, all: 2}},
+		{"in the subject alone, with Cisco's mark", []certificate.Served{{Subject: "CN=imp-apac-pub-ms.example.com,O=Example"}}, serverNames{asked: []string{pub}, all: 1}},
+		{"none but an empty one", []certificate.Served{{Names: []string{""}}}, serverNames{}},
+		{"an address and a wildcard", []certificate.Served{{Names: []string{pub, "192.0.2.1", "*.example.com"}}}, serverNames{asked: []string{pub}, all: 3}},
+		{"one that no host can have", []certificate.Served{{Names: []string{pub, "imp_apac pub"}}}, serverNames{asked: []string{pub, "imp_apac pub"}, odd: []string{"imp_apac pub"}, all: 2}},
+		{"more than are kept", []certificate.Served{{Names: []string{pub}, MoreNames: 7}}, serverNames{asked: []string{pub}, all: 8, beyond: 7}},
+		{"all of them are more than are kept", []certificate.Served{{Subject: "CN=" + pub, MoreNames: 7}}, serverNames{all: 7, beyond: 7}},
+	} {
+		got := b.certcheck().namesOf("apac", c.met)
+		if !slices.Equal(got.asked, c.want.asked) || !slices.Equal(got.odd, c.want.odd) || got.all != c.want.all || got.beyond != c.want.beyond {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
