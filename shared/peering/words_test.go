@@ -1,6 +1,7 @@
 package peering_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
 )
@@ -226,4 +228,24 @@ func TestAWordAfterMonths(t *testing.T) {
 	if err != nil || w.N != 8 {
 		t.Errorf("word %d, %v", w.N, err)
 	}
+}
+
+// TestChecksThatAnotherRunCarriesOutAreWaitedFor: a plan that is started while the
+// daily preflight is at work is not stopped for it, and nobody is woken.
+func TestChecksThatAnotherRunCarriesOutAreWaitedFor(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	id := r.ask(change.Set, "syncInterval=45", "emea")
+	sched, _ := run.Find("preflight")
+	daily := run.Runner{Schedule: sched, Mesh: r.Mesh, Store: r.store, Now: r.Clock.Now}
+	if _, _, err := run.Hold(t.Context(), daily, time.Time{}, func(context.Context, *store.Lease) (run.Answer, error) {
+		r.say(id, change.Word{Verb: change.Start})
+		return run.Answer{}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if p := r.expect(id, change.Running, 1); !strings.Contains(p.Steps[0].Evidence, "could not be carried out") {
+		t.Errorf("%+v", p.Steps[0])
+	}
+	r.pass(20 * time.Minute)
+	r.expect(id, change.Running, 4)
 }
