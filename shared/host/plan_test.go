@@ -145,11 +145,9 @@ func TestPlannedStepKilledAtEachStep(t *testing.T) {
 			if c.next == repair.NotDone {
 				r.look()
 				p := r.plan(id)
-				if p.State != change.Stopped || !strings.Contains(p.Why, "not done") || r.routerRestarts() != 0 {
+				if p.State != change.Waiting || !strings.Contains(p.Why, "for an approval") || !strings.Contains(p.Why, "attempt 1 came to nothing") || r.routerRestarts() != 0 {
 					t.Fatalf("the plan is %s (%s) after %d restarts", p.State, p.Why, r.routerRestarts())
 				}
-				r.say(id, change.Word{Verb: change.Resume})
-				r.look()
 				r.say(id, change.Word{Verb: change.Approve, Steps: []int{step}})
 				for range 3 {
 					r.look()

@@ -69,6 +69,9 @@ func (t *tick) restart(ctx context.Context, p *record.Plan, s *change.Step) erro
 		} else if change.SignsOut(s.Service) && !ready.TakenOver(s.Node) {
 			text += "; nobody takes over meanwhile"
 		}
+		if s.Attempt > 1 {
+			text += fmt.Sprintf("; attempt %d came to nothing, as `peerkeeper history` tells", s.Attempt-1)
+		}
 		s.Turn(change.StepWaiting, now, "%s", text)
 		return nil
 	}
