@@ -133,6 +133,7 @@ type Step struct {
 	Before   string `json:"before,omitempty"`
 	People   int    `json:"people,omitempty"`
 	Everyone int    `json:"everyone,omitempty"`
+	Counted  bool   `json:"counted,omitempty"` // People and Everyone were
 	// Service's start as it was last read: an approval is for it.
 	ServiceStart time.Time `json:"serviceStart,omitzero"`
 	Consent      *Consent  `json:"consent,omitempty"`

@@ -19,11 +19,14 @@ func (t *tick) see(s *change.Step, ready peer.Readiness) {
 			s.ServiceStart = at
 		}
 	}
-	if n, ok := ready.Nodes[s.Node].People.Get(); ok {
-		s.People = n
-	}
+	count(s, ready)
+}
+
+// count notes who is connected to a step's node and to its cluster, if every node
+// tells.
+func count(s *change.Step, ready peer.Readiness) {
 	if all, ok := everyone(ready); ok {
-		s.Everyone = all
+		s.People, s.Everyone, s.Counted = ready.Nodes[s.Node].People.Value, all, true
 	}
 }
 
@@ -79,16 +82,16 @@ func (t *tick) restart(ctx context.Context, p *record.Plan, s *change.Step) erro
 		s.Turn(change.StepFailed, now, "%s", why)
 		return nil
 	}
-	if all, ok := everyone(ready); ok {
-		n, _ := ready.Nodes[s.Node].People.Get()
-		s.People, s.Everyone = n, all
-	}
+	count(s, ready)
 	return t.act(ctx, p, s, peer.RestartService, "", interrupts(s), interrupts(s))
 }
 
 func interrupts(s *change.Step) string {
 	if !change.SignsOut(s.Service) {
 		return "the syncs of every peer of the cluster stop for some minutes"
+	}
+	if !s.Counted {
+		return "how many people are connected to it could not be read; they will be signed out"
 	}
 	return plain.Count(s.People, "person is connected to it, who will be signed out", "people are connected to it, who will be signed out")
 }
@@ -213,16 +216,17 @@ func (t *tick) awaitPeople(ctx context.Context, p *record.Plan, s *change.Step) 
 		}
 		return nil
 	}
-	if restart.People < change.FewPeople {
+	if restart.Counted && restart.People < change.FewPeople {
 		s.Turn(change.StepDone, now, "%s: too few to wait for", plain.Count(restart.People, "person was connected to it", "people were connected to it"))
 		return nil
 	}
 	ready, err := t.readiness(ctx, s.Cluster)
 	all, known := everyone(ready)
+	known = known && restart.Counted
 	missing := max(0, restart.Everyone-all)
 	text := fmt.Sprintf("%d people are connected to %s; %d were before", all, s.Cluster, restart.Everyone)
 	if err != nil || !known {
-		text = "how many people are connected cannot be read"
+		text = "how many people are connected, or were before, cannot be read"
 	}
 	switch {
 	case err == nil && known && 100*missing <= (100-change.PeopleBack)*restart.People:

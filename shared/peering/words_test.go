@@ -249,3 +249,30 @@ func TestChecksThatAnotherRunCarriesOutAreWaitedFor(t *testing.T) {
 	r.pass(20 * time.Minute)
 	r.expect(id, change.Running, 4)
 }
+
+// TestWhoWasConnectedIsNotKnown: where PerfMon does not answer, nobody is taken to have
+// been connected, and a person decides.
+func TestWhoWasConnectedIsNotKnown(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{Users: 200})
+	r.Change("emea", clustersim.HA{Enabled: ptr(false)})
+	r.pass(5 * time.Minute)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "perfmonCollectCounterData", Kind: clustersim.FaultHTTP403, When: clustersim.Before, Times: -1})
+	id := r.ask(change.RestartRouter, "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	r.say(id, change.Word{Verb: change.Skip, Steps: []int{1}, Text: "the right for PerfMon is being asked for"})
+	if p := r.expect(id, change.Waiting, restartPub); !strings.Contains(p.Why, "how many people are connected to it could not be read") {
+		t.Errorf("%s", p.Why)
+	}
+	r.Change("emea", clustersim.Services{Node: emeaPub, Service: peer.XCPRouter, Status: "Restart"})
+	r.pass(30 * time.Minute)
+	r.expect(id, change.Waiting, settlePub)
+	r.say(id, change.Word{Verb: change.Skip, Steps: []int{settlePub}, Text: "read on the page"})
+	r.say(id, change.Word{Verb: change.Skip, Steps: []int{fallbackPub}, Text: "read on the page"})
+	r.pass(35 * time.Minute)
+	p := r.expect(id, change.Waiting, backPub)
+	if !strings.Contains(p.Why, "go on all the same?") || strings.Contains(p.View(r.Mesh).Next, "confirm") {
+		t.Errorf("%s; %s", p.Why, p.View(r.Mesh).Next)
+	}
+	r.say(id, change.Word{Verb: change.Answer, Steps: []int{backPub}, Yes: true})
+	r.expect(id, change.Waiting, restartSub)
+}
