@@ -196,8 +196,9 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // invocation is the name of the function that a request to Lambda invokes; "" if it
 // is another request.
 func invocation(r *http.Request) string {
-	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
-	if name, ok = strings.CutSuffix(name, "/invocations"); !ok || r.Method != http.MethodPost {
+	rest, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
+	name, invokes := strings.CutSuffix(rest, "/invocations")
+	if !ok || !invokes || r.Method != http.MethodPost {
 		return ""
 	}
 	return name
