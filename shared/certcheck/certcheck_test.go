@@ -61,7 +61,11 @@ type wish struct {
 	noClient bool // and without client authentication
 }
 
-// keys are shared: generating RSA keys is slow, and no test here turns on them.
+// allKeys are every test's: generating RSA keys is slow, and no test here turns on
+// them.
+var allKeys = sync.OnceValue(func() *keys { return &keys{} })
+
+// keys are handed out in turn, so that a renewed certificate has another one.
 type keys struct {
 	mu  sync.Mutex
 	rsa map[int][]*rsa.PrivateKey
@@ -405,7 +409,7 @@ func condOf(snapshot *record.Snapshot, id mesh.PeerID, t peer.Type) peer.Conditi
 
 // TestFindings: what a node serves, and what is said of it.
 func TestFindings(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	for _, c := range []struct {
 		name  string
 		serve func(b *bench)
@@ -555,7 +559,7 @@ func TestFindings(t *testing.T) {
 
 // TestNodeNamedByAddress: its certificate matches by address or by pin.
 func TestNodeNamedByAddress(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	const node = mesh.NodeName("192.0.2.10")
 	for _, c := range []struct {
 		name string
@@ -597,7 +601,7 @@ func (b *bench) platform() {
 }
 
 func TestTrustIsMeasured(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	id := mesh.PeerID{From: "emea", To: "apac"}
 	without := func(b *bench, node mesh.NodeName, of mesh.NodeName) {
 		b.stores[node]["tomcat-trust"] = slices.DeleteFunc(b.stores[node]["tomcat-trust"], func(c *issued) bool { return c.cert.Subject.CommonName == string(of) })
@@ -687,7 +691,7 @@ func TestTrustIsMeasured(t *testing.T) {
 // TestStoresAreKept: a node that does not answer keeps its word for a while,
 // and a store that nobody has read is Unknown, never empty.
 func TestStoresAreKept(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	b.platform()
 	id := mesh.PeerID{From: "emea", To: "apac"}
@@ -711,7 +715,7 @@ func TestStoresAreKept(t *testing.T) {
 // TestWhatIsUnknownClearsNothing: a certificate that was not trusted stays a
 // finding, once and with its first instant, while the store cannot be read.
 func TestWhatIsUnknownClearsNothing(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = slices.DeleteFunc(b.stores[n]["tomcat-trust"], func(c *issued) bool { return c.cert.Subject.CommonName == string(apacPub) })
@@ -749,7 +753,7 @@ func TestWhatIsUnknownClearsNothing(t *testing.T) {
 // what it lacks, and an identity without its leaf nothing of what waits to be
 // served. Both stay as they were read last, until that is too old.
 func TestNotReadWhole(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	id := mesh.PeerID{From: "emea", To: "apac"}
 	look := func(after time.Duration, want string) *record.Snapshot {
@@ -783,7 +787,7 @@ func TestNotReadWhole(t *testing.T) {
 // things. What it does not tell then waits to be served since when it was first
 // told of, or an approval of its import would be for something else.
 func TestAnIdentityThatIsNotTold(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	b.own[apacPub]["tomcat-ECDSA"] = []*issued{b.issue(t, wish{cn: string(apacPub), ecdsa: true})}
 	first := b.look(run.Request{}).Certs["apac"].Value.Identity[apacPub]["tomcat-ECDSA"]
@@ -811,7 +815,7 @@ func TestAnIdentityThatIsNotTold(t *testing.T) {
 // no finding on those that trust the certificate by now. What was said of two of
 // them, and is unknown of one, stays for that one.
 func TestWhatOthersTrustKeepsNothing(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	const amerPub mesh.NodeName = "imp-amer-pub.example.com"
 	leaf := b.issue(t, wish{cn: string(amerPub)})
 	b.serve(string(amerPub)+":8443", tlsprobe.RSA, leaf)
@@ -866,7 +870,7 @@ func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 
 // TestRefusedOnce: one log-in is refused, and none follows with that version.
 func TestRefusedOnce(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	b.platform()
 	b.refuse[emeaPub] = &certificate.Refused{Reason: peer.AccountRejected, Message: "imp-emea-pub.example.com refuses the platform account"}
@@ -911,7 +915,7 @@ func TestRefusedOnce(t *testing.T) {
 
 // TestNotAskedBefore14, nor without an account.
 func TestNotAskedBefore14(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	for _, c := range []struct {
 		name   string
 		change func(c *mesh.Cluster)
@@ -940,7 +944,7 @@ func TestNotAskedBefore14(t *testing.T) {
 
 // TestInstalledNotServed: the node has a new certificate and serves the old.
 func TestInstalledNotServed(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	b.platform()
 	next := b.issue(t, wish{cn: string(apacPub)})
@@ -958,7 +962,7 @@ func TestInstalledNotServed(t *testing.T) {
 // store full: an item of 400 KB takes one cluster's record.
 func TestTheItemFits(t *testing.T) {
 	m := &mesh.Mesh{Name: "acme", Domain: "example.com", Policy: mesh.Policy{Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}}}}
-	b := &bench{keys: &keys{}, t: t, store: storetest.NewMemory(), now: noon(), mesh: m, served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, stores: map[mesh.NodeName]map[string][]*issued{}, own: map[mesh.NodeName]map[string][]*issued{}}
+	b := &bench{keys: allKeys(), t: t, store: storetest.NewMemory(), now: noon(), mesh: m, served: map[string]map[tlsprobe.KeyType]tlsprobe.Outcome{}, stores: map[mesh.NodeName]map[string][]*issued{}, own: map[mesh.NodeName]map[string][]*issued{}}
 	var tomcat, cup, xmpp []*issued
 	for i := range 30 {
 		id := mesh.ClusterID(fmt.Sprintf("cluster%02d", i+1))
@@ -1025,7 +1029,7 @@ func TestTheItemFits(t *testing.T) {
 
 // TestNamesOfEveryKeyType: the ECDSA certificate's names must resolve as well.
 func TestNamesOfEveryKeyType(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	b.serve(string(apacPub)+":8443", tlsprobe.ECDSA, b.issue(t, wish{cn: string(apacPub), names: []string{string(apacPub), "cucm-apac.example.com"}, ecdsa: true}))
 	b.dns = dnsprobe.Result{Servers: []dnsprobe.ServerResult{{Server: "192.0.2.53:53", Names: []dnsprobe.NameResult{
@@ -1048,7 +1052,7 @@ func TestNamesOfEveryKeyType(t *testing.T) {
 
 // TestPortsUnderTLS are read only where a peer's protocol says so.
 func TestPortsUnderTLS(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	cup := b.issue(t, wish{cn: string(apacPub), to: noon().AddDate(0, 0, 3)})
 	b.serve(string(apacPub)+":5061", tlsprobe.RSA, cup)
@@ -1111,7 +1115,7 @@ func (s silent) Holding(ctx context.Context, c *mesh.Cluster, n mesh.Node, login
 // same.
 func TestSilentNodeUnderTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, &keys{})
+		b := newBench(t, allKeys())
 		b.platform()
 		b.mesh.Peers[0].Protocol = mesh.TLSProto
 		s := silent{b, apacSub}
@@ -1134,7 +1138,7 @@ func TestSilentNodeUnderTLS(t *testing.T) {
 
 // TestWhoIsSilentIsAskedLast, so that it takes the others' time once at most.
 func TestWhoIsSilentIsAskedLast(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	for look, c := range []struct {
 		silent bool
@@ -1162,7 +1166,7 @@ func TestWhoIsSilentIsAskedLast(t *testing.T) {
 // TestAnUnreadableNote: not knowing whether the account was refused is a reason
 // not to try it.
 func TestAnUnreadableNote(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	b.platform()
 	b.store = failing{b.store}
@@ -1190,7 +1194,7 @@ func (f failing) Get(ctx context.Context, k store.Key) (store.Item, error) {
 
 // TestARunThatCannotReadWhatIsKnown looks at nothing, and says so.
 func TestARunThatCannotReadWhatIsKnown(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	b.store = unread{b.store}
 	if _, err := b.certcheck().Handle(t.Context(), run.Request{}); !errors.Is(err, errStore) || len(b.asked) != 0 {
@@ -1207,7 +1211,7 @@ func (unread) Load(context.Context, string, string) ([]store.Item, error) { retu
 // TestARunShortOfTimeWritesDownWhatItKnows: half a minute is left for that, and what
 // could not be read then keeps its last value, with the reason.
 func TestARunShortOfTimeWritesDownWhatItKnows(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.look(run.Request{})
 	b.now = b.now.Add(6 * time.Hour)
 	ctx, cancel := context.WithTimeout(t.Context(), spare-time.Second)
@@ -1234,7 +1238,7 @@ func TestWhatTellsWhetherAPeerIsTrusted(t *testing.T) {
 		{"mesh.yaml does not say how to read the peer table", peer.Unknown[[]peer.Entry](peer.NoDialect, ""), peer.NotObservable},
 		{"the peer table was not read now", peer.Unknown[[]peer.Entry](peer.TimedOut, ""), peer.TrustNotRead},
 	} {
-		b := newBench(t, &keys{})
+		b := newBench(t, allKeys())
 		doc := b.stored().Clusters["emea"]
 		doc.Value.Seen.Entries = c.entries
 		var changes record.Changes
@@ -1250,7 +1254,7 @@ func TestWhatTellsWhetherAPeerIsTrusted(t *testing.T) {
 
 // TestEachFindingHasItsOwnSince: one that is new begins now, whatever stands beside it.
 func TestEachFindingHasItsOwnSince(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.mesh.Clusters[1].TLS.Unread = []string{"old"}
 	b.look(run.Request{})
 	b.now = b.now.Add(6 * time.Hour)
@@ -1266,7 +1270,7 @@ func TestEachFindingHasItsOwnSince(t *testing.T) {
 
 // TestOfTooManyFindingsTheWorstAreKept, and how many are not listed is said.
 func TestOfTooManyFindingsTheWorstAreKept(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	for _, n := range []mesh.NodeName{emeaPub, emeaSub} {
 		b.stores[n]["tomcat-trust"] = nil
@@ -1284,7 +1288,7 @@ func TestOfTooManyFindingsTheWorstAreKept(t *testing.T) {
 // TestSchedule: a scheduled run looks at what is old, and at what is being
 // mended; a person's run looks at everything.
 func TestSchedule(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	b.platform()
 	scheduled := func(after time.Duration) []mesh.NodeName {
@@ -1422,7 +1426,7 @@ func TestSchedule(t *testing.T) {
 // them by itself does not part them for good. A clock that ran ahead does not
 // keep anybody from being looked at.
 func TestTheMeshIsLookedAtTogether(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	scheduled := func(after time.Duration) {
 		t.Helper()
@@ -1474,7 +1478,7 @@ func TestTheMeshIsLookedAtTogether(t *testing.T) {
 // lacks since the look that showed it, though another node has a copy; an
 // approval is bound to that instant. And when it came is kept.
 func TestLackingIsThePublishers(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	full := b.stores[emeaPub]["tomcat-trust"]
 	cell := func() certificate.Cell {

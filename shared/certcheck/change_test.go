@@ -39,7 +39,7 @@ func (b *bench) presenceTopology(at time.Time, nodes ...mesh.NodeName) {
 // time, what it serves now, and what its own Presence Topology lists afterwards, as
 // certificates show it; which change is which, shared/certificate tells.
 func TestAChangeIsSaid(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	const pubName, subName = string(apacPub), string(apacSub)
 	ca := k.issue(t, wish{cn: "Example Issuing CA", ca: true})
 	other := k.issue(t, wish{cn: "Example CA 2", ca: true})
@@ -137,7 +137,7 @@ func TestAChangeIsSaid(t *testing.T) {
 
 // TestChangeOfACertificateThatCannotBeReadNow is neither said again nor taken back.
 func TestChangeOfACertificateThatCannotBeReadNow(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.look(run.Request{})
 	b.serve(string(apacPub)+":8443", tlsprobe.RSA, b.issue(t, wish{cn: "imp-mars.example.net"}))
 	b.now = b.now.Add(6 * time.Hour)

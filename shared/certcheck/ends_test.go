@@ -15,7 +15,7 @@ import (
 // TestTheFirstEndCounts: of a leaf, of what its chain needs, and of the roots by
 // which Peerkeeper sees.
 func TestTheFirstEndCounts(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	five, year := noon().AddDate(0, 0, 5), noon().AddDate(0, 0, 368)
 	for _, c := range []struct {
 		name  string
@@ -102,7 +102,7 @@ func TestTheFirstEndCounts(t *testing.T) {
 // TestTheEndOfAnIntermediateComesByItself: no look is needed for it, and it is
 // one finding however many nodes serve it.
 func TestTheEndOfAnIntermediateComesByItself(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	root := b.issue(t, wish{cn: "Example Root", ca: true})
 	sub := b.issue(t, wish{cn: "Example Issuing", ca: true, by: root, to: noon().AddDate(0, 0, 5)})
 	ms := b.issue(t, wish{cn: "imp-apac-pub-ms.example.com", names: []string{string(apacPub), string(apacSub)}, by: sub})

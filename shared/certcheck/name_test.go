@@ -56,7 +56,7 @@ func (r *resolver) Lookup(_ context.Context, _, names []string) (dnsprobe.Result
 // TestNamesOfACertificate: which names of a certificate the pulling cluster's
 // DNS must know, and what its answers amount to.
 func TestNamesOfACertificate(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	const first, second = "192.0.2.53:53", "192.0.2.54:53"
 	ok := said(second, dnsprobe.OK, nil)
 	only := func(name string, reason dnsprobe.Reason) func([]string) dnsprobe.ServerResult {
@@ -138,7 +138,7 @@ func TestNamesOfACertificate(t *testing.T) {
 
 // TestOneServerIsDownAndAnotherDoesNotKnow: the first says nothing of the second.
 func TestOneServerIsDownAndAnotherDoesNotKnow(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	check := b.certcheck()
 	check.DNS = &resolver{servers: []func([]string) dnsprobe.ServerResult{
 		func([]string) dnsprobe.ServerResult {
@@ -157,7 +157,7 @@ func TestOneServerIsDownAndAnotherDoesNotKnow(t *testing.T) {
 // TestACertificateWithThousandsOfNames: a hundred are asked for, the cluster's
 // own nodes among them; of the others nothing is claimed.
 func TestACertificateWithThousandsOfNames(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	var names []string
 	for i := range 3000 {
 		names = append(names, fmt.Sprintf("n%d.example.net", i))
@@ -293,7 +293,7 @@ func TestWhenOurOwnWayToDNSIsSuspected(t *testing.T) {
 // Which of the names that a puller meets must be found, each once, and how many
 // there are.
 func TestWhichNamesOfACertificateCount(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	pub, sub := string(apacPub), string(apacSub)
 	for _, c := range []struct {
 		name string

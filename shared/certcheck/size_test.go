@@ -26,7 +26,7 @@ func (b *bench) itemOf(id mesh.ClusterID) []byte {
 
 // TestOneCertificateWithManyNamesOnEveryPort: stored once, and shown everywhere.
 func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	apac := &b.mesh.Clusters[1]
 	for i := range 4 {
 		name := mesh.NodeName(fmt.Sprintf("imp-apac-sub%d.example.com", i+2))
@@ -89,7 +89,7 @@ func TestOneCertificateWithManyNamesOnEveryPort(t *testing.T) {
 // TestAStoreOfTenThousandEntries: the item stays far below its limit, and what
 // the mesh needs is found among them.
 func TestAStoreOfTenThousandEntries(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	var crowd []*issued
 	for i := range 150 {
 		crowd = append(crowd, b.issue(t, wish{cn: string(apacPub), ecdsa: true, ca: i%2 == 0}), b.issue(t, wish{cn: strings.Repeat("C", 300) + fmt.Sprint(i), ecdsa: true, ca: true}))
@@ -135,7 +135,7 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 		{"a list that is empty where it was not", func(h *certificate.Holding) { h.Stores["tomcat-trust"] = nil }, "True InTrustStore", "TrustStoreNotRead"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, &keys{})
+			b := newBench(t, allKeys())
 			b.stores = map[mesh.NodeName]map[string][]*issued{}
 			for _, n := range []mesh.NodeName{emeaPub, emeaSub, apacPub, apacSub} {
 				b.stores[n] = map[string][]*issued{"tomcat-trust": {{cert: b.leaf(emeaPub)}, {cert: b.leaf(emeaSub)}, {cert: b.leaf(apacPub)}, {cert: b.leaf(apacSub)}}}
@@ -157,7 +157,7 @@ func TestAStoreOfWhichNothingFollows(t *testing.T) {
 
 // TestARecordThatNoItemHolds is cut, and what is not kept is said.
 func TestARecordThatNoItemHolds(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	apac := &b.mesh.Clusters[1]
 	for i := range 20 {
 		name := mesh.NodeName(fmt.Sprintf("imp-apac-sub%d.example.com", i+2))

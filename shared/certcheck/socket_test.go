@@ -112,7 +112,7 @@ func drips(b []byte, every time.Duration) func(net.Conn) {
 // row of the table with its reason, and none delays the others beyond its own
 // deadline. The certificate of a server is read where it shows one.
 func TestBadServers(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	b := newBench(t, k)
 	const deadline = 2 * time.Second
 	garbage := bytes.Repeat([]byte{0x30}, 900)

@@ -18,7 +18,7 @@ import (
 // A store that is listed as empty, and was not, says nothing: what was read there
 // counts on, and the finding names node and store.
 func TestAStoreThatIsListedAsEmpty(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	b.platform()
 	if no := b.look(run.Request{}).Certs["emea"].Value.NoTrust; no != nil {
 		t.Fatalf("of stores that were read: %+v", no)
@@ -52,7 +52,7 @@ func TestWhichStoresAreJudged(t *testing.T) {
 		{"TLS back", mesh.PeerID{From: "apac", To: "emea"}, "cup-trust cup-xmpp-trust tomcat-trust"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, &keys{})
+			b := newBench(t, allKeys())
 			b.platform()
 			for i, p := range b.mesh.Peers {
 				if p.ID == c.tls {
@@ -79,7 +79,7 @@ func TestWhichStoresAreJudged(t *testing.T) {
 // How far a chain is followed to a CA of the store: by way of what was served, and
 // no further than any real chain reaches.
 func TestWhichCAOfTheStoreVouches(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	root := k.issue(t, wish{cn: "Example Root", ca: true})
 	over := k.issue(t, wish{cn: "Example Root", ca: true, to: noon().Add(-time.Minute)})
 	early := k.issue(t, wish{cn: "Example Root", ca: true, from: noon().Add(time.Minute)})
@@ -189,7 +189,7 @@ func TestWhatAStoreVouchedForBefore(t *testing.T) {
 // By what Peerkeeper may log in over a certificate: a pin, or a CA of tls.ca by
 // way of what is served with it, for the name that is dialled.
 func TestWhatVouchesForAServedCertificateHere(t *testing.T) {
-	k := &keys{}
+	k := allKeys()
 	root := k.issue(t, wish{cn: "Example Root", ca: true})
 	sub := k.issue(t, wish{cn: "Example Issuing", ca: true, by: root})
 	leaf := k.issue(t, wish{cn: string(apacPub), by: sub})
@@ -231,7 +231,7 @@ func TestWhatVouchesForAServedCertificateHere(t *testing.T) {
 // An intermediate that a node does not serve is looked for in the cluster's own
 // stores: a leaf ends with it.
 func TestAnIntermediateThatOnlyAStoreHoldsEnds(t *testing.T) {
-	b := newBench(t, &keys{})
+	b := newBench(t, allKeys())
 	root := b.issue(t, wish{cn: "Example Root", ca: true})
 	sub := b.issue(t, wish{cn: "Example Issuing", ca: true, by: root, to: noon().AddDate(0, 0, 5)})
 	b.mesh.Clusters[1].TLS.CA = pemOf(root)
