@@ -315,3 +315,33 @@ func TestWhichNamesOfACertificateCount(t *testing.T) {
 		}
 	}
 }
+
+// Why nobody tells whether a name exists is said of the servers that answered.
+func TestWhyANameIsOpen(t *testing.T) {
+	const name = "imp-apac-pub.example.com"
+	answer := func(address string, reason, down dnsprobe.Reason) dnsprobe.ServerResult {
+		s := said(address, reason, nil)([]string{name})
+		s.Down = down
+		return s
+	}
+	for _, c := range []struct {
+		name    string
+		servers []dnsprobe.ServerResult
+		want    string
+	}{
+		{"one fails, one is silent", []dnsprobe.ServerResult{answer("192.0.2.1", dnsprobe.ServFail, ""), answer("192.0.2.2", dnsprobe.Silent, "")}, fmt.Sprintf(" (%s from 192.0.2.1)", dnsprobe.ServFail)},
+		{"two answer", []dnsprobe.ServerResult{answer("192.0.2.1", dnsprobe.Lame, ""), answer("192.0.2.2", dnsprobe.Refused, "")}, fmt.Sprintf(" (%s from 192.0.2.1, %s from 192.0.2.2)", dnsprobe.Lame, dnsprobe.Refused)},
+		{"one is down", []dnsprobe.ServerResult{answer("192.0.2.1", dnsprobe.ServFail, dnsprobe.Silent)}, ""},
+		{"one was not asked for it", []dnsprobe.ServerResult{{Server: "192.0.2.1"}}, ""},
+		{"nobody was asked", nil, ""},
+	} {
+		if got := whyOpen(dnsprobe.Result{Servers: c.servers}, name); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	b := newBench(t, allKeys())
+	apac, _ := b.mesh.Cluster("apac")
+	if long := strings.Repeat("department.", 30) + "example.net"; b.certcheck().needsResolving(apac, long, []string{long}) {
+		t.Error("a name that fits into no question must be found")
+	}
+}
