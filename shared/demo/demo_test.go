@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"peerkeeper/shared/repair"
 	"peerkeeper/testdata/scenarios"
 )
 
@@ -14,7 +15,7 @@ func TestStoryPlaysToItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	res, err := Demo{Clusters: 3, Users: 200, Story: story, Out: &out, Dir: t.TempDir()}.PlayOnce(t.Context())
+	res, err := Demo{Clusters: 3, Users: 200, Story: story, Out: &out, Dir: t.TempDir(), Privilege: repair.GrantPrivilege()}.PlayOnce(t.Context())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}

@@ -92,6 +92,9 @@ func (t *tick) logsDue(ids []mesh.ClusterID, asked bool) []logDue {
 		if turn.Requests <= most+1 && view().LevelWanted(id, r, t.now) {
 			turn.Fetch, turn.Level, most = false, true, most+1 // the file has its next turn
 		}
+		if turn.Fetch && turn.Requests <= listRequests(r.Way) {
+			continue // it could only ask whether the file has changed, and leaves less for what is pushed meanwhile
+		}
 		if !turn.Fetch {
 			turn.Allowance = peer.Allowance{Requests: min(turn.Requests, most)}
 		}
