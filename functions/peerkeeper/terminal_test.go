@@ -114,7 +114,7 @@ func TestBashCompletes(t *testing.T) {
 		"peerkeeper ex":               {"explain"},
 		"peerkeeper check ":           {"certs"},
 		"peerkeeper trust acc":        {"accept"},
-		"peerkeeper run --once peers":    {"peersync"},
+		"peerkeeper run --once peers": {"peersync"},
 		"peerkeeper status --sta":     {"--state"},
 		"peerkeeper check certs --no": {"--now"},
 		"peerkeeper completion ":      {"bash", "zsh", "fish"},
