@@ -58,17 +58,14 @@ type Connector struct {
 	open        map[mesh.ClusterID]*Client
 	controllers map[mesh.ClusterID]*ServiceController
 	flights     map[mesh.NodeName]*soap.Flight
-	budget      *soap.Budget
+	budget      *soap.Budget // of all flights
 }
 
 // flight is a node's one slot, shared by every account that logs in to it.
 // The caller holds the lock.
 func (c *Connector) flight(name mesh.NodeName) *soap.Flight {
-	if c.budget == nil {
-		c.budget = soap.NewBudget(answersInFlight)
-	}
 	if c.flights == nil {
-		c.flights = map[mesh.NodeName]*soap.Flight{}
+		c.flights, c.budget = map[mesh.NodeName]*soap.Flight{}, soap.NewBudget(answersInFlight)
 	}
 	if c.flights[name] == nil {
 		c.flights[name] = soap.NewFlight(c.budget)
