@@ -130,16 +130,13 @@ func (c *Client) Probe(ctx context.Context, m *mesh.Mesh, now time.Time) (Report
 			trouble = refusal
 		}
 	}
-	if gone(trouble) {
-		if c.cucm != nil {
-			r.CUCM = c.probeCUCM(ctx)
-		}
-		return r, nil
-	}
-	c.probeRoles(ctx, &r)
 	if c.cucm != nil {
 		r.CUCM = c.probeCUCM(ctx)
 	}
+	if gone(trouble) {
+		return r, nil
+	}
+	c.probeRoles(ctx, &r)
 	for _, p := range defaults {
 		q, err := c.probeQuery(ctx, p.name)
 		if stop(ctx, err) {
@@ -371,8 +368,7 @@ func (c *Client) propose(ctx context.Context, owner func(mesh.NodeName) (mesh.Cl
 	if stop(ctx, err) {
 		return p, err
 	}
-	err = c.proposeParameters(ctx, &p)
-	if stop(ctx, err) {
+	if err := c.proposeParameters(ctx, &p); stop(ctx, err) {
 		return p, err
 	}
 	return p, nil

@@ -1,7 +1,10 @@
 package cluster_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +102,43 @@ func TestProbeProposesThePeerTable(t *testing.T) {
 	}
 }
 
+// A mesh.yaml need not name a Unified CM.
+func TestProbeWithoutUnifiedCM(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+		r.declared("emea").CUCM = nil
+		r.Change("emea", clustersim.Nodes{Node: string(pubOf("emea")), Down: &down})
+		if p := r.probe("emea"); p.CUCM != nil || (len(p.Queries) == 0) != down {
+			t.Errorf("publisher down %v: Unified CM %+v, %d queries", down, p.CUCM, len(p.Queries))
+		}
+	}
+}
+
+// Names come from the cluster: what is no peer table is passed over, and what could
+// not stand in a statement is neither asked for nor proposed.
+func TestProbePassesOverNamesThatAreNone(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+	r.retell("systables", func(a string) string {
+		var more strings.Builder
+		for _, row := range [][2]string{
+			{"phonepeers", "peeraddress"}, {"clusterpeers; DROP TABLE enduser", "peeraddress"},
+			{"cupsinterclusterpeers", "hostaddress FROM enduser"}, {"ClusterPeerLog", "id"}, {"ClusterPeerLog", "note"},
+		} {
+			fmt.Fprintf(&more, "<row><tabname>%s</tabname><colname>%s</colname></row>", row[0], row[1])
+		}
+		return strings.Replace(a, "</return>", more.String()+"</return>", 1)
+	})
+	p := r.probe("emea").Proposal
+	if p.Table != "cupsinterclusterpeers" || !slices.Equal(p.Others, []string{"ClusterPeerLog"}) || len(p.Remarks) > 0 {
+		t.Errorf("table %s, others %q, remarks %q", p.Table, p.Others, p.Remarks)
+	}
+	for _, g := range p.Columns {
+		if strings.Contains(g.Column, " ") {
+			t.Errorf("proposed: %+v", g)
+		}
+	}
+}
+
 func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 	t.Run("addresses that are no node of the mesh", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 3, Users: 5}, false)
@@ -123,6 +163,26 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 			t.Error("15 is no interval that Cisco allows")
 		}
 	})
+}
+
+// rejecting is a cluster that refuses the account as soon as it is asked in these
+// words.
+type rejecting struct {
+	next  http.RoundTripper
+	words string
+}
+
+func (c rejecting) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(string(body), c.words) {
+		return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+	}
+	req = req.Clone(req.Context())
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return c.next.RoundTrip(req)
 }
 
 func TestProbeOfATroubledCluster(t *testing.T) {
@@ -153,18 +213,46 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 			t.Errorf("it goes on: %v, log %+v", err, p.Log)
 		}
 	})
-	t.Run("a catalogue of very many tables", func(t *testing.T) {
+	t.Run("its account may not list parameters", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-		r.retell("systables", func(a string) string {
-			var more strings.Builder
-			for n := range 100 {
-				fmt.Fprintf(&more, "<row><tabname>clusterpeerlog%d</tabname><colname>id</colname></row>", n)
+		r.Fault(clustersim.Fault{Cluster: "emea", Operation: "listServiceParameter", Kind: clustersim.FaultHTTP403, Times: -1})
+		p := r.probe("emea")
+		if q := p.Proposal; len(q.Parameters) != 0 || q.Table == "" || len(q.Remarks) != 1 || !strings.HasPrefix(q.Remarks[0], "the parameters of "+peer.ICSA+" cannot be listed: ") {
+			t.Errorf("%+v", q)
+		}
+		if p.Log.State == "" {
+			t.Error("its log was not asked for")
+		}
+	})
+	t.Run("account rejected once the catalogue, or a table of it, is asked for", func(t *testing.T) {
+		for _, words := range []string{"systables", "SELECT FIRST 30 "} {
+			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+			r.Connector.Transport = rejecting{r.Connector.Transport, words}
+			p, err := r.client("emea").Probe(t.Context(), r.Mesh, r.Clock.Now())
+			if n := r.Requests("emea")["listServiceParameter"]; soap.KindOf(err) != soap.AccountRejected || p.Log.State != "" || n > 0 {
+				t.Errorf("%q: it goes on: %v, log %+v, asked %d times for parameters", words, err, p.Log, n)
 			}
-			return strings.Replace(a, "</return>", more.String()+"</return>", 1)
-		})
-		p := r.probe("emea").Proposal
-		if p.Table != "cupsinterclusterpeers" || len(p.Others) != 20 || slices.Contains(p.Others, p.Table) {
-			t.Errorf("table %s, %d others: %q", p.Table, len(p.Others), p.Others)
+		}
+	})
+	t.Run("a catalogue of very many tables", func(t *testing.T) {
+		// Those that have a column of interest are asked for it, which they do not let
+		// us: at most fifty tables, the peers' own among them.
+		for column, unread := range map[string]int{"id": 0, "peeraddress": 49} {
+			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+			r.retell("systables", func(a string) string {
+				var more strings.Builder
+				for n := range 100 {
+					fmt.Fprintf(&more, "<row><tabname>clusterpeerlog%d</tabname><colname>%s</colname></row>", n, column)
+				}
+				return strings.Replace(a, "</return>", more.String()+"</return>", 1)
+			})
+			p := r.probe("emea").Proposal
+			if p.Table != "cupsinterclusterpeers" || len(p.Others) != 20 || slices.Contains(p.Others, p.Table) {
+				t.Errorf("table %s, %d others: %q", p.Table, len(p.Others), p.Others)
+			}
+			if len(p.Remarks) != unread {
+				t.Errorf("%d remarks, want %d: %q", len(p.Remarks), unread, p.Remarks)
+			}
 		}
 	})
 	t.Run("database refuses a query", func(t *testing.T) {
