@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,25 @@ func TestWhichCopyIsTheNewest(t *testing.T) {
 			}
 			slices.Reverse(files)
 		}
+	}
+}
+
+// Of a listing only the log and its copies count, whatever else stands beside them:
+// the log first, and then the copies by number.
+func TestTheLogAmongOtherFiles(t *testing.T) {
+	var list []logcollection.File
+	for _, path := range []string{
+		"/var/log/active/syslog/messages", logPath + ".10", logPath + ".2", "/var/log/active/elsewhere/CiscoSyslog", logPath,
+		logPath + "Archive/messages.1", logPath + ".9", "/var/log/active/syslog/AlternateSyslog",
+	} {
+		list = append(list, logcollection.File{Path: path, Name: path[strings.LastIndex(path, "/")+1:]})
+	}
+	var got []string
+	for _, f := range syslogFiles(list) {
+		got = append(got, f.Path)
+	}
+	if want := []string{logPath, logPath + ".2", logPath + ".9", logPath + ".10"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -182,6 +182,50 @@ func TestWhatATurnMayCost(t *testing.T) {
 	}
 }
 
+// TestALogThatNobodyListsIsNotFetchedWithoutBytes: how large it is shows only as it
+// comes, so that nothing is asked for of which nothing may be read.
+func TestALogThatNobodyListsIsNotFetchedWithoutBytes(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+	r.Change("emea", clustersim.Log{Service: new("old")})
+	r.look("emea")
+	had := peer.LogRecord{Way: peer.LogWay{List: "none"}}
+	for _, relist := range []bool{false, true} { // what a listing takes comes off as well
+		g := r.client("emea").ReadLog(t.Context(), r.Mesh, &had, cluster.LogTurn{Allowance: peer.Allowance{Requests: 12}, Fetch: true, Level: relist}, r.Clock.Now())
+		if g.Outcome != peer.LogNotFetched || g.Problem != "" {
+			t.Errorf("asked for a list: %v; %+v", relist, g)
+		}
+	}
+	for name, n := range r.Requests("emea") {
+		if n > 0 && strings.Contains(name, "GetOneFile") {
+			t.Errorf("%d of %s", n, name)
+		}
+	}
+}
+
+// TestOnlyCiscosOwnAlarmOfAStuckSyncTellsOfTheLastOne: and only of a peer. Its words
+// then begin with what it tells; those of others are left as they are.
+func TestOnlyCiscosOwnAlarmOfAStuckSyncTellsOfTheLastOne(t *testing.T) {
+	line := func(minute int, alarm, of string) string {
+		return fmt.Sprintf("Mar  2 08:00:00 h local7 2 : 7: imp-emea-pub.example.com: Mar 02 2026 07:%02d:00.000 UTC : %%UC_ICSA-2-%s: %%[remotePeerAddress=%s][lastSynchronizedTime=2026-03-02 06:30:00 +0000][AppID=Cisco Intercluster Sync Agent][ClusterID=][NodeID=imp-emea-pub]: refused\n", minute, alarm, of)
+	}
+	const periodic, failure, apac, amer = "InterClusterSyncAgentPeerPeriodicSyncingFailure", "InterClusterSyncAgentSyncFailure", "imp-apac-pub.example.com", "imp-amer-pub.example.com"
+	r := newRig(t, clustersim.Config{Clusters: 3, Users: 10}, false)
+	r.Connector.Transport = &otherLog{next: r.Connector.Transport, file: func() io.Reader {
+		return strings.NewReader(line(1, periodic, apac) + line(2, failure, amer) + line(3, periodic, "somewhere.example.com"))
+	}}
+	r.look("emea")
+	g := r.client("emea").ReadLog(t.Context(), r.Mesh, &peer.LogRecord{}, cluster.LogTurn{Allowance: peer.Allowance{Requests: 4, Bytes: 64 << 20}, Fetch: true}, r.Clock.Now())
+	if p := g.Words.Peers["apac"]; !p.LastSynced.At.Equal(time.Date(2026, 3, 2, 6, 30, 0, 0, time.UTC)) || p.Periodic.Text != "lastSynchronizedTime 2026-03-02 06:30:00 +0000: refused" {
+		t.Errorf("of apac: %+v", p)
+	}
+	if p := g.Words.Peers["amer"]; p.LastSynced.Alarm != "" || p.Failure.Text != "refused" {
+		t.Errorf("of amer: %+v", p)
+	}
+	if _, nobody := g.Words.Peers[""]; nobody || len(g.Words.Cluster) != 1 || g.Words.Cluster[0].Text != "refused" {
+		t.Errorf("of none of its peers: %+v", g.Words)
+	}
+}
+
 // TestTheLevelIsAskedForWhereTheFileStandsStill: of the node that told it last, with
 // one request, and only if the record that the turn leaves wants it.
 func TestTheLevelIsAskedForWhereTheFileStandsStill(t *testing.T) {

@@ -126,3 +126,35 @@ func TestTheLineToSendNamesNobodyOfTheMesh(t *testing.T) {
 		}
 	}
 }
+
+// TestTheLevelIsThatOfLocalSyslogs: whatever other destinations a node lists, in
+// whatever order, and however it writes the name.
+func TestTheLevelIsThatOfLocalSyslogs(t *testing.T) {
+	monitor := func(name, level, on string) string {
+		return "<AlarmConfig><AlarmLevelEvent>" + level + "</AlarmLevelEvent><monitor>" + name + "</monitor><Enable>" + on + "</Enable></AlarmConfig>"
+	}
+	remote, trace := monitor("Remote Syslogs", "Error", "true"), monitor("SDI Trace", "Debug", "true")
+	for _, c := range []struct {
+		name, monitors string
+		level          ciscolog.Level
+		by             string
+	}{
+		{"the last of three", remote + trace + monitor("Local Syslogs", "Informational", "true"), "Informational", "cucm-emea.example.com"},
+		{"in one word", remote + monitor("LOCALSYSLOG", "Warning", "t"), "Warning", "cucm-emea.example.com"},
+		{"after another that is local", monitor("Local Trace", "Debug", "true") + monitor("Local Syslogs", "Error", "true"), "Error", "cucm-emea.example.com"},
+		{"turned off", remote + monitor("Local Syslogs", "Informational", "false"), ciscolog.Off, "cucm-emea.example.com"},
+		{"not among them", remote + trace, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
+			r.retell("getSyslogConfiguration", func(a string) string {
+				before, rest, _ := strings.Cut(a, "<alarmConfigs>")
+				_, after, _ := strings.Cut(rest, "</alarmConfigs>")
+				return before + "<alarmConfigs>" + c.monitors + "</alarmConfigs>" + after
+			})
+			if log := r.probe("emea").Log; log.Level != c.level || log.LevelBy != c.by {
+				t.Errorf("level %q, as %q says", log.Level, log.LevelBy)
+			}
+		})
+	}
+}
