@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/logcollection"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/soap"
 )
 
 // Which copy was the log until it was rotated, however a node names its copies.
@@ -82,6 +84,35 @@ func TestWhereALogGoesOn(t *testing.T) {
 	} {
 		if got := c.pass.continues(c.had); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// How long a node that has refused its log is left alone: a day where only a person
+// can mend it, as long as it asks for where it has too much to do, and otherwise
+// longer with each failure.
+func TestHowLongALogThatIsRefusedIsLeftAlone(t *testing.T) {
+	throttled := func(after time.Duration) error {
+		return fmt.Errorf("reading: %w", &soap.Error{Kind: soap.Throttled, RetryAfter: after})
+	}
+	for _, c := range []struct {
+		name string
+		err  error
+		want time.Duration
+	}{
+		{"a role is missing", &soap.Error{Kind: soap.Forbidden}, 24 * time.Hour},
+		{"the service does not run", &soap.Error{Kind: soap.NotFound}, 24 * time.Hour},
+		{"there is no such file", &logcollection.NoFileError{}, 24 * time.Hour},
+		{"the file is too large: it may be rotated", &logcollection.TooLargeError{}, 30 * time.Minute},
+		{"too much to do, and it does not say for how long", throttled(0), 15 * time.Minute},
+		{"too much to do for a minute", throttled(time.Minute), 15 * time.Minute},
+		{"too much to do for an hour", throttled(time.Hour), time.Hour},
+		{"too much to do for a day", throttled(24 * time.Hour), 4 * time.Hour},
+		{"no answer", &soap.Error{Kind: soap.Timeout}, 0},
+		{"nothing that can be read", &soap.Error{Kind: soap.Malformed}, 0},
+	} {
+		if got := waitAfter(c.err); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
 }

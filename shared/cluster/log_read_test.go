@@ -182,6 +182,36 @@ func TestWhatATurnMayCost(t *testing.T) {
 	}
 }
 
+// TestWhatEndsATurnBeforeTheLogIsFetched: nobody wants it now, it is more than may be
+// read in this turn or in any, or the account lacks the role.
+func TestWhatEndsATurnBeforeTheLogIsFetched(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		set     clustersim.Log
+		fetch   bool
+		bytes   int64
+		outcome peer.LogOutcome
+		problem string
+		wait    time.Duration
+	}{
+		{"nobody wants it now", clustersim.Log{}, false, 64 << 20, peer.LogNotFetched, "", 0},
+		{"more than this turn may read", clustersim.Log{Size: new(2 << 20)}, true, 1 << 20, peer.LogNotFetched, "", 0},
+		{"more than is read of any", clustersim.Log{Size: new(17 << 20)}, true, 64 << 20, peer.LogFailed, "tooLarge", 30 * time.Minute},
+		{"the account lacks the role", clustersim.Log{Roles: new(false)}, true, 64 << 20, peer.LogFailed, "noRole", 24 * time.Hour},
+	} {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 10}, false)
+		r.Change("emea", c.set)
+		r.look("emea")
+		g := r.client("emea").ReadLog(t.Context(), r.Mesh, &peer.LogRecord{}, cluster.LogTurn{Allowance: peer.Allowance{Requests: 4, Bytes: c.bytes}, Fetch: c.fetch}, r.Clock.Now())
+		if g.Outcome != c.outcome || g.Problem != c.problem || g.Wait != c.wait || (g.Detail == "") != (c.problem == "") {
+			t.Errorf("%s: %+v", c.name, g)
+		}
+		if g.Requests != 1 || r.Requests("emea")["GetOneFile"] > 0 {
+			t.Errorf("%s: %d requests, of them for a file %d", c.name, g.Requests, r.Requests("emea")["GetOneFile"])
+		}
+	}
+}
+
 // TestALogThatNobodyListsIsNotFetchedWithoutBytes: how large it is shows only as it
 // comes, so that nothing is asked for of which nothing may be read.
 func TestALogThatNobodyListsIsNotFetchedWithoutBytes(t *testing.T) {
