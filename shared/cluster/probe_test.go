@@ -1,9 +1,7 @@
 package cluster_test
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -165,26 +163,6 @@ func TestProbeDoesNotTakeNamesForValues(t *testing.T) {
 	})
 }
 
-// rejecting is a cluster that refuses the account as soon as it is asked in these
-// words.
-type rejecting struct {
-	next  http.RoundTripper
-	words string
-}
-
-func (c rejecting) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(string(body), c.words) {
-		return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
-	}
-	req = req.Clone(req.Context())
-	req.Body = io.NopCloser(bytes.NewReader(body))
-	return c.next.RoundTrip(req)
-}
-
 func TestProbeOfATroubledCluster(t *testing.T) {
 	t.Run("subscriber down", func(t *testing.T) {
 		r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
@@ -227,7 +205,7 @@ func TestProbeOfATroubledCluster(t *testing.T) {
 	t.Run("account rejected once the catalogue, or a table of it, is asked for", func(t *testing.T) {
 		for _, words := range []string{"systables", "SELECT FIRST 30 "} {
 			r := newRig(t, clustersim.Config{Clusters: 2, Users: 5}, false)
-			r.Connector.Transport = rejecting{r.Connector.Transport, words}
+			r.Connector.Transport = instead{r.Connector.Transport, words, http.StatusUnauthorized, ""}
 			p, err := r.client("emea").Probe(t.Context(), r.Mesh, r.Clock.Now())
 			if n := r.Requests("emea")["listServiceParameter"]; soap.KindOf(err) != soap.AccountRejected || p.Log.State != "" || n > 0 {
 				t.Errorf("%q: it goes on: %v, log %+v, asked %d times for parameters", words, err, p.Log, n)

@@ -1,6 +1,9 @@
 package cluster_test
 
 import (
+	"bytes"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -52,3 +55,24 @@ func subOf(id mesh.ClusterID) mesh.NodeName {
 }
 
 func has(s, part string) bool { return strings.Contains(s, part) }
+
+// instead answers what is asked in these words in the place of the cluster.
+type instead struct {
+	next   http.RoundTripper
+	words  string
+	status int
+	body   string
+}
+
+func (i instead) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(body, []byte(i.words)) {
+		return &http.Response{StatusCode: i.status, Header: http.Header{"Content-Type": {"text/xml"}}, Body: io.NopCloser(strings.NewReader(i.body)), Request: req}, nil
+	}
+	req = req.Clone(req.Context())
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return i.next.RoundTrip(req)
+}

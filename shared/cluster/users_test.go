@@ -368,3 +368,27 @@ func TestAUserIsFoundWithWhatThePageShows(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// TestUsersBetweenTwoRows: after the one and up to and with the other, in pieces; a
+// range that does not end is no range.
+func TestUsersBetweenTwoRows(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 1, Users: 1601}, false)
+	between := func(after, until string) ([]string, error) {
+		var keys []string
+		err := r.client("emea").Between(t.Context(), after, until, func(u cluster.User) { keys = append(keys, u.Key) })
+		return keys, err
+	}
+	all, err := between("", "")
+	if err == nil || len(all) != 1600 || !slices.IsSorted(all) {
+		t.Fatalf("all of them: %d, %v", len(all), err)
+	}
+	for _, c := range []struct{ after, until int }{{2, 5}, {0, 399}, {0, 400}, {0, 401}, {0, 1599}, {1500, 1501}} {
+		got, err := between(all[c.after], all[c.until])
+		if err != nil || !slices.Equal(got, all[c.after+1:c.until+1]) {
+			t.Errorf("after row %d up to row %d: %d of them, %v", c.after, c.until, len(got), err)
+		}
+	}
+	if rest, err := between(all[1500], ""); err != nil || len(rest) != 100 {
+		t.Errorf("after row 1500 to the end: %d of them, %v", len(rest), err)
+	}
+}
