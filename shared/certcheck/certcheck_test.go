@@ -198,6 +198,7 @@ type bench struct {
 const (
 	emeaPub, emeaSub = mesh.NodeName("imp-emea-pub.example.com"), mesh.NodeName("imp-emea-sub.example.com")
 	apacPub, apacSub = mesh.NodeName("imp-apac-pub.example.com"), mesh.NodeName("imp-apac-sub.example.com")
+	amerPub          = mesh.NodeName("imp-amer-pub.example.com")
 )
 
 func newBench(t testing.TB, k *keys) *bench {
@@ -224,6 +225,20 @@ func newBench(t testing.TB, k *keys) *bench {
 		}
 	}
 	return b
+}
+
+// amer adds a third cluster, of one node, and what it pulls and who pulls from it.
+func (b *bench) amer(peers ...mesh.PeerID) *issued {
+	leaf := b.issue(b.t, wish{cn: string(amerPub)})
+	b.serve(string(amerPub)+":8443", tlsprobe.RSA, leaf)
+	b.mesh.Clusters = append(b.mesh.Clusters, mesh.Cluster{
+		ID: "amer", Publisher: amerPub, Release: "14.0.1SU3", PlatformCredentials: "amer/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"},
+		Nodes: []mesh.Node{{Name: amerPub, Address: string(amerPub) + ":8443", PlatformAddress: string(amerPub) + ":443"}}, TLS: mesh.TLS{Pins: []string{chain.Fingerprint(leaf.cert)}},
+	})
+	for _, id := range peers {
+		b.mesh.Peers = append(b.mesh.Peers, mesh.Peer{ID: id, Protocol: mesh.TCP})
+	}
+	return leaf
 }
 
 // serve has an address serve a chain for a key type.
@@ -816,14 +831,7 @@ func TestAnIdentityThatIsNotTold(t *testing.T) {
 // them, and is unknown of one, stays for that one.
 func TestWhatOthersTrustKeepsNothing(t *testing.T) {
 	b := newBench(t, allKeys())
-	const amerPub mesh.NodeName = "imp-amer-pub.example.com"
-	leaf := b.issue(t, wish{cn: string(amerPub)})
-	b.serve(string(amerPub)+":8443", tlsprobe.RSA, leaf)
-	b.mesh.Clusters = append(b.mesh.Clusters, mesh.Cluster{
-		ID: "amer", Publisher: amerPub, Release: "14.0.1SU3", PlatformCredentials: "amer/platform", SyncInterval: mesh.Duration(30 * time.Minute), DNS: []string{"192.0.2.53:53"},
-		Nodes: []mesh.Node{{Name: amerPub, Address: string(amerPub) + ":8443", PlatformAddress: string(amerPub) + ":443"}}, TLS: mesh.TLS{Pins: []string{chain.Fingerprint(leaf.cert)}},
-	})
-	b.mesh.Peers = append(b.mesh.Peers, mesh.Peer{ID: mesh.PeerID{From: "amer", To: "apac"}, Protocol: mesh.TCP})
+	leaf := b.amer(mesh.PeerID{From: "amer", To: "apac"})
 	b.platform()
 	b.stores[amerPub] = map[string][]*issued{"tomcat-trust": {leaf, {cert: b.leaf(apacPub)}}}
 	b.own[amerPub] = map[string][]*issued{"tomcat": {leaf}}
@@ -937,6 +945,9 @@ func TestNotAskedBefore14(t *testing.T) {
 			}
 			if got := b.found(snapshot, "emea"); len(got) != 0 {
 				t.Errorf("nobody meant it to be read, and yet %q", got)
+			}
+			if cond := condOf(snapshot, mesh.PeerID{From: "apac", To: "emea"}, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
+				t.Errorf("apac's stores, which were read, tell %s %s", cond.Status, cond.Reason)
 			}
 		})
 	}

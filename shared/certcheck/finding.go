@@ -145,7 +145,7 @@ func (f *finder) carryUndecided(id mesh.ClusterID, matrix certificate.Matrix) {
 		open := p.Lacking // all of them where the certificate itself is not known now
 		undecided := true
 		for _, row := range matrix.Of(id) {
-			if row.Node != p.Node || row.KeyType != p.KeyType || row.Pending || p.ID != trustID(p, row) {
+			if row.Pending || p.ID != trustID(p, row) {
 				continue
 			}
 			open = nil
