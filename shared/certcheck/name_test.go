@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/chain"
@@ -343,5 +344,73 @@ func TestWhyANameIsOpen(t *testing.T) {
 	apac, _ := b.mesh.Cluster("apac")
 	if long := strings.Repeat("department.", 30) + "example.net"; b.certcheck().needsResolving(apac, long, []string{long}) {
 		t.Error("a name that fits into no question must be found")
+	}
+}
+
+// What is kept of each DNS server that mesh.yaml names: whether it is silent, and
+// since when. One that was not asked now keeps what was known.
+func TestSinceWhenADNSServerIsSilent(t *testing.T) {
+	since := noon().Add(-time.Hour)
+	cl := mesh.Cluster{DNS: []string{"one", "two"}}
+	silent := func(address string, at time.Time) certificate.NameServer {
+		return certificate.NameServer{Address: address, Silent: true, Since: at}
+	}
+	up, down := func(s string) dnsprobe.ServerResult { return dnsprobe.ServerResult{Server: s} }, func(s string) dnsprobe.ServerResult { return dnsprobe.ServerResult{Server: s, Down: dnsprobe.Silent} }
+	for _, c := range []struct {
+		name string
+		now  []dnsprobe.ServerResult
+		prev []certificate.NameServer
+		want []certificate.NameServer
+	}{
+		{"both answer", []dnsprobe.ServerResult{up("one"), up("two")}, nil, []certificate.NameServer{{Address: "one"}, {Address: "two"}}},
+		{"the second is silent, for the first time", []dnsprobe.ServerResult{up("one"), down("two")}, []certificate.NameServer{{Address: "one"}, {Address: "two"}}, []certificate.NameServer{{Address: "one"}, silent("two", noon())}},
+		{"the second is still silent", []dnsprobe.ServerResult{up("one"), down("two")}, []certificate.NameServer{{Address: "one"}, silent("two", since)}, []certificate.NameServer{{Address: "one"}, silent("two", since)}},
+		{"both are still silent", []dnsprobe.ServerResult{down("one"), down("two")}, []certificate.NameServer{silent("one", since), silent("two", since.Add(time.Minute))}, []certificate.NameServer{silent("one", since), silent("two", since.Add(time.Minute))}},
+		{"the second answers again", []dnsprobe.ServerResult{up("one"), up("two")}, []certificate.NameServer{{Address: "one"}, silent("two", since)}, []certificate.NameServer{{Address: "one"}, {Address: "two"}}},
+		{"nobody was asked", nil, []certificate.NameServer{{Address: "one"}, silent("two", since)}, []certificate.NameServer{{Address: "one"}, silent("two", since)}},
+		{"one that mesh.yaml does not name any more", []dnsprobe.ServerResult{up("one"), up("two")}, []certificate.NameServer{silent("three", since)}, []certificate.NameServer{{Address: "one"}, {Address: "two"}}},
+	} {
+		if got := nameServers(cl, dnsprobe.Result{Servers: c.now}, c.prev, noon()); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// Which certificates a puller may meet: the publisher's of each key type, as the node
+// itself names it where what is shown is disputed; and the shown one counts besides.
+func TestWhichCertificatesAPullerMayMeet(t *testing.T) {
+	b := newBench(t, allKeys())
+	ec := certificate.Place{KeyType: "ECDSA"}
+	s := func(print string, disputed bool) certificate.Served {
+		return certificate.Served{Fingerprint: print, Disputed: disputed}
+	}
+	for _, c := range []struct {
+		name           string
+		rsa, ecdsa     certificate.Served
+		named          map[string]certificate.Served
+		meets, besides string
+	}{
+		{"nothing was read", certificate.Served{Error: "refused"}, certificate.Served{}, nil, "", ""},
+		{"RSA alone", s("rsa", false), certificate.Served{}, nil, "rsa", ""},
+		{"both", s("rsa", false), s("ec", false), nil, "rsa ec", ""},
+		{"the node names another, and it is no dispute", s("rsa", false), s("ec", false), map[string]certificate.Served{"tomcat": s("next", false)}, "rsa ec", ""},
+		{"RSA is disputed", s("shown", true), s("ec", false), map[string]certificate.Served{"tomcat": s("named", true)}, "named ec", "shown"},
+		{"ECDSA is disputed", s("rsa", false), s("shown", true), map[string]certificate.Served{"tomcat-ECDSA": s("named", true)}, "rsa named", "shown"},
+		{"it was disputed, and what the node named is gone", s("shown", true), certificate.Served{}, nil, "shown", "shown"},
+	} {
+		r := certificate.Record{
+			Served:   map[mesh.NodeName]map[certificate.Place]certificate.Served{apacPub: {onRSA: c.rsa, ec: c.ecdsa}, apacSub: {onRSA: s("sub", true)}},
+			Identity: map[mesh.NodeName]map[string]certificate.Served{apacPub: c.named},
+		}
+		prints := func(all []certificate.Served) string {
+			var out []string
+			for _, one := range all {
+				out = append(out, one.Fingerprint)
+			}
+			return strings.Join(out, " ")
+		}
+		if meets, besides := prints(b.certcheck().leaves("apac", r)), prints(b.certcheck().disputed("apac", r)); meets != c.meets || besides != c.besides {
+			t.Errorf("%s: meets %q, besides %q; want %q and %q", c.name, meets, besides, c.meets, c.besides)
+		}
 	}
 }
