@@ -113,8 +113,10 @@ type Mesh struct {
 	// AddressScheme is the IM address scheme as declared; "" if it is not.
 	AddressScheme AddressScheme `json:"addressScheme,omitempty"`
 	Clusters      []Cluster     `json:"clusters"`
-	Peers         []Peer        `json:"peers"`
-	Policy        Policy        `json:"policy"`
+	// Topology is FullMesh where mesh.yaml says so instead of listing pairs.
+	Topology Topology `json:"topology,omitempty"`
+	Peers    []Peer   `json:"peers"`
+	Policy   Policy   `json:"policy"`
 	// Dialect holds the site's overrides of the queries that Cisco does not
 	// document, as read from the file mesh.yaml names; nil means defaults only.
 	Dialect *Dialect `json:"dialect,omitempty"`
@@ -232,6 +234,12 @@ type TLS struct {
 	// read: its line and why. The others count all the same.
 	Unread []string `json:"unread,omitempty"`
 }
+
+// Topology is how mesh.yaml says which clusters peer; "" is a list of pairs.
+type Topology string
+
+// FullMesh is every cluster with every other.
+const FullMesh Topology = "full-mesh"
 
 // Peer is one directed peer that should exist, with its SIP protocol.
 type Peer struct {
@@ -399,10 +407,12 @@ func (m *Mesh) Owner(name NodeName) (ClusterID, bool) {
 }
 
 // Hash identifies the configuration: equal meshes hash equal, whatever the
-// file's layout. A function whose hash differs from the newest run's observes
-// but does not act.
+// file's layout, and whether all pairs are listed or called a full mesh. A function
+// whose hash differs from the newest run's observes but does not act.
 func (m *Mesh) Hash() string {
-	b, err := json.Marshal(m)
+	same := *m
+	same.Topology = ""
+	b, err := json.Marshal(same)
 	if err != nil {
 		// Every field marshals: names, numbers and times only.
 		panic(fmt.Sprintf("mesh %s does not marshal: %v", m.Name, err))

@@ -1,6 +1,7 @@
 package meshfile
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -263,63 +264,140 @@ func (d *decoder) node(v yamlfile.Value) mesh.Node {
 // peers reads the pairs and makes two directed peers of each.
 func (d *decoder) peers(v yamlfile.Value, m *mesh.Mesh) {
 	protocol := string(mesh.TCP)
-	var topology, pairs yamlfile.Value
+	var topology, pairs, except yamlfile.Value
 	v.Object(yamlfile.Keys{
 		"topology": func(v yamlfile.Value) {
 			topology = v
-			v.Choice([]string{fullMesh}, fullMesh)
+			v.Choice(topologies, "")
 		},
 		"pairs":    func(v yamlfile.Value) { pairs = v },
 		"protocol": func(v yamlfile.Value) { protocol = v.Choice(protocols, protocol) },
+		"except":   func(v yamlfile.Value) { except = v },
 	})
-	add := func(from, to, fromAt, toAt string) {
+	exceptions := d.exceptions(except)
+	add := func(p pair, fromAt, toAt string) {
+		own := mesh.Protocol(protocol)
+		if e, ok := exceptions[p.sorted()]; ok {
+			own = cmp.Or(e.protocol, own)
+		}
 		path := yamlfile.Item("peers", len(m.Peers))
 		d.rep.Place(path+".id.from", fromAt)
 		d.rep.Place(path+".id.to", toAt)
-		m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: mesh.ClusterID(from), To: mesh.ClusterID(to)}, Protocol: mesh.Protocol(protocol)})
+		m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: p[0], To: p[1]}, Protocol: own})
+	}
+	both := func(p pair, at, bt string) {
+		add(p, at, bt)
+		add(pair{p[1], p[0]}, bt, at)
 	}
 	switch {
 	case topology.There() && pairs.There():
 		topology.Fail("topology and pairs are both given", "keep topology: full-mesh for all pairs, or list pairs")
 	case pairs.There():
-		lines := map[string]int{}
+		lines := map[pair]int{}
 		for _, v := range pairs.Items() {
-			ends := v.Texts()
-			if v.Kind() != yamlfile.List || d.rep.SpoiledBelow(v.Path) {
+			p, ok := d.pair(v)
+			if !ok {
 				continue
 			}
-			if len(ends) != 2 {
-				v.Fail(fmt.Sprintf("a pair names two clusters, here are %d", len(ends)), "write it as in [emea, apac]")
+			if first, twice := lines[p.sorted()]; twice {
+				v.Fail(fmt.Sprintf("%s and %s are a pair already, on line %d", p[0], p[1], first), "remove this one: each pair stands for both directions")
 				continue
 			}
-			if ends[0] == ends[1] {
-				v.Fail(yamlfile.Show(ends[0])+" is paired with itself", "name two different clusters")
-				continue
-			}
-			key := min(ends[0], ends[1]) + ">" + max(ends[0], ends[1])
-			if first, twice := lines[key]; twice {
-				v.Fail(fmt.Sprintf("%s and %s are a pair already, on line %d", ends[0], ends[1], first), "remove this one: each pair stands for both directions")
-				continue
-			}
-			lines[key] = d.rep.Line(v.Path)
-			a, b := yamlfile.Item(v.Path, 0), yamlfile.Item(v.Path, 1)
-			add(ends[0], ends[1], a, b)
-			add(ends[1], ends[0], b, a)
+			lines[p.sorted()] = d.rep.Line(v.Path)
+			both(p, yamlfile.Item(v.Path, 0), yamlfile.Item(v.Path, 1))
 		}
 	case topology.There():
+		m.Topology = mesh.FullMesh
 		ids := m.IDs()
 		ids = ids[:min(len(ids), mesh.MaxClusters)] // the 31st is refused elsewhere
 		for i, from := range ids {
 			for _, to := range ids[i+1:] {
 				if from != to && from != "" && to != "" { // both are faults of the clusters, reported there
-					add(string(from), string(to), topology.Path, topology.Path)
-					add(string(to), string(from), topology.Path, topology.Path)
+					both(pair{from, to}, topology.Path, topology.Path)
 				}
 			}
 		}
 		m.Peers = dropTwice(m.Peers)
 	default:
 		d.rep.Blame(v.Path, "neither topology nor pairs is given", "write topology: full-mesh, or pairs: [[emea, apac]]")
+	}
+	d.exceptionsOf(exceptions, m, pairs)
+}
+
+// pair is two clusters, as the file names them.
+type pair [2]mesh.ClusterID
+
+func (p pair) sorted() pair { return pair{min(p[0], p[1]), max(p[0], p[1])} }
+
+// pair reads [emea, apac].
+func (d *decoder) pair(v yamlfile.Value) (pair, bool) {
+	ends := v.Texts()
+	switch {
+	case v.Kind() != yamlfile.List || d.rep.SpoiledBelow(v.Path):
+	case len(ends) != 2:
+		v.Fail(fmt.Sprintf("a pair names two clusters, here are %d", len(ends)), "write it as in [emea, apac]")
+	case ends[0] == ends[1]:
+		v.Fail(yamlfile.Show(ends[0])+" is paired with itself", "name two different clusters")
+	default:
+		return pair{mesh.ClusterID(ends[0]), mesh.ClusterID(ends[1])}, true
+	}
+	return pair{}, false
+}
+
+// exception is what one pair has otherwise than the rest.
+type exception struct {
+	named    pair   // in the order of the file
+	path     string // of the named pair
+	protocol mesh.Protocol
+}
+
+// exceptions reads {pair: [emea, apac], protocol: tls}, by the sorted pair. One that
+// says what the rest has is lawful.
+func (d *decoder) exceptions(list yamlfile.Value) map[pair]exception {
+	out := map[pair]exception{}
+	for _, v := range list.Items() {
+		e, read := exception{path: yamlfile.Child(v.Path, "pair")}, false
+		v.Object(yamlfile.Keys{
+			"pair":     func(v yamlfile.Value) { e.named, read = d.pair(v) },
+			"protocol": func(v yamlfile.Value) { e.protocol = mesh.Protocol(v.Choice(protocols, "")) },
+		})
+		if !read {
+			d.rep.Blame(e.path, "missing: which pair is meant", "write it as in pair: [emea, apac]")
+		}
+		if e.protocol == "" {
+			d.rep.Blame(yamlfile.Child(v.Path, "protocol"), "missing: what the pair has otherwise than the rest", "write "+yamlfile.OneOf(protocols))
+		}
+		if first, twice := out[e.named.sorted()]; read && twice {
+			d.rep.Fail(e.path, fmt.Sprintf("%s and %s have an exception already, on line %d", e.named[0], e.named[1], d.rep.Line(first.path)), "keep one of them: it stands for both directions")
+		} else if read {
+			out[e.named.sorted()] = e
+		}
+	}
+	return out
+}
+
+// exceptionsOf judges whose exceptions they are.
+func (d *decoder) exceptionsOf(exceptions map[pair]exception, m *mesh.Mesh, pairs yamlfile.Value) {
+	clusters := rosterOf(m, d.rep)
+	listed, misspelt := map[pair]bool{}, d.rep.SpoiledBelow(pairs.Path)
+	for _, p := range m.Peers {
+		listed[pair{p.ID.From, p.ID.To}.sorted()] = true
+		message, _ := clusters.fault(p.ID.From)
+		misspelt = misspelt || message != ""
+	}
+	for key, e := range exceptions {
+		known := true
+		for i, id := range e.named {
+			if message, cure := clusters.fault(id); message != "" {
+				d.rep.Blame(yamlfile.Item(e.path, i), message, cure)
+				known = false
+			}
+		}
+		// Where pairs are misspelt or not read, that is the fault. In a full mesh all
+		// clusters that are known are pairs.
+		if known && !listed[key] && pairs.There() && !misspelt && !clusters.unread {
+			d.rep.Blame(e.path, fmt.Sprintf("%s and %s are no pair here", e.named[0], e.named[1]), fmt.Sprintf("add [%s, %s] to pairs, or remove the exception", e.named[0], e.named[1]))
+		}
 	}
 }
 

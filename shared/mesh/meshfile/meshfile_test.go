@@ -203,6 +203,10 @@ func TestBadFiles(t *testing.T) {
 		{"protocol", "protocol: tcp", "protocol: udp", []string{`21: peers.protocol: "udp" is not known here: write tcp or tls`}},
 		{"pair twice", "topology: full-mesh", "pairs: [[emea, apac], [apac, emea]]", []string{"21: peers.pairs[1]: apac and emea are a pair already, on line 21: remove this one: each pair stands for both directions"}},
 		{"pair with itself", "topology: full-mesh", "pairs: [[emea, emea]]", []string{`21: peers.pairs[0]: "emea" is paired with itself: name two different clusters`}},
+		{"exception of an unknown cluster in a full mesh", "protocol: tcp", "except: [{pair: [emea, amer], protocol: tls}]", []string{`21: peers.except[0].pair[1]: no cluster has the id "amer": write emea or apac`}},
+		{"exception of a pair that is misspelt", "topology: full-mesh", "pairs: [[emea, apca]], except: [{pair: [emea, apac], protocol: tls}]", []string{`21: peers.pairs[0][1]: no cluster has the id "apca": did you mean apac?`}},
+		{"exception and neither topology nor pairs", "topology: full-mesh, protocol: tcp", "except: [{pair: [emea, apac], protocol: tls}]", []string{"21: peers: neither topology nor pairs is given: write topology: full-mesh, or pairs: [[emea, apac]]"}},
+		{"exceptions as a mapping", "protocol: tcp", "except: {pair: [emea, apac], protocol: tls}", []string{"21: peers.except: is a mapping, not a list"}},
 		{"pair of three", "topology: full-mesh", "pairs: [[emea, apac, amer]]", []string{"21: peers.pairs[0]: a pair names two clusters, here are 3: write it as in [emea, apac]"}},
 
 		// Policy.
@@ -291,22 +295,32 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-func TestTenFaultsAtOnce(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(meshes, "bad/ten-faults.yaml"))
+// parseBad reads a file of testdata/meshes/bad and holds its faults against those
+// that stand beside it.
+func parseBad(t *testing.T, name string) error {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(meshes, "bad", name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile(filepath.Join(meshes, "bad/ten-faults.errors"))
+	want, err := os.ReadFile(filepath.Join(meshes, "bad", name+".errors"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = Parse("mesh.yaml", data, nil)
 	if err == nil {
-		t.Fatal("ten faults and no error")
+		t.Fatalf("%s is accepted", name)
 	}
 	if diff := cmp.Diff(string(want), err.Error()+"\n"); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
+	return err
+}
+
+func TestFaultsOfExceptionsAtOnce(t *testing.T) { parseBad(t, "exceptions") }
+
+func TestTenFaultsAtOnce(t *testing.T) {
+	err := parseBad(t, "ten-faults")
 	var all yamlfile.Errors
 	if !errors.As(err, &all) || len(all) != 10 {
 		t.Fatalf("errors.As gives %d faults, want 10", len(all))
@@ -409,7 +423,7 @@ func TestContractExample(t *testing.T) {
 			DNS: []string{"127.0.0.1:40010", "127.0.0.1:40011"}, TimeZone: "Europe/Berlin",
 			SyncInterval: mesh.Duration(30 * time.Minute), AutoRecovery: true, OVA: 15000, Edition: "standard", DNSSurvivesSplit: true,
 		}},
-		Peers: []mesh.Peer{},
+		Topology: mesh.FullMesh, Peers: []mesh.Peer{},
 		Policy: mesh.Policy{
 			Mode: mesh.Observe, Limits: mesh.Limits{RestartsPerClusterPerHour: 1, RestartsPerMeshPerHour: 3, ImportsPerMeshPerHour: 30},
 			RestartForOnePeer: "approve", ImportCertificates: mesh.ImportApprove, Thresholds: mesh.Thresholds{CertificateDays: []int{28, 14, 7}},
@@ -484,8 +498,8 @@ func loadExamples(t *testing.T) map[string]*mesh.Mesh {
 
 func TestExampleMeshes(t *testing.T) {
 	got := loadExamples(t)
-	if len(got) != 3 {
-		t.Fatalf("%d example meshes, want 3", len(got))
+	if len(got) != 4 {
+		t.Fatalf("%d example meshes, want 4", len(got))
 	}
 	two := got["two-clusters"]
 	wantPeers := []mesh.Peer{
@@ -505,12 +519,16 @@ func TestExampleMeshes(t *testing.T) {
 		t.Errorf("one-cluster has peers %v, pins (-want +got):\n%s", one.Peers, diff)
 	}
 	three := got["three-regions"]
-	var ids []string
-	for _, p := range three.Peers {
-		ids = append(ids, p.ID.String()+" "+string(p.Protocol))
+	for name, want := range map[string][]string{
+		"three-regions": {"amer>emea tls", "apac>emea tls", "emea>amer tls", "emea>apac tls"},
+		"one-pair-tls":  {"amer>apac tcp", "amer>emea tcp", "apac>amer tcp", "apac>emea tls", "emea>amer tcp", "emea>apac tls"},
+	} {
+		if diff := cmp.Diff(want, protocolsOf(got[name])); diff != "" {
+			t.Errorf("%s peers (-want +got):\n%s", name, diff)
+		}
 	}
-	if diff := cmp.Diff([]string{"amer>emea tls", "apac>emea tls", "emea>amer tls", "emea>apac tls"}, ids); diff != "" {
-		t.Errorf("three-regions peers (-want +got):\n%s", diff)
+	if got["one-pair-tls"].Topology != mesh.FullMesh || two.Topology != mesh.FullMesh || three.Topology != "" {
+		t.Errorf("topologies %q, %q and %q", got["one-pair-tls"].Topology, two.Topology, three.Topology)
 	}
 	wantPolicy := mesh.Policy{
 		Mode: mesh.Recover,
@@ -541,6 +559,38 @@ func TestExampleMeshes(t *testing.T) {
 	}
 	if dns := three.Clusters[2].DNS; dns[0] != "[2001:db8:3::53]:53" {
 		t.Errorf("three-regions: amer's first DNS server is %s", dns[0])
+	}
+}
+
+func protocolsOf(m *mesh.Mesh) []string {
+	var out []string
+	for _, p := range m.Peers {
+		out = append(out, p.ID.String()+" "+string(p.Protocol))
+	}
+	return out
+}
+
+// TestAPairsOwnProtocol: whichever way pairs and the exception are written, both
+// directions have it, and no other pair has.
+func TestAPairsOwnProtocol(t *testing.T) {
+	for _, tc := range []struct{ name, peers, want string }{
+		{"beside full-mesh", "{topology: full-mesh, except: [{pair: [emea, apac], protocol: tls}]}", "tls"},
+		{"the other way round", "{topology: full-mesh, protocol: tcp, except: [{pair: [apac, emea], protocol: tls}]}", "tls"},
+		{"beside pairs, and before them", "{except: [{protocol: tls, pair: [emea, apac]}], pairs: [[apac, emea]]}", "tls"},
+		{"TCP where the rest has TLS", "{topology: full-mesh, protocol: tls, except: [{pair: [emea, apac], protocol: tcp}]}", "tcp"},
+		{"what the rest has anyway", "{topology: full-mesh, protocol: tls, except: [{pair: [emea, apac], protocol: tls}]}", "tls"},
+		{"none", "{topology: full-mesh, protocol: tls, except: []}", "tls"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			data := strings.Replace(strings.ReplaceAll(base, "ca: ca.pem", "pins: ['"+pin+"']"), "{topology: full-mesh, protocol: tcp}", tc.peers, 1)
+			m, err := Parse("mesh.yaml", []byte(data), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"apac>emea " + tc.want, "emea>apac " + tc.want}, protocolsOf(m)); diff != "" {
+				t.Errorf("peers (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -631,6 +681,27 @@ func TestJSONRoundTrip(t *testing.T) {
 	}
 }
 
+// TestAnOlderMeshJSON: a file that was written before topology was is the mesh that
+// it was, to every function that compares.
+func TestAnOlderMeshJSON(t *testing.T) {
+	m := loadExamples(t)["two-clusters"]
+	var b bytes.Buffer
+	if err := WriteJSON(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	const topology = "  \"topology\": \"full-mesh\",\n"
+	if !strings.Contains(b.String(), topology) {
+		t.Fatalf("it is not written:\n%s", b.String())
+	}
+	old, err := parseJSON("mesh.json", []byte(strings.Replace(b.String(), topology, "", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if old.Topology != "" || old.Hash() != m.Hash() {
+		t.Errorf("topology %q, hash %s, want none and %s", old.Topology, old.Hash(), m.Hash())
+	}
+}
+
 func TestBadJSON(t *testing.T) {
 	m := loadExamples(t)["three-regions"]
 	var b bytes.Buffer
@@ -653,6 +724,8 @@ func TestBadJSON(t *testing.T) {
 		{"null for a list", days, `"certificateDays": null`, differs(`"certificateDays"`)},
 		{"list for text", `"domain": "example.com"`, `"domain": ["example.com"]`, "mesh.json: json: cannot unmarshal array into Go struct field Mesh.domain of type string: write the file again from mesh.yaml"},
 		{"peer to nowhere", `"apac>emea"`, `"apac>emeA"`, `mesh.json: peers[1].id.to: no cluster has the id "emeA": did you mean emea?`},
+		{"full mesh in which peers are missing", `  "peers": [`, "  \"topology\": \"full-mesh\",\n  \"peers\": [", "mesh.json: peers: topology is full-mesh, and 4 of 6 peers are there: write the file again from mesh.yaml"},
+		{"topology that nobody knows", `  "peers": [`, "  \"topology\": \"star\",\n  \"peers\": [", `mesh.json: topology: "star" is not known here: write full-mesh`},
 		{"peer twice", `"apac>emea"`, `"amer>emea"`, `mesh.json: peers[1].id: "amer>emea" is listed already: remove one`},
 		{"peer with itself", `"apac>emea"`, `"emea>emea"`, `mesh.json: peer "emea>emea": want two different clusters as in emea>apac (emea pulls from apac): write the file again from mesh.yaml`},
 		{"DNS without its port", `"198.51.100.53:53"`, `"198.51.100.53"`, `mesh.json: clusters[0].dns[0]: "198.51.100.53" is not the address of a DNS server: write IP or IP:port, as in "192.0.2.53" or "[2001:db8::53]:53"`},
@@ -703,7 +776,11 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, path := range append(paths, filepath.Join(meshes, "bad/ten-faults.yaml")) {
+	bad, err := filepath.Glob(filepath.Join(meshes, "bad/*.yaml"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range append(paths, bad...) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)

@@ -25,6 +25,7 @@ import (
 // The words that a mesh may use, each in one place.
 var (
 	protocols      = []string{string(mesh.TCP), string(mesh.TLSProto)}
+	topologies     = []string{string(mesh.FullMesh)}
 	modes          = []string{string(mesh.Observe), string(mesh.Recover)}
 	restartAnswers = []string{"approve", "auto"}
 	importAnswers  = []string{mesh.ImportManual, mesh.ImportApprove, mesh.ImportAuto}
@@ -41,7 +42,6 @@ var (
 )
 
 const (
-	fullMesh        = "full-mesh"
 	standardEdition = "standard"
 	dayBegin        = "00:00"
 	dayEnd          = "24:00"
@@ -62,20 +62,14 @@ const (
 type rules struct {
 	m   *mesh.Mesh
 	rep *yamlfile.Report
-	// idUnread: a cluster has an id that could not be read, so no peer can be
-	// called unknown.
-	idUnread bool
+	ids roster
 	// good are texts of CAs and names of time zones that were judged before:
 	// clusters share them, and they are dear.
 	good map[string]bool
 }
 
 func validate(m *mesh.Mesh, rep *yamlfile.Report) {
-	v := &rules{m: m, rep: rep, idUnread: rep.Spoiled("clusters"), good: map[string]bool{}}
-	for i, c := range m.Clusters {
-		path := yamlfile.Item("clusters", i)
-		v.idUnread = v.idUnread || c.ID == "" && (rep.Spoiled(path) || rep.Spoiled(yamlfile.Child(path, "id")))
-	}
+	v := &rules{m: m, rep: rep, ids: rosterOf(m, rep), good: map[string]bool{}}
 	v.mesh()
 	// Past the 31st a file is wrong as a whole; its every line need not be judged.
 	for i := range min(len(m.Clusters), mesh.MaxClusters+1) {
@@ -410,14 +404,54 @@ func (v *rules) uniqueness() {
 	}
 }
 
-func (v *rules) peers() {
-	known := map[mesh.ClusterID]bool{}
-	var ids []string
-	for _, c := range v.m.Clusters {
-		if c.ID != "" && !known[c.ID] && len(ids) < 2*mesh.MaxClusters {
-			ids = append(ids, string(c.ID))
+// roster is the clusters that a pair may name.
+type roster struct {
+	known map[mesh.ClusterID]bool
+	ids   []string // those that are offered
+	// unread: a cluster has an id that could not be read, so none can be called
+	// unknown.
+	unread bool
+}
+
+func rosterOf(m *mesh.Mesh, rep *yamlfile.Report) roster {
+	r := roster{known: map[mesh.ClusterID]bool{}, unread: rep.Spoiled("clusters")}
+	for i, c := range m.Clusters {
+		path := yamlfile.Item("clusters", i)
+		switch {
+		case c.ID == "":
+			r.unread = r.unread || rep.Spoiled(path) || rep.Spoiled(yamlfile.Child(path, "id"))
+		case !r.known[c.ID]:
+			r.known[c.ID] = true
+			if len(r.ids) < 2*mesh.MaxClusters {
+				r.ids = append(r.ids, string(c.ID))
+			}
 		}
-		known[c.ID] = true
+	}
+	return r
+}
+
+// fault is what is wrong with a cluster that a pair names; "" if it is known, or
+// if nobody can tell.
+func (r roster) fault(id mesh.ClusterID) (message, cure string) {
+	if r.unread || r.known[id] {
+		return "", ""
+	}
+	cure = "write a cluster's id"
+	if len(r.ids) > 0 && len(r.ids) <= 10 {
+		cure = "write " + yamlfile.OneOf(r.ids)
+	}
+	if near := plain.Nearest(string(id), r.ids); near != "" {
+		cure = "did you mean " + near + "?"
+	}
+	return "no cluster has the id " + yamlfile.Show(string(id)), cure
+}
+
+func (v *rules) peers() {
+	if t := v.m.Topology; t != "" {
+		v.choice("topology", string(t), topologies)
+	}
+	if n := len(v.ids.known); v.m.Topology == mesh.FullMesh && n <= mesh.MaxClusters && len(v.m.Peers) != n*(n-1) {
+		v.rep.Blame("peers", fmt.Sprintf("topology is full-mesh, and %d of %d peers are there", len(v.m.Peers), n*(n-1)), writeAgain)
 	}
 	seen := map[mesh.PeerID]bool{}
 	for i, p := range v.m.Peers {
@@ -426,17 +460,9 @@ func (v *rules) peers() {
 			key string
 			id  mesh.ClusterID
 		}{{"id.from", p.ID.From}, {"id.to", p.ID.To}} {
-			if v.idUnread || known[end.id] {
-				continue
+			if message, cure := v.ids.fault(end.id); message != "" {
+				v.rep.Blame(yamlfile.Child(path, end.key), message, cure)
 			}
-			cure := "write a cluster's id"
-			if len(ids) > 0 && len(ids) <= 10 {
-				cure = "write " + yamlfile.OneOf(ids)
-			}
-			if near := plain.Nearest(string(end.id), ids); near != "" {
-				cure = "did you mean " + near + "?"
-			}
-			v.rep.Blame(yamlfile.Child(path, end.key), "no cluster has the id "+yamlfile.Show(string(end.id)), cure)
 		}
 		switch {
 		case p.ID.From == p.ID.To:
