@@ -24,14 +24,20 @@ type Inventory struct {
 	// Domains are all that were seen.
 	Domain  string
 	Domains []string
-	// Peers are the addresses in what looks like the peer table. Which table and
-	// which column that is, nobody has documented: it is a guess by names and values.
-	Peers []mesh.NodeName
+	// Peers are the entries of what looks like the peer table. Which table and
+	// which columns that is, nobody has documented: it is a guess by names and values.
+	Peers []PeerEntry
 	// Others are nodes that own users here and are none of the cluster's: those of
 	// its peers, as far as is known of such rows (inferred).
 	Others []mesh.NodeName
 	// Gaps say what could not be read, and why.
 	Gaps []string
+}
+
+// PeerEntry is one entry for an intercluster peer.
+type PeerEntry struct {
+	Address  mesh.NodeName
+	Protocol mesh.Protocol // "" if no column tells, or tells neither
 }
 
 // Bounds of an inventory.
@@ -125,7 +131,7 @@ func (c *Client) inventoryDomain(ctx context.Context, i *Inventory) error {
 	return err
 }
 
-// inventoryPeers reads the addresses of the table and column that Probe would
+// inventoryPeers reads the entries from the table and the columns that Probe would
 // propose.
 func (c *Client) inventoryPeers(ctx context.Context, i *Inventory) error {
 	p, err := c.proposeTable(ctx, func(n mesh.NodeName) (mesh.ClusterID, bool) {
@@ -134,19 +140,33 @@ func (c *Client) inventoryPeers(ctx context.Context, i *Inventory) error {
 	if err != nil {
 		return err
 	}
+	column := map[string]string{}
 	for _, g := range p.Columns {
-		if g.Purpose != "address" || g.LeftOut {
-			continue
+		if !g.LeftOut {
+			column[g.Purpose] = g.Column
 		}
-		_, err := c.publisher().axl.Query(ctx, fmt.Sprintf("SELECT FIRST %d %s AS address FROM %s", nodesKept, g.Column, p.Table), []string{"address"}, func(v [][]byte) error {
-			if n := mesh.NodeName(strings.TrimSpace(string(v[0]))); nodeName(n) && !i.has(n) {
-				i.Peers = append(i.Peers, n)
-			}
-			return nil
-		})
-		return err
 	}
-	return nil
+	if column["address"] == "" {
+		return nil
+	}
+	selects, want := column["address"]+" AS address", []string{"address"}
+	if column["protocol"] != "" {
+		selects, want = selects+", "+column["protocol"]+" AS protocol", append(want, "protocol")
+	}
+	_, err = c.publisher().axl.Query(ctx, fmt.Sprintf("SELECT FIRST %d %s FROM %s", nodesKept, selects, p.Table), want, func(v [][]byte) error {
+		e := PeerEntry{Address: mesh.NodeName(strings.TrimSpace(string(v[0])))}
+		if len(v) > 1 {
+			e.Protocol = mesh.Protocol(strings.ToLower(strings.TrimSpace(string(v[1]))))
+		}
+		if e.Protocol != mesh.TCP && e.Protocol != mesh.TLSProto {
+			e.Protocol = ""
+		}
+		if nodeName(e.Address) && !i.has(e.Address) {
+			i.Peers = append(i.Peers, e)
+		}
+		return nil
+	})
+	return err
 }
 
 func (c *Client) inventoryOthers(ctx context.Context, i *Inventory) error {

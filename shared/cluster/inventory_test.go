@@ -62,11 +62,11 @@ func (r *rig) inventory(id mesh.ClusterID) cluster.Inventory {
 func TestInventoryOfAWellCluster(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 3, Users: 20}, false)
 	i := r.inventory("emea")
-	slices.Sort(i.Peers)
+	slices.SortFunc(i.Peers, func(a, b cluster.PeerEntry) int { return strings.Compare(string(a.Address), string(b.Address)) })
 	want := cluster.Inventory{
 		Nodes: []mesh.NodeName{pubOf("emea"), subOf("emea")}, Publisher: pubOf("emea"), CUCM: "cucm-emea.example.com",
 		Release: "14.0.1.13900(8)", Domain: "example.com", Domains: []string{"example.com"},
-		Peers:  []mesh.NodeName{pubOf("amer"), pubOf("apac")},
+		Peers:  []cluster.PeerEntry{{pubOf("amer"), mesh.TCP}, {pubOf("apac"), mesh.TCP}},
 		Others: []mesh.NodeName{pubOf("apac"), subOf("apac"), pubOf("amer"), subOf("amer")},
 	}
 	if diff := cmp.Diff(want, i); diff != "" {
@@ -203,11 +203,11 @@ func TestInventoryOfATroubledCluster(t *testing.T) {
 func TestInventoryOfPeersThatLeadNowhere(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 3, Users: 5}, false)
 	r.Change("emea", clustersim.Peers{Peer: "amer", Address: new(string(subOf("emea")))})
-	if i := r.inventory("emea"); !slices.Equal(i.Peers, []mesh.NodeName{pubOf("apac")}) {
+	if i := r.inventory("emea"); !slices.Equal(i.Peers, []cluster.PeerEntry{{pubOf("apac"), mesh.TCP}}) {
 		t.Errorf("peers %q", i.Peers)
 	}
 	r.Change("emea", clustersim.Peers{Peer: "amer", Address: new("two words")})
-	if i := r.inventory("emea"); !slices.Equal(i.Peers, []mesh.NodeName{pubOf("apac")}) {
+	if i := r.inventory("emea"); !slices.Equal(i.Peers, []cluster.PeerEntry{{pubOf("apac"), mesh.TCP}}) {
 		t.Errorf("peers %q", i.Peers)
 	}
 }

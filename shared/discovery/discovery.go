@@ -164,7 +164,7 @@ func (s Search) Find(ctx context.Context) (Found, error) {
 		w.found.Clusters = append(w.found.Clusters, c)
 		// Who is a publisher comes first: the other nodes of its cluster are then
 		// known, and are not logged in to.
-		queue = slices.DeleteFunc(slices.Concat(c.Inventory.Peers, queue, c.Inventory.Others), func(n mesh.NodeName) bool { return w.settled[dnsname.Canonical(string(n))] })
+		queue = slices.DeleteFunc(slices.Concat(addresses(c.Inventory.Peers), queue, c.Inventory.Others), func(n mesh.NodeName) bool { return w.settled[dnsname.Canonical(string(n))] })
 	}
 	if len(w.found.Clusters) == 0 {
 		return w.found, fmt.Errorf("%s: %s", w.found.Unreached[0].Host, w.found.Unreached[0].Why)
@@ -174,12 +174,20 @@ func (s Search) Find(ctx context.Context) (Found, error) {
 	return w.found, nil
 }
 
+func addresses(entries []cluster.PeerEntry) []mesh.NodeName {
+	out := make([]mesh.NodeName, len(entries))
+	for i, e := range entries {
+		out[i] = e.Address
+	}
+	return out
+}
+
 // forget leaves out, where publishers are known that no account may ask, the nodes
 // that were not tried for the same reason: most are those publishers' own.
 func (f *Found) forget() {
 	publisher := func(u Unreached) bool {
 		return slices.ContainsFunc(f.Clusters, func(c Cluster) bool {
-			return slices.ContainsFunc(c.Inventory.Peers, func(n mesh.NodeName) bool { return dnsname.Same(string(n), string(u.Host)) })
+			return slices.ContainsFunc(c.Inventory.Peers, func(e cluster.PeerEntry) bool { return dnsname.Same(string(e.Address), string(u.Host)) })
 		})
 	}
 	if slices.ContainsFunc(f.Unreached, func(u Unreached) bool { return u.Rejected && publisher(u) }) {

@@ -116,6 +116,52 @@ func TestAWholeMeshIsFoundFromOnePublisher(t *testing.T) {
 	}
 }
 
+// TestAPairsOwnProtocolIsWritten: what most entries say stands for all, and a pair
+// that says otherwise beside it. Two ends that differ are a gap, and no guess.
+func TestAPairsOwnProtocolIsWritten(t *testing.T) {
+	all := []string{"amer>apac", "amer>emea", "apac>amer", "apac>emea", "emea>amer", "emea>apac"}
+	for _, tc := range []struct {
+		name string
+		tls  []string // entries
+		want []string // peers over TLS
+		gap  string
+	}{
+		{"all TCP", nil, nil, ""},
+		{"all TLS", all, all, ""},
+		{"one pair TLS", []string{"emea>amer", "amer>emea"}, []string{"amer>emea", "emea>amer"}, ""},
+		{"one pair TCP", []string{"amer>apac", "amer>emea", "apac>amer", "emea>amer"}, []string{"amer>apac", "amer>emea", "apac>amer", "emea>amer"}, ""},
+		{"two ends that differ", []string{"emea>apac"}, nil, "the entries of emea and apac for each other name two protocols"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, 3)
+			for _, entry := range tc.tls {
+				from, to, _ := strings.Cut(entry, ">")
+				r.Change(from, clustersim.Peers{Peer: to, Protocol: new("tls")})
+			}
+			found, err := r.search.Find(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, text := parse(t, found, r.search.CA)
+			var got []string
+			for _, p := range m.Peers {
+				if p.Protocol == mesh.TLSProto {
+					got = append(got, p.ID.String())
+				}
+			}
+			if len(m.Peers) != len(all) || !slices.Equal(got, tc.want) {
+				t.Errorf("%d peers, over TLS %q, want %q:\n%s", len(m.Peers), got, tc.want, text)
+			}
+			if gaps := strings.Join(found.Gaps(), "\n"); (gaps != "") != (tc.gap != "") || !strings.Contains(gaps, tc.gap) {
+				t.Errorf("gaps %q, want %q", gaps, tc.gap)
+			}
+			if strings.Contains(text, "except:") != (len(tc.want) > 0 && len(tc.want) < len(all)) {
+				t.Errorf("an exception where none is, or none:\n%s", text)
+			}
+		})
+	}
+}
+
 func TestASubscriberWillDoToBeginWith(t *testing.T) {
 	r := newRig(t, 2)
 	r.search.Publisher = "imp-emea-sub.example.com"

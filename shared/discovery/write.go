@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -36,8 +37,14 @@ func (f Found) Gaps() []string {
 	} else if f.first() == "" {
 		out = append(out, "no IM address was seen, so the domain is not known: correct it before anything else")
 	}
-	if _, full, read := f.pairs(); len(f.Clusters) > 1 && !full && !read {
+	pairs, full, read := f.pairs()
+	if len(f.Clusters) > 1 && !full && !read {
 		out = append(out, "which clusters peer with which could not be read of all of them: that all do is assumed")
+	}
+	for _, p := range pairs {
+		if p.differ {
+			out = append(out, fmt.Sprintf("the entries of %s and %s for each other name two protocols: they should be alike, and mesh.yaml should say which", p.a, p.b))
+		}
 	}
 	return out
 }
@@ -123,32 +130,48 @@ func (f Found) YAML(file File) []byte {
 	return b.Bytes()
 }
 
-// pairs are the clusters of which at least one has an entry for the other, as far
-// as the table that looks like Cisco's tells; full says that these are all pairs,
-// read that no cluster's table was empty or unreadable.
-func (f Found) pairs() (pairs [][2]string, full, read bool) {
+// pair is two clusters of which at least one has an entry for the other.
+type pair struct {
+	a, b mesh.ClusterID
+	// protocol is what their entries say; "" if none tells, or if they differ.
+	protocol mesh.Protocol
+	differ   bool
+}
+
+// pairs are all pairs, as far as the table that looks like Cisco's tells; full says
+// that these are all that there can be, read that no cluster's table was empty or
+// unreadable.
+func (f Found) pairs() (pairs []pair, full, read bool) {
 	owner := map[string]mesh.ClusterID{}
 	for _, c := range f.Clusters {
 		for _, n := range c.Inventory.Nodes {
 			owner[dnsname.Canonical(string(n))] = c.ID
 		}
 	}
-	has, read := map[[2]mesh.ClusterID]bool{}, true
+	entries, read := map[mesh.PeerID]mesh.Protocol{}, true
 	for _, c := range f.Clusters {
 		read = read && len(c.Inventory.Peers) > 0
-		for _, n := range c.Inventory.Peers {
-			if to, known := owner[dnsname.Canonical(string(n))]; known && to != c.ID {
-				has[[2]mesh.ClusterID{c.ID, to}], has[[2]mesh.ClusterID{to, c.ID}] = true, true
+		for _, e := range c.Inventory.Peers {
+			if to, known := owner[dnsname.Canonical(string(e.Address))]; known && to != c.ID {
+				entries[mesh.PeerID{From: c.ID, To: to}] = e.Protocol
 			}
 		}
 	}
 	full = true
 	for i, a := range f.Clusters {
 		for _, b := range f.Clusters[i+1:] {
-			if has[[2]mesh.ClusterID{a.ID, b.ID}] {
-				pairs = append(pairs, [2]string{string(a.ID), string(b.ID)})
-			} else {
+			id := mesh.PeerID{From: a.ID, To: b.ID}
+			there, has := entries[id]
+			back, hasBack := entries[id.Reverse()]
+			switch p := (pair{a: a.ID, b: b.ID}); {
+			case !has && !hasBack:
 				full = false
+			case there != "" && back != "" && there != back:
+				p.differ = true
+				pairs = append(pairs, p)
+			default:
+				p.protocol = cmp.Or(there, back)
+				pairs = append(pairs, p)
 			}
 		}
 	}
@@ -160,21 +183,42 @@ func (f Found) peers(line func(string, ...any), comment func(string, string)) {
 		return
 	}
 	line("peers:")
-	switch pairs, full, read := f.pairs(); {
+	pairs, full, read := f.pairs()
+	switch {
 	case full:
 		line("  topology: full-mesh")
 	case read && len(pairs) > 0:
 		comment("  ", "As the tables tell that look like the clusters' peer tables; Cisco documents none.")
 		line("  pairs:")
 		for _, p := range pairs {
-			line("    - [%s, %s]", scalar(p[0]), scalar(p[1]))
+			line("    - [%s, %s]", scalar(string(p.a)), scalar(string(p.b)))
 		}
 	default:
 		comment("  ", "Which clusters peer could not be read of all of them: that all do is assumed. Otherwise")
 		comment("  ", "list them, as in pairs: [[emea, apac], [emea, amer]].")
 		line("  topology: full-mesh")
 	}
-	line("  protocol: tcp            # as Cisco advises; tls where the entries say so")
+	count := map[mesh.Protocol]int{}
+	for _, p := range pairs {
+		count[p.protocol]++
+	}
+	most, says := mesh.TCP, "as Cisco advises; tls where the entries say so"
+	if count[mesh.TLSProto] > count[mesh.TCP] {
+		most = mesh.TLSProto
+	}
+	if count[most] > 0 {
+		says = "as the entries say"
+	}
+	line("  protocol: %s            # %s", most, says)
+	if count[mesh.TCP] == 0 || count[mesh.TLSProto] == 0 {
+		return
+	}
+	line("  except:                  # pairs whose entries say otherwise")
+	for _, p := range pairs {
+		if p.protocol != "" && p.protocol != most {
+			line("    - {pair: [%s, %s], protocol: %s}", scalar(string(p.a)), scalar(string(p.b)), p.protocol)
+		}
+	}
 }
 
 func (f Found) cluster(c Cluster, file File, line func(string, ...any), comment func(string, string)) {

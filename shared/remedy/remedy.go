@@ -220,7 +220,7 @@ var steps = map[peer.Reason][]procedure.Step{
 		{On: "{fromPub}", Menu: procedure.InterClustering, Do: "The entry names a node of {to} that is not its database publisher. Select it, set Peer Address to {toPub} and Save; Cisco refuses a second entry for the same cluster (InterclusterSyncAgentPeerDuplicate)."},
 	},
 	peer.ProtocolDiffers: {
-		{On: "{fromPub}", Menu: procedure.InterClustering, Do: "Find and select {toPub}, set Protocol to {protocol} and Save. TCP is Cisco's recommendation and default."},
+		{On: "{fromPub}", Menu: procedure.InterClustering, Do: "Find and select {toPub}, set Protocol to {protocol} and Save. TCP is Cisco's recommendation and default; where this pair alone is to have another, mesh.yaml says so under peers.except."},
 		{On: "{toPub}", Menu: procedure.InterClustering, Do: "Do the same for {fromPub}: both ends must name the same protocol."},
 	},
 	peer.DomainDiffers: {
