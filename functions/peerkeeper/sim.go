@@ -19,6 +19,7 @@ import (
 type simVerb struct {
 	Dir         string        `help:"Folder for mesh.yaml, secrets.json, ca.pem, dialect.yaml and admin.json." required:"" placeholder:"DIR"`
 	Clusters    int           `help:"How many clusters, 1 to 30: emea, apac, amer, c04 …" default:"3" placeholder:"N"`
+	Apart       int           `help:"How many of them, the last, have no peers yet: mesh.yaml does not list them, apart.yaml does." default:"0" placeholder:"N"`
 	Users       int           `help:"Users at home in each cluster." default:"200" placeholder:"N"`
 	Latency     time.Duration `help:"Added to every answer, such as 50ms." default:"0" placeholder:"TIME"`
 	Release     string        `help:"12.5, 14.0, 15.0 or a full version such as 14.0.1.13900-8." default:"14.0" placeholder:"RELEASE"`
@@ -62,7 +63,7 @@ func (s *simVerb) Run(ctx context.Context, t *terminal) (err error) {
 	}
 	sim, err := clustersim.New(clustersim.Config{
 		Names: s.Names, Ports: ports,
-		Clusters: s.Clusters, Users: s.Users, Release: s.Release, Listen: s.Listen, Latency: s.Latency,
+		Clusters: s.Clusters, Apart: s.Apart, Users: s.Users, Release: s.Release, Listen: s.Listen, Latency: s.Latency,
 		LogSeverity: s.LogSeverity, Clock: clock, Seed: 1, Epoch: clock.Epoch, Rate: s.Rate,
 		Log: func(line string) { t.log.Info(line) },
 	})

@@ -33,11 +33,11 @@ func verbOf[C Change](name, example, help string) verb {
 // errors and `peerkeeper sim --help` follow from it.
 func adminVerbs() []verb {
 	return []verb{
-		verbOf[Peers]("peers", `{"peer":"apac","mode":"stuck"}`, "what it pulls from another cluster: ok, stuck, hung, slow, deaf, badCredentials; a forced sync; the entry itself"),
+		verbOf[Peers]("peers", `{"peer":"apac","mode":"stuck"}`, "what it pulls from another cluster: ok, stuck, hung, slow, deaf, badCredentials; a forced sync; the entry itself: present, address, protocol, username, password"),
 		verbOf[Services]("services", `{"node":"imp-emea-sub.example.com","service":"Cisco Intercluster Sync Agent","status":"Stopped"}`, "a service's status, a Restart, a crash, NotActivated; staysDown, takes: how it starts from now on"),
 		verbOf[Users]("users", `{"add":10}`, "who is at home: add, remove, duplicate, unassign, assign, invalidUri, move, or one of your choice"),
 		verbOf[Parameters]("parameters", `{"name":"ICSAEnableAutoRecovery","value":"f"}`, "a service parameter, on one node or all"),
-		verbOf[Credentials]("credentials", `{"password":"another"}`, "an account: read, write, platform, platform-write"),
+		verbOf[Credentials]("credentials", `{"password":"another"}`, "an account: read, write, platform, platform-write, or intercluster, of which the entries of other clusters for this one hold the password"),
 		verbOf[Certificates]("certificates", `{"node":"imp-emea-pub.example.com","issuer":"self","served":false}`, "a node's identity, renewed"),
 		verbOf[Trust]("trust", `{"remove":"imp-apac-pub.example.com"}`, "what is in a trust store"),
 		verbOf[TLS]("tls", `{"node":"imp-emea-pub.example.com","served":"other"}`, "what Peerkeeper meets on its way to a node"),
@@ -45,10 +45,10 @@ func adminVerbs() []verb {
 		verbOf[Scheme]("scheme", `{"addressScheme":"directoryURI"}`, "the IM address scheme"),
 		verbOf[HA]("ha", `{"enabled":false}`, "high availability of its redundancy group: enabled, automaticFallback, fallback"),
 		verbOf[Nodes]("nodes", `{"node":"imp-emea-sub.example.com","down":true}`, "a node: down, reboot, staysDown, release, haState; add one"),
-		verbOf[Notification]("notification", `{"routerRestart":true}`, "whether the bell asks for a restart of Cisco XCP Router"),
+		verbOf[Notification]("notification", `{"routerRestart":true}`, "whether the bell asks for a restart of Cisco XCP Router; onChange: whenever an entry is added, edited or deleted"),
 		verbOf[Perfmon]("perfmon", `{"node":"imp-emea-sub.example.com","counter":"SRMState","value":11}`, "what a performance counter reads; roles: false takes PerfMon from the read account"),
 		verbOf[Replication]("replication", `{"node":"imp-emea-sub.example.com","state":3}`, "a node's database replication: 2 is good, 3 is bad"),
-		verbOf[Sync]("sync", `{"completed":false}`, "whether Cisco Sync Agent has completed the sync of users; duplicates: copied or skipped by ICSA"),
+		verbOf[Sync]("sync", `{"completed":false}`, "whether Cisco Sync Agent has completed the sync of users; duplicates: copied or skipped by ICSA; firstFull: how long that of a new entry takes"),
 		verbOf[Reachable]("reachable", `{"from":"peerkeeper","value":false}`, "who can reach it: peerkeeper, another cluster, all"),
 		verbOf[Log]("log", `{"severity":3}`, "what its logs hold, how they are served and pushed; an alarm"),
 		verbOf[Restore]("restore", `{"users":-10}`, "a backup: its users made last are gone, and the copies too"),

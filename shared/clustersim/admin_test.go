@@ -418,6 +418,10 @@ func TestAdminRefusals(t *testing.T) {
 		{"/clusters/emea/parameters", `{"name":"x","value":"1"}`, 400, "name"},
 		{"/clusters/emea/parameters", `{"name":"` + paramSyncInterval + `"}`, 400, "value"},
 		{"/clusters/emea/credentials", `{}`, 400, "password"},
+		{"/clusters/emea/credentials", `{"account":"admin","password":"x"}`, 400, "intercluster"},
+		{"/clusters/emea/peers", `{"peer":"apac","password":""}`, 400, "password"},
+		{"/clusters/emea/notification", `{}`, 400, "onChange"},
+		{"/clusters/emea/sync", `{"firstFull":"soon"}`, 400, "firstFull"},
 		{"/clusters/emea/certificates", `{"node":"` + emeaPub + `","keyType":"DSA"}`, 400, "keyType"},
 		{"/clusters/emea/certificates", `{"node":"` + emeaPub + `","notAfter":"soon"}`, 400, "soon"},
 		{"/clusters/emea/trust", `{"remove":"sha256:00"}`, 400, "remove"},
@@ -567,6 +571,7 @@ func TestConfigRefused(t *testing.T) {
 	clock := &testClock{now: epoch}
 	for name, cfg := range map[string]Config{
 		"no clock": {}, "too many clusters": {Clock: clock, Clusters: 31}, "release": {Clock: clock, Release: "9.1"}, "listen": {Clock: clock, Listen: "localhost"}, "users": {Clock: clock, Users: -1},
+		"everybody apart": {Clock: clock, Clusters: 3, Apart: 3}, "apart of nobody": {Clock: clock, Apart: -1},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: accepted", name)

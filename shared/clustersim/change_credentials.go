@@ -5,9 +5,14 @@ import (
 	"time"
 )
 
+// intercluster is the application user that AXL's web service makes for the entries of
+// other clusters.
+const intercluster = "intercluster"
+
 // Credentials changes one of the accounts that clients log in with: "read" (as
-// if it were absent), "write", "platform" or "platform-write"; an account that is logged
-// in by it is not any more. privilege is a platform account's: 0 reads, 1 writes.
+// if it were absent), "write", "platform", "platform-write" or "intercluster", with which
+// the entries of other clusters for this one log in; an account that is logged in by it
+// is not any more. privilege is a platform account's: 0 reads, 1 writes.
 type Credentials struct {
 	Account   string  `json:"account"`
 	Username  *string `json:"username"`
@@ -24,7 +29,7 @@ func (in Credentials) apply(s *Sim, c *cluster, _ time.Time) error {
 	}
 	read := c.accounts[in.Account]
 	if read == nil {
-		return wrong("account", "%q is none of read, write, platform, platform-write", in.Account)
+		return wrong("account", "%q is none of read, write, platform, platform-write, intercluster", in.Account)
 	}
 	if in.Privilege != nil && (!strings.HasPrefix(in.Account, "platform") || *in.Privilege != 0 && *in.Privilege != 1) {
 		return wrong("privilege", "0 or 1, of a platform account")

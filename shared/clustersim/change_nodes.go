@@ -111,7 +111,7 @@ func (s *Sim) addSubscriber(c *cluster, name string, now time.Time) error {
 	s.insertNode(c, n, rows)
 	for _, other := range s.clusters {
 		other.zone.set(n.fqdn, n.ip)
-		if other != c {
+		if other != c && !s.strangers(c, other) {
 			s.learn(other, n, now, false)
 			b := &batch{db: other.db}
 			b.add(insertEnterpriseNode, n.id, n.name, nil, "f", nil)

@@ -5,8 +5,9 @@ import (
 )
 
 // Peers changes what the cluster pulls from another one: how its syncs go, and
-// the entry in its table of intercluster peers. present makes the entry or takes
-// it away; selfHeals lets ICSA's own recovery mend a stuck one; forceSync is the
+// the entry in its table of intercluster peers, as a person makes it on the page
+// Inter-Clustering: present makes the entry or takes it away, and what is not said of
+// a new one (address, protocol, user name, password) is right; selfHeals lets ICSA's own recovery mend a stuck one; forceSync is the
 // button Force Manual Sync, with "Also resync peer's Tomcat certificates".
 type Peers struct {
 	Peer             string     `json:"peer"`
@@ -15,6 +16,8 @@ type Peers struct {
 	LastSynchronized *time.Time `json:"lastSynchronized"`
 	Protocol         *string    `json:"protocol"`
 	Address          *string    `json:"address"`
+	Username         *string    `json:"username"` // of the other cluster's intercluster account
+	Password         *string    `json:"password"`
 	Present          *bool      `json:"present"`
 	ForceSync        bool       `json:"forceSync"`
 }
@@ -34,21 +37,27 @@ func (in Peers) apply(s *Sim, c *cluster, now time.Time) error {
 	if in.Protocol != nil && *in.Protocol != "tcp" && *in.Protocol != "tls" {
 		return wrong("protocol", "%q is neither tcp nor tls", *in.Protocol)
 	}
+	if in.Password != nil && *in.Password == "" {
+		return wrong("password", "is empty")
+	}
 	p := c.peerOf(in.Peer)
+	edited := in.Protocol != nil || in.Address != nil || in.Username != nil || in.Password != nil
 	switch {
 	case in.Present != nil && !*in.Present:
 		if p == nil {
 			return nil
 		}
+		c.entryChanged()
 		return simulatorError(s.removePeer(p))
 	case p == nil && in.Present == nil:
 		return wrong("peer", "%s has no entry for %s; present: true makes one", c.id, in.Peer)
 	case p == nil:
 		p = s.newPeer(c, remote)
-		p.next = now.Add(firstSyncAfter)
+		p.next, p.fresh, p.progress, edited = now.Add(firstSyncAfter), true, now, true
 		if err := s.insertPeer(p); err != nil {
 			return simulatorError(err)
 		}
+		s.icsaSays(c, "InterClusterSyncAgentControllerStatus", p, remote, now)
 	}
 	if in.Mode != nil && *in.Mode != p.mode {
 		switch {
@@ -73,6 +82,15 @@ func (in Peers) apply(s *Sim, c *cluster, now time.Time) error {
 	}
 	if in.Address != nil {
 		p.address = *in.Address
+	}
+	if in.Username != nil {
+		p.username = *in.Username
+	}
+	if in.Password != nil {
+		p.password = *in.Password
+	}
+	if edited {
+		c.entryChanged()
 	}
 	if in.ForceSync {
 		// The button of the peer page, with "Also resync peer's Tomcat certificates".

@@ -81,7 +81,8 @@ type secretFile struct {
 }
 
 // Files is what a client of the mesh needs, by file name: mesh.yaml,
-// secrets.json, ca.pem, admin.json and dialect.yaml. It shows the present
+// secrets.json, ca.pem, admin.json and dialect.yaml; and apart.yaml, the lines of
+// those clusters that do not stand in mesh.yaml, if there are any. It shows the present
 // addresses, passwords and certificates; call it after Start if there are to be
 // sockets.
 func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
@@ -96,6 +97,7 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 		Peers: meshPeers{"full-mesh", "tcp"}, Policy: meshPolicy{"observe"},
 	}
 	secrets := map[string]secretFile{}
+	var apart []meshCluster
 	for _, c := range s.clusters {
 		pub := c.publisher()
 		if mesh.Defaults.Release == "" {
@@ -115,7 +117,11 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 			entry.Nodes = append(entry.Nodes, meshNode{n.name, n.tlsName(), n.address(), n.platformAddress()})
 			entry.TLS.Pins = append(entry.TLS.Pins, fingerprint(n.rsa.Leaf))
 		}
-		mesh.Clusters = append(mesh.Clusters, entry)
+		if s.apart(c) {
+			apart = append(apart, entry)
+		} else {
+			mesh.Clusters = append(mesh.Clusters, entry)
+		}
 		for _, kind := range []string{"read", "write", "platform", "platform-write"} {
 			a := c.accounts[kind]
 			secrets[c.id+"/"+kind] = secretFile{a.username, a.password}
@@ -127,13 +133,21 @@ func (s *Sim) Files(adminURL string) (map[string][]byte, error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, fmt.Errorf("writing the mesh's files: %w", err)
 	}
-	return map[string][]byte{
+	files := map[string][]byte{
 		"mesh.yaml":    append([]byte("# Written by `peerkeeper sim`.\n"), meshYAML...),
 		"secrets.json": append(secretsJSON, '\n'),
 		"ca.pem":       s.authority.PEM(),
 		"admin.json":   append(adminJSON, '\n'),
 		"dialect.yaml": []byte(dialectYAML),
-	}, nil
+	}
+	if len(apart) > 0 {
+		b, err := yaml.Marshal(map[string][]meshCluster{"clusters": apart})
+		if err != nil {
+			return nil, fmt.Errorf("writing the mesh's files: %w", err)
+		}
+		files["apart.yaml"] = append([]byte("# Written by `peerkeeper sim`: the lines of clusters that have no peers and do not\n# stand in mesh.yaml.\n"), b...)
+	}
+	return files, nil
 }
 
 // duration writes 30m, not 30m0s.

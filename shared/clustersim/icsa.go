@@ -42,6 +42,7 @@ type peer struct {
 	pkid     string
 	address  string
 	username string
+	password string // "" = of an entry made by SQL, which has none: as if it were right
 	protocol string
 
 	mode      PeerMode
@@ -53,6 +54,12 @@ type peer struct {
 	users     int
 	alarmed   time.Time // when ICSA last said that its syncs have stopped
 	seen      int       // homeVersion of the remote that was copied; 0 = none
+
+	// fresh is an entry whose first full sync has not ended; portion is how much of it
+	// has, progress when that last changed or, before, when the entry was made.
+	fresh    bool
+	portion  int
+	progress time.Time
 }
 
 // peerOf is the cluster's entry for a remote cluster; nil if it has none.
@@ -129,6 +136,7 @@ func (s *Sim) agentStarted(c *cluster, now time.Time) {
 			p.mode = ModeOK
 		}
 		p.next = now.Add(firstSyncAfter + time.Duration(i)*firstSyncStagger)
+		p.portion = 0
 		s.icsaSays(c, "InterClusterSyncAgentControllerStatus", p, s.cluster(p.id), now)
 	}
 }
@@ -145,10 +153,7 @@ func (c *cluster) selfRestartDue() time.Time {
 	}
 	var first time.Time
 	for _, p := range c.peers {
-		from := p.last
-		if icsa.since.After(from) {
-			from = icsa.since
-		}
+		from := p.moved(icsa)
 		if c.agent.autoRecovery {
 			first = earlier(first, from.Add(p.interval+stuckAfter))
 		}
@@ -157,6 +162,19 @@ func (c *cluster) selfRestartDue() time.Time {
 		}
 	}
 	return first
+}
+
+// moved is from when ICSA's clocks count: the last success, its own start, or
+// what a new entry has come to.
+func (p *peer) moved(icsa *service) time.Time {
+	from := p.last
+	if icsa.since.After(from) {
+		from = icsa.since
+	}
+	if p.fresh && p.progress.After(from) {
+		from = p.progress
+	}
+	return from
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -183,13 +201,25 @@ func (s *Sim) sync(p *peer, now time.Time) {
 			s.log("%s>%s: sync failed: %s", c.id, p.id, why)
 		}
 		p.lastError = why
-		p.next = now.Add(retryAfter)
+		p.next, p.portion = now.Add(retryAfter), 0
 		s.logSync(p, remote, why, now)
 		s.recordPeer(p)
 		return
 	}
+	if p.fresh && p.mode != ModeDeaf {
+		whole, err := s.pullPortion(p, remote, now)
+		if err != nil {
+			s.log("%s>%s: copying users: %v", c.id, p.id, err)
+			p.next = now.Add(retryAfter)
+			return
+		}
+		if !whole {
+			s.recordPeer(p)
+			return
+		}
+	}
 	if p.mode != ModeDeaf && p.seen != remote.homeVersion {
-		n, err := s.copyUsers(c, remote, false)
+		n, err := s.copyUsers(c, remote, true, "")
 		if err != nil {
 			s.log("%s>%s: copying users: %v", c.id, p.id, err)
 			p.next = now.Add(retryAfter)
@@ -203,7 +233,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 			s.learn(c, n, now, p.protocol == "tls")
 		}
 	}
-	p.last, p.lastError = now, ""
+	p.last, p.lastError, p.fresh = now, "", false
 	p.interval = c.agent.interval
 	p.next = now.Add(p.interval)
 	if p.mode == ModeSlow {
@@ -249,13 +279,66 @@ func (s *Sim) obstacle(p *peer, remote *cluster, now time.Time) string {
 	if !pub.running(serviceAXL) {
 		return lastErrorService(p.address, serviceAXL)
 	}
-	if p.mode == ModeBadCredentials {
+	if p.mode == ModeBadCredentials || !p.logsIn(remote) {
 		return lastErrorCredentials(p.address)
 	}
 	if theirs, ours := remote.schemeOrDefault(), c.schemeOrDefault(); theirs != ours {
 		return lastErrorScheme(p.address, theirs, ours)
 	}
+	if p.fresh {
+		for _, end := range []*cluster{c, remote} {
+			if end.syncIncomplete {
+				return lastErrorSyncAgent(end.publisher().name)
+			}
+		}
+	}
 	return ""
+}
+
+// logsIn tells whether the entry's user name and password are those of the remote
+// cluster's intercluster account.
+func (p *peer) logsIn(remote *cluster) bool {
+	login := remote.accounts[intercluster]
+	return p.password == "" || p.username == login.username && p.password == login.password
+}
+
+// pullPortion carries on the first full sync of a new entry, of which copies come in
+// portions; whole says that it is at its end, where all of them are made again.
+func (s *Sim) pullPortion(p *peer, remote *cluster, now time.Time) (whole bool, err error) {
+	c := p.cluster
+	if p.portion == 0 {
+		p.users = 0
+		s.log("%s>%s: first full sync begins", c.id, p.id)
+		if err := s.meet(c, remote); err != nil {
+			return false, err
+		}
+	}
+	span := firstFullOf(s.countHome(remote))
+	if c.firstFull != nil {
+		span = *c.firstFull
+	}
+	if span == 0 || p.portion == firstFullPortions {
+		return true, nil
+	}
+	// Home users of the beginning are the first rows; those made since come at the end.
+	n, err := s.copyUsers(c, remote, p.portion == 0, fmt.Sprintf(" AND rowid > %d AND rowid <= %d",
+		remote.loaded*p.portion/firstFullPortions, remote.loaded*(p.portion+1)/firstFullPortions))
+	if err != nil {
+		return false, err
+	}
+	p.portion++
+	p.users, p.progress, p.next, p.lastError = p.users+n, now, now.Add(span/firstFullPortions), ""
+	return false, nil
+}
+
+// meet lists the nodes of a new peer where they do not stand yet.
+func (s *Sim) meet(c, remote *cluster) error {
+	statements := &batch{db: c.db}
+	for _, n := range remote.presenceNodes() {
+		statements.add(`INSERT INTO enterprisenode (id, name, isprimary) SELECT ?1, ?2, ?3
+			WHERE NOT EXISTS (SELECT 1 FROM enterprisenode WHERE id = ?1)`, n.id, n.name, boolText(n.role == rolePublisher))
+	}
+	return statements.err
 }
 
 // sans are the names of a certificate that need resolving; sanTexts all of them.
@@ -319,10 +402,10 @@ func (c *cluster) nodeIDs() string {
 	return strings.Join(ids, ", ")
 }
 
-// copyUsers replaces the copies of remote's home users in c by the present
-// ones. Fresh databases have nothing to replace and no index to find it by, but
-// their home users are the first rows.
-func (s *Sim) copyUsers(c, remote *cluster, fresh bool) (copied int, err error) {
+// copyUsers copies those of remote's home users to c that a further condition names,
+// "" for all, and replaces what was there: fresh databases have nothing to replace
+// and no index to find it by.
+func (s *Sim) copyUsers(c, remote *cluster, replace bool, which string) (copied int, err error) {
 	lower, upper := c.db, remote.db
 	if remote.index < c.index {
 		lower, upper = upper, lower
@@ -338,15 +421,12 @@ func (s *Sim) copyUsers(c, remote *cluster, fresh bool) (copied int, err error) 
 		_, detach := c.db.execLocked("DETACH peer")
 		err = errors.Join(err, detach)
 	}()
-	if !fresh {
+	if replace {
 		if _, err := c.db.execLocked("DELETE FROM enduser WHERE " + remote.copyCondition()); err != nil {
 			return 0, err
 		}
 	}
-	condition := remote.homeCondition()
-	if fresh {
-		condition += fmt.Sprintf(" AND rowid <= %d", remote.loaded)
-	}
+	condition := remote.homeCondition() + which
 	if c.skipsDuplicates {
 		condition += " AND LOWER(userid) NOT IN (SELECT LOWER(userid) FROM main.enduser WHERE " + c.homeCondition() + ")"
 	}
@@ -416,7 +496,7 @@ func (s *Sim) reloadPeers(c *cluster, now time.Time) error {
 			}
 		}
 		if p == nil {
-			p = &peer{cluster: c, id: row[1], pkid: row[0], mode: ModeOK, interval: c.agent.interval, next: now.Add(firstSyncAfter)}
+			p = &peer{cluster: c, id: row[1], pkid: row[0], mode: ModeOK, interval: c.agent.interval, next: now.Add(firstSyncAfter), fresh: true, progress: now}
 			for _, remote := range s.clusters {
 				if remote != c && equalNames(remote.publisher().name, row[1]) {
 					p.id = remote.id

@@ -19,6 +19,12 @@ package clustersim
 //     falls back in one step; that a service which is not activated has no object in
 //     PerfMon;
 //   - that all parameters but the interval take effect at once;
+//   - how long the first full sync of a new entry takes, that its copies come in
+//     portions, and that the nodes of a new peer are listed when it begins; that an entry
+//     made before Cisco Sync Agent has completed its sync at both ends tries again as
+//     after any failure, and shows it in lasterror;
+//   - that an entry without a password, made by SQL, logs in; that a changed user name is
+//     refused as a changed password is;
 //   - the reason code of a service that crashed; that the certificate of something
 //     between Peerkeeper and a node is self-signed, and stands on both its ports;
 //   - size and number of a node's logs, how often other services write to it, the texts of alarms but that of a success,
@@ -112,6 +118,11 @@ func lastErrorName(name string) string {
 func lastErrorScheme(address, theirs, ours string) string {
 	return fmt.Sprintf("DomainConflict: %s: IM address scheme %s, here %s", address, theirs, ours)
 }
+
+// Cisco says of it: displays as Failed.
+func lastErrorSyncAgent(publisher string) string {
+	return fmt.Sprintf("Failed: Cisco Sync Agent on %s has not completed the sync of users from Unified CM", publisher)
+}
 func lastErrorExpired(address string, at time.Time) string {
 	return fmt.Sprintf("CertificateExpired: %s: not valid after %s", address, at.UTC().Format(time.RFC3339))
 }
@@ -128,10 +139,20 @@ const (
 	// After ICSA has started, its peers sync one after the other.
 	firstSyncAfter   = 3 * time.Second
 	firstSyncStagger = 2 * time.Second
+	// The first full sync of a new entry: per user, in so many portions.
+	firstFullPerUser  = 20 * time.Millisecond
+	firstFullPortions = 8
 	// A backup is from this long ago: less than either stuck clock at the shortest
 	// interval, so that restoring it alone does not make a peer stuck.
 	backupAge = 45 * time.Minute
 )
+
+// firstFullOf is how long the first full sync of so many users takes: a whole number
+// of seconds for each portion.
+func firstFullOf(users int) time.Duration {
+	portion := time.Duration(users) * firstFullPerUser / firstFullPortions
+	return firstFullPortions * (portion + time.Second - 1).Truncate(time.Second)
+}
 
 // Certificates. Invented, each for want of a document:
 //

@@ -132,11 +132,7 @@ func (c *cluster) overdue(p *peer) time.Time {
 	if p.mode == ModeHung {
 		return time.Time{}
 	}
-	icsa := c.publisher().service(serviceICSA)
-	from := p.last
-	if icsa.since.After(from) {
-		from = icsa.since
-	}
+	from := p.moved(c.publisher().service(serviceICSA))
 	first := from.Add(p.interval + stuckAfter)
 	if p.lastError != "" && c.publisher().release.atLeast(sinceSyncInterval) {
 		first = earlier(first, from.Add(failedPeriods*p.interval))

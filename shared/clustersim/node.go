@@ -294,7 +294,7 @@ func (c *exchangeCall) logIn() (*account, string, *answer) {
 		return refuse()
 	}
 	n.logIns++
-	for _, kind := range []string{"read", "write"} {
+	for _, kind := range []string{"read", "write", intercluster} {
 		known := n.cluster.accounts[kind]
 		if known.username != username || known.password != password {
 			continue

@@ -34,6 +34,9 @@ type Config struct {
 	// Names is what the nodes are called in Presence Topology, and so in
 	// everything but their certificates and DNS: "fqdn" (or ""), "host", "ip".
 	Names string
+	// Apart is how many of the clusters, the last, have no intercluster peers yet and
+	// do not stand in mesh.yaml: those that may join.
+	Apart int
 	// Ports is "" for free ports, or "cisco": each node has an address of its own,
 	// 127.0.0.x, and listens on 8443, 443, 7400 and 5060 of it.
 	Ports string
@@ -123,6 +126,11 @@ type cluster struct {
 	logLines int // that were written or would have been, but for their level
 
 	skipsDuplicates bool // ICSA copies no user whose ID is at home here as well
+	syncIncomplete  bool // Cisco Sync Agent has not completed the sync of users
+	// firstFull is how long the first full sync of a new entry takes; nil = by users.
+	firstFull *time.Duration
+	// bellOnChange rings for a restart of the router when an entry changes.
+	bellOnChange bool
 
 	scheme        string // IM address scheme; "" as installed: UserID@[Default_Domain]
 	perfmonDenied bool   // the read account lacks the role for PerfMon

@@ -70,6 +70,8 @@ type PeerState struct {
 	NextSync         time.Time  `json:"nextSync"`
 	AssociatedUsers  int        `json:"associatedUsers"`
 	LastError        string     `json:"lastError"`
+	// FirstFull says that the first full sync of a new entry has not ended.
+	FirstFull bool `json:"firstFull,omitempty"`
 }
 
 // State shows the whole mesh.
@@ -111,7 +113,7 @@ func (s *Sim) State() State {
 		}
 		for _, p := range c.peers {
 			ps := PeerState{
-				ID: p.id, Address: p.address, Protocol: p.protocol, Mode: string(p.mode), NextSync: p.next.UTC(), AssociatedUsers: p.users, LastError: p.lastError,
+				ID: p.id, Address: p.address, Protocol: p.protocol, Mode: string(p.mode), NextSync: p.next.UTC(), AssociatedUsers: p.users, LastError: p.lastError, FirstFull: p.fresh,
 			}
 			if !p.last.IsZero() {
 				last := p.last.UTC()

@@ -218,6 +218,9 @@ func (s *Sim) firstTrust() {
 		for _, n := range c.nodes {
 			store := s.trust(n, tomcatTrust)
 			for _, other := range s.clusters {
+				if other != c && s.strangers(c, other) {
+					continue
+				}
 				for _, remote := range other.nodes {
 					if remote.cluster == c || n.role != roleCUCM && remote.role != roleCUCM {
 						store.put(remote.rsa.Leaf)

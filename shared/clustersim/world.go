@@ -47,6 +47,9 @@ func newSim(cfg Config, a *authority) (*Sim, error) {
 	if cfg.Clusters == 0 {
 		cfg.Clusters = 3
 	}
+	if cfg.Apart < 0 || cfg.Apart >= cfg.Clusters {
+		return nil, fmt.Errorf("%d of %d clusters apart: at least one is in the mesh", cfg.Apart, cfg.Clusters)
+	}
 	if cfg.Users == 0 {
 		cfg.Users = 200
 	}
@@ -178,6 +181,8 @@ func (s *Sim) addCluster(index int, version release, now time.Time) error {
 	c.accounts["write"] = &account{username: "axlwriter-" + id, password: newPassword(s.random), write: true}
 	c.accounts["platform"] = &account{username: "osreader-" + id, password: newPassword(s.random)}                   // privilege 0
 	c.accounts["platform-write"] = &account{username: "osadmin-" + id, password: newPassword(s.random), write: true} // privilege 1
+	// Apart from the mesh's own stream, so that what follows is drawn as ever.
+	c.accounts[intercluster] = &account{username: "icsa-" + id, password: newPassword(rand.New(rand.NewPCG(s.cfg.Seed, uint64(0x1c5b+index))))}
 	for _, n := range []struct {
 		name string
 		role role
@@ -364,14 +369,14 @@ func (d *database) insertUsers(users []newUser) error {
 // within the last interval.
 func (s *Sim) firstPeers(c *cluster, now time.Time) error {
 	for _, remote := range s.clusters {
-		if remote == c {
+		if remote == c || s.strangers(c, remote) {
 			continue
 		}
 		p := s.newPeer(c, remote)
 		offset := time.Duration(s.random.Int64N(int64(p.interval/time.Second)))*time.Second + time.Second
 		p.next = now.Truncate(time.Second).Add(offset)
 		p.last = p.next.Add(-p.interval)
-		n, err := s.copyUsers(c, remote, true)
+		n, err := s.copyUsers(c, remote, false, fmt.Sprintf(" AND rowid <= %d", remote.loaded))
 		if err != nil {
 			return err
 		}
@@ -384,11 +389,21 @@ func (s *Sim) firstPeers(c *cluster, now time.Time) error {
 }
 
 func (s *Sim) newPeer(c, remote *cluster) *peer {
+	login := remote.accounts[intercluster]
 	return &peer{
-		cluster: c, id: remote.id, pkid: newPKID(s.random), address: remote.publisher().name, username: "icsa-" + remote.id,
+		cluster: c, id: remote.id, pkid: newPKID(s.random), address: remote.publisher().name, username: login.username, password: login.password,
 		protocol: "tcp", mode: ModeOK, interval: c.agent.interval,
 	}
 }
+
+// strangers are two clusters of which one is apart, and neither has an entry for the
+// other.
+func (s *Sim) strangers(a, b *cluster) bool {
+	return (s.apart(a) || s.apart(b)) && a.peerOf(b.id) == nil && b.peerOf(a.id) == nil
+}
+
+// apart tells whether a cluster began without peers.
+func (s *Sim) apart(c *cluster) bool { return c.index >= s.cfg.Clusters-s.cfg.Apart }
 
 // fillSmallTables writes what one cluster's database knows of nodes, services
 // and parameters. The nodes of other clusters follow in listRemoteNodes.
@@ -409,7 +424,7 @@ func (s *Sim) fillSmallTables(c *cluster, now time.Time) error {
 	// Ids of nodes are drawn when clusters are made, so earlier clusters learn of
 	// later ones here, and the other way round.
 	for _, other := range s.clusters {
-		if other == c {
+		if other == c || s.strangers(c, other) {
 			continue
 		}
 		for _, n := range other.presenceNodes() {
