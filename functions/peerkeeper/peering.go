@@ -11,7 +11,6 @@ import (
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
@@ -39,9 +38,23 @@ type told struct {
 }
 
 type peeringPlanVerb struct {
-	Kind string   `arg:"" help:"What the plan is for." placeholder:"KIND"`
-	Args []string `arg:"" optional:"" name:"args" help:"What it takes, see below." placeholder:"ARG"`
+	Kind      string   `arg:"" help:"What the plan is for." placeholder:"KIND"`
+	Args      []string `arg:"" optional:"" name:"args" help:"What it takes, see below." placeholder:"ARG"`
+	Protocol  string   `help:"Of edit: the protocol that both entries shall have, tcp or tls." placeholder:"P"`
+	Address   string   `help:"Of edit: the node name of B's publisher, as A's entry shall have it." placeholder:"NAME"`
+	Publisher string   `help:"Of join: the publisher of a cluster that mesh.yaml lacks." placeholder:"HOST[:PORT]"`
 	told
+}
+
+// args are the arguments and options, as a plan keeps them.
+func (v *peeringPlanVerb) args() []string {
+	out := v.Args
+	for _, o := range []struct{ name, value string }{{"protocol", v.Protocol}, {"address", v.Address}, {"publisher", v.Publisher}} {
+		if o.value != "" {
+			out = append(out, o.name+"="+o.value)
+		}
+	}
+	return out
 }
 
 // Help is what peerkeeper peering plan --help teaches.
@@ -54,8 +67,10 @@ func (peeringPlanVerb) Help() string {
 	b.WriteString(`
 Examples:
 
+  peerkeeper peering plan add emea apac
+  peerkeeper peering plan edit emea apac --protocol tls
+  peerkeeper peering plan join latam --publisher imp-latam-pub.example.com
   peerkeeper peering plan set syncInterval=45 emea apac
-  peerkeeper peering plan restart-router emea
   peerkeeper peering show 4f2a1c --html > change.html    # to attach to a change request
   peerkeeper peering start 4f2a1c`)
 	return b.String()
@@ -72,21 +87,16 @@ func (v *peeringPlanVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	known := change.Known{Mesh: w.Mesh, Nodes: map[mesh.NodeName]peer.Node{}, Now: w.clock.Now()}
-	for id, doc := range snapshot.Clusters {
-		c, ok := w.Cluster(id)
-		for i := 0; ok && !doc.Newer && i < len(c.Nodes); i++ {
-			known.Nodes[c.Nodes[i].Name] = doc.Value.Seen.Nodes[c.Nodes[i].Name]
-		}
-	}
-	if _, err := change.Make(known, "", change.Word{Kind: change.Kind(v.Kind), Args: v.Args}); err != nil {
+	sched, _ := run.Find("peersync")
+	known := snapshot.Known(w.Mesh, sched.Period, w.clock.Now())
+	if _, err := change.Make(known, "", change.Word{Kind: change.Kind(v.Kind), Args: v.args()}); err != nil {
 		return usageOf(err)
 	}
 	o := w.operator()
 	if o.Actor, err = actor(); err != nil {
 		return err
 	}
-	id, err := o.AskForPlan(ctx, change.Kind(v.Kind), v.Args)
+	id, err := o.AskForPlan(ctx, change.Kind(v.Kind), v.args())
 	if err != nil {
 		return err
 	}
@@ -181,6 +191,9 @@ func printPlan(t *terminal, v change.View) error {
 		}
 		if s.How != nil && s.Kind != change.Automatic {
 			t.sayf("      to do: %s", clean(s.How.Line()))
+		}
+		for line := range strings.Lines(s.Lines) {
+			t.sayf("        | %s", clean(strings.TrimSuffix(line, "\n")))
 		}
 		if s.Interrupts != "nothing" {
 			t.sayf("      interrupts: %s", clean(s.Interrupts))

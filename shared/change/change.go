@@ -69,8 +69,7 @@ type Head struct {
 	Kind     Kind             `json:"kind"`
 	Args     []string         `json:"args"` // as they were asked for
 	Clusters []mesh.ClusterID `json:"clusters"`
-	// Pairs wear the overlay Changing while the plan changes them, from the first step
-	// after the checks that come before anything.
+	// Pairs wear the overlay Changing from the plan's start until each is verified.
 	Pairs   []mesh.PeerID `json:"pairs,omitempty"`
 	By      string        `json:"by"`
 	Created time.Time     `json:"created"`
@@ -106,11 +105,15 @@ type Step struct {
 	Cluster mesh.ClusterID `json:"cluster"`
 	Node    mesh.NodeName  `json:"node,omitempty"`
 	Service string         `json:"service,omitempty"`
+	// Pair is the peer entry that the step is about: the one on From's page, which
+	// names To. Zero where it is about none.
+	Pair mesh.PeerID `json:"pair,omitzero"`
 	// Purpose is what a parameter is for, and Parameter its internal name, as the
 	// dialect has it; "" where nobody has said.
 	Purpose   string `json:"purpose,omitempty"`
 	Parameter string `json:"parameter,omitempty"`
-	// Value is what is wanted: of a parameter as people say it.
+	// Value is what is wanted: of a parameter as people say it, of an entry's address the
+	// node name.
 	Value string `json:"value,omitempty"`
 	// Of is the step that this one depends on: it is skipped where that one was
 	// not done, or answered no; 0 is none.
@@ -289,9 +292,7 @@ func (p *Plan) Entry() Entry {
 	}
 	e := Entry{ID: p.ID, Kind: p.Kind, State: p.State, Clusters: p.Clusters, Steps: len(p.Steps), Why: bound(p.Why), Since: p.Since, Stop: p.Stop, Folded: p.Folded}
 	if p.State.Active() || p.State == Stopped {
-		if p.changes() {
-			e.Pairs = p.Pairs
-		}
+		e.Pairs = p.changing()
 		if s := p.Current(); s != nil {
 			e.Step, e.Sent = s.N, s.Sends()
 		}
@@ -299,11 +300,54 @@ func (p *Plan) Entry() Entry {
 	return e
 }
 
-// changes says that the plan has come to what it changes: the checks before that are
-// of a mesh that nobody is changing yet.
-func (p *Plan) changes() bool {
-	s := p.Current()
-	return s == nil || slices.ContainsFunc(p.Steps[:s.N], func(s Step) bool { return s.Op != OpPreflight })
+// changing are the pairs of the plan that it is not done with: a step that changes or
+// verifies them is not over, or mesh.yaml is still to say otherwise of them.
+func (p *Plan) changing() []mesh.PeerID {
+	open, all := map[mesh.PeerID]bool{}, false
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.State.Over() {
+			continue
+		}
+		all = all || s.Op == OpMeshLines
+		if !s.Pair.IsZero() && !opOf(s.Op).aftermath {
+			open[s.Pair], open[s.Pair.Reverse()] = true, true
+		}
+	}
+	if all {
+		return p.Pairs
+	}
+	var out []mesh.PeerID
+	for _, id := range p.Pairs {
+		if open[id] {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// PairsOf are the plan's pairs that have an end at a cluster.
+func (p *Plan) PairsOf(id mesh.ClusterID) []mesh.PeerID {
+	var out []mesh.PeerID
+	for _, pair := range p.Pairs {
+		if pair.From == id || pair.To == id {
+			out = append(out, pair)
+		}
+	}
+	return out
+}
+
+// Needs are the clusters that mesh.yaml must have for a step.
+func (p *Plan) Needs(s *Step) []mesh.ClusterID {
+	switch {
+	case s.Op == OpMeshLines, s.Op == OpLayOut:
+		return nil
+	case s.Pair.IsZero() && len(p.Pairs) > 0:
+		return []mesh.ClusterID{s.Cluster}
+	case s.Pair.IsZero():
+		return p.Clusters
+	}
+	return []mesh.ClusterID{s.Pair.From, s.Pair.To}
 }
 
 // Plans is the PLANS item: the plans that run, wait or are stopped, and how far

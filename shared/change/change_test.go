@@ -415,32 +415,42 @@ func TestEveryStepSaysWhatItIs(t *testing.T) {
 	}
 }
 
-// TestWhenPairsWearChanging: from the first step after the checks until the plan has
-// ended, also while it is stopped; a plan that stopped at its checks has changed
-// nothing, and keeps nothing quiet.
+// TestWhenPairsWearChanging: from the plan's start until the pair itself is verified, also
+// while the plan waits or is stopped; the looks after that keep nothing quiet.
 func TestWhenPairsWearChanging(t *testing.T) {
-	pair := mesh.PeerID{From: "emea", To: "apac"}
+	apac, amer := mesh.PeerID{From: "emea", To: "apac"}, mesh.PeerID{From: "emea", To: "amer"}
+	pairs := []mesh.PeerID{apac, apac.Reverse(), amer, amer.Reverse()}
+	over, open := StepDone, StepPending
 	for _, c := range []struct {
-		name  string
-		state State
-		steps []StepState // of the checks, of a parameter, of more checks, of another
-		worn  bool
+		name       string
+		state      State
+		steps      []StepState // checks; apac's entry, apac is verified; amer's entry, amer is verified; a look at apac; mesh.yaml
+		apac, amer bool
 	}{
-		{"a draft", Draft, []StepState{StepPending, StepPending, StepPending, StepPending}, false},
-		{"at its checks", Running, []StepState{StepRunning, StepPending, StepPending, StepPending}, false},
-		{"stopped at its checks", Stopped, []StepState{StepFailed, StepPending, StepPending, StepPending}, false},
-		{"at the first change", Running, []StepState{StepDone, StepPending, StepPending, StepPending}, true},
-		{"stopped at the first change", Stopped, []StepState{StepDone, StepFailed, StepPending, StepPending}, true},
-		{"at the checks of the next cluster", Running, []StepState{StepDone, StepDone, StepRunning, StepPending}, true},
-		{"done", Done, []StepState{StepDone, StepDone, StepDone, StepDone}, false},
+		{"a draft", Draft, []StepState{open, open, open, open, open, open, over}, false, false},
+		{"at its checks", Running, []StepState{open, open, open, open, open, open, over}, true, true},
+		{"stopped at its checks", Stopped, []StepState{StepFailed, open, open, open, open, open, over}, true, true},
+		{"at the entry", Waiting, []StepState{over, StepWaiting, open, open, open, open, over}, true, true},
+		{"one is verified", Running, []StepState{over, over, over, open, open, open, over}, false, true},
+		{"stopped, and one is verified", Stopped, []StepState{over, over, over, StepFailed, open, open, over}, false, true},
+		{"both are verified, and a person is to look", Waiting, []StepState{over, over, over, over, over, StepWaiting, over}, false, false},
+		{"mesh.yaml has them yet, and no entry is left", Waiting, []StepState{over, over, over, over, over, over, StepWaiting}, true, true},
+		{"done", Done, []StepState{over, over, over, over, over, over, over}, false, false},
+		{"aborted", Aborted, []StepState{over, open, open, open, open, open, open}, false, false},
 	} {
-		p := Plan{Head: Head{ID: "c4f2", State: c.state, Pairs: []mesh.PeerID{pair}}}
-		for i, op := range []Op{OpPreflight, OpSet, OpPreflight, OpSet} {
-			p.Steps = append(p.Steps, Step{N: i + 1, Op: op, State: c.steps[i]})
+		p := Plan{Head: Head{ID: "c4f2", State: c.state, Pairs: pairs}}
+		about := []mesh.PeerID{{}, apac, apac.Reverse(), amer, amer, apac, {}}
+		for i, op := range []Op{OpPreflight, OpAddEntry, OpVerifyPair, OpAddEntry, OpVerifyPair, OpLook, OpMeshLines} {
+			p.Steps = append(p.Steps, Step{N: i + 1, Op: op, Pair: about[i], State: c.steps[i]})
 		}
-		all := Plans{Plans: []Entry{p.Entry()}}
-		if got := all.Changing()[pair] == "c4f2"; got != c.worn {
-			t.Errorf("%s: it wears Changing: %v, want %v", c.name, got, c.worn)
+		all := Plans{Plans: []Entry{p.Entry()}}.Changing()
+		for _, x := range []struct {
+			pair mesh.PeerID
+			worn bool
+		}{{apac, c.apac}, {apac.Reverse(), c.apac}, {amer, c.amer}, {amer.Reverse(), c.amer}} {
+			if got := all[x.pair] == "c4f2"; got != x.worn {
+				t.Errorf("%s: %s wears Changing: %v, want %v", c.name, x.pair, got, x.worn)
+			}
 		}
 	}
 }

@@ -21,7 +21,15 @@ type Known struct {
 	Mesh *mesh.Mesh
 	// Nodes are what was last read of the nodes: their release and parameters.
 	Nodes map[mesh.NodeName]peer.Node
-	Now   time.Time
+	// Entries are the peer entries that were read to name the other end's publisher.
+	Entries map[mesh.PeerID]peer.Entry
+	// Users are how many users are at home in a cluster, and FirstSync how long the
+	// longest full sync of it took, as far as that is known.
+	Users     map[mesh.ClusterID]int
+	FirstSync map[mesh.ClusterID]time.Duration
+	// Changing are the pairs that a plan under way changes, each with its id.
+	Changing map[mesh.PeerID]string
+	Now      time.Time
 }
 
 // kind is all that is particular to one kind of plan.
@@ -29,9 +37,8 @@ type kind struct {
 	name Kind
 	// usage is what follows the name, and about what it is for, as --help has it.
 	usage, about string
-	// build gives clusters and steps for what was asked. An error is for a person,
-	// with the cure.
-	build func(k Known, args []string) ([]mesh.ClusterID, []Step, error)
+	// build lays out what was asked. An error is for a person, with the cure.
+	build func(k Known, args []string) (*layout, error)
 	// title says what the plan does, from its arguments.
 	title func(h Head) string
 	// mends are the checks of a preflight that fail because the plan is needed.
@@ -39,7 +46,29 @@ type kind struct {
 }
 
 // kinds are all that there are.
-func kinds() []kind { return []kind{set(), activateAXL(), restartRouter(), tuneSIPProxy()} }
+func kinds() []kind {
+	return []kind{add(), edit(), remove(), join(), leave(), rotateCredentials(), set(), activateAXL(), restartRouter(), tuneSIPProxy()}
+}
+
+// layout is a plan as it is being made: its steps are numbered as they are added.
+type layout struct {
+	Known
+	clusters []mesh.ClusterID
+	pairs    []mesh.PeerID
+	steps    []Step
+	// nothing says why there is nothing to do.
+	nothing string
+}
+
+// add appends a step and gives its number.
+func (l *layout) add(s Step) int {
+	s.N = len(l.steps) + 1
+	if s.State == "" {
+		s.State = StepPending
+	}
+	l.steps = append(l.steps, s)
+	return s.N
+}
 
 func kindOf(name Kind) (kind, bool) {
 	for _, k := range kinds() {
@@ -88,44 +117,58 @@ func Make(k Known, id string, w Word) (*Plan, error) {
 		}
 		return nil, usagef("%s is no kind of plan: %s", plain.Value(w.Kind), plain.Nearest(string(w.Kind), names))
 	}
-	clusters, steps, err := kind.build(k, w.Args)
+	l, err := kind.build(k, w.Args)
 	if err != nil {
 		return nil, err
 	}
-	if len(steps) > MaxSteps {
-		return nil, usagef("that is a plan of %d steps, at most %d are carried out as one: name fewer clusters", len(steps), MaxSteps)
+	p := &Plan{Head: Head{ID: id, Kind: w.Kind, Args: w.Args, By: w.Actor, Created: w.At, State: Draft, Since: k.Now}}
+	if err := p.take(l); err != nil {
+		return nil, err
 	}
-	p := &Plan{Head: Head{ID: id, Kind: w.Kind, Args: w.Args, Clusters: clusters, By: w.Actor, Created: w.At, Steps: len(steps), State: Draft, Since: k.Now}, Steps: steps}
-	for i := range p.Steps {
-		s := &p.Steps[i]
-		s.N = i + 1
-		if s.State == "" {
-			s.State = StepPending
-		}
-	}
-	if p.nothingToDo() {
+	if why := p.nothingToDo(l); why != "" {
 		for i := range p.Steps {
 			if !p.Steps[i].State.Over() {
 				p.Steps[i].Turn(StepSkipped, k.Now, "there is nothing to do")
 			}
 		}
-		p.Turn(Done, "it is all as wanted already", k.Now)
+		p.Turn(Done, why, k.Now)
 	}
 	return p, nil
 }
 
-// nothingToDo says that all that the plan would change is as wanted already.
-func (p *Plan) nothingToDo() bool {
+// take has a plan be what was laid out.
+func (p *Plan) take(l *layout) error {
+	if len(l.steps) > MaxSteps {
+		return usagef("that is a plan of %d steps, at most %d are carried out as one: name fewer clusters", len(l.steps), MaxSteps)
+	}
+	for _, id := range l.pairs {
+		if by := l.Changing[id]; by != "" && by != p.ID {
+			return usagef("plan %s changes %s: `peerkeeper peering show %s` says how far it is; one plan at a time changes a pair", by, id, by)
+		}
+	}
+	p.Clusters, p.Pairs, p.Steps, p.Head.Steps = l.clusters, l.pairs, l.steps, len(l.steps)
+	return nil
+}
+
+// nothingToDo says that all that the plan would change is as wanted already; "" if it
+// is not.
+func (p *Plan) nothingToDo(l *layout) string {
+	if l.nothing != "" {
+		return l.nothing
+	}
 	changes := false
 	for i := range p.Steps {
 		if opOf(p.Steps[i].Op).changes {
 			changes = true
 			if !p.Steps[i].State.Over() {
-				return false
+				return ""
 			}
 		}
 	}
-	return changes
+	if !changes {
+		return ""
+	}
+	return "it is all as wanted already"
 }
 
 // NewID names a plan: short enough to be typed, and another for each asking.

@@ -16,20 +16,22 @@ func activateAXL() kind {
 		about: "activate Cisco AXL Web Service on every node of a cluster where it is not",
 		mends: []string{"axl-running", "read-role", "intercluster-user"},
 		title: func(h Head) string { return fmt.Sprintf("activate %s on every node of %s", peer.AXL, joined(h.Args)) },
-		build: func(k Known, args []string) ([]mesh.ClusterID, []Step, error) {
+		build: func(k Known, args []string) (*layout, error) {
 			c, err := clusterOf(k, ActivateAXL, args)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			steps := []Step{{Op: OpPreflight, Cluster: c.ID}}
+			l := &layout{Known: k, clusters: []mesh.ClusterID{c.ID}}
+			l.add(Step{Op: OpPreflight, Cluster: c.ID})
 			for _, n := range c.Nodes {
 				s := Step{Op: OpActivate, Cluster: c.ID, Node: n.Name, Service: peer.AXL}
 				if services, ok := k.Nodes[n.Name].Services.Get(); ok && services[peer.AXL].Started() {
 					s.Turn(StepDone, k.Now, "it runs already")
 				}
-				steps = append(steps, s, Step{Op: OpAwaitAXL, Cluster: c.ID, Node: n.Name, Service: peer.AXL, State: s.State, Evidence: s.Evidence, Since: s.Since})
+				l.add(s)
+				l.add(Step{Op: OpAwaitAXL, Cluster: c.ID, Node: n.Name, Service: peer.AXL, State: s.State, Evidence: s.Evidence, Since: s.Since})
 			}
-			return []mesh.ClusterID{c.ID}, steps, nil
+			return l, nil
 		},
 	}
 }

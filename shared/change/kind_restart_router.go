@@ -17,44 +17,57 @@ func restartRouter() kind {
 		title: func(h Head) string {
 			return fmt.Sprintf("restart %s on every node of %s", peer.XCPRouter, joined(h.Args))
 		},
-		build: func(k Known, args []string) ([]mesh.ClusterID, []Step, error) {
+		build: func(k Known, args []string) (*layout, error) {
 			c, err := clusterOf(k, RestartRouter, args)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			steps := []Step{{Op: OpPreflight, Cluster: c.ID}}
-			steps, asked := askHA(steps, c)
-			for _, n := range c.Nodes {
-				steps = restartOn(steps, c, n.Name, peer.XCPRouter)
-			}
-			return []mesh.ClusterID{c.ID}, enableHA(steps, c, asked), nil
+			l := &layout{Known: k, clusters: []mesh.ClusterID{c.ID}}
+			l.add(Step{Op: OpPreflight, Cluster: c.ID})
+			l.restartRouter(c, 0, names(c)...)
+			return l, nil
 		},
 	}
 }
 
+func names(c *mesh.Cluster) []mesh.NodeName {
+	var out []mesh.NodeName
+	for _, n := range c.Nodes {
+		out = append(out, n.Name)
+	}
+	return out
+}
+
+// restartRouter restarts Cisco XCP Router on some nodes of a cluster, one after
+// another, if the step that it is of is done and not answered no.
+func (l *layout) restartRouter(c *mesh.Cluster, of int, nodes ...mesh.NodeName) {
+	disabled := l.askHA(c, of)
+	for _, node := range nodes {
+		l.restart(c, of, node, peer.XCPRouter)
+	}
+	l.enableHA(c, disabled)
+}
+
 // askHA begins restarts that sign people out: whether nodes shall take over from
 // each other meanwhile. It gives the number of the step that disables HA.
-func askHA(steps []Step, c *mesh.Cluster) ([]Step, int) {
-	steps = append(steps, Step{Op: OpAskHA, Cluster: c.ID})
-	steps = append(steps, Step{Op: OpDisableHA, Cluster: c.ID, Of: len(steps)})
-	return steps, len(steps)
+func (l *layout) askHA(c *mesh.Cluster, of int) int {
+	asked := l.add(Step{Op: OpAskHA, Cluster: c.ID, Of: of})
+	return l.add(Step{Op: OpDisableHA, Cluster: c.ID, Of: asked})
 }
 
 // enableHA ends them.
-func enableHA(steps []Step, c *mesh.Cluster, disabled int) []Step {
-	return append(steps, Step{Op: OpEnableHA, Cluster: c.ID, Of: disabled})
+func (l *layout) enableHA(c *mesh.Cluster, disabled int) {
+	l.add(Step{Op: OpEnableHA, Cluster: c.ID, Of: disabled})
 }
 
-// restartOn restarts one service on one node, and waits until people are back if
+// restart restarts one service on one node, and waits until people are back if
 // it signs them out.
-func restartOn(steps []Step, c *mesh.Cluster, node mesh.NodeName, service string) []Step {
-	steps = append(steps, Step{Op: OpRestart, Cluster: c.ID, Node: node, Service: service})
+func (l *layout) restart(c *mesh.Cluster, of int, node mesh.NodeName, service string) {
+	restart := l.add(Step{Op: OpRestart, Cluster: c.ID, Node: node, Service: service, Of: of})
 	if !SignsOut(service) {
-		return steps
+		return
 	}
-	restart := len(steps)
-	return append(steps,
-		Step{Op: OpAwaitHA, Cluster: c.ID, Node: node, Service: service, Of: restart},
-		Step{Op: OpFallback, Cluster: c.ID, Node: node, Service: service, Of: restart},
-		Step{Op: OpAwaitPeople, Cluster: c.ID, Node: node, Service: service, Of: restart})
+	for _, op := range []Op{OpAwaitHA, OpFallback, OpAwaitPeople} {
+		l.add(Step{Op: op, Cluster: c.ID, Node: node, Service: service, Of: restart})
+	}
 }

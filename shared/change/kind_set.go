@@ -68,34 +68,33 @@ func set() kind {
 		title: func(h Head) string {
 			return fmt.Sprintf("set %s on every node of %s", joined(h.Args[:min(1, len(h.Args))]), plain.List(h.Clusters))
 		},
-		build: func(k Known, args []string) ([]mesh.ClusterID, []Step, error) {
+		build: func(k Known, args []string) (*layout, error) {
 			if len(args) == 0 {
-				return nil, nil, usagef("what is to be set? as in: set syncInterval=45 emea")
+				return nil, usagef("what is to be set? as in: set syncInterval=45 emea")
 			}
 			p, value, err := readSetting(args[0])
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			clusters, err := clustersOf(k, args[1:])
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			var steps []Step
-			var ids []mesh.ClusterID
+			l := &layout{Known: k}
 			for _, c := range clusters {
-				ids = append(ids, c.ID)
+				l.clusters = append(l.clusters, c.ID)
 				if err := has(k, c, p); err != nil {
-					return nil, nil, err
+					return nil, err
 				}
-				steps = append(steps, Step{Op: OpPreflight, Cluster: c.ID})
+				l.add(Step{Op: OpPreflight, Cluster: c.ID})
 				for _, n := range c.Nodes {
-					steps = append(steps, setOn(k, c, n.Name, p, value))
+					l.add(setOn(k, c, n.Name, p, value))
 				}
 				if p.purpose == peer.ParamInterval {
-					steps = append(steps, Step{Op: OpAwaitSync, Cluster: c.ID, Purpose: p.purpose, Value: value})
+					l.add(Step{Op: OpAwaitSync, Cluster: c.ID, Purpose: p.purpose, Value: value})
 				}
 			}
-			return ids, steps, nil
+			return l, nil
 		},
 	}
 }

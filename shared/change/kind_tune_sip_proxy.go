@@ -37,27 +37,29 @@ func tuneSIPProxy() kind {
 		title: func(h Head) string {
 			return fmt.Sprintf("set the three numbers of processes of %s to %s on every node of %s, and restart %s, %s and %s", peer.SIPProxy, sipProxyProcesses, joined(h.Args), peer.SIPProxy, peer.SRM, peer.ICSA)
 		},
-		build: func(k Known, args []string) ([]mesh.ClusterID, []Step, error) {
+		build: func(k Known, args []string) (*layout, error) {
 			c, err := clusterOf(k, TuneSIPProxy, args)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			if names := ambiguous(k.Mesh); names != "" {
-				return nil, nil, usagef("dialect.parameters names %s twice: each of the three parameters has an internal name of its own", names)
+				return nil, usagef("dialect.parameters names %s twice: each of the three parameters has an internal name of its own", names)
 			}
-			steps := []Step{{Op: OpPreflight, Cluster: c.ID}}
+			l := &layout{Known: k, clusters: []mesh.ClusterID{c.ID}}
+			l.add(Step{Op: OpPreflight, Cluster: c.ID})
 			for _, n := range c.Nodes {
 				for _, p := range sipProxyParameters() {
-					steps = append(steps, setOn(k, c, n.Name, p, sipProxyProcesses))
+					l.add(setOn(k, c, n.Name, p, sipProxyProcesses))
 				}
 			}
-			steps, disabled := askHA(steps, c)
+			disabled := l.askHA(c, 0)
 			for _, n := range c.Nodes {
 				for _, service := range []string{peer.SIPProxy, peer.SRM, peer.ICSA} {
-					steps = restartOn(steps, c, n.Name, service)
+					l.restart(c, 0, n.Name, service)
 				}
 			}
-			return []mesh.ClusterID{c.ID}, enableHA(steps, c, disabled), nil
+			l.enableHA(c, disabled)
+			return l, nil
 		},
 	}
 }

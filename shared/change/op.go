@@ -43,6 +43,11 @@ type op struct {
 	changes bool
 	// approval says that a person approves the step by itself.
 	approval bool
+	// must says why the step is never skipped; "" if it may be.
+	must string
+	// aftermath says that it looks at what is done already: a pair does not wait for it
+	// to be watched again.
+	aftermath bool
 	// undoes says that it is to be done even if the plan is aborted.
 	undoes bool
 	// lasts is how long it takes in the best case, for the estimate.
@@ -60,6 +65,8 @@ type op struct {
 func ops() []op {
 	return []op{
 		preflightOp(), setOp(), awaitSyncOp(), activateOp(), awaitAXLOp(),
+		meshLinesOp(), layOutOp(), syncAgentOp(), duplicatesOp(), prepareOp(),
+		addEntryOp(), editEntryOp(), deleteEntryOp(), enterCredentialsOp(), askBellOp(), routerDueOp(), askEachOp(), verifyPairOp(), lookOp(), verifyGoneOp(), leftoversOp(),
 		askHAOp(), disableHAOp(), enableHAOp(), restartOp(), awaitHAOp(), fallbackOp(), awaitPeopleOp(),
 	}
 }

@@ -29,20 +29,23 @@ type View struct {
 
 // StepView is a step as people read it.
 type StepView struct {
-	N          int             `json:"n"`
-	Cluster    mesh.ClusterID  `json:"cluster"`
-	Node       mesh.NodeName   `json:"node,omitempty"`
-	Kind       StepKind        `json:"kind"`
-	Title      string          `json:"title"`
-	Why        string          `json:"why"`
-	How        *procedure.Step `json:"how,omitempty"`
-	Interrupts string          `json:"interrupts"`
-	Proof      string          `json:"proof"`
-	Undo       string          `json:"undo,omitempty"`
-	Approval   string          `json:"approval"` // none, needed, given
-	State      StepState       `json:"state"`
-	Evidence   string          `json:"evidence"`
-	At         *time.Time      `json:"at,omitempty"` // since when it is in this state
+	N       int             `json:"n"`
+	Cluster mesh.ClusterID  `json:"cluster"`
+	Node    mesh.NodeName   `json:"node,omitempty"`
+	Pair    mesh.PeerID     `json:"pair,omitzero"`
+	Kind    StepKind        `json:"kind"`
+	Title   string          `json:"title"`
+	Why     string          `json:"why"`
+	How     *procedure.Step `json:"how,omitempty"`
+	// Lines are what changes in mesh.yaml, as YAML with remarks.
+	Lines      string     `json:"lines,omitempty"`
+	Interrupts string     `json:"interrupts"`
+	Proof      string     `json:"proof"`
+	Undo       string     `json:"undo,omitempty"`
+	Approval   string     `json:"approval"` // none, needed, given
+	State      StepState  `json:"state"`
+	Evidence   string     `json:"evidence"`
+	At         *time.Time `json:"at,omitempty"` // since when it is in this state
 }
 
 // View renders a plan.
@@ -89,7 +92,7 @@ func (p *Plan) view(m *mesh.Mesh, s *Step) StepView {
 		return f(c)
 	}
 	v := StepView{
-		N: s.N, Cluster: s.Cluster, Node: s.Node, Kind: s.KindOf(m.Policy.Mode), Title: text(o.title), Why: text(o.why),
+		N: s.N, Cluster: s.Cluster, Node: s.Node, Pair: s.Pair, Lines: s.lines(m), Kind: s.KindOf(m.Policy.Mode), Title: text(o.title), Why: text(o.why),
 		Interrupts: text(o.interrupts), Proof: text(o.proof), Undo: text(o.undo), Approval: "none", State: s.State, Evidence: s.Evidence,
 	}
 	if v.Interrupts == "" {

@@ -64,8 +64,7 @@ func (p *Plan) Hear(w Word, mode mesh.Mode, now time.Time) error {
 	}
 	p.Folded = w.N
 	if err != nil {
-		p.Refused = append(p.Refused, Refused{w.N, bound(err.Error())})
-		p.Refused = p.Refused[max(0, len(p.Refused)-refusedKept):]
+		p.Refuse(w, err.Error())
 	}
 	return err
 }
@@ -160,7 +159,8 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		if s.Op == OpAwaitPeople {
 			return usagef("%s asks a question if people stay away: `peerkeeper peering answer %s %d yes` or `no`", name, p.ID, s.N)
 		}
-		if kind != Manual && kind != Wait && s.State != StepUnknown {
+		asks := kind == Check && s.State == StepWaiting // what it is about cannot be read
+		if kind != Manual && kind != Wait && !asks && s.State != StepUnknown {
 			return usagef("%s is a %s step, and nothing to confirm", name, kind)
 		}
 		if err := p.current(s); err != nil {
@@ -185,6 +185,8 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		}
 	case Skip:
 		switch {
+		case opOf(s.Op).must != "":
+			return usagef("%s is not skipped: %s; mend that, or `peerkeeper peering abort %s`", name, opOf(s.Op).must, p.ID)
 		case w.Text == "":
 			return usagef("why is %s skipped? --reason says it, for those who read it later", name)
 		case p.toUndo(s) && p.Abort == "":
@@ -213,6 +215,13 @@ func (p *Plan) current(s *Step) error {
 		return usagef("plan %s is at step %d, not at %d", p.ID, now.N, s.N)
 	}
 	return nil
+}
+
+// Refuse keeps a word from being obeyed, for a reason that the plan itself does not know.
+func (p *Plan) Refuse(w Word, why string) {
+	p.Folded = max(p.Folded, w.N)
+	p.Refused = append(p.Refused, Refused{w.N, bound(why)})
+	p.Refused = p.Refused[max(0, len(p.Refused)-refusedKept):]
 }
 
 // Halt stops a plan. by is who stops it; "" is Peerkeeper, because of a step.

@@ -218,7 +218,8 @@ var (
 	release1251SU3 = release{12, 5, 1, 3}
 )
 
-// Since is the release from which on ICSA has a service parameter.
+// Since is the release from which on something is so, such as that ICSA has a service
+// parameter.
 type Since struct {
 	release release
 	text    string
@@ -230,12 +231,16 @@ var (
 	SinceAutoRecovery    = Since{release1251, "12.5(1)"}
 	SinceSyncInterval    = Since{release1251SU3, "12.5(1)SU3"}
 	SinceCertificateSync = Since{release{12, 5, 1, 4}, "12.5(1)SU4"}
+
+	// SinceDeleteWithoutRestart: deleting a peer does not ask for a restart of Cisco XCP
+	// Router any more (release notes 14.0(1)).
+	SinceDeleteWithoutRestart = Since{release{14, 0, 1, 0}, "14.0(1)"}
 )
 
 // String is the release.
 func (s Since) String() string { return s.text }
 
-// In says whether a release has the parameter: that which a node told, else the
+// In says whether a release is that or a later one: that which a node told, else the
 // declared one; known is false where neither can be read.
 func (s Since) In(told, declared string) (has, known bool) {
 	for _, text := range []string{told, declared} {

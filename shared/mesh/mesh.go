@@ -30,6 +30,21 @@ const (
 // ClusterID is the short name of a cluster in mesh.yaml, such as "emea".
 type ClusterID string
 
+// maxName bounds the names of meshes and clusters.
+const maxName = 63
+
+// LawfulName says whether a mesh may be called so: of a to z, 0 to 9 and -.
+func LawfulName(s string) bool {
+	odd := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
+	return s != "" && len(s) <= maxName && !strings.ContainsFunc(s, odd)
+}
+
+// LawfulID says whether a cluster may be called so.
+func LawfulID(s string) bool { return LawfulName(s) && s[0] >= 'a' && s[0] <= 'z' }
+
+// LawfulIDs is how a cluster may be called, for people.
+const LawfulIDs = "begin with a letter, then use a to z, 0 to 9 and -, at most 63"
+
 // NodeName is a node's name exactly as Presence Topology shows it.
 type NodeName string
 

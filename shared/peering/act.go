@@ -104,7 +104,7 @@ func (t *tick) act(ctx context.Context, p *record.Plan, s *change.Step, action p
 		return nil
 	}
 	proposal := peer.Proposal{
-		ID: actionID(p, s), Action: action, Target: s.Target(), Value: value, Peers: p.Pairs, Since: p.Started, Why: fmt.Sprintf("plan %s, step %d: %s", p.ID, s.N, why),
+		ID: actionID(p, s), Action: action, Target: s.Target(), Value: value, Peers: p.PairsOf(s.Cluster), Since: p.Started, Why: fmt.Sprintf("plan %s, step %d: %s", p.ID, s.N, why),
 		Interrupts: interrupts, Planned: peer.PlannedStep{Plan: p.ID, Step: s.N},
 	}
 	if s.NeedsApproval(t.Mesh.Policy.Mode) {

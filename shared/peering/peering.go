@@ -89,7 +89,7 @@ func (p *Peering) run(ctx context.Context, lease *store.Lease) (run.Answer, erro
 	}
 	var errs []error
 	for _, id := range ids {
-		entry, err := t.plan(ctx, looking, id, words[id], index.Value)
+		entry, err := t.plan(ctx, looking, id, words[id], &index)
 		if err != nil {
 			// What went wrong with one plan is no reason to leave the others.
 			errs = append(errs, fmt.Errorf("plan %s: %w", id, err))
@@ -154,11 +154,11 @@ func noted(all []change.Entry, e change.Entry) []change.Entry {
 
 // plan hears what was said to one plan and advances it, as long as looking lasts; ctx
 // lasts longer, for what was found is written down.
-func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word, index change.Plans) (change.Entry, error) {
+func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word, index *store.Doc[change.Plans]) (change.Entry, error) {
 	p, err := record.LoadPlan(ctx, t.Store, t.Mesh.Name, id)
 	switch {
 	case errors.Is(err, record.ErrNoPlan):
-		if p, err = t.make(ctx, id, words, index); err != nil || p == nil {
+		if p, err = t.make(ctx, id, words, index.Value); err != nil || p == nil {
 			return change.Entry{}, err
 		}
 	case err != nil:
@@ -167,7 +167,9 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 	p.Reclock(t.Now())
 	for _, w := range words {
 		heard := p.Folded
-		if err := p.Hear(w, t.Mesh.Policy.Mode, t.Now()); err != nil {
+		if why := taken(p, w, index); why != "" {
+			p.Refuse(w, why)
+		} else if err := p.Hear(w, t.Mesh.Policy.Mode, t.Now()); err != nil {
 			t.logger().Info("a word to a plan was refused", "plan", id, "verb", string(w.Verb), "by", w.Actor, "why", err.Error())
 		}
 		if p.Folded != heard {
@@ -176,6 +178,14 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 	}
 	if err := p.Save(ctx, t.Store); err != nil {
 		return change.Entry{}, err
+	}
+	// Before the first step: what the plan changes is not judged from now on.
+	if known, _ := index.Value.Find(id); !slices.Equal(known.Pairs, p.Entry().Pairs) {
+		index.Value.Plans = noted(index.Value.Plans, p.Entry())
+		if err := record.SavePlans(ctx, t.Store, index); err != nil {
+			return p.Entry(), err
+		}
+		t.grounds = nil // they are of before
 	}
 	for p.State.Active() {
 		moved, err := t.advance(looking, p)
@@ -196,6 +206,21 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 		return p.Entry(), err // another plan's turn is this one's wait
 	}
 	return p.Entry(), nil
+}
+
+// taken says why a plan may not be started: another one that is under way changes one of
+// its pairs.
+func taken(p *record.Plan, w change.Word, index *store.Doc[change.Plans]) string {
+	if w.Verb != change.Start || w.N <= p.Folded {
+		return ""
+	}
+	changing := index.Value.Changing()
+	for _, id := range p.Pairs {
+		if by := changing[id]; by != "" && by != p.ID {
+			return fmt.Sprintf("plan %s changes %s: one plan at a time changes a pair (`peerkeeper peering show %s`)", by, id, by)
+		}
+	}
+	return ""
 }
 
 // make makes a plan of the word that asks for it, and writes it down. One that

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/change"
+	"peerkeeper/shared/cluster"
 	"peerkeeper/shared/intervention"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -25,12 +26,18 @@ type tick struct {
 	gate    *repair.Gate
 	// ready is what clusters were read to be at this look.
 	ready   map[mesh.ClusterID]reading
-	spoken  map[string]bool // plans to which something was said that was not heard before
+	tables  map[mesh.ClusterID]table // and what their peer tables are
+	spoken  map[string]bool          // plans to which something was said that was not heard before
 	actions int
 }
 
 type reading struct {
 	peer.Readiness
+	err error
+}
+
+type table struct {
+	cluster.Entries
 	err error
 }
 
@@ -65,35 +72,27 @@ func (t *tick) groundsOf(snapshot *record.Snapshot) *intervention.Grounds {
 
 // known is what plans are made from.
 func (t *tick) known() change.Known {
-	k := change.Known{Mesh: t.Mesh, Nodes: map[mesh.NodeName]peer.Node{}, Now: t.Now()}
-	for _, c := range t.Mesh.Clusters {
-		r := t.grounds.View.Clusters[c.ID]
-		if r == nil || t.grounds.Snapshot.Clusters[c.ID].Newer {
-			continue
-		}
-		for _, n := range c.Nodes {
-			seen := r.Seen.Nodes[n.Name]
-			seen.Parameters = seen.Parameters.Fresh(t.grounds.View.Now, 2*t.grounds.View.Tick)
-			seen.Services = seen.Services.Fresh(t.grounds.View.Now, 2*t.grounds.View.Tick)
-			k.Nodes[n.Name] = seen
-		}
-	}
-	return k
+	return t.grounds.Snapshot.Known(t.Mesh, t.grounds.View.Tick, t.Now())
 }
 
 // advance looks at the step that a plan has come to. moved says that the plan is
 // past it.
 func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err error) {
 	now := t.Now()
-	for _, id := range p.Clusters {
-		if _, ok := t.Mesh.Cluster(id); !ok {
-			p.Turn(change.Failed, fmt.Sprintf("%s has left mesh.yaml%s", id, p.NotUndone()), now)
-			return false, nil
-		}
-	}
 	s := p.Current()
 	if s == nil {
 		p.Finish(now)
+		return false, nil
+	}
+	for _, id := range p.Needs(s) {
+		if _, ok := t.Mesh.Cluster(id); ok {
+			continue
+		}
+		if len(p.Pairs) > 0 { // it comes back when the file does
+			p.Turn(change.Waiting, fmt.Sprintf("step %d: %s is not in mesh.yaml, as this run has it: put its lines back until the plan is through", s.N, id), now)
+			return false, nil
+		}
+		p.Turn(change.Failed, fmt.Sprintf("%s has left mesh.yaml%s", id, p.NotUndone()), now)
 		return false, nil
 	}
 	if ctx.Err() != nil {
@@ -136,6 +135,10 @@ func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err err
 func steps() map[change.Op]func(*tick, context.Context, *record.Plan, *change.Step) error {
 	return map[change.Op]func(*tick, context.Context, *record.Plan, *change.Step) error{
 		change.OpPreflight: (*tick).preflight, change.OpSet: (*tick).set, change.OpAwaitSync: (*tick).awaitSync,
+		change.OpMeshLines: (*tick).meshLines, change.OpLayOut: (*tick).layOut, change.OpSyncAgent: (*tick).syncAgent, change.OpDuplicates: (*tick).duplicates, change.OpPrepare: (*tick).prepare,
+		change.OpAddEntry: (*tick).addEntry, change.OpEditEntry: (*tick).editEntry, change.OpDeleteEntry: (*tick).deleteEntry, change.OpEnterCredentials: (*tick).enterCredentials,
+		change.OpAskBell: (*tick).asked, change.OpRouterDue: (*tick).routerDue, change.OpAskEach: (*tick).asked,
+		change.OpVerifyPair: (*tick).verifyPair, change.OpLook: (*tick).rows, change.OpVerifyGone: (*tick).verifyGone, change.OpLeftovers: (*tick).leftovers,
 		change.OpActivate: (*tick).activate, change.OpAwaitAXL: (*tick).awaitAXL,
 		change.OpAskHA: (*tick).askHA, change.OpDisableHA: (*tick).disableHA, change.OpEnableHA: (*tick).enableHA,
 		change.OpRestart: (*tick).restart, change.OpAwaitHA: (*tick).awaitHA, change.OpFallback: (*tick).fallback, change.OpAwaitPeople: (*tick).awaitPeople,
@@ -162,7 +165,7 @@ func underWay(s *change.Step) bool {
 	switch s.Op {
 	case change.OpSet, change.OpActivate, change.OpAwaitAXL:
 		return s.State == change.StepRunning
-	case change.OpRestart:
+	case change.OpRestart, change.OpVerifyPair: // a first full sync that a restart of ICSA would begin again
 		return s.State == change.StepRunning
 	case change.OpAwaitHA, change.OpFallback, change.OpAwaitPeople:
 		return true

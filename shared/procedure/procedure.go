@@ -33,6 +33,7 @@ const (
 	CipherManagement      = platform + " > Security > Cipher Management"                  // [G]
 	AlarmConfiguration    = serviceability + " > Alarm > Configuration"                   // [G]
 	UnifiedCMServers      = unifiedCM + " > System > Server"                              // [G]
+	DisasterRecovery      = "Disaster Recovery System > Backup > Manual Backup"           // [G]
 	CommandLine           = "command line"
 
 	unifiedCM      = "Cisco Unified CM Administration"
@@ -58,6 +59,8 @@ const (
 	icsa     = "Cisco Intercluster Sync Agent"
 	axl      = "Cisco AXL Web Service"
 	sipProxy = "Cisco SIP Proxy"
+	// xcpRouter is restarted where a notification asks for it.
+	xcpRouter = "Cisco XCP Router"
 )
 
 // Service parameters by the names that Cisco's page shows. The third of SIP Proxy
@@ -108,6 +111,45 @@ func Troubleshoot(on, peer mesh.NodeName) Step {
 // EnterCredentials mends a peer's account.
 func EnterCredentials(on, peer mesh.NodeName, of mesh.ClusterID) Step {
 	return Step{string(on), InterClustering, fmt.Sprintf("Find and select %s. Enter the AXL user name and password of %s's intercluster application user again and click Save. Only this direction uses them; the other end keeps its own copy.", peer, of)}
+}
+
+// AddPeer makes the entry of another cluster. address is its publisher's node name.
+func AddPeer(on mesh.NodeName, of mesh.ClusterID, address string, protocol mesh.Protocol) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Click Add New. Peer Address: %s. AXL Username and AXL Password: those of %s's intercluster application user. Protocol: %s. Click Save.", address, of, strings.ToUpper(string(protocol)))}
+}
+
+// EditPeerProtocol changes the protocol of an entry.
+func EditPeerProtocol(on, peer mesh.NodeName, protocol mesh.Protocol) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Find and select %s, set Protocol to %s and click Save.", peer, strings.ToUpper(string(protocol)))}
+}
+
+// EditPeerAddress changes how an entry names the publisher that it is for.
+func EditPeerAddress(on mesh.NodeName, of mesh.ClusterID, address string) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Find and select the entry of %s, set Peer Address to %s and click Save.", of, address)}
+}
+
+// DeletePeer takes an entry away.
+func DeletePeer(on, peer mesh.NodeName) Step {
+	return Step{string(on), InterClustering, fmt.Sprintf("Click Find, select %s and click Delete.", peer)}
+}
+
+// ReadBell reads what the pages ask for after a change.
+func ReadBell(on mesh.NodeName) Step {
+	return Step{string(on), administration, fmt.Sprintf("Look at the notifications at the top right of the page header: is a restart of %s advised?", xcpRouter)}
+}
+
+// CheckStatusRows reads every row of an entry's status, and Cisco's own tests of it.
+func CheckStatusRows(on, peer mesh.NodeName, of mesh.ClusterID, users string, tls bool) Step {
+	do := fmt.Sprintf("Find and select %s. In Inter-cluster Peer Status every row has a check mark, Associated Users reads %s, and for Enterprise Groups and message archiver encryption no conflict is shown", peer, users)
+	if tls {
+		do += "; " + secure
+	}
+	return Step{string(on), InterClustering, fmt.Sprintf("%s. In %s, section Inter-Clustering Troubleshooter, every row for %s has a check mark, and section User Troubleshooter shows no problem.", do, Menus(SystemTroubleshooter), of)}
+}
+
+// BackUp makes a backup of a cluster [G].
+func BackUp(clusters string) Step {
+	return Step{"", DisasterRecovery, fmt.Sprintf("On the publisher of each of %s make a backup, and see that it ended without an error.", clusters)}
 }
 
 // EnableAutoRecovery lets ICSA restart itself.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"peerkeeper/shared/change"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/store"
 )
 
@@ -34,6 +36,45 @@ func (b *Snapshot) Plans() (store.Doc[change.Plans], error) {
 	docs := map[string]store.Doc[change.Plans]{}
 	err := decode(b, docs, "", b.plans, PlansSchema)
 	return docs[""], err
+}
+
+// Known is what plans are made from: what was recorded of the mesh and is not too old. tick
+// is peersync's period.
+func (b *Snapshot) Known(m *mesh.Mesh, tick time.Duration, now time.Time) change.Known {
+	k := change.Known{
+		Mesh: m, Now: now, Nodes: map[mesh.NodeName]peer.Node{}, Entries: map[mesh.PeerID]peer.Entry{},
+		Users: map[mesh.ClusterID]int{}, FirstSync: map[mesh.ClusterID]time.Duration{},
+	}
+	if plans, err := b.Plans(); err == nil && !plans.Newer {
+		k.Changing = plans.Value.Changing()
+	}
+	for i := range m.Clusters {
+		c := &m.Clusters[i]
+		doc := b.Clusters[c.ID]
+		if doc.Newer {
+			continue
+		}
+		r := &doc.Value
+		for _, n := range c.Nodes {
+			seen := r.Seen.Nodes[n.Name]
+			seen.Parameters = seen.Parameters.Fresh(now, 2*tick)
+			seen.Services = seen.Services.Fresh(now, 2*tick)
+			k.Nodes[n.Name] = seen
+		}
+		k.FirstSync[c.ID] = r.LongestSync
+		if n, known := r.UsersOf(c).Get(); known {
+			k.Users[c.ID] = n
+		}
+		entries, _ := r.Seen.Entries.Fresh(now, 2*tick).Get()
+		for _, e := range entries {
+			for j := range m.Clusters {
+				if to := &m.Clusters[j]; to != c && mesh.SameName(e.Address, string(to.Publisher)) {
+					k.Entries[mesh.PeerID{From: c.ID, To: to.ID}] = e
+				}
+			}
+		}
+	}
+	return k
 }
 
 // LoadPlans reads the PLANS item, consistently.
@@ -66,28 +107,36 @@ func SavePlans(ctx context.Context, s store.Store, d *store.Doc[change.Plans]) e
 // Plan is a plan with its documents.
 type Plan struct {
 	change.Plan
+	mesh  string
 	head  store.Doc[change.Head]
 	steps []store.Doc[change.Step]
+	// left are the versions of what killed runs have left where steps are to be.
+	left map[store.Key]int64
 }
 
 // NewPlan is a plan that is about to be written. What a run that was killed left of
 // its steps is written over.
 func NewPlan(ctx context.Context, s store.Store, meshName string, p *change.Plan) (*Plan, error) {
-	out := &Plan{Plan: *p, head: store.NewDoc(store.Change(meshName, p.ID), ChangeSchema, p.Head)}
+	out := &Plan{Plan: *p, mesh: meshName, head: store.NewDoc(store.Change(meshName, p.ID), ChangeSchema, p.Head)}
 	items, err := s.LoadNow(ctx, out.head.Key.PK, out.head.Key.SK)
 	if err != nil {
 		return nil, fmt.Errorf("reading plan %s: %w", p.ID, err)
 	}
-	left := map[store.Key]int64{}
+	out.left = map[store.Key]int64{}
 	for _, it := range items {
-		left[it.Key] = it.Version
+		out.left[it.Key] = it.Version
 	}
-	for _, s := range p.Steps {
-		d := store.NewDoc(store.ChangeStep(meshName, p.ID, s.N), ChangeSchema, s)
-		d.Version = left[d.Key]
-		out.steps = append(out.steps, d)
-	}
+	out.grow()
 	return out, nil
+}
+
+// grow has documents for all steps of the plan.
+func (p *Plan) grow() {
+	for _, s := range p.Steps[len(p.steps):] {
+		d := store.NewDoc(store.ChangeStep(p.mesh, p.ID, s.N), ChangeSchema, s)
+		d.Version = p.left[d.Key]
+		p.steps = append(p.steps, d)
+	}
 }
 
 // ErrNoPlan says that a mesh has no such plan.
@@ -101,7 +150,7 @@ func LoadPlan(ctx context.Context, s store.Store, meshName, id string) (*Plan, e
 	if err != nil {
 		return nil, fmt.Errorf("reading plan %s: %w", id, err)
 	}
-	out := &Plan{}
+	out := &Plan{mesh: meshName}
 	for _, it := range items {
 		newer := false
 		switch {
@@ -126,9 +175,16 @@ func LoadPlan(ctx context.Context, s store.Store, meshName, id string) (*Plan, e
 	if out.head.Value.ID == "" {
 		return nil, ErrNoPlan
 	}
-	if len(out.steps) != out.head.Value.Steps {
-		return nil, fmt.Errorf("plan %s has %d steps of %d: it was not written to its end", id, len(out.steps), out.head.Value.Steps)
+	steps := out.head.Value.Steps
+	if len(out.steps) < steps {
+		return nil, fmt.Errorf("plan %s has %d steps of %d: it was not written to its end", id, len(out.steps), steps)
 	}
+	// Steps beyond are of a run that was killed while it added them.
+	out.left = map[store.Key]int64{}
+	for _, d := range out.steps[steps:] {
+		out.left[d.Key] = d.Version
+	}
+	out.steps = out.steps[:steps]
 	out.Head = out.head.Value
 	for i, d := range out.steps {
 		if d.Value.N != i+1 {
@@ -146,6 +202,7 @@ func (p *Plan) Save(ctx context.Context, s store.Store) error {
 	if p.State.Ended() {
 		ttl = p.Since.Add(planKept)
 	}
+	p.grow()
 	for i := range p.steps {
 		p.steps[i].Value, p.steps[i].TTL = p.Steps[i], ttl
 	}

@@ -86,7 +86,7 @@ func (v *rules) mesh() {
 	switch {
 	case m.Name == "":
 		v.rep.Blame("mesh", "missing: the mesh's name", "write a name as in mesh: acme")
-	case !isWord(m.Name, false):
+	case !mesh.LawfulName(m.Name):
 		v.rep.Blame("mesh", yamlfile.Show(m.Name)+" is not a name", "use a to z, 0 to 9 and -, at most 63")
 	}
 	switch {
@@ -151,8 +151,8 @@ func (v *rules) cluster(c *mesh.Cluster, path string) {
 	switch id := string(c.ID); {
 	case id == "":
 		v.rep.Blame(at("id"), "missing: the cluster's short name", "write one as in id: emea")
-	case !isWord(id, true):
-		v.rep.Blame(at("id"), yamlfile.Show(id)+" is not a cluster id", "begin with a letter, then use a to z, 0 to 9 and -, at most 63")
+	case !mesh.LawfulID(id):
+		v.rep.Blame(at("id"), yamlfile.Show(id)+" is not a cluster id", mesh.LawfulIDs)
 	}
 	if message, cure := releaseFault(c.Release); message != "" && c.Release != "" {
 		v.rep.Blame(at("release"), message, cure)
@@ -791,12 +791,6 @@ func normalCA(data []byte) (normal string, unread []string, message, cure string
 
 func isLetterOrDigit(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-}
-
-// isWord says whether s is of a-z, 0-9 and -, and begins with a letter if asked.
-func isWord(s string, letterFirst bool) bool {
-	odd := func(c rune) bool { return (!isLetterOrDigit(c) || c >= 'A' && c <= 'Z') && c != '-' }
-	return s != "" && len(s) <= maxName && !strings.ContainsFunc(s, odd) && (!letterFirst || s[0] >= 'a' && s[0] <= 'z')
 }
 
 func isIP(s string) bool {

@@ -1,0 +1,68 @@
+package change
+
+import (
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+// Delete ends a pair: on both sides.
+const Delete Kind = "delete"
+
+func remove() kind {
+	return kind{
+		name: Delete, usage: "A B",
+		about: "end the peering of two clusters: both entries, and, before release 14, a restart of each publisher's router",
+		title: func(h Head) string { return "end the peering of " + pairTitle(h) },
+		build: func(k Known, args []string) (*layout, error) {
+			a, b, err := pairOf(k, Delete, args)
+			if err != nil {
+				return nil, err
+			}
+			pairs := both(a, b)
+			l := &layout{Known: k, clusters: []mesh.ClusterID{a.ID, b.ID}, pairs: pairs}
+			_, here := l.Entries[pairs[0]]
+			_, there := l.Entries[pairs[1]]
+			if !l.paired(a, b) && !here && !there {
+				return nil, usagef("%s is no pair of mesh.yaml, and no entry of it was read", pairs[0])
+			}
+			// Full mesh cannot say that one pair is not: the pairs are listed before anything.
+			first := l.Mesh.Topology == mesh.FullMesh
+			if first {
+				l.meshLines(Delete, a.ID, pairs[0], "")
+			}
+			for _, c := range []*mesh.Cluster{a, b} {
+				l.add(Step{Op: OpPreflight, Cluster: c.ID})
+			}
+			l.prepare(a, prepareBackup)
+			for _, c := range []*mesh.Cluster{a, b} {
+				id := mesh.PeerID{From: c.ID, To: other(c, a, b).ID}
+				l.onPage(OpDeleteEntry, id, "", "")
+				restart, err := l.restartsToDelete(c)
+				if err != nil {
+					return nil, err
+				}
+				if restart {
+					l.restartRouter(c, 0, c.Publisher)
+				}
+			}
+			l.verify(OpVerifyGone, "", pairs...)
+			l.verify(OpLeftovers, "", pairs...)
+			if !first {
+				l.meshLines(Delete, a.ID, pairs[0], "")
+			}
+			return l, nil
+		},
+	}
+}
+
+func other(c, a, b *mesh.Cluster) *mesh.Cluster {
+	if c == a {
+		return b
+	}
+	return a
+}
+
+// restartPublisher is one restart of a publisher's router, without the questions around it.
+func (l *layout) restartPublisher(c *mesh.Cluster, of int) {
+	l.restart(c, of, c.Publisher, peer.XCPRouter)
+}

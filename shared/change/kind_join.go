@@ -1,0 +1,140 @@
+package change
+
+import (
+	"fmt"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
+)
+
+// Join makes a cluster the peer of all that mesh.yaml pairs it with.
+const Join Kind = "join"
+
+const byPublisher = "publisher"
+
+func join() kind {
+	return kind{
+		name: Join, usage: "CLUSTER [--publisher HOST[:PORT]]",
+		about: "take a cluster into the mesh, pair by pair; the one kind that takes a cluster which mesh.yaml lacks",
+		title: func(h Head) string {
+			_, rest := option(h.Args, byPublisher)
+			return fmt.Sprintf("take %s into the mesh", plain.Name(at(rest, 0)))
+		},
+		build: func(k Known, args []string) (*layout, error) {
+			publisher, args := option(args, byPublisher)
+			if len(args) != 1 {
+				return nil, usagef("join takes one cluster, as in: join latam --publisher imp-latam-pub.example.com")
+			}
+			id := mesh.ClusterID(args[0])
+			l := &layout{Known: k, clusters: []mesh.ClusterID{id}}
+			if _, ok := k.Mesh.Cluster(id); ok {
+				return l, l.join(id)
+			}
+			switch {
+			case !mesh.LawfulID(args[0]):
+				return nil, usagef("%s cannot be a cluster's name in mesh.yaml: %s", plain.Value(args[0]), mesh.LawfulIDs)
+			case len(k.Mesh.Clusters) >= mesh.MaxClusters:
+				return nil, usagef("mesh %s has %d clusters: Cisco supports no more in one mesh, so %s cannot join; another has to leave first", k.Mesh.Name, len(k.Mesh.Clusters), id)
+			}
+			l.meshLines(Join, id, mesh.PeerID{}, publisher)
+			l.add(Step{Op: OpLayOut, Cluster: id})
+			return l, nil
+		},
+	}
+}
+
+// LayOut adds to a join the steps that could not be laid out before its cluster stood in
+// mesh.yaml. The error is for a person.
+func (p *Plan) LayOut(k Known) error {
+	l := &layout{Known: k, clusters: p.Clusters, steps: p.Steps}
+	if err := l.join(p.Clusters[0]); err != nil {
+		return err
+	}
+	if l.nothing != "" {
+		return usagef("%s", l.nothing)
+	}
+	return p.take(l)
+}
+
+// join lays out the steps for a cluster that stands in mesh.yaml. Each pair is made when
+// the one before has had its first full sync, which is what staggers them. What pages ask
+// for is answered once a window, at its end.
+func (l *layout) join(id mesh.ClusterID) error {
+	c, _ := l.Mesh.Cluster(id)
+	var peers []*mesh.Cluster
+	all := l.peersOf(c)
+	for _, other := range all {
+		if !l.entriesThere(both(other, c)) {
+			peers = append(peers, other)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return usagef("mesh.yaml pairs %s with no cluster: add its pairs under peers", id)
+	case len(peers) == 0:
+		l.nothing = fmt.Sprintf("every cluster that mesh.yaml pairs %s with has its entry for it, and it theirs", id)
+	}
+	l.clusters = []mesh.ClusterID{id}
+	for _, other := range peers {
+		l.clusters = append(l.clusters, other.ID)
+		l.pairs = append(l.pairs, both(other, c)...)
+	}
+	l.checks(c)
+	l.add(Step{Op: OpDuplicates, Cluster: id})
+	l.prepare(c, prepareAll...)
+	open := l.window()
+	for len(peers) > 0 {
+		n := l.inOneWindow(c, peers, open)
+		for _, other := range peers[:n] {
+			l.checks(other)
+			l.peered(both(other, c))
+			l.verify(OpVerifyPair, "", both(other, c)...)
+		}
+		l.restartsIfAsked(append(append([]*mesh.Cluster{}, peers[:n]...), c)...)
+		for _, other := range peers[:n] {
+			l.verify(OpLook, "", both(other, c)...)
+		}
+		peers = peers[n:]
+	}
+	return nil
+}
+
+// restartLasts is about how long one node's router takes with all that is waited for.
+const restartLasts = 20 * time.Minute
+
+// inOneWindow is how many pairs are made before the restarts that their pages ask for, so
+// that both have room in one window.
+func (l *layout) inOneWindow(c *mesh.Cluster, peers []*mesh.Cluster, open time.Duration) int {
+	if open == 0 {
+		return len(peers)
+	}
+	open -= restartLasts * time.Duration(len(c.Nodes))
+	for n, other := range peers {
+		open -= 10*time.Minute + l.firstSync(c, other) + restartLasts*time.Duration(len(other.Nodes))
+		if open < 0 {
+			return max(1, n)
+		}
+	}
+	return len(peers)
+}
+
+// window is the longest time for which the policy's windows stay open in the week to come;
+// 0 if they never close.
+func (l *layout) window() time.Duration {
+	const look = 5 * time.Minute
+	var longest, now time.Duration
+	closed := false
+	for at := l.Now; at.Before(l.Now.Add(8 * 24 * time.Hour)); at = at.Add(look) {
+		if ok, _ := l.Mesh.Policy.Allowed(at); ok {
+			now += look
+			longest = max(longest, now)
+		} else {
+			now, closed = 0, true
+		}
+	}
+	if !closed {
+		return 0
+	}
+	return max(longest, look)
+}

@@ -1,0 +1,80 @@
+package change
+
+import (
+	"fmt"
+
+	"peerkeeper/shared/mesh"
+)
+
+// Leave takes a cluster out of the mesh: every pair of it, on both sides.
+const Leave Kind = "leave"
+
+func leave() kind {
+	return kind{
+		name: Leave, usage: "CLUSTER",
+		about: "take a cluster out of the mesh: every pair on both sides, and what it leaves behind",
+		title: func(h Head) string { return "take " + joined(h.Args) + " out of the mesh" },
+		build: func(k Known, args []string) (*layout, error) {
+			c, err := clusterOf(k, Leave, args)
+			if err != nil {
+				return nil, err
+			}
+			l := &layout{Known: k, clusters: []mesh.ClusterID{c.ID}}
+			peers := l.peersOf(c)
+			for _, other := range peers {
+				l.clusters = append(l.clusters, other.ID)
+				l.pairs = append(l.pairs, both(other, c)...)
+			}
+			restart, err := l.restartsToDelete(c)
+			if err != nil {
+				return nil, err
+			}
+			for _, other := range append([]*mesh.Cluster{c}, peers...) {
+				l.add(Step{Op: OpPreflight, Cluster: other.ID})
+			}
+			l.prepare(c, prepareBackup)
+			each, disabled := 0, 0
+			if restart && len(peers) > 0 {
+				if len(peers) > 1 {
+					each = l.add(Step{Op: OpAskEach, Cluster: c.ID, Value: fmt.Sprint(len(peers))})
+				}
+				disabled = l.askHA(c, 0)
+			}
+			for _, other := range peers {
+				if err := l.parted(other, c, each, restart); err != nil {
+					return nil, err
+				}
+			}
+			if disabled > 0 {
+				if each > 0 {
+					l.restartPublisher(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID, Of: each}))
+				}
+				l.enableHA(c, disabled)
+			}
+			for _, other := range peers {
+				l.verify(OpLeftovers, "", both(other, c)[:1]...)
+			}
+			l.meshLines(Leave, c.ID, mesh.PeerID{}, "")
+			return l, nil
+		},
+	}
+}
+
+// parted ends one pair of a cluster that leaves.
+func (l *layout) parted(other, c *mesh.Cluster, each int, restart bool) error {
+	pairs := both(other, c)
+	l.onPage(OpDeleteEntry, pairs[0], "", "")
+	theirs, err := l.restartsToDelete(other)
+	if err != nil {
+		return err
+	}
+	if theirs {
+		l.restartRouter(other, 0, other.Publisher)
+	}
+	l.onPage(OpDeleteEntry, pairs[1], "", "")
+	if restart {
+		l.restartPublisher(c, each)
+	}
+	l.verify(OpVerifyGone, "", pairs...)
+	return nil
+}

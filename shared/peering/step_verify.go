@@ -1,0 +1,223 @@
+package peering
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+	"peerkeeper/shared/record"
+)
+
+// changed is since when a pair is as the plan wants it: when the newest of the steps on a
+// page that are about it was done. A pair whose entries were there before is as it is
+// since the plan began.
+func changed(p *record.Plan, s *change.Step) time.Time {
+	since := p.Started
+	for i := range p.Steps[:s.N-1] {
+		x := &p.Steps[i]
+		switch x.Op {
+		case change.OpAddEntry, change.OpEditEntry, change.OpDeleteEntry, change.OpEnterCredentials:
+			about := x.Pair == s.Pair || x.Pair == s.Pair.Reverse() && x.Op != change.OpEnterCredentials
+			if about && x.State == change.StepDone && x.Since.After(since) {
+				since = x.Since
+			}
+		}
+	}
+	return since
+}
+
+// effect is what was read of a change's effect: wrong is what is not as it should be,
+// pending what a sync may yet bring, unread what cannot be read, and seen what was.
+type effect struct{ wrong, pending, unread, seen []string }
+
+// verifyPair sees that a change of a pair has had its effect.
+func (t *tick) verifyPair(_ context.Context, p *record.Plan, s *change.Step) error {
+	now, since := t.Now(), changed(p, s)
+	e := t.effectOf(s, since)
+	if len(e.wrong)+len(e.pending) > 0 {
+		contradict(s)
+	}
+	c, _ := t.Mesh.Cluster(s.Cluster)
+	waited := now.Sub(later(since, s.Began))
+	patience := 4*max(c.SyncInterval.D(), mesh.MinSyncInterval) + 2*t.grounds.View.Tick
+	if full := t.grounds.View.Clusters[s.Cluster]; full != nil {
+		patience += full.LongestSync
+	}
+	switch {
+	case len(e.wrong) > 0:
+		s.Turn(change.StepWaiting, now, "for a person to mend it: %s", plain.FirstBy(3, e.wrong, "; "))
+	case len(e.pending) > 0 && waited > patience:
+		s.Turn(change.StepWaiting, now, "for a person, after %s: %s; mend that, or skip the step with a reason", plain.Duration(waited.Truncate(time.Minute)), plain.FirstBy(3, e.pending, "; "))
+	case len(e.pending) > 0:
+		s.Turn(change.StepRunning, now, "%s", plain.FirstBy(3, e.pending, "; "))
+	case len(e.unread) == 0:
+		s.Turn(change.StepDone, now, "%s", plain.FirstBy(4, e.seen, "; "))
+	case vouched(s):
+		s.Turn(change.StepDone, now, "%s; %s says that the rest is so, which cannot be read: %s", plain.FirstBy(4, e.seen, "; "), s.Said.Actor, plain.FirstBy(3, e.unread, "; "))
+	case waited > 2*t.grounds.View.Tick:
+		s.Turn(change.StepWaiting, now, "for a person to look and confirm it; it cannot be read: %s", plain.FirstBy(3, e.unread, "; "))
+	default:
+		s.Turn(change.StepRunning, now, "not read yet: %s", plain.FirstBy(3, e.unread, "; "))
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// effectOf looks at what a pair comes to since it was changed, from what was recorded after
+// that.
+func (t *tick) effectOf(s *change.Step, since time.Time) (e effect) {
+	v, id := t.grounds.View, s.Pair
+	all := t.grounds.Snapshot.Conditions(v, id)
+	condition := func(of peer.Type) peer.Condition { return peer.ConditionOf(all, of) }
+
+	switch c := condition(peer.Configured); {
+	case t.readBefore(id.From, since) || t.readBefore(id.To, since):
+		e.pending = append(e.pending, "neither end has been read since the change")
+		return e
+	case c.Status == peer.False:
+		e.wrong = append(e.wrong, c.Message)
+	case c.Status == peer.True:
+		e.seen = append(e.seen, c.Message)
+	}
+	for _, of := range []peer.Type{peer.Compatible, peer.Authenticated, peer.ServicesRunning, peer.NamesResolve} {
+		if c := condition(of); c.Status == peer.False {
+			e.wrong = append(e.wrong, c.Message)
+		}
+	}
+	clock := v.ClockAsRead(id)
+	synced := v.SyncedSince(id, since)
+	switch {
+	case synced:
+		e.seen = append(e.seen, "synced at "+plain.Time(clock.Told))
+	case clock.Readable():
+		e.pending = append(e.pending, fmt.Sprintf("%s has not synced since %s", id, plain.Time(since)))
+	default:
+		e.unread = append(e.unread, "when it synced (Last Synchronized Time)")
+	}
+	users := condition(peer.UsersMatch)
+	switch home, copied := t.users(id.To, id.To), t.users(id.From, id.To); {
+	case !home.Known() || !copied.Known():
+		e.unread = append(e.unread, "how many users it holds (Associated Users)")
+	case home.Value != copied.Value:
+		e.pending = append(e.pending, fmt.Sprintf("it holds %d of %d users", copied.Value, home.Value))
+	case users.Status == peer.False:
+		e.wrong = append(e.wrong, users.Message)
+	default:
+		e.seen = append(e.seen, fmt.Sprintf("Associated Users: %d, as many as at home", home.Value))
+	}
+	if want, _ := t.Mesh.Peer(id); want.Protocol == mesh.TLSProto {
+		switch c := condition(peer.CertificateTrusted); c.Status {
+		case peer.True:
+			e.seen = append(e.seen, c.Message)
+		case peer.False:
+			e.wrong = append(e.wrong, c.Message)
+		default:
+			e.unread = append(e.unread, "whether certificates are exchanged (Certificate Status)")
+		}
+	}
+	return e
+}
+
+// readBefore says that a cluster has not been read since an instant, though it could be.
+func (t *tick) readBefore(id mesh.ClusterID, since time.Time) bool {
+	r := t.grounds.View.Clusters[id]
+	return r == nil || r.Seen.Users.Known() && r.Seen.Users.At.Before(since)
+}
+
+// users are those of a home that a cluster counts, as read lately.
+func (t *tick) users(in, home mesh.ClusterID) peer.Fact[int] {
+	r := t.grounds.View.Clusters[in]
+	c, ok := t.Mesh.Cluster(home)
+	if r == nil || !ok {
+		return peer.Unknown[int](peer.NotChecked, "")
+	}
+	return r.UsersOf(c).Fresh(t.grounds.View.Now, 2*t.grounds.View.Tick)
+}
+
+// rows is what Cisco's own pages show.
+func (t *tick) rows(ctx context.Context, p *record.Plan, s *change.Step) error {
+	if n, known := t.users(s.Pair.To, s.Pair.To).Get(); known {
+		s.Value = fmt.Sprint(n)
+	}
+	return t.prepare(ctx, p, s)
+}
+
+// verifyGone sees that nothing is left of a deleted entry.
+func (t *tick) verifyGone(ctx context.Context, p *record.Plan, s *change.Step) error {
+	now, since := t.Now(), changed(p, s)
+	all, why := t.page(ctx, s.Cluster)
+	_, found, other := t.entry(all, s.Pair)
+	copies := t.users(s.Pair.From, s.Pair.To)
+	r := t.grounds.View.Clusters[s.Cluster]
+	n, known := copies.Get()
+	known = known && r != nil && r.Seen.Users.At.After(since)
+	switch {
+	case why == "" && (found || other != ""):
+		contradict(s)
+		s.Turn(change.StepWaiting, now, "for a person to delete it: the entry for %s is there", s.Pair.To)
+	case known && n > 0 && now.Sub(later(since, s.Began)) > goneWithin:
+		contradict(s)
+		s.Turn(change.StepWaiting, now, "for a person: %d copies of users of %s are still there; is the entry deleted? A Force Manual Sync of nothing does not take them away: ask Cisco TAC, or skip the step with a reason", n, s.Pair.To)
+	case known && n > 0:
+		s.Turn(change.StepRunning, now, "%d copies of users of %s are still there", n, s.Pair.To)
+	case why == "" && known:
+		s.Turn(change.StepDone, now, "no entry, and no copies")
+	case vouched(s):
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, unreadGone(why, known))
+	case now.Sub(s.Began) < 2*t.grounds.View.Tick && !known:
+		s.Turn(change.StepRunning, now, "the copies have not been counted since")
+	default:
+		s.Turn(change.StepWaiting, now, "for a person to look and confirm it; it cannot be read: %s", unreadGone(why, known))
+	}
+	return nil
+}
+
+// goneWithin is how long copies may stay after their entry was deleted: Cisco names no
+// time, and ICSA works in intervals.
+const goneWithin = 2 * time.Hour
+
+func unreadGone(why string, counted bool) string {
+	if !counted {
+		return strings.TrimPrefix(why+"; how many copies there are", "; ")
+	}
+	return why
+}
+
+// leftovers names the certificates of the other end that a trust store still holds.
+func (t *tick) leftovers(ctx context.Context, p *record.Plan, s *change.Step) error {
+	if err := t.prepare(ctx, p, s); err != nil || s.State.Over() {
+		return err
+	}
+	to, _ := t.Mesh.Cluster(s.Pair.To)
+	doc := t.grounds.Snapshot.Certs[s.Cluster]
+	var held []string
+	for _, store := range slices.Sorted(maps.Keys(doc.Value.Trust)) {
+		for _, e := range doc.Value.Trust[store].Entries {
+			if _, theirs := to.Node(mesh.NodeName(e.Subject)); theirs {
+				held = append(held, store+" "+plain.Value(e.Subject))
+			}
+		}
+	}
+	switch {
+	case len(held) > 0:
+		s.Turn(change.StepWaiting, t.Now(), "for a person; held: %s", plain.List(held))
+	case len(doc.Value.Trust) == 0 || doc.Newer:
+		s.Turn(change.StepWaiting, t.Now(), "for a person; the trust stores of %s are not read here", s.Cluster)
+	default:
+		s.Turn(change.StepWaiting, t.Now(), "for a person; none was found in what was read")
+	}
+	return nil
+}
