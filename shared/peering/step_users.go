@@ -30,8 +30,9 @@ func (t *tick) syncAgent(ctx context.Context, _ *record.Plan, s *change.Step) er
 	return nil
 }
 
-// auditStands is how old an audit of users may be: it is made once a day.
-const auditStands = 26 * time.Hour
+// auditStands is how long ago the users may have been read: it is done once a day, one
+// cluster at a time.
+const auditStands = 48 * time.Hour
 
 // duplicates sees that no user is at home twice in what the plan brings together.
 func (t *tick) duplicates(_ context.Context, p *record.Plan, s *change.Step) error {
@@ -56,24 +57,27 @@ func (t *tick) duplicates(_ context.Context, p *record.Plan, s *change.Step) err
 			twice = append(twice, plain.Value(problem.Key))
 		}
 	}
-	read := report.AsOf
 	var unread []string
 	for _, id := range p.Clusters {
-		if at := report.Read[id]; at == nil || now.Sub(*at) > 2*auditStands {
-			unread = append(unread, string(id))
-		} else if gap, hidden := report.Hidden(id, userset.DuplicateUserID, userset.DuplicateDirectoryURI); hidden {
-			unread = append(unread, fmt.Sprintf("%s (%s: %s)", id, gap.What, gap.Reason))
+		if at := report.Read[id]; at == nil || now.Sub(*at) > auditStands {
+			unread = append(unread, string(id)+": not read lately")
+		}
+	}
+	for _, gap := range report.Unread {
+		concerns := gap.Cluster == "" || slices.Contains(p.Clusters, gap.Cluster)
+		if concerns && (gap.Hides(userset.DuplicateUserID) || gap.Hides(userset.DuplicateDirectoryURI)) {
+			unread = append(unread, fmt.Sprintf("%s: %s: %s", gap.Cluster, gap.What, gap.Reason))
 		}
 	}
 	switch {
 	case len(twice) > 0:
 		done := false
-		t.confirmed(s, &done, fmt.Sprintf("%s at home in two clusters: %s (`peerkeeper audit users` lists them; %s)", plain.Count(len(twice), "user is", "users are"), plain.First(10, twice), plain.Time(read)), "")
+		t.confirmed(s, &done, fmt.Sprintf("%s twice in them: %s (`peerkeeper audit users` lists who; %s)", plain.Count(len(twice), "user ID or directory URI is", "user IDs and directory URIs are"), plain.First(10, twice), plain.Time(report.AsOf)), "")
 	case len(unread) > 0:
-		t.confirmed(s, nil, "", fmt.Sprintf("the users of %s have not been read whole; `peerkeeper preflight --now` reads them again", plain.List(unread)))
+		t.confirmed(s, nil, "", fmt.Sprintf("not all users were read (%s); `peerkeeper preflight --now` compares them again", plain.FirstBy(3, unread, "; ")))
 	default:
 		done := true
-		t.confirmed(s, &done, "none, in the audit of "+plain.Time(read), "")
+		t.confirmed(s, &done, "none, in the audit of "+plain.Time(report.AsOf), "")
 	}
 	return nil
 }

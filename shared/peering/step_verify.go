@@ -134,7 +134,7 @@ func (t *tick) effectOf(s *change.Step, since time.Time) (e effect) {
 // readBefore says that a cluster has not been read since an instant, though it could be.
 func (t *tick) readBefore(id mesh.ClusterID, since time.Time) bool {
 	r := t.grounds.View.Clusters[id]
-	return r == nil || r.Seen.Users.Known() && r.Seen.Users.At.Before(since)
+	return r == nil || r.Seen.Users.Known() && !r.Seen.Users.At.After(since)
 }
 
 // users are those of a home that a cluster counts, as read lately.
