@@ -6,13 +6,16 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"peerkeeper/shared/alarm"
@@ -88,6 +91,10 @@ func (d Demo) playOnce(ctx context.Context, chapter Chapter) (Result, error) {
 		}
 		return nil
 	}
+	set.stage.write = func(keys map[string]any) error {
+		clear(due) // a host that is started runs everything
+		return errors.Join(set.writeMesh(keys), set.startHost())
+	}
 	set.stage.pass = func(ctx context.Context, span time.Duration) error {
 		end := clock.Now().Add(span)
 		for {
@@ -126,22 +133,48 @@ func (d Demo) Watch(ctx context.Context, l *listener.Listener) error {
 	defer stop()
 	var once sync.Once
 	judged := make(chan struct{}) // so that the page is full when the story begins
-	set.host.Ran = func(a run.Answer, err error) {
-		switch {
-		case err == nil && a.Function == "stucksync":
-			once.Do(func() { close(judged) })
-		case err != nil && ctx.Err() == nil:
-			set.stage.tell("  %v", err)
+	done := make(chan error, 4)
+	var page atomic.Pointer[http.Handler]
+	start := func() (stop func()) {
+		h := set.host
+		h.Ran = func(a run.Answer, err error) {
+			switch {
+			case err == nil && a.Function == "stucksync":
+				once.Do(func() { close(judged) })
+			case err != nil && ctx.Err() == nil:
+				set.stage.tell("  %v", err)
+			}
 		}
+		view := dashboard.Page{Source: set.stage.source, Now: fast.Now, Hosts: l.Hosts(), Note: fmt.Sprintf("Demo: a simulated mesh on a clock %d times as fast as yours.", Rate)}
+		served := view.Handler()
+		page.Store(&served)
+		ctx, cancel := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			done <- h.Run(ctx)
+			close(ended)
+		}()
+		return func() { cancel(); <-ended }
 	}
 	set.stage.pass = func(ctx context.Context, span time.Duration) error {
 		return fast.Until(ctx, fast.Now().Add(span))
 	}
-	page := &dashboard.Page{Source: set.stage.source, Now: fast.Now, Hosts: l.Hosts(), Note: fmt.Sprintf("Demo: a simulated mesh on a clock %d times as fast as yours.", Rate)}
-	done := make(chan error, 4)
+	end := start()
+	set.stage.write = func(keys map[string]any) error {
+		if err := set.writeMesh(keys); err != nil {
+			return err
+		}
+		end()
+		if err := set.startHost(); err != nil {
+			return err
+		}
+		end = start()
+		return nil
+	}
 	go func() { done <- Drive(ctx, set.sim, fast) }()
-	go func() { done <- l.Serve(ctx, page.Handler()) }()
-	go func() { done <- set.host.Run(ctx) }()
+	go func() {
+		done <- l.Serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*page.Load()).ServeHTTP(w, r) }))
+	}()
 	go func() {
 		select {
 		case <-judged:
@@ -168,10 +201,14 @@ func (d Demo) Watch(ctx context.Context, l *listener.Listener) error {
 	}
 }
 
+// set is a mesh with the host that watches it and the stage of its story.
 type set struct {
 	sim   *clustersim.Sim
 	host  *host.Host
 	stage *stage
+	// startHost begins with mesh.yaml as it stands, as a person's `peerkeeper run` does.
+	startHost func() error
+	dir       string
 }
 
 // build starts a simulated mesh and a host that knows it only through the
@@ -181,12 +218,20 @@ func (d Demo) build(chapter Chapter, clock host.Clock, written mesh.Clock) (*set
 	if chapter.Mesh != nil {
 		own = *chapter.Mesh
 	}
-	sim, err := clustersim.New(clustersim.Config{Clusters: d.Clusters, Users: d.Users, Clock: clock, Seed: 1, Epoch: written.Epoch, Rate: written.Rate, LogSeverity: own.LogSeverity})
+	sim, err := clustersim.New(clustersim.Config{
+		Clusters: cmp.Or(own.Clusters, d.Clusters), Apart: own.Apart, Users: cmp.Or(own.Users, d.Users),
+		Clock: clock, Seed: 1, Epoch: written.Epoch, Rate: written.Rate, LogSeverity: own.LogSeverity,
+	})
 	if err != nil {
 		return nil, err
 	}
 	if err := sim.Start(); err != nil {
 		return nil, errors.Join(err, sim.Close())
+	}
+	for _, c := range sim.State().Clusters {
+		if err := sim.Change(c.ID, clustersim.Notification{OnChange: &own.Bells}); err != nil {
+			return nil, errors.Join(err, sim.Close())
+		}
 	}
 	s, err := d.equip(sim, own, clock)
 	if err != nil {
@@ -198,13 +243,6 @@ func (d Demo) build(chapter Chapter, clock host.Clock, written mesh.Clock) (*set
 func (d Demo) equip(sim *clustersim.Sim, own Mesh, clock host.Clock) (*set, error) {
 	if err := WriteFiles(sim, "", d.Dir); err != nil {
 		return nil, err
-	}
-	m, err := meshfile.Load(filepath.Join(d.Dir, "mesh.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	if own.NoDialect {
-		m.Dialect = nil
 	}
 	state, err := bolt.Open(filepath.Join(d.Dir, "state.db"))
 	if err != nil {
@@ -226,16 +264,27 @@ func (d Demo) equip(sim *clustersim.Sim, own Mesh, clock host.Clock) (*set, erro
 		sinks = append(sinks, &alarm.Writer{W: d.Out})
 	}
 	secrets := filepath.Join(d.Dir, "secrets.json")
-	h := &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: clock, Log: d.Log, Timeout: timeout, DNSTimeout: dnsTimeout, Backoff: backoff, Privilege: d.Privilege}
-	st := &stage{operator: operator.Operator{Mesh: m, Store: state, Now: clock.Now, Actor: "demo"}, source: dashboard.Source{Store: state, Mesh: m}, admin: sim.Do, said: said, tell: tell}
-	st.preflight = func(ctx context.Context) error {
-		_, err := h.Handle(ctx, run.Request{Function: "preflight"})
-		return err
+	st := &stage{admin: sim.Do, said: said, tell: tell}
+	s := &set{sim: sim, stage: st, dir: d.Dir}
+	s.startHost = func() error {
+		m, err := meshfile.Load(filepath.Join(d.Dir, meshYAML))
+		if err != nil {
+			return err
+		}
+		if own.NoDialect {
+			m.Dialect = nil
+		}
+		s.host = &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: secrets, Salt: salt}, Sinks: sinks, Clock: clock, Log: d.Log, Timeout: timeout, DNSTimeout: dnsTimeout, Backoff: backoff, Privilege: d.Privilege}
+		st.operator, st.source = operator.Operator{Mesh: m, Store: state, Now: clock.Now, Actor: "demo"}, dashboard.Source{Store: state, Mesh: m}
+		return nil
 	}
+	call := func(function string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, err := s.host.Handle(ctx, run.Request{Function: function})
+			return err
+		}
+	}
+	st.preflight, st.hear = call("preflight"), call("peering")
 	st.secrets = func(id mesh.ClusterID) error { return renewSecret(sim, secrets, string(id)+"/read") }
-	st.hear = func(ctx context.Context) error {
-		_, err := h.Handle(ctx, run.Request{Function: "peering"})
-		return err
-	}
-	return &set{sim: sim, host: h, stage: st}, nil
+	return s, s.startHost()
 }

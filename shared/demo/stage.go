@@ -33,11 +33,12 @@ type stage struct {
 	preflight func(context.Context) error
 	pass      func(ctx context.Context, d time.Duration) error // lets time pass, and what is due in it happen
 	hear      func(ctx context.Context) error                  // has the function peering look, now
+	write     func(keys map[string]any) error                  // into mesh.yaml, and starts the host again with it
 	plan      string                                           // the newest, by its id
 	said      *collector
 	tell      func(format string, args ...any)
 	began     time.Time // of the step
-	// spoken are the clusters that a story is about; a larger demo has more.
+	// spoken are the clusters that a story is about, nil all; a larger demo has more.
 	spoken map[mesh.ClusterID]bool
 }
 
@@ -65,7 +66,7 @@ func (st *stage) play(ctx context.Context, chapter Chapter) (Result, error) {
 }
 
 func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
-	r := StepResult{Name: step.Name, Expected: st.expected(step.Expect)}
+	r := StepResult{Name: step.Name}
 	st.began = st.operator.Now()
 	if err := st.acts(ctx, step.Break); err != nil {
 		return r, err
@@ -73,6 +74,7 @@ func (st *stage) step(ctx context.Context, step Step) (StepResult, error) {
 	if err := st.pass(ctx, time.Duration(step.Wait)); err != nil {
 		return r, err
 	}
+	r.Expected = st.expected(step.Expect) // of the mesh as it is now
 	found, err := st.found(ctx, step.Expect)
 	if err != nil {
 		return r, err
@@ -149,9 +151,11 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 			}
 		}
 		switch {
-		case a.Mode != "":
-			st.tell("  operator: policy.mode: %s in mesh.yaml", a.Mode)
-			st.operator.Mesh.Policy.Mode = a.Mode
+		case a.Write != nil:
+			st.tell("  operator: in mesh.yaml %s, and Peerkeeper is started again", written(a.Write))
+			if err := st.write(a.Write); err != nil {
+				return err
+			}
 		case a.Approve != "":
 			if err := st.approve(ctx, a.Approve); err != nil {
 				return err
@@ -258,26 +262,28 @@ func instants(body map[string]any, now time.Time) map[string]any {
 	return out
 }
 
-// expected fills in what a story leaves unsaid: every other peer is healthy.
+// expected fills in what a story leaves unsaid: every other peer of mesh.yaml is healthy,
+// and none that has left it is to be seen but as Terminated.
 func (st *stage) expected(e Expected) Seen {
 	seen := Seen{Peers: map[string]PeerSeen{}, Findings: sorted(e.Findings), Checks: e.checks(), Alarms: sorted(e.Alarms), Actions: sorted(e.Actions), Plan: sorted(e.Plan), Plans: sorted(e.Plans)}
 	for _, p := range st.operator.Mesh.Peers {
-		if !st.spokenOf(p.ID) {
-			continue
+		if st.spokenOf(p.ID) {
+			seen.Peers[p.ID.String()] = PeerSeen{State: peer.Healthy}
 		}
-		want, named := e.Peers[p.ID.String()]
-		if !named {
-			want = PeerSeen{State: peer.Healthy}
-		}
+	}
+	maps.Copy(seen.Peers, e.Peers)
+	for id, want := range seen.Peers {
 		if want.Conditions == nil {
 			want.Conditions = map[peer.Type]string{}
+			seen.Peers[id] = want
 		}
-		seen.Peers[p.ID.String()] = want
 	}
 	return seen
 }
 
-func (st *stage) spokenOf(id mesh.PeerID) bool { return st.spoken[id.From] && st.spoken[id.To] }
+func (st *stage) spokenOf(id mesh.PeerID) bool {
+	return st.spoken == nil || st.spoken[id.From] && st.spoken[id.To]
+}
 
 // found reads the same from the store, through the page's own eyes.
 func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
@@ -290,9 +296,12 @@ func (st *stage) found(ctx context.Context, e Expected) (Seen, error) {
 		if !st.spokenOf(p.ID) {
 			continue
 		}
-		want := e.Peers[p.ID.String()]
+		want, named := e.Peers[p.ID.String()]
+		if p.State == peer.Terminated && !named {
+			continue
+		}
 		got := PeerSeen{Conditions: map[peer.Type]string{}}
-		if _, named := e.Peers[p.ID.String()]; !named || want.State != "" {
+		if !named || want.State != "" {
 			got.State = p.State
 		}
 		if want.Cause != "" {

@@ -34,6 +34,12 @@ type Mesh struct {
 	// Peerkeeper has just met.
 	NoDialect   bool `yaml:"noDialect"`
 	LogSeverity int  `yaml:"logSeverity"` // of ICSA's Local Syslogs; 0 is Informational
+	Clusters    int  `yaml:"clusters"`    // 0 is the demo's own number, as Users is
+	Users       int  `yaml:"users"`
+	// Apart are those that have no peers yet, the last; mesh.yaml does not list them.
+	Apart int `yaml:"apart"`
+	// Bells ask for a restart of Cisco XCP Router whenever an entry changes.
+	Bells bool `yaml:"bells"`
 }
 
 // Step is one incident.
@@ -59,8 +65,9 @@ type Act struct {
 	// Secret writes the simulator's present password of a cluster to the file.
 	Secret mesh.ClusterID `yaml:"secret"`
 	Resume mesh.ClusterID `yaml:"resume"`
-	// Mode is what the operator writes into mesh.yaml.
-	Mode mesh.Mode `yaml:"mode"`
+	// Write is what the operator writes into mesh.yaml: its keys in the place of those
+	// that stand there, and of clusters their ids. The host is started again with it.
+	Write map[string]any `yaml:"write"`
 	// Approve approves what `plan` shows for this cluster.
 	Approve mesh.ClusterID `yaml:"approve"`
 	// Preflight carries out the checks now, as `preflight --now` does.
@@ -150,8 +157,11 @@ func LoadStory(files fs.FS) (Story, error) {
 }
 
 // clusters are those a chapter is about: the first three, emea, apac and amer, and
-// any other that it names.
+// any other that it names; nil are all, of a mesh of its own size.
 func (c Chapter) clusters(ids []mesh.ClusterID) map[mesh.ClusterID]bool {
+	if c.Mesh != nil && c.Mesh.Clusters > 0 {
+		return nil
+	}
 	out := map[mesh.ClusterID]bool{}
 	for _, id := range ids[:min(3, len(ids))] {
 		out[id] = true
