@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"peerkeeper/shared/plain"
 )
 
 const meshYAML = "mesh.yaml"
@@ -77,5 +79,5 @@ func written(keys map[string]any) string {
 		}
 		out = append(out, key+": "+strings.TrimSpace(string(value)))
 	}
-	return strings.Join(out, ", ")
+	return plain.List(out)
 }
