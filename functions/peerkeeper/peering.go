@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -175,13 +176,36 @@ func showPlan(ctx context.Context, t *terminal, w *watched, id string) error {
 	return err
 }
 
+// mostShown is how many steps of a plan are printed; of a longer one those around the one
+// that it has come to.
+const mostShown = 60
+
+func stepsShown(all []change.StepView) (first, last int) {
+	if len(all) <= mostShown {
+		return 0, len(all)
+	}
+	at := slices.IndexFunc(all, func(s change.StepView) bool { return !s.State.Over() })
+	if at < 0 {
+		at = len(all)
+	}
+	first = max(0, min(at-mostShown/4, len(all)-mostShown))
+	return first, first + mostShown
+}
+
 func printPlan(t *terminal, v change.View) error {
 	t.sayf("plan %s: %s", v.ID, clean(v.Title))
 	t.sayf("  %s since %s, asked for by %s; left: %s", v.State, v.Since.UTC().Format(time.RFC3339), clean(v.By), v.Estimate)
 	if v.Why != "" {
 		t.sayf("  %s", clean(v.Why))
 	}
-	for _, s := range v.Steps {
+	if v.Progress != "" {
+		t.sayf("  %s", v.Progress)
+	}
+	first, last := stepsShown(v.Steps)
+	if first > 0 {
+		t.sayf("      %s before, done or skipped (--json and --html show all)", plain.Count(first, "step", "steps"))
+	}
+	for _, s := range v.Steps[first:last] {
 		t.sayf("%4d  %-9s %-9s %s", s.N, strings.ToUpper(string(s.State)), s.Kind, clean(s.Title))
 		if s.Evidence != "" {
 			t.sayf("      %s", clean(s.Evidence))
@@ -201,6 +225,9 @@ func printPlan(t *terminal, v change.View) error {
 		if s.Approval == "needed" {
 			t.sayf("      needs approval: peerkeeper peering approve %s --step %d", v.ID, s.N)
 		}
+	}
+	if n := len(v.Steps) - last; n > 0 {
+		t.sayf("      %s more (--json and --html show all)", plain.Count(n, "step", "steps"))
 	}
 	if v.Next != "" {
 		t.sayf("")

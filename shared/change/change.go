@@ -16,6 +16,7 @@ import (
 	"peerkeeper/shared/instant"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 )
 
 // State is how far a plan is.
@@ -274,7 +275,8 @@ type Entry struct {
 	State    State            `json:"state"`
 	Clusters []mesh.ClusterID `json:"clusters"`
 	Pairs    []mesh.PeerID    `json:"pairs,omitempty"` // that wear Changing now
-	Step     int              `json:"step,omitempty"`  // the one under way; 0 is none
+	AllPairs int              `json:"allPairs,omitempty"`
+	Step     int              `json:"step,omitempty"` // the one under way; 0 is none
 	Steps    int              `json:"steps"`
 	Why      string           `json:"why,omitempty"`
 	Since    time.Time        `json:"since"`
@@ -292,7 +294,7 @@ func (p *Plan) Entry() Entry {
 	}
 	e := Entry{ID: p.ID, Kind: p.Kind, State: p.State, Clusters: p.Clusters, Steps: len(p.Steps), Why: bound(p.Why), Since: p.Since, Stop: p.Stop, Folded: p.Folded}
 	if p.State.Active() || p.State == Stopped {
-		e.Pairs = p.changing()
+		e.Pairs, e.AllPairs = p.changing(), len(p.Pairs)
 		if s := p.Current(); s != nil {
 			e.Step, e.Sent = s.N, s.Sends()
 		}
@@ -348,6 +350,15 @@ func (p *Plan) Needs(s *Step) []mesh.ClusterID {
 		return p.Clusters
 	}
 	return []mesh.ClusterID{s.Pair.From, s.Pair.To}
+}
+
+// Progress says how many of the plan's directed peers are as they shall be; "" of a plan
+// that changes none.
+func (e Entry) Progress() string {
+	if e.AllPairs == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %s done", e.AllPairs-len(e.Pairs), plain.Count(e.AllPairs, "directed peer is", "directed peers are"))
 }
 
 // Plans is the PLANS item: the plans that run, wait or are stopped, and how far

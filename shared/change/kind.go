@@ -143,7 +143,7 @@ func (p *Plan) take(l *layout) error {
 	}
 	for _, id := range l.pairs {
 		if by := l.Changing[id]; by != "" && by != p.ID {
-			return usagef("plan %s changes %s: `peerkeeper peering show %s` says how far it is; one plan at a time changes a pair", by, id, by)
+			return fmt.Errorf("plan %s changes %s: `peerkeeper peering show %s` says how far it is; one plan at a time changes a pair", by, id, by)
 		}
 	}
 	p.Clusters, p.Pairs, p.Steps, p.Head.Steps = l.clusters, l.pairs, l.steps, len(l.steps)

@@ -22,6 +22,8 @@ type View struct {
 	Since    time.Time        `json:"since"`
 	// Estimate is how long what is left takes in the best case.
 	Estimate string `json:"estimate"`
+	// Progress is how many directed peers are as they shall be; "" of a plan that changes none.
+	Progress string `json:"progress,omitempty"`
 	// Next is what a person may say now.
 	Next  string     `json:"next,omitempty"`
 	Steps []StepView `json:"steps"`
@@ -50,7 +52,7 @@ type StepView struct {
 
 // View renders a plan.
 func (p *Plan) View(m *mesh.Mesh) View {
-	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Next: p.next(m.Policy.Mode), Steps: []StepView{}}
+	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Progress: p.Entry().Progress(), Next: p.next(m.Policy.Mode), Steps: []StepView{}}
 	for i := range p.Steps {
 		v.Steps = append(v.Steps, p.view(m, &p.Steps[i]))
 	}

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"strings"
 
 	"peerkeeper/shared/change"
 )
@@ -33,6 +34,9 @@ func changeRows(plans []change.Entry) []changeRow {
 		r := changeRow{ID: e.ID, Kind: string(e.Kind), State: string(e.State), Why: e.Why, Entry: e}
 		if e.Step > 0 {
 			r.Where = fmt.Sprintf("at step %d of %d", e.Step, e.Steps)
+		}
+		if done := e.Progress(); done != "" {
+			r.Where = strings.TrimPrefix(r.Where+"; "+done, "; ")
 		}
 		out = append(out, r)
 	}

@@ -1,0 +1,336 @@
+package change
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
+)
+
+// world is a full mesh of clusters, each of two nodes.
+func world(release string, ids ...mesh.ClusterID) *mesh.Mesh {
+	m := &mesh.Mesh{Name: "acme", Policy: mesh.Policy{Mode: mesh.Recover}, Topology: mesh.FullMesh}
+	for _, id := range ids {
+		pub, sub := mesh.NodeName("imp-"+id+"-pub"), mesh.NodeName("imp-"+id+"-sub")
+		m.Clusters = append(m.Clusters, mesh.Cluster{ID: id, Release: release, Publisher: pub, Nodes: []mesh.Node{{Name: pub}, {Name: sub}}})
+	}
+	for _, a := range ids {
+		for _, b := range ids {
+			if a != b {
+				m.Peers = append(m.Peers, mesh.Peer{ID: mesh.PeerID{From: a, To: b}, Protocol: mesh.TCP})
+			}
+		}
+	}
+	return m
+}
+
+func thirty(n int) []mesh.ClusterID {
+	var out []mesh.ClusterID
+	for i := range n {
+		out = append(out, mesh.ClusterID(fmt.Sprintf("c%02d", i+1)))
+	}
+	return out
+}
+
+// outline is a plan in few words: each step with the clusters that it is about.
+func outline(p *Plan) string {
+	var out []string
+	for _, s := range p.Steps {
+		text := string(s.Op)
+		switch {
+		case !s.Pair.IsZero() && s.Op != OpMeshLines:
+			text += " " + s.Pair.String()
+		case s.Op == OpRestart:
+			text += " " + string(s.Node)
+		case s.Op == OpPrepare:
+			text += " " + s.Purpose
+		default:
+			text += " " + string(s.Cluster)
+		}
+		if s.State != StepPending {
+			text += " " + string(s.State)
+		}
+		switch s.Op {
+		case OpAwaitHA, OpFallback, OpAwaitPeople, OpDisableHA: // with each restart
+		default:
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func TestWhatPlansOfPairsComeTo(t *testing.T) {
+	const checks = "preflight emea, preflight apac, syncAgent emea, syncAgent apac, "
+	const restarts = "routerDue emea, askHA emea, restart imp-emea-pub, restart imp-emea-sub, enableHA emea, routerDue apac, askHA apac, restart imp-apac-pub, restart imp-apac-sub, enableHA apac, "
+	const verified = "verifyPair emea>apac, verifyPair apac>emea, look emea>apac, look apac>emea"
+	for _, c := range []struct {
+		name    string
+		release string
+		kind    Kind
+		args    []string
+		want    string
+	}{
+		{"two clusters become peers", "14.0", Add, []string{"emea", "apac"}, "meshLines emea done, " + checks +
+			"duplicates emea, prepare backup, prepare ntp, prepare ports, prepare names, prepare roots, " +
+			"addEntry emea>apac, askBell emea>apac, addEntry apac>emea, askBell apac>emea, " + restarts + verified},
+		{"a pair goes TLS", "14.0", Edit, []string{"protocol=tls", "emea", "apac"}, "meshLines emea, " + checks + "prepare roots, " +
+			"editEntry emea>apac, askBell emea>apac, editEntry apac>emea, askBell apac>emea, " + restarts + verified},
+		{"an address is corrected", "14.0", Edit, []string{"emea", "apac", "address=imp-apac-pub"}, checks + "editEntry emea>apac, askBell emea>apac, " + restarts + verified},
+		{"a pair ends, of release 14", "14.0", Delete, []string{"emea", "apac"}, "meshLines emea, preflight emea, preflight apac, prepare backup, deleteEntry emea>apac, deleteEntry apac>emea, " +
+			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea"},
+		{"a pair ends, before release 14", "12.5", Delete, []string{"emea", "apac"}, "meshLines emea, preflight emea, preflight apac, prepare backup, " +
+			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, askHA apac, restart imp-apac-pub, enableHA apac, " +
+			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea"},
+		{"a cluster leaves, of release 14", "14.0", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, " +
+			"deleteEntry emea>amer, deleteEntry amer>emea, verifyGone emea>amer, verifyGone amer>emea, deleteEntry apac>amer, deleteEntry amer>apac, verifyGone apac>amer, verifyGone amer>apac, " +
+			"leftovers emea>amer, leftovers apac>amer, meshLines amer"},
+		{"a cluster leaves, before release 14", "12.5", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, askEach amer, askHA amer, " +
+			"deleteEntry emea>amer, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry amer>emea, restart imp-amer-pub, verifyGone emea>amer, verifyGone amer>emea, " +
+			"deleteEntry apac>amer, askHA apac, restart imp-apac-pub, enableHA apac, deleteEntry amer>apac, restart imp-amer-pub, verifyGone apac>amer, verifyGone amer>apac, " +
+			"routerDue amer, restart imp-amer-pub, enableHA amer, leftovers emea>amer, leftovers apac>amer, meshLines amer"},
+		{"a password is rotated", "14.0", RotateCredentials, []string{"emea"}, "preflight emea, syncAgent emea, prepare password, prepare tryOnce, " +
+			"enterCredentials amer>emea, enterCredentials apac>emea, verifyPair amer>emea, verifyPair apac>emea"},
+	} {
+		p, err := Make(Known{Mesh: world(c.release, "emea", "apac", "amer"), Users: map[mesh.ClusterID]int{"amer": 9000, "apac": 800}, Now: noon}, "c4f2", Word{Kind: c.kind, Args: c.args, Actor: "ada", At: noon})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if got := outline(p); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestWhatIsNoPlanOfPairs: each is refused with the cure, and as a mistake of the command
+// line.
+func TestWhatIsNoPlanOfPairs(t *testing.T) {
+	m := world("14.0", "emea", "apac", "amer")
+	m.Peers = slices.DeleteFunc(m.Peers, func(p mesh.Peer) bool { return p.ID.From == "amer" || p.ID.To == "amer" })
+	full := world("14.0", thirty(mesh.MaxClusters)...)
+	nowhere := world("", "emea", "apac")
+	for _, c := range []struct {
+		kind Kind
+		mesh *mesh.Mesh
+		args string
+		says string
+	}{
+		{Add, m, "emea", "add takes two clusters"},
+		{Add, m, "emea emea", "no peer of itself"},
+		{Add, m, "emea latam", "latam is no cluster of mesh acme"},
+		{Edit, m, "emea apac", "one of --protocol tcp|tls and --address NAME"},
+		{Edit, m, "emea apac protocol=tls address=imp-apac-pub", "one of --protocol"},
+		{Edit, m, "emea apac protocol=udp", "tcp or tls"},
+		{Edit, m, "emea amer protocol=tls", "`peerkeeper peering plan add emea amer`"},
+		{Edit, m, "emea apac address=imp-amer-pub", "imp-amer-pub is a node of amer. An entry is not pointed at another cluster"},
+		{Edit, m, "emea apac address=imp-latam-pub", "correct mesh.yaml first"},
+		{Edit, m, "emea apac address=imp-apac-sub", "not the database publisher of apac"},
+		{Delete, m, "emea amer", "no pair of mesh.yaml, and no entry of it was read"},
+		{Delete, nowhere, "emea apac", "declare `release` in mesh.yaml"},
+		{Leave, nowhere, "emea", "declare `release` in mesh.yaml"},
+		{Leave, m, "emea apac", "leave takes one cluster"},
+		{Join, full, "latam", "Cisco supports no more in one mesh"},
+		{Join, m, "Latam!", "begin with a letter"},
+		{Join, m, "latam apac", "join takes one cluster"},
+		{Join, m, "amer", "pairs amer with no cluster: add its pairs under peers"},
+		{RotateCredentials, m, "amer", "no cluster of mesh.yaml pulls users from amer"},
+	} {
+		_, err := Make(Known{Mesh: c.mesh, Now: noon}, "c4f2", Word{Kind: c.kind, Args: strings.Fields(c.args), Actor: "ada", At: noon})
+		var never *UsageError
+		if !errors.As(err, &never) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s %s: %v, want %q", c.kind, c.args, err, c.says)
+		}
+	}
+}
+
+// TestAPairIsChangedByOnePlanAtATime: that is no mistake of the command line; it comes
+// later.
+func TestAPairIsChangedByOnePlanAtATime(t *testing.T) {
+	k := Known{Mesh: world("14.0", "emea", "apac", "amer"), Changing: map[mesh.PeerID]string{{From: "apac", To: "emea"}: "a1b2"}, Now: noon}
+	_, err := Make(k, "c4f2", Word{Kind: Leave, Args: []string{"emea"}, Actor: "ada", At: noon})
+	if err == nil || errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "plan a1b2 changes apac>emea") {
+		t.Errorf("%v", err)
+	}
+	if _, err := Make(k, "c4f2", Word{Kind: Add, Args: []string{"emea", "amer"}, Actor: "ada", At: noon}); err != nil {
+		t.Errorf("another pair: %v", err)
+	}
+}
+
+// TestWhatIsPeeredAlreadyIsNothingToDo: both entries were read, as mesh.yaml has them.
+func TestWhatIsPeeredAlreadyIsNothingToDo(t *testing.T) {
+	m := world("14.0", "emea", "apac", "amer")
+	entries := func(protocol mesh.Protocol, pairs ...string) map[mesh.PeerID]peer.Entry {
+		out := map[mesh.PeerID]peer.Entry{}
+		for _, text := range pairs {
+			id, _ := mesh.ParsePeerID(text)
+			out[id] = peer.Entry{Address: "imp-" + string(id.To) + "-pub", Protocol: protocol}
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name    string
+		kind    Kind
+		args    []string
+		entries map[mesh.PeerID]peer.Entry
+		done    bool
+	}{
+		{"both entries are there", Add, []string{"emea", "apac"}, entries(mesh.TCP, "emea>apac", "apac>emea"), true},
+		{"one is", Add, []string{"emea", "apac"}, entries(mesh.TCP, "emea>apac"), false},
+		{"both are, with another protocol", Add, []string{"emea", "apac"}, entries(mesh.TLSProto, "emea>apac", "apac>emea"), false},
+		{"both have the protocol", Edit, []string{"emea", "apac", "protocol=tcp"}, entries(mesh.TCP, "emea>apac", "apac>emea"), true},
+		{"it has joined", Join, []string{"amer"}, entries(mesh.TCP, "emea>amer", "amer>emea", "apac>amer", "amer>apac"), true},
+		{"it has joined but for one entry", Join, []string{"amer"}, entries(mesh.TCP, "emea>amer", "amer>emea", "apac>amer"), false},
+	} {
+		p, err := Make(Known{Mesh: m, Entries: c.entries, Now: noon}, "c4f2", Word{Kind: c.kind, Args: c.args, Actor: "ada", At: noon})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if (p.State == Done) != c.done {
+			t.Errorf("%s: the plan is %s: %s", c.name, p.State, p.Why)
+		}
+		if c.kind == Join && !c.done && (len(p.Pairs) != 2 || p.Pairs[0].From != "apac") {
+			t.Errorf("%s: it is for %v", c.name, p.Pairs)
+		}
+	}
+}
+
+// TestAJoinOfTheThirtiethCluster: pair by pair, with the restarts of each window at its end.
+func TestAJoinOfTheThirtiethCluster(t *testing.T) {
+	m := world("14.0", thirty(mesh.MaxClusters)...)
+	count := func(p *Plan, op Op) (n int) {
+		for _, s := range p.Steps {
+			if s.Op == op {
+				n++
+			}
+		}
+		return n
+	}
+	p := made(t, m, Join, "c30")
+	if count(p, OpAddEntry) != 58 || count(p, OpRouterDue) != 30 || len(p.Pairs) != 58 || len(p.Steps) > MaxSteps {
+		t.Errorf("without windows: %d entries, %d clusters of which the routers may be restarted, %d pairs, %d steps", count(p, OpAddEntry), count(p, OpRouterDue), len(p.Pairs), len(p.Steps))
+	}
+	m.Policy.Windows = []mesh.Window{{Kind: "allow", From: "22:00", To: "04:00", TimeZone: "UTC"}}
+	p = made(t, m, Join, "c30")
+	entries, most, batches := 0, 0, 0
+	for _, s := range p.Steps {
+		switch s.Op {
+		case OpAddEntry:
+			entries++
+		case OpRouterDue:
+			if entries > 0 {
+				batches++
+			}
+			most, entries = max(most, entries), 0
+		}
+	}
+	if most == 0 || most > 12 || batches < 5 {
+		t.Errorf("in nights of six hours: %d entries at most before restarts, %d times", most, batches)
+	}
+	k := Known{Mesh: m, FirstSync: map[mesh.ClusterID]time.Duration{"c30": 5 * time.Hour}, Now: noon}
+	slow, err := Make(k, "c4f2", Word{Kind: Join, Args: []string{"c30"}, Actor: "ada", At: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := count(slow, OpRouterDue); got != 58 {
+		t.Errorf("first full syncs that take five hours: %d clusters to be looked at, want one pair a night", got)
+	}
+}
+
+// TestABellIsAnsweredOnce: of either side, for both clusters, and by one restart.
+func TestABellIsAnsweredOnce(t *testing.T) {
+	p := &Plan{Head: Head{ID: "c4f2", Kind: Join}}
+	add := func(op Op, cluster mesh.ClusterID, pair string, yes bool) *Step {
+		s := Step{N: len(p.Steps) + 1, Op: op, Cluster: cluster, State: StepDone}
+		if pair != "" {
+			s.Pair, _ = mesh.ParsePeerID(pair)
+			s.Said = &Said{Verb: Answer, Actor: "ada", Yes: yes}
+		}
+		p.Steps = append(p.Steps, s)
+		return &p.Steps[len(p.Steps)-1]
+	}
+	due := func(cluster mesh.ClusterID) bool {
+		yes, _ := p.RouterDue(add(OpRouterDue, cluster, "", false))
+		return yes
+	}
+	add(OpAskBell, "emea", "emea>latam", true)
+	add(OpAskBell, "latam", "latam>emea", false)
+	add(OpAskBell, "apac", "apac>latam", false)
+	add(OpAskBell, "latam", "latam>apac", false)
+	if !due("emea") || due("apac") || !due("latam") {
+		t.Error("the page of emea asked: emea and latam are restarted, and apac is not")
+	}
+	add(OpAskBell, "amer", "amer>latam", false)
+	add(OpAskBell, "latam", "latam>amer", false)
+	if due("amer") || due("latam") {
+		t.Error("nothing has asked since")
+	}
+	skipped := add(OpAskBell, "latam", "latam>amer", true)
+	skipped.State = StepSkipped
+	if due("latam") {
+		t.Error("a question that was skipped asks for nothing")
+	}
+}
+
+// TestTheLinesForMeshYAML: what a person puts into the file.
+func TestTheLinesForMeshYAML(t *testing.T) {
+	full := world("14.0", "emea", "apac", "amer")
+	pairs := world("14.0", "emea", "apac", "amer")
+	pairs.Topology = ""
+	apart := *pairs
+	apart.Peers = slices.DeleteFunc(slices.Clone(pairs.Peers), func(p mesh.Peer) bool { return p.ID.From == "amer" || p.ID.To == "amer" })
+	lines := func(m *mesh.Mesh, kind Kind, args ...string) string {
+		p := made(t, m, kind, args...)
+		for _, s := range p.View(m).Steps {
+			if s.Lines != "" {
+				return s.Lines
+			}
+		}
+		return ""
+	}
+	for _, c := range []struct {
+		name, got string
+		want      []string
+		never     string
+	}{
+		{"a cluster joins a full mesh", lines(full, Join, "latam", "publisher=imp-latam-pub.example.com:8443"), []string{"id: latam", "publisher: imp-latam-pub.example.com ", `address: "imp-latam-pub.example.com:8443"`}, "pairs:"},
+		{"a cluster joins listed pairs", lines(pairs, Join, "latam"), []string{"[emea, latam]", "[apac, latam]", "[amer, latam]"}, ""},
+		{"a pair is added", lines(&apart, Add, "emea", "amer"), []string{"- [emea, amer]"}, "apac"},
+		{"a pair of a full mesh ends", lines(full, Delete, "emea", "apac"), []string{"in place of topology: full-mesh", "[emea, amer]", "[apac, amer]"}, "[emea, apac]"},
+		{"a listed pair ends", lines(pairs, Delete, "emea", "apac"), []string{"without [emea, apac]"}, "full-mesh"},
+		{"a pair goes TLS", lines(full, Edit, "emea", "apac", "protocol=tls"), []string{"{pair: [emea, apac], protocol: tls}"}, ""},
+		{"a cluster leaves", lines(pairs, Leave, "amer"), []string{"id: amer", "every pair that names amer"}, ""},
+	} {
+		for _, want := range c.want {
+			if !strings.Contains(c.got, want) {
+				t.Errorf("%s: lacks %q:\n%s", c.name, want, c.got)
+			}
+		}
+		if c.never != "" && strings.Contains(c.got, c.never) {
+			t.Errorf("%s: has %q:\n%s", c.name, c.never, c.got)
+		}
+	}
+}
+
+// TestPairStepsSayWhatTheyAre: as the others do, and of no step a person would have to
+// guess.
+func TestPairStepsSayWhatTheyAre(t *testing.T) {
+	m := world("12.5", "emea", "apac", "amer")
+	for _, p := range []*Plan{
+		made(t, m, Add, "emea", "apac"), made(t, m, Edit, "emea", "apac", "protocol=tls"), made(t, m, Edit, "emea", "apac", "address=imp-apac-pub"),
+		made(t, m, Delete, "emea", "apac"), made(t, m, Join, "latam", "publisher=imp-latam-pub"), made(t, m, Join, "amer"), made(t, m, Leave, "amer"), made(t, m, RotateCredentials, "emea"),
+	} {
+		v := p.View(m)
+		if strings.Contains(v.Title, "?") || !plain.Clean(v.Title) {
+			t.Errorf("%s: %q", p.Kind, v.Title)
+		}
+		for _, s := range v.Steps {
+			if s.Title == "" || s.Why == "" || s.Proof == "" || s.Interrupts == "" || s.Kind == Manual && s.How == nil || strings.Contains(fmt.Sprint(s), "%!") {
+				t.Errorf("%s step %d: %+v", p.Kind, s.N, s)
+			}
+		}
+	}
+}
