@@ -47,7 +47,7 @@ func leave() kind {
 			}
 			if disabled > 0 {
 				if each > 0 {
-					l.restartPublisher(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID, Of: each}))
+					l.restartPublisher(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID}))
 				}
 				l.enableHA(c, disabled)
 			}

@@ -37,7 +37,7 @@ func routerDueOp() op {
 			return fmt.Sprintf("whether the routers of %s are to be restarted", c.step.Cluster)
 		},
 		why: func(c context) string {
-			if c.step.Of > 0 {
+			if c.plan.Kind == Leave {
 				return "for all deleted connections at once, if that was chosen; that one restart is enough is inferred, Cisco's word is one for each"
 			}
 			return "if a notification of one of its pairs asked for it, on either side: Cisco restarts all nodes of both clusters"
@@ -50,12 +50,13 @@ func routerDueOp() op {
 // of one of its pairs asked for it since this was last asked, or whether the restarts of
 // a leave were put off to its end.
 func (p *Plan) RouterDue(s *Step) (due bool, why string) {
-	if s.Of > 0 {
-		each := p.Step(s.Of)
-		if each == nil || each.Said == nil || each.Said.Verb != Answer || each.Said.Yes {
-			return false, "it was restarted for each connection"
+	if p.Kind == Leave {
+		for i := range p.Steps {
+			if x := &p.Steps[i]; x.Op == OpAskEach && x.State == StepDone && x.Said != nil && !x.Said.Yes {
+				return true, x.Said.Actor + " chose one restart for all connections"
+			}
 		}
-		return true, each.Said.Actor + " chose one restart for all connections"
+		return false, "it was restarted for each connection"
 	}
 	for i := s.N - 2; i >= 0; i-- {
 		asked := &p.Steps[i]

@@ -324,3 +324,195 @@ func TestAFourthClusterJoinsAndLeaves(t *testing.T) {
 		}
 	}
 }
+
+func TestAPairGoesTLS(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	declared := *r.Mesh
+	declared.Peers = slices.Clone(r.Mesh.Peers)
+	for i := range declared.Peers {
+		if p := &declared.Peers[i]; p.ID.From != "amer" && p.ID.To != "amer" {
+			p.Protocol = mesh.TLSProto
+		}
+	}
+	id := r.ask(change.Edit, "emea", "apac", "protocol=tls")
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.expect(id, change.Waiting, 1)
+	if got := r.plans().Changing(); len(got) != 2 {
+		t.Errorf("%v wear Changing", got)
+	}
+	r.under(&declared)
+	p = r.carriedOut(id, false, at(change.OpEditEntry))
+	r.Change("emea", clustersim.Peers{Peer: "apac", Protocol: ptr("tls")})
+	r.tick()
+	p = r.carriedOut(id, false, at(change.OpEditEntry))
+	r.say(id, change.Word{Verb: change.Confirm, Steps: []int{p.Current().N}})
+	if s := r.plan(id).Current(); s.Pair.From != "apac" || !strings.Contains(s.Evidence, "it reads otherwise: its protocol reads TCP") {
+		t.Errorf("the second side was forgotten: %+v", s)
+	}
+	r.carriedOut(id, false, at(change.OpVerifyPair))
+	for range 2 { // certcheck does not look here
+		r.pass(time.Hour)
+		s := r.plan(id).Current()
+		if s.State != change.StepWaiting || !strings.HasSuffix(s.Evidence, "it cannot be read: whether certificates are exchanged (Certificate Status)") {
+			t.Fatalf("%+v", s)
+		}
+		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{s.N}})
+	}
+	if p = r.carriedOut(id, false, nil); p.State != change.Done {
+		t.Fatalf("%s: %s", p.State, p.Why)
+	}
+	for _, s := range p.Steps {
+		if s.Op == change.OpEditEntry && s.Before != "TCP" {
+			t.Errorf("what it was before: %+v", s)
+		}
+	}
+}
+
+func TestAPasswordIsRotatedAndOneIsEnteredWrong(t *testing.T) {
+	for _, mapped := range []bool{true, false} {
+		r := newRig(t, mesh.Observe, clustersim.Config{})
+		if !mapped {
+			r.unmapped()
+			r.pass(time.Hour) // until the logs have told of syncs
+		}
+		id := r.ask(change.RotateCredentials, "emea")
+		r.say(id, change.Word{Verb: change.Start})
+		p := r.carriedOut(id, false, func(s *change.Step) bool { return s.Purpose == "password" })
+		r.Change("emea", clustersim.Credentials{Account: "intercluster", Password: ptr("another")})
+		r.pass(40 * time.Minute) // meanwhile syncs fail
+		r.carriedOut(id, false, at(change.OpEnterCredentials))
+		first := r.plan(id).Current().Pair.From
+		r.Change(string(first), clustersim.Peers{Peer: "emea", Password: ptr("anothr")})
+		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{r.plan(id).Current().N}})
+		second := r.plan(id).Current().Pair.From
+		r.Change(string(second), clustersim.Peers{Peer: "emea", Password: ptr("another")})
+		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{r.plan(id).Current().N}})
+		r.pass(4 * time.Hour)
+		p = r.plan(id)
+		if s := p.Current(); s.Op != change.OpVerifyPair || s.Pair.From != first || s.State != change.StepWaiting {
+			t.Fatalf("one was entered wrong, mapped %v: %+v", mapped, s)
+		}
+		r.Change(string(first), clustersim.Peers{Peer: "emea", Password: ptr("another")})
+		if p = r.carriedOut(id, false, nil); p.State != change.Done {
+			t.Fatalf("%s: %s", p.State, p.Why)
+		}
+	}
+}
+
+// TestOnlyOneSideIsDeleted: the entry that was forgotten is named, and nobody's word makes
+// it gone.
+func TestOnlyOneSideIsDeleted(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.Mesh.Topology = ""
+	id := r.ask(change.Delete, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, false, func(s *change.Step) bool { return s.Op == change.OpDeleteEntry && s.Cluster == "apac" })
+	s := p.Current()
+	r.say(id, change.Word{Verb: change.Confirm, Steps: []int{s.N}})
+	if s := r.plan(id).Current(); !strings.Contains(s.Evidence, "it reads otherwise: the entry for imp-emea-pub.example.com is there") {
+		t.Errorf("%+v", s)
+	}
+	r.say(id, change.Word{Verb: change.Skip, Steps: []int{s.N}, Text: "apac is away"})
+	p = r.carriedOut(id, false, func(s *change.Step) bool { return s.Op == change.OpVerifyGone && s.Cluster == "apac" })
+	r.pass(15 * time.Minute)
+	if s := r.plan(id).Current(); s.State != change.StepWaiting || !strings.Contains(s.Evidence, "for a person to delete it") {
+		t.Errorf("%+v", s)
+	}
+	r.Change("apac", clustersim.Peers{Peer: "emea", Present: ptr(false)})
+	r.carriedOut(id, false, at(change.OpMeshLines))
+	if got := r.plans().Changing(); len(got) != 2 {
+		t.Errorf("mesh.yaml has them yet: %v wear Changing", got)
+	}
+	declared := *r.Mesh
+	declared.Peers = slices.DeleteFunc(slices.Clone(r.Mesh.Peers), func(p mesh.Peer) bool { return p.ID.From != "amer" && p.ID.To != "amer" })
+	r.under(&declared)
+	r.tick()
+	if p = r.plan(id); p.State != change.Done {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}
+
+// TestOneRestartForAllConnectionsIsAPersonsChoice: before release 14, and labelled.
+func TestOneRestartForAllConnectionsIsAPersonsChoice(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{Release: "12.5"})
+	id := r.ask(change.Leave, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, false, at(change.OpAskEach))
+	if v := p.View(r.Mesh); !strings.Contains(v.Steps[p.Current().N-1].Why, "inferred, not Cisco's word") {
+		t.Errorf("%+v", v.Steps[p.Current().N-1])
+	}
+	r.say(id, change.Word{Verb: change.Answer, Steps: []int{p.Current().N}, Yes: false})
+	r.carriedOut(id, false, at(change.OpMeshLines))
+	for _, c := range []mesh.ClusterID{"amer", "emea", "apac"} {
+		if n := r.Cluster(c).RouterRestarts; n != 1 {
+			t.Errorf("the router of %s was restarted %d times", c, n)
+		}
+	}
+}
+
+// TestAMeshYAMLThatLosesItsLinesIsWaitedFor: somebody deploys an older file in the middle
+// of a join.
+func TestAMeshYAMLThatLosesItsLinesIsWaitedFor(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	whole := r.Mesh
+	r.apart("amer")
+	r.watch()
+	r.audited()
+	id := r.ask(change.Join, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, false, at(change.OpAddEntry))
+	step := p.Current().N
+	r.under(unjoined(whole, "amer"))
+	r.tick()
+	if p = r.expect(id, change.Waiting, step); !strings.Contains(p.Why, "amer is not in mesh.yaml") {
+		t.Errorf("%s", p.Why)
+	}
+	r.under(whole)
+	if p = r.carriedOut(id, false, nil); p.State != change.Done {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}
+
+// TestAJoinWaitsForItsWindow: no first full sync begins in business hours, and what a person
+// does all the same is taken as it is.
+func TestAJoinWaitsForItsWindow(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.apart("amer")
+	r.watch()
+	r.audited()
+	r.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "22:00", To: "05:00", TimeZone: "UTC"}}
+	id := r.ask(change.Join, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, false, at(change.OpAddEntry))
+	r.tick()
+	if s := r.plan(id).Current(); s.State != change.StepRunning || !strings.Contains(s.Evidence, "waits for a window") {
+		t.Errorf("at %s: %+v", r.Clock.Now(), s)
+	}
+	r.Change("emea", clustersim.Peers{Peer: "amer", Present: ptr(true)})
+	r.tick()
+	if p = r.plan(id); p.Current().Op != change.OpAskBell {
+		t.Errorf("it is at %+v", p.Current())
+	}
+	r.obeys(id, false)
+	r.pass(14*time.Hour + 10*time.Minute)
+	if s := r.plan(id).Current(); s.Op != change.OpAddEntry || s.State != change.StepWaiting {
+		t.Errorf("at %s: %+v", r.Clock.Now(), s)
+	}
+}
+
+// TestTwoPlansDoNotChangeOnePair: both were drafts; the second to be started is told why not.
+func TestTwoPlansDoNotChangeOnePair(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	first, second := r.ask(change.Edit, "emea", "apac", "protocol=tls"), r.ask(change.Delete, "apac", "emea")
+	r.say(first, change.Word{Verb: change.Start})
+	r.say(second, change.Word{Verb: change.Start})
+	p := r.plan(second)
+	if p.State != change.Draft || len(p.Refused) != 1 || !strings.Contains(p.Refused[0].Why, "plan "+first+" changes") {
+		t.Errorf("it is %s: %+v", p.State, p.Refused)
+	}
+	r.say(first, change.Word{Verb: change.Abort})
+	r.say(second, change.Word{Verb: change.Start})
+	if p = r.plan(second); !p.State.Active() {
+		t.Errorf("it is %s: %+v", p.State, p.Refused)
+	}
+}
