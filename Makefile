@@ -168,7 +168,7 @@ sbom: build ## the parts of each program that is built, as dist/NAME.cdx.json (C
 licences: build ## the licence of every module that is linked; an unknown one fails
 	@$(GO) run ./infra/supply licences $(BUILT)
 
-bench: ## a tick and a certcheck against a simulator in its own process, the decoders, handshakes, a cold start, judging, the audit of 2.25 million users
+bench: ## a tick and a certcheck against a simulator in its own process, the decoders, handshakes, a cold start, judging, a join of the 30th cluster, the audit of 2.25 million users
 	$(GO) test -run='^$$' -bench='^BenchmarkTick' -benchtime=1x -timeout=20m -v ./functions/peerkeeper
 	$(GO) test -run='^$$' -bench=Decode75000 -benchmem -count=$(COUNT) ./shared/axl
 	$(GO) test -run='^$$' -bench='^BenchmarkScan100MB$$' -count=$(COUNT) ./shared/ciscolog
@@ -176,6 +176,7 @@ bench: ## a tick and a certcheck against a simulator in its own process, the dec
 	$(GO) test -run='^$$' -bench='^BenchmarkCertcheck30$$' -benchtime=5x ./shared/certcheck
 	$(GO) test -run='^$$' -bench='^BenchmarkStart$$' -benchtime=30x ./shared/lambdahost
 	$(GO) test -run='^$$' -bench='^BenchmarkJudge$$' -count=$(COUNT) ./shared/peer
+	$(GO) test -run='^$$' -bench='^BenchmarkJoin30$$' -benchtime=1x -timeout=20m ./shared/host
 	$(GO) test -run='^$$' -bench='^BenchmarkAudit$$' -benchtime=1x -timeout=20m ./shared/userset
 	$(GO) test -run='^$$' -bench='^BenchmarkRun$$' -benchtime=3x ./shared/useraudit
 

@@ -415,6 +415,19 @@ func TestEveryStepSaysWhatItIs(t *testing.T) {
 	}
 }
 
+// TestEveryStepHasItsText: the two lists are of the same steps.
+func TestEveryStepHasItsText(t *testing.T) {
+	all, said := ops(), texts()
+	if len(all) != len(said) {
+		t.Fatalf("%d steps, %d texts", len(all), len(said))
+	}
+	for i := range all {
+		if all[i].name != said[i].op || all[i].kind == "" {
+			t.Errorf("step %d is %s, and its text %s", i, all[i].name, said[i].op)
+		}
+	}
+}
+
 // TestWhenPairsWearChanging: from the plan's start until the pair itself is verified, also
 // while the plan waits or is stopped; the looks after that keep nothing quiet.
 func TestWhenPairsWearChanging(t *testing.T) {

@@ -35,7 +35,7 @@ func (c context) cluster() *mesh.Cluster {
 	return cl
 }
 
-// op is all that is particular to what a step does.
+// op is what a step does, but for its text.
 type op struct {
 	name Op
 	kind StepKind
@@ -52,11 +52,16 @@ type op struct {
 	undoes bool
 	// lasts is how long it takes in the best case, for the estimate.
 	lasts time.Duration
+}
 
+// text is what a step says of itself. It stands apart from op because the function that
+// carries out plans says none of it, and so does not link it.
+type text struct {
+	op         Op
 	title, why func(c context) string
 	// how is what a person does; the zero step if nobody need.
 	how        func(c context) procedure.Step
-	interrupts func(c context) string
+	interrupts func(c context) string // nil: nothing
 	proof      func(c context) string
 	undo       func(c context) string
 }
@@ -77,8 +82,29 @@ func opOf(name Op) op {
 			return o
 		}
 	}
-	text := func(context) string { return "this version of Peerkeeper does not know the step " + string(name) }
-	return op{name: name, kind: Manual, title: text, why: text}
+	return op{name: name, kind: Manual}
+}
+
+// texts are those of all that there are.
+func texts() []text {
+	return []text{
+		preflightText(), setText(), awaitSyncText(), activateText(), awaitAXLText(),
+		meshLinesText(), layOutText(), syncAgentText(), duplicatesText(), prepareText(),
+		addEntryText(), editEntryText(), deleteEntryText(), enterCredentialsText(), askBellText(), routerDueText(), askEachText(), verifyPairText(), lookText(), verifyGoneText(), leftoversText(),
+		askHAText(), disableHAText(), enableHAText(), restartText(), awaitHAText(), fallbackText(), awaitPeopleText(),
+	}
+}
+
+func textOf(name Op) text {
+	for _, t := range texts() {
+		if t.op == name {
+			return t
+		}
+	}
+	says := func(context) string {
+		return "this version of Peerkeeper does not know the step " + string(name)
+	}
+	return text{op: name, title: says, why: says, proof: says}
 }
 
 // KindOf says who does the step, in a mesh's mode.

@@ -11,8 +11,12 @@ import (
 const OpAwaitSync Op = "awaitSync"
 
 func awaitSyncOp() op {
-	return op{
-		name: OpAwaitSync, kind: Wait, lasts: 30 * time.Minute,
+	return op{name: OpAwaitSync, kind: Wait, lasts: 30 * time.Minute}
+}
+
+func awaitSyncText() text {
+	return text{
+		op:    OpAwaitSync,
 		title: func(c context) string { return fmt.Sprintf("every peer of %s syncs once", c.step.Cluster) },
 		why:   func(context) string { return "a new interval takes effect after the next sync" },
 		how: func(c context) procedure.Step {

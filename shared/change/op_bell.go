@@ -15,8 +15,12 @@ const (
 )
 
 func askBellOp() op {
-	return op{
-		name: OpAskBell, kind: Question,
+	return op{name: OpAskBell, kind: Question}
+}
+
+func askBellText() text {
+	return text{
+		op: OpAskBell,
 		title: func(c context) string {
 			return fmt.Sprintf("does a notification of %s ask for a restart of %s?", c.step.Pair.From, peer.XCPRouter)
 		},
@@ -31,8 +35,12 @@ func askBellOp() op {
 }
 
 func routerDueOp() op {
-	return op{
-		name: OpRouterDue, kind: Check,
+	return op{name: OpRouterDue, kind: Check}
+}
+
+func routerDueText() text {
+	return text{
+		op: OpRouterDue,
 		title: func(c context) string {
 			return fmt.Sprintf("whether the routers of %s are to be restarted", c.step.Cluster)
 		},
@@ -74,8 +82,12 @@ func (p *Plan) RouterDue(s *Step) (due bool, why string) {
 }
 
 func askEachOp() op {
-	return op{
-		name: OpAskEach, kind: Question,
+	return op{name: OpAskEach, kind: Question}
+}
+
+func askEachText() text {
+	return text{
+		op: OpAskEach,
 		title: func(c context) string {
 			return fmt.Sprintf("restart the router of %s once for each of its %s connections, as Cisco says?", c.step.Cluster, c.step.Value)
 		},

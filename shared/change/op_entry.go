@@ -34,8 +34,12 @@ func (c context) protocol() mesh.Protocol {
 }
 
 func addEntryOp() op {
-	return op{
-		name: OpAddEntry, kind: Manual, changes: true, lasts: 5 * time.Minute,
+	return op{name: OpAddEntry, kind: Manual, changes: true, lasts: 5 * time.Minute}
+}
+
+func addEntryText() text {
+	return text{
+		op: OpAddEntry,
 		title: func(c context) string {
 			return fmt.Sprintf("enter %s on the page of %s", c.step.Pair.To, c.step.Pair.From)
 		},
@@ -58,8 +62,12 @@ func addEntryOp() op {
 }
 
 func editEntryOp() op {
-	return op{
-		name: OpEditEntry, kind: Manual, changes: true, lasts: 5 * time.Minute,
+	return op{name: OpEditEntry, kind: Manual, changes: true, lasts: 5 * time.Minute}
+}
+
+func editEntryText() text {
+	return text{
+		op: OpEditEntry,
 		title: func(c context) string {
 			if c.step.Purpose == ByAddress {
 				return fmt.Sprintf("set the address in %s's entry for %s to %s", c.step.Pair.From, c.step.Pair.To, c.step.Value)
@@ -95,8 +103,12 @@ func editEntryOp() op {
 }
 
 func deleteEntryOp() op {
-	return op{
-		name: OpDeleteEntry, kind: Manual, changes: true, lasts: 5 * time.Minute,
+	return op{name: OpDeleteEntry, kind: Manual, changes: true, lasts: 5 * time.Minute}
+}
+
+func deleteEntryText() text {
+	return text{
+		op: OpDeleteEntry,
 		title: func(c context) string {
 			return fmt.Sprintf("delete the entry for %s on the page of %s", c.step.Pair.To, c.step.Pair.From)
 		},
@@ -115,8 +127,12 @@ func deleteEntryOp() op {
 }
 
 func enterCredentialsOp() op {
-	return op{
-		name: OpEnterCredentials, kind: Manual, changes: true, lasts: 5 * time.Minute,
+	return op{name: OpEnterCredentials, kind: Manual, changes: true, lasts: 5 * time.Minute}
+}
+
+func enterCredentialsText() text {
+	return text{
+		op: OpEnterCredentials,
 		title: func(c context) string {
 			return fmt.Sprintf("enter the new password in %s's entry for %s", c.step.Pair.From, c.step.Pair.To)
 		},

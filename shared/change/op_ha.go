@@ -15,8 +15,12 @@ const (
 )
 
 func askHAOp() op {
-	return op{
-		name: OpAskHA, kind: Question,
+	return op{name: OpAskHA, kind: Question}
+}
+
+func askHAText() text {
+	return text{
+		op: OpAskHA,
 		title: func(c context) string {
 			return fmt.Sprintf("disable high availability in every redundancy group of %s for the restarts?", c.step.Cluster)
 		},
@@ -31,8 +35,12 @@ func askHAOp() op {
 }
 
 func disableHAOp() op {
-	return op{
-		name: OpDisableHA, kind: Manual, lasts: 5 * time.Minute,
+	return op{name: OpDisableHA, kind: Manual, lasts: 5 * time.Minute}
+}
+
+func disableHAText() text {
+	return text{
+		op: OpDisableHA,
 		title: func(c context) string {
 			return fmt.Sprintf("disable high availability in every redundancy group of %s", c.step.Cluster)
 		},
@@ -47,8 +55,12 @@ func disableHAOp() op {
 }
 
 func enableHAOp() op {
-	return op{
-		name: OpEnableHA, kind: Manual, undoes: true, lasts: 5 * time.Minute,
+	return op{name: OpEnableHA, kind: Manual, undoes: true, lasts: 5 * time.Minute}
+}
+
+func enableHAText() text {
+	return text{
+		op: OpEnableHA,
 		title: func(c context) string {
 			return fmt.Sprintf("enable high availability in every redundancy group of %s again", c.step.Cluster)
 		},

@@ -15,8 +15,12 @@ const (
 )
 
 func meshLinesOp() op {
-	return op{
-		name: OpMeshLines, kind: Manual, lasts: 10 * time.Minute,
+	return op{name: OpMeshLines, kind: Manual, lasts: 10 * time.Minute}
+}
+
+func meshLinesText() text {
+	return text{
+		op: OpMeshLines,
 		title: func(c context) string {
 			switch s := c.step; Kind(s.Purpose) {
 			case Join:
@@ -53,8 +57,12 @@ func meshLinesOp() op {
 }
 
 func layOutOp() op {
-	return op{
-		name: OpLayOut, kind: Check, must: "the plan has no further steps without it",
+	return op{name: OpLayOut, kind: Check, must: "the plan has no further steps without it"}
+}
+
+func layOutText() text {
+	return text{
+		op: OpLayOut,
 		title: func(c context) string {
 			return fmt.Sprintf("the further steps, from what mesh.yaml says of %s: preflight, users, and pair by pair both entries", c.step.Cluster)
 		},

@@ -10,8 +10,12 @@ import (
 const OpPreflight Op = "preflight"
 
 func preflightOp() op {
-	return op{
-		name: OpPreflight, kind: Check,
+	return op{name: OpPreflight, kind: Check}
+}
+
+func preflightText() text {
+	return text{
+		op:    OpPreflight,
 		title: func(c context) string { return fmt.Sprintf("preflight of %s: no check fails", c.step.Cluster) },
 		why: func(context) string {
 			return "what fails before a change is not put down to the change, and some of it makes the change dangerous"

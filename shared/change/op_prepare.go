@@ -60,8 +60,12 @@ func commandLine(do string) procedure.Step {
 }
 
 func prepareOp() op {
-	return op{
-		name: OpPrepare, kind: Manual, lasts: 5 * time.Minute,
+	return op{name: OpPrepare, kind: Manual, lasts: 5 * time.Minute}
+}
+
+func prepareText() text {
+	return text{
+		op:    OpPrepare,
 		title: func(c context) string { title, _, _ := preparations(c); return title },
 		why:   func(c context) string { _, why, _ := preparations(c); return why },
 		how:   func(c context) procedure.Step { _, _, how := preparations(c); return how },

@@ -33,8 +33,12 @@ const (
 )
 
 func restartOp() op {
-	return op{
-		name: OpRestart, kind: Automatic, changes: true, approval: true, lasts: 5 * time.Minute,
+	return op{name: OpRestart, kind: Automatic, changes: true, approval: true, lasts: 5 * time.Minute}
+}
+
+func restartText() text {
+	return text{
+		op:    OpRestart,
 		title: func(c context) string { return fmt.Sprintf("restart %s on %s", c.step.Service, c.step.Node) },
 		why: func(c context) string {
 			if c.plan.Kind == TuneSIPProxy {
@@ -58,8 +62,12 @@ func restartOp() op {
 }
 
 func awaitHAOp() op {
-	return op{
-		name: OpAwaitHA, kind: Wait, lasts: 3 * time.Minute,
+	return op{name: OpAwaitHA, kind: Wait, lasts: 3 * time.Minute}
+}
+
+func awaitHAText() text {
+	return text{
+		op:    OpAwaitHA,
 		title: func(c context) string { return fmt.Sprintf("the redundancy group of %s is settled again", c.step.Node) },
 		why: func(context) string {
 			return "the next node is not touched before both of the group are Normal, or Idle where high availability is off"
@@ -72,8 +80,12 @@ func awaitHAOp() op {
 }
 
 func fallbackOp() op {
-	return op{
-		name: OpFallback, kind: Manual, lasts: 0,
+	return op{name: OpFallback, kind: Manual, lasts: 0}
+}
+
+func fallbackText() text {
+	return text{
+		op: OpFallback,
 		title: func(c context) string {
 			return fmt.Sprintf("fall back to %s, if its group has failed over", c.step.Node)
 		},
@@ -89,8 +101,12 @@ func fallbackOp() op {
 }
 
 func awaitPeopleOp() op {
-	return op{
-		name: OpAwaitPeople, kind: Wait, lasts: 9 * time.Minute,
+	return op{name: OpAwaitPeople, kind: Wait, lasts: 9 * time.Minute}
+}
+
+func awaitPeopleText() text {
+	return text{
+		op:    OpAwaitPeople,
 		title: func(c context) string { return fmt.Sprintf("people are connected to %s again", c.step.Node) },
 		why: func(context) string {
 			return fmt.Sprintf("fewer than %d %% of those who were connected before are a reason to stop before the next node", PeopleBack)

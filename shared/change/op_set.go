@@ -11,8 +11,12 @@ import (
 const OpSet Op = "set"
 
 func setOp() op {
-	return op{
-		name: OpSet, kind: Automatic, changes: true,
+	return op{name: OpSet, kind: Automatic, changes: true}
+}
+
+func setText() text {
+	return text{
+		op: OpSet,
 		title: func(c context) string {
 			name, value := c.step.shownAs()
 			return fmt.Sprintf("set %s to %s on %s", name, value, c.step.Node)

@@ -14,8 +14,12 @@ const (
 )
 
 func syncAgentOp() op {
-	return op{
-		name: OpSyncAgent, kind: Check, must: "with the user sync incomplete, Cisco shows the connection as Failed",
+	return op{name: OpSyncAgent, kind: Check, must: "with the user sync incomplete, Cisco shows the connection as Failed"}
+}
+
+func syncAgentText() text {
+	return text{
+		op: OpSyncAgent,
 		title: func(c context) string {
 			return fmt.Sprintf("%s of %s has completed its sync of users", peer.SyncAgent, c.step.Cluster)
 		},
@@ -31,8 +35,12 @@ func syncAgentOp() op {
 }
 
 func duplicatesOp() op {
-	return op{
-		name: OpDuplicates, kind: Check, must: "a user who is at home in two clusters loses presence in both",
+	return op{name: OpDuplicates, kind: Check, must: "a user who is at home in two clusters loses presence in both"}
+}
+
+func duplicatesText() text {
+	return text{
+		op: OpDuplicates,
 		title: func(c context) string {
 			if c.plan.Kind == Join {
 				return fmt.Sprintf("no user of %s is at home in another cluster too", c.step.Cluster)

@@ -20,8 +20,12 @@ const (
 const verifyLasts = 30 * time.Minute
 
 func verifyPairOp() op {
-	return op{
-		name: OpVerifyPair, kind: Wait, lasts: verifyLasts,
+	return op{name: OpVerifyPair, kind: Wait, lasts: verifyLasts}
+}
+
+func verifyPairText() text {
+	return text{
+		op: OpVerifyPair,
 		title: func(c context) string {
 			if c.step.Purpose == byCredentials {
 				return fmt.Sprintf("%s syncs from %s with the new password", c.step.Pair.From, c.step.Pair.To)
@@ -42,8 +46,12 @@ func verifyPairOp() op {
 }
 
 func lookOp() op {
-	return op{
-		name: OpLook, kind: Manual, aftermath: true, lasts: 5 * time.Minute,
+	return op{name: OpLook, kind: Manual, aftermath: true, lasts: 5 * time.Minute}
+}
+
+func lookText() text {
+	return text{
+		op: OpLook,
 		title: func(c context) string {
 			return fmt.Sprintf("every row that %s shows of %s has a check mark", c.step.Pair.From, c.step.Pair.To)
 		},
@@ -62,8 +70,12 @@ func lookOp() op {
 }
 
 func verifyGoneOp() op {
-	return op{
-		name: OpVerifyGone, kind: Wait, lasts: tick,
+	return op{name: OpVerifyGone, kind: Wait, lasts: tick}
+}
+
+func verifyGoneText() text {
+	return text{
+		op: OpVerifyGone,
 		title: func(c context) string {
 			return fmt.Sprintf("%s holds neither an entry for %s nor copies of its users", c.step.Pair.From, c.step.Pair.To)
 		},
@@ -74,8 +86,12 @@ func verifyGoneOp() op {
 }
 
 func leftoversOp() op {
-	return op{
-		name: OpLeftovers, kind: Manual, aftermath: true, lasts: 5 * time.Minute,
+	return op{name: OpLeftovers, kind: Manual, aftermath: true, lasts: 5 * time.Minute}
+}
+
+func leftoversText() text {
+	return text{
+		op: OpLeftovers,
 		title: func(c context) string {
 			return fmt.Sprintf("certificates of %s that %s still trusts", c.step.Pair.To, c.step.Pair.From)
 		},

@@ -86,7 +86,7 @@ func (p *Plan) next(mode mesh.Mode) string {
 }
 
 func (p *Plan) view(m *mesh.Mesh, s *Step) StepView {
-	o, c := opOf(s.Op), context{mesh: m, plan: p, step: s}
+	o, c := textOf(s.Op), context{mesh: m, plan: p, step: s}
 	text := func(f func(context) string) string {
 		if f == nil {
 			return ""

@@ -90,10 +90,25 @@ func TestAFailingCheckStopsThePlan(t *testing.T) {
 func TestWithNothingToDoNoClusterIsAsked(t *testing.T) {
 	r := newRig(t, mesh.Recover, clustersim.Config{})
 	id := r.ask(change.Set, "syncInterval=30", "emea") // done at once
+	r.store.Now = r.Clock.Now
 	before := r.Requests("emea")
+	read := map[string]int{}
+	r.store.Fail = func(op string, key store.Key) error {
+		if op == "get" || op == "load" {
+			read[key.PK+" "+key.SK]++
+		}
+		return nil
+	}
 	for range 3 {
 		r.Pass(5 * time.Minute)
 		r.tick()
+	}
+	r.store.Fail = nil
+	for key, n := range read {
+		about := strings.Contains(key, "#run ") || strings.Contains(key, "LEASE") || strings.Contains(key, "RUN#")
+		if !about && (n != 3 || key != "acme#live PLANS" && key != "acme#override PLAN#") {
+			t.Errorf("%s was read %d times", key, n)
+		}
 	}
 	after := r.Requests("emea")
 	for op, n := range after {
