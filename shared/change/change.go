@@ -311,7 +311,7 @@ func (p *Plan) changing() []mesh.PeerID {
 		if s.State.Over() {
 			continue
 		}
-		all = all || s.Op == OpMeshLines
+		all = all || s.Op == OpMeshLines || s.Op == OpLayOut
 		if !s.Pair.IsZero() && !opOf(s.Op).aftermath {
 			open[s.Pair], open[s.Pair.Reverse()] = true, true
 		}

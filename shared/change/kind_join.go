@@ -37,6 +37,11 @@ func join() kind {
 			case len(k.Mesh.Clusters) >= mesh.MaxClusters:
 				return nil, usagef("mesh %s has %d clusters: Cisco supports no more in one mesh, so %s cannot join; another has to leave first", k.Mesh.Name, len(k.Mesh.Clusters), id)
 			}
+			// Which of them mesh.yaml will have is not known yet; what it has is changed
+			// from the moment it does.
+			for i := range k.Mesh.Clusters {
+				l.pairs = append(l.pairs, both(&k.Mesh.Clusters[i], &mesh.Cluster{ID: id})...)
+			}
 			l.meshLines(Join, id, mesh.PeerID{}, publisher)
 			l.add(Step{Op: OpLayOut, Cluster: id})
 			return l, nil

@@ -10,6 +10,7 @@ import (
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
 )
 
 // killed stands for a process that ended.
@@ -169,4 +170,68 @@ func TestTwoPlansOnOneCluster(t *testing.T) {
 	r.pass(4 * time.Hour)
 	r.expect(first, change.Done, 0)
 	r.expect(second, change.Done, 0)
+}
+
+// diesWriting has one look of the function end at its n-th write of a plan's items, before
+// it is carried out; false if there are fewer.
+func (r *rig) diesWriting(n int) (died bool) {
+	r.t.Helper()
+	defer func() {
+		r.store.Fail = nil
+		if _, ok := recover().(killed); ok {
+			died = true
+		}
+	}()
+	r.store.Fail = func(op string, key store.Key) error {
+		if op == "put" && strings.HasPrefix(key.SK, store.PrefixChange) {
+			if n--; n == 0 {
+				panic(killed{key.SK})
+			}
+		}
+		return nil
+	}
+	if _, err := r.peering.Handle(r.t.Context(), run.Request{}); err != nil {
+		r.t.Fatal(err)
+	}
+	return false
+}
+
+// TestKilledWhileAJoinIsLaidOutItHasAllItsSteps: the process ends at each write, of the
+// steps and of the plan itself; the next one goes on with all of them, each once, and
+// no pair is watched meanwhile.
+func TestKilledWhileAJoinIsLaidOutItHasAllItsSteps(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	whole := r.Mesh
+	r.apart("amer")
+	pair := mesh.PeerID{From: "amer", To: "emea"}
+	want := 0
+	for n, alive := 1, true; alive; n++ {
+		r.under(unjoined(whole, "amer"))
+		id := r.ask(change.Join, "amer")
+		r.say(id, change.Word{Verb: change.Start})
+		r.expect(id, change.Waiting, 1)
+		r.under(whole)
+		alive = r.diesWriting(n)
+		if got := r.plans().Changing(); got[pair] != id || got[pair.Reverse()] != id {
+			t.Errorf("killed at write %d: %v wear Changing", n, got)
+		}
+		r.Pass(10 * time.Minute) // the lease of the killed run is over
+		r.watch()
+		r.tick()
+		p := r.plan(id)
+		if want == 0 {
+			want = len(p.Steps)
+		}
+		ops := map[change.Op]int{}
+		for i, s := range p.Steps {
+			ops[s.Op]++
+			if s.N != i+1 {
+				t.Errorf("killed at write %d: step %d is number %d", n, i+1, s.N)
+			}
+		}
+		if p.State.Ended() || len(p.Steps) != want || want < 20 || ops[change.OpAddEntry] != 4 || p.Current().N < 3 {
+			t.Fatalf("killed at write %d: it is %s (%s) with %d steps, %d of them entries, want %d", n, p.State, p.Why, len(p.Steps), ops[change.OpAddEntry], want)
+		}
+		r.say(id, change.Word{Verb: change.Abort})
+	}
 }

@@ -15,16 +15,23 @@ func (t *tick) meshLines(_ context.Context, _ *record.Plan, s *change.Step) erro
 }
 
 // layOut adds the steps that a join could not have before its cluster stood in mesh.yaml.
-func (t *tick) layOut(_ context.Context, p *record.Plan, s *change.Step) error {
-	n, now := len(p.Steps), t.Now()
+// They are written down before this one is done: of a run that is killed between, the
+// next one finds no plan that seems to be at its end.
+func (t *tick) layOut(ctx context.Context, p *record.Plan, s *change.Step) error {
+	n, now := s.N, t.Now()
 	if done, says := (&change.Step{Purpose: string(change.Join), Cluster: s.Cluster}).Declared(t.Mesh); !done {
 		s.Turn(change.StepWaiting, now, "%s, as this run has it", says)
 		return nil
 	}
-	if err := p.LayOut(t.known()); err != nil {
-		s.Turn(change.StepFailed, now, "%s", err)
-		return nil
+	if len(p.Steps) == n {
+		if err := p.LayOut(t.known()); err != nil {
+			s.Turn(change.StepFailed, now, "%s", err)
+			return nil
+		}
+		if err := p.Save(ctx, t.Store); err != nil {
+			return err
+		}
 	}
-	p.Step(s.N).Turn(change.StepDone, now, "%d more steps", len(p.Steps)-n)
+	p.Step(n).Turn(change.StepDone, now, "%d more steps", len(p.Steps)-n)
 	return nil
 }

@@ -111,6 +111,7 @@ func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err err
 	} else if err := advance(t, ctx, p, s); err != nil {
 		return false, err
 	}
+	s = p.Step(s.N) // the plan may have grown, and its steps moved
 	if s.State.Over() {
 		p.SkipDependants(t.Now())
 		if p.Current() == nil {
