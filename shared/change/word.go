@@ -137,6 +137,12 @@ func (p *Plan) obey(w Word, mode mesh.Mode, now time.Time) error {
 
 func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 	name := fmt.Sprintf("step %d of plan %s", s.N, p.ID)
+	if s.heard(w) {
+		if at := p.Current(); s.State.Over() && (at == nil || at.N > s.N) {
+			p.goOn(now)
+		}
+		return nil
+	}
 	if s.State.Over() {
 		return fmt.Errorf("%s is %s", name, s.State)
 	}
@@ -169,9 +175,7 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		if s.State == StepUnknown {
 			s.Turn(StepDone, now, said(w.Actor+" says that it was done", w.Text))
 			p.SkipDependants(now)
-			if p.State == Stopped && p.Stop == "" {
-				p.Turn(Running, "", now)
-			}
+			p.goOn(now)
 		}
 	case Answer:
 		if kind != Question && s.Op != OpAwaitPeople {
@@ -198,8 +202,8 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		s.Said = &Said{Verb: Skip, Actor: w.Actor, At: w.At, Text: w.Text}
 		s.Turn(StepSkipped, now, "skipped by %s: %s", w.Actor, w.Text)
 		p.SkipDependants(now)
-		if p.State == Stopped && p.Stop == "" && s == at {
-			p.Turn(Running, "", now) // what stopped it is behind it
+		if s == at {
+			p.goOn(now)
 		}
 		return nil
 	default:
@@ -207,6 +211,22 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 	}
 	s.Said = &Said{Verb: w.Verb, Actor: w.Actor, At: w.At, Yes: w.Yes, Text: w.Text}
 	return nil
+}
+
+// heard says that a step was told a word already: the run that heard it was killed before
+// the plan itself was written, whose steps are written first.
+func (s *Step) heard(w Word) bool {
+	if w.Verb == Approve {
+		return s.Consent != nil && s.Consent.Actor == w.Actor && s.Consent.At.Equal(w.At)
+	}
+	return s.Said != nil && s.Said.Verb == w.Verb && s.Said.Actor == w.Actor && s.Said.At.Equal(w.At)
+}
+
+// goOn has a plan go on that a step has stopped which is behind it now.
+func (p *Plan) goOn(now time.Time) {
+	if p.State == Stopped && p.Stop == "" {
+		p.Turn(Running, "", now)
+	}
 }
 
 // current refuses a word to a step that the plan has not come to.

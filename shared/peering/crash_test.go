@@ -235,3 +235,25 @@ func TestKilledWhileAJoinIsLaidOutItHasAllItsSteps(t *testing.T) {
 		r.say(id, change.Word{Verb: change.Abort})
 	}
 }
+
+// TestKilledWhileAWordIsHeardItIsObeyedAllTheSame: the process ends at each write, and the
+// next one neither refuses what was said nor stands still.
+func TestKilledWhileAWordIsHeardItIsObeyedAllTheSame(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.Change("emea", clustersim.Sync{Completed: ptr(false)})
+	r.watch()
+	for n, alive := 1, true; alive; n++ {
+		id := r.ask(change.Set, "syncInterval=45", "emea")
+		r.say(id, change.Word{Verb: change.Start})
+		r.expect(id, change.Stopped, 1)
+		r.told(id, change.Word{Verb: change.Skip, Steps: []int{1}, Text: "in the window"})
+		alive = r.diesWriting(n)
+		r.Pass(10 * time.Minute) // the lease of the killed run is over
+		r.watch()
+		r.tick()
+		if p := r.plan(id); p.State == change.Stopped || p.Current() != nil && p.Current().N == 1 || len(p.Refused) > 0 {
+			t.Errorf("killed at write %d: it is %s: %s; refused: %+v", n, p.State, p.Why, p.Refused)
+		}
+		r.say(id, change.Word{Verb: change.Abort})
+	}
+}
