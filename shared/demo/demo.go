@@ -264,7 +264,7 @@ func (d Demo) equip(sim *clustersim.Sim, own Mesh, clock host.Clock) (*set, erro
 		sinks = append(sinks, &alarm.Writer{W: d.Out})
 	}
 	secrets := filepath.Join(d.Dir, "secrets.json")
-	st := &stage{admin: sim.Do, said: said, tell: tell}
+	st := &stage{sim: sim, said: said, tell: tell}
 	s := &set{sim: sim, stage: st, dir: d.Dir}
 	s.startHost = func() error {
 		m, err := meshfile.Load(filepath.Join(d.Dir, meshYAML))

@@ -14,6 +14,7 @@ import (
 	"peerkeeper/shared/chain"
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/check"
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/dashboard"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/operator"
@@ -27,7 +28,7 @@ import (
 type stage struct {
 	operator operator.Operator
 	source   dashboard.Source
-	admin    func(method, path string, body []byte) error
+	sim      *clustersim.Sim
 	secrets  func(mesh.ClusterID) error
 	// preflight carries out the checks now.
 	preflight func(context.Context) error
@@ -128,7 +129,7 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 				return err
 			}
 			st.tell("  simulator: %s %s", a.Post, body)
-			if err := st.admin(http.MethodPost, a.Post, body); err != nil {
+			if err := st.sim.Do(http.MethodPost, a.Post, body); err != nil {
 				return fmt.Errorf("%s %s: %w", a.Post, body, err)
 			}
 		case a.Accept != "":
@@ -163,6 +164,10 @@ func (st *stage) acts(ctx context.Context, acts []Act) error {
 		case a.Preflight:
 			st.tell("  operator: peerkeeper preflight --now")
 			if err := st.preflight(ctx); err != nil {
+				return err
+			}
+		case a.Follow > 0:
+			if err := st.follow(ctx, time.Duration(a.Follow), a.Until); err != nil {
 				return err
 			}
 		case len(a.Peering) > 0:
@@ -211,20 +216,12 @@ func (st *stage) peering(ctx context.Context, words []string) error {
 	if err != nil {
 		return err
 	}
-	w := change.Word{Verb: verb, Text: "as agreed"}
 	at := p.Current()
 	if at == nil {
 		return fmt.Errorf("peering %s: plan %s has no step left", verb, p.ID)
 	}
-	said := fmt.Sprintf("%s %s", verb, p.ID)
-	switch verb {
-	case change.Approve, change.Confirm, change.Answer, change.Skip:
-		w.Steps, w.Yes = []int{at.N}, slices.Contains(rest, "yes")
-		w.Saw = map[int]time.Time{at.N: at.ServiceStart}
-		said = fmt.Sprintf("%s %d", said, at.N)
-	}
-	st.tell("  operator: peerkeeper peering %s %s", said, strings.Join(rest, " "))
-	if _, err := st.operator.Tell(ctx, &p.Plan, w); err != nil {
+	w := change.Word{Verb: verb, Text: "as agreed", Yes: slices.Contains(rest, "yes"), Saw: map[int]time.Time{at.N: at.ServiceStart}}
+	if err := st.say(ctx, &p.Plan, at, w); err != nil {
 		return err
 	}
 	return st.hear(ctx)

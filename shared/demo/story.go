@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -72,6 +73,10 @@ type Act struct {
 	Approve mesh.ClusterID `yaml:"approve"`
 	// Preflight carries out the checks now, as `preflight --now` does.
 	Preflight bool `yaml:"preflight"`
+	// Follow lets a person do what the newest plan asks, for so long at most; Until is an
+	// operation that is left to the acts that come, as is another mesh.yaml.
+	Follow Span      `yaml:"follow"`
+	Until  change.Op `yaml:"until"`
 	// Peering is what a person says to the newest plan, or the asking for one, as
 	// words of a command line: [plan, set, syncInterval=45, emea], [start],
 	// [answer, "yes"].
