@@ -22,6 +22,10 @@ func (t *tick) notTrusted(f peer.Finding, one *alarm.Firing) bool {
 	if t.trustedAllTheSame(one.Cluster, f) {
 		return false
 	}
+	// A plan that changes those pairs has their certificates exchanged, and sees to it.
+	one.Suppressed = one.Suppressed || len(f.Lacking) > 0 && !slices.ContainsFunc(f.Lacking, func(from mesh.ClusterID) bool {
+		return t.View.Changing[mesh.PeerID{From: from, To: one.Cluster}] == ""
+	})
 	switch f.Reason {
 	case certificate.NotTrustedByPeers:
 		one.Step = "import"

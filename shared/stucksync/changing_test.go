@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"peerkeeper/shared/alarm"
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 )
@@ -56,6 +58,36 @@ func TestWhatAPlanChangesIsHeld(t *testing.T) {
 				if (p.Approval == "") != c.withoutWord {
 					t.Errorf("approval: %q", p.Approval)
 				}
+			}
+		})
+	}
+}
+
+// TestCertificatesThatAPlanHasExchangedAreNotNamed: where a pair goes TLS, the other end
+// lacks the certificate until the next sync has brought it.
+func TestCertificatesThatAPlanHasExchangedAreNotNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		changing, lacking []mesh.ClusterID // pulling from apac
+		suppressed        bool
+	}{
+		"no plan":                        {nil, []mesh.ClusterID{"emea"}, false},
+		"a plan changes the pair":        {[]mesh.ClusterID{"emea"}, []mesh.ClusterID{"emea"}, true},
+		"a plan changes one pair of two": {[]mesh.ClusterID{"emea"}, []mesh.ClusterID{"amer", "emea"}, false},
+		"a plan changes another pair":    {[]mesh.ClusterID{"amer"}, []mesh.ClusterID{"emea"}, false},
+		"who lacks it has not been told": {[]mesh.ClusterID{"emea"}, nil, false},
+		"two plans change one pair each": {[]mesh.ClusterID{"amer", "emea"}, []mesh.ClusterID{"amer", "emea"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tk := at(t, func(_ *tick, f *peer.Facts) {
+				f.Changing = map[mesh.PeerID]string{}
+				for _, from := range c.changing {
+					f.Changing[mesh.PeerID{From: from, To: "apac"}] = "c4f2"
+				}
+			})
+			one := alarm.Firing{Cluster: "apac"}
+			fires := tk.notTrusted(peer.Finding{Reason: certificate.NotTrustedByPeers, Severity: peer.Critical, Lacking: c.lacking}, &one)
+			if !fires || one.Suppressed != c.suppressed {
+				t.Errorf("fires %v, suppressed %v, want %v", fires, one.Suppressed, c.suppressed)
 			}
 		})
 	}
