@@ -99,7 +99,9 @@ func (t *tick) effectOf(s *change.Step, since time.Time) (e effect) {
 	}
 	clock := v.ClockAsRead(id)
 	synced := v.SyncedSince(id, since)
-	switch {
+	switch c := condition(peer.Synced); {
+	case synced && c.Status == peer.False: // judged before that was read: with the plan over, an alarm would say it
+		e.pending = append(e.pending, fmt.Sprintf("it synced at %s, and the next look has yet to say so", plain.Time(clock.Told)))
 	case synced:
 		e.seen = append(e.seen, "synced at "+plain.Time(clock.Told))
 	case clock.Readable():
