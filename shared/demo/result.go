@@ -36,6 +36,10 @@ func (r Result) Differences() []string {
 		}
 	}
 	for _, a := range r.Alarms {
+		if a.Unwanted {
+			out = append(out, fmt.Sprintf("alarm %s %s: expected none in chapter %q", a.Name, cmp.Or(a.Peer.String(), string(a.Cluster)), a.Chapter))
+			continue
+		}
 		if a.Raised != 1 || a.Cleared != 1 {
 			out = append(out, fmt.Sprintf("alarm %s %s: expected to be raised once and cleared once, found raised %d times and cleared %d times", a.Name, cmp.Or(a.Peer.String(), string(a.Cluster)), a.Raised, a.Cleared))
 		}
@@ -68,6 +72,8 @@ type AlarmResult struct {
 	Cluster mesh.ClusterID `json:"cluster,omitempty"`
 	Raised  int            `json:"raised"`
 	Cleared int            `json:"cleared"`
+	// Unwanted is one of a chapter in which nobody was to be woken.
+	Unwanted bool `json:"unwanted,omitempty"`
 }
 
 func same(a, b Seen) bool { return len(differences(a, b)) == 0 }

@@ -58,8 +58,8 @@ func (st *stage) play(ctx context.Context, chapter Chapter) (Result, error) {
 	}
 	res.Alarms = st.said.results()
 	for i, a := range res.Alarms {
-		res.Alarms[i].Chapter = chapter.Name
-		if a.Raised != 1 || a.Cleared != 1 {
+		res.Alarms[i].Chapter, res.Alarms[i].Unwanted = chapter.Name, chapter.Silent
+		if chapter.Silent || a.Raised != 1 || a.Cleared != 1 {
 			res.OK = false
 		}
 	}

@@ -27,6 +27,8 @@ type Chapter struct {
 	Name  string `yaml:"chapter"`
 	Mesh  *Mesh  `yaml:"mesh"` // nil is a mesh as `peerkeeper sim` writes it
 	Steps []Step `yaml:"steps"`
+	// Silent is a chapter in which nobody is to be woken at all.
+	Silent bool `yaml:"silent"`
 }
 
 // Mesh is what is special about a chapter's own mesh.
