@@ -275,13 +275,16 @@ type Entry struct {
 	State    State            `json:"state"`
 	Clusters []mesh.ClusterID `json:"clusters"`
 	Pairs    []mesh.PeerID    `json:"pairs,omitempty"` // that wear Changing now
-	AllPairs int              `json:"allPairs,omitempty"`
-	Step     int              `json:"step,omitempty"` // the one under way; 0 is none
-	Steps    int              `json:"steps"`
-	Why      string           `json:"why,omitempty"`
-	Since    time.Time        `json:"since"`
-	Stop     string           `json:"stop,omitempty"` // who stopped it; "" is Peerkeeper
-	Folded   int              `json:"folded"`
+	// AllPairs are how many pairs the plan changes, and DonePairs of how many that was
+	// verified.
+	AllPairs  int       `json:"allPairs,omitempty"`
+	DonePairs int       `json:"donePairs,omitempty"`
+	Step      int       `json:"step,omitempty"` // the one under way; 0 is none
+	Steps     int       `json:"steps"`
+	Why       string    `json:"why,omitempty"`
+	Since     time.Time `json:"since"`
+	Stop      string    `json:"stop,omitempty"` // who stopped it; "" is Peerkeeper
+	Folded    int       `json:"folded"`
 	// Sent says that an action was sent of which it is not known what became.
 	Sent bool `json:"sent,omitempty"`
 }
@@ -294,7 +297,11 @@ func (p *Plan) Entry() Entry {
 	}
 	e := Entry{ID: p.ID, Kind: p.Kind, State: p.State, Clusters: p.Clusters, Steps: len(p.Steps), Why: bound(p.Why), Since: p.Since, Stop: p.Stop, Folded: p.Folded}
 	if p.State.Active() || p.State == Stopped {
-		e.Pairs, e.AllPairs = p.changing(), len(p.Pairs)
+		open, waits := p.openPairs()
+		e.Pairs, e.AllPairs, e.DonePairs = open, len(p.Pairs), len(p.Pairs)-len(open)
+		if waits {
+			e.Pairs = p.Pairs
+		}
 		if s := p.Current(); s != nil {
 			e.Step, e.Sent = s.N, s.Sends()
 		}
@@ -302,30 +309,26 @@ func (p *Plan) Entry() Entry {
 	return e
 }
 
-// changing are the pairs of the plan that it is not done with: a step that changes or
-// verifies them is not over, or mesh.yaml is still to say otherwise of them.
-func (p *Plan) changing() []mesh.PeerID {
-	open, all := map[mesh.PeerID]bool{}, false
+// openPairs are the pairs of which a step that changes or verifies them is not over. waits
+// says that mesh.yaml is still to say something else, which concerns all of them.
+func (p *Plan) openPairs() (pairs []mesh.PeerID, waits bool) {
+	open := map[mesh.PeerID]bool{}
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		if s.State.Over() {
-			continue
-		}
-		all = all || s.Op == OpMeshLines || s.Op == OpLayOut
-		if !s.Pair.IsZero() && !opOf(s.Op).aftermath {
+		switch {
+		case s.State.Over():
+		case s.Op == OpMeshLines, s.Op == OpLayOut:
+			waits = true
+		case !s.Pair.IsZero() && !opOf(s.Op).aftermath:
 			open[s.Pair], open[s.Pair.Reverse()] = true, true
 		}
 	}
-	if all {
-		return p.Pairs
-	}
-	var out []mesh.PeerID
 	for _, id := range p.Pairs {
 		if open[id] {
-			out = append(out, id)
+			pairs = append(pairs, id)
 		}
 	}
-	return out
+	return pairs, waits
 }
 
 // PairsOf are the plan's pairs that have an end at a cluster.
@@ -358,7 +361,7 @@ func (e Entry) Progress() string {
 	if e.AllPairs == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %s done", e.AllPairs-len(e.Pairs), plain.Count(e.AllPairs, "directed peer is", "directed peers are"))
+	return fmt.Sprintf("%d of %s done", e.DonePairs, plain.Count(e.AllPairs, "directed peer is", "directed peers are"))
 }
 
 // Plans is the PLANS item: the plans that run, wait or are stopped, and how far

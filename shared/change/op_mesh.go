@@ -47,9 +47,13 @@ func meshLinesText() text {
 				if host == "" {
 					host = "HOST"
 				}
-				do += fmt.Sprintf("; `peerkeeper init --publisher %s --secrets secrets.json --credentials NAME --out new.yaml` finds its nodes and writes the lines whole, and its account goes into the secrets", host)
+				do += fmt.Sprintf("; `peerkeeper init --publisher %s --secrets secrets.json --credentials NAME --out new.yaml` finds its nodes and writes its lines whole; its account goes into the secrets", host)
 			}
-			return procedure.Step{Do: do + ". Then put the file in force: restart `peerkeeper run`; on AWS deploy the environment, and put the account of a new cluster with put-secret-value. The plan goes on with the new file."}
+			do += ". Then put the file in force: restart `peerkeeper run`, or on AWS deploy the environment"
+			if Kind(c.step.Purpose) == Join {
+				do += " and put the account with put-secret-value"
+			}
+			return procedure.Step{Do: do + ". The plan goes on with the new file."}
 		},
 		proof: func(context) string { return "the mesh.yaml in force says so" },
 		undo:  func(context) string { return "put the former file in force again" },

@@ -51,7 +51,7 @@ func duplicatesText() text {
 			return "user IDs and directory URIs are unique over the whole mesh; Cisco's troubleshooter shows at most 10 of those that are not"
 		},
 		how: func(c context) procedure.Step {
-			return procedure.Step{Do: "`peerkeeper preflight --now` reads the users; `peerkeeper audit users` lists by name who is twice."}
+			return procedure.Step{Do: "The users of a new cluster are read within an hour, and compared once a day or by `peerkeeper preflight --now`; `peerkeeper audit users` lists by name who is twice."}
 		},
 		proof: func(context) string {
 			return "the audit of users has read every cluster of the plan, and names no such user"
