@@ -127,6 +127,11 @@ func TestMistakesAreExitTwo(t *testing.T) {
 		{name: "story of four clusters, checked", args: []string{"demo", "--once", "--clusters", "4"}, says: []string{"written for 3 clusters"}},
 		{name: "story of too few users", args: []string{"demo", "--once", "--users", "30"}, says: []string{"--users 30", "120"}},
 		{name: "no scenarios", args: []string{"demo", "--once", "--scenarios", "nowhere"}, says: []string{"nowhere"}},
+		{name: "credentials of an unknown cluster", args: []string{"peering", "check-credentials", "emea", "apca", "--state", "absent.db"}, says: []string{"apca", "did you mean apac?"}},
+		{name: "credentials of a cluster for itself", args: []string{"peering", "check-credentials", "emea", "emea", "--state", "absent.db"}, says: []string{"no entry for itself", "two clusters"}},
+		{name: "credentials of one cluster", args: []string{"peering", "check-credentials", "emea", "--state", "absent.db"}, says: []string{"<b>", "peering check-credentials --help"}},
+		{name: "credentials where nobody can be asked", args: []string{"peering", "check-credentials", "emea", "apac", "--state", "absent.db"}, says: []string{"at a terminal alone", "stdin and stderr", "no flag, file or pipe"}},
+		{name: "a password on the command line", args: []string{"peering", "check-credentials", "emea", "apac", "--password", "x"}, says: []string{"unknown flag --password"}},
 		{name: "unknown shell", args: []string{"completion", "tcsh"}, says: []string{"bash"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

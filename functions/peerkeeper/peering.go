@@ -29,6 +29,8 @@ type peeringVerb struct {
 	Stop    peeringStopVerb    `cmd:"" help:"Stop a plan: nothing more is sent until it is resumed."`
 	Resume  peeringResumeVerb  `cmd:"" help:"Go on with a plan that is stopped."`
 	Abort   peeringAbortVerb   `cmd:"" help:"End a plan for good, but for what must be undone."`
+
+	CheckCredentials checkCredentialsVerb `cmd:"" help:"Try once, from a prompt, the user name and password of one entry."`
 }
 
 // told are the flags of the verbs that say something to a plan, or ask for one: the

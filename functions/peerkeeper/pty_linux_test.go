@@ -90,3 +90,13 @@ func (k *keyboard) types(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 }
+
+// echoes tells whether a terminal shows what is typed.
+func echoes(t *testing.T, terminal *os.File) bool {
+	t.Helper()
+	var settings syscall.Termios
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, terminal.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&settings))); errno != 0 {
+		t.Fatal(errno)
+	}
+	return settings.Lflag&syscall.ECHO != 0
+}

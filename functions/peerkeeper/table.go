@@ -13,8 +13,8 @@ import (
 	"peerkeeper/shared/store/dynamo"
 )
 
-// kept are the flags of those verbs that ask what is known, or add to it, and
-// contact no cluster: it is known in a file, or in the table of the functions.
+// kept are the flags of those verbs that ask what is known, or add to it: it is
+// known in a file, or in the table of the functions.
 type kept struct {
 	files
 	Table string `help:"The DynamoDB table of the functions, instead of a state file. Region and credentials are found as the aws command finds them." env:"PEERKEEPER_TABLE" placeholder:"NAME"`

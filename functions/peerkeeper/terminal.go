@@ -184,6 +184,82 @@ func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
 	}
 }
 
+// prompt asks for one line, as it is typed; a secret is not shown, and its bytes are the caller's to clear. An interruption leaves
+// the terminal as it was.
+func (t *terminal) prompt(ctx context.Context, question string, secret bool) ([]byte, error) {
+	keys, ok := t.stdin.(*os.File)
+	if !ok || !t.asks {
+		return nil, usagef("there is no terminal to ask at")
+	}
+	fd := int(keys.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, fmt.Errorf("reading how the terminal is set: %w", err)
+	}
+	type typed struct {
+		line []byte
+		err  error
+	}
+	answer := make(chan typed, 1)
+	go func() { // outlives an interruption, as the process does not
+		var a typed
+		if secret {
+			a.line, a.err = term.ReadPassword(fd)
+		} else {
+			a.line, a.err = oneLine(keys)
+		}
+		answer <- a
+	}()
+	if secret {
+		hidden(fd, before) // who types as soon as the question is there must not be shown
+	}
+	fmt.Fprintf(t.stderr, "%s ", clean(question))
+	select {
+	case <-ctx.Done():
+		err := term.Restore(fd, before)
+		fmt.Fprintln(t.stderr)
+		return nil, errors.Join(ctx.Err(), err)
+	case a := <-answer:
+		if secret {
+			fmt.Fprintln(t.stderr) // the line end was not shown either
+		}
+		if a.err != nil {
+			return nil, fmt.Errorf("nobody answered: %w", a.err)
+		}
+		return a.line, nil
+	}
+}
+
+// hidden waits until the terminal is set otherwise than before. One that showed nothing anyway never is, so it does not wait long.
+func hidden(fd int, before *term.State) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 200 {
+		if now, err := term.GetState(fd); err != nil || *now != *before {
+			return
+		}
+		<-tick.C
+	}
+}
+
+// oneLine reads up to a line end and not a byte further: what follows may be a secret.
+func oneLine(from io.Reader) ([]byte, error) {
+	var line []byte
+	one := make([]byte, 1)
+	for {
+		n, err := from.Read(one)
+		switch {
+		case n == 1 && one[0] == '\n':
+			return bytes.TrimRight(line, "\r"), nil
+		case n == 1 && len(line) < 1000:
+			line = append(line, one[0])
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
 // listen takes the lines that are typed; of those for which nobody waits it keeps one. It outlives an interruption, as the
 // process does not.
 func (t *terminal) listen() {

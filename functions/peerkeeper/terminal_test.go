@@ -86,7 +86,7 @@ func TestTextFromClustersIsHarmless(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		script := must(t, 0, ".", "completion", shell)
-		for _, word := range []string{"explain", "certs", "accept", "certcheck"} {
+		for _, word := range []string{"explain", "certs", "accept", "certcheck", "check-credentials"} {
 			if !strings.Contains(script, word) {
 				t.Errorf("%s: %s is missing", shell, word)
 			}
@@ -118,6 +118,7 @@ func TestBashCompletes(t *testing.T) {
 		"peerkeeper status --sta":     {"--state"},
 		"peerkeeper check certs --no": {"--now"},
 		"peerkeeper completion ":      {"bash", "zsh", "fish"},
+		"peerkeeper peering ch":       {"check-credentials"},
 	} {
 		cmd := exec.CommandContext(t.Context(), bash, "-c", script+`
 COMP_WORDS=($LINE); case "$LINE" in *" ") COMP_WORDS+=("") ;; esac

@@ -2,8 +2,9 @@
 // what can be asked of it (capabilities), in which words (dialect), and what
 // it answered (observations).
 //
-// It never judges and never stores. It logs in with the read account only,
-// verifies every server before a credential leaves, asks each node one thing
+// It never judges and never stores. It logs in with the read account only, and
+// once with an account that a person types to have it tried; it verifies every
+// server before a credential leaves, asks each node one thing
 // at a time, and after a rejected log-in asks that cluster nothing more. An
 // answer that did not arrive whole is Partial or Unknown, never a smaller
 // number.

@@ -34,6 +34,7 @@ const (
 	AlarmConfiguration    = serviceability + " > Alarm > Configuration"                   // [G]
 	UnifiedCMServers      = unifiedCM + " > System > Server"                              // [G]
 	DisasterRecovery      = "Disaster Recovery System > Backup > Manual Backup"           // [G]
+	ApplicationUsers      = unifiedCM + " > User Management > Application User"           // [G]
 	CommandLine           = "command line"
 
 	unifiedCM      = "Cisco Unified CM Administration"

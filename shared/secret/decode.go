@@ -53,7 +53,10 @@ func Decode(name string, text []byte) (Credentials, error) {
 			errs = append(errs, &FormatError{name, fmt.Sprintf("%q is empty", f.Name)})
 			continue
 		}
-		if what := unsendable(f.Name, *s); what != "" {
+		if what, cure := Unsendable(f.Name, *s); what != "" {
+			if cure != "" {
+				what += ": " + cure
+			}
 			errs = append(errs, &FormatError{name, what})
 			continue
 		}
@@ -72,31 +75,32 @@ func Decode(name string, text []byte) (Credentials, error) {
 	return Credentials{Username: value["username"], Password: NewText(value["password"]), Version: value["version"]}, nil
 }
 
-// unsendable says what in a value would be sent with it although nobody meant it,
-// and how to store it without; "" if nothing. An account that refuses it would be
-// one log-in nearer to being locked, and its password looks right on a screen. It
-// never tells the value, nor where in it.
-func unsendable(field, value string) string {
+// Unsendable says what in a value of a field ("username", "password") would be sent
+// with it although nobody meant it, and how to give it without; "" if nothing. An
+// account that refuses it would be one log-in nearer to being locked, and its
+// password looks right on a screen. It never tells the value, nor where in it.
+func Unsendable(field, value string) (what, cure string) {
+	const again = "store it again without"
 	first, _ := utf8.DecodeRuneInString(value)
 	last, _ := utf8.DecodeLastRuneInString(value)
 	quoted := fmt.Sprintf("%q", field)
 	switch {
 	case strings.TrimSpace(value) == "":
-		return quoted + " is nothing but blanks"
+		return quoted + " is nothing but blanks", ""
 	case last == '\n' || last == '\r':
-		return quoted + " ends in a line end, which would be sent as a part of it: store it again without (printf '%s' instead of echo; no line end before the closing quote)"
+		return quoted + " ends in a line end, which would be sent as a part of it", again + " (printf '%s' instead of echo; no line end before the closing quote)"
 	case first == '\ufeff' || last == '\ufeff':
-		return quoted + " begins or ends with a byte order mark, which an editor put there and which would be sent as a part of it: store it again without"
+		return quoted + " begins or ends with a byte order mark, which an editor put there and which would be sent as a part of it", again
 	case unicode.IsSpace(first) || unicode.IsSpace(last):
-		return quoted + " begins or ends with a blank, which would be sent as a part of it: store it again without"
+		return quoted + " begins or ends with a blank, which would be sent as a part of it", again
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return quoted + " holds a control character (a tab, a line end or the like): store it again without"
+		return quoted + " holds a control character (a tab, a line end or the like)", again
 	case strings.ContainsFunc(value, func(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }):
-		return quoted + " holds a character that cannot be seen (a zero-width or direction mark): it came along when the text was copied; type it instead"
+		return quoted + " holds a character that cannot be seen (a zero-width or direction mark)", "it came along when the text was copied; type it instead"
 	case field == "username" && strings.Contains(value, ":"):
-		return quoted + " holds a colon, which HTTP Basic authentication (RFC 7617) cannot send: the nodes would take it for the end of the name"
+		return quoted + " holds a colon, which HTTP Basic authentication (RFC 7617) cannot send", "the nodes would take it for the end of the name"
 	}
-	return ""
+	return "", ""
 }
 
 // Entry is one name of a secrets file with the raw text of its secret.

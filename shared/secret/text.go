@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"unsafe"
 )
 
 // Redacted is what a Text shows instead of itself.
@@ -25,6 +26,16 @@ func NewText(s string) Text {
 	if s == "" {
 		return Text{}
 	}
+	return Text{p: &s}
+}
+
+// Lent wraps a secret in bytes that stay their owner's, who must not change them
+// while it is used: once they are cleared, no copy of the secret is left here.
+func Lent(b []byte) Text {
+	if len(b) == 0 {
+		return Text{}
+	}
+	s := unsafe.String(unsafe.SliceData(b), len(b))
 	return Text{p: &s}
 }
 

@@ -172,3 +172,21 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestALentSecretIsItsOwnersToClear: then no copy of it is left in the text, nor in
+// any of its copies.
+func TestALentSecretIsItsOwnersToClear(t *testing.T) {
+	typed := []byte(word)
+	text := secret.Lent(typed)
+	other := text
+	if text.Reveal() != word || !text.Equal(secret.NewText(word)) || fmt.Sprint(text) != secret.Redacted {
+		t.Errorf("it reveals %d bytes and prints %v", len(text.Reveal()), text)
+	}
+	clear(typed)
+	if blank := strings.Repeat("\x00", len(word)); text.Reveal() != blank || other.Reveal() != blank {
+		t.Error("something of it is left")
+	}
+	if !secret.Lent(nil).IsZero() {
+		t.Error("nothing is a secret")
+	}
+}
