@@ -71,7 +71,7 @@ func (o *Operator) afterAttempt(id mesh.PeerID, from, to *mesh.Cluster, a cluste
 	case cluster.Rejected:
 		return []procedure.Step{
 			{Do: "Do not try again before you know why: each rejected try counts towards the lock of the account, with which other clusters sync too. A locked account may answer the same."},
-			users("Find %s's intercluster application user and compare its user ID, capitals included. If nobody knows its password, set a new one; every other cluster's entry for %s then needs it.", to.ID, to.ID),
+			users("Find %s's intercluster application user and compare its user ID, capitals included. If nobody knows its password, set a new one; every other cluster's entry for %s then needs it: `peerkeeper peering plan rotate-credentials %s`.", to.ID, to.ID, to.ID),
 		}
 	case cluster.NoRight:
 		return []procedure.Step{

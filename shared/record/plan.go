@@ -251,15 +251,12 @@ func save[T any](ctx context.Context, s store.Store, docs []store.Doc[T]) error 
 
 // PlanHeads are the heads of all plans that are kept, the newest first.
 func PlanHeads(ctx context.Context, s store.Store, meshName string) ([]change.Head, error) {
-	items, err := s.Load(ctx, store.Changes(meshName), store.PrefixChange)
+	items, err := s.Heads(ctx, store.Changes(meshName), store.PrefixChange)
 	if err != nil {
 		return nil, fmt.Errorf("reading the plans of mesh %s: %w", meshName, err)
 	}
 	var out []change.Head
 	for _, it := range items {
-		if strings.Contains(strings.TrimPrefix(it.SK, store.PrefixChange), "#") {
-			continue // a step
-		}
 		d, err := store.Decode[change.Head](it, ChangeSchema)
 		if err != nil {
 			return nil, err

@@ -207,3 +207,22 @@ func Maintenance(meshName, what string) Key {
 func Audit(meshName string, at time.Time, seq int64) Key {
 	return Key{AuditMonth(meshName, at), fmt.Sprintf("%012d", seq)}
 }
+
+// Head says whether a sort key that begins with prefix is a head, and otherwise
+// where what stands below that head ends: at the first sort key that it may not
+// reach.
+func Head(sk, prefix string) (end string, is bool) {
+	name, _, below := strings.Cut(strings.TrimPrefix(sk, prefix), "#")
+	if !below {
+		return "", true
+	}
+	return prefix + name + "$", false // $ follows #
+}
+
+// HeadPrefix is the error of a prefix that no heads can begin with.
+func HeadPrefix(prefix string) error {
+	if !strings.HasSuffix(prefix, "#") {
+		return fmt.Errorf("%w: heads begin with a prefix that ends in #, not with %q", ErrInvalid, prefix)
+	}
+	return nil
+}

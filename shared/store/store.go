@@ -51,6 +51,10 @@ type Store interface {
 	// several machines; a caller that acts on an item reads it again with one of the
 	// others.
 	Load(ctx context.Context, pk, prefix string) ([]Item, error)
+	// Heads is Load of those items alone of which the sort key has no other # after
+	// prefix, which ends in one: of CHANGE#4f2a1c and CHANGE#4f2a1c#0001 the first.
+	// Of what stands below a head it reads no more than a bounded part.
+	Heads(ctx context.Context, pk, prefix string) ([]Item, error)
 	// LoadNow is Load, consistently: it sees every write that was acknowledged
 	// before. On AWS it costs twice as much.
 	LoadNow(ctx context.Context, pk, prefix string) ([]Item, error)

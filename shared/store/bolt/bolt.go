@@ -526,6 +526,41 @@ func (s *Store) Load(ctx context.Context, pk, prefix string) ([]store.Item, erro
 	return out, nil
 }
 
+// Heads implements store.Store: what stands below a head is passed over unread.
+func (s *Store) Heads(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	if err := store.HeadPrefix(prefix); err != nil {
+		return nil, err
+	}
+	var out []store.Item
+	err := s.with(ctx, false, func(tx *bbolt.Tx) error {
+		partition := tx.Bucket(bucketItems).Bucket([]byte(pk))
+		if partition == nil {
+			return nil
+		}
+		now := s.now()
+		cursor := partition.Cursor()
+		for sk, value := cursor.Seek([]byte(prefix)); sk != nil && bytes.HasPrefix(sk, []byte(prefix)); {
+			if end, is := store.Head(string(sk), prefix); !is {
+				sk, value = cursor.Seek([]byte(end))
+				continue
+			}
+			it, err := s.parse(store.Key{PK: pk, SK: string(sk)}, value)
+			if err != nil {
+				return err
+			}
+			if !store.Expired(it.TTL, now) {
+				out = append(out, it)
+			}
+			sk, value = cursor.Next()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // Put implements store.Store. All items that are written are written in one
 // transaction: after a kill either all of them are there or none.
 func (s *Store) Put(ctx context.Context, items ...store.Item) error {

@@ -18,6 +18,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,14 +187,10 @@ func (s *Store) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, e
 }
 
 func (s *Store) query(ctx context.Context, pk, prefix string, consistent bool) ([]store.Item, error) {
-	if pk == "" {
-		return nil, fmt.Errorf("%w: empty partition key", store.ErrInvalid)
-	}
 	in := &dynamodb.QueryInput{
-		TableName: &s.table, ConsistentRead: &consistent,
+		ConsistentRead:            &consistent,
 		KeyConditionExpression:    aws.String("pk = :pk"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": text(pk)},
-		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
 	}
 	if prefix != "" { // DynamoDB refuses an empty operand
 		in.KeyConditionExpression = aws.String("pk = :pk AND begins_with(sk, :prefix)")
@@ -201,31 +198,86 @@ func (s *Store) query(ctx context.Context, pk, prefix string, consistent bool) (
 	}
 	var items []store.Item
 	for {
-		var out *dynamodb.QueryOutput
-		_, err := s.try(ctx, "Query", func(ctx context.Context) (err error) {
-			out, err = s.api.Query(ctx, in)
-			if err == nil {
-				s.count(func(u *Usage) { u.ReadUnits += units(out.ConsumedCapacity) })
-			}
-			return err
-		})
+		page, last, err := s.page(ctx, in)
 		if err != nil {
 			return nil, err // never the pages so far: they would pass for all
 		}
-		now := s.now()
-		for _, attrs := range out.Items {
-			it, err := decode(attrs)
-			if err != nil {
-				return nil, err
-			}
-			if !store.Expired(it.TTL, now) {
-				items = append(items, it)
-			}
-		}
-		if len(out.LastEvaluatedKey) == 0 {
+		items = append(items, page...)
+		if len(last) == 0 {
 			return items, nil
 		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
+		in.ExclusiveStartKey = last
+	}
+}
+
+// page asks for one page of items, which are not expired, and gives where the next
+// one begins.
+func (s *Store) page(ctx context.Context, in *dynamodb.QueryInput) (items []store.Item, last map[string]types.AttributeValue, err error) {
+	if pk, ok := in.ExpressionAttributeValues[":pk"].(*types.AttributeValueMemberS); !ok || pk.Value == "" {
+		return nil, nil, fmt.Errorf("%w: empty partition key", store.ErrInvalid)
+	}
+	in.TableName, in.ReturnConsumedCapacity = &s.table, types.ReturnConsumedCapacityTotal
+	var out *dynamodb.QueryOutput
+	_, err = s.try(ctx, "Query", func(ctx context.Context) (err error) {
+		out, err = s.api.Query(ctx, in)
+		if err == nil {
+			s.count(func(u *Usage) { u.ReadUnits += units(out.ConsumedCapacity) })
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	now := s.now()
+	for _, attrs := range out.Items {
+		it, err := decode(attrs)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !store.Expired(it.TTL, now) {
+			items = append(items, it)
+		}
+	}
+	return items, out.LastEvaluatedKey, nil
+}
+
+// headsPage is how many items Heads asks for at once: most plans of a year come in
+// a few pages, and of a long one no more than this is read.
+const headsPage = 100
+
+// Heads implements store.Store by pages, each begun anew behind what stands below
+// the head at which the one before ended.
+func (s *Store) Heads(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	if err := store.HeadPrefix(prefix); err != nil {
+		return nil, err
+	}
+	in := &dynamodb.QueryInput{
+		Limit:                  aws.Int32(headsPage),
+		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":pk": text(pk), ":from": text(prefix), ":to": text(strings.TrimSuffix(prefix, "#") + "$"), // $ follows #
+		},
+	}
+	var heads []store.Item
+	for {
+		page, last, err := s.page(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range page {
+			if _, is := store.Head(it.SK, prefix); is && strings.HasPrefix(it.SK, prefix) {
+				heads = append(heads, it)
+			}
+		}
+		if len(last) == 0 {
+			return heads, nil
+		}
+		in.ExclusiveStartKey = last
+		if sk, ok := last["sk"].(*types.AttributeValueMemberS); ok {
+			if end, is := store.Head(sk.Value, prefix); !is {
+				in.ExclusiveStartKey, in.ExpressionAttributeValues[":from"] = nil, text(end)
+			}
+		}
 	}
 }
 

@@ -338,3 +338,33 @@ func TestTheItemInTheTable(t *testing.T) {
 		t.Errorf("the load cost %+v", diff)
 	}
 }
+
+// TestHeadsReadLittleBelowThem: of long plans one page each is read, and no more; of
+// short ones many come in one.
+func TestHeadsReadLittleBelowThem(t *testing.T) {
+	s := open(t)
+	var items []store.Item
+	plan := func(id string, steps int) {
+		items = append(items, store.Item{Key: store.Change("acme", id), Body: []byte("head")})
+		for n := range steps {
+			items = append(items, store.Item{Key: store.ChangeStep("acme", id, n+1), Body: []byte("step")})
+		}
+	}
+	plan("1aaaaa", 320)
+	plan("2bbbbb", 320)
+	for i := range 20 {
+		plan(fmt.Sprintf("3%05d", i), 6)
+	}
+	if err := s.Put(t.Context(), items...); err != nil {
+		t.Fatal(err)
+	}
+	before := s.Usage()
+	heads, err := s.Heads(t.Context(), store.Changes("acme"), store.PrefixChange)
+	if err != nil || len(heads) != 22 {
+		t.Fatalf("%d heads, %v", len(heads), err)
+	}
+	// A page of each long plan, and 140 items of short ones in two.
+	if use := s.Usage().Minus(before); use.Requests != 4 {
+		t.Errorf("%d requests of 100 items, want 4: %d items are there", use.Requests, len(items))
+	}
+}

@@ -120,6 +120,18 @@ func (m *Memory) Load(ctx context.Context, pk, prefix string) ([]store.Item, err
 	return out, nil
 }
 
+// Heads implements Store.
+func (m *Memory) Heads(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	if err := store.HeadPrefix(prefix); err != nil {
+		return nil, err
+	}
+	items, err := m.Load(ctx, pk, prefix)
+	return slices.DeleteFunc(items, func(it store.Item) bool {
+		_, is := store.Head(it.SK, prefix)
+		return !is
+	}), err
+}
+
 // Put implements Store.
 func (m *Memory) Put(ctx context.Context, items ...store.Item) error {
 	var errs []error

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"the same item twice in one put", twiceInOnePut},
 		{"a load is in the order of the sort keys", order},
 		{"a load keeps to its prefix and partition", prefix},
+		{"heads come without what stands below them", heads},
 		{"a load of many large items is whole", manyLarge},
 		{"an empty partition loads as nothing", emptyPartition},
 		{"many items are read at once", many},
@@ -277,6 +278,53 @@ func prefix(t *testing.T, s store.Store) {
 }
 
 // manyLarge is more than the 1 MB that DynamoDB gives in one page.
+// heads: however many items stand below one, and whatever stands beside them.
+func heads(t *testing.T, s store.Store) {
+	var items []store.Item
+	below := func(head string, n int) {
+		for i := range n {
+			items = append(items, item(fmt.Sprintf("CHANGE#%s#%04d", head, i+1), "a step"))
+		}
+	}
+	for _, sk := range []string{"CHANGE", "CHANGE#0", "CHANGE#0a", "CHANGE#7 b", "CHANGE#7!", "CHANGE#7$", "CHANGE#7é", "CHANGE$", "CHANGES#1"} {
+		items = append(items, item(sk, "a head"))
+	}
+	below("0", 230)
+	below("0a", 1)
+	below("7", 120) // a head that has gone, or has not come yet
+	below("7!", 2)
+	below("7!#deeper", 2)
+	gone := item("CHANGE#9", "expired")
+	gone.TTL = time.Now().Add(-time.Hour)
+	put(t, s, append(items, gone)...)
+	list := func(prefix string) []string {
+		t.Helper()
+		got, err := s.Heads(t.Context(), "acme#live", prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sks []string
+		for _, it := range got {
+			sks = append(sks, it.SK)
+			if string(it.Body) == "" || it.Version != 1 || it.PK != "acme#live" {
+				t.Errorf("%s came back as %+v", it.SK, it)
+			}
+		}
+		return sks
+	}
+	if diff := cmp.Diff([]string{"CHANGE#0", "CHANGE#0a", "CHANGE#7 b", "CHANGE#7!", "CHANGE#7$", "CHANGE#7é"}, list("CHANGE#")); diff != "" {
+		t.Errorf("heads (-want +got):\n%s", diff)
+	}
+	if got := list("CHANGE#7!#"); len(got) != 2 {
+		t.Errorf("heads below a head: %q", got)
+	}
+	if got := list("NOTHING#"); len(got) != 0 {
+		t.Errorf("heads of nothing: %q", got)
+	}
+	_, err := s.Heads(t.Context(), "acme#live", "CHANGE")
+	wantErr(t, "a prefix that does not end in #", err, store.ErrInvalid)
+}
+
 func manyLarge(t *testing.T, s store.Store) {
 	var items []store.Item
 	var want []string
@@ -549,6 +597,8 @@ func cancelled(t *testing.T, s store.Store) {
 	wantErr(t, "Load", err, context.Canceled)
 	_, err = s.LoadNow(ctx, next.PK, "")
 	wantErr(t, "LoadNow", err, context.Canceled)
+	_, err = s.Heads(ctx, next.PK, "CHANGE#")
+	wantErr(t, "Heads", err, context.Canceled)
 	wantBody(t, s, next.Key, "x", 1)
 }
 

@@ -26,12 +26,13 @@ type defect struct {
 // broken overrides single methods of a store.
 type broken struct {
 	store.Store
-	get  func(ctx context.Context, k store.Key) (store.Item, error)
-	many func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error)
-	load func(ctx context.Context, pk, prefix string) ([]store.Item, error)
-	now  func(ctx context.Context, pk, prefix string) ([]store.Item, error)
-	put  func(ctx context.Context, items ...store.Item) error
-	del  func(ctx context.Context, k store.Key, version int64) error
+	get   func(ctx context.Context, k store.Key) (store.Item, error)
+	many  func(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error)
+	load  func(ctx context.Context, pk, prefix string) ([]store.Item, error)
+	now   func(ctx context.Context, pk, prefix string) ([]store.Item, error)
+	heads func(ctx context.Context, pk, prefix string) ([]store.Item, error)
+	put   func(ctx context.Context, items ...store.Item) error
+	del   func(ctx context.Context, k store.Key, version int64) error
 }
 
 func (b broken) GetMany(ctx context.Context, keys ...store.Key) (map[store.Key]store.Item, error) {
@@ -46,6 +47,13 @@ func (b broken) LoadNow(ctx context.Context, pk, prefix string) ([]store.Item, e
 		return b.now(ctx, pk, prefix)
 	}
 	return b.Store.LoadNow(ctx, pk, prefix)
+}
+
+func (b broken) Heads(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+	if b.heads != nil {
+		return b.heads(ctx, pk, prefix)
+	}
+	return b.Store.Heads(ctx, pk, prefix)
 }
 
 func (b broken) Get(ctx context.Context, k store.Key) (store.Item, error) {
@@ -248,6 +256,15 @@ func defects() []defect {
 		{"now ignores the prefix", "a load keeps to its prefix and partition", func(m *Memory) store.Store {
 			return broken{Store: m, now: func(ctx context.Context, pk, _ string) ([]store.Item, error) {
 				return m.LoadNow(ctx, pk, "")
+			}}
+		}},
+		{"heads with what stands below them", "heads come without what stands below them", func(m *Memory) store.Store {
+			return broken{Store: m, heads: m.Load}
+		}},
+		{"stops at what stands below the first head", "heads come without what stands below them", func(m *Memory) store.Store {
+			return broken{Store: m, heads: func(ctx context.Context, pk, prefix string) ([]store.Item, error) {
+				items, err := m.Heads(ctx, pk, prefix)
+				return items[:min(len(items), 1)], err
 			}}
 		}},
 		{"now is late", "an item comes back as it was written", func(m *Memory) store.Store {
