@@ -245,7 +245,7 @@ func (s *Store) page(ctx context.Context, in *dynamodb.QueryInput) (items []stor
 // a few pages, and of a long one no more than this is read.
 const headsPage = 100
 
-// Heads implements store.Store by pages, each begun anew behind what stands below
+// Heads implements store.Store by pages, each of which begins behind what stands below
 // the head at which the one before ended.
 func (s *Store) Heads(ctx context.Context, pk, prefix string) ([]store.Item, error) {
 	if err := store.HeadPrefix(prefix); err != nil {
