@@ -54,8 +54,8 @@ func TestLines(t *testing.T) {
 		"endpoint in two zones, the gateway free": {b.usd(EndpointHour), 2 * 730 * 0.01},
 		"secrets":             {b.usd(SecretMonth), 2 * 0.40},
 		"two secrets a tick":  {b.usd(SecretRequest), 2 * runs * 0.05 / 10000},
-		"writes":              {b.usd(DynamoWrite), (runs*12 + 28_125) * 0.625 / 1e6}, // 28,125: a day's 320 KB of hashes of each cluster's users
-		"reads":               {b.usd(DynamoRead), (runs*9.5 + 14_062.5) * 0.125 / 1e6},
+		"writes":              {b.usd(DynamoWrite), (runs*16 + 28_125) * 0.625 / 1e6}, // 28,125: a day's 320 KB of hashes of each cluster's users
+		"reads":               {b.usd(DynamoRead), (runs*12 + 14_062.5) * 0.125 / 1e6},
 		"alarm":               {b.usd(AlarmMonth), 0.10},
 		"schedule":            {b.usd(SchedulerRequest), runs * 1.00 / 1e6},
 		"log kept two months": {b.usd(LogStorage), runs * logBytes / 1e9 * 2 * 0.03},

@@ -18,10 +18,9 @@ import (
 //
 // Times were measured on 23 November 2026 with the simulator in a process of
 // its own over TLS on loopback, 50 ms latency per answer, 200 users per cluster,
-// on one x86-64 core shared with others; units and bytes on 25 November 2026
+// on one x86-64 core shared with others; units and bytes on 28 November 2026
 // by BenchmarkUnits of shared/host, from the sizes of the items read and
-// written, by DynamoDB's rules (5,000 users per cluster: the same units at 3
-// clusters). Tier 2 of user truth is in the units, as a mean of the runs of an
+// written, by DynamoDB's rules. Tier 2 of user truth is in the units, as a mean of the runs of an
 // hour; what is read when users differ, and tier 3, once a day, are not in it,
 // nor are trust stores: with platform accounts a run of certcheck waits 0.1 to
 // 0.2 s longer and computes 0.35 s more at 30 clusters (25 November 2026,
@@ -38,22 +37,21 @@ const ms = time.Millisecond
 func measured() map[string][]measurement {
 	return map[string][]measurement{
 		"peersync": {
-			{1, 6 * ms, 310 * ms, 4.5, 5.2, 4_900}, {3, 16 * ms, 320 * ms, 9.5, 12, 31_700},
-			{10, 82 * ms, 330 * ms, 51.5, 58.7, 317_800}, {30, 490 * ms, 440 * ms, 372.5, 352, 2_776_700},
+			{1, 6 * ms, 310 * ms, 5.5, 5.5, 7_500}, {3, 16 * ms, 320 * ms, 12, 16, 39_000},
+			{10, 82 * ms, 330 * ms, 61.5, 65.2, 365_900}, {30, 490 * ms, 440 * ms, 428, 390.7, 3_136_400},
 		},
 		"stucksync": {
-			{1, 1 * ms, 1 * ms, 6.5, 2, 0}, {3, 3 * ms, 3 * ms, 9.5, 2, 0},
-			{10, 32 * ms, 10 * ms, 44.5, 2, 0}, {30, 185 * ms, 10 * ms, 345.5, 2, 0},
+			{1, 1 * ms, 1 * ms, 8, 2, 0}, {3, 3 * ms, 3 * ms, 12.5, 2, 0},
+			{10, 32 * ms, 10 * ms, 55, 2, 0}, {30, 185 * ms, 10 * ms, 401.5, 2.3, 0},
 		},
 		"certcheck": {
-			{1, 3 * ms, 5 * ms, 3.5, 4, 0}, {3, 15 * ms, 50 * ms, 6.5, 8, 0},
-			{10, 125 * ms, 75 * ms, 41.5, 22, 0}, {30, 740 * ms, 110 * ms, 342.5, 62, 0},
+			{1, 3 * ms, 5 * ms, 4, 4, 0}, {3, 15 * ms, 50 * ms, 8.5, 8, 0},
+			{10, 125 * ms, 75 * ms, 51, 22, 0}, {30, 740 * ms, 110 * ms, 397.4, 75.8, 0},
 		},
-		// Units at 1, 3 and 10 clusters were measured before it audited users; those at
-		// 30 are an estimate, and so are its times: peersync's, of which it asks less.
+		// Times are an estimate: peersync's, of which it asks less.
 		"preflight": {
-			{1, 6 * ms, 310 * ms, 5, 6, 2_900}, {3, 16 * ms, 320 * ms, 11.5, 12, 8_700},
-			{10, 82 * ms, 330 * ms, 60.5, 33, 29_000}, {30, 490 * ms, 440 * ms, 400, 93, 87_000},
+			{1, 6 * ms, 310 * ms, 12, 7, 2_900}, {3, 16 * ms, 320 * ms, 29, 13, 8_700},
+			{10, 82 * ms, 330 * ms, 142, 34, 29_000}, {30, 490 * ms, 440 * ms, 915, 97, 87_000},
 		},
 		// Units of a run with no plan that runs and nothing said, however many clusters
 		// there are: its lease, PLANS, and what was said. Times are stucksync's.
