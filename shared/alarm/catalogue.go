@@ -35,6 +35,7 @@ func Catalogue() []Kind {
 		usersFell,
 		duplicateUsers,
 		planStopped,
+		planWaits,
 		runOverdue,
 		selfTest,
 	}

@@ -11,6 +11,7 @@ package change
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/instant"
@@ -285,6 +286,8 @@ type Entry struct {
 	Since     time.Time `json:"since"`
 	Stop      string    `json:"stop,omitempty"` // who stopped it; "" is Peerkeeper
 	Folded    int       `json:"folded"`
+	// Holds is what the plan keeps as it should not stay; "" if nothing.
+	Holds string `json:"holds,omitempty"`
 	// Sent says that an action was sent of which it is not known what became.
 	Sent bool `json:"sent,omitempty"`
 }
@@ -303,10 +306,32 @@ func (p *Plan) Entry() Entry {
 			e.Pairs = p.Pairs
 		}
 		if s := p.Current(); s != nil {
-			e.Step, e.Sent = s.N, s.Sends()
+			e.Step, e.Sent, e.Holds = s.N, s.Sends(), bound(p.holds(s))
 		}
 	}
 	return e
+}
+
+// holds is what the plan keeps as it should not stay while its step waits.
+func (p *Plan) holds(s *Step) string {
+	out := strings.TrimPrefix(p.NotUndone(), "; ")
+	if s.Locks() {
+		out = strings.TrimPrefix(fmt.Sprintf("%s; repairs of %s are held", out, s.Cluster), "; ")
+	}
+	return out
+}
+
+// Locks says that a step changes its cluster, or that what it changed is not settled: a
+// step that waits for consent, or for a sync, is not. Neither repairs nor other plans act
+// on the cluster meanwhile.
+func (s *Step) Locks() bool {
+	switch s.Op {
+	case OpSet, OpActivate, OpAwaitAXL, OpRestart, OpVerifyPair: // of the last, a first full sync that a restart of ICSA would begin again
+		return s.State == StepRunning
+	case OpAwaitHA, OpFallback, OpAwaitPeople:
+		return true
+	}
+	return false
 }
 
 // openPairs are the pairs of which a step that changes or verifies them is not over. waits

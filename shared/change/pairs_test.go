@@ -334,3 +334,36 @@ func TestPairStepsSayWhatTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatAPlanHolds: a plan that waits says what it keeps as it should not stay.
+func TestWhatAPlanHolds(t *testing.T) {
+	m := acme(mesh.Recover)
+	p := made(t, m, RestartRouter, "emea")
+	p.State = Waiting
+	holds := func(at int, state StepState) string {
+		for i := range p.Steps {
+			p.Steps[i].State = StepDone
+			if i+1 > at {
+				p.Steps[i].State = StepPending
+			}
+		}
+		p.Steps[at-1].State = state
+		return p.Entry().Holds
+	}
+	const disabled = "high availability of emea is still disabled (step 12 enables it)"
+	for _, c := range []struct {
+		name  string
+		at    int
+		state StepState
+		want  string
+	}{
+		{"the question", 2, StepWaiting, ""},
+		{"the first approval", 4, StepWaiting, disabled},
+		{"the group does not settle", 5, StepWaiting, disabled + "; repairs of emea are held"},
+		{"high availability is to be enabled again", 12, StepWaiting, disabled},
+	} {
+		if got := holds(c.at, c.state); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

@@ -154,24 +154,10 @@ const lockLasts = time.Hour
 // what the plan does not need.
 func (t *tick) lock(ctx context.Context, p *record.Plan) error {
 	gate := t.access().Repair(t.lease)
-	if s := p.Current(); s != nil && p.State.Active() && underWay(s) {
+	if s := p.Current(); s != nil && p.State.Active() && s.Locks() {
 		return gate.LockFor(ctx, peer.PlannedStep{Plan: p.ID, Step: s.N}, s.Cluster, t.Now().Add(lockLasts))
 	}
 	return gate.Unlock(ctx, p.ID)
-}
-
-// underWay says that a step changes its cluster, or that what it changed is not
-// settled: a step that waits for consent, or for a sync, is not.
-func underWay(s *change.Step) bool {
-	switch s.Op {
-	case change.OpSet, change.OpActivate, change.OpAwaitAXL:
-		return s.State == change.StepRunning
-	case change.OpRestart, change.OpVerifyPair: // a first full sync that a restart of ICSA would begin again
-		return s.State == change.StepRunning
-	case change.OpAwaitHA, change.OpFallback, change.OpAwaitPeople:
-		return true
-	}
-	return false
 }
 
 // disturbed says why a cluster is no place for a change now; "" if it is one: its

@@ -32,6 +32,37 @@ func (t *tick) plansStopped() []alarm.Firing {
 	return out
 }
 
+// How long a plan may wait for a person: less while it keeps something as it should not
+// stay.
+const (
+	waitsFor  = 24 * time.Hour
+	holdsLong = 4 * time.Hour
+)
+
+// plansWaiting fires for each plan that has waited long for a person.
+func (t *tick) plansWaiting() []alarm.Firing {
+	plans, err := t.Snapshot.Plans()
+	if err != nil || plans.Newer {
+		return nil
+	}
+	var out []alarm.Firing
+	for _, e := range plans.Value.Plans {
+		patience, holds := waitsFor, ""
+		if e.Holds != "" {
+			patience, holds = holdsLong, "; meanwhile "+e.Holds
+		}
+		if e.State != change.Waiting || t.View.Now.Sub(e.Since) < patience {
+			continue
+		}
+		out = append(out, alarm.Firing{
+			Name: alarm.PlanWaits, Subject: e.ID, Since: e.Since,
+			Message: fmt.Sprintf("plan %s (%s) waits for a person at step %d of %d: %s%s", e.ID, e.Kind, e.Step, e.Steps, e.Why, holds),
+			More:    []string{fmt.Sprintf("`peerkeeper peering show %s` says what it waits for; `stop` or `abort` if nobody will", e.ID)},
+		})
+	}
+	return out
+}
+
 // plansUnread reports whether it cannot be read which plans are stopped.
 func (t *tick) plansUnread() bool {
 	plans, err := t.Snapshot.Plans()

@@ -27,7 +27,7 @@ func (t *tick) undecided(it alarm.Item) bool {
 		return false
 	}
 	if it.Cluster == "" {
-		return it.Name == alarm.DuplicateUsers && t.duplicatesUnread() || it.Name == alarm.PlanStopped && t.plansUnread()
+		return it.Name == alarm.DuplicateUsers && t.duplicatesUnread() || (it.Name == alarm.PlanStopped || it.Name == alarm.PlanWaits) && t.plansUnread()
 	}
 	r, ok := t.View.Clusters[it.Cluster]
 	if !ok {

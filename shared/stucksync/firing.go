@@ -20,6 +20,7 @@ func (t *tick) firing() []alarm.Firing {
 	}
 	out = append(out, t.duplicateUsers()...)
 	out = append(out, t.plansStopped()...)
+	out = append(out, t.plansWaiting()...)
 	out = append(out, t.overdue()...)
 	out = append(out, t.selfTest()...)
 	for i, f := range out {
