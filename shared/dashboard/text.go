@@ -230,6 +230,9 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 			if r.Why != "" {
 				p.wrapped(4, r.Why)
 			}
+			if r.Holds != "" {
+				p.wrapped(4, "meanwhile "+r.Holds)
+			}
 		}
 	}
 
