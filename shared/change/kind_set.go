@@ -193,23 +193,10 @@ func Same(purpose, got, want string) bool {
 	got = strings.TrimSpace(got)
 	switch want {
 	case "on", "off":
-		on, ok := isOn(got)
+		on, ok := peer.SwitchOn(got)
 		return ok && on == (want == "on")
 	}
 	return got == want
-}
-
-// switches are the ways in which a switch stands in the database. Which of them a
-// parameter uses is NOT FOUND in Cisco's documents: what stands there tells it.
-var switches = [][2]string{{"t", "f"}, {"true", "false"}, {"1", "0"}, {"on", "off"}, {"enabled", "disabled"}}
-
-func isOn(value string) (on, ok bool) {
-	for _, s := range switches {
-		if strings.EqualFold(value, s[0]) || strings.EqualFold(value, s[1]) {
-			return strings.EqualFold(value, s[0]), true
-		}
-	}
-	return false, false
 }
 
 // Written is the wanted value as the database would have it, from what stands
@@ -222,22 +209,8 @@ func Written(now, want string) (string, error) {
 		}
 		return want, nil
 	}
-	for _, s := range switches {
-		for _, v := range s {
-			if !strings.EqualFold(now, v) {
-				continue
-			}
-			word := s[1]
-			if want == "on" {
-				word = s[0]
-			}
-			if now != strings.ToLower(now) && now == strings.ToUpper(now) {
-				word = strings.ToUpper(word)
-			} else if now != strings.ToLower(now) {
-				word = strings.ToUpper(word[:1]) + word[1:]
-			}
-			return word, nil
-		}
+	if word, ok := peer.WriteSwitch(now, want == "on"); ok {
+		return word, nil
 	}
 	return "", fmt.Errorf("%s stands there, which is neither on nor off as Peerkeeper knows them", plain.Value(now))
 }

@@ -191,23 +191,12 @@ func (f *Facts) parameter(c *mesh.Cluster, n mesh.Node, purpose, called string, 
 	return strings.TrimSpace(value), nil
 }
 
-// isOn reads a switch as Cisco's database writes it.
-func isOn(value string) (on, ok bool) {
-	switch strings.ToLower(value) {
-	case "t", "true", "1", "on", "enabled":
-		return true, true
-	case "f", "false", "0", "off", "disabled":
-		return false, true
-	}
-	return false, false
-}
-
 func autoRecovery(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	value, v := f.parameter(c, n, peer.ParamAutoRecovery, "auto recovery", mesh.SinceAutoRecovery)
 	if v != nil {
 		return v
 	}
-	on, ok := isOn(value)
+	on, ok := peer.SwitchOn(value)
 	switch fix := procedure.EnableAutoRecovery(n.Name).Line(); {
 	case !ok:
 		return unknown(peer.UnreadableAnswer, fix, "auto recovery on %s reads %s", n.Name, plain.Value(value))
@@ -225,7 +214,7 @@ func certificateSync(f *Facts, c *mesh.Cluster, n mesh.Node) *verdict {
 	if v != nil {
 		return v
 	}
-	on, ok := isOn(value)
+	on, ok := peer.SwitchOn(value)
 	switch fix := procedure.SetParameter(n.Name, peer.ICSA, procedure.CertificateSyncParameter, "Perform certificate sync").Line(); {
 	case !ok:
 		return unknown(peer.UnreadableAnswer, fix, "certificate sync on %s reads %s", n.Name, plain.Value(value))

@@ -532,18 +532,13 @@ func (c *Client) readTopologyBy(ctx context.Context, purpose string, db *databas
 		if len(v[3]) > 0 {
 			agent = string(v[3])
 		}
-		on := ""
 		if len(v) > 5 { // the query without them has four columns
-			on = strings.ToLower(strings.TrimSpace(string(v[4])))
+			if on, ok := peer.SwitchOn(string(v[4])); ok {
+				enabled[name] = on
+			}
 			if len(v[5]) > 0 {
 				groups[name] = clip(string(v[5]), hostName)
 			}
-		}
-		switch on {
-		case "t", "true", "1":
-			enabled[name] = true
-		case "f", "false", "0":
-			enabled[name] = false
 		}
 		return nil
 	})
