@@ -58,7 +58,7 @@ func (st Status) printable() Status {
 	}
 	st.Alarms = each(st.Alarms, func(a *alarm.Notice) { *a = a.Clean() }) // it keeps its lines
 	st.Plans = each(st.Plans, func(e *change.Entry) {
-		e.ID, e.Kind, e.State, e.Why, e.Stop = printable(e.ID), printable(e.Kind), printable(e.State), printable(e.Why), printable(e.Stop)
+		e.ID, e.Kind, e.State, e.Why, e.Stop, e.Holds = printable(e.ID), printable(e.Kind), printable(e.State), printable(e.Why), printable(e.Stop), printable(e.Holds)
 		e.Clusters = each(e.Clusters, func(id *mesh.ClusterID) { *id = printable(*id) })
 		e.Pairs = each(e.Pairs, func(id *mesh.PeerID) { id.From, id.To = printable(id.From), printable(id.To) })
 	})
