@@ -80,6 +80,15 @@ func (r *rig) apart(id string) {
 	}
 }
 
+// parted takes both entries of emea and apac away, and has the users read.
+func (r *rig) parted() {
+	r.t.Helper()
+	r.Change("emea", clustersim.Peers{Peer: "apac", Present: ptr(false)})
+	r.Change("apac", clustersim.Peers{Peer: "emea", Present: ptr(false)})
+	r.watch()
+	r.audited()
+}
+
 // unjoined is a mesh.yaml without a cluster.
 func unjoined(m *mesh.Mesh, id mesh.ClusterID) *mesh.Mesh {
 	out := *m
@@ -132,10 +141,7 @@ func TestTwoClustersBecomePeersByThePlan(t *testing.T) {
 			r.unmapped()
 		}
 		pair := mesh.PeerID{From: "emea", To: "apac"}
-		r.Change("emea", clustersim.Peers{Peer: "apac", Present: ptr(false)})
-		r.Change("apac", clustersim.Peers{Peer: "emea", Present: ptr(false)})
-		r.watch()
-		r.audited()
+		r.parted()
 		id := r.ask(change.Add, "emea", "apac")
 		r.expect(id, change.Draft, 2)
 		r.say(id, change.Word{Verb: change.Start})
@@ -171,10 +177,7 @@ func TestTwoClustersBecomePeersByThePlan(t *testing.T) {
 
 func TestAWrongAddressAForgottenSideAndAWrongPasswordAreSaid(t *testing.T) {
 	r := newRig(t, mesh.Observe, clustersim.Config{})
-	r.Change("emea", clustersim.Peers{Peer: "apac", Present: ptr(false)})
-	r.Change("apac", clustersim.Peers{Peer: "emea", Present: ptr(false)})
-	r.watch()
-	r.audited()
+	r.parted()
 	id := r.ask(change.Add, "emea", "apac")
 	r.say(id, change.Word{Verb: change.Start})
 	p := r.carriedOut(id, false, at(change.OpAddEntry))
@@ -216,10 +219,7 @@ func TestAWrongAddressAForgottenSideAndAWrongPasswordAreSaid(t *testing.T) {
 
 func TestABellOfEitherSideRestartsTheRoutersOfBoth(t *testing.T) {
 	r := newRig(t, mesh.Recover, clustersim.Config{})
-	r.Change("emea", clustersim.Peers{Peer: "apac", Present: ptr(false)})
-	r.Change("apac", clustersim.Peers{Peer: "emea", Present: ptr(false)})
-	r.watch()
-	r.audited()
+	r.parted()
 	id := r.ask(change.Add, "emea", "apac")
 	r.say(id, change.Word{Verb: change.Start})
 	p := r.carriedOut(id, true, nil)

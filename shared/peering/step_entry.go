@@ -191,17 +191,25 @@ func (t *tick) enterCredentials(_ context.Context, _ *record.Plan, s *change.Ste
 }
 
 // asked is a question that a person answers.
-func (t *tick) asked(_ context.Context, p *record.Plan, s *change.Step) error {
-	if said := s.Said; said != nil && said.Verb == change.Answer {
-		answer := "no"
-		if said.Yes {
-			answer = "yes"
-		}
-		s.Turn(change.StepDone, t.Now(), "%s says %s", said.Actor, answer)
-		return nil
+func (t *tick) asked(_ context.Context, _ *record.Plan, s *change.Step) error {
+	if !t.answered(s) {
+		s.Turn(change.StepWaiting, t.Now(), "for an answer")
 	}
-	s.Turn(change.StepWaiting, t.Now(), "for an answer")
 	return nil
+}
+
+// answered ends a question that a person has answered.
+func (t *tick) answered(s *change.Step) bool {
+	said := s.Said
+	if said == nil || said.Verb != change.Answer {
+		return false
+	}
+	answer := "no"
+	if said.Yes {
+		answer = "yes"
+	}
+	s.Turn(change.StepDone, t.Now(), "%s answered %s", said.Actor, answer)
+	return true
 }
 
 // routerDue sees what the answers before come to; the steps of the restarts go by it.

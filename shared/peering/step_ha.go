@@ -49,12 +49,7 @@ func (t *tick) haSeen(ctx context.Context, id mesh.ClusterID) (on, off int, why 
 // askHA asks whether to disable high availability for the restarts, where it is on.
 func (t *tick) askHA(ctx context.Context, p *record.Plan, s *change.Step) error {
 	now := t.Now()
-	if said := s.Said; said != nil && said.Verb == change.Answer {
-		answer := "no"
-		if said.Yes {
-			answer = "yes"
-		}
-		s.Turn(change.StepDone, now, "%s answered %s", said.Actor, answer)
+	if t.answered(s) {
 		return nil
 	}
 	on, _, _, why := t.haOf(ctx, s.Cluster)
