@@ -480,7 +480,7 @@ func TestAJoinWaitsForItsWindow(t *testing.T) {
 	r.apart("amer")
 	r.watch()
 	r.audited()
-	r.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "22:00", To: "05:00", TimeZone: "UTC"}}
+	r.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "11:00", To: "07:00", TimeZone: "UTC"}}
 	id := r.ask(change.Join, "amer")
 	r.say(id, change.Word{Verb: change.Start})
 	p := r.carriedOut(id, false, at(change.OpAddEntry))
@@ -494,7 +494,7 @@ func TestAJoinWaitsForItsWindow(t *testing.T) {
 		t.Errorf("it is at %+v", p.Current())
 	}
 	r.obeys(id, false)
-	r.pass(14*time.Hour + 10*time.Minute)
+	r.pass(2*time.Hour + 30*time.Minute)
 	if s := r.plan(id).Current(); s.Op != change.OpAddEntry || s.State != change.StepWaiting {
 		t.Errorf("at %s: %+v", r.Clock.Now(), s)
 	}
