@@ -3,7 +3,8 @@ package peering
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
+	"strings"
 
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
@@ -15,10 +16,10 @@ import (
 // haOf says whether high availability is on in any redundancy group of a cluster:
 // on and off are nodes by what their groups read, or are declared; why says what is
 // not known, and declared that mesh.yaml says it and no reading.
-func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off int, declared bool, why string) {
+func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off []string, declared bool, why string) {
 	ready, err := t.readiness(ctx, id)
 	if err != nil {
-		return 0, 0, false, plain.Line(err.Error(), 200)
+		return nil, nil, false, plain.Line(err.Error(), 200)
 	}
 	c, _ := t.Mesh.Cluster(id)
 	for _, n := range c.Nodes {
@@ -28,9 +29,9 @@ func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off int, declar
 		case !ok:
 			why = fmt.Sprintf("high availability of %s is not known: %s", n.Name, ha.Detail)
 		case v:
-			on++
+			on = append(on, string(n.Name))
 		default:
-			off++
+			off = append(off, string(n.Name))
 		}
 	}
 	return on, off, declared, why
@@ -38,7 +39,7 @@ func (t *tick) haOf(ctx context.Context, id mesh.ClusterID) (on, off int, declar
 
 // haSeen is haOf for what a person has changed: what mesh.yaml declares does not show
 // it.
-func (t *tick) haSeen(ctx context.Context, id mesh.ClusterID) (on, off int, why string) {
+func (t *tick) haSeen(ctx context.Context, id mesh.ClusterID) (on, off []string, why string) {
 	on, off, declared, why := t.haOf(ctx, id)
 	if why == "" && declared {
 		why = "the database does not tell it, and mesh.yaml declares it (ha): it must say there what is so now"
@@ -54,9 +55,9 @@ func (t *tick) askHA(ctx context.Context, p *record.Plan, s *change.Step) error 
 	}
 	on, _, _, why := t.haOf(ctx, s.Cluster)
 	switch {
-	case on > 0:
-		s.Before = strconv.Itoa(on)
-		s.Turn(change.StepWaiting, now, "for an answer: high availability is on for %s", plain.Count(on, "node", "nodes"))
+	case len(on) > 0:
+		s.Before = strings.Join(on, " ")
+		s.Turn(change.StepWaiting, now, "for an answer: high availability is on for %s", plain.Count(len(on), "node", "nodes"))
 	case why != "":
 		s.Turn(change.StepWaiting, now, "for an answer: %s", why)
 	default:
@@ -72,7 +73,7 @@ func (t *tick) disableHA(ctx context.Context, _ *record.Plan, s *change.Step) er
 		t.confirmed(s, nil, "", why)
 		return nil
 	}
-	done := on == 0
+	done := len(on) == 0
 	t.confirmed(s, &done, haRead(on, off), "")
 	return nil
 }
@@ -86,10 +87,14 @@ func (t *tick) enableHA(ctx context.Context, p *record.Plan, s *change.Step) err
 		return nil
 	}
 	ready, _ := t.readiness(ctx, s.Cluster)
-	text, normal := haRead(on, off), off == 0
-	// Of a group that it was not on for, or that has one node, it is not asked.
-	if was, err := strconv.Atoi(p.Step(p.Step(s.Of).Of).Before); err == nil {
-		normal = on >= was
+	text, normal := haRead(on, off), len(off) == 0
+	// Of a group that it was not on for, or that has one node, it is not asked. A node
+	// that has left mesh.yaml since is not read.
+	if was := strings.Fields(p.Step(p.Step(s.Of).Of).Before); len(was) > 0 {
+		missing := slices.DeleteFunc(slices.Clone(off), func(n string) bool { return !slices.Contains(was, n) })
+		if normal = len(missing) == 0; !normal {
+			text += ", and it was on for " + plain.List(missing)
+		}
 	}
 	c, _ := t.Mesh.Cluster(s.Cluster)
 	for _, n := range c.Nodes {
@@ -102,6 +107,6 @@ func (t *tick) enableHA(ctx context.Context, p *record.Plan, s *change.Step) err
 	return nil
 }
 
-func haRead(on, off int) string {
-	return fmt.Sprintf("high availability reads on for %s and off for %d", plain.Count(on, "node", "nodes"), off)
+func haRead(on, off []string) string {
+	return fmt.Sprintf("high availability reads on for %s and off for %d", plain.Count(len(on), "node", "nodes"), len(off))
 }
