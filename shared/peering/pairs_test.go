@@ -516,3 +516,22 @@ func TestTwoPlansDoNotChangeOnePair(t *testing.T) {
 		t.Errorf("it is %s: %+v", p.State, p.Refused)
 	}
 }
+
+// TestUsersWhoComeEveryFewMinutesDoNotHoldUpAPlan: in a large cluster the counts of both
+// ends are never alike at one instant.
+func TestUsersWhoComeEveryFewMinutesDoNotHoldUpAPlan(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.parted()
+	id := r.ask(change.Add, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	r.carriedOut(id, false, at(change.OpVerifyPair))
+	for range 18 {
+		r.Change("apac", clustersim.Users{Add: 1})
+		r.Change("emea", clustersim.Users{Add: 1})
+		r.pass(5 * time.Minute)
+	}
+	p := r.plan(id)
+	if s := p.Current(); s.Op != change.OpLook {
+		t.Errorf("it is at %+v", s)
+	}
+}

@@ -113,12 +113,16 @@ func (t *tick) effectOf(s *change.Step, since time.Time) (e effect) {
 	switch home, copied := t.users(id.To, id.To), t.users(id.From, id.To); {
 	case !home.Known() || !copied.Known():
 		e.unread = append(e.unread, "how many users it holds (Associated Users)")
+	case users.Status == peer.True && home.Value != copied.Value: // as many as were at home at the last sync
+		e.seen = append(e.seen, fmt.Sprintf("Associated Users: %d, and %d at home, where they have just changed", copied.Value, home.Value))
 	case home.Value != copied.Value:
 		e.pending = append(e.pending, fmt.Sprintf("it holds %d of %d users", copied.Value, home.Value))
 	case users.Status == peer.False:
 		e.wrong = append(e.wrong, users.Message)
-	default:
+	case users.Status == peer.True:
 		e.seen = append(e.seen, fmt.Sprintf("Associated Users: %d, as many as at home", home.Value))
+	default:
+		e.pending = append(e.pending, users.Message)
 	}
 	if want, _ := t.Mesh.Peer(id); want.Protocol == mesh.TLSProto {
 		switch c := condition(peer.CertificateTrusted); c.Status {
