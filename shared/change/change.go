@@ -342,8 +342,10 @@ func (p *Plan) openPairs() (pairs []mesh.PeerID, waits bool) {
 		s := &p.Steps[i]
 		switch {
 		case s.State.Over():
-		case s.Op == OpMeshLines, s.Op == OpLayOut:
+		case s.Op == OpMeshLines:
 			waits = true
+		case s.Op == OpLayOut: // their steps are still to come
+			return slices.Clone(p.Pairs), true
 		case !s.Pair.IsZero() && !opOf(s.Op).aftermath:
 			open[s.Pair], open[s.Pair.Reverse()] = true, true
 		}

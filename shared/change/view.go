@@ -65,22 +65,26 @@ func (p *Plan) next(mode mesh.Mode) string {
 	if s == nil || p.State.Ended() || p.State == Running {
 		return ""
 	}
-	step := fmt.Sprintf("%s %d", p.ID, s.N)
+	step, skip := fmt.Sprintf("%s %d", p.ID, s.N), ""
+	if opOf(s.Op).must == "" {
+		skip = fmt.Sprintf("or peerkeeper peering skip %s --reason TEXT; ", step)
+	}
+	skip += "or peerkeeper peering abort " + p.ID
 	switch {
 	case p.State == Draft:
 		return "peerkeeper peering start " + p.ID
 	case p.State == Stopped && s.State == StepUnknown:
 		return fmt.Sprintf("look, and peerkeeper peering confirm %s, if it was done; else peerkeeper peering skip %s --reason TEXT", step, step)
 	case p.State == Stopped:
-		return fmt.Sprintf("peerkeeper peering resume %s; or peerkeeper peering skip %s --reason TEXT; or peerkeeper peering abort %s", p.ID, step, p.ID)
+		return fmt.Sprintf("peerkeeper peering resume %s; %s", p.ID, skip)
 	case s.NeedsApproval(mode) && s.Consent == nil:
 		return fmt.Sprintf("peerkeeper peering approve %s --step %d", p.ID, s.N)
 	case s.NeedsApproval(mode):
 		return "" // it goes on by itself
 	case s.KindOf(mode) == Question, s.Op == OpAwaitPeople:
 		return "peerkeeper peering answer " + step + " yes|no"
-	case s.KindOf(mode) == Wait:
-		return fmt.Sprintf("it goes on when it reads so; peerkeeper peering confirm %s where it cannot be read; or peerkeeper peering skip %s --reason TEXT", step, step)
+	case s.KindOf(mode) == Wait, s.KindOf(mode) == Check:
+		return fmt.Sprintf("it goes on when it reads so; peerkeeper peering confirm %s where it cannot be read; %s", step, skip)
 	}
 	return "peerkeeper peering confirm " + step + ", once it is done"
 }

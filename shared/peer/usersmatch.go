@@ -202,6 +202,22 @@ func (v *View) BucketsDiffer(id mesh.PeerID, maxAge time.Duration) (differing []
 // UserSetPeriod is how often every user of a cluster is read (tier 3).
 const UserSetPeriod = 24 * time.Hour
 
+// Grew reports whether so many users have come to a cluster since its users were read
+// one by one that the reading says little of it: a tenth of them, and 20 at least.
+func (r *ClusterRecord) Grew(c *mesh.Cluster, read time.Time) (from, to int, grew bool) {
+	to, known := r.UsersOf(c).Get()
+	if !known || len(r.Home) == 0 {
+		return 0, 0, false
+	}
+	from = r.Home[0].Users
+	for _, h := range r.Home {
+		if !h.From.After(read) {
+			from = h.Users
+		}
+	}
+	return from, to, to-from >= 20 && (to-from)*10 >= to
+}
+
 // SetsEqual compares the digests of whole sets (tier 3). ok is false unless
 // both were read within the last two days while the home held still.
 func (v *View) SetsEqual(id mesh.PeerID) (equal, ok bool) {

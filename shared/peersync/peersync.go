@@ -288,7 +288,7 @@ func (t *tick) bucketsDue(view *peer.View, ids []mesh.ClusterID) []mesh.ClusterI
 }
 
 // readSet reads every user of at most one cluster in a tick: the one read
-// longest ago, if that is a day or more. Never-read clusters wait until the
+// longest ago, if that is a day or more, or an interval where many have come since. Never-read clusters wait until the
 // mesh has been watched for an interval, so that the first tick stays light.
 func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 	var pick mesh.ClusterID
@@ -305,7 +305,12 @@ func (t *tick) readSet(ctx context.Context, ids []mesh.ClusterID) {
 		if instant.Ahead(at, t.now, 0) {
 			at = time.Time{} // another clock's: as if never read
 		}
-		if instant.Due(at, t.now, peer.UserSetPeriod) && at.Before(oldest) {
+		period := peer.UserSetPeriod
+		c, _ := t.Mesh.Cluster(id)
+		if _, _, grew := r.Grew(c, at); grew {
+			period = mesh.MinSyncInterval
+		}
+		if instant.Due(at, t.now, period) && at.Before(oldest) {
 			pick, oldest = id, at
 		}
 	}

@@ -125,13 +125,13 @@ func (r *run) loadSets(ctx context.Context) error {
 		}
 		switch {
 		case !ok:
-			r.gap(id, "users", errors.New("the users have not been read yet; peersync reads them once a day, one cluster at a run"))
+			r.gap(id, userset.AllUsers, errors.New("the users have not been read yet; peersync reads them once a day, one cluster at a run"))
 		case doc.Newer:
-			r.gap(id, "users", store.ErrNewerSchema)
+			r.gap(id, userset.AllUsers, store.ErrNewerSchema)
 		case h.KeyID != r.key.ID():
-			r.gap(id, "users", errors.New("the users were read with another key; the next daily reading mends it"))
+			r.gap(id, userset.AllUsers, errors.New("the users were read with another key; the next daily reading mends it"))
 		case r.Now().Sub(h.At).Abs() > tooOld:
-			r.gap(id, "users", fmt.Errorf("the users were last read whole at %s", h.At.UTC().Format(time.RFC3339)))
+			r.gap(id, userset.AllUsers, fmt.Errorf("the users were last read whole at %s", h.At.UTC().Format(time.RFC3339)))
 		default:
 			r.heads[id] = h
 			r.sets = append(r.sets, id)
@@ -139,7 +139,7 @@ func (r *run) loadSets(ctx context.Context) error {
 				r.gap(id, userset.DirectoryURIs, errors.New("the query user_rows of the dialect has no column directoryuri"))
 			}
 			if h.Unassigned == nil {
-				r.gap(id, "users without a node", errors.New("they were not told when the users were read"))
+				r.gap(id, userset.WithoutNode, errors.New("they were not told when the users were read"))
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func (r *run) suspect(ctx context.Context) error {
 				if ctx.Err() != nil || !errors.Is(err, userset.ErrTorn) {
 					return err
 				}
-				r.gap(id, "users", err)
+				r.gap(id, userset.AllUsers, err)
 			}
 			sets[i] = hashes
 		}
@@ -271,7 +271,7 @@ func (r *run) readAgain(ctx context.Context) {
 	})
 	for i, c := range clusters {
 		if errs[i] != nil {
-			r.gap(c.ID, "suspects", errs[i])
+			r.gap(c.ID, userset.Suspects, errs[i])
 			continue
 		}
 		r.asked[c.ID] = got[i]
@@ -308,7 +308,7 @@ func (r *run) readOne(ctx context.Context, c *mesh.Cluster, client *cluster.Clie
 			return nil, err
 		}
 		if !whole {
-			r.gap(c.ID, "users without a node", fmt.Errorf("there are more than the %d that are read", len(users)))
+			r.gap(c.ID, userset.WithoutNode, fmt.Errorf("there are more than the %d that are read", len(users)))
 		}
 		for _, u := range users {
 			rows[u.Key] = u
@@ -518,7 +518,7 @@ func (r *run) report(before *userset.Report) userset.Report {
 		out.Counts[kind] = len(r.problems[kind]) + r.more[kind]
 		if before != nil && slices.ContainsFunc(out.Unread, func(g userset.Gap) bool { return g.Hides(kind) }) {
 			// Those that were counted and not named may be among what was not read.
-			unnamed := max(0, before.Counts[kind]-len(before.Keys(kind)))
+			unnamed := before.Unnamed(kind)
 			out.Counts[kind] = max(out.Counts[kind], min(before.Counts[kind], out.Counts[kind]+unnamed))
 		}
 		for _, p := range r.problems[kind] {

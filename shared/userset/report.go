@@ -51,6 +51,8 @@ type Problem struct {
 	Kind  Trouble `json:"kind"`
 	Key   string  `json:"key"` // case-folded
 	Users []Found `json:"users"`
+	// More is how many users have it beyond those.
+	More int `json:"more,omitempty"`
 }
 
 // Found is one user as a cluster has it. Node is "" where none is assigned.
@@ -62,9 +64,12 @@ type Found struct {
 	DirectoryURI string         `json:"directoryURI"`
 }
 
-// What of a cluster may not be read; a gap of anything else hides problems of every
-// kind.
+// What of a cluster may not be read; a gap of directory URIs or of copies hides problems
+// of some kinds, any other of every kind.
 const (
+	AllUsers      = "users"
+	Suspects      = "suspects"
+	WithoutNode   = "users without a node"
 	DirectoryURIs = "directory URIs"
 	Copies        = "copies"
 )
@@ -76,6 +81,10 @@ type Gap struct {
 	What    string         `json:"what"`
 	Reason  string         `json:"reason"`
 }
+
+// Passes reports whether the next reading may close the gap by itself. What a database
+// does not tell stays unread.
+func (g Gap) Passes() bool { return g.What == AllUsers || g.What == Suspects }
 
 // Hides reports whether a problem of a kind may be in what was not read.
 func (g Gap) Hides(kind Trouble) bool {
@@ -123,6 +132,17 @@ func (r Report) Keys(kind Trouble) []string {
 	return out
 }
 
+// Unnamed is how many keys of one kind are counted and not named.
+func (r Report) Unnamed(kind Trouble) int {
+	named := 0
+	for _, p := range r.Problems {
+		if p.Kind == kind {
+			named++
+		}
+	}
+	return max(0, r.Counts[kind]-named)
+}
+
 // Sort brings the problems into the order in which they are told.
 func (r *Report) Sort() {
 	order := Troubles()
@@ -161,6 +181,7 @@ func (r Report) Bounded() Report {
 			continue
 		}
 		p.Key = plain.Line(p.Key, maxURI)
+		p.More += max(0, len(p.Users)-storedUsers)
 		p.Users = slices.Clone(p.Users[:min(len(p.Users), storedUsers)])
 		for i, u := range p.Users {
 			p.Users[i].UserID, p.Users[i].IMAddress, p.Users[i].DirectoryURI = plain.Line(u.UserID, maxID), plain.Line(u.IMAddress, maxID), plain.Line(u.DirectoryURI, maxID)
