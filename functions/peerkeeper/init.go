@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -95,11 +94,7 @@ func (v *initVerb) search(t *terminal) (discovery.Search, []string, error) {
 	s := discovery.Search{Publisher: v.Publisher, Accounts: map[mesh.NodeName]string{}, Log: t.log}
 	var wrong []error
 	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	host := v.Publisher
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if !dnsname.IsHost(host) && !dnsname.IsAddress(host) {
+	if _, _, ok := dnsname.HostPort(v.Publisher); !ok {
 		fault("--publisher %q is no host: write it as in imp-emea-pub.example.com, or with :8443", v.Publisher)
 	}
 	for _, c := range v.Credentials {

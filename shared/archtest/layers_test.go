@@ -36,7 +36,7 @@ func layers() []layer {
 		{"shared/userset", []string{"shared/mesh", "golang.org/x/text/unicode/norm"}, "hashes in, suspects out: pure, so that thirty clusters' users cost a Lambda a second; of clusters and nodes it knows the names; x/text because one name may be written in two ways"},
 		{"shared/certificate", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure"}, "what certificates come to, from what was read: as pure as the judgement, which it asks about syncs and services, and which knows none"},
 		{"shared/ciscocli", nil, "what people paste of a command line: standard library only"},
-		{"shared/change", []string{"shared/mesh", "shared/instant", "shared/peer", "shared/procedure"}, "a plan is a document: what it says, and what a word does to it, is the same wherever it is read"},
+		{"shared/change", []string{"shared/mesh", "shared/instant", "shared/peer", "shared/procedure", "shared/dnsname"}, "a plan is a document: what it says, and what a word does to it, is the same wherever it is read"},
 		{"shared/check", []string{"shared/mesh", "shared/peer", "shared/instant", "shared/procedure", "shared/remedy", "shared/ciscocli", "shared/userset"}, "the checks are judged as purely as peers are, and by what that judgement knows"},
 		{"shared/yamlfile", []string{"github.com/goccy/go-yaml/..."}, "the one reader of YAML that people write, whatever it is about; goccy/go-yaml because errors need lines"},
 		{"shared/mesh/meshfile", []string{"shared/mesh", "shared/pemfile", "shared/yamlfile"}, "the one reader of mesh.yaml"},

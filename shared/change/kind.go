@@ -115,7 +115,7 @@ func Make(k Known, id string, w Word) (*Plan, error) {
 		for _, k := range kinds() {
 			names = append(names, string(k.name))
 		}
-		return nil, usagef("%s is no kind of plan: %s", plain.Value(w.Kind), plain.Nearest(string(w.Kind), names))
+		return nil, usagef("%s is no kind of plan: %s", plain.Value(w.Kind), meant(string(w.Kind), names))
 	}
 	l, err := kind.build(k, w.Args)
 	if err != nil {
@@ -192,9 +192,17 @@ func cluster(k Known, id string) (*mesh.Cluster, error) {
 		for _, id := range k.Mesh.IDs() {
 			ids = append(ids, string(id))
 		}
-		return nil, usagef("%s is no cluster of mesh %s: %s", plain.Value(id), k.Mesh.Name, plain.Nearest(id, ids))
+		return nil, usagef("%s is no cluster of mesh %s: %s", plain.Value(id), k.Mesh.Name, meant(id, ids))
 	}
 	return c, nil
+}
+
+// meant offers the word that was meant, or all that there are.
+func meant(got string, words []string) string {
+	if near := plain.Nearest(got, words); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "one of " + plain.List(words)
 }
 
 // UsageError is a word that no plan can take: it is put differently, not later.

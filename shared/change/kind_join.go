@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
 )
@@ -23,6 +24,7 @@ func join() kind {
 		},
 		build: func(k Known, args []string) (*layout, error) {
 			publisher, args := option(args, byPublisher)
+			_, _, host := dnsname.HostPort(publisher)
 			if len(args) != 1 {
 				return nil, usagef("join takes one cluster, as in: join latam --publisher imp-latam-pub.example.com")
 			}
@@ -34,6 +36,8 @@ func join() kind {
 			switch {
 			case !mesh.LawfulID(args[0]):
 				return nil, usagef("%s cannot be a cluster's name in mesh.yaml: %s", plain.Value(args[0]), mesh.LawfulIDs)
+			case publisher != "" && !host:
+				return nil, usagef("--publisher %s is no host: write it as in imp-latam-pub.example.com, or with :8443", plain.Value(publisher))
 			case len(k.Mesh.Clusters) >= mesh.MaxClusters:
 				return nil, usagef("mesh %s has %d clusters: Cisco supports no more in one mesh, so %s cannot join; another has to leave first", k.Mesh.Name, len(k.Mesh.Clusters), id)
 			}

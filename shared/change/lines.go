@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/mesh"
 )
 
@@ -45,25 +46,31 @@ func (s *Step) lines(m *mesh.Mesh) string {
 	case Join:
 		return joinLines(m, s.Cluster, s.Value, full)
 	case Leave:
+		pairs := fmt.Sprintf("  pairs:\n    # without every pair that names %s\n", s.Cluster)
 		if full {
-			return fmt.Sprintf("clusters:\n  # without the entry with id: %s\n", s.Cluster)
+			pairs = ""
 		}
-		return fmt.Sprintf("clusters:\n  # without the entry with id: %s\npeers:\n  pairs:\n    # without every pair that names %s\n", s.Cluster, s.Cluster)
+		return fmt.Sprintf("clusters:\n  # without the entry with id: %s\npeers:\n%s  # except: without the lines that name %s, if there are any\n", s.Cluster, pairs, s.Cluster)
 	case Delete:
 		if !full {
-			return fmt.Sprintf("peers:\n  pairs:\n    # without [%s, %s]\n", s.Pair.From, s.Pair.To)
+			return fmt.Sprintf("peers:\n  pairs:\n    # without [%s, %s]\n%s", s.Pair.From, s.Pair.To, s.noException())
 		}
-		return "peers: # in place of topology: full-mesh\n  pairs:\n" + pairLines(m, s.Pair)
+		return "peers: # in place of topology: full-mesh; what else stands here stays\n" + pairLines(m, s.Pair) + s.noException()
 	case Edit:
-		return fmt.Sprintf("peers:\n  except: # beside what stands there\n    - {pair: [%s, %s], protocol: %s} # or without its line, where that is the protocol of all\n", s.Pair.From, s.Pair.To, s.Value)
+		return fmt.Sprintf("peers:\n  except: # beside what stands there\n    - {pair: [%s, %s], protocol: %s} # in place of the pair's line, if it has one\n", s.Pair.From, s.Pair.To, s.Value)
 	}
 	return fmt.Sprintf("peers:\n  pairs: # one more\n    - [%s, %s]\n", s.Pair.From, s.Pair.To)
 }
 
+// noException is a remark: an exception of a pair that is none is a fault of the file.
+func (s *Step) noException() string {
+	return fmt.Sprintf("  # except: without the line of [%s, %s], if there is one\n", s.Pair.From, s.Pair.To)
+}
+
 func joinLines(m *mesh.Mesh, id mesh.ClusterID, publisher string, full bool) string {
-	host, _, found := strings.Cut(publisher, ":")
+	host, port, _ := dnsname.HostPort(publisher)
 	address := ""
-	if found {
+	if port != "" {
 		address = fmt.Sprintf(", address: %q", publisher)
 	}
 	if host == "" {
@@ -93,5 +100,8 @@ func pairLines(m *mesh.Mesh, without mesh.PeerID) string {
 		seen = append(seen, p.ID)
 		fmt.Fprintf(&b, "    - [%s, %s]\n", p.ID.From, p.ID.To)
 	}
-	return b.String()
+	if len(seen) == 0 {
+		return "  pairs: [] # there is no other\n"
+	}
+	return "  pairs:\n" + b.String()
 }

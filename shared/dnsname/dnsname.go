@@ -10,6 +10,7 @@
 package dnsname
 
 import (
+	"net"
 	"net/netip"
 	"strings"
 )
@@ -88,6 +89,16 @@ func IsHost(name string) bool {
 func IsAddress(name string) bool {
 	_, err := netip.ParseAddr(name)
 	return err == nil
+}
+
+// HostPort splits HOST or HOST:PORT, as people name a server; port is "" where there is
+// none, and ok false where HOST is neither a host's name nor an address.
+func HostPort(text string) (host, port string, ok bool) {
+	host = text
+	if h, p, err := net.SplitHostPort(text); err == nil {
+		host, port = h, p
+	}
+	return host, port, IsHost(host) || IsAddress(host)
 }
 
 // IsWildcard reports whether a name stands for all hosts of a domain.
