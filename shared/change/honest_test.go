@@ -38,3 +38,46 @@ func TestWhatIsNeverSkippedIsNotOffered(t *testing.T) {
 		}
 	}
 }
+
+// TestOneRestartAtTheEndLeavesHighAvailabilityOnUntilThen: who chooses it is asked about high
+// availability for that one, and not for the hours of all deletions.
+func TestOneRestartAtTheEndLeavesHighAvailabilityOnUntilThen(t *testing.T) {
+	p := made(t, world("12.5", "emea", "apac", "amer"), Leave, "amer")
+	if err := p.Hear(Word{N: 1, Verb: Start, Actor: "ada", At: noon}, mesh.Recover, noon); err != nil {
+		t.Fatal(err)
+	}
+	var each *Step
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Op == OpAskEach {
+			each = s
+		}
+	}
+	if err := p.Would(word(Skip, 2, each.N), mesh.Recover, noon); err == nil || !strings.Contains(err.Error(), "is not skipped") {
+		t.Errorf("without an answer nothing would be restarted: %v", err)
+	}
+	each.State, each.Said = StepDone, &Said{Verb: Answer, Actor: "ada"}
+	p.SkipDependants(noon)
+	for _, s := range p.Steps[each.N:] {
+		if s.Op == OpAskHA && s.Cluster == "amer" {
+			if s.State != StepSkipped {
+				t.Errorf("step %d asks before anything is deleted", s.N)
+			}
+			return
+		}
+	}
+}
+
+// TestWhatIsNoClusterIsToldWithThoseThatAre: of a name that is near none.
+func TestWhatIsNoClusterIsToldWithThoseThatAre(t *testing.T) {
+	k := Known{Mesh: world("14.0", "emea", "apac"), Now: noon}
+	for kind, arg := range map[Kind]string{Leave: "nowhere", "frobnicate": "emea", Join: "publisher=x y"} {
+		args := []string{arg}
+		if kind == Join {
+			args = []string{"latam", arg}
+		}
+		_, err := Make(k, "c4f2", Word{Kind: kind, Args: args, Actor: "ada", At: noon})
+		if err == nil || strings.HasSuffix(err.Error(), ": ") || !strings.Contains(err.Error(), "one of") && !strings.Contains(err.Error(), "is no host") {
+			t.Errorf("%s %v: %v", kind, args, err)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package change
 
 import (
 	"peerkeeper/shared/mesh"
-	"peerkeeper/shared/peer"
 )
 
 // Delete ends a pair: on both sides.
@@ -60,9 +59,4 @@ func other(c, a, b *mesh.Cluster) *mesh.Cluster {
 		return b
 	}
 	return a
-}
-
-// restartPublisher is one restart of a publisher's router, without the questions around it.
-func (l *layout) restartPublisher(c *mesh.Cluster, of int) {
-	l.restart(c, of, c.Publisher, peer.XCPRouter)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // Leave takes a cluster out of the mesh: every pair of it, on both sides.
@@ -34,22 +35,25 @@ func leave() kind {
 			}
 			l.prepare(c, prepareBackup)
 			each, disabled := 0, 0
+			if restart && len(peers) > 1 {
+				each = l.add(Step{Op: OpAskEach, Cluster: c.ID, Value: fmt.Sprint(len(peers))})
+			}
 			if restart && len(peers) > 0 {
-				if len(peers) > 1 {
-					each = l.add(Step{Op: OpAskEach, Cluster: c.ID, Value: fmt.Sprint(len(peers))})
-				}
-				disabled = l.askHA(c, 0)
+				disabled = l.askHA(c, each)
 			}
 			for _, other := range peers {
 				if err := l.parted(other, c, each, restart); err != nil {
 					return nil, err
 				}
 			}
-			if disabled > 0 {
-				if each > 0 {
-					l.restartPublisher(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID}))
-				}
+			if disabled > 0 { // before anything is waited for
 				l.enableHA(c, disabled)
+			}
+			if each > 0 {
+				l.restartRouter(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID}), c.Publisher)
+			}
+			for _, other := range peers {
+				l.verify(OpVerifyGone, "", both(other, c)...)
 			}
 			for _, other := range peers {
 				l.verify(OpLeftovers, "", both(other, c)[:1]...)
@@ -73,8 +77,7 @@ func (l *layout) parted(other, c *mesh.Cluster, each int, restart bool) error {
 	}
 	l.onPage(OpDeleteEntry, pairs[1], "", "")
 	if restart {
-		l.restartPublisher(c, each)
+		l.restart(c, each, c.Publisher, peer.XCPRouter)
 	}
-	l.verify(OpVerifyGone, "", pairs...)
 	return nil
 }

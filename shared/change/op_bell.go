@@ -64,7 +64,7 @@ func (p *Plan) RouterDue(s *Step) (due bool, why string) {
 				return true, x.Said.Actor + " chose one restart for all connections"
 			}
 		}
-		return false, "it was restarted for each connection"
+		return false, "each connection has a restart of its own"
 	}
 	for i := s.N - 2; i >= 0; i-- {
 		asked := &p.Steps[i]
@@ -82,7 +82,7 @@ func (p *Plan) RouterDue(s *Step) (due bool, why string) {
 }
 
 func askEachOp() op {
-	return op{name: OpAskEach, kind: Question}
+	return op{name: OpAskEach, kind: Question, must: "without an answer no router is restarted, and Cisco wants it; each restart can be skipped by itself"}
 }
 
 func askEachText() text {

@@ -88,12 +88,12 @@ func TestWhatPlansOfPairsComeTo(t *testing.T) {
 			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, askHA apac, restart imp-apac-pub, enableHA apac, " +
 			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea"},
 		{"a cluster leaves, of release 14", "14.0", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, " +
-			"deleteEntry emea>amer, deleteEntry amer>emea, verifyGone emea>amer, verifyGone amer>emea, deleteEntry apac>amer, deleteEntry amer>apac, verifyGone apac>amer, verifyGone amer>apac, " +
+			"deleteEntry emea>amer, deleteEntry amer>emea, deleteEntry apac>amer, deleteEntry amer>apac, verifyGone emea>amer, verifyGone amer>emea, verifyGone apac>amer, verifyGone amer>apac, " +
 			"leftovers emea>amer, leftovers apac>amer, meshLines amer"},
 		{"a cluster leaves, before release 14", "12.5", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, askEach amer, askHA amer, " +
-			"deleteEntry emea>amer, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry amer>emea, restart imp-amer-pub, verifyGone emea>amer, verifyGone amer>emea, " +
-			"deleteEntry apac>amer, askHA apac, restart imp-apac-pub, enableHA apac, deleteEntry amer>apac, restart imp-amer-pub, verifyGone apac>amer, verifyGone amer>apac, " +
-			"routerDue amer, restart imp-amer-pub, enableHA amer, leftovers emea>amer, leftovers apac>amer, meshLines amer"},
+			"deleteEntry emea>amer, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry amer>emea, restart imp-amer-pub, " +
+			"deleteEntry apac>amer, askHA apac, restart imp-apac-pub, enableHA apac, deleteEntry amer>apac, restart imp-amer-pub, enableHA amer, routerDue amer, askHA amer, restart imp-amer-pub, enableHA amer, " +
+			"verifyGone emea>amer, verifyGone amer>emea, verifyGone apac>amer, verifyGone amer>apac, leftovers emea>amer, leftovers apac>amer, meshLines amer"},
 		{"a password is rotated", "14.0", RotateCredentials, []string{"emea"}, "preflight emea, syncAgent emea, prepare password, prepare tryOnce, " +
 			"enterCredentials amer>emea, enterCredentials apac>emea, verifyPair amer>emea, verifyPair apac>emea"},
 	} {
@@ -299,7 +299,7 @@ func TestTheLinesForMeshYAML(t *testing.T) {
 		{"a cluster joins a full mesh", lines(full, Join, "latam", "publisher=imp-latam-pub.example.com:8443"), []string{"id: latam", "publisher: imp-latam-pub.example.com ", `address: "imp-latam-pub.example.com:8443"`}, "pairs:"},
 		{"a cluster joins listed pairs", lines(pairs, Join, "latam"), []string{"[emea, latam]", "[apac, latam]", "[amer, latam]"}, ""},
 		{"a pair is added", lines(&apart, Add, "emea", "amer"), []string{"- [emea, amer]"}, "apac"},
-		{"a pair of a full mesh ends", lines(full, Delete, "emea", "apac"), []string{"in place of topology: full-mesh", "[emea, amer]", "[apac, amer]"}, "[emea, apac]"},
+		{"a pair of a full mesh ends", lines(full, Delete, "emea", "apac"), []string{"in place of topology: full-mesh", "[emea, amer]", "[apac, amer]"}, "- [emea, apac]"},
 		{"a listed pair ends", lines(pairs, Delete, "emea", "apac"), []string{"without [emea, apac]"}, "full-mesh"},
 		{"a pair goes TLS", lines(full, Edit, "emea", "apac", "protocol=tls"), []string{"{pair: [emea, apac], protocol: tls}"}, ""},
 		{"a cluster leaves", lines(pairs, Leave, "amer"), []string{"id: amer", "every pair that names amer"}, ""},

@@ -190,7 +190,7 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 	case Skip:
 		switch {
 		case opOf(s.Op).must != "":
-			return usagef("%s is not skipped: %s; mend that, or `peerkeeper peering abort %s`", name, opOf(s.Op).must, p.ID)
+			return usagef("%s is not skipped: %s; `peerkeeper peering abort %s` ends the plan", name, opOf(s.Op).must, p.ID)
 		case w.Text == "":
 			return usagef("why is %s skipped? --reason says it, for those who read it later", name)
 		case p.toUndo(s) && p.Abort == "":
