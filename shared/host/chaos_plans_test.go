@@ -26,8 +26,7 @@ const longestAsked = 52
 
 // ask has a person ask for a plan and start it.
 func (c *chaos) ask(s step) {
-	ctx, h := context.Background(), c.hosts[s.Host]
-	plans, err := record.LoadPlans(ctx, c.base, c.mesh.Name)
+	plans, err := record.LoadPlans(context.Background(), c.base, c.mesh.Name)
 	under := 0
 	for _, e := range plans.Value.Plans {
 		if !e.State.Ended() {
@@ -39,14 +38,22 @@ func (c *chaos) ask(s step) {
 	}
 	cl := c.clusterAt(s.Which)
 	kind, args := change.RestartRouter, []string{string(cl.ID)}
-	switch s.Size % 4 {
+	switch s.Size % 8 {
+	default:
+		kind, args = c.ofPairs(s)
+	case 7:
 	case 0:
 		kind, args = change.Set, []string{"syncInterval=" + strconv.Itoa(longestAsked-s.Size), string(cl.ID)}
 	case 1:
-		kind, args = change.Set, []string{"autoRecovery=" + []string{"on", "off"}[s.Size/4%2], string(cl.ID)}
-	case 2:
+		kind, args = change.Set, []string{"autoRecovery=" + []string{"on", "off"}[s.Size/8%2], string(cl.ID)}
+	case 3:
 		kind = change.TuneSIPProxy
 	}
+	c.askFor(s, kind, args...)
+}
+
+func (c *chaos) askFor(s step, kind change.Kind, args ...string) {
+	ctx, h := context.Background(), c.hosts[s.Host]
 	id, err := person(h).AskForPlan(ctx, kind, args)
 	c.logf("plan %d %s %v failed %v", len(c.plans)+1, kind, args, err != nil)
 	if err != nil {
@@ -152,7 +159,7 @@ func (c *chaos) obey(p *record.Plan, at *change.Step, host int) {
 		c.mustAdmin("/clusters/"+string(at.Cluster)+"/ha", map[string]any{"fallback": true})
 		w.Verb = change.Confirm
 	default:
-		w.Verb = change.Confirm
+		w = c.does(p, at, host)
 	}
 	c.word(host, p.ID, w)
 }
@@ -165,16 +172,18 @@ func (c *chaos) finish() {
 		if at == nil || p.State == change.Running {
 			continue
 		}
-		if p.State == change.Stopped && c.well < len(c.mesh.Peers) {
+		if p.State == change.Stopped && !c.othersWell() {
 			continue // what stopped it is being mended
 		}
 		if c.gaveUp[p.ID]++; c.gaveUp[p.ID] > 12+len(p.Steps) || p.State == change.Stopped && c.gaveUp[p.ID] > 8 {
+			c.logf("%s is given up at step %d: %s", p.ID, at.N, p.Why)
 			c.word(0, p.ID, change.Word{Verb: change.Abort, Text: "chaos"})
 			if again := c.underWay(); slices.ContainsFunc(again, func(x *record.Plan) bool { return x.ID == p.ID && x.Abort == "" }) {
 				continue
 			}
 		}
 		c.obey(p, at, 0)
+		c.deployNow()
 	}
 }
 
@@ -219,6 +228,7 @@ func (c *chaos) planned(a act, intent *repair.Intent, gate *repair.Gate) {
 	if s.Consent == nil {
 		c.fail("%s %s and nobody has approved it", a.action, a.target)
 	}
+	c.allowed(a, p, s)
 	if !change.SignsOut(a.target.Service) {
 		return
 	}
@@ -250,11 +260,13 @@ func (c *chaos) kept() {
 			continue
 		}
 		c.checked[id] = true
-		c.logf("%s is %s", id, p.State)
+		c.logf("%s is %s: %s", id, p.State, p.Why)
+		c.ends[string(p.Kind)+" "+string(p.State)]++
 		if p.State != change.Done {
 			continue
 		}
 		c.plansDone++
+		c.keeps(p)
 		for _, s := range p.Steps {
 			if s.Op != change.OpSet || s.State != change.StepDone || s.Said != nil || slices.Contains(c.plans[slices.Index(c.plans, id)+1:], c.setBy(s)) {
 				continue

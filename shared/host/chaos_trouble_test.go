@@ -181,7 +181,7 @@ func (c *chaos) checkSaid(n alarm.Notice) {
 	if id.IsZero() || n.Name != alarm.NameNotResolving && n.Name != alarm.PeerCredentialsRejected {
 		return
 	}
-	snapshot, err := record.Load(context.Background(), c.base, c.mesh)
+	snapshot, err := record.Load(context.Background(), c.base, c.inForce())
 	if err != nil {
 		c.fail("%v", err)
 		return
@@ -193,7 +193,7 @@ func (c *chaos) checkSaid(n alarm.Notice) {
 	}
 	seen := snapshot.Clusters[id.From].Value.Seen
 	i := slices.IndexFunc(seen.Entries.Value, func(e peer.Entry) bool { return mesh.SameName(e.Address, string(to.Publisher)) })
-	view := snapshot.Facts(c.mesh, 5*time.Minute, now).View()
+	view := snapshot.Facts(c.inForce(), 5*time.Minute, now).View()
 	young := i >= 0 && now.Sub(seen.Entries.Value[i].LastSync) <= time.Duration(c.plan.Every)*time.Minute && seen.Entries.Fresh(now, 10*time.Minute).Known() && seen.Skew.Known() && seen.Entries.Value[i].Error == ""
 	if young && view.SyncedSince(id, n.Since.Add(5*time.Minute)) {
 		c.fail("%s %s is raised, since %s, and a sync has succeeded since: %s", n.Name, n.Peer, n.Since.Format(time.DateTime), n.Message)
