@@ -9,7 +9,9 @@ import (
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/preflight"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // TestAnIntervalIsSetOnEveryNode: from the asking to the last peer's next sync.
@@ -119,5 +121,21 @@ func TestWithNothingToDoNoClusterIsAsked(t *testing.T) {
 	r.expect(id, change.Done, 0)
 	if _, err := r.store.Get(t.Context(), store.Plans(r.Mesh.Name)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestChecksAreReadAsTheyAreNow: what was written a moment ago may be missing from a read
+// that lags, which is no reason to stop a plan.
+func TestChecksAreReadAsTheyAreNow(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	lags := storetest.Stale(r.store, 3)
+	r.begin(nil)
+	r.peering.Store = lags
+	before := &preflight.Preflight{Mesh: r.Mesh, Store: lags, Clusters: r.clusters, Now: r.Clock.Now}
+	r.peering.Preflight = before.Of
+	id := r.ask(change.Set, "syncInterval=45", "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	if p := r.plan(id); p.State != change.Running || p.Steps[0].State != change.StepDone {
+		t.Errorf("%s: %s", p.State, p.Why)
 	}
 }

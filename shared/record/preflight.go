@@ -1,7 +1,9 @@
 package record
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"peerkeeper/shared/check"
@@ -42,6 +44,19 @@ func (b *Snapshot) Checks(m *mesh.Mesh) map[mesh.ClusterID]store.Doc[check.Recor
 		fill(out, id, store.Preflight(m.Name, id), PreflightSchema)
 	}
 	return out
+}
+
+// ChecksNow reads, as it is now, what the checks of one cluster have found.
+func ChecksNow(ctx context.Context, s store.Store, m *mesh.Mesh, id mesh.ClusterID) (store.Doc[check.Record], error) {
+	key := store.Preflight(m.Name, id)
+	it, err := s.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.NewDoc(key, PreflightSchema, check.Record{}), nil
+	}
+	if err != nil {
+		return store.Doc[check.Record]{}, fmt.Errorf("reading the checks of %s: %w", id, err)
+	}
+	return store.Decode[check.Record](it, PreflightSchema)
 }
 
 // Pastes decodes what people pasted, by node. What a newer version was told is left out.
