@@ -144,7 +144,7 @@ func (c *chaos) obey(p *record.Plan, at *change.Step, host int) {
 	switch {
 	case p.State == change.Draft:
 		w.Verb = change.Start
-	case p.State == change.Stopped && at.State == change.StepUnknown:
+	case p.State == change.Stopped && (at.State == change.StepUnknown || at.Op == change.OpPreflight && c.gaveUp[p.ID]%2 == 1):
 		w.Verb = change.Skip
 	case p.State == change.Stopped:
 		w.Verb = change.Resume

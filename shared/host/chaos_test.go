@@ -219,7 +219,7 @@ func TestChaosRepeats(t *testing.T) {
 	var hashes []string
 	for range 2 {
 		total := newTally()
-		p := rapid.Custom(drawPlan).Example(3)
+		p := rapid.Custom(drawPlan).Example(18)
 		p.Steps = p.Steps[:40]
 		if err := play(t, p, total); err != nil {
 			t.Fatal(err)
