@@ -33,6 +33,9 @@ func (st Status) groups() []group {
 		if c, ok := p.causing(); ok {
 			g.Reason, g.Message = c.Reason, c.Message
 		}
+		if p.Changing != "" { // what each of them lacks is what the plan brings
+			g.Cause, g.Reason, g.Message = string(peer.Changing), peer.Reason(peer.Changing), p.overlayWords(peer.Changing)
+		}
 		key := fmt.Sprintf("%q %q %q %q", g.State, g.Cause, g.Reason, g.Message)
 		i, known := at[key]
 		if !known {

@@ -9,6 +9,7 @@ import (
 	"peerkeeper/shared/alarm"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
 	"peerkeeper/shared/record"
 )
@@ -87,9 +88,9 @@ type matrixRow struct {
 }
 
 type cell struct {
-	Peer, Slug, Words string
-	State             peer.State
-	Self, Chosen      bool
+	Peer, Slug, Words      string
+	State                  peer.State
+	Self, Chosen, Changing bool
 }
 
 type legendRow struct {
@@ -217,10 +218,34 @@ func headline(st Status) string {
 		return fmt.Sprintf("Nothing is known of %d peers", total)
 	case healthy == total:
 		return fmt.Sprintf("All %d peers were healthy at the last check", total)
-	case total-healthy == 1:
-		return fmt.Sprintf("1 of %d peers is not healthy", total)
 	}
-	return fmt.Sprintf("%d of %d peers are not healthy", total-healthy, total)
+	changing := st.changing()
+	ill := total - healthy - changing
+	switch {
+	case ill == 0:
+		return plain.Count(changing, "peer is", "peers are") + fmt.Sprintf(" being changed by a plan, the other %d are healthy", healthy)
+	case ill == 1:
+		return fmt.Sprintf("1 of %d peers is not healthy", total) + besides(changing)
+	}
+	return fmt.Sprintf("%d of %d peers are not healthy", ill, total) + besides(changing)
+}
+
+func besides(changing int) string {
+	if changing == 0 {
+		return ""
+	}
+	return "; " + plain.Count(changing, "more is", "more are") + " being changed by a plan"
+}
+
+// changing counts the peers that are not healthy while a plan changes them.
+func (st Status) changing() int {
+	n := 0
+	for _, p := range st.Peers {
+		if p.Changing != "" && p.State != peer.Healthy && p.State != peer.Terminated {
+			n++
+		}
+	}
+	return n
 }
 
 // iconColor colours the tab's icon: it can be seen while the tab is not.
@@ -274,7 +299,10 @@ func (s *sheet) matrix(st Status) {
 			if p.Cause != "" {
 				words += ", " + p.Cause
 			}
-			row.Cells[j] = cell{Peer: p.ID.String(), Slug: signOf(p.State).slug, State: p.State, Words: words}
+			if p.Changing != "" {
+				words += ", plan " + p.Changing + " changes it"
+			}
+			row.Cells[j] = cell{Peer: p.ID.String(), Slug: signOf(p.State).slug, State: p.State, Words: words, Changing: p.Changing != ""}
 		}
 		s.Rows = append(s.Rows, row)
 	}

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -578,5 +579,43 @@ func TestAPairThatAPlanChangesNamesThePlan(t *testing.T) {
 	s.remove(store.Plans("acme"))
 	if e, err := s.source().Explain(t.Context(), pair, sceneNow); err != nil || e.overlayWords(peer.Changing) != "a plan changed it until a moment ago" {
 		t.Errorf("when the plan has ended: %+v, %v", e, err)
+	}
+}
+
+// TestWhatAPlanChangesIsNotCountedAsIll: six peers without an entry are what a join is for;
+// one that is ill besides is told first.
+func TestWhatAPlanChangesIsNotCountedAsIll(t *testing.T) {
+	peers := func(ill, changing, healthy int) (st Status) {
+		st.Counts = map[peer.State]int{}
+		add := func(n int, state peer.State, plan string) {
+			for range n {
+				st.Peers = append(st.Peers, Peer{ID: id(fmt.Sprintf("c%d>hub", len(st.Peers))), State: state, Changing: plan})
+				st.Counts[state]++
+			}
+		}
+		add(ill, peer.Stuck, "")
+		add(changing, peer.Degraded, "c4f2")
+		add(healthy, peer.Healthy, "")
+		return st
+	}
+	for _, c := range []struct {
+		ill, changing, healthy int
+		want                   string
+		groups                 int
+	}{
+		{0, 6, 6, "6 peers are being changed by a plan, the other 6 are healthy", 1},
+		{0, 1, 6, "1 peer is being changed by a plan, the other 6 are healthy", 1},
+		{1, 6, 5, "1 of 12 peers is not healthy; 6 more are being changed by a plan", 2},
+		{3, 1, 8, "3 of 12 peers are not healthy; 1 more is being changed by a plan", 2},
+		{2, 0, 10, "2 of 12 peers are not healthy", 1},
+	} {
+		st := peers(c.ill, c.changing, c.healthy)
+		if got := headline(st); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+		groups := st.groups()
+		if len(groups) != c.groups || c.changing > 0 && groups[len(groups)-1].Message != "plan c4f2 changes it; no notices, no repairs (`peerkeeper peering show c4f2`)" {
+			t.Errorf("%+v", groups)
+		}
 	}
 }

@@ -314,7 +314,9 @@ func (p *paper) groups(st Status) {
 	for _, g := range st.groups() {
 		s := signOf(g.State)
 		p.line("  %s  %s", p.paint(s.ansi, s.letters), strings.Join(nonEmpty(string(g.State), g.who(), lasting(g.Since, st.AsOf)), "  "))
-		if g.Reason != "" {
+		if g.Reason == peer.Reason(g.Cause) {
+			p.wrapped(6, g.Cause+": "+g.Message)
+		} else if g.Reason != "" {
 			p.wrapped(6, g.Cause+", "+string(g.Reason)+": "+g.Message)
 		} else if g.Cause != "" {
 			p.wrapped(6, g.Cause)
