@@ -535,3 +535,29 @@ func TestUsersWhoComeEveryFewMinutesDoNotHoldUpAPlan(t *testing.T) {
 		t.Errorf("it is at %+v", s)
 	}
 }
+
+// TestANewcomerWhoseAccountIsNotThereYetPassesNoPreflight: of a cluster that nobody can read
+// no check fails, and that says nothing.
+func TestANewcomerWhoseAccountIsNotThereYetPassesNoPreflight(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	whole := r.Mesh
+	r.apart("amer")
+	r.under(unjoined(whole, "amer"))
+	id := r.ask(change.Join, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	there := r.clusters.Secrets
+	without := r.SecretsNow()
+	delete(without, "amer/read")
+	r.clusters.Secrets = without
+	r.under(whole)
+	r.pass(30 * time.Minute)
+	p := r.expect(id, change.Running, 3)
+	if s := p.Current(); s.Op != change.OpPreflight || !strings.Contains(s.Evidence, "amer has not been read, so that its checks tell nothing: no credentials amer/read") {
+		t.Errorf("%+v", s)
+	}
+	r.clusters.Secrets = there
+	r.pass(10 * time.Minute)
+	if s := r.plan(id).Current(); s.N < 5 {
+		t.Errorf("%+v", s)
+	}
+}

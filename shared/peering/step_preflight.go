@@ -1,6 +1,7 @@
 package peering
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -39,9 +40,12 @@ func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) er
 		}
 	}
 	t.meet(ctx, p, s)
+	access := snapshot.Clusters[s.Cluster].Value.Seen.Access.Fresh(now, 2*t.grounds.View.Tick)
 	switch {
 	case len(failed) > 0:
 		s.Turn(change.StepFailed, now, "%s: %s", plain.Count(len(failed), "check fails", "checks fail"), plain.FirstBy(3, failed, "; "))
+	case !access.Known(): // such as a newcomer whose account is not in the secrets yet
+		t.fails(s, fmt.Sprintf("%s has not been read, so that its checks tell nothing: %s", s.Cluster, plain.Line(cmp.Or(access.Detail, "peersync has not come to it yet"), 300)))
 	case len(unknown) > 0:
 		s.Turn(change.StepDone, now, "no check fails; unknown: %s", plain.List(unknown))
 	default:
