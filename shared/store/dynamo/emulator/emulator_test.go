@@ -2,11 +2,13 @@ package emulator
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,6 +100,35 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%d rules are left", left)
 			}
 		})
+	}
+}
+
+// TestWhatIsHeldIsNotCarriedOut: until its time has come, and never if the client has gone.
+func TestWhatIsHeldIsNotCarriedOut(t *testing.T) {
+	p, r, url := behind(t)
+	p.Inject(Rule{Service: "dynamodb", Operation: "PutItem", Kind: Delay, Wait: time.Minute})
+	ctx, gone := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("{}"))
+		if err == nil {
+			req.Header.Set("X-Amz-Target", putItem)
+			_, err = (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+		}
+		ended <- err
+	}()
+	for p.Held() == 0 {
+		runtime.Gosched()
+	}
+	gone()
+	if err := <-ended; err == nil {
+		t.Error("it was answered")
+	}
+	for p.Held() > 0 {
+		runtime.Gosched()
+	}
+	if n := r.done.Load(); n != 0 {
+		t.Errorf("it was carried out %d times", n)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,6 +53,8 @@ type Proxy struct {
 	mu    sync.Mutex
 	rules []*Rule
 	seen  map[string]int
+
+	held atomic.Int64
 }
 
 // newProxy passes on to the emulator at an address.
@@ -87,6 +90,9 @@ func (p *Proxy) Mend() (left int) {
 	p.rules = nil
 	return left
 }
+
+// Held is how many requests a Delay keeps from being carried out now.
+func (p *Proxy) Held() int { return int(p.held.Load()) }
 
 // Seen counts the requests so far by "service.Operation", those that a fault
 // answered included.
@@ -140,10 +146,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case Delay:
 		timer := time.NewTimer(rule.Wait)
+		p.held.Add(1)
 		select {
 		case <-timer.C:
-		case <-r.Context().Done():
+		case <-r.Context().Done(): // the client has gone
 			timer.Stop()
+		}
+		p.held.Add(-1)
+		if r.Context().Err() != nil {
 			return
 		}
 	}
