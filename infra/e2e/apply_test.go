@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,9 @@ type maker struct {
 	// meaning here. Any other is an error.
 	takes, leaves []string
 	make          func(a *applier, id string, p map[string]any) (physical, error)
+	// stays says that it holds something: a later deploy changes it in place, which is
+	// not understood here. The others are only known of, and are made again.
+	stays bool
 }
 
 // left are types that are not created, with the reason. A reference to one from
@@ -80,13 +84,13 @@ func makers() map[string]maker {
 	return map[string]maker{
 		"AWS::DynamoDB::Table": {
 			takes:  []string{"TableName", "AttributeDefinitions", "KeySchema", "BillingMode", "TimeToLiveSpecification", "PointInTimeRecoverySpecification", "DeletionProtectionEnabled"},
-			leaves: []string{"Tags", "SSESpecification"}, make: (*applier).table,
+			leaves: []string{"Tags", "SSESpecification"}, make: (*applier).table, stays: true,
 		},
-		"AWS::SecretsManager::Secret": {takes: []string{"Name", "Description"}, leaves: []string{"Tags"}, make: (*applier).secret},
-		"AWS::KMS::Key":               {takes: []string{"Description"}, leaves: []string{"Tags", "KeyPolicy", "EnableKeyRotation"}, make: (*applier).key},
-		"AWS::SNS::Topic":             {takes: []string{"TopicName", "DisplayName", "KmsMasterKeyId"}, leaves: []string{"Tags"}, make: (*applier).topic},
-		"AWS::SQS::Queue":             {takes: []string{"QueueName", "MessageRetentionPeriod", "SqsManagedSseEnabled"}, leaves: []string{"Tags"}, make: (*applier).queue},
-		"AWS::Logs::LogGroup":         {takes: []string{"LogGroupName", "RetentionInDays"}, leaves: []string{"Tags"}, make: (*applier).logGroup},
+		"AWS::SecretsManager::Secret": {takes: []string{"Name", "Description"}, leaves: []string{"Tags"}, make: (*applier).secret, stays: true},
+		"AWS::KMS::Key":               {takes: []string{"Description"}, leaves: []string{"Tags", "KeyPolicy", "EnableKeyRotation"}, make: (*applier).key, stays: true},
+		"AWS::SNS::Topic":             {takes: []string{"TopicName", "DisplayName", "KmsMasterKeyId"}, leaves: []string{"Tags"}, make: (*applier).topic, stays: true},
+		"AWS::SQS::Queue":             {takes: []string{"QueueName", "MessageRetentionPeriod", "SqsManagedSseEnabled"}, leaves: []string{"Tags"}, make: (*applier).queue, stays: true},
+		"AWS::Logs::LogGroup":         {takes: []string{"LogGroupName", "RetentionInDays"}, leaves: []string{"Tags"}, make: (*applier).logGroup, stays: true},
 		"AWS::IAM::Role":              {takes: []string{"Policies"}, leaves: []string{"Tags", "Description", "AssumeRolePolicyDocument"}, make: (*applier).role},
 		"AWS::IAM::ManagedPolicy":     {takes: []string{"ManagedPolicyName", "PolicyDocument"}, leaves: []string{"Description"}, make: (*applier).managedPolicy},
 		"AWS::EC2::VPCEndpoint": {
@@ -105,10 +109,38 @@ func makers() map[string]maker {
 	}
 }
 
-// apply creates everything that is not left out.
+// deploy has a template be what is there: what is new in it is made, and what it has no
+// more is left, as it says, or gone.
+func (a *applier) deploy(ctx context.Context, next template) error {
+	var errs []error
+	for id, is := range a.template.Resources {
+		m, known := makers()[is.Type]
+		if !known {
+			continue
+		}
+		then, there := next.Resources[id]
+		switch {
+		case there && m.stays && reflect.DeepEqual(is.Properties, then.Properties):
+			continue
+		case m.stays && (there || is.DeletionPolicy != "Retain"):
+			errs = append(errs, &notUnderstood{id, "a deploy that changes a " + is.Type})
+		}
+		delete(a.made, id)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	a.template = next
+	return a.apply(ctx)
+}
+
+// apply creates everything that is not left out, and is not there yet.
 func (a *applier) apply(ctx context.Context) error {
 	a.ctx = ctx
-	a.made, a.under, a.failed = map[string]physical{}, map[string]bool{}, map[string]bool{}
+	if a.made == nil {
+		a.made = map[string]physical{}
+	}
+	a.under, a.failed = map[string]bool{}, map[string]bool{}
 	a.functions, a.people = map[string]*deployed{}, map[string]string{}
 	a.resolver = resolver{
 		pseudo: map[string]string{"AWS::Region": a.region, "AWS::AccountId": a.account, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"},

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store/dynamo/emulator"
@@ -85,7 +86,7 @@ func (h *heard) balanced(t *testing.T) {
 // one incident after the other, each said once and taken back once, whatever
 // AWS does meanwhile.
 func TestDevAsDeployed(t *testing.T) {
-	s := newStage(t, filepath.Join(root, "infra/environments"), "dev")
+	s := newStage(t, filepath.Join(root, "infra/environments"), "dev", clustersim.Config{})
 	h := &heard{stage: s, seen: map[string]string{}, count: map[string]int{}}
 	part := func(name string, f func(t *testing.T)) { t.Helper(); part(t, name, f) }
 

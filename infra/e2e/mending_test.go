@@ -25,6 +25,7 @@ import (
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
+	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/dynamo"
 	"peerkeeper/shared/tlsprobe"
 )
@@ -59,26 +60,37 @@ func variant(t *testing.T, name string, change func(env, mesh map[string]any)) (
 	return dir
 }
 
-// mending is dev with mode recover, imports that need nobody, every kind of account,
-// and a third cluster, because an agent's only peer is not restarted for without a
-// person.
+// mending is dev in mode recover with a third cluster, because an agent's only peer is
+// not restarted for without a person.
 func mending(t *testing.T) (dir string) {
 	t.Helper()
-	return variant(t, "mending", func(env, m map[string]any) {
-		network := env["network"].(map[string]any)
-		network["onPremises"] = append(network["onPremises"].([]any), "203.0.113.0/24")
+	return recovering(t, "mending", true)
+}
 
-		m["policy"] = map[string]any{"mode": string(mesh.Recover), "importCertificates": string(mesh.ImportAuto)}
+// recovering is dev with mode recover, imports that need nobody, windows if any are named,
+// every kind of account, and amer as a third cluster, if it is to have one.
+func recovering(t *testing.T, name string, amer bool, windows ...any) (dir string) {
+	t.Helper()
+	return variant(t, name, func(env, m map[string]any) {
+		policy := map[string]any{"mode": string(mesh.Recover), "importCertificates": string(mesh.ImportAuto)}
+		if len(windows) > 0 {
+			policy["windows"] = windows
+		}
+		m["policy"] = policy
 		clusters := m["clusters"].([]any)
-		text, err := yaml.Marshal(clusters[len(clusters)-1])
-		if err != nil {
-			t.Fatal(err)
+		if amer {
+			network := env["network"].(map[string]any)
+			network["onPremises"] = append(network["onPremises"].([]any), "203.0.113.0/24")
+			text, err := yaml.Marshal(clusters[len(clusters)-1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var third map[string]any
+			if err := yaml.Unmarshal([]byte(strings.NewReplacer("apac", "amer", "198.51.100.", "203.0.113.").Replace(string(text))), &third); err != nil {
+				t.Fatal(err)
+			}
+			clusters = append(clusters, third)
 		}
-		var third map[string]any
-		if err := yaml.Unmarshal([]byte(strings.NewReplacer("apac", "amer", "198.51.100.", "203.0.113.").Replace(string(text))), &third); err != nil {
-			t.Fatal(err)
-		}
-		clusters = append(clusters, third)
 		for _, x := range clusters {
 			c := x.(map[string]any)
 			c["writeCredentials"], c["platformWriteCredentials"] = fmt.Sprint(c["id"], "/write"), fmt.Sprint(c["id"], "/platform-write")
@@ -87,13 +99,18 @@ func mending(t *testing.T) (dir string) {
 	})
 }
 
-// gate is what the table holds of the gate.
-func (s *stage) gate(t *testing.T) repair.Gate {
-	t.Helper()
+// store is the table, for one who may read all of it.
+func (s *stage) store() store.Store {
 	cfg := aws.Config{Region: s.region, BaseEndpoint: aws.String(s.url), Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: deployer, SecretAccessKey: deployer}, nil
 	})}
-	g, err := repair.Load(t.Context(), dynamo.New(dynamo.NewClient(cfg), s.tables[0]), s.env.Mesh.Name)
+	return dynamo.New(dynamo.NewClient(cfg), s.tables[0])
+}
+
+// gate is what the table holds of the gate.
+func (s *stage) gate(t *testing.T) repair.Gate {
+	t.Helper()
+	g, err := repair.Load(t.Context(), s.store(), s.env.Mesh.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +225,7 @@ func (s *stage) ungranted(t *testing.T, accounts ...string) {
 // through the gate and read back, by the accounts that the template lets
 // stucksync read, and by no other.
 func TestMendingAsDeployed(t *testing.T) {
-	s := newStage(t, mending(t), "mending")
+	s := newStage(t, mending(t), "mending", clustersim.Config{})
 	h := &heard{stage: s, seen: map[string]string{}, count: map[string]int{}}
 	part := func(name string, f func(t *testing.T)) { t.Helper(); part(t, name, f) }
 	icsa := func(id string) string { return peer.ICSA + " on " + s.node(id, "publisher") }

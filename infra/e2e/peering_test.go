@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"peerkeeper/shared/change"
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
@@ -117,11 +118,51 @@ func (s *stage) sandboxes() []*sandbox {
 	return slices.Clone(s.invoked)
 }
 
+// concluded expects who has acted, as the history tells it, that nothing is open, that
+// nobody's password was logged, and that peering needed each of its rights and no other.
+func (s *stage) concluded(t *testing.T, want map[string]int) {
+	t.Helper()
+	if g := s.gate(t); len(g.Open) > 0 || len(g.Locks) > 0 {
+		t.Errorf("open are %+v, locked is %+v", g.Open, g.Locks)
+	}
+	var history struct {
+		Entries  []repair.Entry
+		Verified bool
+	}
+	if code := s.ask(t, reader, &history, "history", "--verify"); code != 0 || !history.Verified {
+		t.Errorf("history: exit %d, verified %v", code, history.Verified)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	acted := map[string]int{}
+	for _, e := range history.Entries {
+		if action, _, _ := strings.Cut(e.Intent, " "); e.Outcome == "intent" {
+			acted[action+" by "+strings.ReplaceAll(e.Actor, me.Username, "a person")]++
+		}
+	}
+	if diff := cmp.Diff(want, acted); diff != "" {
+		t.Errorf("who acted (-want +got):\n%s", diff)
+	}
+	for _, b := range s.sandboxes() {
+		s.unlogged(t, b)
+	}
+	for _, grant := range s.guard.unused() {
+		if who, sid, _ := strings.Cut(grant, " "); strings.HasSuffix(who, "-peering") && sid != "Failures" && sid != "Interfaces" && sid != "Logs" {
+			t.Errorf("the template grants what nothing needed: %s", grant)
+		}
+	}
+	for _, why := range s.guard.refusals() {
+		t.Errorf("the template's policies refuse what was needed: %s", why)
+	}
+}
+
 // TestPlansAsDeployed plays what people ask of peering, as deployed in mode recover:
 // an interval is set on every node of a cluster, and a router restarted, each once,
 // each through the gate, with the command's rights and the function's and no other.
 func TestPlansAsDeployed(t *testing.T) {
-	s := newStage(t, mending(t), "mending")
+	s := newStage(t, mending(t), "mending", clustersim.Config{})
 	h := &heard{stage: s, seen: map[string]string{}, count: map[string]int{}}
 	part := func(name string, f func(t *testing.T)) { t.Helper(); part(t, name, f) }
 	const parameter = "ICSAPeriodicSyncInterval"
@@ -280,40 +321,7 @@ func TestPlansAsDeployed(t *testing.T) {
 		}
 		h.expect(t)
 		h.balanced(t)
-		if g := s.gate(t); len(g.Open) > 0 || len(g.Locks) > 0 {
-			t.Errorf("open are %+v, locked is %+v", g.Open, g.Locks)
-		}
-		var history struct {
-			Entries  []repair.Entry
-			Verified bool
-		}
-		if code := s.ask(t, reader, &history, "history", "--verify"); code != 0 || !history.Verified {
-			t.Errorf("history: exit %d, verified %v", code, history.Verified)
-		}
-		me, err := user.Current()
-		if err != nil {
-			t.Fatal(err)
-		}
-		acted := map[string]int{}
-		for _, e := range history.Entries {
-			if action, _, _ := strings.Cut(e.Intent, " "); e.Outcome == "intent" {
-				acted[action+" by "+strings.ReplaceAll(e.Actor, me.Username, "a person")]++
-			}
-		}
 		// One that was not sent, and one a node; one a node.
-		if diff := cmp.Diff(map[string]int{"setParameter by peering": 3, "restart by peering, approved by a person": 2}, acted); diff != "" {
-			t.Errorf("who acted (-want +got):\n%s", diff)
-		}
-		for _, b := range s.sandboxes() {
-			s.unlogged(t, b)
-		}
-		for _, grant := range s.guard.unused() {
-			if who, sid, _ := strings.Cut(grant, " "); strings.HasSuffix(who, "-peering") && sid != "Failures" && sid != "Interfaces" && sid != "Logs" {
-				t.Errorf("the template grants what nothing needed: %s", grant)
-			}
-		}
-		for _, why := range s.guard.refusals() {
-			t.Errorf("the template's policies refuse what was needed: %s", why)
-		}
+		s.concluded(t, map[string]int{"setParameter by peering": 3, "restart by peering, approved by a person": 2})
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
+	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/intake"
 	"peerkeeper/shared/peer"
 )
@@ -120,7 +121,7 @@ func (s *stage) undialected(t *testing.T) {
 // taken by a function that can do nothing else, shown as unconfirmed, and a reason
 // to read that cluster's own log before its turn.
 func TestPushesAsDeployed(t *testing.T) {
-	s := newStage(t, variant(t, "pushing", func(env, _ map[string]any) { env["syslog"] = map[string]any{"logGroup": "/cisco/syslog"} }), "pushing")
+	s := newStage(t, variant(t, "pushing", func(env, _ map[string]any) { env["syslog"] = map[string]any{"logGroup": "/cisco/syslog"} }), "pushing", clustersim.Config{})
 	s.undialected(t)
 	part := func(name string, f func(t *testing.T)) { t.Helper(); part(t, name, f) }
 	const listed, read = "selectLogFiles", "GetOneFile"

@@ -83,10 +83,13 @@ type stage struct {
 	*applier
 	faults *emulator.Proxy
 	env    *environment.Environment
+	from   string // the folder of the environment's files
+	policy any    // as the environment's mesh.yaml has it
 	sim    *clustersim.Sim
 	admin  string // URL
 	clock  *clock
 	dir    string // mesh.yaml, mesh.json and what belongs to them
+	desk   string // the folder from which people use the command
 	// files are the simulator's as they were at the deploy: of a certificate that
 	// is renewed later, what is deployed knows nothing.
 	files map[string][]byte
@@ -166,27 +169,22 @@ func (s *stage) open(t *testing.T) {
 	s.url, s.account, s.region = front.URL, s.env.Account, s.env.Region
 }
 
-// newStage deploys the environment of a name from a folder.
-func newStage(t *testing.T, dir, name string) *stage {
+// newStage deploys the environment of a name from a folder. Beside the environment's
+// clusters there are those that stand apart.
+func newStage(t *testing.T, dir, name string, sim clustersim.Config) *stage {
 	t.Helper()
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	env, err := environment.Load(dir, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &stage{applier: &applier{}, env: env, dir: t.TempDir(), bin: map[string]string{}, clock: &clock{c: mesh.Clock{Epoch: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Rate: 1}}}
+	s := &stage{applier: &applier{}, dir: t.TempDir(), bin: map[string]string{}, clock: &clock{c: mesh.Clock{Epoch: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Rate: 1}}}
+	s.desk = s.dir
+	s.load(t, dir, name)
 	s.open(t)
-	s.template = synthesise(t, dir, name)
-	if err := s.apply(t.Context()); err != nil {
+	t.Cleanup(func() { s.remove(context.WithoutCancel(t.Context())) })
+	if err := s.deploy(t.Context(), synthesise(t, s.from, name)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.remove(context.WithoutCancel(t.Context())) })
 
-	s.sim, err = clustersim.New(clustersim.Config{Clusters: len(env.Mesh.Clusters), Users: 50, Clock: s.clock, Seed: 1})
-	if err != nil {
+	sim.Clusters, sim.Users, sim.Clock, sim.Seed = len(s.env.Mesh.Clusters)+sim.Apart, 50, s.clock, 1
+	var err error
+	if s.sim, err = clustersim.New(sim); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -217,6 +215,35 @@ func newStage(t *testing.T, dir, name string) *stage {
 	s.writeMesh(t)
 	s.subscribe(t)
 	return s
+}
+
+// load reads the environment of a name from a folder.
+func (s *stage) load(t *testing.T, dir, name string) {
+	t.Helper()
+	var err error
+	if s.from, err = filepath.Abs(dir); err != nil {
+		t.Fatal(err)
+	}
+	if s.env, err = environment.Load(s.from, name); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(s.from, name+".mesh.yaml"))
+	var file map[string]any
+	if err = errors.Join(err, yaml.Unmarshal(text, &file)); err != nil {
+		t.Fatal(err)
+	}
+	s.policy = file["policy"]
+}
+
+// redeploy deploys the environment's files from another folder: the template, and the
+// functions with their mesh.json.
+func (s *stage) redeploy(t *testing.T, dir string) {
+	t.Helper()
+	s.load(t, dir, s.env.Name)
+	if err := s.deploy(s.ctx, synthesise(t, s.from, s.env.Name)); err != nil {
+		t.Fatal(err)
+	}
+	s.writeMesh(t)
 }
 
 // bootstrap builds a Lambda.
@@ -251,21 +278,27 @@ func (s *stage) remove(ctx context.Context) {
 func (s *stage) writeMesh(t *testing.T) {
 	t.Helper()
 	files := maps.Clone(s.files)
-	var m map[string]any
-	err := yaml.Unmarshal(files["mesh.yaml"], &m)
-	if err != nil {
+	var m, apart map[string]any
+	if err := errors.Join(yaml.Unmarshal(files["mesh.yaml"], &m), yaml.Unmarshal(files["apart.yaml"], &apart)); err != nil {
 		t.Fatal(err)
 	}
 	s.clock.mu.Lock()
 	m["clock"] = map[string]any{"epoch": s.clock.c.Epoch.Format(time.RFC3339), "rate": s.clock.c.Rate}
 	s.clock.mu.Unlock()
-	m["mesh"] = s.env.Mesh.Name
-	m["policy"] = map[string]any{"mode": string(s.env.Mesh.Policy.Mode), "importCertificates": string(s.env.Mesh.Policy.ImportCertificates)}
-	for _, x := range m["clusters"].([]any) {
-		c := x.(map[string]any)
-		of, ok := s.env.Mesh.Cluster(mesh.ClusterID(fmt.Sprint(c["id"])))
+	m["mesh"], m["policy"] = s.env.Mesh.Name, s.policy
+	simulated := map[string]map[string]any{}
+	for _, file := range []map[string]any{m, apart} {
+		all, _ := file["clusters"].([]any)
+		for _, x := range all {
+			c := x.(map[string]any)
+			simulated[fmt.Sprint(c["id"])] = c
+		}
+	}
+	var clusters []any
+	for _, of := range s.env.Mesh.Clusters {
+		c, ok := simulated[string(of.ID)]
 		if !ok {
-			t.Fatalf("%s has no cluster %v", s.env.Name, c["id"])
+			t.Fatalf("the simulator has no cluster %s", of.ID)
 		}
 		c["credentials"] = of.Credentials
 		for key, name := range map[string]string{
@@ -275,7 +308,10 @@ func (s *stage) writeMesh(t *testing.T) {
 				delete(c, key)
 			}
 		}
+		clusters = append(clusters, c)
 	}
+	m["clusters"] = clusters
+	var err error
 	if files["mesh.yaml"], err = yaml.Marshal(m); err != nil {
 		t.Fatal(err)
 	}
@@ -534,7 +570,9 @@ func (s *stage) healthy(t *testing.T) {
 	want := map[peer.State]int{peer.Healthy: len(s.env.Mesh.Peers)}
 	var got run.Answer
 	for range 3 {
-		if got = s.tick(t); cmp.Equal(want, got.Peers) {
+		got = s.tick(t)
+		delete(got.Peers, peer.Terminated) // of clusters that have left
+		if cmp.Equal(want, got.Peers) {
 			return
 		}
 	}
@@ -698,9 +736,9 @@ func (s *stage) give(t *testing.T, person, input string, answer any, args ...str
 // say is give for what may fail.
 func (s *stage) say(t *testing.T, person, input string, args ...string) (code int, out []byte, complaint string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command(t), append(args, "--mesh", filepath.Join(s.dir, "mesh.yaml"), "--table", s.tables[0], "--json")...)
+	cmd := exec.CommandContext(t.Context(), command(t), append(args, "--mesh", filepath.Join(s.desk, "mesh.yaml"), "--table", s.tables[0], "--json")...)
 	cmd.Stdin = strings.NewReader(input)
-	cmd.Env = append(s.credentials(s.people[person]), "HOME="+s.dir, "PATH=/usr/bin:/bin")
+	cmd.Env = append(s.credentials(s.people[person]), "HOME="+s.desk, "PATH=/usr/bin:/bin")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

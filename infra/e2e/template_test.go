@@ -20,8 +20,9 @@ type template struct {
 }
 
 type resource struct {
-	Type       string
-	Properties map[string]any
+	Type           string
+	Properties     map[string]any
+	DeletionPolicy string
 }
 
 // notUnderstood says what of a template cannot be carried out, and where.
