@@ -1,8 +1,8 @@
-// Package e2e runs what infra deploys against an emulator: the template that
-// infra synthesises for dev, for dev in mode recover with a third cluster and
-// every kind of account, and for dev with a log group into which nodes push, the
-// built bootstraps with the very environment the template gives them, and a
-// simulated mesh.
+// Package e2e runs what infra deploys against an emulator: the templates that
+// infra synthesises for dev, for dev in mode recover with every kind of account,
+// with a third cluster and without, and for dev with a log group into which nodes
+// push, the built bootstraps with the very environment the template gives them,
+// and a simulated mesh.
 //
 // It is tests only. CloudFormation is not emulated: moto's skips what it does
 // not know and says CREATE_COMPLETE all the same. A small applier creates what
