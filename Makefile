@@ -122,7 +122,7 @@ chaos: ## faults, crashes and overlapping runs over the whole engine (CHAOS_STEP
 INFRA     = $(shell if command -v node >/dev/null; then echo ./infra/...; else echo ./infra/environment/... ./infra/supply/...; fi)
 infra:
 	@echo "go test of infra, $(if $(filter ./infra/...,$(INFRA)),the deployed stack played through included,WITHOUT the stacks)"
-	@$(GOTEST) -timeout=9m $(INFRA)
+	@$(GOTEST) -timeout=12m $(INFRA)
 
 build: ## the Lambdas with the mesh of ENV=dev, and the command: dist/NAME/bootstrap, dist/peerkeeper
 	@for f in $(FUNCTIONS); do \
@@ -137,7 +137,7 @@ invoke: ## a built Lambda on its sample event, against a stand on this machine (
 	@$(GO) run ./shared/lambdahost/invoke $(if $(AFTER),-after dist/$(AFTER)/bootstrap) $(if $(EVENT),-event $(EVENT)) dist/$(FN)/bootstrap
 
 e2e: ## what is deployed, in mode observe and in mode recover, played through against an AWS emulator
-	@$(GO) test -count=1 -timeout=9m -v -run='AsDeployed$$' ./infra/e2e
+	@$(GO) test -count=1 -timeout=12m -v -run='AsDeployed$$' ./infra/e2e
 
 # The CDK's command is Node's.
 node:

@@ -40,7 +40,7 @@ func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) er
 		}
 	}
 	t.meet(ctx, p, s)
-	access := snapshot.Clusters[s.Cluster].Value.Seen.Access.Fresh(now, 2*t.grounds.View.Tick)
+	access := t.grounds.Snapshot.Clusters[s.Cluster].Value.Seen.Access.Fresh(now, 2*t.grounds.View.Tick)
 	switch {
 	case len(failed) > 0:
 		s.Turn(change.StepFailed, now, "%s: %s", plain.Count(len(failed), "check fails", "checks fail"), plain.FirstBy(3, failed, "; "))
