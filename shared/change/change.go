@@ -301,7 +301,7 @@ func (p *Plan) Entry() Entry {
 	e := Entry{ID: p.ID, Kind: p.Kind, State: p.State, Clusters: p.Clusters, Steps: len(p.Steps), Why: bound(p.Why), Since: p.Since, Stop: p.Stop, Folded: p.Folded}
 	if p.State.Active() || p.State == Stopped {
 		open, waits := p.openPairs()
-		e.Pairs, e.AllPairs, e.DonePairs = open, len(p.Pairs), len(p.Pairs)-len(open)
+		e.Pairs, e.AllPairs, e.DonePairs = open, len(p.Pairs), p.verified(open)
 		if waits {
 			e.Pairs = p.Pairs
 		}
@@ -356,6 +356,20 @@ func (p *Plan) openPairs() (pairs []mesh.PeerID, waits bool) {
 		}
 	}
 	return pairs, waits
+}
+
+// verified is how many pairs are neither open nor were left out when they were verified.
+func (p *Plan) verified(open []mesh.PeerID) int {
+	not := map[mesh.PeerID]bool{}
+	for _, id := range open {
+		not[id] = true
+	}
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.State == StepSkipped && (s.Op == OpVerifyPair || s.Op == OpVerifyGone) {
+			not[s.Pair] = true
+		}
+	}
+	return len(p.Pairs) - len(not)
 }
 
 // PairsOf are the plan's pairs that have an end at a cluster.

@@ -81,3 +81,19 @@ func TestWhatIsNoClusterIsToldWithThoseThatAre(t *testing.T) {
 		}
 	}
 }
+
+// TestAPairThatNobodyVerifiedIsNotCounted: its step was skipped, with whatever reason.
+func TestAPairThatNobodyVerifiedIsNotCounted(t *testing.T) {
+	p := made(t, world("14.0", "emea", "apac"), Add, "emea", "apac")
+	p.State = Waiting
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Op == OpLook {
+			s.State = StepWaiting
+		} else if s.State = StepDone; s.Op == OpVerifyPair && s.Pair.From == "emea" {
+			s.State = StepSkipped
+		}
+	}
+	if e := p.Entry(); e.Progress() != "1 of 2 directed peers are done" || len(e.Pairs) != 0 {
+		t.Errorf("%s, and %v are not judged", e.Progress(), e.Pairs)
+	}
+}

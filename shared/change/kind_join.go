@@ -54,16 +54,17 @@ func join() kind {
 }
 
 // LayOut adds to a join the steps that could not be laid out before its cluster stood in
-// mesh.yaml. The error is for a person.
-func (p *Plan) LayOut(k Known) error {
+// mesh.yaml; nothing says why there are none. The error is for a person.
+func (p *Plan) LayOut(k Known) (nothing string, err error) {
 	l := &layout{Known: k, clusters: p.Clusters, steps: p.Steps}
 	if err := l.join(p.Clusters[0]); err != nil {
-		return err
+		return "", err
 	}
 	if l.nothing != "" {
-		return usagef("%s", l.nothing)
+		p.Pairs = nil
+		return l.nothing, nil
 	}
-	return p.take(l)
+	return "", p.take(l)
 }
 
 // join lays out the steps for a cluster that stands in mesh.yaml. Each pair is made when

@@ -173,13 +173,8 @@ func (v *View) unlisted(r *ClusterRecord) []string {
 
 func (v *View) unlistedPeers(r *ClusterRecord) []string {
 	entries, _ := r.Seen.Entries.Get()
-	var out []string
-	for _, e := range entries {
-		if v.named[mesh.NameKey(e.Address)] == nil {
-			out = append(out, e.Address)
-		}
-	}
-	return out
+	_, strangers := v.sort(entries)
+	return strangers
 }
 
 // differingParameters says which ICSA parameters differ between the nodes.

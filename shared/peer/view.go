@@ -108,17 +108,47 @@ func (v *View) read(e *end) {
 			e.users[home.ID] += n
 		}
 	}
-	for _, entry := range e.record.Seen.Entries.Value {
-		for _, to := range v.named[mesh.NameKey(entry.Address)] {
-			f := e.found[to.ID]
+	e.found, _ = v.sort(e.record.Seen.Entries.Value)
+}
+
+// sort sorts a peer table by the clusters that its entries name; of the strangers no
+// cluster in mesh.yaml is known.
+func (v *View) sort(table []Entry) (by map[mesh.ClusterID]found, strangers []string) {
+	by = map[mesh.ClusterID]found{}
+	for _, entry := range table {
+		ends := v.named[mesh.NameKey(entry.Address)]
+		if ends == nil {
+			strangers = append(strangers, entry.Address)
+		}
+		for _, to := range ends {
+			f := by[to.ID]
 			if mesh.SameName(entry.Address, string(to.Publisher)) {
 				f.entry, f.hasEntry = entry, true
 			} else {
 				f.other = &entry
 			}
-			e.found[to.ID] = f
+			by[to.ID] = f
 		}
 	}
+	return by, strangers
+}
+
+// Listed is what a peer table has of one cluster.
+type Listed struct {
+	Entry Entry // names its publisher
+	Found bool
+	// Other is an entry that names another of its nodes, or an address; nil if none does.
+	Other *Entry
+	// Strangers are addresses that mesh.yaml knows of no cluster: one may be its own all
+	// the same, such as an IP address that only DNS knows.
+	Strangers []string
+}
+
+// Listed finds in a peer table, as it was just read, what names a cluster.
+func (v *View) Listed(table []Entry, to mesh.ClusterID) Listed {
+	by, strangers := v.sort(table)
+	f := by[to]
+	return Listed{Entry: f.entry, Found: f.hasEntry, Other: f.other, Strangers: strangers}
 }
 
 // end is a cluster with what is known of it; one that is not in mesh.yaml has no

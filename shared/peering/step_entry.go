@@ -30,63 +30,49 @@ func withNote(text string) string {
 	return ": " + text
 }
 
-// entry finds the entry of a pair in what was read: found says that it names the other
-// end's publisher, other is an entry that names another of its nodes, or an address.
-func (t *tick) entry(all []peer.Entry, id mesh.PeerID) (e peer.Entry, found bool, other string) {
-	to, _ := t.Mesh.Cluster(id.To)
-	for _, x := range all {
-		if mesh.SameName(x.Address, string(to.Publisher)) {
-			return x, true, other
-		}
-		if _, theirs := to.Node(mesh.NodeName(x.Address)); theirs || t.dials(to, x.Address) {
-			other = x.Address
-		}
-	}
-	return peer.Entry{}, false, other
-}
-
-// dials says that an address is one at which a node of a cluster is reached.
-func (t *tick) dials(c *mesh.Cluster, address string) bool {
-	for _, n := range c.Nodes {
-		if host, _, ok := strings.Cut(n.Address, ":"); ok && mesh.SameName(host, address) {
-			return true
-		}
-	}
-	return false
-}
-
-// page reads the peer table of the cluster on whose page a step is; why says that it
-// cannot be read.
-func (t *tick) page(ctx context.Context, id mesh.ClusterID) (all []peer.Entry, why string) {
-	read, err := t.entries(ctx, id)
+// page reads what the peer table of the cluster on whose page a step is has of the other
+// end; why says that it cannot be read.
+func (t *tick) page(ctx context.Context, id mesh.PeerID) (has peer.Listed, why string) {
+	read, err := t.entries(ctx, id.From)
 	if err != nil {
-		return nil, plain.Line(err.Error(), 200)
+		return peer.Listed{}, plain.Line(err.Error(), 200)
 	}
 	all, known := read.Peers.Get()
 	switch {
 	case known:
-		return all, ""
+		return t.grounds.View.Listed(all, id.To), ""
 	case read.Peers.Why() == peer.NoDialect:
-		return nil, "how the peer table is read has not been said (`peerkeeper probe`)"
+		return peer.Listed{}, "how the peer table is read has not been said (`peerkeeper probe`)"
 	}
-	return nil, plain.Line(read.Peers.Detail, 200)
+	return peer.Listed{}, plain.Line(read.Peers.Detail, 200)
 }
 
 // addEntry sees that a person has made an entry, as it should be.
 func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) error {
-	all, why := t.page(ctx, s.Cluster)
-	e, found, other := t.entry(all, s.Pair)
-	want, _ := t.Mesh.Peer(s.Pair)
-	if why == "" && found {
+	has, why := t.page(ctx, s.Pair)
+	e := has.Entry
+	want, paired := t.Mesh.Peer(s.Pair)
+	switch {
+	case !paired:
+		s.Turn(change.StepWaiting, t.Now(), "mesh.yaml does not pair %s and %s any more, as this run has it: put its lines back until the plan is through", s.Pair.From, s.Pair.To)
+		return nil
+	case why == "" && has.Found && has.Other != nil:
+		done := false // Cisco raises InterclusterSyncAgentPeerDuplicate for it
+		t.confirmed(s, &done, fmt.Sprintf("beside the entry for %s one for %s is there, which is of the same cluster: delete that one", plain.Value(e.Address), plain.Value(has.Other.Address)), "")
+		return nil
+	case why == "" && has.Found:
 		done := e.Protocol == "" || e.Protocol == want.Protocol
-		text := fmt.Sprintf("the entry for %s reads %s", plain.Value(e.Address), strings.ToUpper(string(plain.Name(e.Protocol))))
-		if !done {
+		text := fmt.Sprintf("the entry for %s reads %s", plain.Value(e.Address), strings.ToUpper(plain.Name(e.Protocol)))
+		switch {
+		case e.Protocol == "":
+			text = fmt.Sprintf("the entry for %s is there; the dialect does not tell its protocol", plain.Value(e.Address))
+		case !done:
 			text += fmt.Sprintf(", and mesh.yaml says %s", strings.ToUpper(string(want.Protocol)))
 		}
 		t.confirmed(s, &done, text, "")
 		return nil
 	}
-	if wait := t.outsideWindow(p); wait != "" && s.Said == nil && other == "" {
+	if wait := t.outsideWindow(p); wait != "" && s.Said == nil && has.Other == nil {
 		s.Turn(change.StepRunning, t.Now(), "%s", wait)
 		return nil
 	}
@@ -97,8 +83,10 @@ func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) err
 		t.confirmed(s, nil, "", why+shown)
 	default:
 		done, text := false, "there is no entry for "+s.Value
-		if other != "" {
-			text = fmt.Sprintf("the entry reads %s, and Cisco wants the publisher's node name %s", plain.Value(other), s.Value)
+		if has.Other != nil {
+			text = fmt.Sprintf("the entry reads %s, and Cisco wants the publisher's node name %s", plain.Value(has.Other.Address), s.Value)
+		} else if len(has.Strangers) > 0 {
+			text += "; of " + plain.Values(has.Strangers) + " mesh.yaml does not know whose they are"
 		}
 		t.confirmed(s, &done, text+shown, "")
 	}
@@ -111,7 +99,7 @@ func (t *tick) address(ctx context.Context, s *change.Step) string {
 	to, _ := t.Mesh.Cluster(s.Pair.To)
 	read, err := t.entries(ctx, s.Pair.To)
 	names, known := read.Topology.Get()
-	if err != nil || !known {
+	if err != nil || !known || len(names) == 0 {
 		return fmt.Sprintf("; Presence Topology of %s cannot be read now, so compare the address there", s.Pair.To)
 	}
 	for _, name := range names {
@@ -138,20 +126,15 @@ func (t *tick) outsideWindow(p *record.Plan) string {
 
 // editEntry sees that a person has changed an entry.
 func (t *tick) editEntry(ctx context.Context, _ *record.Plan, s *change.Step) error {
-	all, why := t.page(ctx, s.Cluster)
-	e, found, other := t.entry(all, s.Pair)
+	has, why := t.page(ctx, s.Pair)
+	e := has.Entry
+	if why == "" && s.Purpose == change.ByAddress {
+		return t.editAddress(ctx, s, has)
+	}
 	switch {
 	case why != "":
 		t.confirmed(s, nil, "", why)
-	case s.Purpose == change.ByAddress:
-		done, text := found && e.Address == s.Value, "the address reads "+plain.Value(other)
-		if found {
-			text = "the address reads " + plain.Value(e.Address)
-		} else if other == "" {
-			text = fmt.Sprintf("no entry for %s is there", s.Pair.To)
-		}
-		t.confirmed(s, &done, text, "")
-	case !found:
+	case !has.Found:
 		done := false
 		t.confirmed(s, &done, fmt.Sprintf("no entry for %s is there", s.Pair.To), "")
 	case e.Protocol == "":
@@ -166,21 +149,43 @@ func (t *tick) editEntry(ctx context.Context, _ *record.Plan, s *change.Step) er
 	return nil
 }
 
-// deleteEntry sees that a person has deleted an entry.
-func (t *tick) deleteEntry(ctx context.Context, _ *record.Plan, s *change.Step) error {
-	all, why := t.page(ctx, s.Cluster)
-	if why != "" {
-		t.confirmed(s, nil, "", why)
+// editAddress sees that an entry has the node name of the other end's publisher, letter by
+// letter as its own Presence Topology has it.
+func (t *tick) editAddress(ctx context.Context, s *change.Step, has peer.Listed) error {
+	shown := t.address(ctx, s)
+	if s.State == change.StepFailed {
 		return nil
 	}
-	e, found, other := t.entry(all, s.Pair)
-	done, text := !found && other == "", "the entry is gone"
-	if found {
-		text = fmt.Sprintf("the entry for %s is there", plain.Value(e.Address))
-	} else if other != "" {
-		text = fmt.Sprintf("an entry for %s is there, which is of the same cluster", plain.Value(other))
+	done, text := has.Found && has.Entry.Address == s.Value, fmt.Sprintf("no entry for %s is there", s.Pair.To)
+	switch {
+	case has.Found:
+		text = fmt.Sprintf("the address reads %s", plain.Value(has.Entry.Address))
+	case has.Other != nil:
+		text = fmt.Sprintf("the address reads %s", plain.Value(has.Other.Address))
 	}
-	t.confirmed(s, &done, text, "")
+	if done {
+		shown = ""
+	}
+	t.confirmed(s, &done, text+shown, "")
+	return nil
+}
+
+// deleteEntry sees that a person has deleted an entry.
+func (t *tick) deleteEntry(ctx context.Context, _ *record.Plan, s *change.Step) error {
+	has, why := t.page(ctx, s.Pair)
+	done := !has.Found && has.Other == nil
+	switch {
+	case why != "":
+		t.confirmed(s, nil, "", why)
+	case has.Found:
+		t.confirmed(s, &done, fmt.Sprintf("the entry for %s is there", plain.Value(has.Entry.Address)), "")
+	case has.Other != nil:
+		t.confirmed(s, &done, fmt.Sprintf("an entry for %s is there, which is of the same cluster", plain.Value(has.Other.Address)), "")
+	case len(has.Strangers) > 0:
+		t.confirmed(s, nil, "", fmt.Sprintf("no entry names a node of %s, and of %s mesh.yaml does not know whose they are", s.Pair.To, plain.Values(has.Strangers)))
+	default:
+		t.confirmed(s, &done, "the entry is gone", "")
+	}
 	return nil
 }
 

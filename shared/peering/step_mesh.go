@@ -24,8 +24,13 @@ func (t *tick) layOut(ctx context.Context, p *record.Plan, s *change.Step) error
 		return nil
 	}
 	if len(p.Steps) == n {
-		if err := p.LayOut(t.known()); err != nil {
+		nothing, err := p.LayOut(t.known())
+		switch {
+		case err != nil:
 			s.Turn(change.StepFailed, now, "%s", err)
+			return nil
+		case nothing != "":
+			s.Turn(change.StepDone, now, "%s", nothing)
 			return nil
 		}
 		if err := p.Save(ctx, t.Store); err != nil {

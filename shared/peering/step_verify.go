@@ -85,7 +85,7 @@ func (t *tick) effectOf(s *change.Step, since time.Time) (e effect) {
 
 	switch c := condition(peer.Configured); {
 	case t.readBefore(id.From, since) || t.readBefore(id.To, since):
-		e.pending = append(e.pending, "neither end has been read since the change")
+		e.pending = append(e.pending, "its two ends have not both been read since the change")
 		return e
 	case c.Status == peer.False:
 		e.wrong = append(e.wrong, c.Message)
@@ -164,14 +164,13 @@ func (t *tick) rows(ctx context.Context, p *record.Plan, s *change.Step) error {
 // verifyGone sees that nothing is left of a deleted entry.
 func (t *tick) verifyGone(ctx context.Context, p *record.Plan, s *change.Step) error {
 	now, since := t.Now(), changed(p, s)
-	all, why := t.page(ctx, s.Cluster)
-	_, found, other := t.entry(all, s.Pair)
+	has, why := t.page(ctx, s.Pair)
 	copies := t.users(s.Pair.From, s.Pair.To)
 	r := t.grounds.View.Clusters[s.Cluster]
 	n, known := copies.Get()
 	known = known && r != nil && r.Seen.Users.At.After(since)
 	switch {
-	case why == "" && (found || other != ""):
+	case why == "" && (has.Found || has.Other != nil):
 		contradict(s)
 		s.Turn(change.StepWaiting, now, "for a person to delete it: the entry for %s is there", s.Pair.To)
 	case known && n > 0 && now.Sub(later(since, s.Began)) > goneWithin:
