@@ -321,12 +321,15 @@ func (p *Plan) holds(s *Step) string {
 	return out
 }
 
-// Locks says that a step changes its cluster, or that what it changed is not settled: a
-// step that waits for consent, or for a sync, is not. Neither repairs nor other plans act
-// on the cluster meanwhile.
+// Locks says that a step changes its cluster, or that what it changed is not settled: one
+// that waits, for consent, a window, another plan or a sync, changes nothing, and two that
+// wait would keep each other waiting. Neither repairs nor other plans act on the cluster
+// meanwhile.
 func (s *Step) Locks() bool {
 	switch s.Op {
-	case OpSet, OpActivate, OpAwaitAXL, OpRestart, OpVerifyPair: // of the last, a first full sync that a restart of ICSA would begin again
+	case OpSet, OpActivate, OpRestart:
+		return s.Sends()
+	case OpAwaitAXL, OpVerifyPair: // of the last, a first full sync that a restart of ICSA would begin again
 		return s.State == StepRunning
 	case OpAwaitHA, OpFallback, OpAwaitPeople:
 		return true
@@ -429,6 +432,17 @@ func (p Plans) Changing() map[mesh.PeerID]string {
 		}
 		for _, id := range e.Pairs {
 			out[id] = e.ID
+		}
+	}
+	return out
+}
+
+// Leaving are the clusters that a plan under way takes out of the mesh, each with its plan.
+func (p Plans) Leaving() map[mesh.ClusterID]string {
+	out := map[mesh.ClusterID]string{}
+	for _, e := range p.Plans {
+		if e.Kind == Leave && !e.State.Ended() && e.State != Draft && len(e.Clusters) > 0 {
+			out[e.Clusters[0]] = e.ID
 		}
 	}
 	return out

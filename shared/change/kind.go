@@ -29,7 +29,9 @@ type Known struct {
 	FirstSync map[mesh.ClusterID]time.Duration
 	// Changing are the pairs that a plan under way changes, each with its id.
 	Changing map[mesh.PeerID]string
-	Now      time.Time
+	// Leaving are the clusters that one takes out of the mesh.
+	Leaving map[mesh.ClusterID]string
+	Now     time.Time
 }
 
 // kind is all that is particular to one kind of plan.

@@ -21,6 +21,9 @@ func add() kind {
 			}
 			pairs := both(a, b)
 			l := &layout{Known: k, clusters: []mesh.ClusterID{a.ID, b.ID}, pairs: pairs}
+			if err := l.stay(pairs); err != nil {
+				return nil, err
+			}
 			l.meshLines(Add, a.ID, pairs[0], "")
 			l.checks(a, b)
 			l.add(Step{Op: OpDuplicates, Cluster: a.ID})

@@ -90,6 +90,9 @@ func (l *layout) join(id mesh.ClusterID) error {
 		l.clusters = append(l.clusters, other.ID)
 		l.pairs = append(l.pairs, both(other, c)...)
 	}
+	if err := l.stay(l.pairs); err != nil {
+		return err
+	}
 	l.checks(c)
 	l.add(Step{Op: OpDuplicates, Cluster: id})
 	l.prepare(c, prepareAll...)

@@ -134,6 +134,19 @@ func (l *layout) byUsers(clusters []*mesh.Cluster) []*mesh.Cluster {
 	})
 }
 
+// stay says that no plan takes an end of these pairs out of the mesh: what is new is none
+// of that plan's, which would leave it behind.
+func (l *layout) stay(pairs []mesh.PeerID) error {
+	for _, id := range pairs {
+		for _, end := range []mesh.ClusterID{id.From, id.To} {
+			if by := l.Leaving[end]; by != "" {
+				return fmt.Errorf("plan %s takes %s out of the mesh: `peerkeeper peering show %s` says how far it is; go on when it is through, and mesh.yaml lists %s no more", by, end, by, end)
+			}
+		}
+	}
+	return nil
+}
+
 // peersOf are the clusters with which one is a pair in mesh.yaml.
 func (l *layout) peersOf(c *mesh.Cluster) []*mesh.Cluster {
 	var out []*mesh.Cluster

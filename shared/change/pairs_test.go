@@ -160,6 +160,28 @@ func TestAPairIsChangedByOnePlanAtATime(t *testing.T) {
 	}
 }
 
+// TestAJoinMakesNoPairWithAClusterThatLeaves: that plan was laid out before the pair was,
+// and would leave its entries behind.
+func TestAJoinMakesNoPairWithAClusterThatLeaves(t *testing.T) {
+	two, three := world("14.0", "emea", "apac"), world("14.0", "emea", "apac", "amer")
+	leave := made(t, two, Leave, "apac")
+	leave.State = Running
+	k := Known{Mesh: two, Leaving: Plans{Plans: []Entry{leave.Entry()}}.Leaving(), Now: noon}
+	join, err := Make(k, "a1b2", Word{Kind: Join, Args: []string{"amer"}, Actor: "ada", At: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Mesh = three
+	if _, err := join.LayOut(k); err == nil || !strings.Contains(err.Error(), "takes apac out of the mesh") {
+		t.Errorf("while apac leaves: %v", err)
+	}
+	leave.State = Draft
+	k.Leaving = Plans{Plans: []Entry{leave.Entry()}}.Leaving()
+	if _, err := join.LayOut(k); err != nil {
+		t.Errorf("nobody has started that plan: %v", err)
+	}
+}
+
 // TestWhatIsPeeredAlreadyIsNothingToDo: both entries were read, as mesh.yaml has them.
 func TestWhatIsPeeredAlreadyIsNothingToDo(t *testing.T) {
 	m := world("14.0", "emea", "apac", "amer")

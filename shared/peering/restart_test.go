@@ -1,6 +1,7 @@
 package peering_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/repair"
 )
 
 // Steps of a restart of the router on emea's two nodes.
@@ -222,4 +224,34 @@ func TestInModeObserveAPersonRestartsTheRouter(t *testing.T) {
 		r.pass(40 * time.Minute)
 	}
 	r.expect(id, change.Done, 0)
+}
+
+// TestAnApprovedRestartThatWaitsForAWindowHoldsNoClusterShut: until it is sent, repairs and
+// other plans go on there.
+func TestAnApprovedRestartThatWaitsForAWindowHoldsNoClusterShut(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{})
+	hour := r.Clock.Now().UTC().Hour()
+	at := func(in int) string { return fmt.Sprintf("%02d:00", (hour+in)%24) }
+	r.Mesh.Policy.Windows = []mesh.Window{{Kind: "deny", From: at(0), To: at(3), TimeZone: "UTC"}}
+	r.begin(nil)
+	r.watch()
+	id := r.ask(change.RestartRouter, "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	for r.plan(id).Current().Op != change.OpRestart {
+		r.obeys(id, false)
+	}
+	r.say(id, change.Word{Verb: change.Approve, Steps: []int{r.plan(id).Current().N}})
+	r.pass(20 * time.Minute)
+	p := r.plan(id)
+	if p.State != change.Running || !strings.Contains(p.Current().Evidence, "window") {
+		t.Fatalf("%s: %+v", p.State, p.Current())
+	}
+	gate, err := repair.Load(t.Context(), r.store, r.Mesh.Name)
+	if err != nil || len(gate.Locks) > 0 {
+		t.Errorf("while it waits: %+v, %v", gate.Locks, err)
+	}
+	r.pass(3 * time.Hour)
+	if n := r.Cluster("emea").RouterRestarts; n != 1 {
+		t.Errorf("in the window: %d restarts, want the first node's", n)
+	}
 }

@@ -46,7 +46,7 @@ func (b *Snapshot) Known(m *mesh.Mesh, tick time.Duration, now time.Time) change
 		Users: map[mesh.ClusterID]int{}, FirstSync: map[mesh.ClusterID]time.Duration{},
 	}
 	if plans, err := b.Plans(); err == nil && !plans.Newer {
-		k.Changing = plans.Value.Changing()
+		k.Changing, k.Leaving = plans.Value.Changing(), plans.Value.Leaving()
 	}
 	for i := range m.Clusters {
 		c := &m.Clusters[i]
