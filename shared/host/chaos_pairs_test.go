@@ -380,6 +380,9 @@ func (c *chaos) does(p *record.Plan, at *change.Step, host int) change.Word {
 			c.write(host, c.asTold(at))
 		}
 	case change.OpLayOut:
+		if !slices.Contains(c.says.clusters, at.Cluster) {
+			c.write(host, c.asTold(&change.Step{Purpose: string(change.Join), Cluster: at.Cluster}))
+		}
 		c.deployNow()
 	case change.OpSyncAgent:
 		c.mustAdmin("/clusters/"+string(at.Cluster)+"/sync", map[string]any{"completed": true})
@@ -443,6 +446,11 @@ func (c *chaos) mendEntry(id mesh.PeerID) {
 // tidy is a person who puts right what plans that have ended, or were given up, have left
 // otherwise than mesh.yaml has it.
 func (c *chaos) tidy() {
+	for _, cl := range c.sim.State().Clusters {
+		if cl.HAEnabled && slices.ContainsFunc(cl.Nodes, func(n clustersim.NodeState) bool { return n.Role != "cucm" && !n.Down && n.HAState != peer.HANormal }) {
+			_ = c.admin("/clusters/"+cl.ID+"/ha", map[string]any{"fallback": true}) // the button is there only after a failover
+		}
+	}
 	worn := c.wornNow()
 	for _, p := range c.mesh.Peers {
 		if worn[p.ID] != "" || worn[p.ID.Reverse()] != "" {

@@ -1107,6 +1107,9 @@ func (c *chaos) states() string {
 			fmt.Fprintf(&b, "\nproposal %s %s: %v %s", d.Value.Proposal.Action, d.Value.Proposal.Target, d.Value.Refused, d.Value.Outcome)
 		}
 	}
+	for _, p := range c.underWay() {
+		fmt.Fprintf(&b, "\nplan %s %s %v is %s at %+v: %s", p.ID, p.Kind, p.Args, p.State, p.Current(), p.Why)
+	}
 	items, _ := alarm.Items(context.Background(), c.base, c.mesh.Name)
 	for _, it := range items {
 		if it.Active() {
