@@ -452,9 +452,5 @@ func bound(s string) string {
 	if len(s) <= maxEvidence {
 		return s
 	}
-	cut := maxEvidence
-	for cut > 0 && s[cut]&0xC0 == 0x80 { // not in the middle of a rune
-		cut--
-	}
-	return s[:cut] + "…"
+	return strings.ToValidUTF8(s[:maxEvidence], "") + "…" // a rune that is cut is left out
 }

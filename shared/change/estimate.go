@@ -25,7 +25,7 @@ func (p *Plan) estimate(m *mesh.Mesh) string {
 		lasts := o.lasts
 		if s.Op == OpAwaitSync {
 			if c, ok := m.Cluster(s.Cluster); ok {
-				lasts = max(lasts, c.SyncInterval.D())
+				lasts = c.SyncInterval.D()
 			}
 		}
 		all += lasts

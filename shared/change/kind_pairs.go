@@ -151,15 +151,14 @@ func (l *layout) stay(pairs []mesh.PeerID) error {
 func (l *layout) peersOf(c *mesh.Cluster) []*mesh.Cluster {
 	var out []*mesh.Cluster
 	for i := range l.Mesh.Clusters {
-		other := &l.Mesh.Clusters[i]
-		_, ok := l.Mesh.Peer(mesh.PeerID{From: c.ID, To: other.ID})
-		if _, back := l.Mesh.Peer(mesh.PeerID{From: other.ID, To: c.ID}); ok || back {
+		if other := &l.Mesh.Clusters[i]; l.paired(c, other) {
 			out = append(out, other)
 		}
 	}
 	return out
 }
 
+// paired says that mesh.yaml pairs two clusters: both directions, or none.
 func (l *layout) paired(a, b *mesh.Cluster) bool {
 	_, ok := l.Mesh.Peer(mesh.PeerID{From: a.ID, To: b.ID})
 	return ok

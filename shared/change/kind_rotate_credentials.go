@@ -24,9 +24,7 @@ func rotateCredentials() kind {
 			}
 			l := &layout{Known: k, clusters: []mesh.ClusterID{c.ID}}
 			for _, other := range l.byUsers(l.peersOf(c)) {
-				if id := (mesh.PeerID{From: other.ID, To: c.ID}); l.pulls(id) {
-					l.clusters, l.pairs = append(l.clusters, other.ID), append(l.pairs, id)
-				}
+				l.clusters, l.pairs = append(l.clusters, other.ID), append(l.pairs, mesh.PeerID{From: other.ID, To: c.ID})
 			}
 			if len(l.pairs) == 0 {
 				return nil, usagef("no cluster of mesh.yaml pulls users from %s: no entry holds its password", c.ID)
@@ -42,9 +40,4 @@ func rotateCredentials() kind {
 			return l, nil
 		},
 	}
-}
-
-func (l *layout) pulls(id mesh.PeerID) bool {
-	_, ok := l.Mesh.Peer(id)
-	return ok
 }

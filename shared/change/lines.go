@@ -11,14 +11,13 @@ import (
 
 // Declared says whether a mesh says what a step for mesh.yaml wants, and what it says.
 func (s *Step) Declared(m *mesh.Mesh) (done bool, says string) {
-	p, there := m.Peer(s.Pair)
-	back, too := m.Peer(s.Pair.Reverse())
+	p, paired := m.Peer(s.Pair) // as its reverse is
 	_, listed := m.Cluster(s.Cluster)
 	list, pair := "does not list", "does not pair"
 	if listed {
 		list = "lists"
 	}
-	if there || too {
+	if paired {
 		pair = "pairs"
 	}
 	listing, pairing := fmt.Sprintf("mesh.yaml %s %s", list, s.Cluster), fmt.Sprintf("mesh.yaml %s %s and %s", pair, s.Pair.From, s.Pair.To)
@@ -28,12 +27,14 @@ func (s *Step) Declared(m *mesh.Mesh) (done bool, says string) {
 	case Leave:
 		return !listed, listing
 	case Delete:
-		return !there && !too, pairing
+		return !paired, pairing
 	case Edit:
-		done = there && too && string(p.Protocol) == s.Value && string(back.Protocol) == s.Value
-		return done, fmt.Sprintf("mesh.yaml has %s for %s and %s for %s", p.Protocol, s.Pair, back.Protocol, s.Pair.Reverse())
+		if !paired {
+			return false, pairing
+		}
+		return string(p.Protocol) == s.Value, fmt.Sprintf("mesh.yaml has %s for %s and %s", p.Protocol, s.Pair.From, s.Pair.To)
 	}
-	return there && too, pairing
+	return paired, pairing
 }
 
 // lines are what a step changes in mesh.yaml; "" of any other step.

@@ -39,7 +39,9 @@ func (c context) cluster() *mesh.Cluster {
 type op struct {
 	name Op
 	kind StepKind
-	// changes says that it is for this that there is a plan.
+	// changes says that it is for this that there is a plan: where all such steps are done
+	// when the plan is made, there is nothing to do. Kinds that change entries say so
+	// themselves.
 	changes bool
 	// approval says that a person approves the step by itself.
 	approval bool

@@ -2,7 +2,6 @@ package change
 
 import (
 	"fmt"
-	"time"
 
 	"peerkeeper/shared/procedure"
 )
@@ -11,7 +10,7 @@ import (
 const OpAwaitSync Op = "awaitSync"
 
 func awaitSyncOp() op {
-	return op{name: OpAwaitSync, kind: Wait, lasts: 30 * time.Minute}
+	return op{name: OpAwaitSync, kind: Wait}
 }
 
 func awaitSyncText() text {

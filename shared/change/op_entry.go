@@ -34,7 +34,7 @@ func (c context) protocol() mesh.Protocol {
 }
 
 func addEntryOp() op {
-	return op{name: OpAddEntry, kind: Manual, changes: true, lasts: 5 * time.Minute}
+	return op{name: OpAddEntry, kind: Manual, lasts: 5 * time.Minute}
 }
 
 func addEntryText() text {
@@ -62,7 +62,7 @@ func addEntryText() text {
 }
 
 func editEntryOp() op {
-	return op{name: OpEditEntry, kind: Manual, changes: true, lasts: 5 * time.Minute}
+	return op{name: OpEditEntry, kind: Manual, lasts: 5 * time.Minute}
 }
 
 func editEntryText() text {
@@ -103,7 +103,7 @@ func editEntryText() text {
 }
 
 func deleteEntryOp() op {
-	return op{name: OpDeleteEntry, kind: Manual, changes: true, lasts: 5 * time.Minute}
+	return op{name: OpDeleteEntry, kind: Manual, lasts: 5 * time.Minute}
 }
 
 func deleteEntryText() text {
@@ -127,7 +127,7 @@ func deleteEntryText() text {
 }
 
 func enterCredentialsOp() op {
-	return op{name: OpEnterCredentials, kind: Manual, changes: true, lasts: 5 * time.Minute}
+	return op{name: OpEnterCredentials, kind: Manual, lasts: 5 * time.Minute}
 }
 
 func enterCredentialsText() text {

@@ -50,7 +50,7 @@ func disableHAText() text {
 			return "no node takes over from the other until it is enabled again"
 		},
 		proof: func(context) string { return "the database reads it off, or a person says so" },
-		undo:  func(context) string { return "the plan's last step enables it again" },
+		undo:  func(context) string { return "a later step enables it again" },
 	}
 }
 

@@ -19,17 +19,11 @@ const (
 
 // How long is waited after a restart.
 const (
-	// HAWithin is how long a redundancy group may take until it is Normal again, and
-	// FallbackWithin if it falls back by itself, which takes 30 min.
-	HAWithin       = 15 * time.Minute
-	FallbackWithin = 45 * time.Minute
 	// PeopleWithin is how long people may take to be connected again: Cisco names
 	// 120 to 537 s for logging in again.
 	PeopleWithin = 30 * time.Minute
-	// PeopleBack of those who were connected are enough, in percent; below
-	// FewPeople their number says nothing.
+	// PeopleBack of those who were connected are enough, in percent.
 	PeopleBack = 80
-	FewPeople  = 20
 )
 
 func restartOp() op {

@@ -12,6 +12,16 @@ import (
 	"peerkeeper/shared/record"
 )
 
+// What is waited for after a restart, apart from change.PeopleWithin.
+const (
+	// haWithin is how long a redundancy group may take until it is Normal again, and
+	// fallbackWithin if it falls back by itself, which takes 30 min.
+	haWithin       = 15 * time.Minute
+	fallbackWithin = 45 * time.Minute
+	// People fewer than fewPeople are too few for their number to say anything.
+	fewPeople = 20
+)
+
 // see notes since when a step's service runs, and who is connected.
 func (t *tick) see(s *change.Step, ready peer.Readiness) {
 	if svc, ok := service(ready, s.Node, s.Service); ok {
@@ -131,7 +141,7 @@ func (t *tick) awaitHA(ctx context.Context, p *record.Plan, s *change.Step) erro
 	now := t.Now()
 	ready, err := t.readiness(ctx, s.Cluster)
 	passed := now.Sub(restartOf(p, s).Since)
-	late := passed > change.HAWithin
+	late := passed > haWithin
 	if err == nil {
 		contradict(s)
 	}
@@ -166,8 +176,8 @@ func (t *tick) fallback(ctx context.Context, p *record.Plan, s *change.Step) err
 	default:
 		done := false
 		text := why
-		if passed < change.FallbackWithin {
-			text += fmt.Sprintf("; with automatic fallback it comes back by itself until %s", plain.Time(restartOf(p, s).Since.Add(change.FallbackWithin)))
+		if passed < fallbackWithin {
+			text += fmt.Sprintf("; with automatic fallback it comes back by itself until %s", plain.Time(restartOf(p, s).Since.Add(fallbackWithin)))
 		}
 		t.confirmed(s, &done, text, "")
 	}
@@ -216,7 +226,7 @@ func (t *tick) awaitPeople(ctx context.Context, p *record.Plan, s *change.Step) 
 		}
 		return nil
 	}
-	if restart.Counted && restart.People < change.FewPeople {
+	if restart.Counted && restart.People < fewPeople {
 		s.Turn(change.StepDone, now, "%s: too few to wait for", plain.Count(restart.People, "person was connected to it", "people were connected to it"))
 		return nil
 	}
