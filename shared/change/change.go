@@ -244,7 +244,7 @@ func (s *Step) Target() peer.Target {
 // Finish ends a plan whose steps are all over.
 func (p *Plan) Finish(now time.Time) {
 	if p.Abort != "" {
-		p.Turn(Aborted, "aborted by "+p.Abort+p.NotUndone(), now)
+		p.Turn(Aborted, "aborted by "+p.Abort+p.NotUndone()+p.stays(), now)
 		return
 	}
 	p.Turn(Done, "", now)

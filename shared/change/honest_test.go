@@ -97,3 +97,20 @@ func TestAPairThatNobodyVerifiedIsNotCounted(t *testing.T) {
 		t.Errorf("%s, and %v are not judged", e.Progress(), e.Pairs)
 	}
 }
+
+// TestAnAbortTellsWhatStays: an entry on one side, and mesh.yaml, are easily forgotten.
+func TestAnAbortTellsWhatStays(t *testing.T) {
+	p := made(t, world("14.0", "emea", "apac", "amer"), Delete, "emea", "apac")
+	if err := p.Hear(Word{N: 1, Verb: Start, Actor: "ada", At: noon}, mesh.Recover, noon); err != nil {
+		t.Fatal(err)
+	}
+	for i := range p.Steps[:5] {
+		p.Steps[i].State, p.Steps[i].Began = StepDone, noon
+	}
+	if err := p.Hear(Word{N: 2, Verb: Abort, Actor: "ada", At: noon}, mesh.Recover, noon); err != nil {
+		t.Fatal(err)
+	}
+	if want := "aborted by ada; done, and staying so: step 1, 5 (`peerkeeper peering show c4f2 --html` says how each is undone)"; p.State != Aborted || p.Why != want {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}

@@ -37,9 +37,10 @@ func (s *Step) Declared(m *mesh.Mesh) (done bool, says string) {
 	return paired, pairing
 }
 
-// lines are what a step changes in mesh.yaml; "" of any other step.
+// lines are what a step is to change in mesh.yaml; "" of any other step, and of one that is
+// over: they are of the mesh.yaml that is in force.
 func (s *Step) lines(m *mesh.Mesh) string {
-	if s.Op != OpMeshLines {
+	if s.Op != OpMeshLines || s.State.Over() {
 		return ""
 	}
 	full := m.Topology == mesh.FullMesh

@@ -307,8 +307,26 @@ func (p *Plan) abort(w Word, now time.Time) error {
 		p.Turn(Running, "", now)
 		return nil
 	}
-	p.Turn(Aborted, said("aborted by "+w.Actor, w.Text), now)
+	p.Finish(now)
+	if w.Text != "" {
+		p.Why += ": " + bound(w.Text)
+	}
 	return nil
+}
+
+// stays tells which of the steps that people did a plan that is aborted leaves as they are.
+func (p *Plan) stays() string {
+	var done []string
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if o := opOf(s.Op); s.State == StepDone && !s.Began.IsZero() && (o.changes && o.kind == Manual || s.Op == OpMeshLines) {
+			done = append(done, fmt.Sprint(s.N))
+		}
+	}
+	if len(done) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; done, and staying so: step %s (`peerkeeper peering show %s --html` says how each is undone)", plain.List(done), p.ID)
 }
 
 func said(what, text string) string {

@@ -117,12 +117,17 @@ func Findings(v *View, id mesh.ClusterID, prev []Finding) []Finding {
 	if more > 0 {
 		add(Warning, UnlistedNode, "", "more", "the cluster's database lists %d more nodes that mesh.yaml does not", more)
 	}
-	names, more = firstTen(v.unlistedPeers(r))
+	strangers, unpaired := v.unlistedPeers(e)
+	names, more = firstTen(strangers)
 	for _, e := range names {
 		add(Info, UnlistedPeer, "", e, "there is a peer entry for %s, which belongs to no cluster in mesh.yaml; it counts towards Cisco's limit of %d", plain.Value(e), mesh.MaxClusters)
 	}
 	if more > 0 {
 		add(Info, UnlistedPeer, "", "more", "there are %d more peer entries that belong to no cluster in mesh.yaml", more)
+	}
+	names, _ = firstTen(unpaired)
+	for _, name := range names {
+		add(Info, UnlistedPeer, "", name, "there is a peer entry for %s, with whose cluster mesh.yaml does not pair %s: it is not watched", plain.Value(name), id)
 	}
 	for _, unusable := range r.unusable(c) {
 		if s.Verdict == Visible {
@@ -171,10 +176,24 @@ func (v *View) unlisted(r *ClusterRecord) []string {
 	return out
 }
 
-func (v *View) unlistedPeers(r *ClusterRecord) []string {
-	entries, _ := r.Seen.Entries.Get()
-	_, strangers := v.sort(entries)
-	return strangers
+// unlistedPeers are the entries of clusters that mesh.yaml does not have, and of those
+// that it does not pair with this one, such as one that was forgotten when a pair ended.
+func (v *View) unlistedPeers(e *end) (strangers, unpaired []string) {
+	entries, _ := e.record.Seen.Entries.Get()
+	by, strangers := v.sort(entries)
+	for to, f := range by {
+		id := mesh.PeerID{From: e.ID, To: to}
+		if to == e.ID || v.links[id] != nil || v.Changing[id] != "" {
+			continue
+		}
+		if f.hasEntry {
+			unpaired = append(unpaired, f.entry.Address)
+		}
+		if f.other != nil {
+			unpaired = append(unpaired, f.other.Address)
+		}
+	}
+	return strangers, unpaired
 }
 
 // differingParameters says which ICSA parameters differ between the nodes.

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,11 @@ func TestFindings(t *testing.T) {
 		{"an entry for nobody", func(s *scene) {
 			s.apac().Seen.Entries.Value = append(s.apac().Seen.Entries.Value, Entry{Address: "imp-old-pub.example.com"})
 		}, "UnlistedPeer:imp-old-pub.example.com"},
+		{"an entry that was forgotten when the pair ended", func(s *scene) { s.unpair("apac", "emea") }, "UnlistedPeer:imp-emea-pub.example.com"},
+		{"a pair that a plan is ending", func(s *scene) {
+			s.unpair("apac", "emea")
+			s.Changing = map[mesh.PeerID]string{{From: "apac", To: "emea"}: "c4f2"}
+		}, ""},
 		{"parameters", func(s *scene) {
 			s.apac().Seen.Nodes[sub("apac")].Parameters.Value[ParamAutoRecovery] = "f"
 		}, "ParametersDiffer"},
@@ -196,4 +202,11 @@ func TestHowManyMoreAreNotNamed(t *testing.T) {
 	if got := Findings(s.View(), "apac", nil); !strings.Contains(got[0].Message, "there are 3 more peer entries") {
 		t.Errorf("%+v", got[0])
 	}
+}
+
+// unpair takes a pair out of mesh.yaml.
+func (s *scene) unpair(a, b mesh.ClusterID) {
+	s.Mesh.Peers = slices.DeleteFunc(s.Mesh.Peers, func(p mesh.Peer) bool {
+		return p.ID == mesh.PeerID{From: a, To: b} || p.ID == mesh.PeerID{From: b, To: a}
+	})
 }

@@ -17,13 +17,19 @@ import (
 
 // changed is since when a pair is as the plan wants it: when the newest of the steps on a
 // page that are about it was done. A pair whose entries were there before is as it is
-// since the plan began.
+// since the plan began. An entry that was not there when it was first looked for has
+// synced since then or never, be it before it was seen: the first full sync of a small
+// cluster is the quicker. The other end's entry brings it no user.
 func changed(p *record.Plan, s *change.Step) time.Time {
 	since := p.Started
 	for i := range p.Steps[:s.N-1] {
 		x := &p.Steps[i]
 		switch x.Op {
-		case change.OpAddEntry, change.OpEditEntry, change.OpDeleteEntry, change.OpEnterCredentials:
+		case change.OpAddEntry:
+			if x.Pair == s.Pair && x.State == change.StepDone {
+				since = later(since, x.Began)
+			}
+		case change.OpEditEntry, change.OpDeleteEntry, change.OpEnterCredentials:
 			about := x.Pair == s.Pair || x.Pair == s.Pair.Reverse() && x.Op != change.OpEnterCredentials
 			if about && x.State == change.StepDone && x.Since.After(since) {
 				since = x.Since
