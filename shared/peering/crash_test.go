@@ -1,6 +1,7 @@
 package peering_test
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
 )
@@ -255,5 +257,100 @@ func TestKilledWhileAWordIsHeardItIsObeyedAllTheSame(t *testing.T) {
 			t.Errorf("killed at write %d: it is %s: %s; refused: %+v", n, p.State, p.Why, p.Refused)
 		}
 		r.say(id, change.Word{Verb: change.Abort})
+	}
+}
+
+// mortal lets people obey a plan whose runs end all the time: at any write, of the plan, of
+// the gate and of the audit, and between the steps of an action. It gives the plan as it is
+// at its end, or at its lines for mesh.yaml.
+func (r *rig) mortal(id string, seed uint64) *record.Plan {
+	r.t.Helper()
+	random, kills := rand.New(rand.NewPCG(seed, 0)), 0
+	mayDie := func(at string) {
+		if random.IntN(20) == 0 {
+			kills++
+			panic(killed{at})
+		}
+	}
+	r.begin(mayDie)
+	look := func() (heard bool) {
+		defer func() {
+			r.store.Fail = nil
+			if dead := recover(); dead != nil {
+				if _, ok := dead.(killed); !ok {
+					panic(dead)
+				}
+			}
+		}()
+		r.store.Fail = func(op string, key store.Key) error {
+			if op == "put" || op == "written" {
+				mayDie(op + " " + key.SK)
+			}
+			return nil
+		}
+		a, err := r.peering.Handle(r.t.Context(), run.Request{})
+		if err != nil {
+			r.t.Error(err)
+		}
+		return err == nil && a.Skipped == ""
+	}
+	r.told(id, change.Word{Verb: change.Start})
+	heard := false
+	for range 2000 {
+		r.Pass(5 * time.Minute)
+		r.watch()
+		if heard = look() || heard; !heard {
+			continue
+		}
+		p := r.plan(id)
+		s := p.Current()
+		switch {
+		case p.State.Ended(), s.Op == change.OpMeshLines:
+			r.t.Logf("%d kills in %s", kills, r.Clock.Now().Sub(p.Started))
+			return p
+		case p.State == change.Stopped && strings.Contains(p.Why, "it was not done"): // killed too often
+			r.told(id, change.Word{Verb: change.Resume})
+		case p.State == change.Stopped:
+			r.t.Fatalf("it stopped: %s", p.Why)
+		case p.State == change.Waiting && s.Op != change.OpVerifyPair && s.Op != change.OpVerifyGone:
+			r.told(id, r.does(id, true))
+		default:
+			continue
+		}
+		heard = false
+	}
+	r.t.Fatalf("it does not come to its end: %s", r.plan(id).Why)
+	return nil
+}
+
+// TestAPlanWhoseRunsAreKilledAllTheTimeEndsAsIfNoneWere: what was answered holds, nothing is
+// asked that an answer has ruled out, and each router is restarted once.
+func TestAPlanWhoseRunsAreKilledAllTheTimeEndsAsIfNoneWere(t *testing.T) {
+	expect := func(r *rig, p *record.Plan, restarts map[mesh.ClusterID]int) {
+		t.Helper()
+		if len(p.Refused) > 0 {
+			t.Errorf("it is %s: %s; refused: %+v", p.State, p.Why, p.Refused)
+		}
+		for c, want := range restarts {
+			if n := r.Cluster(c).RouterRestarts; n != want {
+				t.Errorf("%s: %d restarts of the router, want %d", c, n, want)
+			}
+		}
+	}
+	for _, seed := range []uint64{5, 8} {
+		r := newRig(t, mesh.Recover, clustersim.Config{})
+		r.parted()
+		p := r.mortal(r.ask(change.Add, "emea", "apac"), seed)
+		expect(r, p, map[mesh.ClusterID]int{"emea": 2, "apac": 2, "amer": 0})
+		if got := r.plans().Changing(); p.State != change.Done || len(got) > 0 {
+			t.Errorf("seed %d: it is %s, and %v wear Changing", seed, p.State, got)
+		}
+
+		r = newRig(t, mesh.Recover, clustersim.Config{Release: "12.5"})
+		p = r.mortal(r.ask(change.Leave, "amer"), seed)
+		expect(r, p, map[mesh.ClusterID]int{"emea": 1, "apac": 1, "amer": 2})
+		if got := r.plans().Changing(); len(got) != 4 || len(r.Cluster("amer").Peers) > 0 {
+			t.Errorf("seed %d: %v wear Changing", seed, got)
+		}
 	}
 }

@@ -19,6 +19,12 @@ import (
 // notifications ask for.
 func (r *rig) obeys(id string, bell bool) {
 	r.t.Helper()
+	r.say(id, r.does(id, bell))
+}
+
+// does is obeys without saying so: what is to be said.
+func (r *rig) does(id string, bell bool) change.Word {
+	r.t.Helper()
 	p := r.plan(id)
 	s := p.Current()
 	w := change.Word{Verb: change.Confirm, Steps: []int{s.N}}
@@ -34,7 +40,7 @@ func (r *rig) obeys(id string, bell bool) {
 	case change.OpRestart:
 		w.Verb = change.Approve
 	}
-	r.say(id, w)
+	return w
 }
 
 func (r *rig) protocol(id mesh.PeerID) string {

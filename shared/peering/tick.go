@@ -79,6 +79,7 @@ func (t *tick) known() change.Known {
 // past it.
 func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err error) {
 	now := t.Now()
+	p.SkipDependants(now) // a run that was killed may have written an answer, and not what it comes to
 	s := p.Current()
 	if s == nil {
 		p.Finish(now)
