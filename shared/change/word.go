@@ -319,7 +319,7 @@ func (p *Plan) stays() string {
 	var done []string
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		if o := opOf(s.Op); s.State == StepDone && !s.Began.IsZero() && (o.changes && o.kind == Manual || s.Op == OpMeshLines) {
+		if o := opOf(s.Op); s.State == StepDone && !s.Began.IsZero() && o.kind == Manual && !o.aftermath && (!s.Pair.IsZero() || s.Op == OpMeshLines) {
 			done = append(done, fmt.Sprint(s.N))
 		}
 	}
