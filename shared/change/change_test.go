@@ -2,7 +2,6 @@ package change
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +32,14 @@ func made(t *testing.T, m *mesh.Mesh, kind Kind, args ...string) *Plan {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// nodes is a mesh of one cluster, of so many nodes.
+func nodes(n int) *mesh.Mesh {
+	m := acme(mesh.Recover)
+	m.Clusters = m.Clusters[:1]
+	m.Clusters[0].Nodes = make([]mesh.Node, n)
+	return m
 }
 
 func opsOf(p *Plan) string {
@@ -98,6 +105,9 @@ func TestWhatIsNoPlan(t *testing.T) {
 		{"neither on nor off", acme(mesh.Recover), Set, []string{"autoRecovery=maybe"}, "want on or off"},
 		{"an unknown cluster", acme(mesh.Recover), RestartRouter, []string{"emae"}, "emea"},
 		{"no cluster", acme(mesh.Recover), RestartRouter, nil, "takes one cluster"},
+		{"no cluster whose SIP Proxy is tuned", acme(mesh.Recover), TuneSIPProxy, nil, "takes one cluster"},
+		{"an unknown cluster that gets an interval", acme(mesh.Recover), Set, []string{"syncInterval=45", "emae"}, "emea"},
+		{"a plan of more steps than are carried out as one", nodes(MaxSteps), Set, []string{"autoRecovery=on"}, "a plan of 2001 steps, at most 2000"},
 		{"two clusters", acme(mesh.Recover), ActivateAXL, []string{"emea", "apac"}, "takes one cluster"},
 		{"a cluster twice", acme(mesh.Recover), Set, []string{"syncInterval=45", "emea", "emea"}, "emea is named twice"},
 		{"a release without the interval", old, Set, []string{"syncInterval=45", "emea"}, "12.5(1)SU3"},
@@ -110,8 +120,28 @@ func TestWhatIsNoPlan(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.says)
 		}
 	}
-	if _, err := Make(Known{Mesh: old, Now: noon}, "x", Word{Kind: Set, Args: []string{"autoRecovery=on", "emea"}}); err != nil {
-		t.Errorf("12.5(1)SU2 has auto recovery: %v", err)
+	for _, c := range []struct {
+		name string
+		k    Known
+		kind Kind
+		args []string
+	}{
+		{"12.5(1)SU2 has auto recovery", Known{Mesh: old}, Set, []string{"autoRecovery=on", "emea"}},
+		{"the least interval", Known{Mesh: acme(mesh.Recover)}, Set, []string{"syncInterval=30"}},
+		{"the greatest", Known{Mesh: acme(mesh.Recover)}, Set, []string{"syncInterval=1444"}},
+		{"as many steps as are carried out as one", Known{Mesh: nodes(MaxSteps - 1)}, Set, []string{"autoRecovery=on"}},
+	} {
+		if _, err := Make(c.k, "x", Word{Kind: c.kind, Args: c.args}); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	// What a node says of itself counts before what mesh.yaml declares, and is what is told.
+	upgraded := Known{Mesh: acme(mesh.Recover), Nodes: map[mesh.NodeName]peer.Node{"imp-emea-pub": {Version: peer.Known("12.5.1.10000-22", noon)}}}
+	if _, err := Make(upgraded, "x", Word{Kind: Set, Args: []string{"certificateSync=on", "emea"}}); err == nil || !strings.Contains(err.Error(), "this is 12.5.1.10000-22;") {
+		t.Errorf("a node of another release: %v", err)
+	}
+	if _, err := Make(Known{Mesh: old}, "x", Word{Kind: Set, Args: []string{"certificateSync=on", "emea"}}); err == nil || !strings.Contains(err.Error(), "this is 12.5(1)SU2;") {
+		t.Errorf("a declared release: %v", err)
 	}
 }
 
@@ -127,12 +157,76 @@ func TestWhatIsThereAlreadyIsDone(t *testing.T) {
 	}
 	w := Word{Kind: Set, Args: []string{"syncInterval=45", "emea"}}
 	p, err := Make(reads("45", " 45 "), "x", w)
-	if err != nil || p.State != Done || slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.State.Over() }) {
-		t.Errorf("both nodes read 45: %v, %+v", err, p)
+	if err != nil || p.State != Done || p.Why != "it is all as wanted already" {
+		t.Fatalf("both nodes read 45: %v, %+v", err, p)
+	}
+	for i, want := range []StepState{StepSkipped, StepDone, StepDone, StepSkipped} {
+		if p.Steps[i].State != want {
+			t.Errorf("both nodes read 45: step %d is %s, want %s", i+1, p.Steps[i].State, want)
+		}
 	}
 	p, err = Make(reads("45", "30"), "x", w)
 	if err != nil || p.State != Draft || p.Steps[1].State != StepDone || p.Steps[2].State != StepPending || p.Steps[0].State != StepPending {
 		t.Errorf("one node reads 30: %v, %+v", err, p)
+	}
+}
+
+// TestServicesThatRunAlreadyAreNotActivated: node by node.
+func TestServicesThatRunAlreadyAreNotActivated(t *testing.T) {
+	plan := func(pub, sub string) *Plan {
+		k := Known{Mesh: acme(mesh.Recover), Now: noon, Nodes: map[mesh.NodeName]peer.Node{}}
+		for name, status := range map[mesh.NodeName]string{"imp-emea-pub": pub, "imp-emea-sub": sub} {
+			k.Nodes[name] = peer.Node{Services: peer.Known(map[string]peer.Service{peer.AXL: {Status: status}}, noon)}
+		}
+		p, err := Make(k, "x", Word{Kind: ActivateAXL, Args: []string{"emea"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := plan("Started", "Stopped")
+	for i, want := range []StepState{StepPending, StepDone, StepDone, StepPending, StepPending} {
+		if p.Steps[i].State != want {
+			t.Errorf("step %d is %s, want %s", i+1, p.Steps[i].State, want)
+		}
+	}
+	if p = plan("Started", "Started"); p.State != Done {
+		t.Errorf("it runs on both nodes, and the plan is %s", p.State)
+	}
+}
+
+// TestNumbersThatAreThereStillNeedTheirRestarts: nobody knows whether the services were
+// restarted since.
+func TestNumbersThatAreThereStillNeedTheirRestarts(t *testing.T) {
+	k := Known{Mesh: acme(mesh.Recover), Now: noon, Nodes: map[mesh.NodeName]peer.Node{}}
+	for _, n := range k.Mesh.Clusters[0].Nodes {
+		k.Nodes[n.Name] = peer.Node{Parameters: peer.Known(map[string]string{"sip_proxy_processes": "10", "sip_proxy_spare_processes": "10", "sip_proxy_least_spare_processes": "10"}, noon)}
+	}
+	p, err := Make(k, "x", Word{Kind: TuneSIPProxy, Args: []string{"emea"}})
+	if err != nil || p.State != Draft || p.Steps[1].State != StepDone || p.Steps[6].State != StepDone {
+		t.Errorf("%v, %+v", err, p)
+	}
+}
+
+// TestAParameterOfWhichTheInternalNameIsInDoubt is a person's to set, by the words of Cisco's
+// page.
+func TestAParameterOfWhichTheInternalNameIsInDoubt(t *testing.T) {
+	for _, c := range []struct {
+		names []string
+		arg   string
+		kind  StepKind
+		title string
+	}{
+		{[]string{"One"}, "autoRecovery=on", Automatic, "to Enabled on"},
+		{[]string{"One", "Other"}, "autoRecovery=off", Manual, "to Disabled on"},
+		{nil, "certificateSync=on", Manual, "to Perform certificate sync on"},
+		{nil, "certificateSync=off", Manual, "to Do not perform certificate sync on"},
+	} {
+		m := acme(mesh.Recover)
+		m.Dialect.Parameters[peer.ParamAutoRecovery] = c.names
+		if s := made(t, m, Set, c.arg, "emea").View(m).Steps[1]; s.Kind != c.kind || !strings.Contains(s.Title, c.title) {
+			t.Errorf("%v: %+v", c.names, s)
+		}
 	}
 }
 

@@ -106,6 +106,30 @@ func TestWhatPlansOfPairsComeTo(t *testing.T) {
 	}
 }
 
+// TestWhatPlansOfOneListedPairComeTo: mesh.yaml lists a pair, and a cluster without any.
+func TestWhatPlansOfOneListedPairComeTo(t *testing.T) {
+	for _, c := range []struct {
+		release string
+		kind    Kind
+		args    []string
+		want    string
+	}{
+		{"14.0", Delete, []string{"emea", "apac"}, "preflight emea, preflight apac, prepare backup, deleteEntry emea>apac, deleteEntry apac>emea, " +
+			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea, meshLines emea"},
+		{"12.5", Leave, []string{"apac"}, "preflight apac, preflight emea, prepare backup, askHA apac, " +
+			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, restart imp-apac-pub, enableHA apac, " +
+			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, meshLines apac"},
+		{"12.5", Leave, []string{"amer"}, "preflight amer, prepare backup, meshLines amer"},
+	} {
+		m := world(c.release, "emea", "apac", "amer")
+		m.Topology = ""
+		m.Peers = slices.DeleteFunc(m.Peers, func(p mesh.Peer) bool { return p.ID.From == "amer" || p.ID.To == "amer" })
+		if got := outline(made(t, m, c.kind, c.args...)); got != c.want {
+			t.Errorf("%s %v\n got %s\nwant %s", c.kind, c.args, got, c.want)
+		}
+	}
+}
+
 // TestWhatIsNoPlanOfPairs: each is refused with the cure, and as a mistake of the command
 // line.
 func TestWhatIsNoPlanOfPairs(t *testing.T) {
@@ -120,6 +144,10 @@ func TestWhatIsNoPlanOfPairs(t *testing.T) {
 		says string
 	}{
 		{Add, m, "emea", "add takes two clusters"},
+		{Add, m, "latam emea", "latam is no cluster of mesh acme"},
+		{Delete, m, "emea", "delete takes two clusters"},
+		{Edit, m, "emea protocol=tls", "edit takes two clusters"},
+		{RotateCredentials, m, "latam", "latam is no cluster of mesh acme"},
 		{Add, m, "emea emea", "no peer of itself"},
 		{Add, m, "emea latam", "latam is no cluster of mesh acme"},
 		{Edit, m, "emea apac", "one of --protocol tcp|tls and --address NAME"},
@@ -202,8 +230,15 @@ func TestWhatIsPeeredAlreadyIsNothingToDo(t *testing.T) {
 	}{
 		{"both entries are there", Add, []string{"emea", "apac"}, entries(mesh.TCP, "emea>apac", "apac>emea"), true},
 		{"one is", Add, []string{"emea", "apac"}, entries(mesh.TCP, "emea>apac"), false},
+		{"of both the protocol cannot be read", Add, []string{"emea", "apac"}, entries("", "emea>apac", "apac>emea"), true},
 		{"both are, with another protocol", Add, []string{"emea", "apac"}, entries(mesh.TLSProto, "emea>apac", "apac>emea"), false},
 		{"both have the protocol", Edit, []string{"emea", "apac", "protocol=tcp"}, entries(mesh.TCP, "emea>apac", "apac>emea"), true},
+		{"both have another", Edit, []string{"emea", "apac", "protocol=tls"}, entries(mesh.TCP, "emea>apac", "apac>emea"), false},
+		{"both have it, and mesh.yaml does not", Edit, []string{"emea", "apac", "protocol=tls"}, entries(mesh.TLSProto, "emea>apac", "apac>emea"), false},
+		{"only mesh.yaml has it", Edit, []string{"emea", "apac", "protocol=tcp"}, entries(mesh.TLSProto, "emea>apac", "apac>emea"), false},
+		{"one has it, and the other was not read", Edit, []string{"emea", "apac", "protocol=tcp"}, entries(mesh.TCP, "emea>apac"), false},
+		{"the entry has the address", Edit, []string{"emea", "apac", "address=imp-apac-pub"}, entries(mesh.TCP, "emea>apac"), true},
+		{"only the other end's has", Edit, []string{"emea", "apac", "address=imp-apac-pub"}, entries(mesh.TCP, "apac>emea"), false},
 		{"it has joined", Join, []string{"amer"}, entries(mesh.TCP, "emea>amer", "amer>emea", "apac>amer", "amer>apac"), true},
 		{"it has joined but for one entry", Join, []string{"amer"}, entries(mesh.TCP, "emea>amer", "amer>emea", "apac>amer"), false},
 	} {
@@ -213,6 +248,11 @@ func TestWhatIsPeeredAlreadyIsNothingToDo(t *testing.T) {
 		}
 		if (p.State == Done) != c.done {
 			t.Errorf("%s: the plan is %s: %s", c.name, p.State, p.Why)
+		}
+		for _, s := range p.Steps {
+			if _, there := c.entries[s.Pair]; s.Op == OpAddEntry && !c.done && (s.State == StepDone) != (there && c.entries[s.Pair].Protocol == mesh.TCP) {
+				t.Errorf("%s: step %d, the entry of %s, is %s", c.name, s.N, s.Pair, s.State)
+			}
 		}
 		if c.kind == Join && !c.done && (len(p.Pairs) != 2 || p.Pairs[0].From != "apac") {
 			t.Errorf("%s: it is for %v", c.name, p.Pairs)
@@ -231,7 +271,18 @@ func TestAJoinOfTheThirtiethCluster(t *testing.T) {
 		}
 		return n
 	}
+	slowly := func(first time.Duration) *Plan {
+		t.Helper()
+		p, err := Make(Known{Mesh: m, FirstSync: map[mesh.ClusterID]time.Duration{"c30": first}, Now: noon}, "c4f2", Word{Kind: Join, Args: []string{"c30"}, Actor: "ada", At: noon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
 	p := made(t, m, Join, "c30")
+	if got := count(slowly(24*time.Hour), OpRouterDue); got != 30 {
+		t.Errorf("without windows nothing hurries, and %d times it is asked whether routers are restarted", got)
+	}
 	if count(p, OpAddEntry) != 58 || count(p, OpRouterDue) != 30 || len(p.Pairs) != 58 || len(p.Steps) > MaxSteps {
 		t.Errorf("without windows: %d entries, %d clusters of which the routers may be restarted, %d pairs, %d steps", count(p, OpAddEntry), count(p, OpRouterDue), len(p.Pairs), len(p.Steps))
 	}
@@ -249,16 +300,17 @@ func TestAJoinOfTheThirtiethCluster(t *testing.T) {
 			most, entries = max(most, entries), 0
 		}
 	}
-	if most == 0 || most > 12 || batches < 5 {
+	// The new cluster's two nodes take 40 min, a pair 10 for its entries, 30 for its first
+	// full sync and 40 for the other's nodes: four pairs, of two entries each, are 6 h.
+	if most != 8 || batches != 8 {
 		t.Errorf("in nights of six hours: %d entries at most before restarts, %d times", most, batches)
 	}
-	k := Known{Mesh: m, FirstSync: map[mesh.ClusterID]time.Duration{"c30": 5 * time.Hour}, Now: noon}
-	slow, err := Make(k, "c4f2", Word{Kind: Join, Args: []string{"c30"}, Actor: "ada", At: noon})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := count(slow, OpRouterDue); got != 58 {
+	if got := count(slowly(5*time.Hour), OpRouterDue); got != 58 {
 		t.Errorf("first full syncs that take five hours: %d clusters to be looked at, want one pair a night", got)
+	}
+	m.Policy.Windows = []mesh.Window{{Kind: "deny", From: "00:00", To: "24:00", TimeZone: "UTC"}}
+	if got := count(made(t, m, Join, "c30"), OpRouterDue); got != 58 {
+		t.Errorf("windows that never open: %d clusters to be looked at, want those of one pair", got)
 	}
 }
 
@@ -294,6 +346,71 @@ func TestABellIsAnsweredOnce(t *testing.T) {
 	skipped.State = StepSkipped
 	if due("latam") {
 		t.Error("a question that was skipped asks for nothing")
+	}
+}
+
+// TestOneRestartAtTheEndOfALeave: only if a person has chosen it.
+func TestOneRestartAtTheEndOfALeave(t *testing.T) {
+	p := made(t, world("12.5", "emea", "apac", "amer"), Leave, "amer")
+	asked := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Op == OpAskEach })
+	due := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Op == OpRouterDue })
+	for _, c := range []struct {
+		name string
+		said *Said
+		goes StepState
+		want bool
+		says string
+	}{
+		{"nobody has answered", nil, StepDone, false, "each connection has a restart of its own"},
+		{"one for each", &Said{Verb: Answer, Actor: "ada", Yes: true}, StepDone, false, "each connection has a restart of its own"},
+		{"one at the end", &Said{Verb: Answer, Actor: "ada"}, StepDone, true, "ada chose one restart for all connections"},
+		{"the question was skipped", &Said{Verb: Skip, Actor: "ada"}, StepSkipped, false, "each connection has a restart of its own"},
+	} {
+		p.Steps[asked].Said, p.Steps[asked].State = c.said, c.goes
+		if got, says := p.RouterDue(&p.Steps[due]); got != c.want || says != c.says {
+			t.Errorf("%s: %v, %s", c.name, got, says)
+		}
+	}
+}
+
+// TestAJoinThatIsLaidOut when its cluster stands in mesh.yaml, or cannot be.
+func TestAJoinThatIsLaidOut(t *testing.T) {
+	m := world("14.0", "emea", "apac", "amer")
+	without := *m
+	without.Clusters = m.Clusters[:2]
+	without.Peers = slices.DeleteFunc(slices.Clone(m.Peers), func(p mesh.Peer) bool { return p.ID.From == "amer" || p.ID.To == "amer" })
+	lonely := *m
+	lonely.Peers = without.Peers
+	p := made(t, &without, Join, "amer")
+	if _, err := p.LayOut(Known{Mesh: &lonely, Now: noon}); err == nil || !strings.Contains(err.Error(), "pairs amer with no cluster") || len(p.Steps) != 2 || len(p.Pairs) != 4 {
+		t.Errorf("mesh.yaml lists it without pairs: %v; %s", err, outline(p))
+	}
+	there := map[mesh.PeerID]peer.Entry{}
+	for _, peered := range m.Peers {
+		there[peered.ID] = peer.Entry{Address: "imp-" + string(peered.ID.To) + "-pub", Protocol: mesh.TCP}
+	}
+	nothing, err := p.LayOut(Known{Mesh: m, Entries: there, Now: noon})
+	if err != nil || nothing != "every cluster that mesh.yaml pairs amer with has its entry for it, and it theirs" || len(p.Steps) != 2 || len(p.Pairs) != 0 {
+		t.Errorf("all entries are there: %q, %v; %s", nothing, err, outline(p))
+	}
+	p = made(t, &without, Join, "amer")
+	nothing, err = p.LayOut(Known{Mesh: m, Now: noon})
+	if got := outline(p); nothing != "" || err != nil || !strings.HasPrefix(got, "meshLines amer, layOut amer, preflight amer, syncAgent amer, duplicates amer, ") || !strings.Contains(got, "addEntry apac>amer") || p.Head.Steps != len(p.Steps) || p.Steps[2].N != 3 {
+		t.Errorf("%q, %v; %s", nothing, err, got)
+	}
+}
+
+// TestAClusterWhoseReleaseIsUnknownIsNotParted: which of them it is.
+func TestAClusterWhoseReleaseIsUnknownIsNotParted(t *testing.T) {
+	for _, unknown := range []int{0, 1} {
+		m := world("12.5", "emea", "apac")
+		m.Clusters[unknown].Release = ""
+		for kind, args := range map[Kind][]string{Leave: {"emea"}, Delete: {"emea", "apac"}} {
+			_, err := Make(Known{Mesh: m, Now: noon}, "c4f2", Word{Kind: kind, Args: args})
+			if err == nil || !strings.Contains(err.Error(), "the release of "+string(m.Clusters[unknown].ID)+" is not known") {
+				t.Errorf("%s, %s: %v", kind, m.Clusters[unknown].ID, err)
+			}
+		}
 	}
 }
 
