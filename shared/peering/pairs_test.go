@@ -162,7 +162,7 @@ func TestTwoClustersBecomePeersByThePlan(t *testing.T) {
 		if s := p.Current(); s.State != change.StepRunning {
 			t.Errorf("%+v", s)
 		}
-		p = r.carriedOut(id, false, at(change.OpLook))
+		r.carriedOut(id, false, at(change.OpLook))
 		if got := r.plans().Changing(); len(got) > 0 {
 			t.Errorf("they are verified, and %v wear Changing", got)
 		}
@@ -186,7 +186,7 @@ func TestAWrongAddressAForgottenSideAndAWrongPasswordAreSaid(t *testing.T) {
 	r.parted()
 	id := r.ask(change.Add, "emea", "apac")
 	r.say(id, change.Word{Verb: change.Start})
-	p := r.carriedOut(id, false, at(change.OpAddEntry))
+	r.carriedOut(id, false, at(change.OpAddEntry))
 	confirm := func() *change.Step {
 		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{r.plan(id).Current().N}})
 		return r.plan(id).Current()
@@ -204,14 +204,14 @@ func TestAWrongAddressAForgottenSideAndAWrongPasswordAreSaid(t *testing.T) {
 	}
 	r.Change("emea", clustersim.Peers{Peer: "apac", Protocol: ptr("tcp"), Password: ptr("wrong")})
 	r.tick()
-	p = r.carriedOut(id, false, at(change.OpAddEntry))
+	p := r.carriedOut(id, false, at(change.OpAddEntry))
 	if s := p.Current(); s.Pair.From != "apac" {
 		t.Fatalf("%+v", s)
 	}
 	if s := confirm(); !strings.Contains(s.Evidence, "it reads otherwise") {
 		t.Errorf("the second side was forgotten: %+v", s)
 	}
-	p = r.carriedOut(id, false, at(change.OpVerifyPair))
+	r.carriedOut(id, false, at(change.OpVerifyPair))
 	r.pass(20 * time.Minute)
 	if s := r.plan(id).Current(); s.State != change.StepWaiting || !strings.Contains(s.Evidence, "refuses the AXL user name or password") {
 		t.Errorf("the password is wrong: %+v", s)
@@ -313,7 +313,7 @@ func TestAFourthClusterJoinsAndLeaves(t *testing.T) {
 
 		id = r.ask(change.Leave, "c04")
 		r.say(id, change.Word{Verb: change.Start})
-		p = r.carriedOut(id, false, at(change.OpMeshLines))
+		r.carriedOut(id, false, at(change.OpMeshLines))
 		if got := r.plans().Changing(); len(got) != 6 {
 			t.Errorf("mesh.yaml lists it yet: %v wear Changing", got)
 		}
@@ -342,15 +342,15 @@ func TestAPairGoesTLS(t *testing.T) {
 	}
 	id := r.ask(change.Edit, "emea", "apac", "protocol=tls")
 	r.say(id, change.Word{Verb: change.Start})
-	p := r.expect(id, change.Waiting, 1)
+	r.expect(id, change.Waiting, 1)
 	if got := r.plans().Changing(); len(got) != 2 {
 		t.Errorf("%v wear Changing", got)
 	}
 	r.under(&declared)
-	p = r.carriedOut(id, false, at(change.OpEditEntry))
+	r.carriedOut(id, false, at(change.OpEditEntry))
 	r.Change("emea", clustersim.Peers{Peer: "apac", Protocol: ptr("tls")})
 	r.tick()
-	p = r.carriedOut(id, false, at(change.OpEditEntry))
+	p := r.carriedOut(id, false, at(change.OpEditEntry))
 	r.say(id, change.Word{Verb: change.Confirm, Steps: []int{p.Current().N}})
 	if s := r.plan(id).Current(); s.Pair.From != "apac" || !strings.Contains(s.Evidence, "it reads otherwise: its protocol reads TCP") {
 		t.Errorf("the second side was forgotten: %+v", s)
@@ -383,7 +383,7 @@ func TestAPasswordIsRotatedAndOneIsEnteredWrong(t *testing.T) {
 		}
 		id := r.ask(change.RotateCredentials, "emea")
 		r.say(id, change.Word{Verb: change.Start})
-		p := r.carriedOut(id, false, func(s *change.Step) bool { return s.Purpose == "password" })
+		r.carriedOut(id, false, func(s *change.Step) bool { return s.Purpose == "password" })
 		r.Change("emea", clustersim.Credentials{Account: "intercluster", Password: ptr("another")})
 		r.pass(40 * time.Minute) // meanwhile syncs fail
 		r.carriedOut(id, false, at(change.OpEnterCredentials))
@@ -394,7 +394,7 @@ func TestAPasswordIsRotatedAndOneIsEnteredWrong(t *testing.T) {
 		r.Change(string(second), clustersim.Peers{Peer: "emea", Password: ptr("another")})
 		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{r.plan(id).Current().N}})
 		r.pass(4 * time.Hour)
-		p = r.plan(id)
+		p := r.plan(id)
 		if s := p.Current(); s.Op != change.OpVerifyPair || s.Pair.From != first || s.State != change.StepWaiting {
 			t.Fatalf("one was entered wrong, mapped %v: %+v", mapped, s)
 		}
@@ -419,7 +419,7 @@ func TestOnlyOneSideIsDeleted(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	r.say(id, change.Word{Verb: change.Skip, Steps: []int{s.N}, Text: "apac is away"})
-	p = r.carriedOut(id, false, func(s *change.Step) bool { return s.Op == change.OpVerifyGone && s.Cluster == "apac" })
+	r.carriedOut(id, false, func(s *change.Step) bool { return s.Op == change.OpVerifyGone && s.Cluster == "apac" })
 	r.pass(15 * time.Minute)
 	if s := r.plan(id).Current(); s.State != change.StepWaiting || !strings.Contains(s.Evidence, "for a person to delete it") {
 		t.Errorf("%+v", s)
@@ -489,14 +489,14 @@ func TestAJoinWaitsForItsWindow(t *testing.T) {
 	r.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "11:00", To: "07:00", TimeZone: "UTC"}}
 	id := r.ask(change.Join, "amer")
 	r.say(id, change.Word{Verb: change.Start})
-	p := r.carriedOut(id, false, at(change.OpAddEntry))
+	r.carriedOut(id, false, at(change.OpAddEntry))
 	r.tick()
 	if s := r.plan(id).Current(); s.State != change.StepRunning || !strings.Contains(s.Evidence, "waits for a window") {
 		t.Errorf("at %s: %+v", r.Clock.Now(), s)
 	}
 	r.Change("emea", clustersim.Peers{Peer: "amer", Present: ptr(true)})
 	r.tick()
-	if p = r.plan(id); p.Current().Op != change.OpAskBell {
+	if p := r.plan(id); p.Current().Op != change.OpAskBell {
 		t.Errorf("it is at %+v", p.Current())
 	}
 	r.obeys(id, false)
