@@ -226,7 +226,7 @@ func WriteStatus(w io.Writer, st Status, color bool) error {
 	if len(st.Plans) > 0 {
 		p.heading("PLANS")
 		for _, r := range changeRows(st.Plans) {
-			p.line("  %s  %s %s %s, since %s", r.ID, r.Kind, r.State, r.Where, stamp(r.Since))
+			p.line("  %s  %s, since %s", r.ID, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Kind, r.State, r.Where)), stamp(r.Since))
 			if r.Why != "" {
 				p.wrapped(4, r.Why)
 			}

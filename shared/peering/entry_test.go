@@ -59,3 +59,24 @@ func TestAJoinWhoseEntriesAreAllThereIsDone(t *testing.T) {
 		t.Errorf("%s: %s", p.State, p.Why)
 	}
 }
+
+// Who says a word to a plan has edited mesh.yaml, and `peerkeeper run` goes on with the old one.
+func TestAMeshYAMLThatIsNotInForceIsWaitedFor(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	whole := r.Mesh
+	r.under(unjoined(whole, "amer"))
+	r.watch()
+	id := r.ask(change.Join, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	r.Mesh = whole
+	r.begin(nil) // without a look of peersync
+	r.say(id, change.Word{Verb: change.Confirm, Steps: []int{1}})
+	if s := r.plan(id).Current(); s.N != 1 || !strings.Contains(s.Evidence, "peersync has looked by another mesh.yaml") {
+		t.Errorf("%+v", s)
+	}
+	r.watch()
+	r.tick()
+	if s := r.plan(id).Current(); s != nil && s.N == 1 {
+		t.Errorf("%+v", s)
+	}
+}

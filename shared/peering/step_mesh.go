@@ -7,10 +7,16 @@ import (
 	"peerkeeper/shared/record"
 )
 
-// meshLines sees whether the mesh.yaml in force says what the plan needs.
+// meshLines sees whether the mesh.yaml in force says what the plan needs. Who says a word to
+// a plan may have a newer file than that by which the clusters are watched.
 func (t *tick) meshLines(_ context.Context, _ *record.Plan, s *change.Step) error {
 	done, says := s.Declared(t.Mesh)
-	t.confirmed(s, &done, says+", as this run has it", "")
+	says += ", as this run has it"
+	if watched := t.grounds.Snapshot.Runs["peersync"].Value.ConfigHash; done && watched != "" && watched != t.Mesh.Hash() {
+		s.Turn(change.StepWaiting, t.Now(), "%s; peersync has looked by another mesh.yaml: put this one in force there too, and the plan goes on with its next look", says)
+		return nil
+	}
+	t.confirmed(s, &done, says, "")
 	return nil
 }
 
