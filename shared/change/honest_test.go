@@ -1,10 +1,12 @@
 package change
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // TestAJoinThatHasMadeNothingSaysSo: before its steps are laid out none of them is done.
@@ -110,7 +112,22 @@ func TestAnAbortTellsWhatStays(t *testing.T) {
 	if err := p.Hear(Word{N: 2, Verb: Abort, Actor: "ada", At: noon}, mesh.Recover, noon); err != nil {
 		t.Fatal(err)
 	}
-	if want := "aborted by ada; done, and staying so: step 1, 5 (`peerkeeper peering show c4f2 --html` says how each is undone)"; p.State != Aborted || p.Why != want {
+	if want := "aborted by ada; done, and staying so: step 1, step 5 (`peerkeeper peering show c4f2 --html` says how each is undone)"; p.State != Aborted || p.Why != want {
 		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}
+
+// TestALeaveTakesAlongWhatMeshYAMLDoesNotTell: an entry that was read, and is no pair there.
+func TestALeaveTakesAlongWhatMeshYAMLDoesNotTell(t *testing.T) {
+	m := world("14.0", "emea", "apac", "amer")
+	m.Topology = ""
+	m.Peers = slices.DeleteFunc(m.Peers, func(p mesh.Peer) bool { return p.ID.From == "apac" || p.ID.To == "apac" })
+	k := Known{Mesh: m, Now: noon, Entries: map[mesh.PeerID]peer.Entry{{From: "apac", To: "amer"}: {Address: "imp-amer-pub"}}}
+	p, err := Make(k, "c4f2", Word{Kind: Leave, Args: []string{"amer"}, Actor: "ada", At: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := outline(p); !strings.Contains(got, "deleteEntry apac>amer, deleteEntry amer>apac") {
+		t.Error(got)
 	}
 }

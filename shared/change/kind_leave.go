@@ -21,7 +21,7 @@ func leave() kind {
 				return nil, err
 			}
 			l := &layout{Known: k, clusters: []mesh.ClusterID{c.ID}}
-			peers := l.peersOf(c)
+			peers := l.linkedTo(c)
 			for _, other := range peers {
 				l.clusters = append(l.clusters, other.ID)
 				l.pairs = append(l.pairs, both(other, c)...)
@@ -46,14 +46,11 @@ func leave() kind {
 					return nil, err
 				}
 			}
-			if disabled > 0 { // before anything is waited for
+			if disabled > 0 {
 				l.enableHA(c, disabled)
 			}
 			if each > 0 {
 				l.restartRouter(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID}), c.Publisher)
-			}
-			for _, other := range peers {
-				l.verify(OpVerifyGone, "", both(other, c)...)
 			}
 			for _, other := range peers {
 				l.verify(OpLeftovers, "", both(other, c)[:1]...)
@@ -62,6 +59,22 @@ func leave() kind {
 			return l, nil
 		},
 	}
+}
+
+// linkedTo are the clusters with which one is a pair in mesh.yaml, or has an entry on either
+// side that mesh.yaml does not tell of: when it has left, nobody would look for that.
+func (l *layout) linkedTo(c *mesh.Cluster) []*mesh.Cluster {
+	var out []*mesh.Cluster
+	for i := range l.Mesh.Clusters {
+		other := &l.Mesh.Clusters[i]
+		id := mesh.PeerID{From: c.ID, To: other.ID}
+		_, there := l.Entries[id]
+		_, back := l.Entries[id.Reverse()]
+		if l.paired(c, other) || there || back {
+			out = append(out, other)
+		}
+	}
+	return out
 }
 
 // parted ends one pair of a cluster that leaves.
@@ -79,5 +92,6 @@ func (l *layout) parted(other, c *mesh.Cluster, each int, restart bool) error {
 	if restart {
 		l.restart(c, each, c.Publisher, peer.XCPRouter)
 	}
+	l.verify(OpVerifyGone, "", pairs...)
 	return nil
 }

@@ -90,7 +90,7 @@ func editEntryText() text {
 			if c.step.Purpose == ByAddress {
 				return "syncs of this direction, until the address is right"
 			}
-			return "presence between the two clusters, from the first end's change until the other end has the same protocol and certificates are exchanged"
+			return "presence between the two clusters, from the first end's change until the other end has the same protocol and, with TLS, certificates are exchanged (inferred; Cisco names no interruption)"
 		},
 		proof: func(context) string { return "the peer table has it; where it cannot be read, a person says so" },
 		undo: func(c context) string {

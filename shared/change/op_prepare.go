@@ -39,11 +39,11 @@ func preparations(c context) (title, why string, how procedure.Step) {
 	case prepareNames:
 		return "every name in the certificates of " + all + " resolves in the others' DNS servers, each of them", "ICSA resolves all alternative names of a peer's tomcat certificate, and does not connect if one fails", commandLine("`utils network host NAME` on each publisher for every name; `peerkeeper check certs` lists the names, and those that do not resolve.")
 	case prepareRoots:
-		return "the CAs that signed the certificates of " + all + " are in the others' tomcat-trust and cup-xmpp-trust", "a certificate whose CA is not trusted is refused, and the connection with it; self-signed certificates travel by themselves", procedure.Step{Menu: procedure.CertificateManagement, Do: "Find: each root and intermediate of the others stands in tomcat-trust and in cup-xmpp-trust; upload what is missing on the publisher."}
+		return "the CAs that signed the certificates of " + all + " are in the others' tomcat-trust and cup-xmpp-trust", "a certificate whose CA is not trusted is refused, and the connection with it; ICSA exchanges the certificates of the peers themselves, and Cisco has people upload the CAs behind them (TAC-212647)", procedure.Step{Menu: procedure.CertificateManagement, Do: "Find: each root and intermediate of the others stands in tomcat-trust and in cup-xmpp-trust; upload what is missing on the publisher."}
 	case preparePassword:
 		return fmt.Sprintf("the intercluster application user of %s has its new password", c.step.Cluster), "every other cluster logs in to it with that account; from now on they are refused until their entry is changed", procedure.Step{On: string(c.step.Cluster), Do: "Give the account its new password. Where it is kept is not in Cisco's chapter: application users are kept in Unified CM."}
 	case prepareTryOnce:
-		return "the new password was tried once", "a password that is entered wrong on many clusters locks the account: each of them tries every 5 min", procedure.Step{Do: fmt.Sprintf("`peerkeeper peering check-credentials %s %s` asks for it at a prompt, tries it once and keeps nothing.", firstPeer(c), c.step.Cluster)}
+		return "the new password was tried once", "a password that is entered wrong on many clusters may lock the account: ICSA tries a sync that failed again every 5 min", procedure.Step{Do: fmt.Sprintf("`peerkeeper peering check-credentials %s %s` asks for it at a prompt, tries it once and keeps nothing.", firstPeer(c), c.step.Cluster)}
 	}
 	return c.step.Purpose, "a later version of Peerkeeper asks for it", procedure.Step{}
 }

@@ -88,12 +88,12 @@ func TestWhatPlansOfPairsComeTo(t *testing.T) {
 			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, askHA apac, restart imp-apac-pub, enableHA apac, " +
 			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea"},
 		{"a cluster leaves, of release 14", "14.0", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, " +
-			"deleteEntry emea>amer, deleteEntry amer>emea, deleteEntry apac>amer, deleteEntry amer>apac, verifyGone emea>amer, verifyGone amer>emea, verifyGone apac>amer, verifyGone amer>apac, " +
+			"deleteEntry emea>amer, deleteEntry amer>emea, verifyGone emea>amer, verifyGone amer>emea, deleteEntry apac>amer, deleteEntry amer>apac, verifyGone apac>amer, verifyGone amer>apac, " +
 			"leftovers emea>amer, leftovers apac>amer, meshLines amer"},
 		{"a cluster leaves, before release 14", "12.5", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, askEach amer, askHA amer, " +
-			"deleteEntry emea>amer, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry amer>emea, restart imp-amer-pub, " +
-			"deleteEntry apac>amer, askHA apac, restart imp-apac-pub, enableHA apac, deleteEntry amer>apac, restart imp-amer-pub, enableHA amer, routerDue amer, askHA amer, restart imp-amer-pub, enableHA amer, " +
-			"verifyGone emea>amer, verifyGone amer>emea, verifyGone apac>amer, verifyGone amer>apac, leftovers emea>amer, leftovers apac>amer, meshLines amer"},
+			"deleteEntry emea>amer, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry amer>emea, restart imp-amer-pub, verifyGone emea>amer, verifyGone amer>emea, " +
+			"deleteEntry apac>amer, askHA apac, restart imp-apac-pub, enableHA apac, deleteEntry amer>apac, restart imp-amer-pub, verifyGone apac>amer, verifyGone amer>apac, " +
+			"enableHA amer, routerDue amer, askHA amer, restart imp-amer-pub, enableHA amer, leftovers emea>amer, leftovers apac>amer, meshLines amer"},
 		{"a password is rotated", "14.0", RotateCredentials, []string{"emea"}, "preflight emea, syncAgent emea, prepare password, prepare tryOnce, " +
 			"enterCredentials amer>emea, enterCredentials apac>emea, verifyPair amer>emea, verifyPair apac>emea"},
 	} {

@@ -320,13 +320,13 @@ func (p *Plan) stays() string {
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if o := opOf(s.Op); s.State == StepDone && !s.Began.IsZero() && o.kind == Manual && !o.aftermath && (!s.Pair.IsZero() || s.Op == OpMeshLines) {
-			done = append(done, fmt.Sprint(s.N))
+			done = append(done, fmt.Sprintf("step %d", s.N))
 		}
 	}
 	if len(done) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; done, and staying so: step %s (`peerkeeper peering show %s --html` says how each is undone)", plain.List(done), p.ID)
+	return fmt.Sprintf("; done, and staying so: %s (`peerkeeper peering show %s --html` says how each is undone)", plain.List(done), p.ID)
 }
 
 func said(what, text string) string {

@@ -28,7 +28,7 @@ func (st *stage) follow(ctx context.Context, within time.Duration, until change.
 			return err
 		}
 		at := p.Current()
-		if !p.State.Active() || at == nil || at.Op == until || at.Op == change.OpMeshLines || !st.operator.Now().Before(end) {
+		if !p.State.Active() || at == nil || at.Op == until || st.lacksLines(at) || !st.operator.Now().Before(end) {
 			return nil
 		}
 		said := false
@@ -45,6 +45,12 @@ func (st *stage) follow(ctx context.Context, within time.Duration, until change.
 			}
 		}
 	}
+}
+
+// lacksLines says that a step waits for a mesh.yaml that is not the one in force.
+func (st *stage) lacksLines(at *change.Step) bool {
+	done, _ := at.Declared(st.operator.Mesh)
+	return at.Op == change.OpMeshLines && !done
 }
 
 // rotated is the password that an intercluster account gets.

@@ -500,6 +500,9 @@ func TestAJoinWaitsForItsWindow(t *testing.T) {
 		t.Errorf("it is at %+v", p.Current())
 	}
 	r.obeys(id, false)
+	if s := r.plan(id).Current(); s.Op != change.OpAddEntry || s.Pair.From != "amer" || s.State != change.StepWaiting {
+		t.Errorf("the pair is left with one entry until the next window: %+v", s)
+	}
 	r.pass(2*time.Hour + 30*time.Minute)
 	if s := r.plan(id).Current(); s.Op != change.OpAddEntry || s.State != change.StepWaiting {
 		t.Errorf("at %s: %+v", r.Clock.Now(), s)

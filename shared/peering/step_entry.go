@@ -72,7 +72,7 @@ func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) err
 		t.confirmed(s, &done, text, "")
 		return nil
 	}
-	if wait := t.outsideWindow(p); wait != "" && s.Said == nil && has.Other == nil {
+	if wait := t.outsideWindow(p, s); wait != "" && s.Said == nil && has.Other == nil {
 		s.Turn(change.StepRunning, t.Now(), "%s", wait)
 		return nil
 	}
@@ -113,10 +113,16 @@ func (t *tick) address(ctx context.Context, s *change.Step) string {
 }
 
 // outsideWindow says that a join makes no entries now: the first full syncs would fall
-// into the hours that the policy's windows keep free.
-func (t *tick) outsideWindow(p *record.Plan) string {
+// into the hours that the policy's windows keep free. A pair that is begun is not left
+// with one entry until the next window.
+func (t *tick) outsideWindow(p *record.Plan, s *change.Step) string {
 	if p.Kind != change.Join {
 		return ""
+	}
+	for i := range p.Steps[:s.N-1] {
+		if x := &p.Steps[i]; x.Op == change.OpAddEntry && x.Pair == s.Pair.Reverse() && x.State == change.StepDone {
+			return ""
+		}
 	}
 	if ok, why := t.Mesh.Policy.Allowed(t.Now()); !ok {
 		return "waits for a window of policy.windows before the next entry (" + why + "); an entry that is made all the same is taken as it is"

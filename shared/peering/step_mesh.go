@@ -13,7 +13,7 @@ func (t *tick) meshLines(_ context.Context, _ *record.Plan, s *change.Step) erro
 	done, says := s.Declared(t.Mesh)
 	says += ", as this run has it"
 	if watched := t.grounds.Snapshot.Runs["peersync"].Value.ConfigHash; done && watched != "" && watched != t.Mesh.Hash() {
-		s.Turn(change.StepWaiting, t.Now(), "%s; peersync has looked by another mesh.yaml: put this one in force there too, and the plan goes on with its next look", says)
+		s.Turn(change.StepRunning, t.Now(), "%s; peersync has looked by another mesh.yaml: the plan goes on with its next look, once this one is in force there too", says)
 		return nil
 	}
 	t.confirmed(s, &done, says, "")

@@ -181,7 +181,7 @@ func (t *tick) verifyGone(ctx context.Context, p *record.Plan, s *change.Step) e
 		s.Turn(change.StepWaiting, now, "for a person to delete it: the entry for %s is there", s.Pair.To)
 	case known && n > 0 && now.Sub(later(since, s.Began)) > goneWithin:
 		contradict(s)
-		s.Turn(change.StepWaiting, now, "for a person: %d copies of users of %s are still there; is the entry deleted? A Force Manual Sync of nothing does not take them away: ask Cisco TAC, or skip the step with a reason", n, s.Pair.To)
+		s.Turn(change.StepWaiting, now, "for a person: %d copies of users of %s are still there; is the entry deleted? How copies are taken away without their entry is not in Cisco's guides: ask Cisco TAC, or skip the step with a reason", n, s.Pair.To)
 	case known && n > 0:
 		s.Turn(change.StepRunning, now, "%d copies of users of %s are still there", n, s.Pair.To)
 	case why == "" && known:
