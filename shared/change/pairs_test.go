@@ -117,8 +117,8 @@ func TestWhatPlansOfOneListedPairComeTo(t *testing.T) {
 		{"14.0", Delete, []string{"emea", "apac"}, "preflight emea, preflight apac, prepare backup, deleteEntry emea>apac, deleteEntry apac>emea, " +
 			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea, meshLines emea"},
 		{"12.5", Leave, []string{"apac"}, "preflight apac, preflight emea, prepare backup, askHA apac, " +
-			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, restart imp-apac-pub, enableHA apac, " +
-			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, meshLines apac"},
+			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, restart imp-apac-pub, " +
+			"verifyGone emea>apac, verifyGone apac>emea, enableHA apac, leftovers emea>apac, meshLines apac"},
 		{"12.5", Leave, []string{"amer"}, "preflight amer, prepare backup, meshLines amer"},
 	} {
 		m := world(c.release, "emea", "apac", "amer")
