@@ -284,8 +284,8 @@ func TestJoiningAsDeployed(t *testing.T) {
 	part("the window opens, and peering is killed between the intent and the sending", func(t *testing.T) {
 		s.forward(t, 3*time.Minute)
 		s.look(t)
-		s.faults.Inject(emulator.Rule{Service: "dynamodb", Operation: "PutItem", Contains: "#audit#", Kind: emulator.Delay, Wait: time.Minute, Times: -1})
-		s.killOnce(t, "peering", "an intent", func() bool { return s.faults.Held() > 0 })
+		s.faults.Inject(emulator.Rule{Service: "dynamodb", Operation: "PutItem", Contains: "#audit#", Kind: emulator.Delay, Wait: 2 * time.Second, Times: -1})
+		s.killOnce(t, "peering", "an intent", func() bool { return len(s.gate(t).Open) > 0 && s.faults.Held() > 0 })
 		s.faults.Mend()
 		if g := s.gate(t); len(g.Open) != 1 || g.Open[0].Action != peer.RestartService || g.Open[0].Planned.Plan != p.ID {
 			t.Errorf("open is %+v", g.Open)
