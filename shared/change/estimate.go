@@ -15,7 +15,7 @@ const tick = 5 * time.Minute
 // window is open.
 func (p *Plan) estimate(m *mesh.Mesh) string {
 	var all time.Duration
-	people, windows := 0, false
+	people, windows, more := 0, false, false
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.State.Over() {
@@ -33,7 +33,7 @@ func (p *Plan) estimate(m *mesh.Mesh) string {
 		case kind == Manual && s.Op != OpFallback, kind == Question, s.NeedsApproval(m.Policy.Mode) && s.Consent == nil:
 			people++
 		}
-		windows = windows || s.NeedsApproval(m.Policy.Mode)
+		windows, more = windows || s.NeedsApproval(m.Policy.Mode), more || s.Op == OpLayOut
 	}
 	if all == 0 && people == 0 {
 		return "nothing is left"
@@ -45,5 +45,8 @@ func (p *Plan) estimate(m *mesh.Mesh) string {
 	if windows && len(m.Policy.Windows) > 0 {
 		parts = append(parts, "restarts wait for a window of policy.windows")
 	}
-	return plain.FirstBy(3, parts, "; ")
+	if more {
+		parts = append(parts, "then the steps that are not laid out yet")
+	}
+	return plain.FirstBy(4, parts, "; ")
 }

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -129,5 +130,19 @@ func TestALeaveTakesAlongWhatMeshYAMLDoesNotTell(t *testing.T) {
 	}
 	if got := outline(p); !strings.Contains(got, "deleteEntry apac>amer, deleteEntry amer>apac") {
 		t.Error(got)
+	}
+}
+
+// TestAnOptionOfAnotherKindIsRefused: by its name.
+func TestAnOptionOfAnotherKindIsRefused(t *testing.T) {
+	k := Known{Mesh: world("14.0", "emea", "apac"), Now: noon}
+	for _, w := range []Word{{Kind: Add, Args: []string{"emea", "apac", "protocol=tls"}}, {Kind: Leave, Args: []string{"emea", "publisher=x"}}} {
+		if _, err := Make(k, "c4f2", w); !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "takes no --p") {
+			t.Errorf("%s %v: %v", w.Kind, w.Args, err)
+		}
+	}
+	p := made(t, world("14.0", "emea", "apac"), Join, "latam")
+	if v := p.View(world("14.0", "emea", "apac")); !strings.HasSuffix(v.Estimate, "then the steps that are not laid out yet") {
+		t.Error(v.Estimate)
 	}
 }

@@ -181,6 +181,9 @@ func NewID(w Word) string {
 
 // clusterOf is the one cluster of a kind that takes one.
 func clusterOf(k Known, name Kind, args []string) (*mesh.Cluster, error) {
+	if err := noOption(name, args); err != nil {
+		return nil, err
+	}
 	if len(args) != 1 {
 		return nil, usagef("%s takes one cluster: one of %s", name, plain.List(k.Mesh.IDs()))
 	}

@@ -16,6 +16,9 @@ import (
 
 // pairOf is the pair that two arguments name, with its clusters.
 func pairOf(k Known, name Kind, args []string) (a, b *mesh.Cluster, err error) {
+	if err := noOption(name, args); err != nil {
+		return nil, nil, err
+	}
 	if len(args) != 2 {
 		return nil, nil, usagef("%s takes two clusters, as in: %s emea apac", name, name)
 	}
@@ -41,6 +44,16 @@ func option(args []string, name string) (value string, rest []string) {
 		}
 	}
 	return value, rest
+}
+
+// noOption refuses an option that a kind does not take.
+func noOption(name Kind, args []string) error {
+	for _, arg := range args {
+		if option, _, ok := strings.Cut(arg, "="); ok {
+			return usagef("%s takes no --%s: `peerkeeper peering plan --help` says what each kind takes", name, option)
+		}
+	}
+	return nil
 }
 
 func both(a, b *mesh.Cluster) []mesh.PeerID {
