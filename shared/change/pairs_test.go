@@ -186,6 +186,10 @@ func TestAPairIsChangedByOnePlanAtATime(t *testing.T) {
 	if _, err := Make(k, "c4f2", Word{Kind: Add, Args: []string{"emea", "amer"}, Actor: "ada", At: noon}); err != nil {
 		t.Errorf("another pair: %v", err)
 	}
+	k.Leaving = map[mesh.ClusterID]string{"amer": "d3e4"}
+	if _, err := Make(k, "c4f2", Word{Kind: Add, Args: []string{"emea", "amer"}, Actor: "ada", At: noon}); err == nil || errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "plan d3e4 takes amer out of the mesh") {
+		t.Errorf("with a cluster that leaves: %v", err)
+	}
 }
 
 // TestAJoinMakesNoPairWithAClusterThatLeaves: that plan was laid out before the pair was,
@@ -442,6 +446,9 @@ func TestTheLinesForMeshYAML(t *testing.T) {
 		{"a listed pair ends", lines(pairs, Delete, "emea", "apac"), []string{"without [emea, apac]"}, "full-mesh"},
 		{"a pair goes TLS", lines(full, Edit, "emea", "apac", "protocol=tls"), []string{"{pair: [emea, apac], protocol: tls}"}, ""},
 		{"a cluster leaves", lines(pairs, Leave, "amer"), []string{"id: amer", "every pair that names amer"}, ""},
+		{"a cluster leaves a full mesh", lines(full, Leave, "amer"), []string{"id: amer", "except: without the lines that name amer"}, "pairs:"},
+		{"a cluster joins by a publisher that nobody has named", lines(full, Join, "latam"), []string{"publisher: PUBLISHER #", "- {name: PUBLISHER}"}, "address"},
+		{"the only pair ends", lines(world("14.0", "emea", "apac"), Delete, "emea", "apac"), []string{"pairs: [] # there is no other"}, "- ["},
 	} {
 		for _, want := range c.want {
 			if !strings.Contains(c.got, want) {

@@ -130,6 +130,11 @@ func TestWhatEveryFunctionKnowsOfAPlan(t *testing.T) {
 	}
 	entry.Step, entry.Pairs, entry.DonePairs = gone+3, nil, 2
 	expect("they are gone, and certificates are left", "2 of 2 directed peers are done")
+	p.Steps[gone].State = StepSkipped
+	entry.DonePairs = 1
+	expect("what was left out when it was verified is not done", "1 of 2 directed peers are done")
+	p.Steps[gone].State = StepDone
+	entry.DonePairs = 2
 	walk(t, p, mesh.Recover, word(Stop, 2))
 	entry.State, entry.Stop, entry.Why, entry.Since, entry.Folded = Stopped, "ada", "stopped by ada: CHG1", noon, 2
 	expect("stopped by a person", "2 of 2 directed peers are done")
@@ -137,7 +142,17 @@ func TestWhatEveryFunctionKnowsOfAPlan(t *testing.T) {
 	entry = Entry{ID: "c4f2", Kind: Delete, State: Aborted, Since: noon, Folded: 3}
 	expect("aborted", "")
 
-	all := Plans{Plans: []Entry{{ID: "a1b2", State: Draft, Pairs: []mesh.PeerID{there}}, {ID: "a1b3", State: Done, Pairs: []mesh.PeerID{there}}, {ID: "a1b4", State: Stopped, Pairs: []mesh.PeerID{there}}}}
+	p.Abort, p.State = "", Running
+	p.Finish(noon)
+	entry.State = Done
+	expect("finished", "")
+
+	all := Plans{Plans: []Entry{
+		{ID: "a1b2", Kind: Leave, State: Draft, Clusters: []mesh.ClusterID{"emea"}, Pairs: []mesh.PeerID{{From: "emea", To: "amer"}}},
+		{ID: "a1b3", Kind: Leave, State: Done, Clusters: []mesh.ClusterID{"apac"}, Pairs: []mesh.PeerID{back}},
+		{ID: "a1b4", Kind: Leave, State: Stopped, Clusters: []mesh.ClusterID{"amer", "emea"}, Pairs: []mesh.PeerID{there}},
+		{ID: "a1b5", Kind: Add, State: Running, Clusters: []mesh.ClusterID{"emea", "latam"}},
+	}}
 	if e, ok := all.Find("a1b4"); !ok || e.State != Stopped {
 		t.Errorf("%+v", e)
 	}
@@ -149,6 +164,9 @@ func TestWhatEveryFunctionKnowsOfAPlan(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[mesh.PeerID]string{there: "a1b4"}, all.Changing()); diff != "" {
 		t.Errorf("only the stopped one holds its pair:\n%s", diff)
+	}
+	if diff := cmp.Diff(map[mesh.ClusterID]string{"amer": "a1b4"}, all.Leaving()); diff != "" {
+		t.Errorf("only the stopped one takes a cluster out:\n%s", diff)
 	}
 	if got := (Entry{AllPairs: 1}).Progress(); got != "0 of 1 directed peer is done" {
 		t.Error(got)
