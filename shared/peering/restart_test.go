@@ -10,6 +10,7 @@ import (
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/repair"
 )
 
@@ -128,12 +129,20 @@ func TestANodeFailsOverAndAPersonFallsBack(t *testing.T) {
 	id := r.begun(false)
 	r.Change("emea", clustersim.Services{Node: emeaPub, Service: peer.XCPRouter, Takes: ptr("2m")})
 	r.say(id, change.Word{Verb: change.Approve, Steps: []int{restartPub}})
-	r.pass(30 * time.Minute)
-	if p := r.expect(id, change.Waiting, fallbackPub); !strings.Contains(p.Steps[settlePub-1].Evidence, "failed over") {
+	r.pass(15 * time.Minute)
+	r.expect(id, change.Running, settlePub) // a group has 15 min to settle by itself
+	r.pass(15 * time.Minute)
+	p := r.expect(id, change.Waiting, fallbackPub)
+	if !strings.Contains(p.Steps[settlePub-1].Evidence, "failed over") {
 		t.Errorf("%+v", p.Steps[settlePub-1])
 	}
+	if byItself := plain.Time(p.Step(restartPub).Since.Add(45 * time.Minute)); !strings.Contains(p.Why, "comes back by itself until "+byItself) {
+		t.Errorf("it may come back by itself until %s: %s", byItself, p.Why)
+	}
 	r.pass(2 * time.Hour)
-	r.expect(id, change.Waiting, fallbackPub)
+	if p := r.expect(id, change.Waiting, fallbackPub); strings.Contains(p.Why, "by itself") {
+		t.Errorf("after two hours: %s", p.Why)
+	}
 	r.say(id, change.Word{Verb: change.Confirm, Steps: []int{fallbackPub}})
 	if p := r.expect(id, change.Waiting, fallbackPub); !strings.Contains(p.Why, "ada confirmed it") {
 		t.Errorf("%s", p.Why)
