@@ -81,6 +81,8 @@ func TestWhatPlansOfPairsComeTo(t *testing.T) {
 			"addEntry emea>apac, askBell emea>apac, addEntry apac>emea, askBell apac>emea, " + restarts + verified},
 		{"a pair goes TLS", "14.0", Edit, []string{"protocol=tls", "emea", "apac"}, "meshLines emea, " + checks + "prepare roots, " +
 			"editEntry emea>apac, askBell emea>apac, editEntry apac>emea, askBell apac>emea, " + restarts + verified},
+		{"a pair goes TCP, which needs no CAs", "14.0", Edit, []string{"emea", "apac", "protocol=tcp"}, "meshLines emea done, " + checks +
+			"editEntry emea>apac, askBell emea>apac, editEntry apac>emea, askBell apac>emea, " + restarts + verified},
 		{"an address is corrected", "14.0", Edit, []string{"emea", "apac", "address=imp-apac-pub"}, checks + "editEntry emea>apac, askBell emea>apac, " + restarts + verified},
 		{"a pair ends, of release 14", "14.0", Delete, []string{"emea", "apac"}, "meshLines emea, preflight emea, preflight apac, prepare backup, deleteEntry emea>apac, deleteEntry apac>emea, " +
 			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea"},

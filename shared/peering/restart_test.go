@@ -152,6 +152,39 @@ func TestANodeFailsOverAndAPersonFallsBack(t *testing.T) {
 	r.expect(id, change.Waiting, restartSub)
 }
 
+// TestPeopleWhoStayAway: after half an hour a person decides, and `no` stops the plan before
+// the other node; too few to tell are not waited for.
+func TestPeopleWhoStayAway(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{Users: 200})
+	id := r.begun(false)
+	before := r.Cluster("emea").RouterRestarts
+	r.say(id, change.Word{Verb: change.Approve, Steps: []int{restartPub}})
+	r.pass(5 * time.Minute)
+	r.Change("emea", clustersim.Services{Node: emeaPub, Service: "Cisco XCP Connection Manager", Status: "Stopped"})
+	r.pass(25 * time.Minute)
+	r.expect(id, change.Running, backPub)
+	r.pass(15 * time.Minute)
+	if p := r.expect(id, change.Waiting, backPub); !strings.Contains(p.Why, "for an answer: go on all the same? 90 people are connected to emea; 160 were before") {
+		t.Errorf("%s", p.Why)
+	}
+	r.say(id, change.Word{Verb: change.Answer, Steps: []int{backPub}})
+	if p := r.expect(id, change.Stopped, backPub); !strings.Contains(p.Why, "ada stops here: ") {
+		t.Errorf("%s", p.Why)
+	}
+	r.pass(time.Hour)
+	if n := r.Cluster("emea").RouterRestarts - before; n != 1 {
+		t.Errorf("%d restarts", n)
+	}
+
+	few := newRig(t, mesh.Recover, clustersim.Config{Users: 40})
+	id = few.begun(false)
+	few.say(id, change.Word{Verb: change.Approve, Steps: []int{restartPub}})
+	few.pass(20 * time.Minute)
+	if p := few.expect(id, change.Waiting, restartSub); !strings.Contains(p.Step(backPub).Evidence, "too few to wait for") {
+		t.Errorf("%+v", p.Step(backPub))
+	}
+}
+
 // TestANodeThatDoesNotComeBackStopsThePlan: nothing is tried on the other one.
 func TestANodeThatDoesNotComeBackStopsThePlan(t *testing.T) {
 	r := newRig(t, mesh.Recover, clustersim.Config{Users: 200})
