@@ -54,7 +54,7 @@ func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) err
 	want, paired := t.Mesh.Peer(s.Pair)
 	switch {
 	case !paired:
-		s.Turn(change.StepWaiting, t.Now(), "mesh.yaml does not pair %s and %s any more, as this run has it: put its lines back until the plan is through", s.Pair.From, s.Pair.To)
+		s.Turn(change.StepWaiting, t.Now(), "mesh.yaml does not pair %s and %s any more, as this run has it: put its lines back until the plan is through, or skip the step with a reason", s.Pair.From, s.Pair.To)
 		return nil
 	case why == "" && has.Found && has.Other != nil:
 		done := false // Cisco raises InterclusterSyncAgentPeerDuplicate for it

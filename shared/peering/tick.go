@@ -90,7 +90,7 @@ func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err err
 			continue
 		}
 		if len(p.Pairs) > 0 { // it comes back when the file does
-			p.Turn(change.Waiting, fmt.Sprintf("step %d: %s is not in mesh.yaml, as this run has it: put its lines back until the plan is through", s.N, id), now)
+			p.Turn(change.Waiting, fmt.Sprintf("step %d: %s is not in mesh.yaml, as this run has it: put its lines back until the plan is through, or skip the step with a reason", s.N, id), now)
 			return false, nil
 		}
 		p.Turn(change.Failed, fmt.Sprintf("%s has left mesh.yaml%s", id, p.NotUndone()), now)
