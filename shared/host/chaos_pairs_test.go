@@ -743,6 +743,22 @@ func (c *chaos) unattendedPairs() {
 	c.alarmed()
 }
 
+// stuckElsewhere has a pair stand still that no plan changes, while one waits: it is to be
+// repaired before anybody goes on with the plan.
+func (c *chaos) stuckElsewhere() {
+	worn := c.wornNow()
+	if len(worn) == 0 || c.plan.Seed%2 > 0 || c.plan.Release == "12.5" {
+		return
+	}
+	for _, p := range c.file.Peers {
+		if worn[p.ID] == "" && c.entry(p.ID) != nil {
+			c.page(p.ID, map[string]any{"mode": "stuck", "selfHeals": false})
+			c.elsewhere++
+			return
+		}
+	}
+}
+
 // alarmed checks that a broken pair that no plan changes has its alarm.
 func (c *chaos) alarmed() {
 	snapshot, err := record.Load(context.Background(), c.base, c.file)
@@ -781,6 +797,7 @@ func (c *chaos) breakLate() {
 		return
 	}
 	id := c.file.Peers[i].ID
+	c.look() // at plans that have ended just now
 	c.page(id, map[string]any{"present": false})
 	c.unattendedPairs()
 	c.mendEntry(id)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/change"
@@ -144,6 +145,8 @@ func (c *chaos) obey(p *record.Plan, at *change.Step, host int) {
 	switch {
 	case p.State == change.Draft:
 		w.Verb = change.Start
+	case c.step.Kind == "calm" && strings.Contains(p.Why, "is not in mesh.yaml"):
+		w.Verb = change.Skip // another plan has taken it out
 	case p.State == change.Stopped && (at.State == change.StepUnknown || at.Op == change.OpPreflight && c.gaveUp[p.ID]%2 == 1):
 		w.Verb = change.Skip
 	case p.State == change.Stopped:
@@ -175,7 +178,7 @@ func (c *chaos) finish() {
 		if p.State == change.Stopped && !c.othersWell() {
 			continue // what stopped it is being mended
 		}
-		if c.gaveUp[p.ID]++; c.gaveUp[p.ID] > 12+len(p.Steps) || p.State == change.Stopped && c.gaveUp[p.ID] > 8 {
+		if c.gaveUp[p.ID]++; c.gaveUp[p.ID] > 12+len(p.Steps) || p.State == change.Stopped && c.gaveUp[p.ID] > 16 {
 			c.logf("%s is given up at step %d: %s", p.ID, at.N, p.Why)
 			c.word(0, p.ID, change.Word{Verb: change.Abort, Text: "chaos"})
 			if again := c.underWay(); slices.ContainsFunc(again, func(x *record.Plan) bool { return x.ID == p.ID && x.Abort == "" }) {
