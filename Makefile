@@ -44,8 +44,8 @@ PACKAGES  = $(shell $(GO) list ./... | grep -v '/infra\(/\|$$\)')
 
 # Tests of how much there may be, or how often. The detector makes minutes of them, and what runs
 # at once in them runs at once in smaller ones: they are played without.
-LARGE     = TestAPlanWhoseRunsAreKilledAllTheTimeEndsAsIfNoneWere|TestTheClockIsPutForwardAndBack|TestKilledWhileAJoinIsLaidOutItHasAllItsSteps|TestAnAlarmIsBounded|TestAnyFlippedBit|TestLogsOfALargeMesh|TestTheItemFits|TestTrustOfThirtyClusters|TestWhateverAClusterSendsNothingElseIsSpoiltAndEveryWordIsClean
-LARGEIN   = ./functions/peerkeeper ./shared/alarm ./shared/certcheck ./shared/dashboard ./shared/peering ./shared/peersync ./shared/store/bolt
+LARGE     = TestAPlanWhoseRunsAreKilledAllTheTimeEndsAsIfNoneWere|TestTheClockIsPutForwardAndBack|TestKilledWhileAJoinIsLaidOutItHasAllItsSteps|TestAnAlarmIsBounded|TestAnyFlippedBit|TestLogsOfALargeMesh|TestStoryOfPlansPlaysToItsEnd|TestTheItemFits|TestTrustOfThirtyClusters|TestWhateverAClusterSendsNothingElseIsSpoiltAndEveryWordIsClean
+LARGEIN   = ./functions/peerkeeper ./shared/alarm ./shared/certcheck ./shared/dashboard ./shared/demo ./shared/peering ./shared/peersync ./shared/store/bolt
 
 # go test, which names at its end what was skipped, and why. Of vet there is a step
 # of its own.
