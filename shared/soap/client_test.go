@@ -624,6 +624,35 @@ func TestInProcessTransport(t *testing.T) {
 	}
 }
 
+// A node that answers because we hung up has not done what it was told: net/http may still pass its answer on.
+func TestAnAnswerToOurHangingUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	for _, tt := range []struct {
+		req  Request
+		want Kind
+	}{{read("getCCMVersion"), Cancelled}, {change("getCCMVersion"), OutcomeUnknown}} {
+		body := &closing{Reader: strings.NewReader(okBody)}
+		c := New(Endpoint{Node: nodeName, Address: "192.0.2.1:8443", Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			cancel()
+			return &http.Response{StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: body, ContentLength: int64(len(okBody)), Request: r}, nil
+		})})
+		_, err := c.Do(ctx, tt.req)
+		mustKind(t, err, tt.want)
+		if !body.closed {
+			t.Error("its body was left open")
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+	}
+	cancel()
+}
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

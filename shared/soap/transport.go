@@ -114,7 +114,7 @@ type Call struct {
 }
 
 // Do sends one call and brings back the response, whatever its status; its body is the caller's to bound, read and close. If there is no
-// response, the error says why, and for a write that may have been sent it is OutcomeUnknown.
+// response, or only one that came after ctx had ended, the error says why, and for a write that may have been sent it is OutcomeUnknown.
 func (t *Transport) Do(ctx context.Context, c Call) (*http.Response, *Error) {
 	var sent, answered, certificate atomic.Bool
 	fail := func(err error) *Error {
@@ -160,6 +160,12 @@ func (t *Transport) Do(ctx context.Context, c Call) (*http.Response, *Error) {
 	}
 	resp, err := via.RoundTrip(out) // not Do: that would follow redirects
 	if err != nil {
+		return nil, fail(err)
+	}
+	if err := ctx.Err(); err != nil {
+		// It may be the server's reaction to our hanging up: net/http passes on an answer that crosses the end of the connection, and one
+		// without a body would read as success.
+		resp.Body.Close()
 		return nil, fail(err)
 	}
 	return resp, nil

@@ -181,6 +181,10 @@ func (s *Sink) post(ctx context.Context, n alarm.Notice) (status int, err error)
 		}
 		return 0, err
 	}
+	if cause := context.Cause(ctx); cause != nil {
+		_ = resp.Body.Close() // it may be the receiver's reaction to our hanging up
+		return 0, cause
+	}
 	// The status is the answer. What comes with it is read so that the connection
 	// can be used again, and an error in it changes nothing.
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

@@ -181,6 +181,24 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// A receiver that gives up because the sender hung up may still be heard saying 2xx.
+func TestAnAnswerToOurHangingUp(t *testing.T) {
+	var hangUp context.CancelFunc
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		hangUp()
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+	s := sink(t, server.URL, webhook.Options{})
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		hangUp = cancel
+		if err := s.Send(ctx, notice); !errors.Is(err, context.Canceled) {
+			t.Fatalf("delivered although the sender had left: %v", err)
+		}
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for address, good := range map[string]bool{
 		"https://hooks.example.com/T0":          true,

@@ -154,7 +154,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		p.held.Add(-1)
 		if r.Context().Err() != nil {
-			return
+			panic(http.ErrAbortHandler) // a return is an empty 200, and one that crosses the client's leaving reads as success
 		}
 	}
 	later := func(answer []byte) ([]byte, error) { return answer, nil }
