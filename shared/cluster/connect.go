@@ -103,6 +103,8 @@ type node struct {
 	skew    *skewMeter
 	log     nodeLog
 
+	patience soap.RetryPolicy // how often, and after what waits, a read of it is tried again, whatever is asked
+
 	pages    sync.Mutex // one stream of rows at a time, which also guards pageSize
 	pageSize axl.PageSize
 }
@@ -228,11 +230,12 @@ func (c *Connector) build(cl *mesh.Cluster, a mesh.Account, login *secret.Login,
 		skew := &skewMeter{next: soap.Limit(asked, c.flight(n.Name))}
 		// MemoryFull is left out: AXL's pool is shared with the ICSAs, and
 		// asking again would take from them what they need.
-		t := soap.Retry(skew, soap.RetryPolicy{Base: c.Backoff, Max: longestBackoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}})
+		patience := soap.RetryPolicy{Base: c.Backoff, Max: longestBackoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}}
+		t := soap.Retry(skew, patience)
 		log := nodeLog{endpoint: endpoint, limited: func(rt soap.RoundTripper) soap.RoundTripper {
 			return soap.Limit(soap.Trace(rt, report), c.flight(n.Name))
 		}}
-		return &node{Node: n, log: log, wire: wire, skew: skew, axl: axl.New(t, version), control: controlcenter.New(t)}
+		return &node{Node: n, log: log, patience: patience, wire: wire, skew: skew, axl: axl.New(t, version), control: controlcenter.New(t)}
 	}
 	for _, n := range cl.Nodes {
 		client.nodes[n.Name] = make1(n)

@@ -38,7 +38,7 @@ type meter struct {
 
 func (c *counters) of(n *node) meter {
 	wire := soap.New(n.log.endpoint)
-	return meter{c, n.Name, wire, perfmon.New(soap.Retry(n.log.limited(wire), soap.RetryPolicy{Max: longestBackoff, Kinds: []soap.Kind{soap.Throttled, soap.RateExceeded}}))}
+	return meter{c, n.Name, wire, perfmon.New(soap.Retry(n.log.limited(wire), n.patience))}
 }
 
 // values are those of a counter, one per instance.

@@ -218,6 +218,19 @@ func TestPerfMonThatRefusesIsAskedOnce(t *testing.T) {
 	}
 }
 
+// TestABusyPerfMonIsAskedAgain: as patiently as AXL is.
+func TestABusyPerfMonIsAskedAgain(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 1, Users: 100}, false)
+	r.Fault(clustersim.Fault{Cluster: "emea", Operation: "perfmonCollectCounterData", Kind: clustersim.FaultHTTP503, When: clustersim.Before, Times: 2})
+	read, err := r.client("emea").Readiness(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := read.Nodes[emeaPub]; !n.SRM.Known() || !n.Replication.Known() || !n.People.Known() {
+		t.Errorf("after two refusals that pass: %+v", n)
+	}
+}
+
 // TestReadinessOfARejectedAccountAsksNothingElse.
 func TestReadinessOfARejectedAccountAsksNothingElse(t *testing.T) {
 	r := newRig(t, clustersim.Config{Clusters: 1, Users: 100}, false)
