@@ -2,6 +2,7 @@ package change
 
 import (
 	"fmt"
+	"slices"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -34,23 +35,13 @@ func leave() kind {
 				l.add(Step{Op: OpPreflight, Cluster: other.ID})
 			}
 			l.prepare(c, prepareBackup)
-			each, disabled := 0, 0
-			if restart && len(peers) > 1 {
-				each = l.add(Step{Op: OpAskEach, Cluster: c.ID, Value: fmt.Sprint(len(peers))})
+			if restart {
+				err = l.cyclesOf(c, peers)
+			} else {
+				err = l.pairByPair(c, peers)
 			}
-			if restart && len(peers) > 0 {
-				disabled = l.askHA(c, each)
-			}
-			for _, other := range peers {
-				if err := l.parted(other, c, each, restart); err != nil {
-					return nil, err
-				}
-			}
-			if disabled > 0 {
-				l.enableHA(c, disabled)
-			}
-			if each > 0 {
-				l.restartRouter(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID}), c.Publisher)
+			if err != nil {
+				return nil, err
 			}
 			for _, other := range peers {
 				l.verify(OpLeftovers, "", both(other, c)[:1]...)
@@ -77,21 +68,61 @@ func (l *layout) linkedTo(c *mesh.Cluster) []*mesh.Cluster {
 	return out
 }
 
-// parted ends one pair of a cluster that leaves.
-func (l *layout) parted(other, c *mesh.Cluster, each int, restart bool) error {
-	pairs := both(other, c)
-	l.onPage(OpDeleteEntry, pairs[0], "", "")
-	theirs, err := l.restartsToDelete(other)
-	if err != nil {
-		return err
+// pairByPair parts a cluster whose own router need not be restarted: nothing of it waits for
+// more than one pair.
+func (l *layout) pairByPair(c *mesh.Cluster, peers []*mesh.Cluster) error {
+	for _, other := range peers {
+		if err := l.deleteAt(mesh.PeerID{From: other.ID, To: c.ID}); err != nil {
+			return err
+		}
+		l.onPage(OpDeleteEntry, mesh.PeerID{From: c.ID, To: other.ID}, "", "")
+		l.verify(OpVerifyGone, "", both(other, c)...)
 	}
-	if theirs {
-		l.restartRouter(other, 0, other.Publisher)
-	}
-	l.onPage(OpDeleteEntry, pairs[1], "", "")
-	if restart {
-		l.restart(c, each, c.Publisher, peer.XCPRouter)
-	}
-	l.verify(OpVerifyGone, "", pairs...)
 	return nil
+}
+
+// cyclesOf parts a cluster of before release 14, whose router is restarted for each
+// connection that is broken. Its own pages come last, one cycle right after the other, so
+// that its high availability is disabled once, for the restarts alone, and neither while
+// another cluster is at work nor while copies are waited for; once for each window, where
+// one has no room for all. By then no entry of the others is left, which a cluster that
+// does not answer any more could hold up.
+func (l *layout) cyclesOf(c *mesh.Cluster, peers []*mesh.Cluster) error {
+	each := 0
+	if len(peers) > 1 {
+		each = l.add(Step{Op: OpAskEach, Cluster: c.ID, Value: fmt.Sprint(len(peers))})
+	}
+	for _, other := range peers {
+		if err := l.deleteAt(mesh.PeerID{From: other.ID, To: c.ID}); err != nil {
+			return err
+		}
+	}
+	for batch := range slices.Chunk(peers, l.cyclesInOneWindow(peers)) {
+		disabled := 0
+		for i, other := range batch {
+			l.onPage(OpDeleteEntry, mesh.PeerID{From: c.ID, To: other.ID}, "", "")
+			if i == 0 {
+				disabled = l.askHA(c, each)
+			}
+			l.restart(c, each, c.Publisher, peer.XCPRouter)
+		}
+		l.enableHA(c, disabled)
+	}
+	if each > 0 {
+		l.restartRouter(c, l.add(Step{Op: OpRouterDue, Cluster: c.ID}), c.Publisher)
+	}
+	for _, other := range peers {
+		l.verify(OpVerifyGone, "", both(other, c)...)
+	}
+	return nil
+}
+
+// cyclesInOneWindow is how many deletions, each with its restart, have room in one window of
+// the policy.
+func (l *layout) cyclesInOneWindow(peers []*mesh.Cluster) int {
+	open := l.window()
+	if open == 0 {
+		return max(1, len(peers))
+	}
+	return max(1, int(open/(opOf(OpDeleteEntry).lasts+restartLasts)))
 }

@@ -35,8 +35,11 @@ func restartText() text {
 		op:    OpRestart,
 		title: func(c context) string { return fmt.Sprintf("restart %s on %s", c.step.Service, c.step.Node) },
 		why: func(c context) string {
-			if c.plan.Kind == TuneSIPProxy {
+			switch c.plan.Kind {
+			case TuneSIPProxy:
 				return "the new numbers of processes take effect, and the freed resources are taken, with a restart"
+			case Delete, Leave:
+				return "before release 14 Cisco wants the router of the publisher restarted after each peer that is deleted"
 			}
 			return "Cisco asks for it after some changes of peering: on all nodes of the cluster"
 		},

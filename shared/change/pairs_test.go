@@ -92,10 +92,11 @@ func TestWhatPlansOfPairsComeTo(t *testing.T) {
 		{"a cluster leaves, of release 14", "14.0", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, " +
 			"deleteEntry emea>amer, deleteEntry amer>emea, verifyGone emea>amer, verifyGone amer>emea, deleteEntry apac>amer, deleteEntry amer>apac, verifyGone apac>amer, verifyGone amer>apac, " +
 			"leftovers emea>amer, leftovers apac>amer, meshLines amer"},
-		{"a cluster leaves, before release 14", "12.5", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, askEach amer, askHA amer, " +
-			"deleteEntry emea>amer, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry amer>emea, restart imp-amer-pub, verifyGone emea>amer, verifyGone amer>emea, " +
-			"deleteEntry apac>amer, askHA apac, restart imp-apac-pub, enableHA apac, deleteEntry amer>apac, restart imp-amer-pub, verifyGone apac>amer, verifyGone amer>apac, " +
-			"enableHA amer, routerDue amer, askHA amer, restart imp-amer-pub, enableHA amer, leftovers emea>amer, leftovers apac>amer, meshLines amer"},
+		{"a cluster leaves, before release 14", "12.5", Leave, []string{"amer"}, "preflight amer, preflight emea, preflight apac, prepare backup, askEach amer, " +
+			"deleteEntry emea>amer, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>amer, askHA apac, restart imp-apac-pub, enableHA apac, " +
+			"deleteEntry amer>emea, askHA amer, restart imp-amer-pub, deleteEntry amer>apac, restart imp-amer-pub, enableHA amer, " +
+			"routerDue amer, askHA amer, restart imp-amer-pub, enableHA amer, " +
+			"verifyGone emea>amer, verifyGone amer>emea, verifyGone apac>amer, verifyGone amer>apac, leftovers emea>amer, leftovers apac>amer, meshLines amer"},
 		{"a password is rotated", "14.0", RotateCredentials, []string{"emea"}, "preflight emea, syncAgent emea, prepare password, prepare tryOnce, " +
 			"enterCredentials amer>emea, enterCredentials apac>emea, verifyPair amer>emea, verifyPair apac>emea"},
 	} {
@@ -118,9 +119,9 @@ func TestWhatPlansOfOneListedPairComeTo(t *testing.T) {
 	}{
 		{"14.0", Delete, []string{"emea", "apac"}, "preflight emea, preflight apac, prepare backup, deleteEntry emea>apac, deleteEntry apac>emea, " +
 			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, leftovers apac>emea, meshLines emea"},
-		{"12.5", Leave, []string{"apac"}, "preflight apac, preflight emea, prepare backup, askHA apac, " +
-			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, restart imp-apac-pub, " +
-			"verifyGone emea>apac, verifyGone apac>emea, enableHA apac, leftovers emea>apac, meshLines apac"},
+		{"12.5", Leave, []string{"apac"}, "preflight apac, preflight emea, prepare backup, " +
+			"deleteEntry emea>apac, askHA emea, restart imp-emea-pub, enableHA emea, deleteEntry apac>emea, askHA apac, restart imp-apac-pub, enableHA apac, " +
+			"verifyGone emea>apac, verifyGone apac>emea, leftovers emea>apac, meshLines apac"},
 		{"12.5", Leave, []string{"amer"}, "preflight amer, prepare backup, meshLines amer"},
 	} {
 		m := world(c.release, "emea", "apac", "amer")
@@ -375,6 +376,55 @@ func TestOneRestartAtTheEndOfALeave(t *testing.T) {
 		p.Steps[asked].Said, p.Steps[asked].State = c.said, c.goes
 		if got, says := p.RouterDue(&p.Steps[due]); got != c.want || says != c.says {
 			t.Errorf("%s: %v, %s", c.name, got, says)
+		}
+	}
+}
+
+// TestALeaveDisablesHighAvailabilityForItsRestartsAlone: once, or once for each window, never
+// while another cluster is at work, and never while copies are waited for.
+func TestALeaveDisablesHighAvailabilityForItsRestartsAlone(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		clusters int
+		windows  []mesh.Window
+		want     []int // restarts of the cluster that leaves, each time
+	}{
+		{"two clusters", 2, nil, []int{1}},
+		{"three clusters", 3, nil, []int{2}},
+		{"thirty clusters, and no windows", 30, nil, []int{29}},
+		// A deletion takes about 5 min, and a restart with all that is waited for 20.
+		{"ten clusters, and nights of two hours", 10, []mesh.Window{{Kind: "allow", From: "22:00", To: "00:00", TimeZone: "UTC"}}, []int{4, 4, 1}},
+		{"three clusters, and windows of a quarter of an hour", 3, []mesh.Window{{Kind: "allow", From: "22:00", To: "22:15", TimeZone: "UTC"}}, []int{1, 1}},
+		{"a cluster that is the last", 1, nil, nil},
+	} {
+		m := world("12.5", thirty(c.clusters)...)
+		m.Policy.Windows = c.windows
+		var got []int
+		off := map[mesh.ClusterID]bool{}
+		each := 0
+		for _, s := range made(t, m, Leave, "c01").Steps {
+			switch {
+			case s.Op == OpAskEach:
+				each = s.N
+			case s.Op == OpRouterDue:
+				each = 0 // the one restart at the end, if that is chosen
+			case s.Op == OpDisableHA:
+				off[s.Cluster] = true
+				if s.Cluster == "c01" && (each > 0 || c.clusters == 2) {
+					got = append(got, 0)
+				}
+			case s.Op == OpEnableHA:
+				off[s.Cluster] = false
+			case s.Op == OpRestart && !off[s.Cluster]:
+				t.Errorf("%s: step %d restarts %s with high availability on", c.name, s.N, s.Node)
+			case s.Op == OpRestart && s.Cluster == "c01" && s.Of == each && (each > 0 || c.clusters == 2):
+				got[len(got)-1]++
+			case off["c01"] && (s.Cluster != "c01" || s.Op == OpVerifyGone || s.Op == OpMeshLines || s.Op == OpLeftovers):
+				t.Errorf("%s: with high availability of c01 off, step %d is %s of %s", c.name, s.N, s.Op, s.Cluster)
+			}
+		}
+		if !slices.Equal(got, c.want) || off["c01"] {
+			t.Errorf("%s: high availability of c01 is off for %v restarts each time, want %v; at the end it is off: %v", c.name, got, c.want, off["c01"])
 		}
 	}
 }

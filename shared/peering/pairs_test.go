@@ -36,7 +36,9 @@ func (r *rig) does(id string, bell bool) change.Word {
 	case change.OpDeleteEntry:
 		r.Change(string(s.Pair.From), clustersim.Peers{Peer: string(s.Pair.To), Present: ptr(false)})
 	case change.OpAskBell, change.OpAskHA, change.OpAskEach:
-		w.Verb, w.Yes = change.Answer, s.Op == change.OpAskBell && bell || s.Op == change.OpAskEach
+		w.Verb, w.Yes = change.Answer, s.Op == change.OpAskBell && bell || s.Op == change.OpAskEach || s.Op == change.OpAskHA && r.disables
+	case change.OpDisableHA, change.OpEnableHA:
+		r.Change(string(s.Cluster), clustersim.HA{Enabled: ptr(s.Op == change.OpEnableHA)})
 	case change.OpRestart:
 		w.Verb = change.Approve
 	}

@@ -31,6 +31,7 @@ type rig struct {
 	peering  *peering.Peering
 	store    *storetest.Memory
 	clusters *cluster.Connector
+	disables bool // people disable high availability for restarts
 	t        *testing.T
 }
 

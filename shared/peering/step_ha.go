@@ -66,9 +66,14 @@ func (t *tick) askHA(ctx context.Context, p *record.Plan, s *change.Step) error 
 	return nil
 }
 
-// disableHA sees that a person has disabled high availability.
+// disableHA sees that a person has disabled high availability. Nobody is asked to before
+// a window is open in which the restarts are sent: until then no node would take over.
 func (t *tick) disableHA(ctx context.Context, _ *record.Plan, s *change.Step) error {
 	on, off, why := t.haSeen(ctx, s.Cluster)
+	if open, closed := t.Mesh.Policy.Allowed(t.Now()); !open && t.Mesh.Policy.Mode == mesh.Recover && s.Said == nil && (why != "" || len(on) > 0) {
+		s.Turn(change.StepRunning, t.Now(), "waits for a window of policy.windows, in which the restarts are sent (%s): high availability stays on until then", closed)
+		return nil
+	}
 	if why != "" {
 		t.confirmed(s, nil, "", why)
 		return nil
