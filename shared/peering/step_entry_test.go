@@ -1,0 +1,173 @@
+package peering
+
+import (
+	"errors"
+	"testing"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+)
+
+const (
+	apacSub  = mesh.NodeName("imp-apac-sub.example.com")
+	stranger = "198.51.100.7"
+)
+
+func entry(address string) peer.Entry { return peer.Entry{Address: address, Protocol: mesh.TCP} }
+
+func tls(e peer.Entry) peer.Entry { e.Protocol = mesh.TLSProto; return e }
+
+func untold(e peer.Entry) peer.Entry { e.Protocol = ""; return e }
+
+// denied has policy.windows deny noon.
+func denied(s *scene) {
+	s.plan.Kind = change.Join
+	s.Mesh.Policy.Windows = []mesh.Window{{Kind: "deny", From: "11:00", To: "13:00", TimeZone: "UTC"}}
+}
+
+func TestAnEntryIsMadeWhenThePageHasIt(t *testing.T) {
+	apac, amer := entry(string(apacPub)), entry("imp-amer-pub.example.com")
+	second := func(pair mesh.PeerID, state change.StepState) func(s *scene) {
+		return func(s *scene) {
+			denied(s)
+			s.before(change.Step{Op: change.OpAddEntry, Cluster: pair.From, Pair: pair, State: state})
+			s.before(change.Step{Op: change.OpAskBell, Cluster: pair.From, Pair: pair, State: change.StepDone})
+			lists()(s)
+		}
+	}
+	const waits = "waits for a window of policy.windows before the next entry (denied by the window "
+	looked(t, change.Step{Op: change.OpAddEntry, Pair: emeaApac, Value: string(apacPub)}, []look{
+		{"it is there", nil, change.StepDone, "the entry for imp-apac-pub.example.com reads TCP"},
+		{"mesh.yaml does not pair them any more", func(s *scene) { s.Mesh.Peers = nil }, change.StepWaiting, "mesh.yaml does not pair emea and apac any more"},
+		{"beside it is one for the subscriber", lists(apac, entry(string(apacSub))), change.StepWaiting, "beside the entry for imp-apac-pub.example.com one for imp-apac-sub.example.com is there, which is of the same cluster: delete that one"},
+		{"it uses the other protocol", lists(tls(apac)), change.StepWaiting, "the entry for imp-apac-pub.example.com reads TLS, and mesh.yaml says TCP"},
+		{"the dialect does not tell its protocol", lists(untold(apac)), change.StepDone, "the entry for imp-apac-pub.example.com is there; the dialect does not tell its protocol"},
+		{"it is not there", lists(amer), change.StepWaiting, "for a person to do it: there is no entry for imp-apac-pub.example.com"},
+		{"nor, says ada, should it not be", all(lists(amer), confirmed), change.StepWaiting, "ada confirmed it at 2026-03-02 11:50 UTC, and it reads otherwise: there is no entry for imp-apac-pub.example.com"},
+		{"it names the subscriber", lists(entry(string(apacSub))), change.StepWaiting, "the entry reads imp-apac-sub.example.com, and Cisco wants the publisher's node name imp-apac-pub.example.com"},
+		{"an address belongs to nobody", lists(amer, entry(stranger)), change.StepWaiting, "there is no entry for imp-apac-pub.example.com; of 198.51.100.7 mesh.yaml does not know whose they are"},
+		{"the peer table cannot be read", alone, change.StepWaiting, "it cannot be read: no connection"},
+		{"the statement for it is refused", tableUnread(peer.QueryRefused, "no such column"), change.StepWaiting, "it cannot be read: no such column"},
+		{"nobody has said how it is read", tableUnread(peer.NoDialect, ""), change.StepWaiting, "it cannot be read: how the peer table is read has not been said (`peerkeeper probe`)"},
+		{"and ada says that it is there", all(tableUnread(peer.NoDialect, ""), confirmed), change.StepDone, "ada says so; it cannot be read: how the peer table is read has not been said"},
+
+		{"a join comes to it in a window that denies", all(denied, lists()), change.StepRunning, waits},
+		{"an add does not wait for one", all(denied, func(s *scene) { s.plan.Kind = change.Add }, lists()), change.StepWaiting, "there is no entry for imp-apac-pub.example.com"},
+		{"a window that allows is open", all(denied, lists(), func(s *scene) { s.Mesh.Policy.Windows[0].Kind = "allow" }), change.StepWaiting, "there is no entry for imp-apac-pub.example.com"},
+		{"the other end's entry is made already", second(emeaApac.Reverse(), change.StepDone), change.StepWaiting, "there is no entry for imp-apac-pub.example.com"},
+		{"the other end's entry was left out", second(emeaApac.Reverse(), change.StepSkipped), change.StepRunning, waits},
+		{"it is another pair's that is made", second(mesh.PeerID{From: "amer", To: "emea"}, change.StepDone), change.StepRunning, waits},
+		{"somebody is at it all the same", all(denied, lists(), confirmed), change.StepWaiting, "ada confirmed it"},
+		{"somebody has entered the subscriber", all(denied, lists(entry(string(apacSub)))), change.StepWaiting, "the entry reads imp-apac-sub.example.com"},
+		{"it was made all the same", denied, change.StepDone, "the entry for imp-apac-pub.example.com reads TCP"},
+	})
+}
+
+func TestTheAddressOfAnEntryIsThatOfPresenceTopology(t *testing.T) {
+	compare := "there is no entry for imp-apac-pub.example.com; Presence Topology of apac cannot be read now, so compare the address there"
+	spelled := peer.Known([]mesh.NodeName{"IMP-APAC-SUB.example.com", "IMP-APAC-PUB.example.com"}, noon)
+	looked(t, change.Step{Op: change.OpAddEntry, Pair: emeaApac, Value: string(apacPub)}, []look{
+		{"letter by letter", all(lists(), topology(spelled)), change.StepWaiting, "there is no entry for IMP-APAC-PUB.example.com"},
+		{"it is another publisher", all(lists(), topology(peer.Known([]mesh.NodeName{apacSub}, noon))), change.StepFailed, "Presence Topology of apac lists imp-apac-sub.example.com, and not its publisher as mesh.yaml has it, imp-apac-pub.example.com: correct mesh.yaml, and resume"},
+		{"it lists nothing", all(lists(), topology(peer.Known([]mesh.NodeName{}, noon))), change.StepWaiting, compare},
+		{"it was read in part", all(lists(), topology(peer.Partial([]mesh.NodeName{apacSub}, noon, peer.TimedOut, ""))), change.StepWaiting, compare},
+		{"apac cannot be reached", all(lists(), func(s *scene) { s.unreachable("apac") }), change.StepWaiting, compare},
+		{"apac answers with an error and half its nodes", all(lists(), func(s *scene) {
+			has := s.tables["apac"]
+			has.err = errors.New("the account was rejected")
+			s.tables["apac"] = has
+		}), change.StepWaiting, compare},
+	})
+
+	s := newScene(t, change.Step{Op: change.OpAddEntry, Pair: emeaApac, Value: string(apacPub)})
+	all(lists(), topology(spelled))(s)
+	if got := s.looks(); got.Value != "IMP-APAC-PUB.example.com" {
+		t.Errorf("a person is told to enter %s", got.Value)
+	}
+}
+
+func TestWhetherAnEntryHasTheNewProtocol(t *testing.T) {
+	apac := entry(string(apacPub))
+	looked(t, change.Step{Op: change.OpEditEntry, Pair: emeaApac, Value: "tls"}, []look{
+		{"it has", lists(tls(apac)), change.StepDone, "its protocol reads TLS"},
+		{"it has the old one", nil, change.StepWaiting, "for a person to do it: its protocol reads TCP"},
+		{"the dialect does not tell", lists(untold(apac)), change.StepWaiting, "it cannot be read: the dialect does not tell the protocol"},
+		{"there is no entry", lists(), change.StepWaiting, "for a person to do it: no entry for apac is there"},
+		{"it cannot be read", alone, change.StepWaiting, "it cannot be read: no connection"},
+	})
+	s := newScene(t, change.Step{Op: change.OpEditEntry, Pair: emeaApac, Value: "tls"})
+	s.looks()
+	lists(tls(apac))(s)
+	if got := s.looks(); got.Before != "TCP" {
+		t.Errorf("to undo it %q would be set again", got.Before)
+	}
+}
+
+func TestWhetherAnEntryHasTheNewAddress(t *testing.T) {
+	spelled := topology(peer.Known([]mesh.NodeName{"IMP-apac-pub.example.com"}, noon))
+	untold := topology(peer.Unknown[[]mesh.NodeName](peer.TimedOut, ""))
+	looked(t, change.Step{Op: change.OpEditEntry, Pair: emeaApac, Purpose: change.ByAddress, Value: string(apacPub)}, []look{
+		{"it has", nil, change.StepDone, "the address reads imp-apac-pub.example.com"},
+		{"in other letters than Presence Topology", spelled, change.StepWaiting, "for a person to do it: the address reads imp-apac-pub.example.com"},
+		{"it names the subscriber", lists(entry(string(apacSub))), change.StepWaiting, "for a person to do it: the address reads imp-apac-sub.example.com"},
+		{"there is no entry", lists(), change.StepWaiting, "for a person to do it: no entry for apac is there"},
+		{"there is no entry, and Presence Topology is not read", all(lists(), untold), change.StepWaiting, "no entry for apac is there; Presence Topology of apac cannot be read now"},
+		{"apac has another publisher", topology(peer.Known([]mesh.NodeName{apacSub}, noon)), change.StepFailed, "correct mesh.yaml, and resume"},
+		{"the peer table cannot be read", alone, change.StepWaiting, "it cannot be read: no connection"},
+	})
+	s := newScene(t, change.Step{Op: change.OpEditEntry, Pair: emeaApac, Purpose: change.ByAddress, Value: string(apacPub)})
+	untold(s)
+	if got := s.looks(); got.Evidence != "the address reads imp-apac-pub.example.com" {
+		t.Errorf("of an entry that is right a person is told %q", got.Evidence)
+	}
+}
+
+func TestWhetherAnEntryIsDeleted(t *testing.T) {
+	amer := entry("imp-amer-pub.example.com")
+	looked(t, change.Step{Op: change.OpDeleteEntry, Pair: emeaApac}, []look{
+		{"it is gone", lists(amer), change.StepDone, "the entry is gone"},
+		{"it is there", nil, change.StepWaiting, "for a person to do it: the entry for imp-apac-pub.example.com is there"},
+		{"one for the subscriber is there", lists(amer, entry(string(apacSub))), change.StepWaiting, "for a person to do it: an entry for imp-apac-sub.example.com is there, which is of the same cluster"},
+		{"an address belongs to nobody", lists(amer, entry(stranger)), change.StepWaiting, "it cannot be read: no entry names a node of apac, and of 198.51.100.7 mesh.yaml does not know whose they are"},
+		{"it cannot be read", alone, change.StepWaiting, "it cannot be read: no connection"},
+		{"and ada has deleted it", all(alone, confirmed), change.StepDone, "ada says so; it cannot be read: no connection"},
+	})
+}
+
+func TestWhatOnlyPeopleKnow(t *testing.T) {
+	noted := func(s *scene) { confirmed(s); s.step.Said.Text = "INC7" }
+	yes := func(s *scene) { s.said(change.Answer); s.step.Said.Yes = true }
+	no := func(s *scene) { s.said(change.Answer) }
+	for op, cases := range map[change.Op][]look{
+		change.OpPrepare: {
+			{"nobody has said it", nil, change.StepWaiting, "for a person to see to it and confirm it"},
+			{"an answer is no confirmation", yes, change.StepWaiting, "for a person to see to it and confirm it"},
+			{"ada says so", confirmed, change.StepDone, "ada says so"},
+			{"ada says so, with a note", noted, change.StepDone, "ada says so: INC7"},
+		},
+		change.OpEnterCredentials: {
+			{"a password is not read", nil, change.StepWaiting, "no interface tells a password; the next sync shows whether it is right"},
+			{"ada has entered it", confirmed, change.StepDone, "ada says so"},
+		},
+		change.OpAskBell: {
+			{"nobody has answered", nil, change.StepWaiting, "for an answer"},
+			{"a confirmation is no answer", confirmed, change.StepWaiting, "for an answer"},
+			{"yes", yes, change.StepDone, "ada answered yes"},
+			{"no", no, change.StepDone, "ada answered no"},
+		},
+	} {
+		t.Run(string(op), func(t *testing.T) { looked(t, change.Step{Op: op, Pair: emeaApac}, cases) })
+	}
+}
+
+func TestTheRouterIsDueWhenABellAskedForIt(t *testing.T) {
+	for _, asked := range []bool{true, false} {
+		s := newScene(t, change.Step{Op: change.OpRouterDue})
+		s.before(change.Step{Op: change.OpAskBell, Cluster: "emea", Pair: emeaApac, State: change.StepDone, Said: &change.Said{Verb: change.Answer, Actor: "ada", Yes: asked}})
+		got := s.looks()
+		if got.State != change.StepDone || got.Said == nil || got.Said.Yes != asked || !got.Said.At.Equal(noon) {
+			t.Errorf("asked %v: %+v, %+v", asked, got, got.Said)
+		}
+	}
+}
