@@ -76,6 +76,17 @@ func (l *link) logClock() Clock {
 	return Clock{Source: ClockCisco, Basis: Cisco, Told: last.At, Last: l.puller.said(last), Read: l.puller.log.Read, Compared: compared}
 }
 
+// LastWord is when a cluster's log told last of a peer's syncs, of one that succeeded or one
+// that failed, by our clock; zero if it did not, or not when.
+func (v *View) LastWord(id mesh.PeerID) time.Time {
+	l := v.link(id)
+	w := newer(l.words().Success, l.words().Failure)
+	if w.At.IsZero() {
+		return time.Time{}
+	}
+	return l.puller.said(w)
+}
+
 // failing reports whether ICSA has logged a failure that no success followed, be
 // it known by the log or by the peer table. Both are by the puller's clock. One
 // that has no instant may have.

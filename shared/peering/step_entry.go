@@ -3,6 +3,7 @@ package peering
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"peerkeeper/shared/change"
@@ -180,6 +181,9 @@ func (t *tick) editAddress(ctx context.Context, s *change.Step, has peer.Listed)
 func (t *tick) deleteEntry(ctx context.Context, _ *record.Plan, s *change.Step) error {
 	has, why := t.page(ctx, s.Pair)
 	done := !has.Found && has.Other == nil
+	if n, known := t.users(s.Pair.From, s.Pair.To).Get(); known && s.Before == "" {
+		s.Before = strconv.Itoa(n) // copies, by which it may show that the entry is gone
+	}
 	switch {
 	case why != "":
 		t.confirmed(s, nil, "", why)

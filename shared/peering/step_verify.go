@@ -55,9 +55,9 @@ func (t *tick) verifyPair(_ context.Context, p *record.Plan, s *change.Step) err
 	}
 	switch {
 	case len(e.wrong) > 0:
-		s.Turn(change.StepWaiting, now, "for a person to mend it: %s", plain.FirstBy(3, e.wrong, "; "))
+		s.Turn(change.StepWaiting, now, "for a person to mend it: %s%s", plain.FirstBy(3, e.wrong, "; "), confirmedBy(s))
 	case len(e.pending) > 0 && waited > patience:
-		s.Turn(change.StepWaiting, now, "for a person, after %s: %s; mend that, or skip the step with a reason", plain.Duration(waited.Truncate(time.Minute)), plain.FirstBy(3, e.pending, "; "))
+		s.Turn(change.StepWaiting, now, "for a person, after %s: %s%s; mend that, or skip the step with a reason", plain.Duration(waited.Truncate(time.Minute)), plain.FirstBy(3, e.pending, "; "), confirmedBy(s))
 	case len(e.pending) > 0:
 		s.Turn(change.StepRunning, now, "%s", plain.FirstBy(3, e.pending, "; "))
 	case len(e.unread) == 0:

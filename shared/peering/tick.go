@@ -208,6 +208,14 @@ func vouched(s *change.Step) bool {
 	return s.Said != nil && s.Said.Verb == change.Confirm && !s.Said.Contradicted
 }
 
+// confirmedBy is what a person has said of a step that reads otherwise: both facts are told.
+func confirmedBy(s *change.Step) string {
+	if s.Said == nil || s.Said.Verb != change.Confirm {
+		return ""
+	}
+	return fmt.Sprintf("; %s confirmed it at %s", s.Said.Actor, plain.Time(s.Said.At))
+}
+
 // contradict notes that a step was read not to be as a person may have confirmed it: a
 // look that reads nothing does not make it so.
 func contradict(s *change.Step) {
