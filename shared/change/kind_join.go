@@ -2,6 +2,9 @@ package change
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"peerkeeper/shared/dnsname"
@@ -29,15 +32,19 @@ func join() kind {
 				return nil, usagef("join takes one cluster, as in: join latam --publisher imp-latam-pub.example.com")
 			}
 			id := mesh.ClusterID(args[0])
+			if publisher != "" && !host {
+				return nil, usagef("--publisher %s is no host: write it as in imp-latam-pub.example.com, or with :8443", plain.Value(publisher))
+			}
 			l := &layout{Known: k, clusters: []mesh.ClusterID{id}}
-			if _, ok := k.Mesh.Cluster(id); ok {
-				return l, l.join(id)
+			if c, ok := k.Mesh.Cluster(id); ok {
+				if why := otherPublisher(c, publisher); why != "" {
+					return nil, usagef("%s: correct mesh.yaml, or, if it is right, leave --publisher out", why)
+				}
+				return l, l.join(c)
 			}
 			switch {
 			case !mesh.LawfulID(args[0]):
 				return nil, usagef("%s cannot be a cluster's name in mesh.yaml: %s", plain.Value(args[0]), mesh.LawfulIDs)
-			case publisher != "" && !host:
-				return nil, usagef("--publisher %s is no host: write it as in imp-latam-pub.example.com, or with :8443", plain.Value(publisher))
 			case len(k.Mesh.Clusters) >= mesh.MaxClusters:
 				return nil, usagef("mesh %s has %d clusters: Cisco supports no more in one mesh, so %s cannot join; another has to leave first", k.Mesh.Name, len(k.Mesh.Clusters), id)
 			}
@@ -57,7 +64,12 @@ func join() kind {
 // mesh.yaml; nothing says why there are none. The error is for a person.
 func (p *Plan) LayOut(k Known) (nothing string, err error) {
 	l := &layout{Known: k, clusters: p.Clusters, steps: p.Steps}
-	if err := l.join(p.Clusters[0]); err != nil {
+	c, _ := k.Mesh.Cluster(p.Clusters[0])
+	publisher, _ := option(p.Args, byPublisher)
+	if why := otherPublisher(c, publisher); why != "" {
+		return "", usagef("%s: correct mesh.yaml, put it in force and resume; or, if it is right, abort this plan and ask for another without --publisher", why)
+	}
+	if err := l.join(c); err != nil {
 		return "", err
 	}
 	if l.nothing != "" {
@@ -70,8 +82,8 @@ func (p *Plan) LayOut(k Known) (nothing string, err error) {
 // join lays out the steps for a cluster that stands in mesh.yaml. Each pair is made when
 // the one before has had its first full sync, which is what staggers them. What pages ask
 // for is answered once a window, at its end.
-func (l *layout) join(id mesh.ClusterID) error {
-	c, _ := l.Mesh.Cluster(id)
+func (l *layout) join(c *mesh.Cluster) error {
+	id := c.ID
 	var peers []*mesh.Cluster
 	all := l.peersOf(c)
 	for _, other := range all {
@@ -111,6 +123,41 @@ func (l *layout) join(id mesh.ClusterID) error {
 		peers = peers[n:]
 	}
 	return nil
+}
+
+// otherPublisher says that people named another publisher than mesh.yaml has: entries for the
+// wrong one would be those of another cluster. "" if it is the same, by its node name or what
+// its certificate carries, or by the address at which Peerkeeper reaches it.
+func otherPublisher(c *mesh.Cluster, said string) string {
+	host, _, _ := dnsname.HostPort(said)
+	names := []string{string(c.Publisher)}
+	if n, ok := c.Node(c.Publisher); ok {
+		at, _, _ := dnsname.HostPort(n.Address)
+		names = append(names, n.ServerName(), at)
+	}
+	if said == "" || slices.ContainsFunc(names, func(name string) bool { return sameHost(host, name) }) {
+		return ""
+	}
+	what := ""
+	if node, ok := c.Node(mesh.NodeName(host)); ok {
+		what = fmt.Sprintf(", of which %s is a subscriber", node.Name)
+	} else if dnsname.IsAddress(host) != dnsname.IsAddress(string(c.Publisher)) {
+		what = ", and does not tell whether that is its address"
+	}
+	return fmt.Sprintf("--publisher says %s, and mesh.yaml has %s as the publisher of %s%s", plain.Value(said), plain.Name(c.Publisher), c.ID, what)
+}
+
+// sameHost compares two names of a server, of which one may lack its domain, or two addresses,
+// however they are written.
+func sameHost(a, b string) bool {
+	if dnsname.IsAddress(a) || dnsname.IsAddress(b) {
+		x, err := netip.ParseAddr(a)
+		y, err2 := netip.ParseAddr(b)
+		return err == nil && err2 == nil && x.Unmap() == y.Unmap()
+	}
+	short, domain, _ := strings.Cut(dnsname.Canonical(a), ".")
+	other, domain2, _ := strings.Cut(dnsname.Canonical(b), ".")
+	return short == other && (domain == "" || domain2 == "" || domain == domain2)
 }
 
 // restartLasts is about how long one node's router takes with all that is waited for.

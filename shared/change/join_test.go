@@ -1,0 +1,66 @@
+package change
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"peerkeeper/shared/mesh"
+)
+
+// TestAJoinByAnotherPublisherThanMeshYAMLHas: before anything is laid out, with both names and
+// the cure.
+func TestAJoinByAnotherPublisherThanMeshYAMLHas(t *testing.T) {
+	m := world("14.0", "emea", "apac", "latam")
+	latam := &m.Clusters[2]
+	latam.Publisher = "imp-latam-pub.example.com"
+	latam.Nodes = []mesh.Node{
+		{Name: latam.Publisher, Address: "192.0.2.17:8443", TLSName: "cups1.example.org"},
+		{Name: "imp-latam-sub.example.com", Address: "192.0.2.18:8443"},
+	}
+	byAddress := world("14.0", "emea", "latam")
+	byAddress.Clusters[1].Publisher = "2001:DB8::17"
+	byAddress.Clusters[1].Nodes[0].Name = "2001:DB8::17"
+	without := *m
+	without.Clusters = m.Clusters[:2]
+	without.Peers = slices.DeleteFunc(slices.Clone(m.Peers), func(p mesh.Peer) bool { return p.ID.From == "latam" || p.ID.To == "latam" })
+	for _, c := range []struct {
+		name string
+		mesh *mesh.Mesh
+		said string
+		says string // "" if it is the same
+	}{
+		{"as it is", m, "imp-latam-pub.example.com", ""},
+		{"with the port", m, "imp-latam-pub.example.com:8443", ""},
+		{"in capitals, with the final dot", m, "IMP-LATAM-PUB.Example.com.", ""},
+		{"without its domain", m, "imp-latam-pub", ""},
+		{"by its address", m, "192.0.2.17", ""},
+		{"by its address and port", m, "192.0.2.17:8443", ""},
+		{"by what its certificate carries", m, "cups1.example.org", ""},
+		{"a node name that is an address, written otherwise", byAddress, "[2001:db8:0::17]:8443", ""},
+		{"nobody has said", m, "", ""},
+		{"another host", m, "imp-braz-pub.example.com", "--publisher says imp-braz-pub.example.com, and mesh.yaml has imp-latam-pub.example.com as the publisher of latam"},
+		{"the same name in another domain", m, "imp-latam-pub.example.net", "mesh.yaml has imp-latam-pub.example.com"},
+		{"the subscriber", m, "IMP-LATAM-SUB.example.com", "of which imp-latam-sub.example.com is a subscriber"},
+		{"an address that mesh.yaml does not have", m, "192.0.2.99", "does not tell whether that is its address"},
+		{"a name where the node name is an address", byAddress, "imp-latam-pub", "mesh.yaml has 2001:DB8::17"},
+	} {
+		args := []string{"latam", "publisher=" + c.said}
+		_, err := Make(Known{Mesh: c.mesh, Now: noon}, "c4f2", Word{Kind: Join, Args: args, Actor: "ada", At: noon})
+		p := made(t, &without, Join, args...)
+		_, later := p.LayOut(Known{Mesh: c.mesh, Now: noon})
+		if c.says == "" {
+			if err != nil || later != nil {
+				t.Errorf("%s: %v; %v", c.name, err, later)
+			}
+			continue
+		}
+		if !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "leave --publisher out") {
+			t.Errorf("%s, with its cluster in mesh.yaml: %v", c.name, err)
+		}
+		if later == nil || !strings.Contains(later.Error(), c.says) || !strings.Contains(later.Error(), "resume") || len(p.Steps) != 2 {
+			t.Errorf("%s, when its cluster stands in mesh.yaml: %v", c.name, later)
+		}
+	}
+}
