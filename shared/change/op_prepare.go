@@ -17,14 +17,14 @@ const (
 	prepareBackup   = "backup"
 	prepareTime     = "ntp"
 	preparePorts    = "ports"
-	prepareNames    = "names"
+	PrepareNames    = "names" // of which some can be read
 	prepareRoots    = "roots"
 	preparePassword = "password"
 	prepareTryOnce  = "tryOnce"
 )
 
 // prepareAll is what comes before new entries.
-var prepareAll = []string{prepareBackup, prepareTime, preparePorts, prepareNames, prepareRoots}
+var prepareAll = []string{prepareBackup, prepareTime, preparePorts, PrepareNames, prepareRoots}
 
 // preparations are their texts: title, reason, and what a person does.
 func preparations(c context) (title, why string, how procedure.Step) {
@@ -36,7 +36,7 @@ func preparations(c context) (title, why string, how procedure.Step) {
 		return "the clocks of " + all + " are right", "certificates and Last Synchronized Time are judged by clocks", commandLine("`utils ntp status` on every node: synchronised, and the time is right.")
 	case preparePorts:
 		return "ports 8443 and 7400 are open both ways between all nodes of " + all, "users come over 8443 between publishers; presence and messages go over 7400 from every node to every node; Peerkeeper asks from its own seat only", commandLine("`utils network connectivity NODE 7400` on every node for every node of the other clusters; 8443 likewise; 5060 too where SIP federation is used.")
-	case prepareNames:
+	case PrepareNames:
 		return "every name in the certificates of " + all + " resolves in the others' DNS servers, each of them", "ICSA resolves all alternative names of a peer's tomcat certificate, and does not connect if one fails", commandLine("`utils network host NAME` on each publisher for every name; `peerkeeper check certs` lists the names, and those that do not resolve.")
 	case prepareRoots:
 		return "the CAs that signed the certificates of " + all + " are in the others' tomcat-trust and cup-xmpp-trust", "a certificate whose CA is not trusted is refused, and the connection with it; ICSA exchanges the certificates of the peers themselves, and Cisco has people upload the CAs behind them (TAC-212647)", procedure.Step{Menu: procedure.CertificateManagement, Do: "Find: each root and intermediate of the others stands in tomcat-trust and in cup-xmpp-trust; upload what is missing on the publisher."}

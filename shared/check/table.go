@@ -18,6 +18,10 @@ const (
 
 const tooMany = "too-many-rows"
 
+// UserDuplicate is the check of users who are in the mesh twice: a row of one cluster that may
+// be about another, too.
+const UserDuplicate = "user-duplicate"
+
 // Facts are what is judged by.
 type Facts struct {
 	*peer.View
@@ -83,7 +87,7 @@ func checks() []check {
 		{id: "ha-state", step: prerequisites, elsewhere: true, node: haState},
 		{id: "srm-state", step: prerequisites, info: true, node: srmState},
 
-		{id: "user-duplicate", step: "1", cluster: users("duplicate user IDs and directory URIs", []userset.Trouble{userset.DuplicateUserID, userset.DuplicateDirectoryURI}, ciscocli.DuplicateUserIDs, ciscocli.DuplicateURIs)},
+		{id: UserDuplicate, step: "1", cluster: users("duplicate user IDs and directory URIs", []userset.Trouble{userset.DuplicateUserID, userset.DuplicateDirectoryURI}, ciscocli.DuplicateUserIDs, ciscocli.DuplicateURIs)},
 		{id: "user-unassigned", step: "1", cluster: users("users who are assigned to no node", []userset.Trouble{userset.Unassigned})},
 		{id: "uri-invalid", step: "1", cluster: users("missing and invalid directory URIs and user IDs", []userset.Trouble{userset.NoDirectoryURI, userset.InvalidDirectoryURI, userset.InvalidUserID}, ciscocli.NoURI, ciscocli.InvalidURIs)},
 		{id: "troubleshooter", step: "1", cluster: userTroubleshooter},

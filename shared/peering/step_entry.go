@@ -14,14 +14,33 @@ import (
 	"peerkeeper/shared/record"
 )
 
-// prepare is something of which only people know.
-func (t *tick) prepare(_ context.Context, _ *record.Plan, s *change.Step) error {
+// prepare is something of which only people know, but for names that were read not to resolve.
+func (t *tick) prepare(_ context.Context, p *record.Plan, s *change.Step) error {
+	if bad := t.unresolved(p, s); len(bad) > 0 {
+		done := false
+		t.confirmed(s, &done, plain.FirstBy(3, bad, "; "), "")
+		return nil
+	}
 	if said := s.Said; said != nil && said.Verb == change.Confirm {
 		s.Turn(change.StepDone, t.Now(), "%s says so%s", said.Actor, withNote(said.Text))
 		return nil
 	}
 	s.Turn(change.StepWaiting, t.Now(), "for a person to see to it and confirm it")
 	return nil
+}
+
+// unresolved are the names of the plan's pairs that were read not to resolve: ICSA does not
+// connect to a peer of which one does not.
+func (t *tick) unresolved(p *record.Plan, s *change.Step) (bad []string) {
+	if s.Purpose != change.PrepareNames {
+		return nil
+	}
+	for _, id := range p.Pairs {
+		if c := peer.ConditionOf(t.grounds.Snapshot.Conditions(t.grounds.View, id), peer.NamesResolve); c.Status == peer.False {
+			bad = append(bad, fmt.Sprintf("%s: %s", id, c.Message))
+		}
+	}
+	return bad
 }
 
 func withNote(text string) string {
@@ -72,6 +91,13 @@ func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) err
 		}
 		t.confirmed(s, &done, text, "")
 		return nil
+	}
+	if report, err := t.grounds.Snapshot.UserReport(); err == nil && report != nil && s.Said == nil && has.Other == nil {
+		// A join lasts for nights, in which users come.
+		if keys := twice(report, func(homes map[mesh.ClusterID]bool) bool { return homes[s.Pair.From] && homes[s.Pair.To] }); len(keys) > 0 {
+			s.Turn(change.StepWaiting, t.Now(), "no entry before that is mended: %s", areTwice(report, keys))
+			return nil
+		}
 	}
 	if wait := t.outsideWindow(p, s); wait != "" && s.Said == nil && has.Other == nil {
 		s.Turn(change.StepRunning, t.Now(), "%s", wait)

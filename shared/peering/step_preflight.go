@@ -8,12 +8,15 @@ import (
 
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/check"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 )
 
 // preflight has the checks of a cluster carried out: a row that fails stops the
-// plan, but for those that fail because the plan is needed.
+// plan, but for those that fail because the plan is needed, and those of what it does
+// not change.
 func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) error {
 	err := t.Preflight(ctx, s.Cluster)
 	now := t.Now()
@@ -29,10 +32,12 @@ func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) er
 		t.fails(s, fmt.Sprintf("the checks of %s have not been written down since the plan came to them", s.Cluster))
 		return nil
 	}
-	var failed, unknown []string
+	var failed, others, unknown []string
 	for _, r := range doc.Value.Rows {
 		switch {
 		case change.Mends(p.Kind, r.ID):
+		case r.Status == check.Fail && !t.concerns(p, r):
+			others = append(others, fmt.Sprintf("%s (%s)", r.ID, r.About()))
 		case r.Status == check.Fail:
 			failed = append(failed, fmt.Sprintf("%s (%s)", r.ID, r.Message))
 		case r.Status == check.Unknown && !slices.Contains(unknown, r.ID):
@@ -41,17 +46,42 @@ func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) er
 	}
 	t.meet(ctx, p, s)
 	access := t.grounds.Snapshot.Clusters[s.Cluster].Value.Seen.Access.Fresh(now, 2*t.grounds.View.Tick)
+	also := ""
+	if len(others) > 0 {
+		also = "; also failing, not about this plan: " + plain.First(5, others)
+	}
 	switch {
 	case len(failed) > 0:
-		s.Turn(change.StepFailed, now, "%s: %s", plain.Count(len(failed), "check fails", "checks fail"), plain.FirstBy(3, failed, "; "))
+		s.Turn(change.StepFailed, now, "%s: %s%s", plain.Count(len(failed), "check fails", "checks fail"), plain.FirstBy(3, failed, "; "), also)
 	case !access.Known(): // such as a newcomer whose account is not in the secrets yet
 		t.fails(s, fmt.Sprintf("%s has not been read, so that its checks tell nothing: %s", s.Cluster, plain.Line(cmp.Or(access.Detail, "peersync has not come to it yet"), 300)))
 	case len(unknown) > 0:
-		s.Turn(change.StepDone, now, "no check fails; unknown: %s", plain.List(unknown))
+		s.Turn(change.StepDone, now, "no check fails; unknown: %s%s", plain.List(unknown), also)
 	default:
-		s.Turn(change.StepDone, now, "no check fails")
+		s.Turn(change.StepDone, now, "no check fails%s", also)
 	}
 	return nil
+}
+
+// concerns says that a row of preflight is about what a plan changes. A plan that changes
+// pairs is held up by those, by its clusters and by its nodes, and not by what one of its
+// clusters has with another; one that changes none concerns all that its clusters have.
+func (t *tick) concerns(p *record.Plan, r check.Row) bool {
+	switch {
+	case len(p.Pairs) == 0:
+		return true
+	case !r.Peer.IsZero():
+		return slices.Contains(p.Pairs, r.Peer)
+	case r.ID != check.UserDuplicate || r.Basis != peer.Measured: // what people paste names no other cluster
+		return true
+	}
+	report, err := t.grounds.Snapshot.UserReport()
+	if err != nil || report == nil {
+		return true
+	}
+	return len(twice(report, func(homes map[mesh.ClusterID]bool) bool {
+		return len(homes) == 1 && homes[r.Cluster] || slices.ContainsFunc(p.Pairs, func(id mesh.PeerID) bool { return homes[id.From] && homes[id.To] })
+	})) > 0
 }
 
 // meet notes since when the services run that the plan restarts on the cluster, and

@@ -54,9 +54,11 @@ func (t *tick) duplicates(_ context.Context, p *record.Plan, s *change.Step) err
 		t.unseen(s, "the users have not been compared yet: `peerkeeper preflight --now`")
 		return nil
 	}
-	if twice := t.twice(p, s, report); len(twice) > 0 {
+	if keys := twice(report, func(homes map[mesh.ClusterID]bool) bool {
+		return slices.ContainsFunc(p.Pairs, func(id mesh.PeerID) bool { return homes[id.From] && homes[id.To] })
+	}); len(keys) > 0 {
 		done := false
-		t.confirmed(s, &done, fmt.Sprintf("%s twice in them: %s (`peerkeeper audit users` lists who; %s)", plain.Count(len(twice), "user ID or directory URI is", "user IDs and directory URIs are"), plain.First(10, twice), plain.Time(report.AsOf)), "")
+		t.confirmed(s, &done, areTwice(report, keys), "")
 		return nil
 	}
 	yet, never := t.uncompared(p, report)
@@ -72,23 +74,25 @@ func (t *tick) duplicates(_ context.Context, p *record.Plan, s *change.Step) err
 	return nil
 }
 
+func areTwice(report *userset.Report, keys []string) string {
+	return fmt.Sprintf("%s twice in them: %s (`peerkeeper audit users` lists who; %s)", plain.Count(len(keys), "user ID or directory URI is", "user IDs and directory URIs are"), plain.First(10, keys), plain.Time(report.AsOf))
+}
+
 // repeated are the kinds of problems of which there may be none.
 var repeated = []userset.Trouble{userset.DuplicateUserID, userset.DuplicateDirectoryURI}
 
-// twice are the keys that are in more than one of the plan's clusters; in a join in the
-// one that joins and another.
-func (t *tick) twice(p *record.Plan, s *change.Step, report *userset.Report) (keys []string) {
+// twice are the keys that are at home more than once, of which wants says that it matters
+// where.
+func twice(report *userset.Report, wants func(homes map[mesh.ClusterID]bool) bool) (keys []string) {
 	for _, problem := range report.Problems {
 		if !slices.Contains(repeated, problem.Kind) {
 			continue
 		}
 		homes := map[mesh.ClusterID]bool{}
 		for _, u := range problem.Users {
-			if slices.Contains(p.Clusters, u.Cluster) {
-				homes[u.Cluster] = true
-			}
+			homes[u.Cluster] = true
 		}
-		if len(homes) > 1 && (p.Kind != change.Join || homes[s.Cluster]) {
+		if wants(homes) {
 			keys = append(keys, plain.Value(problem.Key))
 		}
 	}

@@ -1,0 +1,117 @@
+package peering_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/mesh"
+)
+
+// TestWhatFailsElsewhereStopsNoPlan: an entry of another pair, and a user who is twice in
+// clusters of which the plan changes one only.
+func TestWhatFailsElsewhereStopsNoPlan(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.Change("emea", clustersim.Users{UserID: ptr("bob"), IMAddress: ptr("bob@example.com")}, clustersim.Peers{Peer: "amer", Address: ptr("imp-amer-sub.example.com")})
+	r.Change("amer", clustersim.Users{UserID: ptr("BOB"), IMAddress: ptr("bob2@example.com")})
+	r.parted()
+	id := r.ask(change.Add, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, false, at(change.OpPrepare))
+	for _, want := range []string{"no check fails", "; also failing, not about this plan: ", "user-duplicate (emea)", "peer-address (emea>amer)"} {
+		if s := p.Steps[1]; s.State != change.StepDone || !strings.Contains(s.Evidence, want) {
+			t.Errorf("lacks %q: %+v", want, s)
+		}
+	}
+	if s := p.Steps[2]; strings.Contains(s.Evidence, "also failing") {
+		t.Errorf("apac has nothing to do with it: %+v", s)
+	}
+
+	r = newRig(t, mesh.Observe, clustersim.Config{})
+	r.Change("emea", clustersim.Peers{Peer: "amer", Address: ptr("imp-amer-sub.example.com")}, clustersim.Replication{Node: emeaSub, State: ptr(3)})
+	r.parted()
+	id = r.ask(change.Add, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	p = r.expect(id, change.Stopped, 2)
+	for _, want := range []string{"1 check fails: replication", "also failing, not about this plan: peer-address (emea>amer)"} {
+		if !strings.Contains(p.Why, want) {
+			t.Errorf("lacks %q: %s", want, p.Why)
+		}
+	}
+}
+
+// TestADuplicateWithinThePlanStopsItsPreflight: and no word but a reason goes past it.
+func TestADuplicateWithinThePlanStopsItsPreflight(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.Change("emea", clustersim.Users{UserID: ptr("bob"), IMAddress: ptr("bob@example.com")})
+	r.Change("apac", clustersim.Users{UserID: ptr("BOB"), IMAddress: ptr("bob2@example.com")})
+	r.parted()
+	id := r.ask(change.Add, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	if p := r.expect(id, change.Stopped, 2); !strings.Contains(p.Why, "user-duplicate") {
+		t.Errorf("%s", p.Why)
+	}
+}
+
+// TestADuplicateThatComesInTheMiddleOfAJoin: no further entry is asked for that would bring
+// the two together; pairs with other clusters are none of its.
+func TestADuplicateThatComesInTheMiddleOfAJoin(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.apart("amer")
+	r.watch()
+	r.audited()
+	id := r.ask(change.Join, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, false, at(change.OpVerifyPair))
+	if p.Current().Pair.From != "emea" {
+		t.Fatalf("%+v", p.Current())
+	}
+	r.Change("apac", clustersim.Users{UserID: ptr("bob"), IMAddress: ptr("bob@example.com")})
+	r.Change("amer", clustersim.Users{UserID: ptr("BOB"), IMAddress: ptr("bob2@example.com")})
+	r.Pass(25 * time.Hour) // users are read once a day
+	r.audited()
+	p = r.carriedOut(id, false, failed)
+	if !strings.Contains(p.Why, "user-duplicate") || p.Current().Cluster != "apac" {
+		t.Fatalf("%s", p.Why)
+	}
+	r.say(id, change.Word{Verb: change.Skip, Steps: []int{p.Current().N}, Text: "in the window"})
+	for range 3 {
+		r.pass(5 * time.Minute)
+	}
+	s := r.plan(id).Current()
+	if s.Op != change.OpAddEntry || s.Pair.From != "apac" || s.State != change.StepWaiting || !strings.Contains(s.Evidence, "no entry before that is mended") || !strings.Contains(s.Evidence, "bob") {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestAJoinWhosePublisherIsAnotherInMeshYAML: it stops before it asks for anything, and goes on
+// when mesh.yaml is right.
+func TestAJoinWhosePublisherIsAnotherInMeshYAML(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	whole := r.Mesh
+	r.apart("amer")
+	r.under(unjoined(whole, "amer"))
+	id := r.ask(change.Join, "amer", "publisher=IMP-AMER-PUB:8443")
+	r.say(id, change.Word{Verb: change.Start})
+	wrong := *whole
+	wrong.Clusters = append([]mesh.Cluster{}, whole.Clusters...)
+	amer, _ := wrong.Cluster("amer")
+	amer.Publisher = amer.Nodes[1].Name
+	r.under(&wrong)
+	r.tick()
+	p := r.expect(id, change.Stopped, 2)
+	for _, want := range []string{"--publisher says IMP-AMER-PUB:8443", "mesh.yaml has imp-amer-sub.example.com as the publisher of amer", "resume"} {
+		if !strings.Contains(p.Why, want) {
+			t.Errorf("lacks %q: %s", want, p.Why)
+		}
+	}
+	r.under(whole)
+	r.say(id, change.Word{Verb: change.Resume})
+	if p = r.plan(id); len(p.Steps) < 20 || p.Steps[1].State != change.StepDone {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}
+
+func failed(s *change.Step) bool { return s.State == change.StepFailed }
