@@ -5,9 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
 )
 
 // TestWhatFailsElsewhereStopsNoPlan: an entry of another pair, and a user who is twice in
@@ -115,3 +119,39 @@ func TestAJoinWhosePublisherIsAnotherInMeshYAML(t *testing.T) {
 }
 
 func failed(s *change.Step) bool { return s.State == change.StepFailed }
+
+// TestANameThatDoesNotResolveIsToldBeforeTheEntry: ICSA would not connect, and nobody's word
+// makes it resolve.
+func TestANameThatDoesNotResolveIsToldBeforeTheEntry(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	pair := mesh.PeerID{From: "apac", To: "emea"}
+	resolves := func(status peer.Status) {
+		now := r.Clock.Now()
+		for _, end := range []mesh.ClusterID{pair.From, pair.To} {
+			if _, _, err := store.Claim(t.Context(), r.store, store.Cert(r.Mesh.Name, end), record.CertSchema, func(d *store.Doc[certificate.Record], _ bool) (bool, error) {
+				d.Value.At = now
+				return true, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := store.Claim(t.Context(), r.store, store.PeerCert(r.Mesh.Name, pair), record.CertSchema, func(d *store.Doc[peer.CertRecord], _ bool) (bool, error) {
+			d.Value.Conditions = []peer.Condition{{Type: peer.NamesResolve, Status: status, Reason: "NotResolved", Message: "imp-emea-pub.example.com does not resolve", Since: now}}
+			return true, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.parted()
+	resolves(peer.False)
+	id := r.ask(change.Add, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	r.carriedOut(id, false, func(s *change.Step) bool { return s.Purpose == change.PrepareNames })
+	if s := r.vouches(id); s.Purpose != change.PrepareNames || !strings.Contains(s.Evidence, "it reads otherwise: apac>emea: imp-emea-pub.example.com does not resolve") {
+		t.Errorf("%+v", s)
+	}
+	resolves(peer.True)
+	if s := r.vouches(id); s.Purpose == change.PrepareNames {
+		t.Errorf("%+v", s)
+	}
+}
