@@ -64,3 +64,35 @@ func TestAJoinByAnotherPublisherThanMeshYAMLHas(t *testing.T) {
 		}
 	}
 }
+
+// TestRestartsThatOnlyAPageAsksForAreEstimatedApart: until the pages have been looked at.
+func TestRestartsThatOnlyAPageAsksForAreEstimatedApart(t *testing.T) {
+	m := world("14.0", "emea", "apac", "amer")
+	p := made(t, m, Add, "emea", "apac")
+	estimate := func() string { return p.View(m).Estimate }
+	if got := estimate(); !strings.HasSuffix(got, "; up to 4 restarts more (1 h 28 min, 10 steps for people) if a page asks for it") {
+		t.Errorf("a draft: %s", got)
+	}
+	before, _, _ := strings.Cut(estimate(), ";")
+	answer := func(yes bool) {
+		for i := range p.Steps {
+			if s := &p.Steps[i]; s.Op == OpAskBell {
+				s.State, s.Said = StepDone, &Said{Verb: Answer, Actor: "ada", Yes: yes}
+			}
+		}
+	}
+	answer(false)
+	if got := estimate(); strings.Contains(got, "more (") || !strings.HasPrefix(got, before) {
+		t.Errorf("no page asks: %s, and before %s", got, before)
+	}
+	answer(true)
+	if got := estimate(); strings.Contains(got, "more (") || strings.HasPrefix(got, before) {
+		t.Errorf("a page asks: %s, and before %s", got, before)
+	}
+	if got := made(t, world("12.5", "emea", "apac", "amer"), Leave, "amer").View(m).Estimate; strings.Contains(got, "if a page asks") {
+		t.Errorf("no page is asked in a leave: %s", got)
+	}
+	if got := made(t, m, RestartRouter, "emea").View(m).Estimate; strings.Contains(got, "if a page asks") {
+		t.Errorf("that is what it is for: %s", got)
+	}
+}
