@@ -157,7 +157,7 @@ func TestWhatIsThereAlreadyIsDone(t *testing.T) {
 	}
 	w := Word{Kind: Set, Args: []string{"syncInterval=45", "emea"}}
 	p, err := Make(reads("45", " 45 "), "x", w)
-	if err != nil || p.State != Done || p.Why != "it is all as wanted already" {
+	if err != nil || p.State != Done || p.Why != "it is all as wanted already: imp-emea-pub: it reads 45 already; imp-emea-sub: it reads \" 45 \" already" {
 		t.Fatalf("both nodes read 45: %v, %+v", err, p)
 	}
 	for i, want := range []StepState{StepSkipped, StepDone, StepDone, StepSkipped} {

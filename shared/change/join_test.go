@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 )
 
 // TestAJoinByAnotherPublisherThanMeshYAMLHas: before anything is laid out, with both names and
@@ -94,5 +95,42 @@ func TestRestartsThatOnlyAPageAsksForAreEstimatedApart(t *testing.T) {
 	}
 	if got := made(t, m, RestartRouter, "emea").View(m).Estimate; strings.Contains(got, "if a page asks") {
 		t.Errorf("that is what it is for: %s", got)
+	}
+}
+
+// TestAPlanWithNothingToDoIsOneSentence: that, why, and by what was read; no step of it is
+// shown, for none will be done.
+func TestAPlanWithNothingToDoIsOneSentence(t *testing.T) {
+	m := world("14.0", "emea", "apac")
+	there := map[mesh.PeerID]peer.Entry{
+		{From: "emea", To: "apac"}: {Address: "imp-apac-pub", Protocol: mesh.TCP},
+		{From: "apac", To: "emea"}: {Address: "IMP-EMEA-PUB"},
+	}
+	values := map[mesh.NodeName]peer.Node{}
+	for _, n := range m.Clusters[0].Nodes {
+		values[n.Name] = peer.Node{Parameters: peer.Known(map[string]string{peer.ParamInterval: "45"}, noon)}
+	}
+	for _, c := range []struct {
+		kind Kind
+		args []string
+		want string
+	}{
+		{Add, []string{"emea", "apac"}, "nothing is to be done: emea and apac have their entries already; `peerkeeper explain emea>apac` says how they do; read: emea names imp-apac-pub over TCP; apac names IMP-EMEA-PUB"},
+		{Join, []string{"apac"}, "nothing is to be done: every cluster that mesh.yaml pairs apac with has its entry for it, and it theirs; read: emea names imp-apac-pub over TCP; apac names IMP-EMEA-PUB"},
+		{Set, []string{"syncInterval=45", "emea"}, "nothing is to be done: it is all as wanted already: imp-emea-pub: it reads 45 already; imp-emea-sub: it reads 45 already"},
+	} {
+		p, err := Make(Known{Mesh: m, Entries: there, Nodes: values, Now: noon}, "c4f2", Word{Kind: c.kind, Args: c.args, Actor: "ada", At: noon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := p.View(m)
+		if v.State != Done || v.Why != c.want || len(v.Steps) != 0 || v.Steps == nil || v.Next != "" {
+			t.Errorf("%s: %s: %q, %d steps", c.kind, v.State, v.Why, len(v.Steps))
+		}
+	}
+	delete(there, mesh.PeerID{From: "apac", To: "emea"})
+	p, err := Make(Known{Mesh: m, Entries: there, Now: noon}, "c4f2", Word{Kind: Add, Args: []string{"emea", "apac"}, Actor: "ada", At: noon})
+	if err != nil || len(p.View(m).Steps) == 0 {
+		t.Errorf("one entry is there: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -152,26 +153,47 @@ func (p *Plan) take(l *layout) error {
 	return nil
 }
 
-// nothingToDo says that all that the plan would change is as wanted already; "" if it
-// is not.
+// nothingToDo says that all that the plan would change is as wanted already, and by what was
+// read; "" if it is not.
 func (p *Plan) nothingToDo(l *layout) string {
 	if l.nothing != "" {
-		return l.nothing
+		return l.nothing + l.read(l.pairs)
 	}
-	changes := false
+	var read []string
 	for i := range p.Steps {
-		if opOf(p.Steps[i].Op).changes {
-			changes = true
-			if !p.Steps[i].State.Over() {
+		if s := &p.Steps[i]; opOf(s.Op).changes {
+			if !s.State.Over() {
 				return ""
 			}
+			read = append(read, fmt.Sprintf("%s: %s", cmp.Or(string(s.Node), string(s.Cluster)), s.Evidence))
 		}
 	}
-	if !changes {
+	if len(read) == 0 {
 		return ""
 	}
-	return "it is all as wanted already"
+	return "it is all as wanted already: " + plain.FirstBy(6, read, "; ")
 }
+
+// read is what was read of the entries of some pairs.
+func (l *layout) read(pairs []mesh.PeerID) string {
+	var read []string
+	for _, id := range pairs {
+		if e, there := l.Entries[id]; there {
+			over := ""
+			if e.Protocol != "" {
+				over = " over " + strings.ToUpper(plain.Name(e.Protocol))
+			}
+			read = append(read, fmt.Sprintf("%s names %s%s", id.From, plain.Value(e.Address), over))
+		}
+	}
+	if len(read) == 0 {
+		return ""
+	}
+	return "; read: " + plain.FirstBy(6, read, "; ")
+}
+
+// nothing says that a plan had nothing to do when it was made.
+func (p *Plan) nothing() bool { return p.State == Done && p.Started.IsZero() }
 
 // NewID names a plan: short enough to be typed, and another for each asking.
 func NewID(w Word) string {

@@ -85,17 +85,19 @@ func (p *Plan) LayOut(k Known) (nothing string, err error) {
 func (l *layout) join(c *mesh.Cluster) error {
 	id := c.ID
 	var peers []*mesh.Cluster
+	var there []mesh.PeerID
 	all := l.peersOf(c)
 	for _, other := range all {
 		if !l.entriesThere(both(other, c)) {
 			peers = append(peers, other)
 		}
+		there = append(there, both(other, c)...)
 	}
 	switch {
 	case len(all) == 0:
 		return usagef("mesh.yaml pairs %s with no cluster: add its pairs under peers", id)
 	case len(peers) == 0:
-		l.nothing = fmt.Sprintf("every cluster that mesh.yaml pairs %s with has its entry for it, and it theirs", id)
+		l.nothing = fmt.Sprintf("every cluster that mesh.yaml pairs %s with has its entry for it, and it theirs%s", id, l.read(there))
 	}
 	l.clusters = []mesh.ClusterID{id}
 	for _, other := range peers {

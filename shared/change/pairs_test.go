@@ -446,7 +446,7 @@ func TestAJoinThatIsLaidOut(t *testing.T) {
 		there[peered.ID] = peer.Entry{Address: "imp-" + string(peered.ID.To) + "-pub", Protocol: mesh.TCP}
 	}
 	nothing, err := p.LayOut(Known{Mesh: m, Entries: there, Now: noon})
-	if err != nil || nothing != "every cluster that mesh.yaml pairs amer with has its entry for it, and it theirs" || len(p.Steps) != 2 || len(p.Pairs) != 0 {
+	if err != nil || nothing != "every cluster that mesh.yaml pairs amer with has its entry for it, and it theirs; read: emea names imp-amer-pub over TCP; amer names imp-emea-pub over TCP; apac names imp-amer-pub over TCP; amer names imp-apac-pub over TCP" || len(p.Steps) != 2 || len(p.Pairs) != 0 {
 		t.Errorf("all entries are there: %q, %v; %s", nothing, err, outline(p))
 	}
 	p = made(t, &without, Join, "amer")

@@ -25,7 +25,8 @@ type View struct {
 	// Progress is how many directed peers are as they shall be; "" of a plan that changes none.
 	Progress string `json:"progress,omitempty"`
 	// Next is what a person may say now.
-	Next  string     `json:"next,omitempty"`
+	Next string `json:"next,omitempty"`
+	// Steps are none where there was nothing to do.
 	Steps []StepView `json:"steps"`
 }
 
@@ -53,6 +54,10 @@ type StepView struct {
 // View renders a plan.
 func (p *Plan) View(m *mesh.Mesh) View {
 	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Progress: p.Entry().Progress(), Next: p.next(m.Policy.Mode), Steps: []StepView{}}
+	if p.nothing() {
+		v.Why = "nothing is to be done: " + p.Why
+		return v
+	}
 	for i := range p.Steps {
 		v.Steps = append(v.Steps, p.view(m, &p.Steps[i]))
 	}
