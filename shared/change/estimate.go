@@ -3,7 +3,6 @@ package change
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/mesh"
@@ -110,5 +109,5 @@ func (p *Plan) estimate(m *mesh.Mesh) string {
 	if more {
 		parts = append(parts, "then the steps that are not laid out yet")
 	}
-	return strings.Join(parts, "; ")
+	return plain.FirstBy(len(parts), parts, "; ")
 }
