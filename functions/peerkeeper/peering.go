@@ -182,28 +182,30 @@ func showPlan(ctx context.Context, t *terminal, w *watched, id string) error {
 // that it has come to.
 const mostShown = 60
 
-func stepsShown(all []change.StepView) (first, last int) {
-	if len(all) <= mostShown {
-		return 0, len(all)
-	}
-	at := slices.IndexFunc(all, func(s change.StepView) bool { return !s.State.Over() })
+// stepsShown are the first and, not included, the last of them. at is the number of the
+// step that the plan has come to.
+func stepsShown(all []change.StepView) (first, last, at int) {
+	at = slices.IndexFunc(all, func(s change.StepView) bool { return !s.State.Over() })
 	if at < 0 {
 		at = len(all)
 	}
+	if len(all) <= mostShown {
+		return 0, len(all), at + 1
+	}
 	first = max(0, min(at-mostShown/4, len(all)-mostShown))
-	return first, first + mostShown
+	return first, first + mostShown, at + 1
 }
 
 func printPlan(t *terminal, v change.View) error {
 	t.sayf("plan %s: %s", v.ID, clean(v.Title))
-	t.sayf("  %s since %s, asked for by %s; left: %s", v.State, v.Since.UTC().Format(time.RFC3339), clean(v.By), v.Estimate)
+	t.sayf("  %s since %s, asked for by %s; left: %s", v.State, plain.Time(v.Since), clean(v.By), v.Estimate)
 	if v.Why != "" {
 		t.sayf("  %s", clean(v.Why))
 	}
 	if v.Progress != "" {
 		t.sayf("  %s", v.Progress)
 	}
-	first, last := stepsShown(v.Steps)
+	first, last, at := stepsShown(v.Steps)
 	if first > 0 {
 		t.sayf("      %s before, done or skipped (--json and --html show all)", plain.Count(first, "step", "steps"))
 	}
@@ -212,8 +214,11 @@ func printPlan(t *terminal, v change.View) error {
 		if s.Evidence != "" {
 			t.sayf("      %s", clean(s.Evidence))
 		}
-		if s.State == change.StepDone || s.State == change.StepSkipped {
+		if s.State.Over() {
 			continue
+		}
+		if s.N == at && v.State != change.Draft {
+			t.sayf("      why: %s", clean(s.Why))
 		}
 		if s.How != nil && s.Kind != change.Automatic {
 			t.sayf("      to do: %s", clean(s.How.Line()))
@@ -223,6 +228,9 @@ func printPlan(t *terminal, v change.View) error {
 		}
 		if s.Interrupts != "nothing" {
 			t.sayf("      interrupts: %s", clean(s.Interrupts))
+		}
+		if s.N == at && v.State != change.Draft {
+			t.sayf("      proof: %s", clean(s.Proof))
 		}
 		if s.Approval == "needed" {
 			t.sayf("      needs approval: peerkeeper peering approve %s --step %d", v.ID, s.N)
@@ -360,7 +368,7 @@ func (v *onePlan) tell(ctx context.Context, t *terminal, word func(p *record.Pla
 		return usageOf(err)
 	}
 	if err := v.hear(ctx, t, w); err != nil {
-		return fmt.Errorf("what you said to plan %s is written down: nothing more is sent for it before the next run of peering has heard it: %w", p.ID, err)
+		return fmt.Errorf("what you said to plan %s is written down, and need not be said again: nothing more is sent for it before the next run of peering has heard it (`peerkeeper peering show %s`): %w", p.ID, p.ID, err)
 	}
 	if p, err = w.plan(ctx, string(v.ID)); err != nil {
 		return err

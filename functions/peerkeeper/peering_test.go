@@ -58,6 +58,10 @@ func TestAPlanByHand(t *testing.T) {
 	}
 	p = mustJSON[planJSON](t, 1, sim.dir, "peering", "start", p.ID)
 	p.at(t, "waiting", 2)
+	text = must(t, 1, sim.dir, "peering", "show", p.ID)
+	if strings.Count(text, "      why: ") != 1 || strings.Count(text, "      proof: ") != 1 {
+		t.Errorf("of the step that the plan has come to, and of no other, the reason and the proof are told:\n%s", text)
+	}
 	p = mustJSON[planJSON](t, 1, sim.dir, "peering", "confirm", p.ID, "2", "--note", "done at 3 a.m.")
 	p.at(t, "waiting", 2) // it reads 30
 	sim.post(t, "/clusters/emea/parameters", `{"name":"ICSAPeriodicSyncInterval","value":"45"}`)

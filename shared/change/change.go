@@ -123,7 +123,10 @@ type Step struct {
 
 	State    StepState `json:"state"`
 	Evidence string    `json:"evidence,omitempty"`
-	Since    time.Time `json:"since,omitzero"` // of the state
+	// Unseen says that it waits for something to be read, and that a person's word does
+	// not stand in for it.
+	Unseen bool      `json:"unseen,omitempty"`
+	Since  time.Time `json:"since,omitzero"` // of the state
 	// Began is when the step was first looked at, and Sent when an action was
 	// last about to be sent.
 	Began time.Time `json:"began,omitzero"`
@@ -234,6 +237,7 @@ func (s *Step) Turn(to StepState, now time.Time, evidence string, args ...any) {
 	}
 	s.State = to
 	s.Evidence = bound(evidence)
+	s.Unseen = false
 }
 
 // Target is what the step is done to.

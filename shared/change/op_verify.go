@@ -80,7 +80,11 @@ func verifyGoneText() text {
 			return fmt.Sprintf("%s holds neither an entry for %s nor copies of its users", c.step.Pair.From, c.step.Pair.To)
 		},
 		why: func(context) string { return "an entry that was forgotten on one side goes on trying to sync" },
-		how: func(c context) procedure.Step { return procedure.DeletePeer(c.step.Node, c.far()) },
+		how: func(c context) procedure.Step {
+			how := procedure.DeletePeer(c.step.Node, c.far())
+			how.Do = "If its entry is still there: " + how.Do
+			return how
+		},
 		proof: func(context) string {
 			return "the peer table and the counts of users; where the table cannot be read, that copies are gone which were there; a person is asked only where there were none"
 		},

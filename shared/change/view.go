@@ -88,6 +88,8 @@ func (p *Plan) next(mode mesh.Mode) string {
 		return "" // it goes on by itself
 	case s.KindOf(mode) == Question, s.Op == OpAwaitPeople:
 		return "peerkeeper peering answer " + step + " yes|no"
+	case s.Unseen:
+		return fmt.Sprintf("it goes on when it reads so; %s", skip)
 	case s.KindOf(mode) == Wait, s.KindOf(mode) == Check:
 		return fmt.Sprintf("it goes on when it reads so; peerkeeper peering confirm %s where it cannot be read; %s", step, skip)
 	}

@@ -12,6 +12,7 @@ package dnsname
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -92,11 +93,15 @@ func IsAddress(name string) bool {
 }
 
 // HostPort splits HOST or HOST:PORT, as people name a server; port is "" where there is
-// none, and ok false where HOST is neither a host's name nor an address.
+// none, and ok false where HOST is neither a host's name nor an address, or PORT is none
+// from 1 to 65535.
 func HostPort(text string) (host, port string, ok bool) {
 	host = text
 	if h, p, err := net.SplitHostPort(text); err == nil {
 		host, port = h, p
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != p {
+			return host, port, false
+		}
 	}
 	return host, port, IsHost(host) || IsAddress(host)
 }

@@ -112,3 +112,31 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+// A server as people name it: with a port that it can have, or without one.
+func TestAServerAsPeopleNameIt(t *testing.T) {
+	for _, c := range []struct {
+		text, host, port string
+		ok               bool
+	}{
+		{"imp-emea-pub.example.com", "imp-emea-pub.example.com", "", true},
+		{"imp-emea-pub.example.com:8443", "imp-emea-pub.example.com", "8443", true},
+		{"192.0.2.1:443", "192.0.2.1", "443", true},
+		{"2001:db8::1", "2001:db8::1", "", true},
+		{"[2001:db8::1]:8443", "2001:db8::1", "8443", true},
+		{"imp:0", "imp", "0", false},
+		{"imp:65536", "imp", "65536", false},
+		{"imp:08443", "imp", "08443", false},
+		{"imp:https", "imp", "https", false},
+		{"imp:", "imp", "", false},
+		{"http://imp", "http", "//imp", false},
+		{"https://imp.example.com:8443", "https://imp.example.com:8443", "", false},
+		{":8443", "", "8443", false},
+		{"", "", "", false},
+	} {
+		host, port, ok := dnsname.HostPort(c.text)
+		if host != c.host || port != c.port || ok != c.ok {
+			t.Errorf("%q: %q %q %v", c.text, host, port, ok)
+		}
+	}
+}

@@ -18,6 +18,17 @@ func (v *View) SyncedSince(id mesh.PeerID, at time.Time) bool {
 	return c.Succeeded() && c.Last.After(at)
 }
 
+// FailedSince is when ICSA last logged, after an instant, that a sync of the peer failed
+// which no success followed; zero if it did not, or its log does not tell.
+func (v *View) FailedSince(id mesh.PeerID, at time.Time) time.Time {
+	l := v.link(id)
+	failure := l.words().Failure
+	if !l.logFresh() || !l.failing(failure) || !l.puller.said(failure).After(at) {
+		return time.Time{}
+	}
+	return failure.At
+}
+
 // Works reports whether a peer's syncs are known to succeed: its clock can be
 // read, and no sync is overdue. Of a cluster out of sight it is as it was when
 // its clock was read last: that time goes by shows nothing.

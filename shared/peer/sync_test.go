@@ -70,6 +70,31 @@ func byLog(read time.Duration, lines ...line) func(*scene) {
 	}
 }
 
+// A failure after a change of the entry is told, not one from before it, nor one that a
+// success followed.
+func TestASyncThatHasFailedSinceAChange(t *testing.T) {
+	changed := ago(time.Hour)
+	for _, c := range []struct {
+		name   string
+		change func(s *scene)
+		want   time.Time
+	}{
+		{"a failure since", byLog(0, line{ciscolog.Status, 2 * time.Hour}, line{ciscolog.PeerSyncFailure, 20 * time.Minute}), ago(20 * time.Minute)},
+		{"one from before", byLog(0, line{ciscolog.Status, 3 * time.Hour}, line{ciscolog.PeerSyncFailure, 2 * time.Hour}), time.Time{}},
+		{"a success followed", byLog(0, line{ciscolog.PeerSyncFailure, 20 * time.Minute}, line{ciscolog.Status, 5 * time.Minute}), time.Time{}},
+		{"the log was read too long ago to speak of now", byLog(3*time.Hour, line{ciscolog.PeerSyncFailure, 20 * time.Minute}), time.Time{}},
+		{"no log", func(*scene) {}, time.Time{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene()
+			c.change(s)
+			if got := s.View().FailedSince(watched, changed); !got.Equal(c.want) {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 // What a log says of a sync that is due since is told by its next turn, and not
 // taken for granted meanwhile.
 func TestALogsNextTurnMayTell(t *testing.T) {

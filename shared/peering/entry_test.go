@@ -22,7 +22,7 @@ func TestAnEntryByAnIPAddressIsNotGone(t *testing.T) {
 		r.say(id, change.Word{Verb: change.Skip, Steps: []int{p.Current().N}, Text: "known"})
 	}
 	p := r.carriedOut(id, false, func(s *change.Step) bool { return s.Op == change.OpDeleteEntry && s.State == change.StepWaiting })
-	if s := p.Current(); s.Pair.From != "emea" || !strings.Contains(s.Evidence, "of 198.51.100.7 mesh.yaml does not know whose they are") {
+	if s := p.Current(); s.Pair.From != "emea" || !strings.Contains(s.Evidence, "mesh.yaml tells no owner of 198.51.100.7") {
 		t.Errorf("%+v", s)
 	}
 }

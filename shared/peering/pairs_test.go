@@ -395,10 +395,18 @@ func TestAPasswordIsRotatedAndOneIsEnteredWrong(t *testing.T) {
 		second := r.plan(id).Current().Pair.From
 		r.Change(string(second), clustersim.Peers{Peer: "emea", Password: ptr("another")})
 		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{r.plan(id).Current().N}})
-		r.pass(4 * time.Hour)
+		r.pass(70 * time.Minute) // its next sync, and a turn at its log
 		p := r.plan(id)
-		if s := p.Current(); s.Op != change.OpVerifyPair || s.Pair.From != first || s.State != change.StepWaiting {
+		says := "ICSA of " + string(first) + " has logged at "
+		if mapped {
+			says = "emea refuses the AXL user name or password"
+		}
+		if s := p.Current(); s.Op != change.OpVerifyPair || s.Pair.From != first || s.State != change.StepWaiting || !strings.Contains(s.Evidence, says) || !strings.Contains(s.Evidence, "`peerkeeper explain "+s.Pair.String()+"` says how") {
 			t.Fatalf("one was entered wrong, mapped %v: %+v", mapped, s)
+		}
+		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{p.Current().N}})
+		if p = r.plan(id); !strings.Contains(p.Current().Evidence, "ada confirmed it at") || !strings.Contains(p.Current().Evidence, says) {
+			t.Errorf("what a person says and what is read, mapped %v: %+v", mapped, p.Current())
 		}
 		r.Change(string(first), clustersim.Peers{Peer: "emea", Password: ptr("another")})
 		if p = r.carriedOut(id, false, nil); p.State != change.Done {

@@ -111,9 +111,9 @@ func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) err
 	default:
 		done, text := false, "there is no entry for "+s.Value
 		if has.Other != nil {
-			text = fmt.Sprintf("the entry reads %s, and Cisco wants the publisher's node name %s", plain.Value(has.Other.Address), s.Value)
+			text = fmt.Sprintf("the entry reads %s, and Cisco wants the publisher's node name %s: correct its Peer Address, and add no second one", plain.Value(has.Other.Address), s.Value)
 		} else if len(has.Strangers) > 0 {
-			text += "; of " + plain.Values(has.Strangers) + " mesh.yaml does not know whose they are"
+			text += fmt.Sprintf("; mesh.yaml tells no owner of %s: if that was meant, correct its Peer Address", plain.Values(has.Strangers))
 		}
 		t.confirmed(s, &done, text+shown, "")
 	}
@@ -218,7 +218,7 @@ func (t *tick) deleteEntry(ctx context.Context, _ *record.Plan, s *change.Step) 
 	case has.Other != nil:
 		t.confirmed(s, &done, fmt.Sprintf("an entry for %s is there, which is of the same cluster", plain.Value(has.Other.Address)), "")
 	case len(has.Strangers) > 0:
-		t.confirmed(s, nil, "", fmt.Sprintf("no entry names a node of %s, and of %s mesh.yaml does not know whose they are", s.Pair.To, plain.Values(has.Strangers)))
+		t.confirmed(s, nil, "", fmt.Sprintf("no entry names a node of %s, and mesh.yaml tells no owner of %s", s.Pair.To, plain.Values(has.Strangers)))
 	default:
 		t.confirmed(s, &done, "the entry is gone", "")
 	}

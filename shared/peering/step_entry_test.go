@@ -46,7 +46,7 @@ func TestAnEntryIsMadeWhenThePageHasIt(t *testing.T) {
 		{"it is not there", lists(amer), change.StepWaiting, "for a person to do it: there is no entry for imp-apac-pub.example.com"},
 		{"nor, says ada, should it not be", all(lists(amer), confirmed), change.StepWaiting, "ada confirmed it at 2026-03-02 11:50 UTC, and it reads otherwise: there is no entry for imp-apac-pub.example.com"},
 		{"it names the subscriber", lists(entry(string(apacSub))), change.StepWaiting, "the entry reads imp-apac-sub.example.com, and Cisco wants the publisher's node name imp-apac-pub.example.com"},
-		{"an address belongs to nobody", lists(amer, entry(stranger)), change.StepWaiting, "there is no entry for imp-apac-pub.example.com; of 198.51.100.7 mesh.yaml does not know whose they are"},
+		{"an address belongs to nobody", lists(amer, entry(stranger)), change.StepWaiting, "there is no entry for imp-apac-pub.example.com; mesh.yaml tells no owner of 198.51.100.7: if that was meant, correct its Peer Address"},
 		{"the peer table cannot be read", alone, change.StepWaiting, "it cannot be read: no connection"},
 		{"the statement for it is refused", tableUnread(peer.QueryRefused, "no such column"), change.StepWaiting, "it cannot be read: no such column"},
 		{"nobody has said how it is read", tableUnread(peer.NoDialect, ""), change.StepWaiting, "it cannot be read: how the peer table is read has not been said (`peerkeeper probe`)"},
@@ -129,7 +129,7 @@ func TestWhetherAnEntryIsDeleted(t *testing.T) {
 		{"it is gone", lists(amer), change.StepDone, "the entry is gone"},
 		{"it is there", nil, change.StepWaiting, "for a person to do it: the entry for imp-apac-pub.example.com is there"},
 		{"one for the subscriber is there", lists(amer, entry(string(apacSub))), change.StepWaiting, "for a person to do it: an entry for imp-apac-sub.example.com is there, which is of the same cluster"},
-		{"an address belongs to nobody", lists(amer, entry(stranger)), change.StepWaiting, "it cannot be read: no entry names a node of apac, and of 198.51.100.7 mesh.yaml does not know whose they are"},
+		{"an address belongs to nobody", lists(amer, entry(stranger)), change.StepWaiting, "it cannot be read: no entry names a node of apac, and mesh.yaml tells no owner of 198.51.100.7"},
 		{"it cannot be read", alone, change.StepWaiting, "it cannot be read: no connection"},
 		{"and ada has deleted it", all(alone, confirmed), change.StepDone, "ada says so; it cannot be read: no connection"},
 	})

@@ -39,6 +39,7 @@ func (t *tick) syncAgent(ctx context.Context, _ *record.Plan, s *change.Step) er
 func (t *tick) unseen(s *change.Step, why string) {
 	s.Said = nil
 	s.Turn(change.StepWaiting, t.Now(), "not known yet, and nothing to confirm before it is: %s", why)
+	s.Unseen = true
 }
 
 // auditStands is how long ago the users may have been read: it is done once a day, one

@@ -55,11 +55,11 @@ func (t *tick) verifyPair(_ context.Context, p *record.Plan, s *change.Step) err
 	}
 	switch {
 	case len(e.wrong) > 0:
-		s.Turn(change.StepWaiting, now, "for a person to mend it: %s%s", plain.FirstBy(3, e.wrong, "; "), confirmedBy(s))
+		s.Turn(change.StepWaiting, now, "for a person to mend it (`peerkeeper explain %s` says how): %s%s", s.Pair, plain.FirstBy(3, e.wrong, "; "), confirmedBy(s))
 	case len(e.pending) > 0 && waited > patience:
-		s.Turn(change.StepWaiting, now, "for a person, after %s: %s%s; mend that, or skip the step with a reason", plain.Duration(waited.Truncate(time.Minute)), plain.FirstBy(3, e.pending, "; "), confirmedBy(s))
+		s.Turn(change.StepWaiting, now, "for a person, after %s: %s%s; mend that (`peerkeeper explain %s`), or skip the step with a reason", plain.Duration(waited.Truncate(time.Minute)), plain.FirstBy(3, e.pending, "; "), confirmedBy(s), s.Pair)
 	case len(e.pending) > 0:
-		s.Turn(change.StepRunning, now, "%s", plain.FirstBy(3, e.pending, "; "))
+		s.Turn(change.StepRunning, now, "%s%s", plain.FirstBy(3, e.pending, "; "), confirmedBy(s))
 	case len(e.unread) == 0:
 		s.Turn(change.StepDone, now, "%s", plain.FirstBy(4, e.seen, "; "))
 	case vouched(s):
@@ -107,6 +107,8 @@ func (t *tick) effectOf(s *change.Step, since time.Time) (e effect) {
 		e.pending = append(e.pending, fmt.Sprintf("it synced at %s, and the next look has yet to say so", plain.Time(clock.Told)))
 	case synced:
 		e.seen = append(e.seen, "synced at "+plain.Time(clock.Told))
+	case !v.FailedSince(id, since).IsZero():
+		e.wrong = append(e.wrong, fmt.Sprintf("ICSA of %s has logged at %s that a sync from %s failed, and none that succeeded since the change", id.From, plain.Time(v.FailedSince(id, since)), id.To))
 	case clock.Readable():
 		e.pending = append(e.pending, fmt.Sprintf("%s has not synced since %s", id, plain.Time(since)))
 	default:

@@ -45,6 +45,9 @@ func TestNobodyVouchesForUsersWhoHaveNotBeenCompared(t *testing.T) {
 	if s := r.vouches(id); s.Op != change.OpDuplicates || s.State != change.StepWaiting || !strings.Contains(s.Evidence, "nothing to confirm before it is: the users have not been compared yet") {
 		t.Errorf("%+v", s)
 	}
+	if next := r.plan(id).View(r.Mesh).Next; strings.Contains(next, "confirm") || !strings.Contains(next, "it goes on when it reads so") {
+		t.Errorf("what is not believed is asked for: %s", next)
+	}
 	r.audited()
 	r.tick()
 	if s := r.plan(id).Current(); s.Op != change.OpPrepare {

@@ -270,8 +270,12 @@ func (v Value) is(want Kind) bool {
 		v.Fail("is text, not a number", "write digits only, without quotes")
 	case want == Boolean:
 		v.Fail("is "+n.kind.String()+", not true or false", "write true or false")
+	case want == List:
+		v.Fail("is "+n.kind.String()+", not a list", "write each item on a line of its own after -, or all in [ ]")
+	case want == Mapping:
+		v.Fail("is "+n.kind.String()+", not a mapping", "write its keys, each with its value, as key: value")
 	default:
-		v.Fail("is "+n.kind.String()+", not "+want.String(), "")
+		v.Fail("is "+n.kind.String()+", not "+want.String(), "write one value")
 	}
 	return false
 }

@@ -75,7 +75,7 @@ func TestWhatAFormatTakes(t *testing.T) {
 		{"two documents", "soup: leek\n---\nsoup: pea\n", plainly, []string{"menu.yaml:2: a second YAML document begins here: one file holds one menu: remove the line ---, or put what follows into a file of its own"}, ""},
 		{"nothing", "# closed\n", plainly, []string{"menu.yaml:1: the file is empty: begin with soup: NAME"}, ""},
 		{"several, in the file's order", "chef: [Ann]\nsoup: a\nsoup: b\ntable: 2\n", plainly, []string{
-			"menu.yaml:1: chef: is a list, not text",
+			"menu.yaml:1: chef: is a list, not text: write one value",
 			"menu.yaml:3: soup: the key stands twice, first on line 2: keep one of them",
 			"menu.yaml:4: table: unknown key: allowed here: chef, soup"}, "a"},
 	} {

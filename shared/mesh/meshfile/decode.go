@@ -289,9 +289,10 @@ func (d *decoder) peers(v yamlfile.Value, m *mesh.Mesh) {
 		add(p, at, bt)
 		add(pair{p[1], p[0]}, bt, at)
 	}
-	switch {
-	case topology.There() && pairs.There():
+	if topology.There() && pairs.There() { // what else is wrong with the pairs is told all the same
 		topology.Fail("topology and pairs are both given", "keep topology: full-mesh for all pairs, or list pairs")
+	}
+	switch {
 	case pairs.There():
 		lines := map[pair]int{}
 		for _, v := range pairs.Items() {
@@ -320,6 +321,9 @@ func (d *decoder) peers(v yamlfile.Value, m *mesh.Mesh) {
 		m.Peers = dropTwice(m.Peers)
 	default:
 		d.rep.Blame(v.Path, "neither topology nor pairs is given", "write topology: full-mesh, or pairs: [[emea, apac]]")
+	}
+	if topology.There() {
+		pairs = yamlfile.Value{} // with it every two clusters are a pair
 	}
 	d.exceptionsOf(exceptions, m, pairs)
 }

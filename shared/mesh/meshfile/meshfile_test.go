@@ -125,7 +125,7 @@ func TestBadFiles(t *testing.T) {
 		// The file as YAML.
 		{"empty", "", " \n", []string{"1: the file is empty: begin with mesh: NAME"}},
 		{"only a comment", "", "# mesh\n", []string{"1: the file is empty: begin with mesh: NAME"}},
-		{"not a mapping", "", "- mesh\n", []string{"1: is a list, not a mapping"}},
+		{"not a mapping", "", "- mesh\n", []string{"1: is a list, not a mapping: write its keys, each with its value, as key: value"}},
 		{"open bracket", "dns: [192.0.2.53]", "dns: [192.0.2.53", []string{"13: not valid YAML: ',' or ']' must be specified"}},
 		{"tab", "    credentials: emea/read", "\tcredentials: emea/read", []string{"10: not valid YAML: found character '\t' that cannot start any token: indent with spaces, YAML allows no tab there"}},
 		{"second document", "policy:", "---\npolicy:", []string{"22: a second YAML document begins here: one file holds one mesh: remove the line ---, or put what follows into a file of its own"}},
@@ -144,8 +144,8 @@ func TestBadFiles(t *testing.T) {
 		{"ova with a fraction", "ova: 15000", `ova: 15000.5`, []string{"14: clusters[0].ova: 15000.5 is not a whole number: write decimal digits only"}},
 		{"yes is text", "ova: 15000", `sipFederation: yes`, []string{"14: clusters[0].sipFederation: is text, not true or false: write true or false"}},
 		{"key without a value", "ova: 15000", "ova:", []string{"14: clusters[0].ova: has no value: write a number or remove the key"}},
-		{"list for text", "credentials: apac/read", "credentials: [apac/read]", []string{"19: clusters[1].credentials: is a list, not text"}},
-		{"account written out", "credentials: apac/read", "credentials: {username: a, password: b}", []string{"19: clusters[1].credentials: is a mapping, not text"}},
+		{"list for text", "credentials: apac/read", "credentials: [apac/read]", []string{"19: clusters[1].credentials: is a list, not text: write one value"}},
+		{"account written out", "credentials: apac/read", "credentials: {username: a, password: b}", []string{"19: clusters[1].credentials: is a mapping, not text: write one value"}},
 		{"line break in a name", "credentials: apac/read", `credentials: "apac\nread"`, []string{"19: clusters[1].credentials: has a line break, tab or other control character in it: write it on one line"}},
 		{"interval without a unit", "30m", "30", []string{"13: clusters[0].syncInterval: 30 has no unit: write minutes as in 30m"}},
 		{"interval in words", "30m", "half an hour", []string{`13: clusters[0].syncInterval: "half an hour" is not a duration: write minutes as in 30m`}},
@@ -198,6 +198,14 @@ func TestBadFiles(t *testing.T) {
 		// Peers.
 		{"no peers said", "peers: {topology: full-mesh, protocol: tcp}\n", "", []string{"1: peers: missing: which clusters peer with which: write peers: {topology: full-mesh, protocol: tcp}, or list pairs"}},
 		{"topology unknown", "full-mesh", "star", []string{`21: peers.topology: "star" is not known here: write full-mesh`}},
+		{"topology and pairs, and what is wrong with each", "topology: full-mesh", "topology: full-mesh, pairs: [[emea, apac], [apac, emea], [emea, emae], [emea], [apac, apac]], except: [{pair: [emea, apac], protocol: tls}, {pair: [emea, apax], protocol: tls}]", []string{
+			"21: peers.topology: topology and pairs are both given: keep topology: full-mesh for all pairs, or list pairs",
+			"21: peers.pairs[1]: apac and emea are a pair already, on line 21: remove this one: each pair stands for both directions",
+			`21: peers.pairs[2][1]: no cluster has the id "emae": did you mean emea?`,
+			"21: peers.pairs[3]: a pair names two clusters, here are 1: write it as in [emea, apac]",
+			`21: peers.pairs[4]: "apac" is paired with itself: name two different clusters`,
+			`21: peers.except[1].pair[1]: no cluster has the id "apax": did you mean apac?`,
+		}},
 		{"topology and pairs", "topology: full-mesh", "topology: full-mesh, pairs: []", []string{"21: peers.topology: topology and pairs are both given: keep topology: full-mesh for all pairs, or list pairs"}},
 		{"neither", "topology: full-mesh, ", "", []string{"21: peers: neither topology nor pairs is given: write topology: full-mesh, or pairs: [[emea, apac]]"}},
 		{"protocol", "protocol: tcp", "protocol: udp", []string{`21: peers.protocol: "udp" is not known here: write tcp or tls`}},
@@ -206,7 +214,7 @@ func TestBadFiles(t *testing.T) {
 		{"exception of an unknown cluster in a full mesh", "protocol: tcp", "except: [{pair: [emea, amer], protocol: tls}]", []string{`21: peers.except[0].pair[1]: no cluster has the id "amer": write emea or apac`}},
 		{"exception of a pair that is misspelt", "topology: full-mesh", "pairs: [[emea, apca]], except: [{pair: [emea, apac], protocol: tls}]", []string{`21: peers.pairs[0][1]: no cluster has the id "apca": did you mean apac?`}},
 		{"exception and neither topology nor pairs", "topology: full-mesh, protocol: tcp", "except: [{pair: [emea, apac], protocol: tls}]", []string{"21: peers: neither topology nor pairs is given: write topology: full-mesh, or pairs: [[emea, apac]]"}},
-		{"exceptions as a mapping", "protocol: tcp", "except: {pair: [emea, apac], protocol: tls}", []string{"21: peers.except: is a mapping, not a list"}},
+		{"exceptions as a mapping", "protocol: tcp", "except: {pair: [emea, apac], protocol: tls}", []string{"21: peers.except: is a mapping, not a list: write each item on a line of its own after -, or all in [ ]"}},
 		{"pair of three", "topology: full-mesh", "pairs: [[emea, apac, amer]]", []string{"21: peers.pairs[0]: a pair names two clusters, here are 3: write it as in [emea, apac]"}},
 
 		// Policy.
