@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"time"
 
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap"
@@ -37,7 +36,7 @@ func newNode(t testing.TB, handle http.HandlerFunc) node {
 func (n node) endpoint() soap.Endpoint {
 	return soap.Endpoint{
 		Node: nodeName, Address: n.Address, Trust: soap.Trust{Roots: n.Cert.Pool()},
-		Username: "osadmin", Password: secret.NewText(password), Timeout: 5 * time.Second,
+		Username: "osadmin", Password: secret.NewText(password),
 	}
 }
 

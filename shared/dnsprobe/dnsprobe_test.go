@@ -25,19 +25,19 @@ import (
 // fakeServer is a DNS server on loopback that says what the test wants, byte by
 // byte if need be.
 type fakeServer struct {
-	addr string
-	mu   sync.Mutex
-	seen []dns.Question
+	addr    string
+	respond func(network string, packet []byte) [][]byte
+	mu      sync.Mutex
+	seen    []dns.Question
 }
 
 // script returns the packets that answer a question: none is silence.
 type script func(network string, q *dns.Msg) [][]byte
 
-func startFake(t testing.TB, answer script) *fakeServer {
-	t.Helper()
-	packets, listener := listenBoth(t)
-	f := &fakeServer{addr: packets.LocalAddr().String()}
-	respond := func(network string, packet []byte) [][]byte {
+// newFake listens nowhere yet.
+func newFake(t testing.TB, addr string, answer script) *fakeServer {
+	f := &fakeServer{addr: addr}
+	f.respond = func(network string, packet []byte) [][]byte {
 		q := new(dns.Msg)
 		if err := q.Unpack(packet); err != nil || len(q.Question) != 1 || q.Response {
 			t.Errorf("not a question: %v", err)
@@ -48,6 +48,14 @@ func startFake(t testing.TB, answer script) *fakeServer {
 		f.mu.Unlock()
 		return answer(network, q)
 	}
+	return f
+}
+
+// startFake serves on sockets.
+func startFake(t testing.TB, answer script) *fakeServer {
+	t.Helper()
+	packets, listener := listenBoth(t)
+	f := newFake(t, packets.LocalAddr().String(), answer)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		buffer := make([]byte, 4096)
@@ -56,7 +64,7 @@ func startFake(t testing.TB, answer script) *fakeServer {
 			if err != nil {
 				return
 			}
-			for _, reply := range respond("udp", buffer[:n]) {
+			for _, reply := range f.respond("udp", buffer[:n]) {
 				_, _ = packets.WriteTo(reply, from)
 			}
 		}
@@ -68,14 +76,7 @@ func startFake(t testing.TB, answer script) *fakeServer {
 				return
 			}
 			wg.Go(func() {
-				defer conn.Close()
-				packet, err := (&dns.Conn{Conn: conn}).ReadMsgHeader(nil)
-				if err != nil {
-					return
-				}
-				for _, reply := range respond("tcp", packet) {
-					_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
-				}
+				f.serveTCP(conn)
 			})
 		}
 	})
@@ -85,6 +86,58 @@ func startFake(t testing.TB, answer script) *fakeServer {
 		wg.Wait()
 	})
 	return f
+}
+
+func (f *fakeServer) serveTCP(conn net.Conn) {
+	defer conn.Close()
+	packet, err := (&dns.Conn{Conn: conn}).ReadMsgHeader(nil)
+	if err != nil {
+		return
+	}
+	for _, reply := range f.respond("tcp", packet) {
+		_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
+	}
+}
+
+// network is servers by their addresses, and dials them without sockets. In a bubble of synctest nothing but silence takes time then, and
+// no answer comes too late, however busy the machine.
+type network map[string]*fakeServer
+
+func (n network) DialContext(_ context.Context, kind, address string) (net.Conn, error) {
+	near, far := net.Pipe()
+	f := n[address]
+	if kind == "tcp" {
+		go f.serveTCP(far)
+		return near, nil
+	}
+	go func() {
+		defer far.Close()
+		buffer := make([]byte, 4096)
+		for {
+			n, err := far.Read(buffer)
+			if err != nil {
+				return
+			}
+			for _, reply := range f.respond("udp", buffer[:n]) {
+				if _, err := far.Write(reply); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	return near, nil
+}
+
+// asking has a server asked: over sockets, or, where silence is part of the story, on a clock of its own.
+func asking(t *testing.T, silent bool, answer script, do func(t *testing.T, server *fakeServer, c *Client)) {
+	if !silent {
+		do(t, startFake(t, answer), patient)
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		server := newFake(t, "192.0.2.53:53", answer)
+		do(t, server, &Client{Dialer: network{server.addr: server}})
+	})
 }
 
 // listenBoth finds a port that is free for UDP and TCP.
@@ -208,8 +261,8 @@ const (
 	pubReverse = "10.2.0.192.in-addr.arpa. 5 IN PTR imp-emea-pub.example.com."
 )
 
-// quick is patient enough for a busy machine: a lost answer would be a wrong one.
-var quick = &Client{Timeout: 300 * time.Millisecond}
+// patient waits for an answer as long as a busy machine takes: a lost one would be a wrong one.
+var patient = &Client{Timeout: time.Minute}
 
 func addrs(texts ...string) []netip.Addr {
 	var out []netip.Addr
@@ -225,6 +278,7 @@ func TestForward(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		answer script
+		silent bool   // about something
 		ask    string // pub if empty
 		want   Answer
 	}{
@@ -263,7 +317,7 @@ func TestForward(t *testing.T) {
 			return [][]byte{packed(t, reply)}
 		}, want: Answer{Rcode: "REFUSED", Reason: Refused, IPv4: Refused, IPv6: Refused}},
 		{name: "silent", answer: silence, want: Answer{Reason: Silent, IPv4: Silent, IPv6: Silent}},
-		{name: "silent about IPv6 only", answer: ofType(whole, silence, dns.TypeAAAA),
+		{name: "silent about IPv6 only", silent: true, answer: ofType(whole, silence, dns.TypeAAAA),
 			want: Answer{Addrs: addrs("192.0.2.10"), Rcode: "NOERROR", Reason: OK, IPv4: OK, IPv6: Silent}},
 		{name: "no IPv4, failing for IPv6: whether there is an address is unknown", answer: ofType(zone(t, "imp-emea-pub.example.com. 5 IN TXT x"), rcode(t, dns.RcodeServerFailure), dns.TypeAAAA),
 			want: Answer{Rcode: "SERVFAIL", Reason: ServFail, IPv4: NoAddress, IPv6: ServFail}},
@@ -292,7 +346,7 @@ func TestForward(t *testing.T) {
 			}
 			return whole(n, q)
 		}, want: Answer{Addrs: addrs("192.0.2.10"), Rcode: "NOERROR", Reason: OK, IPv4: OK, IPv6: NoAddress}},
-		{name: "too long for UDP, TCP silent", answer: func(n string, q *dns.Msg) [][]byte {
+		{name: "too long for UDP, TCP silent", silent: true, answer: func(n string, q *dns.Msg) [][]byte {
 			if n == "udp" {
 				return [][]byte{packed(t, tc(new(dns.Msg).SetReply(q)))}
 			}
@@ -304,22 +358,23 @@ func TestForward(t *testing.T) {
 		{name: "a label of 64 bytes", ask: strings.Repeat("a", 64) + ".example.com", answer: silence, want: Answer{Reason: BadName}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := startFake(t, c.answer)
-			name := pub
-			if c.ask != "" {
-				name = strings.TrimSpace(c.ask)
-			}
-			c.want.Server, c.want.Name = server.addr, name
-			got := quick.Forward(t.Context(), server.addr, name)
-			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Answer{}, "Took", "Err"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
-				t.Error(diff)
-			}
-			if c.want.Reason == BadName && server.asked() > 0 {
-				t.Error("the server was asked")
-			}
-			if explained := got.Err != nil; explained != (got.Rcode == "" && got.Reason != BadName) {
-				t.Errorf("%s with error %v", got.Reason, got.Err)
-			}
+			asking(t, c.silent || c.want.Reason == Silent, c.answer, func(t *testing.T, server *fakeServer, client *Client) {
+				name := pub
+				if c.ask != "" {
+					name = strings.TrimSpace(c.ask)
+				}
+				c.want.Server, c.want.Name = server.addr, name
+				got := client.Forward(t.Context(), server.addr, name)
+				if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Answer{}, "Took", "Err"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+					t.Error(diff)
+				}
+				if c.want.Reason == BadName && server.asked() > 0 {
+					t.Error("the server was asked")
+				}
+				if explained := got.Err != nil; explained != (got.Rcode == "" && got.Reason != BadName) {
+					t.Errorf("%s with error %v", got.Reason, got.Err)
+				}
+			})
 		})
 	}
 }
@@ -343,47 +398,42 @@ func TestReverse(t *testing.T) {
 		{"silent", silence, "192.0.2.10", Silent, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := quick.Reverse(t.Context(), startFake(t, c.answer).addr, netip.MustParseAddr(c.addr))
-			if got.Reason != c.reason || got.Name != c.addr {
-				t.Errorf("%+v", got)
-			}
-			if diff := cmp.Diff(c.names, got.Names); diff != "" {
-				t.Error(diff)
-			}
+			asking(t, c.reason == Silent, c.answer, func(t *testing.T, server *fakeServer, client *Client) {
+				got := client.Reverse(t.Context(), server.addr, netip.MustParseAddr(c.addr))
+				if got.Reason != c.reason || got.Name != c.addr {
+					t.Errorf("%+v", got)
+				}
+				if diff := cmp.Diff(c.names, got.Names); diff != "" {
+					t.Error(diff)
+				}
+			})
 		})
 	}
-	if got := quick.Reverse(t.Context(), "127.0.0.1:1", netip.Addr{}); got.Reason != BadName {
+	if got := patient.Reverse(t.Context(), "127.0.0.1:1", netip.Addr{}); got.Reason != BadName {
 		t.Errorf("no address: %s", got.Reason)
 	}
 }
 
 func TestNothingListens(t *testing.T) {
-	got := quick.Forward(t.Context(), closedPort(t), pub)
+	got := new(Client).Forward(t.Context(), nobody, pub)
 	if got.Reason != Unreachable || got.Err == nil {
 		t.Errorf("%+v", got)
 	}
 }
 
-func closedPort(t *testing.T) string {
-	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer packets.Close()
-	return packets.LocalAddr().String()
-}
+// nobody listens there. A port that was closed a moment ago may be another test's by now; port 1 is given to none.
+const nobody = "127.0.0.1:1"
 
 func TestServerMustBeAnAddress(t *testing.T) {
 	for _, server := range []string{"ns.example.com:53", "192.0.2.53", ""} {
-		if got := quick.Forward(t.Context(), server, pub); got.Reason != BadServer || got.Err == nil {
+		if got := patient.Forward(t.Context(), server, pub); got.Reason != BadServer || got.Err == nil {
 			t.Errorf("%q: %+v", server, got)
 		}
-		if _, err := quick.Lookup(t.Context(), []string{"127.0.0.1:53", server}, []string{pub}); err == nil {
+		if _, err := patient.Lookup(t.Context(), []string{"127.0.0.1:53", server}, []string{pub}); err == nil {
 			t.Errorf("%q: Lookup asked", server)
 		}
 	}
-	if _, err := quick.Lookup(t.Context(), nil, []string{pub}); !errors.Is(err, ErrNoServers) {
+	if _, err := patient.Lookup(t.Context(), nil, []string{pub}); !errors.Is(err, ErrNoServers) {
 		t.Errorf("no servers: %v", err)
 	}
 }
@@ -392,31 +442,31 @@ func TestSecondTryIsAnswered(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[uint16]int{}
 	whole := zone(t, pubRecord)
-	server := startFake(t, func(n string, q *dns.Msg) [][]byte {
+	asking(t, true, func(n string, q *dns.Msg) [][]byte {
 		mu.Lock()
 		defer mu.Unlock()
 		if heard[q.Question[0].Qtype]++; heard[q.Question[0].Qtype] == 1 {
 			return nil // the first one is lost
 		}
 		return whole(n, q)
+	}, func(t *testing.T, server *fakeServer, client *Client) {
+		if got := client.Forward(t.Context(), server.addr, pub); got.Reason != OK {
+			t.Errorf("%+v", got)
+		}
+		if server.asked() != 4 {
+			t.Errorf("%d packets, want two tries for each family", server.asked())
+		}
 	})
-	if got := quick.Forward(t.Context(), server.addr, pub); got.Reason != OK {
-		t.Errorf("%+v", got)
-	}
-	if server.asked() != 4 {
-		t.Errorf("%d packets, want two tries for each family", server.asked())
-	}
 }
 
 func TestCallersDeadlineIsNotTheServersSilence(t *testing.T) {
 	server := startFake(t, silence)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	slow := &Client{Timeout: time.Minute}
-	if got := slow.Forward(ctx, server.addr, pub); got.Reason != Cancelled {
+	if got := patient.Forward(ctx, server.addr, pub); got.Reason != Cancelled {
 		t.Errorf("%+v", got)
 	}
-	result, err := slow.Lookup(ctx, []string{server.addr}, []string{pub})
+	result, err := patient.Lookup(ctx, []string{server.addr}, []string{pub})
 	if !errors.Is(err, context.DeadlineExceeded) || result.Servers[0].Down != "" || result.Servers[0].Names[0].Reason != Cancelled {
 		t.Errorf("%v, %+v", err, result)
 	}
@@ -424,12 +474,12 @@ func TestCallersDeadlineIsNotTheServersSilence(t *testing.T) {
 
 func TestBareHostNameGetsTheDomain(t *testing.T) {
 	server := startFake(t, zone(t, pubRecord, pubReverse))
-	client := &Client{Timeout: quick.Timeout, Domain: "example.com"}
+	client := &Client{Timeout: patient.Timeout, Domain: "example.com"}
 	result, err := client.Lookup(t.Context(), []string{server.addr}, []string{"imp-emea-pub"})
 	if err != nil || result.Servers[0].Names[0].Reason != OK {
 		t.Errorf("%v, %+v", err, result)
 	}
-	if got := quick.Forward(t.Context(), server.addr, "imp-emea-pub"); got.Reason != NXDomain {
+	if got := patient.Forward(t.Context(), server.addr, "imp-emea-pub"); got.Reason != NXDomain {
 		t.Errorf("without a domain: %s", got.Reason)
 	}
 }
@@ -457,7 +507,7 @@ func TestLookup(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := startFake(t, c.answer)
-			result, err := quick.Lookup(t.Context(), []string{server.addr}, []string{c.ask})
+			result, err := patient.Lookup(t.Context(), []string{server.addr}, []string{c.ask})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -476,21 +526,24 @@ func TestLookup(t *testing.T) {
 }
 
 func TestEachServerIsAskedSeparatelyAndEachNameOnce(t *testing.T) {
-	good, bad, dead := startFake(t, zone(t, pubRecord, pubReverse)), startFake(t, zone(t)), startFake(t, silence)
-	result, err := quick.Lookup(t.Context(), []string{good.addr, bad.addr, dead.addr, good.addr}, []string{pub, "IMP-emea-pub.example.com."})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, s := range result.Servers {
-		if len(s.Names) != 1 {
-			t.Errorf("%s: %d names", s.Server, len(s.Names))
+	synctest.Test(t, func(t *testing.T) {
+		const good, bad, dead = "192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"
+		client := &Client{Dialer: network{good: newFake(t, good, zone(t, pubRecord, pubReverse)), bad: newFake(t, bad, zone(t)), dead: newFake(t, dead, silence)}}
+		result, err := client.Lookup(t.Context(), []string{good, bad, dead, good}, []string{pub, "IMP-emea-pub.example.com."})
+		if err != nil {
+			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%s/%s", s.Names[0].Reason, s.Down))
-	}
-	if diff := cmp.Diff([]string{"OK/", "NXDomain/", "Silent/Silent"}, got); diff != "" {
-		t.Error(diff)
-	}
+		var got []string
+		for _, s := range result.Servers {
+			if len(s.Names) != 1 {
+				t.Errorf("%s: %d names", s.Server, len(s.Names))
+			}
+			got = append(got, fmt.Sprintf("%s/%s", s.Names[0].Reason, s.Down))
+		}
+		if diff := cmp.Diff([]string{"OK/", "NXDomain/", "Silent/Silent"}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // mesh is names with records for each of them, forward and reverse.
@@ -513,33 +566,28 @@ func tally(s ServerResult) map[Reason]int {
 
 func TestDeadServerIsAskedAFewTimesOnly(t *testing.T) {
 	names, _ := mesh(200)
-	for _, c := range []struct {
-		name string
-		addr func(t *testing.T) string
-		want Reason
-	}{
-		{"silent", func(t *testing.T) string { return startFake(t, silence).addr }, Silent},
-		{"nothing listens", closedPort, Unreachable},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			result, err := quick.Lookup(t.Context(), []string{c.addr(t)}, names)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := result.Servers[0]
-			// One question for each family from each worker, at most another round before
-			// the last of the first has timed out, and the greeting.
-			if s.Down != c.want || s.Questions > 2*2*DefaultWorkers+1 {
-				t.Errorf("down %q after %d questions", s.Down, s.Questions)
-			}
-			if diff := cmp.Diff(map[Reason]int{c.want: 200}, tally(s)); diff != "" {
-				t.Error(diff)
-			}
-			if !s.Names[199].Forward.Skipped || !errors.Is(s.Names[199].Forward.Err, errDown) {
-				t.Errorf("the last name was asked: %+v", s.Names[199])
-			}
-		})
+	few := func(t *testing.T, client *Client, addr string, want Reason) {
+		result, err := client.Lookup(t.Context(), []string{addr}, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := result.Servers[0]
+		// One question for each family from each worker, at most another round before
+		// the last of the first has timed out, and the greeting.
+		if s.Down != want || s.Questions > 2*2*DefaultWorkers+1 {
+			t.Errorf("down %q after %d questions", s.Down, s.Questions)
+		}
+		if diff := cmp.Diff(map[Reason]int{want: 200}, tally(s)); diff != "" {
+			t.Error(diff)
+		}
+		if !s.Names[199].Forward.Skipped || !errors.Is(s.Names[199].Forward.Err, errDown) {
+			t.Errorf("the last name was asked: %+v", s.Names[199])
+		}
 	}
+	t.Run("silent", func(t *testing.T) {
+		asking(t, true, silence, func(t *testing.T, server *fakeServer, client *Client) { few(t, client, server.addr, Silent) })
+	})
+	t.Run("nothing listens", func(t *testing.T) { few(t, new(Client), nobody, Unreachable) })
 }
 
 // TestDeadServerCostsOneTimeout measures it on a clock of its own.
@@ -576,25 +624,26 @@ func TestServerThatDiesDuringTheRun(t *testing.T) {
 	names, records := mesh(200)
 	whole := zone(t, records...)
 	var heard atomic.Int64
-	server := startFake(t, func(n string, q *dns.Msg) [][]byte {
+	asking(t, true, func(n string, q *dns.Msg) [][]byte {
 		if heard.Add(1) > 100 {
 			return nil
 		}
 		return whole(n, q)
+	}, func(t *testing.T, server *fakeServer, client *Client) {
+		result, err := client.Lookup(t.Context(), []string{server.addr}, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := result.Servers[0]
+		// What was in flight when it died, a round or two after it, and the question that
+		// proves it; all names together would be 600.
+		if s.Down != Silent || s.Questions > 300 {
+			t.Errorf("down %q after %d questions", s.Down, s.Questions)
+		}
+		if counts := tally(s); counts[OK] == 0 || counts[Silent] < 100 {
+			t.Errorf("%v", counts)
+		}
 	})
-	result, err := quick.Lookup(t.Context(), []string{server.addr}, names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := result.Servers[0]
-	// What was in flight when it died, a round or two after it, and the question that
-	// proves it; all names together would be 600.
-	if s.Down != Silent || s.Questions > 300 {
-		t.Errorf("down %q after %d questions", s.Down, s.Questions)
-	}
-	if counts := tally(s); counts[OK] == 0 || counts[Silent] < 100 {
-		t.Errorf("%v", counts)
-	}
 }
 
 // TestSilenceAboutSomeNamesIsNotTheServers is the other side: the server lives,
@@ -609,41 +658,47 @@ func TestSilenceAboutSomeNamesIsNotTheServers(t *testing.T) {
 		"thirty":        names[20:50],
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := startFake(t, except(zone(t, records...), silence, lost...))
-			result, err := quick.Lookup(t.Context(), []string{server.addr}, names)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := result.Servers[0]
-			if s.Down != "" || len(s.SilentTypes) > 0 {
-				t.Errorf("down %q, silent types %v", s.Down, s.SilentTypes)
-			}
-			if diff := cmp.Diff(map[Reason]int{OK: 60 - len(lost), Silent: len(lost)}, tally(s)); diff != "" {
-				t.Error(diff)
-			}
+			asking(t, true, except(zone(t, records...), silence, lost...), func(t *testing.T, server *fakeServer, client *Client) {
+				result, err := client.Lookup(t.Context(), []string{server.addr}, names)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := result.Servers[0]
+				if s.Down != "" || len(s.SilentTypes) > 0 {
+					t.Errorf("down %q, silent types %v", s.Down, s.SilentTypes)
+				}
+				if diff := cmp.Diff(map[Reason]int{OK: 60 - len(lost), Silent: len(lost)}, tally(s)); diff != "" {
+					t.Error(diff)
+				}
+			})
 		})
 	}
 }
 
 func TestSilenceAboutTheOnlyNameIsNotTheServers(t *testing.T) {
-	server := startFake(t, except(zone(t, pubReverse), silence, pub))
-	result, err := quick.Lookup(t.Context(), []string{server.addr}, []string{pub})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := result.Servers[0]; s.Down != "" || s.Names[0].Reason != Silent || s.Names[0].Forward.Skipped {
-		t.Errorf("%+v", s)
-	}
+	asking(t, true, except(zone(t, pubReverse), silence, pub), func(t *testing.T, server *fakeServer, client *Client) {
+		result, err := client.Lookup(t.Context(), []string{server.addr}, []string{pub})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := result.Servers[0]; s.Down != "" || s.Names[0].Reason != Silent || s.Names[0].Forward.Skipped {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 func TestServerIsFoundDownWithoutAnyName(t *testing.T) {
-	result, err := quick.Lookup(t.Context(), []string{startFake(t, silence).addr, startFake(t, zone(t)).addr}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result.Servers[0].Down != Silent || result.Servers[1].Down != "" {
-		t.Errorf("%+v", result)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const dead, good = "192.0.2.1:53", "192.0.2.2:53"
+		client := &Client{Dialer: network{dead: newFake(t, dead, silence), good: newFake(t, good, zone(t))}}
+		result, err := client.Lookup(t.Context(), []string{dead, good}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Servers[0].Down != Silent || result.Servers[1].Down != "" {
+			t.Errorf("%+v", result)
+		}
+	})
 }
 
 func TestServerThatDropsOneKindOfQuestion(t *testing.T) {
@@ -657,23 +712,24 @@ func TestServerThatDropsOneKindOfQuestion(t *testing.T) {
 		{"PTR", dns.TypePTR, map[Reason]int{Silent: 200}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := startFake(t, ofType(zone(t, records...), silence, c.qtype))
-			result, err := quick.Lookup(t.Context(), []string{server.addr}, names)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := result.Servers[0]
-			// Two tries each for two rounds of all workers and what is then in flight; all
-			// names would be 400.
-			if in := server.askedFor(c.qtype); in > 200 {
-				t.Errorf("%d packets that nobody answers", in)
-			}
-			if diff := cmp.Diff([]string{c.name}, s.SilentTypes); diff != "" || s.Down != "" {
-				t.Errorf("down %q, silent types %v", s.Down, s.SilentTypes)
-			}
-			if diff := cmp.Diff(c.want, tally(s)); diff != "" {
-				t.Error(diff)
-			}
+			asking(t, true, ofType(zone(t, records...), silence, c.qtype), func(t *testing.T, server *fakeServer, client *Client) {
+				result, err := client.Lookup(t.Context(), []string{server.addr}, names)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := result.Servers[0]
+				// Two tries each for two rounds of all workers and what is then in flight; all
+				// names would be 400.
+				if in := server.askedFor(c.qtype); in > 200 {
+					t.Errorf("%d packets that nobody answers", in)
+				}
+				if diff := cmp.Diff([]string{c.name}, s.SilentTypes); diff != "" || s.Down != "" {
+					t.Errorf("down %q, silent types %v", s.Down, s.SilentTypes)
+				}
+				if diff := cmp.Diff(c.want, tally(s)); diff != "" {
+					t.Error(diff)
+				}
+			})
 		})
 	}
 }
@@ -708,7 +764,7 @@ func TestEveryQuestionHasItsOwnIDAndPort(t *testing.T) {
 		}
 	})
 	for range 8 {
-		quick.Forward(t.Context(), packets.LocalAddr().String(), pub)
+		patient.Forward(t.Context(), packets.LocalAddr().String(), pub)
 	}
 	packets.Close()
 	wg.Wait()

@@ -47,7 +47,7 @@ func TestAnEmptyAnswerIsOneOnlyFromWhoCanKnow(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := startFake(t, c.answer)
-			if got := quick.Forward(t.Context(), f.addr, pub); got.Reason != c.want {
+			if got := patient.Forward(t.Context(), f.addr, pub); got.Reason != c.want {
 				t.Errorf("forward %s, want %s", got.Reason, c.want)
 			}
 		})
@@ -59,7 +59,7 @@ func TestNamesThatDNSSpellsOtherwise(t *testing.T) {
 	for _, name := range []string{"imp emea.example.com", " imp.example.com", `imp\emea.example.com`, `a\.b.example.com`, "imp@emea.example.com", "IMP.Example.COM.", "m\xfcnchen.example.com", "a;b.example.com", `"x".example.com`} {
 		t.Run(name, func(t *testing.T) {
 			f := startFake(t, zone(t))
-			got, err := quick.Lookup(t.Context(), []string{f.addr}, []string{name})
+			got, err := patient.Lookup(t.Context(), []string{f.addr}, []string{name})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,7 @@ func TestNamesThatDNSSpellsOtherwise(t *testing.T) {
 	}
 	t.Run("no name at all", func(t *testing.T) {
 		f := startFake(t, zone(t))
-		got, err := quick.Lookup(t.Context(), []string{f.addr}, []string{"", "a..b", pub})
+		got, err := patient.Lookup(t.Context(), []string{f.addr}, []string{"", "a..b", pub})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestAnAnswerIsBounded(t *testing.T) {
 		}
 		return whole
 	})
-	got, err := quick.Lookup(t.Context(), []string{f.addr}, []string{pub})
+	got, err := patient.Lookup(t.Context(), []string{f.addr}, []string{pub})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,7 +131,7 @@ func TestARefusalIsNotSilence(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := client(t, Endpoint{Node: nodeName, Address: serve(t, tt.config, tt.wrap), Trust: Trust{Roots: pool}, Username: "reader", Password: secret.NewText("correct horse"), Timeout: 5 * time.Second})
+			c := client(t, Endpoint{Node: nodeName, Address: serve(t, tt.config, tt.wrap), Trust: Trust{Roots: pool}, Username: "reader", Password: secret.NewText("correct horse")})
 			a, err := c.Do(t.Context(), read("getCCMVersion"))
 			if tt.want == "" {
 				if err != nil {
@@ -193,7 +193,7 @@ func TestACertificateThatCannotBeParsedIsNamed(t *testing.T) {
 		Certificates: []tls.Certificate{cert.TLS()}, MaxVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &broken, nil },
 	}, nil)
-	_, err := exchange(t, client(t, Endpoint{Node: nodeName, Address: address, Trust: Trust{Roots: cert.Pool()}, Timeout: 5 * time.Second}), read("getCCMVersion"))
+	_, err := exchange(t, client(t, Endpoint{Node: nodeName, Address: address, Trust: Trust{Roots: cert.Pool()}}), read("getCCMVersion"))
 	mustKind(t, err, TLSRefused)
 	var why *HandshakeError
 	if !errors.As(err, &why) || why.Reason != tlsprobe.Unparsable {
@@ -220,7 +220,7 @@ func TestClientHelloFitsIntoOnePacket(t *testing.T) {
 			length = int(binary.BigEndian.Uint16(head[3:]))
 		}
 	})
-	c := client(t, Endpoint{Node: strings.Repeat("a", 60) + "." + nodeName, Address: l.Addr().String(), Trust: Trust{Pins: []string{"x"}}, Timeout: 5 * time.Second})
+	c := client(t, Endpoint{Node: strings.Repeat("a", 60) + "." + nodeName, Address: l.Addr().String(), Trust: Trust{Pins: []string{"x"}}})
 	_, err = exchange(t, c, read("getCCMVersion"))
 	l.Close()
 	done.Wait()

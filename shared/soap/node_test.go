@@ -2,6 +2,7 @@ package soap
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"peerkeeper/shared/secret"
 	"peerkeeper/shared/soap/soaptest"
@@ -37,7 +37,7 @@ func newNode(t testing.TB, cert certificate, handle http.HandlerFunc) node {
 func (n node) endpoint() Endpoint {
 	return Endpoint{
 		Node: nodeName, Address: n.Address, Trust: Trust{Roots: n.Cert.Pool()},
-		Username: "reader", Password: secret.NewText("correct horse"), Timeout: 5 * time.Second,
+		Username: "reader", Password: secret.NewText("correct horse"),
 	}
 }
 
@@ -73,7 +73,11 @@ func change(op string) Request {
 // exchange does a request and reads the answer to its end.
 func exchange(t testing.TB, rt RoundTripper, req Request) (string, error) {
 	t.Helper()
-	a, err := rt.Do(t.Context(), req)
+	return exchangeWithin(t.Context(), rt, req)
+}
+
+func exchangeWithin(ctx context.Context, rt RoundTripper, req Request) (string, error) {
+	a, err := rt.Do(ctx, req)
 	if err != nil {
 		return "", err
 	}
@@ -89,6 +93,7 @@ type rawNode struct {
 
 	mu       sync.Mutex
 	requests int
+	passes   func()
 }
 
 func newRawNode(t *testing.T, serve func(n *rawNode, connection int, c net.Conn)) *rawNode {
@@ -122,6 +127,23 @@ func (n *rawNode) count() int {
 	return n.requests
 }
 
+// deadline is a caller's next deadline, for the one that serves to let pass.
+func (n *rawNode) deadline(t *testing.T) context.Context {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ctx, pass := soaptest.Deadline(t)
+	n.passes = pass
+	return ctx
+}
+
+func (n *rawNode) pass() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.passes != nil {
+		n.passes()
+	}
+}
+
 // take reads one request whole.
 func (n *rawNode) take(r *bufio.Reader) bool {
 	req, err := http.ReadRequest(r)
@@ -138,7 +160,7 @@ func (n *rawNode) take(r *bufio.Reader) bool {
 }
 
 func (n *rawNode) endpoint() Endpoint {
-	return Endpoint{Node: nodeName, Address: n.listener.Addr().String(), Trust: Trust{Roots: n.cert.Pool()}, Username: "reader", Password: secret.NewText("correct horse"), Timeout: 2 * time.Second}
+	return Endpoint{Node: nodeName, Address: n.listener.Addr().String(), Trust: Trust{Roots: n.cert.Pool()}, Username: "reader", Password: secret.NewText("correct horse")}
 }
 
 func httpAnswer(body string) string {

@@ -353,10 +353,10 @@ func (p Prober) look(ctx context.Context, t Target, o offer) sight {
 // refusedAfterwards waits for the alert by which a TLS 1.3 server refuses a
 // client without a certificate: it comes when the client's side of the handshake
 // is already over. A server that does not refuse stays quiet, so the wait is
-// bounded by a few round trips; one that refuses later than that counts as
-// requesting only.
+// bounded: by a few round trips, and by what a busy node may take to answer. One
+// that refuses later than that counts as requesting only.
 func refusedAfterwards(ctx context.Context, conn *tls.Conn, handshake time.Duration) (bool, error) {
-	deadline := time.Now().Add(max(3*handshake, 200*time.Millisecond))
+	deadline := time.Now().Add(max(3*handshake, 2*time.Second))
 	if probe, ok := ctx.Deadline(); ok && probe.Before(deadline) {
 		deadline = probe
 	}

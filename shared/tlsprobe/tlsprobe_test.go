@@ -16,13 +16,16 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"peerkeeper/shared/chain"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"peerkeeper/shared/chain"
+	"peerkeeper/shared/soap/soaptest"
 )
 
 // rsaKey is one key for all tests: generating it is slow.
@@ -219,25 +222,22 @@ func TestReasons(t *testing.T) {
 	}
 	garbage := []byte("this is not a certificate")
 	recorded := func(config *tls.Config) []byte { return serverFlight(t, config) }
+	untilCertificate := recorded(only(tls.VersionTLS12, ecdsaCert))
+	untilCertificate = untilCertificate[:bytes.Index(untilCertificate, ecdsaCert.Certificate[0])+len(ecdsaCert.Certificate[0])]
 
 	for _, c := range []struct {
 		name    string
 		address func(t *testing.T) string
+		says    []byte // before it hangs, where the reason is Timeout
 		asks    []KeyType
 		want    Reason
 		leaf    *x509.Certificate // nil: none may be reported
 		check   func(t *testing.T, s Served, e *Error)
 	}{
 		{
+			// A port that was closed a moment ago may be another test's by now; nobody is given port 1.
 			name: "nothing listens", want: Refused, asks: []KeyType{RSA},
-			address: func(t *testing.T) string {
-				listener, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer listener.Close()
-				return listener.Addr().String()
-			},
+			address: func(*testing.T) string { return "127.0.0.1:1" },
 		},
 		{
 			name: "an address without a port", want: Unreachable, asks: []KeyType{Any, RSA},
@@ -245,28 +245,14 @@ func TestReasons(t *testing.T) {
 		},
 		{
 			name: "silent after the connection", want: Timeout, asks: []KeyType{Any, RSA, ECDSA},
-			address: func(t *testing.T) string { return serve(t, hang) },
 		},
 		{
 			name: "hangs after its certificate", want: Timeout, asks: []KeyType{Any, ECDSA}, leaf: ecdsaCert.Leaf,
-			address: func(t *testing.T) string {
-				said := recorded(only(tls.VersionTLS12, ecdsaCert))
-				der := ecdsaCert.Certificate[0]
-				end := bytes.Index(said, der) + len(der)
-				return serve(t, func(conn net.Conn) {
-					_, _ = conn.Write(said[:end])
-					hang(conn)
-				})
-			},
+			says: untilCertificate,
 		},
 		{
 			name: "hangs in the middle of a record", want: Timeout, asks: []KeyType{Any, RSA},
-			address: func(t *testing.T) string {
-				return serve(t, func(conn net.Conn) {
-					_, _ = conn.Write([]byte{22, 3, 3, 0, 100, 2, 0})
-					hang(conn)
-				})
-			},
+			says: []byte{22, 3, 3, 0, 100, 2, 0},
 		},
 		{
 			name: "closes at once", want: Reset, asks: []KeyType{Any, RSA},
@@ -437,13 +423,19 @@ func TestReasons(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.want == Timeout {
+				c.address = func(t *testing.T) string {
+					return serve(t, func(conn net.Conn) { _, _ = conn.Write(c.says); hang(conn) })
+				}
+			}
 			target := Target{Address: c.address(t), ServerName: "imp-emea-pub.example.com"}
 			for _, keyType := range c.asks {
-				prober := Prober{}
+				prober, ctx := Prober{Timeout: time.Minute}, t.Context()
 				if c.want == Timeout {
-					prober.Timeout = 150 * time.Millisecond
+					late, pass := soaptest.Deadline(t)
+					prober.Dialer, ctx = silentAfter{len(c.says), pass}, late
 				}
-				served, err := prober.Probe(t.Context(), target, keyType)
+				served, err := prober.Probe(ctx, target, keyType)
 				var e *Error
 				if !errors.As(err, &e) || e.Reason != c.want || ReasonOf(err) != c.want {
 					t.Fatalf("asking %q: %v, want %s", keyType, err, c.want)
@@ -464,6 +456,35 @@ func TestReasons(t *testing.T) {
 			}
 		})
 	}
+}
+
+// silentAfter lets the deadline pass when all that the server says has been read, and the probe waits for more.
+type silentAfter struct {
+	says int
+	pass func()
+}
+
+func (s silentAfter) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &silencing{conn, s.says, s.pass}, nil
+}
+
+type silencing struct {
+	net.Conn
+	left int
+	pass func()
+}
+
+func (s *silencing) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		s.pass()
+	}
+	n, err := s.Conn.Read(p)
+	s.left -= n
+	return n, err
 }
 
 func wantsClientCertificate(t *testing.T, s Served, _ *Error) {
@@ -509,6 +530,25 @@ func TestTimesOutOnADeadHostAsUnreachable(t *testing.T) {
 	if ReasonOf(err) != Unreachable {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestTimesOutInTheHandshake, at its deadline, on a clock of its own.
+func TestTimesOutInTheHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		served, err := Prober{Dialer: hangingDialer{}}.Probe(t.Context(), Target{Address: "192.0.2.1:8443"}, RSA)
+		if ReasonOf(err) != Timeout || served.Took != DefaultTimeout {
+			t.Errorf("%v after %s", err, served.Took)
+		}
+	})
+}
+
+// hangingDialer reaches a server that takes everything and says nothing.
+type hangingDialer struct{}
+
+func (hangingDialer) DialContext(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	go hang(far)
+	return near, nil
 }
 
 // deafDialer stands for a firewall that drops every packet.
@@ -589,7 +629,7 @@ func TestPlainHTTPServer(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	defer func() { server.Close(); <-done }()
-	_, err = Prober{Timeout: 2 * time.Second}.Probe(t.Context(), Target{Address: listener.Addr().String()}, Any)
+	_, err = Prober{Timeout: time.Minute}.Probe(t.Context(), Target{Address: listener.Addr().String()}, Any)
 	// Whether the server answers or closes depends on a line feed in the random
 	// bytes of the hello.
 	if reason := ReasonOf(err); reason != NotTLS && reason != Reset {

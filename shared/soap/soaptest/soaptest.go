@@ -6,6 +6,7 @@ package soaptest
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -121,6 +122,29 @@ func (n *Node) Requests() []Seen {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.seen)
+}
+
+// Deadline is a context whose deadline passes when the test says so: once the request has arrived, however long that takes. A deadline on
+// the clock may pass before it is sent.
+func Deadline(t testing.TB) (ctx context.Context, pass func()) {
+	d := deadline{t.Context(), make(chan struct{})}
+	return d, sync.OnceFunc(func() { close(d.passed) })
+}
+
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.passed }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // Negative is the certificate with a negative serial number, signed again: crypto/x509 makes none.
