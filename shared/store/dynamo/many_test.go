@@ -100,11 +100,15 @@ func TestATableThatKeepsLeavingItemsUnread(t *testing.T) {
 		s.FirstWait = time.Hour
 		keys := written(t, s, 3)
 		shared.Inject(busy)
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		defer cancel()
-		got, err := s.GetMany(ctx, keys...)
-		if got != nil || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, &dynamo.Error{Kind: dynamo.Throttled}) {
-			t.Errorf("%d items, %v", len(got), err)
+		// How far it comes in that time is up to the machine, which is given more until it comes to the answer.
+		for within, throttled := 300*time.Millisecond, false; !throttled; within *= 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			got, err := s.GetMany(ctx, keys...)
+			cancel()
+			if got != nil || !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("%d items, %v", len(got), err)
+			}
+			throttled = errors.Is(err, &dynamo.Error{Kind: dynamo.Throttled})
 		}
 	})
 }

@@ -26,7 +26,7 @@ const (
 	LostReply   Kind = "lostReply"   // carried out, and the connection cut before the answer
 	LostRequest Kind = "lostRequest" // the connection cut before it was carried out
 	FalseError  Kind = "falseError"  // carried out, and answered with 500
-	Delay       Kind = "delay"       // carried out after Wait
+	Delay       Kind = "delay"       // carried out after Wait, or once Until is closed
 	Unprocessed Kind = "unprocessed" // of a BatchGetItem the first Keep keys are read, the others left for later
 )
 
@@ -38,6 +38,7 @@ type Rule struct {
 	Kind      Kind
 	Times     int           // how often it fires; 0 = once, negative = until Mend
 	Wait      time.Duration // of a Delay
+	Until     chan struct{} // of a Delay that waits for something else
 	Keep      int           // keys that an Unprocessed still reads, at least one fewer than were asked for
 }
 
@@ -125,7 +126,7 @@ func (p *Proxy) pick(service, operation string, body []byte) *Rule {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client has gone
+		panic(http.ErrAbortHandler) // the client has gone, and a return is an empty 200
 	}
 	service, operation := serviceOf(r, body)
 	rule := p.pick(service, operation, body)
@@ -149,9 +150,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.held.Add(1)
 		select {
 		case <-timer.C:
+		case <-rule.Until:
 		case <-r.Context().Done(): // the client has gone
-			timer.Stop()
 		}
+		timer.Stop()
 		p.held.Add(-1)
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler) // a return is an empty 200, and one that crosses the client's leaving reads as success
