@@ -262,10 +262,14 @@ func TestDNSServers(t *testing.T) {
 	if err := yaml.Unmarshal(files["mesh.yaml"], &mesh); err != nil {
 		t.Fatal(err)
 	}
+	var silent bool
 	ask := func(server int) string {
-		client := dns.Client{Timeout: 300 * time.Millisecond}
+		wait := time.Minute
+		if silent && server == 0 {
+			wait = 300 * time.Millisecond
+		}
 		q := new(dns.Msg).SetQuestion(dns.Fqdn(apacPub), dns.TypeA)
-		reply, _, err := client.ExchangeContext(t.Context(), q, mesh.Clusters[0].DNS[server])
+		reply, err := askDNSWithin(t, wait, "udp", mesh.Clusters[0].DNS[server], q)
 		inProcess, inErr := r.ResolveAt(mesh.Clusters[0].DNS[server], q)
 		if (err == nil) != (inErr == nil) {
 			t.Errorf("by socket %v, in process %v", err, inErr)
@@ -303,6 +307,7 @@ func TestDNSServers(t *testing.T) {
 		{DNS{Server: 1, Lame: new("")}, truth, truth},
 	} {
 		r.change("emea", step.set)
+		silent = step.first == "silent"
 		if a, b := ask(0), ask(1); a != step.first || b != step.second {
 			t.Errorf("%+v: %s and %s", step.set, a, b)
 		}

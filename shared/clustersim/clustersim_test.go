@@ -83,7 +83,7 @@ func newSocketRig(t *testing.T, cfg Config) *rig {
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialTLSContext: r.dialTLS}}
+	r.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialTLSContext: r.dialTLS}}
 	return r
 }
 

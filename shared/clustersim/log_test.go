@@ -328,7 +328,7 @@ func TestPushedLines(t *testing.T) {
 	r.change("emea", Log{Push: new(packets.LocalAddr().String())})
 	r.change("emea", Log{Alarm: "InterclusterSyncAgentPeerDown", Peer: "apac"})
 	buf := make([]byte, 4096)
-	if err := packets.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := packets.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	n, _, err := packets.ReadFrom(buf)
