@@ -127,7 +127,7 @@ func trusting(t testing.TB, certificate string) *http.Client {
 	pool.AppendCertsFromPEM(text)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "mesh.example.com"}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
 // TestIdleConnectionsDoNotStopTheWatch: with 1,024 files allowed, 1,100

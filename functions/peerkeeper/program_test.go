@@ -220,7 +220,7 @@ func (s *simulator) post(t testing.TB, path, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func get(ctx context.Context, url, hostHeader string) (int, string, error) {
 		return 0, "", err
 	}
 	req.Host = hostHeader
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	res, err := client.Do(req)
 	if err != nil {
 		return 0, "", err

@@ -16,7 +16,7 @@ import (
 // hours. What one look has seen brings no other one forward.
 func TestARenewedCertificateIsSeenAtTheNextRun(t *testing.T) {
 	r := newRig(t, clustersim.Config{}, nil)
-	sync := &peersync.Peersync{Mesh: r.Mesh, Store: r.check.Store, Clusters: &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: 20 * time.Second}, Now: r.Clock.Now}
+	sync := &peersync.Peersync{Mesh: r.Mesh, Store: r.check.Store, Clusters: &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: time.Minute}, Now: r.Clock.Now}
 	tick := func() {
 		t.Helper()
 		if _, err := sync.Handle(t.Context(), run.Request{}); err != nil {
@@ -51,7 +51,7 @@ func TestARenewedCertificateIsSeenAtTheNextRun(t *testing.T) {
 	}
 	r.Change("apac", clustersim.Certificates{Node: pub, KeyType: "RSA", Issuer: "self"}) // neither pinned nor by tls.ca: peersync is refused, and saw it
 	r.Clock.Move(5 * time.Minute)
-	sync.Clusters = &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: 20 * time.Second} // no connection outlives five minutes
+	sync.Clusters = &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: time.Minute} // no connection outlives five minutes
 	tick()
 	r.Clock.Move(10 * time.Minute)
 	if got := looks(); !got["apac"] || len(got) != 1 {

@@ -36,8 +36,8 @@ func newRig(t *testing.T, cfg clustersim.Config, change func(m *mesh.Mesh)) *rig
 		change(r.Mesh)
 	}
 	return &rig{r, t, &certcheck.Certcheck{
-		Mesh: r.Mesh, Store: storetest.NewMemory(), TLS: tlsprobe.Prober{Timeout: 20 * time.Second}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain}, Now: r.Clock.Now,
-		Platform: &cluster.Platform{Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: 20 * time.Second},
+		Mesh: r.Mesh, Store: storetest.NewMemory(), TLS: tlsprobe.Prober{Timeout: time.Minute}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain}, Now: r.Clock.Now,
+		Platform: &cluster.Platform{Secrets: r.SecretsNow(), Now: r.Clock.Now, Timeout: time.Minute},
 	}}
 }
 

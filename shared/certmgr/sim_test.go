@@ -44,7 +44,7 @@ func (m *mesh) client(node string) *certmgr.Client {
 		}
 		e := soap.Endpoint{
 			Node: node, Address: h.PlatformAddress, Username: account.Username, Password: account.Password,
-			Now: m.Clock.Now, Timeout: 10 * time.Second, Trust: soap.Trust{Roots: m.pool},
+			Now: m.Clock.Now, Timeout: time.Minute, Trust: soap.Trust{Roots: m.pool},
 		}
 		if !m.sockets {
 			e.Transport = m.Transport()

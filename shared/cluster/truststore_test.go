@@ -26,7 +26,7 @@ const (
 // shelves is a simulated mesh on real sockets with its platform.
 func shelves(t *testing.T) (*rig, *cluster.Platform) {
 	r := newRig(t, clustersim.Config{Clusters: 2, Users: 5, Seed: 1, TrustReplication: 20 * time.Minute}, true)
-	return r, &cluster.Platform{Secrets: r, Now: r.Clock.Now, Timeout: 5 * time.Second}
+	return r, &cluster.Platform{Secrets: r, Now: r.Clock.Now, Timeout: time.Minute}
 }
 
 func (r *rig) declared(id mesh.ClusterID) *mesh.Cluster {
@@ -38,7 +38,7 @@ func (r *rig) declared(id mesh.ClusterID) *mesh.Cluster {
 func (r *rig) leaf(id mesh.ClusterID, name mesh.NodeName) *x509.Certificate {
 	r.t.Helper()
 	n, _ := r.declared(id).Node(name)
-	for _, o := range (tlsprobe.Prober{Timeout: 5 * time.Second}).ProbeAll(r.t.Context(), tlsprobe.Target{Address: n.Address, ServerName: string(name), KeyTypes: []tlsprobe.KeyType{tlsprobe.RSA}}) {
+	for _, o := range (tlsprobe.Prober{Timeout: time.Minute}).ProbeAll(r.t.Context(), tlsprobe.Target{Address: n.Address, ServerName: string(name), KeyTypes: []tlsprobe.KeyType{tlsprobe.RSA}}) {
 		if leaf := o.Served.Leaf(); leaf != nil {
 			return leaf
 		}

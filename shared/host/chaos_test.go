@@ -451,8 +451,8 @@ func (c *chaos) build(dir string) error {
 		c.start[i] = func() *host.Host {
 			return &host.Host{
 				Mesh: c.file, Store: s, Secrets: secrets, Sinks: []alarm.Sink{ear{c}},
-				Clock: chaosClock{c}, Timeout: 5 * time.Second, Backoff: time.Millisecond, Transport: wire{c, sim.Transport()},
-				TLS: inProcessTLS{sim}, DNS: &dnsprobe.Client{Domain: c.mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{sim}}, Crash: func(at string) { c.between(i, at) }, Privilege: repair.GrantPrivilege(),
+				Clock: chaosClock{c}, Timeout: time.Minute, Backoff: time.Millisecond, Transport: wire{c, sim.Transport()},
+				TLS: inProcessTLS{sim}, DNS: &dnsprobe.Client{Domain: c.mesh.Domain, Timeout: time.Minute, Dialer: inProcessDNS{sim}}, Crash: func(at string) { c.between(i, at) }, Privilege: repair.GrantPrivilege(),
 			}
 		}
 		c.hosts[i] = c.start[i]()
@@ -768,7 +768,7 @@ func (c *chaos) acceptAll() {
 func (c *chaos) holds(id mesh.ClusterID, certs ...*x509.Certificate) bool {
 	cl, _ := c.mesh.Cluster(id)
 	n, _ := cl.Node(cl.Publisher)
-	platform := &cluster.Platform{Secrets: c.hosts[0].Secrets, Now: c.clock.Now, Timeout: 5 * time.Second, Transport: c.sim.Transport()}
+	platform := &cluster.Platform{Secrets: c.hosts[0].Secrets, Now: c.clock.Now, Timeout: time.Minute, Transport: c.sim.Transport()}
 	login, err := platform.LogIn(context.Background(), cl, nil)
 	var held certificate.Holding
 	if err == nil {
@@ -1670,6 +1670,7 @@ func (d inProcessDNS) DialContext(_ context.Context, network, address string) (n
 			}
 			reply, err := d.sim.ResolveAt(address, question)
 			if err != nil {
+				_ = near.SetReadDeadline(time.Unix(1, 0)) // its silence takes no time
 				continue
 			}
 			packet, err := reply.Pack()

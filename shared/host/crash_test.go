@@ -47,7 +47,7 @@ func crashHost(dir string, clock *demo.Stepped) (*host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Clock: clock, Timeout: 10 * time.Second}, nil
+	return &host.Host{Mesh: m, Store: state, Secrets: &file.Source{Path: filepath.Join(dir, "secrets.json"), Salt: salt}, Clock: clock, Timeout: time.Minute}, nil
 }
 
 // TestChildActs is the process that TestKilledAtEachStep kills: one run of a

@@ -51,7 +51,7 @@ func TestAFreshMeshRunsHealthy(t *testing.T) {
 			}
 			memory := storetest.NewMemory()
 			memory.Now = r.Clock.Now
-			h := &host.Host{Mesh: m, Store: memory, Secrets: simtest.Secrets{"all/read": account}, Clock: byHand{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond}
+			h := &host.Host{Mesh: m, Store: memory, Secrets: simtest.Secrets{"all/read": account}, Clock: byHand{r.Clock}, Timeout: time.Minute, Backoff: time.Millisecond}
 			for range 3 * 12 {
 				r.Pass(5 * time.Minute)
 				for _, function := range []string{"peersync", "certcheck", "stucksync"} {

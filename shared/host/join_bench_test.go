@@ -41,8 +41,8 @@ func joinThirty(b *testing.B) {
 	m := &metered{Memory: storetest.NewMemory()}
 	m.Now = r.Clock.Now
 	h := &host.Host{
-		Mesh: r.Mesh, Store: m, Secrets: r.SecretsNow(), Clock: byHand{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,
-		Transport: r.Transport(), TLS: inProcessTLS{r.Sim}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{r.Sim}},
+		Mesh: r.Mesh, Store: m, Secrets: r.SecretsNow(), Clock: byHand{r.Clock}, Timeout: time.Minute, Backoff: time.Millisecond,
+		Transport: r.Transport(), TLS: inProcessTLS{r.Sim}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Minute, Dialer: inProcessDNS{r.Sim}},
 	}
 	handle := func(function string) spent {
 		m.spent = spent{}

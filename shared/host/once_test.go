@@ -81,8 +81,8 @@ func newEngine(t *testing.T) *engine {
 	memory.Now = r.Clock.Now
 	e := &engine{Rig: r, t: t, hanging: &hanging{Prober: inProcessTLS{r.Sim}, nodes: map[string]bool{}}}
 	e.host = &host.Host{
-		Mesh: r.Mesh, Store: memory, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{e}, Clock: byHand{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,
-		Transport: r.Transport(), TLS: e.hanging, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{r.Sim}},
+		Mesh: r.Mesh, Store: memory, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{e}, Clock: byHand{r.Clock}, Timeout: time.Minute, Backoff: time.Millisecond,
+		Transport: r.Transport(), TLS: e.hanging, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Minute, Dialer: inProcessDNS{r.Sim}},
 	}
 	return e
 }

@@ -129,8 +129,8 @@ func units(b *testing.B, clusters int) {
 	m := &metered{Memory: storetest.NewMemory()}
 	m.Now = r.Clock.Now
 	h := &host.Host{
-		Mesh: r.Mesh, Store: m, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{silence{}}, Clock: byHand{r.Clock}, Timeout: 5 * time.Second, Backoff: time.Millisecond,
-		Transport: r.Transport(), TLS: inProcessTLS{r.Sim}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Second, Dialer: inProcessDNS{r.Sim}},
+		Mesh: r.Mesh, Store: m, Secrets: r.SecretsNow(), Sinks: []alarm.Sink{silence{}}, Clock: byHand{r.Clock}, Timeout: time.Minute, Backoff: time.Millisecond,
+		Transport: r.Transport(), TLS: inProcessTLS{r.Sim}, DNS: &dnsprobe.Client{Domain: r.Mesh.Domain, Timeout: time.Minute, Dialer: inProcessDNS{r.Sim}},
 	}
 	runs := map[string][]spent{}
 	hour := func() {

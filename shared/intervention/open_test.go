@@ -27,8 +27,8 @@ func simulated(t *testing.T) (*simtest.Rig, Access) {
 	r := simtest.New(t, now, clustersim.Config{Clusters: 2, Users: 5}, true)
 	secrets := r.SecretsNow()
 	return r, Access{Mesh: r.Mesh, Store: storetest.NewMemory(), Now: r.Clock.Now, Actor: "stucksync",
-		Clusters: &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: secrets, Now: r.Clock.Now, Timeout: 20 * time.Second},
-		Platform: &cluster.Platform{Secrets: secrets, Now: r.Clock.Now, Timeout: 20 * time.Second}}
+		Clusters: &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: secrets, Now: r.Clock.Now, Timeout: time.Minute},
+		Platform: &cluster.Platform{Secrets: secrets, Now: r.Clock.Now, Timeout: time.Minute}}
 }
 
 func (a Access) refusedVersion(t *testing.T, id mesh.ClusterID, account mesh.Account) string {
@@ -51,7 +51,7 @@ func served(t *testing.T, r *simtest.Rig, pending bool) peer.CertSource {
 	t.Helper()
 	c, _ := r.Mesh.Cluster("apac")
 	n, _ := c.Node(apacPub)
-	got, _ := tlsprobe.Prober{Timeout: 20 * time.Second}.Probe(t.Context(), tlsprobe.Target{Address: n.Address, ServerName: string(apacPub)}, tlsprobe.RSA)
+	got, _ := tlsprobe.Prober{Timeout: time.Minute}.Probe(t.Context(), tlsprobe.Target{Address: n.Address, ServerName: string(apacPub)}, tlsprobe.RSA)
 	if got.Leaf() == nil {
 		t.Fatal("apac serves nothing")
 	}

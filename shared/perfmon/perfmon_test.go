@@ -123,7 +123,7 @@ func TestWhatANodeAnswersInstead(t *testing.T) {
 				_, _ = io.WriteString(w, c.body)
 			})
 			wire := soap.New(soap.Endpoint{Node: soaptest.NodeName, Address: node.Address, Username: "reader", Password: secret.NewText("secret"),
-				Trust: soap.Trust{Roots: cert.Pool()}, Now: time.Now, Timeout: 10 * time.Second, MaxAnswer: 4096})
+				Trust: soap.Trust{Roots: cert.Pool()}, Now: time.Now, Timeout: time.Minute, MaxAnswer: 4096})
 			defer wire.Close()
 			if _, err := New(wire).Collect(t.Context(), soaptest.NodeName, replicates); soap.KindOf(err) != c.kind {
 				t.Errorf("got %v", err)

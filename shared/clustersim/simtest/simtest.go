@@ -86,7 +86,7 @@ func New(t testing.TB, at time.Time, cfg clustersim.Config, sockets bool) *Rig {
 
 // Connector opens the mesh's clusters; waits between attempts are a millisecond.
 func (r *Rig) Connector() *cluster.Connector {
-	c := &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r, Now: r.Clock.Now, Timeout: 5 * time.Second, Backoff: time.Millisecond}
+	c := &cluster.Connector{Dialect: cluster.NewDialect(r.Mesh.Dialect), Secrets: r, Now: r.Clock.Now, Timeout: time.Minute, Backoff: time.Millisecond}
 	if !r.sockets {
 		c.Transport = r.Sim.Transport()
 	}
