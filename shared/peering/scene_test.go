@@ -15,6 +15,7 @@ import (
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
+	"peerkeeper/shared/userset"
 )
 
 // noon is when every case looks.
@@ -39,11 +40,14 @@ type scene struct {
 	plan     *record.Plan
 	step     *change.Step
 	clusters map[mesh.ClusterID]*peer.ClusterRecord
+	report   *userset.Report // nil: the users have not been compared
+	// found is what peersync made of emea's side, where it is not what the facts say now.
+	found map[peer.Type]peer.Status
 }
 
 func newScene(t *testing.T, step change.Step) *scene {
 	m := &mesh.Mesh{Name: "acme", Domain: "example.com"}
-	s := &scene{t: t, clusters: map[mesh.ClusterID]*peer.ClusterRecord{}}
+	s := &scene{t: t, clusters: map[mesh.ClusterID]*peer.ClusterRecord{}, found: map[peer.Type]peer.Status{}}
 	memory := storetest.NewMemory()
 	now := func() time.Time { return noon }
 	memory.Now = now
@@ -174,6 +178,21 @@ func (s *scene) looks() change.Step {
 	for id, r := range s.clusters {
 		put(s.t, s.Store, store.Cluster(s.Mesh.Name, id), record.ClusterSchema, *r)
 	}
+	view := peer.Facts{Now: noon, Tick: 5 * time.Minute, Mesh: s.Mesh, Clusters: s.clusters}.View()
+	judged := peer.Judge(view, emeaApac, peer.SyncRecord{})
+	for i := range judged.Conditions {
+		if status := s.found[judged.Conditions[i].Type]; status != "" {
+			judged.Conditions[i].Status, judged.Conditions[i].Message = status, "as peersync found it"
+			judged.Standing = peer.Standing{string(judged.Conditions[i].Type) + ":it": noon} // after the last sync
+		}
+	}
+	put(s.t, s.Store, store.PeerSync(s.Mesh.Name, emeaApac), record.SyncSchema, judged)
+	if s.report != nil {
+		if err := record.WriteUserReport(s.t.Context(), s.Store, s.Mesh.Name, *s.report); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.grounds = nil
 	n := s.step.N
 	if _, err := s.advance(s.t.Context(), s.plan); err != nil {
 		s.t.Fatal(err)

@@ -115,7 +115,10 @@ func (t *tick) restarted(s *change.Step, ready peer.Readiness, err error) error 
 		t.confirmed(s, nil, "", unreadable(err, ready, s))
 	default:
 		done := start.After(s.Began.Add(-time.Minute))
-		text := fmt.Sprintf("%s, up since %s", svc.Status, plain.Time(start))
+		text := svc.Status
+		if !start.IsZero() {
+			text += ", up since " + plain.Time(start)
+		}
 		if !done && svc.Started() { // while it is down nobody is connected who was before
 			t.see(s, ready)
 		}

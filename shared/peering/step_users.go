@@ -125,7 +125,7 @@ func (t *tick) uncompared(p *record.Plan, report *userset.Report) (yet, never []
 		if !concerns || !slices.ContainsFunc(repeated, gap.Hides) {
 			continue
 		}
-		what := fmt.Sprintf("%s: %s: %s", gap.Cluster, gap.What, gap.Reason)
+		what := strings.TrimPrefix(fmt.Sprintf("%s: %s: %s", gap.Cluster, gap.What, gap.Reason), ": ")
 		switch {
 		case !gap.Passes():
 			never = append(never, what)

@@ -1,0 +1,248 @@
+package peering
+
+import (
+	"testing"
+	"time"
+
+	"peerkeeper/shared/certificate"
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
+)
+
+// synced has emea's entry for apac have synced so long ago; 0 is never.
+func synced(d time.Duration) func(s *scene) {
+	return emeaEntry(func(e *peer.Entry) {
+		e.LastSync = time.Time{}
+		if d > 0 {
+			e.LastSync = ago(d)
+		}
+	})
+}
+
+// emeaEntry changes emea's entry for apac, as peersync read it.
+func emeaEntry(change func(e *peer.Entry)) func(s *scene) {
+	return func(s *scene) {
+		all := s.clusters["emea"].Seen.Entries.Value
+		for i := range all {
+			if all[i].Address == string(apacPub) {
+				change(&all[i])
+			}
+		}
+	}
+}
+
+// copies has emea hold so many copies of apac's users.
+func copies(n int) func(s *scene) {
+	return func(s *scene) {
+		users := s.clusters["emea"].Seen.Users.Value
+		users[apacPub], users[apacSub] = n, 0
+	}
+}
+
+func usersUnread(id mesh.ClusterID) func(s *scene) {
+	return func(s *scene) {
+		s.clusters[id].Seen.Users = peer.Unknown[map[mesh.NodeName]int](peer.TimedOut, "too slow")
+	}
+}
+
+// clockless has neither the peer table nor a log tell when emea syncs.
+func clockless(s *scene) {
+	emeaEntry(func(e *peer.Entry) { e.HasClock = false })(s)
+}
+
+// finds has peersync have found something else of emea's side than the facts say now.
+func finds(of peer.Type, status peer.Status) func(s *scene) {
+	return func(s *scene) { s.found[of] = status }
+}
+
+// certcheckFinds has certcheck have looked at both ends at noon, and found this.
+func certcheckFinds(of peer.Type, status peer.Status) func(s *scene) {
+	return func(s *scene) {
+		for _, id := range s.Mesh.IDs() {
+			put(s.t, s.Store, store.Cert(s.Mesh.Name, id), record.CertSchema, certificate.Record{At: noon})
+		}
+		put(s.t, s.Store, store.PeerCert(s.Mesh.Name, emeaApac), record.CertSchema, peer.CertRecord{Conditions: []peer.Condition{{Type: of, Status: status, Message: "as certcheck found it"}}, Standing: peer.Standing{string(of) + ":it": noon}})
+	}
+}
+
+// overTLS has the two clusters use TLS, by mesh.yaml and by both entries.
+func overTLS(s *scene) {
+	for i := range s.Mesh.Peers {
+		s.Mesh.Peers[i].Protocol = mesh.TLSProto
+	}
+	for _, r := range s.clusters {
+		for i := range r.Seen.Entries.Value {
+			r.Seen.Entries.Value[i].Protocol = mesh.TLSProto
+		}
+	}
+}
+
+func TestAPairWorksWhenItIsReadTo(t *testing.T) {
+	began := func(d time.Duration) func(s *scene) {
+		return func(s *scene) {
+			s.step.Began, s.step.State = ago(d), change.StepRunning
+			s.plan.Started = ago(d)
+		}
+	}
+	// Four intervals of 30 min, and two looks of 5 min.
+	patience := began(2*time.Hour + 10*time.Minute)
+	impatience := began(2*time.Hour + 10*time.Minute + 30*time.Second)
+	long := func(s *scene) { s.clusters["emea"].LongestSync = time.Hour }
+	missing := func(s *scene) { s.clusters["emea"].Seen.Entries.Value = s.clusters["emea"].Seen.Entries.Value[1:] }
+	readBefore := func(id mesh.ClusterID) func(s *scene) {
+		return func(s *scene) { s.clusters[id].Seen.Users.At = ago(31 * time.Minute) }
+	}
+	const (
+		well     = "synced at 2026-03-02 11:50 UTC; Associated Users: 200, as many as at home"
+		ends     = "its two ends have not both been read since the change"
+		notSince = "emea>apac has not synced since 2026-03-02 11:30 UTC"
+	)
+	looked(t, change.Step{Op: change.OpVerifyPair, Pair: emeaApac}, []look{
+		{"it works", nil, change.StepDone, well},
+		{"one end was read before the change", readBefore("emea"), change.StepRunning, ends},
+		{"the other end was", readBefore("apac"), change.StepRunning, ends},
+		{"it has not synced since the change", synced(31 * time.Minute), change.StepRunning, notSince},
+		{"it has never synced", synced(0), change.StepRunning, notSince},
+		{"it has four intervals for it", all(synced(3*time.Hour), patience), change.StepRunning, "emea>apac has not synced since 2026-03-02 09:50 UTC"},
+		{"and no more", all(synced(3*time.Hour), impatience), change.StepWaiting, "for a person, after 2 h 10 min: emea>apac has not synced since 2026-03-02 09:49 UTC"},
+		{"a full sync of an hour has an hour more", all(synced(3*time.Hour), impatience, long), change.StepRunning, "emea>apac has not synced since 2026-03-02 09:49 UTC"},
+		{"ada has seen it sync, and it reads otherwise", all(synced(31*time.Minute), confirmed), change.StepRunning, notSince},
+		{"half of the users are there", copies(100), change.StepRunning, "it holds 100 of 200 users"},
+		{"they stay away", all(copies(100), impatience), change.StepWaiting, "for a person, after 2 h 10 min: it holds 100 of 200 users; mend that, or skip the step with a reason"},
+		{"the entry has gone", missing, change.StepWaiting, "for a person to mend it: "},
+		{"the entry uses the other protocol", emeaEntry(func(e *peer.Entry) { e.Protocol = mesh.TLSProto }), change.StepWaiting, "for a person to mend it: "},
+		{"the password in it is wrong", emeaEntry(func(e *peer.Entry) { e.Error = "credentials" }), change.StepWaiting, "for a person to mend it: "},
+		{"ICSA does not run", func(s *scene) {
+			s.clusters["emea"].Seen.Nodes[emeaPub].Services.Value[peer.ICSA] = peer.Service{Status: "Stopped", UpTime: -1, Code: peer.CodeCommandedOut}
+		}, change.StepWaiting, "for a person to mend it: "},
+		{"nothing tells when it synced", all(clockless, began(time.Minute)), change.StepRunning, "not read yet: when it synced (Last Synchronized Time)"},
+		{"nor in ten minutes", all(clockless, began(10*time.Minute)), change.StepRunning, "not read yet: when it synced (Last Synchronized Time)"},
+		{"nor after two looks", all(clockless, began(11*time.Minute)), change.StepWaiting, "for a person to look and confirm it; it cannot be read: when it synced (Last Synchronized Time)"},
+		{"ada has seen it", all(clockless, confirmed), change.StepDone, "ada says that the rest is so, which cannot be read: when it synced (Last Synchronized Time)"},
+		{"the users are not counted here", usersUnread("emea"), change.StepRunning, "not read yet: how many users it holds (Associated Users)"},
+		{"the users are not counted at home", usersUnread("apac"), change.StepRunning, "not read yet: how many users it holds (Associated Users)"},
+		{"peersync has not judged the sync yet", finds(peer.Synced, peer.False), change.StepRunning, "it synced at 2026-03-02 11:50 UTC, and the next look has yet to say so"},
+		{"as many users, but others", finds(peer.UsersMatch, peer.False), change.StepWaiting, "for a person to mend it: as peersync found it"},
+		{"as many users, who are not compared", finds(peer.UsersMatch, peer.UnknownStatus), change.StepRunning, "as peersync found it"},
+		{"as many as were at home at the last sync", all(copies(199), finds(peer.UsersMatch, peer.True)), change.StepDone, "Associated Users: 199, and 200 at home, where they have just changed"},
+		{"the releases do not go together", finds(peer.Compatible, peer.False), change.StepWaiting, "for a person to mend it: as peersync found it"},
+		{"the other end's name does not resolve", certcheckFinds(peer.NamesResolve, peer.False), change.StepWaiting, "for a person to mend it: as certcheck found it"},
+		{"certificates are no matter over TCP", certcheckFinds(peer.CertificateTrusted, peer.False), change.StepDone, well},
+		{"with TLS they are", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.False)), change.StepWaiting, "for a person to mend it: as certcheck found it"},
+		{"with TLS they are exchanged", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.True)), change.StepDone, well + "; as certcheck found it"},
+		{"with TLS they are not read", overTLS, change.StepRunning, "whether certificates are exchanged (Certificate Status)"},
+	})
+}
+
+func TestSinceWhenAPairIsAsThePlanWantsIt(t *testing.T) {
+	at := func(s string) time.Time {
+		out, err := time.Parse("15:04", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Date(2026, 3, 2, out.Hour(), out.Minute(), 0, 0, time.UTC)
+	}
+	step := func(op change.Op, pair mesh.PeerID, state change.StepState) change.Step {
+		return change.Step{Op: op, Cluster: pair.From, Pair: pair, State: state, Began: at("11:40"), Since: at("11:45")}
+	}
+	back := emeaApac.Reverse()
+	other := mesh.PeerID{From: "emea", To: "amer"}
+	for _, tt := range []struct {
+		name string
+		step change.Step
+		want string
+	}{
+		{"its entry was looked for", step(change.OpAddEntry, emeaApac, change.StepDone), "11:40"},
+		{"its entry was left out", step(change.OpAddEntry, emeaApac, change.StepSkipped), "11:30"},
+		{"the other end's entry brings it no user", step(change.OpAddEntry, back, change.StepDone), "11:30"},
+		{"its entry was edited", step(change.OpEditEntry, emeaApac, change.StepDone), "11:45"},
+		{"the other end's entry was edited", step(change.OpEditEntry, back, change.StepDone), "11:45"},
+		{"editing it was left out", step(change.OpEditEntry, emeaApac, change.StepSkipped), "11:30"},
+		{"the other end's entry was deleted", step(change.OpDeleteEntry, back, change.StepDone), "11:45"},
+		{"its password was entered", step(change.OpEnterCredentials, emeaApac, change.StepDone), "11:45"},
+		{"the other end's password is another", step(change.OpEnterCredentials, back, change.StepDone), "11:30"},
+		{"another pair's entry was edited", step(change.OpEditEntry, other, change.StepDone), "11:30"},
+		{"a bell was read", step(change.OpAskBell, emeaApac, change.StepDone), "11:30"},
+		{"it was edited before the plan was started", change.Step{Op: change.OpEditEntry, Cluster: "emea", Pair: emeaApac, State: change.StepDone, Since: at("11:00")}, "11:30"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t, change.Step{Op: change.OpVerifyPair, Pair: emeaApac})
+			s.before(tt.step)
+			if got := changed(s.plan, s.step); !got.Equal(at(tt.want)) {
+				t.Errorf("since %s, want %s", got.Format("15:04"), tt.want)
+			}
+		})
+	}
+}
+
+func TestWhatIsLeftOfADeletedEntry(t *testing.T) {
+	began := func(d time.Duration) func(s *scene) {
+		return func(s *scene) {
+			s.step.Began, s.step.State = ago(d), change.StepRunning
+			s.plan.Started = ago(3 * time.Hour)
+		}
+	}
+	none := all(lists(), copies(0))
+	countedBefore := func(s *scene) { s.clusters["emea"].Seen.Users.At = ago(31 * time.Minute) }
+	const unread = "for a person to look and confirm it; it cannot be read: "
+	looked(t, change.Step{Op: change.OpVerifyGone, Pair: emeaApac}, []look{
+		{"nothing", none, change.StepDone, "no entry, and no copies"},
+		{"the entry", copies(0), change.StepWaiting, "for a person to delete it: the entry for apac is there"},
+		{"an entry for the subscriber", all(lists(entry(string(apacSub))), copies(0)), change.StepWaiting, "for a person to delete it: the entry for apac is there"},
+		{"copies", all(lists(), copies(7)), change.StepRunning, "7 copies of users of apac are still there"},
+		{"copies, as long as ICSA may take", all(lists(), copies(7), began(2*time.Hour)), change.StepRunning, "7 copies of users of apac are still there"},
+		{"copies, for longer", all(lists(), copies(7), began(2*time.Hour+time.Minute)), change.StepWaiting, "for a person: 7 copies of users of apac are still there; is the entry deleted?"},
+		{"copies, says ada, are gone", all(lists(), copies(7), began(2*time.Hour+time.Minute), confirmed), change.StepWaiting, "for a person: 7 copies"},
+		{"the copies were counted before", all(none, countedBefore), change.StepRunning, "the copies have not been counted since"},
+		{"the copies are not counted", all(none, usersUnread("emea")), change.StepRunning, "the copies have not been counted since"},
+		{"nor after two looks", all(none, usersUnread("emea"), began(10*time.Minute)), change.StepWaiting, unread + "how many copies there are"},
+		{"the entries cannot be read", all(alone, copies(0)), change.StepWaiting, unread + "no connection"},
+		{"neither can be", all(alone, usersUnread("emea"), began(10*time.Minute)), change.StepWaiting, unread + "no connection; how many copies there are"},
+		{"ada has looked at the entries", all(alone, copies(0), confirmed), change.StepDone, "ada says so; it cannot be read: no connection"},
+		{"ada has counted", all(none, usersUnread("emea"), confirmed), change.StepDone, "ada says so; it cannot be read: how many copies there are"},
+	})
+	s := newScene(t, change.Step{Op: change.OpVerifyGone, Pair: emeaApac})
+	all(copies(0), confirmed)(s)
+	if got := s.looks(); !got.Said.Contradicted {
+		t.Error("that the entry is there does not speak against what ada says")
+	}
+}
+
+func TestCertificatesThatAreLeftOverAreNamed(t *testing.T) {
+	holds := func(newer bool, subjects ...string) func(s *scene) {
+		return func(s *scene) {
+			r := certificate.Record{At: noon, Trust: map[string]certificate.Store{}}
+			of := r.Trust["cup-xmpp-trust"]
+			for _, subject := range subjects {
+				of.Entries = append(of.Entries, certificate.Entry{Subject: subject})
+			}
+			r.Trust["cup-xmpp-trust"] = of
+			schema := record.CertSchema
+			if newer {
+				schema++
+			}
+			put(s.t, s.Store, store.Cert(s.Mesh.Name, "emea"), schema, r)
+		}
+	}
+	looked(t, change.Step{Op: change.OpLeftovers, Pair: emeaApac}, []look{
+		{"one of the publisher", holds(false, "imp-amer-pub.example.com", string(apacPub)), change.StepWaiting, "for a person; held: cup-xmpp-trust imp-apac-pub.example.com"},
+		{"none", holds(false, "imp-amer-pub.example.com"), change.StepWaiting, "for a person; none was found in what was read"},
+		{"the stores are not read", nil, change.StepWaiting, "for a person; the trust stores of emea are not read here"},
+		{"ada has seen to it", all(holds(false, string(apacPub)), confirmed), change.StepDone, "ada says so"},
+	})
+}
+
+func TestAPersonIsToldHowManyUsersToExpect(t *testing.T) {
+	s := newScene(t, change.Step{Op: change.OpLook, Pair: emeaApac})
+	if got := s.looks(); got.Value != "200" || got.State != change.StepWaiting {
+		t.Errorf("%+v", got)
+	}
+	s = newScene(t, change.Step{Op: change.OpLook, Pair: emeaApac})
+	usersUnread("apac")(s)
+	if got := s.looks(); got.Value != "" {
+		t.Errorf("of users nobody has counted: %+v", got)
+	}
+}
