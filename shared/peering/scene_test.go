@@ -172,8 +172,8 @@ func (s *scene) said(verb change.Verb) {
 	s.step.Said = &change.Said{Verb: verb, Actor: "ada", At: ago(10 * time.Minute)}
 }
 
-// looks has the plan look at the step once.
-func (s *scene) looks() change.Step {
+// record writes down what was read of the mesh, as peersync does.
+func (s *scene) record() {
 	s.t.Helper()
 	for id, r := range s.clusters {
 		put(s.t, s.Store, store.Cluster(s.Mesh.Name, id), record.ClusterSchema, *r)
@@ -193,6 +193,12 @@ func (s *scene) looks() change.Step {
 		}
 	}
 	s.grounds = nil
+}
+
+// looks has the plan look at the step once.
+func (s *scene) looks() change.Step {
+	s.t.Helper()
+	s.record()
 	n := s.step.N
 	if _, err := s.advance(s.t.Context(), s.plan); err != nil {
 		s.t.Fatal(err)
