@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"peerkeeper/shared/change"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
 )
 
@@ -43,6 +44,6 @@ func (t *tick) layOut(ctx context.Context, p *record.Plan, s *change.Step) error
 			return err
 		}
 	}
-	p.Step(n).Turn(change.StepDone, now, "%d more steps", len(p.Steps)-n)
+	p.Step(n).Turn(change.StepDone, now, "%s", plain.Count(len(p.Steps)-n, "more step", "more steps"))
 	return nil
 }
