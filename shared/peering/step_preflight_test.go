@@ -1,0 +1,86 @@
+package peering
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/check"
+	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
+	"peerkeeper/shared/store"
+)
+
+// checks has the preflight of emea write these rows down, at an instant.
+func checks(at time.Time, rows ...check.Row) func(s *scene) {
+	return func(s *scene) {
+		s.Preflight = func(_ context.Context, id mesh.ClusterID) error {
+			put(s.t, s.Store, store.Preflight(s.Mesh.Name, id), record.PreflightSchema, check.Record{At: at, Rows: rows})
+			return nil
+		}
+	}
+}
+
+func row(id string, status check.Status) check.Row {
+	return check.Row{ID: id, Status: status, Message: "as it reads"}
+}
+
+func TestACheckThatFailsStopsAPlanUnlessItIsWhyThereIsOne(t *testing.T) {
+	noAccount := func(s *scene) {
+		s.clusters["emea"].Seen.Access = peer.Unknown[bool](peer.CannotConnect, "no secret")
+	}
+	looked(t, change.Step{Op: change.OpPreflight, Began: ago(time.Minute)}, []look{
+		{"none fails", checks(noon, row("replication", check.Pass)), change.StepDone, "no check fails"},
+		{"one does", checks(noon, row("replication", check.Fail)), change.StepFailed, "1 check fails: replication (as it reads)"},
+		{"four do", checks(noon, row("replication", check.Fail), row("ntp", check.Fail), row("dns", check.Fail), row("ports", check.Fail)), change.StepFailed, "4 checks fail: replication (as it reads); ntp (as it reads); dns (as it reads)"},
+		{"the one that the plan mends does", checks(noon, row("interval-alike", check.Fail)), change.StepDone, "no check fails"},
+		{"two are not known, one of them twice", checks(noon, row("ntp", check.Unknown), row("ntp", check.Unknown), row("dns", check.Unknown)), change.StepDone, "no check fails; unknown: ntp, dns"},
+		{"one fails, and another is not known", checks(noon, row("ntp", check.Unknown), row("replication", check.Fail)), change.StepFailed, "1 check fails: replication (as it reads)"},
+		{"they cannot be carried out", func(s *scene) {
+			s.Preflight = func(context.Context, mesh.ClusterID) error { return errors.New("preflight runs already") }
+		}, change.StepRunning, "the checks could not be carried out: preflight runs already"},
+		{"those that are written down are older", checks(ago(2*time.Minute), row("replication", check.Pass)), change.StepRunning, "the checks of emea have not been written down since the plan came to them"},
+		{"those that are written down are as old", checks(ago(time.Minute), row("replication", check.Pass)), change.StepDone, "no check fails"},
+		{"a newer version wrote them", func(s *scene) {
+			s.Preflight = func(_ context.Context, id mesh.ClusterID) error { return nil }
+			put(s.t, s.Store, store.Preflight(s.Mesh.Name, "emea"), record.PreflightSchema+1, check.Record{At: noon})
+		}, change.StepRunning, "the checks of emea have not been written down since the plan came to them"},
+		{"the cluster has not been read", all(checks(noon, row("replication", check.Unknown)), noAccount), change.StepRunning, "emea has not been read, so that its checks tell nothing: no secret"},
+		{"it has not been read lately", all(checks(noon), func(s *scene) { s.clusters["emea"].Seen.Access.At = ago(11 * time.Minute) }), change.StepRunning, "emea has not been read, so that its checks tell nothing: last read 2026-03-02T11:49:00Z"},
+		{"it has not been read at all", all(checks(noon), func(s *scene) { s.clusters["emea"].Seen.Access = peer.Fact[bool]{} }), change.StepRunning, "emea has not been read, so that its checks tell nothing: peersync has not come to it yet"},
+	})
+}
+
+// An approval can be given ahead, for the service as it was when the checks were made.
+func TestThePreflightSeesSinceWhenTheServicesRun(t *testing.T) {
+	s := newScene(t, change.Step{Op: change.OpPreflight, Began: ago(time.Minute)})
+	checks(noon)(s)
+	for _, step := range []change.Step{
+		{Op: change.OpSet, Cluster: "emea", Node: emeaPub, Service: peer.XCPRouter},
+		{Op: change.OpRestart, Cluster: "apac", Node: apacPub, Service: peer.XCPRouter},
+		{Op: change.OpRestart, Cluster: "emea", Node: emeaPub, Service: peer.XCPRouter, State: change.StepDone},
+		{Op: change.OpRestart, Cluster: "emea", Node: emeaPub, Service: peer.XCPRouter},
+	} {
+		s.follows(step)
+	}
+	s.step = &s.plan.Steps[0]
+	s.looks()
+	for i, want := range []bool{false, false, false, false, true} {
+		if got := s.plan.Steps[i]; got.Counted != want || got.ServiceStart.Equal(ago(24*time.Hour)) != want {
+			t.Errorf("%+v", got)
+		}
+	}
+
+	s = newScene(t, change.Step{Op: change.OpPreflight, Began: ago(time.Minute)})
+	checks(noon)(s)
+	s.follows(change.Step{Op: change.OpRestart, Cluster: "emea", Node: emeaPub, Service: peer.XCPRouter})
+	s.step = &s.plan.Steps[0]
+	s.ready["emea"] = reading{Readiness: s.ready["emea"].Readiness, err: errors.New("no connection")} // half of it
+	s.looks()
+	if got := s.plan.Steps[1]; got.Counted {
+		t.Errorf("%+v", got)
+	}
+}
