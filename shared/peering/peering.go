@@ -80,7 +80,7 @@ func (p *Peering) run(ctx context.Context, lease *store.Lease) (run.Answer, erro
 	if len(ids) == 0 {
 		return run.Answer{}, nil
 	}
-	t := &tick{Peering: p, lease: lease, spoken: map[string]bool{}}
+	t := &tick{Peering: p, lease: lease}
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -166,14 +166,10 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 	}
 	p.Reclock(t.Now())
 	for _, w := range words {
-		heard := p.Folded
 		if why := taken(p, w, index); why != "" {
 			p.Refuse(w, why)
 		} else if err := p.Hear(w, t.Mesh.Policy.Mode, t.Now()); err != nil {
 			t.logger().Info("a word to a plan was refused", "plan", id, "verb", string(w.Verb), "by", w.Actor, "why", err.Error())
-		}
-		if p.Folded != heard {
-			t.spoken[id] = true
 		}
 	}
 	if err := p.Save(ctx, t.Store); err != nil {

@@ -51,7 +51,7 @@ func newScene(t *testing.T, step change.Step) *scene {
 	memory := storetest.NewMemory()
 	now := func() time.Time { return noon }
 	memory.Now = now
-	s.tick = &tick{Peering: &Peering{Mesh: m, Store: memory, Now: now}, spoken: map[string]bool{}, ready: map[mesh.ClusterID]reading{}, tables: map[mesh.ClusterID]table{}}
+	s.tick = &tick{Peering: &Peering{Mesh: m, Store: memory, Now: now}, ready: map[mesh.ClusterID]reading{}, tables: map[mesh.ClusterID]table{}}
 	ids := []mesh.ClusterID{"emea", "apac", "amer"}
 	node := func(id mesh.ClusterID, part string) mesh.NodeName {
 		return mesh.NodeName("imp-" + string(id) + "-" + part + ".example.com")

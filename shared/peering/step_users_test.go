@@ -56,7 +56,9 @@ func problem(kind userset.Trouble, key string, more int, in ...mesh.ClusterID) f
 }
 
 func gap(id mesh.ClusterID, what string) func(r *userset.Report) {
-	return func(r *userset.Report) { r.Unread = append(r.Unread, userset.Gap{Cluster: id, What: what, Reason: "too slow"}) }
+	return func(r *userset.Report) {
+		r.Unread = append(r.Unread, userset.Gap{Cluster: id, What: what, Reason: "too slow"})
+	}
 }
 
 func readAt(id mesh.ClusterID, at *time.Time) func(r *userset.Report) {

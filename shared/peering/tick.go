@@ -27,7 +27,6 @@ type tick struct {
 	// ready is what clusters were read to be at this look.
 	ready   map[mesh.ClusterID]reading
 	tables  map[mesh.ClusterID]table // and what their peer tables are
-	spoken  map[string]bool          // plans to which something was said that was not heard before
 	actions int
 }
 

@@ -52,7 +52,10 @@ func TestAPersonsWordAndWhatIsRead(t *testing.T) {
 func TestAPlanFollowsItsStep(t *testing.T) {
 	prepare := change.Step{Op: change.OpPrepare}
 	waited := func(s *scene) { s.plan.State, s.plan.Why = change.Waiting, "step 1: for a person" }
-	another := func(s *scene) { s.follows(change.Step{Cluster: "emea", Op: change.OpPrepare}); s.step = &s.plan.Steps[0] }
+	another := func(s *scene) {
+		s.follows(change.Step{Cluster: "emea", Op: change.OpPrepare})
+		s.step = &s.plan.Steps[0]
+	}
 	for _, tt := range []struct {
 		name  string
 		step  change.Step
