@@ -133,6 +133,17 @@ func TestWhetherAnEntryIsDeleted(t *testing.T) {
 		{"it cannot be read", alone, change.StepWaiting, "it cannot be read: no connection"},
 		{"and ada has deleted it", all(alone, confirmed), change.StepDone, "ada says so; it cannot be read: no connection"},
 	})
+	s := newScene(t, change.Step{Op: change.OpDeleteEntry, Pair: emeaApac})
+	usersUnread("emea")(s)
+	if got := s.looks(); got.Before != "" {
+		t.Errorf("of copies that were not counted %q are remembered", got.Before)
+	}
+	s = newScene(t, change.Step{Op: change.OpDeleteEntry, Pair: emeaApac})
+	s.looks()
+	copies(7)(s)
+	if got := s.looks(); got.Before != "200" {
+		t.Errorf("of 200 copies that were there at first %q are remembered", got.Before)
+	}
 }
 
 func TestWhatOnlyPeopleKnow(t *testing.T) {

@@ -51,6 +51,11 @@ func TestWhetherToDisableHAIsAskedWhereItIsOn(t *testing.T) {
 }
 
 func TestWhetherHAIsDisabled(t *testing.T) {
+	closed := func(s *scene) {
+		s.Mesh.Policy.Mode = mesh.Recover
+		denied(s)
+	}
+	observed := func(s *scene) { s.Mesh.Policy.Mode = mesh.Observe }
 	const declared = "it cannot be read: the database does not tell it, and mesh.yaml declares it (ha): it must say there what is so now"
 	looked(t, change.Step{Op: change.OpDisableHA}, []look{
 		{"it is", haOff, change.StepDone, "high availability reads on for 0 nodes and off for 2"},
@@ -59,6 +64,11 @@ func TestWhetherHAIsDisabled(t *testing.T) {
 		{"and ada has disabled it", all(haDeclared(true), confirmed), change.StepDone, "ada says so; " + declared},
 		{"it is not known of one node", haUnread, change.StepWaiting, "it cannot be read: high availability of imp-emea-sub.example.com is not known: no such table"},
 		{"the cluster cannot be reached", alone, change.StepWaiting, "it cannot be read: no connection"},
+		{"no window is open", closed, change.StepRunning, "waits for a window of policy.windows, in which the restarts are sent (denied by the window "},
+		{"no window is open, and it cannot be read", all(closed, alone), change.StepRunning, "waits for a window of policy.windows"},
+		{"no window is open, and it is off", all(closed, haOff), change.StepDone, "high availability reads on for 0 nodes and off for 2"},
+		{"no window is open, and ada has disabled it", all(closed, confirmed), change.StepWaiting, "ada confirmed it"},
+		{"no window is open for Peerkeeper, and people restart", all(closed, observed), change.StepWaiting, "for a person to do it: high availability reads on for 2 nodes and off for 0"},
 	})
 }
 

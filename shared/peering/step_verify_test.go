@@ -178,63 +178,6 @@ func TestSinceWhenAPairIsAsThePlanWantsIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsLeftOfADeletedEntry(t *testing.T) {
-	began := func(d time.Duration) func(s *scene) {
-		return func(s *scene) {
-			s.step.Began, s.step.State = ago(d), change.StepRunning
-			s.plan.Started = ago(3 * time.Hour)
-		}
-	}
-	none := all(lists(), copies(0))
-	countedBefore := func(s *scene) { s.clusters["emea"].Seen.Users.At = ago(31 * time.Minute) }
-	const unread = "for a person to look and confirm it; it cannot be read: "
-	looked(t, change.Step{Op: change.OpVerifyGone, Pair: emeaApac}, []look{
-		{"nothing", none, change.StepDone, "no entry, and no copies"},
-		{"the entry", copies(0), change.StepWaiting, "for a person to delete it: the entry for apac is there"},
-		{"an entry for the subscriber", all(lists(entry(string(apacSub))), copies(0)), change.StepWaiting, "for a person to delete it: the entry for apac is there"},
-		{"copies", all(lists(), copies(7)), change.StepRunning, "7 copies of users of apac are still there"},
-		{"copies, as long as ICSA may take", all(lists(), copies(7), began(2*time.Hour)), change.StepRunning, "7 copies of users of apac are still there"},
-		{"copies, for longer", all(lists(), copies(7), began(2*time.Hour+time.Minute)), change.StepWaiting, "for a person: 7 copies of users of apac are still there; is the entry deleted?"},
-		{"copies, says ada, are gone", all(lists(), copies(7), began(2*time.Hour+time.Minute), confirmed), change.StepWaiting, "for a person: 7 copies"},
-		{"the copies were counted before", all(none, countedBefore), change.StepRunning, "the copies have not been counted since"},
-		{"the copies are not counted", all(none, usersUnread("emea")), change.StepRunning, "the copies have not been counted since"},
-		{"nor after two looks", all(none, usersUnread("emea"), began(10*time.Minute)), change.StepWaiting, unread + "how many copies there are"},
-		{"the entries cannot be read", all(alone, copies(0)), change.StepWaiting, unread + "no connection"},
-		{"neither can be", all(alone, usersUnread("emea"), began(10*time.Minute)), change.StepWaiting, unread + "no connection; how many copies there are"},
-		{"ada has looked at the entries", all(alone, copies(0), confirmed), change.StepDone, "ada says so; it cannot be read: no connection"},
-		{"ada has counted", all(none, usersUnread("emea"), confirmed), change.StepDone, "ada says so; it cannot be read: how many copies there are"},
-	})
-	s := newScene(t, change.Step{Op: change.OpVerifyGone, Pair: emeaApac})
-	all(copies(0), confirmed)(s)
-	if got := s.looks(); !got.Said.Contradicted {
-		t.Error("that the entry is there does not speak against what ada says")
-	}
-}
-
-func TestCertificatesThatAreLeftOverAreNamed(t *testing.T) {
-	holds := func(newer bool, subjects ...string) func(s *scene) {
-		return func(s *scene) {
-			r := certificate.Record{At: noon, Trust: map[string]certificate.Store{}}
-			of := r.Trust["cup-xmpp-trust"]
-			for _, subject := range subjects {
-				of.Entries = append(of.Entries, certificate.Entry{Subject: subject})
-			}
-			r.Trust["cup-xmpp-trust"] = of
-			schema := record.CertSchema
-			if newer {
-				schema++
-			}
-			put(s.t, s.Store, store.Cert(s.Mesh.Name, "emea"), schema, r)
-		}
-	}
-	looked(t, change.Step{Op: change.OpLeftovers, Pair: emeaApac}, []look{
-		{"one of the publisher", holds(false, "imp-amer-pub.example.com", string(apacPub)), change.StepWaiting, "for a person; held: cup-xmpp-trust imp-apac-pub.example.com"},
-		{"none", holds(false, "imp-amer-pub.example.com"), change.StepWaiting, "for a person; none was found in what was read"},
-		{"the stores are not read", nil, change.StepWaiting, "for a person; the trust stores of emea are not read here"},
-		{"ada has seen to it", all(holds(false, string(apacPub)), confirmed), change.StepDone, "ada says so"},
-	})
-}
-
 func TestAPersonIsToldHowManyUsersToExpect(t *testing.T) {
 	s := newScene(t, change.Step{Op: change.OpLook, Pair: emeaApac})
 	if got := s.looks(); got.Value != "200" || got.State != change.StepWaiting {
