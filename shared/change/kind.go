@@ -24,6 +24,12 @@ type Known struct {
 	Nodes map[mesh.NodeName]peer.Node
 	// Entries are the peer entries that were read to name the other end's publisher.
 	Entries map[mesh.PeerID]peer.Entry
+	// Aliases are how other entries name the other end: by another of its nodes, or by an
+	// address. Strangers are what a cluster's entries name of which mesh.yaml knows no
+	// cluster, and Unread are the clusters whose peer table has not been read.
+	Aliases   map[mesh.PeerID]string
+	Strangers map[mesh.ClusterID][]string
+	Unread    map[mesh.ClusterID]bool
 	// Users are how many users are at home in a cluster, and FirstSync how long the
 	// longest full sync of it took, as far as that is known.
 	Users     map[mesh.ClusterID]int

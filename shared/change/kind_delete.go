@@ -19,9 +19,7 @@ func remove() kind {
 			}
 			pairs := both(a, b)
 			l := &layout{Known: k, clusters: []mesh.ClusterID{a.ID, b.ID}, pairs: pairs}
-			_, here := l.Entries[pairs[0]]
-			_, there := l.Entries[pairs[1]]
-			if !l.paired(a, b) && !here && !there {
+			if !l.paired(a, b) && !l.listed(pairs[0]) && !l.listed(pairs[1]) && !l.Unread[a.ID] && !l.Unread[b.ID] {
 				return nil, usagef("%s is no pair of mesh.yaml, and no entry of it was read", pairs[0])
 			}
 			// Full mesh cannot say that one pair is not: the pairs are listed before anything.

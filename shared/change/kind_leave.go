@@ -59,9 +59,7 @@ func (l *layout) linkedTo(c *mesh.Cluster) []*mesh.Cluster {
 	for i := range l.Mesh.Clusters {
 		other := &l.Mesh.Clusters[i]
 		id := mesh.PeerID{From: c.ID, To: other.ID}
-		_, there := l.Entries[id]
-		_, back := l.Entries[id.Reverse()]
-		if l.paired(c, other) || there || back {
+		if l.paired(c, other) || l.listed(id) || l.listed(id.Reverse()) {
 			out = append(out, other)
 		}
 	}

@@ -79,6 +79,13 @@ func (l *layout) prepare(c *mesh.Cluster, purposes ...string) {
 	}
 }
 
+// listed says that a cluster has an entry for another, or had when its table was read last,
+// be it in mesh.yaml or not.
+func (l *layout) listed(id mesh.PeerID) bool {
+	_, there := l.Entries[id]
+	return there || l.Aliases[id] != ""
+}
+
 // onPage is a person's step on one end's page, and what the page then asks for. It is
 // done where it is read to be.
 func (l *layout) onPage(op Op, id mesh.PeerID, purpose, value string) {
@@ -86,6 +93,9 @@ func (l *layout) onPage(op Op, id mesh.PeerID, purpose, value string) {
 	s := Step{Op: op, Cluster: id.From, Node: c.Publisher, Pair: id, Purpose: purpose, Value: value}
 	if e, there := l.Entries[id]; there && op == OpAddEntry && l.asDeclared(id, e) {
 		s.Turn(StepDone, l.Now, "the entry is there already")
+	}
+	if _, there := l.Entries[id]; op == OpDeleteEntry && !there {
+		s.Value = l.Aliases[id] // by which the page lists it
 	}
 	n := l.add(s)
 	if op == OpAddEntry || op == OpEditEntry {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/plain"
 	"peerkeeper/shared/procedure"
 )
 
@@ -18,8 +19,11 @@ const (
 	OpEnterCredentials Op = "enterCredentials"
 )
 
-// far is the publisher that the step's entry names.
+// far is the publisher that the step's entry names, or what else it names its cluster by.
 func (c context) far() mesh.NodeName {
+	if (c.step.Op == OpDeleteEntry || c.step.Op == OpEnterCredentials) && c.step.Value != "" {
+		return mesh.NodeName(plain.Name(c.step.Value)) // as it was read there
+	}
 	if cl, ok := c.mesh.Cluster(c.step.Pair.To); ok {
 		return cl.Publisher
 	}

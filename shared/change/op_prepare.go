@@ -14,13 +14,14 @@ const OpPrepare Op = "prepare"
 
 // What people see to: a step's Purpose. Steps are stored, so these stay.
 const (
-	prepareBackup   = "backup"
-	prepareTime     = "ntp"
-	preparePorts    = "ports"
-	PrepareNames    = "names" // of which some can be read
-	prepareRoots    = "roots"
-	preparePassword = "password"
-	prepareTryOnce  = "tryOnce"
+	prepareBackup    = "backup"
+	prepareTime      = "ntp"
+	preparePorts     = "ports"
+	PrepareNames     = "names" // of which some can be read
+	prepareRoots     = "roots"
+	preparePassword  = "password"
+	prepareTryOnce   = "tryOnce"
+	prepareStrangers = "strangers"
 )
 
 // prepareAll is what comes before new entries.
@@ -41,11 +42,21 @@ func preparations(c context) (title, why string, how procedure.Step) {
 	case prepareRoots:
 		return "the CAs that signed the certificates of " + all + " are in the others' tomcat-trust and cup-xmpp-trust", "a certificate whose CA is not trusted is refused, and the connection with it; ICSA exchanges the certificates of the peers themselves, and Cisco has people upload the CAs behind them (TAC-212647)", procedure.Step{Menu: procedure.CertificateManagement, Do: "Find: each root and intermediate of the others stands in tomcat-trust and in cup-xmpp-trust; upload what is missing on the publisher."}
 	case preparePassword:
-		return fmt.Sprintf("the intercluster application user of %s has its new password", c.step.Cluster), "every other cluster logs in to it with that account; from now on they are refused until their entry is changed", procedure.Step{On: string(c.step.Cluster), Do: "Give the account its new password. Where it is kept is not in Cisco's chapter: application users are kept in Unified CM."}
+		return fmt.Sprintf("the intercluster application user of %s has its new password", c.step.Cluster), "every other cluster logs in to it with that account; from now on they are refused until their entry is changed", procedure.Step{On: string(c.step.Cluster), Do: "Give the account its new password. Where it is kept is not in Cisco's chapter: application users are kept in Unified CM. " + unlisted(c)}
+	case prepareStrangers:
+		return fmt.Sprintf("entries of which mesh.yaml does not tell whose they are have %s's new password too, where they are for it", c.step.Cluster), "an entry that keeps the old password goes on trying it, and nobody watches it", procedure.Step{Menu: procedure.InterClustering, Do: fmt.Sprintf("They are, as read: %s. Where such an address is %s's, enter the new password there. Whom %s itself has an entry for has probably one back: look on the page of that cluster.", c.step.Value, c.step.Cluster, c.step.Cluster)}
 	case prepareTryOnce:
 		return "the new password was tried once", "a password that is entered wrong on many clusters may lock the account: ICSA tries a sync that failed again every 5 min", procedure.Step{Do: fmt.Sprintf("`peerkeeper peering check-credentials %s %s` asks for it at a prompt, tries it once and keeps nothing.", firstPeer(c), c.step.Cluster)}
 	}
 	return c.step.Purpose, "a later version of Peerkeeper asks for it", procedure.Step{}
+}
+
+// unlisted warns of entries that keep the old password because no step is about them.
+func unlisted(c context) string {
+	if c.step.Value == "" {
+		return fmt.Sprintf("Every entry for %s that was read has a step here; of a cluster that mesh.yaml does not list none is read.", c.step.Cluster)
+	}
+	return fmt.Sprintf("The peer tables of %s have not been read: look on their pages first for entries for %s that mesh.yaml does not tell of, and in clusters that it does not list. Such an entry has no step here, keeps the old password, and fails from then on.", c.step.Value, c.step.Cluster)
 }
 
 func firstPeer(c context) mesh.ClusterID {

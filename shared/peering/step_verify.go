@@ -41,9 +41,12 @@ func changed(p *record.Plan, s *change.Step) time.Time {
 type effect struct{ wrong, pending, unread, seen []string }
 
 // verifyPair sees that a change of a pair has had its effect.
-func (t *tick) verifyPair(_ context.Context, p *record.Plan, s *change.Step) error {
+func (t *tick) verifyPair(ctx context.Context, p *record.Plan, s *change.Step) error {
 	now, since := t.Now(), changed(p, s)
 	e := t.effectOf(s, since)
+	if _, paired := t.Mesh.Peer(s.Pair); !paired {
+		e = t.unwatched(ctx, s, since)
+	}
 	if len(e.wrong)+len(e.pending) > 0 {
 		contradict(s)
 	}
@@ -137,6 +140,45 @@ func (t *tick) effectOf(s *change.Step, since time.Time) (e effect) {
 			e.wrong = append(e.wrong, c.Message)
 		default:
 			e.unread = append(e.unread, "whether certificates are exchanged (Certificate Status)")
+		}
+	}
+	return e
+}
+
+// unwatched looks at entries that mesh.yaml does not tell of, which nobody judges: whether
+// they log in, and have synced since.
+func (t *tick) unwatched(ctx context.Context, s *change.Step, since time.Time) (e effect) {
+	has, why := t.page(ctx, s.Pair)
+	var entries []peer.Entry
+	if has.Found {
+		entries = append(entries, has.Entry)
+	}
+	if has.Other != nil {
+		entries = append(entries, *has.Other)
+	}
+	switch {
+	case why != "" && t.grounds.View.SyncedSince(s.Pair, since):
+		e.seen = append(e.seen, "it has synced since, as Cisco's log tells")
+	case why != "":
+		e.unread = append(e.unread, why)
+	case len(entries) == 0:
+		e.seen = append(e.seen, fmt.Sprintf("no entry for %s is there any more", s.Pair.To))
+	}
+	var skew time.Duration // what the table tells is by its cluster's clock
+	if r := t.grounds.View.Clusters[s.Pair.From]; r != nil {
+		skew = r.Seen.Skew.Value
+	}
+	for _, entry := range entries {
+		address := plain.Value(entry.Address)
+		switch {
+		case entry.Error == peer.ErrorCredentials:
+			e.wrong = append(e.wrong, fmt.Sprintf("%s refuses the AXL user name or password in %s's entry for %s", s.Pair.To, s.Pair.From, address))
+		case !entry.HasClock:
+			e.unread = append(e.unread, "when the entry for "+address+" synced")
+		case entry.LastSync.Add(-skew).After(since):
+			e.seen = append(e.seen, fmt.Sprintf("the entry for %s synced at %s", address, plain.Time(entry.LastSync)))
+		default:
+			e.pending = append(e.pending, fmt.Sprintf("the entry for %s has not synced since %s", address, plain.Time(since)))
 		}
 	}
 	return e

@@ -42,9 +42,10 @@ func (b *Snapshot) Plans() (store.Doc[change.Plans], error) {
 // is peersync's period.
 func (b *Snapshot) Known(m *mesh.Mesh, tick time.Duration, now time.Time) change.Known {
 	k := change.Known{
-		Mesh: m, Now: now, Nodes: map[mesh.NodeName]peer.Node{}, Entries: map[mesh.PeerID]peer.Entry{},
-		Users: map[mesh.ClusterID]int{}, FirstSync: map[mesh.ClusterID]time.Duration{},
+		Mesh: m, Now: now, Nodes: map[mesh.NodeName]peer.Node{}, Entries: map[mesh.PeerID]peer.Entry{}, Aliases: map[mesh.PeerID]string{},
+		Strangers: map[mesh.ClusterID][]string{}, Unread: map[mesh.ClusterID]bool{}, Users: map[mesh.ClusterID]int{}, FirstSync: map[mesh.ClusterID]time.Duration{},
 	}
+	view := b.Facts(m, tick, now).View()
 	if plans, err := b.Plans(); err == nil && !plans.Newer {
 		k.Changing, k.Leaving = plans.Value.Changing(), plans.Value.Leaving()
 	}
@@ -52,6 +53,7 @@ func (b *Snapshot) Known(m *mesh.Mesh, tick time.Duration, now time.Time) change
 		c := &m.Clusters[i]
 		doc := b.Clusters[c.ID]
 		if doc.Newer {
+			k.Unread[c.ID] = true
 			continue
 		}
 		r := &doc.Value
@@ -65,12 +67,20 @@ func (b *Snapshot) Known(m *mesh.Mesh, tick time.Duration, now time.Time) change
 		if n, known := r.UsersOf(c).Get(); known {
 			k.Users[c.ID] = n
 		}
-		entries, _ := r.Seen.Entries.Fresh(now, 2*tick).Get()
-		for _, e := range entries {
-			for j := range m.Clusters {
-				if to := &m.Clusters[j]; to != c && mesh.SameName(e.Address, string(to.Publisher)) {
-					k.Entries[mesh.PeerID{From: c.ID, To: to.ID}] = e
-				}
+		entries, read := r.Seen.Entries.Fresh(now, 2*tick).Get()
+		k.Unread[c.ID] = !read
+		for j := range m.Clusters {
+			id := mesh.PeerID{From: c.ID, To: m.Clusters[j].ID}
+			has := view.Listed(entries, id.To)
+			k.Strangers[c.ID] = has.Strangers
+			if id.From == id.To {
+				continue
+			}
+			if has.Found {
+				k.Entries[id] = has.Entry
+			}
+			if has.Other != nil {
+				k.Aliases[id] = has.Other.Address
 			}
 		}
 	}

@@ -1,0 +1,116 @@
+package peering_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerkeeper/shared/change"
+	"peerkeeper/shared/clustersim"
+	"peerkeeper/shared/mesh"
+)
+
+// unlisted has mesh.yaml list the pairs of apac alone: emea and amer have entries for each
+// other of which it does not tell.
+func unlisted(t *testing.T) *rig {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	m := *r.Mesh
+	m.Topology = ""
+	m.Peers = slices.DeleteFunc(slices.Clone(m.Peers), func(p mesh.Peer) bool { return p.ID.From != "apac" && p.ID.To != "apac" })
+	r.under(&m)
+	return r
+}
+
+// enters has people enter the new password of amer in the entries that a plan has steps for,
+// up to where it is waited for.
+func (r *rig) enters(id string, password func(s *change.Step) string) *change.Step {
+	r.t.Helper()
+	r.carriedOut(id, false, func(s *change.Step) bool { return s.Purpose == "password" })
+	r.Change("amer", clustersim.Credentials{Account: "intercluster", Password: ptr("another")})
+	for range 20 {
+		s := r.carriedOut(id, false, func(s *change.Step) bool {
+			return s.Op == change.OpEnterCredentials || s.Op == change.OpVerifyPair
+		}).Current()
+		if s.Op == change.OpVerifyPair {
+			return s
+		}
+		r.Change(string(s.Pair.From), clustersim.Peers{Peer: "amer", Password: ptr(password(s))})
+		r.say(id, change.Word{Verb: change.Confirm, Steps: []int{s.N}})
+	}
+	r.t.Fatal("the plan does not come to it")
+	return nil
+}
+
+func steps(p []change.Step, op change.Op) []string {
+	var out []string
+	for _, s := range p {
+		if s.Op == op {
+			out = append(out, strings.TrimSpace(s.Pair.String()+" "+s.Value))
+		}
+	}
+	return out
+}
+
+// TestAnEntryThatMeshYAMLDoesNotTellOfGetsTheNewPasswordToo: it was read, and one that is
+// entered wrong is found.
+func TestAnEntryThatMeshYAMLDoesNotTellOfGetsTheNewPasswordToo(t *testing.T) {
+	r := unlisted(t)
+	id := r.ask(change.RotateCredentials, "amer")
+	if got := steps(r.plan(id).Steps, change.OpEnterCredentials); !slices.Equal(got, []string{"emea>amer", "apac>amer"}) {
+		t.Errorf("entries: %v", got)
+	}
+	r.say(id, change.Word{Verb: change.Start})
+	s := r.enters(id, func(s *change.Step) string {
+		return map[mesh.ClusterID]string{"emea": "anothr", "apac": "another"}[s.Pair.From]
+	})
+	r.pass(time.Hour)
+	if s = r.plan(id).Step(s.N); s.Pair.From != "emea" || s.State != change.StepWaiting || !strings.Contains(s.Evidence, "refuses the AXL user name or password") {
+		t.Errorf("%+v", s)
+	}
+	r.Change("emea", clustersim.Peers{Peer: "amer", Password: ptr("another")})
+	p := r.carriedOut(id, false, nil)
+	if s = p.Step(s.N); p.State != change.Done || !strings.Contains(s.Evidence, "the entry for imp-amer-pub.example.com synced at") {
+		t.Errorf("%s: %s; %+v", p.State, p.Why, s)
+	}
+}
+
+// TestAnEntryByAnotherNameIsNamedAsThePageListsIt: emea's entry names the subscriber of
+// amer, and apac's an address of which nobody knows whose it is.
+func TestAnEntryByAnotherNameIsNamedAsThePageListsIt(t *testing.T) {
+	r := unlisted(t)
+	r.Change("emea", clustersim.Peers{Peer: "amer", Address: ptr("imp-amer-sub.example.com")})
+	r.Change("apac", clustersim.Peers{Peer: "amer", Address: ptr("198.51.100.7")})
+	r.watch()
+	p := r.plan(r.ask(change.RotateCredentials, "amer"))
+	if got := steps(p.Steps, change.OpEnterCredentials); !slices.Equal(got, []string{"emea>amer imp-amer-sub.example.com", "apac>amer"}) {
+		t.Errorf("entries: %v", got)
+	}
+	var entered, stranger string
+	for _, s := range p.View(r.Mesh).Steps {
+		if s.Pair.From == "emea" && s.Kind == change.Manual {
+			entered = s.How.Do
+		}
+		if strings.Contains(s.Title, "mesh.yaml does not tell whose they are") {
+			stranger = s.How.Do
+		}
+	}
+	if !strings.HasPrefix(entered, "Find and select imp-amer-sub.example.com.") {
+		t.Errorf("on emea's page: %s", entered)
+	}
+	if !strings.HasPrefix(stranger, "They are, as read: apac has an entry for 198.51.100.7.") {
+		t.Errorf("of the stranger: %s", stranger)
+	}
+}
+
+// TestWithoutADialectEntriesOfWhichNobodyTellsAreToBeLookedFor: before the password changes.
+func TestWithoutADialectEntriesOfWhichNobodyTellsAreToBeLookedFor(t *testing.T) {
+	r := unlisted(t)
+	r.unmapped()
+	r.pass(15 * time.Minute)
+	p := r.plan(r.ask(change.RotateCredentials, "amer"))
+	i := slices.IndexFunc(p.Steps, func(s change.Step) bool { return s.Purpose == "password" })
+	if do := p.View(r.Mesh).Steps[i].How.Do; !strings.Contains(do, "The peer tables of emea, apac have not been read: look on their pages first for entries for amer that mesh.yaml does not tell of") {
+		t.Error(do)
+	}
+}
