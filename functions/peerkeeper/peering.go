@@ -123,13 +123,29 @@ func (v *told) hear(ctx context.Context, t *terminal, w *watched) error {
 	h := w.host(t, accounts)
 	h.Privilege = t.privilege
 	return t.wait(ctx, fixed("advancing plans of mesh %s", w.Name), func(ctx context.Context) error {
-		a, err := h.Handle(ctx, run.Request{Function: "peering"})
-		if err == nil && a.Skipped != "" {
-			err = errors.New(a.Skipped)
+		for until := time.Now().Add(stepAside); ; {
+			a, err := h.Handle(ctx, run.Request{Function: "peering"})
+			switch {
+			case err != nil || a.Skipped == "":
+				return err
+			case time.Now().After(until):
+				return errors.New(a.Skipped)
+			}
+			select {
+			case <-ctx.Done():
+				return errors.New(a.Skipped)
+			case <-time.After(askAgain):
+			}
 		}
-		return err
 	})
 }
+
+// A word waits for a run of peering that is under way: that takes seconds. The lease of one
+// that was killed holds for minutes, and what was said is heard then.
+const (
+	stepAside = 20 * time.Second
+	askAgain  = time.Second / 2
+)
 
 // usageOf is an error of a plan: exit 2 for what no plan could take, 1 for what this
 // one does not as it is now.

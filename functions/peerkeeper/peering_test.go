@@ -3,6 +3,7 @@ package main
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -150,5 +151,39 @@ func TestTwoPeopleSpeakToOnePlan(t *testing.T) {
 	// A start that was written down stands in the history.
 	if n := strings.Count(must(t, 0, sim.dir, "history"), "peering start "+id); n < 1 {
 		t.Errorf("%d starts stand in the history", n)
+	}
+}
+
+// TestTwoPeopleAtOnce: each hears what became of the own word, and contrary answers do not
+// both count.
+func TestTwoPeopleAtOnce(t *testing.T) {
+	sim := simulate(t, "--users", "20")
+	must(t, 0, sim.dir, "run", "--once", "peersync")
+	p := mustJSON[planJSON](t, 1, sim.dir, "peering", "plan", "restart-router", "emea")
+	together := func(words ...[]string) (refused int) {
+		errs := make([]string, len(words))
+		var all sync.WaitGroup
+		for i, word := range words {
+			all.Go(func() { _, errs[i], _ = run1(t, sim.dir, append([]string{"peering"}, word...)...) })
+		}
+		all.Wait()
+		for _, said := range errs {
+			if strings.Contains(said, "still under way") {
+				t.Errorf("nobody knows what became of it: %s", said)
+			}
+			if said != "" {
+				refused++
+			}
+		}
+		return refused
+	}
+	start := []string{"start", p.ID}
+	if n := together(start, start, start); n != 2 {
+		t.Errorf("a plan that three people start: %d hear that it was started already, want 2", n)
+	}
+	p = mustJSON[planJSON](t, 1, sim.dir, "peering", "show", p.ID)
+	p.at(t, "waiting", 2)
+	if n := together([]string{"answer", p.ID, "2", "no"}, []string{"answer", p.ID, "2", "yes"}); n != 1 {
+		t.Errorf("contrary answers: %d are refused, want 1", n)
 	}
 }

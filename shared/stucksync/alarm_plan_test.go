@@ -34,7 +34,7 @@ func TestWhoIsToldOfAPlanThatStands(t *testing.T) {
 	} {
 		tk := at(t, nil)
 		e := c.entry
-		e.ID, e.Since = "c4f2", noon.Add(-c.ago)
+		e.ID, e.Since, e.Step, e.Steps, e.Why = "c4f2", noon.Add(-c.ago), 3, 9, "step 3: for an answer"
 		doc := store.NewDoc(store.Plans("acme"), record.PlansSchema, change.Plans{Plans: []change.Entry{e}})
 		if err := record.SavePlans(t.Context(), tk.Store, &doc); err != nil {
 			t.Fatal(err)
@@ -48,6 +48,9 @@ func TestWhoIsToldOfAPlanThatStands(t *testing.T) {
 			got = append(got, f.Name)
 			if e.Holds != "" && !strings.Contains(f.Message, off) {
 				t.Errorf("%s: %s", c.name, f.Message)
+			}
+			if strings.Count(f.Message, "step 3") != 1 {
+				t.Errorf("%s: the step is named once: %s", c.name, f.Message)
 			}
 		}
 		if strings.Join(got, ",") != c.want {
