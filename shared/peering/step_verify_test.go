@@ -97,6 +97,7 @@ func TestAPairWorksWhenItIsReadTo(t *testing.T) {
 	}
 	const (
 		well     = "synced at 2026-03-02 11:50 UTC; Associated Users: 200, as many as at home"
+		mend     = "for a person to mend it (`peerkeeper explain emea>apac` says how): "
 		ends     = "its two ends have not both been read since the change"
 		notSince = "emea>apac has not synced since 2026-03-02 11:30 UTC"
 	)
@@ -109,15 +110,15 @@ func TestAPairWorksWhenItIsReadTo(t *testing.T) {
 		{"it has four intervals for it", all(synced(3*time.Hour), patience), change.StepRunning, "emea>apac has not synced since 2026-03-02 09:50 UTC"},
 		{"and no more", all(synced(3*time.Hour), impatience), change.StepWaiting, "for a person, after 2 h 10 min: emea>apac has not synced since 2026-03-02 09:49 UTC"},
 		{"a full sync of an hour has an hour more", all(synced(3*time.Hour), impatience, long), change.StepRunning, "emea>apac has not synced since 2026-03-02 09:49 UTC"},
-		{"ada has seen it sync, and it reads otherwise", all(synced(31*time.Minute), confirmed), change.StepRunning, notSince},
+		{"ada has seen it sync, and it reads otherwise", all(synced(31*time.Minute), confirmed), change.StepRunning, notSince + "; ada confirmed it at 2026-03-02 11:50 UTC"},
 		{"half of the users are there", copies(100), change.StepRunning, "it holds 100 of 200 users"},
-		{"they stay away", all(copies(100), impatience), change.StepWaiting, "for a person, after 2 h 10 min: it holds 100 of 200 users; mend that, or skip the step with a reason"},
-		{"the entry has gone", missing, change.StepWaiting, "for a person to mend it: "},
-		{"the entry uses the other protocol", emeaEntry(func(e *peer.Entry) { e.Protocol = mesh.TLSProto }), change.StepWaiting, "for a person to mend it: "},
-		{"the password in it is wrong", emeaEntry(func(e *peer.Entry) { e.Error = "credentials" }), change.StepWaiting, "for a person to mend it: "},
+		{"they stay away", all(copies(100), impatience), change.StepWaiting, "for a person, after 2 h 10 min: it holds 100 of 200 users; mend that (`peerkeeper explain emea>apac`), or skip the step with a reason"},
+		{"the entry has gone", missing, change.StepWaiting, mend + ""},
+		{"the entry uses the other protocol", emeaEntry(func(e *peer.Entry) { e.Protocol = mesh.TLSProto }), change.StepWaiting, mend + ""},
+		{"the password in it is wrong", emeaEntry(func(e *peer.Entry) { e.Error = "credentials" }), change.StepWaiting, mend + ""},
 		{"ICSA does not run", func(s *scene) {
 			s.clusters["emea"].Seen.Nodes[emeaPub].Services.Value[peer.ICSA] = peer.Service{Status: "Stopped", UpTime: -1, Code: peer.CodeCommandedOut}
-		}, change.StepWaiting, "for a person to mend it: "},
+		}, change.StepWaiting, mend + ""},
 		{"nothing tells when it synced", all(clockless, began(time.Minute)), change.StepRunning, "not read yet: when it synced (Last Synchronized Time)"},
 		{"nor in ten minutes", all(clockless, began(10*time.Minute)), change.StepRunning, "not read yet: when it synced (Last Synchronized Time)"},
 		{"nor after two looks", all(clockless, began(11*time.Minute)), change.StepWaiting, "for a person to look and confirm it; it cannot be read: when it synced (Last Synchronized Time)"},
@@ -125,13 +126,13 @@ func TestAPairWorksWhenItIsReadTo(t *testing.T) {
 		{"the users are not counted here", usersUnread("emea"), change.StepRunning, "not read yet: how many users it holds (Associated Users)"},
 		{"the users are not counted at home", usersUnread("apac"), change.StepRunning, "not read yet: how many users it holds (Associated Users)"},
 		{"peersync has not judged the sync yet", finds(peer.Synced, peer.False), change.StepRunning, "it synced at 2026-03-02 11:50 UTC, and the next look has yet to say so"},
-		{"as many users, but others", finds(peer.UsersMatch, peer.False), change.StepWaiting, "for a person to mend it: as peersync found it"},
+		{"as many users, but others", finds(peer.UsersMatch, peer.False), change.StepWaiting, mend + "as peersync found it"},
 		{"as many users, who are not compared", finds(peer.UsersMatch, peer.UnknownStatus), change.StepRunning, "as peersync found it"},
 		{"as many as were at home at the last sync", all(copies(199), finds(peer.UsersMatch, peer.True)), change.StepDone, "Associated Users: 199, and 200 at home, where they have just changed"},
-		{"the releases do not go together", finds(peer.Compatible, peer.False), change.StepWaiting, "for a person to mend it: as peersync found it"},
-		{"the other end's name does not resolve", certcheckFinds(peer.NamesResolve, peer.False), change.StepWaiting, "for a person to mend it: as certcheck found it"},
+		{"the releases do not go together", finds(peer.Compatible, peer.False), change.StepWaiting, mend + "as peersync found it"},
+		{"the other end's name does not resolve", certcheckFinds(peer.NamesResolve, peer.False), change.StepWaiting, mend + "as certcheck found it"},
 		{"certificates are no matter over TCP", certcheckFinds(peer.CertificateTrusted, peer.False), change.StepDone, well},
-		{"with TLS they are", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.False)), change.StepWaiting, "for a person to mend it: as certcheck found it"},
+		{"with TLS they are", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.False)), change.StepWaiting, mend + "as certcheck found it"},
 		{"with TLS they are exchanged", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.True)), change.StepDone, well + "; as certcheck found it"},
 		{"with TLS they are not read", overTLS, change.StepRunning, "whether certificates are exchanged (Certificate Status)"},
 	})
