@@ -153,8 +153,10 @@ type Step struct {
 type Consent struct {
 	Actor string    `json:"actor"`
 	At    time.Time `json:"at"`
-	// ServiceStart is that of the service as the person saw it.
+	// ServiceStart is that of the service as the person saw it, and People how many were
+	// connected to the node then, as far as it was counted.
 	ServiceStart time.Time `json:"serviceStart,omitzero"`
+	People       int       `json:"people,omitempty"`
 }
 
 // Said is what a person said to a step.

@@ -159,7 +159,7 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		case w.Saw[s.N].Sub(s.ServiceStart).Abs() > startSkew:
 			return fmt.Errorf("%s on %s was started at %s; the approval is for one that was started at %s: look again, and approve that", s.Service, s.Node, plain.Time(s.ServiceStart), plain.Time(w.Saw[s.N]))
 		}
-		s.Consent = &Consent{Actor: w.Actor, At: w.At, ServiceStart: w.Saw[s.N]}
+		s.Consent = &Consent{Actor: w.Actor, At: w.At, ServiceStart: w.Saw[s.N], People: s.People}
 		return nil
 	case Confirm:
 		if s.Op == OpAwaitPeople {

@@ -297,3 +297,24 @@ func TestAnApprovedRestartThatWaitsForAWindowHoldsNoClusterShut(t *testing.T) {
 		t.Errorf("in the window: %d restarts, want the first node's", n)
 	}
 }
+
+// TestWhoHasGoneBetweenApprovalAndRestartIsNotWaitedFor: 80 were connected when it was
+// approved in the evening, and few are at night when the window opens.
+func TestWhoHasGoneBetweenApprovalAndRestartIsNotWaitedFor(t *testing.T) {
+	r := newRig(t, mesh.Recover, clustersim.Config{Users: 200})
+	hour := r.Clock.Now().UTC().Hour()
+	at := func(in int) string { return fmt.Sprintf("%02d:00", (hour+in)%24) }
+	r.Mesh.Policy.Windows = []mesh.Window{{Kind: "deny", From: at(0), To: at(3), TimeZone: "UTC"}}
+	r.begin(nil)
+	r.watch()
+	id := r.begun(false)
+	r.say(id, change.Word{Verb: change.Approve, Steps: []int{restartPub}})
+	for _, counter := range []string{"CmConnectedSockets", "WebConnectedSockets"} {
+		r.Change("emea", clustersim.Perfmon{Node: emeaPub, Counter: counter, Value: ptr(int64(4))})
+	}
+	r.pass(3*time.Hour + 20*time.Minute)
+	p := r.expect(id, change.Waiting, restartSub)
+	if got := p.Step(backPub).Evidence; got != "8 people were connected to it when it was sent, of 80 when ada approved it, and who had gone by then was not signed out by it: too few to wait for" {
+		t.Error(got)
+	}
+}

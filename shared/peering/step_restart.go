@@ -92,7 +92,7 @@ func (t *tick) restart(ctx context.Context, p *record.Plan, s *change.Step) erro
 		s.Turn(change.StepFailed, now, "%s", why)
 		return nil
 	}
-	count(s, ready)
+	count(s, ready) // once more: who has gone since the approval is not signed out by it, and need not come back
 	return t.act(ctx, p, s, peer.RestartService, "", interrupts(s), interrupts(s))
 }
 
@@ -230,7 +230,11 @@ func (t *tick) awaitPeople(ctx context.Context, p *record.Plan, s *change.Step) 
 		return nil
 	}
 	if restart.Counted && restart.People < fewPeople {
-		s.Turn(change.StepDone, now, "%s: too few to wait for", plain.Count(restart.People, "person was connected to it", "people were connected to it"))
+		text := plain.Count(restart.People, "person was connected to it", "people were connected to it")
+		if c := restart.Consent; c != nil && c.People >= fewPeople {
+			text += fmt.Sprintf(" when it was sent, of %d when %s approved it, and who had gone by then was not signed out by it", c.People, c.Actor)
+		}
+		s.Turn(change.StepDone, now, "%s: too few to wait for", text)
 		return nil
 	}
 	ready, err := t.readiness(ctx, s.Cluster)
