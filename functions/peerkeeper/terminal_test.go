@@ -149,29 +149,56 @@ func contains(all []string, s string) bool {
 	return false
 }
 
+// typist types when a question is on the screen, as a person does: what is there before is
+// typed ahead, and no answer.
+type typist struct {
+	screen bytes.Buffer
+	keys   *io.PipeWriter
+	types  string
+	leaves bool // after that
+}
+
+func (p *typist) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("[yes/no]")) {
+		go func() {
+			_, _ = io.WriteString(p.keys, p.types)
+			if p.leaves {
+				_ = p.keys.Close()
+			}
+		}()
+	}
+	return p.screen.Write(b)
+}
+
 // Anything but yes is no, and who hangs up has not said yes.
 func TestOnlyYesIsYes(t *testing.T) {
+	at := func(p *typist) *terminal {
+		keyboard, keys := io.Pipe()
+		t.Cleanup(func() { _ = keys.Close() })
+		p.keys = keys
+		return &terminal{stdin: keyboard, stderr: p}
+	}
 	for answer, want := range map[string]bool{"yes\n": true, "Y\n": true, " YES \r\n": true, "no\n": false, "\n": false, "yesterday\n": false, strings.Repeat("yes", 100) + "\n": false} {
-		var said bytes.Buffer
-		got, err := (&terminal{stdin: strings.NewReader(answer), stderr: &said}).confirm(t.Context(), "Is this\x1b[2J it?")
+		person := &typist{types: answer}
+		got, err := at(person).confirm(t.Context(), "Is this\x1b[2J it?")
 		if got != want || err != nil {
 			t.Errorf("%q: %v, %v", answer, got, err)
 		}
-		if strings.Contains(said.String(), "\x1b") {
-			t.Errorf("the question was not cleaned: %q", said.String())
+		if said := person.screen.String(); strings.Contains(said, "\x1b") {
+			t.Errorf("the question was not cleaned: %q", said)
 		}
 	}
-	if got, err := (&terminal{stdin: strings.NewReader("yes"), stderr: io.Discard}).confirm(t.Context(), "?"); got || err == nil {
+	if got, err := at(&typist{types: "yes", leaves: true}).confirm(t.Context(), "?"); got || err == nil {
 		t.Errorf("hung up: %v, %v", got, err)
 	}
-	ahead, typed := io.Pipe()
-	asked := &terminal{stdin: ahead, stderr: io.Discard}
-	go func() { _, _ = io.WriteString(typed, "yes\nyes\n") }()
+	person := &typist{types: "yes\n"}
+	asked := at(person)
 	if got, err := asked.confirm(t.Context(), "?"); !got || err != nil {
 		t.Errorf("the first question: %v, %v", got, err)
 	}
+	_, _ = io.WriteString(person.keys, "yes\n")
 	eventually(t, "the second line", func() bool { return len(asked.lines) == 1 })
-	go func() { _, _ = io.WriteString(typed, "no\n") }()
+	person.types = "no\n"
 	if got, err := asked.confirm(t.Context(), "?"); got || err != nil {
 		t.Errorf("typed ahead of the second question: %v, %v", got, err)
 	}
