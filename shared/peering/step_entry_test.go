@@ -7,6 +7,7 @@ import (
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
+	"peerkeeper/shared/userset"
 )
 
 const (
@@ -60,6 +61,10 @@ func TestAnEntryIsMadeWhenThePageHasIt(t *testing.T) {
 		{"it is another pair's that is made", second(mesh.PeerID{From: "amer", To: "emea"}, change.StepDone), change.StepRunning, waits},
 		{"somebody is at it all the same", all(denied, lists(), confirmed), change.StepWaiting, "ada confirmed it"},
 		{"somebody has entered the subscriber", all(denied, lists(entry(string(apacSub)))), change.StepWaiting, "the entry reads imp-apac-sub.example.com"},
+		{"a user has come to both since the comparison", all(lists(), compared(problem(userset.DuplicateUserID, "grace", 0, "apac", "emea"))), change.StepWaiting, "no entry before that is mended: 1 user ID or directory URI is twice in them: grace ("},
+		{"a user has come to two others", all(lists(), compared(problem(userset.DuplicateUserID, "grace", 0, "apac", "amer"))), change.StepWaiting, "for a person to do it: there is no entry for imp-apac-pub.example.com"},
+		{"somebody is at it all the same, with a user in both", all(lists(), compared(problem(userset.DuplicateUserID, "grace", 0, "apac", "emea")), confirmed), change.StepWaiting, "ada confirmed it"},
+		{"somebody has entered the subscriber, with a user in both", all(lists(entry(string(apacSub))), compared(problem(userset.DuplicateUserID, "grace", 0, "apac", "emea"))), change.StepWaiting, "the entry reads imp-apac-sub.example.com"},
 		{"it was made all the same", denied, change.StepDone, "the entry for imp-apac-pub.example.com reads TCP"},
 	})
 }
@@ -170,6 +175,21 @@ func TestWhatOnlyPeopleKnow(t *testing.T) {
 	} {
 		t.Run(string(op), func(t *testing.T) { looked(t, change.Step{Op: op, Pair: emeaApac}, cases) })
 	}
+}
+
+func TestNamesThatDoNotResolveArePreparedFirst(t *testing.T) {
+	pair := func(s *scene) { s.plan.Pairs = []mesh.PeerID{emeaApac} }
+	names := change.Step{Op: change.OpPrepare, Purpose: change.PrepareNames}
+	unresolved := all(pair, certcheckFinds(peer.NamesResolve, peer.False))
+	looked(t, names, []look{
+		{"one does not", unresolved, change.StepWaiting, "for a person to do it: emea>apac: as certcheck found it"},
+		{"ada says that it does", all(unresolved, confirmed), change.StepWaiting, "and it reads otherwise: emea>apac: as certcheck found it"},
+		{"all do", all(pair, certcheckFinds(peer.NamesResolve, peer.True)), change.StepWaiting, "for a person to see to it and confirm it"},
+		{"ada says so", all(pair, confirmed), change.StepDone, "ada says so"},
+		{"one of another pair does not", certcheckFinds(peer.NamesResolve, peer.False), change.StepWaiting, "for a person to see to it and confirm it"},
+	})
+	names.Purpose = "ntp"
+	looked(t, names, []look{{"names are no matter for clocks", all(unresolved, confirmed), change.StepDone, "ada says so"}})
 }
 
 func TestTheRouterIsDueWhenABellAskedForIt(t *testing.T) {

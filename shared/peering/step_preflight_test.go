@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/userset"
 )
 
 // checks has the preflight of emea write these rows down, at an instant.
@@ -51,6 +52,41 @@ func TestACheckThatFailsStopsAPlanUnlessItIsWhyThereIsOne(t *testing.T) {
 		{"the cluster has not been read", all(checks(noon, row("replication", check.Unknown)), noAccount), change.StepRunning, "emea has not been read, so that its checks tell nothing: no secret"},
 		{"it has not been read lately", all(checks(noon), func(s *scene) { s.clusters["emea"].Seen.Access.At = ago(11 * time.Minute) }), change.StepRunning, "emea has not been read, so that its checks tell nothing: last read 2026-03-02T11:49:00Z"},
 		{"it has not been read at all", all(checks(noon), func(s *scene) { s.clusters["emea"].Seen.Access = peer.Fact[bool]{} }), change.StepRunning, "emea has not been read, so that its checks tell nothing: peersync has not come to it yet"},
+	})
+}
+
+func TestAPlanIsHeldUpByChecksOfWhatItChanges(t *testing.T) {
+	changes := func(s *scene) {
+		s.plan.Kind, s.plan.Pairs = change.Add, []mesh.PeerID{emeaApac, emeaApac.Reverse()}
+	}
+	of := func(id string, pair mesh.PeerID) check.Row {
+		r := row(id, check.Fail)
+		r.Cluster, r.Peer = "emea", pair
+		return r
+	}
+	twice := row(check.UserDuplicate, check.Fail)
+	twice.Cluster, twice.Basis = "emea", peer.Measured
+	pasted := twice
+	pasted.Basis = "pasted"
+	in := func(ids ...mesh.ClusterID) func(s *scene) {
+		return all(compared(problem(userset.DuplicateUserID, "grace", 0, ids...)), changes)
+	}
+	none := mesh.PeerID{}
+	other := mesh.PeerID{From: "emea", To: "amer"}
+	const also = "; also failing, not about this plan: "
+	looked(t, change.Step{Op: change.OpPreflight, Began: ago(time.Minute)}, []look{
+		{"of its pair", all(changes, checks(noon, of("ports", emeaApac))), change.StepFailed, "1 check fails: ports (as it reads)"},
+		{"of another pair", all(changes, checks(noon, of("ports", other))), change.StepDone, "no check fails" + also + "ports (emea>amer)"},
+		{"of both", all(changes, checks(noon, of("ports", other), of("ports", emeaApac))), change.StepFailed, "1 check fails: ports (as it reads)" + also + "ports (emea>amer)"},
+		{"of another pair, and one is not known", all(changes, checks(noon, row("ntp", check.Unknown), of("ports", other))), change.StepDone, "no check fails; unknown: ntp" + also + "ports (emea>amer)"},
+		{"of its cluster", all(changes, checks(noon, of("replication", none))), change.StepFailed, "1 check fails: replication"},
+		{"of another pair, of a plan that changes none", checks(noon, of("ports", other)), change.StepFailed, "1 check fails: ports"},
+		{"a user is in both of its clusters", all(in("emea", "apac"), checks(noon, twice)), change.StepFailed, "1 check fails: user-duplicate"},
+		{"a user is twice in one", all(in("emea", "emea"), checks(noon, twice)), change.StepFailed, "1 check fails: user-duplicate"},
+		{"a user is in one of its clusters and another", all(in("emea", "amer"), checks(noon, twice)), change.StepDone, "no check fails" + also + "user-duplicate (emea)"},
+		{"a user is twice in a third", all(in("amer", "amer"), checks(noon, twice)), change.StepDone, "no check fails" + also + "user-duplicate (emea)"},
+		{"a user is twice by what was pasted", all(in("emea", "amer"), checks(noon, pasted)), change.StepFailed, "1 check fails: user-duplicate"},
+		{"a user is twice, and the report is gone", all(changes, checks(noon, twice)), change.StepFailed, "1 check fails: user-duplicate"},
 	})
 }
 

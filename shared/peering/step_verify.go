@@ -158,7 +158,7 @@ func (t *tick) unwatched(ctx context.Context, s *change.Step, since time.Time) (
 	}
 	switch {
 	case why != "" && t.grounds.View.SyncedSince(s.Pair, since):
-		e.seen = append(e.seen, "it has synced since, as Cisco's log tells")
+		e.seen = append(e.seen, "synced at "+plain.Time(t.grounds.View.ClockAsRead(s.Pair).Told))
 	case why != "":
 		e.unread = append(e.unread, why)
 	case len(entries) == 0:

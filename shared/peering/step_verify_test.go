@@ -6,6 +6,7 @@ import (
 
 	"peerkeeper/shared/certificate"
 	"peerkeeper/shared/change"
+	"peerkeeper/shared/ciscolog"
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
@@ -113,6 +114,8 @@ func TestAPairWorksWhenItIsReadTo(t *testing.T) {
 		{"ada has seen it sync, and it reads otherwise", all(synced(31*time.Minute), confirmed), change.StepRunning, notSince + "; ada confirmed it at 2026-03-02 11:50 UTC"},
 		{"half of the users are there", copies(100), change.StepRunning, "it holds 100 of 200 users"},
 		{"they stay away", all(copies(100), impatience), change.StepWaiting, "for a person, after 2 h 10 min: it holds 100 of 200 users; mend that (`peerkeeper explain emea>apac`), or skip the step with a reason"},
+		{"Cisco's log tells of a failure since", logFails(10 * time.Minute), change.StepWaiting, mend + "ICSA of emea has logged at 2026-03-02 11:50 UTC that a sync from apac failed, and none that succeeded since the change"},
+		{"Cisco's log tells of a failure before", logFails(40 * time.Minute), change.StepDone, well},
 		{"the entry has gone", missing, change.StepWaiting, mend + ""},
 		{"the entry uses the other protocol", emeaEntry(func(e *peer.Entry) { e.Protocol = mesh.TLSProto }), change.StepWaiting, mend + ""},
 		{"the password in it is wrong", emeaEntry(func(e *peer.Entry) { e.Error = "credentials" }), change.StepWaiting, mend + ""},
@@ -135,6 +138,47 @@ func TestAPairWorksWhenItIsReadTo(t *testing.T) {
 		{"with TLS they are", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.False)), change.StepWaiting, mend + "as certcheck found it"},
 		{"with TLS they are exchanged", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.True)), change.StepDone, well + "; as certcheck found it"},
 		{"with TLS they are not read", overTLS, change.StepRunning, "whether certificates are exchanged (Certificate Status)"},
+	})
+}
+
+// logFails has Cisco's log of emea tell that a sync from apac failed, so long ago; the entry
+// has not synced for an hour.
+func logFails(d time.Duration) func(s *scene) {
+	return func(s *scene) {
+		r := peer.LogRecord{Read: noon, Since: ago(24 * time.Hour)}
+		r.Add("apac", ciscolog.Event{Facility: ciscolog.ICSA, Alarm: ciscolog.PeriodicSyncingFailure}.Outcome(), peer.Word{Alarm: ciscolog.PeriodicSyncingFailure, At: ago(d), Dating: ciscolog.Dated})
+		put(s.t, s.Store, store.Log(s.Mesh.Name, "emea"), record.LogSchema, r)
+		if d < 20*time.Minute {
+			synced(time.Hour)(s)
+		}
+	}
+}
+
+// TestEntriesThatMeshYAMLDoesNotTellOf: whether they log in with the new password.
+func TestEntriesThatMeshYAMLDoesNotTellOf(t *testing.T) {
+	unpaired := func(s *scene) { s.Mesh.Peers = nil }
+	of := func(address string, change func(e *peer.Entry)) peer.Entry {
+		e := peer.Entry{Address: address, Protocol: mesh.TCP, LastSync: ago(10 * time.Minute), HasClock: true, HasError: true}
+		if change != nil {
+			change(&e)
+		}
+		return e
+	}
+	refused := func(e *peer.Entry) { e.Error = peer.ErrorCredentials }
+	late := func(e *peer.Entry) { e.LastSync = ago(30 * time.Minute) }
+	noClock := func(e *peer.Entry) { e.HasClock = false }
+	ahead := func(s *scene) { s.clusters["emea"].Seen.Skew = peer.Known(25*time.Minute, noon) }
+	pub, sub := string(apacPub), string(apacSub)
+	looked(t, change.Step{Op: change.OpVerifyPair, Pair: emeaApac}, []look{
+		{"it has synced since", all(unpaired, lists(of(pub, nil))), change.StepDone, "the entry for imp-apac-pub.example.com synced at 2026-03-02 11:50 UTC"},
+		{"it names the subscriber", all(unpaired, lists(of(sub, nil))), change.StepDone, "the entry for imp-apac-sub.example.com synced at 2026-03-02 11:50 UTC"},
+		{"both are there", all(unpaired, lists(of(pub, nil), of(sub, late))), change.StepRunning, "the entry for imp-apac-sub.example.com has not synced since 2026-03-02 11:30 UTC"},
+		{"by a clock that is ahead it has", all(unpaired, ahead, lists(of(pub, nil))), change.StepRunning, "the entry for imp-apac-pub.example.com has not synced since 2026-03-02 11:30 UTC"},
+		{"its password is refused", all(unpaired, lists(of(pub, refused))), change.StepWaiting, "apac refuses the AXL user name or password in emea's entry for imp-apac-pub.example.com"},
+		{"nothing tells when it synced", all(unpaired, lists(of(pub, noClock)), confirmed), change.StepDone, "ada says that the rest is so, which cannot be read: when the entry for imp-apac-pub.example.com synced"},
+		{"it is gone", all(unpaired, lists()), change.StepDone, "no entry for apac is there any more"},
+		{"the peer table cannot be read", all(unpaired, alone, clockless, confirmed), change.StepDone, "ada says that the rest is so, which cannot be read: no connection"},
+		{"the peer table cannot be read now, and was since", all(unpaired, alone), change.StepDone, "synced at 2026-03-02 11:50 UTC"},
 	})
 }
 
