@@ -111,7 +111,7 @@ vuln:
 # whole one without it in the next step.
 tests:
 	@echo "go test$(if $(RACE),, WITHOUT)$(if $(RACE),$(comma) with) the race detector, in a new order each time"
-	@CHAOS_STEPS=80 $(GOTEST) $(RACING) -shuffle=on -timeout=30m $(if $(RACE),-skip='^($(LARGE))$$') $(PACKAGES)
+	@CHAOS_STEPS=80 $(GOTEST) $(RACING) -shuffle=on -timeout=15m $(if $(RACE),-skip='^($(LARGE))$$') $(PACKAGES)
 	@$(if $(RACE),$(GOTEST) -run='^($(LARGE))$$' $(LARGEIN))
 
 chaos: ## faults, crashes and overlapping runs over the whole engine (CHAOS_STEPS=2000 CHAOS_SEED=1; GUARD=again without that guard)
