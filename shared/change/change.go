@@ -405,6 +405,11 @@ func (p *Plan) Needs(s *Step) []mesh.ClusterID {
 	return []mesh.ClusterID{s.Pair.From, s.Pair.To}
 }
 
+// Reason is why the plan does not go on, without the number of its step.
+func (e Entry) Reason() string {
+	return strings.TrimPrefix(e.Why, fmt.Sprintf("step %d: ", e.Step))
+}
+
 // Progress says how many of the plan's directed peers are as they shall be; "" of a plan
 // that changes none.
 func (e Entry) Progress() string {

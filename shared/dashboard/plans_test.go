@@ -19,6 +19,7 @@ func TestPlansUnderWayAreShown(t *testing.T) {
 	s := newScene(t, 3)
 	s.look(sceneNow, nil)
 	s.put(store.Plans("acme"), change.Plans{Plans: []change.Entry{
+		{ID: "0d12af", Kind: change.Join, State: change.Draft, Clusters: []mesh.ClusterID{"amer"}, Steps: 2, Since: sceneNow.Add(-2 * time.Hour)},
 		{ID: "4f2a1c", Kind: change.RestartRouter, State: change.Waiting, Clusters: []mesh.ClusterID{"emea"}, Step: 4, Steps: 12, Why: "step 4: for an approval: 80 people\x1b[2J <b>", Since: sceneNow.Add(-time.Hour)},
 		{ID: "77ab01", Kind: change.Set, State: change.Done, Clusters: []mesh.ClusterID{"emea"}, Steps: 4, Since: sceneNow.Add(-time.Hour)},
 	}})
@@ -39,6 +40,9 @@ func TestPlansUnderWayAreShown(t *testing.T) {
 	for name, got := range map[string]string{"status": text.String(), "json": string(b), "page": page.Body.String()} {
 		if !strings.Contains(got, "4f2a1c") || !strings.Contains(got, "80 people") || strings.Contains(got, "77ab01") || strings.Contains(got, "\x1b") {
 			t.Errorf("%s:\n%s", name, got)
+		}
+		if draft := strings.Index(got, "0d12af"); draft < strings.Index(got, "4f2a1c") {
+			t.Errorf("%s: a draft stands before what waits for a person:\n%s", name, got)
 		}
 	}
 	if body := page.Body.String(); strings.Contains(body, "80 people <b>") || !strings.Contains(body, "at step 4 of 12") || !strings.Contains(body, "peering show 4f2a1c") {

@@ -2,7 +2,6 @@ package stucksync
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"peerkeeper/shared/alarm"
@@ -26,7 +25,7 @@ func (t *tick) plansStopped() []alarm.Firing {
 		}
 		out = append(out, alarm.Firing{
 			Name: alarm.PlanStopped, Subject: e.ID, Since: e.Since,
-			Message: fmt.Sprintf("plan %s (%s) is stopped at step %d of %d: %s", e.ID, e.Kind, e.Step, e.Steps, reason(e)),
+			Message: fmt.Sprintf("plan %s (%s) is stopped at step %d of %d: %s", e.ID, e.Kind, e.Step, e.Steps, e.Reason()),
 			More:    []string{fmt.Sprintf("`peerkeeper peering show %s` says what to do; then `resume`, `skip` with a reason, or `abort`", e.ID)},
 		})
 	}
@@ -57,16 +56,11 @@ func (t *tick) plansWaiting() []alarm.Firing {
 		}
 		out = append(out, alarm.Firing{
 			Name: alarm.PlanWaits, Subject: e.ID, Since: e.Since,
-			Message: fmt.Sprintf("plan %s (%s) waits for a person at step %d of %d: %s%s", e.ID, e.Kind, e.Step, e.Steps, reason(e), holds),
+			Message: fmt.Sprintf("plan %s (%s) waits for a person at step %d of %d: %s%s", e.ID, e.Kind, e.Step, e.Steps, e.Reason(), holds),
 			More:    []string{fmt.Sprintf("`peerkeeper peering show %s` says what it waits for; `stop` or `abort` if nobody will", e.ID)},
 		})
 	}
 	return out
-}
-
-// reason is why a plan does not go on, without the number of its step.
-func reason(e change.Entry) string {
-	return strings.TrimPrefix(e.Why, fmt.Sprintf("step %d: ", e.Step))
 }
 
 // plansUnread reports whether it cannot be read which plans are stopped.
