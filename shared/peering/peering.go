@@ -198,10 +198,10 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 	if err := t.readBack(ctx, p); err != nil {
 		return p.Entry(), err
 	}
-	if err := t.lock(ctx, p); err != nil && !errors.As(err, new(*repair.Locked)) {
-		return p.Entry(), err // another plan's turn is this one's wait
+	if err = t.lock(ctx, p); errors.As(err, new(*repair.Locked)) {
+		err = nil // another plan's turn is this one's wait
 	}
-	return p.Entry(), nil
+	return p.Entry(), err
 }
 
 // taken says why a plan may not be started: another one that is under way changes one of

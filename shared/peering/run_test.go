@@ -11,9 +11,12 @@ import (
 
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
 	"peerkeeper/shared/run"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 )
 
 // stored writes a plan down that has come to a step.
@@ -107,13 +110,16 @@ func TestOnePlanThatCannotBeReadLeavesTheOthers(t *testing.T) {
 	s := newScene(t, waitsForPerson)
 	s.stored("aaaaaa", change.Running, waitsForPerson)
 	s.stored("bbbbbb", change.Running, waitsForPerson)
+	s.stored("cccccc", change.Running, waitsForPerson)
 	put(t, s.Store, store.Change(s.Mesh.Name, "aaaaaa"), record.ChangeSchema+1, change.Head{ID: "aaaaaa", State: change.Running, Steps: 1})
 	a, err := s.handles(t.Context(), run.Request{})
-	if !errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), "plan aaaaaa: ") || a.Proposals != 2 {
+	if !errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), "plan aaaaaa: ") || a.Proposals != 3 {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if p := s.loaded("bbbbbb"); p.State != change.Waiting {
-		t.Errorf("the other plan is %s", p.State)
+	for _, id := range []string{"bbbbbb", "cccccc"} {
+		if e, _ := s.indexed().Find(id); s.loaded(id).State != change.Waiting || e.State != change.Waiting {
+			t.Errorf("%s is %s, and known to be %s", id, s.loaded(id).State, e.State)
+		}
 	}
 }
 
@@ -150,6 +156,52 @@ func TestALookKeepsTimeToWriteDownWhatItFound(t *testing.T) {
 		}
 		if p := s.loaded("aaaaaa"); !p.State.Active() || p.Steps[0].State != want {
 			t.Errorf("with %s left: %s, its step is %s, want %s", left, p.State, p.Steps[0].State, want)
+		}
+	}
+}
+
+// TestWhateverTheStoreRefusesIsToldAndDoneByTheNextRun: a word is heard, a plan is made, and
+// what it has locked and does not need is given back.
+func TestWhateverTheStoreRefusesIsToldAndDoneByTheNextRun(t *testing.T) {
+	broken := errors.New("the store is out of reach")
+	settles := "get GATE" // by what was sent and is read back first: that is tried again, and logged
+	for refused := 1; ; refused++ {
+		s := newScene(t, waitsForPerson)
+		s.stored("aaaaaa", change.Draft, waitsForPerson)
+		s.stored("bbbbbb", change.Stopped, sent)
+		s.hears("aaaaaa", change.Word{Verb: change.Start})
+		s.hears("cccccc", change.Word{Verb: change.Ask, Kind: change.Edit, Args: []string{"emea", "apac", "protocol=tls"}})
+		put(t, s.Store, store.Gate(s.Mesh.Name), 1, repair.Gate{Locks: []repair.Lock{{Seq: 1, Cluster: "emea", PlannedStep: peer.PlannedStep{Plan: "aaaaaa", Step: 1}, Until: noon.Add(time.Hour)}}})
+		s.record()
+		memory, n, at := s.Store.(*storetest.Memory), 0, ""
+		memory.Fail = func(op string, key store.Key) error {
+			if ours := !strings.HasPrefix(key.SK, store.PrefixRun); ours && op != "written" {
+				if n++; n == refused {
+					at = op + " " + key.SK
+					return broken
+				}
+			}
+			return nil
+		}
+		_, err := s.Handle(t.Context(), run.Request{})
+		memory.Fail = nil
+		if at != "" && at != settles && !errors.Is(err, broken) {
+			t.Errorf("%s: %v", at, err)
+		}
+		s.Now = func() time.Time { return noon.Add(5 * time.Minute) }
+		s.record()
+		if _, err := s.Handle(t.Context(), run.Request{}); err != nil {
+			t.Errorf("%s: the next run: %v", at, err)
+		}
+		gate, err := repair.Load(t.Context(), s.Store, s.Mesh.Name)
+		if a, b, c := s.loaded("aaaaaa"), s.loaded("bbbbbb"), s.loaded("cccccc"); err != nil || len(gate.Locks) > 0 || a.State != change.Waiting || !b.Steps[0].Sent.IsZero() || c.State != change.Draft {
+			t.Errorf("%s: %v, %+v; %s, %+v, %s", at, err, gate.Locks, a.State, b.Steps[0], c.State)
+		}
+		if at == "" { // nothing was left to refuse
+			if refused < 10 {
+				t.Errorf("only %d operations were refused", refused)
+			}
+			return
 		}
 	}
 }
@@ -249,8 +301,8 @@ func TestAPlanIsMadeOfTheWordThatAsksForIt(t *testing.T) {
 			}
 			p, err := record.LoadPlan(t.Context(), s.Store, s.Mesh.Name, "aaaaaa")
 			if tt.state == "" {
-				if _, known := s.indexed().Find("aaaaaa"); known || !errors.Is(err, record.ErrNoPlan) {
-					t.Errorf("%v, %v", p, err)
+				if all := s.indexed().Plans; len(all) > 0 || !errors.Is(err, record.ErrNoPlan) {
+					t.Errorf("%v, %v; %+v", p, err, all)
 				}
 				return
 			}
