@@ -215,11 +215,10 @@ func (t *tick) refused(s *change.Step, by []record.Refusal) {
 	for _, r := range by {
 		switch r.Guard {
 		case repair.GuardNeeded:
-			if s.Op != change.OpRestart {
-				continue // it is there: the next look reads it
+			if s.Op == change.OpRestart { // else it is there: the next look reads it
+				s.Turn(change.StepFailed, now, "%s", repair.Explain(r))
+				return
 			}
-			s.Turn(change.StepFailed, now, "%s", repair.Explain(r))
-			return
 		case repair.GuardReady, repair.GuardService:
 			s.Turn(change.StepFailed, now, "%s", repair.Explain(r))
 			return

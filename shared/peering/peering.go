@@ -76,10 +76,6 @@ func (p *Peering) run(ctx context.Context, lease *store.Lease) (run.Answer, erro
 	if err != nil {
 		return run.Answer{}, err
 	}
-	ids := wanted(index.Value, words)
-	if len(ids) == 0 {
-		return run.Answer{}, nil
-	}
 	t := &tick{Peering: p, lease: lease}
 	looking := ctx
 	if end, ok := ctx.Deadline(); ok {
@@ -88,7 +84,7 @@ func (p *Peering) run(ctx context.Context, lease *store.Lease) (run.Answer, erro
 		defer cancel()
 	}
 	var errs []error
-	for _, id := range ids {
+	for _, id := range wanted(index.Value, words) {
 		entry, err := t.plan(ctx, looking, id, words[id], &index)
 		if err != nil {
 			// What went wrong with one plan is no reason to leave the others.

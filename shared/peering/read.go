@@ -57,10 +57,7 @@ func (t *tick) parameter(ctx context.Context, id mesh.ClusterID, node mesh.NodeN
 
 // service reads a service of a node from a cluster's reading.
 func service(r peer.Readiness, node mesh.NodeName, name string) (peer.Service, bool) {
-	all, ok := r.Nodes[node].Services.Get()
-	if !ok {
-		return peer.Service{}, false
-	}
+	all, _ := r.Nodes[node].Services.Get()
 	svc, listed := all[name]
 	return svc, listed
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -203,6 +204,23 @@ func TestWhateverTheStoreRefusesIsToldAndDoneByTheNextRun(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// TestAWordThatIsRefusedIsLogged: and the plan keeps it.
+func TestAWordThatIsRefusedIsLogged(t *testing.T) {
+	s := newScene(t, waitsForPerson)
+	var logged strings.Builder
+	s.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	s.stored("aaaaaa", change.Running, waitsForPerson)
+	s.hears("aaaaaa", change.Word{Verb: change.Start})
+	s.hears("aaaaaa", change.Word{Verb: change.Confirm, Steps: []int{1}})
+	if _, err := s.handles(t.Context(), run.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	p := s.loaded("aaaaaa")
+	if p.State != change.Done || len(p.Refused) != 1 || strings.Count(logged.String(), "a word to a plan was refused") != 1 || !strings.Contains(logged.String(), "verb=start by=ada") {
+		t.Errorf("%+v\n%s", p.Head, logged.String())
 	}
 }
 

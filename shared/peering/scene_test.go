@@ -140,6 +140,12 @@ func (s *scene) service(name string, svc peer.Service) {
 	})
 }
 
+// upgrading has emea be upgraded, in mode recover: what is about to be sent to it waits.
+func upgrading(s *scene) {
+	s.Mesh.Policy.Mode = mesh.Recover
+	put(s.t, s.Store, store.PeerStuck(s.Mesh.Name, emeaApac), record.StateSchema, peer.StateRecord{Overlays: []peer.Overlay{peer.Upgrading}})
+}
+
 // lists has the peer table of emea hold these entries, as it is read now.
 func lists(entries ...peer.Entry) func(s *scene) {
 	return func(s *scene) {

@@ -43,7 +43,7 @@ func (t *tick) awaitAXL(ctx context.Context, _ *record.Plan, s *change.Step) err
 		contradict(s)
 	}
 	switch {
-	case err == nil && listed && svc.Started():
+	case err == nil && svc.Started():
 		s.Turn(change.StepDone, now, "it is Started")
 	case vouched(s):
 		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, unreadable(err, ready, s))

@@ -25,6 +25,9 @@ func TestWhetherAPersonHasActivatedAXL(t *testing.T) {
 		{"the node's services were not read", func(s *scene) { s.node(emeaPub, servicesUnread) }, change.StepWaiting, "cannot be read: the services of imp-emea-pub.example.com are not known: no answer within 10 s"},
 		{"the cluster cannot be reached", alone, change.StepWaiting, "cannot be read: no connection"},
 		{"and ada says that it is done", all(alone, confirmed), change.StepDone, "ada says so; it cannot be read: no connection"},
+		{"mode recover cannot read whether it is", all(upgrading, alone), change.StepRunning, "waits: emea>apac is Upgrading"},
+		{"mode recover does not see it listed", all(upgrading, func(s *scene) { s.service(peer.ICSA, notActivated) }), change.StepRunning, "waits: emea>apac is Upgrading"},
+		{"mode recover finds it not activated", all(upgrading, func(s *scene) { s.service(peer.AXL, notActivated) }), change.StepRunning, "waits: emea>apac is Upgrading"},
 		{"mode recover finds it activated", func(s *scene) { s.Mesh.Policy.Mode = mesh.Recover }, change.StepDone, "it is activated: Started"},
 	})
 }

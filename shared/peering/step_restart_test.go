@@ -29,6 +29,7 @@ func TestWhetherAPersonHasRestartedTheRouter(t *testing.T) {
 	looked(t, router, []look{
 		{"it runs since before", nil, change.StepWaiting, "for a person to do it: Started, up since 2026-03-01 12:00 UTC; 100 people are connected to it, who will be signed out"},
 		{"it was restarted", up(29 * time.Minute), change.StepDone, "Started, up since 2026-03-02 11:31 UTC"},
+		{"this very second", up(0), change.StepDone, "Started, up since 2026-03-02 12:00 UTC"},
 		{"just when the plan came to it", up(30*time.Minute + 59*time.Second), change.StepDone, "Started, up since 2026-03-02 11:29 UTC"},
 		{"more than a minute before", up(31 * time.Minute), change.StepWaiting, "Started, up since 2026-03-02 11:29 UTC; 100 people"},
 		{"it is down", func(s *scene) { s.service(peer.XCPRouter, peer.Service{Status: "Starting", UpTime: -1}) }, change.StepWaiting, "for a person to do it: Starting; how many people are connected to it could not be read"},
@@ -56,6 +57,9 @@ func TestARestartIsAnnouncedBeforeItIsApproved(t *testing.T) {
 		{"it is to be tried for the first time", all(recover, func(s *scene) { s.step.Attempt = 1 }), change.StepWaiting, "who will be signed out"},
 		{"the cluster cannot be reached", all(recover, alone), change.StepWaiting, "emea cannot be read: no connection"},
 		{"it is approved, and cannot be done", all(approved, badReplication), change.StepFailed, "database replication (Replicate_State) of imp-emea-sub.example.com is 3"},
+		{"it is approved, and waits for an upgrade", all(approved, upgrading), change.StepRunning, "waits: emea>apac is Upgrading"},
+		{"it is under way, and the cluster cannot be reached", all(upgrading, alone, func(s *scene) { s.step.Attempt, s.step.Sent = 1, ago(24*time.Hour) }), change.StepUnknown, "it was about to be sent at 2026-03-01T12:00:00Z"},
+		{"it was not sent the first time, and is not approved", all(recover, func(s *scene) { s.step.Attempt = 1; s.step.Consent = nil }), change.StepWaiting, "for an approval: 100 people"},
 		{"one person", all(recover, func(s *scene) { s.node(emeaPub, func(n *peer.NodeReadiness) { n.People = peer.Known(1, noon) }) }), change.StepWaiting, "1 person is connected to it, who will be signed out"},
 	})
 	s := newScene(t, router)
