@@ -75,7 +75,7 @@ func bounded(cl *mesh.Cluster, s *certificate.Served) {
 // short is a text of at most so many runes; one that is not longer stays as it
 // is, whatever is in it.
 func short(s string, most int) string {
-	if len(s) <= most || utf8.RuneCountInString(s) <= most {
+	if utf8.RuneCountInString(s) <= most {
 		return s
 	}
 	return plain.Line(s, most)

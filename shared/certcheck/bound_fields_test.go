@@ -105,7 +105,7 @@ func TestEveryFieldThatACertificateFillsHasABound(t *testing.T) {
 // TestALawfulCertificateIsKeptAsItIs, with as many names, and as long ones, as a
 // server's may have.
 func TestALawfulCertificateIsKeptAsItIs(t *testing.T) {
-	s := certificate.Served{Subject: strings.Repeat("s", maxSubject), Issuer: strings.Repeat("i", maxSubject), Chain: make([]peer.Issuer, maxAbove)}
+	s := certificate.Served{Subject: strings.Repeat("s", maxSubject), Issuer: strings.Repeat("ü", maxSubject-1) + "\t", Chain: make([]peer.Issuer, maxAbove)}
 	for range maxNames {
 		s.Names = append(s.Names, strings.Repeat("n", maxName))
 	}

@@ -295,3 +295,49 @@ func TestHowAClusterIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// What a verdict on trust is about: another certificate, or another reason, is another
+// matter. A verdict that finds nothing wrong is about nothing.
+func TestWhatAVerdictOnTrustIsAbout(t *testing.T) {
+	met := []certificate.Served{{Fingerprint: "sha256:aa"}, {Fingerprint: "sha256:bb"}}
+	for _, c := range []struct {
+		status peer.Status
+		want   string
+	}{
+		{peer.False, "NotInTrustStore aa, NotInTrustStore bb"},
+		{peer.True, ""},
+		{peer.UnknownStatus, ""},
+	} {
+		if got := strings.Join(atFault(peer.Condition{Status: c.status, Reason: peer.NotInTrustStore}, met), ", "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.status, got, c.want)
+		}
+	}
+}
+
+// What the look before found to chain to a CA still does, where the certificate is not read
+// now, is known, and its CA is still in the store.
+func TestWhatChainsToACAOfTheStoreStays(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		was  certificate.Store
+		next []certificate.Entry
+		want string
+	}{
+		{"to the first CA of the store", certificate.Store{Entries: []certificate.Entry{{Print: "ca"}}, Vouched: map[string]int{"leaf": 0}}, []certificate.Entry{{Print: "other"}, {Print: "ca"}}, "map[leaf:1]"},
+		{"the CA has gone", certificate.Store{Entries: []certificate.Entry{{Print: "ca"}}, Vouched: map[string]int{"leaf": 0}}, []certificate.Entry{{Print: "other"}}, "map[]"},
+		{"a CA that the item has not", certificate.Store{Entries: []certificate.Entry{{Print: "ca"}}, Vouched: map[string]int{"leaf": 1}}, []certificate.Entry{{Print: "ca"}}, "map[]"},
+		{"a CA that no item can have", certificate.Store{Entries: []certificate.Entry{{Print: "ca"}}, Vouched: map[string]int{"leaf": -1}}, []certificate.Entry{{Print: "ca"}}, "map[]"},
+		{"a certificate that nobody knows any more", certificate.Store{Entries: []certificate.Entry{{Print: "ca"}}, Vouched: map[string]int{"gone": 0}}, []certificate.Entry{{Print: "ca"}}, "map[]"},
+	} {
+		j := &storeJudge{prints: map[string]map[string]bool{"tomcat-trust": {"leaf": true}}}
+		all := map[string]*storeEntry{}
+		for _, e := range c.next {
+			all[e.Print] = &storeEntry{}
+		}
+		next := certificate.Store{Entries: c.next}
+		j.vouch("tomcat-trust", all, &next, c.was)
+		if got := fmt.Sprint(next.Vouched); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
