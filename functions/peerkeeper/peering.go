@@ -218,6 +218,9 @@ func printPlan(t *terminal, v change.View) error {
 	if v.Why != "" {
 		t.sayf("  %s", clean(v.Why))
 	}
+	if v.HalfDone != "" {
+		t.sayf("  half done: %s", clean(v.HalfDone))
+	}
 	if v.Progress != "" {
 		t.sayf("  %s", v.Progress)
 	}

@@ -392,6 +392,9 @@ func (p *Plan) PairsOf(id mesh.ClusterID) []mesh.PeerID {
 	return out
 }
 
+// Ends says that the plan ends the pairs that it changes: how they are does not matter.
+func (h Head) Ends() bool { return h.Kind == Delete || h.Kind == Leave }
+
 // Needs are the clusters that mesh.yaml must have for a step.
 func (p *Plan) Needs(s *Step) []mesh.ClusterID {
 	switch {

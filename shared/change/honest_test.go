@@ -118,6 +118,73 @@ func TestAnAbortTellsWhatStays(t *testing.T) {
 	}
 }
 
+// TestWhatIsHalfDoneIsTold: of a plan that was aborted what has its counterpart, with the plan
+// that goes on from there; of one that is done whatever was skipped and not seen later.
+func TestWhatIsHalfDoneIsTold(t *testing.T) {
+	over := func(p *Plan, op Op, pair, purpose string, to StepState) {
+		for i := range p.Steps {
+			if s := &p.Steps[i]; s.Op == op && (pair == "" || s.Pair.String() == pair) && (purpose == "" || s.Purpose == purpose) {
+				s.State = to
+			}
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		kind  Kind
+		args  []string
+		do    func(p *Plan)
+		abort bool
+		want  string
+	}{
+		{"nothing was begun", Delete, []string{"emea", "apac"}, func(*Plan) {}, true, ""},
+		{"one side is deleted", Delete, []string{"emea", "apac"}, func(p *Plan) { over(p, OpDeleteEntry, "emea>apac", "", StepDone) }, true,
+			"apac's entry for emea was not seen to be deleted (step 6), and emea's for apac was (step 5); `peerkeeper peering plan delete apac emea` goes on from there"},
+		{"both are", Delete, []string{"emea", "apac"}, func(p *Plan) { over(p, OpDeleteEntry, "", "", StepDone) }, true, ""},
+		{"one side has another protocol", Edit, []string{"emea", "apac", "protocol=tls"}, func(p *Plan) { over(p, OpEditEntry, "emea>apac", "", StepDone) }, true,
+			"apac's entry for emea was not seen to be changed (step 9), and emea's for apac was (step 7); `peerkeeper peering plan edit apac emea --protocol tls` goes on from there"},
+		{"one side is made", Add, []string{"emea", "apac"}, func(p *Plan) { over(p, OpAddEntry, "emea>apac", "", StepDone) }, true,
+			"apac's entry for emea was not seen to be made (step 14), and emea's for apac was (step 12); `peerkeeper peering plan add apac emea` goes on from there"},
+		{"an account has its new password, and one of two entries", RotateCredentials, []string{"emea"}, func(p *Plan) {
+			over(p, OpPrepare, "", preparePassword, StepDone)
+			over(p, OpEnterCredentials, "apac>emea", "", StepDone)
+		}, true, "amer's entry for emea was not seen to be given the new password (step 6), and the account of emea has its new one (step 3); `peerkeeper peering plan rotate-credentials emea` goes on from there"},
+		{"the password was not changed yet", RotateCredentials, []string{"emea"}, func(*Plan) {}, true, ""},
+		{"a site that is gone was skipped", Delete, []string{"emea", "apac"}, func(p *Plan) {
+			over(p, OpDeleteEntry, "emea>apac", "", StepDone)
+			over(p, OpVerifyGone, "emea>apac", "", StepDone)
+		}, false, "apac's entry for emea was not seen to be deleted (step 6), and emea's for apac was (step 5)"},
+		{"a step was skipped, and then seen to be done", Delete, []string{"emea", "apac"}, func(p *Plan) {
+			over(p, OpDeleteEntry, "emea>apac", "", StepDone)
+			over(p, OpVerifyGone, "", "", StepDone)
+		}, false, ""},
+	} {
+		m := world("14.0", "emea", "apac", "amer")
+		p := made(t, m, c.kind, c.args...)
+		if err := p.Hear(Word{N: 1, Verb: Start, Actor: "ada", At: noon}, mesh.Recover, noon); err != nil {
+			t.Fatal(err)
+		}
+		c.do(p)
+		if v := p.View(m); v.HalfDone != "" {
+			t.Errorf("%s: it goes on, and tells %s", c.name, v.HalfDone)
+		}
+		if c.abort {
+			if err := p.Hear(Word{N: 2, Verb: Abort, Actor: "ada", At: noon}, mesh.Recover, noon); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			for i := range p.Steps {
+				if s := &p.Steps[i]; !s.State.Over() {
+					s.State = StepSkipped
+				}
+			}
+			p.Finish(noon)
+		}
+		if v := p.View(m); v.HalfDone != c.want || len(p.Entry().Pairs) > 0 {
+			t.Errorf("%s: it is %s\n told %s\n want %s; Changing: %v", c.name, p.State, v.HalfDone, c.want, p.Entry().Pairs)
+		}
+	}
+}
+
 // TestALeaveTakesAlongWhatMeshYAMLDoesNotTell: an entry that was read, and is no pair there.
 func TestALeaveTakesAlongWhatMeshYAMLDoesNotTell(t *testing.T) {
 	m := world("14.0", "emea", "apac", "amer")

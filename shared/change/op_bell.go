@@ -82,7 +82,7 @@ func (p *Plan) RouterDue(s *Step) (due bool, why string) {
 }
 
 func askEachOp() op {
-	return op{name: OpAskEach, kind: Question, must: "without an answer no router is restarted, and Cisco wants it; each restart can be skipped by itself"}
+	return op{name: OpAskEach, kind: Question, must: "without an answer no router is restarted, and Cisco wants it; answered no there is one restart, which can be skipped by itself"}
 }
 
 func askEachText() text {

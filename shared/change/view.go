@@ -24,6 +24,8 @@ type View struct {
 	Estimate string `json:"estimate"`
 	// Progress is how many directed peers are as they shall be; "" of a plan that changes none.
 	Progress string `json:"progress,omitempty"`
+	// HalfDone is what a plan that has ended leaves half done; "" if nothing.
+	HalfDone string `json:"halfDone,omitempty"`
 	// Next is what a person may say now.
 	Next string `json:"next,omitempty"`
 	// Steps are none where there was nothing to do.
@@ -53,7 +55,7 @@ type StepView struct {
 
 // View renders a plan.
 func (p *Plan) View(m *mesh.Mesh) View {
-	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Progress: p.Entry().Progress(), Next: p.next(m.Policy.Mode), Steps: []StepView{}}
+	v := View{ID: p.ID, Kind: p.Kind, Title: Title(p.Head), Mesh: m.Name, Created: p.Created, By: p.By, Clusters: p.Clusters, State: p.State, Why: p.Why, Since: p.Since, Estimate: p.estimate(m), Progress: p.Entry().Progress(), HalfDone: p.halfDone(), Next: p.next(m.Policy.Mode), Steps: []StepView{}}
 	if p.nothing() {
 		v.Why = "nothing is to be done: " + p.Why
 		return v

@@ -50,11 +50,15 @@ func (t *tick) preflight(ctx context.Context, p *record.Plan, s *change.Step) er
 	if len(others) > 0 {
 		also = "; also failing, not about this plan: " + plain.First(5, others)
 	}
+	cure := ""
+	if p.Ends() && !access.Known() {
+		cure = fmt.Sprintf("; if %s is gone for good, skip this step and those on its own pages with a reason: the others' entries for it go all the same", s.Cluster)
+	}
 	switch {
 	case len(failed) > 0:
-		s.Turn(change.StepFailed, now, "%s: %s%s", plain.Count(len(failed), "check fails", "checks fail"), plain.FirstBy(3, failed, "; "), also)
+		s.Turn(change.StepFailed, now, "%s: %s%s%s", plain.Count(len(failed), "check fails", "checks fail"), plain.FirstBy(3, failed, "; "), cure, also)
 	case !access.Known(): // such as a newcomer whose account is not in the secrets yet
-		t.fails(s, fmt.Sprintf("%s has not been read, so that its checks tell nothing: %s", s.Cluster, plain.Line(cmp.Or(access.Detail, "peersync has not come to it yet"), 300)))
+		t.fails(s, fmt.Sprintf("%s has not been read, so that its checks tell nothing: %s%s", s.Cluster, plain.Line(cmp.Or(access.Detail, "peersync has not come to it yet"), 250), cure))
 	case len(unknown) > 0:
 		s.Turn(change.StepDone, now, "no check fails; unknown: %s%s", plain.List(unknown), also)
 	default:
@@ -70,6 +74,8 @@ func (t *tick) concerns(p *record.Plan, r check.Row) bool {
 	switch {
 	case len(p.Pairs) == 0:
 		return true
+	case p.Ends() && (!r.Peer.IsZero() || r.ID == check.UserDuplicate): // it is ended as it is
+		return false
 	case !r.Peer.IsZero():
 		return slices.Contains(p.Pairs, r.Peer)
 	case r.ID != check.UserDuplicate || r.Basis != peer.Measured: // what people paste names no other cluster
