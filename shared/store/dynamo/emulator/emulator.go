@@ -12,11 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -55,8 +55,8 @@ type Emulator struct {
 	stop   func() error
 }
 
-// Start takes the emulator that AWS_ENDPOINT_URL names, or runs moto_server on a
-// free port of the loopback, or else moto's image where a Docker engine answers,
+// Start takes the emulator that AWS_ENDPOINT_URL names, or runs moto_server on the
+// loopback, or else moto's image where a Docker engine answers,
 // and puts the proxy in front. With none of them the error is a *MissingError.
 func Start(ctx context.Context) (*Emulator, error) {
 	target, stop := os.Getenv(Variable), func() error { return nil }
@@ -90,12 +90,11 @@ func moto(ctx context.Context) (url string, stop func() error, _ error) {
 		}
 		return url, stop, dockerErr
 	}
-	port, err := freePort()
-	if err != nil {
-		return "", nil, err
-	}
-	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", port) // not bound to ctx: Close ends it
+	// A port that we chose would be another's by the time that Python has started: moto takes one, and tells it.
+	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", "0") // not bound to ctx: Close ends it
 	cmd.Env = append(os.Environ(), "MOTO_ENABLE_ISO_REGIONS=false")
+	said := &banner{url: make(chan string, 1)}
+	cmd.Stderr = said
 	ended := make(chan struct{})
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
@@ -110,11 +109,41 @@ func moto(ctx context.Context) (url string, stop func() error, _ error) {
 		<-ended
 		return err
 	}
-	url = "http://127.0.0.1:" + port
+	late := time.NewTimer(startWithin)
+	defer late.Stop()
+	select {
+	case url = <-said.url:
+	case <-ended:
+		return "", nil, errors.Join(fmt.Errorf("%s ended before it told its address", path), stop())
+	case <-late.C:
+		return "", nil, errors.Join(fmt.Errorf("%s does not tell its address", path), stop())
+	case <-ctx.Done():
+		return "", nil, errors.Join(context.Cause(ctx), stop())
+	}
 	if err := await(ctx, path, url, ended); err != nil {
 		return "", nil, errors.Join(err, stop())
 	}
 	return url, stop, nil
+}
+
+// banner finds moto's address in what it says at its start, and forgets the rest: a line for each request.
+type banner struct {
+	url   chan string
+	begun []byte // until it is found
+	found bool
+}
+
+var running = regexp.MustCompile(`Running on (http://127\.0\.0\.1:[0-9]+)\s`)
+
+func (b *banner) Write(p []byte) (int, error) {
+	if !b.found {
+		b.begun = append(b.begun, p...)
+		if m := running.FindSubmatch(b.begun); m != nil {
+			b.url <- string(m[1])
+			b.found, b.begun = true, nil
+		}
+	}
+	return len(p), nil
 }
 
 // await waits until an emulator answers. ended is closed if its process ends.
@@ -147,16 +176,6 @@ func ready(ctx context.Context, url string) bool {
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
-}
-
-// freePort is a port that was free a moment ago.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
 }
 
 // Credentials are ones that the emulator takes; it takes any.

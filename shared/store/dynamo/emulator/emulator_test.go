@@ -222,6 +222,18 @@ func TestLongBodiesAreShelvedAndComeBack(t *testing.T) {
 	}
 }
 
+func TestMotoTellsItsAddress(t *testing.T) {
+	b := &banner{url: make(chan string, 1)}
+	for _, piece := range []string{"WARNING: This is a development server.\n * Runn", "ing on http://127.0.0.1:412", "35\nPress CTRL+C to quit\n", "127.0.0.1 - - \"GET / HTTP/1.1\" 200 -\n"} {
+		if n, err := b.Write([]byte(piece)); n != len(piece) || err != nil {
+			t.Errorf("%d %v", n, err)
+		}
+	}
+	if url := <-b.url; url != "http://127.0.0.1:41235" || len(b.begun) > 0 {
+		t.Errorf("%s, %d bytes are kept", url, len(b.begun))
+	}
+}
+
 func TestNoEmulatorSaysWhatToInstall(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv(Variable, "")
