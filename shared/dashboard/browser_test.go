@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -30,7 +31,7 @@ func browser(t *testing.T) context.Context {
 	if path == "" {
 		t.Skip("no Chromium on this machine")
 	}
-	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir())}
+	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(2 * time.Minute)}
 	for _, flag := range []string{
 		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
 		"disable-component-update", "disable-sync", "disable-dev-shm-usage", "hide-scrollbars",
@@ -54,8 +55,12 @@ func serve(t *testing.T, s *scene) string {
 
 func serveAt(t *testing.T, s *scene, now func() time.Time) string {
 	t.Helper()
-	p := &Page{Source: s.source(), Now: now}
-	srv := httptest.NewServer(p.Handler())
+	page := (&Page{Source: s.source(), Now: now}).Handler()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.looking.RLock() // what changes at once is read at once
+		defer s.looking.RUnlock()
+		page.ServeHTTP(w, r)
+	}))
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
@@ -64,7 +69,7 @@ func serveAt(t *testing.T, s *scene, now func() time.Time) string {
 // store without losing the focus.
 func TestPageInBrowser(t *testing.T) {
 	ctx := browser(t)
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	s := newScene(t, 3)
 	var later atomic.Int64 // ns beyond the scene's now
@@ -86,7 +91,7 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	await := func(expression string) {
 		t.Helper()
-		if _, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](expression)); err != nil {
+		if _, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(0))); err != nil {
 			t.Fatalf("waiting for %s: %v", expression, err)
 		}
 	}
@@ -116,8 +121,10 @@ func TestPageInBrowser(t *testing.T) {
 
 	// Text that a person has selected stays selected through an update.
 	js(`getSelection().selectAllChildren(document.querySelector("#panel h2")), ""`)
+	s.looking.Lock()
 	s.stuck("apac>emea", 3*time.Hour)
 	s.stuck("apac>emea", 3*time.Hour) // the second look decides
+	s.looking.Unlock()
 	await(`(` + verdict + `) === "Stuck"`)
 	if got := js(focused); got != "apac>emea" {
 		t.Errorf("after the update the focus is on %q, want still the cell", got)

@@ -216,7 +216,7 @@ func page(t *testing.T, s *scene) string {
 
 // A cluster's checks are opened with the keyboard, and stay open and in focus when others change beneath.
 func TestChecksAreOpenedByKeyboardAndStayOpen(t *testing.T) {
-	ctx, cancel := context.WithTimeout(browser(t), 60*time.Second)
+	ctx, cancel := context.WithTimeout(browser(t), 5*time.Minute)
 	defer cancel()
 	s := newScene(t, 3)
 	s.preflight("emea", s.checked("emea")...)
@@ -226,7 +226,7 @@ func TestChecksAreOpenedByKeyboardAndStayOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.preflight("apac", s.checked("apac")...)
-	if _, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](`document.querySelector('details[data-key="preflight-apac"]') !== null && `+opened)); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](`document.querySelector('details[data-key="preflight-apac"]') !== null && `+opened, chromedp.WithPollingTimeout(0))); err != nil {
 		t.Fatal(err)
 	}
 	wide, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(document.querySelectorAll("details").forEach(d => { d.open = true }), document.documentElement.scrollWidth > innerWidth)`))

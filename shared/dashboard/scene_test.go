@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ var sceneNow = time.Date(2026, 6, 2, 14, 30, 0, 0, time.UTC)
 // is shown is what really gets stored.
 type scene struct {
 	t        testing.TB
+	looking  sync.RWMutex // held by a page that is served
 	mesh     *mesh.Mesh
 	store    *storetest.Memory
 	clusters map[mesh.ClusterID]*peer.ClusterRecord
