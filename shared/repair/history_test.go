@@ -164,7 +164,7 @@ func events(lines []line) []porcupine.Event {
 
 // verdict says whether some order of single steps explains a history.
 func verdict(lines []line) porcupine.CheckResult {
-	return porcupine.CheckEventsTimeout(compareAndSwap(), events(lines), 30*time.Second)
+	return porcupine.CheckEventsTimeout(compareAndSwap(), events(lines), 5*time.Minute)
 }
 
 // recorder is a store that keeps a history of the items that everything hangs
@@ -289,7 +289,7 @@ func linearizable(t *testing.T, path string, lines []line) {
 		return
 	}
 	t.Errorf("no order of compare-and-swaps explains what the store answered: %s", path)
-	_, info := porcupine.CheckEventsVerbose(compareAndSwap(), events(lines), 30*time.Second)
+	_, info := porcupine.CheckEventsVerbose(compareAndSwap(), events(lines), 5*time.Minute)
 	if err := porcupine.VisualizePath(compareAndSwap(), info, path+".html"); err != nil {
 		t.Log(err)
 	}
