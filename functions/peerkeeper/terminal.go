@@ -230,11 +230,11 @@ func (t *terminal) prompt(ctx context.Context, question string, secret bool) ([]
 	}
 }
 
-// hidden waits until the terminal is set otherwise than before. One that showed nothing anyway never is, so it does not wait long.
+// hidden waits until the terminal is set otherwise than before. One that showed nothing anyway never is, so it does not wait for ever.
 func hidden(fd int, before *term.State) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for range 200 {
+	for range 2000 {
 		if now, err := term.GetState(fd); err != nil || *now != *before {
 			return
 		}
