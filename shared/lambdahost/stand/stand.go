@@ -295,7 +295,7 @@ func (s *Stand) Environment(function string) []string {
 const Tags = "lambda.norpc,nethttpomithttp2"
 
 // Lean are the compiler's flags for a Lambda, as in the Makefile, which says why.
-const Lean = "-gcflags=github.com/aws/...=-l -gcflags=net/...=-l -gcflags=crypto/tls=-l -gcflags=crypto/x509=-l -gcflags=encoding/xml=-l -gcflags=encoding/asn1=-l -gcflags=log/...=-l -gcflags=regexp/...=-l -gcflags=fmt=-l -gcflags=os=-l -gcflags=time=-l -gcflags=mime/...=-l -gcflags=vendor/...=-l -gcflags=golang.org/x/...=-l -gcflags=math/big=-l -gcflags=compress/...=-l -gcflags=bufio=-l -gcflags=context=-l -gcflags=io/...=-l -gcflags=peerkeeper/...=-l -gcflags=peerkeeper/shared/axl= -gcflags=peerkeeper/shared/ciscolog= -gcflags=peerkeeper/shared/soap="
+const Lean = "-gcflags=github.com/aws/...=-l -gcflags=net/...=-l -gcflags=crypto/tls=-l -gcflags=crypto/x509=-l -gcflags=encoding/xml=-l -gcflags=encoding/asn1=-l -gcflags=encoding/json=-l -gcflags=log/...=-l -gcflags=regexp/...=-l -gcflags=fmt=-l -gcflags=os=-l -gcflags=time=-l -gcflags=mime/...=-l -gcflags=vendor/...=-l -gcflags=golang.org/x/...=-l -gcflags=math/big=-l -gcflags=compress/...=-l -gcflags=bufio=-l -gcflags=context=-l -gcflags=io/...=-l -gcflags=reflect=-l -gcflags=strconv=-l -gcflags=peerkeeper/...=-l -gcflags=peerkeeper/shared/axl= -gcflags=peerkeeper/shared/ciscolog= -gcflags=peerkeeper/shared/soap="
 
 // Build builds a function's bootstrap for this machine, as `make build` does
 // for Lambda.
