@@ -367,18 +367,25 @@ func (p *Plan) openPairs() (pairs []mesh.PeerID, waits bool) {
 	return pairs, waits
 }
 
-// verified is how many pairs are neither open nor were left out when they were verified.
+// verified is how many pairs are neither open nor were left out when they were verified last:
+// what is put off is verified later.
 func (p *Plan) verified(open []mesh.PeerID) int {
 	not := map[mesh.PeerID]bool{}
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Op == OpVerifyPair || s.Op == OpVerifyGone {
+			not[s.Pair] = s.State == StepSkipped
+		}
+	}
 	for _, id := range open {
 		not[id] = true
 	}
-	for i := range p.Steps {
-		if s := &p.Steps[i]; s.State == StepSkipped && (s.Op == OpVerifyPair || s.Op == OpVerifyGone) {
-			not[s.Pair] = true
+	done := len(p.Pairs)
+	for _, left := range not {
+		if left {
+			done--
 		}
 	}
-	return len(p.Pairs) - len(not)
+	return done
 }
 
 // PairsOf are the plan's pairs that have an end at a cluster.

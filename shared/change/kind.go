@@ -67,6 +67,13 @@ type layout struct {
 	steps    []Step
 	// nothing says why there is nothing to do.
 	nothing string
+	// fewer is how there would be fewer steps.
+	fewer string
+}
+
+// tooMany says that there are more steps than are carried out as one plan.
+func (l *layout) tooMany() error {
+	return usagef("that is a plan of %d steps, at most %d are carried out as one: %s", len(l.steps), MaxSteps, cmp.Or(l.fewer, "name fewer clusters"))
 }
 
 // add appends a step and gives its number.
@@ -148,7 +155,7 @@ func Make(k Known, id string, w Word) (*Plan, error) {
 // take has a plan be what was laid out.
 func (p *Plan) take(l *layout) error {
 	if len(l.steps) > MaxSteps {
-		return usagef("that is a plan of %d steps, at most %d are carried out as one: name fewer clusters", len(l.steps), MaxSteps)
+		return l.tooMany()
 	}
 	for _, id := range l.pairs {
 		if by := l.Changing[id]; by != "" && by != p.ID {

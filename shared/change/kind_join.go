@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"peerkeeper/shared/dnsname"
 	"peerkeeper/shared/mesh"
@@ -47,6 +46,9 @@ func join() kind {
 				return nil, usagef("%s cannot be a cluster's name in mesh.yaml: %s", plain.Value(args[0]), mesh.LawfulIDs)
 			case len(k.Mesh.Clusters) >= mesh.MaxClusters:
 				return nil, usagef("mesh %s has %d clusters: Cisco supports no more in one mesh, so %s cannot join; another has to leave first", k.Mesh.Name, len(k.Mesh.Clusters), id)
+			}
+			if l := foresee(k, id, publisher); len(l.steps) > MaxSteps { // not only when mesh.yaml has been changed for it
+				return nil, l.tooMany()
 			}
 			// Which of them mesh.yaml will have is not known yet; what it has is changed
 			// from the moment it does.
@@ -110,21 +112,42 @@ func (l *layout) join(c *mesh.Cluster) error {
 	l.checks(c)
 	l.add(Step{Op: OpDuplicates, Cluster: id})
 	l.prepare(c, prepareAll...)
-	open := l.window()
-	for len(peers) > 0 {
-		n := l.inOneWindow(c, peers, open)
-		for _, other := range peers[:n] {
-			l.checks(other)
-			l.peered(both(other, c))
-			l.verify(OpVerifyPair, "", both(other, c)...)
-		}
-		l.restartsIfAsked(append(append([]*mesh.Cluster{}, peers[:n]...), c)...)
-		for _, other := range peers[:n] {
-			l.verify(OpLook, "", both(other, c)...)
-		}
-		peers = peers[n:]
-	}
+	l.batches(c, peers)
+	l.fewer = fmt.Sprintf("list `pairs` in mesh.yaml, of %s with some of its peers first, and join again for the others", id)
 	return nil
+}
+
+// roomy is how many steps a join is laid out in where that can be: what does not fit in its
+// window any more is laid out again at the plan's end.
+const roomy = MaxSteps * 3 / 4
+
+// batches are pairs, and after as many as one window has room for the restarts that their
+// pages may ask for; after more, where there would be too many steps.
+func (l *layout) batches(c *mesh.Cluster, peers []*mesh.Cluster) {
+	open, before := l.window(), len(l.steps)
+	for least := 1; ; least++ {
+		for left := peers; len(left) > 0; {
+			n := min(max(least, l.inOneWindow(c, left, open)), len(left))
+			l.batch(c, left[:n])
+			left = left[n:]
+		}
+		if len(l.steps) <= roomy || least >= len(peers) {
+			return
+		}
+		l.steps = l.steps[:before]
+	}
+}
+
+func (l *layout) batch(c *mesh.Cluster, peers []*mesh.Cluster) {
+	for _, other := range peers {
+		l.checks(other)
+		l.peered(both(other, c))
+		l.verify(OpVerifyPair, "", both(other, c)...)
+	}
+	l.restartsIfAsked(append(slices.Clone(peers), c)...)
+	for _, other := range peers {
+		l.verify(OpLook, "", both(other, c)...)
+	}
 }
 
 // otherPublisher says that people named another publisher than mesh.yaml has: entries for the
@@ -160,43 +183,4 @@ func sameHost(a, b string) bool {
 	short, domain, _ := strings.Cut(dnsname.Canonical(a), ".")
 	other, domain2, _ := strings.Cut(dnsname.Canonical(b), ".")
 	return short == other && (domain == "" || domain2 == "" || domain == domain2)
-}
-
-// restartLasts is about how long one node's router takes with all that is waited for.
-const restartLasts = 20 * time.Minute
-
-// inOneWindow is how many pairs are made before the restarts that their pages ask for, so
-// that both have room in one window.
-func (l *layout) inOneWindow(c *mesh.Cluster, peers []*mesh.Cluster, open time.Duration) int {
-	if open == 0 {
-		return len(peers)
-	}
-	open -= restartLasts * time.Duration(len(c.Nodes))
-	for n, other := range peers {
-		open -= 10*time.Minute + l.firstSync(c, other) + restartLasts*time.Duration(len(other.Nodes))
-		if open < 0 {
-			return max(1, n)
-		}
-	}
-	return len(peers)
-}
-
-// window is the longest time for which the policy's windows stay open in the week to come;
-// 0 if they never close.
-func (l *layout) window() time.Duration {
-	const look = 5 * time.Minute
-	var longest, now time.Duration
-	closed := false
-	for at := l.Now; at.Before(l.Now.Add(8 * 24 * time.Hour)); at = at.Add(look) {
-		if ok, _ := l.Mesh.Policy.Allowed(at); ok {
-			now += look
-			longest = max(longest, now)
-		} else {
-			now, closed = 0, true
-		}
-	}
-	if !closed {
-		return 0
-	}
-	return max(longest, look)
 }

@@ -74,11 +74,16 @@ func (p *Plan) RouterDue(s *Step) (due bool, why string) {
 		if asked.Op != OpAskBell || asked.Pair.From != s.Cluster && asked.Pair.To != s.Cluster {
 			continue
 		}
-		if said := asked.Said; asked.State == StepDone && said != nil && said.Verb == Answer && said.Yes {
-			return true, fmt.Sprintf("a notification of %s asked for it (step %d, %s)", asked.Pair.From, asked.N, said.Actor)
+		if asked.asksForRestart() {
+			return true, fmt.Sprintf("a notification of %s asked for it (step %d, %s)", asked.Pair.From, asked.N, asked.Said.Actor)
 		}
 	}
 	return false, "no notification asked for it"
+}
+
+// asksForRestart says that a person has answered that a page asks for restarts.
+func (s *Step) asksForRestart() bool {
+	return s.Op == OpAskBell && s.State == StepDone && s.Said != nil && s.Said.Verb == Answer && s.Said.Yes
 }
 
 func askEachOp() op {

@@ -99,9 +99,8 @@ func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) err
 			return nil
 		}
 	}
-	if wait := t.outsideWindow(p, s); wait != "" && s.Said == nil && has.Other == nil {
-		s.Turn(change.StepRunning, t.Now(), "%s", wait)
-		return nil
+	if closed := p.OutsideWindow(t.known(), s); closed != "" && s.Said == nil && has.Other == nil {
+		return t.outsideWindow(ctx, p, s, closed)
 	}
 	shown := t.address(ctx, s)
 	switch {
@@ -139,22 +138,23 @@ func (t *tick) address(ctx context.Context, s *change.Step) string {
 	return ""
 }
 
-// outsideWindow says that a join makes no entries now: the first full syncs would fall
-// into the hours that the policy's windows keep free. A pair that is begun is not left
-// with one entry until the next window.
-func (t *tick) outsideWindow(p *record.Plan, s *change.Step) string {
-	if p.Kind != change.Join {
-		return ""
-	}
-	for i := range p.Steps[:s.N-1] {
-		if x := &p.Steps[i]; x.Op == change.OpAddEntry && x.Pair == s.Pair.Reverse() && x.State == change.StepDone {
-			return ""
+// outsideWindow makes no entry now: the first full sync would fall into the hours that the
+// policy's windows keep free. What pages of the pairs before have asked for is not to wait for
+// the next window, so the pairs that are left are put off behind it.
+func (t *tick) outsideWindow(ctx context.Context, p *record.Plan, s *change.Step, closed string) error {
+	n, waits := s.N, ""
+	switch asked, room := p.LayOutAgain(t.known(), s); {
+	case asked && room:
+		if err := p.Save(ctx, t.Store); err != nil {
+			return err
 		}
+		p.PutOff(p.Step(n), t.Now())
+		return nil
+	case asked:
+		waits = "; the restarts that pages have asked for wait with it, for the plan has no room for more steps"
 	}
-	if ok, why := t.Mesh.Policy.Allowed(t.Now()); !ok {
-		return "waits for a window of policy.windows before the next entry (" + why + "); an entry that is made all the same is taken as it is"
-	}
-	return ""
+	s.Turn(change.StepRunning, t.Now(), "waits for a window of policy.windows before the next entry (%s); an entry that is made all the same is taken as it is%s", closed, waits)
+	return nil
 }
 
 // editEntry sees that a person has changed an entry.
