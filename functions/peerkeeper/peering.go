@@ -86,12 +86,10 @@ func (v *peeringPlanVerb) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	// What can never be a plan is told before anything is written down.
-	snapshot, err := record.Load(ctx, w.store, w.Mesh)
+	known, err := w.madeFrom(ctx)
 	if err != nil {
 		return err
 	}
-	sched, _ := run.Find("peersync")
-	known := snapshot.Known(w.Mesh, sched.Period, w.clock.Now())
 	if _, err := change.Make(known, "", change.Word{Kind: change.Kind(v.Kind), Args: v.args()}); err != nil {
 		return usageOf(err)
 	}
@@ -176,13 +174,38 @@ func (w *watched) plan(ctx context.Context, id string) (*record.Plan, error) {
 	return p, err
 }
 
+// madeFrom is what plans are made from.
+func (w *watched) madeFrom(ctx context.Context) (change.Known, error) {
+	snapshot, err := record.Load(ctx, w.store, w.Mesh)
+	if err != nil {
+		return change.Known{}, err
+	}
+	sched, _ := run.Find("peersync")
+	return snapshot.Known(w.Mesh, sched.Period, w.clock.Now()), nil
+}
+
+// view is a plan as people read it, with what it will come to where that is still to be laid
+// out.
+func (w *watched) view(ctx context.Context, p *record.Plan) (change.View, error) {
+	v := p.View(w.Mesh)
+	if !p.LaysOut() {
+		return v, nil
+	}
+	known, err := w.madeFrom(ctx)
+	v.Outlook = p.Outlook(known)
+	return v, err
+}
+
 // showPlan shows a plan, and gives its exit code.
 func showPlan(ctx context.Context, t *terminal, w *watched, id string) error {
 	p, err := w.plan(ctx, id)
 	if err != nil {
 		return err
 	}
-	v := p.View(w.Mesh)
+	v, err := w.view(ctx, p)
+	if err != nil {
+		return err
+	}
 	if t.json {
 		err = t.answer(v)
 	} else {
@@ -258,11 +281,31 @@ func printPlan(t *terminal, v change.View) error {
 	if n := len(v.Steps) - last; n > 0 {
 		t.sayf("      %s more (--json and --html show all)", plain.Count(n, "step", "steps"))
 	}
+	printOutlook(t, v.Outlook)
 	if v.Next != "" {
 		t.sayf("")
 		t.sayf("next: %s", v.Next)
 	}
 	return nil
+}
+
+func printOutlook(t *terminal, o *change.Outlook) {
+	if o == nil {
+		return
+	}
+	t.sayf("")
+	t.sayf("outlook, of what is no step yet:")
+	if o.Assumes != "" {
+		t.sayf("  if %s", clean(o.Assumes))
+	}
+	t.sayf("  %s", clean(o.Comes))
+	t.sayf("  %s", clean(o.Estimate))
+	for _, title := range o.Steps[:min(len(o.Steps), mostShown)] {
+		t.sayf("      %s", clean(title))
+	}
+	if n := len(o.Steps) - mostShown; n > 0 {
+		t.sayf("      %s more (--json and --html show all)", plain.Count(n, "step", "steps"))
+	}
 }
 
 type peeringListVerb struct{ kept }
@@ -356,7 +399,11 @@ func (v *peeringShowVerb) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return dashboard.RunBook(t.stdout, p.View(w.Mesh), w.clock.Now())
+	view, err := w.view(ctx, p)
+	if err != nil {
+		return err
+	}
+	return dashboard.RunBook(t.stdout, view, w.clock.Now())
 }
 
 type onePlan struct {

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -70,10 +71,17 @@ func (p *Plan) mayBeAsked(due *Step) bool {
 }
 
 func (p *Plan) lasts(m *mesh.Mesh, s *Step) time.Duration {
-	if s.Op == OpAwaitSync {
+	switch s.Op {
+	case OpAwaitSync:
 		if c, ok := m.Cluster(s.Cluster); ok {
 			return c.SyncInterval.D()
 		}
+	case OpVerifyPair:
+		before := p.Step(s.N - 1)
+		if before != nil && before.Op == OpVerifyPair && before.Pair == s.Pair.Reverse() {
+			return 0 // both directions sync at once
+		}
+		return cmp.Or(p.measured(), verifyLasts)
 	}
 	return opOf(s.Op).lasts
 }

@@ -17,13 +17,18 @@ type Outlook struct {
 	// Comes says how much there is, and Estimate how long that takes.
 	Comes    string `json:"comes"`
 	Estimate string `json:"estimate"`
-	// Steps are the titles, in order.
+	// Steps are the titles, in order, but for what is waited for after each restart.
 	Steps []string `json:"steps"`
+}
+
+// LaysOut says that steps of the plan are still to be laid out.
+func (p *Plan) LaysOut() bool {
+	return !p.State.Ended() && len(p.Steps) > 0 && p.Steps[len(p.Steps)-1].Op == OpLayOut
 }
 
 // Outlook is that of a plan whose steps are still to be laid out; nil of any other.
 func (p *Plan) Outlook(k Known) *Outlook {
-	if s := p.Current(); p.State.Ended() || s == nil || p.Steps[len(p.Steps)-1].Op != OpLayOut {
+	if !p.LaysOut() {
 		return nil
 	}
 	id := p.Clusters[0]
@@ -41,7 +46,6 @@ func (p *Plan) Outlook(k Known) *Outlook {
 	entries, bells, batches := 0, 0, 0
 	for i := range will.Steps {
 		s := &will.Steps[i]
-		out.Steps = append(out.Steps, textOf(s.Op).title(context{mesh: l.Mesh, plan: will, step: s}))
 		switch {
 		case s.Op == OpAddEntry:
 			entries++
@@ -49,7 +53,14 @@ func (p *Plan) Outlook(k Known) *Outlook {
 			bells++
 		case s.Op == OpRouterDue && s.Cluster == id:
 			batches++
+		case s.Op == OpAwaitHA, s.Op == OpFallback, s.Op == OpAwaitPeople:
+			continue
 		}
+		title := textOf(s.Op).title(context{mesh: l.Mesh, plan: will, step: s})
+		if s.Op != OpRouterDue && will.hangsOn(s) != nil {
+			title = "if a page asks for it: " + title
+		}
+		out.Steps = append(out.Steps, title)
 	}
 	out.Comes = fmt.Sprintf("%s, one after the other: %s, and %s", plain.Count(len(l.pairs)/2, "pair", "pairs"), plain.Count(entries, "entry that a person makes", "entries that people make"), plain.Count(bells, "look at a page's notifications", "looks at pages' notifications"))
 	if len(k.Mesh.Policy.Windows) > 0 {

@@ -147,7 +147,9 @@ func TestPlansAsPeopleReadThem(t *testing.T) {
 			enc := json.NewEncoder(&text)
 			enc.SetEscapeHTML(false)
 			enc.SetIndent("", " ")
-			if err := enc.Encode(p.View(m)); err != nil {
+			v := p.View(m)
+			v.Outlook = p.Outlook(Known{Mesh: m, Now: noon})
+			if err := enc.Encode(v); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", c.name+".json")

@@ -30,6 +30,8 @@ type View struct {
 	Next string `json:"next,omitempty"`
 	// Steps are none where there was nothing to do.
 	Steps []StepView `json:"steps"`
+	// Outlook is what comes beyond them; nil where nothing does, and where nobody looked.
+	Outlook *Outlook `json:"outlook,omitempty"`
 }
 
 // StepView is a step as people read it.
