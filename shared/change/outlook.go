@@ -17,7 +17,7 @@ type Outlook struct {
 	// Comes says how much there is, and Estimate how long that takes.
 	Comes    string `json:"comes"`
 	Estimate string `json:"estimate"`
-	// Steps are the titles, in order, but for what is waited for after each restart.
+	// Steps are the titles, in order, but for those that go with each restart.
 	Steps []string `json:"steps"`
 }
 
@@ -41,7 +41,7 @@ func (p *Plan) Outlook(k Known) *Outlook {
 	out := &Outlook{Estimate: will.estimate(l.Mesh)}
 	if _, there := k.Mesh.Cluster(id); !there {
 		c, _ := l.Mesh.Cluster(id)
-		out.Assumes = fmt.Sprintf("mesh.yaml will list %s with %s, as many as the largest cluster has, and pair it with %s", id, plain.Count(len(c.Nodes), "node", "nodes"), plain.List(k.Mesh.IDs()))
+		out.Assumes = fmt.Sprintf("mesh.yaml then lists %s with %s, as many as the largest cluster has, and pairs it with %s", id, plain.Count(len(c.Nodes), "node", "nodes"), plain.List(k.Mesh.IDs()))
 	}
 	entries, bells, batches := 0, 0, 0
 	for i := range will.Steps {
@@ -53,7 +53,7 @@ func (p *Plan) Outlook(k Known) *Outlook {
 			bells++
 		case s.Op == OpRouterDue && s.Cluster == id:
 			batches++
-		case s.Op == OpAwaitHA, s.Op == OpFallback, s.Op == OpAwaitPeople:
+		case s.Op == OpDisableHA, s.Op == OpEnableHA, s.Op == OpAwaitHA, s.Op == OpFallback, s.Op == OpAwaitPeople:
 			continue
 		}
 		title := textOf(s.Op).title(context{mesh: l.Mesh, plan: will, step: s})
