@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
@@ -132,5 +133,77 @@ func TestAPlanWithNothingToDoIsOneSentence(t *testing.T) {
 	p, err := Make(Known{Mesh: m, Entries: there, Now: noon}, "c4f2", Word{Kind: Add, Args: []string{"emea", "apac"}, Actor: "ada", At: noon})
 	if err != nil || len(p.View(m).Steps) == 0 {
 		t.Errorf("one entry is there: %v", err)
+	}
+}
+
+// TestAWrongAnswerAboutANotificationIsPutRight: by another person too, until the plan has gone
+// by it; then its cure is told.
+func TestAWrongAnswerAboutANotificationIsPutRight(t *testing.T) {
+	m := world("14.0", "emea", "apac", "amer")
+	p := made(t, m, Add, "emea", "apac")
+	p.State = Running
+	bell, due := 0, 0
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.Op == OpRouterDue {
+			due = s.N
+			break
+		}
+		s.Turn(StepDone, noon, "")
+		if s.Op == OpAskBell && bell == 0 {
+			bell = s.N
+			s.Said = &Said{Verb: Answer, Actor: "ada", At: noon}
+			s.Turn(StepDone, noon, "ada answered no")
+		}
+	}
+	again := func(n int, yes bool) error {
+		return p.Hear(Word{N: p.Folded + 1, Verb: Answer, Steps: []int{bell}, Yes: yes, Actor: "bob", At: noon.Add(time.Duration(n) * time.Minute)}, mesh.Recover, noon)
+	}
+	if yes, _ := p.RouterDue(p.Step(due)); yes {
+		t.Error("ada has answered no")
+	}
+	if err := again(1, true); err != nil {
+		t.Fatal(err)
+	}
+	if yes, why := p.RouterDue(p.Step(due)); !yes || !strings.Contains(why, "bob") {
+		t.Errorf("%v, %s", yes, why)
+	}
+	if s := p.Step(bell); s.State != StepDone || s.Evidence != "bob answered yes; before: ada answered no" || p.Current().N != due {
+		t.Errorf("%+v", s)
+	}
+	p.Step(due).Turn(StepDone, noon, "")
+	if err := again(2, false); err == nil || !strings.Contains(err.Error(), "`peerkeeper peering plan restart-router emea`, and another for apac") {
+		t.Errorf("%v", err)
+	}
+	if err := p.Hear(Word{N: p.Folded + 1, Verb: Confirm, Steps: []int{bell}, Actor: "bob", At: noon}, mesh.Recover, noon); err == nil {
+		t.Error("a question that was answered is not confirmed")
+	}
+}
+
+// TestTwoClustersJoinAtOnce: the pair of the two is one plan's, and the other says whose.
+func TestTwoClustersJoinAtOnce(t *testing.T) {
+	two, four := world("14.0", "emea", "apac"), world("14.0", "emea", "apac", "amer", "latam")
+	joins := func(id, cluster string) *Plan {
+		p, err := Make(Known{Mesh: two, Now: noon}, id, Word{Kind: Join, Args: []string{cluster}, Actor: "ada", At: noon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.State = Running
+		return p
+	}
+	first, second := joins("a1b2", "amer"), joins("c3d4", "latam")
+	k := func() Known {
+		return Known{Mesh: four, Changing: Plans{Plans: []Entry{first.Entry(), second.Entry()}}.Changing(), Now: noon}
+	}
+	if says, err := first.LayOut(k()); err != nil || says != "" || len(first.Pairs) != 6 {
+		t.Errorf("%q, %v, %v", says, err, first.Pairs)
+	}
+	says, err := second.LayOut(k())
+	if err != nil || says != "it leaves amer and latam to plan a1b2" || len(second.Pairs) != 4 || slices.Contains(second.Clusters, "amer") {
+		t.Errorf("%q, %v, %v", says, err, second.Pairs)
+	}
+	third := joins("e5f6", "latam")
+	if says, err = third.LayOut(k()); err != nil || !strings.HasPrefix(says, "no pair is left for this plan: it leaves emea and latam to plan c3d4") || len(third.Steps) != 2 {
+		t.Errorf("%q, %v", says, err)
 	}
 }

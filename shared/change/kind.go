@@ -62,11 +62,14 @@ func kinds() []kind {
 // layout is a plan as it is being made: its steps are numbered as they are added.
 type layout struct {
 	Known
+	id       string // of the plan; "" before it is made
 	clusters []mesh.ClusterID
 	pairs    []mesh.PeerID
 	steps    []Step
 	// nothing says why there is nothing to do.
 	nothing string
+	// leaves are the pairs that a join leaves to other plans; "" if none.
+	leaves string
 	// fewer is how there would be fewer steps.
 	fewer string
 }

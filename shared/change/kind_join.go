@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -63,9 +64,10 @@ func join() kind {
 }
 
 // LayOut adds to a join the steps that could not be laid out before its cluster stood in
-// mesh.yaml; nothing says why there are none. The error is for a person.
-func (p *Plan) LayOut(k Known) (nothing string, err error) {
-	l := &layout{Known: k, clusters: p.Clusters, steps: p.Steps}
+// mesh.yaml, and says which pairs it leaves to other plans, or why there are no steps. The
+// error is for a person.
+func (p *Plan) LayOut(k Known) (says string, err error) {
+	l := &layout{Known: k, id: p.ID, clusters: p.Clusters, steps: p.Steps}
 	c, _ := k.Mesh.Cluster(p.Clusters[0])
 	publisher, _ := option(p.Args, byPublisher)
 	if why := otherPublisher(c, publisher); why != "" {
@@ -78,7 +80,10 @@ func (p *Plan) LayOut(k Known) (nothing string, err error) {
 		p.Pairs = nil
 		return l.nothing, nil
 	}
-	return "", p.take(l)
+	if err := p.take(l); err != nil {
+		return "", err
+	}
+	return l.leaves, nil
 }
 
 // join lays out the steps for a cluster that stands in mesh.yaml. Each pair is made when
@@ -89,15 +94,28 @@ func (l *layout) join(c *mesh.Cluster) error {
 	var peers []*mesh.Cluster
 	var there []mesh.PeerID
 	all := l.peersOf(c)
+	var others []string
 	for _, other := range all {
-		if !l.entriesThere(both(other, c)) {
+		pairs := both(other, c)
+		by := cmp.Or(l.Changing[pairs[0]], l.Changing[pairs[1]])
+		switch {
+		case l.entriesThere(pairs):
+		case l.id != "" && by != "" && by != l.id: // such as the join of another newcomer
+			others = append(others, fmt.Sprintf("%s and %s to plan %s", other.ID, id, by))
+			continue
+		default:
 			peers = append(peers, other)
 		}
-		there = append(there, both(other, c)...)
+		there = append(there, pairs...)
+	}
+	if len(others) > 0 {
+		l.leaves = "it leaves " + plain.FirstBy(5, others, ", ")
 	}
 	switch {
 	case len(all) == 0:
 		return usagef("mesh.yaml pairs %s with no cluster: add its pairs under peers", id)
+	case len(peers) == 0 && len(others) > 0:
+		l.nothing = "no pair is left for this plan: " + l.leaves
 	case len(peers) == 0:
 		l.nothing = fmt.Sprintf("every cluster that mesh.yaml pairs %s with has its entry for it, and it theirs%s", id, l.read(there))
 	}

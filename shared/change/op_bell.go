@@ -28,7 +28,7 @@ func askBellText() text {
 			return "the router is restarted only if the page says so: it signs people out"
 		},
 		how: func(c context) procedure.Step {
-			return procedure.ReadBell(c.step.Node).Then(fmt.Sprintf("`peerkeeper peering answer %s %d yes` or `no`.", c.plan.ID, c.step.N))
+			return procedure.ReadBell(c.step.Node).Then(fmt.Sprintf("`peerkeeper peering answer %s %d yes` or `no`; until the plan has come to the restarts, a wrong answer is put right by another.", c.plan.ID, c.step.N))
 		},
 		proof: func(context) string { return "the answer" },
 	}

@@ -63,7 +63,7 @@ func lookText() text {
 			if c.step.Value != "" {
 				users = c.step.Value
 			}
-			return procedure.CheckStatusRows(c.step.Node, c.far(), c.step.Pair.To, users, c.protocol() == mesh.TLSProto)
+			return procedure.CheckStatusRows(c.step.Node, c.far(), c.step.Pair.To, users, c.protocol() == mesh.TLSProto).Then(fmt.Sprintf("If a notification asks for a restart of the router after all: `peerkeeper peering plan restart-router %s`, and another for %s.", c.step.Pair.From, c.step.Pair.To))
 		},
 		proof: func(context) string { return "a person says so" },
 	}

@@ -78,13 +78,8 @@ func (l *layout) closesIn() time.Duration {
 // not end in this one, with the restarts that pages may ask for, and would in a longer one.
 // "" if it begins.
 func (p *Plan) OutsideWindow(k Known, s *Step) string {
-	if p.Kind != Join {
+	if p.Kind != Join || p.Begun(s) {
 		return ""
-	}
-	for i := range p.Steps[:s.N-1] {
-		if x := &p.Steps[i]; x.Op == OpAddEntry && x.Pair == s.Pair.Reverse() && x.State == StepDone {
-			return "" // a pair that is begun is not left with one entry until the next window
-		}
 	}
 	if _, restarts := p.batchOf(s); p.again(restarts, p.peerOf(s)) > 0 {
 		return "it is laid out again" // by a run that was killed before it had put it off
@@ -104,6 +99,14 @@ func (p *Plan) OutsideWindow(k Known, s *Step) string {
 		return ""
 	}
 	return fmt.Sprintf("this one closes in %s; a first full sync takes about %s, and restarts, if pages ask for them, %s", plain.Duration(left), plain.Duration(sync), plain.Duration(restarts))
+}
+
+// Begun says that the other entry of a step's pair is made: it is not left with one until the
+// next window.
+func (p *Plan) Begun(s *Step) bool {
+	return slices.ContainsFunc(p.Steps[:s.N-1], func(x Step) bool {
+		return x.Op == OpAddEntry && x.Pair == s.Pair.Reverse() && x.State == StepDone
+	})
 }
 
 // measured is the longest first full sync of the plan, both directions, as it was read; 0 if it

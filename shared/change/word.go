@@ -143,6 +143,9 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 		}
 		return nil
 	}
+	if s.State.Over() && s.Op == OpAskBell && w.Verb == Answer {
+		return p.answerAgain(s, w, now)
+	}
 	if s.State.Over() {
 		return fmt.Errorf("%s is %s", name, s.State)
 	}
@@ -211,6 +214,33 @@ func (p *Plan) obeyStep(s *Step, w Word, mode mesh.Mode, now time.Time) error {
 	}
 	s.Said = &Said{Verb: w.Verb, Actor: w.Actor, At: w.At, Yes: w.Yes, Text: w.Text}
 	return nil
+}
+
+// answerAgain puts right what a person saw, or did not see, on a page, as long as nothing has
+// come of it.
+func (p *Plan) answerAgain(s *Step, w Word, now time.Time) error {
+	for i := s.N; i < len(p.Steps); i++ {
+		due := &p.Steps[i]
+		if due.Op != OpRouterDue || due.Cluster != s.Pair.From && due.Cluster != s.Pair.To {
+			continue
+		}
+		if due.State.Over() {
+			return fmt.Errorf("step %d of plan %s was answered, and step %d has gone by that; routers that are to be restarted all the same are `peerkeeper peering plan restart-router %s`, and another for %s", s.N, p.ID, due.N, s.Pair.From, s.Pair.To)
+		}
+		break
+	}
+	before := s.Evidence
+	s.Said = &Said{Verb: Answer, Actor: w.Actor, At: w.At, Yes: w.Yes, Text: w.Text}
+	s.Turn(StepDone, now, "%s; before: %s", s.Said.answer(), before)
+	return nil
+}
+
+// answer says who answered what.
+func (s *Said) answer() string {
+	if s.Yes {
+		return s.Actor + " answered yes"
+	}
+	return s.Actor + " answered no"
 }
 
 // heard says that a step was told a word already: the run that heard it was killed before

@@ -155,3 +155,55 @@ func TestANameThatDoesNotResolveIsToldBeforeTheEntry(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestTwoClustersJoinAtOnce: the entries of the second wait until the first full sync of the
+// first has ended, and it says for whom.
+func TestTwoClustersJoinAtOnce(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{Clusters: 4})
+	whole := r.Mesh
+	r.apart("amer")
+	r.apart("c04")
+	r.under(unjoined(unjoined(whole, "c04"), "amer"))
+	first, second := r.ask(change.Join, "amer"), r.ask(change.Join, "c04")
+	r.say(first, change.Word{Verb: change.Start})
+	r.say(second, change.Word{Verb: change.Start})
+	r.under(whole)
+	r.audited()
+	r.carriedOut(second, false, at(change.OpAddEntry))
+	r.Change("amer", clustersim.Sync{FirstFull: ptr("40m")})
+	r.Change("emea", clustersim.Sync{FirstFull: ptr("40m")})
+	r.carriedOut(first, false, at(change.OpVerifyPair))
+	r.tick()
+	s := r.plan(second).Current()
+	if s.Op != change.OpAddEntry || s.State != change.StepRunning || !strings.Contains(s.Evidence, "waits: plan "+first) || !strings.Contains(s.Evidence, "has locked emea") {
+		t.Errorf("%+v", s)
+	}
+	together := 0
+	for range 300 {
+		a, b := r.plan(first), r.plan(second)
+		if a.State.Ended() && b.State.Ended() {
+			break
+		}
+		x, y := a.Current(), b.Current()
+		if x != nil && y != nil && x.Op == change.OpVerifyPair && y.Op == change.OpVerifyPair && x.Pair.From == y.Pair.From {
+			together++
+		}
+		for _, p := range []*record.Plan{a, b} {
+			if s := p.Current(); p.State == change.Waiting && s.State == change.StepWaiting && s.Op != change.OpVerifyPair {
+				r.obeys(p.ID, false)
+			} else if p.State == change.Stopped {
+				t.Fatalf("%s stopped: %s", p.ID, p.Why)
+			}
+		}
+		r.pass(5 * time.Minute)
+	}
+	a, b := r.plan(first), r.plan(second)
+	if a.State != change.Done || b.State != change.Done || together > 0 {
+		t.Errorf("%s %s; %s %s; %d times two first full syncs of one cluster", a.State, a.Why, b.State, b.Why, together)
+	}
+	for _, from := range whole.IDs() {
+		if n := len(r.Cluster(from).Peers); n != 3 {
+			t.Errorf("%s has %d entries", from, n)
+		}
+	}
+}

@@ -171,15 +171,13 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 	if err := p.Save(ctx, t.Store); err != nil {
 		return change.Entry{}, err
 	}
-	// Before the first step: what the plan changes is not judged from now on.
-	if known, _ := index.Value.Find(id); !slices.Equal(known.Pairs, p.Entry().Pairs) {
-		index.Value.Plans = noted(index.Value.Plans, p.Entry())
-		if err := record.SavePlans(ctx, t.Store, index); err != nil {
+	if known, _ := index.Value.Find(id); !slices.Equal(known.Pairs, p.Entry().Pairs) { // before the first step
+		if err := t.changes(ctx, p, index); err != nil {
 			return p.Entry(), err
 		}
-		t.grounds = nil // they are of before
 	}
 	for p.State.Active() {
+		pairs := p.Pairs
 		moved, err := t.advance(looking, p)
 		if err != nil {
 			return p.Entry(), err
@@ -190,6 +188,11 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 		if !moved {
 			break
 		}
+		if !slices.Equal(pairs, p.Pairs) { // a join was laid out
+			if err := t.changes(ctx, p, index); err != nil {
+				return p.Entry(), err
+			}
+		}
 	}
 	if err := t.readBack(ctx, p); err != nil {
 		return p.Entry(), err
@@ -198,6 +201,16 @@ func (t *tick) plan(ctx, looking context.Context, id string, words []change.Word
 		err = nil // another plan's turn is this one's wait
 	}
 	return p.Entry(), err
+}
+
+// changes writes down which pairs a plan changes: they are not judged from now on.
+func (t *tick) changes(ctx context.Context, p *record.Plan, index *store.Doc[change.Plans]) error {
+	index.Value.Plans = noted(index.Value.Plans, p.Entry())
+	if err := record.SavePlans(ctx, t.Store, index); err != nil {
+		return err
+	}
+	t.grounds = nil // they are of before
+	return nil
 }
 
 // taken says why a plan may not be started: another one that is under way changes one of

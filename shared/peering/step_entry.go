@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
+	"peerkeeper/shared/repair"
 )
 
 // prepare is something of which only people know, but for names that were read not to resolve.
@@ -99,6 +100,12 @@ func (t *tick) addEntry(ctx context.Context, p *record.Plan, s *change.Step) err
 			return nil
 		}
 	}
+	if busy, err := t.busy(ctx, p, s); err != nil {
+		return err
+	} else if busy != "" && s.Said == nil && has.Other == nil {
+		s.Turn(change.StepRunning, t.Now(), "waits: %s", busy)
+		return nil
+	}
 	if closed := p.OutsideWindow(t.known(), s); closed != "" && s.Said == nil && has.Other == nil {
 		return t.outsideWindow(ctx, p, s, closed)
 	}
@@ -136,6 +143,24 @@ func (t *tick) address(ctx context.Context, s *change.Step) string {
 	}
 	s.Turn(change.StepFailed, t.Now(), "Presence Topology of %s lists %s, and not its publisher as mesh.yaml has it, %s: correct mesh.yaml, and resume", s.Pair.To, plain.Values(names), to.Publisher)
 	return ""
+}
+
+// busy says that another plan waits for a first full sync at an end of a pair, or restarts it:
+// first full syncs are staggered over all plans. A pair that is begun goes on.
+func (t *tick) busy(ctx context.Context, p *record.Plan, s *change.Step) (string, error) {
+	if p.Begun(s) {
+		return "", nil
+	}
+	gate, err := t.settled(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, end := range []mesh.ClusterID{s.Pair.From, s.Pair.To} {
+		if l, held := gate.LockOn(end, t.Now()); held && l.Plan != p.ID {
+			return (&repair.Locked{Lock: l}).Error(), nil
+		}
+	}
+	return "", nil
 }
 
 // outsideWindow makes no entry now: the first full sync would fall into the hours that the

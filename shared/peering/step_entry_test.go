@@ -55,7 +55,8 @@ func TestAnEntryIsMadeWhenThePageHasIt(t *testing.T) {
 
 		{"a join comes to it in a window that denies", all(denied, lists()), change.StepRunning, waits},
 		{"an add does not wait for one", all(denied, func(s *scene) { s.plan.Kind = change.Add }, lists()), change.StepWaiting, "there is no entry for imp-apac-pub.example.com"},
-		{"a window that allows is open", all(denied, lists(), func(s *scene) { s.Mesh.Policy.Windows[0].Kind = "allow" }), change.StepWaiting, "there is no entry for imp-apac-pub.example.com"},
+		{"a window that allows is open", all(denied, lists(), func(s *scene) { s.Mesh.Policy.Windows[0].Kind, s.Mesh.Policy.Windows[0].To = "allow", "15:00" }), change.StepWaiting, "there is no entry for imp-apac-pub.example.com"},
+		{"a window that allows is open, and closes before the pair would be made", all(denied, lists(), func(s *scene) { s.Mesh.Policy.Windows[0].Kind = "allow" }), change.StepRunning, "waits for a window of policy.windows before the next entry (this one closes in 1 h;"},
 		{"the other end's entry is made already", second(emeaApac.Reverse(), change.StepDone), change.StepWaiting, "there is no entry for imp-apac-pub.example.com"},
 		{"the other end's entry was left out", second(emeaApac.Reverse(), change.StepSkipped), change.StepRunning, waits},
 		{"it is another pair's that is made", second(mesh.PeerID{From: "amer", To: "emea"}, change.StepDone), change.StepRunning, waits},

@@ -2,6 +2,7 @@ package peering
 
 import (
 	"context"
+	"strings"
 
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/plain"
@@ -30,20 +31,22 @@ func (t *tick) layOut(ctx context.Context, p *record.Plan, s *change.Step) error
 		s.Turn(change.StepWaiting, now, "%s, as this run has it", says)
 		return nil
 	}
+	says := ""
 	if len(p.Steps) == n {
-		nothing, err := p.LayOut(t.known())
-		switch {
+		var err error
+		switch says, err = p.LayOut(t.known()); {
 		case err != nil:
 			s.Turn(change.StepFailed, now, "%s", err)
 			return nil
-		case nothing != "":
-			s.Turn(change.StepDone, now, "%s", nothing)
+		case len(p.Steps) == n:
+			s.Turn(change.StepDone, now, "%s", says)
 			return nil
 		}
 		if err := p.Save(ctx, t.Store); err != nil {
 			return err
 		}
 	}
-	p.Step(n).Turn(change.StepDone, now, "%s", plain.Count(len(p.Steps)-n, "more step", "more steps"))
+	more := plain.Count(len(p.Steps)-n, "more step", "more steps")
+	p.Step(n).Turn(change.StepDone, now, "%s", strings.TrimSuffix(more+"; "+says, "; "))
 	return nil
 }

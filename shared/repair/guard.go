@@ -249,7 +249,7 @@ func guards(k kind, of domain) []guard {
 			return nil
 		}},
 		{both, "locked", "a step of a plan is under way on that cluster; a planned step needs that lock for itself", func(g *Gate, p peer.Proposal, s Situation) *record.Refusal {
-			switch l, ok := g.lockOn(p.Target.Cluster, s.Now); {
+			switch l, ok := g.LockOn(p.Target.Cluster, s.Now); {
 			case ok && l.PlannedStep != p.Planned:
 				return stop("plan %s is under way on %s (`peerkeeper peering show %s`)", l.PlannedStep, p.Target.Cluster, l.Plan)
 			case !ok && !p.Planned.IsZero():

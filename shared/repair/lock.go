@@ -44,7 +44,7 @@ func (r *Repair) LockFor(ctx context.Context, step peer.PlannedStep, id mesh.Clu
 		now := r.Now()
 		g.forget(now)
 		left := min(until.Sub(now), longestLock)
-		had, held := g.lockOn(id, now)
+		had, held := g.LockOn(id, now)
 		switch {
 		case left <= 0:
 			return nil, fmt.Errorf("a lock of %s for plan %s that ended at %s holds nothing", id, step, plain.Time(until))
@@ -77,8 +77,8 @@ func (r *Repair) Unlock(ctx context.Context, plan string) error {
 	return err
 }
 
-// lockOn is the lock that holds on a cluster.
-func (g *Gate) lockOn(id mesh.ClusterID, now time.Time) (Lock, bool) {
+// LockOn is the lock that holds on a cluster; false if none does.
+func (g *Gate) LockOn(id mesh.ClusterID, now time.Time) (Lock, bool) {
 	i := slices.IndexFunc(g.Locks, func(l Lock) bool { return l.Cluster == id && g.holds(l, now) })
 	if i < 0 {
 		return Lock{}, false
@@ -87,7 +87,7 @@ func (g *Gate) lockOn(id mesh.ClusterID, now time.Time) (Lock, bool) {
 }
 
 func (g *Gate) lockedFor(step peer.PlannedStep, id mesh.ClusterID, now time.Time) bool {
-	l, ok := g.lockOn(id, now)
+	l, ok := g.LockOn(id, now)
 	return ok && l.PlannedStep == step
 }
 
