@@ -65,6 +65,9 @@ func TestAPlanByHand(t *testing.T) {
 	}
 	p = mustJSON[planJSON](t, 1, sim.dir, "peering", "confirm", p.ID, "2", "--note", "done at 3 a.m.")
 	p.at(t, "waiting", 2) // it reads 30
+	if !strings.Contains(p.Steps[1].Evidence, "reads otherwise") || !strings.Contains(p.Steps[1].Evidence, "done at 3 a.m.") {
+		t.Errorf("what is read, and what was noted: %s", p.Steps[1].Evidence)
+	}
 	sim.post(t, "/clusters/emea/parameters", `{"name":"ICSAPeriodicSyncInterval","value":"45"}`)
 	must(t, 0, sim.dir, "run", "--once", "peering")
 	p = mustJSON[planJSON](t, 1, sim.dir, "peering", "show", p.ID)

@@ -53,7 +53,7 @@ func meshLinesText() text {
 			if Kind(c.step.Purpose) == Join {
 				do += " and put the account with put-secret-value"
 			}
-			return procedure.Step{Do: do + ". The plan goes on with the new file."}
+			return procedure.Step{Do: do + fmt.Sprintf(". `peerkeeper peering show %s` names what is wrong with the file, all at once and by line. The plan goes on with the new file.", c.plan.ID)}
 		},
 		proof: func(context) string { return "the mesh.yaml in force says so" },
 		undo:  func(context) string { return "put the former file in force again" },

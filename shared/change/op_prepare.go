@@ -34,11 +34,11 @@ func preparations(c context) (title, why string, how procedure.Step) {
 	case prepareBackup:
 		return "a backup of " + all + " is there", "what is deleted or entered wrong is mended soonest from a backup that was made before", procedure.BackUp(all)
 	case prepareTime:
-		return "the clocks of " + all + " are right", "certificates and Last Synchronized Time are judged by clocks", commandLine("`utils ntp status` on every node: synchronised, and the time is right.")
+		return "the clocks of " + all + " are right", "certificates and Last Synchronized Time are judged by clocks", commandLine("`utils ntp status` on every node: synchronised, and the time is right. Mend what is not before the entries are made.")
 	case preparePorts:
-		return "ports 8443 and 7400 are open both ways between all nodes of " + all, "users come over 8443 between publishers; presence and messages go over 7400 from every node to every node; Peerkeeper asks from its own seat only", commandLine("`utils network connectivity NODE 7400` on every node for every node of the other clusters; 8443 likewise; 5060 too where SIP federation is used.")
+		return "ports 8443 and 7400 are open both ways between all nodes of " + all, "users come over 8443 between publishers; presence and messages go over 7400 from every node to every node; Peerkeeper asks from its own seat only", commandLine("`utils network connectivity NODE 7400` on every node for every node of the other clusters; 8443 likewise; 5060 too where SIP federation is used. Where one is closed, have the firewall between them opened first: without 8443 no user is copied, without 7400 no presence flows.")
 	case PrepareNames:
-		return "every name in the certificates of " + all + " resolves in the others' DNS servers, each of them", "ICSA resolves all alternative names of a peer's tomcat certificate, and does not connect if one fails", commandLine("`utils network host NAME` on each publisher for every name; `peerkeeper check certs` lists the names, and those that do not resolve.")
+		return "every name in the certificates of " + all + " resolves in the others' DNS servers, each of them", "ICSA resolves all alternative names of a peer's tomcat certificate, and does not connect if one fails", commandLine("`utils network host NAME` on each publisher for every name; `peerkeeper check certs` lists the names, and those that do not resolve. Add those to the DNS servers first.")
 	case prepareRoots:
 		return "the CAs that signed the certificates of " + all + " are in the others' tomcat-trust and cup-xmpp-trust", "a certificate whose CA is not trusted is refused, and the connection with it; ICSA exchanges the certificates of the peers themselves, and Cisco has people upload the CAs behind them (TAC-212647)", procedure.Step{Menu: procedure.CertificateManagement, Do: "Find: each root and intermediate of the others stands in tomcat-trust and in cup-xmpp-trust; upload what is missing on the publisher."}
 	case preparePassword:
@@ -46,7 +46,7 @@ func preparations(c context) (title, why string, how procedure.Step) {
 	case prepareStrangers:
 		return fmt.Sprintf("entries of which mesh.yaml does not tell whose they are have %s's new password too, where they are for it", c.step.Cluster), "an entry that keeps the old password goes on trying it, and nobody watches it", procedure.Step{Menu: procedure.InterClustering, Do: fmt.Sprintf("They are, as read: %s. Where such an address is %s's, enter the new password there. Whom %s itself has an entry for has probably one back: look on the page of that cluster.", c.step.Value, c.step.Cluster, c.step.Cluster)}
 	case prepareTryOnce:
-		return "the new password was tried once", "a password that is entered wrong on many clusters may lock the account: ICSA tries a sync that failed again every 5 min", procedure.Step{Do: fmt.Sprintf("`peerkeeper peering check-credentials %s %s` asks for it at a prompt, tries it once and keeps nothing.", firstPeer(c), c.step.Cluster)}
+		return "the new password was tried once", "a password that is entered wrong on many clusters may lock the account: ICSA tries a sync that failed again every 5 min", procedure.Step{Do: fmt.Sprintf("`peerkeeper peering check-credentials %s %s` asks for it at a prompt, tries it once and keeps nothing. If it is rejected, do not try again: the command says what to look at.", firstPeer(c), c.step.Cluster)}
 	}
 	return c.step.Purpose, "a later version of Peerkeeper asks for it", procedure.Step{}
 }

@@ -38,7 +38,9 @@ func verifyPairText() text {
 			}
 			return "what counts is the effect: a sync since the change, as many users as at home, every name resolved, and certificates exchanged where the protocol is TLS"
 		},
-		how: func(c context) procedure.Step { return procedure.CheckPeer(c.step.Node, c.far()) },
+		how: func(c context) procedure.Step {
+			return procedure.CheckPeer(c.step.Node, c.far()).Then(fmt.Sprintf("To expect: the test passed, as many users as %s has, and a time after this change; the first full sync of a large cluster takes long.", c.step.Pair.To))
+		},
 		proof: func(context) string {
 			return "the peer table and the counts of users, or, where the table cannot be read, copies and Cisco's own line of success"
 		},

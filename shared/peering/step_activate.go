@@ -46,7 +46,7 @@ func (t *tick) awaitAXL(ctx context.Context, _ *record.Plan, s *change.Step) err
 	case err == nil && svc.Started():
 		s.Turn(change.StepDone, now, "it is Started")
 	case vouched(s):
-		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, unreadable(err, ready, s))
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s%s", s.Said.Actor, unreadable(err, ready, s), remark(s))
 	case now.Sub(s.Began) > startsWithin && (err != nil || !listed):
 		s.Turn(change.StepWaiting, now, "for a person: whether it runs cannot be read: %s", unreadable(err, ready, s))
 	case now.Sub(s.Began) > startsWithin:

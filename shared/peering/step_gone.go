@@ -56,7 +56,7 @@ func (t *tick) goneUnread(p *record.Plan, s *change.Step, since time.Time, count
 	}
 	switch {
 	case vouched(s) && (quiet.IsZero() || s.Said.At.After(synced)):
-		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, unreadGone(why, counted))
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s%s", s.Said.Actor, unreadGone(why, counted), remark(s))
 	case now.Sub(s.Began) < 2*v.Tick && !counted:
 		s.Turn(change.StepRunning, now, "the copies have not been counted since")
 	case now.Before(quiet):

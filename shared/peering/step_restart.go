@@ -152,7 +152,7 @@ func (t *tick) awaitHA(ctx context.Context, p *record.Plan, s *change.Step) erro
 	case why == "":
 		s.Turn(change.StepDone, now, "%s", t.groupReads(ready, s))
 	case vouched(s):
-		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, why)
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s%s", s.Said.Actor, why, remark(s))
 	case late && failedOver(ready, s.Node):
 		s.Turn(change.StepDone, now, "its group has failed over: %s", why)
 	case late:

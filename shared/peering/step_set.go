@@ -104,7 +104,7 @@ func (t *tick) awaitSync(_ context.Context, p *record.Plan, s *change.Step) erro
 	case len(missing) == 0:
 		s.Turn(change.StepDone, now, "%s synced since %s", plain.Count(all, "peer has", "peers have"), plain.Time(since))
 	case vouched(s):
-		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, plain.List(missing))
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s%s", s.Said.Actor, plain.List(missing), remark(s))
 	case blind == len(missing) && waited > 2*t.grounds.View.Tick:
 		s.Turn(change.StepWaiting, now, "for a person: when %s synced cannot be read here; look at Last Synchronized Time and confirm", plain.List(missing))
 	case waited > patience:

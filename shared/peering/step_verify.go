@@ -66,7 +66,7 @@ func (t *tick) verifyPair(ctx context.Context, p *record.Plan, s *change.Step) e
 	case len(e.unread) == 0:
 		s.Turn(change.StepDone, now, "%s", plain.FirstBy(4, e.seen, "; "))
 	case vouched(s):
-		s.Turn(change.StepDone, now, "%s; %s says that the rest is so, which cannot be read: %s", plain.FirstBy(4, e.seen, "; "), s.Said.Actor, plain.FirstBy(3, e.unread, "; "))
+		s.Turn(change.StepDone, now, "%s; %s says that the rest is so, which cannot be read: %s%s", plain.FirstBy(4, e.seen, "; "), s.Said.Actor, plain.FirstBy(3, e.unread, "; "), remark(s))
 	case waited > 2*t.grounds.View.Tick:
 		s.Turn(change.StepWaiting, now, "for a person to look and confirm it; it cannot be read: %s", plain.FirstBy(3, e.unread, "; "))
 	default:

@@ -184,21 +184,29 @@ func (t *tick) confirmed(s *change.Step, seen *bool, what, why string) {
 	case seen != nil && *seen:
 		by := ""
 		if said {
-			by = "; confirmed by " + s.Said.Actor
+			by = "; confirmed by " + s.Said.Actor + remark(s)
 		}
 		s.Turn(change.StepDone, now, "%s%s", what, by)
 	case seen != nil && said:
 		contradict(s)
-		s.Turn(change.StepWaiting, now, "%s confirmed it at %s, and it reads otherwise: %s", s.Said.Actor, plain.Time(s.Said.At), what)
+		s.Turn(change.StepWaiting, now, "%s confirmed it at %s, and it reads otherwise: %s%s", s.Said.Actor, plain.Time(s.Said.At), what, remark(s))
 	case seen != nil:
 		s.Turn(change.StepWaiting, now, "for a person to do it: %s", what)
 	case said && !vouched(s):
-		s.Turn(change.StepWaiting, now, "%s confirmed it at %s, and it read otherwise since; now it cannot be read: %s", s.Said.Actor, plain.Time(s.Said.At), why)
+		s.Turn(change.StepWaiting, now, "%s confirmed it at %s, and it read otherwise since; now it cannot be read: %s%s", s.Said.Actor, plain.Time(s.Said.At), why, remark(s))
 	case said:
-		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s", s.Said.Actor, why)
+		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s%s", s.Said.Actor, why, remark(s))
 	default:
 		s.Turn(change.StepWaiting, now, "for a person to do it and confirm it; it cannot be read: %s", why)
 	}
+}
+
+// remark is what a person has noted with a word.
+func remark(s *change.Step) string {
+	if s.Said == nil || s.Said.Text == "" {
+		return ""
+	}
+	return "; noted: " + s.Said.Text
 }
 
 // vouched says that a person has confirmed a step, and that it was not read to be
@@ -212,7 +220,7 @@ func confirmedBy(s *change.Step) string {
 	if s.Said == nil || s.Said.Verb != change.Confirm {
 		return ""
 	}
-	return fmt.Sprintf("; %s confirmed it at %s", s.Said.Actor, plain.Time(s.Said.At))
+	return fmt.Sprintf("; %s confirmed it at %s%s", s.Said.Actor, plain.Time(s.Said.At), remark(s))
 }
 
 // contradict notes that a step was read not to be as a person may have confirmed it: a
