@@ -2,6 +2,9 @@ package change
 
 import (
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 
 	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/plain"
@@ -82,15 +85,16 @@ func (l *layout) protocolIs(want mesh.Protocol, pairs []mesh.PeerID) bool {
 // readdress corrects how one end names the other's publisher. An entry is not pointed at
 // another cluster: Cisco names that as what leaves tomcat-trust out of step.
 func (l *layout) readdress(a, b *mesh.Cluster, address string) error {
-	if owner, known := l.Mesh.Owner(mesh.NodeName(address)); !known || owner != b.ID {
-		whose := "no node of a cluster in mesh.yaml; if the publisher has another name now, correct mesh.yaml first"
-		if known {
-			whose = fmt.Sprintf("a node of %s", owner)
-		}
-		return usagef("%s is %s. An entry is not pointed at another cluster, for then the old one's certificates stay in tomcat-trust and its own do not come: that is `peerkeeper peering plan delete %s %s` and an add", plain.Value(address), whose, a.ID, b.ID)
-	}
-	if !mesh.SameName(address, string(b.Publisher)) {
+	owner, node := l.named(address)
+	switch {
+	case owner == nil:
+		return usagef("%s is no node of a cluster in mesh.yaml; if the publisher has another name now, correct mesh.yaml first. %s", plain.Value(address), notPointed(a, b))
+	case owner != b:
+		return usagef("%s is a node of %s. %s", plain.Value(address), owner.ID, notPointed(a, b))
+	case node != b.Publisher:
 		return usagef("%s is not the database publisher of %s: the address of an entry is %s", plain.Value(address), b.ID, b.Publisher)
+	case !mesh.SameName(address, string(node)):
+		return usagef("%s is another name of %s, and the address of an entry is its node name exactly as Presence Topology of %s shows it: --address %s; if that shows another, correct mesh.yaml first", plain.Value(address), node, b.ID, node)
 	}
 	id := mesh.PeerID{From: a.ID, To: b.ID}
 	if e, there := l.Entries[id]; there && e.Address == string(b.Publisher) {
@@ -102,4 +106,31 @@ func (l *layout) readdress(a, b *mesh.Cluster, address string) error {
 	l.verify(OpVerifyPair, "", both(a, b)...)
 	l.verify(OpLook, "", both(a, b)...)
 	return nil
+}
+
+func notPointed(a, b *mesh.Cluster) string {
+	return fmt.Sprintf("An entry is not pointed at another cluster, for then the old one's certificates stay in tomcat-trust and its own do not come: that is `peerkeeper peering plan delete %s %s` and an add", a.ID, b.ID)
+}
+
+// named is the node that goes by a name, by the address at which it is asked, or by its name
+// with or without the domain; nil if none does.
+func (l *layout) named(name string) (*mesh.Cluster, mesh.NodeName) {
+	for _, same := range []func(n mesh.Node) bool{
+		func(n mesh.Node) bool { return mesh.SameName(name, string(n.Name)) },
+		func(n mesh.Node) bool {
+			host, _, err := net.SplitHostPort(n.Address)
+			return err == nil && !strings.HasPrefix(host, "127.") && mesh.SameName(name, host)
+		},
+		func(n mesh.Node) bool {
+			return mesh.SameName(name+"."+l.Mesh.Domain, string(n.Name)) || mesh.SameName(name, string(n.Name)+"."+l.Mesh.Domain)
+		},
+	} {
+		for i := range l.Mesh.Clusters {
+			c := &l.Mesh.Clusters[i]
+			if j := slices.IndexFunc(c.Nodes, same); j >= 0 {
+				return c, c.Nodes[j].Name
+			}
+		}
+	}
+	return nil, ""
 }

@@ -178,6 +178,37 @@ func TestWhatIsNoPlanOfPairs(t *testing.T) {
 	}
 }
 
+// TestAnAddressThatIsNoneOfAnEntry: another cluster's, another node's, and the publisher's own
+// by another name, each with why.
+func TestAnAddressThatIsNoneOfAnEntry(t *testing.T) {
+	m := world("14.0", "emea", "apac", "amer")
+	m.Domain = "example.com"
+	for i := range m.Clusters {
+		for j := range m.Clusters[i].Nodes {
+			m.Clusters[i].Nodes[j].Address = fmt.Sprintf("192.0.2.%d%d:8443", i, j)
+		}
+	}
+	for address, says := range map[string]string{
+		"imp-amer-pub":             "imp-amer-pub is a node of amer. An entry is not pointed at another cluster, for then the old one's certificates stay in tomcat-trust",
+		"imp-amer-sub":             "is a node of amer. An entry is not pointed",
+		"imp-amer-pub.example.com": "is a node of amer. An entry is not pointed",
+		"192.0.2.20":               "is a node of amer. An entry is not pointed",
+		"198.51.100.7":             "is no node of a cluster in mesh.yaml; if the publisher has another name now, correct mesh.yaml first. An entry is not pointed",
+		"imp-apac-sub":             "is not the database publisher of apac: the address of an entry is imp-apac-pub",
+		"192.0.2.11":               "is not the database publisher of apac: the address of an entry is imp-apac-pub",
+		"192.0.2.10":               "192.0.2.10 is another name of imp-apac-pub, and the address of an entry is its node name exactly as Presence Topology of apac shows it: --address imp-apac-pub",
+		"imp-apac-pub.example.com": "is another name of imp-apac-pub",
+	} {
+		_, err := Make(Known{Mesh: m, Now: noon}, "c4f2", Word{Kind: Edit, Args: []string{"emea", "apac", "address=" + address}, Actor: "ada", At: noon})
+		if err == nil || !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", address, err, says)
+		}
+	}
+	if got := made(t, m, Edit, "emea", "apac", "address=IMP-apac-pub."); got.Steps[4].Value != "imp-apac-pub" {
+		t.Errorf("it is entered as %+v", got.Steps[4])
+	}
+}
+
 // TestAPairIsChangedByOnePlanAtATime: that is no mistake of the command line; it comes
 // later.
 func TestAPairIsChangedByOnePlanAtATime(t *testing.T) {

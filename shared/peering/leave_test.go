@@ -90,8 +90,8 @@ func parts(t *testing.T, mode mesh.Mode, release string) *rig {
 // so. Of release 14 there is none.
 func TestAnEntryThatWasGoneBeforeADeleteIsNotAskedFor(t *testing.T) {
 	for release, says := range map[string]string{
-		"12.5": "the entry was gone before the plan came to it; whether the router was restarted after that, as Cisco wants, cannot be told",
-		"14.0": "the entry was gone before the plan came to it",
+		"12.5": "the entry is gone, and was before the plan came to it; whether the router was restarted after that, as Cisco wants, cannot be told",
+		"14.0": "the entry is gone, and was before the plan came to it",
 	} {
 		r := parts(t, mesh.Recover, release)
 		r.Change("emea", clustersim.Peers{Peer: "apac", Present: ptr(false)})

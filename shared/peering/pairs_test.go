@@ -354,8 +354,12 @@ func TestAPairGoesTLS(t *testing.T) {
 	r.tick()
 	p := r.carriedOut(id, false, at(change.OpEditEntry))
 	r.say(id, change.Word{Verb: change.Confirm, Steps: []int{p.Current().N}})
-	if s := r.plan(id).Current(); s.Pair.From != "apac" || !strings.Contains(s.Evidence, "it reads otherwise: its protocol reads TCP") {
+	if s := r.plan(id).Current(); s.Pair.From != "apac" || !strings.Contains(s.Evidence, "it reads otherwise: its protocol reads TCP, and that of emea's entry for apac TLS: it is apac's that is left, and presence between them is interrupted until both are alike") {
 		t.Errorf("the second side was forgotten: %+v", s)
+	}
+	r.pass(6 * time.Hour)
+	if p := r.plan(id); p.State != change.Waiting || !strings.Contains(p.Why, "ada confirmed it at") || !strings.Contains(p.Why, "it is apac's that is left") {
+		t.Errorf("for hours: %s: %s", p.State, p.Why)
 	}
 	r.carriedOut(id, false, at(change.OpVerifyPair))
 	for range 2 { // certcheck does not look here

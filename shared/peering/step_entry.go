@@ -201,10 +201,23 @@ func (t *tick) editEntry(ctx context.Context, _ *record.Plan, s *change.Step) er
 		if s.Before == "" {
 			s.Before = strings.ToUpper(plain.Name(e.Protocol))
 		}
-		done := string(e.Protocol) == s.Value
-		t.confirmed(s, &done, "its protocol reads "+strings.ToUpper(plain.Name(e.Protocol)), "")
+		done, text := string(e.Protocol) == s.Value, "its protocol reads "+strings.ToUpper(plain.Name(e.Protocol))
+		if !done {
+			text += t.otherEnd(ctx, s.Pair, e.Protocol)
+		}
+		t.confirmed(s, &done, text, "")
 	}
 	return nil
+}
+
+// otherEnd tells of an entry whose protocol is not changed yet that the other end's is, and
+// what comes of that.
+func (t *tick) otherEnd(ctx context.Context, id mesh.PeerID, protocol mesh.Protocol) string {
+	has, why := t.page(ctx, id.Reverse())
+	if why != "" || !has.Found || has.Entry.Protocol == "" || has.Entry.Protocol == protocol {
+		return ""
+	}
+	return fmt.Sprintf(", and that of %s's entry for %s %s: it is %s's that is left, and presence between them is interrupted until both are alike (inferred)", id.To, id.From, strings.ToUpper(plain.Name(has.Entry.Protocol)), id.From)
 }
 
 // editAddress sees that an entry has the node name of the other end's publisher, letter by
@@ -245,9 +258,9 @@ func (t *tick) deleteEntry(ctx context.Context, p *record.Plan, s *change.Step) 
 	case len(has.Strangers) > 0:
 		t.confirmed(s, nil, "", fmt.Sprintf("no entry names a node of %s, and mesh.yaml tells no owner of %s", s.Pair.To, plain.Values(has.Strangers)))
 	case first && restartsAfter(p, s):
-		t.confirmed(s, &done, "the entry was gone before the plan came to it; whether the router was restarted after that, as Cisco wants, cannot be told: its restart follows, to be skipped with a reason if it was", "")
+		t.confirmed(s, &done, "the entry is gone, and was before the plan came to it; whether the router was restarted after that, as Cisco wants, cannot be told: its restart follows, to be skipped with a reason if it was", "")
 	case first:
-		t.confirmed(s, &done, "the entry was gone before the plan came to it", "")
+		t.confirmed(s, &done, "the entry is gone, and was before the plan came to it", "")
 	default:
 		t.confirmed(s, &done, "the entry is gone", "")
 	}
