@@ -240,3 +240,25 @@ func TestDeadWritersEntryIsNotLost(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A clock that was ahead left its entry in a month that is yet to come: it is part of the
+// chain. Where something was paused and nothing done, there is no entry at all.
+func TestAHistoryEndsWhereTheChainDoes(t *testing.T) {
+	s := storetest.NewMemory()
+	if _, _, err := change(t.Context(), s, "acme", func(g *Gate) (*Entry, error) { g.PauseEpoch++; return nil, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := History(t.Context(), s, "acme", noon.AddDate(0, 0, -1), noon); err != nil || len(got) != 0 {
+		t.Errorf("of a mesh that was paused: %+v, %v", got, err)
+	}
+	ahead := entry(1)
+	ahead.Time = noon.AddDate(0, 2, 0)
+	for _, e := range []Entry{entry(0), ahead} {
+		if _, err := Append(t.Context(), s, "acme", e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := History(t.Context(), s, "acme", noon.AddDate(0, 0, -1), noon); err != nil || len(got) != 2 {
+		t.Errorf("with a clock that was two months ahead: %+v, %v", got, err)
+	}
+}

@@ -373,7 +373,7 @@ func cases() []only {
 			approved(p, s, time.Minute)
 			g.Used = []Spent{{"r1", noon.Add(-time.Minute), noon.Add(time.Minute)}}
 		}},
-		{"approval", "of a time that is yet to come", func(_ G, p P, s S) { approved(p, s, -6*time.Minute) }, func(_ G, p P, s S) { approved(p, s, -4*time.Minute) }},
+		{"approval", "of a time that is yet to come", func(_ G, p P, s S) { approved(p, s, -5*time.Minute-time.Second) }, func(_ G, p P, s S) { approved(p, s, -5*time.Minute) }},
 		{"approval", "spent in a table that was restored since: the service itself tells", func(_ G, p P, s S) {
 			approved(p, s, 3*time.Hour)
 			s.Service.UpTime = 2*time.Hour + 50*time.Minute

@@ -194,7 +194,7 @@ func stepCases() []only {
 		{"approval", "approved for another step", func(_ G, _ P, s S) { s.Consent.Step = 4 }, func(G, P, S) {}},
 		{"approval", "approved for another node", func(_ G, _ P, s S) { s.Consent.Target.Node = "imp-emea-sub.example.com" }, func(G, P, S) {}},
 		{"approval", "approved for another step, though a parameter needs none", as(settingStep, func(_ G, _ P, s S) { s.Consent.Step = 4 }), settingStep},
-		{"approval", "of a time that is yet to come", func(_ G, _ P, s S) { s.Consent.At = noon.Add(6 * time.Minute) }, func(_ G, _ P, s S) { s.Consent.At = noon.Add(4 * time.Minute) }},
+		{"approval", "of a time that is yet to come", func(_ G, _ P, s S) { s.Consent.At = noon.Add(5*time.Minute + time.Second) }, func(_ G, _ P, s S) { s.Consent.At = noon.Add(5 * time.Minute) }},
 		{"approval", "used", func(g G, _ P, s S) { g.Used = []Spent{{"c4f2 step 3", noon, s.Consent.At}} }, func(g G, _ P, s S) {
 			g.Used = []Spent{{"c4f2 step 3", noon, s.Consent.At.Add(-time.Hour)}, {"c4f2 step 2", noon, s.Consent.At}, {"c4f2-3", noon, s.Consent.At}}
 		}},
