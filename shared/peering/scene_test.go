@@ -227,7 +227,7 @@ type look struct {
 	name  string
 	read  func(s *scene)
 	state change.StepState
-	says  string // of its evidence
+	says  string // of its evidence; with a full stop to its end
 }
 
 // looked has a step looked at in every case.
@@ -240,7 +240,7 @@ func looked(t *testing.T, step change.Step, cases []look) {
 				tt.read(s)
 			}
 			got := s.looks()
-			if got.State != tt.state || !strings.Contains(got.Evidence, tt.says) {
+			if got.State != tt.state || !strings.Contains(got.Evidence+".", tt.says) {
 				t.Errorf("%s: %s\nwant %s: %s", got.State, got.Evidence, tt.state, tt.says)
 			}
 		})

@@ -3,6 +3,7 @@ package peering
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/mesh"
@@ -131,8 +132,33 @@ func TestWhetherAnEntryHasTheNewAddress(t *testing.T) {
 
 func TestWhetherAnEntryIsDeleted(t *testing.T) {
 	amer := entry("imp-amer-pub.example.com")
+	lookedBefore := func(s *scene) {
+		s.step.State, s.step.Began, s.step.Evidence = change.StepWaiting, ago(time.Hour), "for a person to do it"
+	}
+	next := func(steps ...change.Step) func(s *scene) {
+		return func(s *scene) {
+			n := s.step.N
+			for _, step := range steps {
+				s.follows(step)
+			}
+			s.step = s.plan.Step(n)
+		}
+	}
+	restart := change.Step{Op: change.OpRestart, Cluster: "emea", Node: emeaPub}
+	skipped, elsewhere := restart, restart
+	skipped.State, elsewhere.Cluster = change.StepSkipped, "apac"
+	other, gone := change.Step{Op: change.OpDeleteEntry, Cluster: "emea"}, change.Step{Op: change.OpVerifyGone, Cluster: "emea"}
+	ask := change.Step{Op: change.OpAskHA, Cluster: "emea"}
 	looked(t, change.Step{Op: change.OpDeleteEntry, Pair: emeaApac}, []look{
-		{"it is gone", lists(amer), change.StepDone, "the entry is gone"},
+		{"it is gone", all(lists(amer), lookedBefore), change.StepDone, "the entry is gone."},
+		{"it was gone before", lists(amer), change.StepDone, "the entry was gone before the plan came to it."},
+		{"it was gone before, and a restart follows", all(lists(amer), next(restart)), change.StepDone, "the entry was gone before the plan came to it; whether the router was restarted after that, as Cisco wants, cannot be told"},
+		{"it is gone, and a restart follows", all(lists(amer), lookedBefore, next(restart)), change.StepDone, "the entry is gone."},
+		{"it was gone before, and a restart that is skipped follows", all(lists(amer), next(skipped)), change.StepDone, "the entry was gone before the plan came to it."},
+		{"it was gone before, and a restart of the other end follows", all(lists(amer), next(elsewhere)), change.StepDone, "the entry was gone before the plan came to it."},
+		{"it was gone before, and a restart follows the next deletion", all(lists(amer), next(other, restart)), change.StepDone, "the entry was gone before the plan came to it."},
+		{"it was gone before, and a restart follows what is seen then", all(lists(amer), next(gone, restart)), change.StepDone, "the entry was gone before the plan came to it."},
+		{"it was gone before, and a restart follows a question", all(lists(amer), next(ask, restart)), change.StepDone, "the entry was gone before the plan came to it; whether"},
 		{"it is there", nil, change.StepWaiting, "for a person to do it: the entry for imp-apac-pub.example.com is there"},
 		{"one for the subscriber is there", lists(amer, entry(string(apacSub))), change.StepWaiting, "for a person to do it: an entry for imp-apac-sub.example.com is there, which is of the same cluster"},
 		{"an address belongs to nobody", lists(amer, entry(stranger)), change.StepWaiting, "it cannot be read: no entry names a node of apac, and mesh.yaml tells no owner of 198.51.100.7"},

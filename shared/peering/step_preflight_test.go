@@ -12,6 +12,7 @@ import (
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/record"
 	"peerkeeper/shared/store"
+	"peerkeeper/shared/store/storetest"
 	"peerkeeper/shared/userset"
 )
 
@@ -34,7 +35,7 @@ func TestACheckThatFailsStopsAPlanUnlessItIsWhyThereIsOne(t *testing.T) {
 		s.clusters["emea"].Seen.Access = peer.Unknown[bool](peer.CannotConnect, "no secret")
 	}
 	looked(t, change.Step{Op: change.OpPreflight, Began: ago(time.Minute)}, []look{
-		{"none fails", checks(noon, row("replication", check.Pass)), change.StepDone, "no check fails"},
+		{"none fails", checks(noon, row("replication", check.Pass)), change.StepDone, "no check fails."},
 		{"one does", checks(noon, row("replication", check.Fail)), change.StepFailed, "1 check fails: replication (as it reads)"},
 		{"four do", checks(noon, row("replication", check.Fail), row("ntp", check.Fail), row("dns", check.Fail), row("ports", check.Fail)), change.StepFailed, "4 checks fail: replication (as it reads); ntp (as it reads); dns (as it reads)"},
 		{"the one that the plan mends does", checks(noon, row("interval-alike", check.Fail)), change.StepDone, "no check fails"},
@@ -50,6 +51,7 @@ func TestACheckThatFailsStopsAPlanUnlessItIsWhyThereIsOne(t *testing.T) {
 			put(s.t, s.Store, store.Preflight(s.Mesh.Name, "emea"), record.PreflightSchema+1, check.Record{At: noon})
 		}, change.StepRunning, "the checks of emea have not been written down since the plan came to them"},
 		{"the cluster has not been read", all(checks(noon, row("replication", check.Unknown)), noAccount), change.StepRunning, "emea has not been read, so that its checks tell nothing: no secret"},
+		{"it was read ten minutes ago", all(checks(noon), func(s *scene) { s.clusters["emea"].Seen.Access.At = ago(10 * time.Minute) }), change.StepDone, "no check fails."},
 		{"it has not been read lately", all(checks(noon), func(s *scene) { s.clusters["emea"].Seen.Access.At = ago(11 * time.Minute) }), change.StepRunning, "emea has not been read, so that its checks tell nothing: last read 2026-03-02T11:49:00Z"},
 		{"it has not been read at all", all(checks(noon), func(s *scene) { s.clusters["emea"].Seen.Access = peer.Fact[bool]{} }), change.StepRunning, "emea has not been read, so that its checks tell nothing: peersync has not come to it yet"},
 	})
@@ -88,6 +90,39 @@ func TestAPlanIsHeldUpByChecksOfWhatItChanges(t *testing.T) {
 		{"a user is twice by what was pasted", all(in("emea", "amer"), checks(noon, pasted)), change.StepFailed, "1 check fails: user-duplicate"},
 		{"a user is twice, and the report is gone", all(changes, checks(noon, twice)), change.StepFailed, "1 check fails: user-duplicate"},
 	})
+}
+
+// A cluster that is gone leaves all the same, and what is ended need not be well.
+func TestWhatIsEndedNeedNotBeWell(t *testing.T) {
+	leaves := func(s *scene) { s.plan.Kind, s.plan.Pairs = change.Leave, []mesh.PeerID{emeaApac} }
+	gone := func(s *scene) { s.clusters["emea"].Seen.Access = peer.Unknown[bool](peer.CannotConnect, "no route") }
+	pair, twice := row("ports", check.Fail), row(check.UserDuplicate, check.Fail)
+	pair.Peer, twice.Cluster = emeaApac, "emea"
+	const cure = "; if emea is gone for good, skip this step and those on its own pages with a reason: the others' entries for it go all the same"
+	looked(t, change.Step{Op: change.OpPreflight, Began: ago(time.Minute)}, []look{
+		{"the pair", all(leaves, checks(noon, pair)), change.StepDone, "no check fails; also failing, not about this plan: ports (emea>apac)."},
+		{"users who are twice in it", all(leaves, checks(noon, twice)), change.StepDone, "no check fails; also failing, not about this plan: user-duplicate (emea)."},
+		{"the cluster itself must be", all(leaves, checks(noon, row("replication", check.Fail))), change.StepFailed, "1 check fails: replication (as it reads)."},
+		{"it is gone", all(leaves, gone, checks(noon, row("replication", check.Fail))), change.StepFailed, "1 check fails: replication (as it reads)" + cure + "."},
+		{"it is gone, and no check says so", all(leaves, gone, checks(noon)), change.StepRunning, "no route" + cure + "."},
+		{"a cluster that is to stay is not gone for good", all(gone, checks(noon)), change.StepRunning, "no route."},
+	})
+}
+
+// What the store does not give is no check that fails.
+func TestChecksThatTheStoreDoesNotGive(t *testing.T) {
+	s := newScene(t, change.Step{Op: change.OpPreflight, Began: ago(time.Minute)})
+	s.record()
+	s.Store.(*storetest.Memory).Fail = func(op string, key store.Key) error {
+		if op == "get" && key == store.Preflight(s.Mesh.Name, "emea") {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	s.Preflight = func(context.Context, mesh.ClusterID) error { return nil }
+	if _, err := s.advance(t.Context(), s.plan); !errors.Is(err, context.DeadlineExceeded) || s.step.State == change.StepFailed {
+		t.Errorf("%v: %+v", err, *s.step)
+	}
 }
 
 // An approval can be given ahead, for the service as it was when the checks were made.

@@ -24,10 +24,9 @@ const (
 
 // see notes since when a step's service runs, and who is connected.
 func (t *tick) see(s *change.Step, ready peer.Readiness) {
-	if svc, ok := service(ready, s.Node, s.Service); ok {
-		if at := startOf(svc, ready.Nodes[s.Node].Services.At); !at.IsZero() {
-			s.ServiceStart = at
-		}
+	svc, _ := service(ready, s.Node, s.Service)
+	if at := startOf(svc, ready.Nodes[s.Node].Services.At); !at.IsZero() {
+		s.ServiceStart = at
 	}
 	count(s, ready)
 }
@@ -62,7 +61,7 @@ func (t *tick) restart(ctx context.Context, p *record.Plan, s *change.Step) erro
 	if s.KindOf(t.Mesh.Policy.Mode) != change.Automatic {
 		return t.restarted(s, ready, err)
 	}
-	if s.Attempt > 0 && !s.Sent.IsZero() {
+	if !s.Sent.IsZero() {
 		// What became of it is asked of the gate, not of people.
 		return t.act(ctx, p, s, peer.RestartService, "", "restart", interrupts(s))
 	}
@@ -150,7 +149,7 @@ func (t *tick) awaitHA(ctx context.Context, p *record.Plan, s *change.Step) erro
 	}
 	switch why := settling(ready, err, s.Node); {
 	case why == "":
-		s.Turn(change.StepDone, now, "%s", t.groupReads(ready, s))
+		s.Turn(change.StepDone, now, "%s", groupReads(ready, s))
 	case vouched(s):
 		s.Turn(change.StepDone, now, "%s says so; it cannot be read: %s%s", s.Said.Actor, why, remark(s))
 	case late && failedOver(ready, s.Node):
@@ -175,7 +174,7 @@ func (t *tick) fallback(ctx context.Context, p *record.Plan, s *change.Step) err
 		t.confirmed(s, nil, "", why)
 	case why == "":
 		done := true
-		t.confirmed(s, &done, t.groupReads(ready, s), "")
+		t.confirmed(s, &done, groupReads(ready, s), "")
 	default:
 		done := false
 		text := why
@@ -210,11 +209,8 @@ func failedOver(ready peer.Readiness, node mesh.NodeName) bool {
 	return false
 }
 
-func (t *tick) groupReads(ready peer.Readiness, s *change.Step) string {
-	if state, ok := ready.Nodes[s.Node].HAState.Get(); ok {
-		return fmt.Sprintf("%s reads %s", s.Node, peer.HAWord(state))
-	}
-	return fmt.Sprintf("%s is settled", s.Node)
+func groupReads(ready peer.Readiness, s *change.Step) string {
+	return fmt.Sprintf("%s reads %s", s.Node, peer.HAWord(ready.Nodes[s.Node].HAState.Value))
 }
 
 // awaitPeople waits until people are connected again, and asks if they stay away.

@@ -1,6 +1,7 @@
 package peering
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func peopleUnread(s *scene) {
 func TestWhetherAPersonHasRestartedTheRouter(t *testing.T) {
 	looked(t, router, []look{
 		{"it runs since before", nil, change.StepWaiting, "for a person to do it: Started, up since 2026-03-01 12:00 UTC; 100 people are connected to it, who will be signed out"},
-		{"it was restarted", up(29 * time.Minute), change.StepDone, "Started, up since 2026-03-02 11:31 UTC"},
+		{"it was restarted", up(29 * time.Minute), change.StepDone, "Started, up since 2026-03-02 11:31 UTC."},
 		{"this very second", up(0), change.StepDone, "Started, up since 2026-03-02 12:00 UTC"},
 		{"just when the plan came to it", up(30*time.Minute + 59*time.Second), change.StepDone, "Started, up since 2026-03-02 11:29 UTC"},
 		{"more than a minute before", up(31 * time.Minute), change.StepWaiting, "Started, up since 2026-03-02 11:29 UTC; 100 people"},
@@ -54,7 +55,7 @@ func TestARestartIsAnnouncedBeforeItIsApproved(t *testing.T) {
 		{"nobody takes over", all(recover, haOff), change.StepWaiting, "who will be signed out; nobody takes over meanwhile"},
 		{"it could not be done", all(recover, badReplication), change.StepWaiting, "it could not be done now: database replication (Replicate_State) of imp-emea-sub.example.com is 3"},
 		{"it was tried once", all(recover, func(s *scene) { s.step.Attempt = 2 }), change.StepWaiting, "who will be signed out; attempt 1 came to nothing, as `peerkeeper history` tells"},
-		{"it is to be tried for the first time", all(recover, func(s *scene) { s.step.Attempt = 1 }), change.StepWaiting, "who will be signed out"},
+		{"it is to be tried for the first time", all(recover, func(s *scene) { s.step.Attempt = 1 }), change.StepWaiting, "who will be signed out."},
 		{"the cluster cannot be reached", all(recover, alone), change.StepWaiting, "emea cannot be read: no connection"},
 		{"it is approved, and cannot be done", all(approved, badReplication), change.StepFailed, "database replication (Replicate_State) of imp-emea-sub.example.com is 3"},
 		{"it is approved, and waits for an upgrade", all(approved, upgrading), change.StepRunning, "waits: emea>apac is Upgrading"},
@@ -115,6 +116,41 @@ func TestAGroupHasAQuarterOfAnHourToSettle(t *testing.T) {
 	})
 }
 
+// Whether a node's own group has failed over: of a node whose group is not told it may be.
+func TestWhoseFailoverANodesIs(t *testing.T) {
+	node := func(group string, state int) peer.NodeReadiness {
+		n := peer.NodeReadiness{HAState: peer.Known(state, noon)}
+		if group != "" {
+			n.Group = peer.Known(group, noon)
+		}
+		return n
+	}
+	const failed = 5
+	for _, tt := range []struct {
+		name   string
+		own    peer.NodeReadiness
+		others []peer.NodeReadiness
+		want   bool
+	}{
+		{"its own", node("a", failed), nil, true},
+		{"its partner's", node("a", peer.HANormal), []peer.NodeReadiness{node("b", peer.HANormal), node("b", peer.HAIdle), node("b", peer.HANormal), node("a", failed)}, true},
+		{"another group's", node("a", peer.HANormal), []peer.NodeReadiness{node("b", failed)}, false},
+		{"that of one whose group is not told", node("a", peer.HANormal), []peer.NodeReadiness{node("", failed)}, true},
+		{"another's, and its own group is not told", node("", peer.HANormal), []peer.NodeReadiness{node("b", failed)}, true},
+		{"nobody's", node("a", peer.HAIdle), []peer.NodeReadiness{node("a", peer.HANormal)}, false},
+	} {
+		r := peer.Readiness{Nodes: map[mesh.NodeName]peer.NodeReadiness{emeaPub: tt.own}}
+		for i, n := range tt.others {
+			r.Nodes[mesh.NodeName(fmt.Sprintf("imp-emea-%d.example.com", i))] = n
+		}
+		for range 20 { // in whichever order the nodes come
+			if got := failedOver(r, emeaPub); got != tt.want {
+				t.Fatalf("%s: %v", tt.name, got)
+			}
+		}
+	}
+}
+
 func TestANodeThatFailedOverIsFallenBack(t *testing.T) {
 	looked(t, change.Step{Op: change.OpFallback, Node: emeaPub}, []look{
 		{"it had not failed over", restarted(20*time.Minute, 100, 200), change.StepSkipped, "its group has not failed over"},
@@ -138,6 +174,9 @@ func TestFourOfFivePeopleMustBeBack(t *testing.T) {
 			}
 		}
 	}
+	approvedFor := func(people int) func(s *scene) {
+		return func(s *scene) { s.plan.Steps[0].Consent = &change.Consent{Actor: "ada", People: people} }
+	}
 	uncounted := func(s *scene) { s.plan.Steps[0].Counted = false }
 	answered := func(yes bool) func(s *scene) {
 		return func(s *scene) {
@@ -153,6 +192,8 @@ func TestFourOfFivePeopleMustBeBack(t *testing.T) {
 		{"nor after half an hour", all(restarted(31*time.Minute, 100, 200), connected(0, 179)), change.StepWaiting, "for an answer: go on all the same? 179 people are connected to emea; 200 were before"},
 		{"more than before are", all(restarted(time.Minute, 100, 150), connected(100, 100)), change.StepDone, "200 people are connected to emea; 150 were before"},
 		{"nineteen are too few", all(restarted(time.Minute, 19, 200), connected(0, 0)), change.StepDone, "19 people were connected to it: too few to wait for"},
+		{"nineteen are too few, where twenty were when it was approved", all(restarted(time.Minute, 19, 200), approvedFor(20)), change.StepDone, "19 people were connected to it when it was sent, of 20 when ada approved it, and who had gone by then was not signed out by it: too few to wait for."},
+		{"where nineteen were already", all(restarted(time.Minute, 19, 200), approvedFor(19)), change.StepDone, "19 people were connected to it: too few to wait for."},
 		{"twenty are not", all(restarted(time.Minute, 20, 200), connected(0, 0)), change.StepRunning, "0 people are connected to emea; 200 were before"},
 		{"one was", all(restarted(time.Minute, 1, 200), connected(0, 0)), change.StepDone, "1 person was connected to it: too few to wait for"},
 		{"nobody knows how many were", all(restarted(time.Minute, 0, 0), uncounted), change.StepRunning, "how many people are connected, or were before, cannot be read"},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"peerkeeper/shared/change"
+	"peerkeeper/shared/mesh"
 	"peerkeeper/shared/peer"
 	"peerkeeper/shared/plain"
 	"peerkeeper/shared/record"
@@ -99,7 +100,7 @@ func (t *tick) awaitSync(_ context.Context, p *record.Plan, s *change.Step) erro
 	}
 	c, _ := t.Mesh.Cluster(s.Cluster)
 	waited := now.Sub(since)
-	patience := 4*max(c.SyncInterval.D(), 30*time.Minute) + 2*t.grounds.View.Tick
+	patience := 4*max(c.SyncInterval.D(), mesh.MinSyncInterval) + 2*t.grounds.View.Tick
 	switch {
 	case len(missing) == 0:
 		s.Turn(change.StepDone, now, "%s synced since %s", plain.Count(all, "peer has", "peers have"), plain.Time(since))

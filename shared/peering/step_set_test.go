@@ -32,6 +32,9 @@ func TestEveryPeerSyncsAtTheNewInterval(t *testing.T) {
 	}
 	never := synced(0)
 	const done = "2 peers have synced since 2026-03-02 11:45 UTC"
+	looked(t, change.Step{Op: change.OpAwaitSync, Cluster: "apac"}, []look{ // whose peers are not the mesh's first
+		{"both peers of another cluster have", func(s *scene) { s.before(setOn("apac", 15*time.Minute)) }, change.StepDone, done},
+	})
 	looked(t, change.Step{Op: change.OpAwaitSync}, []look{
 		{"both peers have", changedAgo(15 * time.Minute), change.StepDone, done},
 		{"nothing was changed", nil, change.StepSkipped, "nothing was changed on emea"},
