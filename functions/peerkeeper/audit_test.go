@@ -31,7 +31,7 @@ func TestAuditUsersFromTheCommandLine(t *testing.T) {
 	sim.post(t, "/clusters/emea/users", `{"userid":"=zz.one","directoryuri":"zz.one@example.com"}`)
 	sim.post(t, "/clusters/apac/users", `{"userid":"zz.two","imaddress":"zz.two@example.com","directoryuri":"ZZ.one@example.com."}`)
 	sim.post(t, "/clusters/apac/users", `{"duplicate":"=ZZ.One"}`)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for len(a.Unread) > 0 && time.Now().Before(deadline) {
 		run()
 		a = mustJSON[auditJSON](t, 1, sim.dir, "audit", "users")

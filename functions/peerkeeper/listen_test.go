@@ -146,6 +146,7 @@ func TestIdleConnectionsDoNotStopTheWatch(t *testing.T) {
 	address := regexp.MustCompile(`page http://(\S+);`)
 	eventually(t, "the page's address", func() bool { return address.MatchString(r.err.String()) })
 	at := address.FindStringSubmatch(r.err.String())[1]
+	began := time.Now()
 	for range 1100 {
 		c, err := net.Dial("tcp", at)
 		if err != nil {
@@ -167,8 +168,8 @@ func TestIdleConnectionsDoNotStopTheWatch(t *testing.T) {
 	if files := openFilesOf(r.Process.Pid); files > 1024-500 {
 		t.Errorf("%d files are open, want half of them free", files)
 	}
-	if n := strings.Count(r.err.String(), "page: "); n != 1 {
-		t.Errorf("%d lines about the connections, want one:\n%s", n, r.err.String())
+	if n := strings.Count(r.err.String(), "page: "); n == 0 || n > 1+int(time.Since(began).Minutes()) {
+		t.Errorf("%d lines about the connections, want one a minute:\n%s", n, r.err.String())
 	}
 }
 

@@ -101,7 +101,7 @@ func (p *program) code(t testing.TB) int {
 	select {
 	case <-p.done:
 		return p.ProcessState.ExitCode()
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatalf("peerkeeper %v does not end\n%s\n%s", p.Args[1:], p.out.String(), p.err.String())
 		return -1
 	}
@@ -173,7 +173,7 @@ func (l *lockedBuffer) String() string {
 // eventually waits for a condition of another process.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	end := time.Now().Add(time.Minute)
+	end := time.Now().Add(5 * time.Minute)
 	for !holds() {
 		if time.Now().After(end) {
 			t.Fatalf("in vain: waiting for %s", what)

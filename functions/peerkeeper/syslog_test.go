@@ -126,7 +126,7 @@ func TestEachWayInWhichLinesAreSent(t *testing.T) {
 			sim.post(t, "/clusters/emea/log", `{"alarm":"InterClusterSyncAgentSyncFailure","peer":"amer"}`)
 			want.Lines, want.Kept, want.Unreadable = want.Lines+ways.lines, want.Kept+ways.kept, want.Unreadable+ways.unreadable
 			last := tally{}
-			for end := time.Now().Add(20 * time.Second); last != want && time.Now().Before(end); last = counted() {
+			for end := time.Now().Add(2 * time.Minute); last != want && time.Now().Before(end); last = counted() {
 				time.Sleep(50 * time.Millisecond)
 			}
 			if last != want {

@@ -325,7 +325,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	s := newStand(t)
 	at := time.Now().UTC().Truncate(time.Minute)
 	// The kill comes when the run is under way: while its Query hangs.
-	s.Inject(emulator.Rule{Service: "dynamodb", Operation: "Query", Kind: emulator.Delay, Wait: 20 * time.Second, Times: -1})
+	s.Inject(emulator.Rule{Service: "dynamodb", Operation: "Query", Kind: emulator.Delay, Wait: 10 * time.Minute, Times: -1})
 	l := start(t, s, "peersync")
 	done := make(chan error, 1)
 	go func() {
@@ -378,7 +378,7 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	end := time.NewTimer(20 * time.Second)
+	end := time.NewTimer(2 * time.Minute)
 	defer end.Stop()
 	for !done() {
 		select {
