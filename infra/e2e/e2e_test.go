@@ -373,7 +373,7 @@ func (s *stage) killOnce(t *testing.T, name, what string, done func() bool) {
 	}()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	end := time.NewTimer(30 * time.Second)
+	end := time.NewTimer(2 * time.Minute)
 	defer end.Stop()
 	for !done() {
 		select {

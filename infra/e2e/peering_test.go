@@ -93,7 +93,7 @@ func (s *stage) killInvoked(t *testing.T, done func() bool, person string, args 
 	}()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	end := time.NewTimer(time.Minute)
+	end := time.NewTimer(2 * time.Minute)
 	defer end.Stop()
 	for !done() {
 		select {
@@ -101,7 +101,7 @@ func (s *stage) killInvoked(t *testing.T, done func() bool, person string, args 
 		case <-ended:
 			t.Fatalf("the command ended before: exit %d: %s%s", code, out, complaint)
 		case <-end.C:
-			t.Fatal("it was not done within a minute")
+			t.Fatal("it was not done within two minutes")
 		}
 	}
 	if err := s.sandboxes()[before].Kill(); err != nil {
