@@ -161,7 +161,7 @@ func TestAChainThatGoesRound(t *testing.T) {
 	leaf := issue(t, wish{cn: "leaf", by: a, days: 300, leaf: true})
 	done := time.Now()
 	between, root := chain.Ends(leaf.cert, chain.Known{Served: certs(all...), Trusted: certs(a)}, noon())
-	if took := time.Since(done); took > 5*time.Second {
+	if took := time.Since(done); took > time.Minute {
 		t.Errorf("took %s", took)
 	}
 	if told(root) != "100 A" {
