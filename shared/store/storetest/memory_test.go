@@ -3,13 +3,14 @@ package storetest_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"peerkeeper/shared/store"
 	"peerkeeper/shared/store/storetest"
 )
 
 func TestMemory(t *testing.T) {
-	storetest.Run(t, func(*testing.T) store.Store { return storetest.NewMemory() })
+	storetest.Run(t, func(*testing.T) store.Store { m := storetest.NewMemory(); m.Now = time.Now; return m })
 }
 
 func TestMemoryFaults(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -290,7 +291,7 @@ func TestDefect(t *testing.T) {
 	want := os.Getenv(defectVariable)
 	for _, d := range defects() {
 		if d.name == want {
-			Run(t, func(*testing.T) store.Store { return d.wrap(NewMemory()) })
+			Run(t, func(*testing.T) store.Store { m := NewMemory(); m.Now = time.Now; return d.wrap(m) })
 		}
 	}
 }
