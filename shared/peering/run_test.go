@@ -224,6 +224,32 @@ func TestAWordThatIsRefusedIsLogged(t *testing.T) {
 	}
 }
 
+// TestRepairsAreKeptOffAClusterWhileAStepIsUnderWay: and no longer.
+func TestRepairsAreKeptOffAClusterWhileAStepIsUnderWay(t *testing.T) {
+	verifies := change.Step{Op: change.OpVerifyPair, Pair: emeaApac}
+	for name, tt := range map[string]struct {
+		read func(s *scene)
+		step change.Step
+		want int
+	}{
+		"a first full sync is awaited": {synced(0), verifies, 1},
+		"a person is awaited":          {func(*scene) {}, waitsForPerson, 0},
+		"the pair works":               {func(*scene) {}, verifies, 0},
+		"somebody stops it":            {all(synced(0), func(s *scene) { s.hears("aaaaaa", change.Word{Verb: change.Stop}) }), verifies, 0},
+	} {
+		s := newScene(t, waitsForPerson)
+		s.stored("aaaaaa", change.Running, tt.step)
+		tt.read(s)
+		if _, err := s.handles(t.Context(), run.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		gate, err := repair.Load(t.Context(), s.Store, s.Mesh.Name)
+		if err != nil || len(gate.Locks) != tt.want {
+			t.Errorf("%s: %+v, %v; the plan is %s", name, gate.Locks, err, s.loaded("aaaaaa").State)
+		}
+	}
+}
+
 // TestADryRunHearsNothing: what is said stays for the run that acts.
 func TestADryRunHearsNothing(t *testing.T) {
 	s := newScene(t, waitsForPerson)

@@ -146,6 +146,11 @@ func upgrading(s *scene) {
 	put(s.t, s.Store, store.PeerStuck(s.Mesh.Name, emeaApac), record.StateSchema, peer.StateRecord{Overlays: []peer.Overlay{peer.Upgrading}})
 }
 
+// unrecorded has peersync never have read a cluster.
+func unrecorded(id mesh.ClusterID) func(s *scene) {
+	return func(s *scene) { delete(s.clusters, id) }
+}
+
 // lists has the peer table of emea hold these entries, as it is read now.
 func lists(entries ...peer.Entry) func(s *scene) {
 	return func(s *scene) {

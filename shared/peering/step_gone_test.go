@@ -67,6 +67,7 @@ func TestWhatIsLeftOfADeletedEntry(t *testing.T) {
 		{"copies, says ada, are gone", all(lists(), copies(7), began(2*time.Hour+time.Minute), confirmed), change.StepWaiting, "for a person: 7 copies of users of apac are still there; ada confirmed it"},
 		{"copies that were counted before", all(none, countedBefore), change.StepRunning, "the copies have not been counted since"},
 		{"copies are not counted", all(none, usersUnread("emea")), change.StepRunning, "the copies have not been counted since"},
+		{"the cluster has never been read", all(none, unrecorded("emea")), change.StepRunning, "the copies have not been counted since"},
 		{"nor after two looks", all(none, usersUnread("emea"), began(10*time.Minute)), change.StepWaiting, asks + nobody + "; it cannot be read: how many copies there are"},
 		{"entries and copies cannot be read", all(alone, usersUnread("emea"), began(10*time.Minute)), change.StepWaiting, asks + nobody + blind + "; how many copies there are"},
 		{"entries cannot be read, and no copies were known", all(alone, copies(0)), change.StepWaiting, asks + nobody + "; no copies of users of apac are there, but none were known before either" + blind},

@@ -32,6 +32,15 @@ func TestUsersMustHaveComeFromUnifiedCM(t *testing.T) {
 	})
 }
 
+// TestWhatIsNotKnownYetIsNothingToVouchFor: the plan asks nobody for it.
+func TestWhatIsNotKnownYetIsNothingToVouchFor(t *testing.T) {
+	s := newScene(t, change.Step{Op: change.OpSyncAgent, Node: emeaPub})
+	all(alone, confirmed)(s)
+	if got := s.looks(); !got.Unseen || got.Said != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 // compared has an audit have read all users at noon but for what a case says of it.
 func compared(changes ...func(r *userset.Report)) func(s *scene) {
 	return func(s *scene) {
@@ -84,17 +93,21 @@ func TestNoUserMayBeAtHomeTwice(t *testing.T) {
 		{"ada says that none is", all(compared(problem(userset.DuplicateUserID, "grace", 0, "emea", "apac")), confirmed), change.StepWaiting, "and it reads otherwise"},
 		{"one is, outside the plan", compared(problem(userset.DuplicateUserID, "grace", 0, "emea", "amer")), change.StepDone, none},
 		{"one is, twice in one cluster", compared(problem(userset.DuplicateUserID, "grace", 0, "emea", "emea")), change.StepDone, none},
+		{"one is, after another kind of problem", compared(problem(userset.Moving, "ada", 0, "emea", "apac"), problem(userset.DuplicateUserID, "grace", 0, "emea", "apac")), change.StepWaiting, "1 user ID or directory URI is twice in them: grace"},
 		{"another kind of problem", compared(problem(userset.Moving, "grace", 1, "emea", "apac")), change.StepDone, none},
 		{"a cluster has never been read", compared(readAt("apac", nil)), change.StepWaiting, notYet + "apac: its users have not been read, which is done within an hour" + then},
 		{"and there is a gap for that", compared(readAt("apac", nil), gap("apac", userset.AllUsers)), change.StepWaiting, notYet + "apac: its users have not been read, which is done within an hour" + then},
 		{"one that is not of the plan has not", compared(readAt("amer", nil)), change.StepDone, none},
 		{"it was read two days ago", compared(readAt("apac", &twoDays)), change.StepDone, none},
 		{"it was read longer ago", compared(readAt("apac", &longer)), change.StepWaiting, notYet + "apac: its users were last read at 2026-02-28 11:59 UTC"},
+		{"it was read longer ago, and users have come since", all(compared(readAt("emea", &longer)), grown), change.StepWaiting, notYet + "emea: its users were last read at 2026-02-28 11:59 UTC" + then},
+		{"nobody knows how many there are now", all(compared(), unrecorded("apac")), change.StepDone, none},
 		{"users have come since", all(compared(), grown), change.StepWaiting, notYet + "emea: 170 users were compared at 2026-03-02 12:00 UTC, and 200 are there now, which are read within an hour"},
 		{"some could not be read", compared(gap("apac", userset.Suspects)), change.StepWaiting, notYet + "apac: suspects: too slow" + then},
 		{"some of somewhere", compared(gap("", userset.Suspects)), change.StepWaiting, notYet + "suspects: too slow"},
 		{"some of a cluster that is not of the plan", compared(gap("amer", userset.Suspects)), change.StepDone, none},
 		{"copies could not be read", compared(gap("apac", userset.Copies)), change.StepDone, none},
+		{"copies could not be read, nor directory URIs", compared(gap("apac", userset.Copies), gap("apac", userset.DirectoryURIs)), change.StepWaiting, untold + "apac: directory URIs: too slow."},
 		{"directory URIs are not told", compared(gap("apac", userset.DirectoryURIs)), change.StepWaiting, untold + "apac: directory URIs: too slow"},
 		{"and ada says that none is twice", all(compared(gap("apac", userset.DirectoryURIs)), confirmed), change.StepDone, "ada says so; " + untold + "apac: directory URIs: too slow"},
 		{"more are than are named", compared(func(r *userset.Report) { r.Counts[userset.DuplicateUserID] = 5 }), change.StepWaiting, untold + "5 more of kind duplicateUserID are in the mesh than are named"},

@@ -1,6 +1,7 @@
 package peering
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -97,13 +98,20 @@ func TestAPairWorksWhenItIsReadTo(t *testing.T) {
 		return func(s *scene) { s.clusters[id].Seen.Users.At = ago(31 * time.Minute) }
 	}
 	const (
-		well     = "synced at 2026-03-02 11:50 UTC; Associated Users: 200, as many as at home"
+		well     = "both ends name each other's publisher, protocol tcp; synced at 2026-03-02 11:50 UTC; Associated Users: 200, as many as at home"
 		mend     = "for a person to mend it (`peerkeeper explain emea>apac` says how): "
 		ends     = "its two ends have not both been read since the change"
 		notSince = "emea>apac has not synced since 2026-03-02 11:30 UTC"
 	)
 	looked(t, change.Step{Op: change.OpVerifyPair, Pair: emeaApac}, []look{
-		{"it works", nil, change.StepDone, well},
+		{"it works", nil, change.StepDone, well + "."},
+		{"it works, at last", began(5 * time.Hour), change.StepDone, well + "."},
+		{"it was counted ten minutes ago", func(s *scene) {
+			for _, r := range s.clusters {
+				r.Seen.Users.At = ago(10 * time.Minute)
+			}
+		}, change.StepDone, well + "."},
+		{"an end has never been read", unrecorded("emea"), change.StepRunning, "not read yet: when it synced (Last Synchronized Time); how many users it holds (Associated Users)"},
 		{"one end was read before the change", readBefore("emea"), change.StepRunning, ends},
 		{"the other end was", readBefore("apac"), change.StepRunning, ends},
 		{"it has not synced since the change", synced(31 * time.Minute), change.StepRunning, notSince},
@@ -136,9 +144,28 @@ func TestAPairWorksWhenItIsReadTo(t *testing.T) {
 		{"the other end's name does not resolve", certcheckFinds(peer.NamesResolve, peer.False), change.StepWaiting, mend + "as certcheck found it"},
 		{"certificates are no matter over TCP", certcheckFinds(peer.CertificateTrusted, peer.False), change.StepDone, well},
 		{"with TLS they are", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.False)), change.StepWaiting, mend + "as certcheck found it"},
-		{"with TLS they are exchanged", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.True)), change.StepDone, well + "; as certcheck found it"},
+		{"with TLS they are exchanged", all(overTLS, certcheckFinds(peer.CertificateTrusted, peer.True)), change.StepDone, strings.Replace(well, "tcp", "tls", 1) + "; as certcheck found it."},
 		{"with TLS they are not read", overTLS, change.StepRunning, "whether certificates are exchanged (Certificate Status)"},
 	})
+}
+
+// TestWhatIsReadOfAPairSpeaksAgainstAPerson: be it wrong, or still to come, or both.
+func TestWhatIsReadOfAPairSpeaksAgainstAPerson(t *testing.T) {
+	for name, tt := range map[string]struct {
+		read func(s *scene)
+		want bool
+	}{
+		"it has not synced":                            {synced(31 * time.Minute), true},
+		"its password is wrong":                        {emeaEntry(func(e *peer.Entry) { e.Error = "credentials" }), true},
+		"its password is wrong, and it has not synced": {all(emeaEntry(func(e *peer.Entry) { e.Error = "credentials" }), synced(31*time.Minute)), true},
+		"nothing tells when it synced":                 {clockless, false},
+	} {
+		s := newScene(t, change.Step{Op: change.OpVerifyPair, Pair: emeaApac})
+		all(tt.read, confirmed)(s)
+		if got := s.looks(); got.Said.Contradicted != tt.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 }
 
 // logFails has Cisco's log of emea tell that a sync from apac failed, so long ago; the entry
@@ -176,6 +203,7 @@ func TestEntriesThatMeshYAMLDoesNotTellOf(t *testing.T) {
 		{"by a clock that is ahead it has", all(unpaired, ahead, lists(of(pub, nil))), change.StepRunning, "the entry for imp-apac-pub.example.com has not synced since 2026-03-02 11:30 UTC"},
 		{"its password is refused", all(unpaired, lists(of(pub, refused))), change.StepWaiting, "apac refuses the AXL user name or password in emea's entry for imp-apac-pub.example.com"},
 		{"nothing tells when it synced", all(unpaired, lists(of(pub, noClock)), confirmed), change.StepDone, "ada says that the rest is so, which cannot be read: when the entry for imp-apac-pub.example.com synced"},
+		{"its cluster has never been read", all(unpaired, unrecorded("emea"), lists(of(pub, nil))), change.StepDone, "the entry for imp-apac-pub.example.com synced at 2026-03-02 11:50 UTC"},
 		{"it is gone", all(unpaired, lists()), change.StepDone, "no entry for apac is there any more"},
 		{"the peer table cannot be read", all(unpaired, alone, clockless, confirmed), change.StepDone, "ada says that the rest is so, which cannot be read: no connection"},
 		{"the peer table cannot be read now, and was since", all(unpaired, alone), change.StepDone, "synced at 2026-03-02 11:50 UTC"},
@@ -210,6 +238,7 @@ func TestSinceWhenAPairIsAsThePlanWantsIt(t *testing.T) {
 		{"its password was entered", step(change.OpEnterCredentials, emeaApac, change.StepDone), "11:45"},
 		{"the other end's password is another", step(change.OpEnterCredentials, back, change.StepDone), "11:30"},
 		{"another pair's entry was edited", step(change.OpEditEntry, other, change.StepDone), "11:30"},
+		{"its entry was looked for before the plan was started", change.Step{Op: change.OpAddEntry, Cluster: "emea", Pair: emeaApac, State: change.StepDone, Began: at("11:00")}, "11:30"},
 		{"a bell was read", step(change.OpAskBell, emeaApac, change.StepDone), "11:30"},
 		{"it was edited before the plan was started", change.Step{Op: change.OpEditEntry, Cluster: "emea", Pair: emeaApac, State: change.StepDone, Since: at("11:00")}, "11:30"},
 	} {

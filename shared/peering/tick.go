@@ -116,7 +116,7 @@ func (t *tick) advance(ctx context.Context, p *record.Plan) (moved bool, err err
 		p.SkipDependants(t.Now())
 		if p.Current() == nil {
 			p.Finish(t.Now())
-		} else if p.State == change.Waiting {
+		} else {
 			p.Turn(change.Running, "", t.Now())
 		}
 		return true, nil
