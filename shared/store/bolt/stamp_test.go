@@ -13,6 +13,7 @@ import (
 // was written after it.
 func TestStampTellsEveryWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
+	began := time.Now()
 	s, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +22,8 @@ func TestStampTellsEveryWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, sure := s.Stamp(); sure {
+	// On a slow machine that is not right after it any more. The kernel's stamps are up to 10 ms old.
+	if _, sure := s.Stamp(); sure && time.Since(began) < settles-20*time.Millisecond {
 		t.Error("sure right after a write, when the next one may leave the same time")
 	}
 	past := time.Now().Add(-time.Hour)
