@@ -10,7 +10,7 @@ import (
 )
 
 // Outlook is what a join will come to once its cluster stands in mesh.yaml, as far as that can
-// be told before. Nothing of it is a step of the plan, nor kept: it is told anew each time.
+// be told before. Nothing of it is a step of the plan, nor kept: it is told again each time.
 type Outlook struct {
 	// Assumes is what mesh.yaml does not say yet, and is taken for granted; "" if it says all.
 	Assumes string `json:"assumes,omitempty"`

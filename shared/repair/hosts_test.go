@@ -75,6 +75,9 @@ func (r report) String() string {
 	return string(b)
 }
 
+// keeping is the clock of the stores: on the days of this test nothing expires, whatever day it is run on.
+func keeping() time.Time { return noon }
+
 // rightNow is what the test's clock says.
 func rightNow(path string) time.Time {
 	b, err := os.ReadFile(path)
@@ -105,11 +108,12 @@ func TestChildHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.Now = keeping
 		under = s
 	} else {
 		cfg := aws.Config{Region: emulator.Region, Credentials: emulator.Credentials(), BaseEndpoint: &a.URL}
 		s := dynamo.New(dynamo.NewClient(cfg), a.Table)
-		s.FirstWait = 2 * time.Millisecond
+		s.FirstWait, s.Now = 2*time.Millisecond, keeping
 		under = s
 	}
 	h := &oneHost{assignment: a, say: say, store: &recorder{Store: under, client: a.Name, say: say}}
@@ -506,6 +510,7 @@ func stores(t *testing.T, test func(t *testing.T, open func(t *testing.T) *pair)
 			if err != nil {
 				t.Fatal(err)
 			}
+			s.Now = keeping
 			return newPair(t, assignment{Bolt: path}, s)
 		})
 	})
@@ -532,7 +537,9 @@ func stores(t *testing.T, test func(t *testing.T, open func(t *testing.T) *pair)
 			// Now and then the answer to a write of the gate is lost.
 			e.Inject(emulator.Rule{Service: "dynamodb", Operation: "PutItem", Contains: "GATE", Kind: emulator.LostReply, Times: 9})
 			t.Cleanup(func() { e.Mend() })
-			return newPair(t, assignment{Table: name, URL: e.URL}, dynamo.New(dynamo.NewClient(e.Config()), name))
+			s := dynamo.New(dynamo.NewClient(e.Config()), name)
+			s.Now = keeping
+			return newPair(t, assignment{Table: name, URL: e.URL}, s)
 		})
 	})
 }
