@@ -47,7 +47,7 @@ func meshLinesText() text {
 				if host == "" {
 					host = "HOST"
 				}
-				do += fmt.Sprintf("; `peerkeeper init --publisher %s --secrets secrets.json --credentials NAME --out new.yaml` finds its nodes and writes its lines whole; its account goes into the secrets", host)
+				do += fmt.Sprintf("; `peerkeeper init --publisher %s --secrets secrets.json --credentials NAME --out new.yaml` finds its nodes and writes its lines whole, but for its id, which is %s; its account goes into the secrets", host, c.step.Cluster)
 			}
 			do += ". Then put the file in force: restart `peerkeeper run`, or on AWS deploy the environment"
 			if Kind(c.step.Purpose) == Join {

@@ -81,6 +81,10 @@ type Service struct {
 // Started reports whether the service runs.
 func (s Service) Started() bool { return s.Status == "Started" }
 
+// Restarting says that it is on its way to be up or down: Control Center refuses another
+// Restart meanwhile.
+func (s Service) Restarting() bool { return s.Status == "Starting" || s.Status == "Stopping" }
+
 // Entry is one row of the peer table as the dialect reads it.
 type Entry struct {
 	Address  string        `json:"address"`

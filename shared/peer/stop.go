@@ -170,7 +170,7 @@ func (v *View) whyStopped(c *mesh.Cluster, node mesh.NodeName, service string, d
 	for name, o := range services {
 		switch {
 		case name == service:
-		case o.Status == "Starting", o.Status == "Stopping":
+		case o.Restarting():
 			starting = true
 		case o.Started() && o.UpTime >= 0:
 			if start := seen.At.Add(-o.UpTime); boot.IsZero() || start.Before(boot) {

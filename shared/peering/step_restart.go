@@ -112,6 +112,8 @@ func (t *tick) restarted(s *change.Step, ready peer.Readiness, err error) error 
 	switch {
 	case err != nil || !listed:
 		t.confirmed(s, nil, "", unreadable(err, ready, s))
+	case svc.Restarting():
+		s.Turn(change.StepWaiting, t.Now(), "it is %s: the plan goes on when it reads Started; do not press Restart again%s", svc.Status, confirmedBy(s))
 	default:
 		done := start.After(s.Began.Add(-time.Minute))
 		text := svc.Status

@@ -33,7 +33,12 @@ func TestWhetherAPersonHasRestartedTheRouter(t *testing.T) {
 		{"this very second", up(0), change.StepDone, "Started, up since 2026-03-02 12:00 UTC"},
 		{"just when the plan came to it", up(30*time.Minute + 59*time.Second), change.StepDone, "Started, up since 2026-03-02 11:29 UTC"},
 		{"more than a minute before", up(31 * time.Minute), change.StepWaiting, "Started, up since 2026-03-02 11:29 UTC; 100 people"},
-		{"it is down", func(s *scene) { s.service(peer.XCPRouter, peer.Service{Status: "Starting", UpTime: -1}) }, change.StepWaiting, "for a person to do it: Starting; how many people are connected to it could not be read"},
+		{"it is down", func(s *scene) { s.service(peer.XCPRouter, peer.Service{Status: "Starting", UpTime: -1}) }, change.StepWaiting, "it is Starting: the plan goes on when it reads Started; do not press Restart again."},
+		{"it is on its way, as ada says", func(s *scene) {
+			s.service(peer.XCPRouter, peer.Service{Status: "Stopping", UpTime: -1})
+			s.step.Said = &change.Said{Verb: change.Confirm, Actor: "ada", At: ago(time.Minute)}
+		}, change.StepWaiting, "it is Stopping: the plan goes on when it reads Started; do not press Restart again; ada confirmed it at "},
+		{"it is stopped", func(s *scene) { s.service(peer.XCPRouter, peer.Service{Status: "Stopped", UpTime: -1}) }, change.StepWaiting, "for a person to do it: Stopped; how many people are connected to it could not be read"},
 		{"its up-time is not told", up(-1), change.StepWaiting, "for a person to do it: Started; 100 people"},
 		{"replication is bad", badReplication, change.StepWaiting, "; do not restart it now: database replication (Replicate_State) of imp-emea-sub.example.com is 3 (bad)"},
 		{"a node does not tell who is connected", peopleUnread, change.StepWaiting, "; how many people are connected to it could not be read; they will be signed out"},

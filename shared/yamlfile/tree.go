@@ -126,7 +126,7 @@ func (r *treeReader) parse(data []byte) (body ast.Node, ok bool) {
 			return nil, false
 		}
 		line, column := place(syntax.GetToken())
-		cure := ""
+		cure := "compare its indentation, quotes and brackets with those of the lines around it"
 		if lines := bytes.Split(data, []byte("\n")); line >= 1 && line <= len(lines) && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("\t")) {
 			cure = "indent with spaces, YAML allows no tab there"
 		}

@@ -126,7 +126,8 @@ func TestBadFiles(t *testing.T) {
 		{"empty", "", " \n", []string{"1: the file is empty: begin with mesh: NAME"}},
 		{"only a comment", "", "# mesh\n", []string{"1: the file is empty: begin with mesh: NAME"}},
 		{"not a mapping", "", "- mesh\n", []string{"1: is a list, not a mapping: write its keys, each with its value, as key: value"}},
-		{"open bracket", "dns: [192.0.2.53]", "dns: [192.0.2.53", []string{"13: not valid YAML: ',' or ']' must be specified"}},
+		{"open bracket", "dns: [192.0.2.53]", "dns: [192.0.2.53", []string{"13: not valid YAML: ',' or ']' must be specified: compare its indentation, quotes and brackets with those of the lines around it"}},
+		{"a list item indented more than the others", "  - id: apac", "    - id: apac", []string{"15: not valid YAML: non-map value is specified: compare its indentation, quotes and brackets with those of the lines around it"}},
 		{"tab", "    credentials: emea/read", "\tcredentials: emea/read", []string{"10: not valid YAML: found character '\t' that cannot start any token: indent with spaces, YAML allows no tab there"}},
 		{"second document", "policy:", "---\npolicy:", []string{"22: a second YAML document begins here: one file holds one mesh: remove the line ---, or put what follows into a file of its own"}},
 		{"duplicate key", "    ova: 15000", "    ova: 15000\n    ova: 25000", []string{"15: clusters[0].ova: the key stands twice, first on line 14: keep one of them"}},
@@ -260,7 +261,7 @@ func TestBadFiles(t *testing.T) {
 
 		// The site's dialect: its faults carry its own name and lines.
 		{"dialect missing", "policy:", "dialect: nowhere.yaml\npolicy:", []string{"22: dialect: cannot be read: open nowhere.yaml: file does not exist: name a readable file, relative to mesh.yaml"}},
-		{"dialect torn", "policy:", "dialect: torn-dialect.yaml\npolicy:", []string{"torn-dialect.yaml:1: not valid YAML: could not find flow mapping end token '}'"}},
+		{"dialect torn", "policy:", "dialect: torn-dialect.yaml\npolicy:", []string{"torn-dialect.yaml:1: not valid YAML: could not find flow mapping end token '}': compare its indentation, quotes and brackets with those of the lines around it"}},
 		{"dialect's faults, after the mesh's", "policy:\n  mode: observe", "dialect: bad-dialect.yaml\npolicy:\n  mode: act", []string{
 			`24: policy.mode: "act" is not known here: write observe or recover`,
 			"bad-dialect.yaml:2: queries.peer: unknown key: did you mean peers?",
