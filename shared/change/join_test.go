@@ -44,6 +44,7 @@ func TestAJoinByAnotherPublisherThanMeshYAMLHas(t *testing.T) {
 		{"nobody has said", m, "", ""},
 		{"another host", m, "imp-braz-pub.example.com", "--publisher says imp-braz-pub.example.com, and mesh.yaml has imp-latam-pub.example.com as the publisher of latam"},
 		{"the same name in another domain", m, "imp-latam-pub.example.net", "mesh.yaml has imp-latam-pub.example.com"},
+		{"the subscriber, without its domain", m, "imp-latam-sub", "of which imp-latam-sub.example.com is a subscriber"},
 		{"the subscriber", m, "IMP-LATAM-SUB.example.com", "of which imp-latam-sub.example.com is a subscriber"},
 		{"an address that mesh.yaml does not have", m, "192.0.2.99", "does not tell whether that is its address"},
 		{"a name where the node name is an address", byAddress, "imp-latam-pub", "mesh.yaml has 2001:DB8::17"},
@@ -202,8 +203,17 @@ func TestTwoClustersJoinAtOnce(t *testing.T) {
 	if err != nil || says != "it leaves amer and latam to plan a1b2" || len(second.Pairs) != 4 || slices.Contains(second.Clusters, "amer") {
 		t.Errorf("%q, %v, %v", says, err, second.Pairs)
 	}
+	later, err := Make(k(), "d4e5", Word{Kind: Join, Args: []string{"amer"}, Actor: "ada", At: noon})
+	if err != nil || later.State != Done || !strings.Contains(later.Why, "it leaves emea and amer to plan a1b2") {
+		t.Errorf("asked for once more, with both in mesh.yaml: %v, %+v", err, later)
+	}
 	third := joins("e5f6", "latam")
 	if says, err = third.LayOut(k()); err != nil || !strings.HasPrefix(says, "no pair is left for this plan: it leaves emea and latam to plan c3d4") || len(third.Steps) != 2 {
 		t.Errorf("%q, %v", says, err)
+	}
+	first.Turn(Aborted, "", noon)
+	later, err = Make(k(), "d4e5", Word{Kind: Join, Args: []string{"amer"}, Actor: "ada", At: noon})
+	if err != nil || later.State != Draft || len(later.Pairs) != 6 {
+		t.Errorf("the first was aborted: %v, %+v", err, later)
 	}
 }

@@ -144,6 +144,7 @@ func Make(k Known, id string, w Word) (*Plan, error) {
 	if err := p.take(l); err != nil {
 		return nil, err
 	}
+	p.Why = l.leaves
 	if why := p.nothingToDo(l); why != "" {
 		for i := range p.Steps {
 			if !p.Steps[i].State.Over() {

@@ -100,7 +100,7 @@ func (l *layout) join(c *mesh.Cluster) error {
 		by := cmp.Or(l.Changing[pairs[0]], l.Changing[pairs[1]])
 		switch {
 		case l.entriesThere(pairs):
-		case l.id != "" && by != "" && by != l.id: // such as the join of another newcomer
+		case by != "" && by != l.id: // such as the join of another newcomer
 			others = append(others, fmt.Sprintf("%s and %s to plan %s", other.ID, id, by))
 			continue
 		default:
@@ -182,8 +182,8 @@ func otherPublisher(c *mesh.Cluster, said string) string {
 		return ""
 	}
 	what := ""
-	if node, ok := c.Node(mesh.NodeName(host)); ok {
-		what = fmt.Sprintf(", of which %s is a subscriber", node.Name)
+	if i := slices.IndexFunc(c.Nodes, func(n mesh.Node) bool { return sameHost(host, string(n.Name)) }); i >= 0 {
+		what = fmt.Sprintf(", of which %s is a subscriber", c.Nodes[i].Name)
 	} else if dnsname.IsAddress(host) != dnsname.IsAddress(string(c.Publisher)) {
 		what = ", and does not tell whether that is its address"
 	}
