@@ -34,7 +34,7 @@ func verifyPairText() text {
 		},
 		why: func(c context) string {
 			if c.step.Purpose == byCredentials {
-				return "a password that was entered wrong shows at the next sync"
+				return "a password that was entered wrong shows at the next sync; should ICSA go on with a log-in from before (whether it does is not in Cisco's guides), only when that breaks: then its alarm tells"
 			}
 			return "what counts is the effect: a sync since the change, as many users as at home, every name resolved, and certificates exchanged where the protocol is TLS"
 		},

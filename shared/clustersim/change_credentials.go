@@ -12,12 +12,14 @@ const intercluster = "intercluster"
 // Credentials changes one of the accounts that clients log in with: "read" (as
 // if it were absent), "write", "platform", "platform-write" or "intercluster", with which
 // the entries of other clusters for this one log in; an account that is logged in by it
-// is not any more. privilege is a platform account's: 0 reads, 1 writes.
+// is not any more, unless it keeps the entries' log-ins until they break. privilege is a
+// platform account's: 0 reads, 1 writes.
 type Credentials struct {
 	Account   string  `json:"account"`
 	Username  *string `json:"username"`
 	Password  *string `json:"password"`
 	Privilege *int    `json:"privilege"`
+	Keeps     bool    `json:"keeps"`
 }
 
 func (in Credentials) apply(s *Sim, c *cluster, _ time.Time) error {
@@ -33,6 +35,16 @@ func (in Credentials) apply(s *Sim, c *cluster, _ time.Time) error {
 	}
 	if in.Privilege != nil && (!strings.HasPrefix(in.Account, "platform") || *in.Privilege != 0 && *in.Privilege != 1) {
 		return wrong("privilege", "0 or 1, of a platform account")
+	}
+	if in.Keeps && in.Account != intercluster {
+		return wrong("keeps", "only entries log in with account intercluster")
+	}
+	if in.Keeps {
+		for _, other := range s.clusters {
+			if p := other.peerOf(c.id); p != nil {
+				p.held = p.logsIn(c)
+			}
+		}
 	}
 	changed := *read
 	if in.Username != nil {

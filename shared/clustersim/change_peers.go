@@ -90,6 +90,7 @@ func (in Peers) apply(s *Sim, c *cluster, now time.Time) error {
 		p.password = *in.Password
 	}
 	if edited {
+		p.held = false
 		c.entryChanged()
 	}
 	if in.ForceSync {

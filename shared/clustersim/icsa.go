@@ -44,6 +44,10 @@ type peer struct {
 	username string
 	password string // "" = of an entry made by SQL, which has none: as if it were right
 	protocol string
+	// held is a log-in from before the account got another password, which goes on until
+	// a sync fails, ICSA starts again or the entry is saved. Whether ICSA keeps one is
+	// not documented.
+	held bool
 
 	mode      PeerMode
 	selfHeals bool
@@ -136,7 +140,7 @@ func (s *Sim) agentStarted(c *cluster, now time.Time) {
 			p.mode = ModeOK
 		}
 		p.next = now.Add(firstSyncAfter + time.Duration(i)*firstSyncStagger)
-		p.portion = 0
+		p.portion, p.held = 0, false
 		s.icsaSays(c, "InterClusterSyncAgentControllerStatus", p, s.cluster(p.id), now)
 	}
 }
@@ -200,7 +204,7 @@ func (s *Sim) sync(p *peer, now time.Time) {
 		if why != p.lastError {
 			s.log("%s>%s: sync failed: %s", c.id, p.id, why)
 		}
-		p.lastError = why
+		p.lastError, p.held = why, false
 		p.next, p.portion = now.Add(retryAfter), 0
 		s.logSync(p, remote, why, now)
 		s.recordPeer(p)
@@ -299,7 +303,7 @@ func (s *Sim) obstacle(p *peer, remote *cluster, now time.Time) string {
 // cluster's intercluster account.
 func (p *peer) logsIn(remote *cluster) bool {
 	login := remote.accounts[intercluster]
-	return p.password == "" || p.username == login.username && p.password == login.password
+	return p.held || p.password == "" || p.username == login.username && p.password == login.password
 }
 
 // pullPortion carries on the first full sync of a new entry, of which copies come in

@@ -9,6 +9,8 @@ import (
 	"peerkeeper/shared/change"
 	"peerkeeper/shared/clustersim"
 	"peerkeeper/shared/mesh"
+	"peerkeeper/shared/peer"
+	"peerkeeper/shared/record"
 )
 
 // unlisted has mesh.yaml list the pairs of apac alone: emea and amer have entries for each
@@ -112,5 +114,54 @@ func TestWithoutADialectEntriesOfWhichNobodyTellsAreToBeLookedFor(t *testing.T) 
 	i := slices.IndexFunc(p.Steps, func(s change.Step) bool { return s.Purpose == "password" })
 	if do := p.View(r.Mesh).Steps[i].How.Do; !strings.Contains(do, "The peer tables of emea, apac have not been read: look on their pages first for entries for amer that mesh.yaml does not tell of") {
 		t.Error(do)
+	}
+}
+
+// TestAnEntryThatHasTheNewPasswordAlready: it fails until the account has it, and is then
+// confirmed and verified like any other.
+func TestAnEntryThatHasTheNewPasswordAlready(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.Change("apac", clustersim.Peers{Peer: "amer", Password: ptr("another")})
+	id := r.ask(change.RotateCredentials, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	for p := r.plan(id); p.State == change.Stopped; p = r.plan(id) { // should its preflight tell of apac's entry
+		r.say(id, change.Word{Verb: change.Skip, Steps: []int{p.Current().N}, Text: "known"})
+	}
+	r.enters(id, func(*change.Step) string { return "another" })
+	if p := r.carriedOut(id, false, nil); p.State != change.Done {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}
+
+// TestAnOldPasswordThatWorksUntilItsConnectionBreaksIsToldThen: somebody says that it was
+// entered, and the next sync succeeds all the same. When the plan is over its alarm is not
+// held back any more.
+func TestAnOldPasswordThatWorksUntilItsConnectionBreaksIsToldThen(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	id := r.ask(change.RotateCredentials, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	r.carriedOut(id, false, func(s *change.Step) bool { return s.Purpose == "password" })
+	r.Change("amer", clustersim.Credentials{Account: "intercluster", Password: ptr("another"), Keeps: true})
+	p := r.carriedOut(id, false, at(change.OpVerifyPair)) // nobody enters anything
+	if why := p.View(r.Mesh).Steps[p.Current().N-1].Why; !strings.Contains(why, "only when that breaks: then its alarm tells") {
+		t.Error(why)
+	}
+	if p = r.carriedOut(id, false, nil); p.State != change.Done {
+		t.Fatalf("%s: %s", p.State, p.Why)
+	}
+	authenticated := func() peer.Condition {
+		snapshot, err := record.Load(t.Context(), r.store, r.Mesh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return peer.ConditionOf(snapshot.Conditions(snapshot.Facts(r.Mesh, 5*time.Minute, r.Clock.Now()).View(), mesh.PeerID{From: "emea", To: "amer"}), peer.Authenticated)
+	}
+	if c := authenticated(); c.Status != peer.True {
+		t.Errorf("%+v", c)
+	}
+	r.Change("emea", clustersim.Services{Node: emeaPub, Service: peer.ICSA, Status: "Restart"})
+	r.pass(20 * time.Minute)
+	if c := authenticated(); c.Status != peer.False || c.Reason != peer.PeerCredentialsRejected || len(r.plans().Changing()) > 0 {
+		t.Errorf("%+v; Changing: %v", c, r.plans().Changing())
 	}
 }
