@@ -182,3 +182,49 @@ func TestAClusterThatDoesNotAnswerAnyMoreLeaves(t *testing.T) {
 		}
 	}
 }
+
+// TestTheLastButOneClusterLeaves: one connection is broken, so that nobody is asked whether
+// one restart is to do for all, and mesh.yaml lists one cluster.
+func TestTheLastButOneClusterLeaves(t *testing.T) {
+	for _, release := range []string{"14.0", "12.5"} {
+		r := newRig(t, mesh.Recover, clustersim.Config{Clusters: 2, Release: release})
+		whole := r.Mesh
+		id := r.ask(change.Leave, "apac")
+		r.say(id, change.Word{Verb: change.Start})
+		p := r.carriedOut(id, false, at(change.OpMeshLines))
+		if slices.ContainsFunc(p.Steps, func(s change.Step) bool { return s.Op == change.OpAskEach || s.Op == change.OpRouterDue }) {
+			t.Errorf("%s: of one connection: %+v", release, p.Steps)
+		}
+		r.under(unjoined(whole, "apac"))
+		r.tick()
+		if p = r.plan(id); p.State != change.Done || p.View(r.Mesh).HalfDone != "" || len(r.Cluster("emea").Peers)+len(r.Cluster("apac").Peers) > 0 {
+			t.Errorf("%s: %s: %s; %s", release, p.State, p.Why, p.View(r.Mesh).HalfDone)
+		}
+	}
+}
+
+// TestAnAbortInTheMiddleOfADelete: the entry that stays is told, with the plan that goes on,
+// and the pair is judged again.
+func TestAnAbortInTheMiddleOfADelete(t *testing.T) {
+	r := parts(t, mesh.Observe, "14.0")
+	id := r.ask(change.Delete, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	r.carriedOut(id, false, func(s *change.Step) bool { return s.Op == change.OpDeleteEntry && s.Cluster == "apac" })
+	if len(r.plans().Changing()) != 2 {
+		t.Errorf("Changing: %v", r.plans().Changing())
+	}
+	r.say(id, change.Word{Verb: change.Abort})
+	p := r.plan(id)
+	if v := p.View(r.Mesh); p.State != change.Aborted || !strings.Contains(v.HalfDone, "apac's entry for emea was not seen to be deleted (step 5), and emea's for apac was (step 4); `peerkeeper peering plan delete apac emea` goes on from there") {
+		t.Errorf("%s: %s", p.State, v.HalfDone)
+	}
+	if len(r.plans().Changing()) > 0 {
+		t.Errorf("Changing: %v", r.plans().Changing())
+	}
+	id = r.ask(change.Delete, "apac", "emea")
+	r.say(id, change.Word{Verb: change.Start})
+	p = r.carriedOut(id, false, at(change.OpMeshLines))
+	if s := p.Current(); len(r.Cluster("apac").Peers) != 1 || s == nil {
+		t.Errorf("the plan that goes on from there leaves %+v", r.Cluster("apac").Peers)
+	}
+}
