@@ -219,7 +219,7 @@ func (d Demo) build(chapter Chapter, clock host.Clock, written mesh.Clock) (*set
 		own = *chapter.Mesh
 	}
 	sim, err := clustersim.New(clustersim.Config{
-		Clusters: cmp.Or(own.Clusters, d.Clusters), Apart: own.Apart, Users: cmp.Or(own.Users, d.Users),
+		Clusters: cmp.Or(own.Clusters, d.Clusters), Apart: own.Apart, Release: own.Release, Users: cmp.Or(own.Users, d.Users),
 		Clock: clock, Seed: 1, Epoch: written.Epoch, Rate: written.Rate, LogSeverity: own.LogSeverity,
 	})
 	if err != nil {

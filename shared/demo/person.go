@@ -78,6 +78,8 @@ func (st *stage) obey(ctx context.Context, p *change.Plan, at *change.Step) (sai
 		err = entry(map[string]any{"present": false})
 	case change.OpEnterCredentials:
 		err = entry(map[string]any{"password": rotated})
+	case change.OpDisableHA, change.OpEnableHA:
+		err = st.do(at.Cluster, "ha", map[string]any{"enabled": at.Op == change.OpEnableHA})
 	case change.OpPrepare:
 		if p.Kind == change.RotateCredentials {
 			err = st.do(at.Cluster, "credentials", map[string]any{"account": "intercluster", "password": rotated})

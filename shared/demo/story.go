@@ -43,6 +43,8 @@ type Mesh struct {
 	Apart int `yaml:"apart"`
 	// Bells ask for a restart of Cisco XCP Router whenever an entry changes.
 	Bells bool `yaml:"bells"`
+	// Release of the clusters; "" is that of the demo.
+	Release string `yaml:"release"`
 }
 
 // Step is one incident.
