@@ -35,7 +35,7 @@ func syncAgentText() text {
 }
 
 func duplicatesOp() op {
-	return op{name: OpDuplicates, kind: Check, must: "a user who is at home in two clusters loses presence in both"}
+	return op{name: OpDuplicates, kind: Check, must: "Cisco wants no user at home in two clusters (its alarm is DuplicateUserid, severity 1)"}
 }
 
 func duplicatesText() text {
