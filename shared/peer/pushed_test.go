@@ -88,6 +88,43 @@ func TestAPushedSuccessPutsTheClockOffAndNoMore(t *testing.T) {
 	}, False, PeerDown, "", ""}).check(t, Reachable)
 }
 
+// A pushed success is one that nothing confirms until the log that is read holds it, or the
+// peer table, which has the same one within ten minutes.
+func TestAPushedSuccessThatIsConfirmed(t *testing.T) {
+	pushed := func(s *logScene, said time.Duration) (time.Time, bool) {
+		s.pushes(ciscolog.Status, said, said)
+		s.Logs = map[mesh.ClusterID]LogRecord{"emea": s.log}
+		return s.View().PushedSuccess(watched)
+	}
+	table := func(last time.Duration) func(s *logScene) {
+		return func(s *logScene) { s.scene = newScene(); s.lastSync(last) }
+	}
+	log := func(last time.Duration) func(s *logScene) {
+		return func(s *logScene) { s.says("apac", ciscolog.Status, last) }
+	}
+	for _, c := range []struct {
+		name string
+		with func(s *logScene)
+		said time.Duration
+		want bool
+	}{
+		{"the table tells of one ten minutes older", table(15 * time.Minute), 5 * time.Minute, false},
+		{"the table tells of an older one", table(16 * time.Minute), 5 * time.Minute, true},
+		{"the log tells of it", log(5 * time.Minute), 5 * time.Minute, false},
+		{"the log tells of an older one", log(6 * time.Minute), 5 * time.Minute, true},
+		{"neither tells of any", func(*logScene) {}, 5 * time.Minute, true},
+	} {
+		s := newLogScene()
+		c.with(s)
+		if at, got := pushed(s, c.said); got != c.want || got && !at.Equal(ago(c.said)) {
+			t.Errorf("%s: %v at %s", c.name, got, at)
+		}
+	}
+	if _, got := newLogScene().View().PushedSuccess(watched); got {
+		t.Error("nothing was pushed")
+	}
+}
+
 // Whatever is pushed, what ICSA's own log says is said at once, and an alarm that
 // stands goes on: over both clocks, that of the log and that of the peer table.
 func TestAPushedSuccessHidesNoAlarm(t *testing.T) {

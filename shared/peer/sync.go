@@ -98,12 +98,10 @@ func (v *View) CertExchange(puller mesh.ClusterID) (wait time.Duration, carried 
 		return 0, false
 	}
 	r := v.record(puller)
-	params, known := r.Seen.Nodes[c.Publisher].Parameters.Get()
+	params, _ := r.Seen.Nodes[c.Publisher].Parameters.Get()
 	switch strings.ToLower(params[ParamCertSync]) {
 	case "f", "false", "0", "disabled":
-		if known {
-			return 0, false
-		}
+		return 0, false
 	}
 	interval, _ := r.EffectiveInterval(c, v.Now)
 	return interval + ReplicationTime, true

@@ -193,6 +193,40 @@ func TestSinceWhenACopyDiffers(t *testing.T) {
 	}
 }
 
+// A reading of all users says little once a tenth as many have come, and twenty at least.
+func TestSoManyUsersHaveComeThatTheirReadingSaysLittle(t *testing.T) {
+	read := ago(time.Hour)
+	for _, c := range []struct {
+		name  string
+		home  []HomeValue // before the reading, and after
+		now   int
+		from  int
+		grown bool
+	}{
+		{"a tenth", []HomeValue{{Users: 900, From: ago(3 * time.Hour)}, {Users: 1000, From: ago(time.Minute)}}, 1000, 900, true},
+		{"less than a tenth", []HomeValue{{Users: 901, From: ago(3 * time.Hour)}, {Users: 1000, From: ago(time.Minute)}}, 1000, 901, false},
+		{"twenty", []HomeValue{{Users: 10, From: ago(3 * time.Hour)}}, 30, 10, true},
+		{"nineteen", []HomeValue{{Users: 10, From: ago(3 * time.Hour)}}, 29, 10, false},
+		{"none, and some have gone", []HomeValue{{Users: 100, From: ago(3 * time.Hour)}}, 10, 100, false},
+		{"those who came before the reading were read", []HomeValue{{Users: 10, From: ago(3 * time.Hour)}, {Users: 100, From: read}}, 100, 100, false},
+		{"what was before the reading is forgotten", []HomeValue{{Users: 10, From: ago(30 * time.Minute)}, {Users: 60, From: ago(time.Minute)}}, 100, 10, true},
+		{"nothing is remembered", nil, 100, 0, false},
+	} {
+		s := newScene()
+		r := s.apac()
+		r.Home = c.home
+		r.Seen.Users.Value[pub("apac")], r.Seen.Users.Value[sub("apac")] = c.now, 0
+		apac, _ := s.Mesh.Cluster("apac")
+		if from, to, got := r.Grew(apac, read); got != c.grown || from != c.from || got && to != c.now {
+			t.Errorf("%s: %v, from %d to %d", c.name, got, from, to)
+		}
+		r.Seen.Users = Unknown[map[mesh.NodeName]int](TimedOut, "")
+		if _, _, got := r.Grew(apac, read); got {
+			t.Errorf("%s, and nobody knows how many there are now", c.name)
+		}
+	}
+}
+
 // A difference is another one where nobody looked for longer than an interval, and
 // the home is not what it was before that.
 func TestADifferenceThatNobodyWatched(t *testing.T) {

@@ -245,7 +245,7 @@ func TestDeadWritersEntryIsNotLost(t *testing.T) {
 // chain. Where something was paused and nothing done, there is no entry at all.
 func TestAHistoryEndsWhereTheChainDoes(t *testing.T) {
 	s := storetest.NewMemory()
-	if _, _, err := change(t.Context(), s, "acme", func(g *Gate) (*Entry, error) { g.PauseEpoch++; return nil, nil }); err != nil {
+	if _, _, err := store.Claim(t.Context(), s, store.Gate("acme"), GateSchema, func(d *store.Doc[Gate], _ bool) (bool, error) { d.Value.PauseEpoch++; return true, nil }); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := History(t.Context(), s, "acme", noon.AddDate(0, 0, -1), noon); err != nil || len(got) != 0 {
@@ -260,5 +260,18 @@ func TestAHistoryEndsWhereTheChainDoes(t *testing.T) {
 	}
 	if got, err := History(t.Context(), s, "acme", noon.AddDate(0, 0, -1), noon); err != nil || len(got) != 2 {
 		t.Errorf("with a clock that was two months ahead: %+v, %v", got, err)
+	}
+}
+
+// A chain of which every entry is gone is not a chain that has none.
+func TestAHistoryWithoutItsEntriesIsNotProven(t *testing.T) {
+	s := storetest.NewMemory()
+	for i := range 2 {
+		if _, err := Append(t.Context(), s, "acme", entry(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Verify(t.Context(), s, "acme", nil); err == nil || !strings.Contains(err.Error(), "the newest entries are missing") {
+		t.Errorf("%v", err)
 	}
 }

@@ -837,3 +837,28 @@ func TestClockAhead(t *testing.T) {
 	r.now = noon.Add(2 * time.Hour)
 	r.verify()
 }
+
+// TestWhatIsReadBackAndCannotBeWrittenDownIsTold: the next run reads it back again.
+func TestWhatIsReadBackAndCannotBeWrittenDownIsTold(t *testing.T) {
+	r := newRig(t)
+	p := restart()
+	if _, _, err := store.Claim(t.Context(), r.store, store.Gate("acme"), GateSchema, func(d *store.Doc[Gate], _ bool) (bool, error) {
+		d.Value.Open = append(d.Value.Open, Intent{Seq: 1, ID: p.ID, Action: p.Action, Target: p.Target, Written: noon.Add(-2 * time.Hour), Deadline: noon.Add(-2*time.Hour + time.Minute)})
+		return true, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.store.Fail = func(op string, key store.Key) error {
+		if op == "put" {
+			return errNoWay
+		}
+		return nil
+	}
+	if n, err := r.Settle(t.Context()); n != 0 || !errors.Is(err, errNoWay) {
+		t.Errorf("%d are closed, %v", n, err)
+	}
+	r.store.Fail = nil
+	if r.settle() != 1 || len(r.gate().Open) != 0 {
+		t.Errorf("%+v", r.gate().Open)
+	}
+}
