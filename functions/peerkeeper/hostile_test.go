@@ -170,7 +170,7 @@ func besiege(t *testing.T) *besieged {
 			hook, &sns.Sink{API: &b.topic, Topic: "arn:aws:sns:eu-central-1:111122223333:alarms"},
 		},
 		Log:     slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: plain.LogAttr})),
-		Timeout: 10 * time.Second, Backoff: time.Millisecond, DNSTimeout: 2 * time.Second,
+		Timeout: time.Minute, Backoff: time.Millisecond, DNSTimeout: time.Minute,
 	}
 	return b
 }
