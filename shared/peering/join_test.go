@@ -207,3 +207,140 @@ func TestTwoClustersJoinAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestRestartsOfAWindowDoNotWaitForAPairThatDoesNotFit: first full syncs prove longer than was
+// thought when the join was laid out.
+func TestRestartsOfAWindowDoNotWaitForAPairThatDoesNotFit(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.apart("amer")
+	r.watch()
+	r.audited()
+	for _, c := range []string{"emea", "apac", "amer"} {
+		r.Change(c, clustersim.Sync{FirstFull: ptr("2h30m")})
+	}
+	r.Mesh.Policy.Windows = []mesh.Window{{Kind: "allow", From: "10:00", To: "16:00", TimeZone: "UTC"}}
+	id := r.ask(change.Join, "amer")
+	laid := len(r.plan(id).Steps)
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, true, func(s *change.Step) bool { return s.Op == change.OpRestart && s.State == change.StepWaiting })
+	if s := p.Current(); s.Cluster != "emea" || r.Clock.Now().Hour() >= 16 {
+		t.Errorf("at %s: %+v", r.Clock.Now(), s)
+	}
+	if len(p.Steps) <= laid || len(r.Cluster("apac").Peers) != 1 {
+		t.Errorf("%d steps, and %d when it was laid out; apac has %d entries", len(p.Steps), laid, len(r.Cluster("apac").Peers))
+	}
+	if got := r.plans().Changing(); len(got) != 2 {
+		t.Errorf("apac and amer are still to come: %v wear Changing", got)
+	}
+	for range 400 {
+		p = r.plan(id)
+		s := p.Current()
+		if p.State.Ended() {
+			break
+		}
+		if s.Op == change.OpRestart && s.State == change.StepWaiting {
+			r.Change(string(s.Cluster), clustersim.Services{Node: string(s.Node), Service: peer.XCPRouter, Status: "Restart"})
+			r.pass(5 * time.Minute)
+			continue
+		}
+		if p.State == change.Waiting && s.Op != change.OpVerifyPair {
+			r.obeys(id, true)
+			continue
+		}
+		r.pass(5 * time.Minute)
+	}
+	if e := p.Entry(); p.State != change.Done || len(r.Cluster("amer").Peers) != 2 || len(e.Pairs) > 0 {
+		t.Errorf("%s: %s; amer has %d entries", p.State, p.Why, len(r.Cluster("amer").Peers))
+	}
+}
+
+// TestAFirstFullSyncThatNeverEnds: the plan asks for a person, and says since when it waits.
+func TestAFirstFullSyncThatNeverEnds(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.Change("emea", clustersim.Sync{FirstFull: ptr("1000h")})
+	r.parted()
+	id := r.ask(change.Add, "emea", "apac")
+	r.say(id, change.Word{Verb: change.Start})
+	r.carriedOut(id, false, at(change.OpVerifyPair))
+	r.pass(4 * time.Hour)
+	p := r.plan(id)
+	s := p.Current()
+	if p.State != change.Waiting || s.Op != change.OpVerifyPair || !strings.Contains(s.Evidence, "for a person") || !strings.Contains(s.Evidence, "`peerkeeper explain emea>apac`") {
+		t.Errorf("%s: %+v", p.State, s)
+	}
+	since := p.Since
+	r.pass(24 * time.Hour)
+	if p = r.plan(id); p.State != change.Waiting || !p.Since.Equal(since) { // PlanWaits counts from it
+		t.Errorf("%s since %s, and before since %s: %s", p.State, p.Since, since, p.Why)
+	}
+}
+
+// TestANewcomerThatAnswersOnNoNode: no entry is asked for, and after an hour the plan stops.
+func TestANewcomerThatAnswersOnNoNode(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	whole := r.Mesh
+	r.apart("amer")
+	r.under(unjoined(whole, "amer"))
+	for _, node := range []string{"imp-amer-pub.example.com", "imp-amer-sub.example.com"} {
+		r.Change("amer", clustersim.Nodes{Node: node, Down: ptr(true)})
+	}
+	id := r.ask(change.Join, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	r.under(whole)
+	r.pass(90 * time.Minute)
+	p := r.plan(id)
+	if s := p.Current(); p.State != change.Stopped || s.Op != change.OpPreflight || s.Cluster != "amer" {
+		t.Errorf("%s: %+v", p.State, s)
+	}
+	for _, node := range []string{"imp-amer-pub.example.com", "imp-amer-sub.example.com"} {
+		r.Change("amer", clustersim.Nodes{Node: node, Down: ptr(false)})
+	}
+	r.pass(10 * time.Minute)
+	r.say(id, change.Word{Verb: change.Resume})
+	if s := r.plan(id).Current(); s.Op == change.OpPreflight {
+		t.Errorf("it answers again: %+v", s)
+	}
+}
+
+// TestAnEntryThatWasMadeByHandBeforeThePlanIsNotAskedFor: by reading; whether its page asks for
+// a restart is.
+func TestAnEntryThatWasMadeByHandBeforeThePlanIsNotAskedFor(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.parted()
+	r.Change("emea", clustersim.Peers{Peer: "apac", Present: ptr(true), Protocol: ptr("tcp")})
+	id := r.ask(change.Add, "emea", "apac") // before it was looked at again
+	r.say(id, change.Word{Verb: change.Start})
+	p := r.carriedOut(id, false, at(change.OpAskBell))
+	if s := p.Step(p.Current().N - 1); s.Op != change.OpAddEntry || s.State != change.StepDone || s.Said != nil || p.Current().Pair.From != "emea" {
+		t.Errorf("%+v", s)
+	}
+	if p = r.carriedOut(id, false, nil); p.State != change.Done {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}
+
+// TestAClockAheadAndBackAndASecondProcessInTheMiddleOfAJoin: by two hours, with another folder
+// and another person.
+func TestAClockAheadAndBackAndASecondProcessInTheMiddleOfAJoin(t *testing.T) {
+	r := newRig(t, mesh.Observe, clustersim.Config{})
+	r.apart("amer")
+	r.watch()
+	r.audited()
+	id := r.ask(change.Join, "amer")
+	r.say(id, change.Word{Verb: change.Start})
+	r.carriedOut(id, false, at(change.OpVerifyPair))
+	now, ahead := r.Clock.Now, func() time.Time { return r.Clock.Now().Add(2 * time.Hour) }
+	r.peering.Now = ahead
+	r.tick()
+	if s := r.plan(id).Current(); s.State != change.StepRunning {
+		t.Errorf("two hours ahead: %+v", s)
+	}
+	r.peering.Now = now
+	r.say(id, change.Word{Verb: change.Stop})
+	r.begin(nil) // elsewhere
+	r.say(id, change.Word{Verb: change.Resume})
+	p := r.carriedOut(id, false, nil)
+	if p.State != change.Done || len(r.Cluster("amer").Peers) != 2 {
+		t.Errorf("%s: %s", p.State, p.Why)
+	}
+}
