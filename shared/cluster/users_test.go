@@ -392,3 +392,62 @@ func TestUsersBetweenTwoRows(t *testing.T) {
 		t.Errorf("after row 1500 to the end: %d of them, %v", len(rest), err)
 	}
 }
+
+// TestUsersAtHomeAreHandedOut: those of this cluster alone, and as many as are counted.
+func TestUsersAtHomeAreHandedOut(t *testing.T) {
+	r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+	r.Pass(35 * time.Minute)
+	n := 0
+	got := r.client("emea").Set(t.Context(), r.Mesh.Owner, "", r.Clock.Now(), func(u cluster.User) {
+		if id, _ := r.Mesh.Owner(u.Node); id != "emea" {
+			t.Errorf("%s is at home on %s", u.ID, u.Node)
+		}
+		n++
+	})
+	if !got.Known() || n != 20 || got.Value["apac"].Users != 20 {
+		t.Errorf("%d users were handed out: %+v", n, got)
+	}
+}
+
+// TestSoManyRowsOfAUserThatSomeMayBeLeftOut: of several users that is an error, for one may
+// be missing.
+func TestSoManyRowsOfAUserThatSomeMayBeLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		rows  int
+		users []string
+		fails bool
+	}{
+		{199, []string{"ada", "grace"}, false},
+		{200, []string{"ada", "grace"}, true},
+		{100, []string{"ada"}, false},
+	} {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+		r.Change("emea", clustersim.Users{UserID: new("ada"), IMAddress: new("ada@example.com")})
+		r.retell("userid", func(answer string) string {
+			row := answer[strings.Index(answer, "<row>") : strings.Index(answer, "</row>")+len("</row>")]
+			return answer[:strings.Index(answer, "<row>")] + strings.Repeat(row, c.rows) + answer[strings.LastIndex(answer, "</row>")+len("</row>"):]
+		})
+		got, err := r.client("emea").Find(t.Context(), c.users...)
+		if (err != nil) != c.fails || !c.fails && len(got) != c.rows {
+			t.Errorf("%d rows of %d users: %d, %v", c.rows, len(c.users), len(got), err)
+		}
+	}
+}
+
+// TestUserIDsThatEndInMoreCharactersThanAreKept: what is kept of them is not the whole.
+func TestUserIDsThatEndInMoreCharactersThanAreKept(t *testing.T) {
+	for characters, known := range map[int]bool{128: true, 129: false} {
+		r := newRig(t, clustersim.Config{Clusters: 2, Users: 20}, false)
+		r.Pass(35 * time.Minute)
+		r.retell("COUNT(*) AS users", func(answer string) string {
+			var rows strings.Builder
+			for i := range characters {
+				fmt.Fprintf(&rows, "<row><node>%s</node><bucket>%c</bucket><users>1</users><weight>5</weight><low>a</low><high>b</high></row>", pubOf("emea"), rune(0x100+i))
+			}
+			return answer[:strings.Index(answer, "<row>")] + rows.String() + answer[strings.LastIndex(answer, "</row>")+len("</row>"):]
+		})
+		if got := r.client("emea").Buckets(t.Context(), r.Mesh.Owner, r.Clock.Now()); got.Known() != known || got.Value["emea"].Users != 128 {
+			t.Errorf("%d characters: %+v", characters, got)
+		}
+	}
+}
