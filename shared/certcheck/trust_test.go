@@ -33,7 +33,11 @@ func TestAStoreThatIsListedAsEmpty(t *testing.T) {
 	if cond := condOf(snapshot, emeaToApac, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
 		t.Errorf("%s %s: %s", cond.Status, cond.Reason, cond.Message)
 	}
-	b.now = b.now.Add(6*time.Hour + time.Minute) // more than two looks: now it is
+	b.now = b.now.Add(6 * time.Hour) // two looks after it was read
+	if cond := condOf(b.look(run.Request{}), emeaToApac, peer.CertificateTrusted); cond.Reason != peer.InTrustStore {
+		t.Errorf("empty for two looks: %s %s", cond.Status, cond.Reason)
+	}
+	b.now = b.now.Add(6 * time.Hour) // more than two looks: now it is
 	if cond := condOf(b.look(run.Request{}), emeaToApac, peer.CertificateTrusted); cond.Reason != peer.NotInTrustStore {
 		t.Errorf("empty for half a day: %s %s", cond.Status, cond.Reason)
 	}
@@ -339,5 +343,16 @@ func TestWhatChainsToACAOfTheStoreStays(t *testing.T) {
 		if got := fmt.Sprint(next.Vouched); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// A service that a node names, and of which it shows no certificate, has none.
+func TestAServiceWithoutACertificateHasNone(t *testing.T) {
+	k := allKeys()
+	own := k.issue(t, wish{cn: string(emeaPub)})
+	l := &look{tick: &tick{now: noon()}, cl: &mesh.Cluster{ID: "emea"}}
+	got := l.identities(mesh.Node{Name: emeaPub}, certificate.Holding{Identities: map[string][]*x509.Certificate{"cup": {}, "tomcat": {own.cert}}})
+	if _, named := got["cup"]; named || len(got) != 1 || got["tomcat"].Fingerprint != chain.Fingerprint(own.cert) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -97,7 +97,7 @@ func TestTheAddressOfAnEntryIsThatOfPresenceTopology(t *testing.T) {
 func TestWhetherAnEntryHasTheNewProtocol(t *testing.T) {
 	apac := entry(string(apacPub))
 	looked(t, change.Step{Op: change.OpEditEntry, Pair: emeaApac, Value: "tls"}, []look{
-		{"it has", lists(tls(apac)), change.StepDone, "its protocol reads TLS"},
+		{"it has", lists(tls(apac)), change.StepDone, "its protocol reads TLS."},
 		{"it has the old one", nil, change.StepWaiting, "for a person to do it: its protocol reads TCP"},
 		{"the dialect does not tell", lists(untold(apac)), change.StepWaiting, "it cannot be read: the dialect does not tell the protocol"},
 		{"there is no entry", lists(), change.StepWaiting, "for a person to do it: no entry for apac is there"},
