@@ -193,6 +193,13 @@ func TestSource(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("a person has, and nobody may ask the node's certificate management", func(t *testing.T) {
+		c := *apac
+		c.PlatformWriteCredentials = ""
+		if certs, err := platform.Source(t.Context(), &c, r.source(leaf), nil, map[mesh.NodeName][]string{apacPub: {chain.Fingerprint(leaf)}}); err != nil || len(certs) != 1 {
+			t.Errorf("%d certificates, %v", len(certs), err)
+		}
+	})
 	t.Run("renewed since it was proposed", func(t *testing.T) {
 		of := r.source(leaf)
 		r.Change("apac", clustersim.Certificates{Node: "imp-apac-pub.example.com", KeyType: "RSA", Issuer: "self"})
