@@ -81,10 +81,8 @@ func (t *tick) act(ctx context.Context, p *record.Plan, s *change.Step, action p
 		return err
 	}
 	now := t.Now()
-	if s.Attempt > 0 {
-		if ended := t.begun(gate, p, s); ended {
-			return nil
-		}
+	if ended := t.begun(gate, p, s); ended {
+		return nil
 	}
 	if why := t.disturbed(s.Cluster); why != "" {
 		s.Turn(change.StepRunning, now, "waits: %s", why)
