@@ -43,7 +43,7 @@ func TestWithoutADialectNobodyIsAskedAgainWhetherEntriesAreGone(t *testing.T) {
 	p := r.expect(id, change.Waiting, 8)
 	for _, n := range []int{6, 7} {
 		s := p.Step(n)
-		if s.State != change.StepDone || s.Said != nil || !strings.Contains(s.Evidence, "of which there were 60: the entry is gone, and ") || !strings.Contains(s.Evidence, "nobody need confirm it, though it cannot be read: how the peer table is read has not been said") {
+		if s.State != change.StepDone || s.Said != nil || !strings.Contains(s.Evidence, "of which there were 60: by that the entry is gone (inferred), and ") || !strings.Contains(s.Evidence, "nobody need confirm it, though it cannot be read: how the peer table is read has not been said") {
 			t.Errorf("%+v", s)
 		}
 	}

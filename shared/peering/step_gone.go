@@ -66,7 +66,7 @@ func (t *tick) goneUnread(p *record.Plan, s *change.Step, since time.Time, count
 		if log := v.Logs[s.Cluster]; log.Read.After(since) {
 			shown = "Cisco's log tells of no sync of it any more"
 		}
-		s.Turn(change.StepDone, now, "no copies of users of %s, of which there were %d: the entry is gone, and %s; nobody need confirm it, though it cannot be read: %s", s.Pair.To, was, shown, why)
+		s.Turn(change.StepDone, now, "no copies of users of %s, of which there were %d: by that the entry is gone (inferred), and %s; nobody need confirm it, though it cannot be read: %s", s.Pair.To, was, shown, why)
 	default:
 		shows := ""
 		if counted {

@@ -54,7 +54,7 @@ func TestWhatIsLeftOfADeletedEntry(t *testing.T) {
 		adaDid = "ada said at 2026-03-02 11:50 UTC that the entry is deleted (step 2)"
 		nobody = "nobody has said that the entry is deleted"
 		blind  = "; it cannot be read: no connection"
-		shown  = "no copies of users of apac, of which there were 200: the entry is gone, and "
+		shown  = "no copies of users of apac, of which there were 200: by that the entry is gone (inferred), and "
 	)
 	looked(t, change.Step{Op: change.OpVerifyGone, Pair: emeaApac}, []look{
 		{"nothing", none, change.StepDone, "no entry, and no copies"},
