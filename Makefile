@@ -42,10 +42,10 @@ RACING    = $(if $(RACE),$(RACE) $(foreach p,$(UNWATCHED),-gcflags='$(p)=-race=0
 # JavaScript process that the detector only slows down.
 PACKAGES  = $(shell $(GO) list ./... | grep -v '/infra\(/\|$$\)')
 
-# Tests of how much there may be, or how often. The detector makes minutes of them, and what runs
+# Tests of how much there may be, or how often, and plays from end to end. The detector makes minutes of them, and what runs
 # at once in them runs at once in smaller ones: they are played without.
-LARGE     = TestAFirstFullSyncThatNeverEnds|TestAFourthClusterJoinsAndLeaves|TestAPlanWhoseRunsAreKilledAllTheTimeEndsAsIfNoneWere|TestTheClockIsPutForwardAndBack|TestHighAvailabilityIsNotDisabledBeforeTheWindowOfItsRestarts|TestKilledAnywhereAPlanSetsAParameterOnce|TestKilledWhileAJoinIsLaidOutItHasAllItsSteps|TestAnAlarmIsBounded|TestAnyFlippedBit|TestLogsOfALargeMesh|TestRestartsOfAWindowDoNotWaitForAPairThatDoesNotFit|TestStoryOfPlansPlaysToItsEnd|TestStoryPlaysToItsEnd|TestTwoClustersJoinAtOnce|TestTheItemFits|TestTrustOfThirtyClusters|TestWhateverAClusterSendsNothingElseIsSpoiltAndEveryWordIsClean
-LARGEIN   = ./functions/peerkeeper ./shared/alarm ./shared/certcheck ./shared/dashboard ./shared/demo ./shared/peering ./shared/peersync ./shared/store/bolt
+LARGE     = TestAFirstFullSyncThatNeverEnds|TestAFourthClusterJoinsAndLeaves|TestAPlanWhoseRunsAreKilledAllTheTimeEndsAsIfNoneWere|TestTheClockIsPutForwardAndBack|TestChaosRepeats|TestHighAvailabilityIsNotDisabledBeforeTheWindowOfItsRestarts|TestKilledAnywhereAPlanSetsAParameterOnce|TestKilledWhileAJoinIsLaidOutItHasAllItsSteps|TestALevelThatIsLoweredRaisesNothing|TestAnAlarmIsBounded|TestAnyFlippedBit|TestLogsOfALargeMesh|TestRestartsOfAWindowDoNotWaitForAPairThatDoesNotFit|TestStoryOfPlansPlaysToItsEnd|TestStoryPlaysToItsEnd|TestTwoClustersJoinAtOnce|TestTheItemFits|TestTrustOfThirtyClusters|TestWhatAPersonStoppedWaitsForAPerson|TestWhateverAClusterSendsNothingElseIsSpoiltAndEveryWordIsClean
+LARGEIN   = ./functions/peerkeeper ./shared/alarm ./shared/certcheck ./shared/dashboard ./shared/demo ./shared/host ./shared/peering ./shared/peersync ./shared/store/bolt
 
 # go test, which names at its end what was skipped, and why. Of vet there is a step
 # of its own.
