@@ -172,6 +172,9 @@ func (c *chaos) obey(p *record.Plan, at *change.Step, host int) {
 func (c *chaos) finish() {
 	for _, p := range c.underWay() {
 		at := p.Current()
+		if at == nil && p.State == change.Stopped {
+			c.word(0, p.ID, change.Word{Verb: change.Resume}) // all is done, and only that is left
+		}
 		if at == nil || p.State == change.Running {
 			continue
 		}
